@@ -1,0 +1,43 @@
+# make demo   installs what is needed and runs the main job on this machine
+# make test   installs what is needed and passes all tests
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+export ORT_DISABLE_TELEMETRY := 1
+
+.PHONY: install demo test check bench bench-quick system clean
+.DEFAULT_GOAL := install
+
+install: $(STAMP)
+
+# Pinned with hashes; the project itself is built by the hatchling that the lock pins.
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/lutfarm demo --out demo-out
+
+system:
+	scripts/install-system-packages.sh
+
+test: $(STAMP) system
+	$(BIN)/python -m pytest
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+bench: $(STAMP)
+	@for command in benchmarks/[a-z]*.py; do echo "== $$command"; $(BIN)/python $$command || exit 1; done
+
+bench-quick: $(STAMP)
+	@for command in benchmarks/[a-z]*.py; do echo "== $$command"; $(BIN)/python $$command --quick || exit 1; done
+
+clean:
+	rm -rf $(VENV) demo-out

@@ -1,0 +1,1 @@
+"""The host side of a device: transports, sessions, agents.  Knows nothing of Ray."""

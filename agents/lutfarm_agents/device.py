@@ -1,0 +1,42 @@
+"""One registered piece of hardware, and what it says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One registered piece of hardware.
+
+    `address` says how to reach it, by transport; for "local": {"python": "/path/to/interpreter"}.
+    """
+
+    name: str                                      # the unit's name, as in Measurement.unit
+    profile: str
+    transport: Literal["local", "ssh", "adb"]
+    address: Mapping[str, str]
+    host: str = "local"
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    state: str = "ready"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What the device said of itself when the session opened; all strings are checked and cut."""
+
+    python: str
+    machine: str                                   # x86_64, aarch64
+    system: str                                    # Linux 6.1.0 ...
+    cpu_model: str
+    cpus: tuple[int, ...]
+    memory_bytes: int
+    machine_id: str                                # equal for two units that are the same hardware
+    runner_sha256: str
+    clock_resolution_ns: int
+    timer_pair_ns: int
+    runtimes: Mapping[str, str]                    # package name -> version
+    call_floor_ns: Mapping[str, int] = field(default_factory=dict[str, int])

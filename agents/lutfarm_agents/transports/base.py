@@ -1,0 +1,66 @@
+"""How files and processes reach one device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a remote process ended: exactly one of `code` and `signal` is set."""
+
+    code: int | None
+    signal: int | None
+    stderr_tail: str
+
+
+class Channel(Protocol):
+    """One running remote process, spoken to in lines."""
+
+    def send(self, line: str) -> None:
+        """Write one line; the newline is added.  Raises LinkLost when the process is gone."""
+        ...
+
+    def receive(self, timeout_s: float) -> str:
+        """The next line without its newline.  Raises ReplyTimeout, LinkLost at end of file, ProtocolMismatch over 1 MiB."""
+        ...
+
+    def wait(self, timeout_s: float) -> Exit:
+        """How it ended.  Raises ReplyTimeout."""
+        ...
+
+    def kill(self) -> None:
+        """End the whole remote process group; no error if it is gone."""
+        ...
+
+
+class Transport(Protocol):
+    """Files and processes of one device."""
+
+    def put(self, local: Path, remote: str) -> None:
+        """Copy a file; existing content is replaced atomically.  Raises TransferFailed."""
+        ...
+
+    def get(self, remote: str, local: Path) -> None:
+        """Copy a file back, atomically.  Raises TransferFailed."""
+        ...
+
+    def exists(self, remote: str) -> bool:
+        """Whether a regular file of that name is there."""
+        ...
+
+    def spawn(self, argv: Sequence[str], *, env: Mapping[str, str]) -> AbstractContextManager[Channel]:
+        """Start a process in its own group; leaving the block ends the group."""
+        ...
+
+    def reap(self) -> int:
+        """End what an earlier host left behind; how many process groups."""
+        ...
+
+    def close(self) -> None:
+        """Release the connection."""
+        ...

@@ -1,0 +1,1 @@
+"""The device side: Python 3.9 and newer, standard library only at import time."""

@@ -1,0 +1,110 @@
+"""Puts a farm together: devices by name or label, cores, a pool, a workshop."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from lutfarm.farm import Farm, Submission
+from lutfarm.home import Home
+from lutfarm.local_pool import LocalPool
+from lutfarm.pool import AgentPool
+from lutfarm.store import Store, owners
+from lutfarm.workshop import Workshop
+from lutfarm_agents.device import Device
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.expand import Sources, expand, resolve
+from lutfarm_jobs.spec import DeviceChoice, JobSpec, load_job
+
+PoolKind = Literal["ray", "local"]
+
+
+def choose_devices(spec: JobSpec, store: Store) -> dict[str, Device]:
+    """The registered devices that a job names.  Raises SpecError naming what is not there."""
+    registered = {device.name: device for device in store.devices()}
+    chosen: dict[str, Device] = {}
+    for position, wanted in enumerate(spec.devices):
+        if isinstance(wanted, DeviceChoice):
+            found = [d for d in registered.values() if wanted.label.items() <= dict(d.labels).items()]
+            if not found:
+                labels = ", ".join(f"{key}={value}" for key, value in wanted.label.items())
+                raise SpecError(f"devices[{position}]: no registered device has the label {labels}; {_known(registered)}")
+            chosen |= {device.name: device for device in found}
+        elif wanted in registered:
+            chosen[wanted] = registered[wanted]
+        else:
+            raise SpecError(
+                f"devices[{position}]: no device is registered as {wanted!r}; {_known(registered)}. "
+                f"For this machine: lutfarm device register {wanted} --local"
+            )
+    return chosen
+
+
+def _known(registered: Mapping[str, Device]) -> str:
+    return f"registered: {', '.join(registered)}" if registered else "none is registered yet"
+
+
+def submission(path: Path, store: Store, *, retry_failed: bool = False) -> tuple[Submission, Sources]:
+    """A job file with everything that its names stand for.  Raises SpecError."""
+    spec = load_job(path)
+    return submit(spec, path.absolute().parent, store, retry_failed=retry_failed)
+
+
+def submit(
+    spec: JobSpec, folder: Path, store: Store, *, retry_failed: bool = False
+) -> tuple[Submission, Sources]:
+    """A job whose relative paths start at `folder`, with everything that its names stand for."""
+    devices = choose_devices(spec, store)
+    sources = resolve(spec, folder)
+    plan = expand(spec, sources, tuple(devices))
+    return Submission(spec, plan, devices, retry_failed), sources
+
+
+def measured_cpus(spec: JobSpec, devices: Mapping[str, Device]) -> frozenset[int]:
+    """The cores of this machine that rounds will run on: its last ones, as many as the job's threads."""
+    if not any(device.transport == "local" for device in devices.values()):
+        return frozenset()
+    cpus = sorted(os.sched_getaffinity(0))
+    return frozenset(cpus[-max(backend.threads for backend in spec.backends):])
+
+
+def keep_off(cpus: frozenset[int]) -> None:
+    """Keep this process, and what it starts, off the measured cores, where there are others."""
+    if others := os.sched_getaffinity(0) - cpus:
+        os.sched_setaffinity(0, others)
+
+
+@contextmanager
+def farm(
+    submitted: Submission, sources: Sources, store: Store, home: Home, *, kind: PoolKind
+) -> Iterator[Farm]:
+    """A farm for one job; its pool is closed at the end."""
+    cpus = measured_cpus(submitted.spec, submitted.devices)
+    before = os.sched_getaffinity(0)
+    holder = f"{_user()}@{socket.gethostname()}: job {submitted.spec.name}, process {os.getpid()}"
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.sched_setaffinity, 0, before)
+        keep_off(cpus)
+        pool = stack.enter_context(contextlib.closing(_pool(kind, home, cpus)))
+        yield Farm(store, pool, Workshop(home.models, sources), owners.me(), holder)
+
+
+def _pool(kind: PoolKind, home: Home, cpus: frozenset[int]) -> AgentPool:
+    if kind == "local":
+        return LocalPool(state_dir=home.agents)
+    from lutfarm.ray_pool import RayPool           # Ray takes a second to import: only where it is used
+
+    return RayPool.start(state_dir=home.agents, measured_cpus=cpus)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):                    # a container's user may have no name
+        return f"uid {os.getuid()}"

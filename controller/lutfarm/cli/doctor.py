@@ -1,0 +1,98 @@
+"""`lutfarm doctor`: what this installation consists of, and what is wrong with it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sqlite3
+from dataclasses import dataclass
+from typing import Literal
+
+import typer
+
+from lutfarm.cli import exits
+from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows
+from lutfarm.greeting import greet
+from lutfarm.home import Home, find_home
+from lutfarm.store import open_store
+from lutfarm_agents.device import Device
+from lutfarm_jobs.errors import FarmError
+
+PACKAGES = ("lutfarm", "ray", "onnx", "onnxruntime", "ai-edge-litert", "numpy", "sqlalchemy", "pyarrow")
+LEAST_FREE_BYTES = 1024**3
+# A reset that races another connection's checkpoint can corrupt a WAL database before this one.
+SQLITE_SOUND = (3, 51, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `advice` where something can be done."""
+
+    what: str
+    state: Literal["ok", "note", "wrong"]
+    seen: str
+    advice: str = ""
+
+
+def doctor(home: HomeOption = None, json: JsonOption = False) -> None:
+    """Look at this installation: versions, home, store, cores, the runner on this machine.  Exit 1 if something is wrong."""
+    with exits.exits():
+        findings = [*_packages(), *_machine(), *_state(find_home(home)), _runner(find_home(home))]
+        if json:
+            print_json([plain(finding) for finding in findings])
+        else:
+            print_rows(["", "what", "seen", "what to do"], [[f.state, f.what, f.seen, f.advice] for f in findings])
+        if any(finding.state == "wrong" for finding in findings):
+            raise typer.Exit(1)
+
+
+def _packages() -> list[Finding]:
+    found: list[Finding] = [Finding("python", "ok", platform.python_version())]
+    for package in PACKAGES:
+        try:
+            found.append(Finding(package, "ok", importlib.metadata.version(package)))
+        except importlib.metadata.PackageNotFoundError:
+            found.append(Finding(package, "wrong", "not installed", f"pip install {package}"))
+    return found
+
+
+def _machine() -> list[Finding]:
+    cpus = len(os.sched_getaffinity(0))
+    load = os.getloadavg()[0]
+    return [
+        Finding("cores", "ok", str(cpus)) if cpus > 1 else
+        Finding("cores", "note", "1", "everything shares the measured core: expect contended entries"),
+        Finding("load", "ok", f"{load:.2f}") if load < 0.5 else
+        Finding("load", "note", f"{load:.2f}", "something else is running; the gate waits for quiet windows"),
+    ]
+
+
+def _state(home: Home) -> list[Finding]:
+    version = sqlite3.sqlite_version_info
+    sound = version >= SQLITE_SOUND
+    found = [
+        Finding("sqlite", "ok" if sound else "note", sqlite3.sqlite_version, "" if sound else
+                "before 3.51.3 a WAL database can be damaged by a rare race; keep to one writing process"),
+    ]
+    try:
+        with open_store(home.path) as store:
+            found.append(Finding("store", "ok", f"{home.path}: {len(store.devices())} devices, {len(store.jobs())} jobs"))
+    except FarmError as error:
+        return [*found, Finding("store", "wrong", error.detail)]
+    free = shutil.disk_usage(home.path).free
+    enough = free >= LEAST_FREE_BYTES
+    found.append(Finding("free space", "ok" if enough else "wrong", f"{free / 1024**3:.1f} GiB",
+                         "" if enough else "free some, or choose another --home"))
+    return found
+
+
+def _runner(home: Home) -> Finding:
+    device = Device("doctor", f"generic-linux-{platform.machine()}", "local", {})
+    try:
+        hello = greet(device, home)
+    except FarmError as error:
+        return Finding("runner", "wrong", f"{error.code}: {error.detail}")
+    runtimes = ", ".join(f"{package} {version}" for package, version in hello.runtimes.items())
+    return Finding("runner", "ok", f"Python {hello.python}, {runtimes}, timer pair {hello.timer_pair_ns} ns")

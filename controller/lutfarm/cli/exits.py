@@ -1,0 +1,45 @@
+"""Exit codes: stable, documented in docs/cli.md; and the one place where a FarmError is caught."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from lutfarm.cli.output import printable, say
+from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, MeasurementError, RunnerBug, SpecError, StoreError
+
+OK = 0
+INCOMPLETE = 1                                     # the job ended, and something is missing
+BAD_INPUT = 2                                      # a file, an argument; nothing was changed
+DEVICE_TROUBLE = 3                                 # link or device
+STORE_TROUBLE = 4
+BUG = 70
+INTERRUPTED = 130
+
+_BY_KIND = (
+    (SpecError, BAD_INPUT),
+    ((LinkError, DeviceError), DEVICE_TROUBLE),
+    (StoreError, STORE_TROUBLE),
+    (MeasurementError, INCOMPLETE),
+    (RunnerBug, BUG),
+)
+
+
+def exit_code(error: FarmError) -> int:
+    """The exit code of an error."""
+    return next((code for kind, code in _BY_KIND if isinstance(error, kind)), BUG)
+
+
+@contextmanager
+def exits() -> Iterator[None]:
+    """Turn a FarmError into a message and an exit code; an interrupt into 130."""
+    try:
+        yield
+    except FarmError as error:
+        say(f"error: {printable(error.detail)}")
+        raise typer.Exit(exit_code(error)) from error
+    except KeyboardInterrupt as error:
+        say("interrupted; what arrived is stored, the same command goes on from there")
+        raise typer.Exit(INTERRUPTED) from error

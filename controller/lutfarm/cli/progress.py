@@ -1,0 +1,142 @@
+"""How a running job looks: on a terminal a moving bar, elsewhere a line every ten seconds."""
+
+from __future__ import annotations
+
+import statistics as stdlib_statistics
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from lutfarm.cli.output import duration, err, printable, say
+from lutfarm.pool import Done, Event, Measured
+from lutfarm.pool import Progress as Slices
+from lutfarm.reuse import Resumed
+from lutfarm.scheduler import round_seconds
+from lutfarm.state import FarmState
+from lutfarm.statistics import process_estimate_ns, relative_half_width
+from lutfarm_jobs.measurement import SlicePlan
+
+LINE_EVERY_S = 10.0
+
+
+class RunDisplay:
+    """A Watcher that shows devices, rounds, precision reached so far and time left."""
+
+    def __init__(self, plan: SlicePlan, *, quiet: bool = False) -> None:
+        self._plan = plan
+        self._quiet = quiet
+        self._estimates: defaultdict[str, list[float]] = defaultdict(list)
+        self._in_order: dict[str, tuple[int, int]] = {}
+        self._said: set[tuple[str, str]] = set()
+        self._next_line_s = 0.0
+        self._bar: Progress | None = None
+        if err.is_terminal and not quiet:
+            self._bar = Progress(
+                TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"),
+                TimeElapsedColumn(), console=err, transient=True,
+            )
+            self._task = self._bar.add_task("measuring", total=None, state="starting")
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def waiting(self, unit: str, holder: str) -> None:
+        """Say once for each holder."""
+        if (unit, holder) not in self._said:
+            self._said.add((unit, holder))
+            say(f"{unit}: waiting, it is held by {printable(holder)}")
+
+    def resumed(self, unit: str, found: Resumed) -> None:
+        """Say what is not measured again."""
+        if found.own_runs:
+            say(f"{unit}: going on; {found.own_runs} runs of this job are stored")
+        if found.adopted_runs:
+            say(f"{unit}: reusing {found.adopted_runs} runs of other jobs (same key, same fingerprint; "
+                "`fresh: true` in the job measures again)")
+        if found.outdated_runs:
+            say(f"{unit}: {found.outdated_runs} stored runs do not count: the device's software or the "
+                "protocol has changed since; measuring again")
+
+    def preparing(self, done: int, total: int) -> None:
+        """Models are built."""
+        self._show(f"building models {done + 1}/{total}", None)
+
+    def update(self, state: FarmState, events: Sequence[Event]) -> None:
+        """Redraw."""
+        for event in events:
+            if isinstance(event, Slices):
+                self._in_order[event.unit] = (event.done, event.total)
+            elif isinstance(event, Done):
+                self._in_order.pop(event.unit, None)
+                if event.error:
+                    say(f"{event.unit}: {event.error[0]}: {printable(event.error[1][:2000])}")
+            elif isinstance(event, Measured) and event.run.slices:
+                estimate_ns = process_estimate_ns(event.run)
+                if estimate_ns:
+                    self._estimates[event.run.key].append(estimate_ns)
+        self._show(self._describe(state), _share_done(state))
+
+    def _describe(self, state: FarmState) -> str:
+        unprobed = sum(1 for key in state.plan if state.standing(key).probe is None)
+        done = sum(1 for key in state.plan if not state.wants(key))
+        rounds = sum(state.standing(key).complete for key in state.plan)
+        failed = sum(1 for key in state.plan if state.standing(key).failed)
+        parts = [f"{len(state.plan)} measurements"]
+        if unprobed:
+            parts.append(f"{len(state.plan) - unprobed} probed")
+        parts.append(f"{done} done, {rounds}/{len(state.plan) * state.rounds} runs")
+        if failed:
+            parts.append(f"{failed} failed")
+        widths = [w for es in self._estimates.values() if (w := relative_half_width(es)) is not None]
+        if widths:
+            parts.append(f"typically +-{100 * stdlib_statistics.median(widths):.2g} %")
+        parts.append(f"{duration(seconds_left(state, self._plan))} left")
+        held = [f"{u.name} quarantined" for u in state.units.values() if u.quarantined]
+        return ", ".join(parts + held)
+
+    def _show(self, text: str, share: float | None) -> None:
+        if self._bar:
+            self._bar.update(
+                self._task, total=None if share is None else 1.0, completed=share or 0.0, state=printable(text)
+            )
+        elif not self._quiet and time.monotonic() >= self._next_line_s:
+            self._next_line_s = time.monotonic() + LINE_EVERY_S
+            say(text)
+
+
+def _share_done(state: FarmState) -> float:
+    wanted = len(state.plan) * state.rounds
+    have = sum(
+        state.rounds if not state.wants(key) else state.standing(key).complete for key in state.plan
+    )
+    return have / wanted
+
+
+def seconds_left(state: FarmState, plan: SlicePlan) -> float:
+    """About how long the devices still need, working side by side; never more than their budgets."""
+    need: defaultdict[str, float] = defaultdict(float)
+    for key, measurement in state.plan.items():
+        if state.wants(key):
+            standing = state.standing(key)
+            rounds = state.rounds - standing.complete
+            need[measurement.unit] += rounds * round_seconds(state, measurement, plan)
+            need[measurement.unit] += 0.05 if standing.probe is None else 0.0
+    if state.budget_s is not None:
+        for name in need:
+            need[name] = min(need[name], max(0.0, state.budget_s - state.units[name].spent_s))
+    by_machine: defaultdict[str, float] = defaultdict(float)
+    for name, seconds in need.items():
+        by_machine[state.units[name].machine_id or name] += seconds
+    return max(by_machine.values(), default=0.0)

@@ -1,0 +1,110 @@
+"""`lutfarm run` and `lutfarm plan`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lutfarm import assembly
+from lutfarm.cli import exits
+from lutfarm.cli.output import HomeOption, JsonOption, duration, print_json, print_rows, say
+from lutfarm.cli.progress import RunDisplay, seconds_left
+from lutfarm.farm import Outcome, Submission, slice_plan
+from lutfarm.home import find_home
+from lutfarm.reuse import foresee
+from lutfarm.state import begin
+from lutfarm.store import open_store
+
+JobArgument = Annotated[Path, typer.Argument(metavar="JOB", help="The job's YAML file.")]
+
+
+def run(
+    job: JobArgument,
+    home: HomeOption = None,
+    pool: Annotated[str, typer.Option(help="ray, or local for debugging.")] = "ray",
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Measure again what is stored as failed.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Measure what the job asks for and the store does not have yet."""
+    with exits.exits():
+        if pool not in ("ray", "local"):
+            raise typer.BadParameter(f"{pool!r} is neither ray nor local", param_hint="--pool")
+        place = find_home(home)
+        with open_store(place.path) as store:
+            submitted, sources = assembly.submission(job, store, retry_failed=retry_failed)
+            with (
+                assembly.farm(submitted, sources, store, place, kind=pool) as farm,
+                RunDisplay(slice_plan(submitted.spec), quiet=json) as display,
+            ):
+                outcome = farm.run(submitted, display)
+        report(outcome, submitted, as_json=json)
+        if outcome.missing:
+            raise typer.Exit(exits.INCOMPLETE)
+
+
+def report(outcome: Outcome, submitted: Submission, *, as_json: bool) -> None:
+    """How a job ended."""
+    standings = [outcome.state.standing(key) for key in outcome.state.plan]
+    failed = sorted(key for key in outcome.state.plan if outcome.state.standing(key).failed)
+    summary = {
+        "job": outcome.job_id,
+        "measurements": len(standings),
+        "complete": sum(1 for s in standings if s.complete >= outcome.state.rounds),
+        "failed": failed,
+        "missing": list(outcome.missing),
+        "runs": sum(s.complete for s in standings),
+        "device_time_s": {unit.name: round(unit.spent_s, 1) for unit in outcome.state.units.values()},
+        "quarantined": {u.name: u.quarantined for u in outcome.state.units.values() if u.quarantined},
+    }
+    if as_json:
+        print_json(summary)
+        return
+    say(f"job {outcome.job_id}: {summary['complete']} of {len(standings)} measurements have all "
+        f"{outcome.state.rounds} rounds, {len(failed)} failed, {len(outcome.missing)} missing")
+    for key in failed[:20]:
+        probe = outcome.state.standing(key).probe
+        reason = f"{probe.failure.code}: {probe.failure.detail[:200]}" if probe and probe.failure else "in a round"
+        say(f"  failed {key}: {reason}")
+    if outcome.missing and outcome.state.budget_s is not None:
+        say("missing ones did not fit in the device-time budget: raise sampling.device_time_budget_s "
+            "and run again, or run the same job again for as long once more")
+    for name, reason in summary["quarantined"].items():
+        say(f"{name} is quarantined: {reason}")
+    say(f"table: lutfarm lut export {outcome.job_id} --out table.json")
+
+
+def plan(job: JobArgument, home: HomeOption = None, json: JsonOption = False) -> None:
+    """What would be measured, what is reused, how long the devices will be held.  Changes nothing."""
+    with exits.exits():
+        place = find_home(home)
+        with open_store(place.path) as store:
+            submitted, _ = assembly.submission(job, store)
+            spec = submitted.spec
+            state = begin(submitted.plan, submitted.devices, rounds=spec.sampling.rounds,
+                          budget_s=spec.sampling.device_time_budget_s)
+            known = store.job(spec.id)
+            fresh_since_s = (known[0].created_s if known else time.time()) if spec.fresh else None
+            rows: list[dict[str, object]] = []
+            for unit in submitted.devices:
+                state, found = foresee(
+                    store, spec.id, state, unit, slice_plan(spec), fresh_since_s=fresh_since_s
+                )
+                mine = [key for key, m in state.plan.items() if m.unit == unit]
+                rows.append({
+                    "device": unit,
+                    "measurements": len(mine),
+                    "to measure": sum(1 for key in mine if state.wants(key)),
+                    "own runs": found.own_runs,
+                    "reused runs": found.adopted_runs,
+                })
+            held_s = seconds_left(state, slice_plan(spec))
+        if json:
+            print_json({"job": spec.id, "devices": rows, "held_s": round(held_s, 1), "keys": list(state.plan)})
+            return
+        print_rows(list(rows[0]), [list(row.values()) for row in rows], title=f"job {spec.id}")
+        say(f"devices will be held for about {duration(held_s)}; {spec.sampling.rounds} rounds each")

@@ -1,0 +1,144 @@
+"""The main flow: from a job to committed runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from lutfarm.leases import Leases, leases
+from lutfarm.orders import OrderBook
+from lutfarm.pool import AgentPool, Event, Measured, Opened, Probed, Waiting
+from lutfarm.reuse import Resumed, resume
+from lutfarm.scheduler import decide
+from lutfarm.state import FarmState, after, begin, ordered
+from lutfarm.store.base import Job, Store
+from lutfarm.workshop import Workshop
+from lutfarm_agents.device import Device
+from lutfarm_jobs.errors import from_wire
+from lutfarm_jobs.measurement import Limits, Measurement, SlicePlan
+from lutfarm_jobs.spec import JobSpec
+
+POLL_S = 0.25
+
+
+class Watcher(Protocol):
+    """Who is told how a job goes.  Called from the main thread, between events."""
+
+    def waiting(self, unit: str, holder: str) -> None:
+        """Another holder has the device."""
+        ...
+
+    def resumed(self, unit: str, found: Resumed) -> None:
+        """What the store already has for a device."""
+        ...
+
+    def preparing(self, done: int, total: int) -> None:
+        """Model files of one order are being built."""
+        ...
+
+    def update(self, state: FarmState, events: Sequence[Event]) -> None:
+        """After each batch of events."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A job with what its names stand for."""
+
+    spec: JobSpec
+    plan: tuple[Measurement, ...]
+    devices: Mapping[str, Device]
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended; `missing` are the measurements with neither a complete run nor a failure."""
+
+    job_id: str
+    state: FarmState
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Farm:
+    """Everything that a job runs on."""
+
+    store: Store
+    pool: AgentPool
+    workshop: Workshop
+    owner: str                                     # see lutfarm.store.owners
+    holder: str                                    # readable, shown to others who wait
+    memory_budget_bytes: int = 2 * 1024**3
+    limits: Limits = Limits()
+
+    def run(self, submission: Submission, watch: Watcher) -> Outcome:
+        """Measure what the store does not have yet; every run is committed when it arrives.
+
+        Raises the FarmError that stopped the job, if one did; what was committed stays.
+        """
+        spec, devices = submission.spec, submission.devices
+        plan = slice_plan(spec)
+        began_s = time.time()
+        with leases(self.store, devices, owner=self.owner, waiting=watch.waiting) as held:
+            job = self.store.open_job(Job(spec.id, spec.name, spec.model_dump_json(), began_s), submission.plan)
+            if submission.retry_failed:
+                self.store.forget_failures(job.id)
+            book = OrderBook(
+                job.id, self.store, self.workshop, devices, self.holder, plan, self.limits, watch.preparing
+            )
+            state = begin(
+                submission.plan, devices, rounds=spec.sampling.rounds,
+                budget_s=spec.sampling.device_time_budget_s,
+            )
+            while not state.over:
+                held.renew()
+                for step in decide(
+                    state, memory_budget_bytes=self.memory_budget_bytes, plan=plan, now_s=time.time()
+                ):
+                    order = book.order(step, state, held.held[step.unit])
+                    self.pool.submit(order)
+                    state = ordered(state, step.unit, order.id)
+                events = self.pool.events(POLL_S)
+                self._commit(events, held, job.id, watch)
+                state = after(state, events, time.time())
+                for opened in (event for event in events if isinstance(event, Opened)):
+                    found = resume(
+                        self.store, job.id, state, opened, plan,
+                        fresh_since_s=job.created_s if spec.fresh else None,
+                        ignore_failures_before_s=began_s if submission.retry_failed else 0.0,
+                    )
+                    state = replace(state, standings={**state.standings, **found.standings})
+                    watch.resumed(opened.unit, found)
+                watch.update(state, events)
+            return self._end(job, state)
+
+    def _commit(self, events: Sequence[Event], held: Leases, job_id: str, watch: Watcher) -> None:
+        for event in events:
+            if isinstance(event, Measured):
+                self.store.commit(event.run, held.held[event.run.unit], job_id)
+            elif isinstance(event, Probed):
+                self.store.commit_probe(event.probe, held.held[event.probe.unit], job_id)
+            elif isinstance(event, Opened):
+                self.store.put_hello(event.unit, event.hello, time.time())
+            elif isinstance(event, Waiting):
+                watch.waiting(event.unit, event.holder)
+
+    def _end(self, job: Job, state: FarmState) -> Outcome:
+        if state.stopped:
+            code, detail = state.stopped
+            self.store.close_job(job.id, "failed", f"{code}: {detail}")
+            raise from_wire(code, detail)
+        missing = tuple(
+            key for key in state.plan if not state.standing(key).failed and not state.standing(key).complete
+        )
+        reasons = [f"{unit.name}: {unit.quarantined}" for unit in state.units.values() if unit.quarantined]
+        self.store.close_job(job.id, "open" if missing else "complete", "; ".join(reasons))
+        return Outcome(job.id, state, missing)
+
+
+def slice_plan(spec: JobSpec) -> SlicePlan:
+    """How each round of a job samples."""
+    return SlicePlan(passes=spec.sampling.passes)

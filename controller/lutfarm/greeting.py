@@ -1,0 +1,15 @@
+"""Says hello to one device, outside of any job."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from lutfarm.home import Home
+from lutfarm_agents.agent import DeviceAgent
+from lutfarm_agents.device import Device, Hello
+
+
+def greet(device: Device, home: Home) -> Hello:
+    """What the device says of itself.  Takes no lock; raises LinkError or DeviceError."""
+    with closing(DeviceAgent(device, state_dir=home.agents)) as agent:
+        return agent.hello()

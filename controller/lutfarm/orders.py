@@ -1,0 +1,67 @@
+"""From a step to an order: the model files are built here."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from lutfarm.pool import Measuring, Opening, Order, Probing
+from lutfarm.scheduler import MeasureThese, Open, Step
+from lutfarm.state import FarmState
+from lutfarm.statistics import canary_reference
+from lutfarm.store.base import Store
+from lutfarm.workshop import Workshop
+from lutfarm_agents.device import Device
+from lutfarm_jobs.measurement import Lease, Limits, Round, SlicePlan, Task
+
+
+@dataclass(frozen=True, slots=True)
+class OrderBook:
+    """What every order of a job has in common."""
+
+    job_id: str
+    store: Store
+    workshop: Workshop
+    devices: Mapping[str, Device]
+    holder: str                                    # readable, shown to others who wait
+    plan: SlicePlan
+    limits: Limits
+    preparing: Callable[[int, int], None]
+
+    def order(self, step: Step, state: FarmState, lease: Lease) -> Order:
+        """The order for a step.  Raises SpecError for a model that can't be built."""
+        order_id = uuid.uuid4().hex
+        device = self.devices[step.unit]
+        if isinstance(step, Open):
+            return Opening(order_id, device, lease, self.store.farm_id, self.holder)
+        tasks: list[Task] = []
+        for done, key in enumerate(step.keys):
+            self.preparing(done, len(step.keys))
+            probe = state.standing(key).probe if isinstance(step, MeasureThese) else None
+            tasks.append(self.workshop.task(state.plan[key], probe))
+        artifacts = [task.artifact for task in tasks]
+        if not isinstance(step, MeasureThese):
+            return Probing(
+                order_id, device, lease, tuple(tasks), self.limits, self.workshop.models_of(*artifacts)
+            )
+        backend = state.plan[step.keys[0]].backend
+        canary = self.workshop.canary(backend)
+        reference = canary_reference(self.store.canary_levels_ns(step.unit, backend.key))
+        round_ = Round(
+            id=order_id,
+            index=step.index,
+            tasks=tuple(tasks),
+            plan=self.plan,
+            seed=seed_of(self.job_id, order_id),
+            canary=canary,
+            canary_reference_ns=None if reference.provisional else reference.reference_ns,
+            limits=self.limits,
+        )
+        return Measuring(order_id, device, lease, round_, self.workshop.models_of(canary, *artifacts))
+
+
+def seed_of(job_id: str, order_id: str) -> int:
+    """A seed for the order of one round's workloads: 0 to 2^32 - 1, another one for each round."""
+    return int.from_bytes(hashlib.sha256(f"{job_id}/{order_id}".encode()).digest()[:4], "big")

@@ -1,0 +1,132 @@
+"""What the store already has for a device: runs of this job, runs of other jobs, probes.
+
+Runs count only where the fingerprint is the device's of today: an upgraded runtime never returns
+yesterday's numbers silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lutfarm.pool import Opened
+from lutfarm.state import FarmState, Standing
+from lutfarm.store.base import Store
+from lutfarm_agents.device import Hello
+from lutfarm_agents.session import fingerprint
+from lutfarm_jobs.measurement import Run, SlicePlan
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """`standings` by key; how many runs were this job's, adopted from others, and left out as outdated."""
+
+    standings: Mapping[str, Standing]
+    own_runs: int = 0
+    adopted_runs: int = 0
+    outdated_runs: int = 0
+    reused_probes: int = 0
+
+
+def resume(
+    store: Store,
+    job_id: str,
+    state: FarmState,
+    opened: Opened,
+    plan: SlicePlan,
+    *,
+    fresh_since_s: float | None,
+    ignore_failures_before_s: float = 0.0,
+) -> Resumed:
+    """How far each measurement of a unit is; links the runs of other jobs that count to this one.
+
+    `fresh_since_s`: when a job that measures everything itself began, None for one that reuses.
+    """
+    today = _fingerprints(state, opened.unit, opened.hello, plan)
+    found, adopted = _look(
+        store, job_id, state, today, fresh_since_s=fresh_since_s, forget_s=ignore_failures_before_s
+    )
+    store.adopt(job_id, [run.id for run in adopted])
+    return found
+
+
+def foresee(
+    store: Store,
+    job_id: str,
+    state: FarmState,
+    unit: str,
+    plan: SlicePlan,
+    *,
+    fresh_since_s: float | None,
+) -> tuple[FarmState, Resumed]:
+    """What `resume` would find if the device still is what it last said it was.  Changes nothing."""
+    last = store.hello(unit)
+    if last is None:
+        return state, Resumed({})
+    hello, _ = last
+    today = _fingerprints(state, unit, hello, plan)
+    found, _ = _look(store, job_id, state, today, fresh_since_s=fresh_since_s, forget_s=0.0)
+    return replace(state, standings={**state.standings, **found.standings}), found
+
+
+def _fingerprints(
+    state: FarmState, unit: str, hello: Hello, plan: SlicePlan
+) -> dict[str, Mapping[str, str]]:
+    by_backend = {
+        backend: fingerprint(hello, backend, plan)
+        for backend in {m.backend for m in state.plan.values() if m.unit == unit}
+    }
+    return {key: by_backend[m.backend] for key, m in state.plan.items() if m.unit == unit}
+
+
+def _look(
+    store: Store,
+    job_id: str,
+    state: FarmState,
+    today: Mapping[str, Mapping[str, str]],
+    *,
+    fresh_since_s: float | None,
+    forget_s: float,
+) -> tuple[Resumed, Sequence[Run]]:
+    standings: dict[str, Standing] = {}
+    known: set[str] = set()
+    outdated = 0
+    for run in store.runs(job_id, samples=False):
+        if run.key not in today:
+            continue
+        known.add(run.id)
+        if dict(run.fingerprint) == today[run.key]:
+            standings[run.key] = standings.get(run.key, Standing()).with_run(run)
+        else:
+            outdated += 1
+    own = len(known) - outdated
+    adopted: Sequence[Run] = (
+        () if fresh_since_s is not None else _adoptable(store, known, today, standings, state.rounds)
+    )
+    for run in adopted:
+        standings[run.key] = standings.get(run.key, Standing()).with_run(run)
+    probes = 0
+    for key, found in store.probes(list(today)).items():
+        for probe in found:
+            outlived = probe.probed_s < max(fresh_since_s or 0.0, forget_s if probe.failure else 0.0)
+            if dict(probe.fingerprint) == today[key] and not outlived:
+                standings[key] = standings.get(key, Standing()).with_probe(probe)
+                probes += 1
+                break
+    return Resumed(standings, own, len(adopted), outdated, probes), adopted
+
+
+def _adoptable(
+    store: Store,
+    known: Collection[str],
+    today: Mapping[str, Mapping[str, str]],
+    standings: Mapping[str, Standing],
+    rounds: int,
+) -> list[Run]:
+    places = {key: rounds - standings.get(key, Standing()).complete for key in today}
+    taken: list[Run] = []
+    for run in store.reusable([key for key, left in places.items() if left > 0]):
+        if places[run.key] > 0 and run.id not in known and dict(run.fingerprint) == today[run.key]:
+            places[run.key] -= 1
+            taken.append(run)
+    return taken

@@ -1,0 +1,117 @@
+"""Which device does what next.  Pure: the state and the time in, steps out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lutfarm.state import FarmState, Unit
+from lutfarm_jobs.measurement import Measurement, SlicePlan
+
+PROBES_PER_ORDER = 64
+DEFAULT_MODEL_BYTES = 8 * 1024**2
+LONGEST_ROUND_S = 20.0                             # what a kill -9 can lose of one device at most, about
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Connect to the device and take its lock."""
+
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeThese:
+    """One throwaway child for each."""
+
+    unit: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureThese:
+    """One round: a fresh process for a chunk of one backend."""
+
+    unit: str
+    keys: tuple[str, ...]
+    index: int
+
+
+Step = Open | ProbeThese | MeasureThese
+
+
+def decide(state: FarmState, *, memory_budget_bytes: int, plan: SlicePlan, now_s: float) -> list[Step]:
+    """At most one step for each idle unit, and for each machine: units that share hardware take turns.
+
+    The unit that has been given the least device time goes first, by name where equal.
+    """
+    if state.stopped:
+        return []
+    busy = {u.machine_id for u in state.units.values() if u.in_flight and u.machine_id}
+    steps: list[Step] = []
+    for unit in sorted(state.units.values(), key=lambda u: (u.spent_s, u.name)):
+        if unit.in_flight or unit.quarantined or now_s < unit.not_before_s or state.spent(unit):
+            continue
+        if unit.machine_id and unit.machine_id in busy:
+            continue
+        step = _next(state, unit, memory_budget_bytes=memory_budget_bytes, plan=plan)
+        if step is not None:
+            steps.append(step)
+            busy.add(unit.machine_id or unit.name)
+    return steps
+
+
+def _next(state: FarmState, unit: Unit, *, memory_budget_bytes: int, plan: SlicePlan) -> Step | None:
+    wanted = [m for m in state.plan.values() if m.unit == unit.name and state.wants(m.key)]
+    if not wanted:
+        return None
+    if not unit.opened:
+        return Open(unit.name)
+    unprobed = [m.key for m in wanted if state.standing(m.key).probe is None]
+    if unprobed:
+        return ProbeThese(unit.name, tuple(unprobed[:PROBES_PER_ORDER]))
+    chunk = tuple(_chunk(state, wanted, memory_budget_bytes=memory_budget_bytes, plan=plan))
+    return MeasureThese(unit.name, tuple(m.key for m in chunk), state.standing(chunk[0].key).complete)
+
+
+def _chunk(
+    state: FarmState, wanted: list[Measurement], *, memory_budget_bytes: int, plan: SlicePlan
+) -> Iterator[Measurement]:
+    """Those with the fewest rounds, of one backend and one class of length, as many as fit."""
+    fewest = min(state.standing(m.key).complete for m in wanted)
+    candidates = [m for m in wanted if state.standing(m.key).complete == fewest]
+    group = _group(state, candidates[0], plan)
+    left_bytes, left_s = memory_budget_bytes, LONGEST_ROUND_S
+    first = True
+    for measurement in candidates:
+        if _group(state, measurement, plan) != group:
+            continue
+        left_bytes -= model_bytes(state, measurement)
+        left_s -= round_seconds(state, measurement, plan)
+        if not first and (left_bytes < 0 or left_s < 0):
+            return
+        first = False
+        yield measurement
+
+
+def _group(state: FarmState, measurement: Measurement, plan: SlicePlan) -> tuple[str, bool]:
+    # Long workloads are swept, not gated, and would evict what short ones keep warm: rounds of their own.
+    probe = state.standing(measurement.key).probe
+    is_long = probe is not None and (probe.iteration_ns or 0) > plan.long_ns
+    return measurement.backend.key, is_long
+
+
+def model_bytes(state: FarmState, measurement: Measurement) -> int:
+    """Memory that the workload takes beside the runtime, by its probe."""
+    probe = state.standing(measurement.key).probe
+    return (probe.model_memory_bytes if probe else None) or DEFAULT_MODEL_BYTES
+
+
+def round_seconds(state: FarmState, measurement: Measurement, plan: SlicePlan) -> float:
+    """About how long one round of it holds the device, on a quiet machine."""
+    probe = state.standing(measurement.key).probe
+    iteration_ns = (probe.iteration_ns if probe else None) or 1_000_000
+    load_ns = (probe.load_ns if probe else None) or 10_000_000
+    canary_ns = 2 * plan.canary_iterations * 150_000
+    slice_ns = max(iteration_ns, plan.slice_ns) + plan.warmup_again * iteration_ns + canary_ns
+    return (load_ns + plan.passes * slice_ns) / 1e9

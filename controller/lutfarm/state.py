@@ -1,0 +1,162 @@
+"""What the controller knows of one job, as a value; `after` gives the value after events.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from lutfarm.pool import Done, Event, Measured, Opened, Probed
+from lutfarm.retry import judge
+from lutfarm_agents.device import Hello
+from lutfarm_jobs.errors import Retry
+from lutfarm_jobs.measurement import Measurement, Probe, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far one measurement is."""
+
+    probe: Probe | None = None
+    complete: int = 0
+    truncated: int = 0
+    failed: bool = False
+
+    def with_run(self, run: Run) -> Standing:
+        """After one more run."""
+        if run.status == "failed":
+            return replace(self, failed=True)
+        if run.status == "truncated":
+            return replace(self, truncated=self.truncated + 1)
+        return replace(self, complete=self.complete + 1)
+
+    def with_probe(self, probe: Probe) -> Standing:
+        """After a probe; a failed one is the measurement's result."""
+        return replace(self, probe=probe, failed=self.failed or probe.failure is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One device of the job."""
+
+    name: str
+    machine_id: str = ""                           # known once it said hello
+    hello: Hello | None = None
+    opened: bool = False
+    in_flight: str | None = None                   # order id
+    failures_in_a_row: int = 0
+    not_before_s: float = 0.0                      # back-off
+    quarantined: str = ""                          # the reason, or empty
+    spent_s: float = 0.0                           # device time of this job so far
+
+
+@dataclass(frozen=True, slots=True)
+class FarmState:
+    """One job: its plan, how far each measurement is, how its devices are."""
+
+    plan: Mapping[str, Measurement]                # by key, in the job's order
+    rounds: int                                    # complete runs wanted of each
+    standings: Mapping[str, Standing]
+    units: Mapping[str, Unit]
+    budget_s: float | None = None                  # device time for each unit
+    stopped: tuple[str, str] | None = None         # an error that ends the job: (code, detail)
+
+    def standing(self, key: str) -> Standing:
+        """How far one measurement is; new ones have not begun."""
+        return self.standings.get(key, _NEW)
+
+    def wants(self, key: str) -> bool:
+        """Whether it needs more rounds.  Truncated runs are tried again, but not for ever."""
+        standing = self.standing(key)
+        tries_left = 2 * self.rounds + 2 - standing.complete - standing.truncated
+        return not standing.failed and standing.complete < self.rounds and tries_left > 0
+
+    def spent(self, unit: Unit) -> bool:
+        """Whether the unit's device-time budget is used up."""
+        return self.budget_s is not None and unit.spent_s >= self.budget_s
+
+    @property
+    def over(self) -> bool:
+        """Nothing runs and nothing more can be ordered."""
+        if any(unit.in_flight for unit in self.units.values()):
+            return False
+        if self.stopped:
+            return True
+        open_units = {n for n, unit in self.units.items() if not unit.quarantined and not self.spent(unit)}
+        return not any(m.unit in open_units and self.wants(key) for key, m in self.plan.items())
+
+
+_NEW = Standing()
+
+
+def begin(
+    plan: Sequence[Measurement],
+    units: Iterable[str],
+    *,
+    rounds: int,
+    budget_s: float | None = None,
+    standings: Mapping[str, Standing] | None = None,
+) -> FarmState:
+    """The state before the first order; `standings` says what the store already has."""
+    return FarmState(
+        plan={m.key: m for m in plan},
+        rounds=rounds,
+        standings=dict(standings or {}),
+        units={name: Unit(name) for name in units},
+        budget_s=budget_s,
+    )
+
+
+def ordered(state: FarmState, unit: str, order_id: str) -> FarmState:
+    """After an order was given to a unit."""
+    return _with_unit(state, replace(state.units[unit], in_flight=order_id))
+
+
+@dataclass(slots=True)
+class _Changes:
+    standings: dict[str, Standing]
+    units: dict[str, Unit]
+    stopped: tuple[str, str] | None = field(default=None)
+
+
+def after(state: FarmState, events: Iterable[Event], now_s: float) -> FarmState:
+    """The state after events, in their order."""
+    changes = _Changes(dict(state.standings), dict(state.units), state.stopped)
+    for event in events:
+        if isinstance(event, Measured):
+            key = event.run.key
+            changes.standings[key] = changes.standings.get(key, _NEW).with_run(event.run)
+        elif isinstance(event, Probed):
+            key = event.probe.key
+            changes.standings[key] = changes.standings.get(key, _NEW).with_probe(event.probe)
+        elif isinstance(event, Opened):
+            changes.units[event.unit] = replace(
+                changes.units[event.unit], opened=True, hello=event.hello, machine_id=event.hello.machine_id
+            )
+        elif isinstance(event, Done):
+            _end_order(changes, event, now_s)
+    return replace(state, standings=changes.standings, units=changes.units, stopped=changes.stopped)
+
+
+def _end_order(changes: _Changes, event: Done, now_s: float) -> None:
+    unit = changes.units[event.unit]
+    if unit.in_flight != event.order:
+        return
+    spent_s = unit.spent_s + sum(event.spent_ns.values()) / 1e9
+    unit = replace(unit, in_flight=None, spent_s=spent_s)
+    if event.error is None:
+        changes.units[unit.name] = replace(unit, failures_in_a_row=0)
+        return
+    code, detail = event.error
+    failures = unit.failures_in_a_row + 1
+    verdict = judge(code, detail, failures_in_a_row=failures)
+    if verdict.action is Retry.SAME_DEVICE:
+        unit = replace(unit, failures_in_a_row=failures, not_before_s=now_s + verdict.delay_s, opened=False)
+    elif verdict.action is Retry.OTHER_DEVICE:
+        unit = replace(unit, failures_in_a_row=failures, quarantined=f"{code}: {detail}")
+    else:
+        changes.stopped = event.error
+    changes.units[unit.name] = unit
+
+
+def _with_unit(state: FarmState, unit: Unit) -> FarmState:
+    return replace(state, units={**state.units, unit.name: unit})

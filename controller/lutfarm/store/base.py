@@ -1,0 +1,145 @@
+"""What a store can do.  The implementation is sql.py; this file imports no database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from lutfarm_agents.device import Device, Hello
+from lutfarm_jobs.measurement import Lease, Measurement, Probe, Run
+
+JobState = Literal["open", "complete", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a user submitted.  `id` is the job's name and the first 10 digits of its content's hash."""
+
+    id: str
+    name: str
+    spec_json: str
+    created_s: float                               # Unix time
+    state: JobState = "open"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobCounts:
+    """How far a job is."""
+
+    measurements: int
+    runs: int
+    reused_runs: int
+    failures: int
+
+
+class Store(Protocol):
+    """One writer process at a time may hold a device; many may read.
+
+    Every method raises StoreError (StoreUnwritable, StoreNewer, LeaseLost) and nothing of the database's own.
+    """
+
+    @property
+    def farm_id(self) -> str:
+        """32 hex digits made with the store: which store's lease tokens may be compared."""
+        ...
+
+    def put_device(self, device: Device) -> None:
+        """Insert or replace by name."""
+        ...
+
+    def device(self, name: str) -> Device | None:
+        """One device, or None."""
+        ...
+
+    def devices(self) -> Sequence[Device]:
+        """All, by name."""
+        ...
+
+    def put_hello(self, unit: str, hello: Hello, seen_s: float) -> None:
+        """What the device last said of itself."""
+        ...
+
+    def hello(self, unit: str) -> tuple[Hello, float] | None:
+        """The last hello and when."""
+        ...
+
+    def open_job(self, job: Job, measurements: Sequence[Measurement]) -> Job:
+        """Insert with its plan; a job that exists is returned as it stands (its created_s, its state)."""
+        ...
+
+    def close_job(self, job_id: str, state: JobState, reason: str = "") -> None:
+        """Set the state."""
+        ...
+
+    def jobs(self) -> Sequence[tuple[Job, JobCounts]]:
+        """All, newest first."""
+        ...
+
+    def job(self, job_id: str) -> tuple[Job, JobCounts] | None:
+        """One; a unique prefix or a name (its newest) will do."""
+        ...
+
+    def measurements(self, job_id: str) -> Sequence[Measurement]:
+        """The job's plan, in its order."""
+        ...
+
+    def acquire(self, unit: str, *, owner: str, alive: Collection[str], now_s: float, ttl_s: float) -> Lease | str:
+        """A lease with the next token, or who holds it.
+
+        A lease is free when it expired, was released, or its owner (`<host> <pid> <start time>`) is
+        not among `alive` though its host is this one: see owners.py.
+        """
+        ...
+
+    def renew(self, lease: Lease, *, now_s: float, ttl_s: float) -> Lease:
+        """Raises LeaseLost when another token was given out."""
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Give it back; no error if it is no longer held."""
+        ...
+
+    def commit(self, run: Run, lease: Lease, job_id: str) -> None:
+        """One transaction: check the lease's token, insert run and samples, link it to the job.
+
+        The same run id again changes nothing.  Raises LeaseLost.
+        """
+        ...
+
+    def commit_probe(self, probe: Probe, lease: Lease, job_id: str) -> None:
+        """As commit, for what a probe found; a newer probe of the same key and fingerprint replaces."""
+        ...
+
+    def adopt(self, job_id: str, run_ids: Sequence[str]) -> None:
+        """Link runs of other jobs to this one (reuse)."""
+        ...
+
+    def reusable(self, keys: Collection[str]) -> Iterator[Run]:
+        """Complete runs of any job, without samples, newest first."""
+        ...
+
+    def probes(self, keys: Collection[str]) -> Mapping[str, Sequence[Probe]]:
+        """All probes by measurement key, newest first."""
+        ...
+
+    def forget_failures(self, job_id: str) -> int:
+        """Unlink failed runs and failed probes from the job (they stay stored); how many.  For --retry-failed."""
+        ...
+
+    def runs(self, job_id: str, *, samples: bool = True) -> Iterator[Run]:
+        """The runs linked to a job, by key and time; without samples the slices are empty."""
+        ...
+
+    def round_counts(self, job_id: str) -> Mapping[str, Mapping[str, int]]:
+        """By measurement key: how many runs of each status are linked to the job."""
+        ...
+
+    def canary_levels_ns(self, unit: str, backend_key: str, *, runs: int = 40) -> Sequence[tuple[float, int]]:
+        """(Unix time, 10th percentile of the canary levels) of the newest rounds, oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Release the database."""
+        ...

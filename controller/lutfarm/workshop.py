@@ -1,0 +1,68 @@
+"""Makes what a device needs of a measurement: the model file, its inputs, a sample of the right output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lutfarm_jobs import models
+from lutfarm_jobs.expand import Sources
+from lutfarm_jobs.measurement import (
+    FORMAT_OF_RUNTIME,
+    Artifact,
+    Backend,
+    Measurement,
+    ModelFormat,
+    Probe,
+    Task,
+)
+from lutfarm_jobs.models import Built
+from lutfarm_jobs.models.reference import expected
+
+
+@dataclass(slots=True)
+class Workshop:
+    """Builds lazily, into a cache by content; `paths` says where each artifact lies on this machine."""
+
+    cache_dir: Path
+    sources: Sources
+    paths: dict[str, Path] = field(default_factory=dict[str, Path])
+
+    def task(self, measurement: Measurement, probe: Probe | None) -> Task:
+        """The measurement with all that a device needs.  Raises SpecError for a model file that changed."""
+        fmt = FORMAT_OF_RUNTIME[measurement.backend.runtime]
+        built = self._build(measurement, fmt)
+        self.paths[built.artifact.sha256] = built.path
+        return Task(
+            measurement=measurement,
+            artifact=built.artifact,
+            inputs=measurement.workload.inputs or built.inputs,
+            input_layout=built.input_layout,
+            expected=expected(
+                measurement.workload, fmt, self.cache_dir, spaces=self._spaces_by_name()
+            ) if probe is None else None,
+            iteration_ns=probe.iteration_ns if probe else None,
+            model_memory_bytes=probe.model_memory_bytes if probe else None,
+        )
+
+    def canary(self, backend: Backend) -> Artifact:
+        """The reference operator of a backend."""
+        built = models.canary(FORMAT_OF_RUNTIME[backend.runtime], self.cache_dir)
+        self.paths[built.artifact.sha256] = built.path
+        return built.artifact
+
+    def models_of(self, *artifacts: Artifact) -> Mapping[str, Path]:
+        """Where these artifacts lie, by SHA-256."""
+        return {artifact.sha256: self.paths[artifact.sha256] for artifact in artifacts}
+
+    def _build(self, measurement: Measurement, fmt: ModelFormat) -> Built:
+        workload = measurement.workload
+        if workload.kind == "file":
+            return models.import_file(
+                self.sources.model_paths[workload.sha256], self.cache_dir, sha256=workload.sha256
+            )
+        return models.build(workload, fmt, self.cache_dir, spaces=self._spaces_by_name())
+
+    def _spaces_by_name(self) -> dict[str, object]:
+        return {space.name: space for space in self.sources.spaces.values()}

@@ -1,0 +1,148 @@
+"""The error tree, by who must act.
+
+FarmError
+  SpecError          the person who wrote the file        never retried
+  LinkError          cabling, network                     retried on the same device, with backoff
+    ConnectFailed LinkLost TransferFailed ReplyTimeout
+  DeviceError        the lab                              device quarantined, work goes elsewhere
+    NotReady ProtocolMismatch DeviceLost
+  MeasurementError   nobody: it is a result               stored, not retried
+    WorkloadFailed OutOfMemory WorkloadTimeout Unstable
+  StoreError         the operator                         the job stops
+    StoreNewer StoreUnwritable LeaseLost
+  RunnerBug          us: please report                    the job stops
+
+A class's docstring is its default message; `retry` is its policy.  On the wire an error is
+`{"code", "detail"}`, where the code is the class name; `from_wire` is the one place that turns it back.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import ClassVar
+
+
+class Retry(Enum):
+    """What the scheduler does after an error."""
+
+    NEVER = "never"
+    SAME_DEVICE = "same device, with backoff"
+    OTHER_DEVICE = "device quarantined, work goes elsewhere"
+
+
+class FarmError(Exception):
+    """Something in the farm failed."""
+
+    retry: ClassVar[Retry] = Retry.NEVER
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail or " ".join((type(self).__doc__ or "").split()))
+
+    @property
+    def code(self) -> str:
+        """The name that the error has on the wire and in the store."""
+        return type(self).__name__
+
+    @property
+    def detail(self) -> str:
+        """What was seen and what to do next."""
+        return str(self)
+
+
+class SpecError(FarmError):
+    """The job, profile, model or table file can't be used as it is."""
+
+
+class LinkError(FarmError):
+    """The link to the device failed."""
+
+    retry = Retry.SAME_DEVICE
+
+
+class ConnectFailed(LinkError):
+    """The device could not be reached."""
+
+
+class LinkLost(LinkError):
+    """The link to the device broke while it was in use."""
+
+
+class TransferFailed(LinkError):
+    """A file could not be copied to or from the device."""
+
+
+class ReplyTimeout(LinkError):
+    """The device did not answer in time."""
+
+
+class DeviceError(FarmError):
+    """The device is not fit to measure."""
+
+    retry = Retry.OTHER_DEVICE
+
+
+class NotReady(DeviceError):
+    """The device is not ready to measure."""
+
+
+class ProtocolMismatch(DeviceError):
+    """The device speaks another protocol version, or something that is no protocol at all."""
+
+
+class DeviceLost(DeviceError):
+    """The device went away and did not come back."""
+
+
+class MeasurementError(FarmError):
+    """The measurement failed; this is a result."""
+
+
+class WorkloadFailed(MeasurementError):
+    """The runtime refused the workload, or the workload ended the process."""
+
+
+class OutOfMemory(MeasurementError):
+    """The workload asked for more memory than the profile allows."""
+
+
+class WorkloadTimeout(MeasurementError):
+    """The workload did not finish in time."""
+
+
+class Unstable(MeasurementError):
+    """The workload's output is wrong, or changes from one run to the next."""
+
+
+class StoreError(FarmError):
+    """The store can't be read or written."""
+
+
+class StoreNewer(StoreError):
+    """The store was written by a newer lutfarm; upgrade lutfarm, or choose another --home."""
+
+
+class StoreUnwritable(StoreError):
+    """The store can't be written: the disk is full or read-only."""
+
+
+class LeaseLost(StoreError):
+    """The lease on the device passed to another run; this result was refused."""
+
+
+class RunnerBug(FarmError):
+    """The runner failed in its own code; please report it."""
+
+
+def _tree(root: type[FarmError]) -> dict[str, type[FarmError]]:
+    found = {root.__name__: root}
+    for child in root.__subclasses__():
+        found |= _tree(child)
+    return found
+
+
+def from_wire(code: str, detail: str) -> FarmError:
+    """The error that a `{"code", "detail"}` names; an unknown code is a RunnerBug that quotes it."""
+    kind = _tree(FarmError).get(code)
+    if kind is None:
+        return RunnerBug(f"unknown error code {code[:80]!r}: {detail[:2000]}")
+    return kind(detail)

@@ -1,0 +1,151 @@
+"""From a job to measurements.  `expand` is pure; `resolve` does the reading that it needs."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lutfarm_jobs import operators, spaces
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement import (
+    FORMAT_OF_RUNTIME,
+    InputShape,
+    Measurement,
+    Workload,
+)
+from lutfarm_jobs.models.inspect import inspect_file, resolve_inputs
+from lutfarm_jobs.operators.base import Operator
+from lutfarm_jobs.spaces.base import Space
+from lutfarm_jobs.spec import JobSpec, ModelsWorkload, OperatorsWorkload, SpaceWorkload
+
+MOST_MEASUREMENTS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A model file that a job names, read and checked."""
+
+    path: Path
+    sha256: str
+    format: str
+    inputs: tuple[InputShape, ...]
+
+    @property
+    def workload(self) -> Workload:
+        """As what is measured: named by file name and content."""
+        return Workload("file", f"{self.path.name}@{self.sha256[:12]}", self.sha256, self.inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a job's workloads refer to: `spaces` by the text in the job, `models` by workload position."""
+
+    spaces: Mapping[str, Space]
+    models: Mapping[int, tuple[ModelFile, ...]]
+
+    @property
+    def model_paths(self) -> Mapping[str, Path]:
+        """Where each model file lies, by SHA-256."""
+        return {model.sha256: model.path for found in self.models.values() for model in found}
+
+
+def resolve(spec: JobSpec, folder: Path) -> Sources:
+    """Load the spaces and read the model files of a job that lies in `folder`.  Raises SpecError."""
+    found_spaces: dict[str, Space] = {}
+    models: dict[int, tuple[ModelFile, ...]] = {}
+    for position, workload in enumerate(spec.workloads):
+        if isinstance(workload, SpaceWorkload):
+            found_spaces[workload.space] = load_space(workload.space, folder)
+        elif isinstance(workload, ModelsWorkload):
+            models[position] = _model_files(workload, folder, where=f"workloads[{position}]")
+    return Sources(found_spaces, models)
+
+
+def load_space(text: str, folder: Path) -> Space:
+    """A space by its name, or by the path of its YAML file relative to `folder`."""
+    if text.endswith((".yaml", ".yml")):
+        return spaces.load_file(folder / text)
+    return spaces.load(text)
+
+
+def _model_files(workload: ModelsWorkload, folder: Path, *, where: str) -> tuple[ModelFile, ...]:
+    paths: dict[Path, None] = {}
+    for pattern in workload.models:
+        matches = sorted(glob.glob(pattern, root_dir=folder, recursive=True, include_hidden=True))
+        if not matches:
+            raise SpecError(f"{where}.models: {pattern!r} matches no file in {folder}; correct the path or glob")
+        paths |= dict.fromkeys(folder / match for match in matches)
+    known: set[str] = set()
+    files: list[ModelFile] = []
+    for path in paths:
+        info = inspect_file(path)
+        wanted = {name: shape for name, shape in workload.inputs.items() if name in {i.name for i in info.inputs}}
+        known |= set(wanted)
+        files.append(ModelFile(path, info.sha256, info.format, resolve_inputs(info, wanted)))
+    if unknown := sorted(set(workload.inputs) - known):
+        raise SpecError(f"{where}.inputs: no model of this workload has an input named {unknown[0]!r}")
+    return tuple(files)
+
+
+def expand(spec: JobSpec, sources: Sources, units: Sequence[str]) -> tuple[Measurement, ...]:
+    """Every measurement that the job asks for on `units`, each once, zero entries left out.
+
+    The order is unit by unit, backend by backend, workload by workload as in the file.
+    Raises SpecError for an operator key that is none, or where a model fits no backend.
+    """
+    asked = tuple(_workloads(spec, sources))
+    plan: dict[str, Measurement] = {}
+    for unit in units:
+        for backend in (choice.value for choice in spec.backends):
+            for workload, runtimes in asked:
+                if backend.runtime in runtimes:
+                    measurement = Measurement(workload, unit, backend)
+                    plan.setdefault(measurement.key, measurement)
+    if len(plan) > MOST_MEASUREMENTS:
+        raise SpecError(f"the job asks for {len(plan)} measurements; {MOST_MEASUREMENTS} is the most")
+    if not plan:
+        raise SpecError("the job asks for nothing that is to be measured: every operator is nothing by structure")
+    return tuple(plan.values())
+
+
+def _workloads(spec: JobSpec, sources: Sources) -> Iterable[tuple[Workload, frozenset[str]]]:
+    """Each workload with the runtimes that it is for."""
+    every = frozenset(backend.runtime for backend in spec.backends)
+    for position, choice in enumerate(spec.workloads):
+        runtimes = frozenset(choice.runtimes) if choice.runtimes else every
+        if isinstance(choice, SpaceWorkload):
+            yield from ((workload, runtimes) for workload in _of_space(choice, sources.spaces[choice.space]))
+        elif isinstance(choice, OperatorsWorkload):
+            for index, key in enumerate(choice.operators):
+                operator = _parse(key, where=f"workloads[{position}].operators[{index}]")
+                if not operator.is_nothing:
+                    yield Workload("operator", operator.key), runtimes
+        else:
+            for model in sources.models[position]:
+                yield model.workload, _fitting(model, runtimes)
+
+
+def _parse(key: str, *, where: str) -> Operator:
+    try:
+        return operators.parse(key)
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from error
+
+
+def _of_space(choice: SpaceWorkload, space: Space) -> Iterable[Workload]:
+    if choice.operators == "all":
+        real = [operator for operator in (*space.operators(), *space.extras()) if not operator.is_nothing]
+        yield from (Workload("operator", operator.key) for operator in real[:: choice.every])
+    if choice.networks:
+        for arch in space.random(choice.seed, choice.networks):
+            yield Workload("network", f"{space.name}:{space.format(arch)}")
+
+
+def _fitting(model: ModelFile, runtimes: frozenset[str]) -> frozenset[str]:
+    fitting = frozenset(runtime for runtime in runtimes if FORMAT_OF_RUNTIME[runtime] == model.format)
+    if not fitting:
+        runtime = next(name for name, fmt in FORMAT_OF_RUNTIME.items() if fmt == model.format)
+        raise SpecError(f"{model.path}: no backend of this job runs .{model.format}; add `- runtime: {runtime}`")
+    return fitting

@@ -1,0 +1,252 @@
+"""The values that travel: what is measured, what one round yields for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Runtime = Literal["onnxruntime", "tflite"]
+ModelFormat = Literal["onnx", "tflite"]
+
+FORMAT_OF_RUNTIME: Mapping[str, ModelFormat] = {"onnxruntime": "onnx", "tflite": "tflite"}
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Runtime + provider or delegate + threads + precision."""
+
+    runtime: Runtime
+    threads: int = 1
+    precision: Literal["fp32"] = "fp32"
+    provider: str = "cpu"
+
+    @property
+    def key(self) -> str:
+        """For example `onnxruntime-cpu-t1-fp32`."""
+        return f"{self.runtime}-{self.provider}-t{self.threads}-{self.precision}"
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Batch size, and how warm the device is."""
+
+    batch_size: int = 1
+    state: Literal["steady"] = "steady"
+
+    @property
+    def key(self) -> str:
+        """For example `b1-steady`."""
+        return f"b{self.batch_size}-{self.state}"
+
+
+@dataclass(frozen=True, slots=True)
+class InputShape:
+    """One fixed input of a model file: name as in the model, shape in elements, numpy dtype name."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What is run: an operator, a whole network of a space, or a model file.
+
+    kind "operator": `name` is the operator's canonical key (lutfarm_jobs.operators).
+    kind "network":  `name` is `<space name>:<architecture in the space's own encoding>`.
+    kind "file":     `name` is `<file name>@<first 12 digits of sha256>`; `sha256` the whole;
+                     `inputs` the shapes that the job fixes, empty where the file's own are static.
+    """
+
+    kind: Literal["operator", "network", "file"]
+    name: str
+    sha256: str = ""
+    inputs: tuple[InputShape, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Readable and stable; names everything that tells two workloads apart."""
+        shapes = ",".join(f"{i.name}={'x'.join(map(str, i.shape))}" for i in self.inputs)
+        return f"{self.kind}:{self.name}" + (f"[{shapes}]" if shapes else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A quantity of workload x unit x backend x conditions."""
+
+    workload: Workload
+    unit: str
+    backend: Backend
+    conditions: Conditions = Conditions()
+    quantity: Literal["latency"] = "latency"
+
+    @property
+    def key(self) -> str:
+        """For example `latency/operator:conv_H56_.../desk/onnxruntime-cpu-t1-fp32/b1-steady`."""
+        return "/".join(
+            (self.quantity, self.workload.key, self.unit, self.backend.key, self.conditions.key)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A MeasurementError as a stored result: `code` is the class name of lutfarm_jobs.errors."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Consecutive timed iterations of one measurement, a canary before and after."""
+
+    pass_index: int
+    samples_ns: tuple[int, ...]
+    canary_before_ns: int
+    canary_after_ns: int
+    quiet: bool                     # the gate's verdict; for a workload too long to gate: see `gated`
+    gated: bool                     # False: longer than the plan's `long_ns`, so no verdict was asked for
+    involuntary_switches: int
+    waited_ns: int                  # spent spinning for a quiet window before the slice
+    wall_ns: int
+    cpu_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What was true on the device at one moment; None where it can't be read."""
+
+    time_s: float                                  # Unix time of the device
+    governor: str | None = None
+    frequency_khz: int | None = None               # of the measured core
+    temperature_c: float | None = None             # hottest readable zone
+    load_1min: float | None = None
+    memory_available_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one round yields for one measurement."""
+
+    id: str                                        # 32 hex digits, unique
+    key: str                                       # Measurement.key
+    unit: str
+    round_id: str
+    round_index: int                               # 0, 1, ...: n-th fresh process of this measurement in its job
+    status: Literal["complete", "truncated", "failed"]
+    started_s: float                               # Unix time
+    ended_s: float
+    fingerprint: Mapping[str, str]                 # see lutfarm_agents.session.fingerprint
+    slices: tuple[Slice, ...] = ()
+    failure: Failure | None = None                 # set if and only if status is "failed"
+    load_ns: int | None = None                     # in this round's process
+    first_inference_ns: int | None = None
+    peak_memory_bytes: int | None = None           # of the round's process
+    canary_reference_ns: int | None = None
+    reference_provisional: bool = True
+    slices_rejected: int = 0                       # passes in which no quiet window came
+    before: Environment | None = None
+    after: Environment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What the throwaway child found out about one workload on one device."""
+
+    key: str                                       # Measurement.key
+    unit: str
+    fingerprint: Mapping[str, str]
+    probed_s: float                                # Unix time
+    failure: Failure | None = None
+    load_ns: int | None = None
+    first_inference_ns: int | None = None
+    iteration_ns: int | None = None                # median of a few warm iterations
+    peak_memory_bytes: int | None = None           # of the child, resident
+    model_memory_bytes: int | None = None          # peak minus what the child had before loading
+    agreement: float | None = None                 # largest |difference| to the reference / largest |reference|
+
+
+@dataclass(frozen=True, slots=True)
+class SlicePlan:
+    """How one round samples; the constants of docs/measurement.md.  Part of the fingerprint."""
+
+    passes: int = 12
+    slice_ns: int = 400_000                        # a slice is as many iterations as fill this, at least one
+    warmup_first: int = 5                          # iterations dropped after loading
+    warmup_again: int = 2                          # iterations dropped after another workload ran
+    gate_ratio: float = 1.12                       # canary at most this times its reference
+    wait_ns: int = 12_000_000                      # spin at most this long for a quiet window
+    contended_keep: int = 3                        # slices kept per measurement when no quiet window comes
+    long_ns: int = 4_000_000                       # workloads with longer iterations are swept, not gated
+    canary_iterations: int = 3                     # a canary level is the fastest of these
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to use one device until a time, with a fencing token."""
+
+    unit: str
+    token: int
+    owner: str                                     # readable: who holds it
+    expires_s: float                               # Unix time
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file by content: `sha256` in hex, size, and the suffix that says its format."""
+
+    sha256: str
+    size_bytes: int
+    suffix: Literal[".onnx", ".tflite"]
+
+    @property
+    def file_name(self) -> str:
+        """The content-addressed name that it has in every cache."""
+        return self.sha256 + self.suffix
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A sample of the reference output: flat positions in the model's own first output, and values there."""
+
+    positions: tuple[int, ...]
+    values: tuple[float, ...]
+    largest: float                                 # largest absolute value of the whole reference output
+    tolerance: float = 1e-4                        # relative to `largest`
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A measurement with all that a device needs to run it."""
+
+    measurement: Measurement
+    artifact: Artifact
+    inputs: tuple[InputShape, ...] = ()            # empty: the model's own, which are static
+    input_layout: Literal["as_is", "nhwc"] = "as_is"   # nhwc: made as NCHW from the seed, then transposed
+    expected: Expected | None = None
+    iteration_ns: int | None = None                # from the probe; None before it
+    model_memory_bytes: int | None = None          # from the probe
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one workload may take in the probe and in the round."""
+
+    memory_bytes: int = 2 * 1024**3                # address space beyond what the runtime itself maps
+    load_s: float = 60.0
+    iteration_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One fresh process on one device, given a chunk of measurements of one backend."""
+
+    id: str
+    index: int
+    tasks: tuple[Task, ...]
+    plan: SlicePlan
+    seed: int
+    canary: Artifact
+    canary_reference_ns: int | None = None         # None: none is known for this device yet
+    limits: Limits = field(default_factory=Limits)

@@ -1,0 +1,229 @@
+"""What a job's YAML says, checked.
+
+A job names workloads, devices, backends and a sampling plan::
+
+    name: fbnet-on-this-machine
+    workloads:
+      - space: fbnet-224
+    devices: [this-machine]
+    backends:
+      - runtime: onnxruntime
+    sampling:
+      target_relative_interval: 0.02
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement import Backend
+from lutfarm_jobs.yaml_reader import read_yaml
+
+JOB_LIMIT_BYTES = 1_000_000
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Dimension = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+def _exactly(value: object) -> object:
+    # YAML 1.1 reads `on`, `1e3` or 1.0 as other types; a count must be written as a whole number.
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"a whole number is needed, not {value!r}")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_exactly)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+RuntimeName = Literal["onnxruntime", "tflite"]
+
+
+class _Workload(_Strict):
+    runtimes: tuple[RuntimeName, ...] | None = Field(
+        default=None, min_length=1, description="only on these runtimes; all of the job's if left out"
+    )
+
+
+class SpaceWorkload(_Workload):
+    """The operators of a search space, some of them, or whole networks drawn from it."""
+
+    space: str = Field(description="a known space's name, or the path of a space file")
+    operators: Literal["all", "none"] = "all"
+    every: Count = Field(default=1, ge=1, le=10_000, description="take each n-th operator, for a selection")
+    networks: Count = Field(default=0, ge=0, le=10_000, description="how many random networks to measure whole")
+    seed: Count = Field(default=0, ge=0, le=2**32 - 1)
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.operators == "none" and self.networks == 0:
+            raise ValueError("asks for nothing: set operators: all, or networks: to more than 0")
+        return self
+
+
+class OperatorsWorkload(_Workload):
+    """Operators by their canonical keys."""
+
+    operators: tuple[str, ...] = Field(min_length=1, max_length=100_000)
+
+
+class ModelsWorkload(_Workload):
+    """Model files by path or glob, .onnx or .tflite, relative to the job file."""
+
+    models: tuple[str, ...] = Field(min_length=1, max_length=10_000)
+    inputs: dict[str, tuple[Dimension, ...]] = Field(
+        default_factory=dict, description="shapes of dynamic inputs, by input name"
+    )
+
+
+class DeviceChoice(_Strict):
+    """Devices by label."""
+
+    label: dict[str, str] = Field(min_length=1)
+
+
+class BackendChoice(_Strict):
+    """Runtime, threads and precision."""
+
+    runtime: RuntimeName
+    threads: Count = Field(default=1, ge=1, le=256)
+    precision: Literal["fp32"] = "fp32"
+
+    @property
+    def value(self) -> Backend:
+        """As the value that travels."""
+        return Backend(runtime=self.runtime, threads=self.threads, precision=self.precision)
+
+
+class SamplingPlan(_Strict):
+    """How precise, how long."""
+
+    target_relative_interval: float = Field(default=0.02, gt=0, lt=1, allow_inf_nan=False)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, allow_inf_nan=False)
+    minimum_rounds: Count = Field(default=2, ge=1, le=1000)
+    rounds: Count = Field(default=5, ge=1, le=1000, description="fresh processes per measurement, at most")
+    passes: Count = Field(default=12, ge=1, le=1000)
+    device_time_budget_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.minimum_rounds > self.rounds:
+            raise ValueError(f"minimum_rounds {self.minimum_rounds} is more than rounds {self.rounds}")
+        return self
+
+
+def _workload_kind(value: object) -> str | None:
+    if isinstance(value, BaseModel):
+        return {SpaceWorkload: "space", OperatorsWorkload: "operators", ModelsWorkload: "models"}.get(type(value))
+    if isinstance(value, dict):
+        return next((kind for kind in ("space", "models", "operators") if kind in value), None)
+    return None
+
+
+def _device_kind(value: object) -> str:
+    return "label" if isinstance(value, dict | DeviceChoice) else "name"
+
+
+# One kind is picked by the field that only it has, so that an error speaks of that kind alone.
+WorkloadChoice = Annotated[
+    Annotated[SpaceWorkload, Tag("space")]
+    | Annotated[OperatorsWorkload, Tag("operators")]
+    | Annotated[ModelsWorkload, Tag("models")],
+    Discriminator(
+        _workload_kind,
+        custom_error_type="workload_kind",
+        custom_error_message="a workload needs one of: space, operators, models",
+    ),
+]
+DeviceName = Annotated[
+    Annotated[Name, Tag("name")] | Annotated[DeviceChoice, Tag("label")], Discriminator(_device_kind)
+]
+
+
+class JobSpec(_Strict):
+    """A whole job file."""
+
+    name: Name
+    workloads: tuple[WorkloadChoice, ...] = Field(min_length=1, max_length=1000)
+    devices: tuple[DeviceName, ...] = Field(min_length=1, max_length=1000)
+    backends: tuple[BackendChoice, ...] = Field(min_length=1, max_length=100)
+    sampling: SamplingPlan = SamplingPlan()
+    fresh: bool = Field(default=False, description="measure again what other jobs measured already")
+
+    @property
+    def id(self) -> str:
+        """The job's name and the first 10 digits of the SHA-256 of its content."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+    @model_validator(mode="after")
+    def _runtimes_exist(self) -> Self:
+        known = {backend.runtime for backend in self.backends}
+        for position, workload in enumerate(self.workloads):
+            for runtime in workload.runtimes or ():
+                if runtime not in known:
+                    raise ValueError(f"workloads[{position}].runtimes names {runtime}, which no backend has")
+        return self
+
+
+def load_job(path: Path) -> JobSpec:
+    """The job that a YAML file says.  Raises SpecError naming file and line or field."""
+    return parse_job(read_yaml(path, limit_bytes=JOB_LIMIT_BYTES), source=str(path))
+
+
+def parse_job(content: object, *, source: str) -> JobSpec:
+    """A job from plain data; `source` is named in errors."""
+    if not isinstance(content, dict):
+        raise SpecError(f"{source}: a job is a mapping with name, workloads, devices and backends")
+    try:
+        return JobSpec.model_validate(content)
+    except ValidationError as error:
+        raise SpecError(f"{source}: {describe(error)}") from error
+
+
+def describe(error: ValidationError) -> str:
+    """One line a problem: the field's path and what is wrong with it."""
+    lines: list[str] = []
+    for problem in error.errors(include_url=False)[:10]:
+        lines.append(f"{_field_path(problem['loc'])}: {_message(problem)}")
+    more = error.error_count() - 10
+    return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
+
+
+def _field_path(loc: tuple[int | str, ...]) -> str:
+    path = ""
+    for position, part in enumerate(loc):
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif not (position >= 2 and loc[position - 2] in {"workloads", "devices"}):   # a union's tag
+            path += f".{part}" if path else part
+    return path or "file"
+
+
+def _message(problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "unknown field"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    seen = problem.get("input")
+    if isinstance(seen, str | int | float) and repr(seen)[:60] not in message:
+        message += f" (seen: {repr(seen)[:60]})"
+    return message

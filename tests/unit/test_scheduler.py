@@ -1,0 +1,214 @@
+"""Which device does what next: dictionaries in, steps out."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lutfarm.pool import Done, Measured, Opened, Probed
+from lutfarm.scheduler import LONGEST_ROUND_S, MeasureThese, Open, ProbeThese, Step, decide
+from lutfarm.state import FarmState, Standing, after, begin, ordered
+from lutfarm_agents.device import Hello
+from lutfarm_jobs.measurement import Backend, Failure, Measurement, Probe, Run, SlicePlan, Workload
+
+PLAN = SlicePlan()
+HELLO = Hello(
+    python="3.11.7", machine="x86_64", system="Linux", cpu_model="cpu", cpus=(0, 1), memory_bytes=2**34,
+    machine_id="m1", runner_sha256="0" * 64, clock_resolution_ns=1, timer_pair_ns=75, runtimes={},
+)
+
+
+def measurement(name: str, unit: str = "desk", runtime: str = "onnxruntime") -> Measurement:
+    return Measurement(Workload("operator", name), unit, Backend(runtime))  # type: ignore[arg-type]
+
+
+def probe_of(m: Measurement, *, iteration_ns: int = 100_000, memory: int = 1_000_000) -> Probe:
+    return Probe(m.key, m.unit, {}, 0.0, load_ns=1_000_000, iteration_ns=iteration_ns, model_memory_bytes=memory)
+
+
+def run_of(m: Measurement, status: str = "complete") -> Run:
+    failure = Failure("WorkloadFailed", "signal 11") if status == "failed" else None
+    return Run("0" * 32, m.key, m.unit, "r", 0, status, 0.0, 1.0, {}, failure=failure)  # type: ignore[arg-type]
+
+
+def steps(state: FarmState, now_s: float = 0.0, memory: int = 2**31) -> list[Step]:
+    return decide(state, memory_budget_bytes=memory, plan=PLAN, now_s=now_s)
+
+
+def opened(state: FarmState, *units: str, machine_id: str = "m1") -> FarmState:
+    events = [Opened("o", unit, replace(HELLO, machine_id=machine_id)) for unit in units]
+    return after(state, events, 0.0)
+
+
+def probed(state: FarmState, *ms: Measurement) -> FarmState:
+    return after(state, [Probed("o", probe_of(m)) for m in ms], 0.0)
+
+
+A, B, C = (measurement(name) for name in "abc")
+
+
+def test_a_device_is_opened_then_probes_then_measures_then_is_done() -> None:
+    state = begin([A, B], ["desk"], rounds=1)
+    assert steps(state) == [Open("desk")]
+    state = opened(state, "desk")
+    assert steps(state) == [ProbeThese("desk", (A.key, B.key))]
+    state = probed(state, A, B)
+    assert steps(state) == [MeasureThese("desk", (A.key, B.key), 0)]
+    state = after(state, [Measured("o", run_of(m)) for m in (A, B)], 0.0)
+    assert steps(state) == []
+    assert state.over
+
+
+def test_a_busy_device_gets_nothing() -> None:
+    state = ordered(begin([A], ["desk"], rounds=1), "desk", "order-1")
+    assert steps(state) == []
+    assert not state.over
+
+
+def test_every_measurement_gets_its_first_round_before_any_gets_its_second() -> None:
+    state = probed(opened(begin([A, B], ["desk"], rounds=2), "desk"), A, B)
+    state = after(state, [Measured("o", run_of(A))], 0.0)
+    assert steps(state) == [MeasureThese("desk", (B.key,), 0)]
+
+
+def test_a_round_is_of_one_backend() -> None:
+    other = measurement("a", runtime="tflite")
+    state = probed(opened(begin([A, other, B], ["desk"], rounds=1), "desk"), A, other, B)
+    assert steps(state) == [MeasureThese("desk", (A.key, B.key), 0)]
+
+
+def test_long_workloads_have_rounds_of_their_own() -> None:
+    state = opened(begin([A, B, C], ["desk"], rounds=1), "desk")
+    events = [Probed("o", probe_of(A)), Probed("o", probe_of(B, iteration_ns=30_000_000)), Probed("o", probe_of(C))]
+    state = after(state, events, 0.0)
+    assert steps(state) == [MeasureThese("desk", (A.key, C.key), 0)]
+
+
+def test_a_chunk_stays_within_the_memory_budget() -> None:
+    state = opened(begin([A, B, C], ["desk"], rounds=1), "desk")
+    state = after(state, [Probed("o", probe_of(m, memory=400)) for m in (A, B, C)], 0.0)
+    assert steps(state, memory=1000) == [MeasureThese("desk", (A.key, B.key), 0)]
+
+
+def test_a_workload_over_the_budget_still_gets_a_round_of_its_own() -> None:
+    state = opened(begin([A, B], ["desk"], rounds=1), "desk")
+    state = after(state, [Probed("o", probe_of(m, memory=5000)) for m in (A, B)], 0.0)
+    assert steps(state, memory=1000) == [MeasureThese("desk", (A.key,), 0)]
+
+
+def test_a_chunk_stays_short_so_that_a_kill_loses_little() -> None:
+    many = [measurement(f"n{i}") for i in range(200)]
+    state = opened(begin(many, ["desk"], rounds=1), "desk")
+    state = after(state, [Probed("o", probe_of(m, iteration_ns=50_000_000)) for m in many], 0.0)
+    (step,) = steps(state)
+    assert isinstance(step, MeasureThese)
+    assert 1 <= len(step.keys) < LONGEST_ROUND_S / (0.05 * PLAN.passes) + 1
+
+
+def test_failed_ones_are_left_alone() -> None:
+    state = probed(opened(begin([A, B], ["desk"], rounds=1), "desk"), B)
+    bad = replace(probe_of(A), failure=Failure("OutOfMemory", "40 GB"))
+    state = after(state, [Probed("o", bad)], 0.0)
+    assert steps(state) == [MeasureThese("desk", (B.key,), 0)]
+    state = after(state, [Measured("o", run_of(B, "failed"))], 0.0)
+    assert state.over
+
+
+def test_truncated_runs_are_repeated_but_not_for_ever() -> None:
+    state = probed(opened(begin([A], ["desk"], rounds=2), "desk"), A)
+    tries = 0
+    while step := steps(state):
+        assert isinstance(step[0], MeasureThese)
+        state = after(state, [Measured("o", run_of(A, "truncated"))], 0.0)
+        tries += 1
+        assert tries < 20
+    assert tries == 6
+
+
+def test_two_units_on_one_machine_take_turns() -> None:
+    one, two = measurement("a", "u1"), measurement("a", "u2")
+    state = probed(opened(begin([one, two], ["u1", "u2"], rounds=1), "u1", "u2"), one, two)
+    assert steps(state) == [MeasureThese("u1", (one.key,), 0)]
+    state = ordered(state, "u1", "order")
+    assert steps(state) == []
+    state = after(state, [Done("order", "u1", None, {"slices": 10**9})], 0.0)
+    assert [step.unit for step in steps(state)] == ["u2"]
+
+
+def test_two_machines_work_side_by_side() -> None:
+    one, two = measurement("a", "u1"), measurement("a", "u2")
+    state = begin([one, two], ["u1", "u2"], rounds=1)
+    state = opened(opened(state, "u1", machine_id="m1"), "u2", machine_id="m2")
+    assert [step.unit for step in steps(state)] == ["u1", "u2"]
+
+
+def test_a_lost_link_is_opened_again_after_a_while() -> None:
+    state = ordered(probed(opened(begin([A], ["desk"], rounds=1), "desk"), A), "desk", "order")
+    state = after(state, [Done("order", "desk", ("LinkLost", "gone"))], 100.0)
+    assert steps(state, now_s=100.0) == []
+    assert not state.over
+    assert steps(state, now_s=101.0) == [Open("desk")]
+
+
+def test_a_device_error_quarantines_and_the_others_go_on() -> None:
+    one, two = measurement("a", "u1"), measurement("a", "u2")
+    state = ordered(begin([one, two], ["u1", "u2"], rounds=1), "u1", "order")
+    state = after(state, [Done("order", "u1", ("NotReady", "61 C"))], 0.0)
+    assert state.units["u1"].quarantined == "NotReady: 61 C"
+    assert steps(state) == [Open("u2")]
+
+
+def test_the_budget_ends_the_orders() -> None:
+    state = begin([A], ["desk"], rounds=5, budget_s=10.0)
+    state = ordered(probed(opened(state, "desk"), A), "desk", "order")
+    state = after(state, [Done("order", "desk", None, {"slices": 11 * 10**9})], 0.0)
+    assert steps(state) == []
+    assert state.over
+
+
+def test_a_bug_stops_the_job() -> None:
+    state = ordered(begin([A], ["desk"], rounds=1), "desk", "order")
+    state = after(state, [Done("order", "desk", ("RunnerBug", "trace"))], 0.0)
+    assert state.stopped == ("RunnerBug", "trace")
+    assert steps(state) == []
+    assert state.over
+
+
+def test_the_end_of_an_order_that_is_not_in_flight_changes_nothing() -> None:
+    state = ordered(begin([A], ["desk"], rounds=1), "desk", "order-2")
+    assert after(state, [Done("order-1", "desk", ("LinkLost", ""))], 0.0) == state
+
+
+@pytest.mark.parametrize("complete", [1, 3])
+def test_what_the_store_has_is_not_measured_again(complete: int) -> None:
+    state = begin([A], ["desk"], rounds=3, standings={A.key: Standing(probe_of(A), complete)})
+    state = opened(state, "desk")
+    expected = [] if complete == 3 else [MeasureThese("desk", (A.key,), complete)]
+    assert steps(state) == expected
+
+
+@given(st.permutations(["u1", "u2", "u3"]))
+def test_the_order_in_which_devices_are_known_does_not_matter(names: list[str]) -> None:
+    plan = [measurement("a", name) for name in names]
+    assert steps(begin(plan, names, rounds=1)) == [Open("u1"), Open("u2"), Open("u3")]
+
+
+@given(st.integers(1, 40), st.integers(1, 4), st.data())
+def test_every_job_ends_with_as_many_runs_as_were_asked_for(count: int, rounds: int, data: st.DataObject) -> None:
+    plan = [measurement(f"m{i}", runtime=data.draw(st.sampled_from(["onnxruntime", "tflite"]))) for i in range(count)]
+    by_key = {m.key: m for m in plan}
+    state = opened(begin(list(by_key.values()), ["desk"], rounds=rounds), "desk")
+    for _ in range(10 * rounds * count + 10):
+        found = steps(state, memory=data.draw(st.sampled_from([1, 2**20, 2**31])))
+        if not found:
+            break
+        (step,) = found
+        state = ordered(state, "desk", "order")
+        if isinstance(step, ProbeThese):
+            state = probed(state, *(by_key[key] for key in step.keys))
+        elif isinstance(step, MeasureThese):
+            state = after(state, [Measured("order", run_of(by_key[key])) for key in step.keys], 0.0)
+        state = after(state, [Done("order", "desk")], 0.0)
+    assert state.over
+    assert all(state.standing(key).complete == rounds for key in by_key)
