@@ -39,4 +39,5 @@ class Hello:
     clock_resolution_ns: int
     timer_pair_ns: int
     runtimes: Mapping[str, str]                    # package name -> version
+    governor: str = ""                             # of the last core; empty where it can't be read
     call_floor_ns: Mapping[str, int] = field(default_factory=dict[str, int])

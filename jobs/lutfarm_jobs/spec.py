@@ -202,10 +202,12 @@ def parse_job(content: object, *, source: str) -> JobSpec:
 
 def describe(error: ValidationError) -> str:
     """One line a problem: the field's path and what is wrong with it."""
-    lines: list[str] = []
-    for problem in error.errors(include_url=False)[:10]:
-        lines.append(f"{_field_path(problem['loc'])}: {_message(problem)}")
-    more = error.error_count() - 10
+    problems = error.errors(include_url=False)
+    inner = {problem["loc"][:-n] for problem in problems for n in range(1, len(problem["loc"]))}
+    # A list of which every item is wrong is also called too short: one complaint is enough.
+    problems = [p for p in problems if not (p["type"] == "too_short" and p["loc"] in inner)]
+    lines = [f"{_field_path(problem['loc'])}: {_message(problem)}" for problem in problems[:10]]
+    more = len(problems) - 10
     return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
 
 

@@ -1,49 +1,71 @@
 """The reference: a graph evaluated by numpy, with nothing of any runtime.
 
-onnx's own ReferenceEvaluator agrees with this (a test holds them together) and is too slow for it.
+onnx's own ReferenceEvaluator agrees with this (a test holds them together) and is hundreds of times slower.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lutfarm_jobs.models.graph import Graph, Node
-from lutfarm_jobs.models.signal import activate
-from lutfarm_jobs.models.weights import Floats, NodeWeights, draw
+from lutfarm_jobs.models.graph import Activation, Graph, Node
+
+Floats = NDArray[np.float32]
 
 
-def evaluate(graph: Graph, values: Floats, *, weights: Mapping[int, NodeWeights] | None = None) -> list[Floats]:
+@dataclass(frozen=True, slots=True)
+class NodeWeights:
+    """`kernel` is (out, in / groups, height, width), for scale_shift (channels,); `bias` is (out,)."""
+
+    kernel: Floats
+    bias: Floats
+
+
+def input_values(shape: tuple[int, ...], *, seed: int = 0) -> Floats:
+    """What the runner feeds a float input, NCHW; docs/wire.md defines it."""
+    return np.random.RandomState(seed).standard_normal(shape).astype(np.float32)
+
+
+def evaluate(graph: Graph, values: Floats, weights: Mapping[int, NodeWeights]) -> list[Floats]:
     """Every node's output, in node order, NCHW float32; `values` is the graph's input."""
-    drawn = draw(graph) if weights is None else weights
     outputs: dict[int, Floats] = {-1: values}
     for index, node in enumerate(graph.nodes):
         sources = [outputs[tensor.node] for tensor in node.sources]
-        result = _apply(node, sources, drawn.get(index))
-        outputs[index] = activate(result, node.activation).astype(np.float32, copy=False)
+        outputs[index] = apply(node, sources, weights.get(index))
     return [outputs[index] for index in range(len(graph.nodes))]
 
 
-def _apply(node: Node, sources: list[Floats], weights: NodeWeights | None) -> Floats:
+def apply(
+    node: Node, sources: Sequence[Floats], weights: NodeWeights | None, *, linear: bool = False
+) -> Floats:
+    """One node's output; without its activation if `linear`."""
     if weights is not None:
-        return _WEIGHTED[node.kind](node, sources[0], weights)
-    first = sources[0]
-    if node.kind == "add":
-        return first + sources[1]
-    if node.kind == "multiply":
-        return first * sources[1]
-    if node.kind == "zero":
-        return first * np.float32(0)
-    if node.kind == "global_average_pool":
-        return first.mean(axis=(2, 3), keepdims=True, dtype=np.float32)
-    if node.kind == "channel_shuffle":
-        batch, channels, height, width = first.shape
-        grouped = first.reshape(batch, node.groups, channels // node.groups, height, width)
-        return grouped.swapaxes(1, 2).reshape(first.shape)
-    if node.kind in ("average_pool", "max_pool"):
-        return _pool(node, first)
-    return first
+        result = _WEIGHTED[node.kind](node, sources[0], weights)
+    else:
+        result = _UNWEIGHTED[node.kind](node, sources)
+    return result if linear else activate(result, node.activation)
+
+
+def activate(values: Floats, activation: Activation) -> Floats:
+    """The activation function, element by element."""
+    if activation == "relu":
+        return np.maximum(values, 0)
+    if activation == "relu6":
+        return np.clip(values, 0, 6)
+    if activation == "h_sigmoid":
+        return np.clip(values + 3, 0, 6) / np.float32(6)
+    if activation == "h_swish":
+        return values * (np.clip(values + 3, 0, 6) / np.float32(6))
+    return values
+
+
+def _channel_shuffle(node: Node, sources: Sequence[Floats]) -> Floats:
+    batch, channels, height, width = sources[0].shape
+    grouped = sources[0].reshape(batch, node.groups, channels // node.groups, height, width)
+    return grouped.swapaxes(1, 2).reshape(sources[0].shape)
 
 
 def _convolution(node: Node, values: Floats, weights: NodeWeights) -> Floats:
@@ -72,29 +94,41 @@ def _scale_shift(_node: Node, values: Floats, weights: NodeWeights) -> Floats:
     return values * weights.kernel.reshape(1, -1, 1, 1) + weights.bias.reshape(1, -1, 1, 1)
 
 
-_WEIGHTED: Mapping[str, Callable[[Node, Floats, NodeWeights], Floats]] = {
-    "convolution": _convolution,
-    "fully_connected": _fully_connected,
-    "scale_shift": _scale_shift,
-}
-
-
-def _pool(node: Node, values: Floats) -> Floats:
-    if node.kind == "max_pool":
-        return np.max([view for _, _, view in _taps(node, values, -np.inf)], axis=0)
-    total = np.sum([view for _, _, view in _taps(node, values, 0.0)], axis=0)
-    counted = np.sum([view for _, _, view in _taps(node, np.ones_like(values[:, :1]), 0.0)], axis=0)
-    return total / counted
-
-
 def _taps(node: Node, values: Floats, fill: float) -> list[tuple[int, int, Floats]]:
     """For each position in the kernel, the input that it meets: (row, column, array of the output's size)."""
     top, left, bottom, right = node.padding
     padded = np.pad(values, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=fill)
     height, width, stride = node.output.shape[2], node.output.shape[3], node.stride
+    rows, columns = stride * height, stride * width
     return [
-        (row, column, padded[:, :, row : row + stride * height : stride, column : column + stride * width : stride]
-         [:, :, :height, :width])
+        (row, column, padded[:, :, row : row + rows : stride, column : column + columns : stride])
         for row in range(node.kernel)
         for column in range(node.kernel)
     ]
+
+
+def _average_pool(node: Node, sources: Sequence[Floats]) -> Floats:
+    total = np.sum([view for _, _, view in _taps(node, sources[0], 0.0)], axis=0)
+    inside = np.sum([view for _, _, view in _taps(node, np.ones_like(sources[0]), 0.0)], axis=0)
+    return total / inside
+
+
+def _max_pool(node: Node, sources: Sequence[Floats]) -> Floats:
+    return np.max([view for _, _, view in _taps(node, sources[0], -np.inf)], axis=0)
+
+
+_WEIGHTED: Mapping[str, Callable[[Node, Floats, NodeWeights], Floats]] = {
+    "convolution": _convolution,
+    "fully_connected": _fully_connected,
+    "scale_shift": _scale_shift,
+}
+_UNWEIGHTED: Mapping[str, Callable[[Node, Sequence[Floats]], Floats]] = {
+    "activation": lambda _node, sources: sources[0],
+    "add": lambda _node, sources: sources[0] + sources[1],
+    "multiply": lambda _node, sources: sources[0] * sources[1],
+    "zero": lambda _node, sources: sources[0] * np.float32(0),
+    "global_average_pool": lambda _node, sources: sources[0].mean(axis=(2, 3), keepdims=True),
+    "average_pool": _average_pool,
+    "max_pool": _max_pool,
+    "channel_shuffle": _channel_shuffle,
+}

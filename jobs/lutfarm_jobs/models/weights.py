@@ -1,154 +1,95 @@
 """Seeded weights, the same for both formats, scaled so that no activation vanishes or explodes.
 
-Denormal numbers change a kernel's latency, and so would zeros everywhere.  Every layer's output gets a
-standard deviation near one, computed from the graph alone (He's initialisation, corrected for activations,
-padding, residual additions, pooling and gates); so the bytes of a model depend on no machine's arithmetic
-beyond numpy's frozen RandomState.
+Denormal numbers change a kernel's latency, and so would zeros everywhere.  The graph is therefore evaluated
+once while its weights are drawn, and each layer scaled to give a standard deviation near one (as in "All
+you need is a good init", arXiv:1511.06422).  Scales are powers of two, so that the last bits of a machine's
+matrix product don't reach the file: the same graph gives the same bytes.
+
+Where a sum of identical terms grows more than a hundredfold (NAS-Bench-201 cells with three or four paths
+of nothing but skips and pools) no weights can keep all of it within 0.1-10; the range is then centred on one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lutfarm_jobs.models.graph import Graph, Node, Tensor
-from lutfarm_jobs.models.signal import BIAS_SHARE, Signal, Source, activated_moments, add
+from lutfarm_jobs.models.evaluate import Floats, NodeWeights, apply, input_values
+from lutfarm_jobs.models.graph import Graph, Node
 
-Floats = NDArray[np.float32]
 WEIGHTED = frozenset({"convolution", "fully_connected", "scale_shift"})
-_SMALLEST_TARGET = 0.15
-_GATE_TARGET = 2.0  # h_sigmoid is flat: an input of this deviation still gives an output of 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class NodeWeights:
-    """`kernel` is (out, in / groups, height, width), for scale_shift (channels,); `bias` is (out,)."""
-
-    kernel: Floats
-    bias: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Scaling:
-    """What one weighted node is drawn for: mean square of its input, deviation of its output."""
-
-    input_square: float
-    target: float
+_BIAS_SHARE = 0.7  # of the output's deviation; what global pooling leaves of a channel is its bias
+_GATE_TARGET = 2.0  # h_sigmoid is flat: this deviation before it leaves 0.3 behind it
 
 
 def draw(graph: Graph) -> Mapping[int, NodeWeights]:
-    """Weights of each node that has any, by node index; the same for the same graph, everywhere."""
-    scalings = plan(graph)
-    return {index: _draw_node(graph, index, scaling) for index, scaling in scalings.items()}
-
-
-def plan(graph: Graph) -> Mapping[int, Scaling]:
-    """How each weighted node must be scaled.
-
-    First every target is one, to see by which factor additions amplify each source; then each source
-    starts as much below one as it will end above.
-    """
-    weighted = {index for index, node in enumerate(graph.nodes) if node.kind in WEIGHTED}
-    signals, _ = _propagate(graph, {index: 1.0 for index in weighted})
-    growth = _growth(signals)
-    targets = {
-        index: _GATE_TARGET
-        if graph.nodes[index].activation == "h_sigmoid"
-        else max(_SMALLEST_TARGET, growth.get(index, 1.0) ** -0.5)
-        for index in weighted
-    }
-    _, squares = _propagate(graph, targets)
-    return {index: Scaling(squares[index], targets[index]) for index in sorted(weighted)}
-
-
-def _growth(signals: Iterable[Signal]) -> Mapping[int, float]:
-    """The largest sum of coefficients that each source reaches in any tensor, at least one."""
-    largest: dict[int, float] = {}
-    for signal in signals:
-        totals: dict[int, float] = {}
-        for source, coefficient in signal.parts.items():
-            totals[source.node] = totals.get(source.node, 0.0) + coefficient
-        for node, total in totals.items():
-            largest[node] = max(largest.get(node, 1.0), total)
-    return largest
-
-
-def _propagate(graph: Graph, targets: Mapping[int, float]) -> tuple[list[Signal], dict[int, float]]:
-    """The signal of every node's output, and the mean square of every weighted node's input."""
-    deviations = {-1: 1.0, **targets}
-    signals: dict[int, Signal] = {-1: Signal(0.0, {Source(-1): 1.0})}
-    squares: dict[int, float] = {}
+    """Weights of each node that has any, by node index."""
+    growth = _growth(graph)
+    outputs: dict[int, Floats] = {-1: input_values(graph.input_shape)}
+    drawn: dict[int, NodeWeights] = {}
     for index, node in enumerate(graph.nodes):
-        sources = [signals[tensor.node] for tensor in node.sources]
+        sources = [outputs[tensor.node] for tensor in node.sources]
         if node.kind in WEIGHTED:
-            squares[index] = sources[0].variance(deviations) + sources[0].mean ** 2
-            signal = Signal(0.0, {Source(index): 1.0})
-        else:
-            signal = _passed(node, sources, deviations)
-        signals[index] = _activated(node, signal, deviations)
-    return [signals[index] for index in range(len(graph.nodes))], squares
+            drawn[index] = _draw_node(graph, index, sources, _target(node, growth.get(index, 1.0)))
+        outputs[index] = apply(node, sources, drawn.get(index))
+    return drawn
 
 
-def _passed(node: Node, sources: list[Signal], deviations: Mapping[int, float]) -> Signal:
-    """The output of a node that has no weights, before its activation."""
-    first = sources[0]
-    if node.kind == "add":
-        return add(first, sources[1])
-    if node.kind == "multiply":
-        gate = sources[1]
-        root_mean_square = (gate.variance(deviations) + gate.mean**2) ** 0.5
-        return Signal(first.mean * gate.mean, first.scaled(root_mean_square).parts)
-    if node.kind == "average_pool":
-        return first.pooled()
-    if node.kind == "max_pool":
-        deviation = first.variance(deviations) ** 0.5
-        return Signal(first.mean + deviation, first.scaled(0.7).parts)
-    if node.kind == "global_average_pool":
-        return first.scaled(BIAS_SHARE)
-    if node.kind == "zero":
-        return Signal(0.0, {})
-    return first
+def _target(node: Node, growth: float) -> float:
+    """The wanted standard deviation before the activation, a power of two."""
+    if node.activation == "h_sigmoid":
+        return _GATE_TARGET
+    return 2.0 ** round(-math.log2(growth) / 2)
 
 
-def _activated(node: Node, signal: Signal, deviations: Mapping[int, float]) -> Signal:
-    deviation = signal.variance(deviations) ** 0.5
-    if node.activation == "none" or deviation == 0:
-        return signal
-    mean, activated = activated_moments(signal.mean, deviation, node.activation)
-    return Signal(mean, signal.scaled(activated / deviation).parts)
+def _growth(graph: Graph) -> Mapping[int, float]:
+    """By which factor additions amplify a weighted node's output, at most, before it meets other weights.
+
+    NAS-Bench-201 adds a tensor to itself up to four times a cell, five cells in a row.  Sources that are
+    added to one another share the largest factor: they start as much below one as they end above.
+    """
+    parts: dict[int, dict[int, float]] = {-1: {}}
+    group = {index: index for index in range(len(graph.nodes))}
+    largest: dict[int, float] = {}
+    for index, node in enumerate(graph.nodes):
+        total: dict[int, float] = {}
+        for tensor in node.sources[: 2 if node.kind == "add" else 1]:
+            for source, coefficient in parts[tensor.node].items():
+                total[source] = total.get(source, 0.0) + coefficient
+        parts[index] = {index: 1.0} if node.kind in WEIGHTED else total
+        joined = {group[source] for source in parts[index]}
+        if len(joined) > 1:
+            group = {source: min(joined) if old in joined else old for source, old in group.items()}
+        for source, coefficient in parts[index].items():
+            largest[source] = max(largest.get(source, 1.0), coefficient)
+    return {
+        source: max(factor for other, factor in largest.items() if group[other] == group[source])
+        for source in largest
+    }
 
 
-def _draw_node(graph: Graph, index: int, scaling: Scaling) -> NodeWeights:
+def _draw_node(graph: Graph, index: int, sources: list[Floats], target: float) -> NodeWeights:
+    """Uniform weights of mean zero (arithmetic alone, so equal on every platform), then scaled by 2^n."""
     node = graph.nodes[index]
     random = np.random.RandomState([graph.seed, index])
     channels = node.output.shape[1]
-    noise = scaling.target * (1 - BIAS_SHARE**2) ** 0.5
-    root = scaling.input_square**0.5 if scaling.input_square > 0 else 1.0
-    bias = random.standard_normal(channels) * (BIAS_SHARE * scaling.target if node.bias else 0.0)
+    shape = (channels,) if node.kind == "scale_shift" else kernel_shape(node)
+    kernel = _uniform(random, shape)
     if node.kind == "scale_shift":
-        kernel = np.exp(0.2 * random.standard_normal(channels)) * (noise / root)
-    else:
-        shape = kernel_shape(node)
-        kernel = random.standard_normal(shape)
-        norm = np.sqrt((kernel**2).sum(axis=(1, 2, 3), keepdims=True))
-        kernel *= noise / (root * norm * _taps_inside(node) ** 0.5)
-    return NodeWeights(kernel.astype(np.float32), bias.astype(np.float32))
+        kernel = 1 + kernel / 2
+    bias = _uniform(random, (channels,)) * (3**0.5 * _BIAS_SHARE * target if node.bias else 0.0)
+    raw = NodeWeights(kernel.astype(np.float32), np.zeros(channels, np.float32))
+    level = float(np.sqrt(np.mean(np.square(apply(node, sources, raw, linear=True)), dtype=np.float64)))
+    exponent = round(math.log2(target * (1 - _BIAS_SHARE**2) ** 0.5 / level)) if level > 0 else 0
+    return NodeWeights(raw.kernel * np.float32(2.0**exponent), bias.astype(np.float32))
+
+
+def _uniform(random: np.random.RandomState, shape: tuple[int, ...]) -> np.ndarray:
+    return random.random_sample(shape) * 2 - 1
 
 
 def kernel_shape(node: Node) -> tuple[int, int, int, int]:
     """(out, in / groups, height, width) of a convolution or fully connected layer."""
     return node.output.shape[1], node.sources[0].shape[1] // node.groups, node.kernel, node.kernel
-
-
-def _taps_inside(node: Node) -> float:
-    """The share of a kernel's taps that fall on the image instead of its padding, over all outputs."""
-    source: Tensor = node.sources[0]
-    share = 1.0
-    for axis, before in ((2, node.padding[0]), (3, node.padding[1])):
-        starts = np.arange(node.output.shape[axis]) * node.stride - before
-        taps = starts[:, None] + np.arange(node.kernel)
-        share *= float(((taps >= 0) & (taps < source.shape[axis])).mean())
-    return share

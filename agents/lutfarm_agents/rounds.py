@@ -1,0 +1,84 @@
+"""From the events of one round to its runs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lutfarm_agents.messages import DiedEvent, EndedEvent, LoadedEvent, SliceEvent, StartedEvent
+from lutfarm_agents.session import RoundEvent
+from lutfarm_jobs.measurement import Failure, Round, Run, Slice
+
+
+@dataclass(slots=True)
+class RoundLog:
+    """What has arrived of one round so far."""
+
+    round: Round
+    fingerprint: Mapping[str, str]
+    started_s: float                               # Unix time, the host's
+    slices: dict[int, list[Slice]] = field(default_factory=dict[int, list[Slice]])
+    loaded: dict[int, LoadedEvent] = field(default_factory=dict[int, LoadedEvent])
+    started: StartedEvent | None = None
+    ending: EndedEvent | DiedEvent | None = None
+    arrived: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many slices a complete round has at most."""
+        return len(self.round.tasks) * self.round.plan.passes
+
+    def take(self, event: RoundEvent) -> None:
+        """One more event."""
+        if isinstance(event, SliceEvent):
+            self.slices.setdefault(event.id, []).append(event.slice)
+            self.arrived += 1
+        elif isinstance(event, LoadedEvent):
+            self.loaded[event.id] = event
+        elif isinstance(event, StartedEvent):
+            self.started = event
+        else:
+            self.ending = event
+
+    def runs(self, ended_s: float) -> Sequence[Run]:
+        """One for each measurement once the round ended or died; after a lost link or a cancel, of those with slices."""
+        positions = range(len(self.round.tasks)) if self.ending is not None else sorted(self.slices)
+        return [self._run(position, ended_s) for position in positions]
+
+    def spent_ns(self) -> Mapping[str, int]:
+        """Where the process's time went, as far as it said."""
+        return self.ending.spent_ns if self.ending is not None else {}
+
+    def _run(self, position: int, ended_s: float) -> Run:
+        failure = self._failure(position)
+        complete = isinstance(self.ending, EndedEvent)
+        loaded = self.loaded.get(position)
+        started, ended = self.started, self.ending if isinstance(self.ending, EndedEvent) else None
+        measurement = self.round.tasks[position].measurement
+        return Run(
+            id=uuid.uuid4().hex,
+            key=measurement.key,
+            unit=measurement.unit,
+            round_id=self.round.id,
+            round_index=self.round.index,
+            status="failed" if failure else "complete" if complete else "truncated",
+            started_s=self.started_s,
+            ended_s=ended_s,
+            fingerprint=self.fingerprint,
+            slices=tuple(self.slices.get(position, ())),
+            failure=failure,
+            load_ns=loaded.load_ns if loaded else None,
+            first_inference_ns=loaded.first_inference_ns if loaded else None,
+            peak_memory_bytes=ended.peak_memory_bytes if ended else None,
+            canary_reference_ns=started.canary_reference_ns if started else None,
+            reference_provisional=started.reference_provisional if started else True,
+            slices_rejected=ended.rejected.get(position, 0) if ended else 0,
+            before=started.environment if started else None,
+            after=ended.environment if ended else None,
+        )
+
+    def _failure(self, position: int) -> Failure | None:
+        if isinstance(self.ending, DiedEvent) and self.ending.id == position:
+            return Failure(self.ending.code, self.ending.detail)
+        return None

@@ -1,0 +1,171 @@
+"""A conversation with the runner on one device, by docs/wire.md.
+
+Everything that arrives is checked before it is believed; a device that says nothing at all for SILENCE_S is lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from lutfarm_agents import fields, messages
+from lutfarm_agents.device import Hello
+from lutfarm_agents.fields import Message
+from lutfarm_agents.messages import DiedEvent, EndedEvent, LoadedEvent, ProbedEvent, SliceEvent, StartedEvent
+from lutfarm_agents.transports.base import Channel
+from lutfarm_jobs.errors import FarmError, LinkLost, ProtocolMismatch, ReplyTimeout
+from lutfarm_jobs.measurement import Backend, SlicePlan
+
+SILENCE_S = 10.0                                   # the runner beats every 4 s
+HELLO_S = 60.0                                     # a board under load may take long to start Python
+STOP_S = 2.0
+
+RoundEvent = StartedEvent | LoadedEvent | SliceEvent | EndedEvent | DiedEvent
+
+DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
+    "onnxruntime": ("onnxruntime",),
+    "tflite": ("ai-edge-litert", "tflite-runtime"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """For whom a device's lock is taken."""
+
+    unit: str
+    owner: str                                     # one `lutfarm run`: sessions of one owner share a machine
+    holder: str                                    # readable, shown to others who wait
+    farm_id: str                                   # which store's tokens may be compared
+    token: int
+
+
+class RunnerSession:
+    """One runner, from hello to stop.  One command at a time; cancel may come from another thread."""
+
+    def __init__(self, channel: Channel, *, silence_s: float = SILENCE_S) -> None:
+        self._channel = channel
+        self._silence_s = silence_s
+        self.cancelled = False                     # whether the last command was
+
+    def hello(self) -> Hello:
+        """The first line.  Raises LinkLost, ReplyTimeout, ProtocolMismatch."""
+        return messages.hello(self._read(HELLO_S))
+
+    def lock(self, claim: Claim, path: str) -> Iterator[str]:
+        """Take the device's lock; yields who has it while it waits.  Returns early only after cancel."""
+        self._send(
+            "lock", path=path, owner=claim.owner, holder=claim.holder, farm=claim.farm_id,
+            token=claim.token, unit=claim.unit,
+        )
+        for message in self._until_done():
+            yield messages.waiting(_expect(message, "waiting"))
+
+    def probe(
+        self, workloads: Sequence[Mapping[str, object]], *, limits: Mapping[str, object], cpus: Sequence[int]
+    ) -> Iterator[ProbedEvent | DiedEvent]:
+        """One event for each workload, unless cancelled or the template dies; ids are positions in `workloads`."""
+        self._send("probe", workloads=workloads, limits=limits, cpus=cpus)
+        seen: set[int] = set()
+        for message in self._until_done():
+            if message.get("type") == "died":
+                yield messages.died(message, len(workloads))
+                continue
+            event = messages.probed(_expect(message, "probed"), len(workloads))
+            if event.id in seen:
+                raise ProtocolMismatch(f"the device probed workload {event.id} twice")
+            seen.add(event.id)
+            yield event
+
+    def round(self, command: Mapping[str, object], *, known: int, passes: int) -> Iterator[RoundEvent]:
+        """The events of one round; the last is EndedEvent or DiedEvent, unless cancelled."""
+        self._send("round", **command)
+        seen: set[tuple[int, int]] = set()
+        for message in self._until_done():
+            event = _round_event(message, known, passes)
+            if isinstance(event, SliceEvent):
+                place = (event.id, event.slice.pass_index)
+                if place in seen:
+                    raise ProtocolMismatch(f"the device sent workload {place[0]} twice in pass {place[1]}")
+                seen.add(place)
+            yield event
+
+    def cancel(self) -> None:
+        """End the command that runs; its iterator ends soon.  Raises LinkLost."""
+        self._send("cancel")
+
+    def stop(self) -> None:
+        """Ask the runner to end, and wait a moment; the channel's owner kills what stays."""
+        try:
+            self._send("stop")
+            self._channel.wait(STOP_S)
+        except (LinkLost, ReplyTimeout):
+            return
+
+    def _send(self, kind: str, **values: object) -> None:
+        self._channel.send(json.dumps({"type": kind, **values}, separators=(",", ":"), allow_nan=False))
+
+    def _read(self, timeout_s: float) -> Message:
+        return fields.decode(self._channel.receive(timeout_s))
+
+    def _until_done(self) -> Iterator[Message]:
+        """Messages of the running command without beats.  Raises what an `error` says once `done` is there."""
+        failure: FarmError | None = None
+        self.cancelled = False
+        while True:
+            message = self._read(self._silence_s)
+            kind = message.get("type")
+            if kind == "done":
+                self.cancelled = fields.boolean(message, "cancelled")
+                if failure is not None:
+                    raise failure
+                return
+            if kind == "error":
+                failure = messages.error(message)
+            elif kind != "beat":
+                yield message
+
+
+def _round_event(message: Message, known: int, passes: int) -> RoundEvent:
+    kind = message.get("type")
+    if kind == "slice":
+        return messages.slice_(message, known, passes)
+    if kind == "loaded":
+        return messages.loaded(message, known)
+    if kind == "started":
+        return messages.started(message)
+    if kind == "ended":
+        return messages.ended(message, known, passes)
+    return messages.died(_expect(message, "died"), known)
+
+
+def _expect(message: Message, kind: str) -> Message:
+    if message.get("type") != kind:
+        seen = fields.clean(str(message.get("type")), 40)
+        raise ProtocolMismatch(f"the device sent {seen!r} where {kind!r} was due")
+    return message
+
+
+def runtime_version(hello: Hello, runtime: str) -> str:
+    """For example `ai-edge-litert 2.3.0`; empty where the device has none."""
+    for name in DISTRIBUTIONS.get(runtime, (runtime,)):
+        if name in hello.runtimes:
+            return f"{name} {hello.runtimes[name]}"
+    return ""
+
+
+def fingerprint(hello: Hello, backend: Backend, plan: SlicePlan) -> Mapping[str, str]:
+    """What may change under the same measurement key; runs are reused only where all of it is equal."""
+    plan_json = json.dumps(asdict(plan), sort_keys=True)
+    return {
+        "os": hello.system,
+        "machine": hello.machine,
+        "cpu_model": hello.cpu_model,
+        "governor": hello.governor,
+        "python": hello.python,
+        "runtime": runtime_version(hello, backend.runtime),
+        "runner_sha256": hello.runner_sha256,
+        "protocol": str(messages.PROTOCOL),
+        "plan": hashlib.sha256(plan_json.encode()).hexdigest()[:16],
+    }

@@ -1,0 +1,139 @@
+"""Devices that are the host itself: files in a folder, processes in a session of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lutfarm_agents.transports.leftovers import Leftovers
+from lutfarm_agents.transports.process import PipeChannel
+from lutfarm_jobs.errors import ConnectFailed, TransferFailed
+
+# What a process on the device gets of the host's environment; nothing that tunes Python or a runtime.
+KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTransport:
+    """Files under `root`; every path on the device is absolute and inside it.
+
+    `cpus`: the cores that spawned processes may use; None for those that the calling thread may.
+    """
+
+    root: Path
+    cpus: frozenset[int] | None = None
+
+    def put(self, local: Path, remote: str) -> None:
+        """Copy, make durable, then rename into place.  Raises TransferFailed."""
+        target = self._inside(remote)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _replace(local, target)
+        except OSError as error:
+            raise TransferFailed(f"{local} could not be copied to {target}: {error}") from error
+
+    def get(self, remote: str, local: Path) -> None:
+        """Copy back, atomically.  Raises TransferFailed."""
+        source = self._inside(remote)
+        try:
+            _replace(source, local)
+        except OSError as error:
+            raise TransferFailed(f"{source} could not be copied to {local}: {error}") from error
+
+    def exists(self, remote: str) -> bool:
+        """Whether a regular file is there; a link is none."""
+        path = self._inside(remote)
+        return path.is_file() and not path.is_symlink()
+
+    @contextmanager
+    def spawn(self, argv: Sequence[str], *, env: Mapping[str, str]) -> Iterator[PipeChannel]:
+        """Start argv in a session of its own; leaving the block ends every process of it."""
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        self._make_root()
+        try:
+            with _on(self.cpus):
+                process = subprocess.Popen(
+                    list(argv),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
+                    cwd=self.root,
+                    env={**kept, **env},
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise ConnectFailed(f"{argv[0]} could not be started: {error}") from error
+        leftovers = self._leftovers()
+        note = leftovers.note(process.pid)
+        channel = PipeChannel(process)
+        try:
+            yield channel
+        finally:
+            channel.close()
+            leftovers.forget(note)
+
+    def reap(self) -> int:
+        """End sessions whose host is gone; how many."""
+        return self._leftovers().reap()
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _leftovers(self) -> Leftovers:
+        return Leftovers(self.root / "running")
+
+    def _make_root(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConnectFailed(f"the device's folder can't be made: {error}") from error
+
+    def _inside(self, remote: str) -> Path:
+        path = Path(remote)
+        root = self.root.resolve()
+        if not path.is_absolute() or ".." in path.parts or not path.parent.resolve().is_relative_to(root):
+            raise TransferFailed(f"{remote[:200]!r} is not an absolute path inside {self.root}")
+        return path
+
+
+@contextmanager
+def _on(cpus: frozenset[int] | None) -> Iterator[None]:
+    """Let the calling thread use other cores for a moment: a process starts with those of its starter.
+
+    Needed because the host keeps itself off the cores that it measures on.
+    """
+    if cpus is None:
+        yield
+        return
+    thread = threading.get_native_id()
+    before = os.sched_getaffinity(thread)
+    try:
+        os.sched_setaffinity(thread, cpus)
+        yield
+    finally:
+        os.sched_setaffinity(thread, before)
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Copy durably: a crash leaves the old content or the new, never half of it."""
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".incoming-")
+    try:
+        with open(descriptor, "wb") as sink, source.open("rb") as stream:
+            shutil.copyfileobj(stream, sink, 1 << 20)
+            sink.flush()
+            os.fsync(sink.fileno())
+        Path(name).chmod(0o644)
+        os.replace(name, target)
+    except OSError:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise

@@ -1,0 +1,30 @@
+"""`supervise` is what a host starts; `probe` and `round` are the supervisor's children."""
+
+from __future__ import annotations
+
+import sys
+from typing import List
+
+USAGE = "usage: runner supervise   (then commands on stdin: see docs/wire.md)\n"
+
+
+def main() -> int:
+    """Play the role that the first argument names.  Exit status: 0, or 2 for a wrong argument."""
+    arguments: List[str] = sys.argv[1:]
+    if arguments == ["supervise"]:
+        from lutfarm_runner.supervisor import supervise
+
+        supervise()
+        return 0
+    if len(arguments) == 3 and arguments[0] in ("probe", "round"):
+        from lutfarm_runner import child, probe
+        from lutfarm_runner import round as round_
+
+        play = probe.play if arguments[0] == "probe" else round_.play
+        child.run_child(play, int(arguments[1]), int(arguments[2]))
+    sys.stderr.write(USAGE)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

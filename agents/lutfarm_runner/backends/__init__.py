@@ -1,0 +1,68 @@
+"""Runtimes behind one face.  A runtime is imported when its backend is opened, and not before.
+
+A backend's load and run are the only places where a vendor's exceptions are caught and renamed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Callable, Protocol, Sequence
+
+from lutfarm_runner.commands import RUNTIMES, Workload
+from lutfarm_runner.wire import Refused
+
+OUT_OF_MEMORY = ("bad_alloc", "failed to allocate", "cannot allocate memory", "out of memory", "std::length_error")
+
+
+class Failed(Exception):
+    """A MeasurementError of the host: a result, not a fault of the runner."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+class Model(Protocol):
+    """A loaded workload, its inputs and outputs bound."""
+
+    run: Callable[[], object]                      # one iteration; the cheapest public call path
+
+    def outputs(self) -> Sequence[Any]:
+        """Copies of all outputs of the last run, flat."""
+        ...
+
+    def bind_outputs(self) -> None:
+        """Called once, after the first run: from now on outputs stay where they are."""
+        ...
+
+
+class Backend(Protocol):
+    """An imported runtime."""
+
+    def load(self, workload: Workload) -> Model:
+        """Load, bind, and do not run yet."""
+        ...
+
+    def difference(self, one: Any, other: Any) -> float:
+        """The largest absolute difference between two outputs; NaN where one of them holds NaN."""
+        ...
+
+    def largest(self, one: Any) -> float:
+        """The largest absolute value of an output; NaN where it holds NaN."""
+        ...
+
+
+def failed(error: BaseException, doing: str) -> Failed:
+    """A vendor's exception by what it means.  The text is the vendor's own."""
+    text = f"{type(error).__name__}: {error}"
+    memory = isinstance(error, MemoryError) or any(sign in text.lower() for sign in OUT_OF_MEMORY)
+    return Failed("OutOfMemory" if memory else "WorkloadFailed", f"{doing}: {text}"[:2000])
+
+
+def open_backend(runtime: str, threads: int) -> Backend:
+    """Import a runtime.  Raises Refused (NotReady) where this interpreter lacks it."""
+    if runtime not in RUNTIMES:
+        raise Refused("SpecError", f"this runner has no runtime {runtime!r}")
+    module = importlib.import_module(f"lutfarm_runner.backends.{runtime}")
+    return module.open_backend(threads)

@@ -1,0 +1,113 @@
+"""A runtime without a runtime: for tests, for planning, for interpreters that have no numpy.
+
+A model file is JSON: {"iteration_ns": 50000, "fault": "segv", "after": 20, "values": [1.0, 2.0]}.
+An iteration spins for iteration_ns.  The fault strikes at the run with the number `after` (0: in loading):
+segv, kill, abort, exit, hang, raise, memory (allocates until it is stopped), print (to descriptor 1), unstable
+and nan (in the output).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import math
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Sequence
+
+from lutfarm_runner.backends import failed
+from lutfarm_runner.commands import Workload
+
+
+def _memory() -> None:
+    hoard: List[bytearray] = []
+    while True:
+        hoard.append(bytearray(1 << 26))
+
+
+def _print() -> None:
+    os.write(1, b'{"type":"done","cancelled":false}\n')
+    ctypes.CDLL(None).puts(b"native noise")
+
+
+def _raise() -> None:
+    raise ValueError("simulated failure")
+
+
+def _hang() -> None:
+    while True:
+        time.sleep(60)
+
+
+def _signal(name: str) -> Callable[[], None]:
+    return lambda: os.kill(os.getpid(), getattr(signal, name))
+
+
+FAULTS: Dict[str, Callable[[], None]] = {
+    "segv": _signal("SIGSEGV"), "kill": _signal("SIGKILL"), "abort": _signal("SIGABRT"),
+    "exit": lambda: os._exit(3), "hang": _hang, "raise": _raise, "memory": _memory, "print": _print,
+    "unstable": lambda: None, "nan": lambda: None,
+}
+
+
+class SimulatedModel:
+    """Spins; goes wrong when told to."""
+
+    def __init__(self, model: Dict[str, Any]) -> None:
+        self._iteration_ns = int(model.get("iteration_ns", 50_000))
+        self._fault = str(model.get("fault", ""))
+        self._after = int(model.get("after", 1))
+        self._values = [float(value) for value in model.get("values", [1.0])]
+        self._runs = 0
+
+    def strike(self) -> None:
+        """The fault, if this is the run for it."""
+        if self._fault and self._runs == self._after:
+            FAULTS[self._fault]()
+
+    def run(self) -> None:
+        """One iteration."""
+        end = time.perf_counter_ns() + self._iteration_ns
+        self._runs += 1
+        self.strike()
+        while time.perf_counter_ns() < end:
+            pass
+
+    def outputs(self) -> List[List[float]]:
+        """See Model.outputs."""
+        if self._fault == "nan":
+            return [[math.nan for _ in self._values]]
+        return [[value + (self._runs if self._fault == "unstable" else 0) for value in self._values]]
+
+    def bind_outputs(self) -> None:
+        """Nothing to bind."""
+
+
+class Simulated:
+    """The runtime."""
+
+    def load(self, workload: Workload) -> SimulatedModel:
+        """See Backend.load."""
+        try:
+            model = SimulatedModel(json.loads(Path(workload.path).read_text(encoding="utf-8")))
+            model.strike()
+        except Exception as error:  # noqa: BLE001  stands for a vendor's
+            raise failed(error, "loading") from error
+        return model
+
+    def difference(self, one: Sequence[float], other: Sequence[float]) -> float:
+        """See Backend.difference."""
+        return max((abs(a - b) for a, b in zip(one, other)), default=0.0)
+
+    def largest(self, one: Sequence[float]) -> float:
+        """See Backend.largest."""
+        return math.nan if any(map(math.isnan, one)) else max(map(abs, one), default=0.0)
+
+
+def open_backend(threads: int) -> Simulated:
+    """Nothing to import, whatever the number of threads."""
+    del threads
+    return Simulated()
+

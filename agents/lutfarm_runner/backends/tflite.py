@@ -1,0 +1,86 @@
+"""TensorFlow Lite on the CPU: ai-edge-litert, or its predecessor tflite-runtime."""
+# neither ships types, and one of them is missing wherever this is checked
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingImports=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
+from __future__ import annotations
+
+from typing import Any, List
+
+from lutfarm_runner.backends import Failed, failed
+from lutfarm_runner.backends.tensors import Comparing, check_names, concrete_shape, flat, generator, make_input
+from lutfarm_runner.commands import Workload
+from lutfarm_runner.wire import Refused
+
+
+class TfliteModel:
+    """An interpreter with its inputs set."""
+
+    def __init__(self, interpreter: Any) -> None:
+        self._interpreter = interpreter
+        self.run = interpreter.invoke
+
+    def outputs(self) -> List[Any]:
+        """See Model.outputs."""
+        rows = (
+            flat(self._interpreter.get_tensor(detail["index"]))
+            for detail in self._interpreter.get_output_details()
+        )
+        return [row for row in rows if row is not None]
+
+    def bind_outputs(self) -> None:
+        """Outputs stay where the interpreter put them."""
+
+
+class Tflite(Comparing):
+    """The imported runtime."""
+
+    def __init__(self, interpreter: Any, threads: int) -> None:
+        self._interpreter = interpreter
+        self._threads = threads
+
+    def load(self, workload: Workload) -> TfliteModel:
+        """See Backend.load."""
+        try:
+            return self._load(workload)
+        except Failed:
+            raise
+        except Exception as error:  # noqa: BLE001  a vendor's exceptions have no common root
+            raise failed(error, "loading") from error
+
+    def _load(self, workload: Workload) -> TfliteModel:
+        interpreter = self._interpreter(model_path=workload.path, num_threads=self._threads)
+        details = interpreter.get_input_details()
+        check_names([detail["name"] for detail in details], workload.inputs)
+        shapes: List[List[int]] = []
+        for position, detail in enumerate(details):
+            own = [None if size < 0 else int(size) for size in detail.get("shape_signature", detail["shape"])]
+            shapes.append(concrete_shape(detail["name"], own, workload.inputs, position))
+            if shapes[-1] != [int(size) for size in detail["shape"]]:
+                interpreter.resize_tensor_input(detail["index"], shapes[-1], strict=True)
+        interpreter.allocate_tensors()
+        random = generator(workload)
+        for shape, detail in zip(shapes, details):
+            interpreter.set_tensor(detail["index"], make_input(workload, random, shape, detail["dtype"]))
+        return TfliteModel(interpreter)
+
+
+def open_backend(threads: int) -> Tflite:
+    """Import whichever is there.  Raises Refused where none is, or where its numpy does not fit."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as missing:
+        try:
+            import numpy
+            from tflite_runtime.interpreter import Interpreter
+        except ImportError as error:
+            raise Refused(
+                "NotReady",
+                f"neither ai_edge_litert ({missing}) nor tflite_runtime ({error}) can be imported; install one",
+            ) from error
+        if int(numpy.__version__.split(".")[0]) >= 2:
+            raise Refused(
+                "NotReady",
+                f"tflite_runtime needs numpy 1.26 and finds {numpy.__version__}; install numpy==1.26.4 there",
+            ) from missing
+    return Tflite(Interpreter, threads)

@@ -1,0 +1,285 @@
+"""Commands as values.  Every field is checked here: the sender is not trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from lutfarm_runner.wire import Refused
+
+RUNTIMES = ("onnxruntime", "tflite", "simulated")
+LARGEST = 1 << 62
+NO_WORKLOAD = -1                                   # the canary's id: what fails there is no workload's fault
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One fixed input: name as in the model, shape in elements, numpy dtype name."""
+
+    name: str
+    shape: Tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A sample of the reference output, at flat positions of the first output."""
+
+    positions: Tuple[int, ...]
+    values: Tuple[float, ...]
+    largest: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What to load and run."""
+
+    id: int
+    path: str
+    runtime: str
+    threads: int
+    inputs: Tuple[Shape, ...] = ()
+    input_layout: str = "as_is"
+    seed: int = 0
+    expected: Optional[Expected] = None
+    iteration_ns: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one workload may take."""
+
+    memory_bytes: int
+    load_s: float
+    iteration_s: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a round samples: lutfarm_jobs.measurement.SlicePlan says what each field means."""
+
+    passes: int
+    slice_ns: int
+    warmup_first: int
+    warmup_again: int
+    gate_ratio: float
+    wait_ns: int
+    contended_keep: int
+    long_ns: int
+    canary_iterations: int
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Take the device's lock."""
+
+    path: str
+    owner: str
+    holder: str
+    farm: str
+    token: int
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Run each workload once, in a child that is thrown away."""
+
+    workloads: Tuple[Workload, ...]
+    limits: Limits
+    cpus: Tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Round:
+    """One fresh process measures these."""
+
+    workloads: Tuple[Workload, ...]
+    plan: Plan
+    seed: int
+    canary: Workload
+    reference_ns: Optional[int]
+    limits: Limits
+    cpus: Tuple[int, ...]
+
+
+Fields = Mapping[str, Any]
+
+
+def integer(fields: Fields, name: str, low: int, high: int) -> int:
+    """An integer field within [low, high]."""
+    value = fields.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise Refused("SpecError", f"{name} is {value!r:.80}, not an integer from {low} to {high}")
+    return value
+
+
+def optional_integer(fields: Fields, name: str, low: int, high: int) -> Optional[int]:
+    """An integer field, or None where it is absent or null."""
+    return None if fields.get(name) is None else integer(fields, name, low, high)
+
+
+def number(fields: Fields, name: str, low: float, high: float) -> float:
+    """A number field within [low, high]."""
+    value = fields.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise Refused("SpecError", f"{name} is {value!r:.80}, not a number from {low} to {high}")
+    return float(value)
+
+
+def text(fields: Fields, name: str, *, limit: int = 4096, default: Optional[str] = None) -> str:
+    """A string field of at most `limit` characters without NUL."""
+    value = fields.get(name, default)
+    if not isinstance(value, str) or len(value) > limit or "\0" in value:
+        raise Refused("SpecError", f"{name} is {value!r:.80}, not a string of at most {limit} characters")
+    return value
+
+
+def items(fields: Fields, name: str, *, least: int = 0, most: int) -> List[Any]:
+    """A list field of `least` to `most` items."""
+    value: Any = fields.get(name)
+    if not isinstance(value, list) or not least <= len(value) <= most:  # pyright: ignore
+        raise Refused("SpecError", f"{name} is not a list of {least} to {most} items")
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def mapping(fields: Fields, name: str) -> Dict[str, Any]:
+    """An object field."""
+    return as_mapping(fields.get(name), name)
+
+
+def as_mapping(value: Any, name: str) -> Dict[str, Any]:
+    """The value itself, if it is an object."""
+    if not isinstance(value, dict):
+        raise Refused("SpecError", f"{name} is not an object")
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def read_shape(value: Any) -> Shape:
+    """One item of a workload's `inputs`."""
+    fields = as_mapping(value, "inputs")
+    shape = tuple(
+        integer({"shape": size}, "shape", 0, 1 << 40) for size in items(fields, "shape", most=16)
+    )
+    return Shape(text(fields, "name", limit=500), shape, text(fields, "dtype", limit=20))
+
+
+def read_expected(value: Any) -> Optional[Expected]:
+    """A workload's `expected`."""
+    if value is None:
+        return None
+    fields = as_mapping(value, "expected")
+    positions = items(fields, "positions", least=1, most=100_000)
+    values = items(fields, "values", least=len(positions), most=len(positions))
+    return Expected(
+        tuple(integer({"positions": p}, "positions", 0, LARGEST) for p in positions),
+        tuple(_any_float(v) for v in values),
+        number(fields, "largest", 0.0, 1e300),
+        number(fields, "tolerance", 0.0, 1e6),
+    )
+
+
+def _any_float(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise Refused("SpecError", f"values holds {value!r:.80}, not a number")
+    return float(value)
+
+
+def read_workload(value: Any) -> Workload:
+    """W of docs/wire.md."""
+    fields = as_mapping(value, "workload")
+    layout = text(fields, "input_layout", limit=20, default="as_is")
+    if layout not in ("as_is", "nhwc"):
+        raise Refused("SpecError", f"input_layout is {layout!r}, not as_is or nhwc")
+    return Workload(
+        id=integer(fields, "id", 0, 10_000_000),
+        path=text(fields, "path"),
+        runtime=read_runtime(fields),
+        threads=integer(fields, "threads", 1, 256),
+        inputs=tuple(read_shape(item) for item in items({"inputs": [], **fields}, "inputs", most=64)),
+        input_layout=layout,
+        seed=integer({"seed": 0, **fields}, "seed", 0, (1 << 32) - 1),
+        expected=read_expected(fields.get("expected")),
+        iteration_ns=optional_integer(fields, "iteration_ns", 1, LARGEST),
+    )
+
+
+def read_runtime(fields: Fields) -> str:
+    """A runtime that has a backend here."""
+    runtime = text(fields, "runtime", limit=40)
+    if runtime not in RUNTIMES:
+        raise Refused("SpecError", f"runtime is {runtime!r}; this runner has {', '.join(RUNTIMES)}")
+    return runtime
+
+
+def read_limits(fields: Fields) -> Limits:
+    """L of docs/wire.md."""
+    return Limits(
+        memory_bytes=integer(fields, "memory_bytes", 1, LARGEST),
+        load_s=number(fields, "load_s", 0.001, 86_400.0),
+        iteration_s=number(fields, "iteration_s", 0.001, 86_400.0),
+    )
+
+
+def read_plan(fields: Fields) -> Plan:
+    """P of docs/wire.md."""
+    return Plan(
+        passes=integer(fields, "passes", 1, 100_000),
+        slice_ns=integer(fields, "slice_ns", 1, 60_000_000_000),
+        warmup_first=integer(fields, "warmup_first", 0, 10_000),
+        warmup_again=integer(fields, "warmup_again", 0, 10_000),
+        gate_ratio=number(fields, "gate_ratio", 1.0, 1000.0),
+        wait_ns=integer(fields, "wait_ns", 0, 60_000_000_000),
+        contended_keep=integer(fields, "contended_keep", 0, 100_000),
+        long_ns=integer(fields, "long_ns", 1, LARGEST),
+        canary_iterations=integer(fields, "canary_iterations", 1, 10_000),
+    )
+
+
+def read_cpus(fields: Fields) -> Tuple[int, ...]:
+    """The cores to measure on; empty: no pinning."""
+    return tuple(integer({"cpus": cpu}, "cpus", 0, 65_535) for cpu in items(fields, "cpus", most=4096))
+
+
+def read_workloads(fields: Fields) -> Tuple[Workload, ...]:
+    """At least one workload, ids unique."""
+    workloads = tuple(read_workload(item) for item in items(fields, "workloads", least=1, most=100_000))
+    if len({workload.id for workload in workloads}) < len(workloads):
+        raise Refused("SpecError", "two workloads have the same id")
+    return workloads
+
+
+def read_lock(fields: Fields) -> Lock:
+    """The `lock` command."""
+    path = text(fields, "path")
+    if not path.startswith("/"):
+        raise Refused("SpecError", f"path is {path!r}, not an absolute path")
+    return Lock(
+        path, text(fields, "owner", limit=200), text(fields, "holder", limit=500),
+        text(fields, "farm", limit=100), integer(fields, "token", 0, LARGEST),
+        text(fields, "unit", limit=200, default=""),
+    )
+
+
+def read_probe(fields: Fields) -> Probe:
+    """The `probe` command."""
+    return Probe(read_workloads(fields), read_limits(mapping(fields, "limits")), read_cpus(fields))
+
+
+def read_round(fields: Fields) -> Round:
+    """The `round` command; a round is of one runtime and one number of threads."""
+    workloads = read_workloads(fields)
+    canary = mapping(fields, "canary")
+    kinds = {(workload.runtime, workload.threads) for workload in workloads}
+    if kinds != {(canary.get("runtime"), canary.get("threads"))}:
+        raise Refused("SpecError", f"a round and its canary are of one runtime and thread count, not {kinds}")
+    return Round(
+        workloads,
+        read_plan(mapping(fields, "plan")),
+        integer(fields, "seed", 0, LARGEST),
+        replace(read_workload({**canary, "id": 0}), id=NO_WORKLOAD),
+        optional_integer(canary, "reference_ns", 1, LARGEST),
+        read_limits(mapping(fields, "limits")),
+        read_cpus(fields),
+    )

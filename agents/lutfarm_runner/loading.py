@@ -1,0 +1,106 @@
+"""Load one workload and run it for the first time, within limits; the same in the probe and in the round."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import List, Optional
+
+from lutfarm_runner.backends import Backend, Failed, Model, failed
+from lutfarm_runner.commands import Limits, Workload
+from lutfarm_runner.limits import allow_memory
+from lutfarm_runner.page import Page
+
+WARM_ITERATIONS = 7                                # after the first two; their median is the estimate
+WARM_NS = 60_000_000                               # of which no further one is begun after this
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that ran once."""
+
+    model: Model
+    load_ns: int
+    first_inference_ns: int
+
+
+def deadline(seconds: float) -> int:
+    """On time.monotonic_ns, so many seconds from now."""
+    return time.monotonic_ns() + int(seconds * 1e9)
+
+
+def load(backend: Backend, workload: Workload, limits: Limits, page: Page) -> Loaded:
+    """Load and run once.  Raises Failed; a crash or a hang is seen by who watches the page."""
+    allow_memory(limits.memory_bytes)
+    page.mark(workload.id, deadline(limits.load_s))
+    start = time.perf_counter_ns()
+    model = backend.load(workload)
+    loaded = time.perf_counter_ns()
+    page.mark(workload.id, deadline(limits.iteration_s))
+    run_once(model)
+    return Loaded(model, loaded - start, time.perf_counter_ns() - loaded)
+
+
+def run_once(model: Model, *, doing: str = "running") -> None:
+    """One iteration with the vendor's exceptions renamed."""
+    try:
+        model.run()
+    except Exception as error:  # noqa: BLE001  a vendor's exceptions have no common root
+        raise failed(error, doing) from error
+
+
+def warm_iteration_ns(model: Model, workload: Workload, limits: Limits, page: Page) -> int:
+    """The median of a few iterations after a warm-up of two."""
+    samples: List[int] = []
+    began = time.perf_counter_ns()
+    while len(samples) < WARM_ITERATIONS + 2:
+        page.mark(workload.id, deadline(limits.iteration_s))
+        start = time.perf_counter_ns()
+        run_once(model)
+        samples.append(time.perf_counter_ns() - start)
+        if samples and time.perf_counter_ns() - began > WARM_NS:
+            break
+    warm = sorted(samples[2:] or samples[-1:])
+    return max(1, warm[len(warm) // 2])
+
+
+def agreement(backend: Backend, model: Model, workload: Workload) -> Optional[float]:
+    """How far the first output is from what was expected, relative to its largest value.
+
+    Where nothing is expected two runs have to agree, and the answer is None.  Raises Failed: Unstable.
+    """
+    outputs = model.outputs()
+    expected = workload.expected
+    if expected is None:
+        run_once(model)
+        _stable(backend, outputs, model.outputs())
+        return None
+    if not outputs or len(outputs[0]) <= max(expected.positions):
+        size = len(outputs[0]) if outputs else 0
+        raise Failed("Unstable", f"the first output has {size} elements; element {max(expected.positions)} is expected")
+    wanted_nan = any(value != value for value in expected.values)
+    largest = backend.largest(outputs[0])
+    if not wanted_nan and not largest < float("inf"):
+        raise Failed("Unstable", "the output holds NaN or infinity where the reference has none")
+    pairs = [(float(outputs[0][p]), value) for p, value in zip(expected.positions, expected.values)]
+    apart = max(0.0 if a == b or (a != a and b != b) else abs(a - b) for a, b in pairs)
+    relative = apart / expected.largest if expected.largest > 0 else apart
+    if not relative <= expected.tolerance:
+        raise Failed(
+            "Unstable",
+            f"the output is {relative:.3g} of its largest value {expected.largest:.6g} away from the reference; "
+            f"allowed is {expected.tolerance:.3g}",
+        )
+    return relative
+
+
+STABLE = 1e-4                                      # relative: threads may sum in another order
+
+
+def _stable(backend: Backend, once: List[object], again: List[object]) -> None:
+    for index, (one, other) in enumerate(zip(once, again)):
+        largest, apart = backend.largest(one), backend.difference(one, other)
+        if largest != largest:
+            raise Failed("Unstable", f"output {index} holds NaN")
+        if not apart <= STABLE * largest:
+            raise Failed("Unstable", f"output {index} changes by {apart:.3g} from one run to the next (largest {largest:.6g})")

@@ -1,0 +1,163 @@
+"""The round process: loads a chunk of workloads, samples them pass by pass, and ends."""
+
+from __future__ import annotations
+
+import random
+import resource
+import time
+from dataclasses import asdict
+from typing import Any, Callable, Dict, List
+
+from lutfarm_runner.backends import Backend, Failed, failed
+from lutfarm_runner.child import Post, hold_still, open_backends, pin_to
+from lutfarm_runner.commands import Limits, Plan, Round, read_round
+from lutfarm_runner.environment import environment
+from lutfarm_runner.limits import peak_bytes
+from lutfarm_runner.loading import deadline, load, warm_iteration_ns
+from lutfarm_runner.page import SPENT
+from lutfarm_runner.sampling import Clock, Sample, Sampler, Subject, discarded, iterations, rejected, sweep, warmups
+from lutfarm_runner.wire import encode, write_all
+
+PATIENCE = 10                                      # a slice may take this many times what it should
+LEAST_S = 2.0
+
+
+def play(post: Post, command: Dict[str, Any]) -> None:
+    """One round.  A workload that fails here ends it with `died`."""
+    began = time.perf_counter_ns()
+    order = read_round(command)
+    threads = order.canary.threads
+    pin_to(order.cpus, threads)
+    cpu = order.cpus[0] if order.cpus else None
+    before = environment(cpu)
+    backend = open_backends([(order.canary.runtime, threads)], threads)[order.canary.runtime, threads]
+    spent = dict.fromkeys(SPENT, 0)
+    spent["import"] = time.perf_counter_ns() - began
+    post.page.spend(spent)
+    try:
+        sampler = _canary(post, order, backend)
+        post.writer.send(
+            "started", environment=before, import_ns=spent["import"],
+            canary_reference_ns=sampler.reference_ns, reference_provisional=order.reference_ns is None,
+        )
+        subjects = _load_all(post, order, backend, spent)
+        _sample(post, order, sampler, subjects, spent, began)
+    except Failed as failure:
+        _account(spent, None, began)
+        post.writer.send(
+            "died", id=post.page.read().id, code=failure.code, detail=failure.detail, spent_ns=spent
+        )
+        return
+    _account(spent, sampler, began)
+    post.writer.send(
+        "ended", environment=environment(cpu), peak_memory_bytes=peak_bytes(),
+        rejected=rejected(subjects), discarded=discarded(subjects), spent_ns=spent,
+    )
+
+
+def real_clock(threads: int) -> Clock:
+    """This process's clocks; with more than one thread the pool's threads count too."""
+    who = resource.RUSAGE_SELF if threads > 1 else getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
+    usage = resource.getrusage
+    return Clock(
+        time.perf_counter_ns,
+        time.process_time_ns if threads > 1 else time.thread_time_ns,
+        lambda: usage(who).ru_nivcsw,
+    )
+
+
+def _canary(post: Post, order: Round, backend: Backend) -> Sampler:
+    loaded = load(backend, order.canary, order.limits, post.page)
+    loaded.model.bind_outputs()
+    post.page.mark(None, deadline(order.limits.iteration_s * order.plan.warmup_first + LEAST_S))
+    sampler = Sampler(order.plan, real_clock(order.canary.threads), loaded.model.run, order.reference_ns or 0)
+    for _ in range(order.plan.warmup_first):
+        sampler.level()
+    if order.reference_ns is None:
+        sampler.establish()
+    return sampler
+
+
+def _load_all(post: Post, order: Round, backend: Backend, spent: Dict[str, int]) -> List[Subject]:
+    began = time.perf_counter_ns()
+    subjects: List[Subject] = []
+    for workload in order.workloads:
+        loaded = load(backend, workload, order.limits, post.page)
+        loaded.model.bind_outputs()
+        iteration_ns = workload.iteration_ns or warm_iteration_ns(loaded.model, workload, order.limits, post.page)
+        subjects.append(Subject(workload.id, loaded.model.run, iteration_ns))
+        post.writer.send(
+            "loaded", id=workload.id, load_ns=loaded.load_ns, first_inference_ns=loaded.first_inference_ns
+        )
+        spent["load"] = time.perf_counter_ns() - began
+        post.page.spend(spent)
+    return subjects
+
+
+def allowance_s(subject: Subject, plan: Plan, limits: Limits, canary_ns: int) -> float:
+    """How long one visit of a subject may take."""
+    count = iterations(subject, plan) + warmups(subject, plan)
+    levels = 3 * plan.canary_iterations * canary_ns
+    should_ns = count * subject.iteration_ns + levels + plan.wait_ns
+    return min(max(LEAST_S, PATIENCE * should_ns / 1e9), count * limits.iteration_s + PATIENCE * levels / 1e9 + LEAST_S)
+
+
+def _sample(
+    post: Post, order: Round, sampler: Sampler, subjects: List[Subject], spent: Dict[str, int], began: int
+) -> None:
+    sampler.announce = _announcer(post, order, sampler)
+    hold_still()
+    batches = sweep(sampler, subjects, random.Random(order.seed))
+    while True:
+        batch = _next(batches)
+        if batch is None:
+            return
+        post.page.mark(None, 0)
+        write_all(post.writer.descriptor, b"".join(map(_line, batch)))
+        _account(spent, sampler, began)
+        post.page.spend(spent)
+
+
+def _announcer(post: Post, order: Round, sampler: Sampler) -> Callable[[Subject], None]:
+    def announce(subject: Subject) -> None:
+        allowed_s = allowance_s(subject, order.plan, order.limits, sampler.reference_ns)
+        post.page.mark(subject.id, deadline(allowed_s))
+
+    return announce
+
+
+def _next(batches: Any) -> Any:
+    """The next batch; only a vendor's code runs between two batches besides the sampling itself."""
+    try:
+        return next(batches, None)
+    except Exception as error:  # noqa: BLE001  a vendor's exceptions have no common root
+        if is_ours(error):
+            raise
+        raise failed(error, "running") from error
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether an exception came out of the runner's own code: no frame of it is a backend's or a vendor's."""
+    frame, names = error.__traceback__, []
+    while frame is not None:
+        names.append(str(frame.tb_frame.f_globals.get("__name__")))
+        frame = frame.tb_next
+    return all(name.startswith("lutfarm_runner.") and ".backends" not in name for name in names)
+
+
+def _line(sample: Sample) -> bytes:
+    fields = asdict(sample)
+    fields["pass"] = fields.pop("pass_index")
+    fields["samples_ns"] = [max(1, value) for value in sample.samples_ns]
+    return encode("slice", fields)
+
+
+def _account(spent: Dict[str, int], sampler: Any, began: int) -> None:
+    """Fill in what the sampler counted; `other` is the rest of the process's life so far."""
+    if sampler is not None:
+        spent.update(
+            warmup=sampler.spent.warmup, canary=sampler.spent.canary,
+            slices=sampler.spent.slices, wait=sampler.spent.wait,
+        )
+    named = sum(value for name, value in spent.items() if name != "other")
+    spent["other"] = max(0, time.perf_counter_ns() - began - named)

@@ -1,0 +1,223 @@
+"""Passes, warm-up, gate and slices: the sampling itself, without any I/O.
+
+Clock and workloads are parameters, so a simulated device drives this very code in virtual time.
+docs/measurement.md gives the reasons for the protocol; lutfarm_jobs.measurement.SlicePlan its constants.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Callable, Dict, Iterator, List, Optional, Sequence
+
+from lutfarm_runner.commands import Plan
+
+MOST_ITERATIONS = 20_000                           # of one slice, whatever the plan says: a line stays under 1 MiB
+REFERENCE_NS = 100_000_000                         # spent on a provisional reference
+REFERENCE_QUANTILE = 0.10
+BATCH_NS = 1_000_000_000                           # slices are handed out after a pass, or after this
+FRESH_CANARY_NS = 50_000                           # a level this young serves the next slice too
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How the sampling code tells time; all in ns but `switches`, a count of involuntary switches."""
+
+    now_ns: Callable[[], int]
+    cpu_ns: Callable[[], int]
+    switches: Callable[[], int]
+
+
+@dataclass
+class Subject:
+    """A loaded workload.  `iteration_ns` fixes how many iterations fill a slice, for the whole round."""
+
+    id: int
+    run: Callable[[], object]
+    iteration_ns: int
+    fresh: bool = True                             # not run since it was loaded
+    contended: int = 0                             # slices kept without a quiet window
+    rejected: int = 0                              # passes in which no quiet window came
+    discarded: int = 0                             # slices timed and not kept
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One slice, as the `slice` event has it."""
+
+    id: int
+    pass_index: int
+    samples_ns: List[int]
+    canary_before_ns: int
+    canary_after_ns: int
+    quiet: bool
+    gated: bool
+    involuntary_switches: int
+    waited_ns: int
+    wall_ns: int
+    cpu_ns: int
+
+
+@dataclass
+class Spent:
+    """Where wall time went, in ns."""
+
+    warmup: int = 0
+    canary: int = 0
+    slices: int = 0
+    wait: int = 0
+
+
+def iterations(subject: Subject, plan: Plan) -> int:
+    """How many iterations a slice of this subject has."""
+    return min(max(1, plan.slice_ns // subject.iteration_ns), MOST_ITERATIONS)
+
+
+def is_long(subject: Subject, plan: Plan) -> bool:
+    """Swept, not gated: the machine changes its speed within one iteration of it."""
+    return subject.iteration_ns > plan.long_ns
+
+
+def warmups(subject: Subject, plan: Plan) -> int:
+    """Iterations to drop before the next slice.  A long one warms itself after the first tenth of it."""
+    if is_long(subject, plan):
+        return 1 if subject.fresh else 0
+    return plan.warmup_first if subject.fresh else plan.warmup_again
+
+
+def quantile(values: Sequence[int], share: float) -> int:
+    """The value below which about `share` of them lie; never the smallest of many."""
+    return sorted(values)[int(share * (len(values) - 1))]
+
+
+@dataclass
+class Sampler:
+    """Samples subjects against a canary.  `reference_ns` is the canary's level on the uncontended device."""
+
+    plan: Plan
+    clock: Clock
+    canary: Callable[[], object]
+    reference_ns: int = 0
+    announce: Callable[[Subject], None] = lambda subject: None
+    spent: Spent = field(default_factory=Spent)
+    _level_ns: int = 0
+    _level_at_ns: int = -FRESH_CANARY_NS - 1
+
+    def level(self) -> int:
+        """The canary's level now: the fastest of a few iterations, so its own warm-up drops out."""
+        now, canary = self.clock.now_ns, self.canary
+        began = now()
+        fastest = 1 << 62
+        for _ in range(self.plan.canary_iterations):
+            start = now()
+            canary()
+            fastest = min(fastest, now() - start)
+        self._level_ns, self._level_at_ns = fastest, now()
+        self.spent.canary += self._level_at_ns - began
+        return fastest
+
+    def establish(self) -> int:
+        """Set a provisional reference: a low quantile of the levels over 100 ms, not the minimum."""
+        end = self.clock.now_ns() + REFERENCE_NS
+        levels = [self.level()]
+        while self.clock.now_ns() < end:
+            levels.append(self.level())
+        self.reference_ns = quantile(levels, REFERENCE_QUANTILE)
+        return self.reference_ns
+
+    def calm(self, level_ns: int) -> bool:
+        """Whether the machine has the speed that the reference was taken at."""
+        return level_ns <= self.plan.gate_ratio * self.reference_ns
+
+    def _level_before(self) -> int:
+        young = self.clock.now_ns() - self._level_at_ns <= FRESH_CANARY_NS
+        return self._level_ns if young else self.level()
+
+    def _wait(self, level_ns: int, end_ns: int) -> int:
+        """Spin until the machine is calm or time is up: sleeping would let the clock fall."""
+        began, canary_ns = self.clock.now_ns(), self.spent.canary
+        while not self.calm(level_ns) and self.clock.now_ns() < end_ns:
+            level_ns = self.level()
+        self.spent.canary = canary_ns
+        self.spent.wait += self.clock.now_ns() - began
+        return level_ns
+
+    def _slice(self, subject: Subject, pass_index: int, before_ns: int, waited_ns: int) -> Sample:
+        clock, now, run = self.clock, self.clock.now_ns, subject.run
+        began = now()
+        for _ in range(warmups(subject, self.plan)):
+            run()
+        subject.fresh = False
+        long = is_long(subject, self.plan)
+        samples = [0] * iterations(subject, self.plan)
+        self.spent.warmup += now() - began
+        switches, cpu, wall = clock.switches(), clock.cpu_ns(), now()
+        for index in range(len(samples)):
+            start = now()
+            run()
+            samples[index] = now() - start
+        wall = now() - wall
+        cpu = clock.cpu_ns() - cpu
+        switches = clock.switches() - switches
+        self.spent.slices += wall
+        after_ns = self.level()
+        quiet = long or (switches == 0 and self.calm(before_ns) and self.calm(after_ns))
+        return Sample(
+            subject.id, pass_index, samples, before_ns, after_ns, quiet, not long, switches, waited_ns, wall, cpu
+        )
+
+    def visit(self, subject: Subject, pass_index: int) -> Optional[Sample]:
+        """At most one slice of a subject: a quiet one, or else a contended one while the plan keeps those."""
+        self.announce(subject)
+        before_ns = self._level_before()
+        if is_long(subject, self.plan):
+            return self._slice(subject, pass_index, before_ns, 0)
+        began, waited_ns, wait_ns = self.clock.now_ns(), 0, self.spent.wait
+        end_ns = began + self.plan.wait_ns
+        sample: Optional[Sample] = None
+        while True:
+            before_ns = self._wait(before_ns, end_ns)
+            waited_ns = self.spent.wait - wait_ns
+            if not self.calm(before_ns) and (sample or subject.contended >= self.plan.contended_keep):
+                break
+            subject.discarded += sample is not None
+            sample = self._slice(subject, pass_index, before_ns, waited_ns)
+            if sample.quiet:
+                return sample
+            if self.clock.now_ns() >= end_ns:
+                break
+            before_ns = sample.canary_after_ns
+        subject.rejected += 1
+        if sample is None or subject.contended >= self.plan.contended_keep:
+            subject.discarded += sample is not None
+            return None
+        subject.contended += 1
+        return sample
+
+
+def sweep(sampler: Sampler, subjects: Sequence[Subject], order: random.Random) -> Iterator[List[Sample]]:
+    """Each pass goes through all subjects in a new random order; slices come in batches of at most a pass."""
+    now = sampler.clock.now_ns
+    for pass_index in range(sampler.plan.passes):
+        turn = list(subjects)
+        order.shuffle(turn)
+        batch: List[Sample] = []
+        yielded_ns = now()
+        for subject in turn:
+            sample = sampler.visit(subject, pass_index)
+            if sample is not None:
+                batch.append(sample)
+            if batch and now() - yielded_ns > BATCH_NS:
+                yield batch
+                batch, yielded_ns = [], now()
+        yield batch
+
+
+def rejected(subjects: Sequence[Subject]) -> Dict[int, int]:
+    """By subject: passes in which no quiet window came."""
+    return {subject.id: subject.rejected for subject in subjects if subject.rejected}
+
+
+def discarded(subjects: Sequence[Subject]) -> Dict[int, int]:
+    """By subject: slices that were timed, were not quiet, and were not kept."""
+    return {subject.id: subject.discarded for subject in subjects if subject.discarded}

@@ -1,0 +1,1 @@
+"""The demonstration: from this machine to a validated table and its report."""

@@ -1,0 +1,120 @@
+"""Opening files that people name, and keeping files by content."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from lutfarm_jobs.errors import SpecError, StoreUnwritable
+
+LARGEST_BYTES = 2_000_000_000  # protobuf can't express more, and a .tflite beyond it needs appended data
+_CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def opened(path: Path) -> Generator[BinaryIO]:
+    """A model file that somebody named, open for reading: regular, with one name, not too large, not empty.
+
+    Links are refused: a symbolic link or a second name lets one file stand for another that the job may not
+    read.  Raises SpecError naming the file and what to do.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if path.is_symlink():
+            raise SpecError(f"{path}: is a symbolic link; name the file itself, or a copy of it") from error
+        raise SpecError(f"{path}: can't be read: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise SpecError(f"{path}: is no regular file; name an .onnx or .tflite file")
+        if status.st_nlink > 1:
+            links = f"has {status.st_nlink} names (hard links)"
+            raise SpecError(f"{path}: {links}; copy it with `cp` and name the copy")
+        if status.st_size == 0:
+            raise SpecError(f"{path}: is empty (0 bytes); export or download it again")
+        if status.st_size > LARGEST_BYTES:
+            raise SpecError(f"{path}: has {status.st_size} bytes; {LARGEST_BYTES} is the most")
+        yield file
+
+
+@contextmanager
+def mapped(file: BinaryIO) -> Generator[memoryview]:
+    """The bytes of an open file, without reading those that nobody looks at."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data, memoryview(data) as view:
+        yield view
+
+
+def suffix_of(path: Path) -> Literal[".onnx", ".tflite"]:
+    """`.onnx` or `.tflite`.  Raises SpecError for any other."""
+    suffix = path.suffix.lower()
+    if suffix == ".onnx":
+        return ".onnx"
+    if suffix == ".tflite":
+        return ".tflite"
+    raise SpecError(f"{path}: ends in {suffix or 'nothing'}; a model file ends in .onnx or .tflite")
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """In hex, of the whole file."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while chunk := file.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def is_sha256(text: str) -> bool:
+    """True for 64 lower-case hexadecimal digits."""
+    return re.fullmatch(r"[0-9a-f]{64}", text) is not None
+
+
+def intact_size(path: Path, sha256: str) -> int | None:
+    """The size in bytes of a cached file; None where it is gone or its content is another."""
+    try:
+        with path.open("rb") as file:
+            return os.fstat(file.fileno()).st_size if sha256_of(file) == sha256 else None
+    except OSError:
+        return None
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[BinaryIO]:
+    """A new file that takes the place of `path` when the block ends, all at once.
+
+    Two processes may do so at once, and a process that is killed leaves the old content.  Raises
+    StoreUnwritable where the disk is full or read-only.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+        Path(temporary).replace(path)
+    except OSError as error:
+        advice = "free space, or choose another --home"
+        raise StoreUnwritable(f"{path}: can't be written: {error.strerror}; {advice}") from error
+    finally:
+        if temporary is not None:
+            with suppress(FileNotFoundError):
+                Path(temporary).unlink()
+
+
+def copy(source: BinaryIO, target: BinaryIO) -> tuple[str, int]:
+    """Copy from the start; returns SHA-256 in hex and size in bytes of what was copied."""
+    digest, size = hashlib.sha256(), 0
+    source.seek(0)
+    while chunk := source.read(_CHUNK_BYTES):
+        digest.update(chunk)
+        size += len(chunk)
+        target.write(chunk)
+    return digest.hexdigest(), size

@@ -1,0 +1,107 @@
+"""Model files from outside: read, checked and refused where they can't be what they claim.
+
+Nothing is executed and no runtime is imported; a model that passes may still fail on the device, and that
+failure is a stored result.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement import InputShape, ModelFormat
+from lutfarm_jobs.models.bounds import Malformed
+from lutfarm_jobs.models.files import mapped, opened, sha256_of, suffix_of
+from lutfarm_jobs.models.info import FEEDABLE, LARGEST_TENSOR_BYTES, ModelInfo, ModelInput
+from lutfarm_jobs.models.onnx_reader import read_onnx
+from lutfarm_jobs.models.tflite_reader import IDENTIFIER, read_tflite
+
+_EXAMPLE_SIZE = 224
+_HIGHEST_RANK = 8
+_FORMATS: Mapping[str, ModelFormat] = {".onnx": "onnx", ".tflite": "tflite"}
+
+
+def inspect_file(path: Path) -> ModelInfo:
+    """What a model file declares.  Raises SpecError naming the file, what is wrong and what to do."""
+    fmt = _FORMATS[suffix_of(path)]
+    with opened(path) as file:
+        with mapped(file) as content:
+            size_bytes = len(content)
+            inputs = _inputs(path, content, fmt)
+        return ModelInfo(path, fmt, sha256_of(file), size_bytes, inputs)
+
+
+def _inputs(path: Path, content: memoryview, fmt: ModelFormat) -> tuple[ModelInput, ...]:
+    is_tflite = bytes(content[4:8]) == IDENTIFIER
+    if fmt == "onnx" and is_tflite:
+        raise SpecError(f"{path}: holds a TensorFlow Lite model; rename it to {path.stem}.tflite")
+    if fmt == "tflite" and not is_tflite:
+        raise SpecError(f"{path}: {_not_tflite(path, content)}")
+    try:
+        inputs = read_tflite(content) if is_tflite else read_onnx(content)
+    except Malformed as error:
+        advice = "export or download it again if it is damaged"
+        raise SpecError(f"{path}: can't be used as .{fmt}: {error}; {advice}") from error
+    for declared in inputs:
+        if declared.dtype not in FEEDABLE:
+            raise SpecError(f"{path}: input {declared.name!r} is {declared.text}; only numbers can be fed")
+    name, times = next(iter(Counter(declared.name for declared in inputs).most_common(1)), ("", 0))
+    if times > 1:
+        raise SpecError(f"{path}: {times} inputs are named {name!r}; name them apart")
+    return inputs
+
+
+def _not_tflite(path: Path, content: memoryview) -> str:
+    try:
+        read_onnx(content)
+    except Malformed:
+        return "is no TensorFlow Lite model (its bytes 4 to 8 are not TFL3); export or download it again"
+    return f"holds an ONNX model; rename it to {path.stem}.onnx"
+
+
+def resolve_inputs(info: ModelInfo, shapes: Mapping[str, tuple[int, ...]]) -> tuple[InputShape, ...]:
+    """All inputs with fixed shapes, or none where the file's own are static.
+
+    `shapes` is what the job says, by input name.  Raises SpecError for dynamic inputs that it leaves open,
+    unknown names, and shapes that contradict the file.
+    """
+    names = [declared.name for declared in info.inputs]
+    if unknown := sorted(set(shapes) - set(names)):
+        known = ", ".join(names) or "none"
+        raise SpecError(f"{info.path}: has no input {unknown[0]!r}; its inputs are {known}")
+    left_open = [declared for declared in info.inputs if declared.is_dynamic and declared.name not in shapes]
+    if left_open:
+        listed = ", ".join(f"{declared.name} {declared.text}" for declared in left_open)
+        example = ", ".join(f"{declared.name}: {_example(declared)}" for declared in left_open)
+        raise SpecError(
+            f"{info.path}: the shape of {listed} is dynamic; set it in the job beside `models`, "
+            f"for example `inputs: {{{example}}}`"
+        )
+    resolved = tuple(_resolved(info, declared, shapes.get(declared.name)) for declared in info.inputs)
+    return resolved if any(declared.is_dynamic for declared in info.inputs) else ()
+
+
+def _resolved(info: ModelInfo, declared: ModelInput, wanted: tuple[int, ...] | None) -> InputShape:
+    if wanted is None:
+        return InputShape(declared.name, tuple(size or 1 for size in declared.shape or ()), declared.dtype)
+    fits = declared.shape is None or (
+        len(declared.shape) == len(wanted)
+        and all(own in (None, size) for own, size in zip(declared.shape, wanted, strict=True))
+    )
+    where = f"{info.path}: inputs.{declared.name} {list(wanted)}"
+    if not fits:
+        raise SpecError(f"{where} contradicts the file, which says {declared.text}")
+    if len(wanted) > _HIGHEST_RANK or any(size < 1 for size in wanted):
+        raise SpecError(f"{where} must have at most {_HIGHEST_RANK} dimensions, each at least 1")
+    fixed = ModelInput(declared.name, wanted, declared.dtype)
+    if fixed.least_bytes > LARGEST_TENSOR_BYTES:
+        raise SpecError(f"{where} takes {fixed.least_bytes} bytes; {LARGEST_TENSOR_BYTES} is the most")
+    return InputShape(declared.name, wanted, declared.dtype)
+
+
+def _example(declared: ModelInput) -> list[int]:
+    """A shape that fits what the file says: batch 1, other open dimensions as images often have them."""
+    shape = declared.shape or (None, 3, None, None)
+    return [size or (1 if axis == 0 else _EXAMPLE_SIZE) for axis, size in enumerate(shape)]

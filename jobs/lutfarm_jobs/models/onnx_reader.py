@@ -1,0 +1,139 @@
+"""What an .onnx file says about itself, read without a runtime and without building its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lutfarm_jobs.models.bounds import Budget, Malformed
+from lutfarm_jobs.models.info import ModelInput, check_size
+from lutfarm_jobs.models.protobuf_reader import fields, integers, nested, number, text
+
+DEEPEST = 64  # graphs within graphs; If and Loop nest a few
+
+# Field numbers of onnx.proto3: which fields of a message hold messages that may hold tensors.
+_INSIDE: Mapping[str, Mapping[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+_ELEMENT_TYPES: Mapping[int, str] = {
+    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "string",
+    9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 14: "complex64", 15: "complex128",
+    16: "bfloat16",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Found:
+    budget: Budget
+    inputs: dict[str, ModelInput] = field(default_factory=dict[str, ModelInput])
+    initialized: set[str] = field(default_factory=set[str])
+    outputs: int = 0
+    versions: int = 0  # how many of ir_version and opset_import the file has
+
+
+def read_onnx(content: memoryview) -> tuple[ModelInput, ...]:
+    """The inputs that must be fed, in order.  Raises Malformed for anything that is no usable ONNX model."""
+    found = _Found(Budget())
+    for field_number, value in fields(content, found.budget):
+        if field_number == 7:
+            _main_graph(nested(value), found)
+        found.versions += field_number in (1, 8)
+    if not found.versions or not found.outputs:
+        raise Malformed("it holds no ONNX graph with an output")
+    _refuse_external(content, "model", found.budget, depth=0)
+    return tuple(value for name, value in found.inputs.items() if name not in found.initialized)
+
+
+def _main_graph(graph: memoryview, found: _Found) -> None:
+    """Inputs, names of initializers, outputs; those of inner graphs are nobody's business."""
+    for field_number, value in fields(graph, found.budget):
+        if field_number in (11, 12, 13):
+            declared = _value_info(nested(value), found.budget)
+            if field_number == 11:
+                found.inputs[declared.name] = declared
+            found.outputs += field_number == 12
+        elif field_number == 5:
+            found.initialized |= _names(nested(value), 8, found.budget)
+        elif field_number == 15:
+            for inner, tensor in fields(nested(value), found.budget):
+                if inner == 1:
+                    found.initialized |= _names(nested(tensor), 8, found.budget)
+
+
+def _names(message: memoryview, field_number: int, budget: Budget) -> set[str]:
+    return {text(value) for number_, value in fields(message, budget) if number_ == field_number}
+
+
+def _value_info(message: memoryview, budget: Budget) -> ModelInput:
+    name, dtype, shape = "", "unknown", None
+    for field_number, value in fields(message, budget):
+        if field_number == 1:
+            name = text(value)
+        elif field_number == 2:
+            for kind, inner in fields(nested(value), budget):
+                if kind == 1:
+                    dtype, shape = _tensor_type(nested(inner), budget)
+                elif kind in (4, 5, 7, 8, 9):
+                    dtype = "no tensor"
+    check_size(name, shape, dtype)
+    return ModelInput(name, shape, dtype)
+
+
+def _tensor_type(message: memoryview, budget: Budget) -> tuple[str, tuple[int | None, ...] | None]:
+    dtype, shape = "unknown", None
+    for field_number, value in fields(message, budget):
+        if field_number == 1:
+            dtype = _ELEMENT_TYPES.get(number(value), f"type {number(value)}")
+        elif field_number == 2:
+            dimensions = [inner for kind, inner in fields(nested(value), budget) if kind == 1]
+            shape = tuple(_dimension(nested(dimension), budget) for dimension in dimensions)
+    return dtype, shape
+
+
+def _dimension(message: memoryview, budget: Budget) -> int | None:
+    """The size of a dimension; None where the file leaves it open: by a name, by nothing, or by 0 or -1."""
+    for field_number, value in fields(message, budget):
+        if field_number == 1 and number(value) > 0:
+            return number(value)
+    return None
+
+
+def _refuse_external(message: memoryview, kind: str, budget: Budget, *, depth: int) -> None:
+    """Look into every tensor that the model holds, wherever it is."""
+    if depth > DEEPEST:
+        raise Malformed(f"it nests messages more than {DEEPEST} deep")
+    if kind == "tensor":
+        _check_tensor(message, budget)
+        return
+    inside = _INSIDE[kind]
+    for field_number, value in fields(message, budget):
+        if field_number in inside:
+            _refuse_external(nested(value), inside[field_number], budget, depth=depth + 1)
+
+
+def _check_tensor(message: memoryview, budget: Budget) -> None:
+    dimensions: list[int] = []
+    name, dtype = "", "unknown"
+    external = False
+    for field_number, value in fields(message, budget):
+        if field_number == 1:
+            dimensions += integers(value, budget)
+        elif field_number == 2:
+            dtype = _ELEMENT_TYPES.get(number(value), "unknown")
+        elif field_number == 8:
+            name = text(value)
+        external = external or field_number == 13 or (field_number == 14 and value != 0)
+    if external:
+        raise Malformed(
+            f"its tensor {name!r} lies in another file (external data); save it as a single file, "
+            "with onnx.save(onnx.load(PATH), NEW_PATH)"
+        )
+    if any(size < 0 for size in dimensions):
+        raise Malformed(f"its tensor {name!r} has a negative size")
+    check_size(name, tuple(dimensions), dtype)
