@@ -3,85 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from lutfarm_agents import commands, payload
+from lutfarm_agents.agents import Advance
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.messages import DiedEvent, ProbedEvent, SliceEvent
 from lutfarm_agents.rounds import RoundLog
-from lutfarm_agents.session import Claim, RunnerSession, fingerprint, runtime_version
+from lutfarm_agents.session import DISTRIBUTIONS, Claim, RunnerSession, fingerprint, runtime_version
+from lutfarm_agents.shelf import Shelf
 from lutfarm_agents.transports.base import Transport
 from lutfarm_agents.transports.local import LocalTransport
 from lutfarm_jobs.errors import (
+    DeviceError,
+    FarmError,
     LinkError,
     LinkLost,
     NotReady,
     ProtocolMismatch,
+    RunnerBug,
     SpecError,
-    TransferFailed,
 )
-from lutfarm_jobs.measurement import Artifact, Failure, Limits, Probe, Round, Run, Task
+from lutfarm_jobs.measurement import Failure, Limits, Probe, Round, Run, Task
 from lutfarm_profiles import loader
 
 RUNNER_ENVIRONMENT: Mapping[str, str] = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
-
-
-@dataclass(frozen=True, slots=True)
-class Advance:
-    """So many slices of the round's expected total have arrived."""
-
-    done: int
-    total: int
-
-
-class Agent(Protocol):
-    """Owns one device; one order at a time.
-
-    `prepare`, `probe` and `measure` return at once; their work happens while what they return is iterated.
-    `cancel` ends the order that was returned last, from any thread, and is no error when none runs.
-    """
-
-    @property
-    def ready(self) -> bool:
-        """Whether the session is open and the device's lock held."""
-        ...
-
-    @property
-    def spent_ns(self) -> Mapping[str, int]:
-        """Where the last order's device time went: see lutfarm.pool.Done."""
-        ...
-
-    def prepare(self, claim: Claim) -> Iterator[str]:
-        """Open the session and take the lock; yields who has it while it waits.  Not ready afterwards: cancelled."""
-        ...
-
-    def hello(self) -> Hello:
-        """What the device says of itself, from the open session or a short one without the lock."""
-        ...
-
-    def probe(self, tasks: Sequence[Task], *, limits: Limits, models: Mapping[str, Path]) -> Iterator[Probe]:
-        """One throwaway child for each task; `models` says where artifacts lie on the host, by SHA-256."""
-        ...
-
-    def measure(self, round: Round, *, models: Mapping[str, Path]) -> Iterator[Run | Advance]:
-        """One round.  The runs come at its end, or as truncated ones before an error is raised."""
-        ...
-
-    def cancel(self) -> None:
-        """End the order that runs, soon."""
-        ...
-
-    def close(self) -> None:
-        """End the session and whatever it started."""
-        ...
 
 
 class DeviceAgent:
@@ -93,7 +43,6 @@ class DeviceAgent:
     def __init__(self, device: Device, *, state_dir: Path, cpus: frozenset[int] | None = None) -> None:
         self.device = device
         self.profile = loader.load(device.profile)
-        self.pushed = 0                            # models copied to the device by this agent
         self.spent_ns: Mapping[str, int] = {}
         self._root = state_dir.absolute() / "devices" / device.name
         self._packed = state_dir.absolute() / "runner"
@@ -101,9 +50,14 @@ class DeviceAgent:
         self._opened = contextlib.ExitStack()
         self._session: RunnerSession | None = None
         self._hello: Hello | None = None
-        self._present: set[str] = set()
+        self._shelf = Shelf(self._transport, str(self._root / "models"))
         self._cancelled = threading.Event()
         self._locked = False
+
+    @property
+    def pushed(self) -> int:
+        """How many model files this agent copied to the device."""
+        return self._shelf.pushed
 
     @property
     def ready(self) -> bool:
@@ -148,12 +102,12 @@ class DeviceAgent:
         began_ns = time.monotonic_ns()
         self.spent_ns = {}
         session = self._checked(tasks)
-        transfer_ns = self._push_all([task.artifact for task in tasks], models)
+        transfer_ns = self._shelf.fill([task.artifact for task in tasks], models)
         cpus = self._measured_cpus(tasks)
         load_ns = 0
         try:
             with self._dropping():
-                for batch, workloads in commands.probe_batches(tasks, self._place):
+                for batch, workloads in commands.probe_batches(tasks, self._shelf.place):
                     for probe in self._probe_batch(session, batch, workloads, limits, cpus):
                         load_ns += probe.load_ns or 0
                         yield probe
@@ -176,7 +130,8 @@ class DeviceAgent:
             again = [{**workloads[position], "id": index} for index, position in enumerate(asked)]
             for event in session.probe(again, limits=commands.limits(limits), cpus=cpus):
                 if event.id is None:
-                    raise NotReady(f"{self.device.name}: the runtime can't be started: {event.code}: {event.detail}")
+                    why = f"{event.code}: {event.detail}"
+                    raise NotReady(f"{self.device.name}: the runtime can't be started: {why}")
                 if asked[event.id] in left:
                     left.remove(asked[event.id])
                     yield self._as_probe(batch[asked[event.id]], event)
@@ -186,7 +141,6 @@ class DeviceAgent:
                 raise ProtocolMismatch(f"{self.device.name} ended a probe without an answer")
 
     def _as_probe(self, task: Task, event: ProbedEvent | DiedEvent) -> Probe:
-        # The fingerprint names the plan so that probes and runs are told apart alike; probes use the standard one.
         measurement = task.measurement
         found = event if isinstance(event, ProbedEvent) else ProbedEvent(event.id or 0)
         return Probe(
@@ -202,3 +156,123 @@ class DeviceAgent:
             model_memory_bytes=found.model_memory_bytes,
             agreement=found.agreement,
         )
+
+    def measure(self, round: Round, *, models: Mapping[str, Path]) -> Iterator[Run | Advance]:
+        """One round.  A link that breaks in mid-round yields truncated runs first, then raises."""
+        self._cancelled.clear()
+        return self._measure(round, models)
+
+    def _measure(self, round_: Round, models: Mapping[str, Path]) -> Iterator[Run | Advance]:
+        began_ns, started_s = time.monotonic_ns(), time.time()
+        self.spent_ns = {}
+        session = self._checked(round_.tasks)
+        artifacts = [round_.canary, *(task.artifact for task in round_.tasks)]
+        transfer_ns = self._shelf.fill(artifacts, models)
+        backend = round_.tasks[0].measurement.backend
+        log = RoundLog(round_, fingerprint(self._opened_hello, backend, round_.plan), started_s)
+        command = commands.round_(round_, cpus=self._measured_cpus(round_.tasks), place=self._shelf.place)
+        failure: FarmError | None = None
+        try:
+            with self._dropping():
+                if not self._cancelled.is_set():
+                    yield from self._follow(session, command, log)
+        except (LinkError, DeviceError, RunnerBug) as error:
+            failure = error
+        self.spent_ns = _split(time.monotonic_ns() - began_ns, {"transfer": transfer_ns, **log.spent_ns()})
+        yield from log.runs(time.time())
+        if failure is not None:
+            raise failure
+        if log.ending is None and not self._cancelled.is_set():
+            raise ProtocolMismatch(f"{self.device.name} ended a round without a result")
+
+    def _follow(
+        self, session: RunnerSession, command: Mapping[str, object], log: RoundLog
+    ) -> Iterator[Advance]:
+        for event in session.round(command, known=len(log.round.tasks), passes=log.round.plan.passes):
+            log.take(event)
+            if isinstance(event, SliceEvent):
+                yield Advance(log.arrived, log.total)
+
+    def cancel(self) -> None:
+        """End the order that runs, soon."""
+        self._cancelled.set()
+        session = self._session
+        if session is not None:
+            with contextlib.suppress(LinkError):
+                session.cancel()
+
+    def close(self) -> None:
+        """End the session and whatever it started."""
+        if self._session is not None:
+            self._session.stop()
+        self._drop()
+        self._transport.close()
+
+    @property
+    def _opened_hello(self) -> Hello:
+        if self._hello is None:
+            raise LinkLost(f"{self.device.name}: no session is open; open the device first")
+        return self._hello
+
+    def _open(self) -> RunnerSession:
+        """Push the runner, start it, hear its hello."""
+        path, sha256 = payload.runner_zipapp(self._packed)
+        remote = str(self._root / "runner" / f"{sha256}.pyz")
+        if not self._transport.exists(remote):
+            self._transport.put(path, remote)
+        python = self.device.address.get("python") or sys.executable
+        channel = self._opened.enter_context(
+            self._transport.spawn([python, "-I", remote, "supervise"], env=RUNNER_ENVIRONMENT)
+        )
+        session = RunnerSession(channel)
+        self._hello = session.hello()
+        if self._hello.runner_sha256 != sha256:
+            other = self._hello.runner_sha256[:12]
+            raise ProtocolMismatch(f"{self.device.name} runs the runner {other}, not {sha256[:12]}")
+        self._session = session
+        return session
+
+    @contextlib.contextmanager
+    def _dropping(self) -> Generator[None]:
+        """A session that broke, or that said what it must not, is ended: the next order opens another."""
+        try:
+            yield
+        except (LinkError, DeviceError, RunnerBug):
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        self._session, self._hello, self._locked = None, None, False
+        opened, self._opened = self._opened, contextlib.ExitStack()
+        opened.close()
+
+    def _checked(self, tasks: Sequence[Task]) -> RunnerSession:
+        """The open session.  Raises LinkLost where none is, NotReady where a runtime is missing."""
+        hello = self._opened_hello
+        if self._session is None or not self._locked:
+            raise LinkLost(f"{self.device.name}: no session is open; open the device first")
+        for runtime in sorted({task.measurement.backend.runtime for task in tasks} & DISTRIBUTIONS.keys()):
+            if not runtime_version(hello, runtime):
+                wanted = " or ".join(DISTRIBUTIONS[runtime])
+                raise NotReady(f"{self.device.name}: its {hello.python} has no {wanted}; install it there")
+        return self._session
+
+    def _measured_cpus(self, tasks: Sequence[Task]) -> Sequence[int]:
+        """The last cores of the profile's measured cluster, as many as the threads."""
+        threads = max(task.measurement.backend.threads for task in tasks)
+        cpus = self.profile.measured_cpus(self._opened_hello.cpus)
+        if threads > len(cpus):
+            raise NotReady(f"{self.device.name}: {threads} threads are asked for; it has {len(cpus)} cores")
+        return cpus[-threads:]
+
+
+def _split(whole_ns: int, parts: Mapping[str, int]) -> Mapping[str, int]:
+    """The parts, and what they leave of the whole as `other`."""
+    named = {name: value for name, value in parts.items() if name != "other" and value}
+    return {**named, "other": max(0, whole_ns - sum(named.values()))}
+
+
+def _transport(device: Device, root: Path, cpus: frozenset[int] | None) -> Transport:
+    if device.transport != "local":
+        raise SpecError(f"{device.name}: this version reaches local devices, not {device.transport} ones")
+    return LocalTransport(root, cpus)

@@ -53,7 +53,10 @@ def round_(order: Round, *, cpus: Sequence[int], place: Place) -> dict[str, obje
     }
 
 
-def probe_batches(tasks: Sequence[Task], place: Place) -> Iterator[tuple[Sequence[Task], list[Mapping[str, object]]]]:
+Batch = tuple[Sequence[Task], Sequence[Mapping[str, object]]]
+
+
+def probe_batches(tasks: Sequence[Task], place: Place) -> Iterator[Batch]:
     """Tasks with their workloads in batches that fit one command; ids start at 0 in each."""
     batch: list[Task] = []
     encoded: list[Mapping[str, object]] = []

@@ -86,7 +86,7 @@ def hello(message: Message) -> Hello:
         raise ProtocolMismatch(f"the device began with {_kind(message)!r}, not with hello")
     spoken = integer(message, "protocol", 0, 1 << 31)
     if spoken != PROTOCOL:
-        raise ProtocolMismatch(f"the device speaks protocol {spoken}, this host {PROTOCOL}; update the older one")
+        raise ProtocolMismatch(f"the device speaks protocol {spoken}, not {PROTOCOL}; update the older side")
     runtimes = fields.entries(message, "runtimes")
     return Hello(
         python=text(message, "python", 200),

@@ -18,7 +18,7 @@ MAIN = b"import sys\nfrom lutfarm_runner.__main__ import main\n\nsys.exit(main()
 
 
 def runner_zipapp(cache_dir: Path) -> tuple[Path, str]:
-    """The runner's file, `runner-<sha256>.pyz` in cache_dir, and its SHA-256 in hex; built where it is absent."""
+    """The runner's file in cache_dir, `runner-<sha256>.pyz`, and its SHA-256 in hex; built where absent."""
     content = pack(sources(resources.files(PACKAGE)))
     sha256 = hashlib.sha256(content).hexdigest()
     path = cache_dir / f"runner-{sha256}.pyz"
@@ -55,10 +55,10 @@ def _write(path: Path, content: bytes) -> None:
     """Under a name of its own, then in place: another process may build it at this moment."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".runner-")
     try:
-        with open(descriptor, "wb") as sink:
+        with os.fdopen(descriptor, "wb") as sink:
             sink.write(content)
         Path(name).chmod(0o644)
-        os.replace(name, path)
+        Path(name).replace(path)
     except OSError:
         with contextlib.suppress(OSError):
             Path(name).unlink()

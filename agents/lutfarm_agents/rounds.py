@@ -42,7 +42,7 @@ class RoundLog:
             self.ending = event
 
     def runs(self, ended_s: float) -> Sequence[Run]:
-        """One for each measurement once the round ended or died; after a lost link or a cancel, of those with slices."""
+        """One for each measurement, once the round ended or died; until then of those that have slices."""
         positions = range(len(self.round.tasks)) if self.ending is not None else sorted(self.slices)
         return [self._run(position, ended_s) for position in positions]
 

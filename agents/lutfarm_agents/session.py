@@ -1,6 +1,6 @@
 """A conversation with the runner on one device, by docs/wire.md.
 
-Everything that arrives is checked before it is believed; a device that says nothing at all for SILENCE_S is lost.
+Everything that arrives is checked before it is believed; a device that says nothing for SILENCE_S is lost.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class RunnerSession:
     def probe(
         self, workloads: Sequence[Mapping[str, object]], *, limits: Mapping[str, object], cpus: Sequence[int]
     ) -> Iterator[ProbedEvent | DiedEvent]:
-        """One event for each workload, unless cancelled or the template dies; ids are positions in `workloads`."""
+        """One event for each workload, by its position, unless cancelled or the template dies."""
         self._send("probe", workloads=workloads, limits=limits, cpus=cpus)
         seen: set[int] = set()
         for message in self._until_done():
@@ -110,7 +110,7 @@ class RunnerSession:
         return fields.decode(self._channel.receive(timeout_s))
 
     def _until_done(self) -> Iterator[Message]:
-        """Messages of the running command without beats.  Raises what an `error` says once `done` is there."""
+        """Messages of the running command without beats.  Raises what an `error` says once it is done."""
         failure: FarmError | None = None
         self.cancelled = False
         while True:
@@ -155,10 +155,12 @@ def runtime_version(hello: Hello, runtime: str) -> str:
     return ""
 
 
-def fingerprint(hello: Hello, backend: Backend, plan: SlicePlan) -> Mapping[str, str]:
-    """What may change under the same measurement key; runs are reused only where all of it is equal."""
-    plan_json = json.dumps(asdict(plan), sort_keys=True)
-    return {
+def fingerprint(hello: Hello, backend: Backend, plan: SlicePlan | None) -> Mapping[str, str]:
+    """What may change under the same measurement key; runs are reused only where all of it is equal.
+
+    `plan` is None for a probe, which does not depend on it.
+    """
+    found = {
         "os": hello.system,
         "machine": hello.machine,
         "cpu_model": hello.cpu_model,
@@ -167,5 +169,8 @@ def fingerprint(hello: Hello, backend: Backend, plan: SlicePlan) -> Mapping[str,
         "runtime": runtime_version(hello, backend.runtime),
         "runner_sha256": hello.runner_sha256,
         "protocol": str(messages.PROTOCOL),
-        "plan": hashlib.sha256(plan_json.encode()).hexdigest()[:16],
     }
+    if plan is not None:
+        plan_json = json.dumps(asdict(plan), sort_keys=True)
+        found["plan"] = hashlib.sha256(plan_json.encode()).hexdigest()[:16]
+    return found

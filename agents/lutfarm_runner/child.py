@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable
 
 from lutfarm_runner.backends import Backend, open_backend
-from lutfarm_runner.limits import die_with_parent, no_core_file, pin
+from lutfarm_runner.limits import be_first_to_go, die_with_parent, no_core_file, pin
 from lutfarm_runner.loading import deadline
 from lutfarm_runner.page import Page
 from lutfarm_runner.wire import Refused, Writer, claim_stdout
@@ -27,6 +27,7 @@ class Post:
 
     writer: Writer
     page: Page
+    began_ns: int                                  # on time.perf_counter_ns: when this process was started
 
 
 def run_child(role: Callable[[Post, Dict[str, Any]], None], page_descriptor: int, parent: int) -> None:
@@ -34,11 +35,12 @@ def run_child(role: Callable[[Post, Dict[str, Any]], None], page_descriptor: int
     writer = Writer(claim_stdout())
     die_with_parent(parent)
     no_core_file()
+    be_first_to_go()
     page = Page(page_descriptor)
     page.mark(None, deadline(IMPORT_S))
     command: Dict[str, Any] = json.loads(sys.stdin.buffer.read())
     try:
-        role(Post(writer, page), command)
+        role(Post(writer, page, time.perf_counter_ns() - page.age_ns()), command)
     except Refused as refused:
         writer.error(refused, done=False)
     except BrokenPipeError:
@@ -46,7 +48,7 @@ def run_child(role: Callable[[Post, Dict[str, Any]], None], page_descriptor: int
     except Exception:  # noqa: BLE001  whatever it is, it is a bug of the runner, and is said
         writer.error(Refused("RunnerBug", traceback.format_exc()), done=False)
     sys.stderr.flush()
-    os._exit(0)                                    # a runtime's destructors may crash; nothing of ours is left to do
+    os._exit(0)                                    # a runtime's destructors may crash
 
 
 def open_backends(kinds: Iterable[Any], threads: int) -> Dict[Any, Backend]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -36,6 +37,12 @@ def allow_memory(extra_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
 
 
+def be_first_to_go() -> None:
+    """Where the device runs out of memory, the kernel should end this process and not the supervisor."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
 def no_core_file() -> None:
     """A crash must not write its memory to the device's disk."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -47,7 +54,7 @@ def status_bytes() -> Dict[str, int]:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
         return {}
-    pairs = (line.split() for line in lines if line.startswith("Vm"))
+    pairs = (line.split() for line in lines if line.startswith(("Vm", "Rss")))
     return {pair[0].rstrip(":"): int(pair[1]) * 1024 for pair in pairs if len(pair) == 3}
 
 

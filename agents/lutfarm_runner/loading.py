@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import List, Optional
+from typing import Any, List, Optional, Sequence
 
 from lutfarm_runner.backends import Backend, Failed, Model, failed
 from lutfarm_runner.commands import Limits, Workload
@@ -45,7 +45,7 @@ def run_once(model: Model, *, doing: str = "running") -> None:
     """One iteration with the vendor's exceptions renamed."""
     try:
         model.run()
-    except Exception as error:  # noqa: BLE001  a vendor's exceptions have no common root
+    except Exception as error:  # a vendor's exceptions have no common root
         raise failed(error, doing) from error
 
 
@@ -77,19 +77,21 @@ def agreement(backend: Backend, model: Model, workload: Workload) -> Optional[fl
         return None
     if not outputs or len(outputs[0]) <= max(expected.positions):
         size = len(outputs[0]) if outputs else 0
-        raise Failed("Unstable", f"the first output has {size} elements; element {max(expected.positions)} is expected")
+        most = max(expected.positions)
+        raise Failed("Unstable", f"the first output has {size} elements, and none at {most}")
     wanted_nan = any(value != value for value in expected.values)
     largest = backend.largest(outputs[0])
     if not wanted_nan and not largest < float("inf"):
         raise Failed("Unstable", "the output holds NaN or infinity where the reference has none")
-    pairs = [(float(outputs[0][p]), value) for p, value in zip(expected.positions, expected.values)]
+    found = (float(outputs[0][position]) for position in expected.positions)
+    pairs = list(zip(found, expected.values))  # noqa: B905  3.9
     apart = max(0.0 if a == b or (a != a and b != b) else abs(a - b) for a, b in pairs)
     relative = apart / expected.largest if expected.largest > 0 else apart
     if not relative <= expected.tolerance:
         raise Failed(
             "Unstable",
-            f"the output is {relative:.3g} of its largest value {expected.largest:.6g} away from the reference; "
-            f"allowed is {expected.tolerance:.3g}",
+            f"the output is {relative:.3g} of its largest value {expected.largest:.6g} from the reference; "
+            f"{expected.tolerance:.3g} is allowed",
         )
     return relative
 
@@ -97,10 +99,13 @@ def agreement(backend: Backend, model: Model, workload: Workload) -> Optional[fl
 STABLE = 1e-4                                      # relative: threads may sum in another order
 
 
-def _stable(backend: Backend, once: List[object], again: List[object]) -> None:
-    for index, (one, other) in enumerate(zip(once, again)):
+def _stable(backend: Backend, once: Sequence[Any], again: Sequence[Any]) -> None:
+    for index, (one, other) in enumerate(zip(once, again)):  # noqa: B905  3.9
         largest, apart = backend.largest(one), backend.difference(one, other)
         if largest != largest:
             raise Failed("Unstable", f"output {index} holds NaN")
         if not apart <= STABLE * largest:
-            raise Failed("Unstable", f"output {index} changes by {apart:.3g} from one run to the next (largest {largest:.6g})")
+            raise Failed(
+                "Unstable",
+                f"output {index} changes by {apart:.3g} from run to run; its largest value is {largest:.6g}",
+            )

@@ -46,7 +46,8 @@ def parse(data: bytes) -> Content:
             commands.text(found, "owner", limit=200), commands.text(found, "holder", limit=500),
             commands.text(found, "farm", limit=100), commands.integer(found, "token", 0, commands.LARGEST),
             commands.text(found, "unit", limit=200, default=""), commands.integer(found, "pid", 2, 1 << 31),
-            commands.integer(found, "pid_start", 0, commands.LARGEST), commands.number(found, "since_s", 0, 1e12),
+            commands.integer(found, "pid_start", 0, commands.LARGEST),
+            commands.number(found, "since_s", 0, 1e12),
         )
     except (ValueError, RecursionError, AttributeError, Refused):
         return Content()
@@ -70,15 +71,14 @@ def started_at(pid: int) -> int:
 def holds(pid: int, wanted: os.stat_result) -> bool:
     """Whether a process has that very file open."""
     try:
-        names = os.listdir(f"/proc/{pid}/fd")
+        return any(_is_file(path, wanted) for path in Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
         return False
-    return any(_is_file(f"/proc/{pid}/fd/{name}", wanted) for name in names)
 
 
-def _is_file(path: str, wanted: os.stat_result) -> bool:
+def _is_file(path: Path, wanted: os.stat_result) -> bool:
     try:
-        found = os.stat(path)
+        found = path.stat()
     except OSError:
         return False
     return (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino)
@@ -156,7 +156,7 @@ class DeviceLock:
         return True
 
     def _reopen_if_removed(self) -> None:
-        if not _is_file(self.wanted.path, os.fstat(self._descriptor)):
+        if not _is_file(Path(self.wanted.path), os.fstat(self._descriptor)):
             os.close(self._descriptor)
             self._descriptor = open_lock(self.wanted.path)
 
@@ -167,7 +167,8 @@ class DeviceLock:
     def _write(self) -> None:
         wanted, pid = self.wanted, os.getpid()
         content = Content(
-            wanted.owner, wanted.holder, wanted.farm, wanted.token, wanted.unit, pid, started_at(pid), time.time()
+            wanted.owner, wanted.holder, wanted.farm, wanted.token, wanted.unit,
+            pid, started_at(pid), time.time(),
         )
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, json.dumps(asdict(content)).encode(), 0)

@@ -9,6 +9,7 @@ import mmap
 import os
 import struct
 import tempfile
+import time
 from dataclasses import dataclass
 from typing import Dict, Optional
 
@@ -16,6 +17,8 @@ SPENT = ("import", "load", "warmup", "canary", "slices", "wait", "other")
 STATE = struct.Struct("=qq")                       # workload id or -1, deadline or 0
 TIMES = struct.Struct("=7q")
 TIMES_AT = 64
+BORN = struct.Struct("=q")                         # on time.monotonic_ns
+BORN_AT = 128
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,12 @@ class Page:
         os.ftruncate(descriptor, mmap.PAGESIZE)
         page = cls(descriptor)
         page.mark(None, 0)
+        BORN.pack_into(page._memory, BORN_AT, time.monotonic_ns())
         return page
+
+    def age_ns(self) -> int:
+        """How long ago the page was made: just before the child was started."""
+        return time.monotonic_ns() - BORN.unpack_from(self._memory, BORN_AT)[0]
 
     def mark(self, workload: Optional[int], deadline_ns: int) -> None:
         """Say what runs now and when it has to be over."""
@@ -58,7 +66,7 @@ class Page:
 
     def spent_ns(self) -> Dict[str, int]:
         """Where the time went, as last said."""
-        return dict(zip(SPENT, TIMES.unpack_from(self._memory, TIMES_AT)))
+        return dict(zip(SPENT, TIMES.unpack_from(self._memory, TIMES_AT)))  # noqa: B905  3.9
 
     def close(self) -> None:
         """Release the page here."""

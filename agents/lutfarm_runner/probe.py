@@ -7,6 +7,7 @@ import select
 import signal
 import time
 import traceback
+from pathlib import Path
 from typing import Any, Dict, Tuple
 
 from lutfarm_runner.backends import Backend, Failed
@@ -117,7 +118,7 @@ def _probe(page: Page, backend: Backend, workload: Workload, limits: Limits) -> 
         "first_inference_ns": loaded.first_inference_ns,
         "iteration_ns": iteration_ns,
         "peak_memory_bytes": peak_bytes(),
-        "model_memory_bytes": grown + os.path.getsize(workload.path),
+        "model_memory_bytes": grown + Path(workload.path).stat().st_size,
         "agreement": apart,
-        "floor_ns": None,
+        "floor_ns": backend.floor_ns,
     }

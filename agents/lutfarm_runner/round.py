@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 import resource
 import time
+import traceback
 from dataclasses import asdict
 from typing import Any, Callable, Dict, List
 
+from lutfarm_runner import sampling
 from lutfarm_runner.backends import Backend, Failed, failed
 from lutfarm_runner.child import Post, hold_still, open_backends, pin_to
 from lutfarm_runner.commands import Limits, Plan, Round, read_round
@@ -15,7 +17,7 @@ from lutfarm_runner.environment import environment
 from lutfarm_runner.limits import peak_bytes
 from lutfarm_runner.loading import deadline, load, warm_iteration_ns
 from lutfarm_runner.page import SPENT
-from lutfarm_runner.sampling import Clock, Sample, Sampler, Subject, discarded, iterations, rejected, sweep, warmups
+from lutfarm_runner.sampling import Clock, Sample, Sampler, Subject
 from lutfarm_runner.wire import encode, write_all
 
 PATIENCE = 10                                      # a slice may take this many times what it should
@@ -24,14 +26,14 @@ LEAST_S = 2.0
 
 def play(post: Post, command: Dict[str, Any]) -> None:
     """One round.  A workload that fails here ends it with `died`."""
-    began = time.perf_counter_ns()
+    began = post.began_ns
     order = read_round(command)
     threads = order.canary.threads
     pin_to(order.cpus, threads)
     cpu = order.cpus[0] if order.cpus else None
     before = environment(cpu)
     backend = open_backends([(order.canary.runtime, threads)], threads)[order.canary.runtime, threads]
-    spent = dict.fromkeys(SPENT, 0)
+    spent: Dict[str, int] = dict.fromkeys(SPENT, 0)
     spent["import"] = time.perf_counter_ns() - began
     post.page.spend(spent)
     try:
@@ -51,7 +53,7 @@ def play(post: Post, command: Dict[str, Any]) -> None:
     _account(spent, sampler, began)
     post.writer.send(
         "ended", environment=environment(cpu), peak_memory_bytes=peak_bytes(),
-        rejected=rejected(subjects), discarded=discarded(subjects), spent_ns=spent,
+        rejected=sampling.rejected(subjects), discarded=sampling.discarded(subjects), spent_ns=spent,
     )
 
 
@@ -84,7 +86,9 @@ def _load_all(post: Post, order: Round, backend: Backend, spent: Dict[str, int])
     for workload in order.workloads:
         loaded = load(backend, workload, order.limits, post.page)
         loaded.model.bind_outputs()
-        iteration_ns = workload.iteration_ns or warm_iteration_ns(loaded.model, workload, order.limits, post.page)
+        iteration_ns = workload.iteration_ns
+        if iteration_ns is None:
+            iteration_ns = warm_iteration_ns(loaded.model, workload, order.limits, post.page)
         subjects.append(Subject(workload.id, loaded.model.run, iteration_ns))
         post.writer.send(
             "loaded", id=workload.id, load_ns=loaded.load_ns, first_inference_ns=loaded.first_inference_ns
@@ -96,10 +100,11 @@ def _load_all(post: Post, order: Round, backend: Backend, spent: Dict[str, int])
 
 def allowance_s(subject: Subject, plan: Plan, limits: Limits, canary_ns: int) -> float:
     """How long one visit of a subject may take."""
-    count = iterations(subject, plan) + warmups(subject, plan)
-    levels = 3 * plan.canary_iterations * canary_ns
-    should_ns = count * subject.iteration_ns + levels + plan.wait_ns
-    return min(max(LEAST_S, PATIENCE * should_ns / 1e9), count * limits.iteration_s + PATIENCE * levels / 1e9 + LEAST_S)
+    count = sampling.iterations(subject, plan) + sampling.warmups(subject, plan)
+    around_ns = 3 * plan.canary_iterations * canary_ns + plan.wait_ns
+    should_s = (count * subject.iteration_ns + around_ns) / 1e9
+    most_s = count * limits.iteration_s + PATIENCE * around_ns / 1e9 + LEAST_S
+    return min(max(LEAST_S, PATIENCE * should_s), most_s)
 
 
 def _sample(
@@ -107,7 +112,7 @@ def _sample(
 ) -> None:
     sampler.announce = _announcer(post, order, sampler)
     hold_still()
-    batches = sweep(sampler, subjects, random.Random(order.seed))
+    batches = sampling.sweep(sampler, subjects, random.Random(order.seed))
     while True:
         batch = _next(batches)
         if batch is None:
@@ -130,7 +135,7 @@ def _next(batches: Any) -> Any:
     """The next batch; only a vendor's code runs between two batches besides the sampling itself."""
     try:
         return next(batches, None)
-    except Exception as error:  # noqa: BLE001  a vendor's exceptions have no common root
+    except Exception as error:  # a vendor's exceptions have no common root
         if is_ours(error):
             raise
         raise failed(error, "running") from error
@@ -138,10 +143,7 @@ def _next(batches: Any) -> Any:
 
 def is_ours(error: BaseException) -> bool:
     """Whether an exception came out of the runner's own code: no frame of it is a backend's or a vendor's."""
-    frame, names = error.__traceback__, []
-    while frame is not None:
-        names.append(str(frame.tb_frame.f_globals.get("__name__")))
-        frame = frame.tb_next
+    names = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
     return all(name.startswith("lutfarm_runner.") and ".backends" not in name for name in names)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import select
 import time
+import traceback
 from collections import deque
 from typing import Any, Callable, Deque, Dict, Optional, Sequence
 
 from lutfarm_runner import commands
 from lutfarm_runner.children import Child
-from lutfarm_runner.environment import hello
+from lutfarm_runner.greeting import hello
 from lutfarm_runner.limits import available_cpus, others, pin
 from lutfarm_runner.lock import DeviceLock
 from lutfarm_runner.wire import Lines, Refused, Writer, claim_stdout, decode, write_all
@@ -20,11 +21,11 @@ CHECK_AGAIN_S = 0.05                               # a deadline is read again be
 QUEUE = 64                                         # commands that may wait for the one that runs
 
 
-class Stop(Exception):
+class Stop(Exception):  # noqa: N818  not an error
     """The host said stop, or went away."""
 
 
-class Cancelled(Exception):
+class Cancelled(Exception):  # noqa: N818  not an error
     """The host cancelled the command that runs."""
 
 
@@ -65,6 +66,10 @@ class Supervisor:
             cancelled = True
         except Refused as refused:
             self._send("error", code=refused.code, detail=refused.detail[:8000])
+        except (Stop, BrokenPipeError):
+            raise
+        except Exception:  # noqa: BLE001  whatever it is, it is a bug of the runner, and is said
+            self._send("error", code="RunnerBug", detail=traceback.format_exc()[-8000:])
         finally:
             self._busy = False
             self._end_child()
@@ -82,7 +87,7 @@ class Supervisor:
         wanted = commands.read_lock(command)
         if self._lock is not None:
             raise Refused("SpecError", f"this runner already holds {self._lock.wanted.path}")
-        lock = DeviceLock(wanted)
+        lock: Optional[DeviceLock] = DeviceLock(wanted)
         told_s = float("-inf")
         try:
             while (found := lock.attempt()) is not None:
@@ -90,10 +95,10 @@ class Supervisor:
                     self._send("waiting", holder=found.holder)
                     told_s = time.monotonic()
                 self._attend([], LOCK_POLL_S)
-        except (Cancelled, Stop, Refused, BrokenPipeError):
-            lock.close()
-            raise
-        self._lock = lock
+            self._lock, lock = lock, None
+        finally:
+            if lock is not None:
+                lock.close()
 
     def _probe(self, command: Dict[str, Any]) -> None:
         self._watch("probe", command, commands.read_probe(command).cpus, grace_s=5.0)
@@ -106,15 +111,17 @@ class Supervisor:
         """Run a child to its end and forward its lines."""
         pin(others(cpus) or self._cpus)
         child = self._child = Child(role, command)
-        while child.running:
-            self._attend(child.open, child.patience_s(grace_s))
-            for line in child.take():
-                self._forward(line)
-            if child.overdue(grace_s):
-                time.sleep(CHECK_AGAIN_S)
+        try:
+            while child.running:
+                self._attend(child.open, child.patience_s(grace_s))
+                for line in child.take():
+                    self._forward(line)
                 if child.overdue(grace_s):
-                    child.end_late()
-        pin(self._cpus)
+                    time.sleep(CHECK_AGAIN_S)
+                    if child.overdue(grace_s):
+                        child.end_late()
+        finally:
+            pin(self._cpus)
         ending = child.ending()
         if ending is not None:
             mark = child.page.read()
@@ -146,25 +153,29 @@ class Supervisor:
             raise Stop from refused
         if self._stdin.ended:
             raise Stop
-        for line in lines:
-            self._take(line)
+        cancels = [self._take(line) for line in lines]
+        if any(cancels):
+            raise Cancelled
 
-    def _take(self, line: bytes) -> None:
+    def _take(self, line: bytes) -> bool:
+        """Queue a command.  True where it cancels the one that runs."""
         try:
             command = decode(line)
         except Refused as refused:
             self._writer.error(refused)
-            return
+            return False
         if command["type"] == "stop":
             raise Stop
         if command["type"] == "cancel":
-            if self._busy:
-                raise Cancelled
-            return
+            if not self._busy and self._queue:
+                self._queue.popleft()
+                self._send("done", cancelled=True)
+            return self._busy
         if len(self._queue) < QUEUE:
             self._queue.append(command)
         else:
             self._writer.error(Refused("SpecError", f"{QUEUE} commands wait already"))
+        return False
 
     def _end_child(self) -> None:
         if self._child is not None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping
 
 LINE_LIMIT = 1 << 20                               # bytes, both ways
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818  named for what happened, as the error tree of the host is
     """A command can't be carried out; becomes an `error` event and never a crash."""
 
     def __init__(self, code: str, detail: str) -> None:
@@ -24,7 +24,6 @@ def claim_stdout() -> int:
     Whatever prints from now on, in Python or in native code, can't corrupt the wire.
     """
     wire = os.dup(1)
-    os.set_inheritable(wire, False)
     os.dup2(2, 1)
     return wire
 
@@ -107,8 +106,3 @@ class Writer:
         self.send("error", code=refused.code, detail=refused.detail[:8000])
         if done:
             self.send("done", cancelled=False)
-
-
-def optional(value: Optional[float]) -> Optional[float]:
-    """A finite number, or None."""
-    return value if value is not None and value == value and abs(value) != float("inf") else None

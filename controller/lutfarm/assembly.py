@@ -15,12 +15,15 @@ from lutfarm.farm import Farm, Submission
 from lutfarm.home import Home
 from lutfarm.local_pool import LocalPool
 from lutfarm.pool import AgentPool
+from lutfarm.scheduler import Terms
 from lutfarm.store import Store, owners
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import Sources, expand, resolve
+from lutfarm_jobs.measurement import SlicePlan
 from lutfarm_jobs.spec import DeviceChoice, JobSpec, load_job
+from lutfarm_profiles import loader
 
 PoolKind = Literal["ray", "local"]
 
@@ -63,7 +66,17 @@ def submit(
     devices = choose_devices(spec, store)
     sources = resolve(spec, folder)
     plan = expand(spec, sources, tuple(devices))
-    return Submission(spec, plan, devices, retry_failed), sources
+    return Submission(spec, plan, devices, terms_of(spec, devices), retry_failed), sources
+
+
+def terms_of(spec: JobSpec, devices: Mapping[str, Device]) -> dict[str, Terms]:
+    """By device: the constants of its profile, and what the job says."""
+    asked = SlicePlan(passes=spec.sampling.passes)
+    profiles = {name: loader.load(device.profile) for name, device in devices.items()}
+    return {
+        name: Terms(profile.slice_plan(asked), profile.memory_budget_bytes, profile.workload_limits())
+        for name, profile in profiles.items()
+    }
 
 
 def measured_cpus(spec: JobSpec, devices: Mapping[str, Device]) -> frozenset[int]:
@@ -97,8 +110,8 @@ def farm(
 
 def _pool(kind: PoolKind, home: Home, cpus: frozenset[int]) -> AgentPool:
     if kind == "local":
-        return LocalPool(state_dir=home.agents)
-    from lutfarm.ray_pool import RayPool           # Ray takes a second to import: only where it is used
+        return LocalPool(state_dir=home.agents, measured_cpus=cpus)
+    from lutfarm.ray_pool import RayPool  # Ray takes a second to import: only where it is used
 
     return RayPool.start(state_dir=home.agents, measured_cpus=cpus)
 

@@ -11,13 +11,13 @@ from lutfarm.leases import Leases, leases
 from lutfarm.orders import OrderBook
 from lutfarm.pool import AgentPool, Event, Measured, Opened, Probed, Waiting
 from lutfarm.reuse import Resumed, resume
-from lutfarm.scheduler import decide
+from lutfarm.scheduler import Terms, decide
 from lutfarm.state import FarmState, after, begin, ordered
 from lutfarm.store.base import Job, Store
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import from_wire
-from lutfarm_jobs.measurement import Limits, Measurement, SlicePlan
+from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.spec import JobSpec
 
 POLL_S = 0.25
@@ -50,6 +50,7 @@ class Submission:
     spec: JobSpec
     plan: tuple[Measurement, ...]
     devices: Mapping[str, Device]
+    terms: Mapping[str, Terms]
     retry_failed: bool = False
 
 
@@ -71,23 +72,20 @@ class Farm:
     workshop: Workshop
     owner: str                                     # see lutfarm.store.owners
     holder: str                                    # readable, shown to others who wait
-    memory_budget_bytes: int = 2 * 1024**3
-    limits: Limits = Limits()
 
     def run(self, submission: Submission, watch: Watcher) -> Outcome:
         """Measure what the store does not have yet; every run is committed when it arrives.
 
         Raises the FarmError that stopped the job, if one did; what was committed stays.
         """
-        spec, devices = submission.spec, submission.devices
-        plan = slice_plan(spec)
+        spec, devices, terms = submission.spec, submission.devices, submission.terms
         began_s = time.time()
         with leases(self.store, devices, owner=self.owner, waiting=watch.waiting) as held:
             job = self.store.open_job(Job(spec.id, spec.name, spec.model_dump_json(), began_s), submission.plan)
             if submission.retry_failed:
                 self.store.forget_failures(job.id)
             book = OrderBook(
-                job.id, self.store, self.workshop, devices, self.holder, plan, self.limits, watch.preparing
+                job.id, self.store, self.workshop, devices, self.holder, terms, watch.preparing
             )
             state = begin(
                 submission.plan, devices, rounds=spec.sampling.rounds,
@@ -95,9 +93,7 @@ class Farm:
             )
             while not state.over:
                 held.renew()
-                for step in decide(
-                    state, memory_budget_bytes=self.memory_budget_bytes, plan=plan, now_s=time.time()
-                ):
+                for step in decide(state, terms, time.time()):
                     order = book.order(step, state, held.held[step.unit])
                     self.pool.submit(order)
                     state = ordered(state, step.unit, order.id)
@@ -106,7 +102,7 @@ class Farm:
                 state = after(state, events, time.time())
                 for opened in (event for event in events if isinstance(event, Opened)):
                     found = resume(
-                        self.store, job.id, state, opened, plan,
+                        self.store, job.id, state, opened, terms[opened.unit].plan,
                         fresh_since_s=job.created_s if spec.fresh else None,
                         ignore_failures_before_s=began_s if submission.retry_failed else 0.0,
                     )
@@ -138,7 +134,3 @@ class Farm:
         self.store.close_job(job.id, "open" if missing else "complete", "; ".join(reasons))
         return Outcome(job.id, state, missing)
 
-
-def slice_plan(spec: JobSpec) -> SlicePlan:
-    """How each round of a job samples."""
-    return SlicePlan(passes=spec.sampling.passes)

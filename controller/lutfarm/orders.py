@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lutfarm.pool import Measuring, Opening, Order, Probing
-from lutfarm.scheduler import MeasureThese, Open, Step
+from lutfarm.scheduler import MeasureThese, Open, Step, Terms
 from lutfarm.state import FarmState
 from lutfarm.statistics import canary_reference
 from lutfarm.store.base import Store
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
-from lutfarm_jobs.measurement import Lease, Limits, Round, SlicePlan, Task
+from lutfarm_jobs.measurement import Lease, Round, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,13 @@ class OrderBook:
     workshop: Workshop
     devices: Mapping[str, Device]
     holder: str                                    # readable, shown to others who wait
-    plan: SlicePlan
-    limits: Limits
+    terms: Mapping[str, Terms]
     preparing: Callable[[int, int], None]
 
     def order(self, step: Step, state: FarmState, lease: Lease) -> Order:
         """The order for a step.  Raises SpecError for a model that can't be built."""
         order_id = uuid.uuid4().hex
-        device = self.devices[step.unit]
+        device, terms = self.devices[step.unit], self.terms[step.unit]
         if isinstance(step, Open):
             return Opening(order_id, device, lease, self.store.farm_id, self.holder)
         tasks: list[Task] = []
@@ -44,7 +43,7 @@ class OrderBook:
         artifacts = [task.artifact for task in tasks]
         if not isinstance(step, MeasureThese):
             return Probing(
-                order_id, device, lease, tuple(tasks), self.limits, self.workshop.models_of(*artifacts)
+                order_id, device, lease, tuple(tasks), terms.limits, self.workshop.models_of(*artifacts)
             )
         backend = state.plan[step.keys[0]].backend
         canary = self.workshop.canary(backend)
@@ -53,11 +52,11 @@ class OrderBook:
             id=order_id,
             index=step.index,
             tasks=tuple(tasks),
-            plan=self.plan,
+            plan=terms.plan,
             seed=seed_of(self.job_id, order_id),
             canary=canary,
             canary_reference_ns=None if reference.provisional else reference.reference_ns,
-            limits=self.limits,
+            limits=terms.limits,
         )
         return Measuring(order_id, device, lease, round_, self.workshop.models_of(canary, *artifacts))
 

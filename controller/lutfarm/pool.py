@@ -1,4 +1,4 @@
-"""AgentPool: runs agents, in this process or as Ray actors; and LocalPool, which needs no Ray."""
+"""AgentPool: runs agents, in this process or as Ray actors; its orders and events."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def resume(
 
     `fresh_since_s`: when a job that measures everything itself began, None for one that reuses.
     """
-    today = _fingerprints(state, opened.unit, opened.hello, plan)
+    today = _today(state, opened.unit, opened.hello, plan)
     found, adopted = _look(
         store, job_id, state, today, fresh_since_s=fresh_since_s, forget_s=ignore_failures_before_s
     )
@@ -64,26 +64,34 @@ def foresee(
     if last is None:
         return state, Resumed({})
     hello, _ = last
-    today = _fingerprints(state, unit, hello, plan)
+    today = _today(state, unit, hello, plan)
     found, _ = _look(store, job_id, state, today, fresh_since_s=fresh_since_s, forget_s=0.0)
     return replace(state, standings={**state.standings, **found.standings}), found
 
 
-def _fingerprints(
-    state: FarmState, unit: str, hello: Hello, plan: SlicePlan
-) -> dict[str, Mapping[str, str]]:
-    by_backend = {
-        backend: fingerprint(hello, backend, plan)
-        for backend in {m.backend for m in state.plan.values() if m.unit == unit}
-    }
-    return {key: by_backend[m.backend] for key, m in state.plan.items() if m.unit == unit}
+@dataclass(frozen=True, slots=True)
+class _Today:
+    """What fingerprints runs and probes of each key have to have; a probe's does not depend on the plan."""
+
+    runs: Mapping[str, Mapping[str, str]]
+    probes: Mapping[str, Mapping[str, str]]
+
+
+def _today(state: FarmState, unit: str, hello: Hello, plan: SlicePlan) -> _Today:
+    mine = {key: m.backend for key, m in state.plan.items() if m.unit == unit}
+    runs = {backend: fingerprint(hello, backend, plan) for backend in set(mine.values())}
+    probes = {backend: fingerprint(hello, backend, None) for backend in set(mine.values())}
+    return _Today(
+        {key: runs[backend] for key, backend in mine.items()},
+        {key: probes[backend] for key, backend in mine.items()},
+    )
 
 
 def _look(
     store: Store,
     job_id: str,
     state: FarmState,
-    today: Mapping[str, Mapping[str, str]],
+    today: _Today,
     *,
     fresh_since_s: float | None,
     forget_s: float,
@@ -92,28 +100,33 @@ def _look(
     known: set[str] = set()
     outdated = 0
     for run in store.runs(job_id, samples=False):
-        if run.key not in today:
+        if run.key not in today.runs:
             continue
         known.add(run.id)
-        if dict(run.fingerprint) == today[run.key]:
+        if dict(run.fingerprint) == today.runs[run.key]:
             standings[run.key] = standings.get(run.key, Standing()).with_run(run)
         else:
             outdated += 1
     own = len(known) - outdated
     adopted: Sequence[Run] = (
-        () if fresh_since_s is not None else _adoptable(store, known, today, standings, state.rounds)
+        () if fresh_since_s is not None else _adoptable(store, known, today.runs, standings, state.rounds)
     )
     for run in adopted:
         standings[run.key] = standings.get(run.key, Standing()).with_run(run)
     probes = 0
-    for key, found in store.probes(list(today)).items():
+    for key, found in store.probes(list(today.probes)).items():
         for probe in found:
             outlived = probe.probed_s < max(fresh_since_s or 0.0, forget_s if probe.failure else 0.0)
-            if dict(probe.fingerprint) == today[key] and not outlived:
+            if _probed_alike(probe.fingerprint, today[key]) and not outlived:
                 standings[key] = standings.get(key, Standing()).with_probe(probe)
                 probes += 1
                 break
     return Resumed(standings, own, len(adopted), outdated, probes), adopted
+
+
+def _probed_alike(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether two fingerprints are equal but for the plan, which a probe does not depend on."""
+    return {**one, "plan": ""} == {**other, "plan": ""}
 
 
 def _adoptable(

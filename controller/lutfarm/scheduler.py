@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lutfarm.state import FarmState, Unit
-from lutfarm_jobs.measurement import Measurement, SlicePlan
+from lutfarm_jobs.measurement import Limits, Measurement, SlicePlan
 
 PROBES_PER_ORDER = 64
 DEFAULT_MODEL_BYTES = 8 * 1024**2
 LONGEST_ROUND_S = 20.0                             # what a kill -9 can lose of one device at most, about
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms a device measures: its profile's constants and the job's."""
+
+    plan: SlicePlan = SlicePlan()
+    memory_budget_bytes: int = 2 * 1024**3         # of all models that one round holds
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,7 @@ class MeasureThese:
 Step = Open | ProbeThese | MeasureThese
 
 
-def decide(state: FarmState, *, memory_budget_bytes: int, plan: SlicePlan, now_s: float) -> list[Step]:
+def decide(state: FarmState, terms: Mapping[str, Terms], now_s: float) -> list[Step]:
     """At most one step for each idle unit, and for each machine: units that share hardware take turns.
 
     The unit that has been given the least device time goes first, by name where equal.
@@ -54,14 +63,14 @@ def decide(state: FarmState, *, memory_budget_bytes: int, plan: SlicePlan, now_s
             continue
         if unit.machine_id and unit.machine_id in busy:
             continue
-        step = _next(state, unit, memory_budget_bytes=memory_budget_bytes, plan=plan)
+        step = _next(state, unit, terms[unit.name])
         if step is not None:
             steps.append(step)
             busy.add(unit.machine_id or unit.name)
     return steps
 
 
-def _next(state: FarmState, unit: Unit, *, memory_budget_bytes: int, plan: SlicePlan) -> Step | None:
+def _next(state: FarmState, unit: Unit, terms: Terms) -> Step | None:
     wanted = [m for m in state.plan.values() if m.unit == unit.name and state.wants(m.key)]
     if not wanted:
         return None
@@ -70,24 +79,22 @@ def _next(state: FarmState, unit: Unit, *, memory_budget_bytes: int, plan: Slice
     unprobed = [m.key for m in wanted if state.standing(m.key).probe is None]
     if unprobed:
         return ProbeThese(unit.name, tuple(unprobed[:PROBES_PER_ORDER]))
-    chunk = tuple(_chunk(state, wanted, memory_budget_bytes=memory_budget_bytes, plan=plan))
+    chunk = tuple(_chunk(state, wanted, terms))
     return MeasureThese(unit.name, tuple(m.key for m in chunk), state.standing(chunk[0].key).complete)
 
 
-def _chunk(
-    state: FarmState, wanted: list[Measurement], *, memory_budget_bytes: int, plan: SlicePlan
-) -> Iterator[Measurement]:
+def _chunk(state: FarmState, wanted: Sequence[Measurement], terms: Terms) -> Iterator[Measurement]:
     """Those with the fewest rounds, of one backend and one class of length, as many as fit."""
     fewest = min(state.standing(m.key).complete for m in wanted)
     candidates = [m for m in wanted if state.standing(m.key).complete == fewest]
-    group = _group(state, candidates[0], plan)
-    left_bytes, left_s = memory_budget_bytes, LONGEST_ROUND_S
+    group = _group(state, candidates[0], terms.plan)
+    left_bytes, left_s = terms.memory_budget_bytes, LONGEST_ROUND_S
     first = True
     for measurement in candidates:
-        if _group(state, measurement, plan) != group:
+        if _group(state, measurement, terms.plan) != group:
             continue
         left_bytes -= model_bytes(state, measurement)
-        left_s -= round_seconds(state, measurement, plan)
+        left_s -= round_seconds(state, measurement, terms.plan)
         if not first and (left_bytes < 0 or left_s < 0):
             return
         first = False

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lutfarm.pool import Done, Measured, Opened, Probed
-from lutfarm.scheduler import LONGEST_ROUND_S, MeasureThese, Open, ProbeThese, Step, decide
+from lutfarm.scheduler import LONGEST_ROUND_S, MeasureThese, Open, ProbeThese, Step, Terms, decide
 from lutfarm.state import FarmState, Standing, after, begin, ordered
 from lutfarm_agents.device import Hello
 from lutfarm_jobs.measurement import Backend, Failure, Measurement, Probe, Run, SlicePlan, Workload
@@ -33,7 +33,7 @@ def run_of(m: Measurement, status: str = "complete") -> Run:
 
 
 def steps(state: FarmState, now_s: float = 0.0, memory: int = 2**31) -> list[Step]:
-    return decide(state, memory_budget_bytes=memory, plan=PLAN, now_s=now_s)
+    return decide(state, dict.fromkeys(state.units, Terms(PLAN, memory)), now_s)
 
 
 def opened(state: FarmState, *units: str, machine_id: str = "m1") -> FarmState:

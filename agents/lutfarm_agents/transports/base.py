@@ -26,7 +26,10 @@ class Channel(Protocol):
         ...
 
     def receive(self, timeout_s: float) -> str:
-        """The next line without its newline.  Raises ReplyTimeout, LinkLost at end of file, ProtocolMismatch over 1 MiB."""
+        """The next line without its newline.
+
+        Raises ReplyTimeout, LinkLost at end of file, ProtocolMismatch over 1 MiB.
+        """
         ...
 
     def wait(self, timeout_s: float) -> Exit:

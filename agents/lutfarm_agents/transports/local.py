@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,13 +54,13 @@ class LocalTransport:
         return path.is_file() and not path.is_symlink()
 
     @contextmanager
-    def spawn(self, argv: Sequence[str], *, env: Mapping[str, str]) -> Iterator[PipeChannel]:
+    def spawn(self, argv: Sequence[str], *, env: Mapping[str, str]) -> Generator[PipeChannel]:
         """Start argv in a session of its own; leaving the block ends every process of it."""
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         self._make_root()
         try:
             with _on(self.cpus):
-                process = subprocess.Popen(
+                process = subprocess.Popen(  # noqa: S603  no shell; argv is the host's own
                     list(argv),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -106,7 +106,7 @@ class LocalTransport:
 
 
 @contextmanager
-def _on(cpus: frozenset[int] | None) -> Iterator[None]:
+def _on(cpus: frozenset[int] | None) -> Generator[None]:
     """Let the calling thread use other cores for a moment: a process starts with those of its starter.
 
     Needed because the host keeps itself off the cores that it measures on.
@@ -127,12 +127,12 @@ def _replace(source: Path, target: Path) -> None:
     """Copy durably: a crash leaves the old content or the new, never half of it."""
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".incoming-")
     try:
-        with open(descriptor, "wb") as sink, source.open("rb") as stream:
+        with os.fdopen(descriptor, "wb") as sink, source.open("rb") as stream:
             shutil.copyfileobj(stream, sink, 1 << 20)
             sink.flush()
             os.fsync(sink.fileno())
         Path(name).chmod(0o644)
-        os.replace(name, target)
+        Path(name).replace(target)
     except OSError:
         with contextlib.suppress(OSError):
             Path(name).unlink()

@@ -32,7 +32,7 @@ class PipeChannel:
         self._buffer = bytearray()
         self._scanned = 0
         self._tail = bytearray()
-        self._drain = threading.Thread(target=self._drain_stderr, name=f"stderr of {process.pid}", daemon=True)
+        self._drain = threading.Thread(target=self._drain_stderr, name=f"stderr {process.pid}", daemon=True)
         self._drain.start()
 
     @property

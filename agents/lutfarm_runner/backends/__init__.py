@@ -6,15 +6,16 @@ A backend's load and run are the only places where a vendor's exceptions are cau
 from __future__ import annotations
 
 import importlib
-from typing import Any, Callable, Protocol, Sequence
+import time
+from typing import Any, Callable, List, Optional, Protocol, Sequence
 
 from lutfarm_runner.commands import RUNTIMES, Workload
 from lutfarm_runner.wire import Refused
 
-OUT_OF_MEMORY = ("bad_alloc", "failed to allocate", "cannot allocate memory", "out of memory", "std::length_error")
+OUT_OF_MEMORY = ("bad_alloc", "failed to allocate", "cannot allocate memory", "out of memory", "length_error")
 
 
-class Failed(Exception):
+class Failed(Exception):  # noqa: N818  named for what happened, as the error tree of the host is
     """A MeasurementError of the host: a result, not a fault of the runner."""
 
     def __init__(self, code: str, detail: str) -> None:
@@ -40,6 +41,8 @@ class Model(Protocol):
 class Backend(Protocol):
     """An imported runtime."""
 
+    floor_ns: Optional[int]                        # what a call costs that computes nothing; None: unknown
+
     def load(self, workload: Workload) -> Model:
         """Load, bind, and do not run yet."""
         ...
@@ -58,6 +61,17 @@ def failed(error: BaseException, doing: str) -> Failed:
     text = f"{type(error).__name__}: {error}"
     memory = isinstance(error, MemoryError) or any(sign in text.lower() for sign in OUT_OF_MEMORY)
     return Failed("OutOfMemory" if memory else "WorkloadFailed", f"{doing}: {text}"[:2000])
+
+
+def call_floor_ns(run: Callable[[], object], calls: int = 400) -> int:
+    """The lower quartile of so many calls, as a slice would time them."""
+    now = time.perf_counter_ns
+    samples: List[int] = []
+    for _ in range(calls):
+        start = now()
+        run()
+        samples.append(now() - start)
+    return sorted(samples)[calls // 4]
 
 
 def open_backend(runtime: str, threads: int) -> Backend:

@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any, List, Sequence
+from typing import Any, List, Optional, Sequence
 
-from lutfarm_runner.backends import Failed, failed
-from lutfarm_runner.backends.tensors import Comparing, check_names, concrete_shape, flat, generator, make_input
-from lutfarm_runner.commands import Workload
+from lutfarm_runner.backends import Failed, call_floor_ns, failed, tensors
+from lutfarm_runner.commands import NO_WORKLOAD, Workload
 from lutfarm_runner.wire import Refused
 
 NUMPY_OF = {
@@ -41,22 +40,23 @@ class OrtModel:
     def outputs(self) -> List[Any]:
         """See Model.outputs.  Sequences, maps and strings are left out."""
         values = (value for value in self._binding.get_outputs() if value.is_tensor())
-        rows = (flat(value.numpy()) for value in values if value.data_type() != "tensor(string)")
+        rows = (tensors.flat(value.numpy()) for value in values if value.data_type() != "tensor(string)")
         return [row for row in rows if row is not None]
 
     def bind_outputs(self) -> None:
         """From the first run on, outputs go where that run put them."""
-        for meta, value in zip(self._session.get_outputs(), self._binding.get_outputs()):
+        for meta, value in zip(self._session.get_outputs(), self._binding.get_outputs()):  # noqa: B905  3.9
             if value.is_tensor() and value.data_type() != "tensor(string)":
                 self._binding.bind_ortvalue_output(meta.name, value)
 
 
-class OnnxRuntime(Comparing):
+class OnnxRuntime(tensors.Comparing):
     """The imported runtime with one kind of session."""
 
     def __init__(self, ort: Any, threads: int) -> None:
         self._ort = ort
         self._threads = threads
+        self.floor_ns: Optional[int] = None
 
     def load(self, workload: Workload) -> OrtModel:
         """See Backend.load."""
@@ -64,7 +64,7 @@ class OnnxRuntime(Comparing):
             return self._load(workload)
         except Failed:
             raise
-        except Exception as error:  # noqa: BLE001  a vendor's exceptions have no common root
+        except Exception as error:  # a vendor's exceptions have no common root
             raise failed(error, "loading") from error
 
     def _options(self, threads: int) -> Any:
@@ -78,22 +78,27 @@ class OnnxRuntime(Comparing):
         return options
 
     def warm(self) -> None:
-        """Build one session without a thread pool, and drop it."""
-        self._ort.InferenceSession(IDENTITY, self._options(1), providers=["CPUExecutionProvider"])
+        """Build one session without a thread pool, learn what an empty call costs, and drop it."""
+        model = self._bind(IDENTITY, self._options(1), Workload(NO_WORKLOAD, "", "onnxruntime", 1))
+        model.run()
+        model.bind_outputs()
+        self.floor_ns = call_floor_ns(model.run)
 
     def _load(self, workload: Workload) -> OrtModel:
-        options = self._options(self._threads)
-        session = self._ort.InferenceSession(workload.path, options, providers=["CPUExecutionProvider"])
+        return self._bind(workload.path, self._options(self._threads), workload)
+
+    def _bind(self, source: Any, options: Any, workload: Workload) -> OrtModel:
+        session = self._ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         binding = session.io_binding()
         metas = session.get_inputs()
-        check_names([meta.name for meta in metas], workload.inputs)
-        random = generator(workload)
+        tensors.check_names([meta.name for meta in metas], workload.inputs)
+        random = tensors.generator(workload)
         feeds: List[Any] = []
         for position, meta in enumerate(metas):
             if meta.type not in NUMPY_OF:
                 raise Failed("WorkloadFailed", f"input {meta.name!r} is a {meta.type}: not a numeric tensor")
-            shape = concrete_shape(meta.name, meta.shape, workload.inputs, position)
-            values = make_input(workload, random, shape, NUMPY_OF[meta.type])
+            shape = tensors.concrete_shape(meta.name, meta.shape, workload.inputs, position)
+            values = tensors.make_input(workload, random, shape, NUMPY_OF[meta.type])
             feeds.append(self._ort.OrtValue.ortvalue_from_numpy(values, "cpu", 0))
             binding.bind_ortvalue_input(meta.name, feeds[-1])
         for meta in session.get_outputs():
@@ -108,7 +113,6 @@ def open_backend(threads: int) -> OnnxRuntime:
         import onnxruntime as ort
     except ImportError as error:
         raise Refused("NotReady", f"onnxruntime can't be imported ({error}); install it there") from error
-    ort.set_default_logger_severity(3)
     backend = OnnxRuntime(ort, threads)
     backend.warm()
     return backend

@@ -2,8 +2,8 @@
 
 A model file is JSON: {"iteration_ns": 50000, "fault": "segv", "after": 20, "values": [1.0, 2.0]}.
 An iteration spins for iteration_ns.  The fault strikes at the run with the number `after` (0: in loading):
-segv, kill, abort, exit, hang, raise, memory (allocates until it is stopped), print (to descriptor 1), unstable
-and nan (in the output).
+segv, kill, abort, exit, hang, raise, memory (allocates until it is stopped), print (to descriptor 1),
+unstable and nan (in the output).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from lutfarm_runner.backends import failed
 from lutfarm_runner.commands import Workload
@@ -88,18 +88,20 @@ class SimulatedModel:
 class Simulated:
     """The runtime."""
 
+    floor_ns: Optional[int] = None
+
     def load(self, workload: Workload) -> SimulatedModel:
         """See Backend.load."""
         try:
             model = SimulatedModel(json.loads(Path(workload.path).read_text(encoding="utf-8")))
             model.strike()
-        except Exception as error:  # noqa: BLE001  stands for a vendor's
+        except Exception as error:  # stands for a vendor's
             raise failed(error, "loading") from error
         return model
 
     def difference(self, one: Sequence[float], other: Sequence[float]) -> float:
         """See Backend.difference."""
-        return max((abs(a - b) for a, b in zip(one, other)), default=0.0)
+        return max((abs(a - b) for a, b in zip(one, other)), default=0.0)  # noqa: B905  3.9
 
     def largest(self, one: Sequence[float]) -> float:
         """See Backend.largest."""

@@ -32,7 +32,7 @@ def check_names(names: Sequence[str], given: Sequence[Shape]) -> None:
     """Every given shape has to mean an input of the model."""
     for shape in given:
         if shape.name and shape.name not in names:
-            raise Failed("WorkloadFailed", f"the model has no input {shape.name!r}; it has {', '.join(names)}")
+            raise Failed("WorkloadFailed", f"the model has no input {shape.name!r}, but {', '.join(names)}")
 
 
 def make_input(workload: Workload, random: Any, shape: Sequence[int], dtype: Any) -> Any:

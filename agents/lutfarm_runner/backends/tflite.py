@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-from typing import Any, List
+from typing import Any, List, Optional
 
-from lutfarm_runner.backends import Failed, failed
-from lutfarm_runner.backends.tensors import Comparing, check_names, concrete_shape, flat, generator, make_input
+from lutfarm_runner.backends import Failed, failed, tensors
 from lutfarm_runner.commands import Workload
 from lutfarm_runner.wire import Refused
 
@@ -23,7 +22,7 @@ class TfliteModel:
     def outputs(self) -> List[Any]:
         """See Model.outputs."""
         rows = (
-            flat(self._interpreter.get_tensor(detail["index"]))
+            tensors.flat(self._interpreter.get_tensor(detail["index"]))
             for detail in self._interpreter.get_output_details()
         )
         return [row for row in rows if row is not None]
@@ -32,8 +31,10 @@ class TfliteModel:
         """Outputs stay where the interpreter put them."""
 
 
-class Tflite(Comparing):
+class Tflite(tensors.Comparing):
     """The imported runtime."""
+
+    floor_ns: Optional[int] = None
 
     def __init__(self, interpreter: Any, threads: int) -> None:
         self._interpreter = interpreter
@@ -45,23 +46,24 @@ class Tflite(Comparing):
             return self._load(workload)
         except Failed:
             raise
-        except Exception as error:  # noqa: BLE001  a vendor's exceptions have no common root
+        except Exception as error:  # a vendor's exceptions have no common root
             raise failed(error, "loading") from error
 
     def _load(self, workload: Workload) -> TfliteModel:
         interpreter = self._interpreter(model_path=workload.path, num_threads=self._threads)
         details = interpreter.get_input_details()
-        check_names([detail["name"] for detail in details], workload.inputs)
+        tensors.check_names([detail["name"] for detail in details], workload.inputs)
         shapes: List[List[int]] = []
         for position, detail in enumerate(details):
             own = [None if size < 0 else int(size) for size in detail.get("shape_signature", detail["shape"])]
-            shapes.append(concrete_shape(detail["name"], own, workload.inputs, position))
+            shapes.append(tensors.concrete_shape(detail["name"], own, workload.inputs, position))
             if shapes[-1] != [int(size) for size in detail["shape"]]:
                 interpreter.resize_tensor_input(detail["index"], shapes[-1], strict=True)
         interpreter.allocate_tensors()
-        random = generator(workload)
-        for shape, detail in zip(shapes, details):
-            interpreter.set_tensor(detail["index"], make_input(workload, random, shape, detail["dtype"]))
+        random = tensors.generator(workload)
+        for shape, detail in zip(shapes, details):  # noqa: B905  3.9
+            values = tensors.make_input(workload, random, shape, detail["dtype"])
+            interpreter.set_tensor(detail["index"], values)
         return TfliteModel(interpreter)
 
 
@@ -76,7 +78,7 @@ def open_backend(threads: int) -> Tflite:
         except ImportError as error:
             raise Refused(
                 "NotReady",
-                f"neither ai_edge_litert ({missing}) nor tflite_runtime ({error}) can be imported; install one",
+                f"neither ai_edge_litert ({missing}) nor tflite_runtime ({error}) is there; install one",
             ) from error
         if int(numpy.__version__.split(".")[0]) >= 2:
             raise Refused(

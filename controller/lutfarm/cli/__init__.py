@@ -9,7 +9,7 @@ import typer
 # onnxruntime's Linux wheels send telemetry unless told otherwise, and children inherit this.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-from lutfarm.cli import demo, devices, doctor, jobs, lut, run  # noqa: E402
+from lutfarm.cli import demo, devices, doctor, jobs, lut, run
 
 app = typer.Typer(
     name="lutfarm",

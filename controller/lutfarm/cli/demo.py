@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import json as stdlib_json
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lutfarm import assembly
 from lutfarm.cli import exits
-from lutfarm.cli.lut import ENTRY_COLUMNS, entry_row
-from lutfarm.cli.output import HomeOption, duration, latency, print_rows, say
-from lutfarm.cli.progress import RunDisplay
-from lutfarm.farm import slice_plan
-from lutfarm.greeting import greet
+from lutfarm.cli.output import HomeOption, duration, say
 from lutfarm.home import find_home
-from lutfarm.lut import save
-from lutfarm.report import render_report
-from lutfarm.store import Store, open_store
-from lutfarm.tables import table_of
-from lutfarm.validation import validate_networks
-from lutfarm_agents.device import Device
-from lutfarm_jobs import spaces
-from lutfarm_jobs.spec import JobSpec, parse_job
-from lutfarm_jobs.yaml_reader import parse_yaml
+from lutfarm.store import open_store
 
 DEVICE = "this-machine"
 SPACE = "fbnet-224"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics as stdlib_statistics
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -15,10 +15,9 @@ from lutfarm.cli.output import duration, err, printable, say
 from lutfarm.pool import Done, Event, Measured
 from lutfarm.pool import Progress as Slices
 from lutfarm.reuse import Resumed
-from lutfarm.scheduler import round_seconds
+from lutfarm.scheduler import Terms, round_seconds
 from lutfarm.state import FarmState
 from lutfarm.statistics import process_estimate_ns, relative_half_width
-from lutfarm_jobs.measurement import SlicePlan
 
 LINE_EVERY_S = 10.0
 
@@ -26,8 +25,8 @@ LINE_EVERY_S = 10.0
 class RunDisplay:
     """A Watcher that shows devices, rounds, precision reached so far and time left."""
 
-    def __init__(self, plan: SlicePlan, *, quiet: bool = False) -> None:
-        self._plan = plan
+    def __init__(self, terms: Mapping[str, Terms], *, quiet: bool = False) -> None:
+        self._terms = terms
         self._quiet = quiet
         self._estimates: defaultdict[str, list[float]] = defaultdict(list)
         self._in_order: dict[str, tuple[int, int]] = {}
@@ -102,7 +101,7 @@ class RunDisplay:
         widths = [w for es in self._estimates.values() if (w := relative_half_width(es)) is not None]
         if widths:
             parts.append(f"typically +-{100 * stdlib_statistics.median(widths):.2g} %")
-        parts.append(f"{duration(seconds_left(state, self._plan))} left")
+        parts.append(f"{duration(seconds_left(state, self._terms))} left")
         held = [f"{u.name} quarantined" for u in state.units.values() if u.quarantined]
         return ", ".join(parts + held)
 
@@ -124,14 +123,14 @@ def _share_done(state: FarmState) -> float:
     return have / wanted
 
 
-def seconds_left(state: FarmState, plan: SlicePlan) -> float:
+def seconds_left(state: FarmState, terms: Mapping[str, Terms]) -> float:
     """About how long the devices still need, working side by side; never more than their budgets."""
     need: defaultdict[str, float] = defaultdict(float)
     for key, measurement in state.plan.items():
         if state.wants(key):
             standing = state.standing(key)
             rounds = state.rounds - standing.complete
-            need[measurement.unit] += rounds * round_seconds(state, measurement, plan)
+            need[measurement.unit] += rounds * round_seconds(state, measurement, terms[measurement.unit].plan)
             need[measurement.unit] += 0.05 if standing.probe is None else 0.0
     if state.budget_s is not None:
         for name in need:

@@ -12,7 +12,7 @@ from lutfarm import assembly
 from lutfarm.cli import exits
 from lutfarm.cli.output import HomeOption, JsonOption, duration, print_json, print_rows, say
 from lutfarm.cli.progress import RunDisplay, seconds_left
-from lutfarm.farm import Outcome, Submission, slice_plan
+from lutfarm.farm import Outcome, Submission
 from lutfarm.home import find_home
 from lutfarm.reuse import foresee
 from lutfarm.state import begin
@@ -39,7 +39,7 @@ def run(
             submitted, sources = assembly.submission(job, store, retry_failed=retry_failed)
             with (
                 assembly.farm(submitted, sources, store, place, kind=pool) as farm,
-                RunDisplay(slice_plan(submitted.spec), quiet=json) as display,
+                RunDisplay(submitted.terms, quiet=json) as display,
             ):
                 outcome = farm.run(submitted, display)
         report(outcome, submitted, as_json=json)
@@ -92,7 +92,7 @@ def plan(job: JobArgument, home: HomeOption = None, json: JsonOption = False) ->
             rows: list[dict[str, object]] = []
             for unit in submitted.devices:
                 state, found = foresee(
-                    store, spec.id, state, unit, slice_plan(spec), fresh_since_s=fresh_since_s
+                    store, spec.id, state, unit, submitted.terms[unit].plan, fresh_since_s=fresh_since_s
                 )
                 mine = [key for key, m in state.plan.items() if m.unit == unit]
                 rows.append({
@@ -102,7 +102,7 @@ def plan(job: JobArgument, home: HomeOption = None, json: JsonOption = False) ->
                     "own runs": found.own_runs,
                     "reused runs": found.adopted_runs,
                 })
-            held_s = seconds_left(state, slice_plan(spec))
+            held_s = seconds_left(state, submitted.terms)
         if json:
             print_json({"job": spec.id, "devices": rows, "held_s": round(held_s, 1), "keys": list(state.plan)})
             return

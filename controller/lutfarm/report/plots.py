@@ -1,0 +1,211 @@
+"""The plots of the report, as inline SVG."""
+# matplotlib's own annotations leave parameters of Axes methods unknown.
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log10
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+from lutfarm.report.rows import GRADES, Grade, NetworkRow
+from lutfarm.report.svg import COLOURS, figure, inline_svg
+from lutfarm.report.words import latency, shortened
+
+WIDTH_PX = 860
+ROW_PX = 14
+LABEL_CHARACTERS = 56
+CHARACTER_PX = 5.0                                 # of the label font, on average and a little more
+LABELLED_ROWS = 160                                # above this many, rows are too thin for names
+LABEL_FONT_PX = 9
+SMALL_PX = 10
+WIDEST_PERCENT = 25.0
+MARKERS: dict[Grade, str] = {"precise": "o", "provisional": "D", "wide": "s", "disturbed": "^"}
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One measured entry; without an interval where too few processes measured it."""
+
+    label: str
+    estimate_ns: float
+    low_ns: float | None
+    high_ns: float | None
+    grade: Grade
+
+    @property
+    def bounds_ns(self) -> tuple[float, float]:
+        """The interval, or the estimate twice."""
+        return (self.estimate_ns if self.low_ns is None else self.low_ns,
+                self.estimate_ns if self.high_ns is None else self.high_ns)
+
+
+def latency_plot(points: Sequence[Point], *, name: str, title: str, target: float | None) -> str:
+    """Latency of each workload, slowest on top, log axis; beside it the interval in percent of the estimate.
+
+    `target`: the relative half-width that was asked for, drawn as a band.
+    """
+    ranked = sorted(points, key=lambda point: (point.estimate_ns, point.label))
+    labelled = len(ranked) <= LABELLED_ROWS
+    longest = max(len(shortened(point.label, LABEL_CHARACTERS)) for point in ranked) if labelled else 0
+    left_px = 24 + longest * CHARACTER_PX
+    height_px = 78 + (ROW_PX * len(ranked) if labelled else 560)
+    drawn = figure(WIDTH_PX, height_px)
+    inner = {"bottom": 44 / height_px, "top": 1 - 34 / height_px}
+    left, right = drawn.subplots(
+        1, 2, sharey=True, width_ratios=(5, 2),
+        gridspec_kw={"left": left_px / WIDTH_PX, "right": 1 - 14 / WIDTH_PX, "wspace": 0.05, **inner},
+    )
+    edge = _edge_percent(ranked, target)
+    for grade in GRADES:
+        rows = [(row, point) for row, point in enumerate(ranked) if point.grade == grade]
+        _draw_rows(left, right, rows, grade, size=4.5 if labelled else 2.5)
+    _dress(left)
+    _dress(right)
+    _latency_axis(left, "x", [bound for point in ranked for bound in point.bounds_ns])
+    left.set_xlabel("latency (log scale)", color=COLOURS["ink"])
+    right.set_xlabel("interval, % of the estimate", color=COLOURS["ink"])
+    right.set_xlim(-edge, edge)
+    right.axvline(0, color=COLOURS["muted"], linewidth=0.8)
+    if target is not None:
+        right.axvspan(-100 * target, 100 * target, facecolor=COLOURS["precise"], alpha=0.14)
+    left.set_ylim(-0.8, len(ranked) - 0.2)
+    _name_rows(left, ranked if labelled else ())
+    right.tick_params(axis="y", left=False, labelleft=False)
+    for axes in (left, right):
+        axes.tick_params(axis="x", top=labelled and len(ranked) > 30, labeltop=labelled and len(ranked) > 30)
+    return inline_svg(drawn, name=name, title=title, description=_latency_words(ranked))
+
+
+def _draw_rows(
+    left: Axes, right: Axes, rows: Sequence[tuple[int, Point]], grade: Grade, *, size: float
+) -> None:
+    if not rows:
+        return
+    colour = COLOURS[grade]
+    heights = [row for row, _ in rows]
+    lows, highs = zip(*(point.bounds_ns for _, point in rows), strict=True)
+    estimates = [point.estimate_ns for _, point in rows]
+    left.hlines(heights, lows, highs, color=colour, linewidth=2)
+    left.plot(estimates, heights, linestyle="none", marker=MARKERS[grade], markersize=size,
+              markerfacecolor=colour, markeredgecolor=colour)
+    known = [(row, point) for row, point in rows if point.low_ns is not None and point.high_ns is not None]
+    below = [100 * (point.bounds_ns[0] / point.estimate_ns - 1) for _, point in known]
+    above = [100 * (point.bounds_ns[1] / point.estimate_ns - 1) for _, point in known]
+    right.hlines([row for row, _ in known], below, above, color=colour, linewidth=2.2)
+    right.plot([0] * len(known), [row for row, _ in known], linestyle="none", marker=MARKERS[grade],
+               markersize=size * 0.7, markerfacecolor=colour, markeredgecolor=colour)
+
+
+def _edge_percent(points: Sequence[Point], target: float | None) -> float:
+    """Where the interval panel ends: all intervals, but not an outlier's that would hide the others."""
+    widths = [
+        100 * max(bound / point.estimate_ns - 1, 1 - bound / point.estimate_ns)
+        for point in points for bound in point.bounds_ns
+    ]
+    return min(WIDEST_PERCENT, max([100 * (target or 0.02) * 1.6, *(1.1 * width for width in widths)]))
+
+
+def _name_rows(axes: Axes, points: Sequence[Point]) -> None:
+    axes.set_yticks(range(len(points)))
+    labels = axes.set_yticklabels([shortened(point.label, LABEL_CHARACTERS) for point in points])
+    for label in labels:
+        label.set_parse_math(False)                # a $ in a name is a $
+        label.set_fontsize(LABEL_FONT_PX)
+        label.set_color(COLOURS["ink"])
+    axes.tick_params(axis="y", length=0)
+
+
+def _latency_words(ranked: Sequence[Point]) -> str:
+    fastest, slowest = ranked[0], ranked[-1]
+    return (
+        f"{len(ranked)} workloads, from {fastest.label} with {latency(fastest.estimate_ns)} "
+        f"to {slowest.label} with {latency(slowest.estimate_ns)}. The table of entries holds every value."
+    )
+
+
+def prediction_plot(networks: Sequence[NetworkRow], *, name: str, title: str) -> str:
+    """Predicted against measured latency with both intervals and the identity; below it the error in percent."""
+    drawn = figure(WIDTH_PX * 0.78, 640)
+    top, bottom = drawn.subplots(
+        2, 1, sharex=True, height_ratios=(3, 1),
+        gridspec_kw={"left": 0.125, "right": 0.975, "top": 0.985, "bottom": 0.08, "hspace": 0.06},
+    )
+    measured = [row.measured_ns for row in networks]
+    predicted = [row.predicted_ns for row in networks]
+    errors = [100 * row.relative_error for row in networks]
+    for axes in (top, bottom):
+        _dress(axes)
+    style = {"fmt": "o", "markersize": 5, "color": COLOURS["precise"], "elinewidth": 1.3, "capsize": 0}
+    top.errorbar(measured, predicted, xerr=_arms(networks, "measured"), yerr=_arms(networks, "predicted"), **style)
+    low, high = min(measured + predicted), max(measured + predicted)
+    margin = 0.06 * (high - low) or 0.06 * high
+    ends = (low - margin, high + margin)
+    top.plot(ends, ends, color=COLOURS["ink"], linewidth=1, label="predicted = measured")
+    for factor in (0.9, 1.1):
+        top.plot(ends, [factor * end for end in ends], color=COLOURS["muted"], linewidth=0.8, linestyle="--",
+                 label="10 % off" if factor < 1 else "_")
+    legend = top.legend(frameon=False, loc="upper left", fontsize=SMALL_PX)
+    for text in legend.get_texts():
+        text.set_color(COLOURS["ink"])
+    bottom.errorbar(measured, errors, yerr=_error_arms(networks), **style)
+    bottom.axhline(0, color=COLOURS["ink"], linewidth=1)
+    for axis in ("x", "y"):
+        _plain_latency_axis(top, axis)
+    top.set_xlim(*ends)
+    top.set_ylim(*ends)
+    top.set_ylabel("predicted latency", color=COLOURS["ink"])
+    bottom.set_ylabel("error, %", color=COLOURS["ink"])
+    bottom.set_xlabel("measured latency of the whole network", color=COLOURS["ink"])
+    description = (
+        f"{len(networks)} networks, measured from {latency(min(measured))} to {latency(max(measured))}; "
+        f"errors from {min(errors):+.1f} % to {max(errors):+.1f} %. The table of networks holds every value."
+    )
+    return inline_svg(drawn, name=name, title=title, description=description)
+
+
+def _arms(networks: Sequence[NetworkRow], which: str) -> tuple[list[float], list[float]]:
+    """How far the intervals reach below and above, as errorbar wants it."""
+    pairs = [row.measured_bounds_ns if which == "measured" else row.predicted_bounds_ns for row in networks]
+    middles = [row.measured_ns if which == "measured" else row.predicted_ns for row in networks]
+    return ([max(0.0, middle - low) for middle, (low, _) in zip(middles, pairs, strict=True)],
+            [max(0.0, high - middle) for middle, (_, high) in zip(middles, pairs, strict=True)])
+
+
+def _error_arms(networks: Sequence[NetworkRow]) -> tuple[list[float], list[float]]:
+    """The predicted interval, as percent of the measured latency."""
+    below, above = _arms(networks, "predicted")
+    return ([100 * arm / row.measured_ns for arm, row in zip(below, networks, strict=True)],
+            [100 * arm / row.measured_ns for arm, row in zip(above, networks, strict=True)])
+
+
+def _dress(axes: Axes) -> None:
+    axes.set_facecolor("none")
+    axes.set_axisbelow(True)
+    axes.grid(visible=True, color=COLOURS["line"], linewidth=0.6)
+    axes.tick_params(colors=COLOURS["muted"], labelcolor=COLOURS["ink"], labelsize=SMALL_PX)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(COLOURS["muted"])
+
+
+def _plain_latency_axis(axes: Axes, which: str) -> None:
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_formatter(FuncFormatter(lambda value, _position: latency(value)))
+
+
+def _latency_axis(axes: Axes, which: str, values_ns: Sequence[float]) -> None:
+    """A log axis with readable ticks: 1, 2, 5 of each decade, or only 1 where there are many decades."""
+    low, high = min(values_ns), max(values_ns)
+    decades = range(int(log10(low)) - 1, int(log10(high)) + 2)
+    steps = (1, 2, 5) if high / low < 2000 else (1,)
+    axes.set_xscale("log")
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(FixedLocator([step * 10.0**decade for decade in decades for step in steps]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(FuncFormatter(lambda value, _position: latency(value)))
+    axes.set_xlim(low / 1.15, high * 1.15)

@@ -1,0 +1,76 @@
+"""From a matplotlib figure to an inline SVG whose colours follow the page, and that says what it shows."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+# A figure is drawn in these stand-ins; the page's style sheet gives each its light and its dark colour.
+COLOURS: Mapping[str, str] = {
+    "ink": "#010101",
+    "muted": "#020202",
+    "line": "#030303",
+    "precise": "#040404",
+    "provisional": "#050505",
+    "wide": "#060606",
+    "disturbed": "#070707",
+    "page": "#080808",
+}
+FONT_PX = 11
+# svg.hashsalt makes the ids the same in every run; "none" keeps text as text, in the reader's own fonts.
+_SETTINGS: Mapping[str, object] = {"svg.hashsalt": "lutfarm", "svg.fonttype": "none", "font.size": FONT_PX}
+
+_IDS = re.compile(r"#(?=[A-Za-z_])")
+_FAMILY = re.compile(r"font: (.*?)'[^;]*sans-serif")
+
+
+def figure(width_px: float, height_px: float) -> Figure:
+    """An empty figure in which one point is one CSS pixel."""
+    return Figure(figsize=(width_px / 72, height_px / 72), dpi=72, facecolor="none")
+
+
+def inline_svg(drawn: Figure, *, name: str, title: str, description: str) -> str:
+    """The figure as an `svg` element.  `name` keeps its ids apart from those of other figures of the page."""
+    with mpl.rc_context(dict(_SETTINGS)):
+        buffer = io.BytesIO()
+        FigureCanvasSVG(drawn).print_svg(buffer, metadata={"Date": None, "Creator": None})
+    root = ElementTree.fromstring(buffer.getvalue())  # noqa: S314 - written by matplotlib the line before
+    _cleaned(root, name)
+    root.attrib = {
+        "viewBox": root.attrib["viewBox"], "role": "img", "aria-labelledby": f"{name}-title {name}-description",
+    }
+    for position, (tag, text) in enumerate((("title", title), ("desc", description))):
+        element = ElementTree.Element(tag, {"id": f"{name}-{'title' if tag == 'title' else 'description'}"})
+        element.text = text
+        root.insert(position, element)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _cleaned(root: ElementTree.Element, name: str) -> None:
+    """In place: no name spaces (HTML needs none), no metadata, ids of their own, the page's colours."""
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag.endswith("}metadata"):
+                parent.remove(child)
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+        attributes = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
+        element.attrib = {key: _attribute(key, value, name) for key, value in attributes.items()}
+
+
+def _attribute(key: str, value: str, name: str) -> str:
+    if key == "id":
+        return f"{name}-{value}"
+    if key == "href" or value.startswith("url(#"):
+        return _IDS.sub(f"#{name}-", value)
+    if key == "style":
+        for colour, stand_in in COLOURS.items():
+            value = value.replace(stand_in, f"var(--{colour})")
+        return _FAMILY.sub(r"font: \1sans-serif", value)
+    return value

@@ -1,0 +1,69 @@
+"""Finds profiles: the user's own folder first, then those that are shipped."""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.yaml_reader import read_yaml
+from lutfarm_profiles.profile import NAME_PATTERN, DeviceProfile
+
+PROFILE_LIMIT_BYTES = 100_000
+
+
+def user_folder() -> Path:
+    """Where a person puts profiles of their own."""
+    config = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(config).expanduser() / "lutfarm" / "profiles"
+
+
+def load(name: str, *, folder: Path | None = None) -> DeviceProfile:
+    """The profile of that name.  Raises SpecError naming the file and the field, or what there is instead."""
+    own = folder or user_folder()
+    if re.fullmatch(NAME_PATTERN, name):
+        if (path := own / f"{name}.yaml").is_file():
+            return _read(path)
+        with resources.as_file(_catalog() / f"{name}.yaml") as shipped:
+            if shipped.is_file():
+                return _read(shipped)
+    raise SpecError(
+        f"there is no device profile {name[:80]!r}; there are {', '.join(names(folder=own))}. "
+        f"One of your own goes to {own}"
+    )
+
+
+def names(*, folder: Path | None = None) -> list[str]:
+    """All profiles, the user's own among them."""
+    own = folder or user_folder()
+    found = {entry.name for entry in _catalog().iterdir()}
+    if own.is_dir():
+        found |= {entry.name for entry in own.iterdir()}
+    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+
+
+def _catalog() -> Traversable:
+    return resources.files("lutfarm_profiles") / "catalog"
+
+
+def _read(path: Path) -> DeviceProfile:
+    try:
+        profile = DeviceProfile.model_validate(read_yaml(path, limit_bytes=PROFILE_LIMIT_BYTES))
+    except ValidationError as error:
+        raise SpecError(f"{path}: {_first(error)}") from error
+    if profile.name != path.stem:
+        raise SpecError(f"{path}: name is {profile.name!r}; it must be the file's, {path.stem!r}")
+    return profile
+
+
+def _first(error: ValidationError) -> str:
+    found = error.errors(include_url=False, include_input=False)
+    first = found[0]
+    field = ".".join(str(part) for part in first["loc"]) or "the file"
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return f"{field}: {first['msg'].removeprefix('Value error, ')}{more}"

@@ -1,0 +1,111 @@
+"""Bad input: exit code 2, a message that names file, line or field, and nothing changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+JOB = """\
+name: small
+workloads:
+  - operators: [conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu]
+devices: [desk]
+backends:
+  - runtime: onnxruntime
+"""
+
+
+def files_in(folder: Path) -> set[str]:
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if "-wal" not in p.name and "-shm" not in p.name}
+
+
+@pytest.fixture
+def desk(lutfarm: Callable) -> None:
+    assert lutfarm("device", "register", "desk", "--local").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (JOB.replace("desk", "phone"), "no device is registered as 'phone'"),
+        (JOB.replace("onnxruntime", "tensorrt"), "backends[0].runtime"),
+        (JOB.replace("backends", "backend"), "backend: unknown field"),
+        (JOB.replace("  - operators: [conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu]", "  - space: fbnet-225"), "fbnet-224"),
+        (JOB.replace("conv_H14", "conv_X14"), "workloads[0].operators[0]"),
+        (JOB.replace("  - operators: [conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu]", "  - models: ['*.onnx']"),
+         "matches no file"),
+        (JOB + "sampling: {target_relative_interval: 0}\n", "sampling.target_relative_interval"),
+        (JOB + "sampling: {rounds: -3}\n", "sampling.rounds"),
+        ("a: &x 1\nb: *x\n", "line 1: anchors"),
+        ("name: !!python/name:os.system x\n", "line 1: tags"),
+        ("x: " + "y" * 10_000_000 + "\n", "longer than"),
+        ("", "a job is a mapping"),
+    ],
+    ids=lambda value: value[:30].strip() if isinstance(value, str) else None,
+)
+def test_a_job_that_cannot_be_used(
+    lutfarm: Callable, job_file: Callable, desk: None, tmp_path: Path, text: str, said: str
+) -> None:
+    path = job_file(text)
+    before = files_in(tmp_path)
+    result = lutfarm("run", path)
+    assert result.returncode == 2, result.stderr
+    assert said in result.stderr
+    assert str(path.name) in result.stderr or "devices[0]" in result.stderr or "workloads[0]" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert files_in(tmp_path) == before
+    assert lutfarm("job", "list", "--json").stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("args", [("run", "no-such.yaml"), ("plan", "."), ("lut", "show", "no-such.json")])
+def test_a_file_that_is_not_there(lutfarm: Callable, args: tuple[str, ...]) -> None:
+    result = lutfarm(*args)
+    assert result.returncode == 2
+    assert args[-1] in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+MODEL_JOB = JOB.replace("operators: [conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu]", "models: ['{name}']")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("zero.onnx", b""),
+        ("random.onnx", bytes(range(256)) * 40),
+        ("cut.tflite", b"\x1c\x00\x00\x00TFL3" + b"\x00" * 20),
+        ("liar.onnx", b"\x1c\x00\x00\x00TFL3" + b"\x00" * 200),
+        ("text.bin", b"hello"),
+    ],
+)
+def test_a_model_file_that_cannot_be_used(
+    lutfarm: Callable, job_file: Callable, desk: None, tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    result = lutfarm("run", job_file(MODEL_JOB.format(name=name)))
+    assert result.returncode == 2, result.stderr
+    assert name in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_links_are_refused(
+    lutfarm: Callable, job_file: Callable, desk: None, tmp_path: Path, link: Callable[[Path, Path], None]
+) -> None:
+    (tmp_path / "real.bin").write_bytes(b"x" * 100)
+    link(tmp_path / "real.bin", tmp_path / "model.onnx")
+    result = lutfarm("run", job_file(MODEL_JOB.format(name="model.onnx")))
+    assert result.returncode == 2, result.stderr
+    assert "model.onnx" in result.stderr
+    assert "link" in result.stderr
+
+
+def test_unknown_words_on_the_command_line(lutfarm: Callable) -> None:
+    assert lutfarm("measure").returncode == 2
+    assert lutfarm("run", "--pool", "cloud", "job.yaml").returncode == 2
+    assert lutfarm("device", "register", "a b", "--local").returncode == 2
+    assert lutfarm("device", "show", "nobody").returncode == 2
+    assert lutfarm("job", "show", "nothing").returncode == 2

@@ -1,0 +1,161 @@
+"""The main job as a user runs it: from a job file to a table, interrupted, repeated, two at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+KEYS = (
+    "conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu",
+    "conv_H14_W14_Cin8_Cout16_k1_s1_g1_relu",
+    "conv_H14_W14_Cin16_Cout16_k3_s1_g16_relu",
+)
+
+
+def job(name: str = "small", rounds: int = 3, extra: str = "", runtimes: tuple[str, ...] = ("onnxruntime", "tflite")) -> str:
+    return (
+        f"name: {name}\nworkloads:\n  - operators: [{', '.join(KEYS)}]\ndevices: [desk]\nbackends:\n"
+        + "".join(f"  - runtime: {runtime}\n" for runtime in runtimes)
+        + f"sampling: {{rounds: {rounds}, passes: 4}}\n{extra}"
+    )
+
+
+@pytest.fixture(autouse=True)
+def desk(lutfarm: Callable) -> None:
+    result = lutfarm("device", "register", "desk", "--local")
+    assert result.returncode == 0, result.stderr
+
+
+def counts(lutfarm: Callable, name: str = "small") -> dict[str, dict[str, int]]:
+    result = lutfarm("job", "show", name, "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)["runs"]
+
+
+def test_from_a_job_file_to_a_table_through_ray(lutfarm: Callable, job_file: Callable, tmp_path: Path) -> None:
+    path = job_file(job())
+    planned = json.loads(lutfarm("plan", path, "--json").stdout)
+    assert len(planned["keys"]) == 6
+    assert planned["devices"][0]["to measure"] == 6
+    ran = lutfarm("run", path, "--json")
+    assert ran.returncode == 0, ran.stderr
+    summary = json.loads(ran.stdout)
+    assert summary["complete"] == 6
+    assert summary["failed"] == summary["missing"] == []
+    assert {key: by["complete"] for key, by in counts(lutfarm).items()} == dict.fromkeys(planned["keys"], 3)
+    files = [tmp_path / f"table.{suffix}" for suffix in ("json", "csv", "parquet")]
+    exported = lutfarm("lut", "export", "small", *(x for file in files for x in ("--out", file)))
+    assert exported.returncode == 0, exported.stderr
+    shown = [json.loads(lutfarm("lut", "show", file, "--json").stdout)["entries"] for file in files]
+    assert shown[0] == shown[1] == shown[2]
+    assert len(shown[0]) == 6
+    for entry in shown[0]:
+        assert entry["low_ns"] <= entry["estimate_ns"] <= entry["high_ns"]
+        assert entry["processes"] == 3
+
+
+def test_the_same_command_again_measures_nothing_twice(lutfarm: Callable, job_file: Callable) -> None:
+    path = job_file(job(runtimes=("onnxruntime",)))
+    assert lutfarm("run", path, "--pool", "local").returncode == 0
+    before = counts(lutfarm)
+    again = lutfarm("run", path, "--pool", "local")
+    assert again.returncode == 0
+    assert "9 runs of this job are stored" in again.stderr
+    assert counts(lutfarm) == before
+
+
+def test_another_job_reuses_runs_and_says_so_and_fresh_does_not(lutfarm: Callable, job_file: Callable) -> None:
+    assert lutfarm("run", job_file(job(runtimes=("onnxruntime",))), "--pool", "local").returncode == 0
+    other = lutfarm("run", job_file(job("other", runtimes=("onnxruntime",))), "--pool", "local")
+    assert other.returncode == 0
+    assert "reusing 9 runs of other jobs" in other.stderr
+    listed = {j["name"]: j["counts"] for j in json.loads(lutfarm("job", "list", "--json").stdout)}
+    assert listed["other"]["runs"] == listed["other"]["reused_runs"] == 9
+    fresh = lutfarm("run", job_file(job("third", extra="fresh: true\n", runtimes=("onnxruntime",))), "--pool", "local")
+    assert fresh.returncode == 0
+    assert "reusing" not in fresh.stderr
+    listed = {j["name"]: j["counts"] for j in json.loads(lutfarm("job", "list", "--json").stdout)}
+    assert listed["third"] == {"measurements": 3, "runs": 9, "reused_runs": 0, "failures": 0}
+
+
+@contextmanager
+def started(home: Path, path: Path, *args: str) -> Iterator[subprocess.Popen[str]]:
+    """`lutfarm run` in the background; ended with the block."""
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("lutfarm"), "run", path, *args],
+        env=os.environ | {"LUTFARM_HOME": str(home)}, text=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def wait_for_runs(lutfarm: Callable, least: int, name: str = "small", patience_s: float = 90.0) -> int:
+    """Until the job has so many runs; how many it has."""
+    end_s = time.monotonic() + patience_s
+    while time.monotonic() < end_s:
+        shown = lutfarm("job", "list", "--json")
+        found = [j["counts"]["runs"] for j in json.loads(shown.stdout or "[]") if j["name"] == name]
+        if found and found[0] >= least:
+            return found[0]
+        time.sleep(0.2)
+    raise AssertionError(f"{name} has not reached {least} runs in {patience_s} s")
+
+
+@pytest.mark.parametrize(("pool", "how"), [("local", signal.SIGKILL), ("local", signal.SIGINT), ("ray", signal.SIGKILL)])
+def test_an_interrupted_job_goes_on_where_it_was(
+    lutfarm: Callable, job_file: Callable, tmp_path: Path, pool: str, how: signal.Signals
+) -> None:
+    path = job_file(job(rounds=12))
+    with started(tmp_path / "home", path, "--pool", pool) as process:
+        had = wait_for_runs(lutfarm, 3)
+        process.send_signal(how)
+        process.wait(timeout=60)
+        if how is signal.SIGINT:
+            assert process.returncode == 130
+    stored = sum(by.get("complete", 0) for by in counts(lutfarm).values())
+    assert had <= stored < 72, "the job was over before it was interrupted"
+    again = lutfarm("run", path, "--pool", pool)
+    assert again.returncode == 0, again.stderr
+    assert f"{stored} runs of this job are stored" in again.stderr
+    assert {by["complete"] for by in counts(lutfarm).values()} == {12}
+
+
+def test_two_at_once_take_turns_and_the_second_says_for_whom(
+    lutfarm: Callable, job_file: Callable, tmp_path: Path
+) -> None:
+    first = job_file(job(rounds=12))
+    second = tmp_path / "second.yaml"
+    second.write_text(job("second", rounds=1))
+    with started(tmp_path / "home", first, "--pool", "local") as running:
+        wait_for_runs(lutfarm, 1)
+        result = lutfarm("run", second, "--pool", "local")
+        assert result.returncode == 0, result.stderr
+        assert "waiting, it is held by" in result.stderr
+        assert str(running.pid) in result.stderr
+        assert running.wait(timeout=60) == 0
+
+
+def test_two_homes_on_one_machine_take_turns_too(lutfarm: Callable, job_file: Callable, tmp_path: Path) -> None:
+    other_home = {"LUTFARM_HOME": str(tmp_path / "other-home")}
+    assert lutfarm("device", "register", "desk", "--local", **other_home).returncode == 0
+    path = job_file(job(rounds=12))
+    with started(tmp_path / "home", path, "--pool", "local") as running:
+        wait_for_runs(lutfarm, 1)
+        result = lutfarm("run", path, "--pool", "local", **other_home)
+        assert result.returncode == 0, result.stderr
+        assert "waiting, it is held by" in result.stderr
+        assert running.wait(timeout=60) == 0
