@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from lutfarm_agents.transports.leftovers import Leftovers
 from lutfarm_agents.transports.process import PipeChannel
@@ -36,7 +38,8 @@ class LocalTransport:
         target = self._inside(remote)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            _replace(local, target)
+            with local.open("rb") as stream:
+                _replace(stream, target)
         except OSError as error:
             raise TransferFailed(f"{local} could not be copied to {target}: {error}") from error
 
@@ -44,7 +47,8 @@ class LocalTransport:
         """Copy back, atomically.  Raises TransferFailed."""
         source = self._inside(remote)
         try:
-            _replace(source, local)
+            with source.open("rb") as stream:
+                _replace(stream, local)
         except OSError as error:
             raise TransferFailed(f"{source} could not be copied to {local}: {error}") from error
 
@@ -123,12 +127,21 @@ def _on(cpus: frozenset[int] | None) -> Generator[None]:
         os.sched_setaffinity(thread, before)
 
 
-def _replace(source: Path, target: Path) -> None:
+def write_durably(content: bytes, target: Path) -> None:
+    """Write a file in one step.  Raises TransferFailed."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _replace(io.BytesIO(content), target)
+    except OSError as error:
+        raise TransferFailed(f"{target} can't be written: {error}") from error
+
+
+def _replace(source: BinaryIO, target: Path) -> None:
     """Copy durably: a crash leaves the old content or the new, never half of it."""
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".incoming-")
     try:
-        with os.fdopen(descriptor, "wb") as sink, source.open("rb") as stream:
-            shutil.copyfileobj(stream, sink, 1 << 20)
+        with os.fdopen(descriptor, "wb") as sink:
+            shutil.copyfileobj(source, sink, 1 << 20)
             sink.flush()
             os.fsync(sink.fileno())
         Path(name).chmod(0o644)

@@ -3,7 +3,7 @@
 A model file is JSON: {"iteration_ns": 50000, "fault": "segv", "after": 20, "values": [1.0, 2.0]}.
 An iteration spins for iteration_ns.  The fault strikes at the run with the number `after` (0: in loading):
 segv, kill, abort, exit, hang, raise, memory (allocates until it is stopped), print (to descriptor 1),
-unstable and nan (in the output).
+chatter (1 MB to descriptor 2, then exit), unstable and nan (in the output).
 """
 
 from __future__ import annotations
@@ -32,6 +32,12 @@ def _print() -> None:
     ctypes.CDLL(None).puts(b"native noise")
 
 
+def _chatter() -> None:
+    for _ in range(16):
+        os.write(2, b"noise\x1b\xff " * (1 << 13))
+    os._exit(3)
+
+
 def _raise() -> None:
     raise ValueError("simulated failure")
 
@@ -48,6 +54,7 @@ def _signal(name: str) -> Callable[[], None]:
 FAULTS: Dict[str, Callable[[], None]] = {
     "segv": _signal("SIGSEGV"), "kill": _signal("SIGKILL"), "abort": _signal("SIGABRT"),
     "exit": lambda: os._exit(3), "hang": _hang, "raise": _raise, "memory": _memory, "print": _print,
+    "chatter": _chatter,
     "unstable": lambda: None, "nan": lambda: None,
 }
 

@@ -12,7 +12,7 @@ from lutfarm import assembly
 from lutfarm.cli import exits
 from lutfarm.cli.output import HomeOption, JsonOption, duration, print_json, print_rows, say
 from lutfarm.cli.progress import RunDisplay, seconds_left
-from lutfarm.farm import Outcome, Submission
+from lutfarm.farm import Outcome
 from lutfarm.home import find_home
 from lutfarm.reuse import foresee
 from lutfarm.state import begin
@@ -42,12 +42,12 @@ def run(
                 RunDisplay(submitted.terms, quiet=json) as display,
             ):
                 outcome = farm.run(submitted, display)
-        report(outcome, submitted, as_json=json)
+        report(outcome, as_json=json)
         if outcome.missing:
             raise typer.Exit(exits.INCOMPLETE)
 
 
-def report(outcome: Outcome, submitted: Submission, *, as_json: bool) -> None:
+def report(outcome: Outcome, *, as_json: bool) -> None:
     """How a job ended."""
     standings = [outcome.state.standing(key) for key in outcome.state.plan]
     failed = sorted(key for key in outcome.state.plan if outcome.state.standing(key).failed)

@@ -1,0 +1,226 @@
+"""RayPool: one threaded actor for each host.  The only file that imports Ray."""
+# Ray's own annotations are partial: remote classes and what init returns are unknown to a type checker.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import ray
+import ray.exceptions
+from ray._raylet import AuthenticationTokenLoader, Config
+
+from lutfarm import ray_cluster
+from lutfarm.local_pool import AgentFactory, device_agent
+from lutfarm.pool import Done, Event, Measuring, Opening, Order, Probing
+from lutfarm.ray_host import Host
+from lutfarm_jobs.errors import LinkLost, NotReady
+
+LOOPBACK = "127.0.0.2"                             # Ray turns 127.0.0.1 into the machine's outward address
+OBJECT_STORE_BYTES = 200 * 1024**2
+CALLS_AT_ONCE = 8
+CALL_S = 60.0
+POLL_S = 2.0
+POLL_LATE_S = 30.0                                 # a host that does not answer a poll of 2 s for so long is lost
+CLOSE_S = 40.0
+
+
+@dataclass(slots=True)
+class _Seat:
+    """A host's actor, as the driver sees it."""
+
+    actor: Any
+    pid: int | None = None
+    poll: Any = None
+    poll_since_s: float = 0.0
+    orders: dict[str, str] = field(default_factory=dict[str, str])     # order id -> unit
+    models: set[str] = field(default_factory=set[str])                 # artifacts that the host can see
+
+
+class RayPool:
+    """An AgentPool over Ray actors.  To be used from one thread."""
+
+    def __init__(
+        self,
+        *,
+        opened: contextlib.ExitStack,
+        state_dir: Path,
+        measured_cpus: frozenset[int],
+        agent_factory: AgentFactory,
+    ) -> None:
+        self._opened = opened
+        self._measured_cpus = measured_cpus
+        self._arguments = (state_dir, measured_cpus, agent_factory)
+        self._seats: dict[str, _Seat] = {}
+        self._openings: dict[str, Opening] = {}    # by unit
+        self._arrived: deque[Event] = deque()
+
+    @classmethod
+    def start(
+        cls,
+        *,
+        state_dir: Path,
+        measured_cpus: frozenset[int] = frozenset(),
+        agent_factory: AgentFactory = device_agent,
+    ) -> RayPool:
+        """Start a Ray on this machine, off the measured cores, and a pool that ends it when it is closed."""
+        with contextlib.ExitStack() as stack:
+            before = ray_cluster.descendants()
+            folder = stack.enter_context(ray_cluster.private_folder())
+            stack.callback(lambda: ray_cluster.end(ray_cluster.descendants() - before))
+            stack.enter_context(ray_cluster.environment(ray_cluster.settings(folder)))
+            stack.callback(ray.shutdown)
+            with ray_cluster.on_all(measured_cpus):
+                _init(folder)
+            _keep_away(measured_cpus)
+            return cls(
+                opened=stack.pop_all(),
+                state_dir=state_dir.absolute(),
+                measured_cpus=measured_cpus,
+                agent_factory=agent_factory,
+            )
+
+    def submit(self, order: Order) -> None:
+        """Start it on the device's host; an actor that died is replaced first."""
+        unit, host = order.device.name, order.device.host
+        if host != "local":
+            error = (NotReady.__name__, f"{unit} hangs on the host {host!r}; this version reaches local ones")
+            self._arrived.append(Done(order.id, unit, error))
+            return
+        seat = self._seat(host)
+        seat.orders[order.id] = unit
+        if isinstance(order, Opening):
+            self._openings[unit] = order
+        try:
+            if isinstance(order, Probing | Measuring):
+                self._carry(seat, order.models)
+            seat.actor.submit.remote(order, self._openings.get(unit))
+        except ray.exceptions.RayError as error:
+            self._lose(host, error)
+
+    def cancel(self, order_id: str) -> None:
+        """End it soon; its Done follows."""
+        for seat in self._seats.values():
+            if order_id in seat.orders:
+                seat.actor.cancel.remote(order_id)
+
+    def events(self, timeout_s: float) -> Sequence[Event]:
+        """What has arrived, waiting up to timeout_s for the first."""
+        deadline_s = time.monotonic() + timeout_s
+        while not self._arrived:
+            left_s = max(0.0, deadline_s - time.monotonic())
+            self._gather(left_s)
+            if left_s == 0:
+                break
+        found = list(self._arrived)
+        self._arrived.clear()
+        return found
+
+    def host_pids(self) -> Mapping[str, int]:
+        """The process of each host's actor."""
+        for seat in self._seats.values():
+            if seat.pid is None:
+                seat.pid = int(ray.get(seat.actor.pid.remote(), timeout=CALL_S))
+        return {host: seat.pid for host, seat in self._seats.items() if seat.pid is not None}
+
+    def close(self) -> None:
+        """End sessions, actors and this pool's Ray; nothing that was started stays."""
+        with self._opened:
+            closing = [seat.actor.close.remote() for seat in self._seats.values()]
+            ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S) if closing else None
+            for seat in self._seats.values():
+                ray.kill(seat.actor)
+            self._seats.clear()
+
+    def _seat(self, host: str) -> _Seat:
+        seat = self._seats.get(host)
+        if seat is None:
+            _keep_away(self._measured_cpus)        # Ray starts some of its processes late
+            seat = self._seats[host] = _Seat(_actor_class().remote(*self._arguments))
+        return seat
+
+    def _carry(self, seat: _Seat, models: Mapping[str, Path]) -> None:
+        """Send the files that the host can't see, each once."""
+        unknown = {sha256: path for sha256, path in models.items() if sha256 not in seat.models}
+        if not unknown:
+            return
+        for sha256 in ray.get(seat.actor.missing.remote(unknown), timeout=CALL_S):
+            content = ray.put(unknown[sha256].read_bytes())
+            ray.get(seat.actor.receive.remote(sha256, content), timeout=CALL_S)
+        seat.models |= unknown.keys()
+
+    def _gather(self, timeout_s: float) -> None:
+        """Wait for the polls of all hosts that have orders."""
+        now_s = time.monotonic()
+        for host, seat in list(self._seats.items()):
+            if seat.poll is None and seat.orders:
+                seat.poll, seat.poll_since_s = seat.actor.poll.remote(POLL_S), now_s
+            elif seat.poll is not None and now_s - seat.poll_since_s > POLL_LATE_S:
+                self._lose(host, f"its process said nothing for {POLL_LATE_S:.0f} s")
+        polls = {seat.poll: host for host, seat in self._seats.items() if seat.poll is not None}
+        if not polls:
+            if not self._arrived:
+                time.sleep(timeout_s)
+            return
+        ready, _ = ray.wait(list(polls), num_returns=1, timeout=timeout_s)
+        for poll in ready:
+            self._collect(polls[poll])
+
+    def _collect(self, host: str) -> None:
+        seat = self._seats[host]
+        poll, seat.poll = seat.poll, None
+        try:
+            events: Sequence[Event] = ray.get(poll)
+        except ray.exceptions.RayError as error:
+            self._lose(host, error)
+            return
+        for event in events:
+            if isinstance(event, Done):
+                seat.orders.pop(event.order, None)
+        self._arrived.extend(events)
+
+    def _lose(self, host: str, why: object) -> None:
+        """The actor is gone, or as good as gone: its orders end with LinkLost, the next one gets a new actor."""
+        seat = self._seats.pop(host)
+        with contextlib.suppress(ray.exceptions.RayError):
+            ray.kill(seat.actor)
+        reason = str(why).strip().splitlines()[0][:300] if str(why).strip() else type(why).__name__
+        for order_id, unit in seat.orders.items():
+            error = (LinkLost.__name__, f"the process of the host {host!r} ended: {reason}")
+            self._arrived.append(Done(order_id, unit, error))
+
+
+def _actor_class() -> Any:
+    remote: Any = ray.remote(num_cpus=0, max_concurrency=CALLS_AT_ONCE, max_restarts=0, max_task_retries=0)
+    return remote(Host)
+
+
+def _keep_away(cpus: frozenset[int]) -> None:
+    ray_cluster.keep_away(cpus, [psutil.Process(), *ray_cluster.descendants()])
+
+
+def _init(folder: Path) -> None:
+    # Ray reads its settings and its token once in a process, when it is imported.  This is how it reads them
+    # again itself; there is no public way in 2.60.
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    ray.init(
+        address="local",                           # an address file of another Ray must not be followed
+        num_cpus=0,                                # no idle workers: our actors ask for none
+        object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=False,
+        configure_logging=False,
+        log_to_driver=False,
+        _node_ip_address=LOOPBACK,
+        _temp_dir=str(folder),
+    )

@@ -1,0 +1,211 @@
+"""The device's lock: who waits, who joins, who is ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from lutfarm_runner.commands import Lock
+from lutfarm_runner.lock import Content, DeviceLock, may_take_over, parse, started_at
+from lutfarm_runner.wire import Refused
+
+from tests.runner.conftest import of_type, wait_until
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "device.lock")
+
+
+def ask(path, owner="a", *, farm="farm", token=1, holder=None, **more):
+    return {"path": path, "owner": owner, "holder": holder or f"run {owner}", "farm": farm, "token": token, **more}
+
+
+DONE = {"type": "done", "cancelled": False}
+
+
+def test_a_second_owner_waits_is_told_for_whom_and_gets_it(start, path):
+    first, second = start(), start()
+    assert first.ask("lock", **ask(path, "a", farm="f1")) == [DONE]
+    second.send("lock", **ask(path, "b", farm="f2"))
+    assert second.receive() == {"type": "waiting", "holder": "run a"}
+    assert second.receive() == {"type": "waiting", "holder": "run a"}
+    first.send("stop")
+    assert second.until("done")[-1] == DONE
+    assert json.loads(Path(path).read_text())["holder"] == "run b"
+
+
+def test_one_owner_shares_it_and_it_is_free_after_the_last(start, path):
+    first, sibling, other = start(), start(), start()
+    assert first.ask("lock", **ask(path, "a", unit="one")) == [DONE]
+    assert sibling.ask("lock", **ask(path, "a", unit="two", token=9)) == [DONE]
+    first.send("stop")
+    first.process.wait(10)
+    other.send("lock", **ask(path, "b", farm="elsewhere"))
+    assert other.receive()["type"] == "waiting"
+    sibling.send("stop")
+    assert other.until("done")[-1] == DONE
+
+
+def test_a_newer_token_ends_the_older_group(start, bench, path):
+    older, newer = start(), start()
+    older.ask("lock", **ask(path, "a", token=4, unit="desk"))
+    older.send("round", **bench.round({}, plan={"passes": 100_000, "gate_ratio": 1e3}))
+    older.until("slice")
+    children = older.children()
+    events = newer.ask("lock", **ask(path, "b", token=5, unit="desk"))
+    assert events[-1] == DONE
+    assert older.process.wait(10) == -9
+    wait_until(lambda: not any(os.path.exists(f"/proc/{child}") for child in children))
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"token": 4}, {"token": 3}, {"token": 5, "farm": "other"}, {"token": 5, "unit": "other"}, {"token": 5, "farm": ""}]
+)
+def test_nobody_else_is_ended(start, path, wanted):
+    older, other = start(), start()
+    older.ask("lock", **ask(path, "a", token=4, unit="desk"))
+    other.send("lock", **ask(path, "b", **{"unit": "desk", **wanted}))
+    assert other.receive()["type"] == "waiting"
+    assert older.process.poll() is None
+
+
+def test_a_forged_content_ends_no_innocent_process(path):
+    victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    holder = DeviceLock(Lock(path, "a", "run a", "farm", 1))
+    assert holder.attempt() is None
+    forged = Content("x", "forged", "farm", 1, "", victim.pid, started_at(victim.pid), 1.0)
+    with open(path, "w") as file:
+        json.dump(forged.__dict__, file)
+    other = DeviceLock(Lock(path, "b", "run b", "farm", 2))
+    assert other.attempt() == forged
+    assert victim.poll() is None
+    victim.kill()
+    victim.wait()
+    holder.close()
+    other.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"[]", b'{"owner": 3}', b"\xff" * 99, b"[" * 20_000, b'{"owner":"a"}'])
+def test_unreadable_content_is_an_unknown_holder(path, content):
+    holder = DeviceLock(Lock(path, "a", "run a", "farm", 1))
+    assert holder.attempt() is None
+    with open(path, "wb") as file:
+        file.write(content)
+    other = DeviceLock(Lock(path, "b", "run b", "farm", 2))
+    found = other.attempt()
+    assert found is not None
+    assert found.holder == "unknown holder"
+    holder.close()
+    assert other.attempt() is None
+    other.close()
+
+
+def test_cancel_ends_the_wait_and_leaves_the_lock_alone(start, path):
+    first, second = start(), start()
+    first.ask("lock", **ask(path, "a", farm="f1"))
+    second.send("lock", **ask(path, "b", farm="f2"))
+    second.until("waiting")
+    second.send("cancel")
+    assert second.until("done")[-1] == {"type": "done", "cancelled": True}
+    first.send("stop")
+    first.process.wait(10)
+    third = start()
+    assert third.ask("lock", **ask(path, "c", farm="f3")) == [DONE]
+
+
+def test_a_second_lock_command_is_refused(start, path):
+    session = start()
+    session.ask("lock", **ask(path))
+    assert of_type(session.ask("lock", **ask(path + "2")), "error")[0]["code"] == "SpecError"
+
+
+def test_the_file_is_writable_by_all_whatever_the_umask(path):
+    before = os.umask(0o077)
+    try:
+        DeviceLock(Lock(path, "a", "run a", "farm", 1)).close()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o666
+
+
+def test_links_and_folders_are_refused(start, tmp_path, path):
+    target = tmp_path / "target"
+    target.write_text("precious")
+    os.symlink(target, path)
+    os.link(target, path + ".hard")
+    for bad in (path, path + ".hard", str(tmp_path), str(tmp_path / "missing" / "lock"), "relative"):
+        refused, done = start().ask("lock", **ask(bad))
+        assert refused["code"] in ("NotReady", "SpecError")
+        assert done == DONE
+    assert target.read_text() == "precious"
+
+
+def test_a_removed_file_is_made_again(path):
+    first = DeviceLock(Lock(path, "a", "run a", "farm", 1))
+    os.unlink(path)
+    assert first.attempt() is None
+    assert parse(Path(path).read_bytes()).owner == "a"
+    first.close()
+
+
+def test_of_many_at_once_one_holds_it(path):
+    locks = [DeviceLock(Lock(path, str(n), f"run {n}", "", n)) for n in range(8)]
+    barrier = threading.Barrier(len(locks))
+    got = []
+
+    def compete(lock):
+        barrier.wait()
+        if lock.attempt() is None:
+            got.append(lock.wanted.owner)
+
+    threads = [threading.Thread(target=compete, args=(lock,)) for lock in locks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) <= 1
+    holders = [lock for lock in locks if lock.attempt() is None]
+    assert len(holders) == 1
+    for lock in locks:
+        lock.close()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "allowed"),
+    [
+        (("f", 2, "u"), ("f", 1, "u"), True),
+        (("f", 2, ""), ("f", 1, "u"), True),
+        (("f", 2, "u"), ("f", 1, ""), True),
+        (("f", 1, "u"), ("f", 1, "u"), False),
+        (("f", 2, "u"), ("g", 1, "u"), False),
+        (("f", 2, "u"), ("f", 1, "v"), False),
+        (("", 2, "u"), ("", 1, "u"), False),
+    ],
+)
+def test_take_over_is_for_an_older_lease_of_the_same_unit(wanted, found, allowed):
+    farm, token, unit = wanted
+    content = Content("o", "h", found[0], found[1], found[2], 5, 5, 5.0)
+    assert may_take_over(Lock("/x", "p", "h", farm, token, unit), content) is allowed
+
+
+def test_a_missing_folder_says_so(tmp_path):
+    with pytest.raises(Refused, match="can't be opened"):
+        DeviceLock(Lock(str(tmp_path / "no" / "lock"), "a", "h", "f", 1))
+
+
+def test_content_says_since_when(path):
+    lock = DeviceLock(Lock(path, "a", "run a", "farm", 7, "desk"))
+    lock.attempt()
+    content = lock.read()
+    assert (content.pid, content.token, content.unit) == (os.getpid(), 7, "desk")
+    assert content.pid_start == started_at(os.getpid()) > 0
+    assert abs(content.since_s - time.time()) < 3600
+    lock.close()
