@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lutfarm_agents import commands, payload
-from lutfarm_agents.agents import Advance
+from lutfarm_agents.base import Advance
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.messages import DiedEvent, ProbedEvent, SliceEvent
 from lutfarm_agents.rounds import RoundLog

@@ -99,7 +99,9 @@ def hello(message: Message) -> Hello:
         runner_sha256=text(message, "runner_sha256", 64),
         clock_resolution_ns=duration_ns(message, "clock_resolution_ns"),
         timer_pair_ns=duration_ns(message, "timer_pair_ns"),
-        runtimes={fields.clean(name, 100): text(runtimes, name, 100) for name in runtimes},
+        runtimes={
+            fields.clean(name, 100): text({"runtimes": version}, "runtimes", 100) for name, version in runtimes.items()
+        },
         governor=_optional_text(message, "governor") or "",
     )
 
@@ -184,7 +186,7 @@ def ended(message: Message, known: int, passes: int) -> EndedEvent:
     return EndedEvent(
         environment(message),
         fields.size_bytes(message, "peak_memory_bytes"),
-        {_id(name, known): integer(rejected, name, 0, passes) for name in rejected},
+        {_id(name, known): integer({"rejected": n}, "rejected", 0, passes) for name, n in rejected.items()},
         spent(message),
     )
 
@@ -202,7 +204,7 @@ def spent(message: Message) -> Mapping[str, int]:
     for name in found:
         if name not in SPENT:
             refuse("spent_ns", name, f"one of {', '.join(SPENT)}")
-    return {name: duration_ns(found, name) for name in found}
+    return {name: duration_ns({"spent_ns": value}, "spent_ns") for name, value in found.items()}
 
 
 def error(message: Message) -> FarmError:

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from lutfarm_agents.agents import Advance
+from lutfarm_agents.agent import DeviceAgent
+from lutfarm_agents.base import Advance, Agent
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.session import Claim, fingerprint
-from lutfarm_jobs.errors import FarmError, from_wire
+from lutfarm_agents.transports.base import Exit
+from lutfarm_jobs.errors import FarmError, LinkLost, from_wire
 from lutfarm_jobs.measurement import Failure, Limits, Probe, Round, Run, Slice, SlicePlan, Task
 
 Point = Literal["prepare", "probe", "measure", "mid-round"]
@@ -205,13 +207,48 @@ def slices(plan: SlicePlan, latency_ns: int, *, canary_ns: int = 70_000) -> tupl
     )
 
 
+class ReplayChannel:
+    """A Channel that replays what a device said; what was sent is kept in `sent`.
+
+    `then`: the error that is raised when the lines are used up, by default a lost link.
+    """
+
+    def __init__(self, lines: Sequence[str], *, then: FarmError | None = None) -> None:
+        self.sent: list[str] = []
+        self.killed = False
+        self._lines = list(lines)
+        self._then = then or LinkLost("the recording ended")
+
+    def send(self, line: str) -> None:
+        """Keep it."""
+        self.sent.append(line)
+
+    def receive(self, timeout_s: float) -> str:
+        """The next line of the recording."""
+        del timeout_s
+        if not self._lines:
+            raise self._then
+        return self._lines.pop(0)
+
+    def wait(self, timeout_s: float) -> Exit:
+        """It ended well."""
+        del timeout_s
+        return Exit(0, None, "")
+
+    def kill(self) -> None:
+        """Only noted."""
+        self.killed = True
+
+
 @dataclass(frozen=True, slots=True)
 class ScriptedAgents:
-    """An agent factory for pools: a FakeAgent for each device, by the script of its unit."""
+    """An agent factory for pools: a FakeAgent for units that have a script, a DeviceAgent for all others."""
 
     scripts: Mapping[str, Script] = field(default_factory=dict[str, Script])
 
-    def __call__(self, device: Device, state_dir: Path, cpus: frozenset[int] | None) -> FakeAgent:
+    def __call__(self, device: Device, state_dir: Path, cpus: frozenset[int] | None) -> Agent:
         """The agent of one device."""
-        del state_dir, cpus
-        return FakeAgent(device, self.scripts.get(device.name, Script()))
+        script = self.scripts.get(device.name)
+        if script is None:
+            return DeviceAgent(device, state_dir=state_dir, cpus=cpus)
+        return FakeAgent(device, script)

@@ -21,11 +21,11 @@ CHECK_AGAIN_S = 0.05                               # a deadline is read again be
 QUEUE = 64                                         # commands that may wait for the one that runs
 
 
-class Stop(Exception):  # noqa: N818  not an error
+class Stop(Exception):
     """The host said stop, or went away."""
 
 
-class Cancelled(Exception):  # noqa: N818  not an error
+class Cancelled(Exception):
     """The host cancelled the command that runs."""
 
 

@@ -24,7 +24,7 @@ from lutfarm.pool import (
     Progress,
     Waiting,
 )
-from lutfarm_agents.agents import Advance, Agent
+from lutfarm_agents.base import Advance, Agent
 from lutfarm_agents.device import Device
 from lutfarm_agents.session import Claim
 from lutfarm_jobs.errors import FarmError, LinkLost, RunnerBug

@@ -13,7 +13,7 @@ from pathlib import Path
 from lutfarm.desk import Desk
 from lutfarm.pool import Event, Opening, Order
 from lutfarm_agents.agent import DeviceAgent
-from lutfarm_agents.agents import Agent
+from lutfarm_agents.base import Agent
 from lutfarm_agents.device import Device
 
 AgentFactory = Callable[[Device, Path, frozenset[int] | None], Agent]

@@ -200,8 +200,8 @@ class RayPool:
 
 
 def _actor_class() -> Any:
-    remote: Any = ray.remote(num_cpus=0, max_concurrency=CALLS_AT_ONCE, max_restarts=0, max_task_retries=0)
-    return remote(Host)
+    plain: Any = ray.remote(Host)
+    return plain.options(num_cpus=0, max_concurrency=CALLS_AT_ONCE, max_restarts=0, max_task_retries=0)
 
 
 def _keep_away(cpus: frozenset[int]) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from lutfarm_agents.payload import runner_zipapp
 from lutfarm_jobs.measurement import SlicePlan
 
@@ -183,12 +184,15 @@ class Bench:
     def probe(self, *models: Mapping[str, object], **changes: object) -> Event:
         return {"workloads": self.workloads(*models), "limits": LIMITS, "cpus": [], **changes}
 
-    def round(self, *models: Mapping[str, object], plan: Mapping[str, object] | None = None, **changes: object) -> Event:
+    def round(
+        self, *models: Mapping[str, object], plan: Mapping[str, object] | None = None, **changes: object
+    ) -> Event:
+        canary = self.model(iteration_ns=5_000)
         return {
             "workloads": self.workloads(*models),
             "plan": {**asdict(SlicePlan(passes=3, wait_ns=1_000_000)), **(plan or {})},
             "seed": 7,
-            "canary": {"path": self.model(iteration_ns=5_000), "runtime": "simulated", "threads": 1, "reference_ns": 6_000},
+            "canary": {"path": canary, "runtime": "simulated", "threads": 1, "reference_ns": 6_000},
             "limits": LIMITS,
             "cpus": [],
             **changes,

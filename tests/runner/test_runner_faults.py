@@ -34,10 +34,8 @@ def test_probe_reports_a_fault_and_goes_on(start, bench, model, code, detail):
 def test_round_dies_with_the_name_of_the_culprit_and_the_next_round_runs(start, bench, model, code, detail):
     session = start()
     limits = {**FAST, "iteration_s": 0.01}
-    events = session.ask(
-        "round",
-        **bench.round({}, {**model, "after": 200}, limits=limits, plan={"passes": 500, "wait_ns": 0, "gate_ratio": 1e3}),
-    )
+    plan = {"passes": 500, "wait_ns": 0, "gate_ratio": 1e3}
+    events = session.ask("round", **bench.round({}, {**model, "after": 200}, limits=limits, plan=plan))
     died = events[-2]
     assert (died["type"], died["id"], died["code"]) == ("died", 1, code)
     assert detail in died["detail"]

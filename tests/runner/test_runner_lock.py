@@ -9,14 +9,15 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from tests.runner.conftest import alive, of_type, wait_until
+
 from lutfarm_runner.commands import Lock
 from lutfarm_runner.lock import Content, DeviceLock, may_take_over, parse, started_at
 from lutfarm_runner.wire import Refused
-
-from tests.runner.conftest import of_type, wait_until
 
 
 @pytest.fixture
@@ -63,11 +64,15 @@ def test_a_newer_token_ends_the_older_group(start, bench, path):
     events = newer.ask("lock", **ask(path, "b", token=5, unit="desk"))
     assert events[-1] == DONE
     assert older.process.wait(10) == -9
-    wait_until(lambda: not any(os.path.exists(f"/proc/{child}") for child in children))
+    wait_until(lambda: not any(map(alive, children)))
 
 
 @pytest.mark.parametrize(
-    "wanted", [{"token": 4}, {"token": 3}, {"token": 5, "farm": "other"}, {"token": 5, "unit": "other"}, {"token": 5, "farm": ""}]
+    "wanted",
+    [
+        {"token": 4}, {"token": 3}, {"token": 5, "farm": "other"}, {"token": 5, "unit": "other"},
+        {"token": 5, "farm": ""},
+    ],
 )
 def test_nobody_else_is_ended(start, path, wanted):
     older, other = start(), start()
@@ -82,8 +87,7 @@ def test_a_forged_content_ends_no_innocent_process(path):
     holder = DeviceLock(Lock(path, "a", "run a", "farm", 1))
     assert holder.attempt() is None
     forged = Content("x", "forged", "farm", 1, "", victim.pid, started_at(victim.pid), 1.0)
-    with open(path, "w") as file:
-        json.dump(forged.__dict__, file)
+    Path(path).write_text(json.dumps(asdict(forged)))
     other = DeviceLock(Lock(path, "b", "run b", "farm", 2))
     assert other.attempt() == forged
     assert victim.poll() is None
@@ -93,12 +97,13 @@ def test_a_forged_content_ends_no_innocent_process(path):
     other.close()
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", b"[]", b'{"owner": 3}', b"\xff" * 99, b"[" * 20_000, b'{"owner":"a"}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"garbage", b"[]", b'{"owner": 3}', b"\xff" * 99, b"[" * 20_000, b'{"owner":"a"}']
+)
 def test_unreadable_content_is_an_unknown_holder(path, content):
     holder = DeviceLock(Lock(path, "a", "run a", "farm", 1))
     assert holder.attempt() is None
-    with open(path, "wb") as file:
-        file.write(content)
+    Path(path).write_bytes(content)
     other = DeviceLock(Lock(path, "b", "run b", "farm", 2))
     found = other.attempt()
     assert found is not None
@@ -133,13 +138,13 @@ def test_the_file_is_writable_by_all_whatever_the_umask(path):
         DeviceLock(Lock(path, "a", "run a", "farm", 1)).close()
     finally:
         os.umask(before)
-    assert stat.S_IMODE(os.stat(path).st_mode) == 0o666
+    assert stat.S_IMODE(Path(path).stat().st_mode) == 0o666
 
 
 def test_links_and_folders_are_refused(start, tmp_path, path):
     target = tmp_path / "target"
     target.write_text("precious")
-    os.symlink(target, path)
+    Path(path).symlink_to(target)
     os.link(target, path + ".hard")
     for bad in (path, path + ".hard", str(tmp_path), str(tmp_path / "missing" / "lock"), "relative"):
         refused, done = start().ask("lock", **ask(bad))
@@ -150,7 +155,7 @@ def test_links_and_folders_are_refused(start, tmp_path, path):
 
 def test_a_removed_file_is_made_again(path):
     first = DeviceLock(Lock(path, "a", "run a", "farm", 1))
-    os.unlink(path)
+    Path(path).unlink()
     assert first.attempt() is None
     assert parse(Path(path).read_bytes()).owner == "a"
     first.close()

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from lutfarm_runner.commands import Plan
 from lutfarm_runner.sampling import (
     BATCH_NS,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
-
 from tests.runner.conftest import alive, of_type, wait_until
 
 LONG = {"plan": {"passes": 100_000, "gate_ratio": 1e3}}
@@ -69,7 +71,9 @@ def test_two_workloads_with_one_id_are_refused(start, bench):
     assert "same id" in refused["detail"]
 
 
-@pytest.mark.parametrize("line", [b"garbage", b"[]", b"3", b'{"type": 3}', b'{"type": "dance"}', b"\xff\xfe", b"[" * 9999])
+@pytest.mark.parametrize(
+    "line", [b"garbage", b"[]", b"3", b'{"type": 3}', b'{"type": "dance"}', b"\xff\xfe", b"[" * 9999]
+)
 def test_lines_that_are_no_command_are_refused(start, bench, line):
     session = start()
     session.send_raw(line + b"\n")
@@ -80,10 +84,10 @@ def test_lines_that_are_no_command_are_refused(start, bench, line):
 
 def test_an_endless_line_ends_the_session(start):
     session = start()
-    with pytest.raises((EOFError, BrokenPipeError)):
-        for _ in range(64):
-            session.send_raw(b"x" * (1 << 16))
-        session.until("nothing")
+    with contextlib.suppress(BrokenPipeError):
+        for _ in range(80):
+            session.send_raw(b"x" * (1 << 20))
+    assert session.until("done")[0]["code"] == "ProtocolMismatch"
     assert session.process.wait(10) == 0
 
 
@@ -168,9 +172,6 @@ def test_a_beat_comes_when_nothing_else_does(start):
 
 
 def test_an_unknown_argument_says_how_to_use_it(archive):
-    import subprocess
-    import sys
-
     ended = subprocess.run([sys.executable, "-I", str(archive), "dance"], capture_output=True, check=False)
     assert ended.returncode == 2
     assert b"usage" in ended.stderr

@@ -6,6 +6,7 @@ A backend's load and run are the only places where a vendor's exceptions are cau
 from __future__ import annotations
 
 import importlib
+import sys
 import time
 from typing import Any, Callable, List, Optional, Protocol, Sequence
 
@@ -15,7 +16,7 @@ from lutfarm_runner.wire import Refused
 OUT_OF_MEMORY = ("bad_alloc", "failed to allocate", "cannot allocate memory", "out of memory", "length_error")
 
 
-class Failed(Exception):  # noqa: N818  named for what happened, as the error tree of the host is
+class Failed(Exception):
     """A MeasurementError of the host: a result, not a fault of the runner."""
 
     def __init__(self, code: str, detail: str) -> None:
@@ -42,6 +43,10 @@ class Backend(Protocol):
     """An imported runtime."""
 
     floor_ns: Optional[int]                        # what a call costs that computes nothing; None: unknown
+
+    def warm(self) -> None:
+        """Pay what a process pays once, learn the floor.  Leaves no thread behind."""
+        ...
 
     def load(self, workload: Workload) -> Model:
         """Load, bind, and do not run yet."""
@@ -75,8 +80,17 @@ def call_floor_ns(run: Callable[[], object], calls: int = 400) -> int:
 
 
 def open_backend(runtime: str, threads: int) -> Backend:
-    """Import a runtime.  Raises Refused (NotReady) where this interpreter lacks it."""
+    """Import a runtime and warm it.  Raises Refused (NotReady) where this interpreter lacks it or it is broken."""
     if runtime not in RUNTIMES:
         raise Refused("SpecError", f"this runner has no runtime {runtime!r}")
-    module = importlib.import_module(f"lutfarm_runner.backends.{runtime}")
-    return module.open_backend(threads)
+    try:
+        module = importlib.import_module(f"lutfarm_runner.backends.{runtime}")
+        backend: Backend = module.open_backend(threads)
+    except ImportError as error:
+        raise Refused("NotReady", f"{runtime} can't be imported: {error}; install it in {sys.executable}") from error
+    try:
+        backend.warm()
+    except Exception as error:
+        # A vendor's exceptions have no common root.
+        raise Refused("NotReady", f"{runtime} is broken in {sys.executable}: {error}"[:2000]) from error
+    return backend

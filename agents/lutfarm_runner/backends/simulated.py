@@ -97,6 +97,9 @@ class Simulated:
 
     floor_ns: Optional[int] = None
 
+    def warm(self) -> None:
+        """Nothing to pay."""
+
     def load(self, workload: Workload) -> SimulatedModel:
         """See Backend.load."""
         try:

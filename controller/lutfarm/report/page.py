@@ -1,1 +1,105 @@
-def render_report(): ...
+"""Writes the report."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from lutfarm.report import view
+from lutfarm.report.facts import facts
+from lutfarm.report.rows import NetworkRow
+from lutfarm.report.words import percent, printable
+from lutfarm_jobs.errors import StoreUnwritable
+
+if TYPE_CHECKING:
+    from lutfarm.lut import LatencyTable
+
+MEANING = (
+    "Each estimate is the latency of one inference on the uncontended device: the 25th percentile of the "
+    "iterations of each process's quiet slices, averaged in log over fresh processes. The interval is over "
+    "processes, never over iterations, which are correlated with each other."
+)
+
+
+def render_report(
+    table: LatencyTable, *, networks: Sequence[NetworkRow], out: Path, title: str = "Latency table",
+    target: float | None = 0.02, composition: str = "",
+) -> None:
+    """Write the report of a table as one HTML file that loads nothing.
+
+    `target` is the relative half-width that the job asked for, None where it asked for none; `composition` says how
+    network latencies are made of entries.  Raises StoreUnwritable.
+    """
+    text = report_html(table, networks=networks, title=title, target=target, composition=composition)
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreUnwritable(f"the report can't be written to {out}: {error.strerror}") from error
+
+
+def report_html(
+    table: LatencyTable, *, networks: Sequence[NetworkRow], title: str, target: float | None, composition: str
+) -> str:
+    """The report as text.  Pure but for the template, which lies in this package."""
+    entries = table.entries
+    style, script = _packaged("report.css"), _packaged("report.js")
+    rows = [view.entry_row(entry) for entry in entries]
+    kinds = Counter(entry.kind for entry in entries)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["svg"] = _own_markup
+    environment.filters["breakable"] = _breakable
+    return environment.from_string(_packaged("template.html.j2")).render(
+        title=printable(title),
+        policy=policy(script),
+        style=_own_markup(style),
+        script=_own_markup(script),
+        counts={kind: kinds[kind] for kind in ("measured", "failed", "zero")},
+        facts=facts(table.manifest, table.content_hash),
+        networks=networks,
+        composition=printable(composition),
+        comparisons=view.comparisons(networks),
+        groups=view.groups(entries, target=target),
+        legend=view.legend(entries),
+        target=None if target is None else f"± {percent(target)}",
+        failed=[row for row in rows if row.failure],
+        rows=rows,
+        many_places=len({row.place for row in rows}) > 1,
+        flags=view.flag_words(entries),
+        meaning=MEANING,
+    )
+
+
+def policy(script: str) -> str:
+    """A content security policy under which this page, and nothing else, works.
+
+    The plots carry style attributes, so styles can't be named by hash.
+    """
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _own_markup(text: str) -> Markup:
+    """Text that this package wrote, in which names from outside are escaped already."""
+    return Markup(text)  # noqa: S704
+
+
+def _breakable(name: str) -> Markup:
+    """A name that may be broken after an underscore or a comma; what it holds is escaped."""
+    parts = re.split(r"(?<=[_,|])", name)
+    return Markup("<wbr>").join(parts)
+
+
+def _packaged(name: str) -> str:
+    return resources.files("lutfarm.report").joinpath(name).read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 
 from lutfarm.report.rows import GRADES, Grade, NetworkRow
 from lutfarm.report.svg import COLOURS, figure, inline_svg
-from lutfarm.report.words import latency, shortened
+from lutfarm.report.words import latency, shortened, tick
 
 WIDTH_PX = 860
 ROW_PX = 14
@@ -52,9 +52,11 @@ def latency_plot(points: Sequence[Point], *, name: str, title: str, target: floa
     labelled = len(ranked) <= LABELLED_ROWS
     longest = max(len(shortened(point.label, LABEL_CHARACTERS)) for point in ranked) if labelled else 0
     left_px = 24 + longest * CHARACTER_PX
-    height_px = 78 + (ROW_PX * len(ranked) if labelled else 560)
+    both_ends = labelled and len(ranked) > 30
+    top_px = 34 if both_ends else 6
+    height_px = 44 + top_px + (ROW_PX * len(ranked) if labelled else 560)
     drawn = figure(WIDTH_PX, height_px)
-    inner = {"bottom": 44 / height_px, "top": 1 - 34 / height_px}
+    inner = {"bottom": 44 / height_px, "top": 1 - top_px / height_px}
     left, right = drawn.subplots(
         1, 2, sharey=True, width_ratios=(5, 2),
         gridspec_kw={"left": left_px / WIDTH_PX, "right": 1 - 14 / WIDTH_PX, "wspace": 0.05, **inner},
@@ -76,8 +78,8 @@ def latency_plot(points: Sequence[Point], *, name: str, title: str, target: floa
     _name_rows(left, ranked if labelled else ())
     right.tick_params(axis="y", left=False, labelleft=False)
     for axes in (left, right):
-        axes.tick_params(axis="x", top=labelled and len(ranked) > 30, labeltop=labelled and len(ranked) > 30)
-    return inline_svg(drawn, name=name, title=title, description=_latency_words(ranked))
+        axes.tick_params(axis="x", top=both_ends, labeltop=both_ends)
+    return inline_svg(drawn, name=name, title=title, description=_latency_words(ranked), least_px=640)
 
 
 def _draw_rows(
@@ -129,10 +131,10 @@ def _latency_words(ranked: Sequence[Point]) -> str:
 
 def prediction_plot(networks: Sequence[NetworkRow], *, name: str, title: str) -> str:
     """Predicted against measured latency with both intervals and the identity; below it the error in percent."""
-    drawn = figure(WIDTH_PX * 0.78, 640)
+    drawn = figure(600, 600)
     top, bottom = drawn.subplots(
         2, 1, sharex=True, height_ratios=(3, 1),
-        gridspec_kw={"left": 0.125, "right": 0.975, "top": 0.985, "bottom": 0.08, "hspace": 0.06},
+        gridspec_kw={"left": 0.13, "right": 0.98, "top": 0.985, "bottom": 0.08, "hspace": 0.06},
     )
     measured = [row.measured_ns for row in networks]
     predicted = [row.predicted_ns for row in networks]
@@ -164,7 +166,7 @@ def prediction_plot(networks: Sequence[NetworkRow], *, name: str, title: str) ->
         f"{len(networks)} networks, measured from {latency(min(measured))} to {latency(max(measured))}; "
         f"errors from {min(errors):+.1f} % to {max(errors):+.1f} %. The table of networks holds every value."
     )
-    return inline_svg(drawn, name=name, title=title, description=description)
+    return inline_svg(drawn, name=name, title=title, description=description, least_px=460)
 
 
 def _arms(networks: Sequence[NetworkRow], which: str) -> tuple[list[float], list[float]]:
@@ -192,9 +194,13 @@ def _dress(axes: Axes) -> None:
         spine.set_color(COLOURS["muted"])
 
 
+def _tick(value_ns: float, _position: object) -> str:
+    return tick(value_ns)
+
+
 def _plain_latency_axis(axes: Axes, which: str) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_formatter(FuncFormatter(lambda value, _position: latency(value)))
+    axis.set_major_formatter(FuncFormatter(_tick))
 
 
 def _latency_axis(axes: Axes, which: str, values_ns: Sequence[float]) -> None:
@@ -207,5 +213,5 @@ def _latency_axis(axes: Axes, which: str, values_ns: Sequence[float]) -> None:
     axis.set_major_locator(FixedLocator([step * 10.0**decade for decade in decades for step in steps]))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
-    axis.set_major_formatter(FuncFormatter(lambda value, _position: latency(value)))
+    axis.set_major_formatter(FuncFormatter(_tick))
     axes.set_xlim(low / 1.15, high * 1.15)

@@ -1,11 +1,14 @@
 """What the report shows, as values."""
+# scipy has no annotations.
+# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from math import isnan
 from statistics import fmean
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from scipy.stats import kendalltau
 
@@ -64,8 +67,8 @@ def accuracy(networks: Sequence[NetworkRow]) -> Accuracy:
     errors = [row.relative_error for row in networks]
     tau: float | None = None
     if len(networks) > 1:
-        found = float(kendalltau([row.predicted_ns for row in networks], [row.measured_ns for row in networks])[0])
-        tau = None if found != found else found
+        compared: Any = kendalltau([row.predicted_ns for row in networks], [row.measured_ns for row in networks])
+        tau = None if isnan(compared.statistic) else float(compared.statistic)
     sizes = [abs(error) for error in errors]
     return Accuracy(len(errors), fmean(sizes), fmean(errors), max(sizes), tau)
 

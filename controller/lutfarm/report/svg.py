@@ -1,4 +1,6 @@
 """From a matplotlib figure to an inline SVG whose colours follow the page, and that says what it shows."""
+# matplotlib's annotations leave some parameters unknown.
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 
@@ -8,7 +10,6 @@ from collections.abc import Mapping
 from xml.etree import ElementTree
 
 import matplotlib as mpl
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 # A figure is drawn in these stand-ins; the page's style sheet gives each its light and its dark colour.
@@ -22,10 +23,7 @@ COLOURS: Mapping[str, str] = {
     "disturbed": "#070707",
     "page": "#080808",
 }
-FONT_PX = 11
-# svg.hashsalt makes the ids the same in every run; "none" keeps text as text, in the reader's own fonts.
-_SETTINGS: Mapping[str, object] = {"svg.hashsalt": "lutfarm", "svg.fonttype": "none", "font.size": FONT_PX}
-
+_SVG = "{http://www.w3.org/2000/svg}"
 _IDS = re.compile(r"#(?=[A-Za-z_])")
 _FAMILY = re.compile(r"font: (.*?)'[^;]*sans-serif")
 
@@ -35,15 +33,22 @@ def figure(width_px: float, height_px: float) -> Figure:
     return Figure(figsize=(width_px / 72, height_px / 72), dpi=72, facecolor="none")
 
 
-def inline_svg(drawn: Figure, *, name: str, title: str, description: str) -> str:
-    """The figure as an `svg` element.  `name` keeps its ids apart from those of other figures of the page."""
-    with mpl.rc_context(dict(_SETTINGS)):
-        buffer = io.BytesIO()
-        FigureCanvasSVG(drawn).print_svg(buffer, metadata={"Date": None, "Creator": None})
+def inline_svg(drawn: Figure, *, name: str, title: str, description: str, least_px: int) -> str:
+    """The figure as an `svg` element that is at most as wide as drawn, and at least `least_px`.
+
+    `name` keeps its ids apart from those of other figures of the page.
+    """
+    buffer = io.BytesIO()
+    # The salt makes the ids the same in every run; "none" keeps text as text, in the reader's own fonts.
+    with mpl.rc_context({"svg.hashsalt": "lutfarm", "svg.fonttype": "none"}):
+        drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(buffer.getvalue())  # noqa: S314 - written by matplotlib the line before
     _cleaned(root, name)
     root.attrib = {
-        "viewBox": root.attrib["viewBox"], "role": "img", "aria-labelledby": f"{name}-title {name}-description",
+        "viewBox": root.attrib["viewBox"],
+        "role": "img",
+        "aria-labelledby": f"{name}-title {name}-description",
+        "style": f"min-width: {least_px}px; max-width: {drawn.get_figwidth() * 72:.0f}px",
     }
     for position, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ElementTree.Element(tag, {"id": f"{name}-{'title' if tag == 'title' else 'description'}"})
@@ -53,10 +58,10 @@ def inline_svg(drawn: Figure, *, name: str, title: str, description: str) -> str
 
 
 def _cleaned(root: ElementTree.Element, name: str) -> None:
-    """In place: no name spaces (HTML needs none), no metadata, ids of their own, the page's colours."""
+    """In place: no name spaces (HTML needs none), no metadata or style sheet, ids of their own, the page's colours."""
     for parent in list(root.iter()):
         for child in list(parent):
-            if child.tag.endswith("}metadata"):
+            if child.tag.endswith(("}metadata", "}style")) or child.find(f"{_SVG}style") is not None:
                 parent.remove(child)
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]

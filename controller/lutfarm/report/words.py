@@ -26,21 +26,36 @@ _SCOPES: Mapping[str, str] = {
 }
 
 
+_UNITS = (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0))
+
+
 def latency(ns: float) -> str:
-    """Four significant digits in a unit that suits: `12.3 us` is written `12.3 µs`."""
-    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
-        if abs(ns) >= size * 0.99995:
-            return f"{ns / size:.4g} {unit}"
-    return f"{ns:.4g} ns"
+    """Four significant digits in a unit that suits: `12.30 µs`."""
+    unit, size = _unit(ns)
+    return f"{_digits(ns / size)} {unit}"
+
+
+def tick(ns: float) -> str:
+    """A round latency without the zeros that make it look exact: `20 µs`."""
+    unit, size = _unit(ns)
+    return f"{ns / size:.4g} {unit}"
+
+
+def _unit(ns: float) -> tuple[str, float]:
+    # 999.96 rounds to four digits as 1000: it is shown in the next unit.
+    return next((unit for unit in _UNITS if abs(ns) >= unit[1] * 0.99995), _UNITS[-1])
+
+
+def _digits(value: float) -> str:
+    return f"{value:#.4g}".removesuffix(".")
 
 
 def latency_interval(low_ns: float | None, high_ns: float | None) -> str:
     """Both ends in the unit of the upper one: `4.41 – 4.70 ms`; says so where there is none."""
     if low_ns is None or high_ns is None:
         return "no interval"
-    number, _, unit = latency(high_ns).partition(" ")
-    size = {"s": 1e9, "ms": 1e6, "µs": 1e3, "ns": 1.0}[unit]
-    return f"{low_ns / size:.4g} – {number} {unit}"
+    unit, size = _unit(high_ns)
+    return f"{_digits(low_ns / size)} – {_digits(high_ns / size)} {unit}"
 
 
 def half_width(estimate_ns: float | None, low_ns: float | None, high_ns: float | None) -> float | None:

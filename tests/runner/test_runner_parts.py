@@ -1,0 +1,268 @@
+"""Parts of the runner by themselves: readings, endings, lines, the shared page, comparisons."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lutfarm_runner import environment, greeting, limits
+from lutfarm_runner.backends import Failed, failed, tensors
+from lutfarm_runner.commands import Limits, Plan, Shape, Workload, read_probe
+from lutfarm_runner.endings import describe
+from lutfarm_runner.page import SPENT, Page
+from lutfarm_runner.round import allowance_s, is_ours
+from lutfarm_runner.sampling import Subject, quantile
+from lutfarm_runner.wire import Lines, Refused, Tail, decode, encode, printable, write_all
+
+WORKLOAD = Workload(0, "m", "onnxruntime", 1, seed=5)
+
+
+def test_environment_has_the_fields_of_a_measurement():
+    from lutfarm_jobs.measurement import Environment
+
+    found = Environment(**environment.environment(0))
+    assert abs(found.time_s - time.time()) < 3600
+    assert found.memory_available_bytes > 0
+    assert found.load_1min >= 0
+
+
+@pytest.mark.parametrize(
+    ("zones", "expected"),
+    [({}, None), ({"0": "41000"}, 41.0), ({"0": "41000", "1": "55500"}, 55.5), ({"0": "x", "1": "7000000"}, None)],
+)
+def test_the_hottest_plausible_zone_counts(tmp_path, zones, expected):
+    for number, reading in zones.items():
+        (tmp_path / f"thermal_zone{number}").mkdir()
+        (tmp_path / f"thermal_zone{number}" / "temp").write_text(reading + "\n")
+    assert environment.temperature_c(str(tmp_path)) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("processor : 0\nmodel name : Fast 9000\nHardware : Board\n", "Fast 9000"),
+        ("processor : 0\nHardware\t: Board\n", "Board"), ("", None), ("garbage", None),
+    ],
+)
+def test_the_first_field_that_is_there(tmp_path, content, expected):
+    path = tmp_path / "cpuinfo"
+    path.write_text(content)
+    assert environment.colon_field(str(path), "model name", "Hardware") == expected
+
+
+def test_what_is_missing_is_none(tmp_path):
+    assert environment.read_text(str(tmp_path / "no")) is None
+    assert environment.read_int(str(tmp_path / "no")) is None
+    assert environment.governor(9999) is None
+    assert environment.memory_bytes("NoSuchField") is None
+
+
+def test_the_machine_id_is_stable_and_no_raw_identifier():
+    assert greeting.machine_id() == greeting.machine_id()
+    raw = environment.read_text("/proc/sys/kernel/random/boot_id") or ""
+    assert raw.replace("-", "") != greeting.machine_id()
+
+
+def test_the_hello_fits_in_a_line():
+    assert len(encode("hello", greeting.hello())) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "hung", "error", "words"),
+    [
+        (-signal.SIGSEGV, b"", False, "WorkloadFailed", "SIGSEGV"),
+        (-signal.SIGKILL, b"", False, "OutOfMemory", "SIGKILL"),
+        (-signal.SIGKILL, b"", True, "WorkloadTimeout", "in time"),
+        (-signal.SIGABRT, b"what(): std::bad_alloc", False, "OutOfMemory", "SIGABRT"),
+        (-99, b"", False, "WorkloadFailed", "signal 99"),
+        (7, b"oh \x1b[31mno", False, "WorkloadFailed", "exit status 7"),
+        (0, b"", False, "WorkloadFailed", "without a result"),
+    ],
+)
+def test_what_an_ending_means(code, said, hung, error, words):
+    tail = Tail()
+    tail.add(said)
+    found, detail = describe(code, tail, hung=hung)
+    assert found == error
+    assert words in detail
+    assert "\x1b" not in detail
+
+
+@given(st.binary(max_size=9000))
+def test_last_words_are_short_and_printable(data):
+    words = printable(data)
+    assert len(words) <= 2000
+    assert all(letter.isprintable() or letter == "\n" for letter in words)
+
+
+@given(st.lists(st.binary(max_size=9)))
+def test_a_tail_keeps_the_end(pieces):
+    tail = Tail(limit=20)
+    for piece in pieces:
+        tail.add(piece)
+    assert tail.data == b"".join(pieces)[-20:]
+
+
+@given(st.lists(st.binary(max_size=30).filter(lambda line: b"\n" not in line), max_size=8), st.binary(max_size=5))
+def test_lines_arrive_whole_and_an_unfinished_one_never(lines, rest):
+    read, write = os.pipe()
+    write_all(write, b"".join(line + b"\n" for line in lines) + rest.replace(b"\n", b""))
+    os.close(write)
+    reader, found = Lines(read), []
+    while not reader.ended:
+        found += reader.read()
+    os.close(read)
+    assert found == lines
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
+def test_any_json_is_a_command_or_refused(value):
+    try:
+        assert isinstance(decode(json.dumps(value).encode())["type"], str)
+    except Refused as refused:
+        assert refused.code == "ProtocolMismatch"
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["workloads", "limits", "cpus"]),
+        st.recursive(st.none() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner)),
+    )
+)
+def test_any_probe_order_is_read_or_refused(fields):
+    with pytest.raises(Refused):
+        read_probe(fields)
+
+
+def test_nan_never_gets_onto_the_wire():
+    with pytest.raises(ValueError, match="JSON"):
+        encode("probed", {"agreement": float("nan")})
+
+
+def test_a_page_is_shared_through_its_descriptor():
+    page = Page.create()
+    child = Page(os.dup(page.descriptor))
+    assert (page.read().id, page.read().deadline_ns) == (None, 0)
+    child.mark(7, 123)
+    child.spend({name: index for index, name in enumerate(SPENT)})
+    assert (page.read().id, page.read().deadline_ns) == (7, 123)
+    assert page.spent_ns() == {name: index for index, name in enumerate(SPENT)}
+    assert page.age_ns() > 0
+    child.close()
+    page.close()
+
+
+def test_memory_readings_are_consistent():
+    status = limits.status_bytes()
+    assert 0 < limits.own_bytes() <= limits.peak_bytes() <= status["VmPeak"]
+    assert limits.mapped_bytes() >= status["VmRSS"]
+    assert limits.own_peak_bytes() > 0
+
+
+@pytest.mark.parametrize(("cpus", "rest"), [([], True), (range(4096), False)])
+def test_others_are_the_cores_that_are_left(cpus, rest):
+    assert (limits.others(cpus) is not None) is rest
+
+
+PLAN = Plan(12, 400_000, 5, 2, 1.12, 12_000_000, 3, 4_000_000, 3)
+
+
+@pytest.mark.parametrize(
+    ("iteration_ns", "iteration_s", "allowed_s"),
+    [(50_000, 30.0, 2.0), (100_000_000, 30.0, 2.1), (1_000_000_000, 30.0, 20.0), (10**9, 1.0, 4.1)],
+)
+def test_a_visit_may_take_ten_times_what_it_should(iteration_ns, iteration_s, allowed_s):
+    found = allowance_s(Subject(0, int, iteration_ns), PLAN, Limits(1, 1.0, iteration_s), 50_000)
+    assert found == pytest.approx(allowed_s, rel=0.1)
+
+
+def test_a_bug_of_the_runner_is_told_from_a_vendors_error():
+    def raised(function, *arguments):
+        with pytest.raises(Exception) as caught:  # noqa: PT011  whatever it is
+            function(*arguments)
+        return caught.value.with_traceback(caught.value.__traceback__.tb_next)
+
+    assert is_ours(raised(quantile, [], 0.5))
+    assert not is_ours(raised(tensors.concrete_shape, "x", None, (), 0))
+    assert not is_ours(raised(json.loads, "garbage"))
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MemoryError(), "OutOfMemory"), (RuntimeError("std::bad_alloc"), "OutOfMemory"),
+        (RuntimeError("Failed to allocate memory for requested buffer"), "OutOfMemory"),
+        (ValueError("no such node"), "WorkloadFailed"),
+    ],
+)
+def test_a_vendors_error_by_what_it_means(error, code):
+    found = failed(error, "loading")
+    assert found.code == code
+    assert found.detail.startswith("loading: ")
+
+
+def test_inputs_are_drawn_in_nchw_and_laid_out():
+    as_is = tensors.make_input(WORKLOAD, tensors.generator(WORKLOAD), [1, 3, 4, 5], "float32")
+    nhwc = Workload(0, "m", "tflite", 1, seed=5, input_layout="nhwc")
+    laid_out = tensors.make_input(nhwc, tensors.generator(nhwc), [1, 4, 5, 3], "float32")
+    assert np.array_equal(as_is.transpose(0, 2, 3, 1), laid_out)
+    assert laid_out.flags["C_CONTIGUOUS"]
+    assert as_is.dtype == np.float32
+    assert np.array_equal(as_is, np.random.RandomState(5).standard_normal((1, 3, 4, 5)).astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64", "bool"])
+def test_other_inputs_are_zeros(dtype):
+    made = tensors.make_input(WORKLOAD, tensors.generator(WORKLOAD), [2, 2], dtype)
+    assert not made.any()
+    assert made.dtype == dtype
+
+
+@pytest.mark.parametrize(("shape", "code"), [([1 << 20, 1 << 20], "OutOfMemory"), ([2], "WorkloadFailed")])
+def test_impossible_inputs_are_failures(shape, code):
+    with pytest.raises(Failed) as caught:
+        tensors.make_input(WORKLOAD, None, shape, "float32" if code == "OutOfMemory" else "U4")
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("own", "given_shapes", "expected"),
+    [
+        ([1, 3], (), [1, 3]), (["n", 3], (Shape("x", (4, 3), "float32"),), [4, 3]), ([], (), []),
+        ([None, 3], (Shape("", (2, 3), "float32"),), [2, 3]),
+        (["n", 3], (), None), ([-1], (), None), ([None], (), None),
+    ],
+)
+def test_an_inputs_shape_is_given_or_its_own(own, given_shapes, expected):
+    if expected is None:
+        with pytest.raises(Failed, match="dynamic"):
+            tensors.concrete_shape("x", own, given_shapes, 0)
+    else:
+        assert tensors.concrete_shape("x", own, given_shapes, 0) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [([1, 2], [1, 2], 0), ([1, 2], [1, 5], 3), ([np.inf], [np.inf], 0), ([1], [1, 2], np.inf), ([], [], 0)],
+)
+def test_the_difference_of_two_outputs(one, other, apart):
+    compare = tensors.Comparing()
+    assert compare.difference(np.asarray(one, float), np.asarray(other, float)) == apart
+
+
+def test_nan_is_never_agreement():
+    compare = tensors.Comparing()
+    broken = np.asarray([np.nan, 1.0])
+    assert np.isnan(compare.difference(broken, broken))
+    assert np.isnan(compare.largest(broken))

@@ -1,0 +1,223 @@
+"""Every field of every message from a device is checked, and a wrong one is named."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lutfarm_agents import fields, messages
+from lutfarm_agents.messages import DiedEvent, EndedEvent
+from lutfarm_jobs.errors import NotReady, ProtocolMismatch, RunnerBug
+from lutfarm_jobs.measurement import Environment
+
+ENVIRONMENT = {
+    "time_s": 1.5, "governor": None, "frequency_khz": 2_000_000, "temperature_c": 41.5, "load_1min": 0.1,
+    "memory_available_bytes": 1 << 30,
+}
+HELLO = {
+    "type": "hello", "protocol": 1, "runner_sha256": "ab" * 32, "python": "CPython 3.11.7", "machine": "x86_64",
+    "system": "Linux 6.1", "cpu_model": "a cpu", "cpus": [0, 1], "memory_bytes": 1 << 33,
+    "machine_id": "m", "clock_resolution_ns": 1, "timer_pair_ns": 75, "runtimes": {"onnxruntime": "1.32.0"},
+    "governor": None, "executable": "/usr/bin/python3",
+}
+PROBED = {
+    "type": "probed", "id": 1, "load_ns": 5, "first_inference_ns": 6, "iteration_ns": 7,
+    "peak_memory_bytes": 8, "model_memory_bytes": None, "agreement": 1e-6, "floor_ns": None,
+}
+STARTED = {
+    "type": "started", "environment": ENVIRONMENT, "import_ns": 9, "canary_reference_ns": 70_000,
+    "reference_provisional": True,
+}
+LOADED = {"type": "loaded", "id": 0, "load_ns": 3, "first_inference_ns": 4}
+SLICE = {
+    "type": "slice", "id": 2, "pass": 11, "samples_ns": [100, 101], "canary_before_ns": 70, "canary_after_ns": 71,
+    "quiet": True, "gated": True, "involuntary_switches": 0, "waited_ns": 0, "wall_ns": 201, "cpu_ns": 201,
+}
+ENDED = {
+    "type": "ended", "environment": ENVIRONMENT, "peak_memory_bytes": 10, "rejected": {"2": 3},
+    "spent_ns": {"import": 1, "slices": 2}, "discarded": {"2": 1},
+}
+DIED = {"type": "died", "id": None, "code": "WorkloadFailed", "detail": "SIGSEGV", "spent_ns": {}}
+
+READERS = {
+    "hello": (HELLO, messages.hello),
+    "probed": (PROBED, lambda m: messages.probed(m, 3)),
+    "started": (STARTED, messages.started),
+    "loaded": (LOADED, lambda m: messages.loaded(m, 3)),
+    "slice": (SLICE, lambda m: messages.slice_(m, 3, 12)),
+    "ended": (ENDED, lambda m: messages.ended(m, 3, 12)),
+    "died": (DIED, lambda m: messages.died(m, 3)),
+}
+
+
+def test_a_good_hello_arrives_whole() -> None:
+    hello = messages.hello(HELLO)
+    assert (hello.cpus, hello.machine, hello.governor) == ((0, 1), "x86_64", "")
+    assert hello.runtimes == {"onnxruntime": "1.32.0"}
+
+
+def test_a_good_slice_arrives_whole() -> None:
+    event = messages.slice_(SLICE, 3, 12)
+    assert (event.id, event.slice.pass_index, event.slice.samples_ns) == (2, 11, (100, 101))
+    assert event.slice.quiet
+
+
+def test_a_good_ending_arrives_whole() -> None:
+    assert messages.ended(ENDED, 3, 12) == EndedEvent(
+        Environment(1.5, None, 2_000_000, 41.5, 0.1, 1 << 30), 10, {2: 3}, {"import": 1, "slices": 2}
+    )
+    assert messages.died(DIED, 3) == DiedEvent(None, "WorkloadFailed", "SIGSEGV", {})
+
+
+def test_a_probe_that_failed_needs_no_figures() -> None:
+    event = messages.probed({"id": 0, "code": "OutOfMemory", "detail": "40 GB"}, 1)
+    assert (event.code, event.detail, event.load_ns) == ("OutOfMemory", "40 GB", None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        ("hello", "protocol", True),
+        ("hello", "protocol", 2),
+        ("hello", "python", "x" * 201),
+        ("hello", "cpus", [-1]),
+        ("hello", "cpus", [0] * 4097),
+        ("hello", "cpus", [1.0]),
+        ("hello", "runtimes", {"onnxruntime": 1}),
+        ("hello", "runtimes", {str(n): "1" for n in range(65)}),
+        ("hello", "runtimes", ["onnxruntime"]),
+        ("hello", "governor", 7),
+        ("probed", "id", 3),
+        ("probed", "id", -1),
+        ("probed", "id", None),
+        ("probed", "iteration_ns", 0),
+        ("probed", "iteration_ns", 10**13 + 1),
+        ("probed", "load_ns", True),
+        ("probed", "load_ns", "5"),
+        ("probed", "agreement", -1e-9),
+        ("probed", "agreement", math.inf),
+        ("probed", "agreement", math.nan),
+        ("probed", "peak_memory_bytes", -1),
+        ("probed", "code", "StoreError"),
+        ("started", "canary_reference_ns", 0),
+        ("started", "canary_reference_ns", None),
+        ("started", "reference_provisional", 1),
+        ("started", "environment", None),
+        ("loaded", "id", 3),
+        ("loaded", "first_inference_ns", -1),
+        ("slice", "id", 2.0),
+        ("slice", "pass", 12),
+        ("slice", "samples_ns", []),
+        ("slice", "samples_ns", [0]),
+        ("slice", "samples_ns", [-5]),
+        ("slice", "samples_ns", [10**13]),
+        ("slice", "samples_ns", [True]),
+        ("slice", "samples_ns", [math.nan]),
+        ("slice", "samples_ns", ["1"]),
+        ("slice", "samples_ns", [1] * 100_001),
+        ("slice", "samples_ns", {"0": 1}),
+        ("slice", "canary_before_ns", 0),
+        ("slice", "quiet", 1),
+        ("slice", "quiet", None),
+        ("slice", "involuntary_switches", -1),
+        ("ended", "rejected", {"3": 1}),
+        ("ended", "rejected", {"-1": 1}),
+        ("ended", "rejected", {"²": 1}),
+        ("ended", "rejected", {"0": 13}),
+        ("ended", "spent_ns", {"lunch": 1}),
+        ("ended", "spent_ns", {"slices": -1}),
+        ("died", "id", 3),
+        ("died", "code", "RunnerBug"),
+        ("died", "code", "x" * 81),
+        ("died", "detail", None),
+    ],
+)
+def test_a_wrong_field_is_refused_by_name(kind: str, field: str, value: object) -> None:
+    message, read = READERS[kind]
+    with pytest.raises(ProtocolMismatch, match=field):
+        read({**message, field: value})
+
+
+@pytest.mark.parametrize("field", sorted(ENVIRONMENT))
+def test_a_wrong_environment_is_refused_by_name(field: str) -> None:
+    with pytest.raises(ProtocolMismatch, match=field):
+        messages.environment({"environment": {**ENVIRONMENT, field: [1]}})
+
+
+@pytest.mark.parametrize(("kind", "missing"), [
+    (kind, field) for kind, (message, _) in READERS.items() for field in message
+    if field not in {"type", "governor", "executable", "floor_ns", "discarded", "id"}
+    and message[field] is not None and field not in {"agreement", "peak_memory_bytes", "memory_bytes"}
+])
+def test_a_missing_field_is_refused_by_name(kind: str, missing: str) -> None:
+    message, read = READERS[kind]
+    with pytest.raises(ProtocolMismatch, match=missing):
+        read({name: value for name, value in message.items() if name != missing})
+
+
+def test_control_characters_are_taken_out() -> None:
+    hello = messages.hello({**HELLO, "cpu_model": "evil\x1b[2J\r\ncpu\x00\u202e"})
+    assert hello.cpu_model == "evil [2J  cpu"
+
+
+def test_an_error_says_what_was_seen_in_few_characters() -> None:
+    with pytest.raises(ProtocolMismatch) as caught:
+        messages.hello({**HELLO, "python": "\x1b" * 5000})
+    assert len(caught.value.detail) < 250
+    assert "\x1b" not in caught.value.detail
+
+
+@pytest.mark.parametrize("line", [
+    "", "{", "[]", "null", "1", '"hello"', '{"type": NaN}', '{"x": Infinity}', '{"x": -Infinity}',
+    "[" * 100_000, '{"x": ' + "9" * 5000 + "}", "\x00",
+    json.dumps({str(n): 0 for n in range(65)}),
+])
+def test_what_is_no_message_is_refused(line: str) -> None:
+    with pytest.raises(ProtocolMismatch):
+        fields.decode(line)
+
+
+def test_a_number_that_overflows_is_refused() -> None:
+    message = fields.decode('{"x": 1e999}')
+    with pytest.raises(ProtocolMismatch, match="x"):
+        fields.number(message, "x", 0, 1e300)
+
+
+def test_a_device_may_say_only_what_is_its_to_say() -> None:
+    assert isinstance(messages.error({"code": "NotReady", "detail": "hot"}), NotReady)
+    with pytest.raises(ProtocolMismatch, match="code"):
+        messages.error({"code": "StoreError", "detail": "stop everything"})
+
+
+def test_a_bug_of_the_runner_in_a_probe_is_no_result() -> None:
+    with pytest.raises(RunnerBug, match="Traceback"):
+        messages.probed({"id": 0, "code": "RunnerBug", "detail": "Traceback ..."}, 1)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(sorted(READERS)), st.data())
+def test_no_message_raises_anything_else(kind: str, data: st.DataObject) -> None:
+    message, read = READERS[kind]
+    changed = data.draw(st.dictionaries(st.sampled_from(sorted(message)), json_values, max_size=3))
+    try:
+        read({**message, **changed})
+    except (ProtocolMismatch, RunnerBug):
+        return
+
+
+@given(st.text(max_size=40))
+def test_no_line_raises_anything_else(line: str) -> None:
+    try:
+        assert isinstance(fields.decode(line), dict)
+    except ProtocolMismatch:
+        return
