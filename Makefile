@@ -31,7 +31,7 @@ test: $(STAMP) system
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(STAMP)
 	@for command in benchmarks/[a-z]*.py; do echo "== $$command"; $(BIN)/python $$command || exit 1; done

@@ -28,18 +28,19 @@ from lutfarm_jobs.measurement import (
 
 WAIT_S = 60.0
 PROFILE = "test-machine"
+NO_MODEL = Artifact("0" * 64, 0, ".onnx")
 PLAN = SlicePlan(passes=4, wait_ns=1_000_000)
 SIMULATED = cast(Any, Backend)(runtime="simulated")
 
 _numbers = itertools.count()
 
 
-def write_profile(config_home: Path, lock_path: Path) -> None:
+def write_profile(config_home: Path, lock_path: Path, *, name: str = PROFILE) -> None:
     """A profile of the test's own, so that its device lock is not the machine's."""
     folder = config_home / "lutfarm" / "profiles"
-    folder.mkdir(parents=True)
-    (folder / f"{PROFILE}.yaml").write_text(
-        f"name: {PROFILE}\ndescription: for tests\ntransport: local\nruntimes: [onnxruntime]\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.yaml").write_text(
+        f"name: {name}\ndescription: for tests\ntransport: local\nruntimes: [onnxruntime]\n"
         f"clusters: [{{name: all, cpus: all}}]\nmeasured_cluster: all\nlock_path: {lock_path}\n"
     )
 
@@ -66,7 +67,7 @@ def model(folder: Path, **fields: object) -> tuple[Artifact, Path]:
     return Artifact(sha256, len(content), ".onnx"), path
 
 
-def task(unit: str, name: str, artifact: Artifact = Artifact("0" * 64, 0, ".onnx")) -> Task:
+def task(unit: str, name: str, artifact: Artifact = NO_MODEL) -> Task:
     return Task(Measurement(Workload("operator", name), unit, SIMULATED), artifact)
 
 
@@ -76,7 +77,7 @@ def probing(unit: str, *tasks: Task, models: Mapping[str, Path] | None = None) -
 
 
 def measuring(
-    unit: str, *tasks: Task, models: Mapping[str, Path] | None = None, canary: Artifact = Artifact("0" * 64, 0, ".onnx")
+    unit: str, *tasks: Task, models: Mapping[str, Path] | None = None, canary: Artifact = NO_MODEL
 ) -> Measuring:
     number = next(_numbers)
     limits = Limits(load_s=20, iteration_s=5)

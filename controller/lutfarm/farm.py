@@ -80,7 +80,7 @@ class Farm:
         """
         spec, devices, terms = submission.spec, submission.devices, submission.terms
         began_s = time.time()
-        with leases(self.store, devices, owner=self.owner, waiting=watch.waiting) as held:
+        with leases(self.store, devices, owner=self.owner, holder=self.holder, waiting=watch.waiting) as held:
             job = self.store.open_job(Job(spec.id, spec.name, spec.model_dump_json(), began_s), submission.plan)
             if submission.retry_failed:
                 self.store.forget_failures(job.id)

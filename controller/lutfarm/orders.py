@@ -42,6 +42,7 @@ class OrderBook:
             tasks.append(self.workshop.task(state.plan[key], probe))
         artifacts = [task.artifact for task in tasks]
         if not isinstance(step, MeasureThese):
+            self.store.put_artifacts({task.measurement.key: task.artifact for task in tasks})
             return Probing(
                 order_id, device, lease, tuple(tasks), terms.limits, self.workshop.models_of(*artifacts)
             )

@@ -9,13 +9,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from tests import pool_kit as kit
 
 from lutfarm.local_pool import LocalPool
 from lutfarm.pool import AgentPool, Done, Opened, Probed, Progress, Waiting
 from lutfarm.ray_pool import RayPool
 from lutfarm_agents.testing import HELLO, Script, ScriptedAgents
 from lutfarm_jobs.measurement import Failure
-from tests import pool_kit as kit
 
 BAD_KEY = kit.task("steady", "bad").measurement.key
 FAST_KEY = kit.task("steady", "fast").measurement.key
@@ -45,6 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(found / "config"))
         kit.write_profile(found / "config", found / "device.lock")
+        kit.write_profile(found / "config", found / "contested.lock", name="contested")
         yield found
 
 
@@ -265,12 +266,14 @@ def test_the_second_owner_of_a_machine_waits_and_is_told_for_whom(
 ) -> None:
     first = LocalPool(state_dir=tmp_path)
     holding = kit.Listener(first)
-    mine = kit.opening("real", owner="test 1", holder="anna@desk", farm="1" * 32)
+    unit = replace(kit.device("real"), profile="contested")
+    mine = replace(kit.opening("real", owner="test 1", holder="anna@desk", farm="1" * 32), device=unit)
     first.submit(mine)
     assert holding.done(mine.id).error is None
-    assert json.loads((folder / "device.lock").read_text())["holder"] == "anna@desk"
+    assert json.loads((folder / "contested.lock").read_text())["holder"] == "anna@desk"
 
-    theirs = kit.opening("real", owner="test 2", holder="bert@desk", farm="2" * 32)
+    theirs = kit.opening("real", owner=f"test {tmp_path}", holder="bert@desk", farm="2" * 32)
+    theirs = replace(theirs, device=unit)
     listener.pool.submit(theirs)
     waiting = listener.until(lambda event: isinstance(event, Waiting) and event.order == theirs.id)
     assert waiting == Waiting(theirs.id, "real", "anna@desk")

@@ -1,1 +1,6 @@
-"""The record of truth: jobs, devices, leases, probes, runs.  SQLAlchemy Core; SQLite by default."""
+"""The record of truth: jobs, devices, leases, probes, runs.  SQLAlchemy Core on SQLite."""
+
+from lutfarm.store.base import Job, JobCounts, Store
+from lutfarm.store.open import open_store
+
+__all__ = ["Job", "JobCounts", "Store", "open_store"]

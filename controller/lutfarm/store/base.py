@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from lutfarm_agents.device import Device, Hello
-from lutfarm_jobs.measurement import Lease, Measurement, Probe, Run
+from lutfarm_jobs.measurement import Artifact, Lease, Measurement, Probe, Run
 
 JobState = Literal["open", "complete", "failed"]
 
@@ -85,11 +85,11 @@ class Store(Protocol):
         """The job's plan, in its order."""
         ...
 
-    def acquire(self, unit: str, *, owner: str, alive: Collection[str], now_s: float, ttl_s: float) -> Lease | str:
-        """A lease with the next token, or who holds it.
+    def acquire(self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float) -> Lease | str:
+        """A lease with the next token, or the readable `holder` of the one that is in force.
 
-        A lease is free when it expired, was released, or its owner (`<host> <pid> <start time>`) is
-        not among `alive` though its host is this one: see owners.py.
+        A lease is free when it expired, was released, or its owner (see owners.py) was a process of
+        this host that is no more.
         """
         ...
 
@@ -124,6 +124,14 @@ class Store(Protocol):
         """All probes by measurement key, newest first."""
         ...
 
+    def put_artifacts(self, used: Mapping[str, Artifact]) -> None:
+        """Record which model file each measurement key was run as."""
+        ...
+
+    def artifacts(self, keys: Collection[str]) -> Mapping[str, str]:
+        """By measurement key: the SHA-256 of the model file that it was run as."""
+        ...
+
     def forget_failures(self, job_id: str) -> int:
         """Unlink failed runs and failed probes from the job (they stay stored); how many.  For --retry-failed."""
         ...
@@ -136,7 +144,7 @@ class Store(Protocol):
         """By measurement key: how many runs of each status are linked to the job."""
         ...
 
-    def canary_levels_ns(self, unit: str, backend_key: str, *, runs: int = 40) -> Sequence[tuple[float, int]]:
+    def canary_levels_ns(self, unit: str, backend_key: str, *, rounds: int = 40) -> Sequence[tuple[float, int]]:
         """(Unix time, 10th percentile of the canary levels) of the newest rounds, oldest first."""
         ...
 

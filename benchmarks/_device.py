@@ -1,0 +1,120 @@
+"""This machine as a device, opened the way a pool opens it, and operators of a known size."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lutfarm.store import owners
+from lutfarm_agents.agent import DeviceAgent
+from lutfarm_agents.device import Device
+from lutfarm_agents.session import Claim
+from lutfarm_jobs import models
+from lutfarm_jobs.measurement import (
+    FORMAT_OF_RUNTIME,
+    Backend,
+    Limits,
+    Measurement,
+    Probe,
+    Round,
+    Run,
+    Runtime,
+    SlicePlan,
+    Task,
+    Workload,
+)
+from lutfarm_jobs.models.graph import Graph, Node, Tensor
+from lutfarm_jobs.models.padding import same_padding_2d
+
+UNIT = "bench"
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """A square convolution with relu on size x size, channels to channels."""
+
+    channels: int
+    size: int
+    kernel: int
+
+    @property
+    def name(self) -> str:
+        """For example `conv3x3-32x28x28`."""
+        return f"conv{self.kernel}x{self.kernel}-{self.channels}x{self.size}x{self.size}"
+
+    def graph(self) -> Graph:
+        """As one layer."""
+        graph = Graph(self.name, (1, self.channels, self.size, self.size))
+        output = Tensor(0, graph.input_shape)
+        padding = same_padding_2d(self.size, self.size, self.kernel, 1)
+        graph.nodes.append(Node("convolution", (graph.input,), output, kernel=self.kernel, padding=padding,
+                                activation="relu"))
+        graph.outputs.append(output)
+        return graph
+
+
+def tasks(
+    operators: Sequence[Convolution], runtime: Runtime, cache_dir: Path
+) -> tuple[list[Task], dict[str, Path]]:
+    """A task for each, not probed yet, and where the model files lie by SHA-256."""
+    backend = Backend(runtime)
+    made: list[Task] = []
+    paths: dict[str, Path] = {}
+    for operator in operators:
+        built = models.built_graph(operator.graph(), FORMAT_OF_RUNTIME[runtime], cache_dir)
+        measurement = Measurement(Workload("operator", operator.name), UNIT, backend)
+        made.append(Task(measurement, built.artifact, built.inputs, built.input_layout))
+        paths[built.artifact.sha256] = built.path
+    return made, paths
+
+
+@contextmanager
+def opened(home: Path) -> Iterator[DeviceAgent]:
+    """An agent of this machine that holds the device's lock; this process keeps off the measured core."""
+    everywhere = os.sched_getaffinity(0)
+    device = Device(UNIT, f"generic-linux-{os.uname().machine}", "local", {})
+    os.sched_setaffinity(0, everywhere - {measured_cpu(everywhere)} or everywhere)
+    try:
+        with closing(DeviceAgent(device, state_dir=home, cpus=frozenset(everywhere))) as agent:
+            for holder in agent.prepare(Claim(UNIT, owners.me(), "benchmark", uuid.uuid4().hex, 1)):
+                print(f"waiting for {holder}")
+            yield agent
+    finally:
+        os.sched_setaffinity(0, everywhere)
+
+
+def measured_cpu(cpus: frozenset[int] | set[int]) -> int:
+    """The core that a round of one thread is pinned to."""
+    return max(cpus)
+
+
+def probed(agent: DeviceAgent, wanted: Sequence[Task], paths: Mapping[str, Path]) -> tuple[list[Task], list[Probe]]:
+    """The tasks with what a probe found out."""
+    by_key = {probe.key: probe for probe in agent.probe(wanted, limits=Limits(), models=paths)}
+    failures = [f"{key}: {probe.failure.detail}" for key, probe in by_key.items() if probe.failure]
+    if failures:
+        raise SystemExit("\n".join(failures))
+    probes = [by_key[task.measurement.key] for task in wanted]
+    return [replace(task, iteration_ns=probe.iteration_ns) for task, probe in zip(wanted, probes, strict=True)], probes
+
+
+def measured(
+    agent: DeviceAgent, wanted: Sequence[Task], paths: Mapping[str, Path], cache_dir: Path, *, plan: SlicePlan, index: int
+) -> dict[str, Run]:
+    """One round: the runs by measurement key."""
+    canary = models.canary(FORMAT_OF_RUNTIME[wanted[0].measurement.backend.runtime], cache_dir)
+    round_ = Round(uuid.uuid4().hex, index, tuple(wanted), plan, index, canary.artifact)
+    arrived = agent.measure(round_, models={**paths, canary.artifact.sha256: canary.path})
+    return {run.key: run for run in arrived if isinstance(run, Run)}
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder that goes away."""
+    with tempfile.TemporaryDirectory(prefix="lutfarm-bench-") as folder:
+        yield Path(folder)

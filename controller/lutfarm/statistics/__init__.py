@@ -1,0 +1,24 @@
+"""From raw samples to estimates with honest intervals.  Pure; docs/measurement.md says why each rule is what it is."""
+
+from lutfarm.statistics.canary import CanaryReference, canary_reference
+from lutfarm.statistics.interval import Interval, moderated_interval, prior_spread, relative_half_width
+from lutfarm.statistics.process import process_estimate_ns
+from lutfarm.statistics.sample import Sample, sample
+from lutfarm.statistics.shared import common_share
+from lutfarm.statistics.summary import Summary, Target, summarize
+
+__all__ = [
+    "CanaryReference",
+    "Interval",
+    "Sample",
+    "Summary",
+    "Target",
+    "canary_reference",
+    "common_share",
+    "moderated_interval",
+    "prior_spread",
+    "process_estimate_ns",
+    "relative_half_width",
+    "sample",
+    "summarize",
+]

@@ -1,0 +1,157 @@
+"""Values to rows and back.  Slices become one compressed blob of little-endian 64-bit integers.
+
+Blob, version 1: the magic `LFS1`, then zlib of: slice count, then for each slice pass index, canary before,
+canary after, flags (1 quiet, 2 gated), involuntary switches, waited, wall and CPU time, sample count, and the samples;
+all int64, all times in ns.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any, TypeVar
+
+from lutfarm_agents.device import Device, Hello
+from lutfarm_jobs.errors import StoreError
+from lutfarm_jobs.measurement import (
+    Backend,
+    Conditions,
+    Environment,
+    Failure,
+    InputShape,
+    Measurement,
+    Probe,
+    Run,
+    Slice,
+    Workload,
+)
+
+MAGIC = b"LFS1"
+LARGEST_BYTES = 1 << 30
+_FIELDS = 9
+
+T = TypeVar("T")
+
+
+def encode_slices(slices: Sequence[Slice]) -> bytes:
+    """The blob of a run's slices."""
+    numbers: list[int] = [len(slices)]
+    for s in slices:
+        numbers += (
+            s.pass_index, s.canary_before_ns, s.canary_after_ns, s.quiet + 2 * s.gated, s.involuntary_switches,
+            s.waited_ns, s.wall_ns, s.cpu_ns, len(s.samples_ns), *s.samples_ns,
+        )
+    return MAGIC + zlib.compress(struct.pack(f"<{len(numbers)}q", *numbers), 6)
+
+
+def decode_slices(blob: bytes) -> tuple[Slice, ...]:
+    """The slices of a blob.  Raises StoreError where it is damaged."""
+    if blob[:4] != MAGIC:
+        raise StoreError(f"a run's samples are damaged: the blob begins with {blob[:4]!r}, not {MAGIC!r}")
+    try:
+        unpacker = zlib.decompressobj()
+        raw = unpacker.decompress(blob[4:], LARGEST_BYTES)
+        if not unpacker.eof or unpacker.unused_data or len(raw) % 8:
+            raise StoreError("a run's samples are damaged: the blob is cut or too long")
+        numbers = struct.unpack(f"<{len(raw) // 8}q", raw)
+        return tuple(_slices(numbers))
+    except (zlib.error, struct.error, IndexError) as error:
+        raise StoreError(f"a run's samples are damaged: {error}") from error
+
+
+def _slices(numbers: Sequence[int]) -> list[Slice]:
+    found: list[Slice] = []
+    at = 1
+    for _ in range(numbers[0]):
+        index, before, after, flags, switches, waited, wall, cpu, count = numbers[at : at + _FIELDS]
+        at += _FIELDS
+        if count < 0 or at + count > len(numbers) or not 0 <= flags < 4:
+            raise StoreError("a run's samples are damaged: the blob contradicts itself")
+        samples = tuple(numbers[at : at + count])
+        at += count
+        found.append(Slice(index, samples, before, after, bool(flags & 1), bool(flags & 2), switches, waited, wall, cpu))
+    if at != len(numbers):
+        raise StoreError("a run's samples are damaged: the blob contradicts itself")
+    return found
+
+
+def canary_p10_ns(slices: Sequence[Slice]) -> int | None:
+    """The 10th percentile of the canary levels of a run; None without slices."""
+    levels = sorted(level for s in slices for level in (s.canary_before_ns, s.canary_after_ns) if level > 0)
+    return levels[int(0.1 * (len(levels) - 1))] if levels else None
+
+
+def to_json(value: object) -> str:
+    """Canonical JSON: sorted keys, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def dump(value: Any, *, without: Sequence[str] = ()) -> str:
+    """A frozen dataclass as JSON, some fields left out."""
+    return to_json({name: item for name, item in asdict(value).items() if name not in without})
+
+
+def _load(kind: type[T], text: str, **more: Any) -> T:
+    try:
+        content: dict[str, Any] = json.loads(text)
+        known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+        return kind(**{name: item for name, item in content.items() if name in known} | more)
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"a stored {kind.__name__} is damaged: {error}") from error
+
+
+def load_run(text: str, fingerprint: Mapping[str, str], slices: tuple[Slice, ...]) -> Run:
+    """A Run from its JSON, its fingerprint and its slices."""
+    run = _load(Run, text, fingerprint=fingerprint, slices=slices)
+    return _nested(run, failure=Failure, before=Environment, after=Environment)
+
+
+def load_probe(text: str, fingerprint: Mapping[str, str]) -> Probe:
+    """A Probe from its JSON and its fingerprint."""
+    return _nested(_load(Probe, text, fingerprint=fingerprint), failure=Failure)
+
+
+def _nested(value: T, **kinds: type[Any]) -> T:
+    changes = {
+        name: kind(**item) for name, kind in kinds.items() if isinstance(item := getattr(value, name), dict)
+    }
+    return type(value)(**{f.name: getattr(value, f.name) for f in fields(value)} | changes)  # type: ignore[arg-type]
+
+
+def load_mapping(text: str) -> dict[str, str]:
+    """A fingerprint from its JSON."""
+    try:
+        return {str(name): str(value) for name, value in json.loads(text).items()}
+    except (ValueError, AttributeError) as error:
+        raise StoreError(f"a stored fingerprint is damaged: {error}") from error
+
+
+def load_device(text: str) -> Device:
+    """A Device from its JSON."""
+    return _load(Device, text)
+
+
+def load_hello(text: str) -> Hello:
+    """A Hello from its JSON."""
+    hello = _load(Hello, text)
+    return _load(Hello, text, cpus=tuple(hello.cpus))
+
+
+def load_measurement(text: str) -> Measurement:
+    """A Measurement from its JSON."""
+    try:
+        content = json.loads(text)
+        workload = content["workload"]
+        inputs = tuple(InputShape(i["name"], tuple(i["shape"]), i["dtype"]) for i in workload["inputs"])
+        return Measurement(
+            Workload(**workload | {"inputs": inputs}),
+            content["unit"],
+            Backend(**content["backend"]),
+            Conditions(**content["conditions"]),
+            content["quantity"],
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"a stored Measurement is damaged: {error}") from error

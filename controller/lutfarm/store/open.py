@@ -1,0 +1,81 @@
+"""Opens a store: makes its folder, brings its schema up to date, sets SQLite up for safety."""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from lutfarm.store.faults import mapped
+from lutfarm.store.sql import SqlStore
+from lutfarm_jobs.errors import StoreNewer, StoreUnwritable
+
+FILE_NAME = "farm.db"
+BUSY_S = 30.0
+
+
+def open_store(home: Path) -> SqlStore:
+    """The store of a home; made where there is none.  Raises StoreError."""
+    path = home / FILE_NAME
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _one_at_a_time(home):
+            engine = create_engine(URL.create("sqlite", database=str(path)))
+            event.listen(engine, "connect", _set_up)
+            event.listen(engine, "begin", _begin)
+            with mapped(str(path)):
+                migrate(engine)
+    except OSError as error:
+        raise StoreUnwritable(
+            f"{home}: {error.strerror}; make room, make it writable, or choose another place with --home"
+        ) from error
+    return SqlStore(engine, str(path))
+
+
+@contextmanager
+def _one_at_a_time(home: Path) -> Iterator[None]:
+    """Two processes that open a new store at once must not both migrate it."""
+    with (home / ".opening").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _set_up(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None              # SQLAlchemy's begin event below opens transactions
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={int(BUSY_S * 1000)}"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that reads first and writes later could find the database changed in between.
+    reads = connection.get_execution_options().get("reads")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to this version.  Raises StoreNewer for one that this version does not know."""
+    config = Config()
+    config.set_main_option("script_location", str(resources.files("lutfarm.store") / "migrations"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    with engine.begin() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+        if current is not None and current not in known:
+            raise StoreNewer(
+                f"{engine.url.database}: written by a newer lutfarm (schema {current[:40]}); "
+                "upgrade lutfarm, or choose another place with --home"
+            )
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+

@@ -1,0 +1,131 @@
+"""The schema, as SQLAlchemy Core metadata; migrations/ makes it."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+farms = Table("farms", metadata, Column("id", String(32), primary_key=True))
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("content", Text, nullable=False),       # the Device as JSON
+    Column("hello", Text),                         # what it last said of itself, as JSON
+    Column("seen_s", Float),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(100), primary_key=True),
+    Column("name", String(80), nullable=False, index=True),
+    Column("spec_json", Text, nullable=False),
+    Column("created_s", Float, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+measurements = Table(
+    "measurements",
+    metadata,
+    Column("job_id", String(100), ForeignKey("jobs.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("content", Text, nullable=False),       # the Measurement as JSON
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("unit", String(80), primary_key=True),
+    Column("token", BigInteger, nullable=False),
+    Column("owner", Text, nullable=False),         # empty: released
+    Column("holder", Text, nullable=False),
+    Column("expires_s", Float, nullable=False),
+)
+
+fingerprints = Table(
+    "fingerprints",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("content", Text, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("key", Text, nullable=False, index=True),
+    Column("unit", String(80), nullable=False),
+    Column("round_id", String(32), nullable=False),
+    Column("status", String(10), nullable=False),
+    Column("started_s", Float, nullable=False),
+    Column("fingerprint", String(64), ForeignKey("fingerprints.hash"), nullable=False),
+    Column("canary_p10_ns", BigInteger),
+    Column("content", Text, nullable=False),       # the Run without its slices, as JSON
+    Column("slices", LargeBinary, nullable=False),  # see encoding.py
+    UniqueConstraint("round_id", "key"),
+)
+
+job_runs = Table(
+    "job_runs",
+    metadata,
+    Column("job_id", String(100), ForeignKey("jobs.id"), primary_key=True),
+    Column("run_id", String(32), ForeignKey("runs.id"), primary_key=True, index=True),
+    Column("reused", Boolean, nullable=False),
+)
+
+probes = Table(
+    "probes",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", String(64), ForeignKey("fingerprints.hash"), primary_key=True),
+    Column("probed_s", Float, nullable=False),
+    Column("content", Text, nullable=False),       # the Probe as JSON
+)
+
+job_probes = Table(
+    "job_probes",
+    metadata,
+    Column("job_id", String(100), ForeignKey("jobs.id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("failed", Boolean, nullable=False),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("suffix", String(10), nullable=False),
+)
+
+measurement_artifacts = Table(
+    "measurement_artifacts",
+    metadata,
+    Column("key", Text, primary_key=True),         # a measurement's
+    Column("sha256", String(64), ForeignKey("artifacts.sha256"), primary_key=True),
+)
