@@ -14,7 +14,6 @@ from lutfarm.store import owners
 from lutfarm_agents.agent import DeviceAgent
 from lutfarm_agents.device import Device
 from lutfarm_agents.session import Claim
-from lutfarm_jobs import models
 from lutfarm_jobs.measurement import (
     FORMAT_OF_RUNTIME,
     Backend,
@@ -28,6 +27,7 @@ from lutfarm_jobs.measurement import (
     Task,
     Workload,
 )
+from lutfarm_jobs.models.cache import built_graph, canary
 from lutfarm_jobs.models.graph import Graph, Node, Tensor
 from lutfarm_jobs.models.padding import same_padding_2d
 
@@ -66,7 +66,7 @@ def tasks(
     made: list[Task] = []
     paths: dict[str, Path] = {}
     for operator in operators:
-        built = models.built_graph(operator.graph(), FORMAT_OF_RUNTIME[runtime], cache_dir)
+        built = built_graph(operator.graph(), FORMAT_OF_RUNTIME[runtime], cache_dir)
         measurement = Measurement(Workload("operator", operator.name), UNIT, backend)
         made.append(Task(measurement, built.artifact, built.inputs, built.input_layout))
         paths[built.artifact.sha256] = built.path
@@ -104,12 +104,18 @@ def probed(agent: DeviceAgent, wanted: Sequence[Task], paths: Mapping[str, Path]
 
 
 def measured(
-    agent: DeviceAgent, wanted: Sequence[Task], paths: Mapping[str, Path], cache_dir: Path, *, plan: SlicePlan, index: int
+    agent: DeviceAgent,
+    wanted: Sequence[Task],
+    paths: Mapping[str, Path],
+    cache_dir: Path,
+    *,
+    plan: SlicePlan,
+    index: int,
 ) -> dict[str, Run]:
     """One round: the runs by measurement key."""
-    canary = models.canary(FORMAT_OF_RUNTIME[wanted[0].measurement.backend.runtime], cache_dir)
-    round_ = Round(uuid.uuid4().hex, index, tuple(wanted), plan, index, canary.artifact)
-    arrived = agent.measure(round_, models={**paths, canary.artifact.sha256: canary.path})
+    fixed = canary(FORMAT_OF_RUNTIME[wanted[0].measurement.backend.runtime], cache_dir)
+    round_ = Round(uuid.uuid4().hex, index, tuple(wanted), plan, index, fixed.artifact)
+    arrived = agent.measure(round_, models={**paths, fixed.artifact.sha256: fixed.path})
     return {run.key: run for run in arrived if isinstance(run, Run)}
 
 

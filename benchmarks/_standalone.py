@@ -1,9 +1,10 @@
 """Times .onnx models as a careful person would: python _standalone.py CPU PASSES SEED MODEL=COUNT ..."""
-import gc, json, os, random, sys, time  # noqa: E401
+# ruff: noqa: E401, E402, I001
+import gc, json, os, random, sys, time
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.sched_setaffinity(0, {int(sys.argv[1])})
-import numpy as np, onnxruntime as ort  # noqa: E401, E402
+import numpy as np, onnxruntime as ort
 
 options, calls = ort.SessionOptions(), []
 options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -1,9 +1,10 @@
 """Observed latency through the farm against a stand-alone script of 30 lines, in alternating processes.
 
-Both time the same model files with the same input, on the same pinned core, with one thread that does not spin, the
-same number of iterations in shuffled passes, the same dropped warm-up, and the same statistic: the 25th percentile of a process's
-iterations.  The farm's gate is open in the compared round, since the script has none; the round is otherwise the
-real one, with supervisor, canary and streaming.  The last column is the same round with its gate in force.
+Both time the same model files with the same input, on the same pinned core, with one thread that does not
+spin, the same number of iterations in shuffled passes, the same dropped warm-up, and the same statistic: the
+25th percentile of a process's iterations.  The farm's gate is open in the compared round, since the script
+has none; the round is otherwise the real one, with supervisor, canary and streaming.  The last column is the
+same round with its gate in force.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def farm(runs: dict[str, Run], tasks: Sequence[Task], *, quiet_only: bool) -> li
     return found
 
 
-def compare(agent: DeviceAgent, home: Path, pairs: int) -> tuple[list[Task], list[tuple[list, list, list]]]:
+def compare(agent: DeviceAgent, home: Path, pairs: int) -> list[tuple[list, list, list]]:
     """Script, open round and gated round, in turns; who goes first changes from pair to pair."""
     cache = home / "models"
     tasks, paths = _device.tasks(OPERATORS, "onnxruntime", cache)
@@ -76,10 +77,12 @@ def compare(agent: DeviceAgent, home: Path, pairs: int) -> tuple[list[Task], lis
             if who == "script":
                 by_script = script(tasks, counts, places, cpu=cpu, seed=index)
             else:
-                by_farm = farm(_device.measured(agent, tasks, paths, cache, plan=OPEN, index=index), tasks, quiet_only=False)
-        gated = farm(_device.measured(agent, tasks, paths, cache, plan=GATED, index=index), tasks, quiet_only=True)
+                runs = _device.measured(agent, tasks, paths, cache, plan=OPEN, index=index)
+                by_farm = farm(runs, tasks, quiet_only=False)
+        runs = _device.measured(agent, tasks, paths, cache, plan=GATED, index=index)
+        gated = farm(runs, tasks, quiet_only=True)
         results.append((by_script, by_farm, gated))
-    return tasks, results
+    return results
 
 
 def main() -> None:
@@ -87,7 +90,7 @@ def main() -> None:
     chosen = options(__doc__, ("--pairs", {"type": int, "help": "processes of each kind (40; 12 with --quick)"}))
     pairs = chosen.pairs or (12 if chosen.quick else 40)
     with _device.scratch() as home, _device.opened(home) as agent:
-        tasks, results = compare(agent, home, pairs)
+        results = compare(agent, home, pairs)
     report = Report(
         f"farm against a stand-alone script, {pairs} alternating pairs of processes",
         ("operator", "script us", "farm us", "farm / script", "low", "high", "within 0.98-1.02", "gated / script"),
@@ -103,7 +106,7 @@ def main() -> None:
             "empty call path" if operator is FLOOR else operator.name,
             round(level_ns / 1e3, 2), round(median_interval(by_farm)[0] / 1e3, 2),
             round(ratio, 4), round(low, 4), round(high, 4),
-            ("yes" if 0.98 <= low and high <= 1.02 else "no") if claimed else "below 50 us",
+            ("yes" if low >= 0.98 and high <= 1.02 else "no") if claimed else "below 50 us",
             round(median_interval(gated)[0], 4) if gated else None,
         ))
     script_floor, farm_floor = report.rows[0][1:3]

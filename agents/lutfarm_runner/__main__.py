@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import List
 
@@ -17,11 +18,10 @@ def main() -> int:
         supervise()
         return 0
     if len(arguments) == 3 and arguments[0] in ("probe", "round"):
-        from lutfarm_runner import child, probe
-        from lutfarm_runner import round as round_
+        from lutfarm_runner import child
 
-        play = probe.play if arguments[0] == "probe" else round_.play
-        child.run_child(play, int(arguments[1]), int(arguments[2]))
+        role = importlib.import_module(f"lutfarm_runner.{arguments[0]}")
+        child.run_child(role.play, int(arguments[1]), int(arguments[2]))
     sys.stderr.write(USAGE)
     return 2
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, List, Optional, Sequence
 
-from lutfarm_runner.backends import Backend, Failed, Model, failed
+from lutfarm_runner.backends import Backend, Failed, Model, calling
 from lutfarm_runner.commands import Limits, Workload
 from lutfarm_runner.limits import allow_memory
 from lutfarm_runner.page import Page
@@ -34,19 +34,15 @@ def load(backend: Backend, workload: Workload, limits: Limits, page: Page) -> Lo
     allow_memory(limits.memory_bytes)
     page.mark(workload.id, deadline(limits.load_s))
     start = time.perf_counter_ns()
-    model = backend.load(workload)
-    loaded = time.perf_counter_ns()
+    with calling("loading"):
+        model = backend.load(workload)
+        load_ns = time.perf_counter_ns() - start
+        model.feed(workload)
     page.mark(workload.id, deadline(limits.iteration_s))
-    run_once(model)
-    return Loaded(model, loaded - start, time.perf_counter_ns() - loaded)
-
-
-def run_once(model: Model, *, doing: str = "running") -> None:
-    """One iteration with the vendor's exceptions renamed."""
-    try:
+    start = time.perf_counter_ns()
+    with calling("running"):
         model.run()
-    except Exception as error:  # a vendor's exceptions have no common root
-        raise failed(error, doing) from error
+    return Loaded(model, load_ns, time.perf_counter_ns() - start)
 
 
 def warm_iteration_ns(model: Model, workload: Workload, limits: Limits, page: Page) -> int:
@@ -56,7 +52,8 @@ def warm_iteration_ns(model: Model, workload: Workload, limits: Limits, page: Pa
     while len(samples) < WARM_ITERATIONS + 2:
         page.mark(workload.id, deadline(limits.iteration_s))
         start = time.perf_counter_ns()
-        run_once(model)
+        with calling("running"):
+            model.run()
         samples.append(time.perf_counter_ns() - start)
         if samples and time.perf_counter_ns() - began > WARM_NS:
             break
@@ -72,7 +69,8 @@ def agreement(backend: Backend, model: Model, workload: Workload) -> Optional[fl
     outputs = model.outputs()
     expected = workload.expected
     if expected is None:
-        run_once(model)
+        with calling("running"):
+            model.run()
         _stable(backend, outputs, model.outputs())
         return None
     if not outputs or len(outputs[0]) <= max(expected.positions):

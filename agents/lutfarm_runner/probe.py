@@ -29,6 +29,8 @@ def play(post: Post, command: Dict[str, Any]) -> None:
     threads = max(workload.threads for workload in order.workloads)
     pin_to(order.cpus, threads)
     backends = open_backends([(w.runtime, w.threads) for w in order.workloads], threads)
+    for kind in backends:
+        backends[kind].draw_ahead(order.workloads[0].seed)
     for workload in order.workloads:
         backend = backends[workload.runtime, workload.threads]
         write_all(post.writer.descriptor, _probe_in_child(post.page, backend, workload, order))

@@ -6,7 +6,6 @@ import random
 import resource
 import time
 import traceback
-from dataclasses import asdict
 from typing import Any, Callable, Dict, List
 
 from lutfarm_runner import sampling
@@ -42,7 +41,7 @@ def play(post: Post, command: Dict[str, Any]) -> None:
             "started", environment=before, import_ns=spent["import"],
             canary_reference_ns=sampler.reference_ns, reference_provisional=order.reference_ns is None,
         )
-        subjects = _load_all(post, order, backend, spent)
+        subjects = _load_all(post, order, backend, sampler, spent)
         _sample(post, order, sampler, subjects, spent, began)
     except Failed as failure:
         _account(spent, None, began)
@@ -80,8 +79,11 @@ def _canary(post: Post, order: Round, backend: Backend) -> Sampler:
     return sampler
 
 
-def _load_all(post: Post, order: Round, backend: Backend, spent: Dict[str, int]) -> List[Subject]:
-    began = time.perf_counter_ns()
+def _load_all(
+    post: Post, order: Round, backend: Backend, sampler: Sampler, spent: Dict[str, int]
+) -> List[Subject]:
+    """The first inference of each is warm-up, not load."""
+    began, first_ns = time.perf_counter_ns(), 0
     subjects: List[Subject] = []
     for workload in order.workloads:
         loaded = load(backend, workload, order.limits, post.page)
@@ -93,7 +95,9 @@ def _load_all(post: Post, order: Round, backend: Backend, spent: Dict[str, int])
         post.writer.send(
             "loaded", id=workload.id, load_ns=loaded.load_ns, first_inference_ns=loaded.first_inference_ns
         )
-        spent["load"] = time.perf_counter_ns() - began
+        first_ns += loaded.first_inference_ns
+        sampler.spent.warmup = spent["warmup"] = first_ns
+        spent["load"] = time.perf_counter_ns() - began - first_ns
         post.page.spend(spent)
     return subjects
 
@@ -148,7 +152,7 @@ def is_ours(error: BaseException) -> bool:
 
 
 def _line(sample: Sample) -> bytes:
-    fields = asdict(sample)
+    fields = dict(vars(sample))                    # asdict would copy every sample
     fields["pass"] = fields.pop("pass_index")
     fields["samples_ns"] = [max(1, value) for value in sample.samples_ns]
     return encode("slice", fields)

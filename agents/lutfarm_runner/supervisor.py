@@ -6,7 +6,7 @@ import select
 import time
 import traceback
 from collections import deque
-from typing import Any, Callable, Deque, Dict, Optional, Sequence
+from typing import Any, Callable, Deque, Dict, Optional, Sequence, Tuple
 
 from lutfarm_runner import commands
 from lutfarm_runner.children import Child
@@ -17,6 +17,7 @@ from lutfarm_runner.wire import Lines, Refused, Writer, claim_stdout, decode, wr
 
 BEAT_S = 4.0
 LOCK_POLL_S = 0.5
+PROBE_GRACE_S = 5.0                                # the template ends a late child itself; it has this much longer
 CHECK_AGAIN_S = 0.05                               # a deadline is read again before anything is killed for it
 QUEUE = 64                                         # commands that may wait for the one that runs
 
@@ -101,14 +102,22 @@ class Supervisor:
                 lock.close()
 
     def _probe(self, command: Dict[str, Any]) -> None:
-        self._watch("probe", command, commands.read_probe(command).cpus, grace_s=5.0)
+        ending = self._watch("probe", command, commands.read_probe(command).cpus, grace_s=PROBE_GRACE_S)
+        if ending is not None:
+            # Workloads run in children of the template: what ends the template itself is a broken runtime.
+            raise Refused("NotReady", f"the probe, which imports the runtimes, {ending[1]}")
 
     def _round(self, command: Dict[str, Any]) -> None:
         order = commands.read_round(command)
-        self._watch("round", command, order.cpus[: order.canary.threads], grace_s=0.0)
+        ending = self._watch("round", command, order.cpus[: order.canary.threads], grace_s=0.0)
+        if ending is not None and self._child is not None:
+            page = self._child.page
+            self._send("died", id=page.read().id, code=ending[0], detail=ending[1], spent_ns=page.spent_ns())
 
-    def _watch(self, role: str, command: Dict[str, Any], cpus: Sequence[int], *, grace_s: float) -> None:
-        """Run a child to its end and forward its lines."""
+    def _watch(
+        self, role: str, command: Dict[str, Any], cpus: Sequence[int], *, grace_s: float
+    ) -> Optional[Tuple[str, str]]:
+        """Run a child to its end and forward its lines.  Error code and detail where it ended badly."""
         pin(others(cpus) or self._cpus)
         child = self._child = Child(role, command)
         try:
@@ -122,10 +131,7 @@ class Supervisor:
                         child.end_late()
         finally:
             pin(self._cpus)
-        ending = child.ending()
-        if ending is not None:
-            mark = child.page.read()
-            self._send("died", id=mark.id, code=ending[0], detail=ending[1], spent_ns=child.page.spent_ns())
+        return child.ending()
 
     def _forward(self, line: bytes) -> None:
         write_all(self._writer.descriptor, line + b"\n")

@@ -74,9 +74,8 @@ class Desk:
             if order_id not in self._pending:
                 return
             self._cancelled.add(order_id)
-            agent = self._agent if order_id == self._current else None
-        if agent is not None:
-            agent.cancel()
+            if order_id == self._current and self._agent is not None:
+                self._agent.cancel()               # under the lock: or it could hit the order after
 
     def close(self) -> None:
         """Begin to end: what runs is cancelled, what is queued is not begun."""

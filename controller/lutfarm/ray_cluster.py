@@ -8,24 +8,25 @@ import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
-# A unix socket's path may have 107 bytes; Ray appends up to 66 to its folder.
-LONGEST_FOLDER = 40
+# A unix socket's path may have 107 bytes; Ray appends up to 66 to its folder, and we 20 to this one.
+LONGEST_PARENT = 20
 END_S = 10.0
 
 
 @contextmanager
 def private_folder() -> Generator[Path]:
-    """A folder for Ray's sockets, logs and token that only this user can enter; removed at the end."""
+    """A folder that only this user can enter, with one in it for Ray, which opens its own to all; removed at the end."""
     parent = tempfile.gettempdir()
-    folder = tempfile.mkdtemp(prefix="lutfarm-", dir=parent if len(parent) < LONGEST_FOLDER - 16 else "/tmp")  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix="lutfarm-", dir=parent if len(parent) <= LONGEST_PARENT else "/tmp"))  # noqa: S108
     try:
-        yield Path(folder)
+        (folder / "ray").mkdir()
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -71,18 +72,32 @@ def on_all(cpus: frozenset[int]) -> Generator[None]:
         os.sched_setaffinity(thread, before)
 
 
-def keep_away(cpus: frozenset[int], processes: Iterable[psutil.Process]) -> None:
-    """Every thread of these processes leaves these cores, where there are others."""
-    for process in processes:
+def own_threads() -> set[int]:
+    """The threads of this process."""
+    return {thread.id for thread in psutil.Process().threads()}
+
+
+def keep_away(cpus: frozenset[int], *, but: Collection[int]) -> None:
+    """Every thread of this process and of all below it leaves these cores, where there are others."""
+    for process in [psutil.Process(), *descendants()]:
         with contextlib.suppress(psutil.Error, OSError):
             for thread in process.threads():
-                if others := os.sched_getaffinity(thread.id) - cpus:
+                others = os.sched_getaffinity(thread.id) - cpus
+                if others and thread.id not in but:
                     os.sched_setaffinity(thread.id, others)
 
 
 def descendants() -> set[psutil.Process]:
     """Every process below this one."""
     return set(psutil.Process().children(recursive=True))
+
+
+def kill_descendant(pid: int) -> None:
+    """End a process at once, if it is one of ours."""
+    for process in descendants():
+        if process.pid == pid:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
 
 def end(processes: set[psutil.Process]) -> int:

@@ -9,12 +9,11 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import ray
 import ray.exceptions
 from ray._raylet import AuthenticationTokenLoader, Config
@@ -27,7 +26,8 @@ from lutfarm_jobs.errors import LinkLost, NotReady
 
 LOOPBACK = "127.0.0.2"                             # Ray turns 127.0.0.1 into the machine's outward address
 OBJECT_STORE_BYTES = 200 * 1024**2
-CALLS_AT_ONCE = 8
+# Two threads in the actor: polls wait in one; orders, cancels and files come one after the other in the other.
+GROUPS = {"polls": 1, "orders": 1}
 CALL_S = 60.0
 POLL_S = 2.0
 POLL_LATE_S = 30.0                                 # a host that does not answer a poll of 2 s for so long is lost
@@ -39,11 +39,15 @@ class _Seat:
     """A host's actor, as the driver sees it."""
 
     actor: Any
-    pid: int | None = None
+    pid: Any                                       # reference to the process id
     poll: Any = None
     poll_since_s: float = 0.0
     orders: dict[str, str] = field(default_factory=dict[str, str])     # order id -> unit
     models: set[str] = field(default_factory=set[str])                 # artifacts that the host can see
+
+    def call(self, method: str, *arguments: object, group: str = "orders") -> Any:
+        """A reference to what the actor will answer."""
+        return getattr(self.actor, method).options(concurrency_group=group).remote(*arguments)
 
 
 class RayPool:
@@ -53,12 +57,13 @@ class RayPool:
         self,
         *,
         opened: contextlib.ExitStack,
+        keep_away: Callable[[], None],
         state_dir: Path,
         measured_cpus: frozenset[int],
         agent_factory: AgentFactory,
     ) -> None:
         self._opened = opened
-        self._measured_cpus = measured_cpus
+        self._keep_away = keep_away
         self._arguments = (state_dir, measured_cpus, agent_factory)
         self._seats: dict[str, _Seat] = {}
         self._openings: dict[str, Opening] = {}    # by unit
@@ -74,16 +79,17 @@ class RayPool:
     ) -> RayPool:
         """Start a Ray on this machine, off the measured cores, and a pool that ends it when it is closed."""
         with contextlib.ExitStack() as stack:
-            before = ray_cluster.descendants()
+            before, threads = ray_cluster.descendants(), ray_cluster.own_threads()
             folder = stack.enter_context(ray_cluster.private_folder())
             stack.callback(lambda: ray_cluster.end(ray_cluster.descendants() - before))
             stack.enter_context(ray_cluster.environment(ray_cluster.settings(folder)))
             stack.callback(ray.shutdown)
             with ray_cluster.on_all(measured_cpus):
                 _init(folder)
-            _keep_away(measured_cpus)
+            ray_cluster.keep_away(measured_cpus, but=threads)
             return cls(
                 opened=stack.pop_all(),
+                keep_away=lambda: ray_cluster.keep_away(measured_cpus, but=threads),
                 state_dir=state_dir.absolute(),
                 measured_cpus=measured_cpus,
                 agent_factory=agent_factory,
@@ -103,7 +109,7 @@ class RayPool:
         try:
             if isinstance(order, Probing | Measuring):
                 self._carry(seat, order.models)
-            seat.actor.submit.remote(order, self._openings.get(unit))
+            seat.call("submit", order, self._openings.get(unit))
         except ray.exceptions.RayError as error:
             self._lose(host, error)
 
@@ -111,7 +117,7 @@ class RayPool:
         """End it soon; its Done follows."""
         for seat in self._seats.values():
             if order_id in seat.orders:
-                seat.actor.cancel.remote(order_id)
+                seat.call("cancel", order_id)
 
     def events(self, timeout_s: float) -> Sequence[Event]:
         """What has arrived, waiting up to timeout_s for the first."""
@@ -127,15 +133,12 @@ class RayPool:
 
     def host_pids(self) -> Mapping[str, int]:
         """The process of each host's actor."""
-        for seat in self._seats.values():
-            if seat.pid is None:
-                seat.pid = int(ray.get(seat.actor.pid.remote(), timeout=CALL_S))
-        return {host: seat.pid for host, seat in self._seats.items() if seat.pid is not None}
+        return {host: int(ray.get(seat.pid, timeout=CALL_S)) for host, seat in self._seats.items()}
 
     def close(self) -> None:
         """End sessions, actors and this pool's Ray; nothing that was started stays."""
         with self._opened:
-            closing = [seat.actor.close.remote() for seat in self._seats.values()]
+            closing = [seat.call("close") for seat in self._seats.values()]
             ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S) if closing else None
             for seat in self._seats.values():
                 ray.kill(seat.actor)
@@ -144,8 +147,9 @@ class RayPool:
     def _seat(self, host: str) -> _Seat:
         seat = self._seats.get(host)
         if seat is None:
-            _keep_away(self._measured_cpus)        # Ray starts some of its processes late
-            seat = self._seats[host] = _Seat(_actor_class().remote(*self._arguments))
+            self._keep_away()                      # Ray starts some of its processes late
+            actor = _actor_class().remote(*self._arguments)
+            seat = self._seats[host] = _Seat(actor, actor.pid.remote())
         return seat
 
     def _carry(self, seat: _Seat, models: Mapping[str, Path]) -> None:
@@ -153,9 +157,9 @@ class RayPool:
         unknown = {sha256: path for sha256, path in models.items() if sha256 not in seat.models}
         if not unknown:
             return
-        for sha256 in ray.get(seat.actor.missing.remote(unknown), timeout=CALL_S):
+        for sha256 in ray.get(seat.call("missing", unknown), timeout=CALL_S):
             content = ray.put(unknown[sha256].read_bytes())
-            ray.get(seat.actor.receive.remote(sha256, content), timeout=CALL_S)
+            ray.get(seat.call("receive", sha256, content), timeout=CALL_S)
         seat.models |= unknown.keys()
 
     def _gather(self, timeout_s: float) -> None:
@@ -163,7 +167,7 @@ class RayPool:
         now_s = time.monotonic()
         for host, seat in list(self._seats.items()):
             if seat.poll is None and seat.orders:
-                seat.poll, seat.poll_since_s = seat.actor.poll.remote(POLL_S), now_s
+                seat.poll, seat.poll_since_s = seat.call("poll", POLL_S, group="polls"), now_s
             elif seat.poll is not None and now_s - seat.poll_since_s > POLL_LATE_S:
                 self._lose(host, f"its process said nothing for {POLL_LATE_S:.0f} s")
         polls = {seat.poll: host for host, seat in self._seats.items() if seat.poll is not None}
@@ -193,6 +197,8 @@ class RayPool:
         seat = self._seats.pop(host)
         with contextlib.suppress(ray.exceptions.RayError):
             ray.kill(seat.actor)
+            # Ray asks the process to end; one that hangs does not hear it.
+            ray_cluster.kill_descendant(int(ray.get(seat.pid, timeout=0)))
         reason = str(why).strip().splitlines()[0][:300] if str(why).strip() else type(why).__name__
         for order_id, unit in seat.orders.items():
             error = (LinkLost.__name__, f"the process of the host {host!r} ended: {reason}")
@@ -200,12 +206,8 @@ class RayPool:
 
 
 def _actor_class() -> Any:
-    plain: Any = ray.remote(Host)
-    return plain.options(num_cpus=0, max_concurrency=CALLS_AT_ONCE, max_restarts=0, max_task_retries=0)
-
-
-def _keep_away(cpus: frozenset[int]) -> None:
-    ray_cluster.keep_away(cpus, [psutil.Process(), *ray_cluster.descendants()])
+    remote: Any = ray.remote
+    return remote(num_cpus=0, concurrency_groups=GROUPS, max_restarts=0, max_task_retries=0)(Host)
 
 
 def _init(folder: Path) -> None:
@@ -222,5 +224,5 @@ def _init(folder: Path) -> None:
         configure_logging=False,
         log_to_driver=False,
         _node_ip_address=LOOPBACK,
-        _temp_dir=str(folder),
+        _temp_dir=str(folder / "ray"),
     )

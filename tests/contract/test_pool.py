@@ -17,6 +17,11 @@ from lutfarm.ray_pool import RayPool
 from lutfarm_agents.testing import HELLO, Script, ScriptedAgents
 from lutfarm_jobs.measurement import Failure
 
+# The scripted bug ends its device's thread loudly, maybe only while a later test runs.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception in thread device buggy:pytest.PytestUnhandledThreadExceptionWarning"
+)
+
 BAD_KEY = kit.task("steady", "bad").measurement.key
 FAST_KEY = kit.task("steady", "fast").measurement.key
 
@@ -151,7 +156,6 @@ def test_a_link_that_breaks_in_mid_round_gives_what_arrived_first(listener: kit.
     assert [run.status for run in listener.runs(order.id)] == ["truncated", "truncated"]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_bug_in_an_agent_is_told_and_hurts_no_other_device(listener: kit.Listener) -> None:
     open_(listener, "buggy")
     orders = [kit.probing("buggy", kit.task("buggy", "one")) for _ in range(2)]

@@ -213,18 +213,34 @@ def test_a_vendors_error_by_what_it_means(error, code):
 
 
 def test_inputs_are_drawn_in_nchw_and_laid_out():
-    as_is = tensors.make_input(WORKLOAD, tensors.generator(WORKLOAD), [1, 3, 4, 5], "float32")
+    as_is = tensors.Inputs(WORKLOAD).make([1, 3, 4, 5], "float32")
     nhwc = Workload(0, "m", "tflite", 1, seed=5, input_layout="nhwc")
-    laid_out = tensors.make_input(nhwc, tensors.generator(nhwc), [1, 4, 5, 3], "float32")
+    laid_out = tensors.Inputs(nhwc).make([1, 4, 5, 3], "float32")
     assert np.array_equal(as_is.transpose(0, 2, 3, 1), laid_out)
     assert laid_out.flags["C_CONTIGUOUS"]
     assert as_is.dtype == np.float32
     assert np.array_equal(as_is, np.random.RandomState(5).standard_normal((1, 3, 4, 5)).astype(np.float32))
 
 
+@given(st.integers(0, 99), st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=6))
+def test_a_stream_is_one_draw_of_its_seed_however_it_is_asked(seed, pieces):
+    whole = np.random.RandomState(seed).standard_normal(80).astype(np.float32)
+    stream = tensors.Stream(seed)
+    for first, count in pieces:
+        assert np.array_equal(stream.take(first, count), whole[first:first + count])
+
+
+def test_the_second_input_goes_on_where_the_first_ended():
+    inputs = tensors.Inputs(WORKLOAD)
+    made = [inputs.make([3], "float32"), inputs.make([2], "int64"), inputs.make([4], "float16")]
+    whole = np.random.RandomState(5).standard_normal(7).astype(np.float32)
+    assert np.array_equal(made[0], whole[:3])
+    assert np.array_equal(made[2], whole[3:].astype(np.float16))
+
+
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64", "bool"])
 def test_other_inputs_are_zeros(dtype):
-    made = tensors.make_input(WORKLOAD, tensors.generator(WORKLOAD), [2, 2], dtype)
+    made = tensors.Inputs(WORKLOAD).make([2, 2], dtype)
     assert not made.any()
     assert made.dtype == dtype
 
@@ -232,7 +248,7 @@ def test_other_inputs_are_zeros(dtype):
 @pytest.mark.parametrize(("shape", "code"), [([1 << 20, 1 << 20], "OutOfMemory"), ([2], "WorkloadFailed")])
 def test_impossible_inputs_are_failures(shape, code):
     with pytest.raises(Failed) as caught:
-        tensors.make_input(WORKLOAD, None, shape, "float32" if code == "OutOfMemory" else "U4")
+        tensors.Inputs(WORKLOAD).make(shape, "float32" if code == "OutOfMemory" else "U4")
     assert caught.value.code == code
 
 
@@ -257,12 +273,12 @@ def test_an_inputs_shape_is_given_or_its_own(own, given_shapes, expected):
     [([1, 2], [1, 2], 0), ([1, 2], [1, 5], 3), ([np.inf], [np.inf], 0), ([1], [1, 2], np.inf), ([], [], 0)],
 )
 def test_the_difference_of_two_outputs(one, other, apart):
-    compare = tensors.Comparing()
+    compare = tensors.NumpyBackend()
     assert compare.difference(np.asarray(one, float), np.asarray(other, float)) == apart
 
 
 def test_nan_is_never_agreement():
-    compare = tensors.Comparing()
+    compare = tensors.NumpyBackend()
     broken = np.asarray([np.nan, 1.0])
     assert np.isnan(compare.difference(broken, broken))
     assert np.isnan(compare.largest(broken))

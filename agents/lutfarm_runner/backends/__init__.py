@@ -5,10 +5,11 @@ A backend's load and run are the only places where a vendor's exceptions are cau
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 import time
-from typing import Any, Callable, List, Optional, Protocol, Sequence
+from typing import Any, Callable, Generator, List, Optional, Protocol, Sequence
 
 from lutfarm_runner.commands import RUNTIMES, Workload
 from lutfarm_runner.wire import Refused
@@ -26,9 +27,13 @@ class Failed(Exception):
 
 
 class Model(Protocol):
-    """A loaded workload, its inputs and outputs bound."""
+    """A loaded workload."""
 
     run: Callable[[], object]                      # one iteration; the cheapest public call path
+
+    def feed(self, workload: Workload) -> None:
+        """Make up the inputs and bind them once.  Raises whatever the vendor raises, or Failed."""
+        ...
 
     def outputs(self) -> Sequence[Any]:
         """Copies of all outputs of the last run, flat."""
@@ -48,8 +53,12 @@ class Backend(Protocol):
         """Pay what a process pays once, learn the floor.  Leaves no thread behind."""
         ...
 
+    def draw_ahead(self, seed: int) -> None:
+        """Make what input data of this seed will most likely be needed."""
+        ...
+
     def load(self, workload: Workload) -> Model:
-        """Load, bind, and do not run yet."""
+        """Load; nothing is fed or run yet.  Raises whatever the vendor raises, or Failed."""
         ...
 
     def difference(self, one: Any, other: Any) -> float:
@@ -59,6 +68,17 @@ class Backend(Protocol):
     def largest(self, one: Any) -> float:
         """The largest absolute value of an output; NaN where it holds NaN."""
         ...
+
+
+@contextlib.contextmanager
+def calling(doing: str) -> Generator[None, None, None]:
+    """Around a vendor's code: its exceptions, which have no common root, become Failed."""
+    try:
+        yield
+    except Failed:
+        raise
+    except Exception as error:
+        raise failed(error, doing) from error
 
 
 def failed(error: BaseException, doing: str) -> Failed:

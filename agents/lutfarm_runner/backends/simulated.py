@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-from lutfarm_runner.backends import failed
 from lutfarm_runner.commands import Workload
 
 
@@ -82,6 +81,9 @@ class SimulatedModel:
         while time.perf_counter_ns() < end:
             pass
 
+    def feed(self, workload: Workload) -> None:
+        """Nothing to feed."""
+
     def outputs(self) -> List[List[float]]:
         """See Model.outputs."""
         if self._fault == "nan":
@@ -100,13 +102,13 @@ class Simulated:
     def warm(self) -> None:
         """Nothing to pay."""
 
+    def draw_ahead(self, seed: int) -> None:
+        """Nothing to draw."""
+
     def load(self, workload: Workload) -> SimulatedModel:
         """See Backend.load."""
-        try:
-            model = SimulatedModel(json.loads(Path(workload.path).read_text(encoding="utf-8")))
-            model.strike()
-        except Exception as error:  # stands for a vendor's
-            raise failed(error, "loading") from error
+        model = SimulatedModel(json.loads(Path(workload.path).read_text(encoding="utf-8")))
+        model.strike()
         return model
 
     def difference(self, one: Sequence[float], other: Sequence[float]) -> float:

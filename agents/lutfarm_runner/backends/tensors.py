@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
@@ -35,25 +35,62 @@ def check_names(names: Sequence[str], given: Sequence[Shape]) -> None:
             raise Failed("WorkloadFailed", f"the model has no input {shape.name!r}, but {', '.join(names)}")
 
 
-def make_input(workload: Workload, random: Any, shape: Sequence[int], dtype: Any) -> Any:
-    """Normal numbers for floating inputs, zeros for all others."""
+class Stream:
+    """The normal numbers of one seed as float32, drawn once: what one workload begins with, every other does too.
+
+    RandomState draws 50,000 a millisecond, which is more than loading a small operator takes.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._random = np.random.RandomState(seed)
+        self._drawn = np.empty(0, np.float32)
+
+    def take(self, first: int, count: int) -> Any:
+        """A copy of so many numbers from position `first` on."""
+        missing = first + count - self._drawn.size
+        if missing > 0:
+            more = self._random.standard_normal(missing).astype(np.float32)
+            self._drawn = np.concatenate([self._drawn, more])
+        return self._drawn[first:first + count].copy()
+
+
+_streams: Dict[int, Stream] = {}
+
+
+def draw_ahead(seed: int, count: int = 1 << 18) -> None:
+    """Have a template's children inherit the numbers that most of them need."""
+    _streams.setdefault(seed, Stream(seed)).take(0, count)
+
+
+class Inputs:
+    """Makes up the inputs of one workload, in the order of the model's inputs."""
+
+    def __init__(self, workload: Workload) -> None:
+        self._stream = _streams.setdefault(workload.seed, Stream(workload.seed))
+        self._nhwc = workload.input_layout == "nhwc"
+        self._first = 0
+
+    def make(self, shape: Sequence[int], dtype: Any) -> Any:
+        """Normal numbers for a floating input, zeros for any other."""
+        kind = _checked(shape, dtype)
+        if kind.kind != "f":
+            return np.zeros(shape, kind)
+        count = math.prod(shape)
+        values = self._stream.take(self._first, count)
+        self._first += count
+        if self._nhwc and len(shape) == 4:
+            batch, height, width, channels = shape
+            values = np.ascontiguousarray(values.reshape(batch, channels, height, width).transpose(0, 2, 3, 1))
+        return values.reshape(tuple(shape)).astype(kind, copy=False)
+
+
+def _checked(shape: Sequence[int], dtype: Any) -> Any:
     kind = np.dtype(dtype)
     if math.prod(shape) > LARGEST_INPUT:
         raise Failed("OutOfMemory", f"an input of shape {list(shape)} has more than {LARGEST_INPUT} elements")
     if kind.kind not in "fiub":
         raise Failed("WorkloadFailed", f"inputs of type {kind} can't be made up")
-    if kind.kind != "f":
-        return np.zeros(shape, kind)
-    if workload.input_layout == "nhwc" and len(shape) == 4:
-        batch, height, width, channels = shape
-        values = random.standard_normal((batch, channels, height, width)).astype(np.float32)
-        return np.ascontiguousarray(values.transpose(0, 2, 3, 1)).astype(kind, copy=False)
-    return np.asarray(random.standard_normal(tuple(shape)), np.float32).astype(kind, copy=False)
-
-
-def generator(workload: Workload) -> Any:
-    """The source of one workload's inputs, in the order of the model's inputs."""
-    return np.random.RandomState(workload.seed)
+    return kind
 
 
 def flat(value: Any) -> Optional[Any]:
@@ -62,8 +99,12 @@ def flat(value: Any) -> Optional[Any]:
     return array.astype(np.float64).ravel() if array.dtype.kind in "fiub" else None
 
 
-class Comparing:
-    """The comparisons of a backend whose outputs are numpy arrays."""
+class NumpyBackend:
+    """What backends have in common whose inputs and outputs are numpy arrays."""
+
+    def draw_ahead(self, seed: int) -> None:
+        """See Backend.draw_ahead."""
+        draw_ahead(seed)
 
     def difference(self, one: Any, other: Any) -> float:
         """See Backend.difference; equal infinities do not differ."""

@@ -1,41 +1,77 @@
-"""The head of the report: what a manifest says of the device, the backend, the protocol and the job."""
+"""The head of the report: what a table's manifest says, in words."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
 
-from lutfarm.report.words import printable
+from lutfarm.lut.entry import BackendFacts, DeviceFacts, Manifest
+from lutfarm.report.words import latency, printable
 
 LONGEST = 400
+COMPOSITIONS: Mapping[str, str] = {
+    "isolated": "Every entry was measured alone, and a prediction is the sum of its operators’ entries: memory-layout "
+    "conversions that vanish inside a network are counted, and a network’s colder weights are not.",
+}
 
 
-def facts(manifest: object, content_hash: str) -> list[tuple[str, str]]:
-    """Name and value of everything that the manifest says, nested names joined with a dot, empty values left out."""
-    found = [(_title(name), _text(name, value)) for name, value in _flat("", manifest)]
-    return [("table hash", printable(content_hash)), *((name, text) for name, text in found if text)]
+def facts(manifest: Manifest, table_hash: str) -> list[tuple[str, str]]:
+    """Name and value of everything that one needs to cite the table; what is not known is left out."""
+    found = [
+        *(pair for device in manifest.devices for pair in _device(device)),
+        *(_backend(backend) for backend in manifest.backends),
+        ("space", manifest.space or ""),
+        ("job", manifest.job_id),
+        ("measured until", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(manifest.created_s))),
+        ("protocol", "; ".join(_protocols(manifest))),
+        ("made with", f"lutfarm {manifest.lutfarm_version}"),
+        ("protocol hash", manifest.protocol_hash),
+        ("table hash", table_hash),
+    ]
+    return [(printable(name), printable(text)[:LONGEST]) for name, text in found if text]
 
 
-def _flat(prefix: str, value: Any) -> list[tuple[str, object]]:
-    if is_dataclass(value):
-        value = {field.name: getattr(value, field.name) for field in fields(value)}
-    if not isinstance(value, Mapping):
-        return [(prefix, value)]
-    inner = cast(Mapping[str, Any], value)
-    return [pair for key in inner for pair in _flat(f"{prefix}.{key}" if prefix else str(key), inner[key])]
+def composition(name: str) -> str:
+    """How a prediction is made of entries, in words; a name that is not known is quoted as it stands."""
+    return COMPOSITIONS.get(name, f"Composition: {printable(name)}.")
 
 
-def _title(name: str) -> str:
-    return printable(name.removesuffix("_s").replace("_", " ").replace(".", ": "))
+def _device(device: DeviceFacts) -> Iterator[tuple[str, str]]:
+    gib = f"{device.memory_bytes / 2**30:.0f} GiB" if device.memory_bytes else ""
+    cores = f"{device.cpus} {'core' if device.cpus == 1 else 'cores'}" if device.cpus else ""
+    yield f"device {device.unit}", _joined(device.cpu_model, device.machine, cores, gib)
+    governor = f"governor {device.governor}" if device.governor else "governor not readable"
+    yield f"system of {device.unit}", _joined(device.system, device.python, governor)
+    floors = ", ".join(f"{latency(ns)} ({key})" for key, ns in sorted(device.call_floor_ns.items()))
+    timer = f"timer {latency(device.timer_pair_ns)}" if device.timer_pair_ns else ""
+    yield f"call path of {device.unit}, not subtracted", _joined(floors, timer)
 
 
-def _text(name: str, value: object) -> str:
-    if value is None or value == () or value == []:
-        return ""
-    if name.endswith("_s") and isinstance(value, int | float) and value > 1e9:
-        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(value))
-    if isinstance(value, list | tuple):
-        return printable(", ".join(map(str, cast(Sequence[object], value))))[:LONGEST]
-    return printable(str(value))[:LONGEST]
+def _backend(backend: BackendFacts) -> tuple[str, str]:
+    versions = sorted({f"{backend.runtime} {version}" for version in backend.versions.values()})
+    threads = f"{backend.threads} {'thread' if backend.threads == 1 else 'threads'}"
+    return f"backend {backend.key}", _joined(*(versions or [backend.runtime]), backend.provider, threads, backend.precision)
+
+
+def _protocols(manifest: Manifest) -> Iterator[str]:
+    """One for all devices, or one each where they differ."""
+    plans = {unit: _protocol(plan) for unit, plan in manifest.protocol.items()}
+    alike = len(set(plans.values())) == 1
+    for unit, words in list(plans.items())[: 1 if alike else None]:
+        yield words if alike else f"{unit}: {words}"
+
+
+def _protocol(plan: Mapping[str, int | float]) -> str:
+    """The constants that tell most."""
+    said = (
+        ("passes", lambda value: f"{value:g} passes a process"),
+        ("slice_ns", lambda value: f"slices of {latency(value)}"),
+        ("gate_ratio", lambda value: f"gate at {value:g} × the canary’s reference"),
+        ("wait_ns", lambda value: f"waiting up to {latency(value)} for quiet"),
+        ("long_ns", lambda value: f"swept above {latency(value)}"),
+    )
+    return ", ".join(words(plan[name]) for name, words in said if name in plan)
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)

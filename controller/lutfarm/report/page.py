@@ -15,7 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from lutfarm.report import view
-from lutfarm.report.facts import facts
+from lutfarm.report.facts import composition, facts
 from lutfarm.report.rows import NetworkRow
 from lutfarm.report.words import percent, printable
 from lutfarm_jobs.errors import StoreUnwritable
@@ -24,22 +24,20 @@ if TYPE_CHECKING:
     from lutfarm.lut import LatencyTable
 
 MEANING = (
-    "Each estimate is the latency of one inference on the uncontended device: the 25th percentile of the "
-    "iterations of each process's quiet slices, averaged in log over fresh processes. The interval is over "
-    "processes, never over iterations, which are correlated with each other."
+    "Each estimate answers how long one inference takes when nothing else disturbs the device. Its interval is over "
+    "fresh processes, never over iterations, which are correlated with each other."
 )
 
 
 def render_report(
     table: LatencyTable, *, networks: Sequence[NetworkRow], out: Path, title: str = "Latency table",
-    target: float | None = 0.02, composition: str = "",
+    target: float | None = 0.02,
 ) -> None:
     """Write the report of a table as one HTML file that loads nothing.
 
-    `target` is the relative half-width that the job asked for, None where it asked for none; `composition` says how
-    network latencies are made of entries.  Raises StoreUnwritable.
+    `target` is the relative half-width that the job asked for, None where that is not known.  Raises StoreUnwritable.
     """
-    text = report_html(table, networks=networks, title=title, target=target, composition=composition)
+    text = report_html(table, networks=networks, title=title, target=target)
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -47,7 +45,7 @@ def render_report(
 
 
 def report_html(
-    table: LatencyTable, *, networks: Sequence[NetworkRow], title: str, target: float | None, composition: str
+    table: LatencyTable, *, networks: Sequence[NetworkRow], title: str, target: float | None
 ) -> str:
     """The report as text.  Pure but for the template, which lies in this package."""
     entries = table.entries
@@ -65,11 +63,12 @@ def report_html(
         counts={kind: kinds[kind] for kind in ("measured", "failed", "zero")},
         facts=facts(table.manifest, table.content_hash),
         networks=networks,
-        composition=printable(composition),
+        composition=composition(table.manifest.composition),
         comparisons=view.comparisons(networks),
         groups=view.groups(entries, target=target),
         legend=view.legend(entries),
         target=None if target is None else f"± {percent(target)}",
+        missing=[view.workload_name(key) for key in table.manifest.missing],
         failed=[row for row in rows if row.failure],
         rows=rows,
         many_places=len({row.place for row in rows}) > 1,

@@ -1,16 +1,10 @@
 """What the report shows, as values."""
-# scipy has no annotations.
-# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from math import isnan
-from statistics import fmean
-from typing import Any, Literal, get_args
-
-from scipy.stats import kendalltau
+from typing import Literal, get_args
 
 Grade = Literal["precise", "provisional", "wide", "disturbed"]
 GRADES: tuple[Grade, ...] = get_args(Grade)
@@ -49,28 +43,6 @@ class NetworkRow:
         """The interval, or the measured latency twice."""
         return (self.measured_ns if self.measured_low_ns is None else self.measured_low_ns,
                 self.measured_ns if self.measured_high_ns is None else self.measured_high_ns)
-
-
-@dataclass(frozen=True, slots=True)
-class Accuracy:
-    """How far the predictions are off.  `tau` is None below two networks, or where all are equal."""
-
-    n: int
-    mape: float                                    # mean |error| / measured
-    bias: float                                    # mean error / measured, signed
-    worst: float                                   # the largest |error| / measured
-    tau: float | None                              # Kendall's tau-b of predicted and measured
-
-
-def accuracy(networks: Sequence[NetworkRow]) -> Accuracy:
-    """The error of at least one prediction."""
-    errors = [row.relative_error for row in networks]
-    tau: float | None = None
-    if len(networks) > 1:
-        compared: Any = kendalltau([row.predicted_ns for row in networks], [row.measured_ns for row in networks])
-        tau = None if isnan(compared.statistic) else float(compared.statistic)
-    sizes = [abs(error) for error in errors]
-    return Accuracy(len(errors), fmean(sizes), fmean(errors), max(sizes), tau)
 
 
 def grade_of(flags: Collection[str]) -> Grade:

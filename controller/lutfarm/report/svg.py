@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Mapping
 from xml.etree import ElementTree
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+
+from lutfarm.report.words import printable
 
 # A figure is drawn in these stand-ins; the page's style sheet gives each its light and its dark colour.
 COLOURS: Mapping[str, str] = {
@@ -40,7 +43,9 @@ def inline_svg(drawn: Figure, *, name: str, title: str, description: str, least_
     """
     buffer = io.BytesIO()
     # The salt makes the ids the same in every run; "none" keeps text as text, in the reader's own fonts.
-    with mpl.rc_context({"svg.hashsalt": "lutfarm", "svg.fonttype": "none"}):
+    with mpl.rc_context({"svg.hashsalt": "lutfarm", "svg.fonttype": "none"}), warnings.catch_warnings():
+        # Names may have letters that the layout's font lacks; the reader's browser draws them.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(buffer.getvalue())  # noqa: S314 - written by matplotlib the line before
     _cleaned(root, name)
@@ -52,7 +57,7 @@ def inline_svg(drawn: Figure, *, name: str, title: str, description: str, least_
     }
     for position, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ElementTree.Element(tag, {"id": f"{name}-{'title' if tag == 'title' else 'description'}"})
-        element.text = text
+        element.text = printable(text)
         root.insert(position, element)
     return ElementTree.tostring(root, encoding="unicode")
 

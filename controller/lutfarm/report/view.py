@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from lutfarm.lut.entry import Entry
+from lutfarm.lut.validate import Validation, compare
 from lutfarm.report.plots import Point, latency_plot, prediction_plot
-from lutfarm.report.rows import GRADES, Accuracy, NetworkRow, accuracy, grade_of
+from lutfarm.report.rows import GRADES, NetworkRow, grade_of
 from lutfarm.report.words import (
     FLAG_WORDS,
     UNKNOWN_FLAG,
-    half_width,
     latency,
     latency_interval,
     percent,
     printable,
     scope,
+    statistic,
 )
-
-if TYPE_CHECKING:
-    from lutfarm.lut.entry import Entry
 
 EXTREMES = 10
 GRADE_WORDS = {
@@ -45,6 +43,7 @@ class EntryRow:
     sort_half_width: str
     processes: str
     iterations: str
+    rejected: str
     flags: tuple[str, ...]
     failure: str = ""
     reason: str = ""
@@ -61,6 +60,7 @@ class Group:
     slowest: tuple[EntryRow, ...]
     confidence: str
     scope: str
+    statistic: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +80,7 @@ class Comparison:
     """The networks of one device and backend."""
 
     heading: str
-    accuracy: Accuracy
-    mape: str
-    bias: str
-    worst: str
-    tau: str
+    figures: tuple[tuple[str, str, str], ...]      # name, explanation, value
     plot: str                                      # an svg element
     rows: tuple[NetworkLine, ...]
 
@@ -98,7 +94,7 @@ def entry_row(entry: Entry) -> EntryRow:
     """One entry as it is printed."""
     shown = {"failed": "failed", "zero": "0, by structure"}.get(entry.kind) or latency(entry.estimate_ns or 0.0)
     measured = entry.kind == "measured"
-    width = half_width(entry.estimate_ns, entry.low_ns, entry.high_ns) if measured else None
+    width = entry.relative_half_width if measured else None
     return EntryRow(
         name=workload_name(entry.workload_key),
         place=printable(f"{entry.unit}, {entry.backend_key}"),
@@ -109,6 +105,7 @@ def entry_row(entry: Entry) -> EntryRow:
         sort_half_width="" if width is None else f"{width:.6f}",
         processes=str(entry.processes),
         iterations=str(entry.iterations),
+        rejected=str(entry.slices_rejected),
         flags=tuple(printable(flag) for flag in entry.flags),
         failure=printable(entry.failure_code or ""),
         reason="\n".join(printable(line) for line in (entry.failure_detail or "").splitlines()),
@@ -142,6 +139,7 @@ def _group(number: int, place: tuple[str, str], entries: Sequence[Entry], target
         slowest=tuple(rows[-most:][::-1]),
         confidence=" and ".join(sorted({f"{100 * entry.confidence:g} %" for entry in ranked})),
         scope="; ".join(sorted({printable(scope(entry.scope)) for entry in ranked})),
+        statistic="; ".join(printable(statistic(name)) for name in sorted({entry.statistic for entry in ranked})),
     )
 
 
@@ -162,18 +160,26 @@ def comparisons(networks: Sequence[NetworkRow]) -> tuple[Comparison, ...]:
 
 def _comparison(number: int, place: tuple[str, str], networks: Sequence[NetworkRow]) -> Comparison:
     heading = printable(f"{place[1]} on {place[0]}")
-    figures = accuracy(networks)
+    found = compare([row.predicted_ns for row in networks], [row.measured_ns for row in networks])
     return Comparison(
         heading=heading,
-        accuracy=figures,
-        mape=f"{100 * figures.mape:.1f} %",
-        bias=f"{100 * figures.bias:+.1f} %",
-        worst=f"{100 * figures.worst:.1f} %",
-        tau="–" if figures.tau is None else f"{figures.tau:.2f}",
+        figures=_figures(found),
         plot=prediction_plot(
             networks, name=f"networks{number}", title=f"Predicted against measured latency: {heading}"
         ),
         rows=tuple(_network_line(row) for row in sorted(networks, key=lambda row: row.measured_ns)),
+    )
+
+
+def _figures(found: Validation) -> tuple[tuple[str, str, str], ...]:
+    tau = "–" if found.kendall_tau is None else f"{found.kendall_tau:.2f}"
+    return (
+        ("networks", "", str(found.n)),
+        ("mean absolute error (MAPE)", "mean of |predicted − measured| / measured", f"{100 * found.mape:.1f} %"),
+        ("bias", "mean of (predicted − measured) / measured", f"{100 * found.bias:+.1f} %"),
+        ("largest error", "", f"{100 * found.worst:.1f} %"),
+        ("within 10 %", "share of the networks", f"{100 * found.within_10_percent:.0f} %"),
+        ("Kendall’s τ", "1: the same ranking; 0: unrelated", tau),
     )
 
 

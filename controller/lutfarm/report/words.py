@@ -6,25 +6,27 @@ import unicodedata
 from collections.abc import Mapping
 
 FLAG_WORDS: Mapping[str, str] = {
-    "converged": "the interval is as narrow as the job asked for",
-    "reference_provisional": "the canary's reference was taken in the same sitting: were the machine slow all the "
+    "converged": "the interval is as narrow as the job asked for, from quiet slices of enough processes",
+    "not_precise": "the interval is wider than the job asked for, or too few processes measured it",
+    "reference_provisional": "the canary’s reference was taken in the same process: were the machine slow all the "
     "time, this number would be slow too, and nothing here would show it",
-    "reference_stale": "the canary's reference is older than it should be, or no longer fits the device",
-    "contended": "some slices came from a machine that was not quiet; they are kept and not used for the estimate",
-    "no_quiet_window": "no quiet window came: the estimate is not that of the uncontended device",
-    "preempted": "the operating system took the core away during some slices",
-    "drift": "the latency moved in one direction from process to process",
-    "throttled": "the device lowered its clock while it was measured",
+    "reference_stale": "the canary settled away from its reference, so what counts as quiet is in doubt",
+    "contended": "more than half of the visits found no quiet window",
+    "no_quiet_window": "no quiet window came at all: the estimate is not that of the uncontended device",
+    "preempted": "the operating system took the core away in more than half of the slices, or for 5 % of the time",
+    "drift": "the latency moved in one direction from process to process, beyond chance",
+    "throttled": "the clock was a tenth lower after a process than before it, or than after another",
 }
 UNKNOWN_FLAG = "this report has no explanation of this flag"
 
-_SCOPES: Mapping[str, str] = {
-    "sitting": "over fresh processes of one sitting: another day's sitting may differ by more than this",
-    "session": "over fresh processes of one sitting: another day's sitting may differ by more than this",
-    "days": "over sittings on different days",
-    "units": "over several units of the same kind",
+_STATISTICS: Mapping[str, str] = {
+    "p25_quiet": "the 25th percentile of the iterations of each process’s quiet slices, averaged in log over processes",
+    "p10_swept": "for long workloads, which no gate can pass, the 10th percentile of each process’s iterations, "
+    "averaged in log over processes",
+    "p25_contended": "where no quiet window came, the 25th percentile of the contended iterations, with an interval "
+    "that reaches over everything that was observed",
 }
-
+_SITTING = "over fresh processes of one sitting: another day’s sitting may differ by more than this"
 
 _UNITS = (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0))
 
@@ -58,13 +60,6 @@ def latency_interval(low_ns: float | None, high_ns: float | None) -> str:
     return f"{_digits(low_ns / size)} – {_digits(high_ns / size)} {unit}"
 
 
-def half_width(estimate_ns: float | None, low_ns: float | None, high_ns: float | None) -> float | None:
-    """Half the interval as a share of the estimate; None where there is no interval."""
-    if not estimate_ns or low_ns is None or high_ns is None:
-        return None
-    return (high_ns - low_ns) / 2 / estimate_ns
-
-
 def percent(share: float | None) -> str:
     """Two significant digits at least: `1.3 %`, `0.42 %`, `120 %`."""
     if share is None:
@@ -75,7 +70,12 @@ def percent(share: float | None) -> str:
 
 def scope(text: str) -> str:
     """What an interval is over, in words; a scope that is not known is quoted as it stands."""
-    return _SCOPES.get(text, text)
+    return _SITTING if text == "sitting" else f"over {text}"
+
+
+def statistic(name: str) -> str:
+    """How an estimate is made of samples, in words; a name that is not known is quoted as it stands."""
+    return _STATISTICS.get(name, name)
 
 
 def shortened(text: str, most: int) -> str:

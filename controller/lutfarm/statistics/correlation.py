@@ -10,8 +10,9 @@ from lutfarm.statistics.process import FloatArray
 def effective_size(series: FloatArray) -> float:
     """The effective sample size of one process's iterations, 1 to n.
 
-    n / (1 + 2 * sum of autocorrelations), summed as Geyer's initial positive sequence: pairs of neighbouring lags until a
-    pair is no longer above zero (C. J. Geyer, "Practical Markov chain Monte Carlo", Stat. Sci. 7 (1992) 473-483).
+    n / (1 + 2 * sum of autocorrelations), summed as Geyer's initial positive sequence: pairs of neighbouring lags
+    until a pair is no longer above zero (C. J. Geyer, "Practical Markov chain Monte Carlo", Statistical Science 7
+    (1992) 473-483).
     Where every iteration took the same time there is nothing to correlate: n.
     """
     count = len(series)

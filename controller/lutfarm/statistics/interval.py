@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lutfarm.statistics.distributions import chi_squared_median, student_quantile
 from lutfarm.statistics.process import FloatArray
 
 PRIOR_DF = 3.0
@@ -49,13 +50,11 @@ def moderated_interval(
 
     One process has the prior's spread alone, and the prior's 3 degrees of freedom.
     """
-    from scipy.special import stdtrit              # takes 0.7 s to import: not at the start of every command
-
     logs = np.log(np.asarray(estimates_ns, dtype=np.float64))
     own_df = len(logs) - 1
     own = float(np.var(logs, ddof=1)) if own_df else 0.0
     variance = (PRIOR_DF * prior_spread**2 + own_df * own) / (PRIOR_DF + own_df)
-    quantile = float(stdtrit(PRIOR_DF + own_df, 0.5 + confidence / 2))
+    quantile = student_quantile(PRIOR_DF + own_df, 0.5 + confidence / 2)
     half = quantile * math.sqrt(variance / len(logs))
     middle = float(np.mean(logs))
     return Interval(math.exp(middle), math.exp(middle - half), math.exp(middle + half), math.sqrt(variance))
@@ -78,18 +77,13 @@ def prior_spread(variances: Sequence[float | None], degrees: Sequence[int]) -> F
     (chi-squared: 0.45 of it with one degree of freedom, 0.84 with four).  Where fewer than LEAST_FOR_PRIOR others
     have a variance, it is DEFAULT_SPREAD.
     """
-    from scipy.special import chdtri               # see above
-
     known = [index for index, variance in enumerate(variances) if variance is not None]
     df = np.array([degrees[index] for index in known], dtype=np.float64)
-    freed = np.array([variances[index] for index in known], dtype=np.float64) / (chdtri(df, 0.5) / df)
+    freed = np.array([variances[index] for index in known], dtype=np.float64) / (chi_squared_median(df) / df)
     found = np.full(len(variances), DEFAULT_SPREAD)
     if len(known) >= LEAST_FOR_PRIOR:
         found[:] = math.sqrt(float(np.median(freed)))
-    if len(known) > LEAST_FOR_PRIOR:
-        found[known] = np.sqrt(_medians_of_others(freed))
-    elif known:
-        found[known] = DEFAULT_SPREAD
+        found[known] = np.sqrt(_medians_of_others(freed)) if len(known) > LEAST_FOR_PRIOR else DEFAULT_SPREAD
     return np.maximum(found, SMALLEST_SPREAD)
 
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Artifact, InputShape, ModelFormat, Workload
@@ -20,7 +20,9 @@ from lutfarm_jobs.models.files import copy, intact_size, is_sha256, opened, repl
 from lutfarm_jobs.models.graph import Graph, Node, Tensor
 from lutfarm_jobs.models.inspect import inspect_file
 from lutfarm_jobs.models.padding import same_padding_2d
-from lutfarm_jobs.spaces.base import Space
+
+if TYPE_CHECKING:                                  # spaces are made of this package's graphs
+    from lutfarm_jobs.spaces.base import Space
 
 WRITER_VERSION = 1
 """Part of what a cached model is found by; raise it when the same graph gives other bytes."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lutfarm_jobs.models.padding import same_padding_2d
+
 Activation = Literal["none", "relu", "relu6", "h_swish", "h_sigmoid"]
 Shape = tuple[int, int, int, int]
 Kind = Literal[
@@ -63,3 +65,94 @@ class Graph:
     def input(self) -> Tensor:
         """The graph's one input."""
         return Tensor(node=-1, shape=self.input_shape)
+
+    def check_writable(self) -> None:
+        """Raises ValueError for a graph that is no model: without layers, or whose output is not its last layer."""
+        if not self.nodes:
+            raise ValueError(f"{self.name}: no layer at all is a zero entry, and never becomes a model")
+        if [tensor.node for tensor in self.outputs] != [len(self.nodes) - 1]:
+            raise ValueError(f"{self.name}: the one output must be the last node's, not {self.outputs}")
+
+    def finish(self, output: Tensor) -> Graph:
+        """Make `output` the graph's one output."""
+        self.outputs[:] = [output]
+        return self
+
+    def convolution(
+        self,
+        source: Tensor,
+        out_channels: int,
+        *,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        activation: Activation = "none",
+    ) -> Tensor:
+        """A convolution with its normalisation folded into it; grouped or depthwise by `groups`."""
+        return self._windowed("convolution", source, out_channels, kernel, stride, groups, activation)
+
+    def average_pool(self, source: Tensor, *, kernel: int, stride: int) -> Tensor:
+        """Average over the elements that are there: padded ones are not counted."""
+        return self._windowed("average_pool", source, source.shape[1], kernel, stride, 1, "none")
+
+    def max_pool(self, source: Tensor, *, kernel: int, stride: int) -> Tensor:
+        """The largest of each window."""
+        return self._windowed("max_pool", source, source.shape[1], kernel, stride, 1, "none")
+
+    def _windowed(
+        self, kind: Kind, source: Tensor, channels: int, kernel: int, stride: int, groups: int, activation: Activation
+    ) -> Tensor:
+        _, _, height, width = source.shape
+        shape = (1, channels, -(-height // stride), -(-width // stride))
+        padding = same_padding_2d(height, width, kernel, stride)
+        return self._append(
+            kind, (source,), shape, kernel=kernel, stride=stride, groups=groups, padding=padding, activation=activation
+        )
+
+    def scale_shift(self, source: Tensor, *, activation: Activation = "none") -> Tensor:
+        """y = a*x + b for each channel: a normalisation that follows no convolution."""
+        return self._append("scale_shift", (source,), source.shape, activation=activation)
+
+    def activation(self, source: Tensor, activation: Activation) -> Tensor:
+        """An activation by itself."""
+        return self._append("activation", (source,), source.shape, activation=activation)
+
+    def add(self, first: Tensor, second: Tensor) -> Tensor:
+        """The sum of two tensors of one shape."""
+        return self._append("add", (first, second), first.shape)
+
+    def multiply(self, source: Tensor, gate: Tensor) -> Tensor:
+        """Elementwise; a gate of 1 x 1 in height and width scales whole channels."""
+        return self._append("multiply", (source, gate), source.shape)
+
+    def global_average_pool(self, source: Tensor) -> Tensor:
+        """The mean of each channel, kept as 1 x 1 in height and width."""
+        return self._append("global_average_pool", (source,), (1, source.shape[1], 1, 1))
+
+    def channel_shuffle(self, source: Tensor, groups: int) -> Tensor:
+        """Interleave the channels of `groups` groups (ShuffleNet, arXiv:1707.01083)."""
+        return self._append("channel_shuffle", (source,), source.shape, groups=groups)
+
+    def fully_connected(self, source: Tensor, out_channels: int, *, activation: Activation = "none") -> Tensor:
+        """From 1 x 1 in height and width."""
+        return self._append("fully_connected", (source,), (1, out_channels, 1, 1), activation=activation)
+
+    def zero(self, source: Tensor) -> Tensor:
+        """x * 0, where nothing reaches a tensor that must still be there."""
+        return self._append("zero", (source,), source.shape)
+
+    def _append(
+        self,
+        kind: Kind,
+        sources: tuple[Tensor, ...],
+        shape: Shape,
+        *,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+        activation: Activation = "none",
+    ) -> Tensor:
+        output = Tensor(len(self.nodes), shape)
+        self.nodes.append(Node(kind, sources, output, kernel, stride, groups, padding, activation))
+        return output

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -16,7 +16,9 @@ from lutfarm_jobs.models.evaluate import Floats, evaluate, input_values
 from lutfarm_jobs.models.files import replacing
 from lutfarm_jobs.models.graph import Graph
 from lutfarm_jobs.models.weights import draw
-from lutfarm_jobs.spaces.base import Space
+
+if TYPE_CHECKING:                                  # spaces are made of this package's graphs
+    from lutfarm_jobs.spaces.base import Space
 
 MOST_POSITIONS = 1024
 

@@ -1,0 +1,57 @@
+"""What must hold of every entry of a table, wherever it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lutfarm.lut.columns import COLUMNS, Columns
+from lutfarm.lut.entry import KINDS
+from lutfarm_jobs.errors import SpecError
+
+BoolArray = NDArray[np.bool_]
+
+
+def check(columns: Columns) -> None:
+    """Raises SpecError naming the first entry and what is wrong with it."""
+    for problem, is_wrong in _rules(columns):
+        wrong = np.flatnonzero(is_wrong)
+        if len(wrong):
+            row = int(wrong[0])
+            raise SpecError(f"entry {row + 1} ({columns.texts('key')[row][:200]!r}): {problem}")
+
+
+def _rules(columns: Columns) -> Iterator[tuple[str, BoolArray]]:
+    for name, (_, optional) in COLUMNS.items():
+        if not optional:
+            yield f"{name} is missing", columns.nulls(name)
+    yield "a name in flags or run_ids is empty, missing or holds white space", columns.odd_names()
+    for name, (kind, _) in COLUMNS.items():
+        if kind == "number":
+            yield f"{name} is no finite number", ~columns.nulls(name) & ~np.isfinite(columns.numbers(name))
+        if kind == "integer":
+            yield f"{name} is below zero", columns.numbers(name) < 0
+    yield from _meaning(columns)
+    yield "its key stands twice", columns.repeated("key")
+
+
+def _meaning(columns: Columns) -> Iterator[tuple[str, BoolArray]]:
+    estimate, low, high = (columns.numbers(name) for name in ("estimate_ns", "low_ns", "high_ns"))
+    without = [columns.nulls(name) for name in ("estimate_ns", "low_ns", "high_ns")]
+    incomplete, present = np.logical_or.reduce(without), ~np.logical_and.reduce(without)
+    has_code = ~columns.nulls("failure_code")
+    measured, zero, failed = (columns.equal("kind", kind) for kind in KINDS)
+    yield f"its kind is none of {', '.join(KINDS)}", ~(measured | zero | failed)
+    yield "its quantity is not in ns", ~columns.equal("quantity_unit", "ns")
+    confidence = columns.numbers("confidence")
+    yield "confidence is not between 0 and 1", ~((confidence > 0) & (confidence < 1))
+    yield "measured, but its estimate or interval is missing", measured & incomplete
+    yield "measured, but its estimate is not above zero", measured & ~(estimate > 0)
+    yield "its estimate lies outside its interval", measured & ~((low >= 0) & (low <= estimate) & (estimate <= high))
+    yield "measured, but without a statistic", measured & columns.equal("statistic", "")
+    yield "nothing by structure, but its estimate is not 0", zero & ~((estimate == 0) & (low == 0) & (high == 0))
+    yield "failed, but it has an estimate", failed & present
+    yield "failed, but without a failure code", failed & ~has_code
+    yield "it has a failure code, but it did not fail", has_code & ~failed

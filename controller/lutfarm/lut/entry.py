@@ -1,0 +1,130 @@
+"""One entry of a table, and what the table says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lutfarm.lut.validate import Validation
+
+Kind = Literal["measured", "zero", "failed"]
+KINDS: tuple[Kind, ...] = ("measured", "zero", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The latency of one workload on one device and backend; times in ns.
+
+    kind "measured": an estimate inside its interval, above zero.  "zero": nothing by structure, 0 by definition,
+    never measured.  "failed": a failure as a result; it has no estimate, never a number that stands for one.
+    The descriptive figures are of the iterations that the estimate rests on, all processes together.
+    """
+
+    key: str                                       # Measurement.key
+    workload_key: str                              # `operator:...`, `network:...`, `file:...`
+    unit: str                                      # the device
+    backend_key: str
+    kind: Kind
+    conditions_key: str = "b1-steady"
+    quantity: str = "latency"
+    quantity_unit: str = "ns"
+    statistic: str = ""                            # p25_quiet, p10_swept, p25_contended; empty unless measured
+    estimate_ns: float | None = None
+    low_ns: float | None = None
+    high_ns: float | None = None
+    confidence: float = 0.95
+    scope: str = ""                                # what the interval is over: `sitting`: processes of one sitting
+    processes: int = 0
+    iterations: int = 0
+    slices_kept: int = 0
+    slices_rejected: int = 0                       # visits that found no quiet window
+    runs_left_out: int = 0                         # of an older fingerprint, or cut short
+    mean_ns: float | None = None
+    median_ns: float | None = None
+    p10_ns: float | None = None
+    p25_ns: float | None = None
+    p95_ns: float | None = None
+    min_ns: float | None = None
+    std_ns: float | None = None
+    variation: float | None = None                 # std / mean
+    between_spread: float | None = None            # std of the logarithms of the processes' estimates, n >= 2
+    within_spread: float | None = None             # std / mean inside a process
+    common_share: float | None = None              # of the variance between processes: shared by all its entries
+    effective_iterations: float | None = None      # what the autocorrelated iterations are worth
+    contended_median_ns: float | None = None
+    canary_level: float | None = None              # relative to its reference
+    involuntary_switches: int = 0
+    wall_over_cpu: float | None = None
+    temperature_low_c: float | None = None
+    temperature_high_c: float | None = None
+    frequency_low_khz: int | None = None
+    frequency_high_khz: int | None = None
+    load_ns: float | None = None
+    first_inference_ns: float | None = None
+    peak_memory_bytes: int | None = None
+    flags: tuple[str, ...] = ()
+    fingerprint: str = ""                          # hash of what may change under the same key
+    run_ids: tuple[str, ...] = ()
+    failure_code: str | None = None                # class name of lutfarm_jobs.errors
+    failure_detail: str | None = None
+
+    @property
+    def relative_half_width(self) -> float | None:
+        """Half the interval as a share of the estimate; None unless measured."""
+        if not self.estimate_ns or self.low_ns is None or self.high_ns is None:
+            return None
+        return (self.high_ns - self.low_ns) / 2 / self.estimate_ns
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """One device as it described itself when it was measured."""
+
+    unit: str
+    profile: str = ""
+    cpu_model: str = ""
+    machine: str = ""
+    system: str = ""
+    cpus: int = 0
+    memory_bytes: int = 0
+    python: str = ""
+    governor: str = ""
+    clock_resolution_ns: int = 0
+    timer_pair_ns: int = 0                         # what reading the clock twice takes; not subtracted
+    call_floor_ns: Mapping[str, int] = field(default_factory=dict[str, int])
+    runner_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendFacts:
+    """One backend, and which version of its runtime each unit has."""
+
+    key: str
+    runtime: str
+    provider: str = "cpu"
+    threads: int = 1
+    precision: str = "fp32"
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Where a table comes from.
+
+    `protocol` holds the fields of the SlicePlan by unit; `protocol_hash` is of all of them.  `missing` are the
+    measurements that the job planned and that have neither a run nor a failure.
+    """
+
+    job_id: str
+    job_name: str
+    created_s: float                               # Unix time
+    lutfarm_version: str
+    space: str | None = None
+    devices: tuple[DeviceFacts, ...] = ()
+    backends: tuple[BackendFacts, ...] = ()
+    protocol: Mapping[str, Mapping[str, int | float]] = field(default_factory=dict[str, Mapping[str, int | float]])
+    protocol_hash: str = ""
+    composition: str = "isolated"                  # every entry was measured alone
+    validation: Validation | None = None
+    missing: tuple[str, ...] = ()

@@ -1,0 +1,125 @@
+"""What a reader has to know before believing a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from lutfarm.statistics.conditions import canary_ratios, wall_over_cpu
+from lutfarm.statistics.distributions import kendall
+from lutfarm.statistics.interval import Interval
+from lutfarm.statistics.sample import Sample
+from lutfarm_jobs.measurement import SlicePlan
+
+Flag = Literal[
+    "converged",
+    "reference_provisional",
+    "contended",
+    "no_quiet_window",
+    "preempted",
+    "drift",
+    "reference_stale",
+    "throttled",
+    "not_precise",
+]
+
+GATE_RATIO = SlicePlan().gate_ratio
+STALE_SPAN_S = 60.0                                # shorter than this, a high level may be a neighbour's load
+SLOWER_CLOCK = 0.9
+PREEMPTED_WALL_OVER_CPU = 1.05
+DRIFT_LEAST = 0.02
+DRIFT_SIGNIFICANCE = 0.05                          # five processes in perfect order have 0.017, four have 0.083
+
+
+def flags(
+    found: Sample, interval: Interval, *, relative_target: float, minimum_processes: int
+) -> tuple[Flag, ...]:
+    """The flags of one measurement, in the order of `Flag`.
+
+    converged: the half-width is at most `relative_target`, from at least `minimum_processes`, in quiet slices.
+    """
+    precise = (
+        interval.relative_half_width <= relative_target
+        and len(found.processes) >= minimum_processes
+        and found.statistic != "p25_contended"
+    )
+    raised: tuple[Flag, ...] = tuple(flag for flag, is_true in _RULES if is_true(found))
+    return ("converged", *raised) if precise else (*raised, "not_precise")
+
+
+def _reference_provisional(found: Sample) -> bool:
+    """A swept workload passes no gate, so no reference decides what counts."""
+    return found.statistic != "p10_swept" and any(process.run.reference_provisional for process in found.processes)
+
+
+def _contended(found: Sample) -> bool:
+    """More than half of the visits found no quiet window; of a swept workload: of its slices were above the gate."""
+    if found.statistic != "p10_swept":
+        return found.slices_rejected > len(found.slices) or _no_quiet_window(found)
+    loud = [
+        max(canary_ratios(process.run, [piece]), default=0.0) > GATE_RATIO
+        for process in found.processes
+        for piece in process.slices
+    ]
+    return sum(loud) > len(loud) / 2
+
+
+def _no_quiet_window(found: Sample) -> bool:
+    return found.statistic == "p25_contended"
+
+
+def _preempted(found: Sample) -> bool:
+    """In more than half of the slices that count, or 5 % of the wall time was not ours."""
+    interrupted = sum(piece.involuntary_switches > 0 for piece in found.slices)
+    return interrupted > len(found.slices) / 2 or (wall_over_cpu(found) or 1.0) > PREEMPTED_WALL_OVER_CPU
+
+
+def _drift(found: Sample) -> bool:
+    """The latency moved in one direction from process to process, by more than DRIFT_LEAST, beyond chance.
+
+    Kendall's rank correlation with time, which makes it the test of H. B. Mann (Econometrica 13 (1945) 245-259).
+    """
+    levels = found.levels_ns
+    if len(levels) < 4 or max(levels) / min(levels) - 1 <= DRIFT_LEAST:
+        return False
+    return kendall(range(len(levels)), levels)[1] <= DRIFT_SIGNIFICANCE
+
+
+def _reference_stale(found: Sample) -> bool:
+    """The canary settled away from its reference: below it now, or above it for longer than a neighbour's load lasts.
+
+    A provisional reference can't be stale: it was taken by the process itself.
+    """
+    runs = [p.run for p in found.processes if p.run.canary_reference_ns and not p.run.reference_provisional]
+    if not runs:
+        return False
+    references = [run.canary_reference_ns or 0 for run in runs]
+    if max(references) > GATE_RATIO * min(references):
+        return True
+    ratios = [ratio for run in runs for ratio in canary_ratios(run, run.slices)]
+    settled = float(np.percentile(ratios, 10))
+    span_s = max(run.ended_s for run in runs) - min(run.started_s for run in runs)
+    return settled < 1 / GATE_RATIO or (settled > GATE_RATIO and span_s >= STALE_SPAN_S)
+
+
+def _throttled(found: Sample) -> bool:
+    """The clock after a round was a tenth lower than before it, or than after another round."""
+    pairs = [
+        (run.before.frequency_khz if run.before else None, run.after.frequency_khz if run.after else None)
+        for run in (process.run for process in found.processes)
+    ]
+    highest_after = max((after for _, after in pairs if after), default=0)
+    return any(after < SLOWER_CLOCK * max(before or 0, highest_after) for before, after in pairs if after)
+
+
+_RULES: tuple[tuple[Flag, Callable[[Sample], bool]], ...] = (
+    ("reference_provisional", _reference_provisional),
+    ("contended", _contended),
+    ("no_quiet_window", _no_quiet_window),
+    ("preempted", _preempted),
+    ("drift", _drift),
+    ("reference_stale", _reference_stale),
+    ("throttled", _throttled),
+)

@@ -1,0 +1,143 @@
+"""What the runs of one measurement say together, before anything is known of the other entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from lutfarm.statistics.correlation import effective_size
+from lutfarm.statistics.process import FloatArray, counted_slices, mode_of, process_level_ns, samples_ns
+from lutfarm_jobs.measurement import Environment, Run, Slice
+
+Statistic = Literal["p25_quiet", "p10_swept", "p25_contended"]
+
+LEAST_OF_TRUNCATED = 0.5                           # of the slices that a complete run kept
+
+
+@dataclass(frozen=True, slots=True)
+class Iterations:
+    """What the iterations that the estimate rests on look like, all processes together; times in ns."""
+
+    count: int
+    mean_ns: float
+    median_ns: float
+    p10_ns: float
+    p25_ns: float
+    p95_ns: float
+    min_ns: float
+    max_ns: float
+    std_ns: float
+    within_spread: float                           # root mean square over processes of std / mean
+    effective: float                               # summed over processes
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One run and those of its slices that the estimate rests on."""
+
+    run: Run
+    slices: tuple[Slice, ...]
+    level_ns: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measurement.  `processes` are in the order in which they were started."""
+
+    statistic: Statistic
+    processes: tuple[Process, ...]
+    iterations: Iterations
+    contended_median_ns: float | None              # of the slices that were not quiet, None where all were
+    slices_rejected: int                           # visits that found no quiet window
+    runs_left_out: int                             # of an older fingerprint, or cut short
+
+    @property
+    def levels_ns(self) -> tuple[float, ...]:
+        """The process-level estimates."""
+        return tuple(process.level_ns for process in self.processes)
+
+    @property
+    def levels_by_round(self) -> tuple[tuple[str, float], ...]:
+        """(Round id, process-level estimate)."""
+        return tuple((process.run.round_id, process.level_ns) for process in self.processes)
+
+    @property
+    def slices(self) -> tuple[Slice, ...]:
+        """The slices that the estimate rests on."""
+        return tuple(piece for process in self.processes for piece in process.slices)
+
+    @property
+    def environments(self) -> tuple[Environment, ...]:
+        """What was true before and after, where it is known."""
+        found = (moment for process in self.processes for moment in (process.run.before, process.run.after))
+        return tuple(moment for moment in found if moment is not None)
+
+
+def sample(runs: Iterable[Run]) -> Sample | None:
+    """The process-level samples of one measurement's runs; None where no run has an iteration.
+
+    Runs of another fingerprint than the newest one's are left out: they are of another device, in effect.  A truncated
+    run counts if it kept half as many slices as a complete one.  Where no run has a quiet slice the contended ones
+    stand in, and the statistic says so.
+    """
+    measured = sorted((run for run in runs if any(piece.samples_ns for piece in run.slices)), key=_began)
+    if not measured:
+        return None
+    alike = [run for run in measured if dict(run.fingerprint) == dict(measured[-1].fingerprint)]
+    mode = mode_of(piece for run in alike for piece in run.slices)
+    counted = _without_stumps([(run, counted_slices(run.slices, mode)) for run in alike])
+    statistic: Statistic = "p25_quiet" if mode == "gated" else "p10_swept"
+    if not counted:
+        statistic = "p25_contended"
+        counted = _without_stumps([(run, tuple(p for p in run.slices if p.samples_ns)) for run in alike])
+    series = [samples_ns(slices) for _, slices in counted]
+    levels = [process_level_ns(values, mode) for values in series]
+    contended = [piece for run in alike for piece in run.slices if piece.gated and not piece.quiet]
+    return Sample(
+        statistic=statistic,
+        processes=tuple(
+            Process(run, slices, level) for (run, slices), level in zip(counted, levels, strict=True)
+        ),
+        iterations=_iterations(series),
+        contended_median_ns=float(np.median(samples_ns(contended))) if samples_ns(contended).size else None,
+        slices_rejected=sum(_rejected(run) for run in alike),
+        runs_left_out=len(measured) - len(counted),
+    )
+
+
+def _began(run: Run) -> tuple[float, str]:
+    return run.started_s, run.id
+
+
+def _without_stumps(found: Sequence[tuple[Run, tuple[Slice, ...]]]) -> list[tuple[Run, tuple[Slice, ...]]]:
+    kept = [(run, slices) for run, slices in found if slices]
+    complete = [len(slices) for run, slices in kept if run.status == "complete"]
+    least = LEAST_OF_TRUNCATED * float(np.median(complete)) if complete else 0.0
+    return [(run, slices) for run, slices in kept if run.status == "complete" or len(slices) >= least]
+
+
+def _rejected(run: Run) -> int:
+    """A truncated run never said how many visits found no quiet window: at least those that it kept."""
+    return max(run.slices_rejected, sum(piece.gated and not piece.quiet for piece in run.slices))
+
+
+def _iterations(series: Sequence[FloatArray]) -> Iterations:
+    pooled = np.concatenate(series)
+    p10, p25, median, p95 = (float(p) for p in np.percentile(pooled, (10, 25, 50, 95)))
+    within = [float(np.std(values) / np.mean(values)) for values in series]
+    return Iterations(
+        count=len(pooled),
+        mean_ns=float(np.mean(pooled)),
+        median_ns=median,
+        p10_ns=p10,
+        p25_ns=p25,
+        p95_ns=p95,
+        min_ns=float(np.min(pooled)),
+        max_ns=float(np.max(pooled)),
+        std_ns=float(np.std(pooled)),
+        within_spread=float(np.sqrt(np.mean(np.square(within)))),
+        effective=sum(effective_size(values) for values in series),
+    )

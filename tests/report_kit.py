@@ -1,0 +1,87 @@
+"""Entries, networks and a manifest as a table holds them."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from lutfarm.lut.entry import BackendFacts, DeviceFacts, Entry, Manifest
+from lutfarm.report import NetworkRow
+
+UNIT = "this-machine"
+ORT = "onnxruntime-cpu-t1-fp32"
+TFLITE = "tflite-cpu-t1-fp32"
+
+
+def measured(name: str, estimate_ns: float, *, backend: str = ORT, share: float = 0.01, **changes: Any) -> Entry:
+    """A measured operator whose interval is so large a share of its estimate, either side."""
+    fields: dict[str, Any] = {
+        "estimate_ns": estimate_ns, "low_ns": estimate_ns * (1 - share), "high_ns": estimate_ns * (1 + share),
+        "statistic": "p25_quiet", "scope": "sitting", "processes": 5, "iterations": 4213, "slices_kept": 60,
+        "flags": ("converged",),
+    }
+    return _entry(name, backend, "measured", fields | changes)
+
+
+def zero(name: str) -> Entry:
+    """Nothing by structure."""
+    return _entry(name, ORT, "zero", {"estimate_ns": 0.0, "low_ns": 0.0, "high_ns": 0.0})
+
+
+def failed(name: str, code: str, detail: str) -> Entry:
+    """A failure as a result."""
+    return _entry(name, ORT, "failed", {"failure_code": code, "failure_detail": detail})
+
+
+def _entry(name: str, backend: str, kind: Any, fields: dict[str, Any]) -> Entry:
+    workload = name if ":" in name.partition("<")[0] else f"operator:{name}"
+    key = f"latency/{workload}/{UNIT}/{backend}/b1-steady"
+    return Entry(**{"key": key, "workload_key": workload, "unit": UNIT, "backend_key": backend, "kind": kind} | fields)
+
+
+def operators(count: int, *, backend: str = ORT, seed: int = 1) -> list[Entry]:
+    """From 20 us to 4 ms, with the flags that come up."""
+    draw = random.Random(seed)
+    flags = (
+        ("converged",), ("converged",), ("converged", "reference_provisional"), ("not_precise",),
+        ("converged", "contended"), ("no_quiet_window", "not_precise"),
+    )
+    return [
+        measured(
+            f"mbconv_H{draw.choice((112, 56, 28, 14, 7))}_Cin{draw.choice((16, 64, 184))}_K{draw.choice((3, 5))}_{i}",
+            10 ** draw.uniform(4.3, 6.6), backend=backend, share=abs(draw.gauss(0, 0.012)) + 0.002,
+            flags=draw.choice(flags),
+        )
+        for i in range(count)
+    ]
+
+
+def networks(count: int, *, seed: int = 2) -> list[NetworkRow]:
+    """Predicted some percent too slow."""
+    draw = random.Random(seed)
+    rows: list[NetworkRow] = []
+    for _ in range(count):
+        true = draw.uniform(8e6, 30e6)
+        guess = true * (1.06 + draw.gauss(0, 0.03))
+        name = "fbnet-224:" + ",".join(str(draw.randrange(9)) for _ in range(22))
+        rows.append(NetworkRow(name, UNIT, ORT, guess, true, guess * 0.985, guess * 1.015, true * 0.99, true * 1.01))
+    return rows
+
+
+def manifest(**changes: Any) -> Manifest:
+    """Of one machine with both runtimes."""
+    fields: dict[str, Any] = {
+        "job_id": "demo-1234567890", "job_name": "demo", "created_s": 1_763_940_000.0, "lutfarm_version": "0.1.0",
+        "space": "fbnet-224",
+        "devices": (DeviceFacts(
+            UNIT, "generic-linux-x86_64", "A Processor @ 2.60GHz", "x86_64", "Linux 6.1.0", 2, 24 << 30, "CPython 3.11.7",
+            "", 1, 75, {ORT: 3200},
+        ),),
+        "backends": (
+            BackendFacts(ORT, "onnxruntime", versions={UNIT: "1.30.0"}),
+            BackendFacts(TFLITE, "tflite", versions={UNIT: "ai-edge-litert 2.3.0"}),
+        ),
+        "protocol": {UNIT: {"passes": 12, "slice_ns": 400_000, "gate_ratio": 1.12}},
+        "protocol_hash": "ab" * 32,
+    }
+    return Manifest(**fields | changes)
