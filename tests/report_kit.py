@@ -74,8 +74,8 @@ def manifest(**changes: Any) -> Manifest:
         "job_id": "demo-1234567890", "job_name": "demo", "created_s": 1_763_940_000.0, "lutfarm_version": "0.1.0",
         "space": "fbnet-224",
         "devices": (DeviceFacts(
-            UNIT, "generic-linux-x86_64", "A Processor @ 2.60GHz", "x86_64", "Linux 6.1.0", 2, 24 << 30, "CPython 3.11.7",
-            "", 1, 75, {ORT: 3200},
+            UNIT, "generic-linux-x86_64", "A Processor @ 2.60GHz", "x86_64", "Linux 6.1.0", 2, 24 << 30,
+            "CPython 3.11.7", "", 1, 75, {ORT: 3200},
         ),),
         "backends": (
             BackendFacts(ORT, "onnxruntime", versions={UNIT: "1.30.0"}),

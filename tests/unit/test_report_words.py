@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lutfarm.report.words import half_width, latency, latency_interval, percent, printable, scope, shortened, tick
+from lutfarm.report.words import latency, latency_interval, percent, printable, scope, shortened, statistics, tick
 
 SIZES = {"s": 1e9, "ms": 1e6, "µs": 1e3, "ns": 1.0}
 
@@ -47,24 +47,25 @@ def test_both_ends_of_an_interval_have_one_unit(low: float | None, high: float |
 
 
 @pytest.mark.parametrize(
-    ("values", "width"),
-    [((100.0, 98.0, 104.0), 0.03), ((None, 1.0, 2.0), None), ((0.0, 0.0, 0.0), None), ((100.0, None, 104.0), None)],
-)
-def test_half_width_is_a_share_of_the_estimate(values: tuple[float | None, ...], width: float | None) -> None:
-    estimate, low, high = values
-    assert half_width(estimate, low, high) == (None if width is None else pytest.approx(width))
-
-
-@pytest.mark.parametrize(
-    ("share", "text"), [(None, "–"), (0.0132, "1.3 %"), (0.0042, "0.42 %"), (1.2, "120 %"), (0.25, "25 %")]
+    ("share", "text"),
+    [(None, "–"), (0.0132, "1.3 %"), (0.0042, "0.42 %"), (1.2, "120 %"), (0.25, "25 %"),
+     (0.01, "1.0 %"), (0.0, "0.0 %")],
 )
 def test_percent(share: float | None, text: str) -> None:
     assert percent(share) == text
 
 
 def test_a_scope_that_is_not_known_is_quoted() -> None:
-    assert scope("moons of Jupiter") == "moons of Jupiter"
+    assert scope("processes of 3 sittings, pooled") == "over processes of 3 sittings, pooled"
     assert "another day" in scope("sitting")
+
+
+def test_a_statistic_that_is_not_known_is_quoted_after_those_that_are() -> None:
+    usual, contended, unknown = statistics({"p25_contended", "a mean", "p25_quiet"})
+
+    assert "quiet slices" in usual
+    assert "contended" in contended
+    assert unknown == "a mean"
 
 
 @given(st.text(max_size=200), st.integers(min_value=4, max_value=60))

@@ -1,94 +1,85 @@
-"""Predicting millions of architectures: gathers from joint tables of several layers each."""
+"""Predicting millions of architectures of an additive space: gathers from joint tables of several layers each."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lutfarm.lut.predict import missing_entry, needs, predict
-from lutfarm.lut.prices import Price, Prices
-from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.operators.base import Operator
-from lutfarm_jobs.spaces.base import Space
+from lutfarm.lut.costs import FloatArray, LayerCosts
 
-FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer]
 
-JOINT_LIMIT = 10_000                               # entries of a joint table: 80 kB, which the second cache holds
-CHUNK = 4096                                       # architectures at a time: stays in the second cache, too
-CACHE_LIMIT = 10_000_000                           # architectures of a space whose results are kept
+JOINT_LIMIT = 10_000                               # values of a joint table: 80 kB, which the second cache holds
+CHUNK = 4096                                       # architectures at a time: they stay in the second cache, too
 
 
-@dataclass(frozen=True, slots=True)
-class LayerCosts:
-    """How often each choice of each layer needs each operator, and what the operators cost.
+class AdditiveBulk:
+    """Latencies of architectures as rows of choice indices, shape (n, layers); the indices must be in range."""
 
-    `parts`: (choices of all layers one after another, operators); `first`: where each layer's choices begin;
-    `fixed`: (operators,) how often every network has them; `keys`: the operators; the others (operators,) in ns.
-    """
+    def __init__(self, costs: LayerCosts) -> None:
+        self._costs = costs
+        groups = _groups(costs.counts)
+        self._joint_ns = [_joint_ns(costs, layers) for layers in groups]
+        self._joint_ns[0] = self._joint_ns[0] + costs.fixed_ns
+        # One product gives every group's index.  float32 is exact up to 2^24, far above JOINT_LIMIT.
+        self._weights = np.zeros((len(costs.counts), len(groups)), dtype=np.float32)
+        for column, layers in enumerate(groups):
+            weight = 1
+            for layer in reversed(layers):
+                self._weights[layer, column] = weight
+                weight *= costs.counts[layer]
 
-    counts: tuple[int, ...]
-    first: NDArray[np.intp]
-    parts: FloatArray
-    fixed: FloatArray
-    keys: tuple[str, ...]
-    estimate_ns: FloatArray                        # NaN where there is none
-    below_ns: FloatArray
-    above_ns: FloatArray
-    common: FloatArray
+    def estimates_ns(self, archs: IntArray) -> FloatArray:
+        """Shape (n,); NaN where a latency is missing."""
+        found = np.empty(len(archs))
+        for part in _chunks(len(archs)):
+            places = (archs[part].astype(np.float32) @ self._weights).astype(np.intp)
+            total = self._joint_ns[0].take(places[:, 0])
+            for column, joint_ns in enumerate(self._joint_ns[1:], start=1):
+                total += joint_ns.take(places[:, column])
+            found[part] = total
+        return found
 
-    @property
-    def choices_ns(self) -> FloatArray:
-        """What each choice costs, NaN where an operator that it needs has no latency."""
-        known = np.nan_to_num(self.estimate_ns)
-        return np.where(self.parts @ np.isnan(self.estimate_ns) > 0, np.nan, self.parts @ known)
-
-    @property
-    def fixed_ns(self) -> float:
-        """What every network costs whatever its choices; NaN where a latency is missing."""
-        lacks = (self.fixed > 0) & np.isnan(self.estimate_ns)
-        return math.nan if lacks.any() else float(self.fixed @ np.nan_to_num(self.estimate_ns))
-
-
-def layer_costs(prices: Prices, space: Space) -> LayerCosts:
-    """The costs of a space's choices."""
-    index: dict[str, int] = {}
-    found: list[Price | None] = []
-
-    def position(operator: Operator) -> int:
-        if operator.key not in index:
-            index[operator.key] = len(found)
-            found.append(prices.of(operator))
-        return index[operator.key]
-
-    choices = [choice for layer in space.layers for choice in layer.choices]
-    needed = [[(position(o), n) for o, n in choice.parts if not o.is_nothing] for choice in choices]
-    always = [(position(o), n) for o, n in needs_pairs(space.fixed)]
-    prices.refuse_mixture(price.row for price in found if price is not None)
-    parts, fixed = np.zeros((len(choices), len(found))), np.zeros(len(found))
-    for row, pairs in enumerate(needed):
-        for column, count in pairs:
-            parts[row, column] += count
-    for column, count in always:
-        fixed[column] += count
-    counts = tuple(len(layer.choices) for layer in space.layers)
-    return LayerCosts(
-        counts=counts,
-        first=np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.intp),
-        parts=parts,
-        fixed=fixed,
-        keys=tuple(index),
-        estimate_ns=np.array([math.nan if p is None else p.estimate_ns for p in found]),
-        below_ns=np.array([0.0 if p is None else p.estimate_ns - p.low_ns for p in found]),
-        above_ns=np.array([0.0 if p is None else p.high_ns - p.estimate_ns for p in found]),
-        common=np.array([0.0 if p is None else p.common_share for p in found]),
-    )
+    def intervals_ns(self, archs: IntArray) -> FloatArray:
+        """Shape (n, 3): estimate, low, high.  The interval is that of `predict.bounds`."""
+        costs = self._costs
+        found = np.empty((len(archs), 3))
+        found[:, 0] = self.estimates_ns(archs)
+        parts = costs.parts.astype(np.float32)     # small whole numbers: exact
+        own, common = 1 - costs.common, np.sqrt(costs.common)
+        columns = np.stack([common * costs.below_ns, common * costs.above_ns], axis=1)
+        squares = np.stack([own * costs.below_ns**2, own * costs.above_ns**2], axis=1)
+        for part in _chunks(len(archs)):
+            chosen = np.zeros((part.stop - part.start, len(parts)), dtype=np.float32)
+            np.put_along_axis(chosen, archs[part] + costs.first, 1.0, axis=1)
+            counts = (chosen @ parts).astype(np.float64) + costs.fixed
+            halves = np.sqrt(np.square(counts) @ squares + np.square(counts @ columns))
+            found[part, 1] = np.maximum(found[part, 0] - halves[:, 0], 0.0)
+            found[part, 2] = found[part, 0] + halves[:, 1]
+        return found
 
 
-def needs_pairs(pairs: Sequence[tuple[Operator, int]]) -> Sequence[tuple[Operator, int]]:
-    """Without the operators that are nothing by structure."""
-    return [(operator, count) for operator, count in pairs if not operator.is_nothing]
+def _chunks(count: int) -> Iterator[slice]:
+    return (slice(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK))
+
+
+def _groups(counts: tuple[int, ...]) -> list[list[int]]:
+    """Neighbouring layers together, as long as their combinations are at most JOINT_LIMIT."""
+    groups: list[list[int]] = [[]]
+    for layer, count in enumerate(counts):
+        if groups[-1] and math.prod(counts[i] for i in groups[-1]) * count > JOINT_LIMIT:
+            groups.append([])
+        groups[-1].append(layer)
+    return groups
+
+
+def _joint_ns(costs: LayerCosts, layers: list[int]) -> FloatArray:
+    """The sum for every combination of the layers' choices, the last layer's index running fastest."""
+    total = np.zeros(1)
+    for layer in layers:
+        first = int(costs.first[layer])
+        total = np.add.outer(total, costs.choices_ns[first : first + costs.counts[layer]]).ravel()
+    return total

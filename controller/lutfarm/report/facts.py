@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from lutfarm.lut.entry import BackendFacts, DeviceFacts, Manifest
 from lutfarm.report.words import latency, printable
@@ -12,6 +12,14 @@ LONGEST = 400
 COMPOSITIONS: Mapping[str, str] = {
     "isolated": "Every entry was measured alone, and a prediction is the sum of its operators’ entries: memory-layout "
     "conversions that vanish inside a network are counted, and a network’s colder weights are not.",
+}
+
+CONSTANTS: Mapping[str, Callable[[float], str]] = {
+    "passes": lambda value: f"{value:g} passes a process",
+    "slice_ns": lambda value: f"slices of {latency(value)}",
+    "gate_ratio": lambda value: f"gate at {value:g} × the canary’s reference",
+    "wait_ns": lambda value: f"waiting up to {latency(value)} for quiet",
+    "long_ns": lambda value: f"swept above {latency(value)}",
 }
 
 
@@ -48,9 +56,9 @@ def _device(device: DeviceFacts) -> Iterator[tuple[str, str]]:
 
 
 def _backend(backend: BackendFacts) -> tuple[str, str]:
-    versions = sorted({f"{backend.runtime} {version}" for version in backend.versions.values()})
+    versions = sorted({f"{backend.runtime} {version}" for version in backend.versions.values()}) or [backend.runtime]
     threads = f"{backend.threads} {'thread' if backend.threads == 1 else 'threads'}"
-    return f"backend {backend.key}", _joined(*(versions or [backend.runtime]), backend.provider, threads, backend.precision)
+    return f"backend {backend.key}", _joined(*versions, backend.provider, threads, backend.precision)
 
 
 def _protocols(manifest: Manifest) -> Iterator[str]:
@@ -63,14 +71,7 @@ def _protocols(manifest: Manifest) -> Iterator[str]:
 
 def _protocol(plan: Mapping[str, int | float]) -> str:
     """The constants that tell most."""
-    said = (
-        ("passes", lambda value: f"{value:g} passes a process"),
-        ("slice_ns", lambda value: f"slices of {latency(value)}"),
-        ("gate_ratio", lambda value: f"gate at {value:g} × the canary’s reference"),
-        ("wait_ns", lambda value: f"waiting up to {latency(value)} for quiet"),
-        ("long_ns", lambda value: f"swept above {latency(value)}"),
-    )
-    return ", ".join(words(plan[name]) for name, words in said if name in plan)
+    return ", ".join(words(plan[name]) for name, words in CONSTANTS.items() if name in plan)
 
 
 def _joined(*parts: str) -> str:

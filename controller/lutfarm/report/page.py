@@ -50,7 +50,7 @@ def report_html(
     """The report as text.  Pure but for the template, which lies in this package."""
     entries = table.entries
     style, script = _packaged("report.css"), _packaged("report.js")
-    rows = [view.entry_row(entry) for entry in entries]
+    rows = view.entry_rows(entries)
     kinds = Counter(entry.kind for entry in entries)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["svg"] = _own_markup
@@ -71,7 +71,7 @@ def report_html(
         missing=[view.workload_name(key) for key in table.manifest.missing],
         failed=[row for row in rows if row.failure],
         rows=rows,
-        many_places=len({row.place for row in rows}) > 1,
+        many_places=any(row.place for row in rows),
         flags=view.flag_words(entries),
         meaning=MEANING,
     )

@@ -18,7 +18,7 @@ from lutfarm.report.words import (
     percent,
     printable,
     scope,
-    statistic,
+    statistics,
 )
 
 EXTREMES = 10
@@ -90,14 +90,23 @@ def workload_name(key: str) -> str:
     return printable(key.removeprefix("operator:"))
 
 
-def entry_row(entry: Entry) -> EntryRow:
+def entry_rows(entries: Sequence[Entry]) -> list[EntryRow]:
+    """All entries; their place names the device or the backend only where the table has more than one."""
+    units = len({entry.unit for entry in entries}) > 1
+    backends = len({entry.backend_key for entry in entries}) > 1
+    return [
+        entry_row(entry, place=", ".join([entry.unit] * units + [entry.backend_key] * backends)) for entry in entries
+    ]
+
+
+def entry_row(entry: Entry, *, place: str = "") -> EntryRow:
     """One entry as it is printed."""
     shown = {"failed": "failed", "zero": "0, by structure"}.get(entry.kind) or latency(entry.estimate_ns or 0.0)
     measured = entry.kind == "measured"
     width = entry.relative_half_width if measured else None
     return EntryRow(
         name=workload_name(entry.workload_key),
-        place=printable(f"{entry.unit}, {entry.backend_key}"),
+        place=printable(place),
         latency=shown,
         interval=latency_interval(entry.low_ns, entry.high_ns) if measured else "–",
         half_width=percent(width),
@@ -139,7 +148,7 @@ def _group(number: int, place: tuple[str, str], entries: Sequence[Entry], target
         slowest=tuple(rows[-most:][::-1]),
         confidence=" and ".join(sorted({f"{100 * entry.confidence:g} %" for entry in ranked})),
         scope="; ".join(sorted({printable(scope(entry.scope)) for entry in ranked})),
-        statistic="; ".join(printable(statistic(name)) for name in sorted({entry.statistic for entry in ranked})),
+        statistic="; ".join(printable(words) for words in statistics({entry.statistic for entry in ranked})),
     )
 
 

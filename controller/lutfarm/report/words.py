@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 FLAG_WORDS: Mapping[str, str] = {
     "converged": "the interval is as narrow as the job asked for, from quiet slices of enough processes",
@@ -65,7 +65,7 @@ def percent(share: float | None) -> str:
     if share is None:
         return "–"
     value = 100 * share
-    return f"{value:.0f} %" if abs(value) >= 100 else f"{value:.2g} %"
+    return f"{value:.0f} %" if abs(value) >= 100 else f"{value:#.2g} %".replace(". %", " %")
 
 
 def scope(text: str) -> str:
@@ -73,9 +73,10 @@ def scope(text: str) -> str:
     return _SITTING if text == "sitting" else f"over {text}"
 
 
-def statistic(name: str) -> str:
-    """How an estimate is made of samples, in words; a name that is not known is quoted as it stands."""
-    return _STATISTICS.get(name, name)
+def statistics(names: Collection[str]) -> list[str]:
+    """How estimates are made of samples, in words, the usual way first; a name that is not known is quoted."""
+    known = [name for name in _STATISTICS if name in names]
+    return [_STATISTICS.get(name, name) for name in (*known, *sorted(set(names) - _STATISTICS.keys()))]
 
 
 def shortened(text: str, most: int) -> str:

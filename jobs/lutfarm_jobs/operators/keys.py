@@ -78,7 +78,8 @@ def parse(key: str) -> Operator:
         raise SpecError(f"{shown!r} is no operator's key: it begins with none of {', '.join(KINDS)}")
     names = [f.name for f in fields(KINDS[kind])]
     if "activation" in names:                      # h_swish and h_sigmoid have the separator in their names
-        parts = [*parts[: len(names) - 1], "_".join(parts[len(names) - 1 :])]
+        before = len(names) - 1
+        parts = [*parts[:before], *(["_".join(parts[before:])] if parts[before:] else [])]
     if len(parts) != len(names):
         pattern = "_".join((kind, *(LETTERS[n] + "N" if LETTERS[n] else "ACTIVATION" for n in names)))
         raise SpecError(f"{shown!r} is no operator's key: {pattern} is needed")

@@ -1,0 +1,211 @@
+"""From the runs of a job to entries.  Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from lutfarm.lut.entry import Entry
+from lutfarm.statistics import Sample, Summary, Target, common_share, prior_spread, sample, summarize
+from lutfarm.statistics.conditions import canary_level, extremes, scope, wall_over_cpu
+from lutfarm.statistics.interval import log_variance
+from lutfarm_jobs.measurement import Failure, Measurement, Probe, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The entries in the plan's order, zero entries last; and the keys that have neither a run nor a failure."""
+
+    entries: tuple[Entry, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """One measurement that has a sample; `probe` is its newest."""
+
+    measurement: Measurement
+    sample: Sample
+    load_ns: float | None
+    first_inference_ns: float | None
+    peak_memory_bytes: int | None
+
+
+def entries_of(
+    measurements: Sequence[Measurement],
+    runs: Iterable[Run],
+    *,
+    probes: Mapping[str, Sequence[Probe]],
+    zeros: Collection[str],
+    target: Target,
+) -> Built:
+    """See `LatencyTable.build`.  Raises ValueError where runs of one measurement do not follow each other."""
+    planned = {measurement.key: measurement for measurement in measurements}
+    found: dict[str, _Measured | Entry] = {}
+    for key, group in groupby((run for run in runs if run.key in planned), key=lambda run: run.key):
+        if key in found:
+            raise ValueError(f"the runs of {key} do not follow each other; sort them by key")
+        result = _of_runs(planned[key], list(group), probes.get(key, ()))
+        if result is not None:
+            found[key] = result
+    for key, measurement in planned.items():
+        failure = _probe_failure(probes.get(key, ()))
+        if key not in found and failure is not None:
+            found[key] = _failed(measurement, failure, ())
+    measured = [value for value in found.values() if isinstance(value, _Measured)]
+    entries = {key: value for key, value in found.items() if isinstance(value, Entry)} | _estimated(measured, target)
+    return Built(
+        entries=(*(entries[key] for key in planned if key in entries), *_zero_entries(measurements, zeros)),
+        missing=tuple(key for key in planned if key not in entries),
+    )
+
+
+def _of_runs(measurement: Measurement, runs: Sequence[Run], probes: Sequence[Probe]) -> _Measured | Entry | None:
+    """The newest result counts: a failure after good runs is a failure, and one before them is over."""
+    newest = max(runs, key=lambda run: (run.started_s, run.id))
+    found = sample(run for run in runs if run.status != "failed")
+    if newest.failure is not None or found is None:
+        failure = newest.failure or next((run.failure for run in runs if run.failure), None)
+        return _failed(measurement, failure, [run.id for run in runs]) if failure else None
+    probe = probes[0] if probes else None
+    used = [process.run for process in found.processes]
+    return _Measured(
+        measurement=measurement,
+        sample=found,
+        load_ns=_median([run.load_ns for run in used], probe and probe.load_ns),
+        first_inference_ns=_median([run.first_inference_ns for run in used], probe and probe.first_inference_ns),
+        # A round's process holds other workloads too; the probe's child held this one alone.
+        peak_memory_bytes=(probe and probe.peak_memory_bytes) or extremes(run.peak_memory_bytes for run in used)[1],
+    )
+
+
+def _median(values: Sequence[int | None], otherwise: int | None) -> float | None:
+    known = [value for value in values if value is not None]
+    if known:
+        return float(np.median(known))
+    return None if otherwise is None else float(otherwise)
+
+
+def _probe_failure(probes: Sequence[Probe]) -> Failure | None:
+    return probes[0].failure if probes else None
+
+
+def _estimated(measured: Sequence[_Measured], target: Target) -> dict[str, Entry]:
+    """Entries of one unit, backend and statistic share what is known of the spread between processes."""
+    groups: dict[tuple[str, str, str], list[_Measured]] = {}
+    for one in measured:
+        place = (one.measurement.unit, one.measurement.backend.key, one.sample.statistic)
+        groups.setdefault(place, []).append(one)
+    entries: dict[str, Entry] = {}
+    for group in groups.values():
+        priors = prior_spread(
+            [log_variance(one.sample.levels_ns) for one in group], [len(one.sample.processes) - 1 for one in group]
+        )
+        summaries = [
+            summarize(one.sample, target, prior_spread=float(prior)) for one, prior in zip(group, priors, strict=True)
+        ]
+        share = common_share(
+            [one.sample.levels_by_round for one in group], [summary.interval.spread for summary in summaries]
+        )
+        for one, summary in zip(group, summaries, strict=True):
+            entries[one.measurement.key] = _entry(one, summary, target, share)
+    return entries
+
+
+def _entry(one: _Measured, summary: Summary, target: Target, share: float) -> Entry:
+    found, looks, interval = one.sample, one.sample.iterations, summary.interval
+    variance = log_variance(found.levels_ns)
+    temperatures = extremes(moment.temperature_c for moment in found.environments)
+    frequencies = extremes(moment.frequency_khz for moment in found.environments)
+    return Entry(
+        **_names(one.measurement),
+        kind="measured",
+        statistic=found.statistic,
+        estimate_ns=interval.estimate_ns,
+        low_ns=interval.low_ns,
+        high_ns=interval.high_ns,
+        confidence=target.confidence,
+        scope=scope(found),
+        processes=len(found.processes),
+        iterations=looks.count,
+        slices_kept=len(found.slices),
+        slices_rejected=found.slices_rejected,
+        runs_left_out=found.runs_left_out,
+        mean_ns=looks.mean_ns,
+        median_ns=looks.median_ns,
+        p10_ns=looks.p10_ns,
+        p25_ns=looks.p25_ns,
+        p95_ns=looks.p95_ns,
+        min_ns=looks.min_ns,
+        std_ns=looks.std_ns,
+        variation=looks.std_ns / looks.mean_ns,
+        between_spread=None if variance is None else float(np.sqrt(variance)),
+        within_spread=looks.within_spread,
+        common_share=share,
+        effective_iterations=looks.effective,
+        contended_median_ns=found.contended_median_ns,
+        canary_level=canary_level(found),
+        involuntary_switches=sum(piece.involuntary_switches for piece in found.slices),
+        wall_over_cpu=wall_over_cpu(found),
+        temperature_low_c=temperatures[0],
+        temperature_high_c=temperatures[1],
+        frequency_low_khz=frequencies[0],
+        frequency_high_khz=frequencies[1],
+        load_ns=one.load_ns,
+        first_inference_ns=one.first_inference_ns,
+        peak_memory_bytes=one.peak_memory_bytes,
+        flags=summary.flags,
+        fingerprint=fingerprint_hash(found.processes[-1].run.fingerprint),
+        run_ids=tuple(process.run.id for process in found.processes),
+    )
+
+
+def fingerprint_hash(fingerprint: Mapping[str, str]) -> str:
+    """16 hex digits of what may change under the same measurement key."""
+    return hashlib.sha256(json.dumps(dict(fingerprint), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _names(measurement: Measurement) -> dict[str, str]:
+    return {
+        "key": measurement.key,
+        "workload_key": measurement.workload.key,
+        "unit": measurement.unit,
+        "backend_key": measurement.backend.key,
+        "conditions_key": measurement.conditions.key,
+        "quantity": measurement.quantity,
+    }
+
+
+def _failed(measurement: Measurement, failure: Failure, run_ids: Sequence[str]) -> Entry:
+    return Entry(
+        **_names(measurement),
+        kind="failed",
+        run_ids=tuple(run_ids),
+        failure_code=failure.code,
+        failure_detail=failure.detail,
+    )
+
+
+def _zero_entries(measurements: Sequence[Measurement], zeros: Collection[str]) -> Iterable[Entry]:
+    """One for each operator that is nothing by structure, in each place that the job measures."""
+    places = {(m.unit, m.backend.key, m.conditions.key): m for m in measurements}
+    for place in places.values():
+        for key in zeros:
+            workload = f"operator:{key}"
+            yield Entry(
+                key="/".join((place.quantity, workload, place.unit, place.backend.key, place.conditions.key)),
+                workload_key=workload,
+                unit=place.unit,
+                backend_key=place.backend.key,
+                conditions_key=place.conditions.key,
+                kind="zero",
+                estimate_ns=0.0,
+                low_ns=0.0,
+                high_ns=0.0,
+                confidence=0.95,
+            )

@@ -1,0 +1,197 @@
+"""LatencyTable: measured latencies with where they come from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+
+from lutfarm.lut.build import entries_of
+from lutfarm.lut.bulk import IntArray
+from lutfarm.lut.check import check
+from lutfarm.lut.columns import Columns
+from lutfarm.lut.costs import FloatArray
+from lutfarm.lut.entry import Entry, Manifest
+from lutfarm.lut.forecast import Forecast
+from lutfarm.lut.predict import Prediction
+from lutfarm.lut.prices import Prices
+from lutfarm.lut.validate import Validation
+from lutfarm.statistics import Target
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement import Measurement, Probe, Run
+from lutfarm_jobs.spaces.base import Space
+
+FORECASTS_KEPT = 8
+
+
+class LatencyTable:
+    """Entries and a manifest; never changed.  May hold several devices and backends: `select` one to predict."""
+
+    def __init__(self, columns: Columns, manifest: Manifest) -> None:
+        """Raises SpecError for an entry that can't be true; see `of`, `build` and `load` for other ways to make one."""
+        check(columns)
+        self._columns = columns
+        self._manifest = manifest
+        self._forecasts: dict[int, tuple[Space, Forecast]] = {}
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry], manifest: Manifest) -> LatencyTable:
+        """From values.  Raises SpecError for an entry that can't be true, or twice the same key."""
+        return cls(Columns.of_entries(tuple(entries)), manifest)
+
+    @classmethod
+    def build(
+        cls,
+        measurements: Sequence[Measurement],
+        runs: Iterable[Run],
+        *,
+        manifest: Manifest,
+        probes: Mapping[str, Sequence[Probe]] | None = None,
+        zeros: Collection[str] = (),
+        target: Target | None = None,
+    ) -> LatencyTable:
+        """From what was planned and what came of it.
+
+        Runs of one measurement must follow each other, as `Store.runs` gives them; `probes` by measurement key, newest
+        first; `zeros` are keys of operators that are nothing by structure.  What has neither a run nor a failure has no
+        entry: its key is among the manifest's `missing`.
+        """
+        built = entries_of(measurements, runs, probes=probes or {}, zeros=zeros, target=target or Target())
+        return cls.of(built.entries, replace(manifest, missing=built.missing))
+
+    @property
+    def manifest(self) -> Manifest:
+        """Where the table comes from."""
+        return self._manifest
+
+    @property
+    def columns(self) -> Columns:
+        """The entries as columns."""
+        return self._columns
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries as values, made when they are first asked for."""
+        return self._columns.entries()
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 of the entries, the same in every file format."""
+        return self._columns.digest()
+
+    @cached_property
+    def places(self) -> tuple[tuple[str, str], ...]:
+        """The (unit, backend key) pairs that have entries, in order of appearance."""
+        return tuple(dict.fromkeys(zip(self._columns.texts("unit"), self._columns.texts("backend_key"), strict=True)))
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LatencyTable):
+            return NotImplemented
+        return self._manifest == other._manifest and self._columns.equals(other._columns)
+
+    def __hash__(self) -> int:
+        return hash(self.content_hash)
+
+    def __repr__(self) -> str:
+        return f"<LatencyTable: {self.describe()}>"
+
+    def select(self, *, unit: str | None = None, backend: str | None = None) -> LatencyTable:
+        """The entries of one device, one backend, or both.  Raises SpecError that lists what there is."""
+        wanted = {name: value for name, value in (("unit", unit), ("backend_key", backend)) if value is not None}
+        columns = self._columns.where(**wanted)
+        if not len(columns):
+            asked = " with ".join(wanted.values()) or "anything"
+            raise SpecError(f"the table has no entry of {asked}; it has {self._placed()}")
+        part = LatencyTable(columns, self._manifest)
+        part._manifest = _narrowed(self._manifest, part.places, self.places)
+        return part
+
+    def with_validation(self, validation: Validation) -> LatencyTable:
+        """The same entries with how they held up against measured networks."""
+        return LatencyTable(self._columns, replace(self._manifest, validation=validation))
+
+    def describe(self) -> str:
+        """One line: what is in it, and whether it was ever held against whole networks."""
+        kinds = {kind: self._columns.texts("kind").count(kind) for kind in ("measured", "zero", "failed")}
+        words = [f"{kinds['measured']} entries measured"]
+        words += [f"{kinds['zero']} zero by structure"] if kinds["zero"] else []
+        words += [f"{kinds['failed']} failed"] if kinds["failed"] else []
+        words += [f"{len(self._manifest.missing)} not measured yet"] if self._manifest.missing else []
+        made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(self._manifest.created_s))
+        return (
+            f"{', '.join(words)} on {self._placed()}; job {self._manifest.job_name}, {made}; composed: "
+            f"{self._manifest.composition}; {_validated(self._manifest.validation)}"
+        )
+
+    def predict(self, space: Space, arch: Sequence[int], *, allow_partial: bool = False) -> Prediction:
+        """The latency of one architecture.
+
+        Raises SpecError where the table has several devices or backends, or the architecture is not of the space;
+        MissingEntry for an operator without a latency, unless `allow_partial`: then the result says what is missing.
+        """
+        return self._forecast(space).one(arch, allow_partial=allow_partial)
+
+    def predict_many(self, space: Space, archs: IntArray, *, interval: bool = False) -> FloatArray:
+        """The latencies of architectures as rows of choice indices: integers, shape (n, layers).
+
+        In ns, shape (n,); with `interval` (n, 3): estimate, low, high.  Raises SpecError for a choice that a layer does
+        not have, MissingEntry where one of these networks needs an operator without a latency.
+        """
+        return self._forecast(space).many(archs, interval=interval)
+
+    def matrix(self, space: Space) -> FloatArray:
+        """What each choice of each layer adds, in ns: shape (layers, most choices), NaN where there is no such choice.
+
+        With `fixed_ns` it gives additive spaces exactly.  Of others (`space.additive` is false) it leaves out what
+        depends on several choices at once: pruning, and additions between them.  Raises MissingEntry.
+        """
+        return self._forecast(space).matrix()
+
+    def fixed_ns(self, space: Space) -> float:
+        """What every network of the space costs whatever its choices, in ns.  Raises MissingEntry."""
+        return self._forecast(space).fixed_ns()
+
+    def _forecast(self, space: Space) -> Forecast:
+        """By identity: a space need not be hashable; keeping it keeps its id its own."""
+        if id(space) not in self._forecasts:
+            if len(self.places) != 1:
+                raise SpecError(f"a prediction needs one device and backend; select one of {self._placed()}")
+            prices = Prices(self._columns, " with ".join(self.places[0]))
+            if len(self._forecasts) >= FORECASTS_KEPT:
+                self._forecasts.pop(next(iter(self._forecasts)))
+            self._forecasts[id(space)] = (space, Forecast.of(prices, space))
+        return self._forecasts[id(space)][1]
+
+    def _placed(self) -> str:
+        return ", ".join(" with ".join(place) for place in self.places) or "no device"
+
+
+def _narrowed(manifest: Manifest, kept: Sequence[tuple[str, str]], all_: Sequence[tuple[str, str]]) -> Manifest:
+    if set(kept) == set(all_):
+        return manifest
+    units, backends = {unit for unit, _ in kept}, {backend for _, backend in kept}
+    validation = manifest.validation
+    fits = validation is not None and (validation.unit, validation.backend_key) in kept
+    return replace(
+        manifest,
+        devices=tuple(device for device in manifest.devices if device.unit in units),
+        backends=tuple(
+            replace(backend, versions={unit: v for unit, v in backend.versions.items() if unit in units})
+            for backend in manifest.backends if backend.key in backends
+        ),
+        protocol={unit: plan for unit, plan in manifest.protocol.items() if unit in units},
+        validation=validation if fits else None,
+        missing=tuple(key for key in manifest.missing if any(f"/{u}/{b}/" in key for u, b in kept)),
+    )
+
+
+def _validated(validation: Validation | None) -> str:
+    if validation is None:
+        return "never validated against whole networks"
+    place = f" on {validation.unit} with {validation.backend_key}" if validation.unit else ""
+    tau = "" if validation.kendall_tau is None else f", Kendall tau {validation.kendall_tau:.2f}"
+    return f"validated against {validation.n} networks{place}: MAPE {100 * validation.mape:.1f} %{tau}"
