@@ -138,8 +138,9 @@ def main() -> None:
     chosen = options(__doc__)
     report = Report("memory, MB", ("what", "idle", "peak", "models", "peak less models", f"<= {LIMIT_MB} MB", "also"))
     with _device.scratch() as home:
-        report.rows += [runner_rows(home, runtime) for runtime in ("onnxruntime", "tflite")]
+        # First, while this process holds nothing but what a controller does.
         report.rows += ray_rows(home)
+        report.rows += [runner_rows(home, runtime) for runtime in ("onnxruntime", "tflite")]
     report.show(chosen)
 
 

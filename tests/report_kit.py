@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from lutfarm.lut.entry import BackendFacts, DeviceFacts, Entry, Manifest
+from lutfarm.lut import BackendFacts, DeviceFacts, Entry, LatencyTable, Manifest
 from lutfarm.report import NetworkRow
 
 UNIT = "this-machine"
@@ -35,6 +35,7 @@ def failed(name: str, code: str, detail: str) -> Entry:
 
 def _entry(name: str, backend: str, kind: Any, fields: dict[str, Any]) -> Entry:
     workload = name if ":" in name.partition("<")[0] else f"operator:{name}"
+    fields.setdefault("fingerprint", "0" * 64)
     key = f"latency/{workload}/{UNIT}/{backend}/b1-steady"
     return Entry(**{"key": key, "workload_key": workload, "unit": UNIT, "backend_key": backend, "kind": kind} | fields)
 
@@ -85,3 +86,8 @@ def manifest(**changes: Any) -> Manifest:
         "protocol_hash": "ab" * 32,
     }
     return Manifest(**fields | changes)
+
+
+def table(*entries: Entry, **changes: Any) -> LatencyTable:
+    """With a manifest of one machine."""
+    return LatencyTable.of(entries, manifest(**changes))

@@ -6,7 +6,7 @@ import contextlib
 import getpass
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -20,7 +20,7 @@ from lutfarm.store import Store, owners
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.expand import Sources, expand, resolve
+from lutfarm_jobs.expand import Sources, expand, nothings, resolve
 from lutfarm_jobs.measurement import SlicePlan
 from lutfarm_jobs.spec import DeviceChoice, JobSpec, load_job
 from lutfarm_profiles import loader
@@ -66,7 +66,8 @@ def submit(
     devices = choose_devices(spec, store)
     sources = resolve(spec, folder)
     plan = expand(spec, sources, tuple(devices))
-    return Submission(spec, plan, devices, terms_of(spec, devices), retry_failed), sources
+    zeros = nothings(spec, sources)
+    return Submission(spec, plan, devices, terms_of(spec, devices), zeros, retry_failed), sources
 
 
 def terms_of(spec: JobSpec, devices: Mapping[str, Device]) -> dict[str, Terms]:
@@ -96,7 +97,7 @@ def keep_off(cpus: frozenset[int]) -> None:
 @contextmanager
 def farm(
     submitted: Submission, sources: Sources, store: Store, home: Home, *, kind: PoolKind
-) -> Iterator[Farm]:
+) -> Generator[Farm]:
     """A farm for one job; its pool is closed at the end."""
     cpus = measured_cpus(submitted.spec, submitted.devices)
     before = os.sched_getaffinity(0)

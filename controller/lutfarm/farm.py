@@ -51,6 +51,7 @@ class Submission:
     plan: tuple[Measurement, ...]
     devices: Mapping[str, Device]
     terms: Mapping[str, Terms]
+    zeros: tuple[str, ...] = ()                    # keys of operators that are nothing by structure
     retry_failed: bool = False
 
 
@@ -81,7 +82,8 @@ class Farm:
         spec, devices, terms = submission.spec, submission.devices, submission.terms
         began_s = time.time()
         with leases(self.store, devices, owner=self.owner, holder=self.holder, waiting=watch.waiting) as held:
-            job = self.store.open_job(Job(spec.id, spec.name, spec.model_dump_json(), began_s), submission.plan)
+            asked = Job(spec.id, spec.name, spec.model_dump_json(), began_s, zeros=submission.zeros)
+            job = self.store.open_job(asked, submission.plan)
             if submission.retry_failed:
                 self.store.forget_failures(job.id)
             book = OrderBook(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -55,7 +55,7 @@ class Leases:
 @contextmanager
 def leases(
     store: Store, units: Iterable[str], *, owner: str, holder: str, waiting: Callable[[str, str], None]
-) -> Iterator[Leases]:
+) -> Generator[Leases]:
     """Leases on all units.  Taken in the order of their names, so that no two jobs wait for each other."""
     held = Leases(store)
     try:

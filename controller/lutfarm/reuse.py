@@ -117,16 +117,12 @@ def _look(
     for key, found in store.probes(list(today.probes)).items():
         for probe in found:
             outlived = probe.probed_s < max(fresh_since_s or 0.0, forget_s if probe.failure else 0.0)
-            if _probed_alike(probe.fingerprint, today[key]) and not outlived:
+            if dict(probe.fingerprint) == today.probes[key] and not outlived:
                 standings[key] = standings.get(key, Standing()).with_probe(probe)
                 probes += 1
                 break
     return Resumed(standings, own, len(adopted), outdated, probes), adopted
 
-
-def _probed_alike(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    """Whether two fingerprints are equal but for the plan, which a probe does not depend on."""
-    return {**one, "plan": ""} == {**other, "plan": ""}
 
 
 def _adoptable(

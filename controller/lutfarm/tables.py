@@ -2,3 +2,83 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from lutfarm.assembly import terms_of
+from lutfarm.lut import BackendFacts, DeviceFacts, LatencyTable, Manifest
+from lutfarm.statistics import Target
+from lutfarm.store.base import Job, Store
+from lutfarm_agents.device import Device, Hello
+from lutfarm_agents.session import runtime_version
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.spec import JobSpec, SpaceWorkload
+
+
+def table_of(store: Store, job_id: str) -> LatencyTable:
+    """The table of a job, by its id, name or the start of its id.  Raises SpecError where there is no such job."""
+    found = store.job(job_id)
+    if found is None:
+        raise SpecError(f"no job is called {job_id[:80]!r}; see lutfarm job list")
+    job, _ = found
+    spec = JobSpec.model_validate_json(job.spec_json)
+    plan = store.measurements(job.id)
+    devices = {name: device for name in {m.unit for m in plan} if (device := store.device(name))}
+    return LatencyTable.build(
+        plan,
+        store.runs(job.id),
+        probes=store.probes([m.key for m in plan]),
+        zeros=job.zeros,
+        target=Target(spec.sampling.target_relative_interval, spec.sampling.confidence, spec.sampling.minimum_rounds),
+        manifest=_manifest(store, job, spec, plan, devices),
+    )
+
+
+def _manifest(
+    store: Store, job: Job, spec: JobSpec, plan: Sequence[Measurement], devices: Mapping[str, Device]
+) -> Manifest:
+    hellos = {name: hello[0] for name in devices if (hello := store.hello(name))}
+    protocol = {name: asdict(terms.plan) for name, terms in terms_of(spec, devices).items()}
+    names = {workload.space for workload in spec.workloads if isinstance(workload, SpaceWorkload)}
+    return Manifest(
+        job_id=job.id,
+        job_name=job.name,
+        created_s=time.time(),
+        lutfarm_version=importlib.metadata.version("lutfarm"),
+        space=names.pop() if len(names) == 1 else None,
+        devices=tuple(_device_facts(devices[name], hellos.get(name)) for name in sorted(devices)),
+        backends=tuple(
+            BackendFacts(
+                backend.key, backend.runtime, backend.provider, backend.threads, backend.precision,
+                {unit: runtime_version(hello, backend.runtime) for unit, hello in hellos.items()},
+            )
+            for backend in dict.fromkeys(m.backend for m in plan)
+        ),
+        protocol=protocol,
+        protocol_hash=hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()[:16],
+    )
+
+
+def _device_facts(device: Device, hello: Hello | None) -> DeviceFacts:
+    if hello is None:
+        return DeviceFacts(device.name, device.profile)
+    return DeviceFacts(
+        unit=device.name,
+        profile=device.profile,
+        cpu_model=hello.cpu_model,
+        machine=hello.machine,
+        system=hello.system,
+        cpus=len(hello.cpus),
+        memory_bytes=hello.memory_bytes,
+        python=hello.python,
+        governor=hello.governor,
+        clock_resolution_ns=hello.clock_resolution_ns,
+        timer_pair_ns=hello.timer_pair_ns,
+        call_floor_ns=hello.call_floor_ns,
+        runner_sha256=hello.runner_sha256,
+    )

@@ -19,6 +19,7 @@ from lutfarm_jobs.measurement import (
 )
 from lutfarm_jobs.models import Built
 from lutfarm_jobs.models.reference import expected
+from lutfarm_jobs.spaces.base import Space
 
 
 @dataclass(slots=True)
@@ -64,5 +65,5 @@ class Workshop:
             )
         return models.build(workload, fmt, self.cache_dir, spaces=self._spaces_by_name())
 
-    def _spaces_by_name(self) -> dict[str, object]:
+    def _spaces_by_name(self) -> dict[str, Space]:
         return {space.name: space for space in self.sources.spaces.values()}

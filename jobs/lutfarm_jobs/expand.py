@@ -110,6 +110,20 @@ def expand(spec: JobSpec, sources: Sources, units: Sequence[str]) -> tuple[Measu
     return tuple(plan.values())
 
 
+def nothings(spec: JobSpec, sources: Sources) -> tuple[str, ...]:
+    """Keys of the operators that the job names and that are nothing by structure: zero entries, never measured."""
+    found: dict[str, None] = {}
+    for position, choice in enumerate(spec.workloads):
+        named: Iterable[Operator] = ()
+        if isinstance(choice, SpaceWorkload) and choice.operators == "all":
+            named = sources.spaces[choice.space].operators()
+        elif isinstance(choice, OperatorsWorkload):
+            where = f"workloads[{position}].operators"
+            named = (_parse(key, where=f"{where}[{index}]") for index, key in enumerate(choice.operators))
+        found |= dict.fromkeys(operator.key for operator in named if operator.is_nothing)
+    return tuple(found)
+
+
 def _workloads(spec: JobSpec, sources: Sources) -> Iterable[tuple[Workload, frozenset[str]]]:
     """Each workload with the runtimes that it is for."""
     every = frozenset(backend.runtime for backend in spec.backends)

@@ -133,8 +133,9 @@ class SamplingPlan(_Strict):
 
 
 def _workload_kind(value: object) -> str | None:
-    if isinstance(value, BaseModel):
-        return {SpaceWorkload: "space", OperatorsWorkload: "operators", ModelsWorkload: "models"}.get(type(value))
+    for kind, model in (("space", SpaceWorkload), ("operators", OperatorsWorkload), ("models", ModelsWorkload)):
+        if isinstance(value, model):
+            return kind
     if isinstance(value, dict):
         return next((kind for kind in ("space", "models", "operators") if kind in value), None)
     return None

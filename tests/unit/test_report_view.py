@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from tests.report_kit import ORT, TFLITE, UNIT, failed, manifest, measured, zero
 
 from lutfarm.report import view
 from lutfarm.report.facts import composition, facts
 from lutfarm.report.words import FLAG_WORDS, UNKNOWN_FLAG
 from lutfarm.statistics.flags import Flag
-from tests.report_kit import ORT, TFLITE, UNIT, failed, manifest, measured, zero
 
 
 def test_a_measured_entry_is_printed_with_its_interval() -> None:
@@ -38,7 +38,7 @@ def test_a_failure_keeps_its_lines_and_nothing_that_steers_text() -> None:
 
 @pytest.mark.parametrize(
     ("key", "name"),
-    [("operator:conv_K3", "conv_K3"), ("file:a.onnx@12ab", "file:a.onnx@12ab"), ("network:fbnet:0,1", "network:fbnet:0,1")],
+    [("operator:conv_K3", "conv_K3"), ("file:a.onnx@12", "file:a.onnx@12"), ("network:fbnet:0,1", "network:fbnet:0,1")],
 )
 def test_operators_go_by_their_name_alone(key: str, name: str) -> None:
     assert view.workload_name(key) == name
@@ -56,7 +56,9 @@ def test_a_place_names_only_what_varies() -> None:
 
 def test_the_legend_counts_the_grades_of_operators_only() -> None:
     entries = [
-        measured("a", 1e5), measured("b", 1e5, flags=("not_precise",)), measured("c", 1e5, flags=("converged", "drift")),
+        measured("a", 1e5),
+        measured("b", 1e5, flags=("not_precise",)),
+        measured("c", 1e5, flags=("converged", "drift")),
         measured("network:fbnet-224:0,0", 1e7, flags=("not_precise",)), zero("identity"),
     ]
 
@@ -84,7 +86,7 @@ def test_facts_name_device_backend_job_and_both_hashes() -> None:
     assert found[f"system of {UNIT}"] == "Linux 6.1.0, CPython 3.11.7, governor not readable"
     assert found[f"call path of {UNIT}, not subtracted"] == f"3.200 µs ({ORT}), timer 75.00 ns"
     assert found[f"backend {ORT}"] == "onnxruntime 1.30.0, cpu, 1 thread, fp32"
-    assert found["measured until"] == "2025-11-23 23:20:00 UTC"
+    assert found["table made"] == "2025-11-23 23:20:00 UTC"
     assert found["protocol"] == "12 passes a process, slices of 400.0 µs, gate at 1.12 × the canary’s reference"
     assert (found["protocol hash"], found["table hash"]) == ("ab" * 32, "cd" * 32)
 
@@ -92,13 +94,13 @@ def test_facts_name_device_backend_job_and_both_hashes() -> None:
 def test_facts_leave_out_what_is_not_known() -> None:
     found = dict(facts(manifest(devices=(), backends=(), space=None, protocol={}, protocol_hash=""), ""))
 
-    assert set(found) == {"job", "measured until", "made with"}
+    assert set(found) == {"job", "table made", "made with"}
 
 
 def test_protocols_that_differ_are_told_apart() -> None:
-    protocol = {"desk": {"passes": 12}, "phone": {"passes": 20}}
+    found = dict(facts(manifest(protocol={"desk": {"passes": 12}, "phone": {"passes": 20}}), ""))
 
-    assert dict(facts(manifest(protocol=protocol), ""))["protocol"] == "desk: 12 passes a process; phone: 20 passes a process"
+    assert found["protocol"] == "desk: 12 passes a process; phone: 20 passes a process"
 
 
 def test_a_composition_that_is_not_known_is_quoted() -> None:

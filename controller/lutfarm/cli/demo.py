@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import json as stdlib_json
+import platform
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lutfarm import assembly
 from lutfarm.cli import exits
-from lutfarm.cli.output import HomeOption, duration, say
+from lutfarm.cli.lut import ENTRY_COLUMNS, entry_row
+from lutfarm.cli.output import HomeOption, duration, latency, plain, print_rows, say
+from lutfarm.cli.progress import RunDisplay
+from lutfarm.cli.run import report
+from lutfarm.greeting import greet
 from lutfarm.home import Home, find_home
-from lutfarm.store import open_store
+from lutfarm.lut import save
+from lutfarm.report import render_report
+from lutfarm.store import Store, open_store
+from lutfarm.tables import table_of
+from lutfarm.validation import validate_networks
+from lutfarm_agents.device import Device
+from lutfarm_jobs import spaces
+from lutfarm_jobs.spec import JobSpec, parse_job
+from lutfarm_jobs.yaml_reader import parse_yaml
 
 DEVICE = "this-machine"
 SPACE = "fbnet-224"
@@ -29,7 +44,7 @@ class Stages:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str) -> Generator[None]:
         """Time a block."""
         began_s = time.monotonic()
         try:
@@ -109,4 +124,4 @@ def results(store: Store, job_id: str, out: Path) -> None:
         title="predicted from the table, then measured",
     )
     say(f"{validation.n} networks: MAPE {100 * validation.mape:.1f} %, bias {100 * validation.bias:+.1f} %, "
-        f"Kendall tau {validation.kendall_tau:.2f}")
+        f"Kendall tau {'-' if validation.kendall_tau is None else format(validation.kendall_tau, '.2f')}")

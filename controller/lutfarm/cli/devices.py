@@ -101,5 +101,5 @@ def show(name: str, home: HomeOption = None, json: JsonOption = False) -> None:
             print_json(facts)
             return
         rows = [[key, value] for key, value in plain(device).items()]
-        rows += [[key, value] for key, value in (plain(last[0]) if last else {}).items()]
+        rows += [[key, value] for key, value in plain(last[0]).items()] if last else []
         print_rows(["field", "value"], rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import typer
@@ -33,7 +33,7 @@ def exit_code(error: FarmError) -> int:
 
 
 @contextmanager
-def exits() -> Iterator[None]:
+def exits() -> Generator[None]:
     """Turn a FarmError into a message and an exit code; an interrupt into 130."""
     try:
         yield

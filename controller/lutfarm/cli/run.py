@@ -73,8 +73,9 @@ def report(outcome: Outcome, *, as_json: bool) -> None:
     if outcome.missing and outcome.state.budget_s is not None:
         say("missing ones did not fit in the device-time budget: raise sampling.device_time_budget_s "
             "and run again, or run the same job again for as long once more")
-    for name, reason in summary["quarantined"].items():
-        say(f"{name} is quarantined: {reason}")
+    for unit in outcome.state.units.values():
+        if unit.quarantined:
+            say(f"{unit.name} is quarantined: {unit.quarantined}")
     say(f"table: lutfarm lut export {outcome.job_id} --out table.json")
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
 
-from lutfarm.lut.entry import Entry
+from lutfarm.lut.entry import Entry, Kind
 from lutfarm.statistics import Sample, Summary, Target, common_share, prior_spread, sample, summarize
 from lutfarm.statistics.conditions import canary_level, extremes, scope, wall_over_cpu
 from lutfarm.statistics.interval import log_variance
-from lutfarm_jobs.measurement import Failure, Measurement, Probe, Run
+from lutfarm_jobs.measurement import Failure, Measurement, Probe, Run, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +122,8 @@ def _entry(one: _Measured, summary: Summary, target: Target, share: float) -> En
     variance = log_variance(found.levels_ns)
     temperatures = extremes(moment.temperature_c for moment in found.environments)
     frequencies = extremes(moment.frequency_khz for moment in found.environments)
-    return Entry(
-        **_names(one.measurement),
-        kind="measured",
+    return replace(
+        _named(one.measurement, "measured"),
         statistic=found.statistic,
         estimate_ns=interval.estimate_ns,
         low_ns=interval.low_ns,
@@ -170,21 +169,21 @@ def fingerprint_hash(fingerprint: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(dict(fingerprint), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _names(measurement: Measurement) -> dict[str, str]:
-    return {
-        "key": measurement.key,
-        "workload_key": measurement.workload.key,
-        "unit": measurement.unit,
-        "backend_key": measurement.backend.key,
-        "conditions_key": measurement.conditions.key,
-        "quantity": measurement.quantity,
-    }
+def _named(measurement: Measurement, kind: Kind) -> Entry:
+    return Entry(
+        key=measurement.key,
+        workload_key=measurement.workload.key,
+        unit=measurement.unit,
+        backend_key=measurement.backend.key,
+        kind=kind,
+        conditions_key=measurement.conditions.key,
+        quantity=measurement.quantity,
+    )
 
 
 def _failed(measurement: Measurement, failure: Failure, run_ids: Sequence[str]) -> Entry:
-    return Entry(
-        **_names(measurement),
-        kind="failed",
+    return replace(
+        _named(measurement, "failed"),
         run_ids=tuple(run_ids),
         failure_code=failure.code,
         failure_detail=failure.detail,
@@ -196,16 +195,5 @@ def _zero_entries(measurements: Sequence[Measurement], zeros: Collection[str]) -
     places = {(m.unit, m.backend.key, m.conditions.key): m for m in measurements}
     for place in places.values():
         for key in zeros:
-            workload = f"operator:{key}"
-            yield Entry(
-                key="/".join((place.quantity, workload, place.unit, place.backend.key, place.conditions.key)),
-                workload_key=workload,
-                unit=place.unit,
-                backend_key=place.backend.key,
-                conditions_key=place.conditions.key,
-                kind="zero",
-                estimate_ns=0.0,
-                low_ns=0.0,
-                high_ns=0.0,
-                confidence=0.95,
-            )
+            zero = replace(place, workload=Workload("operator", key))
+            yield replace(_named(zero, "zero"), estimate_ns=0.0, low_ns=0.0, high_ns=0.0)

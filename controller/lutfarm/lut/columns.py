@@ -79,6 +79,10 @@ class Columns:
         values = [self._values(part, name) for name in COLUMNS]
         return tuple(Entry(*row) for row in zip(*values, strict=True))
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Every entry as plain data."""
+        return self.arrow.to_pylist()
+
     def _values(self, part: Any, name: str) -> list[Any]:
         found = part.column(name).to_pylist()
         return [tuple(item) for item in found] if COLUMNS[name][0] == "texts" else found
@@ -87,13 +91,14 @@ class Columns:
         """A text column."""
         return self.arrow.column(name).to_pylist()
 
-    def distinct(self, name: str) -> list[str]:
-        """The different values of a text column, in the order in which they first appear."""
-        return self.arrow.column(name).unique().to_pylist()
+    def lists(self, name: str) -> list[tuple[str, ...]]:
+        """A column of texts."""
+        return self._values(self.arrow, name)
 
     def numbers(self, name: str) -> NDArray[np.float64]:
-        """A number column, NaN where there is none; shape (entries,)."""
-        return pc.fill_null(self.arrow.column(name), float("nan")).to_numpy()
+        """A column of numbers or integers as floats, NaN where there is none; shape (entries,)."""
+        floats = self.arrow.column(name).cast(pa.float64(), safe=False)
+        return pc.fill_null(floats, float("nan")).to_numpy()
 
     def nulls(self, name: str) -> NDArray[np.bool_]:
         """Where a column has no value; shape (entries,)."""

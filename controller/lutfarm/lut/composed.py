@@ -32,9 +32,9 @@ class ComposedBulk:
         if self._kept is None:
             different, where = np.unique(archs, axis=0, return_inverse=True)
             return np.array([self._composed(row) for row in different]).reshape(-1, 3)[where.reshape(-1)]
-        places = np.ravel_multi_index(tuple(archs.T), self._counts)
+        places = np.asarray(np.ravel_multi_index(tuple(archs.T), self._counts))
         for place in np.unique(places[np.isnan(self._kept[places, 0])]):
-            self._kept[place] = self._composed(np.array(np.unravel_index(place, self._counts)))
+            self._kept[place] = self._composed(np.array(np.unravel_index(int(place), self._counts)))
         return self._kept[places]
 
     def _composed(self, row: IntArray) -> tuple[float, float, float]:

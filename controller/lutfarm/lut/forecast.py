@@ -69,7 +69,7 @@ class Forecast:
     def _checked(self, archs: IntArray) -> IntArray:
         counts = np.array(self.costs.counts)
         if archs.ndim != 2 or archs.shape[1] != len(counts):
-            raise SpecError(f"{self.space.name}: an array of shape (n, {len(counts)}) is needed, this has {archs.shape}")
+            raise SpecError(f"{self.space.name}: an array of shape (n, {len(counts)}) is needed, not {archs.shape}")
         if archs.dtype.kind not in "iu":
             raise SpecError(f"{self.space.name}: choices are whole numbers, these are {archs.dtype}")
         if archs.size and (archs.min() < 0 or (archs.max(axis=0) >= counts).any()):

@@ -43,7 +43,8 @@ class Prices:
         self._rows = {key.removeprefix(PREFIX): row for row, key in enumerate(workloads) if key.startswith(PREFIX)}
         twice = np.flatnonzero(columns.repeated("workload_key"))
         if len(twice):
-            raise SpecError(f"{place} has more than one entry of {workloads[int(twice[0])]!r}: a prediction can't choose")
+            name = workloads[int(twice[0])]
+            raise SpecError(f"{place} has more than one entry of {name!r}: a prediction can't choose")
         self._estimate_ns, self._low_ns, self._high_ns = (
             columns.numbers(name) for name in ("estimate_ns", "low_ns", "high_ns")
         )
@@ -51,6 +52,7 @@ class Prices:
         self._common = np.nan_to_num(columns.numbers("common_share"), nan=1.0)
         self._failed = columns.equal("kind", "failed")
         self._statistics = columns.texts("statistic")
+        self._flags: list[tuple[str, ...]] | None = None
 
     def of(self, operator: Operator) -> Price | None:
         """None where there is no entry, or one that failed; zero for what is nothing by structure."""
@@ -74,11 +76,13 @@ class Prices:
 
     def flags(self, rows: Iterable[int]) -> tuple[str, ...]:
         """Every flag of some entries but `converged`, in alphabetical order."""
-        entries = self._columns.entries([row for row in rows if row >= 0])
-        return tuple(sorted({flag for entry in entries for flag in entry.flags} - {"converged"}))
+        if self._flags is None:
+            self._flags = self._columns.lists("flags")
+        return tuple(sorted({flag for row in rows if row >= 0 for flag in self._flags[row]} - {"converged"}))
 
     def refuse_mixture(self, rows: Iterable[int]) -> None:
         """Raises SpecError where entries estimate different things: a sum of them would estimate nothing."""
         statistics = {self._statistics[row] for row in rows if row >= 0} - {""}
         if len({ESTIMANDS.get(name, name) for name in statistics}) > 1:
-            raise SpecError(f"{self.place} mixes the statistics {', '.join(sorted(statistics))}; they can't be added up")
+            names = ", ".join(sorted(statistics))
+            raise SpecError(f"{self.place} mixes the statistics {names}; they can't be added up")

@@ -106,9 +106,9 @@ class LatencyTable:
         if not len(columns):
             asked = " with ".join(wanted.values()) or "anything"
             raise SpecError(f"the table has no entry of {asked}; it has {self._placed()}")
-        part = LatencyTable(columns, self._manifest)
-        part._manifest = _narrowed(self._manifest, part.places, self.places)
-        return part
+        kept = [place for place in self.places if unit in (None, place[0]) and backend in (None, place[1])]
+        everything = len(kept) == len(self.places)
+        return LatencyTable(columns, self._manifest if everything else _narrowed(self._manifest, kept))
 
     def with_validation(self, validation: Validation) -> LatencyTable:
         """The same entries with how they held up against measured networks."""
@@ -170,9 +170,8 @@ class LatencyTable:
         return ", ".join(" with ".join(place) for place in self.places) or "no device"
 
 
-def _narrowed(manifest: Manifest, kept: Sequence[tuple[str, str]], all_: Sequence[tuple[str, str]]) -> Manifest:
-    if set(kept) == set(all_):
-        return manifest
+def _narrowed(manifest: Manifest, kept: Sequence[tuple[str, str]]) -> Manifest:
+    """What the manifest says of some places alone."""
     units, backends = {unit for unit, _ in kept}, {backend for _, backend in kept}
     validation = manifest.validation
     fits = validation is not None and (validation.unit, validation.backend_key) in kept

@@ -30,7 +30,7 @@ def facts(manifest: Manifest, table_hash: str) -> list[tuple[str, str]]:
         *(_backend(backend) for backend in manifest.backends),
         ("space", manifest.space or ""),
         ("job", manifest.job_id),
-        ("measured until", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(manifest.created_s))),
+        ("table made", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(manifest.created_s))),
         ("protocol", "; ".join(_protocols(manifest))),
         ("made with", f"lutfarm {manifest.lutfarm_version}"),
         ("protocol hash", manifest.protocol_hash),

@@ -9,19 +9,16 @@ from collections import Counter
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from lutfarm.lut import LatencyTable
 from lutfarm.report import view
 from lutfarm.report.facts import composition, facts
 from lutfarm.report.rows import NetworkRow
 from lutfarm.report.words import percent, printable
 from lutfarm_jobs.errors import StoreUnwritable
-
-if TYPE_CHECKING:
-    from lutfarm.lut import LatencyTable
 
 MEANING = (
     "Each estimate answers how long one inference takes when nothing else disturbs the device. Its interval is over "

@@ -38,9 +38,9 @@ class Point:
 
     @property
     def bounds_ns(self) -> tuple[float, float]:
-        """The interval, or the estimate twice."""
-        return (self.estimate_ns if self.low_ns is None else self.low_ns,
-                self.estimate_ns if self.high_ns is None else self.high_ns)
+        """The interval, or the estimate twice; above zero, which a log axis has no place for."""
+        low_ns = self.estimate_ns if self.low_ns is None else self.low_ns
+        return (max(low_ns, self.estimate_ns / 100), self.estimate_ns if self.high_ns is None else self.high_ns)
 
 
 def latency_plot(points: Sequence[Point], *, name: str, title: str, target: float | None) -> str:

@@ -22,6 +22,7 @@ class Job:
     created_s: float                               # Unix time
     state: JobState = "open"
     reason: str = ""
+    zeros: tuple[str, ...] = ()                    # keys of its operators that are nothing by structure
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Store(Protocol):
         """The last hello and when."""
         ...
 
-    def open_job(self, job: Job, measurements: Sequence[Measurement]) -> Job:
+    def open_job(self, job: Job, plan: Sequence[Measurement]) -> Job:
         """Insert with its plan; a job that exists is returned as it stands (its created_s, its state)."""
         ...
 

@@ -129,6 +129,14 @@ def load_mapping(text: str) -> dict[str, str]:
         raise StoreError(f"a stored fingerprint is damaged: {error}") from error
 
 
+def load_list(text: str) -> tuple[str, ...]:
+    """Texts from their JSON."""
+    try:
+        return tuple(str(item) for item in json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"a stored list is damaged: {error}") from error
+
+
 def load_device(text: str) -> Device:
     """A Device from its JSON."""
     return _load(Device, text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -15,7 +15,7 @@ _DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
 
 
 @contextmanager
-def mapped(place: str) -> Iterator[None]:
+def mapped(place: str) -> Generator[None]:
     """Turn the database's errors into StoreErrors that name the place and what to do."""
     try:
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -44,7 +44,7 @@ def open_store(home: Path) -> SqlStore:
 
 
 @contextmanager
-def _one_at_a_time(home: Path) -> Iterator[None]:
+def _one_at_a_time(home: Path) -> Generator[None]:
     """Two processes that open a new store at once must not both migrate it."""
     with (home / ".opening").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Select, and_, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, delete, func, insert, literal, select, update
 
 from lutfarm.store import encoding, owners
 from lutfarm.store.base import Job, JobCounts, JobState
@@ -58,12 +58,12 @@ class SqlStore:
         self.close()
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
+    def _write(self) -> Generator[Connection]:
         with mapped(self._place), self._engine.begin() as db:
             yield db
 
     @contextmanager
-    def _read(self) -> Iterator[Connection]:
+    def _read(self) -> Generator[Connection]:
         with mapped(self._place), self._engine.connect().execution_options(reads=True) as db:
             yield db
 
@@ -113,10 +113,10 @@ class SqlStore:
         with self._write() as db:
             row = db.execute(select(jobs).where(jobs.c.id == job.id)).first()
             if row is not None:
-                return Job(**row._asdict())
+                return _job(row)
             db.execute(insert(jobs).values(
                 id=job.id, name=job.name, spec_json=job.spec_json, created_s=job.created_s,
-                state=job.state, reason=job.reason,
+                state=job.state, reason=job.reason, zeros=encoding.to_json(list(job.zeros)),
             ))
             if plan:
                 db.execute(insert(measurements), [
@@ -134,7 +134,7 @@ class SqlStore:
         """All, newest first."""
         with self._read() as db:
             rows = db.execute(select(jobs).order_by(jobs.c.created_s.desc())).all()
-            return [(Job(**row._asdict()), _counts(db, row.id)) for row in rows]
+            return [(_job(row), _counts(db, row.id)) for row in rows]
 
     def job(self, job_id: str) -> tuple[Job, JobCounts] | None:
         """One, by its id, its name (the newest), or the start of its id where that is unique."""
@@ -147,7 +147,7 @@ class SqlStore:
             if row is None and job_id:
                 found = db.execute(by_time.where(jobs.c.id.startswith(job_id, autoescape=True)).limit(2)).all()
                 row = found[0] if len(found) == 1 else None
-            return None if row is None else (Job(**row._asdict()), _counts(db, row.id))
+            return None if row is None else (_job(row), _counts(db, row.id))
 
     def measurements(self, job_id: str) -> Sequence[Measurement]:
         """The job's plan, in its order."""
@@ -293,7 +293,7 @@ class SqlStore:
         query = _runs_query(samples=samples).join(job_runs, job_runs.c.run_id == runs.c.id)
         yield from self._runs(query.where(job_runs.c.job_id == job_id).order_by(runs.c.key, runs.c.started_s))
 
-    def _runs(self, query: Select[tuple[str, str, bytes]]) -> Iterator[Run]:
+    def _runs(self, query: Select[Any, Any, Any]) -> Iterator[Run]:
         with self._read() as db:
             for row in db.execute(query):
                 slices = encoding.decode_slices(row.slices) if row.slices else ()
@@ -331,7 +331,12 @@ class SqlStore:
         self._engine.dispose()
 
 
-def _held(lease: Lease) -> tuple[object, ...]:
+def _job(row: Row[Any]) -> Job:
+    zeros = encoding.load_list(row.zeros)
+    return Job(row.id, row.name, row.spec_json, row.created_s, row.state, row.reason, zeros)
+
+
+def _held(lease: Lease) -> tuple[ColumnElement[bool], ...]:
     return leases.c.unit == lease.unit, leases.c.token == lease.token, leases.c.owner == lease.owner
 
 
@@ -352,7 +357,7 @@ def _link(db: Connection, job_id: str, run_ids: Sequence[str], *, reused: bool) 
             db.execute(insert(job_runs), rows)
 
 
-def _runs_query(*, samples: bool) -> Select[tuple[str, str, bytes]]:
+def _runs_query(*, samples: bool) -> Select[Any, Any, Any]:
     blob = runs.c.slices if samples else literal(b"").label("slices")
     return select(runs.c.content, fingerprints.c.content.label("fingerprint"), blob).join(
         fingerprints, runs.c.fingerprint == fingerprints.c.hash

@@ -46,6 +46,7 @@ jobs = Table(
     Column("created_s", Float, nullable=False),
     Column("state", String(20), nullable=False),
     Column("reason", Text, nullable=False),
+    Column("zeros", Text, nullable=False),         # a JSON list of operator keys
 )
 
 measurements = Table(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import lru_cache
-from typing import get_args
+from typing import Any, cast, get_args
 
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.models.graph import Activation, Graph
@@ -35,9 +35,10 @@ def make(kind: str, values: Mapping[str, object]) -> Operator:
         raise SpecError(f"{kind}: unknown field {str(unknown[0])[:40]!r}; it has {', '.join(wanted)}")
     if missing := [name for name in wanted if name not in values]:
         raise SpecError(f"{kind}: {missing[0]} is missing")
-    operator = KINDS[kind](**{name: _checked(kind, name, values[name]) for name in wanted})
+    checked: dict[str, Any] = {name: _checked(kind, name, values[name]) for name in wanted}
+    operator = KINDS[kind](**checked)
     _check_whole(operator)
-    return operator  # type: ignore[return-value]
+    return cast(Operator, operator)                # the base class has no append of its own
 
 
 def _checked(kind: str, name: str, value: object) -> int | str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -27,7 +27,7 @@ def _operator(value: object) -> object:
         if isinstance(value, str):
             return operators.parse(value)
         if isinstance(value, Mapping):
-            values: dict[str, Any] = dict(value)
+            values = {str(name): item for name, item in cast(Mapping[object, object], value).items()}
             return operators.make(str(values.pop("kind", "")), values)
     except SpecError as error:
         raise ValueError(error.detail) from error

@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("created_s", sa.Float(), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("zeros", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs"))
     )
     op.create_index(op.f("ix_jobs_name"), "jobs", ["name"], unique=False)

@@ -1,0 +1,1 @@
+"""The file formats of tables: each from a table to bytes; those of our own back again, too."""

@@ -1,0 +1,77 @@
+"""What the YAML tables of other projects have in common: published keys, milliseconds, count, mean and a spread."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import yaml
+
+from lutfarm.lut.entry import Entry
+from lutfarm.lut.prices import PREFIX
+from lutfarm.lut.table import LatencyTable
+from lutfarm.statistics.distributions import student_quantile
+from lutfarm.statistics.interval import PRIOR_DF
+from lutfarm_jobs import operators
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.operators.base import Operator
+
+NS_PER_MS = 1e6
+
+
+def dump_published(
+    table: LatencyTable,
+    key_of: Callable[[Operator], str],
+    figures_of: Callable[[int, float, float], Mapping[str, float]],
+    *,
+    name: str,
+) -> bytes:
+    """`figures_of`: from processes, estimate in ms and standard deviation over processes in ms to an entry's fields.
+
+    Operators without a published key, failures, and what is nothing by structure are left out, and counted in a
+    comment: those projects read neither.  Raises SpecError for several devices or backends, or if nothing is left.
+    """
+    if len(table.places) != 1:
+        listed = ", ".join(" with ".join(place) for place in table.places)
+        raise SpecError(f"a {name} table is of one device and backend; select one of {listed}")
+    found: dict[str, dict[str, float]] = {}
+    left_out = 0
+    for entry in table.entries:
+        key = _published(entry, key_of)
+        if key is None or entry.estimate_ns is None:
+            left_out += 1
+        elif key in found:
+            raise SpecError(f"two operators have the {name} key {key}; export a table of one space")
+        else:
+            std_ms = process_deviation_ns(entry) / NS_PER_MS
+            found[key] = dict(figures_of(entry.processes, entry.estimate_ns / NS_PER_MS, std_ms))
+    if not found:
+        raise SpecError(f"none of the {len(table)} entries is an operator that {name} has a key for")
+    unit, backend = (_comment(text) for text in table.places[0])
+    comment = (
+        f"# Latencies in ms of {unit} with {backend}: mean is lutfarm's estimate for the uncontended device,\n"
+        f"# count the processes it was measured in. {left_out} entries have no place in this format.\n"
+        f"# lutfarm table {table.content_hash}\n"
+    )
+    return (comment + yaml.safe_dump(found, sort_keys=False, width=1000)).encode()
+
+
+def process_deviation_ns(entry: Entry) -> float:
+    """The standard deviation between processes that the entry's interval stands for: moderated, so never 0 for one."""
+    half_ns = ((entry.high_ns or 0.0) - (entry.low_ns or 0.0)) / 2
+    quantile = student_quantile(PRIOR_DF + entry.processes - 1, 0.5 + entry.confidence / 2)
+    return half_ns / quantile * math.sqrt(entry.processes)
+
+
+def _published(entry: Entry, key_of: Callable[[Operator], str]) -> str | None:
+    if entry.kind != "measured" or not entry.workload_key.startswith(PREFIX):
+        return None
+    try:
+        return key_of(operators.parse(entry.workload_key.removeprefix(PREFIX)))
+    except SpecError:
+        return None
+
+
+def _comment(text: str) -> str:
+    """A name must not end the comment."""
+    return "".join(c if c.isprintable() else "?" for c in text)
