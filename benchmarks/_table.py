@@ -33,13 +33,14 @@ class Report:
 
     def show(self, options: argparse.Namespace) -> None:
         """Print it, and write it where --json says."""
-        table = Table(title=escape(self.name), title_justify="left", box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False)
         for index, column in enumerate(self.columns):
             numeric = all(isinstance(row[index], int | float | None) for row in self.rows)
             table.add_column(escape(column), justify="right" if numeric else "left", overflow="fold")
         for row in self.rows:
             table.add_row(*(escape(cell(value)) for value in row))
         console = Console(highlight=False, width=None if os.isatty(1) else 140)
+        console.print(escape(self.name), soft_wrap=True)
         console.print(table)
         for note in self.notes:
             console.print(escape(note), soft_wrap=True)

@@ -56,7 +56,10 @@ def _known(registered: Mapping[str, Device]) -> str:
 def submission(path: Path, store: Store, *, retry_failed: bool = False) -> tuple[Submission, Sources]:
     """A job file with everything that its names stand for.  Raises SpecError."""
     spec = load_job(path)
-    return submit(spec, path.absolute().parent, store, retry_failed=retry_failed)
+    try:
+        return submit(spec, path.absolute().parent, store, retry_failed=retry_failed)
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from error
 
 
 def submit(

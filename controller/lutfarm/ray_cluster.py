@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -14,21 +15,55 @@ from pathlib import Path
 
 import psutil
 
+from lutfarm_agents.transports.leftovers import identity, is_alive
+
 # A unix socket's path may have 107 bytes; Ray appends up to 66 to its folder, and we 20 to this one.
 LONGEST_PARENT = 20
+PREFIX = "lutfarm-"
 END_S = 10.0
 
 
 @contextmanager
 def private_folder() -> Generator[Path]:
-    """A folder that only this user can enter, with one in it for Ray, which opens its own to all; removed at the end."""
-    parent = tempfile.gettempdir()
-    folder = Path(tempfile.mkdtemp(prefix="lutfarm-", dir=parent if len(parent) <= LONGEST_PARENT else "/tmp"))  # noqa: S108
+    """A folder that only this user can enter, removed at the end; in it `ray`, which Ray opens to all."""
+    parent = Path(tempfile.gettempdir())
+    if len(str(parent)) > LONGEST_PARENT:
+        parent = Path("/tmp")  # noqa: S108  mkdtemp makes it for this user only
+    sweep(parent)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     try:
+        (folder / "owner").write_text(json.dumps(identity(os.getpid())))
         (folder / "ray").mkdir()
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(parent: Path) -> int:
+    """End what a killed process left: its folder, and those of Ray's agents that live a minute longer; how many."""
+    swept = 0
+    for folder in parent.glob(PREFIX + "*"):
+        if not _is_stale(folder):
+            continue
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                # By their log files: they write their titles over their environment.
+                if any(file.path.startswith(f"{folder}/") for file in process.open_files()):
+                    process.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+        swept += 1
+    return swept
+
+
+def _is_stale(folder: Path) -> bool:
+    """Whether it is ours, and the process that made it is gone."""
+    try:
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            return False
+        pid, created_s = json.loads((folder / "owner").read_text())
+        return not is_alive((int(pid), float(created_s)))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def settings(folder: Path) -> Mapping[str, str]:

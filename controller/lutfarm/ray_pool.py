@@ -1,7 +1,7 @@
 """RayPool: one threaded actor for each host.  The only file that imports Ray."""
 # Ray's own annotations are partial: remote classes and what init returns are unknown to a type checker.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false, reportAttributeAccessIssue=false
+# pyright: reportMissingTypeStubs=false, reportAttributeAccessIssue=false, reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+import ray._private.worker as ray_worker
 import ray.exceptions
 from ray._raylet import AuthenticationTokenLoader, Config
 
@@ -215,6 +216,8 @@ def _init(folder: Path) -> None:
     # again itself; there is no public way in 2.60.
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
+    # The death of an actor would be printed on stdout, whatever log_to_driver says.
+    ray_worker._worker_logs_enabled = False
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     ray.init(
         address="local",                           # an address file of another Ray must not be followed

@@ -57,7 +57,10 @@ def resolve(spec: JobSpec, folder: Path) -> Sources:
     models: dict[int, tuple[ModelFile, ...]] = {}
     for position, workload in enumerate(spec.workloads):
         if isinstance(workload, SpaceWorkload):
-            found_spaces[workload.space] = load_space(workload.space, folder)
+            try:
+                found_spaces[workload.space] = load_space(workload.space, folder)
+            except SpecError as error:
+                raise SpecError(f"workloads[{position}].space: {error}") from error
         elif isinstance(workload, ModelsWorkload):
             models[position] = _model_files(workload, folder, where=f"workloads[{position}]")
     return Sources(found_spaces, models)

@@ -25,7 +25,7 @@ class Leftovers:
         """Write down that this process started the session of `leader`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / str(leader)
-        facts = {"leader": _identity(leader), "host": _identity(os.getpid())}
+        facts = {"leader": identity(leader), "host": identity(os.getpid())}
         path.write_text(json.dumps(facts))
         return path
 
@@ -38,9 +38,9 @@ class Leftovers:
         ended = 0
         for note in sorted(self.folder.glob("[0-9]*")):
             leader, host = _read(note)
-            if host is not None and _is(host):
+            if host is not None and is_alive(host):
                 continue
-            if leader is not None and _is(leader):
+            if leader is not None and is_alive(leader):
                 end_session(int(leader[0]))
                 ended += 1
             self.forget(note)
@@ -70,14 +70,16 @@ def end_session(leader: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _identity(pid: int) -> list[float]:
+def identity(pid: int) -> tuple[float, float]:
+    """A process as its id and when it was started: ids come again."""
     try:
-        return [pid, psutil.Process(pid).create_time()]
+        return pid, psutil.Process(pid).create_time()
     except psutil.Error:
-        return [pid, 0.0]                          # it ended at once
+        return pid, 0.0                            # it ended at once
 
 
-def _is(identity: tuple[float, float]) -> bool:
+def is_alive(identity: tuple[float, float]) -> bool:
+    """Whether that very process still runs."""
     pid, created_s = identity
     try:
         process = psutil.Process(int(pid))

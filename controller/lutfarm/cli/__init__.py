@@ -2,29 +2,61 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+from collections.abc import Mapping
 
+import click
 import typer
+from typer.core import TyperGroup
 
-# onnxruntime's Linux wheels send telemetry unless told otherwise, and children inherit this.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# Module and name of each command.  A command's module is imported when the command is used: all of them
+# together take two seconds, most of it plots and columns that few commands need.
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "demo": ("demo", "demo"),
+    "run": ("run", "run"),
+    "plan": ("run", "plan"),
+    "device": ("devices", "app"),
+    "job": ("jobs", "app"),
+    "lut": ("lut", "app"),
+    "doctor": ("doctor", "doctor"),
+}
 
-from lutfarm.cli import demo, devices, doctor, jobs, lut, run
+
+class _Lazy(TyperGroup):
+    """A group that imports its commands when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All of them, in the order in which one meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One command, or None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name]
+        found = getattr(importlib.import_module(f"lutfarm.cli.{module}"), attribute)
+        if not isinstance(found, typer.Typer):
+            alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            alone.command(cmd_name)(found)
+            found = alone
+        return typer.main.get_command(found)
+
 
 app = typer.Typer(
     name="lutfarm",
-    help="Measure how long operators and models take on real devices, and turn that into lookup tables.",
+    cls=_Lazy,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("run")(run.run)
-app.command("plan")(run.plan)
-app.command("demo")(demo.demo)
-app.command("doctor")(doctor.doctor)
-app.add_typer(devices.app, name="device")
-app.add_typer(jobs.app, name="job")
-app.add_typer(lut.app, name="lut")
+
+
+@app.callback()
+def lutfarm() -> None:
+    """Measure how long operators and models take on real devices, and turn that into lookup tables."""
+    # onnxruntime's Linux wheels send telemetry unless told otherwise; children inherit this.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def main() -> None:

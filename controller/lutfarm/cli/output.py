@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -12,8 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+PIPE_COLUMNS = 220                                 # a pipe has no width; nobody wants a table folded for 80 there
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PIPE_COLUMNS)
 
 HomeOption = Annotated[
     Path | None,

@@ -9,11 +9,7 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -23,6 +19,7 @@ from lutfarm_jobs.errors import StoreNewer, StoreUnwritable
 
 FILE_NAME = "farm.db"
 BUSY_S = 30.0
+NEWEST = "0001"                                    # the last revision of migrations/
 
 
 def open_store(home: Path) -> SqlStore:
@@ -65,17 +62,28 @@ def _begin(connection: Connection) -> None:
 
 def migrate(engine: Engine) -> None:
     """Bring the schema to this version.  Raises StoreNewer for one that this version does not know."""
+    current = _revision(engine)
+    if current == NEWEST:
+        return
+    from alembic import command                    # a second of imports that an up-to-date store does not need
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
     config = Config()
     config.set_main_option("script_location", str(resources.files("lutfarm.store") / "migrations"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current not in known:
+        raise StoreNewer(
+            f"{engine.url.database}: written by a newer lutfarm (schema {current[:40]}); "
+            "upgrade lutfarm, or choose another place with --home"
+        )
     with engine.begin() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
-        if current is not None and current not in known:
-            raise StoreNewer(
-                f"{engine.url.database}: written by a newer lutfarm (schema {current[:40]}); "
-                "upgrade lutfarm, or choose another place with --home"
-            )
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
+def _revision(engine: Engine) -> str | None:
+    with engine.connect().execution_options(reads=True) as db:
+        if not inspect(db).has_table("alembic_version"):
+            return None
+        return db.execute(text("SELECT version_num FROM alembic_version")).scalar()

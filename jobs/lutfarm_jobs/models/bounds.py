@@ -9,7 +9,7 @@ LONGEST_NAME_BYTES = 1000
 HIGHEST_RANK = 32
 
 
-class Malformed(ValueError):  # noqa: N818
+class Malformed(ValueError):
     """The bytes are no usable model; the text goes on from "it can't be used: "."""
 
 

@@ -54,11 +54,11 @@ def activate(values: Floats, activation: Activation) -> Floats:
     if activation == "relu":
         return np.maximum(values, 0)
     if activation == "relu6":
-        return np.clip(values, 0, 6)
+        return np.clip(values, np.float32(0), np.float32(6))
     if activation == "h_sigmoid":
-        return np.clip(values + 3, 0, 6) / np.float32(6)
+        return np.clip(values + np.float32(3), np.float32(0), np.float32(6)) / np.float32(6)
     if activation == "h_swish":
-        return values * (np.clip(values + 3, 0, 6) / np.float32(6))
+        return values * activate(values, "h_sigmoid")
     return values
 
 

@@ -24,7 +24,8 @@ IR_VERSION = 8
 
 def write_onnx(graph: Graph) -> bytes:
     """The file's bytes; the same for the same graph."""
-    writer = _Writer(graph, draw(graph))
+    graph.check_writable()
+    writer = _Writer(graph, draw(graph).weights)
     for index, node in enumerate(graph.nodes):
         writer.layer(index, node)
     return _model(writer).SerializeToString(deterministic=True)
@@ -32,11 +33,7 @@ def write_onnx(graph: Graph) -> bytes:
 
 def _model(writer: _Writer) -> ModelProto:
     graph = writer.graph
-    if not graph.nodes:
-        raise ValueError(f"{graph.name}: no layer at all is a zero entry, and never becomes a model")
     last = len(graph.nodes) - 1
-    if [tensor.node for tensor in graph.outputs] != [last]:
-        raise ValueError(f"{graph.name}: the one output must be the last node's, not {graph.outputs}")
     shape, rank = graph.nodes[last].output.shape, 2 if last in writer.flat else 4
     return helper.make_model(
         helper.make_graph(
@@ -92,7 +89,9 @@ class _Writer:
 
     def emit(self, operator: str, inputs: list[str], output: str, **attributes: int | float | list[int]) -> None:
         """Append one ONNX node, named by its output."""
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
+        node = helper.make_node(operator, inputs, [output], name=output)
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in sorted(attributes.items()))
+        self.nodes.append(node)
 
     def _activation(self, index: int, node: Node, source: str, output: str) -> None:
         if node.activation == "relu":

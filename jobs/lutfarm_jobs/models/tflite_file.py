@@ -5,7 +5,8 @@ here existed in the first version of each, so that runtimes years old accept the
 """
 
 # The generated schema and flatbuffers are only partly annotated.
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportMissingTypeStubs=false
+# pyright: reportUnknownArgumentType=false
 
 from __future__ import annotations
 

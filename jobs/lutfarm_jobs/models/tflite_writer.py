@@ -5,7 +5,7 @@ tflite-runtime 2.14 and LiteRT 2.3 both run them in their fast kernels, in half 
 """
 
 # The generated schema is only partly annotated.
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportMissingTypeStubs=false
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FUSED = schema.ActivationFunctionType
 def write_tflite(graph: Graph) -> bytes:
     """The file's bytes; the same for the same graph."""
     graph.check_writable()
-    writer = _Writer(graph, draw(graph), TfliteFile(graph.name))
+    writer = _Writer(graph, draw(graph).weights, TfliteFile(graph.name))
     writer.outputs[-1] = writer.file.tensor("input", nhwc(graph.input_shape))
     for index, node in enumerate(graph.nodes):
         writer.outputs[index] = _layer(writer, index, node)

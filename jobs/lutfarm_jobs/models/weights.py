@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from lutfarm_jobs.models.evaluate import Floats, NodeWeights, apply, input_values
+from lutfarm_jobs.models.evaluate import Floats, NodeWeights, activate, apply, input_values
 from lutfarm_jobs.models.graph import Graph, Node
 
 WEIGHTED = frozenset({"convolution", "fully_connected", "scale_shift"})
@@ -24,17 +25,27 @@ _BIAS_SHARE = 0.7  # of the output's deviation; what global pooling leaves of a 
 _GATE_TARGET = 2.0  # h_sigmoid is flat: this deviation before it leaves 0.3 behind it
 
 
-def draw(graph: Graph) -> Mapping[int, NodeWeights]:
-    """Weights of each node that has any, by node index."""
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Weights of each node that has any, by node index, and what the graph puts out for `input_values` of seed 0."""
+
+    weights: Mapping[int, NodeWeights]
+    output: Floats
+
+
+def draw(graph: Graph) -> Drawn:
+    """The weights of a graph; the same for the same graph."""
     growth = _growth(graph)
     outputs: dict[int, Floats] = {-1: input_values(graph.input_shape)}
     drawn: dict[int, NodeWeights] = {}
     for index, node in enumerate(graph.nodes):
         sources = [outputs[tensor.node] for tensor in node.sources]
         if node.kind in WEIGHTED:
-            drawn[index] = _draw_node(graph, index, sources, _target(node, growth.get(index, 1.0)))
-        outputs[index] = apply(node, sources, drawn.get(index))
-    return drawn
+            target = _target(node, growth.get(index, 1.0))
+            drawn[index], outputs[index] = _draw_node(graph, index, sources, target)
+        else:
+            outputs[index] = apply(node, sources, None)
+    return Drawn(drawn, outputs[len(graph.nodes) - 1])
 
 
 def _target(node: Node, growth: float) -> float:
@@ -70,8 +81,8 @@ def _growth(graph: Graph) -> Mapping[int, float]:
     }
 
 
-def _draw_node(graph: Graph, index: int, sources: list[Floats], target: float) -> NodeWeights:
-    """Uniform weights of mean zero (arithmetic alone, so equal on every platform), then scaled by 2^n."""
+def _draw_node(graph: Graph, index: int, sources: list[Floats], target: float) -> tuple[NodeWeights, Floats]:
+    """Uniform weights of mean zero (arithmetic alone, so equal on every platform) times 2^n, and their output."""
     node = graph.nodes[index]
     random = np.random.RandomState([graph.seed, index])
     channels = node.output.shape[1]
@@ -81,9 +92,12 @@ def _draw_node(graph: Graph, index: int, sources: list[Floats], target: float) -
         kernel = 1 + kernel / 2
     bias = _uniform(random, (channels,)) * (3**0.5 * _BIAS_SHARE * target if node.bias else 0.0)
     raw = NodeWeights(kernel.astype(np.float32), np.zeros(channels, np.float32))
-    level = float(np.sqrt(np.mean(np.square(apply(node, sources, raw, linear=True)), dtype=np.float64)))
+    linear = apply(node, sources, raw, linear=True)
+    level = float(np.sqrt(np.mean(np.square(linear), dtype=np.float64)))
     exponent = round(math.log2(target * (1 - _BIAS_SHARE**2) ** 0.5 / level)) if level > 0 else 0
-    return NodeWeights(raw.kernel * np.float32(2.0**exponent), bias.astype(np.float32))
+    scale = np.float32(2.0**exponent)              # exact, so the output needs no second evaluation
+    weights = NodeWeights(raw.kernel * scale, bias.astype(np.float32))
+    return weights, activate(linear * scale + weights.bias.reshape(1, -1, 1, 1), node.activation)
 
 
 def _uniform(random: np.random.RandomState, shape: tuple[int, ...]) -> np.ndarray:

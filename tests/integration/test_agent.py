@@ -1,0 +1,292 @@
+"""DeviceAgent with the real runner and its simulated runtime: faults, cancels, links that break."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from tests import pool_kit as kit
+
+from lutfarm_agents.agent import DeviceAgent
+from lutfarm_agents.base import Advance
+from lutfarm_agents.session import Claim
+from lutfarm_jobs.errors import ConnectFailed, LinkLost, NotReady, SpecError, TransferFailed
+from lutfarm_jobs.measurement import Artifact, Backend, Limits, Probe, Run, Task
+
+CLAIM = Claim("desk", "test 1", "anna", "f" * 32, 1)
+LIMITS = Limits(memory_bytes=1 << 29, load_s=10, iteration_s=2)
+
+
+@pytest.fixture
+def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    kit.write_profile(tmp_path / "config", tmp_path / "device.lock")
+    return tmp_path / "device.lock"
+
+
+@pytest.fixture
+def agent(lock: Path, tmp_path: Path) -> Iterator[DeviceAgent]:
+    found = DeviceAgent(kit.device("desk"), state_dir=tmp_path / "state")
+    assert list(found.prepare(CLAIM)) == []
+    assert found.ready
+    yield found
+    found.close()
+
+
+def task(folder: Path, models: dict[str, Path], name: str, **fields: object) -> Task:
+    artifact, path = kit.model(folder, name=name, **fields)
+    models[artifact.sha256] = path
+    return kit.task("desk", name, artifact)
+
+
+def runner_pid(lock: Path) -> int:
+    return int(json.loads(lock.read_text())["pid"])
+
+
+def runs(items: list[Run | Advance]) -> list[Run]:
+    return [item for item in items if isinstance(item, Run)]
+
+
+def a_round(tasks: list[Task], canary: Artifact, **changes: object):
+    order = kit.measuring("desk", *tasks, canary=canary).round
+    return replace(order, limits=LIMITS, **changes)
+
+
+def test_every_fault_is_a_result_and_the_others_are_probed(agent: DeviceAgent, tmp_path: Path) -> None:
+    models: dict[str, Path] = {}
+    tasks = [
+        task(tmp_path, models, "good", iteration_ns=30_000),
+        task(tmp_path, models, "crash", fault="segv", after=1),
+        task(tmp_path, models, "crash-in-loading", fault="abort", after=0),
+        task(tmp_path, models, "refuses", fault="raise", after=0),
+        task(tmp_path, models, "hungry", fault="memory", after=1),
+        task(tmp_path, models, "hangs", fault="hang", after=1),
+        task(tmp_path, models, "noisy", fault="print", after=1),
+        task(tmp_path, models, "unsteady", fault="unstable"),
+        task(tmp_path, models, "last", iteration_ns=30_000, extra=1),
+    ]
+    probes = list(agent.probe(tasks, limits=LIMITS, models=models))
+    assert [probe.key for probe in probes] == [t.measurement.key for t in tasks]
+    codes = {t.measurement.workload.name: p.failure.code if p.failure else "" for t, p in zip(tasks, probes, strict=True)}
+    assert codes == {
+        "good": "", "crash": "WorkloadFailed", "crash-in-loading": "WorkloadFailed", "refuses": "WorkloadFailed",
+        "hungry": "OutOfMemory", "hangs": "WorkloadTimeout", "noisy": "", "unsteady": "Unstable", "last": "",
+    }
+    assert (probes[0].iteration_ns or 0) >= 30_000
+    assert agent.pushed == 9
+    assert agent.ready
+
+
+def test_each_model_is_copied_once(agent: DeviceAgent, tmp_path: Path) -> None:
+    models: dict[str, Path] = {}
+    good = task(tmp_path, models, "good")
+    for _ in range(2):
+        assert len(list(agent.probe([good, good], limits=LIMITS, models=models))) == 2
+    assert agent.pushed == 1
+    assert "transfer" in agent.spent_ns
+
+
+def test_more_probes_than_one_command_holds_come_all(agent: DeviceAgent, tmp_path: Path) -> None:
+    models: dict[str, Path] = {}
+    good = task(tmp_path, models, "good", values=[1.0, 2.0])
+    text = "x" * 300_000                           # four of these would not fit in one line
+    tasks = [replace(good, expected=None, inputs=()) for _ in range(5)]
+    tasks = [
+        replace(t, measurement=replace(t.measurement, workload=replace(t.measurement.workload, name=f"n{i}")))
+        for i, t in enumerate(tasks)
+    ]
+    assert len(text) == 300_000
+    keys = [probe.key for probe in agent.probe(tasks, limits=LIMITS, models=models)]
+    assert keys == [t.measurement.key for t in tasks]
+
+
+def test_a_crash_in_mid_round_fails_one_and_the_next_round_goes_on(agent: DeviceAgent, tmp_path: Path) -> None:
+    models: dict[str, Path] = {}
+    good = task(tmp_path, models, "good", iteration_ns=30_000)
+    bomb = task(tmp_path, models, "bomb", iteration_ns=30_000, fault="segv", after=60)
+    found = runs(list(agent.measure(a_round([good, bomb], good.artifact), models=models)))
+    by_name = {run.key.split("/")[1]: run for run in found}
+    assert by_name["operator:bomb"].status == "failed"
+    assert by_name["operator:bomb"].failure is not None
+    assert by_name["operator:bomb"].failure.code == "WorkloadFailed"
+    assert by_name["operator:good"].status == "truncated"
+    (again,) = runs(list(agent.measure(a_round([good], good.artifact), models=models)))
+    assert (again.status, again.key) == ("complete", good.measurement.key)
+    assert again.before is not None
+    assert again.after is not None
+
+
+def test_progress_comes_before_the_runs(agent: DeviceAgent, tmp_path: Path) -> None:
+    models: dict[str, Path] = {}
+    tasks = [task(tmp_path, models, name, iteration_ns=30_000) for name in ("a", "b")]
+    items = list(agent.measure(a_round(tasks, tasks[0].artifact), models=models))
+    steps = [item for item in items if isinstance(item, Advance)]
+    assert [step.done for step in steps] == list(range(1, len(steps) + 1))
+    assert all(step.total == 2 * kit.PLAN.passes for step in steps)
+    assert [isinstance(item, Run) for item in items[-2:]] == [True, True]
+    assert sum(agent.spent_ns.values()) > 0
+    assert {"slices", "canary", "import", "load", "other"} <= set(agent.spent_ns)
+
+
+@pytest.mark.parametrize("victim", ["runner", "folder"])
+def test_a_runner_that_dies_in_mid_round_is_a_lost_link_and_another_one_follows(
+    agent: DeviceAgent, lock: Path, tmp_path: Path, victim: str
+) -> None:
+    models: dict[str, Path] = {}
+    slow = task(tmp_path, models, "slow", iteration_ns=3_000_000)
+    order = a_round([slow] * 50, slow.artifact, plan=replace(kit.PLAN, passes=40))
+    stream = agent.measure(order, models=models)
+    assert isinstance(next(stream), Advance)
+    family = [runner_pid(lock), *(p.pid for p in psutil.Process(runner_pid(lock)).children(recursive=True))]
+    os.kill(family[0] if victim == "runner" else family[-1], signal.SIGKILL)
+    left: list[Run | Advance] = []
+    if victim == "runner":
+        with pytest.raises(LinkLost, match="SIGKILL"):
+            left.extend(iter(lambda: _next_into(stream, left), None))
+        assert not agent.ready
+        kit.until(lambda: not any(map(kit.running, family)), "the round outlived its supervisor")
+        assert list(agent.prepare(CLAIM)) == []
+    else:                                          # the round's process only: a result, no broken link
+        left.extend(stream)
+        assert agent.ready
+    found = runs(left)
+    assert found
+    assert {run.status for run in found} <= {"truncated", "failed"}
+    (again,) = runs(list(agent.measure(a_round([slow], slow.artifact), models=models)))
+    assert again.status == "complete"
+
+
+def _next_into(stream: Iterator[Run | Advance], left: list[Run | Advance]) -> Run | Advance:
+    """The next item, kept in `left` too, so that it is there when the one after it is an error."""
+    item = next(stream)
+    left.append(item)
+    return item
+
+
+def test_cancel_ends_a_round_soon_and_the_session_lives(agent: DeviceAgent, lock: Path, tmp_path: Path) -> None:
+    models: dict[str, Path] = {}
+    slow = task(tmp_path, models, "slow", iteration_ns=3_000_000)
+    order = a_round([slow] * 50, slow.artifact, plan=replace(kit.PLAN, passes=400))
+    stream = agent.measure(order, models=models)
+    assert isinstance(next(stream), Advance)
+    before = runner_pid(lock)
+    threading.Timer(0.1, agent.cancel).start()
+    found = runs(list(stream))
+    assert {run.status for run in found} == {"truncated"}
+    assert agent.ready
+    (again,) = runs(list(agent.measure(a_round([slow], slow.artifact), models=models)))
+    assert again.status == "complete"
+    assert runner_pid(lock) == before
+
+
+def test_cancel_before_it_began_leaves_nothing_to_do(agent: DeviceAgent, tmp_path: Path) -> None:
+    models: dict[str, Path] = {}
+    good = task(tmp_path, models, "good")
+    rounds, probes = agent.measure(a_round([good], good.artifact), models=models), None
+    agent.cancel()
+    assert list(rounds) == []
+    probes = agent.probe([good], limits=LIMITS, models=models)
+    agent.cancel()
+    assert list(probes) == []
+
+
+def test_closing_ends_the_runner_and_frees_the_lock(agent: DeviceAgent, lock: Path, tmp_path: Path) -> None:
+    pid = runner_pid(lock)
+    agent.close()
+    kit.until(lambda: not kit.running(pid), "the runner lives on")
+    other = DeviceAgent(kit.device("desk"), state_dir=tmp_path / "other")
+    assert list(other.prepare(replace(CLAIM, owner="test 2", farm_id="e" * 32))) == []
+    other.close()
+
+
+def test_hello_needs_no_lock(agent: DeviceAgent, tmp_path: Path) -> None:
+    other = DeviceAgent(kit.device("desk"), state_dir=tmp_path / "other")
+    assert other.hello().machine_id == agent.hello().machine_id
+    assert not other.ready
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ("missing", TransferFailed, "names no file"),
+        ("altered", TransferFailed, "changed"),
+        ("unreadable", TransferFailed, "can't be read"),
+    ],
+)
+def test_a_model_that_is_not_what_it_should_be_is_not_sent(
+    agent: DeviceAgent, tmp_path: Path, change: str, error: type[Exception], said: str
+) -> None:
+    models: dict[str, Path] = {}
+    good = task(tmp_path, models, "good")
+    if change == "missing":
+        models.clear()
+    elif change == "altered":
+        models[good.artifact.sha256].write_text("{}")
+    else:
+        models[good.artifact.sha256].unlink()
+    with pytest.raises(error, match=said):
+        list(agent.probe([good], limits=LIMITS, models=models))
+    assert agent.pushed == 0
+
+
+def test_more_threads_than_cores_are_refused(agent: DeviceAgent, tmp_path: Path) -> None:
+    models: dict[str, Path] = {}
+    good = task(tmp_path, models, "good")
+    many = replace(good, measurement=replace(good.measurement, backend=replace(kit.SIMULATED, threads=4096)))
+    with pytest.raises(NotReady, match="4096 threads"):
+        list(agent.probe([many], limits=LIMITS, models=models))
+
+
+def test_a_runtime_that_the_interpreter_lacks_is_named(
+    lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models: dict[str, Path] = {}
+    good = task(tmp_path, models, "good")
+    lacking = replace(good, measurement=replace(good.measurement, backend=Backend("tflite")))
+    # The interpreter behind the virtual environment: it has no runtime of ours.
+    base = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    agent = DeviceAgent(kit.device("desk", python=str(base)), state_dir=tmp_path / "bare")
+    assert list(agent.prepare(CLAIM)) == []
+    assert "ai-edge-litert" not in agent.hello().runtimes
+    with pytest.raises(NotReady, match="ai-edge-litert or tflite-runtime"):
+        list(agent.probe([lacking], limits=LIMITS, models=models))
+    agent.close()
+
+
+@pytest.mark.parametrize(
+    ("python", "error", "said"),
+    [
+        ("/no/such/python", ConnectFailed, "/no/such/python"),
+        ("/bin/false", LinkLost, "exit status 1"),
+    ],
+)
+def test_an_interpreter_that_is_none_is_said(
+    lock: Path, tmp_path: Path, python: str, error: type[Exception], said: str
+) -> None:
+    agent = DeviceAgent(kit.device("desk", python=python), state_dir=tmp_path / "state")
+    with pytest.raises(error, match=said):
+        list(agent.prepare(CLAIM))
+    assert not agent.ready
+    agent.close()
+
+
+def test_other_transports_are_refused_in_this_version(lock: Path, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="adb"):
+        DeviceAgent(replace(kit.device("phone"), transport="adb"), state_dir=tmp_path)
+
+
+def test_probes_name_the_runtime_and_no_plan(agent: DeviceAgent, tmp_path: Path) -> None:
+    models: dict[str, Path] = {}
+    (probe,) = agent.probe([task(tmp_path, models, "good")], limits=LIMITS, models=models)
+    assert isinstance(probe, Probe)
+    assert "plan" not in probe.fingerprint
+    assert probe.fingerprint["runner_sha256"] == agent.hello().runner_sha256

@@ -1,0 +1,175 @@
+"""Runs, entries and a tiny space for the tests of statistics and tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lutfarm.lut import Entry, Manifest
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement import Backend, Environment, Failure, Measurement, Run, Slice, Workload
+from lutfarm_jobs.models.graph import Graph, Tensor
+from lutfarm_jobs.operators.base import Operator
+from lutfarm_jobs.spaces.base import Choice, Layer
+
+UNIT = "desk"
+ORT = Backend("onnxruntime")
+TFLITE = Backend("tflite")
+REFERENCE_NS = 1000
+
+
+def measurement(name: str = "conv_a", *, unit: str = UNIT, backend: Backend = ORT) -> Measurement:
+    return Measurement(Workload("operator", name), unit, backend)
+
+
+def piece(
+    *samples_ns: int,
+    quiet: bool = True,
+    gated: bool = True,
+    canary_ns: int = REFERENCE_NS,
+    switches: int = 0,
+    cpu_ns: int | None = None,
+) -> Slice:
+    wall_ns = sum(samples_ns)
+    return Slice(0, samples_ns, canary_ns, canary_ns, quiet, gated, switches, 0, wall_ns, wall_ns if cpu_ns is None else cpu_ns)
+
+
+def run(
+    *slices: Slice,
+    number: int = 0,
+    key: str | None = None,
+    status: str = "complete",
+    started_s: float | None = None,
+    reference_ns: int | None = REFERENCE_NS,
+    provisional: bool = False,
+    rejected: int = 0,
+    fingerprint: Mapping[str, str] | None = None,
+    frequencies_khz: tuple[int | None, int | None] = (None, None),
+    temperatures_c: tuple[float | None, float | None] = (None, None),
+    failure: Failure | None = None,
+    load_ns: int | None = None,
+    first_inference_ns: int | None = None,
+    peak_memory_bytes: int | None = None,
+) -> Run:
+    start = 1000.0 + 10 * number if started_s is None else started_s
+    moments = [
+        Environment(start, frequency_khz=khz, temperature_c=celsius)
+        for khz, celsius in zip(frequencies_khz, temperatures_c, strict=True)
+    ]
+    return Run(
+        id=f"{number:032x}",
+        key=key or measurement().key,
+        unit=UNIT,
+        round_id=f"round{number}",
+        round_index=number,
+        status="failed" if failure else status,  # type: ignore[arg-type]
+        started_s=start,
+        ended_s=start + 5,
+        fingerprint=fingerprint or {"os": "Linux 6.1"},
+        slices=slices,
+        failure=failure,
+        load_ns=load_ns,
+        first_inference_ns=first_inference_ns,
+        peak_memory_bytes=peak_memory_bytes,
+        canary_reference_ns=reference_ns,
+        reference_provisional=provisional,
+        slices_rejected=rejected,
+        before=moments[0],
+        after=moments[1],
+    )
+
+
+def entry(
+    name: str,
+    estimate_ns: float = 100.0,
+    *,
+    half: float = 0.02,
+    unit: str = UNIT,
+    backend: Backend = ORT,
+    common_share: float | None = 0.0,
+    statistic: str = "p25_quiet",
+    flags: tuple[str, ...] = ("converged",),
+) -> Entry:
+    of = measurement(name, unit=unit, backend=backend)
+    return Entry(
+        key=of.key,
+        workload_key=of.workload.key,
+        unit=unit,
+        backend_key=backend.key,
+        kind="measured",
+        statistic=statistic,
+        estimate_ns=estimate_ns,
+        low_ns=estimate_ns * (1 - half),
+        high_ns=estimate_ns * (1 + half),
+        scope="sitting",
+        processes=5,
+        common_share=common_share,
+        flags=flags,
+    )
+
+
+def failed(name: str, code: str = "OutOfMemory", detail: str = "asked for 40 GB") -> Entry:
+    of = measurement(name)
+    return Entry(
+        key=of.key, workload_key=of.workload.key, unit=UNIT, backend_key=ORT.key, kind="failed",
+        failure_code=code, failure_detail=detail,
+    )
+
+
+def manifest(**changes: object) -> Manifest:
+    return Manifest(**{"job_id": "j-0123456789", "job_name": "j", "created_s": 1.8e9, "lutfarm_version": "0.1.0"} | changes)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Op:
+    """An operator that has nothing but a name."""
+
+    key: str
+    is_nothing: bool = False
+    input_shape: tuple[int, int, int, int] = (1, 1, 1, 1)
+    multiply_accumulates: int = 1
+
+    def append(self, graph: Graph, source: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+A, B, C, D = (Op(name) for name in "ABCD")
+NOTHING = Op("nothing", is_nothing=True)
+
+
+@dataclass(eq=False)
+class TinySpace:
+    """Layers of choices by their operators; `twist` operators come on top where all choices are 0."""
+
+    choices: Sequence[Sequence[Mapping[Operator, int]]] = (({A: 1}, {B: 1}), ({A: 1}, {B: 2, C: 1}, {NOTHING: 1}))
+    always: Mapping[Operator, int] = field(default_factory=lambda: {D: 1})
+    twist: Mapping[Operator, int] = field(default_factory=dict)
+    name: str = "tiny"
+    composed: int = 0
+
+    @property
+    def additive(self) -> bool:
+        return not self.twist
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return tuple(
+            Layer(f"layer{at}", tuple(Choice(f"c{n}", tuple(parts.items())) for n, parts in enumerate(choices)))
+            for at, choices in enumerate(self.choices)
+        )
+
+    @property
+    def fixed(self) -> tuple[tuple[Operator, int], ...]:
+        return tuple(self.always.items())
+
+    def composition(self, arch: Sequence[int]) -> Mapping[Operator, int]:
+        self.composed += 1
+        if len(arch) != len(self.choices):
+            raise SpecError(f"tiny: {len(self.choices)} layers, not {len(arch)}")
+        found: Counter[Operator] = Counter(dict(self.always))
+        for choices, index in zip(self.choices, arch, strict=True):
+            found.update(dict(choices[index]))
+        if not any(arch):
+            found.update(dict(self.twist))
+        return found
