@@ -99,7 +99,7 @@ def _load(kind: type[T], text: str, **more: Any) -> T:
         content: dict[str, Any] = json.loads(text)
         known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
         return kind(**{name: item for name, item in content.items() if name in known} | more)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise StoreError(f"a stored {kind.__name__} is damaged: {error}") from error
 
 

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Literal, cast
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Artifact, InputShape, ModelFormat, Workload
 from lutfarm_jobs.models.files import copy, intact_size, is_sha256, opened, replacing, suffix_of
-from lutfarm_jobs.models.graph import Graph, Node, Tensor
+from lutfarm_jobs.models.graph import Graph
 from lutfarm_jobs.models.inspect import inspect_file
-from lutfarm_jobs.models.padding import same_padding_2d
 
 if TYPE_CHECKING:                                  # spaces are made of this package's graphs
     from lutfarm_jobs.spaces.base import Space
@@ -118,13 +117,7 @@ def canary_graph() -> Graph:
     slice, bound by arithmetic, and too large for the first-level cache.
     """
     graph = Graph("canary", (1, 32, 20, 20))
-    output = Tensor(0, graph.input_shape)
-    padding = same_padding_2d(20, 20, 3, 1)
-    graph.nodes.append(
-        Node("convolution", (graph.input,), output, kernel=3, padding=padding, activation="relu")
-    )
-    graph.outputs.append(output)
-    return graph
+    return graph.finish(graph.convolution(graph.input, 32, kernel=3, activation="relu"))
 
 
 def _written(graph: Graph, fmt: ModelFormat) -> bytes:

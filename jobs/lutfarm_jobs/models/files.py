@@ -46,11 +46,12 @@ def opened(path: Path) -> Generator[BinaryIO]:
         yield file
 
 
-@contextmanager
-def mapped(file: BinaryIO) -> Generator[memoryview]:
-    """The bytes of an open file, without reading those that nobody looks at."""
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data, memoryview(data) as view:
-        yield view
+def mapped(file: BinaryIO) -> memoryview:
+    """The bytes of an open file, without reading those that nobody looks at.
+
+    The mapping ends with the last view of it: an error's traceback may hold some, so that none can close it.
+    """
+    return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def suffix_of(path: Path) -> Literal[".onnx", ".tflite"]:

@@ -27,10 +27,9 @@ def inspect_file(path: Path) -> ModelInfo:
     """What a model file declares.  Raises SpecError naming the file, what is wrong and what to do."""
     fmt = _FORMATS[suffix_of(path)]
     with opened(path) as file:
-        with mapped(file) as content:
-            size_bytes = len(content)
-            inputs = _inputs(path, content, fmt)
-        return ModelInfo(path, fmt, sha256_of(file), size_bytes, inputs)
+        content = mapped(file)
+        inputs = _inputs(path, content, fmt)
+        return ModelInfo(path, fmt, sha256_of(file), len(content), inputs)
 
 
 def _inputs(path: Path, content: memoryview, fmt: ModelFormat) -> tuple[ModelInput, ...]:

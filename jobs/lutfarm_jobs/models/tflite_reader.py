@@ -85,7 +85,7 @@ def read_tflite(content: memoryview) -> tuple[ModelInput, ...]:
         if any(True for _ in model.tables(slot)):
             raise Malformed("its weights lie in another file (external buffers); export it as a single file")
     buffers = sum(1 for buffer in model.tables(4) if _buffer_lies_within(buffer, len(content)))
-    codes = sum(1 for _ in model.tables(1))
+    codes = sum(1 for code in model.tables(1) if _code_lies_within(code))
     inputs: tuple[ModelInput, ...] | None = None
     for graph in model.tables(2):
         found = _graph(graph, buffers=buffers, codes=codes)
@@ -99,6 +99,14 @@ def _buffer_lies_within(buffer: _Table, size_bytes: int) -> bool:
     buffer.check_bytes(0)
     if buffer.integer(1, "<Q") + buffer.integer(2, "<Q") > size_bytes:
         raise Malformed("a buffer goes beyond its end")
+    return True
+
+
+def _code_lies_within(code: _Table) -> bool:
+    """The first things that a writer packs stand last in the file, and so are the first to be cut off."""
+    code.text(1)
+    for slot, form in ((0, "<b"), (2, "<i"), (3, "<i")):
+        code.integer(slot, form)
     return True
 
 

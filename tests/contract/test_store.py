@@ -1,0 +1,197 @@
+"""What every store does; a second implementation is one more parameter of the fixture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lutfarm.store import Store, open_store, owners
+from lutfarm_jobs.errors import LeaseLost
+from lutfarm_jobs.measurement import Artifact, Failure, Lease
+from tests.store_kit import DESK, FINGERPRINT, HELLO, JOB, PLAN, SLICE, probe, run
+
+OWNER = "elsewhere 17 1.00"
+KEYS = [m.key for m in PLAN]
+
+
+@pytest.fixture(params=["sqlite"])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
+    """Opens the same store again and again."""
+    opened: list[Store] = []
+
+    def again() -> Store:
+        opened.append(open_store(tmp_path / "home"))
+        return opened[-1]
+
+    yield again
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(reopen: Callable[[], Store]) -> Store:
+    return reopen()
+
+
+@pytest.fixture
+def lease(store: Store) -> Lease:
+    store.open_job(JOB, PLAN)
+    found = store.acquire("desk", owner=OWNER, holder="ann", now_s=100.0, ttl_s=60.0)
+    assert isinstance(found, Lease)
+    return found
+
+
+def test_devices_come_back_as_they_went_in(store: Store) -> None:
+    assert store.device("desk") is None
+    store.put_device(DESK)
+    assert store.hello("desk") is None
+    store.put_hello("desk", HELLO, 5.0)
+    assert store.device("desk") == DESK
+    assert store.hello("desk") == (HELLO, 5.0)
+    store.put_device(replace(DESK, state="lost"))
+    assert [device.state for device in store.devices()] == ["lost"]
+    assert store.hello("desk") == (HELLO, 5.0)
+
+
+def test_a_job_is_opened_once(store: Store) -> None:
+    assert store.open_job(JOB, PLAN) == JOB
+    assert store.open_job(replace(JOB, created_s=999.0), PLAN[:1]) == JOB
+    assert tuple(store.measurements("job-1")) == PLAN
+    store.close_job("job-1", "complete", "why")
+    found = store.job("job-1")
+    assert found is not None
+    assert (found[0].state, found[0].reason) == ("complete", "why")
+
+
+def test_a_job_is_found_by_id_name_and_unique_start(store: Store) -> None:
+    for number in (1, 2):
+        store.open_job(replace(JOB, id=f"fbnet-{number}0", name="fbnet", created_s=float(number)), PLAN)
+
+    def found(text: str) -> str | None:
+        job = store.job(text)
+        return None if job is None else job[0].id
+
+    assert found("fbnet-10") == "fbnet-10"
+    assert found("fbnet") == "fbnet-20"
+    assert found("fbnet-2") == "fbnet-20"
+    assert found("fbnet-") is None
+    assert found("") is None
+    assert found("fbnet-%") is None
+    assert [job.id for job, _ in store.jobs()] == ["fbnet-20", "fbnet-10"]
+
+
+def test_what_was_committed_is_there_after_reopening(store: Store, lease: Lease, reopen: Callable[[], Store]) -> None:
+    done, bad = run(), run(KEYS[1], "failed", slices=())
+    store.commit(done, lease, "job-1")
+    store.commit(bad, lease, "job-1")
+    other = reopen()
+    assert other.farm_id == store.farm_id
+    assert sorted(other.runs("job-1"), key=lambda r: r.key != done.key) == [done, bad]
+    assert [r.slices for r in other.runs("job-1", samples=False)] == [(), ()]
+    assert other.round_counts("job-1") == {KEYS[0]: {"complete": 1}, KEYS[1]: {"failed": 1}}
+
+
+def test_the_same_run_again_changes_nothing(store: Store, lease: Lease) -> None:
+    done = run()
+    for _ in range(3):
+        store.commit(done, lease, "job-1")
+    assert list(store.runs("job-1")) == [done]
+
+
+def test_a_late_result_is_refused(store: Store, lease: Lease) -> None:
+    newer = store.acquire("desk", owner="other 1 1.00", holder="bob", now_s=161.0, ttl_s=60.0)
+    assert isinstance(newer, Lease)
+    assert newer.token > lease.token
+    for late in (
+        lambda: store.commit(run(), lease, "job-1"),
+        lambda: store.commit_probe(probe(), lease, "job-1"),
+        lambda: store.renew(lease, now_s=162.0, ttl_s=60.0),
+    ):
+        with pytest.raises(LeaseLost, match="desk"):
+            late()
+    assert list(store.runs("job-1")) == []
+    assert store.probes(KEYS) == {}
+    store.release(lease)
+    store.commit(run(), newer, "job-1")
+
+
+def test_a_lease_in_force_names_its_holder_and_ends_with_time_or_release(store: Store, lease: Lease) -> None:
+    def ask(now_s: float) -> Lease | str:
+        return store.acquire("desk", owner="other 1 1.00", holder="bob", now_s=now_s, ttl_s=10.0)
+
+    assert ask(101.0) == "ann"
+    renewed = store.renew(lease, now_s=150.0, ttl_s=60.0)
+    assert renewed == replace(lease, expires_s=210.0)
+    assert ask(205.0) == "ann"
+    store.release(renewed)
+    got = ask(206.0)
+    assert isinstance(got, Lease)
+    assert got.token == lease.token + 1
+
+
+def test_a_dead_owner_of_this_host_holds_nothing(store: Store) -> None:
+    dead = owners.me().rsplit(" ", 2)[0] + " 999999 1.00"
+    assert isinstance(store.acquire("desk", owner=dead, holder="ghost", now_s=100.0, ttl_s=1e9), Lease)
+    assert isinstance(store.acquire("desk", owner=owners.me(), holder="me", now_s=100.0, ttl_s=60.0), Lease)
+    assert store.acquire("desk", owner="other 1 1.00", holder="x", now_s=101.0, ttl_s=60.0) == "me"
+
+
+def test_runs_of_other_jobs_are_adopted_by_link(store: Store, lease: Lease) -> None:
+    older, newer = run(started_s=1.0), run(started_s=2.0)
+    for one in (older, newer, run(status="truncated"), run(status="failed")):
+        store.commit(one, lease, "job-1")
+    assert [found.id for found in store.reusable(KEYS)] == [newer.id, older.id]
+    assert list(store.reusable([])) == []
+    store.open_job(replace(JOB, id="job-2", created_s=200.0), PLAN)
+    store.adopt("job-2", [newer.id])
+    store.adopt("job-2", [newer.id])
+    assert list(store.runs("job-2")) == [newer]
+    counts = {job.id: c for job, c in store.jobs()}
+    assert (counts["job-2"].runs, counts["job-2"].reused_runs) == (1, 1)
+    assert (counts["job-1"].runs, counts["job-1"].reused_runs, counts["job-1"].failures) == (4, 0, 1)
+
+
+def test_a_newer_probe_of_the_same_fingerprint_replaces(store: Store, lease: Lease) -> None:
+    failed = probe(failure=Failure("OutOfMemory", "40 GB"), probed_s=2.0)
+    other = probe(fingerprint={"runtime": "1.31"}, probed_s=3.0)
+    for one in (probe(), failed, other):
+        store.commit_probe(one, lease, "job-1")
+    assert store.probes(KEYS) == {KEYS[0]: [other, failed]}
+
+
+def test_forgotten_failures_stay_stored(store: Store, lease: Lease) -> None:
+    store.commit(run(status="failed"), lease, "job-1")
+    store.commit(run(), lease, "job-1")
+    store.commit_probe(probe(KEYS[1], failure=Failure("WorkloadFailed", "x")), lease, "job-1")
+    assert store.forget_failures("job-1") == 2
+    assert [r.status for r in store.runs("job-1")] == ["complete"]
+    assert KEYS[1] in store.probes(KEYS)
+    found = store.job("job-1")
+    assert found is not None
+    assert found[1].failures == 0
+
+
+def test_the_canarys_levels_are_kept_by_round(store: Store, lease: Lease) -> None:
+    for start in range(5):
+        level = replace(SLICE, canary_before_ns=1000 + start, canary_after_ns=2000)
+        store.commit(run(round_id=f"{start:032x}", started_s=float(start), slices=(level,)), lease, "job-1")
+    backend = PLAN[0].backend.key
+    assert store.canary_levels_ns("desk", backend, rounds=3) == [(2.0, 1002), (3.0, 1003), (4.0, 1004)]
+    assert store.canary_levels_ns("desk", "tflite-cpu-t1-fp32") == []
+    assert store.canary_levels_ns("des", backend) == []
+
+
+def test_artifacts_are_recorded_by_measurement(store: Store) -> None:
+    artifact = Artifact("ab" * 32, 10, ".onnx")
+    store.put_artifacts({KEYS[0]: artifact})
+    store.put_artifacts({KEYS[0]: artifact, KEYS[1]: artifact})
+    assert store.artifacts(KEYS) == dict.fromkeys(KEYS, artifact.sha256)
+
+
+def test_fingerprints_are_kept_as_they_are(store: Store, lease: Lease) -> None:
+    strange = {**FINGERPRINT, "os": "Linux <b>'; DROP TABLE runs; --"}
+    store.commit(run(fingerprint=strange), lease, "job-1")
+    assert [dict(r.fingerprint) for r in store.runs("job-1")] == [strange]

@@ -1,0 +1,154 @@
+"""The store in trouble: kills, two at once, full and read-only disks, newer and damaged files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+
+from lutfarm.store import open_store
+from lutfarm.store import open as opening
+from lutfarm.store.tables import metadata
+from lutfarm_jobs.errors import StoreError, StoreNewer, StoreUnwritable
+from lutfarm_jobs.measurement import Lease
+from tests.store_kit import DESK, JOB, PLAN, run
+
+HERE = Path(__file__).parents[2]
+COMMIT_FOR_EVER = """
+import sys
+from pathlib import Path
+from lutfarm.store import open_store
+from tests.store_kit import JOB, PLAN, run
+store = open_store(Path(sys.argv[1]))
+store.open_job(JOB, PLAN)
+lease = store.acquire("desk", owner=f"elsewhere {sys.argv[2]} 1.00", holder="x", now_s=0.0, ttl_s=0.0)
+for _ in range(100_000):
+    one = run()
+    store.commit(one, lease, "job-1")
+    print(one.id, flush=True)
+"""
+
+
+def python(code: str, *args: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, args)], cwd=HERE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )
+
+
+def test_a_killed_writer_loses_nothing_that_it_was_told_is_there(tmp_path: Path) -> None:
+    acknowledged: list[str] = []
+    for attempt in range(8):
+        with python(COMMIT_FOR_EVER, tmp_path, attempt) as writer:
+            assert writer.stdout is not None
+            first = writer.stdout.readline()
+            assert first, writer.stderr and writer.stderr.read()
+            time.sleep(0.02 * attempt)
+            writer.send_signal(signal.SIGKILL)
+            acknowledged += [first.strip(), *(line.strip() for line in writer.stdout if len(line) == 33)]
+    with open_store(tmp_path) as store:
+        stored = [found.id for found in store.runs("job-1")]
+    assert len(stored) == len(set(stored))
+    assert set(acknowledged) <= set(stored)
+    assert len(stored) - len(acknowledged) <= 8              # committed and not acknowledged: one a kill at most
+    check = sqlite3.connect(tmp_path / "farm.db").execute("PRAGMA integrity_check").fetchall()
+    assert check == [("ok",)]
+
+
+def test_two_processes_open_a_new_store_at_once(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from lutfarm.store import open_store\n" \
+           "print(open_store(Path(sys.argv[1])).farm_id)"
+    both = [python(code, tmp_path / "new") for _ in range(3)]
+    said = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0, 0], said
+    assert len({out for out, _ in said}) == 1
+
+
+def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
+    open_store(tmp_path).close()
+    with create_engine(f"sqlite:///{tmp_path}/farm.db").connect() as db:
+        assert compare_metadata(MigrationContext.configure(db), metadata) == []
+
+
+def test_the_newest_revision_is_the_last_one() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(opening.__file__).parent / "migrations"))
+    assert ScriptDirectory.from_config(config).get_current_head() == opening.NEWEST
+
+
+def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    open_store(tmp_path).close()
+    with sqlite3.connect(tmp_path / "farm.db") as db:
+        db.execute("UPDATE alembic_version SET version_num = '9999'")
+    db.close()
+    before = (tmp_path / "farm.db").read_bytes()
+    with pytest.raises(StoreNewer, match="9999"):
+        open_store(tmp_path)
+    assert (tmp_path / "farm.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"not a database, but long enough to be taken for one" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_damaged_file_is_said(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "farm.db").write_bytes(content)
+    with pytest.raises(StoreError, match=r"farm\.db"):
+        open_store(tmp_path)
+    assert (tmp_path / "farm.db").read_bytes() == content
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MB, in a mount of its own."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", place], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"a small file system needs the right to mount: {mounted.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_full_disk_ends_in_words_and_loses_nothing(small_disk: Path) -> None:
+    store = open_store(small_disk)
+    store.open_job(JOB, PLAN)
+    lease = store.acquire("desk", owner="elsewhere 1 1.00", holder="x", now_s=0.0, ttl_s=60.0)
+    assert isinstance(lease, Lease)
+    stored: list[str] = []
+    with pytest.raises(StoreUnwritable, match="make room"):
+        for _ in range(20_000):
+            one = run(failure=None, slices=(), fingerprint={"x": os.urandom(2000).hex()})
+            store.commit(one, lease, "job-1")
+            stored.append(one.id)
+    assert stored
+    store.close()
+    (small_disk / "ballast").unlink(missing_ok=True)
+    with sqlite3.connect(f"file:{small_disk}/farm.db?mode=ro", uri=True) as db:
+        kept = {row[0] for row in db.execute("SELECT id FROM runs")}
+    db.close()
+    assert kept == set(stored)
+
+
+def test_a_read_only_disk_ends_in_words(small_disk: Path) -> None:
+    open_store(small_disk).close()
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    with pytest.raises(StoreUnwritable, match="--home"), open_store(small_disk) as store:
+        store.put_device(DESK)
+
+
+def test_a_home_that_can_not_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreUnwritable, match="--home"):
+        open_store(tmp_path / "file" / "home")
