@@ -39,13 +39,15 @@ def main() -> None:
         with scratch() as folder:
             found = timed(folder / "demo-out", minutes)
     total_s = found.pop("total", sum(found.values()))
-    limits = {**LIMITS_S, "total": 60 * (BOX_MINUTES if chosen.read else minutes)}
+    limits = LIMITS_S if chosen.quick else {**LIMITS_S, "total": 60 * BOX_MINUTES}
     found["between the stages"] = max(0.0, total_s - sum(found.values()))
     report = Report("lutfarm demo, wall time", ("stage", "s", "share", "at most s", "met"))
     for stage, seconds in (*found.items(), ("total", total_s)):
         limit = limits.get(stage)
         met = "" if limit is None else "yes" if seconds <= limit else "no"
         report.rows.append((stage, round(seconds, 1), round(seconds / total_s, 3), limit, met))
+    if chosen.quick:
+        report.notes.append(f"told to take about {QUICK_MINUTES:.0f} minute: no figure for the demonstration as it is")
     report.show(chosen)
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.store_kit import DESK, FINGERPRINT, HELLO, JOB, PLAN, SLICE, probe, run
 
 from lutfarm.store import Store, open_store, owners
 from lutfarm_jobs.errors import LeaseLost
 from lutfarm_jobs.measurement import Artifact, Failure, Lease
-from tests.store_kit import DESK, FINGERPRINT, HELLO, JOB, PLAN, SLICE, probe, run
 
 OWNER = "elsewhere 17 1.00"
 KEYS = [m.key for m in PLAN]

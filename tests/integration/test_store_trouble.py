@@ -17,13 +17,13 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
+from tests.store_kit import DESK, JOB, PLAN, run
 
-from lutfarm.store import open_store
 from lutfarm.store import open as opening
+from lutfarm.store import open_store
 from lutfarm.store.tables import metadata
 from lutfarm_jobs.errors import StoreError, StoreNewer, StoreUnwritable
 from lutfarm_jobs.measurement import Lease
-from tests.store_kit import DESK, JOB, PLAN, run
 
 HERE = Path(__file__).parents[2]
 COMMIT_FOR_EVER = """

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.store_kit import DESK, FINGERPRINT, HELLO, PLAN, SLICE, probe, run
 
 from lutfarm.store import encoding
 from lutfarm_jobs.errors import StoreError
 from lutfarm_jobs.measurement import Slice
-from tests.store_kit import DESK, FINGERPRINT, HELLO, PLAN, SLICE, probe, run
 
 ns = st.integers(0, 2**62)
 slices = st.builds(
@@ -36,7 +36,7 @@ def test_a_damaged_blob_is_an_error_or_tells_the_truth(value: tuple[Slice, ...],
 
 
 def test_a_blob_of_twenty_samples_is_small() -> None:
-    one = Slice(0, tuple(range(100_000, 100_020)), 70_000, 70_100, True, True, 0, 0, 400_000, 400_000)  # noqa: FBT003
+    one = Slice(0, tuple(range(100_000, 100_020)), 70_000, 70_100, True, True, 0, 0, 400_000, 400_000)
     assert len(encoding.encode_slices((one,) * 12)) < 12 * (20 + 9) * 8 / 2
 
 
@@ -58,6 +58,6 @@ def test_damaged_text_is_an_error(text: str) -> None:
 
 
 def test_the_canary_level_of_a_run_is_a_low_quantile() -> None:
-    levels = [Slice(0, (1,), 100 + n, 200 + n, True, True, 0, 0, 1, 1) for n in range(10)]  # noqa: FBT003
+    levels = [Slice(0, (1,), 100 + n, 200 + n, True, True, 0, 0, 1, 1) for n in range(10)]
     assert encoding.canary_p10_ns(levels) == 101
     assert encoding.canary_p10_ns([]) is None

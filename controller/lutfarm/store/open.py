@@ -65,7 +65,7 @@ def migrate(engine: Engine) -> None:
     current = _revision(engine)
     if current == NEWEST:
         return
-    from alembic import command                    # a second of imports that an up-to-date store does not need
+    from alembic import command  # a second of imports that an up-to-date store does not need
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 

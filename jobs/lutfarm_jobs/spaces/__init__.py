@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spaces import fbnet, nas_bench_201, ofa, proxylessnas
@@ -26,7 +26,7 @@ def names() -> tuple[str, ...]:
     return tuple(_KNOWN)
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(name: str) -> Space:
     """A known space.  Raises SpecError listing them."""
     if name not in _KNOWN:

@@ -9,6 +9,7 @@ from typing import Protocol
 from lutfarm_jobs.models.graph import Graph
 from lutfarm_jobs.operators.base import Operator
 
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """One option of a layer: `parts` are the operators whose latencies it adds to a network.
