@@ -196,7 +196,7 @@ class Identity(OneWidth):
         """None."""
         return 0
 
-    def append(self, graph: Graph, source: Tensor) -> Tensor:
+    def append(self, graph: Graph, source: Tensor) -> Tensor:  # noqa: ARG002 - as every operator
         """The source itself."""
         return source
 

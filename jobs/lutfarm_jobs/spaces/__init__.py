@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spaces import fbnet, nas_bench_201, ofa, proxylessnas

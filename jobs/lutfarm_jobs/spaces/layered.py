@@ -32,6 +32,16 @@ class Position:
         return int(text) if text.isdecimal() and text.isascii() and len(text) < 6 and int(text) < len(names) else -1
 
 
+def nothing_more(_: Sequence[int]) -> str:
+    """The rule of a space whose layers don't depend on each other."""
+    return ""
+
+
+def uniform(dice: random.Random, positions: Sequence[Position]) -> Arch:
+    """Each layer uniform over its choices."""
+    return tuple(dice.randrange(len(position.choices)) for position in positions)
+
+
 @dataclass(frozen=True, slots=True)
 class LayeredSpace:
     """An additive space.  `rule` says what is wrong with an architecture beyond its single choices, or ''.
@@ -46,10 +56,8 @@ class LayeredSpace:
     tail: tuple[Operator, ...]
     by_name: bool = False                          # format writes choice names, not numbers
     unlisted: tuple[Operator, ...] = ()
-    rule: Callable[[Sequence[int]], str] = lambda arch: ""
-    draw: Callable[[random.Random, Sequence[Position]], Arch] = lambda dice, positions: tuple(
-        dice.randrange(len(position.choices)) for position in positions
-    )
+    rule: Callable[[Sequence[int]], str] = nothing_more
+    draw: Callable[[random.Random, Sequence[Position]], Arch] = uniform
 
     @property
     def layers(self) -> tuple[Layer, ...]:
