@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from lutfarm.lut import Entry, Manifest
 from lutfarm_jobs.errors import SpecError
@@ -32,7 +33,8 @@ def piece(
     cpu_ns: int | None = None,
 ) -> Slice:
     wall_ns = sum(samples_ns)
-    return Slice(0, samples_ns, canary_ns, canary_ns, quiet, gated, switches, 0, wall_ns, wall_ns if cpu_ns is None else cpu_ns)
+    cpu_ns = wall_ns if cpu_ns is None else cpu_ns
+    return Slice(0, samples_ns, canary_ns, canary_ns, quiet, gated, switches, 0, wall_ns, cpu_ns)
 
 
 def run(
@@ -117,8 +119,8 @@ def failed(name: str, code: str = "OutOfMemory", detail: str = "asked for 40 GB"
     )
 
 
-def manifest(**changes: object) -> Manifest:
-    return Manifest(**{"job_id": "j-0123456789", "job_name": "j", "created_s": 1.8e9, "lutfarm_version": "0.1.0"} | changes)  # type: ignore[arg-type]
+def manifest(**changes: Any) -> Manifest:
+    return replace(Manifest("j-0123456789", "j", 1.8e9, "0.1.0"), **changes)
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def manifest(**changes: Any) -> Manifest:
             "CPython 3.11.7", "", 1, 75, {ORT: 3200},
         ),),
         "backends": (
-            BackendFacts(ORT, "onnxruntime", versions={UNIT: "1.30.0"}),
+            BackendFacts(ORT, "onnxruntime", versions={UNIT: "onnxruntime 1.30.0"}),
             BackendFacts(TFLITE, "tflite", versions={UNIT: "ai-edge-litert 2.3.0"}),
         ),
         "protocol": {UNIT: {"passes": 12, "slice_ns": 400_000, "gate_ratio": 1.12}},

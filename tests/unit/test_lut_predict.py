@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.lut_kit import NOTHING, ORT, TFLITE, A, B, C, D, Op, TinySpace, entry, failed, manifest
+from tests.lut_kit import NOTHING, TFLITE, A, B, C, Op, TinySpace, entry, failed, manifest
 
 from lutfarm.lut import Entry, LatencyTable, MissingEntry
 from lutfarm.lut.bulk import CHUNK
@@ -70,7 +70,9 @@ def test_a_lopsided_interval_stays_lopsided_and_never_goes_below_zero() -> None:
 
 def test_flags_of_the_entries_go_along() -> None:
     entries = [
-        entry("A", flags=("converged", "reference_provisional")), entry("D", flags=("contended", "not_precise")), entry("B")
+        entry("A", flags=("converged", "reference_provisional")),
+        entry("D", flags=("contended", "not_precise")),
+        entry("B"),
     ]
     found = LatencyTable.of([*entries, entry("C")], manifest()).predict(TinySpace(), (0, 0))
     assert found.flags == ("contended", "not_precise", "reference_provisional")
@@ -129,7 +131,7 @@ def test_many_missing_operators_are_counted_not_all_listed() -> None:
 @pytest.mark.parametrize("interval", [False, True])
 @pytest.mark.parametrize("space", [TinySpace(), TinySpace(twist={C: 1})])
 def test_many_with_one_that_lacks_an_operator_is_an_error(space: TinySpace, interval: bool) -> None:
-    with pytest.raises(MissingEntry, match="operators: .B, C"):
+    with pytest.raises(MissingEntry, match=r"operators: \[B, C\]"):
         table("B", "C").predict_many(space, np.array([[0, 2], [0, 1]]), interval=interval)
 
 
@@ -142,7 +144,9 @@ def test_a_fixed_operator_that_lacks_is_an_error_everywhere() -> None:
             ask(table("D"))
 
 
-@pytest.mark.parametrize("mixed", [[entry("A"), entry("A", backend=TFLITE)], [entry("A"), entry("A", unit="board")], []])
+@pytest.mark.parametrize(
+    "mixed", [[entry("A"), entry("A", backend=TFLITE)], [entry("A"), entry("A", unit="board")], []]
+)
 def test_a_prediction_needs_one_place_and_lists_what_there_is(mixed: list[Entry]) -> None:
     with pytest.raises(SpecError, match="one device and backend") as caught:
         LatencyTable.of(mixed, manifest()).predict(TinySpace(), (0, 0))
@@ -243,7 +247,7 @@ def test_the_matrix_holds_what_each_choice_adds() -> None:
 
 
 def test_a_matrix_with_holes_is_an_error() -> None:
-    with pytest.raises(MissingEntry, match="operators: .C"):
+    with pytest.raises(MissingEntry, match=r"operators: \[C\]"):
         table("C").matrix(TinySpace())
     assert table("D").matrix(TinySpace()).shape == (2, 3)
 
@@ -255,10 +259,8 @@ def test_a_table_serves_more_spaces_than_it_keeps() -> None:
         assert [prices.predict(space, (0,)).latency_ns for space in many] == [100.0 * (n + 1) for n in range(20)]
 
 
-small_spaces = st.lists(
-    st.lists(st.dictionaries(st.sampled_from([A, B, C, NOTHING]), st.integers(1, 5), max_size=3), min_size=1, max_size=4),
-    min_size=1, max_size=9,
-)
+small_choices = st.dictionaries(st.sampled_from([A, B, C, NOTHING]), st.integers(1, 5), max_size=3)
+small_spaces = st.lists(st.lists(small_choices, min_size=1, max_size=4), min_size=1, max_size=9)
 
 
 @given(small_spaces, st.integers(0, 2**32 - 1), st.floats(0, 1))
@@ -311,13 +313,9 @@ def test_a_table_of_the_published_operators_alone_lacks_the_additions() -> None:
 @given(st.integers(0, 15_624))
 def test_pruned_networks_cost_no_more_than_their_matrix_and_additions(place: int) -> None:
     space = spaces.load("nas-bench-201-cifar10")
-    prices = LatencyTable.of([entry(o.key) for o in (*space.operators(), *space.extras()) if not o.is_nothing], manifest())
+    operators = [o for o in (*space.operators(), *space.extras()) if not o.is_nothing]
+    prices = LatencyTable.of([entry(o.key) for o in operators], manifest())
     arch = np.array(np.unravel_index(place, (5,) * 6))
     unpruned = prices.matrix(space)[np.arange(6), arch].sum() + prices.fixed_ns(space)
     additions = sum(n for o, n in space.composition(arch).items() if o in space.extras())
     assert prices.predict(space, arch).latency_ns <= unpruned + 100.0 * additions + 1e-6
-
-
-def test_ort_is_the_backend_of_these_tests() -> None:
-    assert table().places == (("desk", ORT.key),)
-    assert D.key in COSTS

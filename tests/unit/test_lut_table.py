@@ -109,7 +109,8 @@ def test_the_content_hash_is_of_the_entries_alone() -> None:
 
 
 MIXED = [
-    entry("a"), entry("b"), entry("a", backend=TFLITE), entry("a", unit="board"), entry("b", unit="board", backend=TFLITE)
+    entry("a"), entry("b"), entry("a", backend=TFLITE),
+    entry("a", unit="board"), entry("b", unit="board", backend=TFLITE),
 ]
 FACTS = manifest(
     devices=(DeviceFacts("desk", cpus=2), DeviceFacts("board", cpus=4)),

@@ -10,10 +10,11 @@ from lutfarm.lut import compare
 
 
 def test_the_figures() -> None:
-    found = compare([104.0, 190.0, 330.0, 600.0], [100.0, 200.0, 300.0, 400.0], unit="desk", backend_key="ort", space="s")
+    measured = [100.0, 200.0, 300.0, 400.0]
+    found = compare([104.0, 192.0, 327.0, 600.0], measured, unit="desk", backend_key="ort", space="s")
     assert found.n == 4
-    assert found.mape == pytest.approx((0.04 + 0.05 + 0.10 + 0.50) / 4)
-    assert found.bias == pytest.approx((0.04 - 0.05 + 0.10 + 0.50) / 4)
+    assert found.mape == pytest.approx((0.04 + 0.04 + 0.09 + 0.50) / 4)
+    assert found.bias == pytest.approx((0.04 - 0.04 + 0.09 + 0.50) / 4)
     assert found.worst == pytest.approx(0.5)
     assert (found.kendall_tau, found.spearman) == (pytest.approx(1.0), pytest.approx(1.0))
     assert (found.within_5_percent, found.within_10_percent) == (0.5, 0.75)
@@ -41,12 +42,12 @@ def test_one_network_has_no_ranks() -> None:
 @pytest.mark.parametrize(
     ("predicted", "measured"),
     [
-        ([], []), ([1.0], [1.0, 2.0]), ([1.0], [0.0]), ([1.0], [-1.0]), ([float("nan")], [1.0]), ([1.0], [float("inf")]),
-        ([[1.0]], [[1.0]]),
+        ([], []), ([1.0], [1.0, 2.0]), ([[1.0]], [[1.0]]), ([1.0], [0.0]), ([1.0], [-1.0]), ([float("nan")], [1.0]),
+        ([1.0], [float("inf")]),
     ],
 )
 def test_what_cant_be_compared_is_refused(predicted: list, measured: list) -> None:
-    with pytest.raises(ValueError, match="networks|latencies"):
+    with pytest.raises(ValueError, match=r"networks|latencies"):
         compare(predicted, measured)
 
 

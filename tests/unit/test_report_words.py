@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lutfarm.report.words import latency, latency_interval, percent, printable, scope, shortened, statistics, tick
+from lutfarm.report.words import latency, latency_interval, percent, printable, scope, shortened, signed_percent, statistics, tick
 
 SIZES = {"s": 1e9, "ms": 1e6, "µs": 1e3, "ns": 1.0}
 
@@ -53,6 +53,11 @@ def test_both_ends_of_an_interval_have_one_unit(low: float | None, high: float |
 )
 def test_percent(share: float | None, text: str) -> None:
     assert percent(share) == text
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.06, "+6.0 %"), (-0.1284, "−12.8 %"), (0.0, "+0.0 %")])
+def test_signed_percent(share: float, text: str) -> None:
+    assert signed_percent(share) == text
 
 
 def test_a_scope_that_is_not_known_is_quoted() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,11 +46,11 @@ def test_many_rounds_in_a_minute_are_still_one_moment() -> None:
 
 
 @given(st.lists(st.integers(50, 500), min_size=1, max_size=40), st.integers(2, 50), st.randoms(use_true_random=False))
-def test_order_does_not_matter_and_scale_goes_through(levels_ns: list[int], factor: int, dice: object) -> None:
+def test_order_does_not_matter_and_scale_goes_through(levels_ns: list[int], factor: int, dice: Random) -> None:
     rounds = every_20_s(*levels_ns)
     found = canary_reference(rounds)
     scaled = [(at_s, level * factor) for at_s, level in rounds]
-    dice.shuffle(scaled)  # type: ignore[attr-defined]
+    dice.shuffle(scaled)
     other = canary_reference(scaled)
     assert other.provisional == found.provisional
     if found.reference_ns is None:

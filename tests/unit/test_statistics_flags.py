@@ -91,9 +91,12 @@ def test_drift(levels_ns: tuple[int, ...], drifts: bool) -> None:
     assert ("drift" in flags(*calm(*levels_ns))) is drifts
 
 
-def with_canary(canary_ns: int, *, seconds_apart: float = 30.0, references: tuple[int, ...] = (REFERENCE_NS,) * 4) -> list[Run]:
+def with_canary(
+    canary_ns: int, *, seconds_apart: float = 30.0, references: tuple[int, ...] = (REFERENCE_NS,) * 4
+) -> list[Run]:
+    slices = [piece(1000, canary_ns=canary_ns)] * 12
     return [
-        run(*[piece(1000, canary_ns=canary_ns)] * 12, number=n, started_s=1000 + n * seconds_apart, reference_ns=reference)
+        run(*slices, number=n, started_s=1000 + n * seconds_apart, reference_ns=reference)
         for n, reference in enumerate(references)
     ]
 
@@ -133,7 +136,8 @@ def test_throttled(frequencies_khz: list[tuple[int | None, int | None]], is_thro
 
 def test_what_was_true_while_sampling() -> None:
     found = sample([
-        run(piece(100, canary_ns=1050, cpu_ns=80), number=0), run(piece(100, canary_ns=2200), number=1, reference_ns=2000)
+        run(piece(100, canary_ns=1050, cpu_ns=80), number=0),
+        run(piece(100, canary_ns=2200), number=1, reference_ns=2000),
     ])
     assert found is not None
     assert canary_level(found) == pytest.approx((1.05 + 1.1) / 2)

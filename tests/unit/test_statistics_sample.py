@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
@@ -87,7 +88,8 @@ def test_a_truncated_run_counts_from_half_of_a_complete_one_on(kept: int, counts
 
 
 def test_truncated_runs_alone_are_what_there_is() -> None:
-    found = sample([run(piece(100), number=0, status="truncated"), run(*[piece(120)] * 9, number=1, status="truncated")])
+    short = run(piece(100), number=0, status="truncated")
+    found = sample([short, run(*[piece(120)] * 9, number=1, status="truncated")])
     assert found is not None
     assert found.levels_ns == (100.0, 120.0)
 
@@ -124,17 +126,19 @@ def test_scaling_every_iteration_scales_every_figure(series: list[list[int]], fa
     assert one is not None
     assert other is not None
     for name in ("mean_ns", "median_ns", "p10_ns", "p95_ns", "std_ns"):
-        assert getattr(other.iterations, name) == pytest.approx(factor * getattr(one.iterations, name), rel=1e-9, abs=1e-6)
+        expected = factor * getattr(one.iterations, name)
+        assert getattr(other.iterations, name) == pytest.approx(expected, rel=1e-9, abs=1e-6)
     first, second = summarize(one), summarize(other)
     assert second.interval.low_ns == pytest.approx(factor * first.interval.low_ns, rel=1e-9)
     assert second.flags == first.flags
 
 
 @given(st.lists(times, min_size=1, max_size=5), st.randoms(use_true_random=False))
-def test_neither_the_order_of_runs_nor_that_of_iterations_matters(series: list[list[int]], dice: object) -> None:
+def test_neither_the_order_of_runs_nor_that_of_iterations_matters(series: list[list[int]], dice: Random) -> None:
     runs = [run(piece(*values), number=n) for n, values in enumerate(series)]
-    shuffled = [replace(r, slices=(piece(*dice.sample(values, len(values))),)) for r, values in zip(runs, series, strict=True)]  # type: ignore[attr-defined]
-    dice.shuffle(shuffled)  # type: ignore[attr-defined]
+    mixed = [piece(*dice.sample(values, len(values))) for values in series]
+    shuffled = [replace(one, slices=(slice_,)) for one, slice_ in zip(runs, mixed, strict=True)]
+    dice.shuffle(shuffled)
     one, other = sample(runs), sample(shuffled)
     assert one is not None
     assert other is not None
@@ -179,7 +183,7 @@ def levels(shift: float, own: float, entries: int = 40, rounds: int = 8) -> list
 
 
 @pytest.mark.parametrize(("shift", "own", "share"), [(0.0, 0.02, 0.0), (0.02, 0.02, 0.5), (0.02, 1e-9, 1.0)])
-def test_what_processes_shift_together_is_told_from_what_entries_have_alone(shift: float, own: float, share: float) -> None:
+def test_what_processes_shift_together_is_told_from_the_rest(shift: float, own: float, share: float) -> None:
     """Eight rounds tell a standard deviation to about 25 %, and a share of variance no better."""
     spread = float(np.hypot(shift, own))
     assert common_share(levels(shift, own), [spread] * 40) == pytest.approx(share, abs=0.2)
@@ -187,7 +191,13 @@ def test_what_processes_shift_together_is_told_from_what_entries_have_alone(shif
 
 @pytest.mark.parametrize(
     "few",
-    [[], levels(0.01, 0.01, entries=4), levels(0.01, 0.01, rounds=2), [[("r0", 5.0)]] * 10, [[("r0", 5.0), ("r1", 5.0)]] * 9],
+    [
+        [],
+        levels(0.01, 0.01, entries=4),
+        levels(0.01, 0.01, rounds=2),
+        [[("r0", 5.0)]] * 10,
+        [[("r0", 5.0), ("r1", 5.0)]] * 9,
+    ],
 )
 def test_what_cant_be_told_is_taken_for_common(few: list[list[tuple[str, float]]]) -> None:
     assert common_share(few, [0.01] * len(few)) == 1.0

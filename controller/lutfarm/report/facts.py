@@ -56,7 +56,7 @@ def _device(device: DeviceFacts) -> Iterator[tuple[str, str]]:
 
 
 def _backend(backend: BackendFacts) -> tuple[str, str]:
-    versions = sorted({f"{backend.runtime} {version}" for version in backend.versions.values()}) or [backend.runtime]
+    versions = sorted({version for version in backend.versions.values() if version}) or [backend.runtime]
     threads = f"{backend.threads} {'thread' if backend.threads == 1 else 'threads'}"
     return f"backend {backend.key}", _joined(*versions, backend.provider, threads, backend.precision)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log10
+from math import hypot, log10
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
@@ -15,10 +15,10 @@ from lutfarm.report.rows import GRADES, Grade, NetworkRow
 from lutfarm.report.svg import COLOURS, figure, inline_svg
 from lutfarm.report.words import latency, shortened, tick
 
-WIDTH_PX = 860
+WIDTH_PX = 1000
 ROW_PX = 14
-LABEL_CHARACTERS = 56
-CHARACTER_PX = 5.0                                 # of the label font, on average and a little more
+LABEL_CHARACTERS = 66
+CHARACTER_PX = 5.4                                 # of the label font, on average and a little more
 LABELLED_ROWS = 160                                # above this many, rows are too thin for names
 LABEL_FONT_PX = 9
 SMALL_PX = 10
@@ -79,7 +79,7 @@ def latency_plot(points: Sequence[Point], *, name: str, title: str, target: floa
     right.tick_params(axis="y", left=False, labelleft=False)
     for axes in (left, right):
         axes.tick_params(axis="x", top=both_ends, labeltop=both_ends)
-    return inline_svg(drawn, name=name, title=title, description=_latency_words(ranked), least_px=640)
+    return inline_svg(drawn, name=name, title=title, description=_latency_words(ranked), least_px=760)
 
 
 def _draw_rows(
@@ -178,10 +178,15 @@ def _arms(networks: Sequence[NetworkRow], which: str) -> tuple[list[float], list
 
 
 def _error_arms(networks: Sequence[NetworkRow]) -> tuple[list[float], list[float]]:
-    """The predicted interval, as percent of the measured latency."""
-    below, above = _arms(networks, "predicted")
-    return ([100 * arm / row.measured_ns for arm, row in zip(below, networks, strict=True)],
-            [100 * arm / row.measured_ns for arm, row in zip(above, networks, strict=True)])
+    """Both intervals combined, in percent: the ratio's relative half-widths add in quadrature."""
+    below: list[float] = []
+    above: list[float] = []
+    for row in networks:
+        (low, high), (least, most) = row.predicted_bounds_ns, row.measured_bounds_ns
+        ratio = 100 * row.predicted_ns / row.measured_ns
+        below.append(ratio * hypot(1 - low / row.predicted_ns, most / row.measured_ns - 1))
+        above.append(ratio * hypot(high / row.predicted_ns - 1, 1 - least / row.measured_ns))
+    return below, above
 
 
 def _dress(axes: Axes) -> None:

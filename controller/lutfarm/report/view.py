@@ -18,6 +18,7 @@ from lutfarm.report.words import (
     percent,
     printable,
     scope,
+    signed_percent,
     statistics,
 )
 
@@ -185,7 +186,7 @@ def _figures(found: Validation) -> tuple[tuple[str, str, str], ...]:
     return (
         ("networks", "", str(found.n)),
         ("mean absolute error (MAPE)", "mean of |predicted − measured| / measured", f"{100 * found.mape:.1f} %"),
-        ("bias", "mean of (predicted − measured) / measured", f"{100 * found.bias:+.1f} %"),
+        ("bias", "mean of (predicted − measured) / measured", signed_percent(found.bias)),
         ("largest error", "", f"{100 * found.worst:.1f} %"),
         ("within 10 %", "share of the networks", f"{100 * found.within_10_percent:.0f} %"),
         ("Kendall’s τ", "1: the same ranking; 0: unrelated", tau),
@@ -199,7 +200,7 @@ def _network_line(row: NetworkRow) -> NetworkLine:
         predicted_interval=latency_interval(row.predicted_low_ns, row.predicted_high_ns),
         measured=latency(row.measured_ns),
         measured_interval=latency_interval(row.measured_low_ns, row.measured_high_ns),
-        error=f"{100 * row.relative_error:+.1f} %",
+        error=signed_percent(row.relative_error),
     )
 
 

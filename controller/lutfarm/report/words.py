@@ -68,6 +68,11 @@ def percent(share: float | None) -> str:
     return f"{value:.0f} %" if abs(value) >= 100 else f"{value:#.2g} %".replace(". %", " %")
 
 
+def signed_percent(share: float) -> str:
+    """One digit after the point: `+6.0 %`, `−12.8 %`."""
+    return f"{100 * share:+.1f} %".replace("-", "−")
+
+
 def scope(text: str) -> str:
     """What an interval is over, in words; a scope that is not known is quoted as it stands."""
     return _SITTING if text == "sitting" else f"over {text}"

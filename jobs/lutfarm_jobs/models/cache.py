@@ -146,7 +146,7 @@ def _indexed(path: Path, fmt: ModelFormat) -> Artifact | None:
     """What an index file says; None where there is none, or it is damaged."""
     try:
         content = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return None
     if not isinstance(content, dict):
         return None

@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from lutfarm_jobs.errors import SpecError, StoreUnwritable
 
 LARGEST_BYTES = 2_000_000_000  # protobuf can't express more, and a .tflite beyond it needs appended data
 _CHUNK_BYTES = 1 << 20
+_ABANDONED_S = 3600.0
 
 
 @contextmanager
@@ -32,10 +34,11 @@ def opened(path: Path) -> Generator[BinaryIO]:
         if path.is_symlink():
             raise SpecError(f"{path}: is a symbolic link; name the file itself, or a copy of it") from error
         raise SpecError(f"{path}: can't be read: {error.strerror}") from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise SpecError(f"{path}: is no regular file; name an .onnx or .tflite file")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise SpecError(f"{path}: is no regular file; name an .onnx or .tflite file")
         if status.st_nlink > 1:
             links = f"has {status.st_nlink} names (hard links)"
             raise SpecError(f"{path}: {links}; copy it with `cp` and name the copy")
@@ -94,10 +97,12 @@ def replacing(path: Path) -> Generator[BinaryIO]:
     Two processes may do so at once, and a process that is killed leaves the old content.  Raises
     StoreUnwritable where the disk is full or read-only.
     """
+    partial = path.parent / ".partial"
     temporary: str | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+        partial.mkdir(parents=True, exist_ok=True)
+        _sweep(partial)
+        descriptor, temporary = tempfile.mkstemp(dir=partial)
         with os.fdopen(descriptor, "wb") as file:
             yield file
         Path(temporary).replace(path)
@@ -106,8 +111,17 @@ def replacing(path: Path) -> Generator[BinaryIO]:
         raise StoreUnwritable(f"{path}: can't be written: {error.strerror}; {advice}") from error
     finally:
         if temporary is not None:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 Path(temporary).unlink()
+
+
+def _sweep(partial: Path) -> None:
+    """Remove what killed processes left; what another process is writing now is younger."""
+    oldest_s = time.time() - _ABANDONED_S
+    for left in partial.iterdir():
+        with suppress(FileNotFoundError):
+            if left.stat().st_mtime < oldest_s:
+                left.unlink()
 
 
 def copy(source: BinaryIO, target: BinaryIO) -> tuple[str, int]:
