@@ -34,6 +34,10 @@ class Watcher(Protocol):
         """What the store already has for a device."""
         ...
 
+    def retrying(self, failures: int) -> None:
+        """So many stored failures are measured again."""
+        ...
+
     def preparing(self, done: int, total: int) -> None:
         """Model files of one order are being built."""
         ...
@@ -85,7 +89,7 @@ class Farm:
             asked = Job(spec.id, spec.name, spec.model_dump_json(), began_s, zeros=submission.zeros)
             job = self.store.open_job(asked, submission.plan)
             if submission.retry_failed:
-                self.store.forget_failures(job.id)
+                watch.retrying(self.store.forget_failures(job.id))
             book = OrderBook(
                 job.id, self.store, self.workshop, devices, self.holder, terms, watch.preparing
             )

@@ -34,7 +34,7 @@ def table_of(store: Store, job_id: str) -> LatencyTable:
         store.runs(job.id),
         probes=store.probes([m.key for m in plan]),
         zeros=job.zeros,
-        target=Target(spec.sampling.target_relative_interval, spec.sampling.confidence, spec.sampling.minimum_rounds),
+        target=Target(spec.sampling.target_relative_interval, spec.sampling.confidence, spec.sampling.least_rounds),
         manifest=_manifest(store, job, spec, plan, devices),
     )
 

@@ -15,6 +15,7 @@ from lutfarm_jobs.measurement import (
     Measurement,
     Workload,
 )
+from lutfarm_jobs.models.info import ModelInfo
 from lutfarm_jobs.models.inspect import inspect_file, resolve_inputs
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.spaces.base import Space
@@ -80,16 +81,17 @@ def _model_files(workload: ModelsWorkload, folder: Path, *, where: str) -> tuple
         if not matches:
             raise SpecError(f"{where}.models: {pattern!r} matches no file in {folder}; correct the path or glob")
         paths |= dict.fromkeys(folder / match for match in matches)
-    known: set[str] = set()
-    files: list[ModelFile] = []
-    for path in paths:
-        info = inspect_file(path)
-        wanted = {name: shape for name, shape in workload.inputs.items() if name in {i.name for i in info.inputs}}
-        known |= set(wanted)
-        files.append(ModelFile(path, info.sha256, info.format, resolve_inputs(info, wanted)))
+    infos = [inspect_file(path) for path in paths]
+    known = {declared.name for info in infos for declared in info.inputs}
     if unknown := sorted(set(workload.inputs) - known):
         raise SpecError(f"{where}.inputs: no model of this workload has an input named {unknown[0]!r}")
-    return tuple(files)
+    return tuple(_model_file(info, workload.inputs) for info in infos)
+
+
+def _model_file(info: ModelInfo, shapes: Mapping[str, tuple[int, ...]]) -> ModelFile:
+    mine = {declared.name for declared in info.inputs}
+    wanted = {name: shape for name, shape in shapes.items() if name in mine}
+    return ModelFile(info.path, info.sha256, info.format, resolve_inputs(info, wanted))
 
 
 def expand(spec: JobSpec, sources: Sources, units: Sequence[str]) -> tuple[Measurement, ...]:

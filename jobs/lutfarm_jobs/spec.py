@@ -120,16 +120,21 @@ class SamplingPlan(_Strict):
 
     target_relative_interval: float = Field(default=0.02, gt=0, lt=1, allow_inf_nan=False)
     confidence: float = Field(default=0.95, gt=0.5, lt=1, allow_inf_nan=False)
-    minimum_rounds: Count = Field(default=2, ge=1, le=1000)
+    minimum_rounds: Count | None = Field(default=None, ge=1, le=1000, description="default: 2, or rounds if fewer")
     rounds: Count = Field(default=5, ge=1, le=1000, description="fresh processes per measurement, at most")
     passes: Count = Field(default=12, ge=1, le=1000)
     device_time_budget_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if self.minimum_rounds > self.rounds:
+        if self.minimum_rounds is not None and self.minimum_rounds > self.rounds:
             raise ValueError(f"minimum_rounds {self.minimum_rounds} is more than rounds {self.rounds}")
         return self
+
+    @property
+    def least_rounds(self) -> int:
+        """With fewer, an entry is flagged."""
+        return min(2, self.rounds) if self.minimum_rounds is None else self.minimum_rounds
 
 
 def _workload_kind(value: object) -> str | None:

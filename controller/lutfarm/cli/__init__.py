@@ -26,11 +26,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 class _Lazy(TyperGroup):
     """A group that imports its commands when they are asked for."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """All of them, in the order in which one meets them."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """One command, or None where there is none of that name."""
         if cmd_name not in COMMANDS:
             return None

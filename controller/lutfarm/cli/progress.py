@@ -68,6 +68,10 @@ class RunDisplay:
             say(f"{unit}: {found.outdated_runs} stored runs do not count: the device's software or the "
                 "protocol has changed since; measuring again")
 
+    def retrying(self, failures: int) -> None:
+        """Say how many."""
+        say(f"{failures} failed result{' is' if failures == 1 else 's are'} measured again")
+
     def preparing(self, done: int, total: int) -> None:
         """Models are built."""
         self._show(f"building models {done + 1}/{total}", None)

@@ -142,7 +142,7 @@ class Store(Protocol):
         ...
 
     def round_counts(self, job_id: str) -> Mapping[str, Mapping[str, int]]:
-        """By measurement key: how many runs of each status are linked to the job."""
+        """By measurement key: how many runs of each status are linked to the job; a failed probe counts as failed."""
         ...
 
     def canary_levels_ns(self, unit: str, backend_key: str, *, rounds: int = 40) -> Sequence[tuple[float, int]]:

@@ -300,7 +300,7 @@ class SqlStore:
                 yield encoding.load_run(row.content, encoding.load_mapping(row.fingerprint), slices)
 
     def round_counts(self, job_id: str) -> Mapping[str, Mapping[str, int]]:
-        """By measurement key: how many runs of each status are linked to the job."""
+        """By measurement key: how many runs of each status are linked to the job; a failed probe counts as failed."""
         query = (
             select(runs.c.key, runs.c.status, func.count())
             .join(job_runs, job_runs.c.run_id == runs.c.id)
@@ -311,6 +311,9 @@ class SqlStore:
         with self._read() as db:
             for key, status, count in db.execute(query):
                 found[key][status] = count
+            failed = select(job_probes.c.key).where(job_probes.c.job_id == job_id, job_probes.c.failed)
+            for key in db.execute(failed).scalars():
+                found[key]["failed"] = found[key].get("failed", 0) + 1
         return found
 
     def canary_levels_ns(self, unit: str, backend_key: str, *, rounds: int = 40) -> Sequence[tuple[float, int]]:
