@@ -118,10 +118,12 @@ class Farm:
             return self._end(job, state)
 
     def _commit(self, events: Sequence[Event], held: Leases, job_id: str, watch: Watcher) -> None:
+        for unit, lease in held.held.items():
+            arrived = [event.run for event in events if isinstance(event, Measured) and event.run.unit == unit]
+            if arrived:
+                self.store.commit(arrived, lease, job_id)
         for event in events:
-            if isinstance(event, Measured):
-                self.store.commit(event.run, held.held[event.run.unit], job_id)
-            elif isinstance(event, Probed):
+            if isinstance(event, Probed):
                 self.store.commit_probe(event.probe, held.held[event.probe.unit], job_id)
             elif isinstance(event, Opened):
                 self.store.put_hello(event.unit, event.hello, time.time())

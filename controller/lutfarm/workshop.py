@@ -16,6 +16,7 @@ from lutfarm_jobs.measurement import (
     ModelFormat,
     Probe,
     Task,
+    Workload,
 )
 from lutfarm_jobs.models import Built
 from lutfarm_jobs.models.reference import expected
@@ -29,6 +30,7 @@ class Workshop:
     cache_dir: Path
     sources: Sources
     paths: dict[str, Path] = field(default_factory=dict[str, Path])
+    _built: dict[tuple[Workload, ModelFormat], Built] = field(default_factory=dict[tuple[Workload, ModelFormat], Built])
 
     def task(self, measurement: Measurement, probe: Probe | None) -> Task:
         """The measurement with all that a device needs.  Raises SpecError for a model file that changed."""
@@ -58,12 +60,16 @@ class Workshop:
         return {artifact.sha256: self.paths[artifact.sha256] for artifact in artifacts}
 
     def _build(self, measurement: Measurement, fmt: ModelFormat) -> Built:
+        # Checked once in a job: a round must not wait until a hundred files were hashed again.
         workload = measurement.workload
-        if workload.kind == "file":
-            return models.import_file(
-                self.sources.model_paths[workload.sha256], self.cache_dir, sha256=workload.sha256
+        place = workload, fmt
+        if place not in self._built:
+            self._built[place] = (
+                models.import_file(self.sources.model_paths[workload.sha256], self.cache_dir, sha256=workload.sha256)
+                if workload.kind == "file"
+                else models.build(workload, fmt, self.cache_dir, spaces=self._spaces_by_name())
             )
-        return models.build(workload, fmt, self.cache_dir, spaces=self._spaces_by_name())
+        return self._built[place]
 
     def _spaces_by_name(self) -> dict[str, Space]:
         return {space.name: space for space in self.sources.spaces.values()}

@@ -85,8 +85,8 @@ def test_a_job_is_found_by_id_name_and_unique_start(store: Store) -> None:
 
 def test_what_was_committed_is_there_after_reopening(store: Store, lease: Lease, reopen: Callable[[], Store]) -> None:
     done, bad = run(), run(KEYS[1], "failed", slices=())
-    store.commit(done, lease, "job-1")
-    store.commit(bad, lease, "job-1")
+    store.commit([done], lease, "job-1")
+    store.commit([bad], lease, "job-1")
     other = reopen()
     assert other.farm_id == store.farm_id
     assert sorted(other.runs("job-1"), key=lambda r: r.key != done.key) == [done, bad]
@@ -97,7 +97,7 @@ def test_what_was_committed_is_there_after_reopening(store: Store, lease: Lease,
 def test_the_same_run_again_changes_nothing(store: Store, lease: Lease) -> None:
     done = run()
     for _ in range(3):
-        store.commit(done, lease, "job-1")
+        store.commit([done], lease, "job-1")
     assert list(store.runs("job-1")) == [done]
 
 
@@ -106,7 +106,7 @@ def test_a_late_result_is_refused(store: Store, lease: Lease) -> None:
     assert isinstance(newer, Lease)
     assert newer.token > lease.token
     for late in (
-        lambda: store.commit(run(), lease, "job-1"),
+        lambda: store.commit([run()], lease, "job-1"),
         lambda: store.commit_probe(probe(), lease, "job-1"),
         lambda: store.renew(lease, now_s=162.0, ttl_s=60.0),
     ):
@@ -115,7 +115,7 @@ def test_a_late_result_is_refused(store: Store, lease: Lease) -> None:
     assert list(store.runs("job-1")) == []
     assert store.probes(KEYS) == {}
     store.release(lease)
-    store.commit(run(), newer, "job-1")
+    store.commit([run()], newer, "job-1")
 
 
 def test_a_lease_in_force_names_its_holder_and_ends_with_time_or_release(store: Store, lease: Lease) -> None:
@@ -142,7 +142,7 @@ def test_a_dead_owner_of_this_host_holds_nothing(store: Store) -> None:
 def test_runs_of_other_jobs_are_adopted_by_link(store: Store, lease: Lease) -> None:
     older, newer = run(started_s=1.0), run(started_s=2.0)
     for one in (older, newer, run(status="truncated"), run(status="failed")):
-        store.commit(one, lease, "job-1")
+        store.commit([one], lease, "job-1")
     assert [found.id for found in store.reusable(KEYS)] == [newer.id, older.id]
     assert list(store.reusable([])) == []
     store.open_job(replace(JOB, id="job-2", created_s=200.0), PLAN)
@@ -163,8 +163,8 @@ def test_a_newer_probe_of_the_same_fingerprint_replaces(store: Store, lease: Lea
 
 
 def test_forgotten_failures_stay_stored(store: Store, lease: Lease) -> None:
-    store.commit(run(status="failed"), lease, "job-1")
-    store.commit(run(), lease, "job-1")
+    store.commit([run(status="failed")], lease, "job-1")
+    store.commit([run()], lease, "job-1")
     store.commit_probe(probe(KEYS[1], failure=Failure("WorkloadFailed", "x")), lease, "job-1")
     assert store.forget_failures("job-1") == 2
     assert [r.status for r in store.runs("job-1")] == ["complete"]
@@ -177,7 +177,7 @@ def test_forgotten_failures_stay_stored(store: Store, lease: Lease) -> None:
 def test_the_canarys_levels_are_kept_by_round(store: Store, lease: Lease) -> None:
     for start in range(5):
         level = replace(SLICE, canary_before_ns=1000 + start, canary_after_ns=2000)
-        store.commit(run(round_id=f"{start:032x}", started_s=float(start), slices=(level,)), lease, "job-1")
+        store.commit([run(round_id=f"{start:032x}", started_s=float(start), slices=(level,))], lease, "job-1")
     backend = PLAN[0].backend.key
     assert store.canary_levels_ns("desk", backend, rounds=3) == [(2.0, 1002), (3.0, 1003), (4.0, 1004)]
     assert store.canary_levels_ns("desk", "tflite-cpu-t1-fp32") == []
@@ -193,5 +193,5 @@ def test_artifacts_are_recorded_by_measurement(store: Store) -> None:
 
 def test_fingerprints_are_kept_as_they_are(store: Store, lease: Lease) -> None:
     strange = {**FINGERPRINT, "os": "Linux <b>'; DROP TABLE runs; --"}
-    store.commit(run(fingerprint=strange), lease, "job-1")
+    store.commit([run(fingerprint=strange)], lease, "job-1")
     assert [dict(r.fingerprint) for r in store.runs("job-1")] == [strange]

@@ -36,7 +36,7 @@ store.open_job(JOB, PLAN)
 lease = store.acquire("desk", owner=f"elsewhere {sys.argv[2]} 1.00", holder="x", now_s=0.0, ttl_s=0.0)
 for _ in range(100_000):
     one = run()
-    store.commit(one, lease, "job-1")
+    store.commit([one], lease, "job-1")
     print(one.id, flush=True)
 """
 
@@ -130,7 +130,7 @@ def test_a_full_disk_ends_in_words_and_loses_nothing(small_disk: Path) -> None:
     def fill() -> None:
         for _ in range(20_000):
             one = run(failure=None, slices=(), fingerprint={"x": os.urandom(2000).hex()})
-            store.commit(one, lease, "job-1")
+            store.commit([one], lease, "job-1")
             stored.append(one.id)
 
     with pytest.raises(StoreUnwritable, match="make room"):

@@ -102,8 +102,8 @@ class Store(Protocol):
         """Give it back; no error if it is no longer held."""
         ...
 
-    def commit(self, run: Run, lease: Lease, job_id: str) -> None:
-        """One transaction: check the lease's token, insert run and samples, link it to the job.
+    def commit(self, arrived: Sequence[Run], lease: Lease, job_id: str) -> None:
+        """One transaction: check the lease's token, insert runs and samples, link them to the job.
 
         The same run id again changes nothing.  Raises LeaseLost.
         """

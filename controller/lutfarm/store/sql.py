@@ -192,19 +192,20 @@ class SqlStore:
 
     # Runs and probes
 
-    def commit(self, run: Run, lease: Lease, job_id: str) -> None:
-        """One transaction: check the lease's token, insert the run, link it to the job.  Idempotent."""
+    def commit(self, arrived: Sequence[Run], lease: Lease, job_id: str) -> None:
+        """One transaction: check the lease's token, insert the runs, link them to the job.  Idempotent."""
         with self._write() as db:
             self._fence(db, lease)
-            if db.execute(select(runs.c.id).where(runs.c.id == run.id)).first() is None:
-                db.execute(insert(runs).values(
-                    id=run.id, key=run.key, unit=run.unit, round_id=run.round_id, status=run.status,
-                    started_s=run.started_s, fingerprint=_fingerprint(db, run.fingerprint),
-                    canary_p10_ns=encoding.canary_p10_ns(run.slices),
-                    content=encoding.dump(run, without=("slices", "fingerprint")),
-                    slices=encoding.encode_slices(run.slices),
-                ))
-            _link(db, job_id, [run.id], reused=False)
+            for run in arrived:
+                if db.execute(select(runs.c.id).where(runs.c.id == run.id)).first() is None:
+                    db.execute(insert(runs).values(
+                        id=run.id, key=run.key, unit=run.unit, round_id=run.round_id, status=run.status,
+                        started_s=run.started_s, fingerprint=_fingerprint(db, run.fingerprint),
+                        canary_p10_ns=encoding.canary_p10_ns(run.slices),
+                        content=encoding.dump(run, without=("slices", "fingerprint")),
+                        slices=encoding.encode_slices(run.slices),
+                    ))
+            _link(db, job_id, [run.id for run in arrived], reused=False)
 
     def commit_probe(self, probe: Probe, lease: Lease, job_id: str) -> None:
         """As commit; a newer probe of the same key and fingerprint replaces the older one."""
