@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,22 +77,32 @@ def difference(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.abs(found.reshape(wanted.shape) - wanted).max() / (np.abs(wanted).max() or 1.0))
 
 
-def run_onnxruntime(model: bytes, values: np.ndarray) -> np.ndarray:
-    """One inference on one thread."""
+def onnx_session(model: bytes | Path) -> Any:
+    """onnxruntime, on one thread."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return session.run(["output"], {"input": values})[0]
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def tflite_interpreter(model: bytes) -> Any:
+    """LiteRT, on one thread."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter: Any = Interpreter(model_content=model, num_threads=1)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def run_onnxruntime(model: bytes, values: np.ndarray) -> np.ndarray:
+    """One inference."""
+    return onnx_session(model).run(["output"], {"input": values})[0]
 
 
 def run_tflite(model: bytes, values: np.ndarray) -> np.ndarray:
-    """One inference on one thread; NCHW in and out."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=model, num_threads=1)
-    interpreter.allocate_tensors()
+    """One inference; NCHW in and out."""
+    interpreter = tflite_interpreter(model)
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], values.transpose(0, 2, 3, 1))
     interpreter.invoke()
     output = interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).copy()

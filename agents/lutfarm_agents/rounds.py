@@ -72,7 +72,7 @@ class RoundLog:
             first_inference_ns=loaded.first_inference_ns if loaded else None,
             peak_memory_bytes=ended.peak_memory_bytes if ended else None,
             canary_reference_ns=started.canary_reference_ns if started else None,
-            reference_provisional=started.reference_provisional if started else True,
+            reference_provisional=self.round.canary_provisional or not started or started.reference_provisional,
             slices_rejected=ended.rejected.get(position, 0) if ended else 0,
             before=started.environment if started else None,
             after=ended.environment if ended else None,

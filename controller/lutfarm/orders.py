@@ -56,7 +56,9 @@ class OrderBook:
             plan=terms.plan,
             seed=seed_of(self.job_id, order_id),
             canary=canary,
-            canary_reference_ns=None if reference.provisional else reference.reference_ns,
+            # A provisional one still keeps the rounds of a sitting to one speed of the machine.
+            canary_reference_ns=reference.reference_ns,
+            canary_provisional=reference.provisional,
             limits=terms.limits,
         )
         return Measuring(order_id, device, lease, round_, self.workshop.models_of(canary, *artifacts))

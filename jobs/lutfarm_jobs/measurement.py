@@ -250,3 +250,4 @@ class Round:
     canary: Artifact
     canary_reference_ns: int | None = None         # None: none is known for this device yet
     limits: Limits = field(default_factory=Limits)
+    canary_provisional: bool = False               # known, but not from enough rounds over enough time

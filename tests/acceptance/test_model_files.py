@@ -143,7 +143,7 @@ def test_external_data_is_refused_wherever_it_hides(
         graph = helper.make_graph([add], "g", [value("x", [4])], [value("y", [4])], [outside])
     else:
         inner = helper.make_graph([add], "inner", [], [value("y", [4])], [outside])
-        condition = numpy_helper.from_array(np.array(True), "c")  # noqa: FBT003
+        condition = numpy_helper.from_array(np.array(True), "c")
         branch = helper.make_node("If", ["c"], ["z"], then_branch=inner, else_branch=inner)
         graph = helper.make_graph([branch], "g", [value("x", [4])], [value("z", [4])], [condition])
     save(graph, tmp_path / "model.onnx")

@@ -53,19 +53,21 @@ def test_every_kind_of_layer(name: str) -> None:
     assert disagreeing(kit.graph(kit.SMALL[name], size=size, name=f"{name}-{size}") for size in (8, 9)) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL_SPACES)
 def test_every_operator_of_a_space(name: str) -> None:
     assert disagreeing(operators.graph_of(operator) for operator in real_operators([name])) == {}
 
 
 def test_operators_of_ofa_at_every_resolution() -> None:
-    """Four of each of the 50 spaces, others each time; the whole of them is the slow test below."""
+    """Two or three of each of the 50 spaces, others each time; all of them are the slow test below."""
     chosen = dict.fromkeys(
         operator
         for position, name in enumerate(OFA)
-        for operator in list(real_operators([name]))[position % 23 :: 23]
+        for operator in list(real_operators([name]))[position % 37 :: 37]
     )
-    assert {operator.input_shape[2] * 2 for operator in chosen} >= {128, 132, 220, 224}
+    assert len(chosen) > 100
+    assert {operator.key.partition("_")[0] for operator in chosen} == {"conv", "mbconv", "gap", "fc"}
     assert disagreeing(operators.graph_of(operator) for operator in chosen) == {}
 
 
@@ -73,7 +75,7 @@ def test_operators_of_ofa_at_every_resolution() -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("width", ["w1.0", "w1.2"])
 def test_every_operator_of_ofa(width: str) -> None:
-    """1,197 blocks and what is fixed, at 25 resolutions; one to two minutes for each width."""
+    """1,197 blocks and what is fixed, at 25 resolutions; 2-4 minutes for each width on a busy pair of cores."""
     chosen = list(real_operators(name for name in OFA if width in name))
     assert len(chosen) > 1_197
     assert disagreeing(operators.graph_of(operator) for operator in chosen) == {}

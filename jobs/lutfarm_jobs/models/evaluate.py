@@ -42,10 +42,8 @@ def apply(
     node: Node, sources: Sequence[Floats], weights: NodeWeights | None, *, linear: bool = False
 ) -> Floats:
     """One node's output; without its activation if `linear`."""
-    if weights is not None:
-        result = _WEIGHTED[node.kind](node, sources[0], weights)
-    else:
-        result = _UNWEIGHTED[node.kind](node, sources)
+    unweighted = weights is None
+    result = _UNWEIGHTED[node.kind](node, sources) if unweighted else _WEIGHTED[node.kind](node, sources[0], weights)
     return result if linear else activate(result, node.activation)
 
 
