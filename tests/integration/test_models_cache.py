@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -95,11 +94,11 @@ def test_a_damaged_index_is_written_again(tmp_path: Path, damage) -> None:
     whole = index.read_bytes()
     damage(index)
     assert models.build(OPERATOR, "onnx", tmp_path) == built
-    assert json.loads(index.read_bytes())["sha256"] == json.loads(whole)["sha256"] or damage is flip
+    assert index.read_bytes() == whole
 
 
 @pytest.mark.parametrize(
-    "content", [b"[]", b"{}", b'{"sha256": "../../../etc/passwd", "size_bytes": 1}', b'{"sha256": 5, "size_bytes": 1}']
+    "content", [b"[]", b"{}", b'{"sha256": "../../../etc/passwd"}', b'{"sha256": 5}', b"\xff"]
 )
 def test_an_index_that_says_nonsense_is_not_believed(tmp_path: Path, content: bytes) -> None:
     built = models.build(OPERATOR, "onnx", tmp_path)

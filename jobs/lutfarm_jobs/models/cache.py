@@ -72,15 +72,18 @@ def graph_of(workload: Workload, *, spaces: Mapping[str, Space] | None = None) -
 def built_graph(graph: Graph, fmt: ModelFormat, cache_dir: Path) -> Built:
     """The model of a graph, from the cache where it is there and intact."""
     index = cache_dir / "index" / f"{graph_digest(graph, fmt)}.json"
-    artifact = _indexed(index, fmt)
-    if artifact is None or intact_size(_blob(cache_dir, artifact), artifact.sha256) is None:
+    sha256 = _indexed(index)
+    size_bytes = intact_size(_blob(cache_dir, sha256, fmt), sha256) if sha256 else None
+    if sha256 is None or size_bytes is None:
         content = _written(graph, fmt)
-        artifact = Artifact(hashlib.sha256(content).hexdigest(), len(content), _SUFFIXES[fmt])
-        with replacing(_blob(cache_dir, artifact)) as file:
+        sha256, size_bytes = hashlib.sha256(content).hexdigest(), len(content)
+        with replacing(_blob(cache_dir, sha256, fmt)) as file:
             file.write(content)
         with replacing(index) as file:
-            file.write(json.dumps({"sha256": artifact.sha256, "size_bytes": artifact.size_bytes}).encode())
-    return Built(artifact, _blob(cache_dir, artifact), input_layout="nhwc" if fmt == "tflite" else "as_is")
+            file.write(json.dumps({"sha256": sha256}).encode())
+    artifact = Artifact(sha256, size_bytes, _SUFFIXES[fmt])
+    layout = "nhwc" if fmt == "tflite" else "as_is"
+    return Built(artifact, _blob(cache_dir, sha256, fmt), input_layout=layout)
 
 
 def graph_digest(graph: Graph, fmt: ModelFormat) -> str:
@@ -132,26 +135,21 @@ def _written(graph: Graph, fmt: ModelFormat) -> bytes:
 
 
 def _imported(workload: Workload, fmt: ModelFormat, cache_dir: Path) -> Built:
-    path = cache_dir / "blobs" / f"{workload.sha256}{_SUFFIXES[fmt]}"
+    path = _blob(cache_dir, workload.sha256, fmt)
     if (size_bytes := intact_size(path, workload.sha256)) is None:
         raise SpecError(f"{workload.name}: its copy in {cache_dir} is gone or damaged; run its job again")
     return Built(Artifact(workload.sha256, size_bytes, _SUFFIXES[fmt]), path, inputs=workload.inputs)
 
 
-def _blob(cache_dir: Path, artifact: Artifact) -> Path:
-    return cache_dir / "blobs" / artifact.file_name
+def _blob(cache_dir: Path, sha256: str, fmt: ModelFormat) -> Path:
+    return cache_dir / "blobs" / f"{sha256}{_SUFFIXES[fmt]}"
 
 
-def _indexed(path: Path, fmt: ModelFormat) -> Artifact | None:
-    """What an index file says; None where there is none, or it is damaged."""
+def _indexed(path: Path) -> str | None:
+    """The SHA-256 that an index file says; None where there is none, or it is damaged."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
-    if not isinstance(content, dict):
-        return None
-    entry = cast(Mapping[str, object], content)
-    sha256, size_bytes = entry.get("sha256"), entry.get("size_bytes")
-    if not isinstance(sha256, str) or not isinstance(size_bytes, int) or not is_sha256(sha256):
-        return None
-    return Artifact(sha256, size_bytes, _SUFFIXES[fmt])
+    sha256 = cast(Mapping[str, object], content).get("sha256") if isinstance(content, dict) else None
+    return sha256 if isinstance(sha256, str) and is_sha256(sha256) else None
