@@ -27,8 +27,8 @@ def a_round(dice: random.Random) -> list[Run]:
         Run(
             uuid.uuid4().hex, m.key, "desk", round_id, 0, "complete", time.time(), time.time(), {"runtime": "x"},
             tuple(
-                Slice(p, tuple(round(dice.gauss(50_000, 500)) for _ in range(20)), 70_000 + p, 70_010, True, True, 0, 0,
-                      10**6, 10**6)
+                Slice(p, tuple(round(dice.gauss(50_000, 500)) for _ in range(20)), 70_000 + p, 70_010, quiet=True,
+                      gated=True, involuntary_switches=0, waited_ns=0, wall_ns=10**6, cpu_ns=10**6)
                 for p in range(12)
             ),
         )

@@ -93,10 +93,12 @@ def test_a_long_temporary_folder_is_not_used(tmp_path: Path, monkeypatch: pytest
         assert folder.parent == Path("/tmp")
 
 
+HOLD_OPEN = "import sys; f = open(sys.argv[1], 'w'); print(flush=True); input()"
+
+
 def test_sweeping_takes_what_a_dead_process_left_and_nothing_else(tmp_path: Path) -> None:
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import sys; f = open(sys.argv[1], 'w'); print(flush=True); input()",
-         str(tmp_path / "lutfarm-dead.log")],
+        [sys.executable, "-c", HOLD_OPEN, str(tmp_path / "lutfarm-dead.log")],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )
     stale, alive, foreign, damaged = (tmp_path / f"lutfarm-{n}" for n in ("stale", "alive", "foreign", "damaged"))
@@ -107,7 +109,7 @@ def test_sweeping_takes_what_a_dead_process_left_and_nothing_else(tmp_path: Path
         (folder / "owner").write_text(owner)
     foreign.mkdir()
     logging = subprocess.Popen(
-        [sys.executable, "-c", "import sys; f = open(sys.argv[1], 'w'); print(flush=True); input()", str(stale / "log")],
+        [sys.executable, "-c", HOLD_OPEN, str(stale / "log")],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )
     for process in (holder, logging):

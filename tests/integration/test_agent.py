@@ -17,9 +17,10 @@ from tests import pool_kit as kit
 
 from lutfarm_agents.agent import DeviceAgent
 from lutfarm_agents.base import Advance
+from lutfarm_agents.commands import probe_batches
 from lutfarm_agents.session import Claim
 from lutfarm_jobs.errors import ConnectFailed, LinkLost, NotReady, SpecError, TransferFailed
-from lutfarm_jobs.measurement import Artifact, Backend, Limits, Probe, Run, Task
+from lutfarm_jobs.measurement import Artifact, Backend, Expected, Limits, Probe, Run, Task
 
 CLAIM = Claim("desk", "test 1", "anna", "f" * 32, 1)
 LIMITS = Limits(memory_bytes=1 << 29, load_s=10, iteration_s=2)
@@ -75,7 +76,9 @@ def test_every_fault_is_a_result_and_the_others_are_probed(agent: DeviceAgent, t
     ]
     probes = list(agent.probe(tasks, limits=LIMITS, models=models))
     assert [probe.key for probe in probes] == [t.measurement.key for t in tasks]
-    codes = {t.measurement.workload.name: p.failure.code if p.failure else "" for t, p in zip(tasks, probes, strict=True)}
+    codes = {
+        t.measurement.workload.name: p.failure.code if p.failure else "" for t, p in zip(tasks, probes, strict=True)
+    }
     assert codes == {
         "good": "", "crash": "WorkloadFailed", "crash-in-loading": "WorkloadFailed", "refuses": "WorkloadFailed",
         "hungry": "OutOfMemory", "hangs": "WorkloadTimeout", "noisy": "", "unsteady": "Unstable", "last": "",
@@ -97,13 +100,11 @@ def test_each_model_is_copied_once(agent: DeviceAgent, tmp_path: Path) -> None:
 def test_more_probes_than_one_command_holds_come_all(agent: DeviceAgent, tmp_path: Path) -> None:
     models: dict[str, Path] = {}
     good = task(tmp_path, models, "good", values=[1.0, 2.0])
-    text = "x" * 300_000                           # four of these would not fit in one line
-    tasks = [replace(good, expected=None, inputs=()) for _ in range(5)]
+    large = Expected((1,) * 60_000, (2.0,) * 60_000, 2.0)      # 480 kB of JSON: one line holds one of them
     tasks = [
-        replace(t, measurement=replace(t.measurement, workload=replace(t.measurement.workload, name=f"n{i}")))
-        for i, t in enumerate(tasks)
+        replace(good, expected=large, measurement=kit.task("desk", f"n{number}").measurement) for number in range(5)
     ]
-    assert len(text) == 300_000
+    assert len(list(probe_batches(tasks, lambda artifact: artifact.file_name))) > 1
     keys = [probe.key for probe in agent.probe(tasks, limits=LIMITS, models=models)]
     assert keys == [t.measurement.key for t in tasks]
 
@@ -136,7 +137,7 @@ def test_progress_comes_before_the_runs(agent: DeviceAgent, tmp_path: Path) -> N
     assert {"slices", "canary", "import", "load", "other"} <= set(agent.spent_ns)
 
 
-@pytest.mark.parametrize("victim", ["runner", "folder"])
+@pytest.mark.parametrize("victim", ["runner", "round"])
 def test_a_runner_that_dies_in_mid_round_is_a_lost_link_and_another_one_follows(
     agent: DeviceAgent, lock: Path, tmp_path: Path, victim: str
 ) -> None:
@@ -190,7 +191,7 @@ def test_cancel_ends_a_round_soon_and_the_session_lives(agent: DeviceAgent, lock
 def test_cancel_before_it_began_leaves_nothing_to_do(agent: DeviceAgent, tmp_path: Path) -> None:
     models: dict[str, Path] = {}
     good = task(tmp_path, models, "good")
-    rounds, probes = agent.measure(a_round([good], good.artifact), models=models), None
+    rounds = agent.measure(a_round([good], good.artifact), models=models)
     agent.cancel()
     assert list(rounds) == []
     probes = agent.probe([good], limits=LIMITS, models=models)

@@ -11,7 +11,7 @@ import json
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
 
 from lutfarm_agents.device import Device, Hello
@@ -91,7 +91,8 @@ def to_json(value: object) -> str:
 
 def dump(value: Any, *, without: Sequence[str] = ()) -> str:
     """A frozen dataclass as JSON, some fields left out."""
-    return to_json({name: item for name, item in asdict(value).items() if name not in without})
+    kept = replace(value, **dict.fromkeys(without))     # asdict copies deeply, and samples are many
+    return to_json({name: item for name, item in asdict(kept).items() if name not in without})
 
 
 def _load(kind: type[T], text: str, **more: Any) -> T:
