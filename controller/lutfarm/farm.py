@@ -90,9 +90,12 @@ class Farm:
             job = self.store.open_job(asked, submission.plan)
             if submission.retry_failed:
                 watch.retrying(self.store.forget_failures(job.id))
-            book = OrderBook(
-                job.id, self.store, self.workshop, devices, self.holder, terms, watch.preparing
-            )
+
+            def preparing(done: int, total: int) -> None:
+                held.renew()                       # building 64 networks takes longer than a lease lasts
+                watch.preparing(done, total)
+
+            book = OrderBook(job.id, self.store, self.workshop, devices, self.holder, terms, preparing)
             state = begin(
                 submission.plan, devices, rounds=spec.sampling.rounds,
                 budget_s=spec.sampling.device_time_budget_s,

@@ -1,0 +1,90 @@
+"""What counts of what the store has: this job's runs, other jobs', probes; only of today's fingerprint."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lutfarm.pool import Opened
+from lutfarm.reuse import foresee, resume
+from lutfarm.state import begin
+from lutfarm.store import Store, open_store
+from lutfarm_agents.session import fingerprint
+from lutfarm_jobs.measurement import Failure, Lease, SlicePlan
+from tests.store_kit import DESK, HELLO, JOB, PLAN, probe, run
+
+M = PLAN[0]
+NOW = fingerprint(HELLO, M.backend, SlicePlan())
+PROBED = fingerprint(HELLO, M.backend, None)
+OLD = {**NOW, "runtime": "onnxruntime 1.31.0"}
+OPENED = Opened("o", "desk", HELLO)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    opened = open_store(tmp_path)
+    opened.put_device(DESK)
+    for name in ("job-1", "job-2"):
+        opened.open_job(replace(JOB, id=name), PLAN)
+    return opened
+
+
+@pytest.fixture
+def lease(store: Store) -> Lease:
+    found = store.acquire("desk", owner="x 1 1.00", holder="x", now_s=0.0, ttl_s=1e9)
+    assert isinstance(found, Lease)
+    return found
+
+
+def found(store: Store, *, fresh_since_s: float | None = None, forget_s: float = 0.0, rounds: int = 3):  # noqa: ANN201
+    state = begin(PLAN, ["desk"], rounds=rounds)
+    return resume(store, "job-2", state, OPENED, SlicePlan(), fresh_since_s=fresh_since_s, ignore_failures_before_s=forget_s)
+
+
+def test_own_runs_count_and_runs_of_another_fingerprint_do_not(store: Store, lease: Lease) -> None:
+    store.commit([run(fingerprint=NOW), run(fingerprint=NOW), run(fingerprint=OLD)], lease, "job-2")
+    got = found(store)
+    assert (got.own_runs, got.outdated_runs, got.adopted_runs) == (2, 1, 0)
+    assert got.standings[M.key].complete == 2
+
+
+def test_runs_of_other_jobs_fill_what_is_open_and_no_more(store: Store, lease: Lease) -> None:
+    store.commit([run(fingerprint=NOW) for _ in range(5)] + [run(fingerprint=OLD)], lease, "job-1")
+    store.commit([run(fingerprint=NOW)], lease, "job-2")
+    got = found(store)
+    assert (got.own_runs, got.adopted_runs) == (1, 2)
+    assert got.standings[M.key].complete == 3
+    assert store.round_counts("job-2")[M.key] == {"complete": 3}
+    again = found(store)
+    assert (again.own_runs, again.adopted_runs) == (3, 0)
+
+
+def test_a_fresh_job_adopts_nothing_and_probes_again(store: Store, lease: Lease) -> None:
+    store.commit([run(fingerprint=NOW)], lease, "job-1")
+    store.commit_probe(probe(fingerprint=PROBED, probed_s=5.0), lease, "job-1")
+    got = found(store, fresh_since_s=10.0)
+    assert (got.adopted_runs, got.reused_probes, got.standings) == (0, 0, {})
+    store.commit_probe(probe(fingerprint=PROBED, probed_s=11.0), lease, "job-2")
+    assert found(store, fresh_since_s=10.0).reused_probes == 1
+
+
+def test_a_failed_probe_is_the_result_until_it_is_asked_to_be_forgotten(store: Store, lease: Lease) -> None:
+    store.commit_probe(
+        probe(fingerprint=PROBED, probed_s=5.0, failure=Failure("OutOfMemory", "40 GB")), lease, "job-1"
+    )
+    assert found(store).standings[M.key].failed
+    assert M.key not in found(store, forget_s=6.0).standings
+
+
+def test_a_plan_foresees_what_a_run_would_find_and_changes_nothing(store: Store, lease: Lease) -> None:
+    store.commit([run(fingerprint=NOW)], lease, "job-1")
+    state = begin(PLAN, ["desk"], rounds=3)
+    unknown, nothing = foresee(store, "job-2", state, "desk", SlicePlan(), fresh_since_s=None)
+    assert (unknown, nothing.adopted_runs) == (state, 0)
+    store.put_hello("desk", HELLO, 1.0)
+    after, got = foresee(store, "job-2", state, "desk", SlicePlan(), fresh_since_s=None)
+    assert got.adopted_runs == 1
+    assert after.standing(M.key).complete == 1
+    assert store.round_counts("job-2") == {}

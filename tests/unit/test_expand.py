@@ -1,0 +1,106 @@
+"""From a job to measurements: each once, in the file's order, zero entries apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lutfarm_jobs import spaces
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.expand import ModelFile, Sources, expand, nothings
+from lutfarm_jobs.measurement import InputShape
+from lutfarm_jobs.spec import JobSpec, parse_job
+
+CONV = "conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu"
+ONNX = ModelFile(Path("m.onnx"), "ab" * 32, "onnx", (InputShape("x", (1, 3, 8, 8), "float32"),))
+TFLITE = ModelFile(Path("m.tflite"), "cd" * 32, "tflite", ())
+
+
+def job(*workloads: dict[str, Any], runtimes: tuple[str, ...] = ("onnxruntime",)) -> JobSpec:
+    return parse_job(
+        {"name": "j", "workloads": list(workloads), "devices": ["desk"],
+         "backends": [{"runtime": runtime} for runtime in runtimes]},
+        source="job",
+    )
+
+
+def sources(spec: JobSpec, **models: tuple[ModelFile, ...]) -> Sources:
+    named = {w.space: spaces.load(w.space) for w in spec.workloads if hasattr(w, "space")}
+    return Sources(named, {int(position[1:]): files for position, files in models.items()})
+
+
+def keys(spec: JobSpec, *units: str, **models: tuple[ModelFile, ...]) -> list[str]:
+    return [m.key for m in expand(spec, sources(spec, **models), units or ("desk",))]
+
+
+def test_a_key_can_be_read() -> None:
+    assert keys(job({"operators": [CONV]})) == [f"latency/operator:{CONV}/desk/onnxruntime-cpu-t1-fp32/b1-steady"]
+
+
+def test_every_operator_of_a_space_but_those_that_are_nothing() -> None:
+    spec = job({"space": "fbnet-224"})
+    assert len(keys(spec)) == len(set(keys(spec))) == 106
+    assert len(nothings(spec, sources(spec))) == 6
+
+
+def test_node_additions_are_measured_too() -> None:
+    assert sum("operator:add_" in key for key in keys(job({"space": "nas-bench-201-cifar10"}))) == 3
+
+
+def test_the_same_measurement_is_made_once() -> None:
+    assert len(keys(job({"operators": [CONV, CONV]}, {"operators": [CONV]}, {"space": "fbnet-224", "every": 106}))) == 2
+
+
+def test_a_selection_takes_each_nth() -> None:
+    every, sixth = (keys(job({"space": "fbnet-224", "every": n})) for n in (1, 6))
+    assert sixth == every[::6]
+
+
+def test_units_and_backends_multiply() -> None:
+    found = keys(job({"operators": [CONV]}, runtimes=("onnxruntime", "tflite")), "u1", "u2")
+    assert [key.split("/")[2:4] for key in found] == [
+        ["u1", "onnxruntime-cpu-t1-fp32"], ["u1", "tflite-cpu-t1-fp32"],
+        ["u2", "onnxruntime-cpu-t1-fp32"], ["u2", "tflite-cpu-t1-fp32"],
+    ]
+
+
+def test_a_workload_may_be_for_some_runtimes_only() -> None:
+    spec = job({"operators": [CONV], "runtimes": ["tflite"]}, runtimes=("onnxruntime", "tflite"))
+    assert [key.split("/")[3] for key in keys(spec)] == ["tflite-cpu-t1-fp32"]
+
+
+def test_networks_are_drawn_by_seed() -> None:
+    def drawn(seed: int) -> list[str]:
+        return keys(job({"space": "fbnet-224", "operators": "none", "networks": 5, "seed": seed}))
+
+    assert len(drawn(0)) == 5
+    assert drawn(0) == drawn(0) != drawn(1)
+    assert all(key.startswith("latency/network:fbnet-224:") for key in drawn(0))
+
+
+def test_a_model_runs_on_the_runtime_of_its_format() -> None:
+    spec = job({"models": ["*"]}, runtimes=("onnxruntime", "tflite"))
+    found = keys(spec, w0=(ONNX, TFLITE))
+    assert found == [
+        "latency/file:m.onnx@abababababab[x=1x3x8x8]/desk/onnxruntime-cpu-t1-fp32/b1-steady",
+        "latency/file:m.tflite@cdcdcdcdcdcd/desk/tflite-cpu-t1-fp32/b1-steady",
+    ]
+
+
+def test_a_model_that_no_backend_runs_is_an_error_that_says_what_to_add() -> None:
+    with pytest.raises(SpecError, match="add `- runtime: tflite`"):
+        keys(job({"models": ["*"]}), w0=(TFLITE,))
+
+
+def test_an_operator_that_is_none_is_named_by_its_place() -> None:
+    with pytest.raises(SpecError, match=r"workloads\[1\]\.operators\[1\]"):
+        keys(job({"space": "fbnet-224"}, {"operators": [CONV, "conv_x"]}))
+
+
+def test_a_job_of_nothing_is_an_error() -> None:
+    spec = job({"operators": ["identity_H8_W8_C8"]})
+    with pytest.raises(SpecError, match="nothing by structure"):
+        keys(spec)
+    assert nothings(spec, sources(spec)) == ("identity_H8_W8_C8",)
