@@ -23,7 +23,7 @@ from lutfarm import ray_cluster
 from lutfarm.local_pool import AgentFactory, device_agent
 from lutfarm.pool import Done, Event, Measuring, Opening, Order, Probing
 from lutfarm.ray_host import Host
-from lutfarm_jobs.errors import LinkLost, NotReady
+from lutfarm_jobs.errors import LinkLost, NotReady, TransferFailed
 
 LOOPBACK = "127.0.0.2"                             # Ray turns 127.0.0.1 into the machine's outward address
 OBJECT_STORE_BYTES = 200 * 1024**2
@@ -111,6 +111,9 @@ class RayPool:
             if isinstance(order, Probing | Measuring):
                 self._carry(seat, order.models)
             seat.call("submit", order, self._openings.get(unit))
+        except TransferFailed as error:            # the host is well, the file is not
+            del seat.orders[order.id]
+            self._arrived.append(Done(order.id, unit, (TransferFailed.__name__, _reason(error))))
         except ray.exceptions.RayError as error:
             self._lose(host, error)
 
@@ -140,7 +143,8 @@ class RayPool:
         """End sessions, actors and this pool's Ray; nothing that was started stays."""
         with self._opened:
             closing = [seat.call("close") for seat in self._seats.values()]
-            ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S) if closing else None
+            if closing:
+                ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S)
             for seat in self._seats.values():
                 ray.kill(seat.actor)
             self._seats.clear()
@@ -159,7 +163,7 @@ class RayPool:
         if not unknown:
             return
         for sha256 in ray.get(seat.call("missing", unknown), timeout=CALL_S):
-            content = ray.put(unknown[sha256].read_bytes())
+            content = ray.put(_content(unknown[sha256]))
             ray.get(seat.call("receive", sha256, content), timeout=CALL_S)
         seat.models |= unknown.keys()
 
@@ -200,10 +204,24 @@ class RayPool:
             ray.kill(seat.actor)
             # Ray asks the process to end; one that hangs does not hear it.
             ray_cluster.kill_descendant(int(ray.get(seat.pid, timeout=0)))
-        reason = str(why).strip().splitlines()[0][:300] if str(why).strip() else type(why).__name__
         for order_id, unit in seat.orders.items():
-            error = (LinkLost.__name__, f"the process of the host {host!r} ended: {reason}")
+            error = (LinkLost.__name__, f"the process of the host {host!r} ended: {_reason(why)}")
             self._arrived.append(Done(order_id, unit, error))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TransferFailed(f"{path} can't be read: {error}") from error
+
+
+def _reason(why: object) -> str:
+    """One line of an error; Ray's carry a whole traceback of the actor in front of the cause."""
+    if isinstance(why, ray.exceptions.RayTaskError):
+        why = why.cause
+    lines = str(why).strip().splitlines()
+    return lines[0][:300] if lines else type(why).__name__
 
 
 def _actor_class() -> Any:

@@ -198,6 +198,7 @@ def test_what_waits_in_line_is_cancelled_without_having_begun(listener: kit.List
     reached(release, "queue")
     listener.pool.submit(second)
     listener.pool.cancel(second.id)
+    open_(listener, "other")                       # what is asked of a pool is done in order: the cancel has arrived
     assert not listener.of(first.id, Done)
     (release / "queue").touch()
     assert listener.done(first.id).error is None
@@ -291,6 +292,20 @@ def test_the_second_owner_of_a_machine_waits_and_is_told_for_whom(
     first.close()
     assert listener.done(again.id).error is None
     assert len(listener.of(again.id, Opened)) == 1
+
+
+def test_a_model_file_that_is_gone_is_a_failed_transfer(listener: kit.Listener, tmp_path: Path) -> None:
+    gone, path = kit.model(tmp_path, iteration_ns=1)
+    path.unlink()
+    open_(listener, "machine")
+    for number in range(2):
+        task = kit.task("machine", str(number), gone)
+        order = kit.probing("machine", task, models={gone.sha256: path})
+        listener.pool.submit(order)
+        done = listener.done(order.id)
+        assert done.error is not None
+        assert done.error[0] == "TransferFailed"
+        assert path.name in done.error[1]
 
 
 def test_a_real_round_of_the_simulated_runtime(listener: kit.Listener, tmp_path: Path) -> None:

@@ -274,6 +274,6 @@ def test_a_killed_driver_takes_everything_with_it(folder: Path) -> None:
         kit.until(
             lambda: {names[pid] for pid in family if kit.running(pid)} <= agents, "some of Ray outlived its driver"
         )
-    assert ray_cluster.sweep(private.parent) >= 1
+    ray_cluster.sweep(private.parent)
     kit.until(lambda: not any(map(kit.running, family)), "the agents were not swept")
     assert not private.exists()

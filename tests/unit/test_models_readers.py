@@ -39,19 +39,19 @@ def survives(fmt: str, content: bytes) -> None:
 
 
 @given(FORMATS, st.binary(max_size=400))
-@settings(max_examples=600)
+@settings(max_examples=200)
 def test_random_bytes(fmt: str, content: bytes) -> None:
     survives(fmt, content)
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=600)
+@settings(max_examples=200)
 def test_random_bytes_behind_the_mark_of_tflite(content: bytes) -> None:
     survives("tflite", struct.pack("<I", 8) + b"TFL3" + content)
 
 
 @given(FORMATS, st.data())
-@settings(max_examples=600)
+@settings(max_examples=200)
 def test_a_valid_file_with_changed_bytes(fmt: str, data: st.DataObject) -> None:
     content = bytearray(VALID[fmt])
     for _ in range(data.draw(st.integers(1, 8))):
@@ -60,7 +60,7 @@ def test_a_valid_file_with_changed_bytes(fmt: str, data: st.DataObject) -> None:
 
 
 @given(FORMATS, st.data())
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_a_file_that_was_cut_is_refused(fmt: str, data: st.DataObject) -> None:
     whole = VALID[fmt]
     with pytest.raises(Malformed):
