@@ -35,7 +35,7 @@ def convolution() -> Graph:
 def reference(layout: str) -> dict[str, object]:
     """What the host sends along: the reference output in the model's own layout."""
     values = input_values(SHAPE, seed=SEED)
-    output = evaluate(convolution(), values, draw(convolution()))[-1]
+    output = evaluate(convolution(), values, draw(convolution()).weights)[-1]
     flat = (output if layout == "as_is" else output.transpose(0, 2, 3, 1)).ravel()
     positions = list(range(0, flat.size, 7))
     return {
