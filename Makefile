@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: install demo test check bench bench-quick system clean
+.PHONY: install demo test check bench bench-quick system clean lock
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -41,3 +41,8 @@ bench-quick: $(STAMP)
 
 clean:
 	rm -rf $(VENV) demo-out
+
+# Writes requirements.lock anew: pinned for Python 3.11 and newer, with hashes, without index addresses.
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--group dev pyproject.toml --output-file requirements.lock --quiet
