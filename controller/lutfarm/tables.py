@@ -6,17 +6,19 @@ import hashlib
 import importlib.metadata
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from lutfarm.assembly import terms_of
 from lutfarm.lut import BackendFacts, DeviceFacts, LatencyTable, Manifest
-from lutfarm.statistics import Target
+from lutfarm.scheduler import Terms
+from lutfarm.statistics import Target, canary_reference
+from lutfarm.statistics.regate import regated
 from lutfarm.store.base import Job, Store
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.session import runtime_version
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.measurement import Measurement, Run
 from lutfarm_jobs.spec import JobSpec, SpaceWorkload
 
 
@@ -31,12 +33,27 @@ def table_of(store: Store, job_id: str) -> LatencyTable:
     devices = {name: device for name in {m.unit for m in plan} if (device := store.device(name))}
     return LatencyTable.build(
         plan,
-        store.runs(job.id),
+        _judged(store, job.id, plan, terms_of(spec, devices)),
         probes=store.probes([m.key for m in plan]),
         zeros=job.zeros,
         target=Target(spec.sampling.target_relative_interval, spec.sampling.confidence, spec.sampling.least_rounds),
         manifest=_manifest(store, job, spec, plan, devices),
     )
+
+
+def _judged(
+    store: Store, job_id: str, plan: Sequence[Measurement], terms: Mapping[str, Terms]
+) -> Iterator[Run]:
+    """The job's runs, each slice judged by what is known of the canary today."""
+    places = {m.key: (m.unit, m.backend.key) for m in plan}
+    references = {
+        place: canary_reference(store.canary_levels_ns(*place)).reference_ns for place in set(places.values())
+    }
+    for run in store.runs(job_id):
+        place = places.get(run.key)
+        if place is not None:
+            ratio = terms.get(place[0], Terms()).plan.gate_ratio
+            yield regated(run, reference_ns=references[place], gate_ratio=ratio)
 
 
 def _manifest(
