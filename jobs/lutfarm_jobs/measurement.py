@@ -171,7 +171,7 @@ class Probe:
 class SlicePlan:
     """How one round samples; the constants of docs/measurement.md.  Part of the fingerprint."""
 
-    passes: int = 12
+    passes: int = 16
     slice_ns: int = 400_000                        # a slice is as many iterations as fill this, at least one
     warmup_first: int = 5                          # iterations dropped after loading
     warmup_again: int = 2                          # iterations dropped after another workload ran

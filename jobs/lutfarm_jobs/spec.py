@@ -122,7 +122,7 @@ class SamplingPlan(_Strict):
     confidence: float = Field(default=0.95, gt=0.5, lt=1, allow_inf_nan=False)
     minimum_rounds: Count | None = Field(default=None, ge=1, le=1000, description="default: 2, or rounds if fewer")
     rounds: Count = Field(default=5, ge=1, le=1000, description="fresh processes per measurement, at most")
-    passes: Count = Field(default=12, ge=1, le=1000)
+    passes: Count = Field(default=16, ge=1, le=1000)
     device_time_budget_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     @model_validator(mode="after")

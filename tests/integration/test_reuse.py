@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.store_kit import DESK, HELLO, JOB, PLAN, probe, run
 
 from lutfarm.pool import Opened
 from lutfarm.reuse import foresee, resume
@@ -13,7 +14,6 @@ from lutfarm.state import begin
 from lutfarm.store import Store, open_store
 from lutfarm_agents.session import fingerprint
 from lutfarm_jobs.measurement import Failure, Lease, SlicePlan
-from tests.store_kit import DESK, HELLO, JOB, PLAN, probe, run
 
 M = PLAN[0]
 NOW = fingerprint(HELLO, M.backend, SlicePlan())
@@ -38,7 +38,7 @@ def lease(store: Store) -> Lease:
     return found
 
 
-def found(store: Store, *, fresh_since_s: float | None = None, forget_s: float = 0.0, rounds: int = 3):  # noqa: ANN201
+def found(store: Store, *, fresh_since_s: float | None = None, forget_s: float = 0.0, rounds: int = 3):
     state = begin(PLAN, ["desk"], rounds=rounds)
     return resume(store, "job-2", state, OPENED, SlicePlan(), fresh_since_s=fresh_since_s, ignore_failures_before_s=forget_s)
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.store_kit import SLICE, run
 
 from lutfarm.statistics import sample
 from lutfarm.statistics.regate import regated
 from lutfarm_jobs.measurement import Slice
-from tests.store_kit import SLICE, run
 
 levels = st.integers(50_000, 200_000)
 slices = st.builds(
