@@ -1,0 +1,104 @@
+"""The YAML tables that once-for-all and ProxylessNAS read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.lut_kit import TFLITE, entry, failed, manifest
+
+from lutfarm.lut import Entry, LatencyTable, save
+from lutfarm.lut.formats.published import process_deviation_ns
+from lutfarm.statistics import moderated_interval
+from lutfarm_jobs import spaces
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.operators.base import Operator
+
+
+def entries_of(name: str) -> list[Entry]:
+    return [entry(o.key, 1e6 + n) for n, o in enumerate(spaces.load(name).operators()) if not o.is_nothing]
+
+
+def written(found: list[Entry], path: Path, style: str) -> dict[str, dict[str, float]]:
+    save(LatencyTable.of(found, manifest()), path, yaml_style=style)
+    return yaml.safe_load(path.read_text())
+
+
+def test_once_for_all(tmp_path: Path) -> None:
+    found = written(entries_of("ofa-mbv3-w1.2-224"), tmp_path / "lut.yaml", "ofa")
+    assert len(found) == 96
+    block = "expanded_conv-input:56x56x32-output:28x28x48-expand:96-kernel:5-stride:2-idskip:0-se:1-hs:0"
+    assert set(found[block]) == {"count", "mean", "std"}
+    assert found[block]["count"] == 5
+    assert found[block]["mean"] == pytest.approx(1.0, rel=1e-3)       # ms
+    assert {key.split("-")[0] for key in found} == {"expanded_conv", "Conv", "Conv_1", "Conv_2", "AvgPool2D", "Logits"}
+
+
+def test_proxylessnas(tmp_path: Path) -> None:
+    found = written(entries_of("proxylessnas-224"), tmp_path / "lut.yml", "proxylessnas")
+    assert len(found) == 70
+    block = "expanded_conv-input:56x56x24-output:56x56x24-expand:3-kernel:7-stride:1-idskip:1"
+    assert set(found[block]) == {"count", "mean", "var"}
+    assert {key.split("-")[0] for key in found} == {"expanded_conv", "Conv", "Conv_1", "Logits"}
+
+
+def test_expand_is_channels_in_the_one_and_a_ratio_in_the_other(tmp_path: Path) -> None:
+    operators = [o for o in spaces.load("proxylessnas-224").operators() if "mbconv" in o.key.lower()]
+    found = [entry(o.key) for o in operators]
+    channels, ratios = (
+        {key.split("expand:")[1].split("-")[0] for key in written(found, tmp_path / f"{style}.yaml", style)}
+        for style in ("ofa", "proxylessnas")
+    )
+    assert ratios == {"1", "3", "6"}
+    assert "72" in channels                                          # 24 in, three times as many in the middle
+
+
+def blocks() -> list[Operator]:
+    return [o for o in spaces.load("proxylessnas-224").operators() if "mbconv" in o.key.lower()]
+
+
+def test_a_spread_is_the_moderated_one_between_processes(tmp_path: Path) -> None:
+    interval = moderated_interval([1.00e6, 1.01e6, 0.99e6], prior_spread=0.013)
+    one = replace(
+        entry(blocks()[0].key, interval.estimate_ns), low_ns=interval.low_ns, high_ns=interval.high_ns, processes=3
+    )
+    std_ms = interval.spread * interval.estimate_ns / 1e6
+    assert process_deviation_ns(one) / 1e6 == pytest.approx(std_ms, rel=1e-3)
+    (ofa,) = written([one], tmp_path / "a.yaml", "ofa").values()
+    (proxyless,) = written([one], tmp_path / "b.yaml", "proxylessnas").values()
+    assert ofa["std"] == pytest.approx(std_ms, rel=1e-3)
+    assert proxyless["var"] == pytest.approx(std_ms**2, rel=2e-3)
+    assert process_deviation_ns(replace(one, processes=1)) > 0
+
+
+def test_what_has_no_place_is_left_out_and_counted_never_a_sentinel(tmp_path: Path) -> None:
+    first, second = blocks()[:2]
+    zero = replace(entry("zero"), kind="zero", estimate_ns=0.0, low_ns=0.0, high_ns=0.0, statistic="")
+    network = replace(entry("n"), key="k", workload_key="network:proxylessnas-224:0,0")
+    found = [entry(first.key), failed(second.key), zero, network, entry("no_operator_key")]
+    path = tmp_path / "lut.yaml"
+    assert len(written(found, path, "ofa")) == 1
+    assert "4 entries have no place" in path.read_text()
+
+
+def test_a_device_cant_write_into_the_file_by_its_name(tmp_path: Path) -> None:
+    one = replace(entry(blocks()[0].key), unit="desk\nevil: {mean: 0}")
+    assert len(written([one], tmp_path / "lut.yaml", "ofa")) == 1
+
+
+@pytest.mark.parametrize(
+    ("found", "style", "said"),
+    [
+        ([entry("a"), entry("a", backend=TFLITE)], "ofa", "select one of desk with onnx"),
+        ([], "ofa", "of one device and backend"),
+        ([entry("a")], "ofa", "none of the 1 entries"),
+        ([failed("a")], "proxylessnas", "none of the 1 entries"),
+        ([entry("a")], "nni", "known: ofa, proxylessnas"),
+    ],
+)
+def test_a_table_that_the_format_cant_hold(tmp_path: Path, found: list[Entry], style: str, said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        save(LatencyTable.of(found, manifest()), tmp_path / "lut.yaml", yaml_style=style)
+    assert not list(tmp_path.iterdir())
