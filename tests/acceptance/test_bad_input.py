@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,3 +110,40 @@ def test_unknown_words_on_the_command_line(lutfarm: Callable) -> None:
     assert lutfarm("device", "register", "a b", "--local").returncode == 2
     assert lutfarm("device", "show", "nobody").returncode == 2
     assert lutfarm("job", "show", "nothing").returncode == 2
+
+
+def test_a_store_of_a_newer_version_is_left_alone(lutfarm: Callable, desk: None, tmp_path: Path) -> None:
+    place = tmp_path / "home" / "farm.db"
+    with sqlite3.connect(place) as db:
+        db.execute("UPDATE alembic_version SET version_num = '9999'")
+    db.close()
+    before = place.read_bytes()
+    for args in (("device", "list"), ("job", "list"), ("device", "register", "other", "--local")):
+        result = lutfarm(*args)
+        assert result.returncode == 2, result.stderr
+        assert "newer lutfarm" in result.stderr
+    assert place.read_bytes() == before
+
+
+def test_a_home_that_is_a_file(lutfarm: Callable, tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("")
+    result = lutfarm("device", "list")
+    assert result.returncode == 2
+    assert "--home" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.json", b"{}"), ("t.json", b'{"format": "lutfarm latency table", "version": 1'), ("t.json", b""),
+        ("t.csv", b"a,b\n1,2\n"), ("t.parquet", b"PAR1 and nothing else"), ("t.txt", b"hello"), ("t.json", b"[NaN]"),
+    ],
+)
+def test_a_table_file_that_cannot_be_used(lutfarm: Callable, tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    for args in (("lut", "show", name), ("lut", "predict", name, "--space", "fbnet-224", "--random", "1")):
+        result = lutfarm(*args)
+        assert result.returncode == 2, result.stderr
+        assert name in result.stderr
+        assert "Traceback" not in result.stderr

@@ -8,18 +8,28 @@ from contextlib import contextmanager
 import typer
 
 from lutfarm.cli.output import printable, say
-from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, MeasurementError, RunnerBug, SpecError, StoreError
+from lutfarm_jobs.errors import (
+    DeviceError,
+    FarmError,
+    LinkError,
+    MeasurementError,
+    RunnerBug,
+    SpecError,
+    StoreError,
+    StoreNewer,
+    StoreUnwritable,
+)
 
 OK = 0
 INCOMPLETE = 1                                     # the job ended, and something is missing
-BAD_INPUT = 2                                      # a file, an argument; nothing was changed
+BAD_INPUT = 2                                      # a file, an argument, a home that can't be used
 DEVICE_TROUBLE = 3                                 # link or device
 STORE_TROUBLE = 4
 BUG = 70
 INTERRUPTED = 130
 
 _BY_KIND = (
-    (SpecError, BAD_INPUT),
+    ((SpecError, StoreNewer, StoreUnwritable), BAD_INPUT),
     ((LinkError, DeviceError), DEVICE_TROUBLE),
     (StoreError, STORE_TROUBLE),
     (MeasurementError, INCOMPLETE),
