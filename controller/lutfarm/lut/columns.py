@@ -20,7 +20,9 @@ from lutfarm_jobs.errors import SpecError
 
 ColumnType = Literal["text", "number", "integer", "texts"]
 
-_ARROW = {"text": pa.string(), "number": pa.float64(), "integer": pa.int64(), "texts": pa.list_(pa.string())}
+# Parquet calls the items of a list so; under another name the same table would be another file after a round trip.
+_TEXTS = pa.list_(pa.field("element", pa.string()))
+_ARROW = {"text": pa.string(), "number": pa.float64(), "integer": pa.int64(), "texts": _TEXTS}
 _ANNOTATIONS: Mapping[str, tuple[ColumnType, bool]] = {
     "str": ("text", False),
     "str | None": ("text", True),
@@ -64,6 +66,10 @@ class Columns:
         if not arrow.schema.equals(SCHEMA):
             odd = set(arrow.schema.names) ^ set(SCHEMA.names)
             raise SpecError(f"the columns are not those of a table: {', '.join(sorted(odd)) or 'their types or order'}")
+        try:
+            arrow.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise SpecError(f"a value that its column can't hold: {str(error)[:200]}") from error
         return cls(arrow.combine_chunks())
 
     def __len__(self) -> int:

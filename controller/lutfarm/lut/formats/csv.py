@@ -17,6 +17,7 @@ from lutfarm.lut.table import LatencyTable
 from lutfarm_jobs.errors import SpecError
 
 MARK = "'"
+NEWLINE = "\r\n"                                   # RFC 4180; and only then is a lone carriage return quoted
 # What spreadsheets take for the start of a formula, in full width too, and what makes them skip to one.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", " ", "＝", "＋", "－", "＠", MARK)
 
@@ -24,8 +25,8 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", " ", "＝", "＋", "－"
 def dump(table: LatencyTable) -> bytes:
     """UTF-8 text."""
     out = io.StringIO(newline="")
-    out.write(f"# {text_of(header_of(table))}\n")
-    writer = csv.writer(out, lineterminator="\n")
+    out.write(f"# {text_of(header_of(table))}{NEWLINE}")
+    writer = csv.writer(out, lineterminator=NEWLINE)
     writer.writerow(COLUMNS)
     for row in table.columns.rows():
         writer.writerow([_cell(row[name], kind) for name, (kind, _) in COLUMNS.items()])
