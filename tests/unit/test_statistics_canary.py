@@ -29,6 +29,9 @@ def every_20_s(*levels_ns: int) -> list[tuple[float, int]]:
         ((60, 100, 101, 102, 103, 100), CanaryReference(101, provisional=False)),
         # nor do two of twelve
         ((60, 61, *(100,) * 10), CanaryReference(100, provisional=False)),
+        # nor three of twenty, though they repeat
+        ((60, 61, 60, *(100,) * 17), CanaryReference(100, provisional=False)),
+        ((60, 61, 60, 60, *(100,) * 16), CanaryReference(60, provisional=False)),
         # the slow state alone is all that is known
         ((150, 151, 150, 149), CanaryReference(150, provisional=False)),
         ((100, 120, 145, 175), CanaryReference(None, provisional=True)),
@@ -43,6 +46,12 @@ def test_many_rounds_in_a_minute_are_still_one_moment() -> None:
     moment = [(1000.0 + at, 100) for at in range(59)]
     assert canary_reference(moment) == CanaryReference(100, provisional=True)
     assert canary_reference([*moment, (1060.0, 100)]) == CanaryReference(100, provisional=False)
+
+
+def test_three_rounds_are_too_few_however_far_apart() -> None:
+    apart = [(0.0, 100), (5000.0, 100), (10_000.0, 100)]
+    assert canary_reference(apart) == CanaryReference(100, provisional=True)
+    assert canary_reference([*apart, (10_001.0, 100)]) == CanaryReference(100, provisional=False)
 
 
 @given(st.lists(st.integers(50, 500), min_size=1, max_size=40), st.integers(2, 50), st.randoms(use_true_random=False))

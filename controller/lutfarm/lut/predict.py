@@ -80,7 +80,7 @@ def bounds(counted: Sequence[tuple[Price, int]], total_ns: float) -> tuple[float
 
     below = half_ns([count * (price.estimate_ns - price.low_ns) for price, count in counted])
     above = half_ns([count * (price.high_ns - price.estimate_ns) for price, count in counted])
-    return max(0.0, total_ns - below), total_ns + above
+    return max(0.0, total_ns - below), total_ns + above    # no entry reaches below 0: only rounding would
 
 
 def missing_entry(prices: Prices, missing: Sequence[str], needed: int) -> MissingEntry:
