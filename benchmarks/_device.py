@@ -122,5 +122,5 @@ def measured(
 @contextmanager
 def scratch() -> Iterator[Path]:
     """A folder that goes away."""
-    with tempfile.TemporaryDirectory(prefix="lutfarm-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="lutfarm-figures-") as folder:
         yield Path(folder)
