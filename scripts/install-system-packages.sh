@@ -1,15 +1,45 @@
 #!/usr/bin/env bash
 # Installs what the tests need from the Linux distribution, and nothing that is there already:
-#   chromium    the report is opened in a real browser
+#   chromium                          the report is opened in a real browser
+#   adb                               an independent witness of phones
+#   clang-14, android-lib*-dev, ...   adbd, the phone's side, is built from Debian's source package (tests/rig)
+#   mksh, toybox, qemu-user-static    what a phone has in /system/bin, for this machine and for ARM
+#   openssh-server, openssh-client    boards
+#   iproute2, iptables, procps        a network link for each device, that can be cut
 # Needs Debian or a relative of it, and root or sudo.  Where that is not so, it says what is missing and exits with 1.
 set -uo pipefail
 
-# command that shows it is there : package that brings it
-needed=("chromium:chromium")
+# command or file that shows it is there : package that brings it
+libraries=/usr/lib/$(uname -m)-linux-gnu
+needed=(
+    "chromium:chromium"
+    "adb:adb"
+    "clang++-14:clang-14"
+    "dpkg-source:dpkg-dev"
+    "/usr/include/android/android-base/properties.h:android-libbase-dev"
+    "/usr/include/android/log/log.h:android-liblog-dev"
+    "/usr/include/android/cutils/properties.h:android-libcutils-dev"
+    "$libraries/android/libcrypto.so:android-libboringssl-dev"
+    "/usr/include/sys/capability.h:libcap-dev"
+    "mksh:mksh"
+    "toybox:toybox"
+    "qemu-aarch64-static:qemu-user-static"
+    "/usr/sbin/sshd:openssh-server"
+    "ssh-keygen:openssh-client"
+    "ip:iproute2"
+    "iptables:iptables"
+    "sysctl:procps"
+)
+there() {
+    case $1 in
+        /*) [ -e "$1" ] ;;
+        *) command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] ;;
+    esac
+}
 
 missing=()
 for pair in "${needed[@]}"; do
-    command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair##*:}")
+    there "${pair%%:*}" || missing+=("${pair##*:}")
 done
 if [ "${#missing[@]}" -eq 0 ]; then
     echo "system packages: all there"
@@ -40,6 +70,6 @@ if ! "${install[@]}" >/dev/null 2>&1; then
     "${install[@]}" >/dev/null || refuse "apt-get install failed: see above"
 fi
 for pair in "${needed[@]}"; do
-    command -v "${pair%%:*}" >/dev/null 2>&1 || refuse "apt-get succeeded, but there is still no ${pair%%:*}"
+    there "${pair%%:*}" || refuse "apt-get succeeded, but there is still no ${pair%%:*}"
 done
 echo "system packages: all there"

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import subprocess
 import threading
 import time
 
 from lutfarm_agents.transports.base import Exit
 from lutfarm_agents.transports.leftovers import end_session
-from lutfarm_jobs.errors import LinkLost, ProtocolMismatch, ReplyTimeout
+from lutfarm_agents.transports.lines import TAIL_BYTES, LineReader, ending_words
+from lutfarm_jobs.errors import LinkLost, ReplyTimeout
 
-LINE_LIMIT_BYTES = 1 << 20
-TAIL_BYTES = 16_384
 SEND_TIMEOUT_S = 10.0
 
 
@@ -29,8 +27,7 @@ class PipeChannel:
         self._stdin, self._stdout, self._stderr = stdin, stdout, stderr
         os.set_blocking(stdin.fileno(), False)
         self._sending = threading.Lock()
-        self._buffer = bytearray()
-        self._scanned = 0
+        self._lines = LineReader(self._fill, ended=self._ending)
         self._tail = bytearray()
         self._drain = threading.Thread(target=self._drain_stderr, name=f"stderr {process.pid}", daemon=True)
         self._drain.start()
@@ -59,21 +56,7 @@ class PipeChannel:
 
     def receive(self, timeout_s: float) -> str:
         """The next line.  Raises ReplyTimeout, LinkLost at end of file, ProtocolMismatch for a bad line."""
-        deadline_s = time.monotonic() + timeout_s
-        while (end := self._buffer.find(b"\n", self._scanned)) < 0:
-            self._scanned = len(self._buffer)
-            if self._scanned > LINE_LIMIT_BYTES:
-                raise ProtocolMismatch(f"the device sent a line of more than {LINE_LIMIT_BYTES} bytes")
-            self._fill(max(0.0, deadline_s - time.monotonic()), timeout_s)
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        self._scanned = 0
-        if end > LINE_LIMIT_BYTES:
-            raise ProtocolMismatch(f"the device sent a line of {end} bytes")
-        try:
-            return line.decode()
-        except UnicodeDecodeError as error:
-            raise ProtocolMismatch("the device sent a line that is not UTF-8") from error
+        return self._lines.next(timeout_s)
 
     def wait(self, timeout_s: float) -> Exit:
         """How the process ended.  Raises ReplyTimeout."""
@@ -98,29 +81,19 @@ class PipeChannel:
         for stream in (self._stdin, self._stdout, self._stderr):
             stream.close()
 
-    def _fill(self, left_s: float, timeout_s: float) -> None:
+    def _fill(self, timeout_s: float) -> bytes | None:
         try:
             descriptor = self._stdout.fileno()
-            data = os.read(descriptor, 65_536) if _ready(descriptor, select.POLLIN, left_s) else None
+            return os.read(descriptor, 65_536) if _ready(descriptor, select.POLLIN, timeout_s) else None
         except (OSError, ValueError) as error:     # closed by another thread
             raise LinkLost(self._ending()) from error
-        if data is None:
-            raise ReplyTimeout(f"the device said nothing for {timeout_s:g} s")
-        if not data:
-            raise LinkLost(self._ending())
-        self._buffer += data
 
     def _ending(self) -> str:
         try:
             ending = self.wait(2.0)
         except ReplyTimeout:
             return "the process on the device closed its output"
-        how = (
-            f"signal {signal.Signals(ending.signal).name}" if ending.signal is not None
-            else f"exit status {ending.code}"
-        )
-        tail = "".join(c if c.isprintable() else " " for c in ending.stderr_tail).strip()[-500:]
-        return f"the process on the device ended with {how}" + (f": {tail}" if tail else "")
+        return ending_words(ending)
 
     def _drain_stderr(self) -> None:
         try:

@@ -1,0 +1,335 @@
+"""Devices at the far end of a link that have a POSIX shell: what ADB and SSH have in common.
+
+A spawned process carries a token in its environment, and a note on the device names the host that started it.  So
+everything it started can be found and ended, from this connection or from a later one, whatever sessions it made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import shlex
+import tempfile
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from lutfarm_agents.transports.base import Exit
+from lutfarm_agents.transports.leftovers import identity, is_alive
+from lutfarm_agents.transports.lines import LineReader, ending_words
+from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, ReplyTimeout, TransferFailed
+
+COMMAND_S = 20.0                                   # a small command on a busy board
+START_S = 20.0                                     # until a spawned process is known to run
+SEND_S = 8.0                                       # a link that takes nothing for so long is lost
+OUTPUT_LIMIT_BYTES = 1 << 20
+STARTED = "lutfarm-started"
+
+# What a process gets of the device's own environment; nothing that tunes Python or a runtime.
+KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "ANDROID_ROOT", "ANDROID_DATA", "ANDROID_ART_ROOT",
+        "ANDROID_I18N_ROOT", "ANDROID_TZDATA_ROOT", "QEMU_CPU")
+
+# $1 root  $2 token  $3 owner, then the command.
+START = """umask 077
+root=$1 token=$2 owner=$3
+shift 3
+mkdir -p "$root/running" && cd "$root" && echo "$owner" >"running/$token" || exit 126
+command -v "$1" >/dev/null || { echo "$1 is not a program there" >&2; rm -f "running/$token"; exit 127; }
+echo lutfarm-started
+"$@"
+status=$?
+rm -f "$root/running/$token"
+exit $status"""
+
+# $1 root  $2 token.  A process that is being born while the first ones end is found in the next turn.
+END = """turn=0
+while [ $turn -lt 20 ]; do
+    found=$(grep -l "LUTFARM_SESSION=$2" /proc/[0-9]*/environ 2>/dev/null)
+    [ -n "$found" ] || break
+    for path in $found; do
+        pid=${path#/proc/}
+        kill -9 "${pid%/environ}" 2>/dev/null
+    done
+    turn=$((turn + 1))
+    sleep 0.05 2>/dev/null || sleep 1
+done
+rm -f "$1/running/$2"
+[ $turn -lt 20 ]"""
+
+# $1 root.  One note a line: token, owner.
+LEFT = """cd "$1/running" 2>/dev/null || exit 0
+for note in *; do
+    [ -f "$note" ] && read -r owner <"$note" && echo "$note $owner"
+done
+exit 0"""
+
+# $1 root  $2 folder of the file.
+PLACE = """mkdir -p "$1" "$2" && cd "$1" && pwd -P && cd "$2" && pwd -P"""
+KNOWN_PLACE = """cd "$1" && pwd -P && cd "$2" && pwd -P"""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a small command on the device said."""
+
+    code: int
+    stdout: bytes
+    stderr: str
+
+
+class Process(Protocol):
+    """A running process at the far end, in bytes."""
+
+    def write(self, data: bytes, timeout_s: float) -> None:
+        """All of it.  Raises LinkLost."""
+        ...
+
+    def read(self, timeout_s: float) -> bytes | None:
+        """Some output; b"" at its end, None where none came in time.  Raises LinkLost."""
+        ...
+
+    def status(self, timeout_s: float) -> int | None:
+        """Exit status, -n for signal n, None where it has not ended in time.  Raises LinkLost."""
+        ...
+
+    @property
+    def stderr_tail(self) -> str:
+        """The end of what it said there."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it; it may go on."""
+        ...
+
+
+class RemoteChannel:
+    """A spawned process, spoken to in lines."""
+
+    def __init__(self, process: Process, end: Callable[[], None]) -> None:
+        self._process = process
+        self._end = end
+        self._lines = LineReader(process.read, ended=self._ending)
+
+    def send(self, line: str) -> None:
+        """Write one line.  Raises LinkLost."""
+        self._process.write(line.encode() + b"\n", SEND_S)
+
+    def receive(self, timeout_s: float) -> str:
+        """The next line.  Raises ReplyTimeout, LinkLost, ProtocolMismatch."""
+        return self._lines.next(timeout_s)
+
+    def wait(self, timeout_s: float) -> Exit:
+        """How it ended.  Raises ReplyTimeout, LinkLost."""
+        status = self._process.status(timeout_s)
+        if status is None:
+            raise ReplyTimeout(f"the process on the device did not end within {timeout_s:g} s")
+        tail = self._process.stderr_tail
+        return Exit(status, None, tail) if status >= 0 else Exit(None, -status, tail)
+
+    def kill(self) -> None:
+        """End it and everything that it started; no error if that is gone, or the link."""
+        self._end()
+
+    def _ending(self) -> str:
+        try:
+            return ending_words(self.wait(2.0))
+        except LinkError:
+            return "the process on the device closed its output"
+
+
+_live: set[str] = set()                            # tokens of this process's sessions
+_live_lock = threading.Lock()
+
+
+class RemoteTransport(ABC):
+    """Files under `root` and processes of one device, through its shell."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root.rstrip("/") or "/"
+
+    # What a link must offer
+
+    @abstractmethod
+    def _start(self, command: str) -> Process:
+        """Run a command line of the device's shell.  Raises LinkError."""
+
+    @abstractmethod
+    def _push(self, local: Path, remote: str) -> None:
+        """Copy a file to a name that nothing has.  Raises LinkError, OSError of the local side."""
+
+    @abstractmethod
+    def _pull(self, remote: str, local: Path) -> None:
+        """Copy a file to an open name.  Raises LinkError, OSError of the local side."""
+
+    @abstractmethod
+    def _is_file(self, remote: str) -> bool:
+        """Whether a regular file is there; a link is none.  Raises LinkError."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the connection."""
+
+    # What follows from it
+
+    def run(self, argv: Sequence[str], *, timeout_s: float = COMMAND_S) -> Completed:
+        """A small command, to its end.  Raises LinkError; ReplyTimeout after timeout_s, and it is ended."""
+        token = secrets.token_hex(16)
+        deadline_s = time.monotonic() + timeout_s
+        process = self._start(_with_environment(argv, {"LUTFARM_SESSION": token}))
+        said = bytearray()
+        try:
+            while data := process.read(max(0.0, deadline_s - time.monotonic())):
+                said += data
+                if len(said) > OUTPUT_LIMIT_BYTES:
+                    self._end(token)
+                    raise LinkLost(f"{argv[0][:80]} on the device said more than {OUTPUT_LIMIT_BYTES} bytes")
+            status = None if data is None else process.status(max(0.5, deadline_s - time.monotonic()))
+            if status is None:
+                self._end(token)
+                raise ReplyTimeout(f"{argv[0][:80]} on the device did not end within {timeout_s:g} s")
+            return Completed(status, bytes(said), process.stderr_tail)
+        finally:
+            process.close()
+
+    def put(self, local: Path, remote: str) -> None:
+        """Copy, then rename into place.  Raises TransferFailed, or what broke the link."""
+        path = self._inside(remote)
+        if not local.is_file():
+            raise TransferFailed(f"{local} could not be copied to the device: it is no file")
+        self._check_place(PLACE, path)
+        incoming = f"{path.parent}/.incoming-{secrets.token_hex(8)}"
+        try:
+            self._push(local, incoming)
+            moved = self.run(["mv", "-f", "--", incoming, str(path)])
+            if moved.code != 0:
+                raise TransferFailed(f"{remote[:200]} could not be put in place: {moved.stderr.strip()[-300:]}")
+        except (LinkError, OSError) as error:
+            with contextlib.suppress(LinkError):
+                self.run(["rm", "-f", "--", incoming])
+            if isinstance(error, LinkError):
+                raise
+            raise TransferFailed(f"{local} could not be copied to the device: {error}") from error
+
+    def get(self, remote: str, local: Path) -> None:
+        """Copy back, atomically.  Raises TransferFailed, or what broke the link."""
+        path = self._inside(remote)
+        self._check_place(KNOWN_PLACE, path)
+        try:
+            descriptor, name = tempfile.mkstemp(dir=local.parent, prefix=".incoming-")
+            os.close(descriptor)
+            try:
+                self._pull(str(path), Path(name))
+                Path(name).replace(local)
+            except (LinkError, OSError):
+                Path(name).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise TransferFailed(f"{remote[:200]} could not be copied to {local}: {error}") from error
+
+    def exists(self, remote: str) -> bool:
+        """Whether a regular file is there; a link is none.  Raises LinkError."""
+        return self._is_file(str(self._inside(remote)))
+
+    @contextmanager
+    def spawn(self, argv: Sequence[str], *, env: Mapping[str, str]) -> Generator[RemoteChannel]:
+        """Start argv; leaving the block ends it and everything it started, or leaves that to `reap`."""
+        token = secrets.token_hex(16)
+        command = ["sh", "-c", START, "sh", self.root, token, _owner(), *argv]
+        with _live_lock:
+            _live.add(token)
+        try:
+            process = self._start(_with_environment(command, {**env, "LUTFARM_SESSION": token}))
+            try:
+                channel = RemoteChannel(process, lambda: self._end(token))
+                _await_start(channel, argv[0])
+                yield channel
+            finally:
+                process.close()
+                self._end(token)
+        finally:
+            with _live_lock:
+                _live.discard(token)
+
+    def reap(self) -> int:
+        """End what a host that is gone, or a link of this one that broke, left behind; how many."""
+        ended = 0
+        for line in self.run(["sh", "-c", LEFT, "sh", self.root]).stdout.decode("utf-8", "replace").splitlines():
+            token, _, owner = line.partition(" ")
+            if re.fullmatch(r"[0-9a-f]{32}", token) and _is_gone(token, owner.strip()):
+                self._end(token)
+                ended += 1
+        return ended
+
+    def _end(self, token: str) -> None:
+        with contextlib.suppress(LinkError):       # gone with the link: the next reap ends it
+            self.run(["sh", "-c", END, "sh", self.root, token])
+
+    def _inside(self, remote: str) -> PurePosixPath:
+        path = PurePosixPath(remote)
+        fits = path.is_absolute() and ".." not in path.parts and path.is_relative_to(self.root) and str(path) != self.root
+        if not fits or "\0" in remote or "\n" in remote:
+            raise TransferFailed(f"{remote[:200]!r} is not an absolute path inside {self.root}")
+        return path
+
+    def _check_place(self, script: str, path: PurePosixPath) -> None:
+        """Make the file's folder; no link on the way may lead out."""
+        found = self.run(["sh", "-c", script, "sh", self.root, str(path.parent)])
+        places = found.stdout.decode("utf-8", "replace").splitlines()
+        if found.code != 0 or len(places) != 2:
+            raise TransferFailed(f"{path.parent} on the device can't be used: {found.stderr.strip()[-300:]}")
+        if not PurePosixPath(places[1]).is_relative_to(places[0]):
+            raise TransferFailed(f"{str(path)[:200]!r} is not inside {self.root}: {path.parent} leads to {places[1][:200]}")
+
+
+def _with_environment(argv: Sequence[str], env: Mapping[str, str]) -> str:
+    """One line for the device's shell: every word quoted, the environment clean."""
+    kept = " ".join(f'${{{name}:+"{name}=${name}"}}' for name in KEPT)
+    own = shlex.join(f"{name}={value}" for name, value in env.items())
+    return f"exec env -i {kept} {own} {shlex.join(argv)}"
+
+
+def _await_start(channel: RemoteChannel, program: str) -> None:
+    """Until the process is known to run.  Raises ConnectFailed with what the device said instead."""
+    try:
+        said = channel.receive(START_S)
+    except LinkLost as error:
+        raise ConnectFailed(f"{program[:200]} could not be started: {error.detail}") from error
+    if said != STARTED:
+        raise ConnectFailed(f"{program[:200]} could not be started: the device said {said[:80]!r}")
+
+
+def _owner() -> str:
+    """This process, among all that may ever use the device: machine, pid, when it started."""
+    pid, started_s = identity(os.getpid())
+    return f"{_machine()}:{int(pid)}:{started_s}"
+
+
+def _machine() -> str:
+    for path in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"):
+        with contextlib.suppress(OSError):
+            if text := Path(path).read_text().strip():
+                return hashlib.sha256(f"lutfarm host {text}".encode()).hexdigest()[:16]
+    return hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:16]
+
+
+def _is_gone(token: str, owner: str) -> bool:
+    """Whether nobody uses that session: its host's process ended, or it is one that this process gave up.
+
+    What another machine started is left alone: the device's lock decides between machines.
+    """
+    machine, _, process = owner.partition(":")
+    pid, _, started_s = process.partition(":")
+    if machine != _machine() or not re.fullmatch(r"\d{1,10}", pid) or not re.fullmatch(r"\d{1,12}(\.\d{1,20})?", started_s):
+        return False
+    if int(pid) == os.getpid():
+        with _live_lock:
+            return token not in _live
+    return not is_alive((int(pid), float(started_s)))
