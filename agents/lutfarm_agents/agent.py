@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -16,8 +15,8 @@ from lutfarm_agents.messages import DiedEvent, ProbedEvent, SliceEvent
 from lutfarm_agents.rounds import RoundLog
 from lutfarm_agents.session import DISTRIBUTIONS, Claim, RunnerSession, fingerprint, runtime_version
 from lutfarm_agents.shelf import Shelf
+from lutfarm_agents.transports.addresses import open_transport, python_of, root_of
 from lutfarm_agents.transports.base import Transport
-from lutfarm_agents.transports.local import LocalTransport
 from lutfarm_jobs.errors import (
     DeviceError,
     FarmError,
@@ -26,7 +25,6 @@ from lutfarm_jobs.errors import (
     NotReady,
     ProtocolMismatch,
     RunnerBug,
-    SpecError,
 )
 from lutfarm_jobs.measurement import Failure, Limits, Probe, Round, Run, Task
 from lutfarm_profiles import loader
@@ -44,13 +42,13 @@ class DeviceAgent:
         self.device = device
         self.profile = loader.load(device.profile)
         self.spent_ns: Mapping[str, int] = {}
-        self._root = state_dir.absolute() / "devices" / device.name
+        self._root = root_of(device, state_dir)
         self._packed = state_dir.absolute() / "runner"
-        self._transport: Transport = _transport(device, self._root, cpus)
+        self._transport: Transport = open_transport(device, state_dir, cpus=cpus)
         self._opened = contextlib.ExitStack()
         self._session: RunnerSession | None = None
         self._hello: Hello | None = None
-        self._shelf = Shelf(self._transport, str(self._root / "models"))
+        self._shelf = Shelf(self._transport, f"{self._root}/models")
         self._cancelled = threading.Event()
         self._locked = False
 
@@ -217,12 +215,11 @@ class DeviceAgent:
     def _open(self) -> RunnerSession:
         """Push the runner, start it, hear its hello."""
         path, sha256 = payload.runner_zipapp(self._packed)
-        remote = str(self._root / "runner" / f"{sha256}.pyz")
+        remote = f"{self._root}/runner/{sha256}.pyz"
         if not self._transport.exists(remote):
             self._transport.put(path, remote)
-        python = self.device.address.get("python") or sys.executable
         channel = self._opened.enter_context(
-            self._transport.spawn([python, "-I", remote, "supervise"], env=RUNNER_ENVIRONMENT)
+            self._transport.spawn([python_of(self.device), "-I", remote, "supervise"], env=RUNNER_ENVIRONMENT)
         )
         session = RunnerSession(channel)
         self._hello = session.hello()
@@ -270,9 +267,3 @@ def _split(whole_ns: int, parts: Mapping[str, int]) -> Mapping[str, int]:
     """The parts, and what they leave of the whole as `other`."""
     named = {name: value for name, value in parts.items() if name != "other" and value}
     return {**named, "other": max(0, whole_ns - sum(named.values()))}
-
-
-def _transport(device: Device, root: Path, cpus: frozenset[int] | None) -> Transport:
-    if device.transport != "local":
-        raise SpecError(f"{device.name}: this version reaches local devices, not {device.transport} ones")
-    return LocalTransport(root, cpus)

@@ -18,7 +18,7 @@ from lutfarm_agents.transports.base import Channel
 from lutfarm_jobs.errors import FarmError, LinkLost, ProtocolMismatch, ReplyTimeout
 from lutfarm_jobs.measurement import Backend, SlicePlan
 
-SILENCE_S = 10.0                                   # the runner beats every 4 s
+SILENCE_S = 9.0                                    # the runner beats every 4 s; a loss is noticed within 10 s
 HELLO_S = 60.0                                     # a board under load may take long to start Python
 STOP_S = 2.0
 

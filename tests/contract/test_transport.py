@@ -2,101 +2,165 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
+from tests.rig.fixtures import board, phone, ssh_key
+from tests.rig.machine import Machine, until
 
-from lutfarm_agents.transports.base import Channel, Transport
-from lutfarm_agents.transports.leftovers import Leftovers, session_members
-from lutfarm_agents.transports.local import LocalTransport, write_durably
+from lutfarm_agents.transports.adb import AdbTransport
+from lutfarm_agents.transports.base import Transport
+from lutfarm_agents.transports.local import LocalTransport
+from lutfarm_agents.transports.ssh import SshAddress, SshTransport
 from lutfarm_jobs.errors import ConnectFailed, LinkLost, ProtocolMismatch, ReplyTimeout, TransferFailed
 
+__all__ = ["board", "phone", "ssh_key"]
 WAIT_S = 20.0
+folders = itertools.count()
 
 
-@pytest.fixture(params=["local"])
-def transport(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Transport]:
-    assert request.param == "local"
-    found = LocalTransport(tmp_path / "device")
-    yield found
-    found.close()
+SHELL_CHARACTERS = "a b'c\"d$(touch pwned)`id`;&|<>*?#~!\\e"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A transport, and its device's files as they look from here."""
+
+    transport: Transport
+    root: str                                      # on the device
+    seen: Path                                     # the same folder, seen from this machine
+    machine: Machine | None
+
+    def at(self, name: str) -> str:
+        """A path on the device."""
+        return f"{self.root}/{name}"
+
+    def processes(self, marker: str) -> list[psutil.Process]:
+        """Processes on the device whose command line holds `marker`."""
+        pool = psutil.process_iter() if self.machine is None else self.machine.processes()
+        return [p for p in pool if _holds(p, marker)]
+
+
+def _holds(process: psutil.Process, marker: str) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and any(marker in word for word in process.cmdline())
+    except psutil.Error:
+        return False
+
+
+@pytest.fixture(params=["local", "adb", "ssh"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    if request.param == "local":
+        root = tmp_path / "device"
+        place = Place(LocalTransport(root), str(root), root, None)
+    elif request.param == "adb":
+        machine: Machine = request.getfixturevalue("phone")
+        remote = f"/data/local/tmp/lutfarm {next(folders)}"
+        place = Place(AdbTransport(machine.address, root=remote, keys=tmp_path / "keys"), remote, machine.path(remote), machine)
+    else:
+        machine = request.getfixturevalue("board")
+        key, _ = request.getfixturevalue("ssh_key")
+        remote = f"/home/board/lutfarm {next(folders)}"
+        address = SshAddress(machine.link.address, "root", machine.port, str(key))
+        place = Place(SshTransport(address, root=remote), remote, machine.path(remote), machine)
+    yield place
+    place.transport.close()
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "device"
+def transport(place: Place) -> Transport:
+    return place.transport
 
 
 def python(code: str) -> list[str]:
     return [sys.executable, "-I", "-c", code]
 
 
-def until_gone(pid: int) -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline_s, f"{pid} is still there"
-        time.sleep(0.02)
-
-
-def test_a_file_arrives_whole_and_comes_back(transport: Transport, root: Path, tmp_path: Path) -> None:
+def test_a_file_arrives_whole_and_comes_back(place: Place, tmp_path: Path) -> None:
     local = tmp_path / "model"
     local.write_bytes(b"\0\xff" * 1_000_000)
-    remote = str(root / "models" / "a.onnx")
-    assert not transport.exists(remote)
-    transport.put(local, remote)
-    assert transport.exists(remote)
-    transport.get(remote, tmp_path / "back")
+    remote = place.at("models/a.onnx")
+    assert not place.transport.exists(remote)
+    place.transport.put(local, remote)
+    assert place.transport.exists(remote)
+    place.transport.get(remote, tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == local.read_bytes()
 
 
-def test_a_file_is_replaced_and_nothing_is_left_beside_it(transport: Transport, root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 262_144, 1_000_003])
+def test_files_of_all_sizes_are_whole(place: Place, tmp_path: Path, size: int) -> None:
+    local = tmp_path / "model"
+    local.write_bytes(os.urandom(size))
+    place.transport.put(local, place.at("a"))
+    place.transport.get(place.at("a"), tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == local.read_bytes()
+
+
+def test_a_file_is_replaced_and_nothing_is_left_beside_it(place: Place, tmp_path: Path) -> None:
     for content in (b"old and longer", b"new"):
         (tmp_path / "model").write_bytes(content)
-        transport.put(tmp_path / "model", str(root / "a"))
-    assert (root / "a").read_bytes() == b"new"
-    assert [path.name for path in root.iterdir()] == ["a"]
+        place.transport.put(tmp_path / "model", place.at("a"))
+    assert (place.seen / "a").read_bytes() == b"new"
+    assert [path.name for path in place.seen.iterdir()] == ["a"]
 
 
-def test_a_failed_copy_says_so_and_keeps_what_was_there(transport: Transport, root: Path, tmp_path: Path) -> None:
+def test_a_failed_copy_says_so_and_keeps_what_was_there(place: Place, tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(b"good")
-    transport.put(tmp_path / "model", str(root / "a"))
+    place.transport.put(tmp_path / "model", place.at("a"))
     with pytest.raises(TransferFailed, match="absent"):
-        transport.put(tmp_path / "absent", str(root / "a"))
+        place.transport.put(tmp_path / "absent", place.at("a"))
     with pytest.raises(TransferFailed):
-        transport.put(tmp_path, str(root / "a"))
+        place.transport.put(tmp_path, place.at("a"))
     with pytest.raises(TransferFailed):
-        transport.get(str(root / "absent"), tmp_path / "back")
-    assert (root / "a").read_bytes() == b"good"
-    assert [path.name for path in root.iterdir()] == ["a"]
+        place.transport.get(place.at("absent"), tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+    assert (place.seen / "a").read_bytes() == b"good"
+    assert [path.name for path in place.seen.iterdir()] == ["a"]
 
 
-@pytest.mark.parametrize("remote", ["a", "models/a", "/etc/lutfarm-test", "{root}/../a", "{root}/link/a", ""])
-def test_no_path_leads_out_of_the_devices_folder(
-    transport: Transport, root: Path, tmp_path: Path, remote: str
-) -> None:
-    (tmp_path / "outside").mkdir()
-    root.mkdir()
-    (root / "link").symlink_to(tmp_path / "outside")
+@pytest.mark.parametrize("remote", ["a", "models/a", "/etc/lutfarm-test", "{root}/../a", "{root}/link/a", "", "{root}/a\n/b"])
+def test_no_path_leads_out_of_the_devices_folder(place: Place, tmp_path: Path, remote: str) -> None:
+    outside = place.seen.with_name(f"{place.seen.name}-outside")
+    outside.mkdir()
+    place.seen.mkdir()
+    (place.seen / "link").symlink_to(f"{place.root}-outside")
     (tmp_path / "model").write_bytes(b"x")
     with pytest.raises(TransferFailed, match="inside"):
-        transport.put(tmp_path / "model", remote.format(root=root))
-    assert not (tmp_path / "a").exists()
-    assert not list((tmp_path / "outside").iterdir())
+        place.transport.put(tmp_path / "model", remote.format(root=place.root))
+    assert not list(outside.iterdir())
+    assert [path.name for path in place.seen.iterdir()] == ["link"]
 
 
-def test_a_link_or_a_folder_is_no_file(transport: Transport, root: Path, tmp_path: Path) -> None:
-    root.mkdir()
+def test_a_link_or_a_folder_is_no_file(place: Place) -> None:
+    place.seen.mkdir()
+    (place.seen / "file").write_bytes(b"x")
+    (place.seen / "link").symlink_to("file")
+    (place.seen / "folder").mkdir()
+    assert place.transport.exists(place.at("file"))
+    assert not place.transport.exists(place.at("link"))
+    assert not place.transport.exists(place.at("folder"))
+
+
+def test_names_are_never_read_by_a_shell(place: Place, tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(b"x")
-    (root / "link").symlink_to(tmp_path / "model")
-    (root / "folder").mkdir()
-    assert not transport.exists(str(root / "link"))
-    assert not transport.exists(str(root / "folder"))
+    remote = place.at(f"{SHELL_CHARACTERS}/{SHELL_CHARACTERS}")
+    place.transport.put(tmp_path / "model", remote)
+    assert place.transport.exists(remote)
+    place.transport.get(remote, tmp_path / "back")
+    words = [SHELL_CHARACTERS, "-n", "", "$HOME", "zwölf"]
+    code = "import sys, os, json; print(json.dumps([sys.argv[1:], os.environ['X']]))"
+    with place.transport.spawn([*python(code), *words], env={"X": SHELL_CHARACTERS}) as channel:
+        assert json.loads(channel.receive(WAIT_S)) == [words, SHELL_CHARACTERS]
+    assert not list(place.seen.rglob("pwned"))
 
 
 def test_lines_go_both_ways(transport: Transport) -> None:
@@ -181,43 +245,101 @@ def test_sending_to_a_process_that_has_gone_is_a_lost_link(transport: Transport)
 FAMILY = """
 import os, subprocess, sys, time
 code = "import time; time.sleep(600)"
-same = subprocess.Popen([sys.executable, "-c", code])
-own = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
-print(os.getpid(), same.pid, own.pid, flush=True)
+same = subprocess.Popen([sys.executable, "-c", code, sys.argv[1]])
+own = subprocess.Popen([sys.executable, "-c", code, sys.argv[1]], start_new_session=True)
+print("born", flush=True)
 time.sleep(600)
 """
 
 
-def family(channel: Channel) -> list[int]:
-    return [int(pid) for pid in channel.receive(WAIT_S).split()]
+def family(marker: str) -> list[str]:
+    return [*python(FAMILY), marker]
 
 
-def test_leaving_the_block_ends_the_whole_family(transport: Transport) -> None:
-    with transport.spawn(python(FAMILY), env={}) as channel:
-        pids = family(channel)
-        assert os.getsid(pids[0]) == pids[0] != os.getsid(0)
-        assert set(pids) <= set(session_members(pids[0]))
-    for pid in pids:
-        until_gone(pid)
+def until_gone(place: Place, marker: str) -> None:
+    until(lambda: not place.processes(marker), f"{marker} is gone", timeout_s=WAIT_S)
 
 
-def test_an_error_in_the_block_ends_it_too(transport: Transport) -> None:
-    pids: list[int] = []
+def test_leaving_the_block_ends_the_whole_family(place: Place) -> None:
+    with place.transport.spawn(family("family-a"), env={}) as channel:
+        assert channel.receive(WAIT_S) == "born"
+        assert len(place.processes("family-a")) >= 3
+    until_gone(place, "family-a")
 
+
+def test_an_error_in_the_block_ends_it_too(place: Place) -> None:
     def broken() -> None:
-        with transport.spawn(python(FAMILY), env={}) as channel:
-            pids.extend(family(channel))
+        with place.transport.spawn(family("family-b"), env={}) as channel:
+            assert channel.receive(WAIT_S) == "born"
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         broken()
-    assert len(pids) == 3
-    for pid in pids:
-        until_gone(pid)
+    until_gone(place, "family-b")
 
 
-def test_a_program_that_is_not_there_is_a_failed_connection(transport: Transport, root: Path) -> None:
-    with pytest.raises(ConnectFailed, match="no-such-python"), transport.spawn([str(root / "no-such-python")], env={}):
+def test_killing_ends_the_whole_family_while_the_channel_is_open(place: Place) -> None:
+    with place.transport.spawn(family("family-c"), env={}) as channel:
+        assert channel.receive(WAIT_S) == "born"
+        channel.kill()
+        with pytest.raises(LinkLost):
+            channel.receive(WAIT_S)
+        assert channel.wait(WAIT_S).code is None
+        until_gone(place, "family-c")
+
+
+def test_two_hundred_processes_in_a_row(place: Place) -> None:
+    for number in range(200):
+        with place.transport.spawn(["sh", "-c", 'echo "$1"; exit 3', "sh", str(number)], env={}) as channel:
+            assert channel.receive(WAIT_S) == str(number)
+            assert channel.wait(WAIT_S).code == 3
+    assert not list((place.seen / "running").iterdir())
+
+
+def test_channels_do_not_mix(place: Place) -> None:
+    """Several threads, one transport: each process gets and gives what is its own."""
+    code = "import sys\nfor line in sys.stdin: print(sys.argv[1], line.strip(), flush=True)"
+    wrong: list[str] = []
+
+    def talk(name: str) -> None:
+        try:
+            with place.transport.spawn([*python(code), name], env={}) as channel:
+                for number in range(50):
+                    channel.send(f"{number} {'x' * 3000}")
+                    if channel.receive(WAIT_S) != f"{name} {number} {'x' * 3000}":
+                        wrong.append(name)
+        except Exception as error:
+            wrong.append(repr(error))
+
+    threads = [threading.Thread(target=talk, args=(f"t{n}",)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_thirty_seconds_of_silence_are_no_end(place: Place) -> None:
+    with place.transport.spawn(python("import time; time.sleep(30); print('awake')"), env={}) as channel:
+        with pytest.raises(ReplyTimeout):
+            channel.receive(5.0)
+        assert channel.receive(60.0) == "awake"
+
+
+def test_output_that_nobody_reads_stops_the_process_and_not_the_farm(place: Place) -> None:
+    """Sixty megabytes; while they wait, other commands of the same device go through."""
+    code = "for n in range(1000): print(str(n) + 'x' * 60_000)"
+    with place.transport.spawn(python(code), env={}) as channel:
+        with place.transport.spawn(["sh", "-c", "echo through"], env={}) as other:
+            assert other.receive(WAIT_S) == "through"
+        for number in range(1000):
+            line = channel.receive(WAIT_S)
+            assert line.startswith(f"{number}x")
+            assert len(line) == len(str(number)) + 60_000
+
+
+def test_a_program_that_is_not_there_is_a_failed_connection(place: Place) -> None:
+    with pytest.raises(ConnectFailed, match="no-such-python"), place.transport.spawn([place.at("no-such-python")], env={}):
         pass
 
 
@@ -232,70 +354,53 @@ def test_the_environment_is_clean(transport: Transport, monkeypatch: pytest.Monk
     assert not [name for name in ("SECRET_TOKEN", "PYTHONPATH", "OMP_NUM_THREADS") if name in line]
 
 
-def test_a_process_may_use_cores_that_its_host_keeps_off(tmp_path: Path) -> None:
-    before = os.sched_getaffinity(0)
-    try:
-        os.sched_setaffinity(0, {min(before)})
-        narrowed = os.sched_getaffinity(0)
-        local = LocalTransport(tmp_path, frozenset(before))
-        with local.spawn(python("import os; print(sorted(os.sched_getaffinity(0)))"), env={}) as channel:
-            assert channel.receive(WAIT_S) == str(sorted(before))
-        assert os.sched_getaffinity(0) == narrowed
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 HOST = """
 import sys
 from pathlib import Path
+from lutfarm_agents.transports.adb import AdbTransport
 from lutfarm_agents.transports.local import LocalTransport
-transport = LocalTransport(Path(sys.argv[1]))
-with transport.spawn([sys.executable, "-I", "-c", "import time; time.sleep(600)"], env={}) as channel:
-    print(channel.pid, flush=True)
+from lutfarm_agents.transports.ssh import SshAddress, SshTransport
+kind, root, where, key = sys.argv[1:]
+if kind == "local":
+    transport = LocalTransport(Path(root))
+elif kind == "adb":
+    transport = AdbTransport(where, root=root, keys=Path(key))
+else:
+    transport = SshTransport(SshAddress(where, "root", 22, key), root=root)
+code = "import time; time.sleep(600)"
+with transport.spawn([sys.executable, "-I", "-c", code, "left-behind"], env={}) as channel:
+    print("born", flush=True)
     sys.stdin.readline()
 """
 
 
-def test_reaping_ends_what_a_dead_host_left_and_nothing_else(transport: Transport, root: Path) -> None:
-    host = subprocess.Popen([sys.executable, "-c", HOST, str(root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def test_reaping_ends_what_a_dead_host_left_and_nothing_else(
+    place: Place, ssh_key: tuple[Path, str], tmp_path: Path
+) -> None:
+    kind, where = "local", ""
+    if place.machine is not None:
+        on_adb = place.machine.kind == "phone"
+        kind, where = ("adb", place.machine.address) if on_adb else ("ssh", place.machine.link.address)
+    key = str(tmp_path / "keys") if kind == "adb" else str(ssh_key[0])
+    host = subprocess.Popen(
+        [sys.executable, "-c", HOST, kind, place.root, where, key], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert host.stdout is not None
     assert host.stdin is not None
-    left = int(host.stdout.readline())
-    with transport.spawn(python("input()"), env={}) as mine:
-        assert transport.reap() == 0               # its host lives
-        assert psutil.pid_exists(left)
+    assert host.stdout.readline() == b"born\n"
+    code = "import sys; print('mine', flush=True); sys.stdin.readline()"
+    with place.transport.spawn([*python(code), "of-this-host"], env={}) as mine:
+        assert mine.receive(WAIT_S) == "mine"
+        assert place.transport.reap() == 0         # its host lives
+        assert place.processes("left-behind")
         host.kill()
         host.wait()
-        assert transport.reap() == 1
-        until_gone(left)
-        assert psutil.pid_exists(mine.pid)
-        assert transport.reap() == 0
+        assert place.transport.reap() == 1
+        until_gone(place, "left-behind")
+        assert place.processes("of-this-host")
+        assert place.transport.reap() == 0
     host.stdin.close()
     host.stdout.close()
-    assert not list((root / "running").iterdir())
-
-
-@pytest.mark.parametrize("content", [
-    "", "[]", "{}", "null", '{"leader": "1", "host": [1]}', '{"leader": [1, 0.0], "host": [999999999, 0.0]}', "x" * 2000
-])
-def test_a_damaged_note_ends_nothing(tmp_path: Path, content: str) -> None:
-    (tmp_path / "1").write_text(content)
-    assert Leftovers(tmp_path).reap() == 0
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_note_about_a_pid_that_came_again_ends_nothing(tmp_path: Path) -> None:
-    other = subprocess.Popen(python("input()"), stdin=subprocess.PIPE, start_new_session=True)
-    (tmp_path / str(other.pid)).write_text(f'{{"leader": [{other.pid}, 1.0], "host": [999999999, 1.0]}}')
-    assert Leftovers(tmp_path).reap() == 0
-    assert other.poll() is None
-    other.kill()
-    other.wait()
-    assert other.stdin is not None
-    other.stdin.close()
-
-
-def test_a_full_disk_is_a_failed_transfer(tmp_path: Path) -> None:
-    (tmp_path / "blocked").write_text("a file where a folder is needed")
-    with pytest.raises(TransferFailed, match="blocked"):
-        write_durably(b"x", tmp_path / "blocked" / "a")
+    assert not list((place.seen / "running").iterdir())

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
-
 from tests.rig.machine import DISK_BYTES, Machine, pythons
 
 CONFIG = """Port 22
@@ -27,7 +26,10 @@ MaxSessions 100
 AllowTcpForwarding yes
 AcceptEnv LUTFARM_*
 """
-PASSWD = "root:x:0:0:root:/home/board:/bin/sh\nsshd:x:100:65534::/run/sshd:/usr/sbin/nologin\nnobody:x:65534:65534::/:/usr/sbin/nologin\n"
+PASSWD = """root:x:0:0:root:/home/board:/bin/sh
+sshd:x:100:65534::/run/sshd:/usr/sbin/nologin
+nobody:x:65534:65534::/:/usr/sbin/nologin
+"""
 SHADOW = "root:*:19000:0:99999:7:::\nsshd:*:19000:0:99999:7:::\n"
 GROUP = "root:x:0:\nnogroup:x:65534:\n"
 

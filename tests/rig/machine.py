@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Self
 
 import psutil
-
 from tests.rig.network import Link, open_link
 
 HERE = Path(__file__).parent

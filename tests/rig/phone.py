@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
-
 from tests.rig import arm64
 from tests.rig.machine import DISK_BYTES, HERE, Machine
 

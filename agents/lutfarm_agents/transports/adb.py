@@ -127,6 +127,8 @@ class ShellProcess:
 
     def write(self, data: bytes, timeout_s: float) -> None:
         """All of it.  Raises LinkLost."""
+        if self._status is not None:
+            raise LinkLost("the process on the phone has ended")
         with self._sending:
             self._stream.write(FRAME.pack(STDIN, len(data)) + data, timeout_s)
 

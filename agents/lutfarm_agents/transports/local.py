@@ -104,7 +104,8 @@ class LocalTransport:
     def _inside(self, remote: str) -> Path:
         path = Path(remote)
         root = self.root.resolve()
-        if not path.is_absolute() or ".." in path.parts or not path.parent.resolve().is_relative_to(root):
+        strange = ".." in path.parts or "\n" in remote or "\0" in remote
+        if not path.is_absolute() or strange or not path.parent.resolve().is_relative_to(root):
             raise TransferFailed(f"{remote[:200]!r} is not an absolute path inside {self.root}")
         return path
 

@@ -1,0 +1,89 @@
+"""From a registered device's address to the transport that reaches it."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from lutfarm_agents.device import Device
+from lutfarm_agents.transports.adb import AdbTransport
+from lutfarm_agents.transports.base import Transport
+from lutfarm_agents.transports.local import LocalTransport
+from lutfarm_agents.transports.ssh import HostKey, SshAddress, SshTransport
+from lutfarm_jobs.errors import SpecError
+
+PHONE_ROOT = "/data/local/tmp/lutfarm"
+HOST_PATTERN = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]{2,45}(?:%[A-Za-z0-9]{1,20})?\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]{1,45}"
+USER_PATTERN = r"[A-Za-z_][A-Za-z0-9._-]{0,31}\$?"
+SERIAL_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}"
+
+
+def root_of(device: Device, state_dir: Path) -> str:
+    """The folder on the device that is lutfarm's own; absolute."""
+    if device.transport == "local":
+        return str(state_dir.absolute() / "devices" / device.name)
+    root = device.address.get("root") or (PHONE_ROOT if device.transport == "adb" else "")
+    if not re.fullmatch(r"/[^\x00\n]{1,500}", root) or ".." in root.split("/"):
+        raise SpecError(f"{device.name}: its folder {root[:80]!r} is not an absolute path; register it again")
+    return root
+
+
+def python_of(device: Device) -> str:
+    """The interpreter on the device."""
+    return device.address.get("python") or (sys.executable if device.transport == "local" else "python3")
+
+
+def open_transport(device: Device, state_dir: Path, *, cpus: frozenset[int] | None = None) -> Transport:
+    """Nothing is connected yet.  `cpus`: see LocalTransport.  Raises SpecError for an address that is none."""
+    root = root_of(device, state_dir)
+    if device.transport == "local":
+        return LocalTransport(Path(root), cpus)
+    if device.transport == "adb":
+        return AdbTransport(checked_serial(device.address.get("serial", "")), root=root, keys=keys_folder(state_dir))
+    return SshTransport(ssh_address(device.address), root=root)
+
+
+def keys_folder(state_dir: Path) -> Path:
+    """Where the farm's ADB keys are."""
+    return state_dir.absolute() / "keys"
+
+
+def checked_serial(text: str) -> str:
+    """A phone's serial number, or HOST:PORT.  Raises SpecError."""
+    if not re.fullmatch(SERIAL_PATTERN, text):
+        raise SpecError(f"{text[:80]!r} is neither a phone's serial number nor HOST:PORT; see lutfarm device discover")
+    return text
+
+
+def parse_ssh(text: str) -> SshAddress:
+    """From USER@HOST[:PORT]; without USER@ the name of who runs lutfarm.  Raises SpecError."""
+    user, at, place = text.rpartition("@")
+    host, colon, port = place.rpartition(":")
+    if not colon or (not place.startswith("[") and ":" in host) or place.endswith("]"):
+        host, port = place, "22"
+    user = user if at else getpass.getuser()
+    fits = re.fullmatch(HOST_PATTERN, host) and re.fullmatch(USER_PATTERN, user) and re.fullmatch(r"\d{1,5}", port)
+    if not fits or not 0 < int(port) < 65_536:
+        raise SpecError(f"{text[:80]!r} is not USER@HOST or USER@HOST:PORT")
+    return SshAddress(host.strip("[]"), user, int(port))
+
+
+def ssh_address(address: Mapping[str, str]) -> SshAddress:
+    """As it was recorded at registration.  Raises SpecError, NotReady."""
+    target = parse_ssh(address.get("ssh", ""))
+    jump = None
+    if text := address.get("jump", ""):
+        hop = parse_ssh(text)
+        jump = SshAddress(hop.host, hop.user, hop.port, address.get("key", ""), _recorded(address, "jump_host_key"))
+    return SshAddress(
+        target.host, target.user, target.port, address.get("key", ""), _recorded(address, "host_key"), jump
+    )
+
+
+def _recorded(address: Mapping[str, str], name: str) -> HostKey:
+    if not address.get(name):
+        raise SpecError("no host key is recorded for the device; register it again")
+    return HostKey.parse(address[name])

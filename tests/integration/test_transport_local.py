@@ -1,0 +1,70 @@
+"""What only devices that are the host itself have: sessions by their ids, cores that the host keeps off."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lutfarm_agents.transports.leftovers import Leftovers, session_members
+from lutfarm_agents.transports.local import LocalTransport, write_durably
+from lutfarm_jobs.errors import TransferFailed
+
+WAIT_S = 20.0
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-I", "-c", code]
+
+
+def test_a_spawned_process_leads_a_session_of_its_own(tmp_path: Path) -> None:
+    code = (
+        "import os, subprocess, sys, time; nap = 'import time; time.sleep(60)'; "
+        "subprocess.Popen([sys.executable, '-c', nap]); print(os.getpid(), flush=True); time.sleep(60)"
+    )
+    with LocalTransport(tmp_path).spawn(python(code), env={}) as channel:
+        leader = int(channel.receive(WAIT_S))
+        assert os.getsid(leader) == leader != os.getsid(0)
+        assert len(session_members(leader)) == 2
+
+
+def test_a_process_may_use_cores_that_its_host_keeps_off(tmp_path: Path) -> None:
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        narrowed = os.sched_getaffinity(0)
+        local = LocalTransport(tmp_path, frozenset(before))
+        with local.spawn(python("import os; print(sorted(os.sched_getaffinity(0)))"), env={}) as channel:
+            assert channel.receive(WAIT_S) == str(sorted(before))
+        assert os.sched_getaffinity(0) == narrowed
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@pytest.mark.parametrize("content", [
+    "", "[]", "{}", "null", '{"leader": "1", "host": [1]}', '{"leader": [1, 0.0], "host": [999999999, 0.0]}', "x" * 2000
+])
+def test_a_damaged_note_ends_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / "1").write_text(content)
+    assert Leftovers(tmp_path).reap() == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_note_about_a_pid_that_came_again_ends_nothing(tmp_path: Path) -> None:
+    other = subprocess.Popen(python("input()"), stdin=subprocess.PIPE, start_new_session=True)
+    (tmp_path / str(other.pid)).write_text(f'{{"leader": [{other.pid}, 1.0], "host": [999999999, 1.0]}}')
+    assert Leftovers(tmp_path).reap() == 0
+    assert other.poll() is None
+    other.kill()
+    other.wait()
+    assert other.stdin is not None
+    other.stdin.close()
+
+
+def test_a_full_disk_is_a_failed_transfer(tmp_path: Path) -> None:
+    (tmp_path / "blocked").write_text("a file where a folder is needed")
+    with pytest.raises(TransferFailed, match="blocked"):
+        write_durably(b"x", tmp_path / "blocked" / "a")
