@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs what the tests need from the Linux distribution, and nothing that is there already:
-#   chromium    the report is opened in a real browser
+#   chromium            the report is opened in a real browser
+#   qemu-user-static    the arm64 bundle's Python and runtimes are started here
 # Needs Debian or a relative of it, and root or sudo.  Where that is not so, it says what is missing and exits with 1.
 set -uo pipefail
 
 # command that shows it is there : package that brings it
-needed=("chromium:chromium")
+needed=("chromium:chromium" "qemu-aarch64-static:qemu-user-static")
 
 missing=()
 for pair in "${needed[@]}"; do

@@ -87,5 +87,5 @@ def launch(root: str, arch: Arch) -> tuple[tuple[str, ...], Mapping[str, str]]:
     top = root.rstrip("/")
     libraries = f"{top}/{arch.libraries}"
     words = (f"{libraries}/{arch.loader}", "--inhibit-cache", "--library-path", libraries, f"{top}/{PYTHON}")
-    # A library that is preloaded for the device's own programs belongs to another C library.
-    return words, {PYTHON_ARGV: json.dumps(words), "LD_PRELOAD": ""}
+    # What is preloaded for the device's own programs, and its locales, belong to another C library.
+    return words, {PYTHON_ARGV: json.dumps(words), "LD_PRELOAD": "", "LC_ALL": "C"}
