@@ -14,19 +14,39 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from lutfarm_runner.endings import describe
 from lutfarm_runner.page import Page
-from lutfarm_runner.wire import Lines, Tail
+from lutfarm_runner.wire import Lines, Refused, Tail
 
 CLOSING_S = 5.0                                    # between the end of its pipe and its own
+PYTHON_ARGV = "LUTFARM_PYTHON_ARGV"                # set by lutfarm_agents.bundle
 START = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); "
     "from lutfarm_runner.__main__ import main; sys.exit(main())"
 )
 
 
+def python_argv() -> List[str]:
+    """The words that start this Python: those that the host left in the environment, else its executable.
+
+    A Python that was started by an explicit loader can't find out: sys.executable and sys.orig_argv name the program,
+    which the kernel can't start by itself where the loader that it names is missing, and /proc/self/exe is the loader.
+    """
+    given = os.environ.get(PYTHON_ARGV)
+    if given is None:
+        return [sys.executable]
+    try:
+        words: Any = json.loads(given)
+    except ValueError:
+        words = None
+    if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+        raise Refused("SpecError", f"{PYTHON_ARGV} is no JSON list of words: {given[:200]!r}")
+    return words
+
+
 class Child:
     """In a session of its own, so that ending its group ends what it started."""
 
     def __init__(self, role: str, command: Dict[str, Any]) -> None:
+        python = python_argv()
         self.page = Page.create()
         self._hung = False
         root = str(Path(__file__).parents[1])
@@ -34,7 +54,7 @@ class Child:
             order.write(json.dumps(command).encode())
             order.seek(0)
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", START, root, role, str(self.page.descriptor), str(os.getpid())],
+                [*python, "-I", "-c", START, root, role, str(self.page.descriptor), str(os.getpid())],
                 stdin=order, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 pass_fds=[self.page.descriptor], start_new_session=True, bufsize=0,
             )

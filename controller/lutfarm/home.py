@@ -23,6 +23,11 @@ class Home:
         """What agents on this host keep: the packed runner, local devices' folders."""
         return self.path / "agents"
 
+    @property
+    def bundles(self) -> Path:
+        """Pythons with a runtime for devices that have none: see lutfarm.bundle."""
+        return self.path / "bundles"
+
 
 def find_home(given: Path | None = None) -> Home:
     """The home that was asked for; nothing is created."""

@@ -53,9 +53,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 class Session:
     """One supervisor."""
 
-    def __init__(self, archive: Path, python: str, env: Mapping[str, str]) -> None:
+    def __init__(self, archive: Path, python: str | Sequence[str], env: Mapping[str, str]) -> None:
+        words = [python] if isinstance(python, str) else python
         self.process = subprocess.Popen(
-            [python, "-I", str(archive), "supervise"],
+            [*words, "-I", str(archive), "supervise"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True, bufsize=0, env={**os.environ, **env},
         )
@@ -150,7 +151,9 @@ def start(archive: Path) -> Iterator[Start]:
     """Starts supervisors and reads their hello; ends them all afterwards."""
     sessions: list[Session] = []
 
-    def begin(python: str = sys.executable, *, greet: bool = True, env: Mapping[str, str] | None = None) -> Session:
+    def begin(
+        python: str | Sequence[str] = sys.executable, *, greet: bool = True, env: Mapping[str, str] | None = None
+    ) -> Session:
         sessions.append(Session(archive, python, env or {}))
         if greet:
             assert sessions[-1].receive()["type"] == "hello"

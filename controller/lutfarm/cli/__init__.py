@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "device": ("devices", "app"),
     "job": ("jobs", "app"),
     "lut": ("lut", "app"),
+    "bundle": ("bundle", "app"),
     "doctor": ("doctor", "doctor"),
 }
 

@@ -43,7 +43,9 @@ def exit_code(error: FarmError) -> int:
 
 
 @contextmanager
-def exits() -> Generator[None]:
+def exits(
+    on_interrupt: str = "interrupted; what arrived is stored, the same command goes on from there",
+) -> Generator[None]:
     """Turn a FarmError into a message and an exit code; an interrupt into 130."""
     try:
         yield
@@ -51,5 +53,5 @@ def exits() -> Generator[None]:
         say(f"error: {printable(error.detail)}")
         raise typer.Exit(exit_code(error)) from error
     except KeyboardInterrupt as error:
-        say("interrupted; what arrived is stored, the same command goes on from there")
+        say(on_interrupt)
         raise typer.Exit(INTERRUPTED) from error

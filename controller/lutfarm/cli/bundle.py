@@ -1,0 +1,66 @@
+"""`lutfarm bundle`: Python and a runtime in one folder, for devices that have neither."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from lutfarm.bundle.build import build, copy_to
+from lutfarm.bundle.shelf import shelved
+from lutfarm.cli import exits
+from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
+from lutfarm.home import find_home
+from lutfarm_agents.bundle import arch_named
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+ArchOption = Annotated[str, typer.Option("--arch", help="What the device is: arm64 or amd64.")]
+RuntimeOption = Annotated[Literal["onnxruntime", "tflite"], typer.Option("--runtime", help="The runtime that goes in.")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Copy the tar and its manifest into this folder too.")]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Build again, with the packages that Debian has today.")]
+
+
+@app.command("build")
+def build_command(
+    arch: ArchOption,
+    runtime: RuntimeOption,
+    out: OutOption = None,
+    fresh: FreshOption = False,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a bundle from Debian packages and wheels.  Needs a Debian 12 host, no root, and a minute."""
+    with exits.exits("interrupted; nothing was left behind"):
+        bundle = build(find_home(home).bundles, arch_named(arch), runtime, say=say, fresh=fresh)
+        if out is not None:
+            bundle = copy_to(bundle, out.expanduser().absolute())
+        if json:
+            print_json(plain(bundle))
+        else:
+            print_rows(["arch", "runtime", "MB", "file"], [[bundle.arch, bundle.runtime, megabytes(bundle.size_bytes), bundle.path]])
+
+
+@app.command("list")
+def list_command(home: HomeOption = None, json: JsonOption = False) -> None:
+    """The bundles that were built in this home."""
+    with exits.exits():
+        bundles = shelved(find_home(home).bundles)
+        if json:
+            print_json([plain(bundle) for bundle in bundles])
+        else:
+            print_rows(
+                ["arch", "runtime", "version", "MB", "sha256"],
+                [[b.arch, b.runtime, _version(b.versions), megabytes(b.size_bytes), b.sha256[:12]] for b in bundles],
+            )
+
+
+def megabytes(size_bytes: int) -> float:
+    """Of 10^6 bytes, to one decimal."""
+    return round(size_bytes / 1e6, 1)
+
+
+def _version(versions: object) -> str:
+    found = plain(versions)
+    return str(found.get("onnxruntime") or found.get("ai-edge-litert") or "-")
