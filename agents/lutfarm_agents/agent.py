@@ -12,10 +12,11 @@ from lutfarm_agents import commands, payload
 from lutfarm_agents.base import Advance
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.messages import DiedEvent, ProbedEvent, SliceEvent
+from lutfarm_agents.python import python_on
 from lutfarm_agents.rounds import RoundLog
 from lutfarm_agents.session import DISTRIBUTIONS, Claim, RunnerSession, fingerprint, runtime_version
 from lutfarm_agents.shelf import Shelf
-from lutfarm_agents.transports.addresses import open_transport, python_of, root_of
+from lutfarm_agents.transports.addresses import open_transport, root_of
 from lutfarm_agents.transports.base import Transport
 from lutfarm_jobs.errors import (
     DeviceError,
@@ -218,8 +219,9 @@ class DeviceAgent:
         remote = f"{self._root}/runner/{sha256}.pyz"
         if not self._transport.exists(remote):
             self._transport.put(path, remote)
+        python = python_on(self.device, self._transport, self._root)
         channel = self._opened.enter_context(
-            self._transport.spawn([python_of(self.device), "-I", remote, "supervise"], env=RUNNER_ENVIRONMENT)
+            self._transport.spawn([*python.argv, "-I", remote, "supervise"], env={**RUNNER_ENVIRONMENT, **python.env})
         )
         session = RunnerSession(channel)
         self._hello = session.hello()

@@ -16,7 +16,8 @@ from lutfarm_agents.transports.ssh import HostKey, SshAddress, SshTransport
 from lutfarm_jobs.errors import SpecError
 
 PHONE_ROOT = "/data/local/tmp/lutfarm"
-HOST_PATTERN = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]{2,45}(?:%[A-Za-z0-9]{1,20})?\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]{1,45}"
+NAME_OR_V4_PATTERN = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?"
+V6_PATTERN = r"\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]{1,45}"
 USER_PATTERN = r"[A-Za-z_][A-Za-z0-9._-]{0,31}\$?"
 SERIAL_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}"
 
@@ -65,8 +66,8 @@ def parse_ssh(text: str) -> SshAddress:
     if not colon or (not place.startswith("[") and ":" in host) or place.endswith("]"):
         host, port = place, "22"
     user = user if at else getpass.getuser()
-    fits = re.fullmatch(HOST_PATTERN, host) and re.fullmatch(USER_PATTERN, user) and re.fullmatch(r"\d{1,5}", port)
-    if not fits or not 0 < int(port) < 65_536:
+    names = re.fullmatch(f"{NAME_OR_V4_PATTERN}|{V6_PATTERN}", host) and re.fullmatch(USER_PATTERN, user)
+    if not names or not re.fullmatch(r"\d{1,5}", port) or not 0 < int(port) < 65_536:
         raise SpecError(f"{text[:80]!r} is not USER@HOST or USER@HOST:PORT")
     return SshAddress(host.strip("[]"), user, int(port))
 

@@ -18,6 +18,15 @@ class Exit:
     stderr_tail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a small command on the device said; `code` is -n where signal n ended it."""
+
+    code: int
+    stdout: bytes
+    stderr: str
+
+
 class Channel(Protocol):
     """One running remote process, spoken to in lines."""
 
@@ -58,6 +67,10 @@ class Transport(Protocol):
 
     def spawn(self, argv: Sequence[str], *, env: Mapping[str, str]) -> AbstractContextManager[Channel]:
         """Start a process in its own group; leaving the block ends the group."""
+        ...
+
+    def run(self, argv: Sequence[str], *, timeout_s: float = 20.0) -> Completed:
+        """A small command, to its end.  Raises ConnectFailed, ReplyTimeout (and it is ended), LinkLost over 1 MiB."""
         ...
 
     def reap(self) -> int:

@@ -9,15 +9,19 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from lutfarm_agents.transports.base import Completed
 from lutfarm_agents.transports.leftovers import Leftovers
 from lutfarm_agents.transports.process import PipeChannel
-from lutfarm_jobs.errors import ConnectFailed, TransferFailed
+from lutfarm_jobs.errors import ConnectFailed, LinkLost, ReplyTimeout, TransferFailed
+
+OUTPUT_LIMIT_BYTES = 1 << 20
 
 # What a process on the device gets of the host's environment; nothing that tunes Python or a runtime.
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
@@ -84,6 +88,21 @@ class LocalTransport:
         finally:
             channel.close()
             leftovers.forget(note)
+
+    def run(self, argv: Sequence[str], *, timeout_s: float = 20.0) -> Completed:
+        """A small command, to its end; its session is ended with it.  Raises LinkError."""
+        deadline_s = time.monotonic() + timeout_s
+        said = bytearray()
+        with self.spawn(argv, env={}) as channel:
+            while data := channel.read(max(0.0, deadline_s - time.monotonic())):
+                said += data
+                if len(said) > OUTPUT_LIMIT_BYTES:
+                    raise LinkLost(f"{argv[0]} said more than {OUTPUT_LIMIT_BYTES} bytes")
+            if data is None:
+                raise ReplyTimeout(f"{argv[0]} did not end within {timeout_s:g} s")
+            ending = channel.wait(max(0.5, deadline_s - time.monotonic()))
+        code = ending.code if ending.code is not None else -(ending.signal or 0)
+        return Completed(code, bytes(said), ending.stderr_tail)
 
     def reap(self) -> int:
         """End sessions whose host is gone; how many."""

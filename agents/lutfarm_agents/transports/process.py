@@ -58,6 +58,10 @@ class PipeChannel:
         """The next line.  Raises ReplyTimeout, LinkLost at end of file, ProtocolMismatch for a bad line."""
         return self._lines.next(timeout_s)
 
+    def read(self, timeout_s: float) -> bytes | None:
+        """Some output; b"" at its end, None where none came in time.  Not to be mixed with receive."""
+        return self._fill(timeout_s)
+
     def wait(self, timeout_s: float) -> Exit:
         """How the process ended.  Raises ReplyTimeout."""
         try:

@@ -18,11 +18,10 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from lutfarm_agents.transports.base import Exit
+from lutfarm_agents.transports.base import Completed, Exit
 from lutfarm_agents.transports.leftovers import identity, is_alive
 from lutfarm_agents.transports.lines import LineReader, ending_words
 from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, ReplyTimeout, TransferFailed
@@ -74,15 +73,6 @@ exit 0"""
 # $1 root  $2 folder of the file.
 PLACE = """mkdir -p "$1" "$2" && cd "$1" && pwd -P && cd "$2" && pwd -P"""
 KNOWN_PLACE = """cd "$1" && pwd -P && cd "$2" && pwd -P"""
-
-
-@dataclass(frozen=True, slots=True)
-class Completed:
-    """What a small command on the device said."""
-
-    code: int
-    stdout: bytes
-    stderr: str
 
 
 class Process(Protocol):

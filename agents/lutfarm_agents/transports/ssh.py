@@ -338,6 +338,24 @@ def shown_key(transport: paramiko.Transport) -> HostKey:
     return HostKey(key.get_name(), key.get_base64())
 
 
+def host_keys(address: SshAddress) -> list[HostKey]:
+    """The keys that the jump hosts and the board show, in that order, before anything is believed.
+
+    Raises ConnectFailed; NotReady where a jump host does not let us in.
+    """
+    hops: list[paramiko.Transport] = []
+    chain = _chain(address)
+    try:
+        for hop in chain:
+            hops.append(_open_hop(hop, hops[-1] if hops else None))
+            if hop is not chain[-1]:
+                _authenticate(hop, hops[-1])
+        return [shown_key(hop) for hop in hops]
+    finally:
+        for opened in reversed(hops):
+            opened.close()
+
+
 def _check_host_key(hop: SshAddress, shown: HostKey) -> None:
     if hop.host_key is not None and hop.host_key != shown:
         raise NotReady(

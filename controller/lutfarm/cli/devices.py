@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import platform
 import re
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lutfarm.cli import exits
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
-from lutfarm.greeting import greet
 from lutfarm.home import find_home
+from lutfarm.registration import Wanted
+from lutfarm.registration import register as register_device
 from lutfarm.store import open_store
-from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import NAME_PATTERN
-from lutfarm_profiles import loader
 
 app = typer.Typer(no_args_is_help=True, help="The devices of the farm.")
 
@@ -27,37 +24,46 @@ app = typer.Typer(no_args_is_help=True, help="The devices of the farm.")
 def register(
     name: Annotated[str, typer.Argument(help="How jobs name the device.")],
     local: Annotated[bool, typer.Option("--local", help="This machine.")] = False,
+    adb: Annotated[str, typer.Option("--adb", help="A phone: SERIAL, or HOST:PORT.")] = "",
+    ssh: Annotated[str, typer.Option("--ssh", help="A board: USER@HOST or USER@HOST:PORT.")] = "",
     python: Annotated[
-        Path | None, typer.Option(help="The interpreter that has the runtimes; default: lutfarm's own.")
-    ] = None,
-    profile: Annotated[str | None, typer.Option(help="The kind of device; default: generic.")] = None,
+        str, typer.Option(help="The interpreter there that has the runtimes; default: lutfarm's own, or the device's python3.")
+    ] = "",
+    bundle: Annotated[
+        str, typer.Option(help="A Python with a runtime for devices without: onnxruntime, tflite, or a file; see lutfarm bundle.")
+    ] = "",
+    key: Annotated[str, typer.Option(help="A private key file; default: the SSH agent's, and those in ~/.ssh.")] = "",
+    jump: Annotated[str, typer.Option(help="Go through this host: USER@HOST[:PORT].")] = "",
+    host_key: Annotated[str, typer.Option(help="The fingerprint, SHA256:..., that the board must show.")] = "",
+    root: Annotated[str, typer.Option(help="A folder on the device for lutfarm's files.")] = "",
+    profile: Annotated[str, typer.Option(help="The kind of device; default: what it is found to be.")] = "",
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE; may be repeated.")] = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Register a device, and see that it answers."""
     with exits.exits():
-        if not local:
-            raise SpecError("say how the device is reached: --local is the one way there is in this version")
         if not re.fullmatch(NAME_PATTERN, name):
             raise SpecError(f"{name[:80]!r} can't be a device's name: letters, digits, . _ - only, 80 at most")
-        device = Device(
-            name=name,
-            profile=loader.load(profile or f"generic-linux-{platform.machine()}").name,
-            transport="local",
-            address={"python": str(python.expanduser().absolute())} if python else {},
-            labels=_labels(label or []),
+        wanted = Wanted(
+            name, local=local, adb=adb, ssh=ssh, python=python, bundle=bundle, key=key, jump=jump, host_key=host_key,
+            root=root, profile=profile, labels=_labels(label or []),
         )
         place = find_home(home)
-        hello = greet(device, place)
+        found = register_device(wanted, place, say=(lambda _: None) if json else say)
         with open_store(place.path) as store:
-            store.put_device(device)
-            store.put_hello(name, hello, time.time())
+            store.put_device(found.device)
+            store.put_hello(name, found.hello, time.time())
         if json:
-            print_json({"device": plain(device), "hello": plain(hello)})
+            print_json({"device": plain(found.device), "hello": plain(found.hello), "facts": plain(found.facts),
+                        "host_keys": found.fingerprints})
             return
+        hello = found.hello
         runtimes = ", ".join(f"{package} {version}" for package, version in hello.runtimes.items())
-        say(f"registered {name}: {hello.cpu_model}, {len(hello.cpus)} cores, Python {hello.python}, {runtimes}")
+        say(
+            f"registered {name} as {found.device.profile}: {hello.cpu_model}, {len(hello.cpus)} cores, "
+            f"{hello.python}, {runtimes or 'no runtime'}"
+        )
 
 
 def _labels(texts: list[str]) -> dict[str, str]:

@@ -1,0 +1,132 @@
+"""From an address that a person typed to a device that answers: connect, record the host key, find Python, say hello."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lutfarm.bundle.shelf import shelved
+from lutfarm.greeting import greet
+from lutfarm.home import Home
+from lutfarm_agents.bundle import ARCHES, arch_of
+from lutfarm_agents.device import Device, Hello
+from lutfarm_agents.facts import ShellFacts, gather
+from lutfarm_agents.transports.addresses import (
+    PHONE_ROOT,
+    checked_serial,
+    open_transport,
+    parse_ssh,
+)
+from lutfarm_agents.transports.ssh import SshAddress, host_keys
+from lutfarm_jobs.errors import NotReady, SpecError
+from lutfarm_profiles import loader
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person asked for; exactly one of `local`, `adb`, `ssh`."""
+
+    name: str
+    local: bool = False
+    adb: str = ""                                  # SERIAL or HOST:PORT
+    ssh: str = ""                                  # USER@HOST[:PORT]
+    python: str = ""                               # on the device
+    bundle: str = ""                               # a bundle's file here, or a runtime's name
+    key: str = ""                                  # a private key file
+    jump: str = ""                                 # USER@HOST[:PORT]
+    host_key: str = ""                             # the fingerprint that the host must show
+    root: str = ""                                 # a folder on the device
+    profile: str = ""
+    labels: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A device that answered, and what it said."""
+
+    device: Device
+    hello: Hello
+    facts: ShellFacts
+    fingerprints: tuple[str, ...] = ()             # of the host keys that were recorded
+
+
+def register(wanted: Wanted, home: Home, *, say: Callable[[str], None]) -> Registered:
+    """Reach the device and hear it; nothing is stored.  Raises SpecError, LinkError, DeviceError."""
+    if [bool(wanted.local), bool(wanted.adb), bool(wanted.ssh)].count(True) != 1:
+        raise SpecError("say how the device is reached: one of --local, --adb SERIAL|HOST:PORT, --ssh USER@HOST[:PORT]")
+    device, fingerprints = _addressed(wanted)
+    for fingerprint in fingerprints:
+        say(f"host key {fingerprint}: compare it with what the board shows (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub)")
+    with closing(open_transport(device, home.agents)) as transport:
+        facts = gather(transport, wanted.name)
+    if device.transport == "ssh" and not wanted.root:
+        if not facts.home:
+            raise NotReady(f"{wanted.name}: its user has no home folder; name a folder with --root")
+        device = replace(device, address={**device.address, "root": f"{facts.home.rstrip('/')}/.lutfarm"})
+    if device.transport != "local":
+        device = replace(device, address={**device.address, **_python(wanted, facts, home)})
+    device = replace(device, profile=_profile(wanted, facts))
+    if device.address.get("bundle"):
+        say(f"copying {Path(device.address['bundle']).name[:30]}... where it is not there yet")
+    return Registered(device, greet(device, home), facts, tuple(fingerprints))
+
+
+def _addressed(wanted: Wanted) -> tuple[Device, list[str]]:
+    """The device with what is known before anything runs there, and the fingerprints of host keys seen first now."""
+    labels = wanted.labels or {}
+    if wanted.local:
+        address = {"python": str(Path(wanted.python).expanduser().absolute())} if wanted.python else {}
+        return Device(wanted.name, "", "local", address, labels=labels), []
+    if wanted.adb:
+        address = {"serial": checked_serial(wanted.adb), "root": wanted.root or PHONE_ROOT}
+        return Device(wanted.name, "", "adb", address, labels=labels), []
+    target = parse_ssh(wanted.ssh)
+    key = str(Path(wanted.key).expanduser().absolute()) if wanted.key else ""
+    jump = parse_ssh(wanted.jump) if wanted.jump else None
+    target = replace(target, key_file=key, jump=replace(jump, key_file=key) if jump else None)
+    shown = host_keys(target)
+    if wanted.host_key and shown[-1].fingerprint != wanted.host_key:
+        raise NotReady(f"{target.name} shows the host key {shown[-1].fingerprint}, not {wanted.host_key[:80]}; nothing was recorded")
+    address = {"ssh": wanted.ssh if "@" in wanted.ssh else _spelled(target), "key": key, "host_key": shown[-1].text,
+               "root": wanted.root or "/tmp"}
+    if jump:
+        address |= {"jump": wanted.jump if "@" in wanted.jump else _spelled(jump), "jump_host_key": shown[0].text}
+    return Device(wanted.name, "", "ssh", {k: v for k, v in address.items() if v}, labels=labels), [k.fingerprint for k in shown]
+
+
+def _spelled(address: SshAddress) -> str:
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{address.user}@{host}:{address.port}"
+
+
+def _python(wanted: Wanted, facts: ShellFacts, home: Home) -> dict[str, str]:
+    """Which Python starts the runner there: the one that was named, a bundle, or the device's own."""
+    if wanted.python:
+        return {"python": wanted.python}
+    if wanted.bundle and "/" in wanted.bundle:
+        return {"bundle": str(Path(wanted.bundle).expanduser().absolute())}
+    arch = arch_of(facts.machine)
+    fitting = [b for b in shelved(home.bundles) if arch is not None and b.arch == arch.name]
+    if wanted.bundle:
+        fitting = [b for b in fitting if b.runtime == wanted.bundle]
+    elif facts.pythons:
+        return {"python": facts.pythons[0]}
+    if fitting:
+        newest = max(fitting, key=lambda bundle: bundle.path.stat().st_mtime)
+        return {"bundle": str(newest.path)}
+    if arch is None:
+        known = ", ".join(each.machine for each in ARCHES.values())
+        raise NotReady(f"{wanted.name}: there is no Python on it and no bundle for {facts.machine}, only for {known}; name one with --python")
+    raise NotReady(
+        f"{wanted.name}: there is no Python on it; make a bundle and repeat: "
+        f"lutfarm bundle build --arch {arch.name} --runtime {wanted.bundle or 'onnxruntime'}"
+    )
+
+
+def _profile(wanted: Wanted, facts: ShellFacts) -> str:
+    if wanted.profile:
+        return loader.load(wanted.profile).name
+    return loader.load(f"generic-linux-{facts.machine}").name
+
