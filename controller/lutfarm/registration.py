@@ -88,12 +88,14 @@ def _addressed(wanted: Wanted) -> tuple[Device, list[str]]:
     target = replace(target, key_file=key, jump=replace(jump, key_file=key) if jump else None)
     shown = host_keys(target)
     if wanted.host_key and shown[-1].fingerprint != wanted.host_key:
-        raise NotReady(f"{target.name} shows the host key {shown[-1].fingerprint}, not {wanted.host_key[:80]}; nothing was recorded")
+        seen = shown[-1].fingerprint
+        raise NotReady(f"{target.name} shows the host key {seen}, not {wanted.host_key[:80]}; nothing was recorded")
     address = {"ssh": wanted.ssh if "@" in wanted.ssh else _spelled(target), "key": key, "host_key": shown[-1].text,
-               "root": wanted.root or "/tmp"}
+               "root": wanted.root or "/"}
     if jump:
         address |= {"jump": wanted.jump if "@" in wanted.jump else _spelled(jump), "jump_host_key": shown[0].text}
-    return Device(wanted.name, "", "ssh", {k: v for k, v in address.items() if v}, labels=labels), [k.fingerprint for k in shown]
+    kept = {name: value for name, value in address.items() if value}
+    return Device(wanted.name, "", "ssh", kept, labels=labels), [key.fingerprint for key in shown]
 
 
 def _spelled(address: SshAddress) -> str:
@@ -118,7 +120,10 @@ def _python(wanted: Wanted, facts: ShellFacts, home: Home) -> dict[str, str]:
         return {"bundle": str(newest.path)}
     if arch is None:
         known = ", ".join(each.machine for each in ARCHES.values())
-        raise NotReady(f"{wanted.name}: there is no Python on it and no bundle for {facts.machine}, only for {known}; name one with --python")
+        raise NotReady(
+            f"{wanted.name}: there is no Python on it, and no bundle for {facts.machine}, only for {known}; "
+            "name an interpreter with --python"
+        )
     raise NotReady(
         f"{wanted.name}: there is no Python on it; make a bundle and repeat: "
         f"lutfarm bundle build --arch {arch.name} --runtime {wanted.bundle or 'onnxruntime'}"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
-from tests.rig.machine import DISK_BYTES, Machine, pythons
+from tests.rig.machine import DISK_BYTES, Machine, holds, pythons
 
 CONFIG = """Port 22
 ListenAddress 0.0.0.0
@@ -81,4 +81,4 @@ class Board(Machine):
     def daemons(self) -> list[psutil.Process]:
         """sshd, and the ones it split off for each connection."""
         found = psutil.Process(self.init_pid).children(recursive=True)
-        return [p for p in found if p.name().startswith("sshd")]
+        return [p for p in found if holds(p, lambda process: process.name().startswith("sshd"))]

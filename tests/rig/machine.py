@@ -29,13 +29,25 @@ def pythons() -> list[str]:
     return sorted(path for path in wanted if not path.startswith("/usr"))
 
 
-def until(holds: Callable[[], bool], what: str, *, timeout_s: float = START_S) -> None:
+def until(reached: Callable[[], bool], what: str, *, timeout_s: float = START_S) -> None:
     """Wait for something outside this process."""
     deadline_s = time.monotonic() + timeout_s
-    while not holds():
+    while not reached():
         if time.monotonic() > deadline_s:
             raise TimeoutError(f"{what}: not within {timeout_s:g} s")
         time.sleep(0.02)
+
+
+def holds(process: psutil.Process, condition: Callable[[psutil.Process], bool]) -> bool:
+    """Whether the condition is true of it; not where it ended meanwhile."""
+    try:
+        return condition(process)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _works(process: psutil.Process) -> bool:
+    return process.status() != psutil.STATUS_ZOMBIE and process.name() != "sleep"
 
 
 class Machine:
@@ -141,10 +153,9 @@ class Machine:
 
     def processes(self) -> list[psutil.Process]:
         """Every process of the device but its first and its daemon's own."""
-        init = psutil.Process(self.init_pid)
-        found = [p for p in init.children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
         mine = {p.pid for p in self.daemons()}
-        return [p for p in found if p.pid not in mine and p.name() != "sleep"]
+        found = psutil.Process(self.init_pid).children(recursive=True)
+        return [p for p in found if p.pid not in mine and holds(p, _works)]
 
     def daemons(self) -> list[psutil.Process]:
         """The daemon, and those it split off to serve a connection."""
@@ -162,7 +173,9 @@ class Machine:
 
     def kill(self) -> None:
         """The daemon dies, at once; the first process starts it again."""
+        dying = self.daemons()
         self._signal(signal.SIGKILL)
+        psutil.wait_procs(dying, timeout=10.0)
 
     def hold(self) -> None:
         """The daemon dies and stays down."""
@@ -184,14 +197,13 @@ class Machine:
 
     def fill_disk(self, remote: str) -> None:
         """No byte is left where `remote` is."""
-        with self.path(f"{remote}/filler").open("wb") as file:
+        with self.path(f"{remote}/filler").open("wb", buffering=0) as file:
             left = os.statvfs(self.path(remote))
             try:
                 os.posix_fallocate(file.fileno(), 0, left.f_bavail * left.f_frsize)
                 file.seek(0, os.SEEK_END)
                 while True:
                     file.write(b"\0" * 4096)
-                    file.flush()
             except OSError:
                 return
 

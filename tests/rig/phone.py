@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 from tests.rig import arm64
-from tests.rig.machine import DISK_BYTES, HERE, Machine
+from tests.rig.machine import DISK_BYTES, HERE, Machine, holds
 
 GETPROP = """#!/system/bin/sh
 if [ $# -eq 0 ]; then
@@ -97,7 +97,8 @@ class Phone(Machine):
 
     def daemons(self) -> list[psutil.Process]:
         """adbd."""
-        return [p for p in psutil.Process(self.init_pid).children() if "/apex/adbd/adbd" in p.cmdline()]
+        found = psutil.Process(self.init_pid).children()
+        return [p for p in found if holds(p, lambda process: "/apex/adbd/adbd" in process.cmdline())]
 
     def _namespaces(self) -> list[str]:
         # A user namespace has a binfmt_misc of its own (Linux 6.7): ARM code runs there and nowhere else.

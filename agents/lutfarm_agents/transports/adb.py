@@ -203,6 +203,17 @@ def _carrier(serial: str) -> BaseTransport:
         raise ConnectFailed(f"no phone with the serial number {serial[:80]!r} is on USB: {error}") from error
 
 
+def usb_serials() -> list[str]:
+    """Serial numbers of the phones on this host's USB; none without libusb."""
+    try:
+        from adb_shell.transport.usb_transport import UsbTransport
+    except (ImportError, OSError):
+        return []
+    with suppress(*ERRORS):
+        return [f"{found.serial_number}" for found in UsbTransport.find_all_adb_devices()]
+    return []
+
+
 def _request(kind: bytes, name: bytes) -> bytes:
     if len(name) > 1024:
         raise TransferFailed(f"a path of {len(name)} bytes is too long for adbd, which takes 1,024")

@@ -114,7 +114,7 @@ class Connection:
                 f"{self.name} is offline: it accepted a connection and did not answer within {CONNECT_S:g} s; "
                 "switch USB debugging off and on again, or restart the phone"
             ) from error
-        except ERRORS as error:
+        except (*ERRORS, LinkLost) as error:
             self._carrier.close()
             raise ConnectFailed(
                 f"{self.name} is offline: {error}; is it switched on, in reach, and debugging on?"

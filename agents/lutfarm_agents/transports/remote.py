@@ -74,6 +74,9 @@ exit 0"""
 PLACE = """mkdir -p "$1" "$2" && cd "$1" && pwd -P && cd "$2" && pwd -P"""
 KNOWN_PLACE = """cd "$1" && pwd -P && cd "$2" && pwd -P"""
 
+# adbd gives a pushed file's group and others what its owner may do.
+INTO_PLACE = 'chmod 644 "$1" && mv -f "$1" "$2"'
+
 
 class Process(Protocol):
     """A running process at the far end, in bytes."""
@@ -198,7 +201,7 @@ class RemoteTransport(ABC):
         incoming = f"{path.parent}/.incoming-{secrets.token_hex(8)}"
         try:
             self._push(local, incoming)
-            moved = self.run(["mv", "-f", "--", incoming, str(path)])
+            moved = self.run(["sh", "-c", INTO_PLACE, "sh", incoming, str(path)])
             if moved.code != 0:
                 raise TransferFailed(f"{remote[:200]} could not be put in place: {moved.stderr.strip()[-300:]}")
         except (LinkError, OSError) as error:

@@ -10,8 +10,8 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -124,7 +124,6 @@ class SshTransport(RemoteTransport):
                 target.set_pipelined(True)
                 while data := source.read(CHUNK_BYTES):
                     target.write(data)
-            sftp.chmod(remote, 0o644)
             arrived, sent = sftp.stat(remote).st_size, local.stat().st_size
             if arrived != sent:
                 raise TransferFailed(f"{arrived} of {sent} bytes of {local} arrived; is the board's disk full?")
@@ -367,14 +366,15 @@ def _check_host_key(hop: SshAddress, shown: HostKey) -> None:
 def _authenticate(hop: SshAddress, transport: paramiko.Transport) -> None:
     tried: list[str] = []
     try:
-        for name, key in _keys(hop):
-            tried.append(name)
-            with suppress(paramiko.AuthenticationException):
-                transport.auth_publickey(hop.user, key)
+        with closing(_keys(hop)) as keys:
+            for name, key in keys:
+                tried.append(name)
+                with suppress(paramiko.AuthenticationException):
+                    transport.auth_publickey(hop.user, key)
                 if transport.is_authenticated():
                     return
-            if not transport.is_active():
-                break                              # it takes no more tries on one connection
+                if not transport.is_active():
+                    break                          # it takes no more tries on one connection
     except ERRORS as error:
         raise ConnectFailed(f"{hop.name} broke off the login: {_words(error)}") from error
     raise NotReady(
@@ -383,12 +383,16 @@ def _authenticate(hop: SshAddress, transport: paramiko.Transport) -> None:
     )
 
 
-def _keys(hop: SshAddress) -> Iterator[tuple[str, paramiko.PKey]]:
+def _keys(hop: SshAddress) -> Generator[tuple[str, paramiko.PKey]]:
     if hop.key_file:
         yield hop.key_file, _load(hop.key_file)
         return
-    for key in paramiko.Agent().get_keys():
-        yield f"agent's {key.get_name()}", key
+    agent = paramiko.Agent()
+    try:
+        for key in agent.get_keys():
+            yield f"agent's {key.get_name()}", key
+    finally:
+        agent.close()
     for name in ("id_ed25519", "id_ecdsa", "id_rsa"):
         path = Path("~/.ssh").expanduser() / name
         if path.is_file():
@@ -399,9 +403,9 @@ def _keys(hop: SshAddress) -> Iterator[tuple[str, paramiko.PKey]]:
 def _load(path: str) -> paramiko.PKey:
     try:
         return paramiko.PKey.from_path(path)
-    except paramiko.PasswordRequiredException as error:
-        raise NotReady(f"the key {path} has a passphrase: load it with ssh-add, and don't name it") from error
     except (*ERRORS, ValueError, TypeError) as error:
+        if isinstance(error, paramiko.PasswordRequiredException) or "password" in str(error):
+            raise NotReady(f"the key {path} has a passphrase: load it with ssh-add, and don't name it") from error
         raise NotReady(f"the key {path} can't be used: {_words(error)}") from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,9 @@ from lutfarm.home import find_home
 from lutfarm.registration import Wanted
 from lutfarm.registration import register as register_device
 from lutfarm.store import open_store
+from lutfarm_agents.discovery import discover as find_devices
+from lutfarm_agents.discovery import read_hosts
+from lutfarm_agents.transports.addresses import keys_folder
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import NAME_PATTERN
 
@@ -64,6 +68,28 @@ def register(
             f"registered {name} as {found.device.profile}: {hello.cpu_model}, {len(hello.cpus)} cores, "
             f"{hello.python}, {runtimes or 'no runtime'}"
         )
+
+
+@app.command()
+def discover(
+    hosts: Annotated[
+        Path | None, typer.Option(help="A file with a host a line: USER@HOST[:PORT], or adb:HOST:PORT for phones.")
+    ] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Devices that could be registered: phones that this host sees, and the hosts of a list."""
+    with exits.exits():
+        found = find_devices(read_hosts(hosts) if hosts else (), keys=keys_folder(find_home(home).agents))
+        if json:
+            print_json([plain(each) for each in found])
+        elif not found:
+            say("no phone is on this host's USB or adb server; boards are asked where --hosts names a list")
+        else:
+            print_rows(
+                ["transport", "address", "state", "model", "next"],
+                [[c.transport, c.address, c.state, c.model, c.detail] for c in found],
+            )
 
 
 def _labels(texts: list[str]) -> dict[str, str]:
