@@ -34,10 +34,11 @@ def python_argv() -> List[str]:
     if given is None:
         return [sys.executable]
     try:
-        words: Any = json.loads(given)
+        read: Any = json.loads(given)
     except ValueError:
-        words = None
-    if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+        read = None
+    words: List[Any] = read if isinstance(read, list) else []
+    if not words or not all(isinstance(word, str) for word in words):
         raise Refused("SpecError", f"{PYTHON_ARGV} is no JSON list of words: {given[:200]!r}")
     return words
 
