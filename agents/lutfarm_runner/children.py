@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, cast
 
 from lutfarm_runner.endings import describe
 from lutfarm_runner.page import Page
@@ -34,13 +34,12 @@ def python_argv() -> List[str]:
     if given is None:
         return [sys.executable]
     try:
-        read: Any = json.loads(given)
+        words: Any = json.loads(given)
     except ValueError:
-        read = None
-    words: List[Any] = read if isinstance(read, list) else []
-    if not words or not all(isinstance(word, str) for word in words):
+        words = None
+    if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in cast(List[Any], words)):
         raise Refused("SpecError", f"{PYTHON_ARGV} is no JSON list of words: {given[:200]!r}")
-    return words
+    return cast(List[str], words)
 
 
 class Child:

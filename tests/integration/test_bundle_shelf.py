@@ -6,6 +6,8 @@ import io
 import json
 import os
 import re
+import subprocess
+import sys
 import tarfile
 from importlib import resources
 from pathlib import Path
@@ -141,3 +143,27 @@ def test_pinned_wheels_are_those_of_the_lock(runtime):
         hashes = re.findall(r"sha256:[0-9a-f]{64}", text.partition(f"{pin} ")[2])[: len(ARCHES)]
         assert len(set(hashes)) == len(ARCHES)
         assert all(each in locked[1] for each in hashes)
+
+
+IMPORTED = """
+import importlib.metadata, sys
+before = set(sys.modules)                          # a .pth file of the environment may import things too
+from lutfarm.cli import main
+sys.argv = ["lutfarm", "bundle", "list", "--json", "--home", sys.argv[1]]
+try:
+    main()
+except SystemExit as ended:
+    assert not ended.code, ended
+owners = importlib.metadata.packages_distributions()
+print("|", *{name for module in set(sys.modules) - before for name in owners.get(module.partition(".")[0], [])})
+"""
+
+
+def test_the_container_recipe_installs_what_the_command_imports(tmp_path):
+    """The recipe can't be run where there is no container runtime; its list of distributions can be compared."""
+    recipe_text = (Path(__file__).parents[2] / "deploy" / "bundle" / "Containerfile").read_text()
+    wanted = set(re.search(r"wanted='([a-z|-]+)'", recipe_text)[1].split("|"))
+    ended = subprocess.run([sys.executable, "-c", IMPORTED, tmp_path], capture_output=True, text=True, check=True)
+    imported = {name.lower().replace("_", "-") for name in ended.stdout.rpartition("|")[2].split()}
+    assert imported - {"lutfarm"} <= wanted
+    assert all(re.search(rf"(?m)^{name}==", LOCK) for name in wanted)
