@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, cast
 
 from lutfarm_runner.endings import describe
 from lutfarm_runner.page import Page
@@ -37,9 +37,9 @@ def python_argv() -> List[str]:
         words: Any = json.loads(given)
     except ValueError:
         words = None
-    if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+    if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in cast(List[Any], words)):
         raise Refused("SpecError", f"{PYTHON_ARGV} is no JSON list of words: {given[:200]!r}")
-    return words
+    return cast(List[str], words)
 
 
 class Child:

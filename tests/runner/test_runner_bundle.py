@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tests.bundle_kit import built, unpacked
 from tests.runner.conftest import LIMITS
 from tests.runner.test_runner_runtimes import SEED, convolution, reference
 
-from lutfarm_agents.bundle import ARCHES, PYTHON_ARGV
+from lutfarm_agents.bundle import ARCHES, PYTHON_ARGV, launch
 from lutfarm_jobs.models.onnx_writer import write_onnx
 from lutfarm_jobs.models.tflite_writer import write_tflite
 
@@ -57,9 +60,9 @@ def test_a_real_operator_through_the_bundle(arch, runtime, tmp_path_factory, tmp
 
 def foreign_files(pid: int, root, temporary: str) -> set[str]:
     """What the process has mapped that is neither the bundle's nor the test's own."""
-    with open(f"/proc/{pid}/maps") as maps:
-        files = {line.rstrip("\n").partition("/")[2] for line in maps if "/" in line}
-    return {f"/{name}" for name in files if not f"/{name}".startswith((str(root), temporary))} - {"//deleted", "/zero (deleted)"}
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    files = {"/" + line.partition("/")[2] for line in lines if "/" in line}
+    return {name for name in files if not name.startswith((str(root), temporary))}
 
 
 def test_children_start_by_the_words_of_the_environment(start, bench, tmp_path):
@@ -80,3 +83,21 @@ def test_words_that_are_none_are_refused(given, start, bench):
     assert (error["type"], error["code"]) == ("error", "SpecError")
     assert PYTHON_ARGV in error["detail"]
     assert session.ask("probe", **bench.probe({}))[0]["type"] == "error"       # and the session goes on
+
+
+@pytest.mark.slow
+def test_a_root_with_nothing_but_the_bundle(archive, tmp_path_factory, tmp_path):
+    """No /lib, no /etc, no /tmp, no shell, no user names: less than a phone has."""
+    arch = next(arch for arch in ARCHES.values() if arch.machine == platform.machine())
+    bundle = built(tmp_path_factory.getbasetemp() / "bundles", arch.name, "onnxruntime")
+    unpacked(bundle, tmp_path / "root" / "bundle")
+    shutil.copy(archive, tmp_path / "root" / "runner.pyz")
+    words, env = launch("/bundle", arch)
+    ended = subprocess.run(
+        ["unshare", "--user", "--map-root-user", shutil.which("chroot") or "/usr/sbin/chroot", tmp_path / "root",
+         *words, "-I", "/runner.pyz", "supervise"],
+        input=b'{"type": "stop"}\n', capture_output=True, env=dict(env), timeout=60, check=True,
+    )
+    hello = json.loads(ended.stdout)
+    assert hello["runtimes"]["onnxruntime"] == bundle.versions["onnxruntime"]
+    assert ended.stderr == b""

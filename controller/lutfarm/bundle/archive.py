@@ -56,7 +56,6 @@ def write_tar(files: Mapping[str, Path], target: Path) -> Written:
         raise SpecError(f"the bundle would hold {clash[0]!r} both as a file and as a folder")
     with target.open("wb") as sink:
         hashing = _Hashing(sink)
-        # pyright: tarfile's stubs ask for a protocol that has more than `write`, which is all that `w|` uses.
         with tarfile.open(fileobj=hashing, mode="w|", format=tarfile.USTAR_FORMAT) as archive:
             for name in sorted(folders | files.keys()):
                 _add(archive, name, files.get(name))

@@ -14,11 +14,13 @@ from pathlib import Path
 
 from lutfarm.bundle import contents, download, recipe, shelf
 from lutfarm.bundle.archive import write_tar
+from lutfarm.bundle.tools import check_space
 from lutfarm_agents.bundle import Arch, Bundle, Runtime
 from lutfarm_jobs.errors import StoreUnwritable
 
 Say = Callable[[str], None]
 _WORK = ".build-"
+NEEDED_BYTES = 500_000_000                         # 400 MB were seen: lists, packages, wheels, unpacked files, the tar
 
 
 def inputs_sha256(arch: Arch, runtime: Runtime) -> str:
@@ -38,6 +40,7 @@ def build(folder: Path, arch: Arch, runtime: Runtime, *, say: Say, fresh: bool =
         if not fresh and (found := shelf.find(folder, arch.name, runtime, inputs)):
             say(f"already built: {found.name}")
             return found
+        check_space(folder, NEEDED_BYTES)
         with tempfile.TemporaryDirectory(prefix=_WORK, dir=folder) as work:
             return _build(Path(work), folder, arch, runtime, inputs, say)
 
@@ -99,7 +102,7 @@ def _writable(folder: Path) -> Generator[None]:
         yield
     except OSError as error:
         raise StoreUnwritable(
-            f"{folder}: {error.strerror or error}; make room (a build takes 0.5 GB for a while) or make it writable, "
+            f"{folder}: {error.strerror or error}; make room or make it writable, "
             "or choose another folder; nothing that was built is lost"
         ) from error
 

@@ -71,7 +71,7 @@ def packages(folder: Path, arch: Arch) -> tuple[Path, Mapping[str, str]]:
 
 def requirements(runtime: Runtime) -> str:
     """The pinned wheels of one runtime, with the hashes of all architectures."""
-    return (resources.files(__package__) / recipe.REQUIREMENTS[runtime]).read_text(encoding="utf-8")
+    return (resources.files("lutfarm.bundle") / recipe.REQUIREMENTS[runtime]).read_text(encoding="utf-8")
 
 
 def wheels(folder: Path, arch: Arch, runtime: Runtime) -> tuple[Path, Mapping[str, str]]:

@@ -42,7 +42,7 @@ def read_elf(content: bytes, name: str) -> Elf:
         at, size, count = header[5], header[9], header[10]
         segments = [_SEGMENT.unpack_from(content, at + index * size) for index in range(count)]
         return Elf(header[2], _needed(content, segments))
-    except (struct.error, UnicodeDecodeError, IndexError, ValueError) as error:
+    except (struct.error, OverflowError, ValueError) as error:
         raise SpecError(f"{name}: a broken ELF file: {error}") from error
 
 

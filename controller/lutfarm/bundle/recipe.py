@@ -41,8 +41,8 @@ _STDLIB_LEFT_OUT = (
 )
 _WHEELS_LEFT_OUT = (
     "*/tests/*", "*/__pycache__/*", "*.pyi", "*.pxd", "*.h", "*.c", "*.a", "*.dist-info/RECORD", "*.data/*",
-    "numpy/f2py/*", "numpy/distutils/*", "numpy/_core/include/*", "numpy/_core/lib/*", "numpy/_pyinstaller/*", "numpy/_core/_simd.*",
-    "numpy/_core/_*_tests.*",
+    "numpy/f2py/*", "numpy/distutils/*", "numpy/_core/include/*", "numpy/_core/lib/*", "numpy/_pyinstaller/*",
+    "numpy/_core/_simd.*", "numpy/_core/_*_tests.*",
     "onnxruntime/backend/*", "onnxruntime/datasets/*", "onnxruntime/quantization/*", "onnxruntime/tools/*",
     "onnxruntime/transformers/*",
     # The Python module holds the whole runtime; this one is for programs that link it.

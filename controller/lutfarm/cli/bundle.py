@@ -39,7 +39,8 @@ def build_command(
         if json:
             print_json(plain(bundle))
         else:
-            print_rows(["arch", "runtime", "MB", "file"], [[bundle.arch, bundle.runtime, megabytes(bundle.size_bytes), bundle.path]])
+            row = [bundle.arch, bundle.runtime, megabytes(bundle.size_bytes), bundle.path]
+            print_rows(["arch", "runtime", "MB", "file"], [row])
 
 
 @app.command("list")
