@@ -31,7 +31,7 @@ def load(name: str, *, folder: Path | None = None) -> DeviceProfile:
             return _read(path)
         with resources.as_file(_catalog() / f"{name}.yaml") as shipped:
             if shipped.is_file():
-                return _read(shipped)
+                return _sourced(_read(shipped))
     raise SpecError(
         f"there is no device profile {name[:80]!r}; there are {', '.join(names(folder=own))}. "
         f"One of your own goes to {own}"
@@ -47,6 +47,11 @@ def names(*, folder: Path | None = None) -> list[str]:
     return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
 
 
+def load_all(*, folder: Path | None = None) -> tuple[DeviceProfile, ...]:
+    """Every profile, by name.  Raises SpecError as `load` does."""
+    return tuple(load(name, folder=folder) for name in names(folder=folder))
+
+
 def _catalog() -> Traversable:
     return resources.files("lutfarm_profiles") / "catalog"
 
@@ -58,6 +63,12 @@ def _read(path: Path) -> DeviceProfile:
         raise SpecError(f"{path}: {_first(error)}") from error
     if profile.name != path.stem:
         raise SpecError(f"{path}: name is {profile.name!r}; it must be the file's, {path.stem!r}")
+    return profile
+
+
+def _sourced(profile: DeviceProfile) -> DeviceProfile:
+    if not profile.sources and not profile.name.startswith("generic-"):
+        raise SpecError(f"the shipped profile {profile.name} has no sources: say where its facts come from")
     return profile
 
 

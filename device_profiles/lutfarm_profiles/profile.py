@@ -6,38 +6,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from lutfarm_jobs.measurement import Limits, SlicePlan
+from lutfarm_profiles.conditions import Battery, Frequency, PowerSensor, Thermal
+from lutfarm_profiles.fields import NAME_PATTERN, Count, Cpu, Folder, Khz, Name, Seconds, Source, Strict, Text, Whole
+from lutfarm_profiles.recognition import Detect
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
+__all__ = ["NAME_PATTERN", "CoreCluster", "DeviceProfile", "SamplingConstants", "Transport", "WorkloadLimits"]
 
-
-def _whole(value: object) -> object:
-    # YAML reads 1.0 and `on` as other types than they look; a count must be written as a whole number.
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"a whole number is needed, not {value!r}")
-    return value
+Transport = Literal["local", "ssh", "adb"]
 
 
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-Whole = Annotated[int, BeforeValidator(_whole)]
-Count = Annotated[Whole, Field(ge=1, le=1 << 50)]
-Cpu = Annotated[Whole, Field(ge=0, le=65_535)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class CoreCluster(_Strict):
-    """Cores of one kind."""
+class CoreCluster(Strict):
+    """Cores of one kind; `max_khz` is the highest clock that this kind reaches, where that is known."""
 
     name: Name
     cpus: Literal["all"] | tuple[Cpu, ...]
+    max_khz: Khz | None = None
 
 
-class WorkloadLimits(_Strict):
+class WorkloadLimits(Strict):
     """What one workload may take; see lutfarm_jobs.measurement.Limits."""
 
     memory_bytes: Count = Limits().memory_bytes
@@ -45,8 +34,8 @@ class WorkloadLimits(_Strict):
     iteration_s: Annotated[float, Field(gt=0, le=3600)] = Limits().iteration_s
 
 
-class SamplingConstants(_Strict):
-    """What this kind needs other than the standard SlicePlan; None leaves the standard."""
+class SamplingConstants(Strict):
+    """What this kind needs other than the standard SlicePlan, the canary's gate among it; None leaves the standard."""
 
     slice_ns: Count | None = None
     gate_ratio: Annotated[float, Field(gt=1, le=10)] | None = None
@@ -54,16 +43,31 @@ class SamplingConstants(_Strict):
     long_ns: Count | None = None
 
 
-class DeviceProfile(_Strict):
+class DeviceProfile(Strict):
     """A kind of device, as its YAML file says it."""
 
     name: Name
     description: Annotated[str, Field(max_length=500)]
-    transport: Literal["local"]
+    vendor: Text | None = None
+    model: Text | None = None
+    soc: Text | None = None
+    sources: tuple[Source, ...] = ()
+    """Where the facts come from: https addresses, or names of documents."""
+    detect: Detect = Detect()
+    transport: Transport
+    """How a device of this kind is reached where nobody says otherwise."""
+    work_dir: Folder = ".lutfarm"
+    """Where lutfarm keeps its files on the device; a relative one starts at the home of the user who logs in."""
     runtimes: Annotated[tuple[Literal["onnxruntime", "tflite"], ...], Field(min_length=1)]
     clusters: Annotated[tuple[CoreCluster, ...], Field(min_length=1)]
     measured_cluster: Name
     lock_path: Annotated[str, Field(pattern=r"^/[^\x00]*$", max_length=1000)]
+    thermal: Thermal | None = None
+    battery: Battery | None = None
+    frequency: Frequency | None = None
+    power_sensor: PowerSensor | None = None
+    warm_up_s: Seconds = 0.0
+    cooldown_s: Seconds = 0.0
     memory_budget_bytes: Count = 2 * 1024**3
     limits: WorkloadLimits = WorkloadLimits()
     sampling: SamplingConstants = SamplingConstants()
@@ -75,6 +79,24 @@ class DeviceProfile(_Strict):
             raise ValueError("two clusters have the same name")
         if self.measured_cluster not in known:
             raise ValueError(f"measured_cluster {self.measured_cluster!r} is none of {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _clocks_fit(self) -> Self:
+        highest = {cluster.name: cluster.max_khz for cluster in self.clusters}
+        for name, khz in (self.frequency.khz if self.frequency else {}).items():
+            if name not in highest:
+                raise ValueError(f"frequency.khz names {name!r}, which is none of the clusters {', '.join(highest)}")
+            most = highest[name]
+            if most is not None and khz > most:
+                raise ValueError(f"frequency.khz of {name} is {khz}, above the cluster's max_khz {most}")
+        return self
+
+    @model_validator(mode="after")
+    def _phone_has_a_place(self) -> Self:
+        # adbd's shell starts in /, where nobody may write: a relative folder would fail at the first push.
+        if self.transport == "adb" and not self.work_dir.startswith("/"):
+            raise ValueError(f"work_dir {self.work_dir!r} must begin with / for adb, such as /data/local/tmp/lutfarm")
         return self
 
     def measured_cpus(self, allowed: Sequence[int]) -> Sequence[int]:
