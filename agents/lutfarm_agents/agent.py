@@ -9,7 +9,9 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lutfarm_agents import commands, payload
-from lutfarm_agents.base import Advance
+from lutfarm_agents.base import Advance, Cooling
+from lutfarm_agents.climate import Climate
+from lutfarm_agents.clocks import Clocks
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.messages import DiedEvent, ProbedEvent, SliceEvent
 from lutfarm_agents.python import python_on
@@ -50,6 +52,8 @@ class DeviceAgent:
         self._session: RunnerSession | None = None
         self._hello: Hello | None = None
         self._shelf = Shelf(self._transport, f"{self._root}/models")
+        self._climate = Climate(self._transport, self.profile.thermal, device.name)
+        self._clocks = Clocks(self._transport, self._root, self.profile, device.name)
         self._cancelled = threading.Event()
         self._locked = False
 
@@ -79,6 +83,8 @@ class DeviceAgent:
             if not self._cancelled.is_set():
                 yield from session.lock(claim, self.profile.lock_path)
                 self._locked = not session.cancelled
+                if self._locked:
+                    self._clocks.restore()         # an earlier session may have died before it could
         if not self._locked:
             self._drop()
 
@@ -156,12 +162,12 @@ class DeviceAgent:
             agreement=found.agreement,
         )
 
-    def measure(self, round: Round, *, models: Mapping[str, Path]) -> Iterator[Run | Advance]:
+    def measure(self, round: Round, *, models: Mapping[str, Path]) -> Iterator[Run | Advance | Cooling]:
         """One round.  A link that breaks in mid-round yields truncated runs first, then raises."""
         self._cancelled.clear()
         return self._measure(round, models)
 
-    def _measure(self, round_: Round, models: Mapping[str, Path]) -> Iterator[Run | Advance]:
+    def _measure(self, round_: Round, models: Mapping[str, Path]) -> Iterator[Run | Advance | Cooling]:
         began_ns, started_s = time.monotonic_ns(), time.time()
         self.spent_ns = {}
         session = self._checked(round_.tasks)
@@ -169,12 +175,21 @@ class DeviceAgent:
         transfer_ns = self._shelf.fill(artifacts, models)
         backend = round_.tasks[0].measurement.backend
         log = RoundLog(round_, fingerprint(self._opened_hello, backend, round_.plan), started_s)
-        command = commands.round_(round_, cpus=self._measured_cpus(round_.tasks), place=self._shelf.place)
+        cpus = self._measured_cpus(round_.tasks)
+        hot_s = time.monotonic()
+        for how in self._climate.await_cool(self._cancelled):
+            yield Cooling(how)
+            log.waited_hot_s = time.monotonic() - hot_s
+        if round_.tasks[0].measurement.conditions.clocks == "fixed":
+            self._clocks.fix(cpus)
+        climate = self._climate.read()
+        command = commands.round_(round_, cpus=cpus, place=self._shelf.place)
         failure: FarmError | None = None
         try:
             with self._dropping():
                 if not self._cancelled.is_set():
                     yield from self._follow(session, command, log)
+                    log.throttled = self._climate.throttled(climate, self._climate.read())
         except (LinkError, DeviceError, RunnerBug) as error:
             failure = error
         self.spent_ns = _split(time.monotonic_ns() - began_ns, {"transfer": transfer_ns, **log.spent_ns()})
@@ -204,6 +219,9 @@ class DeviceAgent:
         """End the session and whatever it started."""
         if self._session is not None:
             self._session.stop()
+        if self._locked:
+            with contextlib.suppress(LinkError, DeviceError):    # else the next opening does it
+                self._clocks.restore()
         self._drop()
         self._transport.close()
 
@@ -259,9 +277,11 @@ class DeviceAgent:
     def _measured_cpus(self, tasks: Sequence[Task]) -> Sequence[int]:
         """The last cores of the profile's measured cluster, as many as the threads."""
         threads = max(task.measurement.backend.threads for task in tasks)
-        cpus = self.profile.measured_cpus(self._opened_hello.cpus)
+        cluster = tasks[0].measurement.conditions.cluster
+        cpus = self.profile.measured_cpus(self._opened_hello.cpus, cluster=cluster or None)
         if threads > len(cpus):
-            raise NotReady(f"{self.device.name}: {threads} threads are asked for; it has {len(cpus)} cores")
+            where = f"its cluster {cluster}" if cluster else "it"
+            raise NotReady(f"{self.device.name}: {threads} threads are asked for; {where} has {len(cpus)} cores")
         return cpus[-threads:]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from lutfarm_agents.messages import DiedEvent, EndedEvent, LoadedEvent, SliceEvent, StartedEvent
 from lutfarm_agents.session import RoundEvent
+from lutfarm_jobs.errors import Unstable
 from lutfarm_jobs.measurement import Failure, Round, Run, Slice
 
 
@@ -23,6 +24,8 @@ class RoundLog:
     started: StartedEvent | None = None
     ending: EndedEvent | DiedEvent | None = None
     arrived: int = 0
+    throttled: bool = False
+    waited_hot_s: float = 0.0
 
     @property
     def total(self) -> int:
@@ -52,6 +55,11 @@ class RoundLog:
 
     def _run(self, position: int, ended_s: float) -> Run:
         failure = self._failure(position)
+        if failure is None and self.throttled and self.round.strict:
+            failure = Failure(
+                Unstable.__name__,
+                "the device throttled in the round, and the job's conditions are strict; let it cool, or drop strict",
+            )
         complete = isinstance(self.ending, EndedEvent)
         loaded = self.loaded.get(position)
         started, ended = self.started, self.ending if isinstance(self.ending, EndedEvent) else None
@@ -76,6 +84,8 @@ class RoundLog:
             slices_rejected=ended.rejected.get(position, 0) if ended else 0,
             before=started.environment if started else None,
             after=ended.environment if ended else None,
+            throttled=self.throttled,
+            waited_hot_s=self.waited_hot_s,
         )
 
     def _failure(self, position: int) -> Failure | None:

@@ -171,6 +171,7 @@ def fingerprint(hello: Hello, backend: Backend, plan: SlicePlan | None) -> Mappi
         "protocol": str(messages.PROTOCOL),
     }
     if plan is not None:
-        plan_json = json.dumps(asdict(plan), sort_keys=True)
+        # A plan without a sustained load is the plan that it was before there were any.
+        plan_json = json.dumps({k: v for k, v in asdict(plan).items() if v or k != "sustained_ns"}, sort_keys=True)
         found["plan"] = hashlib.sha256(plan_json.encode()).hexdigest()[:16]
     return found

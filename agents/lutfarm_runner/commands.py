@@ -68,6 +68,7 @@ class Plan:
     contended_keep: int
     long_ns: int
     canary_iterations: int
+    sustained_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,7 @@ def read_plan(fields: Fields) -> Plan:
         contended_keep=integer(fields, "contended_keep", 0, 100_000),
         long_ns=integer(fields, "long_ns", 1, LARGEST),
         canary_iterations=integer(fields, "canary_iterations", 1, 10_000),
+        sustained_ns=integer({"sustained_ns": 0, **fields}, "sustained_ns", 0, 3_600_000_000_000),
     )
 
 

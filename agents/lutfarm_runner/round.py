@@ -106,8 +106,9 @@ def allowance_s(subject: Subject, plan: Plan, limits: Limits, canary_ns: int) ->
     """How long one visit of a subject may take."""
     count = sampling.iterations(subject, plan) + sampling.warmups(subject, plan)
     around_ns = 3 * plan.canary_iterations * canary_ns + plan.wait_ns
-    should_s = (count * subject.iteration_ns + around_ns) / 1e9
-    most_s = count * limits.iteration_s + PATIENCE * around_ns / 1e9 + LEAST_S
+    window_ns = plan.sustained_ns // plan.passes
+    should_s = (max(window_ns, count * subject.iteration_ns) + around_ns) / 1e9
+    most_s = window_ns / 1e9 + count * limits.iteration_s + PATIENCE * around_ns / 1e9 + LEAST_S
     return min(max(LEAST_S, PATIENCE * should_s), most_s)
 
 
@@ -116,7 +117,10 @@ def _sample(
 ) -> None:
     sampler.announce = _announcer(post, order, sampler)
     hold_still()
-    batches = sampling.sweep(sampler, subjects, random.Random(order.seed))
+    if order.plan.sustained_ns:
+        batches = sampling.sustain(sampler, subjects)
+    else:
+        batches = sampling.sweep(sampler, subjects, random.Random(order.seed))
     while True:
         batch = _next(batches)
         if batch is None:

@@ -16,6 +16,7 @@ MOST_ITERATIONS = 20_000                           # of one slice: its line stay
 REFERENCE_NS = 100_000_000                         # spent on a provisional reference
 REFERENCE_QUANTILE = 0.10
 BATCH_NS = 1_000_000_000                           # slices are handed out after a pass, or after this
+MOST_OF_WINDOW = 200                               # iterations that a window of a sustained load keeps
 FAR_LONGER = 10                                    # times the plan's long_ns: a cold start no longer shows
 FRESH_CANARY_NS = 50_000                           # a level this young serves the next slice too
 
@@ -217,6 +218,37 @@ def sweep(sampler: Sampler, subjects: Sequence[Subject], order: random.Random) -
                 yield batch
                 batch, yielded_ns = [], now()
         yield batch
+
+
+def sustain(sampler: Sampler, subjects: Sequence[Subject]) -> Iterator[List[Sample]]:
+    """Loads each subject without a pause for plan.sustained_ns; one slice for each of plan.passes windows.
+
+    A slice keeps MOST_OF_WINDOW iterations, evenly spread over its window: the time series of minutes stays small.
+    There is no warm-up and no gate: how the device slows under load is what is measured.
+    """
+    clock, now, plan = sampler.clock, sampler.clock.now_ns, sampler.plan
+    window_ns = plan.sustained_ns // plan.passes
+    for subject in subjects:
+        stride = max(1, window_ns // subject.iteration_ns // MOST_OF_WINDOW)
+        for pass_index in range(plan.passes):
+            sampler.announce(subject)
+            before_ns = sampler.level()
+            samples: List[int] = []
+            done = 0
+            switches, cpu, wall = clock.switches(), clock.cpu_ns(), now()
+            while done == 0 or (now() - wall < window_ns and len(samples) < MOST_ITERATIONS):
+                start = now()
+                subject.run()
+                if done % stride == 0:
+                    samples.append(now() - start)
+                done += 1
+            ended = now()
+            sampler.spent.slices += ended - wall
+            cpu, switches = clock.cpu_ns() - cpu, clock.switches() - switches
+            yield [Sample(
+                subject.id, pass_index, samples, before_ns, sampler.level(), quiet=True, gated=False,
+                involuntary_switches=switches, waited_ns=0, wall_ns=ended - wall, cpu_ns=cpu,
+            )]
 
 
 def rejected(subjects: Sequence[Subject]) -> Dict[int, int]:

@@ -75,10 +75,14 @@ def submit(
 
 def terms_of(spec: JobSpec, devices: Mapping[str, Device]) -> dict[str, Terms]:
     """By device: the constants of its profile, and what the job says."""
-    asked = SlicePlan(passes=spec.sampling.passes)
+    conditions = spec.conditions
+    sustained_ns = round((conditions.sustained_s or 0.0) * 1e9)
+    asked = SlicePlan(passes=spec.sampling.passes, sustained_ns=sustained_ns)
     profiles = {name: loader.load(device.profile) for name, device in devices.items()}
     return {
-        name: Terms(profile.slice_plan(asked), profile.memory_budget_bytes, profile.workload_limits())
+        name: Terms(
+            profile.slice_plan(asked), profile.memory_budget_bytes, profile.workload_limits(), strict=conditions.strict
+        )
         for name, profile in profiles.items()
     }
 

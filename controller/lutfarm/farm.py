@@ -9,7 +9,7 @@ from typing import Protocol
 
 from lutfarm.leases import Leases, leases
 from lutfarm.orders import OrderBook
-from lutfarm.pool import AgentPool, Event, Measured, Opened, Probed, Waiting
+from lutfarm.pool import AgentPool, Event, Hot, Measured, Opened, Probed, Waiting
 from lutfarm.reuse import Resumed, resume
 from lutfarm.scheduler import Terms, decide
 from lutfarm.state import FarmState, after, begin, ordered
@@ -28,6 +28,10 @@ class Watcher(Protocol):
 
     def waiting(self, unit: str, holder: str) -> None:
         """Another holder has the device."""
+        ...
+
+    def cooling(self, unit: str, how: str) -> None:
+        """The device is too hot to begin."""
         ...
 
     def resumed(self, unit: str, found: Resumed) -> None:
@@ -130,6 +134,8 @@ class Farm:
                 self.store.commit_probe(event.probe, held.held[event.probe.unit], job_id)
             elif isinstance(event, Opened):
                 self.store.put_hello(event.unit, event.hello, time.time())
+            elif isinstance(event, Hot):
+                watch.cooling(event.unit, event.how)
             elif isinstance(event, Waiting):
                 watch.waiting(event.unit, event.holder)
 

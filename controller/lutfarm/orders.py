@@ -60,6 +60,7 @@ class OrderBook:
             canary_reference_ns=reference.reference_ns,
             canary_provisional=reference.provisional,
             limits=terms.limits,
+            strict=terms.strict,
         )
         return Measuring(order_id, device, lease, round_, self.workshop.models_of(canary, *artifacts))
 

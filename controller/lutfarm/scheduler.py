@@ -20,6 +20,7 @@ class Terms:
     plan: SlicePlan = SlicePlan()
     memory_budget_bytes: int = 2 * 1024**3         # of all models that one round holds
     limits: Limits = Limits()
+    strict: bool = False                           # what was measured on a throttled device is a failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,4 +122,4 @@ def round_seconds(state: FarmState, measurement: Measurement, plan: SlicePlan) -
     load_ns = (probe.load_ns if probe else None) or 10_000_000
     canary_ns = 2 * plan.canary_iterations * 150_000
     slice_ns = max(iteration_ns, plan.slice_ns) + plan.warmup_again * iteration_ns + canary_ns
-    return (load_ns + plan.passes * slice_ns) / 1e9
+    return (load_ns + max(plan.sustained_ns, plan.passes * slice_ns)) / 1e9

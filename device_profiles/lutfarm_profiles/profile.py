@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Limits, SlicePlan
 from lutfarm_profiles.conditions import Battery, Frequency, PowerSensor, Thermal
 from lutfarm_profiles.fields import NAME_PATTERN, Count, Cpu, Folder, Khz, Name, Seconds, Source, Strict, Text, Whole
@@ -99,10 +100,14 @@ class DeviceProfile(Strict):
             raise ValueError(f"work_dir {self.work_dir!r} must begin with / for adb, such as /data/local/tmp/lutfarm")
         return self
 
-    def measured_cpus(self, allowed: Sequence[int]) -> Sequence[int]:
-        """The allowed cores that belong to the measured cluster, in ascending order."""
-        cluster = next(c for c in self.clusters if c.name == self.measured_cluster)
-        return sorted(cpu for cpu in set(allowed) if cluster.cpus == "all" or cpu in cluster.cpus)
+    def measured_cpus(self, allowed: Sequence[int], *, cluster: str | None = None) -> Sequence[int]:
+        """The allowed cores of a cluster, by default the measured one, in ascending order.  Raises SpecError."""
+        wanted = cluster or self.measured_cluster
+        found = next((c for c in self.clusters if c.name == wanted), None)
+        if found is None:
+            known = ", ".join(c.name for c in self.clusters)
+            raise SpecError(f"the profile {self.name} has no cluster {wanted!r}; it has {known}")
+        return sorted(cpu for cpu in set(allowed) if found.cpus == "all" or cpu in found.cpus)
 
     def workload_limits(self) -> Limits:
         """As the value that orders carry."""

@@ -106,7 +106,7 @@ def expand(spec: JobSpec, sources: Sources, units: Sequence[str]) -> tuple[Measu
         for backend in (choice.value for choice in spec.backends):
             for workload, runtimes in asked:
                 if backend.runtime in runtimes:
-                    measurement = Measurement(workload, unit, backend)
+                    measurement = Measurement(workload, unit, backend, spec.conditions.value)
                     plan.setdefault(measurement.key, measurement)
     if len(plan) > MOST_MEASUREMENTS:
         raise SpecError(f"the job asks for {len(plan)} measurements; {MOST_MEASUREMENTS} is the most")

@@ -29,15 +29,22 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Batch size, and how warm the device is."""
+    """Batch size, how warm the device is, which of its cores run, and whether their clocks are fixed.
+
+    state "sustained": after minutes of load; the number is that of the last third of them.
+    cluster: of the profile; empty for the one that it measures on.
+    """
 
     batch_size: int = 1
-    state: Literal["steady"] = "steady"
+    state: Literal["steady", "sustained"] = "steady"
+    cluster: str = ""
+    clocks: Literal["free", "fixed"] = "free"
 
     @property
     def key(self) -> str:
-        """For example `b1-steady`."""
-        return f"b{self.batch_size}-{self.state}"
+        """For example `b1-steady`, or `b1-sustained-cluster.big-fixed`."""
+        cluster = f"-cluster.{self.cluster}" if self.cluster else ""
+        return f"b{self.batch_size}-{self.state}{cluster}" + ("-fixed" if self.clocks == "fixed" else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +155,8 @@ class Run:
     slices_rejected: int = 0                       # passes in which no quiet window came
     before: Environment | None = None
     after: Environment | None = None
+    throttled: bool = False                        # the device slowed itself, by its own counters or temperature
+    waited_hot_s: float = 0.0                      # for it to cool, before the round
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +189,7 @@ class SlicePlan:
     contended_keep: int = 3                        # slices kept per measurement when no quiet window comes
     long_ns: int = 4_000_000                       # workloads with longer iterations are swept, not gated
     canary_iterations: int = 3                     # a canary level is the fastest of these
+    sustained_ns: int = 0                          # more than 0: load each workload so long, in `passes` windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,3 +261,4 @@ class Round:
     canary_reference_ns: int | None = None         # None: none is known for this device yet
     limits: Limits = field(default_factory=Limits)
     canary_provisional: bool = False               # known, but not from enough rounds over enough time
+    strict: bool = False                           # a run on a throttled device is a failure

@@ -31,7 +31,7 @@ from pydantic import (
 )
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Backend
+from lutfarm_jobs.measurement import Backend, Conditions
 from lutfarm_jobs.problems import describe
 from lutfarm_jobs.yaml_reader import read_yaml
 
@@ -137,6 +137,24 @@ class SamplingPlan(_Strict):
         return min(2, self.rounds) if self.minimum_rounds is None else self.minimum_rounds
 
 
+class ConditionsChoice(_Strict):
+    """Under what conditions: which cores, whose clocks, how long the load."""
+
+    cluster: Name | None = Field(default=None, description="a cluster of the profile; default: the one it measures on")
+    clocks: Literal["free", "fixed"] = Field(default="free", description="fixed: where the profile says how; put back after")
+    strict: bool = Field(default=False, description="what was measured on a throttled device is a failure")
+    sustained_s: float | None = Field(
+        default=None, ge=1, le=3600, allow_inf_nan=False, description="load each workload so long, and keep the time series"
+    )
+
+    @property
+    def value(self) -> Conditions:
+        """As the value that travels."""
+        return Conditions(
+            state="steady" if self.sustained_s is None else "sustained", cluster=self.cluster or "", clocks=self.clocks
+        )
+
+
 def _workload_kind(value: object) -> str | None:
     for kind, model in (("space", SpaceWorkload), ("operators", OperatorsWorkload), ("models", ModelsWorkload)):
         if isinstance(value, model):
@@ -174,12 +192,16 @@ class JobSpec(_Strict):
     devices: tuple[DeviceName, ...] = Field(min_length=1, max_length=1000)
     backends: tuple[BackendChoice, ...] = Field(min_length=1, max_length=100)
     sampling: SamplingPlan = SamplingPlan()
+    conditions: ConditionsChoice = ConditionsChoice()
     fresh: bool = Field(default=False, description="measure again what other jobs measured already")
 
     @property
     def id(self) -> str:
         """The job's name and the first 10 digits of the SHA-256 of its content."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        content = self.model_dump(mode="json")
+        if self.conditions == ConditionsChoice():
+            del content["conditions"]              # jobs that were written before there were any keep their id
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
     @model_validator(mode="after")

@@ -51,6 +51,12 @@ class RunDisplay:
         if self._bar:
             self._bar.stop()
 
+    def cooling(self, unit: str, how: str) -> None:
+        """Say once for each device."""
+        if (unit, "heat") not in self._said:
+            self._said.add((unit, "heat"))
+            say(f"{unit}: too hot to begin: {printable(how)}")
+
     def waiting(self, unit: str, holder: str) -> None:
         """Say once for each holder."""
         if (unit, holder) not in self._said:

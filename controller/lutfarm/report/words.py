@@ -15,7 +15,8 @@ FLAG_WORDS: Mapping[str, str] = {
     "no_quiet_window": "no quiet window came at all: the estimate is not that of the uncontended device",
     "preempted": "the operating system took the core away in more than half of the slices, or for 5 % of the time",
     "drift": "the latency moved in one direction from process to process, beyond chance",
-    "throttled": "the clock was a tenth lower after a process than before it, or than after another",
+    "throttled": "the device said that it throttled, or its clock was a tenth lower after a process than before it, or "
+    "than after another",
 }
 UNKNOWN_FLAG = "this report has no explanation of this flag"
 
@@ -23,6 +24,7 @@ _STATISTICS: Mapping[str, str] = {
     "p25_quiet": "the 25th percentile of the iterations of each process’s quiet slices, averaged in log over processes",
     "p10_swept": "for long workloads, which no gate can pass, the 10th percentile of each process’s iterations, "
     "averaged in log over processes",
+    "p50_sustained": "after minutes of load, the median of each process’s last third, averaged in log over processes",
     "p25_contended": "where no quiet window came, the 25th percentile of the contended iterations, with an interval "
     "that reaches over everything that was observed",
 }

@@ -28,6 +28,7 @@ Flag = Literal[
 GATE_RATIO = SlicePlan().gate_ratio
 STALE_SPAN_S = 60.0                                # shorter than this, a high level may be a neighbour's load
 SLOWER_CLOCK = 0.9
+UNGATED = frozenset({"p10_swept", "p50_sustained"})
 PREEMPTED_WALL_OVER_CPU = 1.05
 DRIFT_LEAST = 0.02
 DRIFT_SIGNIFICANCE = 0.05                          # five processes in perfect order have 0.017, four have 0.083
@@ -51,12 +52,12 @@ def flags(
 
 def _reference_provisional(found: Sample) -> bool:
     """A swept workload passes no gate, so no reference decides what counts."""
-    return found.statistic != "p10_swept" and any(process.run.reference_provisional for process in found.processes)
+    return found.statistic not in UNGATED and any(process.run.reference_provisional for process in found.processes)
 
 
 def _contended(found: Sample) -> bool:
     """More than half of the visits found no quiet window; of a swept workload: of its slices were above the gate."""
-    if found.statistic != "p10_swept":
+    if found.statistic not in UNGATED:
         return found.slices_rejected > len(found.slices) or _no_quiet_window(found)
     loud = [
         max(canary_ratios(process.run, [piece]), default=0.0) > GATE_RATIO
@@ -105,7 +106,9 @@ def _reference_stale(found: Sample) -> bool:
 
 
 def _throttled(found: Sample) -> bool:
-    """The clock after a round was a tenth lower than before it, or than after another round."""
+    """The device said that it throttled; or the clock after a round was a tenth lower than before it, or than after another."""
+    if any(process.run.throttled for process in found.processes):
+        return True
     pairs = [
         (run.before.frequency_khz if run.before else None, run.after.frequency_khz if run.after else None)
         for run in (process.run for process in found.processes)

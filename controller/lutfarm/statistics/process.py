@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -11,15 +11,23 @@ from numpy.typing import NDArray
 from lutfarm_jobs.measurement import Run, Slice
 
 FloatArray = NDArray[np.float64]
-Mode = Literal["gated", "swept"]
+Mode = Literal["gated", "swept", "sustained"]
 
 QUIET_PERCENTILE = 25.0
 SWEPT_PERCENTILE = 10.0
+PERCENTILES: Mapping[Mode, float] = {"gated": QUIET_PERCENTILE, "swept": SWEPT_PERCENTILE, "sustained": 50.0}
+SETTLED = 2 / 3                                    # of a sustained load: from here on it counts
 
 
-def mode_of(slices: Iterable[Slice]) -> Mode:
-    """Swept where any slice had no verdict of the gate: such a workload is longer than the machine's states last."""
-    return "gated" if all(piece.gated for piece in slices) else "swept"
+def mode_of(runs: Iterable[Run]) -> Mode:
+    """Sustained where the measurement's conditions say so (they end its key).
+
+    Swept where any slice had no verdict of the gate: such a workload is longer than the machine's states last.
+    """
+    found = list(runs)
+    if any("-sustained" in run.key.rpartition("/")[2] for run in found):
+        return "sustained"
+    return "gated" if all(piece.gated for run in found for piece in run.slices) else "swept"
 
 
 def samples_ns(slices: Iterable[Slice]) -> FloatArray:
@@ -28,21 +36,26 @@ def samples_ns(slices: Iterable[Slice]) -> FloatArray:
 
 
 def counted_slices(slices: Iterable[Slice], mode: Mode) -> tuple[Slice, ...]:
-    """The slices that the estimate uses: the quiet ones; of a swept workload all."""
-    return tuple(piece for piece in slices if piece.samples_ns and (mode == "swept" or piece.quiet))
+    """The slices that the estimate uses: the quiet ones; of a swept workload all; of a sustained load the last third."""
+    filled = [piece for piece in slices if piece.samples_ns]
+    if mode == "sustained":
+        settled = SETTLED * (max((piece.pass_index for piece in filled), default=0) + 1)
+        return tuple(piece for piece in filled if piece.pass_index + 1 > settled)
+    return tuple(piece for piece in filled if mode == "swept" or piece.quiet)
 
 
 def process_level_ns(iterations_ns: FloatArray, mode: Mode) -> float:
-    """The low percentile of one process's iterations that stands for the uncontended device.
+    """The percentile of one process's iterations that stands for it: a low one for the uncontended device.
 
+    50 for a sustained load, whose estimand is what the device does after minutes of it.
     25 for gated workloads.  10 for swept ones, whose iterations span several of the machine's states: measured in
     randomised sweeps, p10 gave the smallest difference from sitting to sitting.
     """
-    return float(np.percentile(iterations_ns, QUIET_PERCENTILE if mode == "gated" else SWEPT_PERCENTILE))
+    return float(np.percentile(iterations_ns, PERCENTILES[mode]))
 
 
 def process_estimate_ns(run: Run) -> float | None:
     """What one process says in ns; None where it had no quiet slice."""
-    mode = mode_of(run.slices)
+    mode = mode_of([run])
     counted = counted_slices(run.slices, mode)
     return process_level_ns(samples_ns(counted), mode) if counted else None

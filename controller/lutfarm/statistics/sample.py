@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from lutfarm.statistics.correlation import effective_size
-from lutfarm.statistics.process import FloatArray, counted_slices, mode_of, process_level_ns, samples_ns
+from lutfarm.statistics.process import FloatArray, Mode, counted_slices, mode_of, process_level_ns, samples_ns
 from lutfarm_jobs.measurement import Environment, Run, Slice
 
-Statistic = Literal["p25_quiet", "p10_swept", "p25_contended"]
+Statistic = Literal["p25_quiet", "p10_swept", "p25_contended", "p50_sustained"]
+STATISTICS: Mapping[Mode, Statistic] = {"gated": "p25_quiet", "swept": "p10_swept", "sustained": "p50_sustained"}
 
 LEAST_OF_TRUNCATED = 0.5                           # of the slices that a complete run kept
 
@@ -87,9 +88,9 @@ def sample(runs: Iterable[Run]) -> Sample | None:
     if not measured:
         return None
     alike = [run for run in measured if dict(run.fingerprint) == dict(measured[-1].fingerprint)]
-    mode = mode_of(piece for run in alike for piece in run.slices)
+    mode = mode_of(alike)
     counted = _without_stumps([(run, counted_slices(run.slices, mode)) for run in alike])
-    statistic: Statistic = "p25_quiet" if mode == "gated" else "p10_swept"
+    statistic = STATISTICS[mode]
     if not counted:
         statistic = "p25_contended"
         counted = _without_stumps([(run, tuple(p for p in run.slices if p.samples_ns)) for run in alike])
