@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -14,6 +15,7 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 _PART = r"[A-Za-z0-9_.][A-Za-z0-9_.-]*"
 _FOLDER_PATTERN = rf"^/?{_PART}(/{_PART})*$"
 _KERNEL_FILE_PATTERN = r"^/(sys|proc)(/[A-Za-z0-9_.:,@+-]+)+$"
+_PROGRAM_PATTERN = r"[A-Za-z0-9_./][A-Za-z0-9_./+-]{0,199}"
 _SHELLS = frozenset({"ash", "bash", "csh", "dash", "fish", "ksh", "mksh", "sh", "tcsh", "zsh"})
 
 
@@ -68,6 +70,12 @@ def _words(value: object) -> object:
     return value  # pyright: ignore[reportUnknownVariableType]
 
 
+def _plain_program(words: tuple[str, ...]) -> tuple[str, ...]:
+    if not re.fullmatch(_PROGRAM_PATTERN, words[0]):
+        raise ValueError(f"a command must begin with the name or path of a program, not {words[0][:80]!r}")
+    return words
+
+
 def _no_shell(words: tuple[str, ...]) -> tuple[str, ...]:
     for shell, option in itertools.pairwise(words):
         if shell.rsplit("/", 1)[-1] in _SHELLS and option.startswith("-") and "c" in option:
@@ -99,5 +107,6 @@ Command = Annotated[
     tuple[_Word, ...],
     BeforeValidator(_words),
     Field(min_length=1, max_length=50),
+    AfterValidator(_plain_program),
     AfterValidator(_no_shell),
 ]
