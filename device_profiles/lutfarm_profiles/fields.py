@@ -25,22 +25,26 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _shown(value: object) -> str:
+    return repr(value)[:80]
+
+
 def _whole(value: object) -> object:
     # YAML reads 1.0 and `on` as other types than they look; a count must be written as a whole number.
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"a whole number is needed, not {str(value)[:80]!r}")
+        raise ValueError(f"a whole number is needed, not {_shown(value)}")
     return value
 
 
 def _number(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"a number is needed, not {str(value)[:80]!r}")
+        raise ValueError(f"a number is needed, not {_shown(value)}")
     return value
 
 
 def _truth(value: object) -> object:
     if not isinstance(value, bool):
-        raise ValueError(f"true or false is needed, not {str(value)[:80]!r}")
+        raise ValueError(f"true or false is needed, not {_shown(value)}")
     return value
 
 
@@ -65,7 +69,7 @@ def _source(value: str) -> str:
 def _words(value: object) -> object:
     if not isinstance(value, (list, tuple)):
         raise ValueError(
-            f"a command is a list of its words, such as [jetson_clocks, --restore], not {str(value)[:80]!r}; no shell reads it"
+            f"a command is a list of its words, such as [jetson_clocks, --restore], not {_shown(value)}; no shell reads it"
         )
     return value  # pyright: ignore[reportUnknownVariableType]
 
