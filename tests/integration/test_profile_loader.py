@@ -105,3 +105,16 @@ def test_a_wrong_file_is_named_with_its_field(folder: Path, old: str, new: str, 
     with pytest.raises(SpecError, match=said) as caught:
         load("mine", folder=folder)
     assert str(folder / "mine.yaml") in caught.value.detail
+
+
+def test_the_profile_of_the_documentation_is_one(folder: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text()
+    blocks = [block.partition("```")[0] for block in text.split("```yaml\n")[1:]]
+    assert len(blocks) == 3
+    whole, cpufreq, commands = blocks
+    (folder / "acme-mini.yaml").write_text(whole)
+    assert load("acme-mini", folder=folder).measured_cpus(range(8)) == [4, 5]
+    for block in (cpufreq, commands):
+        changed = [line for line in whole.splitlines() if not line.startswith("frequency")]
+        (folder / "acme-mini.yaml").write_text("\n".join([*changed, block]))
+        assert load("acme-mini", folder=folder).frequency is not None
