@@ -22,7 +22,7 @@ from lutfarm_profiles.fields import (
 
 
 class ThrottleFlags(Strict):
-    """A file with a hexadecimal number: the device is throttled while one of the bits of `mask` is set."""
+    """A file with a hexadecimal number: throttled while a bit of `mask` is set; no file, no verdict."""
 
     path: KernelFile
     mask: Count

@@ -1,12 +1,13 @@
-"""Which profile fits a device that says certain facts of itself.  Pure."""
+"""Which profile fits a device that says certain facts of itself: pure, but for reading the profiles where none are given."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lutfarm_jobs.errors import SpecError
 from lutfarm_profiles.facts import DeviceFacts, clean_facts, tree_compatible, tree_model
+from lutfarm_profiles.loader import load_all
 from lutfarm_profiles.profile import CoreCluster, DeviceProfile
 
 __all__ = ["DeviceFacts", "Proposal", "core_clusters", "filled", "propose"]
@@ -36,13 +37,14 @@ class Proposal:
     """Cores of equal highest clock, the slowest first."""
 
 
-def propose(facts: DeviceFacts, profiles: Sequence[DeviceProfile]) -> Proposal:
-    """The profile that fits best, a generic one where none fits.
+def propose(facts: DeviceFacts, profiles: Sequence[DeviceProfile] | None = None) -> Proposal:
+    """The profile that fits best, a generic one where none fits; `profiles` None: all that load_all finds.
 
     A profile that says more properties fits better; then the one whose device tree string is the more specific in the device's
     own order; then the one that says the machine.  Facts are never trusted: what can't be true is as if it were not there.
     Raises SpecError naming both where two profiles fit equally well.
     """
+    profiles = load_all() if profiles is None else profiles
     known = clean_facts(facts)
     profile = _best(known, profiles) or _generic(known, profiles)
     generic = not profile.detect.is_particular
@@ -63,7 +65,7 @@ def propose(facts: DeviceFacts, profiles: Sequence[DeviceProfile]) -> Proposal:
     missing += [name for name in _NEVER_DETECTED if getattr(profile, name) is None]
     if not known.machine:
         missing.insert(0, "machine")
-    return Proposal(**{name: getattr(found, name) for name in Proposal.__slots__} | {"undetected": tuple(missing)})
+    return replace(found, undetected=tuple(missing))
 
 
 def core_clusters(cores: Sequence[tuple[int, int | None]]) -> tuple[CoreCluster, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 _LONGEST_TEXT = 200
 _MOST_ENTRIES = 5_000
@@ -77,11 +78,10 @@ def _whole(value: object, *, most: int, least: int = 1) -> int | None:
 def _cores(values: Iterable[object]) -> tuple[tuple[int, int | None], ...]:
     found: dict[int, int | None] = {}
     for pair, _ in zip(values, range(_MOST_CORES), strict=False):
-        match pair:
-            case (cpu, khz):
-                number = _whole(cpu, most=65_535, least=0)
-                if number is not None:
-                    found.setdefault(number, _whole(khz, most=20_000_000, least=1_000))
-            case _:
-                continue
+        if not isinstance(pair, tuple) or len(cast("tuple[object, ...]", pair)) != 2:
+            continue
+        cpu, khz = cast("tuple[object, object]", pair)
+        number = _whole(cpu, most=65_535, least=0)
+        if number is not None:
+            found.setdefault(number, _whole(khz, most=20_000_000, least=1_000))
     return tuple(sorted(found.items()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -14,6 +15,7 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 _PART = r"[A-Za-z0-9_.][A-Za-z0-9_.-]*"
 _FOLDER_PATTERN = rf"^/?{_PART}(/{_PART})*$"
 _KERNEL_FILE_PATTERN = r"^/(sys|proc)(/[A-Za-z0-9_.:,@+-]+)+$"
+_PROGRAM_PATTERN = r"[A-Za-z0-9_./][A-Za-z0-9_./+-]{0,199}"
 _SHELLS = frozenset({"ash", "bash", "csh", "dash", "fish", "ksh", "mksh", "sh", "tcsh", "zsh"})
 
 
@@ -23,22 +25,26 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _shown(value: object) -> str:
+    return repr(value)[:80]
+
+
 def _whole(value: object) -> object:
     # YAML reads 1.0 and `on` as other types than they look; a count must be written as a whole number.
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"a whole number is needed, not {str(value)[:80]!r}")
+        raise ValueError(f"a whole number is needed, not {_shown(value)}")
     return value
 
 
 def _number(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"a number is needed, not {str(value)[:80]!r}")
+        raise ValueError(f"a number is needed, not {_shown(value)}")
     return value
 
 
 def _truth(value: object) -> object:
     if not isinstance(value, bool):
-        raise ValueError(f"true or false is needed, not {str(value)[:80]!r}")
+        raise ValueError(f"true or false is needed, not {_shown(value)}")
     return value
 
 
@@ -63,9 +69,15 @@ def _source(value: str) -> str:
 def _words(value: object) -> object:
     if not isinstance(value, (list, tuple)):
         raise ValueError(
-            f"a command is a list of its words, such as [jetson_clocks, --restore], not {str(value)[:80]!r}; no shell reads it"
+            f"a command is a list of its words, such as [jetson_clocks, --restore], not {_shown(value)}; no shell reads it"
         )
     return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def _plain_program(words: tuple[str, ...]) -> tuple[str, ...]:
+    if not re.fullmatch(_PROGRAM_PATTERN, words[0]):
+        raise ValueError(f"a command must begin with the name or path of a program, not {words[0][:80]!r}")
+    return words
 
 
 def _no_shell(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -99,5 +111,6 @@ Command = Annotated[
     tuple[_Word, ...],
     BeforeValidator(_words),
     Field(min_length=1, max_length=50),
+    AfterValidator(_plain_program),
     AfterValidator(_no_shell),
 ]
