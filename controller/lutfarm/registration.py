@@ -22,6 +22,7 @@ from lutfarm_agents.transports.addresses import (
 from lutfarm_agents.transports.ssh import SshAddress, host_keys
 from lutfarm_jobs.errors import NotReady, SpecError
 from lutfarm_profiles import loader
+from lutfarm_profiles.detect import DeviceFacts, Proposal, propose
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Registered:
     device: Device
     hello: Hello
     facts: ShellFacts
+    proposal: Proposal                             # the profile that fits, and what could not be found out
     fingerprints: tuple[str, ...] = ()             # of the host keys that were recorded
 
 
@@ -61,16 +63,15 @@ def register(wanted: Wanted, home: Home, *, say: Callable[[str], None]) -> Regis
         say(f"host key {fingerprint}: compare it with what the board shows (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub)")
     with closing(open_transport(device, home.agents)) as transport:
         facts = gather(transport, wanted.name)
-    if device.transport == "ssh" and not wanted.root:
-        if not facts.home:
-            raise NotReady(f"{wanted.name}: its user has no home folder; name a folder with --root")
-        device = replace(device, address={**device.address, "root": f"{facts.home.rstrip('/')}/.lutfarm"})
+    proposal = propose(device_facts(facts, device.transport), [loader.load(name) for name in loader.names()])
+    profile = loader.load(wanted.profile or proposal.profile)
+    device = replace(device, profile=profile.name)
     if device.transport != "local":
-        device = replace(device, address={**device.address, **_python(wanted, facts, home)})
-    device = replace(device, profile=_profile(wanted, facts))
+        root = wanted.root or _root(wanted, facts, profile.work_dir)
+        device = replace(device, address={**device.address, "root": root, **_python(wanted, facts, home)})
     if device.address.get("bundle"):
         say(f"copying {Path(device.address['bundle']).name[:30]}... where it is not there yet")
-    return Registered(device, greet(device, home), facts, tuple(fingerprints))
+    return Registered(device, greet(device, home), facts, proposal, tuple(fingerprints))
 
 
 def _addressed(wanted: Wanted) -> tuple[Device, list[str]]:
@@ -130,8 +131,18 @@ def _python(wanted: Wanted, facts: ShellFacts, home: Home) -> dict[str, str]:
     )
 
 
-def _profile(wanted: Wanted, facts: ShellFacts) -> str:
-    if wanted.profile:
-        return loader.load(wanted.profile).name
-    return loader.load(f"generic-linux-{facts.machine}").name
+def _root(wanted: Wanted, facts: ShellFacts, work_dir: str) -> str:
+    if work_dir.startswith("/"):
+        return work_dir
+    if not facts.home:
+        raise NotReady(f"{wanted.name}: its user has no home folder; name a folder with --root")
+    return f"{facts.home.rstrip('/')}/{work_dir}"
+
+
+def device_facts(facts: ShellFacts, transport: str) -> DeviceFacts:
+    """As the profiles are matched."""
+    return DeviceFacts(
+        machine=facts.machine, properties=facts.properties, device_tree=facts.device_tree, cpu_parts=facts.cpu_parts,
+        cores=facts.cores, memory_bytes=facts.memory_bytes, os=facts.os, transport=transport,
+    )
 

@@ -17,10 +17,11 @@ from tests import pool_kit as kit
 
 from lutfarm_agents.agent import DeviceAgent
 from lutfarm_agents.base import Advance
+from lutfarm_agents.climate import Climate
 from lutfarm_agents.commands import probe_batches
 from lutfarm_agents.session import Claim
 from lutfarm_jobs.errors import ConnectFailed, LinkLost, NotReady, SpecError, TransferFailed
-from lutfarm_jobs.measurement import Artifact, Backend, Expected, Limits, Probe, Run, Task
+from lutfarm_jobs.measurement import Artifact, Backend, Expected, Limits, Probe, Run, SlicePlan, Task
 
 CLAIM = Claim("desk", "test 1", "anna", "f" * 32, 1)
 LIMITS = Limits(memory_bytes=1 << 29, load_s=10, iteration_s=2)
@@ -280,9 +281,48 @@ def test_an_interpreter_that_is_none_is_said(
     agent.close()
 
 
-def test_other_transports_are_refused_in_this_version(lock: Path, tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="adb"):
+def test_a_device_without_an_address_is_refused(lock: Path, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="serial number"):
         DeviceAgent(replace(kit.device("phone"), transport="adb"), state_dir=tmp_path)
+    with pytest.raises(SpecError, match="register it again"):
+        DeviceAgent(replace(kit.device("board"), transport="ssh"), state_dir=tmp_path)
+
+
+def test_a_sustained_load_is_a_time_series_in_windows(agent: DeviceAgent, tmp_path: Path) -> None:
+    models: dict[str, Path] = {}
+    tasks = [task(tmp_path, models, f"n{number}", iteration_ns=200_000) for number in range(2)]
+    canary, path = kit.model(tmp_path, name="canary", iteration_ns=20_000)
+    models[canary.sha256] = path
+    order = a_round(tasks, canary, plan=SlicePlan(passes=5, sustained_ns=500_000_000))
+    found = runs(list(agent.measure(order, models=models)))
+    assert [run.status for run in found] == ["complete", "complete"]
+    for run in found:
+        assert [piece.pass_index for piece in run.slices] == [0, 1, 2, 3, 4]
+        assert all(piece.wall_ns >= 100_000_000 and not piece.gated for piece in run.slices)
+        assert all(10 <= len(piece.samples_ns) <= 1000 for piece in run.slices)
+    assert found[0].fingerprint["plan"] != a_plan_fingerprint(agent, tmp_path, models, canary)
+
+
+def a_plan_fingerprint(agent: DeviceAgent, folder: Path, models: dict[str, Path], canary: Artifact) -> str:
+    (run,) = runs(list(agent.measure(a_round([task(folder, models, "plain")], canary), models=models)))
+    return run.fingerprint["plan"]
+
+
+def test_a_throttled_round_is_marked_and_refused_where_it_must_not_be(
+    agent: DeviceAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models: dict[str, Path] = {}
+    good = task(tmp_path, models, "good")
+    canary, path = kit.model(tmp_path, name="canary", iteration_ns=20_000)
+    models[canary.sha256] = path
+    monkeypatch.setattr(Climate, "throttled", lambda *_: True)
+    (marked,) = runs(list(agent.measure(a_round([good], canary), models=models)))
+    assert (marked.status, marked.throttled) == ("complete", True)
+    (refused,) = runs(list(agent.measure(a_round([good], canary, strict=True), models=models)))
+    assert refused.status == "failed"
+    assert refused.failure is not None
+    assert refused.failure.code == "Unstable"
+    assert "let it cool" in refused.failure.detail
 
 
 def test_probes_name_the_runtime_and_no_plan(agent: DeviceAgent, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def register(
             store.put_device(found.device)
             store.put_hello(name, found.hello, time.time())
         if json:
-            print_json({"device": plain(found.device), "hello": plain(found.hello), "facts": plain(found.facts),
+            print_json({"device": plain(found.device), "hello": plain(found.hello), "facts": plain(found.facts), "proposal": plain(found.proposal),
                         "host_keys": found.fingerprints})
             return
         hello = found.hello
@@ -68,6 +68,10 @@ def register(
             f"registered {name} as {found.device.profile}: {hello.cpu_model}, {len(hello.cpus)} cores, "
             f"{hello.python}, {runtimes or 'no runtime'}"
         )
+        if found.device.profile == found.proposal.profile and found.proposal.undetected:
+            say(f"its kind is unknown; nobody knows its {', '.join(found.proposal.undetected)}: see docs/profiles.md")
+        elif found.device.profile != found.proposal.profile and not found.proposal.generic:
+            say(f"it looks like {found.proposal.profile}; you named {found.device.profile}")
 
 
 @app.command()
