@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lutfarm_agents.facts import gather
@@ -35,10 +35,10 @@ class Candidate:
     model: str = ""
 
 
-def discover(hosts: Iterable[str], *, keys: Path) -> list[Candidate]:
+def discover(hosts: Iterable[str], *, keys: Path, key_file: str = "") -> list[Candidate]:
     """Phones of this host's adb server and USB, and the hosts of a list, asked side by side.
 
-    `hosts`: lines as read_hosts gives them.  `keys`: the folder of the farm's ADB keys.
+    `hosts`: lines as read_hosts gives them.  `keys`: the folder of the farm's ADB keys.  `key_file`: for SSH.
     """
     phones = {**dict.fromkeys(usb_serials(), "device"), **dict(_server_phones())}
     asked: list[Callable[[], Candidate]] = []
@@ -46,7 +46,7 @@ def discover(hosts: Iterable[str], *, keys: Path) -> list[Candidate]:
         asked.append(_phone(serial, state, keys))
     for host in hosts:
         kind, _, address = host.partition(":")
-        asked.append(_phone(address, "device", keys) if kind == "adb" else _board(host))
+        asked.append(_phone(address, "device", keys) if kind == "adb" else _board(host, key_file))
     with ThreadPoolExecutor(max_workers=MOST_AT_ONCE) as pool:
         return [future.result() for future in [pool.submit(ask) for ask in asked]]
 
@@ -85,11 +85,12 @@ def _phone(serial: str, state: str, keys: Path) -> Callable[[], Candidate]:
     return ask
 
 
-def _board(text: str) -> Callable[[], Candidate]:
+def _board(text: str, key_file: str) -> Callable[[], Candidate]:
     def ask() -> Candidate:
         try:
-            address = parse_ssh(text)
-            fingerprint = host_keys(address)[-1].fingerprint
+            address = replace(parse_ssh(text), key_file=key_file)
+            (host_key,) = host_keys(address)
+            fingerprint, address = host_key.fingerprint, replace(address, host_key=host_key)
         except FarmError as error:
             return Candidate("ssh", text, "offline", error.detail)
         try:

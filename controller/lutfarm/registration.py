@@ -92,7 +92,7 @@ def _addressed(wanted: Wanted) -> tuple[Device, list[str]]:
         seen = shown[-1].fingerprint
         raise NotReady(f"{target.name} shows the host key {seen}, not {wanted.host_key[:80]}; nothing was recorded")
     address = {"ssh": wanted.ssh if "@" in wanted.ssh else _spelled(target), "key": key, "host_key": shown[-1].text,
-               "root": wanted.root or "/"}
+               "root": wanted.root or "/nowhere-yet"}
     if jump:
         address |= {"jump": wanted.jump if "@" in wanted.jump else _spelled(jump), "jump_host_key": shown[0].text}
     kept = {name: value for name, value in address.items() if value}

@@ -59,8 +59,10 @@ def register(
             store.put_device(found.device)
             store.put_hello(name, found.hello, time.time())
         if json:
-            print_json({"device": plain(found.device), "hello": plain(found.hello), "facts": plain(found.facts), "proposal": plain(found.proposal),
-                        "host_keys": found.fingerprints})
+            print_json({
+                "device": plain(found.device), "hello": plain(found.hello), "facts": plain(found.facts),
+                "proposal": plain(found.proposal), "host_keys": found.fingerprints,
+            })
             return
         hello = found.hello
         runtimes = ", ".join(f"{package} {version}" for package, version in hello.runtimes.items())
@@ -79,12 +81,14 @@ def discover(
     hosts: Annotated[
         Path | None, typer.Option(help="A file with a host a line: USER@HOST[:PORT], or adb:HOST:PORT for phones.")
     ] = None,
+    key: Annotated[str, typer.Option(help="A private key file for SSH; default: the agent's, and those in ~/.ssh.")] = "",
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Devices that could be registered: phones that this host sees, and the hosts of a list."""
     with exits.exits():
-        found = find_devices(read_hosts(hosts) if hosts else (), keys=keys_folder(find_home(home).agents))
+        listed = read_hosts(hosts) if hosts else ()
+        found = find_devices(listed, keys=keys_folder(find_home(home).agents), key_file=key)
         if json:
             print_json([plain(each) for each in found])
         elif not found:
