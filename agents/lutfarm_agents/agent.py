@@ -254,14 +254,15 @@ class DeviceAgent:
         """A session that broke, or that said what it must not, is ended: the next order opens another."""
         try:
             yield
-        except (LinkError, DeviceError, RunnerBug):
-            self._drop()
+        except (LinkError, DeviceError, RunnerBug) as error:
+            self._drop(error)
             raise
 
-    def _drop(self) -> None:
+    def _drop(self, error: FarmError | None = None) -> None:
+        """The transport is told why: over a link that fell silent it need not try to tidy up."""
         self._session, self._hello, self._locked = None, None, False
         opened, self._opened = self._opened, contextlib.ExitStack()
-        opened.close()
+        opened.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
 
     def _checked(self, tasks: Sequence[Task]) -> RunnerSession:
         """The open session.  Raises LinkLost where none is, NotReady where a runtime is missing."""

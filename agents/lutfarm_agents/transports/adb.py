@@ -61,6 +61,9 @@ class AdbTransport(RemoteTransport):
                 self._connection.close()
                 self._connection = None
 
+    def _connected(self) -> bool:
+        return self._connection is not None and not self._connection.lost
+
     def _start(self, command: str) -> Process:
         return ShellProcess(self.connection().stream(f"shell,v2,raw:{command}"))
 

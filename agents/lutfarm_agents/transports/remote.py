@@ -167,6 +167,10 @@ class RemoteTransport(ABC):
         """Whether a regular file is there; a link is none.  Raises LinkError."""
 
     @abstractmethod
+    def _connected(self) -> bool:
+        """Whether there is a connection, as far as is known."""
+
+    @abstractmethod
     def close(self) -> None:
         """Release the connection."""
 
@@ -244,9 +248,13 @@ class RemoteTransport(ABC):
                 channel = RemoteChannel(process, lambda: self._end(token))
                 _await_start(channel, argv[0])
                 yield channel
+            except ReplyTimeout:                   # a link over which nothing comes is no link
+                self.close()
+                raise
             finally:
                 process.close()
-                self._end(token)
+                if self._connected():              # else the next reap ends it: a new connection may take long
+                    self._end(token)
         finally:
             with _live_lock:
                 _live.discard(token)

@@ -91,7 +91,7 @@ class SshTransport(RemoteTransport):
     def connection(self) -> paramiko.Transport:
         """The open connection; made where there is none.  Raises ConnectFailed, NotReady."""
         with self._connecting:
-            if not self._hops or not all(hop.is_active() for hop in self._hops):
+            if not self._connected():
                 self._close()
                 self._hops = _connect(self.address)
             return self._hops[-1]
@@ -106,6 +106,9 @@ class SshTransport(RemoteTransport):
         for hop in reversed(hops):
             with suppress(*ERRORS):
                 hop.close()
+
+    def _connected(self) -> bool:
+        return bool(self._hops) and all(hop.is_active() for hop in self._hops)
 
     def _start(self, command: str) -> Process:
         try:
