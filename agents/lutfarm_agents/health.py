@@ -143,6 +143,7 @@ def _reference(agent: Agent, hello: Hello, task: Task, order: CheckOrder) -> Ite
             "the runtime is there and can't be imported: see what it lacks, install another version",
         )
         return
+    yield Finding(f"import {key}", None, "", "ok", "the runtime can be imported")
     yield _output_finding(key, probe)
     if probe is None or probe.failure is not None:
         return
