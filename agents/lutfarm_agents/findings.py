@@ -99,7 +99,8 @@ def _battery(found: Environment, limits: HealthLimits) -> Finding:
         return Finding("battery", None, "%", "ok", "none that can be read")
     how = {True: "charging", False: "not charging", None: "charging or not is unknown"}[charging]
     if percent < limits.battery_percent:
-        return Finding("battery", percent, "%", "fail", f"{percent:g} % is below {limits.battery_percent:g} %, {how}", "charge it")
+        why = f"{percent:g} % is below {limits.battery_percent:g} %, {how}"
+        return Finding("battery", percent, "%", "fail", why, "charge it")
     if limits.charging == "required" and charging is False:
         return Finding("battery", percent, "%", "fail", "it has to be on a charger to measure", "connect its charger")
     if limits.charging == "forbidden" and charging:

@@ -82,7 +82,7 @@ def battery(root: str = "/sys/class/power_supply") -> Tuple[Optional[int], Optio
 def free_bytes(folder: Optional[str] = None) -> Optional[int]:
     """What may still be written to the file system of a folder; by default of the one that the runner's file lies in."""
     try:
-        space = os.statvfs(folder or Path(os.path.abspath(__file__)).parents[2])
+        space = os.statvfs(folder or Path(__file__).absolute().parents[2])
     except OSError:
         return None
     return min(space.f_bavail * space.f_frsize, LARGEST_BYTES)

@@ -66,15 +66,15 @@ def verdict(report: HealthReport, now_s: float) -> DeviceEvent:
 
 def _order(device: Device, store: Store, home: Home, lease: Lease, holder: str) -> CheckOrder:
     profile = loader.load(device.profile)
-    built = {runtime: models.canary(FORMAT_OF_RUNTIME[runtime], home.models) for runtime in profile.runtimes}
+    built = {Backend(runtime): models.canary(FORMAT_OF_RUNTIME[runtime], home.models) for runtime in profile.runtimes}
     tasks = tuple(
         Task(
-            Measurement(Workload("operator", "canary"), device.name, Backend(runtime)),
+            Measurement(Workload("operator", "canary"), device.name, backend),
             one.artifact,
             input_layout=one.input_layout,
-            expected=expected_of_graph(canary_graph(), FORMAT_OF_RUNTIME[runtime], home.models),
+            expected=expected_of_graph(canary_graph(), FORMAT_OF_RUNTIME[backend.runtime], home.models),
         )
-        for runtime, one in built.items()
+        for backend, one in built.items()
     )
     return CheckOrder(
         unit=device.name,

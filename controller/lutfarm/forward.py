@@ -44,10 +44,10 @@ def why(
     """`counts`: runs by key and status; `holders`: by unit, who has its lease and until when unless renewed."""
     found: list[Why] = []
     for record in records:
-        keys = [m.key for m in plan if m.unit == record.unit]
-        failed = sum(1 for key in keys if counts.get(key, {}).get("failed"))
-        done = sum(1 for key in keys if not counts.get(key, {}).get("failed") and counts.get(key, {}).get("complete", 0) >= rounds)
-        left = len(keys) - failed - done
+        by_status = [counts.get(m.key, {}) for m in plan if m.unit == record.unit]
+        failed = sum(1 for runs in by_status if runs.get("failed"))
+        done = sum(1 for runs in by_status if not runs.get("failed") and runs.get("complete", 0) >= rounds)
+        left = len(by_status) - failed - done
         waits_for, following, next_s = _next(record, holders.get(record.unit), job_name, left=left)
         found.append(Why(record.unit, record.state, record.reason, waits_for, following, next_s, done, failed, left))
     return found
