@@ -103,7 +103,7 @@ def hello(message: Message) -> Hello:
             fields.clean(name, 100): text({"runtimes": version}, "runtimes", 100) for name, version in runtimes.items()
         },
         governor=_optional_text(message, "governor") or "",
-        environment=environment(message) if "environment" in message else None,
+        environment=environment(message),
     )
 
 
