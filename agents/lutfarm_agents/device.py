@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lutfarm_jobs.measurement import Environment
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -41,3 +43,4 @@ class Hello:
     runtimes: Mapping[str, str]                    # package name -> version
     governor: str = ""                             # of the last core; empty where it can't be read
     call_floor_ns: Mapping[str, int] = field(default_factory=dict[str, int])
+    environment: Environment | None = None         # when it said so

@@ -103,6 +103,7 @@ def hello(message: Message) -> Hello:
             fields.clean(name, 100): text({"runtimes": version}, "runtimes", 100) for name, version in runtimes.items()
         },
         governor=_optional_text(message, "governor") or "",
+        environment=environment(message),
     )
 
 
@@ -116,6 +117,9 @@ def environment(message: Message) -> Environment:
         temperature_c=fields.optional_number(found, "temperature_c", -100, 300),
         load_1min=fields.optional_number(found, "load_1min", 0, 1e6),
         memory_available_bytes=fields.size_bytes(found, "memory_available_bytes"),
+        battery_percent=fields.optional_number(found, "battery_percent", 0, 100),
+        battery_charging=None if found.get("battery_charging") is None else fields.boolean(found, "battery_charging"),
+        free_bytes=fields.size_bytes(found, "free_bytes"),
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, List, Optional, Tuple
 
+LARGEST_BYTES = 1 << 50                            # a network file system may claim more; the wire has no room for it
 HOTTEST_C = 200.0                                  # sensors that say more are broken or not thermometers
 
 
@@ -61,8 +62,35 @@ def governor(cpu: int) -> Optional[str]:
     return read_text(f"/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor") or None
 
 
+def battery(root: str = "/sys/class/power_supply") -> Tuple[Optional[int], Optional[bool]]:
+    """(charge in percent, whether it is on the charger) of the system's emptiest battery; None where there is none to read.
+
+    Batteries of a mouse or a headset (scope `Device`) are left out.
+    """
+    found: List[Tuple[int, Optional[bool]]] = []
+    for path in sorted(Path(root).glob("*")):
+        if read_text(str(path / "type")) != "Battery" or read_text(str(path / "scope")) == "Device":
+            continue
+        percent = read_int(str(path / "capacity"))
+        status = read_text(str(path / "status"))
+        known = {"Charging": True, "Full": True, "Discharging": False, "Not charging": False}
+        if percent is not None and 0 <= percent <= 100:
+            found.append((percent, known.get(status or "")))
+    return min(found, key=lambda one: one[0]) if found else (None, None)
+
+
+def free_bytes(folder: Optional[str] = None) -> Optional[int]:
+    """What may still be written to the file system of a folder; by default of the one that the runner's file lies in."""
+    try:
+        space = os.statvfs(folder or Path(__file__).absolute().parents[2])
+    except OSError:
+        return None
+    return min(space.f_bavail * space.f_frsize, LARGEST_BYTES)
+
+
 def environment(cpu: Optional[int]) -> Dict[str, object]:
     """E of docs/wire.md; governor and frequency of the measured core."""
+    battery_percent, battery_charging = battery()
     frequency = f"/sys/devices/system/cpu/cpu{cpu or 0}/cpufreq"
     return {
         "time_s": time.time(),
@@ -71,4 +99,7 @@ def environment(cpu: Optional[int]) -> Dict[str, object]:
         "temperature_c": temperature_c(),
         "load_1min": load_1min(),
         "memory_available_bytes": memory_bytes("MemAvailable"),
+        "battery_percent": battery_percent,
+        "battery_charging": battery_charging,
+        "free_bytes": free_bytes(),
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Dict, List
 
 from lutfarm_runner import PROTOCOL
-from lutfarm_runner.environment import colon_field, governor, memory_bytes, read_text
+from lutfarm_runner.environment import colon_field, environment, governor, memory_bytes, read_text
 from lutfarm_runner.limits import available_cpus
 
 DISTRIBUTIONS = ("onnxruntime", "ai-edge-litert", "tflite-runtime", "numpy")
@@ -80,4 +80,5 @@ def hello() -> Dict[str, object]:
         "timer_pair_ns": timer_pair_ns(),
         "runtimes": runtimes(),
         "governor": governor(cpus[-1]),
+        "environment": environment(cpus[-1]),
     }

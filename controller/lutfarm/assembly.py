@@ -108,7 +108,7 @@ def farm(
     """A farm for one job; its pool is closed at the end."""
     cpus = measured_cpus(submitted.spec, submitted.devices)
     before = os.sched_getaffinity(0)
-    holder = f"{_user()}@{socket.gethostname()}: job {submitted.spec.name}, process {os.getpid()}"
+    holder = f"{user()}@{socket.gethostname()}: job {submitted.spec.name}, process {os.getpid()}"
     with contextlib.ExitStack() as stack:
         stack.callback(os.sched_setaffinity, 0, before)
         keep_off(cpus)
@@ -124,7 +124,8 @@ def _pool(kind: PoolKind, home: Home, cpus: frozenset[int]) -> AgentPool:
     return RayPool.start(state_dir=home.agents, measured_cpus=cpus)
 
 
-def _user() -> str:
+def user() -> str:
+    """Who runs this process, for people to read."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):                    # a container's user may have no name

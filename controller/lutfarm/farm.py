@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from lutfarm.cooling import after_heat
+from lutfarm.device_states import DeviceRecord
 from lutfarm.leases import Leases, leases
 from lutfarm.orders import OrderBook
 from lutfarm.pool import AgentPool, Event, Hot, Measured, Opened, Probed, Waiting
@@ -14,6 +16,7 @@ from lutfarm.reuse import Resumed, resume
 from lutfarm.scheduler import Terms, decide
 from lutfarm.state import FarmState, after, begin, ordered
 from lutfarm.store.base import Job, Store
+from lutfarm.unit_states import UnitStates, without
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import from_wire
@@ -70,6 +73,7 @@ class Outcome:
     job_id: str
     state: FarmState
     missing: tuple[str, ...]
+    left: tuple[str, ...] = ()                     # wanted still, of devices that are out of work
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,14 @@ class Farm:
         """
         spec, devices, terms = submission.spec, submission.devices, submission.terms
         began_s = time.time()
-        with leases(self.store, devices, owner=self.owner, holder=self.holder, waiting=watch.waiting) as held:
+        states = UnitStates(self.store, self.holder)
+        barred = states.barred(devices)
+        usable = [unit for unit in devices if unit not in {record.unit for record in barred}]
+        with (
+            leases(self.store, usable, owner=self.owner, holder=self.holder, waiting=watch.waiting) as held,
+            states.at_work(usable) as barred_meanwhile,
+        ):
+            barred += barred_meanwhile
             asked = Job(spec.id, spec.name, spec.model_dump_json(), began_s, zeros=submission.zeros)
             job = self.store.open_job(asked, submission.plan)
             if submission.retry_failed:
@@ -104,6 +115,9 @@ class Farm:
                 submission.plan, devices, rounds=spec.sampling.rounds,
                 budget_s=spec.sampling.device_time_budget_s,
             )
+            state = without(state, barred)
+            for opened in self._last_heard(barred):
+                state = self._resume(submission, job, state, opened, began_s, watch)
             while not state.over:
                 held.renew()
                 for step in decide(state, terms, time.time()):
@@ -114,15 +128,28 @@ class Farm:
                 self._commit(events, held, job.id, watch)
                 state = after(state, events, time.time())
                 for opened in (event for event in events if isinstance(event, Opened)):
-                    found = resume(
-                        self.store, job.id, state, opened, terms[opened.unit].plan,
-                        fresh_since_s=job.created_s if spec.fresh else None,
-                        ignore_failures_before_s=began_s if submission.retry_failed else 0.0,
-                    )
-                    state = replace(state, standings={**state.standings, **found.standings})
-                    watch.resumed(opened.unit, found)
+                    state = self._resume(submission, job, state, opened, began_s, watch)
+                state, told = after_heat(state, events, terms, time.time())
+                state = states.follow(state, events, told)
                 watch.update(state, events)
             return self._end(job, state)
+
+    def _resume(
+        self, submission: Submission, job: Job, state: FarmState, opened: Opened, began_s: float, watch: Watcher
+    ) -> FarmState:
+        found = resume(
+            self.store, job.id, state, opened, submission.terms[opened.unit].plan,
+            fresh_since_s=job.created_s if submission.spec.fresh else None,
+            ignore_failures_before_s=began_s if submission.retry_failed else 0.0,
+        )
+        watch.resumed(opened.unit, found)
+        return replace(state, standings={**state.standings, **found.standings})
+
+    def _last_heard(self, barred: Sequence[DeviceRecord]) -> Iterator[Opened]:
+        """What devices that may not be used said last: what the store has of them counts all the same."""
+        for record in barred:
+            if last := self.store.hello(record.unit):
+                yield Opened("", record.unit, last[0])
 
     def _commit(self, events: Sequence[Event], held: Leases, job_id: str, watch: Watcher) -> None:
         for unit, lease in held.held.items():
@@ -147,7 +174,7 @@ class Farm:
         missing = tuple(
             key for key in state.plan if not state.standing(key).failed and not state.standing(key).complete
         )
-        reasons = [f"{unit.name}: {unit.quarantined}" for unit in state.units.values() if unit.quarantined]
-        self.store.close_job(job.id, "open" if missing else "complete", "; ".join(reasons))
-        return Outcome(job.id, state, missing)
+        reasons = [f"{unit.name} is {unit.out}: {unit.quarantined}" for unit in state.units.values() if unit.out]
+        self.store.close_job(job.id, "open" if missing or state.left else "complete", "; ".join(reasons))
+        return Outcome(job.id, state, missing, state.left)
 

@@ -14,6 +14,16 @@ LONGEST_ROUND_S = 20.0                             # what a kill -9 can lose of 
 
 
 @dataclass(frozen=True, slots=True)
+class Cooling:
+    """A device above `limit_c` rests until it is at `resume_c`; after `wait_s` it is given up."""
+
+    limit_c: float
+    resume_c: float
+    wait_s: float = 900.0
+    look_s: float = 15.0                           # how often it is looked at meanwhile
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """On what terms a device measures: its profile's constants and the job's."""
 
@@ -21,6 +31,7 @@ class Terms:
     memory_budget_bytes: int = 2 * 1024**3         # of all models that one round holds
     limits: Limits = Limits()
     strict: bool = False                           # what was measured on a throttled device is a failure
+    cooling: Cooling | None = None                 # None: nothing is known of what is too hot
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +71,7 @@ def decide(state: FarmState, terms: Mapping[str, Terms], now_s: float) -> list[S
     busy = {u.machine_id for u in state.units.values() if u.in_flight and u.machine_id}
     steps: list[Step] = []
     for unit in sorted(state.units.values(), key=lambda u: (u.spent_s, u.name)):
-        if unit.in_flight or unit.quarantined or now_s < unit.not_before_s or state.spent(unit):
+        if unit.in_flight or unit.out or now_s < unit.not_before_s or state.spent(unit):
             continue
         if unit.machine_id and unit.machine_id in busy:
             continue

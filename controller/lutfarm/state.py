@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from lutfarm.pool import Done, Event, Measured, Opened, Probed
 from lutfarm.retry import judge
 from lutfarm_agents.device import Hello
-from lutfarm_jobs.errors import Retry
+from lutfarm_jobs.errors import DeviceLost, LinkError, Retry, from_wire
 from lutfarm_jobs.measurement import Measurement, Probe, Run
 
 
@@ -45,7 +45,9 @@ class Unit:
     in_flight: str | None = None                   # order id
     failures_in_a_row: int = 0
     not_before_s: float = 0.0                      # back-off
-    quarantined: str = ""                          # the reason, or empty
+    quarantined: str = ""                          # why it is out of work, or empty
+    out: str = ""                                  # the state in which it is out of work: quarantined, lost, ...
+    hot_since_s: float | None = None               # it rests until it is cool
     spent_s: float = 0.0                           # device time of this job so far
 
 
@@ -75,13 +77,18 @@ class FarmState:
         return self.budget_s is not None and unit.spent_s >= self.budget_s
 
     @property
+    def left(self) -> tuple[str, ...]:
+        """What is still wanted of units that are out of work."""
+        return tuple(key for key, m in self.plan.items() if self.units[m.unit].out and self.wants(key))
+
+    @property
     def over(self) -> bool:
         """Nothing runs and nothing more can be ordered."""
         if any(unit.in_flight for unit in self.units.values()):
             return False
         if self.stopped:
             return True
-        open_units = {n for n, unit in self.units.items() if not unit.quarantined and not self.spent(unit)}
+        open_units = {n for n, unit in self.units.items() if not unit.out and not self.spent(unit)}
         return not any(m.unit in open_units and self.wants(key) for key, m in self.plan.items())
 
 
@@ -109,6 +116,11 @@ def begin(
 def ordered(state: FarmState, unit: str, order_id: str) -> FarmState:
     """After an order was given to a unit."""
     return _with_unit(state, replace(state.units[unit], in_flight=order_id))
+
+
+def out_of_work(state: FarmState, unit: str, out: str, reason: str) -> FarmState:
+    """After a unit was taken out of work; what runs on it may end."""
+    return _with_unit(state, replace(state.units[unit], out=out, quarantined=reason or out))
 
 
 @dataclass(slots=True)
@@ -152,7 +164,8 @@ def _end_order(changes: _Changes, event: Done, now_s: float) -> None:
     if verdict.action is Retry.SAME_DEVICE:
         unit = replace(unit, failures_in_a_row=failures, not_before_s=now_s + verdict.delay_s, opened=False)
     elif verdict.action is Retry.OTHER_DEVICE:
-        unit = replace(unit, failures_in_a_row=failures, quarantined=f"{code}: {detail}")
+        out = "lost" if isinstance(from_wire(code, detail), LinkError | DeviceLost) else "quarantined"
+        unit = replace(unit, failures_in_a_row=failures, quarantined=f"{code}: {detail}", out=out)
     else:
         changes.stopped = event.error
     changes.units[unit.name] = unit

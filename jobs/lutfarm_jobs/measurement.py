@@ -130,6 +130,9 @@ class Environment:
     temperature_c: float | None = None             # hottest readable zone
     load_1min: float | None = None
     memory_available_bytes: int | None = None
+    battery_percent: float | None = None
+    battery_charging: bool | None = None
+    free_bytes: int | None = None                  # of the file system of the runner's folder
 
 
 @dataclass(frozen=True, slots=True)

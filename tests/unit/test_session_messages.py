@@ -16,13 +16,14 @@ from lutfarm_jobs.measurement import Environment
 
 ENVIRONMENT = {
     "time_s": 1.5, "governor": None, "frequency_khz": 2_000_000, "temperature_c": 41.5, "load_1min": 0.1,
-    "memory_available_bytes": 1 << 30,
+    "memory_available_bytes": 1 << 30, "battery_percent": 80, "battery_charging": True, "free_bytes": 1 << 34,
 }
 HELLO = {
     "type": "hello", "protocol": 1, "runner_sha256": "ab" * 32, "python": "CPython 3.11.7", "machine": "x86_64",
     "system": "Linux 6.1", "cpu_model": "a cpu", "cpus": [0, 1], "memory_bytes": 1 << 33,
     "machine_id": "m", "clock_resolution_ns": 1, "timer_pair_ns": 75, "runtimes": {"onnxruntime": "1.32.0"},
     "governor": None, "executable": "/usr/bin/python3",
+    "environment": ENVIRONMENT,
 }
 PROBED = {
     "type": "probed", "id": 1, "load_ns": 5, "first_inference_ns": 6, "iteration_ns": 7,
@@ -68,7 +69,7 @@ def test_a_good_slice_arrives_whole() -> None:
 
 def test_a_good_ending_arrives_whole() -> None:
     assert messages.ended(ENDED, 3, 12) == EndedEvent(
-        Environment(1.5, None, 2_000_000, 41.5, 0.1, 1 << 30), 10, {2: 3}, {"import": 1, "slices": 2}
+        Environment(1.5, None, 2_000_000, 41.5, 0.1, 1 << 30, 80.0, True, 1 << 34), 10, {2: 3}, {"import": 1, "slices": 2}
     )
     assert messages.died(DIED, 3) == DiedEvent(None, "WorkloadFailed", "SIGSEGV", {})
 
@@ -140,6 +141,23 @@ def test_a_wrong_field_is_refused_by_name(kind: str, field: str, value: object) 
     message, read = READERS[kind]
     with pytest.raises(ProtocolMismatch, match=field):
         read({**message, field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("battery_percent", -1), ("battery_percent", 101), ("battery_percent", math.nan), ("battery_percent", True),
+        ("battery_charging", 1), ("battery_charging", "yes"), ("free_bytes", -1), ("free_bytes", 1.5),
+        ("free_bytes", (1 << 50) + 1),
+    ],
+)
+def test_batteries_and_disks_that_can_not_be_are_refused(field: str, value: object) -> None:
+    with pytest.raises(ProtocolMismatch, match=field):
+        messages.hello({**HELLO, "environment": {**ENVIRONMENT, field: value}})
+
+
+def test_what_a_device_can_not_read_is_none() -> None:
+    assert messages.environment({"environment": dict.fromkeys(ENVIRONMENT) | {"time_s": 1}}) == Environment(1.0)
 
 
 @pytest.mark.parametrize("field", sorted(ENVIRONMENT))

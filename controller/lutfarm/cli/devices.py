@@ -1,16 +1,18 @@
-"""`lutfarm device register|list|show`."""
+"""`lutfarm device register|list|show`; health.py has what looks after them."""
 
 from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lutfarm.cli import exits
+from lutfarm.cli import exits, health
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
+from lutfarm.device_states import DeviceEvent
 from lutfarm.home import find_home
 from lutfarm.registration import Wanted
 from lutfarm.registration import register as register_device
@@ -22,6 +24,8 @@ from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import NAME_PATTERN
 
 app = typer.Typer(no_args_is_help=True, help="The devices of the farm.")
+for command in (health.check, health.hold, health.release, health.retire):
+    app.command()(command)
 
 
 @app.command()
@@ -56,8 +60,10 @@ def register(
         place = find_home(home)
         found = register_device(wanted, place, say=(lambda _: None) if json else say)
         with open_store(place.path) as store:
+            store.step_device(name, DeviceEvent("registered"), time.time())
             store.put_device(found.device)
             store.put_hello(name, found.hello, time.time())
+            store.step_device(name, DeviceEvent("seen", boot_id=found.hello.machine_id), time.time())
         if json:
             print_json({
                 "device": plain(found.device), "hello": plain(found.hello), "facts": plain(found.facts),
@@ -114,16 +120,18 @@ def _labels(texts: list[str]) -> dict[str, str]:
 def list_(home: HomeOption = None, json: JsonOption = False) -> None:
     """All registered devices."""
     with exits.exits(), open_store(find_home(home).path) as store:
-        devices = store.devices()
+        now_s = time.time()
+        records = {device.name: store.device_record(device.name, now_s) for device in store.devices()}
+        devices = [replace(d, state=records[d.name].state, reason=records[d.name].reason) for d in store.devices()]
         if json:
-            print_json([plain(device) for device in devices])
+            print_json([plain(d) | {"since_s": records[d.name].since_s, "checked_s": records[d.name].checked_s} for d in devices])
         elif not devices:
             say("no device is registered; for this machine: lutfarm device register this-machine --local")
         else:
             print_rows(
-                ["name", "profile", "transport", "host", "state", "labels"],
+                ["name", "profile", "transport", "host", "state", "labels", "reason"],
                 [[d.name, d.profile, d.transport, d.host, d.state,
-                  " ".join(f"{key}={value}" for key, value in d.labels.items())] for d in devices],
+                  " ".join(f"{key}={value}" for key, value in d.labels.items()), d.reason[:200]] for d in devices],
             )
 
 
@@ -135,8 +143,10 @@ def show(name: str, home: HomeOption = None, json: JsonOption = False) -> None:
         if device is None:
             raise SpecError(f"no device is registered as {name[:80]!r}; see lutfarm device list")
         last = store.hello(name)
+        record = store.device_record(name, time.time())
+        device = replace(device, state=record.state, reason=record.reason)
         facts = {"device": plain(device), "hello": plain(last[0]) if last else None,
-                 "seen_s": last[1] if last else None}
+                 "seen_s": last[1] if last else None, "history": plain(store.device_history(name))}
         if json:
             print_json(facts)
             return

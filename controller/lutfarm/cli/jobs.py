@@ -1,4 +1,4 @@
-"""`lutfarm job list|show`."""
+"""`lutfarm job list|show`; why.py has the third."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import typer
 
 from lutfarm.cli import exits
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
+from lutfarm.cli.why import why
 from lutfarm.home import find_home
 from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
 
 app = typer.Typer(no_args_is_help=True, help="The jobs of the farm.")
+app.command()(why)
 
 
 @app.command("list")

@@ -112,7 +112,8 @@ class RunDisplay:
         if widths:
             parts.append(f"typically +-{100 * stdlib_statistics.median(widths):.2g} %")
         parts.append(f"{duration(seconds_left(state, self._terms))} left")
-        held = [f"{u.name} quarantined" for u in state.units.values() if u.quarantined]
+        held = [f"{u.name} {u.out}" for u in state.units.values() if u.out]
+        held += [f"{u.name} cooling" for u in state.units.values() if u.hot_since_s is not None and not u.out]
         return ", ".join(parts + held)
 
     def _show(self, text: str, share: float | None) -> None:

@@ -10,9 +10,10 @@ import typer
 
 from lutfarm import assembly
 from lutfarm.cli import exits
-from lutfarm.cli.output import HomeOption, JsonOption, duration, print_json, print_rows, say
+from lutfarm.cli.output import HomeOption, JsonOption, duration, print_json, print_rows, printable, say
 from lutfarm.cli.progress import RunDisplay, seconds_left
 from lutfarm.farm import Outcome
+from lutfarm.forward import FORWARD
 from lutfarm.home import find_home
 from lutfarm.reuse import foresee
 from lutfarm.state import begin
@@ -43,7 +44,7 @@ def run(
             ):
                 outcome = farm.run(submitted, display)
         report(outcome, as_json=json)
-        if outcome.missing:
+        if outcome.missing or outcome.left:
             raise typer.Exit(exits.INCOMPLETE)
 
 
@@ -59,7 +60,8 @@ def report(outcome: Outcome, *, as_json: bool) -> None:
         "missing": list(outcome.missing),
         "runs": sum(s.complete for s in standings),
         "device_time_s": {unit.name: round(unit.spent_s, 1) for unit in outcome.state.units.values()},
-        "quarantined": {u.name: u.quarantined for u in outcome.state.units.values() if u.quarantined},
+        "quarantined": {u.name: u.quarantined for u in outcome.state.units.values() if u.out},
+        "left": list(outcome.left),
     }
     if as_json:
         print_json(summary)
@@ -74,8 +76,10 @@ def report(outcome: Outcome, *, as_json: bool) -> None:
         say("missing ones did not fit in the device-time budget: raise sampling.device_time_budget_s "
             "and run again, or run the same job again for as long once more")
     for unit in outcome.state.units.values():
-        if unit.quarantined:
-            say(f"{unit.name} is quarantined: {unit.quarantined}")
+        if unit.out:
+            say(f"{unit.name} is {unit.out}: {printable(unit.quarantined)}; {FORWARD[unit.out]}".replace("NAME", unit.name))
+    if outcome.left:
+        say(f"{len(outcome.left)} measurements wait for devices that are out of work; see lutfarm job why {outcome.job_id}")
     say(f"table: lutfarm lut export {outcome.job_id} --out table.json")
 
 

@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from lutfarm.device_states import DeviceEvent, DeviceRecord, Transition
 from lutfarm_agents.device import Device, Hello
+from lutfarm_agents.health import HealthReport
 from lutfarm_jobs.measurement import Artifact, Lease, Measurement, Probe, Run
 
 JobState = Literal["open", "complete", "failed"]
@@ -64,6 +66,30 @@ class Store(Protocol):
 
     def hello(self, unit: str) -> tuple[Hello, float] | None:
         """The last hello and when."""
+        ...
+
+    def device_record(self, unit: str, now_s: float) -> DeviceRecord:
+        """How the device is; `new` where nothing happened to it yet, `busy` only while a lease is in force."""
+        ...
+
+    def step_device(self, unit: str, event: DeviceEvent, now_s: float) -> DeviceRecord:
+        """One transaction: apply an event, keep it in the history where it changed something.  Raises SpecError."""
+        ...
+
+    def device_history(self, unit: str, *, most: int = 50) -> Sequence[Transition]:
+        """The newest transitions, oldest first."""
+        ...
+
+    def lease_holder(self, unit: str, now_s: float) -> tuple[str, float] | None:
+        """Who holds the device, readable, and until when unless renewed; None where nobody does."""
+        ...
+
+    def put_check(self, report: HealthReport) -> None:
+        """Keep what a check found."""
+        ...
+
+    def checks(self, unit: str, *, most: int = 20) -> Sequence[HealthReport]:
+        """The newest checks, oldest first."""
         ...
 
     def open_job(self, job: Job, plan: Sequence[Measurement]) -> Job:

@@ -15,6 +15,8 @@ from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
 
 from lutfarm_agents.device import Device, Hello
+from lutfarm_agents.findings import Finding
+from lutfarm_agents.health import HealthReport, Reference
 from lutfarm_jobs.errors import StoreError
 from lutfarm_jobs.measurement import (
     Backend,
@@ -146,7 +148,21 @@ def load_device(text: str) -> Device:
 def load_hello(text: str) -> Hello:
     """A Hello from its JSON."""
     hello = _load(Hello, text)
-    return _load(Hello, text, cpus=tuple(hello.cpus))
+    return _nested(_load(Hello, text, cpus=tuple(hello.cpus)), environment=Environment)
+
+
+def load_report(text: str) -> HealthReport:
+    """A HealthReport from its JSON."""
+    report = _load(HealthReport, text)
+    try:
+        content: dict[str, Any] = json.loads(text)
+        return replace(
+            report,
+            findings=tuple(Finding(**item) for item in content["findings"]),
+            references=tuple(Reference(**item) for item in content["references"]),
+        )
+    except (TypeError, KeyError) as error:
+        raise StoreError(f"a stored HealthReport is damaged: {error}") from error
 
 
 def load_measurement(text: str) -> Measurement:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, delete, func, insert, literal, select, update
 
 from lutfarm.store import encoding, owners
 from lutfarm.store.base import Job, JobCounts, JobState
-from lutfarm.store.faults import mapped
+from lutfarm.store.device_rows import DeviceRows
 from lutfarm.store.tables import (
     artifacts,
     devices,
@@ -37,35 +35,16 @@ from lutfarm_jobs.measurement import Artifact, Lease, Measurement, Probe, Run
 BATCH = 500                                        # keys in one IN (...)
 
 
-class SqlStore:
+class SqlStore(DeviceRows):
     """A store in one database.  A context manager; leaving it closes the database."""
 
     def __init__(self, engine: Engine, place: str) -> None:
-        self._engine = engine
-        self._place = place
+        super().__init__(engine, place)
         with self._write() as db:
             known = db.execute(select(farms.c.id)).scalar()
             self._farm_id = known or uuid.uuid4().hex
             if known is None:
                 db.execute(insert(farms).values(id=self._farm_id))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @contextmanager
-    def _write(self) -> Generator[Connection]:
-        with mapped(self._place), self._engine.begin() as db:
-            yield db
-
-    @contextmanager
-    def _read(self) -> Generator[Connection]:
-        with mapped(self._place), self._engine.connect().execution_options(reads=True) as db:
-            yield db
 
     @property
     def farm_id(self) -> str:
@@ -329,10 +308,6 @@ class SqlStore:
         )
         with self._read() as db:
             return [(at_s, level) for at_s, level in reversed(db.execute(query).all())]
-
-    def close(self) -> None:
-        """Release the database."""
-        self._engine.dispose()
 
 
 def _job(row: Row[Any]) -> Job:

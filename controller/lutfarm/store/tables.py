@@ -130,3 +130,39 @@ measurement_artifacts = Table(
     Column("key", Text, primary_key=True),         # a measurement's
     Column("sha256", String(64), ForeignKey("artifacts.sha256"), primary_key=True),
 )
+
+device_states = Table(
+    "device_states",
+    metadata,
+    Column("unit", String(80), primary_key=True),
+    Column("state", String(20), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since_s", Float, nullable=False),
+    Column("until_s", Float),
+    Column("checked_s", Float),
+    Column("fit", Boolean),
+    Column("boot_id", String(100), nullable=False),
+    Column("reboots_s", Text, nullable=False),     # a JSON list of Unix times
+)
+
+device_transitions = Table(
+    "device_transitions",
+    metadata,
+    Column("unit", String(80), primary_key=True),
+    Column("position", Integer, primary_key=True),  # 0 is the oldest
+    Column("at_s", Float, nullable=False),
+    Column("event", String(20), nullable=False),
+    Column("before", String(20), nullable=False),
+    Column("after", String(20), nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+device_checks = Table(
+    "device_checks",
+    metadata,
+    Column("unit", String(80), primary_key=True),
+    Column("position", Integer, primary_key=True),  # 0 is the oldest
+    Column("checked_s", Float, nullable=False),
+    Column("fit", Boolean, nullable=False),
+    Column("content", Text, nullable=False),       # the HealthReport as JSON
+)

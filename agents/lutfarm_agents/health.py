@@ -1,0 +1,197 @@
+"""Is a device fit to measure?  One finding for each thing that was looked at, with what to do where it is not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import statistics
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lutfarm_agents.base import Agent
+from lutfarm_agents.device import Hello
+from lutfarm_agents.findings import Finding, HealthLimits, Verdict, hello_findings, latency_finding
+from lutfarm_agents.session import DISTRIBUTIONS, Claim, fingerprint, runtime_version
+from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, NotReady
+from lutfarm_jobs.measurement import Limits, Probe, Round, Run, SlicePlan, Task
+
+PASSES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the reference model said on one backend.
+
+    `basis` is a digest of the fingerprint: a history holds only where nothing of the device's software changed.
+    """
+
+    backend: str
+    basis: str
+    latency_ns: int                                # median of the fastest slice
+    verdict: Verdict                               # of the latency
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """What one check found."""
+
+    unit: str
+    checked_s: float                               # Unix time
+    findings: tuple[Finding, ...]
+    references: tuple[Reference, ...] = ()
+    boot_id: str = ""                              # the hello's machine_id; empty where it did not come so far
+
+    @property
+    def fit(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failed
+
+    @property
+    def failed(self) -> tuple[Finding, ...]:
+        """The findings that keep it from measuring."""
+        return tuple(finding for finding in self.findings if finding.verdict == "fail")
+
+    @property
+    def reason(self) -> str:
+        """What failed, in one line; empty where it is fit."""
+        return "; ".join(f"{finding.name}: {finding.why}" for finding in self.failed)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOrder:
+    """What a check needs: the reference model for each runtime of the device's kind, and what earlier checks found.
+
+    `history`: earlier reports of this device, oldest first.  `models`: files on the host by SHA-256.
+    """
+
+    unit: str
+    claim: Claim
+    tasks: tuple[Task, ...]
+    models: Mapping[str, Path]
+    plan: SlicePlan = SlicePlan(passes=PASSES)
+    workload_limits: Limits = Limits()
+    limits: HealthLimits = HealthLimits()
+    history: Sequence[HealthReport] = field(default_factory=tuple[HealthReport, ...])
+
+
+def check(agent: Agent, order: CheckOrder, *, waiting: Callable[[str], None]) -> HealthReport:
+    """Look at a device, under its lock; `waiting` is told who else has it.
+
+    A link or device error is a finding; anything else is raised.
+    """
+    findings: list[Finding] = []
+    references: list[Reference] = []
+    boot_id = ""
+    try:
+        _prepare(agent, order, waiting)
+        hello = agent.hello()
+        boot_id = hello.machine_id
+        findings += hello_findings(hello, order.limits)
+        findings += _runtime_findings(hello, order.tasks)
+        for task in order.tasks:
+            if not runtime_version(hello, task.measurement.backend.runtime):
+                continue
+            if not agent.ready:                    # the runtime before this one took the session with it
+                _prepare(agent, order, waiting)
+            for found in _reference(agent, hello, task, order):
+                if isinstance(found, Finding):
+                    findings.append(found)
+                else:
+                    references.append(found)
+    except (LinkError, DeviceError) as error:
+        findings.append(_session_finding(error))
+    return HealthReport(order.unit, time.time(), tuple(findings), tuple(references), boot_id)
+
+
+def _prepare(agent: Agent, order: CheckOrder, waiting: Callable[[str], None]) -> None:
+    for holder in agent.prepare(order.claim):
+        waiting(holder)
+
+
+def _session_finding(error: FarmError) -> Finding:
+    return Finding(
+        "session", error.code, "", "fail", error.detail,
+        "see that it is on, connected and as it was registered; then check it again",
+    )
+
+
+def _runtime_findings(hello: Hello, tasks: Sequence[Task]) -> Iterator[Finding]:
+    runtimes = list(dict.fromkeys(task.measurement.backend.runtime for task in tasks))
+    found = {runtime: runtime_version(hello, runtime) for runtime in runtimes}
+    for runtime, version in found.items():
+        if version:
+            yield Finding(f"runtime {runtime}", version, "", "ok", "found")
+            continue
+        wanted = " or ".join(DISTRIBUTIONS.get(runtime, (runtime,)))
+        yield Finding(
+            f"runtime {runtime}", None, "", "warn" if any(found.values()) else "fail", f"{hello.python} has no {wanted}",
+            f"install {wanted} there" + (", if jobs are to use it" if any(found.values()) else ""),
+        )
+
+
+def _reference(agent: Agent, hello: Hello, task: Task, order: CheckOrder) -> Iterator[Finding | Reference]:
+    """Import, correctness and latency of the reference model on one backend."""
+    key = task.measurement.backend.key
+    try:
+        probe = next(iter(list(agent.probe([task], limits=order.workload_limits, models=order.models))), None)
+    except NotReady as error:
+        yield Finding(
+            f"import {key}", None, "", "fail", error.detail,
+            "the runtime is there and can't be imported: see what it lacks, install another version",
+        )
+        return
+    yield Finding(f"import {key}", None, "", "ok", "the runtime can be imported")
+    yield _output_finding(key, probe)
+    if probe is None or probe.failure is not None:
+        return
+    round_ = Round(
+        id=uuid.uuid4().hex, index=0, tasks=(task,), plan=order.plan, seed=0, canary=task.artifact,
+        limits=order.workload_limits,
+    )
+    runs = [item for item in agent.measure(round_, models=order.models) if isinstance(item, Run)]
+    slices = [one for run in runs if run.status == "complete" for one in run.slices]
+    if not slices:
+        why = next((f"{run.failure.code}: {run.failure.detail}" for run in runs if run.failure), "no slice came back")
+        yield Finding(f"latency {key}", None, "ns", "fail", why, "see what ended it; run lutfarm device check again")
+        return
+    latency_ns = round(min(statistics.median(one.samples_ns) for one in slices))
+    basis = _basis(hello, task)
+    earlier = [
+        reference.latency_ns
+        for report in order.history for reference in report.references
+        if reference.backend == key and reference.basis == basis and reference.verdict != "fail"
+    ]
+    finding = latency_finding(key, latency_ns, earlier)
+    yield finding
+    yield _quiet_finding(key, quiet=sum(1 for one in slices if one.quiet), passes=order.plan.passes)
+    yield Reference(key, basis, latency_ns, finding.verdict)
+
+
+def _output_finding(key: str, probe: Probe | None) -> Finding:
+    name = f"output {key}"
+    if probe is None:
+        return Finding(name, None, "", "fail", "the probe gave no answer", "check again; then look at the device's log")
+    if probe.failure is not None:
+        return Finding(
+            name, None, "", "fail", f"{probe.failure.code}: {probe.failure.detail}",
+            "the runtime computes wrongly or not at all: install another version of it, or suspect the hardware",
+        )
+    return Finding(name, probe.agreement, "of the largest value", "ok", "the reference model's output is right")
+
+
+def _quiet_finding(key: str, *, quiet: int, passes: int) -> Finding:
+    name = f"quiet windows {key}"
+    if 2 * quiet >= passes:
+        return Finding(name, quiet, f"of {passes}", "ok", "the machine is quiet enough to measure")
+    return Finding(
+        name, quiet, f"of {passes}", "warn", "something disturbs the measured core most of the time",
+        "end what else runs there; entries would be flagged contended",
+    )
+
+
+def _basis(hello: Hello, task: Task) -> str:
+    content = json.dumps(dict(fingerprint(hello, task.measurement.backend, None)), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -1,0 +1,108 @@
+"""Checks devices, outside of any job: lease, lock, look, and what follows for the device's state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+from lutfarm.device_states import DeviceEvent, DeviceRecord, require
+from lutfarm.home import Home
+from lutfarm.leases import leases
+from lutfarm.store.base import Store
+from lutfarm_agents.agent import DeviceAgent
+from lutfarm_agents.device import Device
+from lutfarm_agents.findings import HealthLimits
+from lutfarm_agents.health import PASSES, CheckOrder, HealthReport, check
+from lutfarm_agents.session import Claim
+from lutfarm_jobs import models
+from lutfarm_jobs.errors import DeviceLost, LinkError, SpecError, from_wire
+from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Lease, Measurement, SlicePlan, Task, Workload
+from lutfarm_jobs.models.cache import canary_graph
+from lutfarm_jobs.models.reference import expected_of_graph
+from lutfarm_profiles import DeviceProfile, loader
+
+COOL_DOWN_S = 300.0                                # how long a device that was found too hot is left alone
+
+Waiting = Callable[[str, str], None]
+
+
+def check_device(
+    device: Device, store: Store, home: Home, *, owner: str, holder: str, waiting: Waiting
+) -> tuple[HealthReport, DeviceRecord]:
+    """Wait for the device, look at it, keep what was found; the report and the device's state after it.
+
+    `waiting(unit, who)` is told who else has it.  Raises SpecError for a retired device.
+    """
+    require(store.device_record(device.name, time.time()), "check passed")
+    with leases(store, [device.name], owner=owner, holder=holder, waiting=waiting) as held:
+        order = _order(device, store, home, held.held[device.name], holder)
+
+        def still_waiting(who: str) -> None:
+            held.renew()                           # another farm's job on the device may last longer than a lease
+            waiting(device.name, who)
+
+        with closing(DeviceAgent(device, state_dir=home.agents)) as agent:
+            report = check(agent, order, waiting=still_waiting)
+        store.put_check(report)
+        now_s = time.time()
+        if report.boot_id:
+            store.step_device(device.name, DeviceEvent("seen", boot_id=report.boot_id), now_s)
+        return report, store.step_device(device.name, verdict(report, now_s), now_s)
+
+
+def verdict(report: HealthReport, now_s: float) -> DeviceEvent:
+    """What a report means for the device's state."""
+    if report.fit:
+        return DeviceEvent("check passed")
+    failed = report.failed
+    if all(finding.name == "temperature" for finding in failed):
+        return DeviceEvent("too hot", report.reason, until_s=now_s + COOL_DOWN_S)
+    for finding in failed:
+        if finding.name == "session" and isinstance(from_wire(str(finding.value), ""), LinkError | DeviceLost):
+            return DeviceEvent("link lost", f"{finding.value}: {finding.why}")
+    return DeviceEvent("check failed", report.reason)
+
+
+def _order(device: Device, store: Store, home: Home, lease: Lease, holder: str) -> CheckOrder:
+    profile = loader.load(device.profile)
+    built = {Backend(runtime): models.canary(FORMAT_OF_RUNTIME[runtime], home.models) for runtime in profile.runtimes}
+    tasks = tuple(
+        Task(
+            Measurement(Workload("operator", "canary"), device.name, backend),
+            one.artifact,
+            input_layout=one.input_layout,
+            expected=expected_of_graph(canary_graph(), FORMAT_OF_RUNTIME[backend.runtime], home.models),
+        )
+        for backend, one in built.items()
+    )
+    return CheckOrder(
+        unit=device.name,
+        claim=Claim(device.name, lease.owner, holder, store.farm_id, lease.token),
+        tasks=tasks,
+        models={one.artifact.sha256: one.path for one in built.values()},
+        plan=profile.slice_plan(SlicePlan(passes=PASSES)),
+        workload_limits=profile.workload_limits(),
+        limits=limits_of(profile),
+        history=_history(store, device.name),
+    )
+
+
+def limits_of(profile: DeviceProfile) -> HealthLimits:
+    """What a kind of device has to keep to."""
+    return HealthLimits(memory_warn_bytes=min(HealthLimits().memory_warn_bytes, profile.memory_budget_bytes))
+
+
+def _history(store: Store, unit: str) -> Sequence[HealthReport]:
+    """Earlier checks since the device was last registered: registering again says that it was changed on purpose."""
+    registered_s = max((t.at_s for t in store.device_history(unit) if t.event == "registered"), default=0.0)
+    return [report for report in store.checks(unit) if report.checked_s >= registered_s]
+
+
+def registered(store: Store, names: Sequence[str]) -> list[Device]:
+    """The devices of these names.  Raises SpecError naming one that is not registered."""
+    known = {device.name: device for device in store.devices()}
+    for name in names:
+        if name not in known:
+            raise SpecError(f"no device is registered as {name[:80]!r}; see lutfarm device list")
+    return [known[name] for name in names]

@@ -1,0 +1,102 @@
+"""`lutfarm device check|hold|release|retire`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from typing import Annotated
+
+import typer
+
+from lutfarm.assembly import user
+from lutfarm.checking import check_device, registered
+from lutfarm.cli import exits
+from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, printable, say
+from lutfarm.device_states import DeviceEvent, DeviceRecord, Kind
+from lutfarm.home import find_home
+from lutfarm.store import Store, open_store, owners
+from lutfarm_agents.health import HealthReport
+from lutfarm_jobs.errors import SpecError
+
+NameArgument = Annotated[str, typer.Argument(help="The device's name.")]
+
+
+def check(
+    name: Annotated[str, typer.Argument(help="The device's name.")] = "",
+    all_: Annotated[bool, typer.Option("--all", help="All devices that are not retired.")] = False,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Is a device fit to measure?  Exit 0 if it is, 3 if not.  A device that passes comes back from quarantine."""
+    with exits.exits():
+        if all_ == bool(name):
+            raise SpecError("name one device, or say --all")
+        place = find_home(home)
+        holder = f"{user()}@{socket.gethostname()}: device check, process {os.getpid()}"
+        found: list[tuple[HealthReport, DeviceRecord]] = []
+        with open_store(place.path) as store:
+            for device in registered(store, _names(store) if all_ else [name]):
+                one = check_device(
+                    device, store, place, owner=owners.me(), holder=holder,
+                    waiting=lambda unit, who: say(f"{unit}: waiting, it is held by {printable(who)}"),
+                )
+                found.append(one)
+                if not json:
+                    _show(*one)
+        if json:
+            print_json([_as_json(*one) for one in found])
+        if not all(report.fit for report, _ in found):
+            raise typer.Exit(exits.DEVICE_TROUBLE)
+
+
+def _names(store: Store) -> list[str]:
+    now_s = time.time()
+    names = [device.name for device in store.devices()]
+    return [name for name in names if store.device_record(name, now_s).state != "retired"]
+
+
+def _as_json(report: HealthReport, record: DeviceRecord) -> dict[str, object]:
+    return {
+        "device": report.unit, "fit": report.fit, "checked_s": report.checked_s, "state": record.state,
+        "reason": record.reason, "findings": plain(report.findings), "references": plain(report.references),
+    }
+
+
+def _show(report: HealthReport, record: DeviceRecord) -> None:
+    print_rows(
+        ["", "what", "seen", "unit", "why", "what to do"],
+        [[f.verdict, f.name, "-" if f.value is None else f"{f.value:.4g}" if isinstance(f.value, float) else str(f.value),
+          f.unit, f.why[:300], f.what_to_do] for f in report.findings],
+        title=report.unit,
+    )
+    why = f": {report.reason}" if report.reason else ""
+    say(f"{report.unit} is {'fit' if report.fit else 'not fit'}{printable(why)}; its state is {record.state}")
+
+
+def hold(
+    name: NameArgument,
+    reason: Annotated[str, typer.Option(help="Why; shown to everybody who asks for the device.")],
+    home: HomeOption = None,
+) -> None:
+    """Take a device out of work for maintenance.  A job that uses it ends its present order and leaves it."""
+    if not reason.strip():
+        raise typer.BadParameter("say why", param_hint="--reason")
+    _tell(name, "held", home, printable(reason.strip())[:500])
+
+
+def release(name: NameArgument, home: HomeOption = None) -> None:
+    """Give a device in maintenance or quarantine back to work, unchecked."""
+    _tell(name, "released", home, "")
+
+
+def retire(name: NameArgument, home: HomeOption = None) -> None:
+    """Take a device out for good; its results stay.  Only registering it again brings it back."""
+    _tell(name, "retired", home, f"by {user()}")
+
+
+def _tell(name: str, kind: Kind, home: HomeOption, reason: str) -> None:
+    with exits.exits(), open_store(find_home(home).path) as store:
+        registered(store, [name])
+        record = store.step_device(name, DeviceEvent(kind, reason), time.time())
+        say(f"{name} is {record.state}")

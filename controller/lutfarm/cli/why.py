@@ -1,0 +1,49 @@
+"""`lutfarm job why`."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from lutfarm.cli import exits
+from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
+from lutfarm.forward import why as explain
+from lutfarm.home import find_home
+from lutfarm.store import open_store
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.spec import JobSpec
+
+
+def why(
+    job_id: Annotated[str, typer.Argument(metavar="JOB", help="Its id, the start of it, or its name.")],
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Why a job is where it is: each device's state, what it waits for and what comes next; what is done, failed, left."""
+    with exits.exits(), open_store(find_home(home).path) as store:
+        found = store.job(job_id)
+        if found is None:
+            raise SpecError(f"no job is called {job_id[:80]!r}; see lutfarm job list")
+        job, now_s = found[0], time.time()
+        plan = store.measurements(job.id)
+        units = list(dict.fromkeys(m.unit for m in plan))
+        holders = {unit: held for unit in units if (held := store.lease_holder(unit, now_s))}
+        rows = explain(
+            [store.device_record(unit, now_s) for unit in units], plan, store.round_counts(job.id),
+            rounds=JobSpec.model_validate_json(job.spec_json).sampling.rounds, job_name=job.name, holders=holders,
+        )
+        if json:
+            print_json({"job": job.id, "state": job.state, "reason": job.reason, "devices": [plain(row) for row in rows]})
+            return
+        say(f"job {job.id}: {job.state} {job.reason}".rstrip())
+        print_rows(
+            ["device", "state", "reason", "waits for", "next", "at", "done", "failed", "left"],
+            [[r.unit, r.state, r.reason[:300], r.waits_for, r.next, _time(r.next_s), r.done, r.failed, r.left] for r in rows],
+        )
+
+
+def _time(at_s: float | None) -> str:
+    return "" if at_s is None else datetime.fromtimestamp(at_s, UTC).strftime("%H:%M:%S UTC")

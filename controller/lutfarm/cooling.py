@@ -1,0 +1,64 @@
+"""Devices that got too hot wait until they are cool.  Pure: the state and events in, the state and what to tell out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lutfarm.device_states import DeviceEvent
+from lutfarm.pool import Event, Measured, Opened
+from lutfarm.scheduler import Terms
+from lutfarm.state import FarmState, Unit, out_of_work
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What happened to a unit, for its record."""
+
+    unit: str
+    event: DeviceEvent
+
+
+def after_heat(
+    state: FarmState, events: Iterable[Event], terms: Mapping[str, Terms], now_s: float
+) -> tuple[FarmState, Sequence[Told]]:
+    """Rest units that are above their limit, wake those that are below `resume_c`, give up those that stay hot.
+
+    A resting unit is opened anew every `look_s`: its hello carries the temperature.
+    """
+    told: list[Told] = []
+    for event in events:
+        name, temperature_c = _reading(event)
+        cooling = terms[name].cooling if name in terms else None
+        if cooling is None or temperature_c is None:
+            continue
+        unit = state.units[name]
+        resting = unit.hot_since_s is not None
+        if temperature_c <= (cooling.resume_c if resting else cooling.limit_c):
+            if resting:
+                state = _with(state, replace(unit, hot_since_s=None))
+                told.append(Told(name, DeviceEvent("cooled", f"{temperature_c:.1f} C")))
+            continue
+        since_s = now_s if unit.hot_since_s is None else unit.hot_since_s
+        seen = f"{temperature_c:.1f} C, and it goes on at {cooling.resume_c:.1f} C"
+        if resting and now_s - since_s >= cooling.wait_s:
+            reason = f"still {seen} after {now_s - since_s:.0f} s: see its fan and airflow, then check it"
+            state = out_of_work(state, name, "quarantined", reason)
+            told.append(Told(name, DeviceEvent("device failed", reason)))
+            continue
+        until_s = now_s + cooling.look_s
+        state = _with(state, replace(unit, hot_since_s=since_s, not_before_s=until_s, opened=False))
+        told.append(Told(name, DeviceEvent("too hot", seen, until_s=until_s)))
+    return state, told
+
+
+def _reading(event: Event) -> tuple[str, float | None]:
+    if isinstance(event, Opened):
+        return event.unit, event.hello.environment.temperature_c if event.hello.environment else None
+    if isinstance(event, Measured):
+        return event.run.unit, event.run.after.temperature_c if event.run.after else None
+    return "", None
+
+
+def _with(state: FarmState, unit: Unit) -> FarmState:
+    return replace(state, units={**state.units, unit.name: unit})

@@ -1,0 +1,78 @@
+"""Why a job is where it is: for each of its devices what it waits for, and what comes next.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from lutfarm.device_states import DeviceRecord
+from lutfarm_jobs.measurement import Measurement
+
+FORWARD: Mapping[str, str] = {
+    "quarantined": "mend it, then lutfarm device check NAME",
+    "lost": "connect it, then run the job again, or lutfarm device check NAME",
+    "maintenance": "lutfarm device release NAME when it may work again",
+    "retired": "take it out of the job, or register it again",
+}
+"""By state: what brings a device back to work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """One device of a job."""
+
+    unit: str
+    state: str
+    reason: str
+    waits_for: str
+    next: str
+    next_s: float | None                           # Unix time, where one is known
+    done: int                                      # measurements with all their rounds
+    failed: int
+    left: int
+
+
+def why(
+    records: Iterable[DeviceRecord],
+    plan: Sequence[Measurement],
+    counts: Mapping[str, Mapping[str, int]],
+    *,
+    rounds: int,
+    job_name: str,
+    holders: Mapping[str, tuple[str, float]],
+) -> list[Why]:
+    """`counts`: runs by key and status; `holders`: by unit, who has its lease and until when unless renewed."""
+    found: list[Why] = []
+    for record in records:
+        by_status = [counts.get(m.key, {}) for m in plan if m.unit == record.unit]
+        failed = sum(1 for runs in by_status if runs.get("failed"))
+        done = sum(1 for runs in by_status if not runs.get("failed") and runs.get("complete", 0) >= rounds)
+        left = len(by_status) - failed - done
+        waits_for, following, next_s = _next(record, holders.get(record.unit), job_name, left=left)
+        found.append(Why(record.unit, record.state, record.reason, waits_for, following, next_s, done, failed, left))
+    return found
+
+
+def _next(
+    record: DeviceRecord, holder: tuple[str, float] | None, job_name: str, *, left: int
+) -> tuple[str, str, float | None]:
+    if left == 0:
+        return "nothing", "it has all that this job asks of it", None
+    if record.state in FORWARD:
+        return _CAUSES[record.state], FORWARD[record.state].replace("NAME", record.unit), None
+    if record.state == "cooling":
+        return "a lower temperature", "it is looked at again", record.until_s
+    if holder is None:
+        return "a run of this job", "run the job's file again", None
+    who, until_s = holder
+    if f": job {job_name}, " in who:
+        return "its own run", "this job measures on it", None
+    return f"whoever holds it: {who}", "its lease ends, unless it is renewed", until_s
+
+
+_CAUSES: Mapping[str, str] = {
+    "quarantined": "a passed check",
+    "lost": "a link",
+    "maintenance": "whoever holds it for maintenance",
+    "retired": "nothing: it does not come back by itself",
+}

@@ -1,0 +1,42 @@
+"""One database: transactions that write, looks that read, and its errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Connection, Engine
+
+from lutfarm.store.faults import mapped
+
+
+class Database:
+    """A context manager; leaving it closes the database."""
+
+    def __init__(self, engine: Engine, place: str) -> None:
+        self._engine = engine
+        self._place = place
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _write(self) -> Generator[Connection]:
+        with mapped(self._place), self._engine.begin() as db:
+            yield db
+
+    @contextmanager
+    def _read(self) -> Generator[Connection]:
+        with mapped(self._place), self._engine.connect().execution_options(reads=True) as db:
+            yield db
+
+    def close(self) -> None:
+        """Release the database."""
+        self._engine.dispose()

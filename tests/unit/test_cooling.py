@@ -1,0 +1,64 @@
+"""Devices that got too hot rest until they are cool, and are given up when they stay hot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lutfarm.cooling import after_heat
+from lutfarm.pool import Measured, Opened
+from lutfarm.scheduler import Cooling, Open, Terms, decide
+from lutfarm.state import FarmState, begin
+from lutfarm_agents.testing import HELLO
+from lutfarm_jobs.measurement import Backend, Environment, Measurement, Run, Workload
+
+PLAN = tuple(Measurement(Workload("operator", "conv"), unit, Backend("onnxruntime")) for unit in ("a", "b"))
+TERMS = {unit: Terms(cooling=Cooling(limit_c=80.0, resume_c=60.0, wait_s=100.0, look_s=10.0)) for unit in ("a", "b")}
+
+
+def state() -> FarmState:
+    fresh = begin(PLAN, ["a", "b"], rounds=3)
+    return replace(fresh, units={name: replace(unit, opened=True) for name, unit in fresh.units.items()})
+
+
+def ran(temperature_c: float | None, unit: str = "a") -> Measured:
+    after = Environment(1.0, temperature_c=temperature_c)
+    return Measured("o", Run("i", PLAN[0].key, unit, "r", 0, "complete", 1.0, 2.0, {}, after=after))
+
+
+def hello(temperature_c: float | None, unit: str = "a") -> Opened:
+    return Opened("o", unit, replace(HELLO, environment=Environment(1.0, temperature_c=temperature_c)))
+
+
+def test_a_hot_device_rests_is_looked_at_and_goes_on_when_it_is_cool() -> None:
+    hot, told = after_heat(state(), [ran(80.1)], TERMS, 1000.0)
+    assert [(t.unit, t.event.kind, t.event.until_s) for t in told] == [("a", "too hot", 1010.0)]
+    assert [step.unit for step in decide(hot, TERMS, 1009.0)] == ["b"]
+    assert Open("a") in decide(hot, TERMS, 1010.0)
+    warm, told = after_heat(hot, [hello(70.0)], TERMS, 1010.0)          # below the limit is not yet cool
+    assert [t.event.kind for t in told] == ["too hot"]
+    assert warm.units["a"].hot_since_s == 1000.0
+    cool, told = after_heat(warm, [hello(60.0)], TERMS, 1020.0)
+    assert [t.event.kind for t in told] == ["cooled"]
+    assert cool.units["a"].hot_since_s is None
+
+
+def test_a_device_that_stays_hot_is_given_up_with_the_reason() -> None:
+    hot, _ = after_heat(state(), [ran(95.0)], TERMS, 1000.0)
+    still, told = after_heat(hot, [hello(90.0)], TERMS, 1100.0)
+    assert [t.event.kind for t in told] == ["device failed"]
+    assert still.units["a"].out == "quarantined"
+    assert "90.0 C" in still.units["a"].quarantined
+    assert [step.unit for step in decide(still, TERMS, 2000.0)] == ["b"]
+
+
+def test_what_is_not_known_changes_nothing() -> None:
+    before = state()
+    for event in (ran(None), hello(None), ran(80.0), Opened("o", "a", HELLO)):
+        assert after_heat(before, [event], TERMS, 1.0) == (before, [])
+    assert after_heat(before, [ran(300.0)], {"a": Terms()}, 1.0) == (before, [])
+
+
+def test_an_opened_device_that_is_hot_does_not_begin() -> None:
+    hot, told = after_heat(state(), [hello(81.0)], TERMS, 5.0)
+    assert [t.event.kind for t in told] == ["too hot"]
+    assert not hot.units["a"].opened

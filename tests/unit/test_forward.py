@@ -1,0 +1,60 @@
+"""`lutfarm job why`: what each device of a job waits for."""
+
+from __future__ import annotations
+
+import pytest
+
+from lutfarm.device_states import NO_WORK, STATES, DeviceRecord, State
+from lutfarm.forward import FORWARD, Why, why
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+
+PLAN = tuple(Measurement(Workload("operator", f"conv{i}"), "desk", Backend("onnxruntime")) for i in range(4))
+KEYS = [m.key for m in PLAN]
+COUNTS = {KEYS[0]: {"complete": 3}, KEYS[1]: {"complete": 2, "truncated": 4}, KEYS[2]: {"failed": 1, "complete": 3}}
+
+
+def one(state: State, holder: tuple[str, float] | None = None, **changes: object) -> Why:
+    record = DeviceRecord("desk", state, "because", 1.0, **changes)  # type: ignore[arg-type]
+    holders = {"desk": holder} if holder else {}
+    (found,) = why([record], PLAN, COUNTS, rounds=3, job_name="small", holders=holders)
+    return found
+
+
+def test_measurements_are_counted_by_what_they_have() -> None:
+    found = one("ready")
+    assert (found.done, found.failed, found.left) == (1, 1, 2)
+    (other,) = why([DeviceRecord("phone")], PLAN, COUNTS, rounds=3, job_name="small", holders={})
+    assert (other.done, other.failed, other.left, other.waits_for) == (0, 0, 0, "nothing")
+
+
+@pytest.mark.parametrize(
+    ("state", "holder", "waits_for", "following", "next_s"),
+    [
+        ("quarantined", None, "a passed check", "lutfarm device check desk", None),
+        ("lost", None, "a link", "lutfarm device check desk", None),
+        ("maintenance", None, "maintenance", "lutfarm device release desk", None),
+        ("retired", None, "nothing", "register it again", None),
+        ("cooling", ("ann: job small, process 1", 60.0), "temperature", "looked at again", 44.0),
+        ("ready", None, "a run of this job", "run the job's file again", None),
+        ("busy", ("ann: job small, process 1", 60.0), "its own run", "measures on it", None),
+        ("busy", ("bob: job smaller, process 2", 60.0), "bob: job smaller, process 2", "lease ends", 60.0),
+    ],
+)
+def test_what_it_waits_for(
+    state: State, holder: tuple[str, float] | None, waits_for: str, following: str, next_s: float | None
+) -> None:
+    found = one(state, holder, until_s=44.0 if state == "cooling" else None)
+    assert waits_for in found.waits_for
+    assert following in found.next
+    assert found.next_s == next_s
+    assert (found.state, found.reason) == (state, "because")
+
+
+def test_every_state_that_needs_somebody_says_what_to_do() -> None:
+    assert set(FORWARD) >= NO_WORK
+    assert all(one(state).next for state in STATES)
+
+
+def test_a_device_with_nothing_left_waits_for_nothing() -> None:
+    (found,) = why([DeviceRecord("desk", "retired")], PLAN[:1], COUNTS, rounds=3, job_name="small", holders={})
+    assert (found.left, found.waits_for) == (0, "nothing")
