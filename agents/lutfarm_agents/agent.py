@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lutfarm_agents import commands, payload
-from lutfarm_agents.base import Advance, Cooling
+from lutfarm_agents.base import Advance
 from lutfarm_agents.climate import Climate
 from lutfarm_agents.clocks import Clocks
 from lutfarm_agents.device import Device, Hello
@@ -29,7 +29,7 @@ from lutfarm_jobs.errors import (
     ProtocolMismatch,
     RunnerBug,
 )
-from lutfarm_jobs.measurement import Failure, Limits, Probe, Round, Run, Task
+from lutfarm_jobs.measurement import Conditions, Failure, Limits, Probe, Round, Run, Task
 from lutfarm_profiles import loader
 
 RUNNER_ENVIRONMENT: Mapping[str, str] = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
@@ -52,7 +52,7 @@ class DeviceAgent:
         self._session: RunnerSession | None = None
         self._hello: Hello | None = None
         self._shelf = Shelf(self._transport, f"{self._root}/models")
-        self._climate = Climate(self._transport, self.profile.thermal, device.name)
+        self._climate = Climate(self._transport, self.profile.thermal)
         self._clocks = Clocks(self._transport, self._root, self.profile, device.name)
         self._cancelled = threading.Event()
         self._locked = False
@@ -151,7 +151,7 @@ class DeviceAgent:
         return Probe(
             key=measurement.key,
             unit=measurement.unit,
-            fingerprint=fingerprint(self._opened_hello, measurement.backend, None),
+            fingerprint=fingerprint(self._opened_hello, measurement.backend, None, self._setting(measurement.conditions)),
             probed_s=time.time(),
             failure=Failure(event.code, event.detail) if event.code else None,
             load_ns=found.load_ns,
@@ -162,47 +162,56 @@ class DeviceAgent:
             agreement=found.agreement,
         )
 
-    def measure(self, round: Round, *, models: Mapping[str, Path]) -> Iterator[Run | Advance | Cooling]:
+    def measure(self, round: Round, *, models: Mapping[str, Path]) -> Iterator[Run | Advance]:
         """One round.  A link that breaks in mid-round yields truncated runs first, then raises."""
         self._cancelled.clear()
         return self._measure(round, models)
 
-    def _measure(self, round_: Round, models: Mapping[str, Path]) -> Iterator[Run | Advance | Cooling]:
+    def _measure(self, round_: Round, models: Mapping[str, Path]) -> Iterator[Run | Advance]:
         began_ns, started_s = time.monotonic_ns(), time.time()
         self.spent_ns = {}
         session = self._checked(round_.tasks)
         artifacts = [round_.canary, *(task.artifact for task in round_.tasks)]
         transfer_ns = self._shelf.fill(artifacts, models)
         backend = round_.tasks[0].measurement.backend
-        log = RoundLog(round_, fingerprint(self._opened_hello, backend, round_.plan), started_s)
+        setting = self._setting(round_.tasks[0].measurement.conditions)
+        log = RoundLog(round_, fingerprint(self._opened_hello, backend, round_.plan, setting), started_s)
         cpus = self._measured_cpus(round_.tasks)
-        hot_s = time.monotonic()
-        for how in self._climate.await_cool(self._cancelled):
-            yield Cooling(how)
-            log.waited_hot_s = time.monotonic() - hot_s
-        if round_.tasks[0].measurement.conditions.clocks == "fixed":
-            self._clocks.fix(cpus)
-        climate = self._climate.read()
         command = commands.round_(round_, cpus=cpus, place=self._shelf.place)
         failure: FarmError | None = None
         try:
             with self._dropping():
+                self._set_clocks(round_.tasks[0].measurement.conditions, cpus)
+                before = self._climate.read()
                 if not self._cancelled.is_set():
                     yield from self._follow(session, command, log)
-                    log.throttled = self._climate.throttled(climate, self._climate.read())
+                    log.throttled = self._climate.throttled(before, self._climate.read())
         except (LinkError, DeviceError, RunnerBug) as error:
             failure = error
         self.spent_ns = _split(time.monotonic_ns() - began_ns, {"transfer": transfer_ns, **log.spent_ns()})
         yield from log.runs(time.time())
         if failure is not None:
             raise failure
+        if log.unblamed:
+            raise LinkLost(f"{self.device.name}: the round's process ended and no workload is to blame: {log.unblamed}")
         if log.ending is None and not self._cancelled.is_set():
             raise ProtocolMismatch(f"{self.device.name} ended a round without a result")
+
+    def _setting(self, conditions: Conditions) -> str:
+        return self.profile.setting(cluster=conditions.cluster or None, fixed=conditions.clocks == "fixed")
+
+    def _set_clocks(self, conditions: Conditions, cpus: Sequence[int]) -> None:
+        if conditions.clocks == "fixed":
+            self._clocks.fix(cpus)
+        else:
+            self._clocks.restore()
 
     def _follow(
         self, session: RunnerSession, command: Mapping[str, object], log: RoundLog
     ) -> Iterator[Advance]:
         for event in session.round(command, known=len(log.round.tasks), passes=log.round.plan.passes):
+            if self._cancelled.is_set():           # it came before the runner had begun, which then knew of nothing to end
+                session.cancel()
             log.take(event)
             if isinstance(event, SliceEvent):
                 yield Advance(log.arrived, log.total)
@@ -217,11 +226,11 @@ class DeviceAgent:
 
     def close(self) -> None:
         """End the session and whatever it started."""
+        if self._locked:
+            with contextlib.suppress(LinkError, DeviceError):    # while the lock is ours; else the next opening does it
+                self._clocks.restore()
         if self._session is not None:
             self._session.stop()
-        if self._locked:
-            with contextlib.suppress(LinkError, DeviceError):    # else the next opening does it
-                self._clocks.restore()
         self._drop()
         self._transport.close()
 
@@ -241,6 +250,7 @@ class DeviceAgent:
         channel = self._opened.enter_context(
             self._transport.spawn([*python.argv, "-I", remote, "supervise"], env={**RUNNER_ENVIRONMENT, **python.env})
         )
+        self._shelf.forget()                       # another boot may have emptied the folder
         session = RunnerSession(channel)
         self._hello = session.hello()
         if self._hello.runner_sha256 != sha256:

@@ -20,13 +20,6 @@ class Advance:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cooling:
-    """The device is too hot to begin; `how` says how hot, and when it goes on."""
-
-    how: str
-
-
 class Agent(Protocol):
     """Owns one device; one order at a time.
 
@@ -56,7 +49,7 @@ class Agent(Protocol):
         """One throwaway child for each task; `models`: where artifacts lie on the host, by SHA-256."""
         ...
 
-    def measure(self, round: Round, *, models: Mapping[str, Path]) -> Iterator[Run | Advance | Cooling]:
+    def measure(self, round: Round, *, models: Mapping[str, Path]) -> Iterator[Run | Advance]:
         """One round.  The runs come at its end, or as truncated ones before an error is raised."""
         ...
 

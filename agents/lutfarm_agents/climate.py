@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-import threading
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lutfarm_agents.transports.base import Transport
-from lutfarm_jobs.errors import NotReady
 from lutfarm_profiles.conditions import Thermal
 
 COLDEST_C, HOTTEST_C = -60.0, 200.0                # what says more or less is no thermometer
-POLL_S = 2.0
 
 # $@: counters, then --, then flag files.  One fact a line.
 SCRIPT = """for zone in /sys/class/thermal/thermal_zone*; do
@@ -43,10 +38,9 @@ class Reading:
 class Climate:
     """The thermometers of one device.  Does nothing where its profile watches none."""
 
-    def __init__(self, transport: Transport, thermal: Thermal | None, name: str) -> None:
+    def __init__(self, transport: Transport, thermal: Thermal | None) -> None:
         self._transport = transport
         self._thermal = thermal
-        self._name = name
 
     def read(self) -> Reading:
         """Some milliseconds of the device's time.  Raises LinkError."""
@@ -56,26 +50,6 @@ class Climate:
         flags = [each.path for each in thermal.throttle_flags]
         done = self._transport.run(["sh", "-c", SCRIPT, "sh", *thermal.throttle_files, "--", *flags])
         return parse(done.stdout.decode("utf-8", "replace"), thermal)
-
-    def await_cool(self, cancelled: threading.Event) -> Iterator[str]:
-        """Wait while the device is hot; yields how hot it is.  Raises NotReady after the profile's wait_s."""
-        thermal = self._thermal
-        if thermal is None:
-            return
-        found = self.read().temperature_c
-        if found is None or found <= thermal.limit_c:
-            return
-        end_s = time.monotonic() + thermal.wait_s
-        while found is not None and found > thermal.resume_c:
-            if time.monotonic() > end_s:
-                raise NotReady(
-                    f"{self._name}: {found:.1f} C after {thermal.wait_s:.0f} s, and nothing starts above {thermal.limit_c:g} C; "
-                    "give it air, or raise thermal.limit_c of its profile"
-                )
-            yield f"{found:.1f} C; it goes on at {thermal.resume_c:g} C"
-            if cancelled.wait(POLL_S):
-                return
-            found = self.read().temperature_c
 
     def throttled(self, before: Reading, after: Reading) -> bool:
         """Whether the device slowed itself between two looks, as far as it says."""

@@ -20,14 +20,16 @@ LARGEST_NOTE = 100_000
 # $1 the note, then cores: what is there now, a line each, whole or not at all.
 REMEMBER = """note=$1
 shift
-[ ! -e "$note" ] || exit 0
+if [ -e "$note" ]; then cat "$note" >"$note.part"; else : >"$note.part"; fi
 for core; do
+    grep -q "^$core " "$note.part" && continue     # what was there before the first change counts
     for name in scaling_governor scaling_min_freq scaling_max_freq; do
         value=
         read -r value 2>/dev/null <"/sys/devices/system/cpu/cpu$core/cpufreq/$name" || continue
         echo "$core $name $value"
-    done
-done >"$note.part" && mv "$note.part" "$note"
+    done >>"$note.part"
+done
+mv "$note.part" "$note"
 """
 
 # $1 core  $2 name  $3 value
@@ -53,7 +55,7 @@ class Clocks:
         self._note = f"{root}/clocks"
         self._profile = profile
         self._name = name
-        self._fixed = False
+        self._fixed: set[int] = set()
 
     def fix(self, cpus: Sequence[int]) -> None:
         """Fix the clocks of these cores as the profile says.  Raises NotReady where it says nothing, or they don't obey."""
@@ -63,10 +65,9 @@ class Clocks:
                 f"{self._name}: the job asks for fixed clocks and the profile {self._profile.name} does not say how; "
                 "add `frequency` to a profile of your own, or ask for clocks: free"
             )
-        if self._fixed:
+        if set(cpus) <= self._fixed:
             return
         self._sh(REMEMBER, self._note, *map(str, cpus), what="what its clocks were can't be written down")
-        self._fixed = True
         for command in frequency.fix:
             self._command(command)
         for setting in self._wanted(cpus):
@@ -78,13 +79,14 @@ class Clocks:
                     f"{self._name}: {setting.name} of core {setting.core} stays {seen[:40]!r} where {setting.value!r} was set; "
                     "is another program in charge of its clocks?"
                 )
+        self._fixed |= set(cpus)
 
     def restore(self) -> int:
         """Put back what was there, if a note says that something was changed; how many settings.  Raises LinkError, NotReady."""
         text = self._transport.run(["sh", "-c", SHOW, "sh", self._note]).stdout.decode("utf-8", "replace")
         found = self._transport.exists(self._note)
         if not found:
-            self._fixed = False
+            self._fixed.clear()
             return 0
         settings = parse(text)
         for command in self._profile.frequency.restore if self._profile.frequency else ():
@@ -93,7 +95,7 @@ class Clocks:
         for setting in sorted(settings, key=lambda each: KEPT.index(each.name) == 1):
             self._write(setting)
         self._transport.run(["rm", "-f", "--", self._note])
-        self._fixed = False
+        self._fixed.clear()
         return len(settings)
 
     def _wanted(self, cpus: Sequence[int]) -> list[Setting]:

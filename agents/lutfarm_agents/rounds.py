@@ -25,7 +25,6 @@ class RoundLog:
     ending: EndedEvent | DiedEvent | None = None
     arrived: int = 0
     throttled: bool = False
-    waited_hot_s: float = 0.0
 
     @property
     def total(self) -> int:
@@ -85,10 +84,16 @@ class RoundLog:
             before=started.environment if started else None,
             after=ended.environment if ended else None,
             throttled=self.throttled,
-            waited_hot_s=self.waited_hot_s,
         )
 
     def _failure(self, position: int) -> Failure | None:
         if isinstance(self.ending, DiedEvent) and self.ending.id == position:
             return Failure(self.ending.code, self.ending.detail)
         return None
+
+    @property
+    def unblamed(self) -> str:
+        """Why the process died where no workload is to blame; empty where one is, or where it lived."""
+        if isinstance(self.ending, DiedEvent) and self.ending.id is None:
+            return f"{self.ending.code}: {self.ending.detail}"
+        return ""

@@ -16,7 +16,7 @@ from lutfarm_agents.fields import Message
 from lutfarm_agents.messages import DiedEvent, EndedEvent, LoadedEvent, ProbedEvent, SliceEvent, StartedEvent
 from lutfarm_agents.transports.base import Channel
 from lutfarm_jobs.errors import FarmError, LinkLost, ProtocolMismatch, ReplyTimeout
-from lutfarm_jobs.measurement import Backend, SlicePlan
+from lutfarm_jobs.measurement import MODELS_VERSION, Backend, SlicePlan
 
 SILENCE_S = 9.0                                    # the runner beats every 4 s; a loss is noticed within 10 s
 HELLO_S = 60.0                                     # a board under load may take long to start Python
@@ -155,10 +155,10 @@ def runtime_version(hello: Hello, runtime: str) -> str:
     return ""
 
 
-def fingerprint(hello: Hello, backend: Backend, plan: SlicePlan | None) -> Mapping[str, str]:
+def fingerprint(hello: Hello, backend: Backend, plan: SlicePlan | None, setting: str = "") -> Mapping[str, str]:
     """What may change under the same measurement key; runs are reused only where all of it is equal.
 
-    `plan` is None for a probe, which does not depend on it.
+    `plan` is None for a probe, which does not depend on it.  `setting`: see DeviceProfile.setting.
     """
     found = {
         "os": hello.system,
@@ -169,7 +169,10 @@ def fingerprint(hello: Hello, backend: Backend, plan: SlicePlan | None) -> Mappi
         "runtime": runtime_version(hello, backend.runtime),
         "runner_sha256": hello.runner_sha256,
         "protocol": str(messages.PROTOCOL),
+        "models": str(MODELS_VERSION),             # of operators and networks; a model file's content is in its key
     }
+    if setting:
+        found["setting"] = setting
     if plan is not None:
         # A plan without a sustained load is the plan that it was before there were any.
         plan_json = json.dumps({k: v for k, v in asdict(plan).items() if v or k != "sustained_ns"}, sort_keys=True)

@@ -21,6 +21,10 @@ class Shelf:
         self._folder = folder
         self._present: set[str] = set()
 
+    def forget(self) -> None:
+        """Look again what is there."""
+        self._present.clear()
+
     def place(self, artifact: Artifact) -> str:
         """Where an artifact lies on the device."""
         return f"{self._folder}/{artifact.file_name}"

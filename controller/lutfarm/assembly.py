@@ -15,7 +15,7 @@ from lutfarm.farm import Farm, Submission
 from lutfarm.home import Home
 from lutfarm.local_pool import LocalPool
 from lutfarm.pool import AgentPool
-from lutfarm.scheduler import Terms
+from lutfarm.scheduler import Cooling, Terms
 from lutfarm.store import Store, owners
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
@@ -23,7 +23,7 @@ from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import Sources, expand, nothings, resolve
 from lutfarm_jobs.measurement import SlicePlan
 from lutfarm_jobs.spec import DeviceChoice, JobSpec, load_job
-from lutfarm_profiles import loader
+from lutfarm_profiles import DeviceProfile, loader
 
 PoolKind = Literal["ray", "local"]
 
@@ -67,6 +67,7 @@ def submit(
 ) -> tuple[Submission, Sources]:
     """A job whose relative paths start at `folder`, with everything that its names stand for."""
     devices = choose_devices(spec, store)
+    check_conditions(spec, devices)
     sources = resolve(spec, folder)
     plan = expand(spec, sources, tuple(devices))
     zeros = nothings(spec, sources)
@@ -81,18 +82,41 @@ def terms_of(spec: JobSpec, devices: Mapping[str, Device]) -> dict[str, Terms]:
     profiles = {name: loader.load(device.profile) for name, device in devices.items()}
     return {
         name: Terms(
-            profile.slice_plan(asked), profile.memory_budget_bytes, profile.workload_limits(), strict=conditions.strict
+            profile.slice_plan(asked), profile.memory_budget_bytes, profile.workload_limits(),
+            setting=profile.setting(cluster=conditions.cluster, fixed=conditions.clocks == "fixed"),
+            strict=conditions.strict, cooling=_cooling(profile),
         )
         for name, profile in profiles.items()
     }
 
 
+def _cooling(profile: DeviceProfile) -> Cooling | None:
+    thermal = profile.thermal
+    return Cooling(thermal.limit_c, thermal.resume_c, thermal.wait_s) if thermal else None
+
+
+def check_conditions(spec: JobSpec, devices: Mapping[str, Device]) -> None:
+    """Raises SpecError where a device's profile can't give what the job asks for."""
+    conditions = spec.conditions
+    for device in devices.values():
+        profile = loader.load(device.profile)
+        profile.measured_cpus((), cluster=conditions.cluster)
+        if conditions.clocks == "fixed" and profile.frequency is None:
+            raise SpecError(
+                f"conditions.clocks: {device.name}'s profile {profile.name} does not say how its clocks are fixed; "
+                "add `frequency` to a profile of your own, or ask for free ones"
+            )
+
+
 def measured_cpus(spec: JobSpec, devices: Mapping[str, Device]) -> frozenset[int]:
-    """The cores of this machine that rounds will run on: its last ones, as many as the job's threads."""
-    if not any(device.transport == "local" for device in devices.values()):
-        return frozenset()
-    cpus = sorted(os.sched_getaffinity(0))
-    return frozenset(cpus[-max(backend.threads for backend in spec.backends):])
+    """The cores of this machine that rounds will run on: the last of the measured cluster, as many as the job's threads."""
+    threads = max(backend.threads for backend in spec.backends)
+    found: set[int] = set()
+    for device in devices.values():
+        if device.transport == "local":
+            cpus = loader.load(device.profile).measured_cpus(sorted(os.sched_getaffinity(0)), cluster=spec.conditions.cluster)
+            found |= set(cpus[-threads:])
+    return frozenset(found)
 
 
 def keep_off(cpus: frozenset[int]) -> None:

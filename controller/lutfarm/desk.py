@@ -14,7 +14,6 @@ from typing import TypeVar
 from lutfarm.pool import (
     Done,
     Event,
-    Hot,
     Measured,
     Measuring,
     Opened,
@@ -25,7 +24,7 @@ from lutfarm.pool import (
     Progress,
     Waiting,
 )
-from lutfarm_agents.base import Advance, Agent, Cooling
+from lutfarm_agents.base import Advance, Agent
 from lutfarm_agents.device import Device
 from lutfarm_agents.session import Claim
 from lutfarm_jobs.errors import FarmError, LinkLost, RunnerBug
@@ -161,9 +160,7 @@ class Desk:
     def _measure(self, agent: Agent, order: Measuring) -> None:
         told_s = 0.0
         for step in self._begin(order.id, lambda: agent.measure(order.round, models=order.models)):
-            if isinstance(step, Cooling):
-                self._emit(Hot(order.id, order.device.name, step.how))
-            elif not isinstance(step, Advance):
+            if not isinstance(step, Advance):
                 self._emit(Measured(order.id, step))
             elif step.done == step.total or time.monotonic() - told_s >= PROGRESS_S:
                 self._emit(Progress(order.id, order.device.name, step.done, step.total))

@@ -11,7 +11,7 @@ from lutfarm.cooling import after_heat
 from lutfarm.device_states import DeviceRecord
 from lutfarm.leases import Leases, leases
 from lutfarm.orders import OrderBook
-from lutfarm.pool import AgentPool, Event, Hot, Measured, Opened, Probed, Waiting
+from lutfarm.pool import AgentPool, Event, Measured, Opened, Probed, Waiting
 from lutfarm.reuse import Resumed, resume
 from lutfarm.scheduler import Terms, decide
 from lutfarm.state import FarmState, after, begin, ordered
@@ -31,10 +31,6 @@ class Watcher(Protocol):
 
     def waiting(self, unit: str, holder: str) -> None:
         """Another holder has the device."""
-        ...
-
-    def cooling(self, unit: str, how: str) -> None:
-        """The device is too hot to begin."""
         ...
 
     def resumed(self, unit: str, found: Resumed) -> None:
@@ -138,7 +134,7 @@ class Farm:
         self, submission: Submission, job: Job, state: FarmState, opened: Opened, began_s: float, watch: Watcher
     ) -> FarmState:
         found = resume(
-            self.store, job.id, state, opened, submission.terms[opened.unit].plan,
+            self.store, job.id, state, opened, submission.terms[opened.unit],
             fresh_since_s=job.created_s if submission.spec.fresh else None,
             ignore_failures_before_s=began_s if submission.retry_failed else 0.0,
         )
@@ -161,8 +157,6 @@ class Farm:
                 self.store.commit_probe(event.probe, held.held[event.probe.unit], job_id)
             elif isinstance(event, Opened):
                 self.store.put_hello(event.unit, event.hello, time.time())
-            elif isinstance(event, Hot):
-                watch.cooling(event.unit, event.how)
             elif isinstance(event, Waiting):
                 watch.waiting(event.unit, event.holder)
 

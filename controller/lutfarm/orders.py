@@ -46,9 +46,10 @@ class OrderBook:
             return Probing(
                 order_id, device, lease, tuple(tasks), terms.limits, self.workshop.models_of(*artifacts)
             )
-        backend = state.plan[step.keys[0]].backend
+        measurement = state.plan[step.keys[0]]
+        backend = measurement.backend
         canary = self.workshop.canary(backend)
-        reference = canary_reference(self.store.canary_levels_ns(step.unit, backend.key))
+        reference = canary_reference(self.store.canary_levels_ns(step.unit, backend.key, measurement.conditions.key))
         round_ = Round(
             id=order_id,
             index=step.index,

@@ -67,15 +67,6 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Hot:
-    """Event: the device is too hot to begin; `how` says how hot, and when it goes on."""
-
-    order: str
-    unit: str
-    how: str
-
-
-@dataclass(frozen=True, slots=True)
 class Probed:
     """Event: one workload was probed."""
 
@@ -115,7 +106,7 @@ class Done:
     spent_ns: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
-Event = Opened | Waiting | Hot | Probed | Progress | Measured | Done
+Event = Opened | Waiting | Probed | Progress | Measured | Done
 
 
 class AgentPool(Protocol):

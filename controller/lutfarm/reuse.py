@@ -10,11 +10,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lutfarm.pool import Opened
+from lutfarm.scheduler import Terms
 from lutfarm.state import FarmState, Standing
 from lutfarm.store.base import Store
 from lutfarm_agents.device import Hello
 from lutfarm_agents.session import fingerprint
-from lutfarm_jobs.measurement import Run, SlicePlan
+from lutfarm_jobs.measurement import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def resume(
     job_id: str,
     state: FarmState,
     opened: Opened,
-    plan: SlicePlan,
+    terms: Terms,
     *,
     fresh_since_s: float | None,
     ignore_failures_before_s: float = 0.0,
@@ -42,7 +43,7 @@ def resume(
 
     `fresh_since_s`: when a job that measures everything itself began, None for one that reuses.
     """
-    today = _today(state, opened.unit, opened.hello, plan)
+    today = _today(state, opened.unit, opened.hello, terms)
     found, adopted = _look(
         store, job_id, state, today, fresh_since_s=fresh_since_s, forget_s=ignore_failures_before_s
     )
@@ -55,7 +56,7 @@ def foresee(
     job_id: str,
     state: FarmState,
     unit: str,
-    plan: SlicePlan,
+    terms: Terms,
     *,
     fresh_since_s: float | None,
 ) -> tuple[FarmState, Resumed]:
@@ -64,7 +65,7 @@ def foresee(
     if last is None:
         return state, Resumed({})
     hello, _ = last
-    today = _today(state, unit, hello, plan)
+    today = _today(state, unit, hello, terms)
     found, _ = _look(store, job_id, state, today, fresh_since_s=fresh_since_s, forget_s=0.0)
     return replace(state, standings={**state.standings, **found.standings}), found
 
@@ -75,15 +76,17 @@ class _Today:
 
     runs: Mapping[str, Mapping[str, str]]
     probes: Mapping[str, Mapping[str, str]]
+    strict: bool                                   # runs on a throttled device don't count
 
 
-def _today(state: FarmState, unit: str, hello: Hello, plan: SlicePlan) -> _Today:
+def _today(state: FarmState, unit: str, hello: Hello, terms: Terms) -> _Today:
     mine = {key: m.backend for key, m in state.plan.items() if m.unit == unit}
-    runs = {backend: fingerprint(hello, backend, plan) for backend in set(mine.values())}
-    probes = {backend: fingerprint(hello, backend, None) for backend in set(mine.values())}
+    runs = {backend: fingerprint(hello, backend, terms.plan, terms.setting) for backend in set(mine.values())}
+    probes = {backend: fingerprint(hello, backend, None, terms.setting) for backend in set(mine.values())}
     return _Today(
         {key: runs[backend] for key, backend in mine.items()},
         {key: probes[backend] for key, backend in mine.items()},
+        terms.strict,
     )
 
 
@@ -104,12 +107,13 @@ def _look(
             continue
         known.add(run.id)
         if dict(run.fingerprint) == today.runs[run.key]:
-            standings[run.key] = standings.get(run.key, Standing()).with_run(run)
+            if run.status != "truncated":          # an earlier sitting's broken links use up no try of this one
+                standings[run.key] = standings.get(run.key, Standing()).with_run(run)
         else:
             outdated += 1
     own = len(known) - outdated
     adopted: Sequence[Run] = (
-        () if fresh_since_s is not None else _adoptable(store, known, today.runs, standings, state.rounds)
+        () if fresh_since_s is not None else _adoptable(store, known, today, standings, state.rounds)
     )
     for run in adopted:
         standings[run.key] = standings.get(run.key, Standing()).with_run(run)
@@ -128,14 +132,16 @@ def _look(
 def _adoptable(
     store: Store,
     known: Collection[str],
-    today: Mapping[str, Mapping[str, str]],
+    today: _Today,
     standings: Mapping[str, Standing],
     rounds: int,
 ) -> list[Run]:
-    places = {key: rounds - standings.get(key, Standing()).complete for key in today}
+    places = {key: rounds - standings.get(key, Standing()).complete for key in today.runs}
     taken: list[Run] = []
     for run in store.reusable([key for key, left in places.items() if left > 0]):
-        if places[run.key] > 0 and run.id not in known and dict(run.fingerprint) == today[run.key]:
+        if run.throttled and today.strict:
+            continue
+        if places[run.key] > 0 and run.id not in known and dict(run.fingerprint) == today.runs[run.key]:
             places[run.key] -= 1
             taken.append(run)
     return taken

@@ -30,6 +30,7 @@ class Terms:
     plan: SlicePlan = SlicePlan()
     memory_budget_bytes: int = 2 * 1024**3         # of all models that one round holds
     limits: Limits = Limits()
+    setting: str = ""                              # see lutfarm_profiles.profile.DeviceProfile.setting
     strict: bool = False                           # what was measured on a throttled device is a failure
     cooling: Cooling | None = None                 # None: nothing is known of what is too hot
 

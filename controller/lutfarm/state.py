@@ -135,9 +135,11 @@ def after(state: FarmState, events: Iterable[Event], now_s: float) -> FarmState:
     changes = _Changes(dict(state.standings), dict(state.units), state.stopped)
     for event in events:
         if isinstance(event, Measured):
+            _works(changes, event.run.unit, worked=event.run.status != "truncated")
             key = event.run.key
             changes.standings[key] = changes.standings.get(key, _NEW).with_run(event.run)
         elif isinstance(event, Probed):
+            _works(changes, event.probe.unit, worked=True)
             key = event.probe.key
             changes.standings[key] = changes.standings.get(key, _NEW).with_probe(event.probe)
         elif isinstance(event, Opened):
@@ -149,6 +151,12 @@ def after(state: FarmState, events: Iterable[Event], now_s: float) -> FarmState:
     return replace(state, standings=changes.standings, units=changes.units, stopped=changes.stopped)
 
 
+def _works(changes: _Changes, unit: str, *, worked: bool) -> None:
+    """A result ends a row of failures; an opening that succeeds does not: what fails may be all that comes after it."""
+    if worked and changes.units[unit].failures_in_a_row:
+        changes.units[unit] = replace(changes.units[unit], failures_in_a_row=0)
+
+
 def _end_order(changes: _Changes, event: Done, now_s: float) -> None:
     unit = changes.units[event.unit]
     if unit.in_flight != event.order:
@@ -156,7 +164,7 @@ def _end_order(changes: _Changes, event: Done, now_s: float) -> None:
     spent_s = unit.spent_s + sum(event.spent_ns.values()) / 1e9
     unit = replace(unit, in_flight=None, spent_s=spent_s)
     if event.error is None:
-        changes.units[unit.name] = replace(unit, failures_in_a_row=0)
+        changes.units[unit.name] = unit
         return
     code, detail = event.error
     failures = unit.failures_in_a_row + 1

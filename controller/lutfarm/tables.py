@@ -45,7 +45,7 @@ def _judged(
     store: Store, job_id: str, plan: Sequence[Measurement], terms: Mapping[str, Terms]
 ) -> Iterator[Run]:
     """The job's runs, each slice judged by what is known of the canary today."""
-    places = {m.key: (m.unit, m.backend.key) for m in plan}
+    places = {m.key: (m.unit, m.backend.key, m.conditions.key) for m in plan}
     references = {
         place: canary_reference(store.canary_levels_ns(*place)).reference_ns for place in set(places.values())
     }

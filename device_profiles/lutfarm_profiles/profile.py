@@ -109,6 +109,13 @@ class DeviceProfile(Strict):
             raise SpecError(f"the profile {self.name} has no cluster {wanted!r}; it has {known}")
         return sorted(cpu for cpu in set(allowed) if found.cpus == "all" or cpu in found.cpus)
 
+    def setting(self, *, cluster: str | None = None, fixed: bool = False) -> str:
+        """Which cores are measured, how their clocks are fixed; part of the fingerprint, empty for all cores and free clocks."""
+        wanted = cluster or self.measured_cluster
+        cpus = next((c.cpus for c in self.clusters if c.name == wanted), "all")
+        cores = "" if cpus == "all" else ",".join(map(str, cpus))
+        return cores + (f"@{self.frequency.model_dump_json()}" if fixed and self.frequency else "")
+
     def workload_limits(self) -> Limits:
         """As the value that orders carry."""
         return Limits(**self.limits.model_dump())

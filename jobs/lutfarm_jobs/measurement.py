@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+MODELS_VERSION = 1                                 # of how operators and networks become files; another one, other files
 Runtime = Literal["onnxruntime", "tflite"]
 ModelFormat = Literal["onnx", "tflite"]
 
@@ -159,7 +160,6 @@ class Run:
     before: Environment | None = None
     after: Environment | None = None
     throttled: bool = False                        # the device slowed itself, by its own counters or temperature
-    waited_hot_s: float = 0.0                      # for it to cool, before the round
 
 
 @dataclass(frozen=True, slots=True)

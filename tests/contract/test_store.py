@@ -182,9 +182,28 @@ def test_the_canarys_levels_are_kept_by_round(store: Store, lease: Lease) -> Non
         level = replace(SLICE, canary_before_ns=1000 + start, canary_after_ns=2000)
         store.commit([run(round_id=f"{start:032x}", started_s=float(start), slices=(level,))], lease, "job-1")
     backend = PLAN[0].backend.key
-    assert store.canary_levels_ns("desk", backend, rounds=3) == [(2.0, 1002), (3.0, 1003), (4.0, 1004)]
-    assert store.canary_levels_ns("desk", "tflite-cpu-t1-fp32") == []
-    assert store.canary_levels_ns("des", backend) == []
+    assert store.canary_levels_ns("desk", backend, "b1-steady", rounds=3) == [(2.0, 1002), (3.0, 1003), (4.0, 1004)]
+    assert store.canary_levels_ns("desk", "tflite-cpu-t1-fp32", "b1-steady") == []
+    assert store.canary_levels_ns("desk", backend, "b1-steady-cluster.big") == []
+    assert store.canary_levels_ns("des", backend, "b1-steady") == []
+
+
+def test_a_rounds_level_is_the_middle_one_of_its_runs(store: Store, lease: Lease) -> None:
+    for number, level in enumerate((900, 1000)):
+        piece = replace(SLICE, canary_before_ns=level, canary_after_ns=2000)
+        one = replace(run(KEYS[number], round_id=f"{0:032x}", slices=(piece,)), id=f"{number:032x}")
+        store.commit([one], lease, "job-1")
+    levels = [level for _, level in store.canary_levels_ns("desk", PLAN[0].backend.key, "b1-steady")]
+    assert levels == [950]                         # the minimum would only ever ratchet down
+
+
+def test_a_plan_that_has_grown_is_extended(store: Store, lease: Lease) -> None:
+    job = store.job("job-1")
+    assert job is not None
+    more = replace(PLAN[0], workload=replace(PLAN[0].workload, name="new"))
+    store.open_job(job[0], [*PLAN, more])
+    store.open_job(job[0], [*PLAN, more])
+    assert [m.key for m in store.measurements("job-1")] == [*(m.key for m in PLAN), more.key]
 
 
 def test_artifacts_are_recorded_by_measurement(store: Store) -> None:

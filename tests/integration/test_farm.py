@@ -36,9 +36,6 @@ class Quiet:
     def __init__(self) -> None:
         self.found: list[Resumed] = []
 
-    def cooling(self, unit: str, how: str) -> None:
-        pass
-
     def waiting(self, unit: str, holder: str) -> None:
         """Nobody else is here."""
 

@@ -51,7 +51,7 @@ def test_a_model_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_another_writer_version_builds_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models.build(OPERATOR, "onnx", tmp_path)
-    monkeypatch.setattr(cache, "WRITER_VERSION", 999)
+    monkeypatch.setattr(cache, "MODELS_VERSION", 999)
     monkeypatch.setattr(cache, "_written", lambda *_: b"newer")
     assert models.build(OPERATOR, "onnx", tmp_path).path.read_bytes() == b"newer"
 

@@ -10,6 +10,7 @@ from tests.store_kit import DESK, HELLO, JOB, PLAN, probe, run
 
 from lutfarm.pool import Opened
 from lutfarm.reuse import foresee, resume
+from lutfarm.scheduler import Terms
 from lutfarm.state import begin
 from lutfarm.store import Store, open_store
 from lutfarm_agents.session import fingerprint
@@ -40,7 +41,7 @@ def lease(store: Store) -> Lease:
 
 def found(store: Store, *, fresh_since_s: float | None = None, forget_s: float = 0.0, rounds: int = 3):
     state = begin(PLAN, ["desk"], rounds=rounds)
-    return resume(store, "job-2", state, OPENED, SlicePlan(), fresh_since_s=fresh_since_s, ignore_failures_before_s=forget_s)
+    return resume(store, "job-2", state, OPENED, Terms(), fresh_since_s=fresh_since_s, ignore_failures_before_s=forget_s)
 
 
 def test_own_runs_count_and_runs_of_another_fingerprint_do_not(store: Store, lease: Lease) -> None:
@@ -81,10 +82,10 @@ def test_a_failed_probe_is_the_result_until_it_is_asked_to_be_forgotten(store: S
 def test_a_plan_foresees_what_a_run_would_find_and_changes_nothing(store: Store, lease: Lease) -> None:
     store.commit([run(fingerprint=NOW)], lease, "job-1")
     state = begin(PLAN, ["desk"], rounds=3)
-    unknown, nothing = foresee(store, "job-2", state, "desk", SlicePlan(), fresh_since_s=None)
+    unknown, nothing = foresee(store, "job-2", state, "desk", Terms(), fresh_since_s=None)
     assert (unknown, nothing.adopted_runs) == (state, 0)
     store.put_hello("desk", HELLO, 1.0)
-    after, got = foresee(store, "job-2", state, "desk", SlicePlan(), fresh_since_s=None)
+    after, got = foresee(store, "job-2", state, "desk", Terms(), fresh_since_s=None)
     assert got.adopted_runs == 1
     assert after.standing(M.key).complete == 1
     assert store.round_counts("job-2") == {}

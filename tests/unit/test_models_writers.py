@@ -11,7 +11,8 @@ from ai_edge_litert import schema_py_generated as schema
 from onnx import numpy_helper
 from tests import models_kit as kit
 
-from lutfarm_jobs.models.cache import WRITER_VERSION, canary_graph
+from lutfarm_jobs.measurement import MODELS_VERSION
+from lutfarm_jobs.models.cache import canary_graph
 from lutfarm_jobs.models.graph import Graph, Node, Tensor
 from lutfarm_jobs.models.onnx_reader import read_onnx
 from lutfarm_jobs.models.onnx_writer import write_onnx
@@ -62,9 +63,9 @@ def test_the_same_graph_gives_the_same_bytes(name: str, write) -> None:
 
 
 def test_bytes_change_only_together_with_the_writer_version() -> None:
-    """Caches find models by graph and WRITER_VERSION: after a change that alters the bytes, raise it."""
+    """Caches find models by graph and MODELS_VERSION: after a change that alters the bytes, raise it."""
     digests = tuple(hashlib.sha256(write(canary_graph())).hexdigest()[:16] for write in (write_onnx, write_tflite))
-    assert {WRITER_VERSION: digests} == {1: ("4f1eff95efb5adcc", "18ffc89a4d926e4c")}
+    assert {MODELS_VERSION: digests} == {1: ("4f1eff95efb5adcc", "18ffc89a4d926e4c")}
 
 
 def test_both_formats_hold_the_same_weights() -> None:

@@ -51,12 +51,6 @@ class RunDisplay:
         if self._bar:
             self._bar.stop()
 
-    def cooling(self, unit: str, how: str) -> None:
-        """Say once for each device."""
-        if (unit, "heat") not in self._said:
-            self._said.add((unit, "heat"))
-            say(f"{unit}: too hot to begin: {printable(how)}")
-
     def waiting(self, unit: str, holder: str) -> None:
         """Say once for each holder."""
         if (unit, holder) not in self._said:
@@ -95,7 +89,8 @@ class RunDisplay:
                 estimate_ns = process_estimate_ns(event.run)
                 if estimate_ns:
                     self._estimates[event.run.key].append(estimate_ns)
-        self._show(self._describe(state), _share_done(state))
+        if self._is_due():                         # what it says takes long to find out for a large plan
+            self._show(self._describe(state), _share_done(state))
 
     def _describe(self, state: FarmState) -> str:
         unprobed = sum(1 for key in state.plan if state.standing(key).probe is None)
@@ -115,6 +110,9 @@ class RunDisplay:
         held = [f"{u.name} {u.out}" for u in state.units.values() if u.out]
         held += [f"{u.name} cooling" for u in state.units.values() if u.hot_since_s is not None and not u.out]
         return ", ".join(parts + held)
+
+    def _is_due(self) -> bool:
+        return self._bar is not None or (not self._quiet and time.monotonic() >= self._next_line_s)
 
     def _show(self, text: str, share: float | None) -> None:
         if self._bar:

@@ -97,7 +97,7 @@ def plan(job: JobArgument, home: HomeOption = None, json: JsonOption = False) ->
             rows: list[dict[str, object]] = []
             for unit in submitted.devices:
                 state, found = foresee(
-                    store, spec.id, state, unit, submitted.terms[unit].plan, fresh_since_s=fresh_since_s
+                    store, spec.id, state, unit, submitted.terms[unit], fresh_since_s=fresh_since_s
                 )
                 mine = [key for key, m in state.plan.items() if m.unit == unit]
                 rows.append({

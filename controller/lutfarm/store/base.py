@@ -171,7 +171,9 @@ class Store(Protocol):
         """By measurement key: how many runs of each status are linked to the job; a failed probe counts as failed."""
         ...
 
-    def canary_levels_ns(self, unit: str, backend_key: str, *, rounds: int = 40) -> Sequence[tuple[float, int]]:
+    def canary_levels_ns(
+        self, unit: str, backend_key: str, conditions_key: str, *, rounds: int = 40
+    ) -> Sequence[tuple[float, int]]:
         """(Unix time, 10th percentile of the canary levels) of the newest rounds, oldest first."""
         ...
 

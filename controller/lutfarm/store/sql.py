@@ -7,6 +7,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from statistics import median
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, delete, func, insert, literal, select, update
@@ -87,11 +88,22 @@ class SqlStore(DeviceRows):
 
     # Jobs
 
+    def _extend(self, db: Connection, job_id: str, plan: Sequence[Measurement]) -> None:
+        """A label may name more devices than it did, a glob more files: what is new joins the plan."""
+        known = set(db.execute(select(measurements.c.key).where(measurements.c.job_id == job_id)).scalars())
+        added = [m for m in plan if m.key not in known]
+        if added:
+            db.execute(insert(measurements), [
+                {"job_id": job_id, "position": position, "key": m.key, "content": encoding.dump(m)}
+                for position, m in enumerate(added, len(known))
+            ])
+
     def open_job(self, job: Job, plan: Sequence[Measurement]) -> Job:
-        """Insert with its plan; a job that exists is returned as it stands."""
+        """Insert with its plan; a job that exists is returned as it stands, with what its plan has gained."""
         with self._write() as db:
             row = db.execute(select(jobs).where(jobs.c.id == job.id)).first()
             if row is not None:
+                self._extend(db, job.id, plan)
                 return _job(row)
             db.execute(insert(jobs).values(
                 id=job.id, name=job.name, spec_json=job.spec_json, created_s=job.created_s,
@@ -296,18 +308,26 @@ class SqlStore(DeviceRows):
                 found[key]["failed"] = found[key].get("failed", 0) + 1
         return found
 
-    def canary_levels_ns(self, unit: str, backend_key: str, *, rounds: int = 40) -> Sequence[tuple[float, int]]:
-        """(Unix time, 10th percentile of the canary levels) of the newest rounds, oldest first."""
-        of_backend = runs.c.key.contains(f"/{unit}/{backend_key}/", autoescape=True)
+    def canary_levels_ns(
+        self, unit: str, backend_key: str, conditions_key: str, *, rounds: int = 40
+    ) -> Sequence[tuple[float, int]]:
+        """(Unix time, canary level) of the newest rounds, oldest first: the median over a round's runs of their 10th percentiles.
+
+        Of the same cores and clocks only, which the conditions name: another core's level is another.
+        """
+        alike = runs.c.key.endswith(f"/{unit}/{backend_key}/{conditions_key}", autoescape=True)
         query = (
-            select(func.min(runs.c.started_s).label("at_s"), func.min(runs.c.canary_p10_ns))
-            .where(and_(runs.c.unit == unit, runs.c.canary_p10_ns.is_not(None), of_backend))
-            .group_by(runs.c.round_id)
-            .order_by(func.min(runs.c.started_s).desc())
-            .limit(rounds)
+            select(runs.c.round_id, runs.c.started_s, runs.c.canary_p10_ns)
+            .where(and_(runs.c.unit == unit, runs.c.canary_p10_ns.is_not(None), alike))
+            .order_by(runs.c.started_s.desc())
         )
+        found: dict[str, tuple[float, list[int]]] = {}
         with self._read() as db:
-            return [(at_s, level) for at_s, level in reversed(db.execute(query).all())]
+            for round_id, at_s, level in db.execute(query):
+                if round_id not in found and len(found) == rounds:
+                    break
+                found.setdefault(round_id, (at_s, []))[1].append(level)
+        return [(at_s, round(median(levels))) for at_s, levels in reversed(found.values())]
 
 
 def _job(row: Row[Any]) -> Job:

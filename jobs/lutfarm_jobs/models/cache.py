@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Artifact, InputShape, ModelFormat, Workload
+from lutfarm_jobs.measurement import MODELS_VERSION, Artifact, InputShape, ModelFormat, Workload
 from lutfarm_jobs.models.files import copy, intact_size, is_sha256, opened, replacing, suffix_of
 from lutfarm_jobs.models.graph import Graph
 from lutfarm_jobs.models.inspect import inspect_file
@@ -23,7 +23,6 @@ from lutfarm_jobs.models.inspect import inspect_file
 if TYPE_CHECKING:                                  # spaces are made of this package's graphs
     from lutfarm_jobs.spaces.base import Space
 
-WRITER_VERSION = 1
 """Part of what a cached model is found by; raise it when the same graph gives other bytes."""
 
 _SUFFIXES: Mapping[ModelFormat, Literal[".onnx", ".tflite"]] = {"onnx": ".onnx", "tflite": ".tflite"}
@@ -88,7 +87,7 @@ def built_graph(graph: Graph, fmt: ModelFormat, cache_dir: Path) -> Built:
 
 def graph_digest(graph: Graph, fmt: ModelFormat) -> str:
     """Names everything that a model's bytes depend on; 64 hexadecimal digits."""
-    everything = (WRITER_VERSION, fmt, graph.name, graph.input_shape, graph.seed, graph.nodes, graph.outputs)
+    everything = (MODELS_VERSION, fmt, graph.name, graph.input_shape, graph.seed, graph.nodes, graph.outputs)
     return hashlib.sha256(repr(everything).encode()).hexdigest()
 
 
