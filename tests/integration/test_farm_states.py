@@ -49,7 +49,10 @@ def run(tmp_path: Path, store: Store) -> Run:
     """Run the job with these scripts; `a` and `b` do well unless told otherwise, and are machines of their own."""
 
     def go(cooling: Cooling | None = None, **scripts: Script) -> Outcome:
-        every = {name: replace(s, hello=replace(s.hello, machine_id=name)) for name, s in {"a": Script(), "b": Script(), **scripts}.items()}
+        every = {
+            name: replace(script, hello=replace(script.hello, machine_id=name))
+            for name, script in {"a": Script(), "b": Script(), **scripts}.items()
+        }
         submitted, sources = assembly.submit(parse_job(JOB, source="job"), tmp_path, store)
         submitted = replace(submitted, terms={n: replace(t, cooling=cooling) for n, t in submitted.terms.items()})
         with closing(LocalPool(state_dir=tmp_path / "agents", agent_factory=ScriptedAgents(every))) as pool:
