@@ -106,8 +106,12 @@ def test_hold_release_and_retire(lutfarm: Callable, job_file: Callable, bench: P
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("check", "nobody"), "no device is registered as 'nobody'"), (("check",), "--all"), (("check", "desk", "--all"), "--all"),
-        (("hold", "nobody", "--reason", "x"), "nobody"), (("hold", "desk"), "--reason"), (("hold", "desk", "--reason", " "), "reason"),
+        (("check", "nobody"), "no device is registered as 'nobody'"),
+        (("check",), "--all"),
+        (("check", "desk", "--all"), "--all"),
+        (("hold", "nobody", "--reason", "x"), "nobody"),
+        (("hold", "desk"), "--reason"),
+        (("hold", "desk", "--reason", " "), "reason"),
         (("release", "nobody"), "nobody"), (("release", "desk"), "desk is new"), (("retire", "nobody"), "nobody"),
     ],
 )
