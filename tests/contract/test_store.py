@@ -255,7 +255,7 @@ def test_what_happens_to_a_device_is_kept_with_its_reasons(store: Store, reopen:
 
 def test_a_refused_step_changes_nothing(store: Store) -> None:
     held = store.step_device("desk", DeviceEvent("held", "new fan"), 5.0)
-    with pytest.raises(SpecError, match="desk is maintenance .new fan."):
+    with pytest.raises(SpecError, match=r"desk is maintenance .new fan."):
         store.step_device("desk", DeviceEvent("lease taken", "a job"), 6.0)
     assert store.device_record("desk", 7.0) == held
     assert len(store.device_history("desk")) == 1

@@ -7,17 +7,14 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from tests.farm_kit import Quiet
 
 from lutfarm import assembly
 from lutfarm.farm import Farm
-from lutfarm.pool import Event
 from lutfarm.ray_pool import RayPool
-from lutfarm.reuse import Resumed
-from lutfarm.state import FarmState
 from lutfarm.store import open_store, owners
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
@@ -28,29 +25,6 @@ JOB = {
     "name": "killed", "workloads": [{"operators": OPERATORS}], "devices": ["desk"],
     "backends": [{"runtime": "onnxruntime"}], "sampling": {"rounds": 6, "passes": 40},
 }
-
-
-class Quiet:
-    """A watcher that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.found: list[Resumed] = []
-
-    def waiting(self, unit: str, holder: str) -> None:
-        """Nobody else is here."""
-
-    def retrying(self, failures: int) -> None:
-        """Nothing failed before."""
-
-    def resumed(self, unit: str, found: Resumed) -> None:
-        """Remember."""
-        self.found.append(found)
-
-    def preparing(self, done: int, total: int) -> None:
-        """Models are built."""
-
-    def update(self, state: FarmState, events: Sequence[Event]) -> None:
-        """Nothing to show."""
 
 
 @pytest.mark.timeout(240)

@@ -17,8 +17,10 @@ WELL = Environment(
     free_bytes=4096 * MIB,
 )
 
+LIMITS = HealthLimits()
 
-def find(name: str, limits: HealthLimits = HealthLimits(), timer_pair_ns: int = 75, **changes: object) -> Finding:
+
+def find(name: str, limits: HealthLimits = LIMITS, timer_pair_ns: int = 75, **changes: object) -> Finding:
     hello = replace(HELLO, timer_pair_ns=timer_pair_ns, environment=replace(WELL, **changes))
     return next(finding for finding in hello_findings(hello, limits) if finding.name == name)
 

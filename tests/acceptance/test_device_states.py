@@ -1,0 +1,142 @@
+"""Looking after devices as a lab operator does: check, hold, release, retire; and why a job waits."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+JOB = """\
+name: small
+workloads:
+  - operators: [conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu, conv_H14_W14_Cin8_Cout16_k1_s1_g1_relu]
+devices: [desk, bench]
+backends:
+  - runtime: onnxruntime
+sampling: {rounds: 2, passes: 4}
+"""
+BARE = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def become(path: Path, interpreter: Path) -> Path:
+    path.write_text(f'#!/bin/sh\nexec "{interpreter}" "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def bench(lutfarm: Callable, tmp_path: Path) -> Path:
+    """Two devices; the interpreter of the second is this file's to change."""
+    python = become(tmp_path / "python", Path(sys.executable))
+    assert lutfarm("device", "register", "desk", "--local").returncode == 0
+    assert lutfarm("device", "register", "bench", "--local", "--python", python).returncode == 0
+    return python
+
+
+def states(lutfarm: Callable) -> dict[str, tuple[str, str]]:
+    return {d["name"]: (d["state"], d["reason"]) for d in json.loads(lutfarm("device", "list", "--json").stdout)}
+
+
+def why(lutfarm: Callable) -> dict[str, dict[str, object]]:
+    return {row["unit"]: row for row in json.loads(lutfarm("job", "why", "small", "--json").stdout)["devices"]}
+
+
+def test_a_device_that_broke_is_quarantined_mended_checked_and_ends_its_job(
+    lutfarm: Callable, job_file: Callable, bench: Path
+) -> None:
+    path = job_file(JOB)
+    become(bench, BARE)                            # no runtime of ours
+    ran = lutfarm("run", path, "--pool", "local")
+    assert ran.returncode == 1, ran.stderr
+    assert "bench is quarantined: NotReady" in ran.stderr
+    assert "lutfarm device check bench" in ran.stderr
+    assert states(lutfarm)["desk"] == ("ready", "")
+    assert states(lutfarm)["bench"][0] == "quarantined"
+    rows = why(lutfarm)
+    assert (rows["desk"]["done"], rows["desk"]["left"], rows["desk"]["waits_for"]) == (2, 0, "nothing")
+    assert (rows["bench"]["state"], rows["bench"]["left"], rows["bench"]["waits_for"]) == ("quarantined", 2, "a passed check")
+    assert rows["bench"]["next"] == "mend it, then lutfarm device check bench"
+    shown = lutfarm("job", "why", "small")
+    assert "has no onnxruntime" in shown.stdout
+    unfit = lutfarm("device", "check", "bench")
+    assert unfit.returncode == 3
+    assert "install onnxruntime there" in unfit.stdout
+    again = lutfarm("run", path, "--pool", "local")
+    assert again.returncode == 1
+    assert "bench is quarantined" in again.stderr
+    become(bench, Path(sys.executable))
+    fit = lutfarm("device", "check", "bench", "--json")
+    assert fit.returncode == 0, fit.stderr
+    (report,) = json.loads(fit.stdout)
+    assert (report["device"], report["fit"], report["state"]) == ("bench", True, "ready")
+    assert {finding["verdict"] for finding in report["findings"]} <= {"ok", "warn"}
+    done = lutfarm("run", path, "--pool", "local")
+    assert done.returncode == 0, done.stderr
+    assert all(row["left"] == 0 for row in why(lutfarm).values())
+
+
+def test_hold_release_and_retire(lutfarm: Callable, job_file: Callable, bench: Path) -> None:
+    path = job_file(JOB)
+    assert lutfarm("device", "hold", "bench", "--reason", "new [red]fan\x1b[2J").returncode == 0
+    assert states(lutfarm)["bench"] == ("maintenance", "new [red]fan?[2J")
+    ran = lutfarm("run", path, "--pool", "local")
+    assert ran.returncode == 1
+    assert "bench is maintenance: new [red]fan?[2J; lutfarm device release bench" in ran.stderr
+    assert "release bench" in str(why(lutfarm)["bench"]["next"])
+    assert lutfarm("device", "release", "bench").returncode == 0
+    refused = lutfarm("device", "release", "bench")
+    assert refused.returncode == 2
+    assert "bench is ready" in refused.stderr
+    assert lutfarm("run", path, "--pool", "local").returncode == 0
+    assert lutfarm("device", "retire", "bench").returncode == 0
+    assert lutfarm("device", "check", "bench").returncode == 2
+    assert lutfarm("run", path, "--pool", "local").returncode == 0       # nothing is left to do on it
+    (checked,) = json.loads(lutfarm("device", "check", "--all", "--json").stdout)
+    assert checked["device"] == "desk"
+    assert lutfarm("device", "register", "bench", "--local").returncode == 0
+    assert states(lutfarm)["bench"] == ("new", "")
+    shown = json.loads(lutfarm("device", "show", "bench", "--json").stdout)
+    assert [t["after"] for t in shown["history"]][-2:] == ["retired", "new"]
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("check", "nobody"), "no device is registered as 'nobody'"),
+        (("check",), "--all"),
+        (("check", "desk", "--all"), "--all"),
+        (("hold", "nobody", "--reason", "x"), "nobody"),
+        (("hold", "desk"), "--reason"),
+        (("hold", "desk", "--reason", " "), "reason"),
+        (("release", "nobody"), "nobody"), (("release", "desk"), "desk is new"), (("retire", "nobody"), "nobody"),
+    ],
+)
+def test_what_can_not_be_done_is_said(lutfarm: Callable, args: tuple[str, ...], said: str) -> None:
+    assert lutfarm("device", "register", "desk", "--local").returncode == 0
+    result = lutfarm("device", *args)
+    assert result.returncode == 2, result.stderr
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    assert states(lutfarm) == {"desk": ("new", "")}
+
+
+def test_a_job_that_is_not_there_has_no_why(lutfarm: Callable) -> None:
+    result = lutfarm("job", "why", "nothing")
+    assert result.returncode == 2
+    assert "lutfarm job list" in result.stderr
+
+
+def test_a_check_does_not_wait_for_ever_without_saying_for_whom(lutfarm: Callable, bench: Path, tmp_path: Path) -> None:
+    from lutfarm.store import open_store, owners
+    from lutfarm_jobs.measurement import Lease
+
+    with open_store(tmp_path / "home") as store:   # a lease of this process, which lives
+        lease = store.acquire("desk", owner=owners.me(), holder="bob: job other, process 1", now_s=time.time(), ttl_s=3.0)
+        assert isinstance(lease, Lease)
+    result = lutfarm("device", "check", "desk")
+    assert result.returncode == 0, result.stderr
+    assert "desk: waiting, it is held by bob: job other, process 1" in result.stderr

@@ -1,0 +1,32 @@
+"""What tests of whole jobs share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lutfarm.pool import Event
+from lutfarm.reuse import Resumed
+from lutfarm.state import FarmState
+
+
+class Quiet:
+    """A watcher that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.found: list[Resumed] = []
+
+    def waiting(self, unit: str, holder: str) -> None:
+        """Nobody else is here."""
+
+    def retrying(self, failures: int) -> None:
+        """Nothing failed before."""
+
+    def resumed(self, unit: str, found: Resumed) -> None:
+        """Remember."""
+        self.found.append(found)
+
+    def preparing(self, done: int, total: int) -> None:
+        """Models are built."""
+
+    def update(self, state: FarmState, events: Sequence[Event]) -> None:
+        """Nothing to show."""

@@ -1,0 +1,182 @@
+"""A job and the states of its devices: a real store and pool, scripted devices."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.farm_kit import Quiet
+
+from lutfarm import assembly, retry, unit_states
+from lutfarm.device_states import DeviceEvent
+from lutfarm.farm import Farm, Outcome
+from lutfarm.local_pool import LocalPool
+from lutfarm.scheduler import Cooling
+from lutfarm.store import Store, open_store, owners
+from lutfarm.workshop import Workshop
+from lutfarm_agents.device import Device
+from lutfarm_agents.testing import HELLO, Script, ScriptedAgents
+from lutfarm_jobs.measurement import Environment
+from lutfarm_jobs.spec import parse_job
+
+HOLDER = "a test: job small, process 1"
+JOB = {
+    "name": "small", "workloads": [{"operators": ["conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu"]}], "devices": ["a", "b"],
+    "backends": [{"runtime": "onnxruntime"}], "sampling": {"rounds": 3, "passes": 2},
+}
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(tmp_path / "home") as found:
+        for name in ("a", "b"):
+            found.put_device(Device(name, f"generic-linux-{os.uname().machine}", "local", {}))
+        yield found
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(tmp_path: Path, store: Store) -> Run:
+    """Run the job with these scripts; `a` and `b` do well unless told otherwise, and are machines of their own."""
+
+    def go(cooling: Cooling | None = None, **scripts: Script) -> Outcome:
+        every = {
+            name: replace(script, hello=replace(script.hello, machine_id=name))
+            for name, script in {"a": Script(), "b": Script(), **scripts}.items()
+        }
+        submitted, sources = assembly.submit(parse_job(JOB, source="job"), tmp_path, store)
+        submitted = replace(submitted, terms={n: replace(t, cooling=cooling) for n, t in submitted.terms.items()})
+        with closing(LocalPool(state_dir=tmp_path / "agents", agent_factory=ScriptedAgents(every))) as pool:
+            return Farm(store, pool, Workshop(tmp_path / "models", sources), owners.me(), HOLDER).run(submitted, Quiet())
+
+    return go
+
+
+def state(store: Store, unit: str) -> tuple[str, str]:
+    record = store.device_record(unit, time.time())
+    return record.state, record.reason
+
+
+def history(store: Store, unit: str) -> list[tuple[str, str]]:
+    return [(t.event, t.after) for t in store.device_history(unit)]
+
+
+def test_devices_are_busy_with_the_job_and_ready_afterwards(store: Store, run: Run) -> None:
+    outcome = run()
+    assert (outcome.missing, outcome.left) == ((), ())
+    for unit in ("a", "b"):
+        assert state(store, unit) == ("ready", "")
+        assert history(store, unit) == [("lease taken", "busy"), ("lease ended", "ready")]
+        assert store.device_history(unit)[0].reason == HOLDER
+
+
+def test_a_device_error_quarantines_in_the_store_and_the_others_go_on(store: Store, run: Run) -> None:
+    outcome = run(b=Script(errors={"measure": ("NotReady", "its fan is off")}))
+    assert state(store, "a") == ("ready", "")
+    assert state(store, "b") == ("quarantined", "NotReady: its fan is off")
+    assert [key.split("/")[2] for key in outcome.left] == ["b"]
+    found = store.job(outcome.job_id)
+    assert found is not None
+    assert (found[0].state, found[0].reason) == ("open", "b is quarantined: NotReady: its fan is off")
+
+
+def test_a_quarantined_device_is_left_alone_until_it_passed_a_check(store: Store, run: Run) -> None:
+    store.step_device("b", DeviceEvent("device failed", "NotReady: hot"), time.time())
+    # Were it asked for anything, it would say so and be quarantined for another reason.
+    outcome = run(b=Script(errors={"prepare": ("NotReady", "it was touched")}))
+    assert outcome.state.units["b"].out == "quarantined"
+    assert state(store, "b") == ("quarantined", "NotReady: hot")
+    assert outcome.missing == outcome.left != ()
+    store.step_device("b", DeviceEvent("check passed"), time.time())
+    outcome = run()
+    assert (outcome.missing, outcome.left) == ((), ())
+
+
+@pytest.mark.parametrize("kind", ["held", "retired"])
+def test_what_a_person_took_out_is_left_alone(store: Store, run: Run, kind: str) -> None:
+    before = store.step_device("b", DeviceEvent(kind, "new fan"), time.time())  # type: ignore[arg-type]
+    outcome = run(b=Script(errors={"prepare": ("NotReady", "it was touched")}))
+    assert outcome.left
+    assert (outcome.state.units["b"].out, outcome.state.units["b"].quarantined) == (before.state, "new fan")
+    assert state(store, "b") == (before.state, "new fan")
+
+
+def test_a_job_that_has_all_it_needs_of_a_held_device_is_complete(store: Store, run: Run) -> None:
+    assert run().missing == ()
+    store.step_device("b", DeviceEvent("held", "new fan"), time.time())
+    outcome = run()
+    assert (outcome.missing, outcome.left) == ((), ())
+    found = store.job(outcome.job_id)
+    assert found is not None
+    assert found[0].state == "complete"
+
+
+@pytest.mark.parametrize("code", ["LinkLost", "ConnectFailed", "DeviceLost"])
+def test_a_link_that_stays_broken_is_a_lost_device_which_the_next_run_tries_again(
+    store: Store, run: Run, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.01)
+    outcome = run(b=Script(errors={"prepare": (code, "no route")}))
+    assert state(store, "b") == ("lost", f"{code}: no route")
+    assert outcome.left
+    assert run().left == ()
+    assert state(store, "b") == ("ready", "")
+
+
+def test_a_reboot_loop_that_ends_in_a_job_takes_the_device_out(store: Store, run: Run) -> None:
+    for boot in ("w", "x", "y"):
+        store.step_device("b", DeviceEvent("seen", boot_id=boot), time.time())
+    outcome = run()                                # its hello says a fourth
+    assert outcome.state.units["b"].out == "quarantined"
+    assert "anew 3 times" in state(store, "b")[1]
+    assert state(store, "a") == ("ready", "")
+
+
+def test_a_device_that_is_held_in_mid_job_ends_its_order_and_is_left(
+    store: Store, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit_states, "LOOK_S", 0.0)
+    release = tmp_path / "release"
+    seen: list[tuple[str, str]] = []
+
+    def hold() -> None:
+        end_s = time.monotonic() + PATIENCE_S
+        while not (tmp_path / "release.reached").exists() and time.monotonic() < end_s:
+            time.sleep(0.01)
+        with open_store(tmp_path / "home") as other:
+            seen.append(state(other, "b"))
+            other.step_device("b", DeviceEvent("held", "new fan"), time.time())
+        release.touch()
+
+    person = threading.Thread(target=hold)
+    person.start()
+    outcome = run(b=Script(hold_at="measure", release=release))
+    person.join(PATIENCE_S)
+    assert seen == [("busy", HOLDER)]
+    assert state(store, "b") == ("maintenance", "new fan")
+    assert outcome.state.units["b"].out == "maintenance"
+    assert len(outcome.left) == 1
+    assert [run.unit for run in store.runs(outcome.job_id) if run.unit == "b"] != []
+
+
+def test_a_device_that_stays_too_hot_rests_and_is_given_up(store: Store, run: Run) -> None:
+    hot = replace(HELLO, environment=Environment(1.0, temperature_c=95.0))
+    outcome = run(Cooling(80.0, 60.0, wait_s=0.0, look_s=0.0), b=Script(hello=hot))
+    assert history(store, "b") == [("lease taken", "busy"), ("too hot", "cooling"), ("device failed", "quarantined")]
+    assert "95.0 C" in state(store, "b")[1]
+    assert [key.split("/")[2] for key in outcome.left] == ["b"]
+
+
+def test_a_job_that_is_stopped_by_an_error_gives_its_devices_back(store: Store, run: Run) -> None:
+    with pytest.raises(Exception, match="no such"):
+        run(b=Script(errors={"measure": ("SpecError", "no such thing")}))
+    assert state(store, "a") == state(store, "b") == ("ready", "")

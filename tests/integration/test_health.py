@@ -1,0 +1,259 @@
+"""Checks of a real local device, and of scripted ones that fail in every way."""
+
+from __future__ import annotations
+
+import sys
+import time
+import venv
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests import pool_kit as kit
+from tests.farm_kit import Quiet
+
+from lutfarm import assembly
+from lutfarm.checking import check_device, verdict
+from lutfarm.device_states import DeviceEvent, DeviceRecord
+from lutfarm.farm import Farm
+from lutfarm.home import Home
+from lutfarm.local_pool import LocalPool
+from lutfarm.store import Store, open_store, owners
+from lutfarm.workshop import Workshop
+from lutfarm_agents.device import Device
+from lutfarm_agents.findings import Finding
+from lutfarm_agents.health import CheckOrder, HealthReport, Reference, check
+from lutfarm_agents.session import Claim
+from lutfarm_agents.testing import FakeAgent, Script
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement import Artifact, Backend, Failure, Measurement, Task, Workload
+from lutfarm_jobs.spec import parse_job
+
+BACKEND = "onnxruntime-cpu-t1-fp32"
+BARE = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+JOB = {
+    "name": "small", "workloads": [{"operators": ["conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu"]}], "devices": ["desk"],
+    "backends": [{"runtime": "onnxruntime"}], "sampling": {"rounds": 2, "passes": 2},
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    kit.write_profile(tmp_path / "config", tmp_path / "device.lock")
+    with open_store(tmp_path / "home") as found:
+        yield found
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Path:
+    """The interpreter of the device, as a lab sees it come and go."""
+    path = tmp_path / "python"
+    become(path, Path(sys.executable))
+    return path
+
+
+def become(path: Path, interpreter: Path) -> None:
+    path.write_text(f'#!/bin/sh\nexec "{interpreter}" "$@"\n')
+    path.chmod(0o755)
+
+
+Look = Callable[[], tuple[HealthReport, DeviceRecord]]
+
+
+@pytest.fixture
+def look(tmp_path: Path, store: Store, python: Path) -> Look:
+    """Check the device."""
+    device = kit.device("desk", python=str(python))
+    store.put_device(device)
+
+    def go() -> tuple[HealthReport, DeviceRecord]:
+        return check_device(
+            device, store, Home(tmp_path / "home"), owner=owners.me(), holder="a test", waiting=lambda *_: None
+        )
+
+    return go
+
+
+def names(report: HealthReport) -> list[str]:
+    return [finding.name for finding in report.findings]
+
+
+def test_a_real_device_is_looked_at_from_clock_to_latency(store: Store, look: Look) -> None:
+    report, record = look()
+    assert report.fit, report.reason
+    assert names(report) == [
+        "clock resolution", "timer pair", "idle load", "temperature", "battery", "free space", "memory available",
+        "runtime onnxruntime", f"import {BACKEND}", f"output {BACKEND}", f"latency {BACKEND}", f"quiet windows {BACKEND}",
+    ]
+    by_name = {finding.name: finding for finding in report.findings}
+    assert "no history yet" in by_name[f"latency {BACKEND}"].why
+    agreement = by_name[f"output {BACKEND}"].value
+    assert isinstance(agreement, float)
+    assert 0 <= agreement < 1e-4
+    assert isinstance(by_name["free space"].value, int)
+    assert [reference.backend for reference in report.references] == [BACKEND]
+    assert (record.state, record.fit, record.boot_id) == ("ready", True, report.boot_id)
+    assert store.checks("desk") == [report]
+    assert store.lease_holder("desk", time.time()) is None
+    again, _ = look()
+    assert "1 earlier checks" in next(f.why for f in again.findings if f.name == f"latency {BACKEND}")
+
+
+def test_a_device_far_slower_than_its_history_is_not_fit_until_it_is_registered_again(store: Store, look: Look) -> None:
+    first, _ = look()
+    (reference,) = first.references
+    for at in range(5):
+        fast = replace(reference, latency_ns=10 + at)
+        store.put_check(replace(first, checked_s=first.checked_s + 0.001 * at, references=(fast,)))
+    slow, record = look()
+    assert [finding.name for finding in slow.failed] == [f"latency {BACKEND}"]
+    assert "far above its band" in slow.reason
+    assert (record.state, record.fit) == ("quarantined", False)
+    store.step_device("desk", DeviceEvent("registered"), time.time())
+    fresh, record = look()
+    assert fresh.fit, fresh.reason
+    assert record.state == "ready"
+
+
+def test_a_history_of_other_software_does_not_count(store: Store, look: Look) -> None:
+    first, _ = look()
+    (reference,) = first.references
+    old = tuple(replace(reference, basis="another runtime", latency_ns=10) for _ in range(2))
+    store.put_check(replace(first, references=old))
+    again, _ = look()
+    assert again.fit, again.reason
+
+
+def job(tmp_path: Path, store: Store):
+    submitted, sources = assembly.submit(parse_job(JOB, source="job"), tmp_path, store)
+    with closing(LocalPool(state_dir=tmp_path / "home" / "agents")) as pool:
+        return Farm(store, pool, Workshop(tmp_path / "models", sources), owners.me(), "a test").run(submitted, Quiet())
+
+
+def test_a_device_without_runtime_is_quarantined_mended_checked_and_completes_its_job(
+    store: Store, look: Look, python: Path, tmp_path: Path
+) -> None:
+    become(python, BARE)                           # the interpreter behind the virtual environment: no runtime of ours
+    assert len(job(tmp_path, store).left) == 1
+    record = store.device_record("desk", time.time())
+    assert record.state == "quarantined"
+    assert "has no onnxruntime" in record.reason
+    report, record = look()
+    assert [(f.name, f.verdict) for f in report.failed] == [("runtime onnxruntime", "fail")]
+    assert record.state == "quarantined"
+    become(python, Path(sys.executable))
+    assert job(tmp_path, store).missing            # mended is not yet checked
+    report, record = look()
+    assert (report.fit, record.state) == (True, "ready"), report.reason
+    assert job(tmp_path, store).left == ()
+    assert [t.after for t in store.device_history("desk")][-3:] == ["ready", "busy", "ready"]
+
+
+def test_a_device_whose_interpreter_is_gone_is_lost_until_it_is_back(store: Store, look: Look, python: Path) -> None:
+    python.unlink()
+    report, record = look()
+    assert [(f.name, f.value) for f in report.failed] == [("session", "ConnectFailed")]
+    assert (record.state, record.fit) == ("lost", None)
+    assert str(python) in record.reason
+    become(python, Path(sys.executable))
+    report, record = look()
+    assert (report.fit, record.state) == (True, "ready"), report.reason
+
+
+def test_a_held_device_stays_held_and_a_retired_one_is_not_looked_at(store: Store, look: Look) -> None:
+    store.step_device("desk", DeviceEvent("held", "new fan"), time.time())
+    report, record = look()
+    assert report.fit
+    assert (record.state, record.reason, record.fit) == ("maintenance", "new fan", True)
+    store.step_device("desk", DeviceEvent("retired"), time.time())
+    with pytest.raises(SpecError, match="desk is retired"):
+        look()
+
+
+def test_a_runtime_that_ends_when_it_is_imported_is_named(store: Store, look: Look, python: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
+    (site,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    for name in ("numpy", "onnxruntime"):
+        (site / name).mkdir()
+        (site / name / "__init__.py").write_text("import os\nos._exit(7)\n" if name == "onnxruntime" else "")
+        (site / f"{name}-9.9.dist-info").mkdir()
+        (site / f"{name}-9.9.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.9\n")
+    become(python, tmp_path / "venv" / "bin" / "python")
+    report, record = look()
+    assert "runtime onnxruntime" in names(report)
+    assert [finding.name for finding in report.failed] == [f"import {BACKEND}"]
+    assert "exit status 7" in report.reason
+    assert record.state == "quarantined"
+
+
+# Scripted devices
+
+ONE, TWO = Artifact("1" * 64, 1, ".onnx"), Artifact("2" * 64, 1, ".tflite")
+TASKS = (
+    Task(Measurement(Workload("operator", "canary"), "desk", Backend("onnxruntime")), ONE),
+    Task(Measurement(Workload("operator", "canary"), "desk", Backend("tflite")), TWO),
+)
+ORDER = CheckOrder("desk", Claim("desk", "test 1", "ann", "f" * 32, 1), TASKS, {})
+
+
+def looked(script: Script, order: CheckOrder = ORDER, waited: Sequence[str] = ()) -> HealthReport:
+    said: list[str] = []
+    report = check(FakeAgent(Device("desk", kit.PROFILE, "local", {}), script), order, waiting=said.append)
+    assert said == list(waited)
+    return report
+
+
+def test_who_has_the_device_is_said() -> None:
+    assert looked(Script(holders=("bob", "eve")), waited=("bob", "eve")).fit
+
+
+@pytest.mark.parametrize("point", ["prepare", "measure", "probe", "mid-round"])
+@pytest.mark.parametrize(
+    ("code", "state"), [("LinkLost", "link lost"), ("ProtocolMismatch", "check failed"), ("DeviceLost", "link lost")]
+)
+def test_an_error_is_a_finding(point: str, code: str, state: str) -> None:
+    report = looked(Script(errors={point: (code, "it broke")}))  # type: ignore[dict-item]
+    assert [(f.name, f.value, f.why) for f in report.failed] == [("session", code, "it broke")]
+    event = verdict(report, 5.0)
+    assert event.kind == state
+    assert "it broke" in event.reason
+
+
+def test_what_is_no_fault_of_the_device_is_raised() -> None:
+    with pytest.raises(SpecError, match="bad"):
+        looked(Script(errors={"probe": ("SpecError", "bad")}))
+
+
+def test_a_runtime_that_can_not_be_imported_does_not_hide_the_other() -> None:
+    report = looked(Script(errors={"probe": ("NotReady", "no library")}))
+    assert [(f.name, f.why) for f in report.failed] == [
+        (f"import {BACKEND}", "no library"), ("import tflite-cpu-t1-fp32", "no library"),
+    ]
+    assert verdict(report, 5.0).kind == "check failed"
+
+
+def test_a_wrong_output_is_a_failure_and_nothing_is_timed() -> None:
+    report = looked(Script(failures={TASKS[0].measurement.key: Failure("Unstable", "0.3 off")}))
+    assert [(f.name, f.why) for f in report.failed] == [(f"output {BACKEND}", "Unstable: 0.3 off")]
+    assert [reference.backend for reference in report.references] == ["tflite-cpu-t1-fp32"]
+
+
+def test_the_history_counts_by_backend() -> None:
+    first = looked(Script())
+    slower = replace(ORDER, history=[first])
+    report = looked(Script(latencies_ns={TASKS[0].measurement.key: 200_000}), slower)
+    assert [f.name for f in report.failed] == [f"latency {BACKEND}"]
+    # What was found too slow is no part of the history.
+    assert not looked(Script(latency_ns=200_000), replace(ORDER, history=[first, report, report, report])).fit
+
+
+def test_only_heat_is_a_reason_to_wait() -> None:
+    hot = Finding("temperature", 95.0, "C", "fail", "95 C", "let it cool")
+    low = Finding("battery", 5.0, "%", "fail", "5 %", "charge it")
+    event = verdict(HealthReport("desk", 1.0, (hot,)), 100.0)
+    assert (event.kind, event.until_s) == ("too hot", 400.0)
+    assert verdict(HealthReport("desk", 1.0, (hot, low)), 100.0).kind == "check failed"
+    assert verdict(HealthReport("desk", 1.0, (), (Reference("b", "x", 1, "ok"),)), 1.0).kind == "check passed"
