@@ -20,7 +20,7 @@ from lutfarm_jobs.errors import StoreUnwritable
 
 Say = Callable[[str], None]
 _WORK = ".build-"
-NEEDED_BYTES = 500_000_000                         # 400 MB were seen: lists, packages, wheels, unpacked files, the tar
+NEEDED_BYTES = 500_000_000                         # twice what was seen: lists, packages, wheels, unpacked files, the tar
 
 
 def inputs_sha256(arch: Arch, runtime: Runtime) -> str:
