@@ -30,13 +30,17 @@ CPU revision\t: 1
 
 def userland(cache: Path) -> Path:
     """A folder with bin/mksh, bin/toybox and their libraries for arm64; fetched where it is not there."""
-    folder = cache / "arm64-1"
+    packages = ("mksh", "toybox", "libc6", "libcrypt1", "libpcre2-8-0", "libselinux1", "libssl3", "zlib1g")
+    return unpacked(cache / "arm64-1", "arm64", *packages)
+
+
+def unpacked(folder: Path, arch: str, *packages: str) -> Path:
+    """Debian packages in one folder; fetched where it is not there."""
     if not folder.is_dir():
         made = subprocess.run(
-            ["bash", str(HERE / "fetch-arm64.sh"), str(folder), "mksh", "toybox", "libc6", "libcrypt1",
-             "libpcre2-8-0", "libselinux1", "libssl3", "zlib1g"],
+            ["bash", str(HERE / "fetch-packages.sh"), arch, str(folder), *packages],
             capture_output=True, text=True, timeout=600, check=False,
         )
         if made.returncode != 0:
-            raise RuntimeError(f"the arm64 packages could not be fetched: {made.stderr[-2000:]}")
+            raise RuntimeError(f"{', '.join(packages)} of {arch} could not be fetched: {made.stderr[-2000:]}")
     return folder

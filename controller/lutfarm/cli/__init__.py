@@ -19,6 +19,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "device": ("devices", "app"),
     "job": ("jobs", "app"),
     "lut": ("lut", "app"),
+    "status": ("monitor", "status"),
+    "metrics": ("monitor", "metrics"),
     "bundle": ("bundle", "app"),
     "doctor": ("doctor", "doctor"),
 }

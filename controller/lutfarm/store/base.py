@@ -167,6 +167,14 @@ class Store(Protocol):
         """The runs linked to a job, by key and time; without samples the slices are empty."""
         ...
 
+    def runs_after(self, started_s: float, *, unit: str | None = None) -> Iterator[Run]:
+        """Runs of all jobs that began after a Unix time, oldest first, without their samples."""
+        ...
+
+    def last_runs(self, unit: str, *, most: int) -> Sequence[Run]:
+        """The newest runs of a unit, newest first, without their samples."""
+        ...
+
     def round_counts(self, job_id: str) -> Mapping[str, Mapping[str, int]]:
         """By measurement key: how many runs of each status are linked to the job; a failed probe counts as failed."""
         ...

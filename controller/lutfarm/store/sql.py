@@ -291,6 +291,19 @@ class SqlStore(DeviceRows):
                 slices = encoding.decode_slices(row.slices) if row.slices else ()
                 yield encoding.load_run(row.content, encoding.load_mapping(row.fingerprint), slices)
 
+    def runs_after(self, started_s: float, *, unit: str | None = None) -> Iterator[Run]:
+        """Runs of all jobs that began after a Unix time, oldest first, without their samples."""
+        wanted = [runs.c.started_s > started_s] + ([] if unit is None else [runs.c.unit == unit])
+        with self._read() as db:
+            for row in db.execute(_bare_runs().where(*wanted).order_by(runs.c.started_s, runs.c.id)):
+                yield encoding.load_run(row.content, encoding.load_mapping(row.fingerprint), ())
+
+    def last_runs(self, unit: str, *, most: int) -> Sequence[Run]:
+        """The newest runs of a unit, newest first, without their samples."""
+        query = _bare_runs().where(runs.c.unit == unit).order_by(runs.c.started_s.desc(), runs.c.id).limit(most)
+        with self._read() as db:
+            return [encoding.load_run(row.content, encoding.load_mapping(row.fingerprint), ()) for row in db.execute(query)]
+
     def round_counts(self, job_id: str) -> Mapping[str, Mapping[str, int]]:
         """By measurement key: how many runs of each status are linked to the job; a failed probe counts as failed."""
         query = (
@@ -328,6 +341,12 @@ class SqlStore(DeviceRows):
                     break
                 found.setdefault(round_id, (at_s, []))[1].append(level)
         return [(at_s, round(median(levels))) for at_s, levels in reversed(found.values())]
+
+
+def _bare_runs() -> Select[Any]:
+    return select(runs.c.content, fingerprints.c.content.label("fingerprint")).join(
+        fingerprints, fingerprints.c.hash == runs.c.fingerprint
+    )
 
 
 def _job(row: Row[Any]) -> Job:

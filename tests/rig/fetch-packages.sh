@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Unpacks Debian packages of arm64 into one folder, beside this machine's own apt.      fetch-arm64.sh FOLDER PACKAGE...
+# Unpacks Debian packages of an architecture into one folder, beside this machine's own apt: nothing is installed.
+#   fetch-packages.sh ARCH FOLDER PACKAGE...
 set -euo pipefail
-target=$1
-shift
+arch=$1
+target=$2
+shift 2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/state" "$work/out" "$work/packages"
@@ -10,14 +12,14 @@ touch "$work/state/status"
 apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)' 'Created-By: Packages' |
     awk '$NF == "Debian" {print $1, $2, $3, $4}' | sort -u >"$work/sources.list"
 [ -s "$work/sources.list" ] || { echo "apt names no Debian repository on this machine" >&2; exit 1; }
-apt=(-o APT::Architecture=arm64 -o APT::Architectures=arm64 -o "Dir::Etc::SourceList=$work/sources.list"
+apt=(-o "APT::Architecture=$arch" -o "APT::Architectures=$arch" -o "Dir::Etc::SourceList=$work/sources.list"
      -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$work/lists" -o "Dir::State::status=$work/state/status"
      -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root)
 apt-get "${apt[@]}" update -qq
 (cd "$work/packages" && apt-get "${apt[@]}" download -qq "$@")
 for package in "$work"/packages/*.deb; do dpkg-deb -x "$package" "$work/out"; done
 mkdir -p "$(dirname "$target")"
-staging=$(mktemp -d "$(dirname "$target")/.arm64-XXXXXX")
+staging=$(mktemp -d "$(dirname "$target")/.packages-XXXXXX")
 cp -a "$work/out/." "$staging/"
 chmod 755 "$staging"
 mv -T "$staging" "$target" 2>/dev/null || rm -rf "$staging"

@@ -1,0 +1,85 @@
+"""`lutfarm status` and `lutfarm metrics`."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Annotated
+
+import typer
+
+from lutfarm.cli import exits
+from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
+from lutfarm.cli.progress import duration
+from lutfarm.home import find_home
+from lutfarm.status import DeviceStatus, devices_status
+from lutfarm.store import open_store
+from lutfarm_jobs.errors import SpecError
+
+LISTEN = "127.0.0.1:9464"
+
+
+def status(home: HomeOption = None, json: JsonOption = False) -> None:
+    """What every device is doing: its state and why, temperature, last check, what runs, time left."""
+    with exits.exits(), open_store(find_home(home).path) as store:
+        now_s = time.time()
+        found = devices_status(store, now_s)
+        if json:
+            print_json([plain(each) for each in found])
+        elif not found:
+            say("no device is registered; for this machine: lutfarm device register this-machine --local")
+        else:
+            print_rows(
+                ["device", "state", "reason", "C", "seen", "checked", "runs", "left", "canary"],
+                [_row(each, now_s) for each in found],
+            )
+
+
+def _row(each: DeviceStatus, now_s: float) -> list[object]:
+    left = "" if each.seconds_left is None else duration(each.seconds_left)
+    checked = "never" if each.checked_s is None else f"{_ago(each.checked_s, now_s)}, {'fit' if each.fit else 'not fit'}"
+    return [
+        each.unit, each.state, each.reason[:200], "" if each.temperature_c is None else f"{each.temperature_c:.0f}",
+        "never" if each.seen_s is None else _ago(each.seen_s, now_s), checked, each.job_id or each.holder, left,
+        "" if each.canary_drift is None else f"{each.canary_drift:.2f}",
+    ]
+
+
+def _ago(at_s: float, now_s: float) -> str:
+    return f"{duration(max(0.0, now_s - at_s))} ago"
+
+
+def metrics(
+    listen: Annotated[str, typer.Option(help="HOST:PORT to serve /metrics on.")] = LISTEN,
+    once: Annotated[bool, typer.Option("--once", help="Print them and end.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """The farm's metrics for Prometheus, over HTTP until Ctrl-C."""
+    from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+
+    from lutfarm.metrics import FarmCollector
+
+    with exits.exits(), open_store(find_home(home).path) as store:
+        registry = CollectorRegistry()
+        registry.register(FarmCollector(store))
+        if once:
+            typer.echo(generate_latest(registry).decode(), nl=False)
+            return
+        host, port = _address(listen)
+        try:
+            server, thread = start_http_server(port, host, registry)
+        except OSError as error:
+            raise SpecError(f"--listen {listen}: {error}; is another lutfarm metrics running?") from error
+        say(f"http://{listen}/metrics; Ctrl-C ends it")
+        try:
+            thread.join()
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not re.fullmatch(r"[A-Za-z0-9.\[\]:-]{1,255}", host) or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65_535:
+        raise SpecError(f"--listen {text[:80]!r} is not HOST:PORT, such as {LISTEN}")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,109 @@
+"""What the farm's devices are doing, from the store alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lutfarm.statistics import canary_reference
+from lutfarm.store.base import Job, Store
+from lutfarm_jobs.measurement import Measurement, Run
+from lutfarm_jobs.spec import JobSpec
+
+PACE_S = 1800.0                                    # how far back the pace of a device is looked at
+LEAST_RUNS = 2                                     # fewer say nothing about a pace
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """One device.  Times are Unix times in seconds; None where nothing is known."""
+
+    unit: str
+    profile: str
+    transport: str
+    state: str
+    reason: str
+    since_s: float
+    temperature_c: float | None
+    seen_s: float | None                           # its last hello, or the end of its last run
+    checked_s: float | None
+    fit: bool | None                               # what the last check found
+    holder: str                                    # who has its lease, or empty
+    job_id: str                                    # of the open job that measures on it, or empty
+    runs_left: int                                 # of that job on this device
+    seconds_left: float | None                     # at the pace of the last half hour
+    canary_drift: float | None                     # the last round's canary level / its reference
+
+
+def devices_status(store: Store, now_s: float) -> list[DeviceStatus]:
+    """All registered devices, by name."""
+    open_jobs = [job for job, _ in store.jobs() if job.state == "open"]
+    return [_status(store, device.name, open_jobs, now_s) for device in sorted(store.devices(), key=lambda d: d.name)]
+
+
+def _status(store: Store, unit: str, open_jobs: Sequence[Job], now_s: float) -> DeviceStatus:
+    device = store.device(unit)
+    record, hello = store.device_record(unit, now_s), store.hello(unit)
+    held = store.lease_holder(unit, now_s)
+    recent = list(store.runs_after(now_s - PACE_S, unit=unit))
+    last = recent[-1] if recent else next(iter(store.last_runs(unit, most=1)), None)
+    job_id, left = _work_left(store, unit, held[0] if held else "", open_jobs)
+    seen = [at for at in (hello[1] if hello else None, last.ended_s if last else None) if at is not None]
+    return DeviceStatus(
+        unit=unit,
+        profile=device.profile if device else "",
+        transport=device.transport if device else "",
+        state=record.state,
+        reason=record.reason,
+        since_s=record.since_s,
+        temperature_c=_temperature_c(last, hello),
+        seen_s=max(seen, default=None),
+        checked_s=record.checked_s,
+        fit=record.fit,
+        holder=held[0] if held else "",
+        job_id=job_id,
+        runs_left=left,
+        seconds_left=_seconds_left(recent, left) if held else None,
+        canary_drift=canary_drift(store, last),
+    )
+
+
+def _temperature_c(last: Run | None, hello: tuple[object, float] | None) -> float | None:
+    if last is not None and last.after is not None and (hello is None or last.ended_s >= hello[1]):
+        return last.after.temperature_c
+    environment = getattr(hello[0], "environment", None) if hello else None
+    return environment.temperature_c if environment else None
+
+
+def _work_left(store: Store, unit: str, holder: str, open_jobs: Sequence[Job]) -> tuple[str, int]:
+    for job in open_jobs:
+        if f": job {job.name}, " in holder:
+            plan = [m for m in store.measurements(job.id) if m.unit == unit]
+            rounds = JobSpec.model_validate_json(job.spec_json).sampling.rounds
+            return job.id, runs_left(plan, store.round_counts(job.id), rounds)
+    return "", 0
+
+
+def runs_left(plan: Sequence[Measurement], counts: Mapping[str, Mapping[str, int]], rounds: int) -> int:
+    """Runs that measurements without a failure still lack."""
+    by_status = [counts.get(m.key, {}) for m in plan]
+    return sum(max(0, rounds - found.get("complete", 0)) for found in by_status if not found.get("failed"))
+
+
+def _seconds_left(recent: Sequence[Run], left: int) -> float | None:
+    """Runs of one round end together, so the pace is counted from the first start to the last end."""
+    complete = [run for run in recent if run.status == "complete"]
+    if len(complete) < LEAST_RUNS:
+        return None
+    span_s = max(run.ended_s for run in complete) - min(run.started_s for run in complete)
+    return left * span_s / len(complete)
+
+
+def canary_drift(store: Store, run: Run | None) -> float | None:
+    """The newest round's canary level over the reference of its device, cores and clocks; None without either."""
+    if run is None:
+        return None
+    backend, conditions = run.key.split("/")[-2:]
+    levels = store.canary_levels_ns(run.unit, backend, conditions)
+    reference_ns = canary_reference(levels).reference_ns
+    return levels[-1][1] / reference_ns if levels and reference_ns else None
