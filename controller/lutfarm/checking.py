@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 from lutfarm.device_states import DeviceEvent, DeviceRecord, require
 from lutfarm.home import Home
@@ -89,8 +90,17 @@ def _order(device: Device, store: Store, home: Home, lease: Lease, holder: str) 
 
 
 def limits_of(profile: DeviceProfile) -> HealthLimits:
-    """What a kind of device has to keep to."""
-    return HealthLimits(memory_warn_bytes=min(HealthLimits().memory_warn_bytes, profile.memory_budget_bytes))
+    """What a kind of device has to keep to; the general limits where its profile says nothing."""
+    limits = HealthLimits(memory_warn_bytes=min(HealthLimits().memory_warn_bytes, profile.memory_budget_bytes))
+    if profile.thermal is not None:                # a device between resume_c and limit_c works, and may soon have to rest
+        limits = replace(
+            limits, temperature_warn_c=profile.thermal.resume_c, temperature_fail_c=profile.thermal.limit_c
+        )
+    if profile.battery is not None:
+        limits = replace(
+            limits, battery_percent=profile.battery.minimum_percent, charging=profile.battery.charging
+        )
+    return limits
 
 
 def _history(store: Store, unit: str) -> Sequence[HealthReport]:

@@ -15,7 +15,7 @@ from tests import pool_kit as kit
 from tests.farm_kit import Quiet
 
 from lutfarm import assembly
-from lutfarm.checking import check_device, verdict
+from lutfarm.checking import check_device, limits_of, verdict
 from lutfarm.device_states import DeviceEvent, DeviceRecord
 from lutfarm.farm import Farm
 from lutfarm.home import Home
@@ -23,13 +23,14 @@ from lutfarm.local_pool import LocalPool
 from lutfarm.store import Store, open_store, owners
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
-from lutfarm_agents.findings import Finding
+from lutfarm_agents.findings import Finding, HealthLimits
 from lutfarm_agents.health import CheckOrder, HealthReport, Reference, check
 from lutfarm_agents.session import Claim
 from lutfarm_agents.testing import FakeAgent, Script
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Artifact, Backend, Failure, Measurement, Task, Workload
 from lutfarm_jobs.spec import parse_job
+from lutfarm_profiles import loader
 
 BACKEND = "onnxruntime-cpu-t1-fp32"
 BARE = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -257,3 +258,17 @@ def test_only_heat_is_a_reason_to_wait() -> None:
     assert (event.kind, event.until_s) == ("too hot", 400.0)
     assert verdict(HealthReport("desk", 1.0, (hot, low)), 100.0).kind == "check failed"
     assert verdict(HealthReport("desk", 1.0, (), (Reference("b", "x", 1, "ok"),)), 1.0).kind == "check passed"
+
+
+def test_limits_are_those_of_the_kind_of_device() -> None:
+    names = loader.names()
+    profiles = [loader.load(name) for name in names]
+    assert {profile.thermal is None for profile in profiles} == {profile.battery is None for profile in profiles} == {True, False}
+    for profile in profiles:
+        limits = limits_of(profile)
+        if profile.thermal:
+            assert (limits.temperature_warn_c, limits.temperature_fail_c) == (profile.thermal.resume_c, profile.thermal.limit_c)
+        else:
+            assert limits.temperature_fail_c == HealthLimits().temperature_fail_c
+        if profile.battery:
+            assert (limits.battery_percent, limits.charging) == (profile.battery.minimum_percent, profile.battery.charging)
