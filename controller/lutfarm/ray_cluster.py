@@ -76,6 +76,8 @@ def settings(folder: Path) -> Mapping[str, str]:
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_enable_metrics_collection": "0",
+        # Where prometheus-client is installed Ray's autoscaler serves its own metrics on all interfaces; no port, no server.
+        "AUTOSCALER_METRIC_PORT": "-1",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     }
 

@@ -29,6 +29,7 @@ from lutfarm.status import canary_drift, devices_status, runs_left
 from lutfarm.store import Store, open_store
 from lutfarm_jobs.measurement import Environment, Failure, Lease
 
+KEYS = [m.key for m in kit.PLAN]
 LUTFARM = str(Path(sys.executable).with_name("lutfarm"))
 
 
@@ -40,7 +41,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def lease(store: Store) -> Lease:
-    return kit.prepared(store)
+    store.put_device(kit.DESK)
+    store.open_job(kit.JOB, kit.PLAN)
+    found = store.acquire("desk", owner="elsewhere 17 1.00", holder="ann", now_s=time.time(), ttl_s=60.0)
+    assert isinstance(found, Lease)
+    return found
 
 
 def families(text: str) -> dict[tuple[str, ...], float]:
@@ -61,7 +66,7 @@ def test_what_a_device_does_is_said(store: Store, lease: Lease) -> None:
     now_s = time.time()
     hot = Environment(time_s=now_s, temperature_c=61.5)
     runs = [
-        replace(kit.run(kit.KEYS[0], round_id=f"{n:032x}", started_s=now_s - 40 + 10 * n), id=f"{n:032x}",
+        replace(kit.run(KEYS[0], round_id=f"{n:032x}", started_s=now_s - 40 + 10 * n), id=f"{n:032x}",
                 ended_s=now_s - 30 + 10 * n, after=hot)
         for n in range(3)
     ]
@@ -76,7 +81,7 @@ def test_what_a_device_does_is_said(store: Store, lease: Lease) -> None:
 
 
 def test_runs_left_counts_what_is_neither_done_nor_failed() -> None:
-    counts = {kit.KEYS[0]: {"complete": 2, "truncated": 9}, kit.KEYS[1]: {"failed": 1}}
+    counts = {KEYS[0]: {"complete": 2, "truncated": 9}, KEYS[1]: {"failed": 1}}
     assert runs_left(kit.PLAN, counts, 5) == 3 + 5 * (len(kit.PLAN) - 2)
 
 
@@ -96,7 +101,7 @@ def test_runs_are_counted_once_however_often_one_looks(store: Store, lease: Leas
     for _ in range(3):
         found = scrape(collector)
     assert found["lutfarm_runs_total", "quality=provisional", "unit=desk"] == 1
-    failed = replace(kit.run(kit.KEYS[1], status="failed", round_id="f" * 32), id="f" * 32, failure=Failure("OutOfMemory", "40 GB"))
+    failed = replace(kit.run(KEYS[1], status="failed", round_id="f" * 32), id="f" * 32, failure=Failure("OutOfMemory", "40 GB"))
     store.commit([failed], lease, "job-1")
     found = scrape(collector)
     assert found["lutfarm_runs_total", "quality=failed", "unit=desk"] == 1
