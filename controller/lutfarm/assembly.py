@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import socket
 from collections.abc import Generator, Mapping
@@ -132,7 +131,7 @@ def farm(
     """A farm for one job; its pool is closed at the end."""
     cpus = measured_cpus(submitted.spec, submitted.devices)
     before = os.sched_getaffinity(0)
-    holder = f"{user()}@{socket.gethostname()}: job {submitted.spec.name}, process {os.getpid()}"
+    holder = f"{owners.user()}@{socket.gethostname()}: job {submitted.spec.name}, process {os.getpid()}"
     with contextlib.ExitStack() as stack:
         stack.callback(os.sched_setaffinity, 0, before)
         keep_off(cpus)
@@ -146,11 +145,3 @@ def _pool(kind: PoolKind, home: Home, cpus: frozenset[int]) -> AgentPool:
     from lutfarm.ray_pool import RayPool  # Ray takes a second to import: only where it is used
 
     return RayPool.start(state_dir=home.agents, measured_cpus=cpus)
-
-
-def user() -> str:
-    """Who runs this process, for people to read."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):                    # a container's user may have no name
-        return f"uid {os.getuid()}"

@@ -17,7 +17,7 @@ from lutfarm_agents.findings import HealthLimits
 from lutfarm_agents.health import PASSES, CheckOrder, HealthReport, check
 from lutfarm_agents.session import Claim
 from lutfarm_jobs import models
-from lutfarm_jobs.errors import DeviceLost, LinkError, SpecError, from_wire
+from lutfarm_jobs.errors import DeviceLost, LinkError, from_wire
 from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Lease, Measurement, SlicePlan, Task, Workload
 from lutfarm_jobs.models.cache import canary_graph
 from lutfarm_jobs.models.reference import expected_of_graph
@@ -108,11 +108,3 @@ def _history(store: Store, unit: str) -> Sequence[HealthReport]:
     registered_s = max((t.at_s for t in store.device_history(unit) if t.event == "registered"), default=0.0)
     return [report for report in store.checks(unit) if report.checked_s >= registered_s]
 
-
-def registered(store: Store, names: Sequence[str]) -> list[Device]:
-    """The devices of these names.  Raises SpecError naming one that is not registered."""
-    known = {device.name: device for device in store.devices()}
-    for name in names:
-        if name not in known:
-            raise SpecError(f"no device is registered as {name[:80]!r}; see lutfarm device list")
-    return [known[name] for name in names]

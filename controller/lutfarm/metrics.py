@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -70,20 +70,24 @@ class FarmCollector(Collector):
         self._known = {name: at_s for name, at_s in self._known.items() if at_s > self._newest_s - OVERLAP_S}
 
 
-def _devices(found: list[DeviceStatus]) -> Iterator[Metric]:
-    state = GaugeMetricFamily("lutfarm_device_state", "1 for the state that the device is in.", labels=["unit", "profile", "state"])
+GAUGES: tuple[tuple[str, str, Callable[[DeviceStatus], float | None]], ...] = (
+    ("lutfarm_device_last_seen_timestamp_seconds", "When the device last said something.", lambda d: d.seen_s),
+    ("lutfarm_device_last_check_timestamp_seconds", "When the device was last checked.", lambda d: d.checked_s),
+    ("lutfarm_device_fit", "What the last check found.", lambda d: None if d.fit is None else float(d.fit)),
+    ("lutfarm_device_temperature_celsius", "The hottest zone that was read last.", lambda d: d.temperature_c),
+    ("lutfarm_canary_drift_ratio", "The last round's canary level over its reference.", lambda d: d.canary_drift),
+    ("lutfarm_device_runs_left", "Runs that the job on the device still lacks.", lambda d: float(d.runs_left)),
+)
+
+
+def _devices(found: Sequence[DeviceStatus]) -> Iterator[Metric]:
+    text = "1 for the state that the device is in."
+    state = GaugeMetricFamily("lutfarm_device_state", text, labels=["unit", "profile", "state"])
     for each in found:
         for name in STATES:
             state.add_metric([each.unit, each.profile, name], float(each.state == name))
     yield state
-    for name, text, value in (
-        ("lutfarm_device_last_seen_timestamp_seconds", "When the device last said something.", lambda d: d.seen_s),
-        ("lutfarm_device_last_check_timestamp_seconds", "When the device was last checked.", lambda d: d.checked_s),
-        ("lutfarm_device_fit", "What the last check found.", lambda d: None if d.fit is None else float(d.fit)),
-        ("lutfarm_device_temperature_celsius", "The hottest zone that was read last.", lambda d: d.temperature_c),
-        ("lutfarm_canary_drift_ratio", "The last round's canary level over its reference.", lambda d: d.canary_drift),
-        ("lutfarm_device_runs_left", "Runs that the job on the device still lacks.", lambda d: float(d.runs_left)),
-    ):
+    for name, text, value in GAUGES:
         gauge = GaugeMetricFamily(name, text, labels=["unit"])
         for each in found:
             if (number := value(each)) is not None:

@@ -88,7 +88,8 @@ def test_runs_left_counts_what_is_neither_done_nor_failed() -> None:
 def test_the_canarys_drift_is_the_last_level_over_the_reference(store: Store, lease: Lease) -> None:
     for n, level in enumerate([1000, 1000, 1000, 1000, 1300]):
         piece = replace(kit.SLICE, canary_before_ns=level, canary_after_ns=level)
-        store.commit([replace(kit.run(round_id=f"{n:032x}", started_s=float(n), slices=(piece,)), id=f"{n:032x}")], lease, "job-1")
+        one = replace(kit.run(round_id=f"{n:032x}", started_s=float(n), slices=(piece,)), id=f"{n:032x}")
+        store.commit([one], lease, "job-1")
     (last,) = store.last_runs("desk", most=1)
     assert canary_drift(store, last) == pytest.approx(1.3)
     assert canary_drift(store, None) is None
@@ -167,9 +168,8 @@ def test_metrics_are_served_until_ctrl_c_and_a_taken_port_is_said(store: Store, 
 
 @pytest.mark.parametrize("address", ["", ":", "x", "127.0.0.1:99999", "127.0.0.1:-1", "$(id):1"])
 def test_an_address_that_is_none_is_refused(tmp_path: Path, address: str) -> None:
-    refused = subprocess.run(
-        [LUTFARM, "metrics", "--listen", address, "--home", str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
-    )
+    command = [LUTFARM, "metrics", "--listen", address, "--home", str(tmp_path)]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert refused.returncode == 2
     assert "is not HOST:PORT" in refused.stderr
 

@@ -14,12 +14,7 @@ from lutfarm.cli import exits, health
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
 from lutfarm.device_states import DeviceEvent
 from lutfarm.home import find_home
-from lutfarm.registration import Wanted
-from lutfarm.registration import register as register_device
 from lutfarm.store import open_store
-from lutfarm_agents.discovery import discover as find_devices
-from lutfarm_agents.discovery import read_hosts
-from lutfarm_agents.transports.addresses import keys_folder
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import NAME_PATTERN
 
@@ -50,6 +45,10 @@ def register(
     json: JsonOption = False,
 ) -> None:
     """Register a device, and see that it answers."""
+    # Transports and models take a second to import, which `device list` need not wait for.
+    from lutfarm.registration import Wanted
+    from lutfarm.registration import register as register_device
+
     with exits.exits():
         if not re.fullmatch(NAME_PATTERN, name):
             raise SpecError(f"{name[:80]!r} can't be a device's name: letters, digits, . _ - only, 80 at most")
@@ -92,6 +91,10 @@ def discover(
     json: JsonOption = False,
 ) -> None:
     """Devices that could be registered: phones that this host sees, and the hosts of a list."""
+    from lutfarm_agents.discovery import discover as find_devices
+    from lutfarm_agents.discovery import read_hosts
+    from lutfarm_agents.transports.addresses import keys_folder
+
     with exits.exits():
         listed = read_hosts(hosts) if hosts else ()
         found = find_devices(listed, keys=keys_folder(find_home(home).agents), key_file=key)

@@ -9,13 +9,12 @@ from typing import Annotated
 
 import typer
 
-from lutfarm.assembly import user
-from lutfarm.checking import check_device, registered
 from lutfarm.cli import exits
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, printable, say
 from lutfarm.device_states import DeviceEvent, DeviceRecord, Kind
 from lutfarm.home import find_home
 from lutfarm.store import Store, open_store, owners
+from lutfarm.store.base import registered
 from lutfarm_agents.health import HealthReport
 from lutfarm_jobs.errors import SpecError
 
@@ -29,11 +28,14 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Is a device fit to measure?  Exit 0 if it is, 3 if not.  A device that passes comes back from quarantine."""
+    # Transports and models take a second to import, which `device hold` need not wait for.
+    from lutfarm.checking import check_device
+
     with exits.exits():
         if all_ == bool(name):
             raise SpecError("name one device, or say --all")
         place = find_home(home)
-        holder = f"{user()}@{socket.gethostname()}: device check, process {os.getpid()}"
+        holder = f"{owners.user()}@{socket.gethostname()}: device check, process {os.getpid()}"
         found: list[tuple[HealthReport, DeviceRecord]] = []
         with open_store(place.path) as store:
             for device in registered(store, _names(store) if all_ else [name]):
@@ -92,7 +94,7 @@ def release(name: NameArgument, home: HomeOption = None) -> None:
 
 def retire(name: NameArgument, home: HomeOption = None) -> None:
     """Take a device out for good; its results stay.  Only registering it again brings it back."""
-    _tell(name, "retired", home, f"by {user()}")
+    _tell(name, "retired", home, f"by {owners.user()}")
 
 
 def _tell(name: str, kind: Kind, home: HomeOption, reason: str) -> None:

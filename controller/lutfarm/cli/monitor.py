@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exits
-from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
-from lutfarm.cli.progress import duration
+from lutfarm.cli.output import HomeOption, JsonOption, duration, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm.status import DeviceStatus, devices_status
 from lutfarm.store import open_store

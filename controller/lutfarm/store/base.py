@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from lutfarm.device_states import DeviceEvent, DeviceRecord, Transition
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.health import HealthReport
+from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Artifact, Lease, Measurement, Probe, Run
 
 JobState = Literal["open", "complete", "failed"]
@@ -188,3 +189,12 @@ class Store(Protocol):
     def close(self) -> None:
         """Release the database."""
         ...
+
+
+def registered(store: Store, names: Sequence[str]) -> list[Device]:
+    """The devices of these names.  Raises SpecError naming one that is not registered."""
+    known = {device.name: device for device in store.devices()}
+    for name in names:
+        if name not in known:
+            raise SpecError(f"no device is registered as {name[:80]!r}; see lutfarm device list")
+    return [known[name] for name in names]

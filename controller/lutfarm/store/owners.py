@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import socket
 
@@ -11,6 +12,14 @@ import psutil
 def me() -> str:
     """This process."""
     return _name(os.getpid(), psutil.Process().create_time())
+
+
+def user() -> str:
+    """Who runs this process, for people to read."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):                    # a container's user may have no name
+        return f"uid {os.getuid()}"
 
 
 def _name(pid: int, start_s: float) -> str:

@@ -343,7 +343,7 @@ class SqlStore(DeviceRows):
         return [(at_s, round(median(levels))) for at_s, levels in reversed(found.values())]
 
 
-def _bare_runs() -> Select[Any]:
+def _bare_runs() -> Select[Any, Any]:
     return select(runs.c.content, fingerprints.c.content.label("fingerprint")).join(
         fingerprints, fingerprints.c.hash == runs.c.fingerprint
     )
