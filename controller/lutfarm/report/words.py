@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 FLAG_WORDS: Mapping[str, str] = {
     "converged": "the interval is as narrow as the job asked for, from quiet slices of enough processes",
     "not_precise": "the interval is wider than the job asked for, or too few processes measured it",
-    "reference_provisional": "the canary’s reference was taken in the same process: were the machine slow all the "
+    "reference_provisional": "the canary’s reference rests on fewer than four rounds or a minute: were the machine slow all the "
     "time, this number would be slow too, and nothing here would show it",
     "reference_stale": "the canary settled away from its reference, so what counts as quiet is in doubt",
     "contended": "more than half of the visits found no quiet window",

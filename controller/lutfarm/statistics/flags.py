@@ -91,7 +91,7 @@ def _drift(found: Sample) -> bool:
 def _reference_stale(found: Sample) -> bool:
     """The canary settled away from its reference: below it now, or above it for longer than a neighbour's load lasts.
 
-    A provisional reference can't be stale: it was taken by the process itself.
+    A provisional reference can't be stale: too little is known yet for it to settle.
     """
     runs = [p.run for p in found.processes if p.run.canary_reference_ns and not p.run.reference_provisional]
     if not runs:
