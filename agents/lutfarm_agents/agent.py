@@ -28,6 +28,7 @@ from lutfarm_jobs.errors import (
     NotReady,
     ProtocolMismatch,
     RunnerBug,
+    SpecError,
 )
 from lutfarm_jobs.measurement import Conditions, Failure, Limits, Probe, Round, Run, Task
 from lutfarm_profiles import loader
@@ -292,7 +293,7 @@ class DeviceAgent:
         cpus = self.profile.measured_cpus(self._opened_hello.cpus, cluster=cluster or None)
         if threads > len(cpus):
             where = f"its cluster {cluster}" if cluster else "it"
-            raise NotReady(f"{self.device.name}: {threads} threads are asked for; {where} has {len(cpus)} cores")
+            raise SpecError(f"{self.device.name}: {threads} threads are asked for; {where} has {len(cpus)} cores")
         return cpus[-threads:]
 
 

@@ -67,6 +67,7 @@ def submit(
     """A job whose relative paths start at `folder`, with everything that its names stand for."""
     devices = choose_devices(spec, store)
     check_conditions(spec, devices)
+    _check_threads(spec, devices, store)
     sources = resolve(spec, folder)
     plan = expand(spec, sources, tuple(devices))
     zeros = nothings(spec, sources)
@@ -105,6 +106,18 @@ def check_conditions(spec: JobSpec, devices: Mapping[str, Device]) -> None:
                 f"conditions.clocks: {device.name}'s profile {profile.name} does not say how its clocks are fixed; "
                 "add `frequency` to a profile of your own, or ask for free ones"
             )
+
+
+def _check_threads(spec: JobSpec, devices: Mapping[str, Device], store: Store) -> None:
+    """Raises SpecError where a device, as it last described itself, has fewer cores than a backend has threads."""
+    threads = max(backend.threads for backend in spec.backends)
+    for device in devices.values():
+        hello = store.hello(device.name)
+        if hello is not None:
+            cpus = loader.load(device.profile).measured_cpus(hello[0].cpus, cluster=spec.conditions.cluster)
+            if threads > len(cpus):
+                where = f"its cluster {spec.conditions.cluster}" if spec.conditions.cluster else "it"
+                raise SpecError(f"backends: {threads} threads are asked for; {where} has {len(cpus)} cores ({device.name})")
 
 
 def measured_cpus(spec: JobSpec, devices: Mapping[str, Device]) -> frozenset[int]:
