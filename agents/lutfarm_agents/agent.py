@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lutfarm_agents import commands, payload
@@ -18,6 +19,8 @@ from lutfarm_agents.python import python_on
 from lutfarm_agents.rounds import RoundLog
 from lutfarm_agents.session import DISTRIBUTIONS, Claim, RunnerSession, fingerprint, runtime_version
 from lutfarm_agents.shelf import Shelf
+from lutfarm_agents.tool_session import ToolSession
+from lutfarm_agents.tools import TOOLS
 from lutfarm_agents.transports.addresses import open_transport, root_of
 from lutfarm_agents.transports.base import Transport
 from lutfarm_jobs.errors import (
@@ -30,7 +33,7 @@ from lutfarm_jobs.errors import (
     RunnerBug,
     SpecError,
 )
-from lutfarm_jobs.measurement import Conditions, Failure, Limits, Probe, Round, Run, Task
+from lutfarm_jobs.measurement import Conditions, Failure, Limits, Probe, Round, Run, SlicePlan, Task
 from lutfarm_profiles import loader
 
 RUNNER_ENVIRONMENT: Mapping[str, str] = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
@@ -54,6 +57,7 @@ class DeviceAgent:
         self._hello: Hello | None = None
         self._shelf = Shelf(self._transport, f"{self._root}/models")
         self._climate = Climate(self._transport, self.profile.thermal)
+        self._tools = ToolSession(device, self._transport)
         self._clocks = Clocks(self._transport, self._root, self.profile, device.name)
         self._cancelled = threading.Event()
         self._locked = False
@@ -109,11 +113,19 @@ class DeviceAgent:
         self.spent_ns = {}
         session = self._checked(tasks)
         transfer_ns = self._shelf.fill([task.artifact for task in tasks], models)
-        cpus = self._measured_cpus(tasks)
         load_ns = 0
+        tools = [task for task in tasks if task.measurement.backend.runtime in TOOLS]
+        ours = [task for task in tasks if task.measurement.backend.runtime not in TOOLS]
         try:
             with self._dropping():
-                for batch, workloads in commands.probe_batches(tasks, self._shelf.place):
+                for task in tools:
+                    if not self._cancelled.is_set():
+                        yield self._tools.probe(
+                            task, self._shelf.place(task.artifact), limits, self._measured_cpus([task]),
+                            self._fingerprint(task, None),
+                        )
+                cpus = self._measured_cpus(ours) if ours else ()
+                for batch, workloads in commands.probe_batches(ours, self._shelf.place):
                     for probe in self._probe_batch(session, batch, workloads, limits, cpus):
                         load_ns += probe.load_ns or 0
                         yield probe
@@ -152,7 +164,7 @@ class DeviceAgent:
         return Probe(
             key=measurement.key,
             unit=measurement.unit,
-            fingerprint=fingerprint(self._opened_hello, measurement.backend, None, self._setting(measurement.conditions)),
+            fingerprint=self._fingerprint(task, None),
             probed_s=time.time(),
             failure=Failure(event.code, event.detail) if event.code else None,
             load_ns=found.load_ns,
@@ -174,10 +186,12 @@ class DeviceAgent:
         session = self._checked(round_.tasks)
         artifacts = [round_.canary, *(task.artifact for task in round_.tasks)]
         transfer_ns = self._shelf.fill(artifacts, models)
-        backend = round_.tasks[0].measurement.backend
-        setting = self._setting(round_.tasks[0].measurement.conditions)
-        log = RoundLog(round_, fingerprint(self._opened_hello, backend, round_.plan, setting), started_s)
         cpus = self._measured_cpus(round_.tasks)
+        if round_.tasks[0].measurement.backend.runtime in TOOLS:
+            yield from self._measure_with_tool(round_, cpus)
+            self.spent_ns = _split(time.monotonic_ns() - began_ns, {"transfer": transfer_ns})
+            return
+        log = RoundLog(round_, self._fingerprint(round_.tasks[0], round_.plan), started_s)
         command = commands.round_(round_, cpus=cpus, place=self._shelf.place)
         failure: FarmError | None = None
         try:
@@ -198,8 +212,24 @@ class DeviceAgent:
         if log.ending is None and not self._cancelled.is_set():
             raise ProtocolMismatch(f"{self.device.name} ended a round without a result")
 
-    def _setting(self, conditions: Conditions) -> str:
-        return self.profile.setting(cluster=conditions.cluster or None, fixed=conditions.clocks == "fixed")
+    def _measure_with_tool(self, round_: Round, cpus: Sequence[int]) -> Iterator[Run | Advance]:
+        """One invocation for each; what was measured before a link broke has arrived already."""
+        with self._dropping():
+            self._set_clocks(round_.tasks[0].measurement.conditions, cpus)
+            for done, task in enumerate(round_.tasks, 1):
+                if self._cancelled.is_set():
+                    return
+                before = self._climate.read()
+                run = self._tools.measure(
+                    round_, task, self._shelf.place(task.artifact), cpus, self._fingerprint(task, round_.plan)
+                )
+                yield replace(run, throttled=self._climate.throttled(before, self._climate.read()))
+                yield Advance(done, len(round_.tasks))
+
+    def _fingerprint(self, task: Task, plan: SlicePlan | None) -> Mapping[str, str]:
+        conditions = task.measurement.conditions
+        setting = self.profile.setting(cluster=conditions.cluster or None, fixed=conditions.clocks == "fixed")
+        return fingerprint(self._opened_hello, task.measurement.backend, plan, setting)
 
     def _set_clocks(self, conditions: Conditions, cpus: Sequence[int]) -> None:
         if conditions.clocks == "fixed":
@@ -254,6 +284,8 @@ class DeviceAgent:
         self._shelf.forget()                       # another boot may have emptied the folder
         session = RunnerSession(channel)
         self._hello = session.hello()
+        if tools := self._tools.versions():
+            self._hello = replace(self._hello, runtimes={**self._hello.runtimes, **tools})
         if self._hello.runner_sha256 != sha256:
             other = self._hello.runner_sha256[:12]
             raise ProtocolMismatch(f"{self.device.name} runs the runner {other}, not {sha256[:12]}")
@@ -280,6 +312,8 @@ class DeviceAgent:
         hello = self._opened_hello
         if self._session is None or not self._locked:
             raise LinkLost(f"{self.device.name}: no session is open; open the device first")
+        for runtime in sorted({task.measurement.backend.runtime for task in tasks} & TOOLS.keys()):
+            self._tools.binary(runtime)
         for runtime in sorted({task.measurement.backend.runtime for task in tasks} & DISTRIBUTIONS.keys()):
             if not runtime_version(hello, runtime):
                 wanted = " or ".join(DISTRIBUTIONS[runtime])

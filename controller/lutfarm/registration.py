@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from lutfarm.home import Home
 from lutfarm_agents.bundle import ARCHES, arch_of
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.facts import ShellFacts, gather
+from lutfarm_agents.tool_session import PATH_PATTERN
+from lutfarm_agents.tools import TOOLS
 from lutfarm_agents.transports.addresses import (
     PHONE_ROOT,
     checked_serial,
@@ -41,6 +44,7 @@ class Wanted:
     root: str = ""                                 # a folder on the device
     profile: str = ""
     labels: Mapping[str, str] | None = None
+    tools: Mapping[str, str] | None = None         # native tools: runtime -> path on the device
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def register(wanted: Wanted, home: Home, *, say: Callable[[str], None]) -> Regis
         facts = gather(transport, wanted.name)
     proposal = propose(device_facts(facts, device.transport), [loader.load(name) for name in loader.names()])
     profile = loader.load(wanted.profile or proposal.profile)
-    device = replace(device, profile=profile.name)
+    device = replace(device, profile=profile.name, address={**device.address, **_tools(wanted.tools or {})})
     if device.transport != "local":
         root = wanted.root or _root(wanted, facts, profile.work_dir)
         device = replace(device, address={**device.address, "root": root, **_python(wanted, facts, home)})
@@ -129,6 +133,13 @@ def _python(wanted: Wanted, facts: ShellFacts, home: Home) -> dict[str, str]:
         f"{wanted.name}: there is no Python on it; make a bundle and repeat: "
         f"lutfarm bundle build --arch {arch.name} --runtime {wanted.bundle or 'onnxruntime'}"
     )
+
+
+def _tools(named: Mapping[str, str]) -> Mapping[str, str]:
+    for runtime, path in named.items():
+        if runtime not in TOOLS or not re.fullmatch(PATH_PATTERN, path):
+            raise SpecError(f"--tool {runtime[:40]}={path[:80]!r}: one of {', '.join(TOOLS)}=/absolute/path/on/the/device")
+    return named
 
 
 def _root(wanted: Wanted, facts: ShellFacts, work_dir: str) -> str:

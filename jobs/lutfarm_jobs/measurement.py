@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 MODELS_VERSION = 1                                 # of how operators and networks become files; another one, other files
-Runtime = Literal["onnxruntime", "tflite"]
+Runtime = Literal["onnxruntime", "tflite", "tflite_benchmark_model", "onnxruntime_perf_test"]
 ModelFormat = Literal["onnx", "tflite"]
 
-FORMAT_OF_RUNTIME: Mapping[str, ModelFormat] = {"onnxruntime": "onnx", "tflite": "tflite"}
+FORMAT_OF_RUNTIME: Mapping[str, ModelFormat] = {
+    "onnxruntime": "onnx", "tflite": "tflite", "tflite_benchmark_model": "tflite", "onnxruntime_perf_test": "onnx",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,20 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolSummary:
+    """What a native tool said of one invocation; None where it does not say."""
+
+    statistic: Literal["tool_mean", "tool_median"]
+    level_ns: int                                  # that statistic of the invocation's runs
+    count: int
+    min_ns: int
+    max_ns: int
+    median_ns: int | None = None
+    p95_ns: int | None = None
+    nodes_delegated: int | None = None             # that a delegate took
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What one round yields for one measurement."""
 
@@ -159,6 +175,7 @@ class Run:
     slices_rejected: int = 0                       # passes in which no quiet window came
     before: Environment | None = None
     after: Environment | None = None
+    summary: ToolSummary | None = None             # of a tool session, which has no slices
     throttled: bool = False                        # the device slowed itself, by its own counters or temperature
 
 

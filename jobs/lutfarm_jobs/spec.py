@@ -31,7 +31,7 @@ from pydantic import (
 )
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Backend, Conditions
+from lutfarm_jobs.measurement import Backend, Conditions, Runtime
 from lutfarm_jobs.problems import describe
 from lutfarm_jobs.yaml_reader import read_yaml
 
@@ -56,7 +56,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-RuntimeName = Literal["onnxruntime", "tflite"]
+RuntimeName = Runtime
 
 
 class _Workload(_Strict):
@@ -108,11 +108,20 @@ class BackendChoice(_Strict):
     runtime: RuntimeName
     threads: Count = Field(default=1, ge=1, le=256)
     precision: Literal["fp32"] = "fp32"
+    provider: str = Field(
+        default="cpu", pattern=r"^[a-z0-9_]{1,20}$", description="a native tool's delegate or execution provider"
+    )
 
     @property
     def value(self) -> Backend:
         """As the value that travels."""
-        return Backend(runtime=self.runtime, threads=self.threads, precision=self.precision)
+        return Backend(runtime=self.runtime, threads=self.threads, precision=self.precision, provider=self.provider)
+
+    @model_validator(mode="after")
+    def _provider_exists(self) -> Self:
+        if self.provider != "cpu" and self.runtime in ("onnxruntime", "tflite"):
+            raise ValueError(f"{self.runtime} is measured on the cpu; a provider is for native tools")
+        return self
 
 
 class SamplingPlan(_Strict):

@@ -39,6 +39,9 @@ def register(
     jump: Annotated[str, typer.Option(help="Go through this host: USER@HOST[:PORT].")] = "",
     host_key: Annotated[str, typer.Option(help="The fingerprint, SHA256:..., that the board must show.")] = "",
     root: Annotated[str, typer.Option(help="A folder on the device for lutfarm's files.")] = "",
+    tool: Annotated[
+        list[str] | None, typer.Option(help="RUNTIME=PATH: a native benchmark tool on the device; may be repeated.")
+    ] = None,
     profile: Annotated[str, typer.Option(help="The kind of device; default: what it is found to be.")] = "",
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE; may be repeated.")] = None,
     home: HomeOption = None,
@@ -55,6 +58,7 @@ def register(
         wanted = Wanted(
             name, local=local, adb=adb, ssh=ssh, python=python, bundle=bundle, key=key, jump=jump, host_key=host_key,
             root=root, profile=profile, labels=_labels(label or []),
+            tools={name: path for name, _, path in (each.partition("=") for each in tool or [])},
         )
         place = find_home(home)
         found = register_device(wanted, place, say=(lambda _: None) if json else say)

@@ -142,7 +142,7 @@ def _entry(one: _Measured, summary: Summary, target: Target, share: float) -> En
         p95_ns=looks.p95_ns,
         min_ns=looks.min_ns,
         std_ns=looks.std_ns,
-        variation=looks.std_ns / looks.mean_ns,
+        variation=None if looks.std_ns is None else looks.std_ns / looks.mean_ns,
         between_spread=None if variance is None else float(np.sqrt(variance)),
         within_spread=looks.within_spread,
         common_share=share,

@@ -29,7 +29,7 @@ class Entry:
     conditions_key: str = "b1-steady"
     quantity: str = "latency"
     quantity_unit: str = "ns"
-    statistic: str = ""                            # p25_quiet, p10_swept, p25_contended, p50_sustained; empty unless measured
+    statistic: str = ""                            # p25_quiet, p10_swept, p50_sustained, tool_mean, ...; empty unless measured
     estimate_ns: float | None = None
     low_ns: float | None = None
     high_ns: float | None = None

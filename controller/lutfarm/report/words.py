@@ -24,6 +24,8 @@ _STATISTICS: Mapping[str, str] = {
     "p25_quiet": "the 25th percentile of the iterations of each process’s quiet slices, averaged in log over processes",
     "p10_swept": "for long workloads, which no gate can pass, the 10th percentile of each process’s iterations, "
     "averaged in log over processes",
+    "tool_mean": "a native tool’s mean of each invocation, averaged in log over invocations; its neighbours are not known",
+    "tool_median": "a native tool’s median of each invocation, averaged in log over invocations; its neighbours are not known",
     "p50_sustained": "after minutes of load, the median of each process’s last third, averaged in log over processes",
     "p25_contended": "where no quiet window came, the 25th percentile of the contended iterations, with an interval "
     "that reaches over everything that was observed",

@@ -28,7 +28,7 @@ Flag = Literal[
 GATE_RATIO = SlicePlan().gate_ratio
 STALE_SPAN_S = 60.0                                # shorter than this, a high level may be a neighbour's load
 SLOWER_CLOCK = 0.9
-UNGATED = frozenset({"p10_swept", "p50_sustained"})
+UNGATED = frozenset({"p10_swept", "p50_sustained", "tool_mean", "tool_median"})
 PREEMPTED_WALL_OVER_CPU = 1.05
 DRIFT_LEAST = 0.02
 DRIFT_SIGNIFICANCE = 0.05                          # five processes in perfect order have 0.017, four have 0.083
@@ -59,6 +59,8 @@ def _contended(found: Sample) -> bool:
     """More than half of the visits found no quiet window; of a swept workload: of its slices were above the gate."""
     if found.statistic not in UNGATED:
         return found.slices_rejected > len(found.slices) or _no_quiet_window(found)
+    if not found.slices:                           # a tool shows no canary: nothing is known of its neighbours
+        return False
     loud = [
         max(canary_ratios(process.run, [piece]), default=0.0) > GATE_RATIO
         for process in found.processes
@@ -73,6 +75,8 @@ def _no_quiet_window(found: Sample) -> bool:
 
 def _preempted(found: Sample) -> bool:
     """In more than half of the slices that count, or 5 % of the wall time was not ours."""
+    if not found.slices:
+        return False
     interrupted = sum(piece.involuntary_switches > 0 for piece in found.slices)
     return interrupted > len(found.slices) / 2 or (wall_over_cpu(found) or 1.0) > PREEMPTED_WALL_OVER_CPU
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from lutfarm.statistics.correlation import effective_size
 from lutfarm.statistics.process import FloatArray, Mode, counted_slices, mode_of, process_level_ns, samples_ns
+from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Environment, Run, Slice
 
-Statistic = Literal["p25_quiet", "p10_swept", "p25_contended", "p50_sustained"]
+Statistic = Literal["p25_quiet", "p10_swept", "p25_contended", "p50_sustained", "tool_mean", "tool_median"]
 STATISTICS: Mapping[Mode, Statistic] = {"gated": "p25_quiet", "swept": "p10_swept", "sustained": "p50_sustained"}
 
 LEAST_OF_TRUNCATED = 0.5                           # of the slices that a complete run kept
@@ -24,15 +25,15 @@ class Iterations:
 
     count: int
     mean_ns: float
-    median_ns: float
-    p10_ns: float
-    p25_ns: float
-    p95_ns: float
     min_ns: float
     max_ns: float
-    std_ns: float
-    within_spread: float                           # root mean square over processes of std / mean
-    effective: float                               # summed over processes
+    median_ns: float | None = None                 # None, here and below: a tool printed aggregates only
+    p10_ns: float | None = None
+    p25_ns: float | None = None
+    p95_ns: float | None = None
+    std_ns: float | None = None
+    within_spread: float | None = None             # root mean square over processes of std / mean
+    effective: float | None = None                 # summed over processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +85,12 @@ def sample(runs: Iterable[Run]) -> Sample | None:
     run counts if it kept half as many slices as a complete one.  Where no run has a quiet slice the contended ones
     stand in, and the statistic says so.
     """
-    measured = sorted((run for run in runs if any(piece.samples_ns for piece in run.slices)), key=_began)
+    measured = sorted((run for run in runs if run.summary or any(piece.samples_ns for piece in run.slices)), key=_began)
     if not measured:
         return None
     alike = [run for run in measured if dict(run.fingerprint) == dict(measured[-1].fingerprint)]
+    if any(run.summary for run in alike):
+        return _of_tool(alike, left_out=len(measured) - len(alike))
     mode = mode_of(alike)
     counted = _without_stumps([(run, counted_slices(run.slices, mode)) for run in alike])
     statistic = STATISTICS[mode]
@@ -106,6 +109,30 @@ def sample(runs: Iterable[Run]) -> Sample | None:
         contended_median_ns=float(np.median(samples_ns(contended))) if samples_ns(contended).size else None,
         slices_rejected=sum(_rejected(run) for run in alike),
         runs_left_out=len(measured) - len(counted),
+    )
+
+
+def _of_tool(runs: Sequence[Run], *, left_out: int) -> Sample:
+    """One invocation is one process.  Raises SpecError where some runs are of another statistic."""
+    found = [(run, run.summary) for run in runs]
+    kinds = {summary.statistic if summary else "samples" for _, summary in found}
+    summaries = [(run, summary) for run, summary in found if summary is not None]
+    if len(kinds) > 1:
+        raise SpecError(f"{runs[0].key} has runs of different statistics ({', '.join(sorted(kinds))}): they can't be one entry")
+    medians = [summary.median_ns for _, summary in summaries if summary.median_ns is not None]
+    return Sample(
+        statistic=summaries[0][1].statistic,
+        processes=tuple(Process(run, (), float(summary.level_ns)) for run, summary in summaries),
+        iterations=Iterations(
+            count=sum(summary.count for _, summary in summaries),
+            mean_ns=float(np.mean([summary.level_ns for _, summary in summaries])),
+            min_ns=float(min(summary.min_ns for _, summary in summaries)),
+            max_ns=float(max(summary.max_ns for _, summary in summaries)),
+            median_ns=float(np.median(medians)) if medians else None,
+        ),
+        contended_median_ns=None,
+        slices_rejected=0,
+        runs_left_out=left_out,
     )
 
 

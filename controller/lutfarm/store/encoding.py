@@ -28,6 +28,7 @@ from lutfarm_jobs.measurement import (
     Probe,
     Run,
     Slice,
+    ToolSummary,
     Workload,
 )
 
@@ -109,7 +110,7 @@ def _load(kind: type[T], text: str, **more: Any) -> T:
 def load_run(text: str, fingerprint: Mapping[str, str], slices: tuple[Slice, ...]) -> Run:
     """A Run from its JSON, its fingerprint and its slices."""
     run = _load(Run, text, fingerprint=fingerprint, slices=slices)
-    return _nested(run, failure=Failure, before=Environment, after=Environment)
+    return _nested(run, failure=Failure, before=Environment, after=Environment, summary=ToolSummary)
 
 
 def load_probe(text: str, fingerprint: Mapping[str, str]) -> Probe:
