@@ -102,6 +102,24 @@ class DeviceChoice(_Strict):
     label: dict[str, str] = Field(min_length=1)
 
 
+class PoolChoice(_Strict):
+    """Every ready device of one profile: each measures everything, or they share the work."""
+
+    profile: Name
+    replicate: Literal["all", "share"] = "all"
+    anchors: Count = Field(default=8, ge=3, le=1000, description="measured on all units, for each backend")
+    max_unit_spread: float = Field(
+        default=0.10, gt=0, le=1, allow_inf_nan=False, description="share: units that differ by more are not merged"
+    )
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        odd = sorted({"anchors", "max_unit_spread"} & self.model_fields_set)
+        if self.replicate == "all" and odd:
+            raise ValueError(f"{' and '.join(odd)} is for replicate: share; with replicate: all every unit measures everything")
+        return self
+
+
 class BackendChoice(_Strict):
     """Runtime, threads and precision."""
 
@@ -147,6 +165,8 @@ def _workload_kind(value: object) -> str | None:
 
 
 def _device_kind(value: object) -> str:
+    if isinstance(value, PoolChoice) or (isinstance(value, dict) and "profile" in value and "label" not in value):
+        return "profile"
     return "label" if isinstance(value, dict | DeviceChoice) else "name"
 
 
@@ -162,7 +182,8 @@ WorkloadChoice = Annotated[
     ),
 ]
 DeviceName = Annotated[
-    Annotated[Name, Tag("name")] | Annotated[DeviceChoice, Tag("label")], Discriminator(_device_kind)
+    Annotated[Name, Tag("name")] | Annotated[DeviceChoice, Tag("label")] | Annotated[PoolChoice, Tag("profile")],
+    Discriminator(_device_kind),
 ]
 
 
