@@ -10,6 +10,7 @@ from typing import Protocol
 from lutfarm.leases import Leases, leases
 from lutfarm.orders import OrderBook
 from lutfarm.pool import AgentPool, Event, Measured, Opened, Probed, Waiting
+from lutfarm.reassign import reassign
 from lutfarm.reuse import Resumed, resume
 from lutfarm.scheduler import Terms, decide
 from lutfarm.state import FarmState, after, begin, ordered
@@ -18,6 +19,7 @@ from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import from_wire
 from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.sharing import Share
 from lutfarm_jobs.spec import JobSpec
 
 POLL_S = 0.25
@@ -57,6 +59,7 @@ class Submission:
     terms: Mapping[str, Terms]
     zeros: tuple[str, ...] = ()                    # keys of operators that are nothing by structure
     retry_failed: bool = False
+    shares: tuple[Share, ...] = ()                 # pools whose units share the work
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class Farm:
         with leases(self.store, devices, owner=self.owner, holder=self.holder, waiting=watch.waiting) as held:
             asked = Job(spec.id, spec.name, spec.model_dump_json(), began_s, zeros=submission.zeros)
             job = self.store.open_job(asked, submission.plan)
+            self.store.extend_plan(job.id, submission.plan)    # a pool may have other units than last time
             if submission.retry_failed:
                 watch.retrying(self.store.forget_failures(job.id))
 
@@ -98,7 +102,7 @@ class Farm:
             book = OrderBook(job.id, self.store, self.workshop, devices, self.holder, terms, preparing)
             state = begin(
                 submission.plan, devices, rounds=spec.sampling.rounds,
-                budget_s=spec.sampling.device_time_budget_s,
+                budget_s=spec.sampling.device_time_budget_s, shares=submission.shares,
             )
             while not state.over:
                 held.renew()
@@ -108,7 +112,9 @@ class Farm:
                     state = ordered(state, step.unit, order.id)
                 events = self.pool.events(POLL_S)
                 self._commit(events, held, job.id, watch)
-                state = after(state, events, time.time())
+                state, moved = reassign(after(state, events, time.time()), terms)
+                if moved:
+                    self.store.extend_plan(job.id, moved)
                 for opened in (event for event in events if isinstance(event, Opened)):
                     found = resume(
                         self.store, job.id, state, opened, terms[opened.unit].plan,

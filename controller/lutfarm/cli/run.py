@@ -75,7 +75,9 @@ def report(outcome: Outcome, *, as_json: bool) -> None:
             "and run again, or run the same job again for as long once more")
     for unit in outcome.state.units.values():
         if unit.quarantined:
-            say(f"{unit.name} is quarantined: {unit.quarantined}")
+            waiting = sum(m.unit == unit.name and outcome.state.wants(key) for key, m in outcome.state.plan.items())
+            say(f"{unit.name} is quarantined: {unit.quarantined}"
+                + (f"; {waiting} of its measurements wait: run the job again when it is fit" if waiting else ""))
     say(f"table: lutfarm lut export {outcome.job_id} --out table.json")
 
 
@@ -87,7 +89,7 @@ def plan(job: JobArgument, home: HomeOption = None, json: JsonOption = False) ->
             submitted, _ = assembly.submission(job, store)
             spec = submitted.spec
             state = begin(submitted.plan, submitted.devices, rounds=spec.sampling.rounds,
-                          budget_s=spec.sampling.device_time_budget_s)
+                          budget_s=spec.sampling.device_time_budget_s, shares=submitted.shares)
             known = store.job(spec.id)
             fresh_since_s = (known[0].created_s if known else time.time()) if spec.fresh else None
             rows: list[dict[str, object]] = []

@@ -118,12 +118,17 @@ class SqlStore:
                 id=job.id, name=job.name, spec_json=job.spec_json, created_s=job.created_s,
                 state=job.state, reason=job.reason, zeros=encoding.to_json(list(job.zeros)),
             ))
-            if plan:
-                db.execute(insert(measurements), [
-                    {"job_id": job.id, "position": position, "key": m.key, "content": encoding.dump(m)}
-                    for position, m in enumerate(plan)
-                ])
+            _plan(db, job.id, plan, first=0)
         return job
+
+    def extend_plan(self, job_id: str, plan: Sequence[Measurement]) -> None:
+        """Append what the job's plan does not have yet."""
+        with self._write() as db:
+            mine = select(measurements.c.key).where(measurements.c.job_id == job_id)
+            known = set(db.execute(mine).scalars())
+            last = select(func.max(measurements.c.position)).where(measurements.c.job_id == job_id)
+            first = (db.execute(last).scalar() or 0) + 1 if known else 0
+            _plan(db, job_id, [m for m in plan if m.key not in known], first=first)
 
     def close_job(self, job_id: str, state: JobState, reason: str = "") -> None:
         """Set the state."""
@@ -333,6 +338,14 @@ class SqlStore:
     def close(self) -> None:
         """Release the database."""
         self._engine.dispose()
+
+
+def _plan(db: Connection, job_id: str, plan: Sequence[Measurement], *, first: int) -> None:
+    if plan:
+        db.execute(insert(measurements), [
+            {"job_id": job_id, "position": position, "key": m.key, "content": encoding.dump(m)}
+            for position, m in enumerate(plan, start=first)
+        ])
 
 
 def _job(row: Row[Any]) -> Job:
