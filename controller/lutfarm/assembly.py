@@ -34,12 +34,11 @@ def choose_devices(spec: JobSpec, store: Store) -> dict[str, Device]:
     """The registered devices that a job names.  Raises SpecError naming what is not there."""
     registered = {device.name: device for device in store.devices()}
     chosen = _chosen(spec, registered)
-    pools.refuse_overlap(chosen, pools.share_choices(spec))
     return {name: registered[name] for names in chosen.values() for name in names}
 
 
 def _chosen(spec: JobSpec, registered: Mapping[str, Device]) -> dict[int, tuple[str, ...]]:
-    """By position in the job's `devices`, the names that it stands for."""
+    """By position in the job's `devices`, the names that it stands for.  Raises SpecError."""
     chosen: dict[int, tuple[str, ...]] = {}
     for position, wanted in enumerate(spec.devices):
         if isinstance(wanted, PoolChoice):
@@ -57,6 +56,7 @@ def _chosen(spec: JobSpec, registered: Mapping[str, Device]) -> dict[int, tuple[
                 f"devices[{position}]: no device is registered as {wanted!r}; {_known(registered)}. "
                 f"For this machine: lutfarm device register {wanted} --local"
             )
+    pools.refuse_overlap(chosen, pools.share_choices(spec))
     return chosen
 
 
@@ -77,13 +77,15 @@ def submit(
     spec: JobSpec, folder: Path, store: Store, *, retry_failed: bool = False
 ) -> tuple[Submission, Sources]:
     """A job whose relative paths start at `folder`, with everything that its names stand for."""
-    devices = choose_devices(spec, store)
+    registered = {device.name: device for device in store.devices()}
+    chosen = _chosen(spec, registered)
+    devices = {name: registered[name] for names in chosen.values() for name in names}
     sources = resolve(spec, folder)
     terms = terms_of(spec, devices)
     plan = expand(spec, sources, tuple(devices))
     shares: list[Share] = []
-    for choice in pools.share_choices(spec).values():
-        units = [name for name, device in devices.items() if device.profile == choice.profile]
+    for position, choice in pools.share_choices(spec).items():
+        units = chosen[position]
         plan, share = pools.share_plan(
             plan, choice, units, sources=sources, store=store, job_id=spec.id, rounds=spec.sampling.rounds,
             terms=terms[units[0]],
