@@ -11,9 +11,7 @@ from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import Sources
 from lutfarm_jobs.measurement import Measurement, Probe
 from lutfarm_jobs.sharing import Item, Share, choose_anchors, divide, expected_ns, item_of, shared_out
-from lutfarm_jobs.spec import JobSpec, PoolChoice
-
-LEAST_ANCHORS = 3                                  # a unit with fewer can't be corrected
+from lutfarm_jobs.spec import LEAST_ANCHORS, JobSpec, PoolChoice
 
 
 def units_of(choice: PoolChoice, registered: Mapping[str, Device], *, where: str) -> dict[str, Device]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from lutfarm.pools import LEAST_ANCHORS
 from lutfarm.scheduler import Terms, round_seconds
 from lutfarm.state import FarmState
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.sharing import Item, Share, divide, item_of
+from lutfarm_jobs.spec import LEAST_ANCHORS
 
 
 def reassign(state: FarmState, terms: Mapping[str, Terms]) -> tuple[FarmState, tuple[Measurement, ...]]:

@@ -36,6 +36,7 @@ from lutfarm_jobs.problems import describe
 from lutfarm_jobs.yaml_reader import read_yaml
 
 JOB_LIMIT_BYTES = 1_000_000
+LEAST_ANCHORS = 3                                  # of a unit that shares work: with fewer it can't be corrected
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -107,7 +108,7 @@ class PoolChoice(_Strict):
 
     profile: Name
     replicate: Literal["all", "share"] = "all"
-    anchors: Count = Field(default=8, ge=3, le=1000, description="measured on all units, for each backend")
+    anchors: Count = Field(default=8, ge=LEAST_ANCHORS, le=1000, description="measured on all units, for each backend")
     max_unit_spread: float = Field(
         default=0.10, gt=0, le=1, allow_inf_nan=False, description="share: units that differ by more are not merged"
     )

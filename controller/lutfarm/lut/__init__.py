@@ -22,6 +22,6 @@ __all__ = [
     "compare",
     "load",
     "pooled",
-    "without_moved",
     "save",
+    "without_moved",
 ]

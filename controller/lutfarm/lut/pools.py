@@ -17,10 +17,10 @@ from lutfarm.statistics.distributions import student_quantile
 from lutfarm.statistics.interval import PRIOR_DF
 from lutfarm.statistics.units import Level, UnitFit, anchored, corrected, disagreements, fit_units, over_units
 from lutfarm_jobs.errors import UnitsDiffer
+from lutfarm_jobs.spec import LEAST_ANCHORS
 
-LEAST_ANCHORS = 3                                  # a unit with fewer can't be corrected
 SCOPE_ALL = "units"
-SCOPE_SHARE = "mean unit of the pool"
+SCOPE_SHARE = "processes and anchors, for the mean unit of the pool"
 UNITS_LEFT_OUT = "units_left_out"
 
 Place = tuple[str, str]                            # keys of backend and conditions

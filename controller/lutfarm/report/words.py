@@ -16,6 +16,7 @@ FLAG_WORDS: Mapping[str, str] = {
     "preempted": "the operating system took the core away in more than half of the slices, or for 5 % of the time",
     "drift": "the latency moved in one direction from process to process, beyond chance",
     "throttled": "the clock was a tenth lower after a process than before it, or than after another",
+    "units_left_out": "not every unit of the pool has a result that counts here",
 }
 UNKNOWN_FLAG = "this report has no explanation of this flag"
 
