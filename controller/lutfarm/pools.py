@@ -67,7 +67,7 @@ def share_plan(
     by_workload = {m.workload: expected_ns(m.workload, sources) for m in mine.values()}
     sizes_ns = {item: by_workload[m.workload] for item, m in mine.items()}
     share = Share(
-        choice.profile, tuple(units), choose_anchors(tuple(mine.values()), sizes_ns, choice.anchors), choice.max_unit_spread
+        choice.profile, tuple(units), choose_anchors(tuple(mine.values()), sizes_ns, choice.anchor_count), choice.allowed_spread
     )
     probes = store.probes([m.key for m in plan if m.unit in set(units)])
     probed_ns = _probed(plan, probes)

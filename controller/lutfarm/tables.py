@@ -52,7 +52,7 @@ def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTa
     if pool not in profiles:
         raise SpecError(f"job {job.name} measured on no device of the profile {pool[:80]!r}; it has {', '.join(profiles)}")
     choice = shared.get(pool)
-    pooling = Pooling(pool, "share", choice.max_unit_spread) if choice else Pooling(pool)
+    pooling = Pooling(pool, "share", choice.allowed_spread) if choice else Pooling(pool)
     return pooled(table, pooling, target)
 
 

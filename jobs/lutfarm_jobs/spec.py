@@ -108,17 +108,29 @@ class PoolChoice(_Strict):
 
     profile: Name
     replicate: Literal["all", "share"] = "all"
-    anchors: Count = Field(default=8, ge=LEAST_ANCHORS, le=1000, description="measured on all units, for each backend")
-    max_unit_spread: float = Field(
-        default=0.10, gt=0, le=1, allow_inf_nan=False, description="share: units that differ by more are not merged"
+    anchors: Count | None = Field(
+        default=None, ge=LEAST_ANCHORS, le=1000, description="share: measured on all units, for each backend; default 8"
+    )
+    max_unit_spread: float | None = Field(
+        default=None, gt=0, le=1, allow_inf_nan=False,
+        description="share: units that differ by more are not merged; default 0.10",
     )
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
-        odd = sorted({"anchors", "max_unit_spread"} & self.model_fields_set)
-        if self.replicate == "all" and odd:
-            raise ValueError(f"{' and '.join(odd)} is for replicate: share; with replicate: all every unit measures everything")
+        if self.replicate == "all" and (self.anchors is not None or self.max_unit_spread is not None):
+            raise ValueError("anchors and max_unit_spread are for replicate: share; with all every unit measures everything")
         return self
+
+    @property
+    def anchor_count(self) -> int:
+        """How many workloads of each backend all units measure, of those that share."""
+        return 8 if self.anchors is None else self.anchors
+
+    @property
+    def allowed_spread(self) -> float:
+        """The slowest over the fastest unit, minus 1, that may be merged, of those that share."""
+        return 0.10 if self.max_unit_spread is None else self.max_unit_spread
 
 
 class BackendChoice(_Strict):

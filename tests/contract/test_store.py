@@ -56,6 +56,17 @@ def test_devices_come_back_as_they_went_in(store: Store) -> None:
     assert store.hello("desk") == (HELLO, 5.0)
 
 
+def test_a_plan_grows_at_its_end_by_what_it_does_not_have(store: Store) -> None:
+    moved = replace(PLAN[0], unit="other")
+    store.open_job(JOB, PLAN)
+    store.extend_plan(JOB.id, [moved, PLAN[1]])
+    store.extend_plan(JOB.id, [moved])
+    assert list(store.measurements(JOB.id)) == [*PLAN, moved]
+    store.open_job(replace(JOB, id="job-empty"), ())
+    store.extend_plan("job-empty", [moved])
+    assert list(store.measurements("job-empty")) == [moved]
+
+
 def test_a_job_is_opened_once(store: Store) -> None:
     assert store.open_job(JOB, PLAN) == JOB
     assert store.open_job(replace(JOB, created_s=999.0), PLAN[:1]) == JOB

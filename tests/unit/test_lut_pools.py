@@ -113,7 +113,7 @@ def test_one_anchor_that_units_disagree_on_is_enough_to_refuse() -> None:
 
 def test_too_few_anchors_are_said_with_what_each_unit_has() -> None:
     entries = [e for e in shared() if e.workload_key not in {f"operator:a{n}" for n in range(4)}]
-    with pytest.raises(UnitsDiffer, match="at least two units need 3 anchors .*; u1 has 2, u2 has 2, u3 has 2"):
+    with pytest.raises(UnitsDiffer, match=r"at least two units need 3 anchors .*; u1 has 2, u2 has 2, u3 has 2"):
         pooled(table(entries), SHARE)
 
 

@@ -113,7 +113,13 @@ def test_a_pool_replicates_unless_it_is_told_to_share() -> None:
     assert first == "desk"
     assert second == PoolChoice(profile="p", replicate="all")
     assert isinstance(third, PoolChoice)
-    assert (third.anchors, third.max_unit_spread) == (8, 0.10)
+    assert (third.anchor_count, third.allowed_spread) == (8, 0.10)
+
+
+@pytest.mark.parametrize("pool", [{}, {"replicate": "all"}, {"replicate": "share"}, {"replicate": "share", "anchors": 4}])
+def test_a_stored_job_is_read_back_equal(pool: dict[str, object]) -> None:
+    spec = job({"profile": "p", **pool})
+    assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
 
 
 def test_a_pools_terms_are_part_of_the_jobs_identity() -> None:
@@ -130,7 +136,7 @@ def test_a_pools_terms_are_part_of_the_jobs_identity() -> None:
         ({"profile": "p", "replicate": "share", "anchors": True}, "anchors"),
         ({"profile": "p", "replicate": "share", "max_unit_spread": 0}, "max_unit_spread"),
         ({"profile": "p", "replicate": "share", "max_unit_spread": float("nan")}, "max_unit_spread"),
-        ({"profile": "p", "anchors": 8}, "anchors is for replicate: share"),
+        ({"profile": "p", "anchors": 8}, "are for replicate: share"),
         ({"profile": "p; rm -rf $HOME"}, "profile"),
         ({"profile": "p", "label": {"a": "b"}}, "profile"),
         ({"profle": "p"}, "profle"),
