@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from lutfarm import pools
 from lutfarm.farm import Farm, Submission
 from lutfarm.home import Home
 from lutfarm.local_pool import LocalPool
@@ -21,7 +22,8 @@ from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import Sources, expand, nothings, resolve
 from lutfarm_jobs.measurement import SlicePlan
-from lutfarm_jobs.spec import DeviceChoice, JobSpec, load_job
+from lutfarm_jobs.sharing import Share
+from lutfarm_jobs.spec import DeviceChoice, JobSpec, PoolChoice, load_job
 from lutfarm_profiles import DeviceProfile, loader
 
 PoolKind = Literal["ray", "local"]
@@ -30,21 +32,30 @@ PoolKind = Literal["ray", "local"]
 def choose_devices(spec: JobSpec, store: Store) -> dict[str, Device]:
     """The registered devices that a job names.  Raises SpecError naming what is not there."""
     registered = {device.name: device for device in store.devices()}
-    chosen: dict[str, Device] = {}
+    chosen = _chosen(spec, registered)
+    return {name: registered[name] for names in chosen.values() for name in names}
+
+
+def _chosen(spec: JobSpec, registered: Mapping[str, Device]) -> dict[int, tuple[str, ...]]:
+    """By position in the job's `devices`, the names that it stands for.  Raises SpecError."""
+    chosen: dict[int, tuple[str, ...]] = {}
     for position, wanted in enumerate(spec.devices):
-        if isinstance(wanted, DeviceChoice):
-            found = [d for d in registered.values() if wanted.label.items() <= dict(d.labels).items()]
+        if isinstance(wanted, PoolChoice):
+            chosen[position] = tuple(pools.units_of(wanted, registered, where=f"devices[{position}]"))
+        elif isinstance(wanted, DeviceChoice):
+            found = [d.name for d in registered.values() if wanted.label.items() <= dict(d.labels).items()]
             if not found:
                 labels = ", ".join(f"{key}={value}" for key, value in wanted.label.items())
                 raise SpecError(f"devices[{position}]: no registered device has the label {labels}; {_known(registered)}")
-            chosen |= {device.name: device for device in found}
+            chosen[position] = tuple(found)
         elif wanted in registered:
-            chosen[wanted] = registered[wanted]
+            chosen[position] = (wanted,)
         else:
             raise SpecError(
                 f"devices[{position}]: no device is registered as {wanted!r}; {_known(registered)}. "
                 f"For this machine: lutfarm device register {wanted} --local"
             )
+    pools.refuse_overlap(chosen, pools.share_choices(spec))
     return chosen
 
 
@@ -65,13 +76,24 @@ def submit(
     spec: JobSpec, folder: Path, store: Store, *, retry_failed: bool = False
 ) -> tuple[Submission, Sources]:
     """A job whose relative paths start at `folder`, with everything that its names stand for."""
-    devices = choose_devices(spec, store)
+    registered = {device.name: device for device in store.devices()}
+    chosen = _chosen(spec, registered)
+    devices = {name: registered[name] for names in chosen.values() for name in names}
     check_conditions(spec, devices)
     _check_threads(spec, devices, store)
     sources = resolve(spec, folder)
+    terms = terms_of(spec, devices)
     plan = expand(spec, sources, tuple(devices))
+    shares: list[Share] = []
+    for position, choice in pools.share_choices(spec).items():
+        units = chosen[position]
+        plan, share = pools.share_plan(
+            plan, choice, units, sources=sources, store=store, job_id=spec.id, rounds=spec.sampling.rounds,
+            terms=terms[units[0]],
+        )
+        shares.append(share)
     zeros = nothings(spec, sources)
-    return Submission(spec, plan, devices, terms_of(spec, devices), zeros, retry_failed), sources
+    return Submission(spec, plan, devices, terms, zeros, retry_failed, tuple(shares)), sources
 
 
 def terms_of(spec: JobSpec, devices: Mapping[str, Device]) -> dict[str, Terms]:

@@ -12,6 +12,7 @@ from lutfarm.device_states import DeviceRecord
 from lutfarm.leases import Leases, leases
 from lutfarm.orders import OrderBook
 from lutfarm.pool import AgentPool, Event, Measured, Opened, Probed, Waiting
+from lutfarm.reassign import reassign
 from lutfarm.reuse import Resumed, resume
 from lutfarm.scheduler import Terms, decide
 from lutfarm.state import FarmState, after, begin, ordered
@@ -21,6 +22,7 @@ from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import from_wire
 from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.sharing import Share
 from lutfarm_jobs.spec import JobSpec
 
 POLL_S = 0.25
@@ -60,6 +62,7 @@ class Submission:
     terms: Mapping[str, Terms]
     zeros: tuple[str, ...] = ()                    # keys of operators that are nothing by structure
     retry_failed: bool = False
+    shares: tuple[Share, ...] = ()                 # pools whose units share the work
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class Farm:
             barred += barred_meanwhile
             asked = Job(spec.id, spec.name, spec.model_dump_json(), began_s, zeros=submission.zeros)
             job = self.store.open_job(asked, submission.plan)
+            self.store.extend_plan(job.id, submission.plan)    # a pool may have other units than last time
             if submission.retry_failed:
                 watch.retrying(self.store.forget_failures(job.id))
 
@@ -109,7 +113,7 @@ class Farm:
             book = OrderBook(job.id, self.store, self.workshop, devices, self.holder, terms, preparing)
             state = begin(
                 submission.plan, devices, rounds=spec.sampling.rounds,
-                budget_s=spec.sampling.device_time_budget_s,
+                budget_s=spec.sampling.device_time_budget_s, shares=submission.shares,
             )
             state = without(state, barred)
             for opened in self._last_heard(barred):
@@ -122,7 +126,9 @@ class Farm:
                     state = ordered(state, step.unit, order.id)
                 events = self.pool.events(POLL_S)
                 self._commit(events, held, job.id, watch)
-                state = after(state, events, time.time())
+                state, moved = reassign(after(state, events, time.time()), terms)
+                if moved:
+                    self.store.extend_plan(job.id, moved)
                 for opened in (event for event in events if isinstance(event, Opened)):
                     state = self._resume(submission, job, state, opened, began_s, watch)
                 state, told = after_heat(state, events, terms, time.time())

@@ -130,8 +130,11 @@ def model_bytes(state: FarmState, measurement: Measurement) -> int:
 def round_seconds(state: FarmState, measurement: Measurement, plan: SlicePlan) -> float:
     """About how long one round of it holds the device, on a quiet machine."""
     probe = state.standing(measurement.key).probe
-    iteration_ns = (probe.iteration_ns if probe else None) or 1_000_000
-    load_ns = (probe.load_ns if probe else None) or 10_000_000
+    return seconds_of((probe.iteration_ns if probe else None) or 1_000_000, plan, load_ns=probe.load_ns if probe else None)
+
+
+def seconds_of(iteration_ns: float, plan: SlicePlan, *, load_ns: float | None = None) -> float:
+    """About how long one round of a workload holds the device, by what one iteration and loading it take."""
     canary_ns = 2 * plan.canary_iterations * 150_000
     slice_ns = max(iteration_ns, plan.slice_ns) + plan.warmup_again * iteration_ns + canary_ns
-    return (load_ns + max(plan.sustained_ns, plan.passes * slice_ns)) / 1e9
+    return ((load_ns or 10_000_000) + max(plan.sustained_ns, plan.passes * slice_ns)) / 1e9

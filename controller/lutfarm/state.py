@@ -10,6 +10,7 @@ from lutfarm.retry import judge
 from lutfarm_agents.device import Hello
 from lutfarm_jobs.errors import DeviceLost, LinkError, Retry, from_wire
 from lutfarm_jobs.measurement import Measurement, Probe, Run
+from lutfarm_jobs.sharing import Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class FarmState:
     units: Mapping[str, Unit]
     budget_s: float | None = None                  # device time for each unit
     stopped: tuple[str, str] | None = None         # an error that ends the job: (code, detail)
+    shares: tuple[Share, ...] = ()                 # pools whose units share the work
 
     def standing(self, key: str) -> Standing:
         """How far one measurement is; new ones have not begun."""
@@ -102,6 +104,7 @@ def begin(
     rounds: int,
     budget_s: float | None = None,
     standings: Mapping[str, Standing] | None = None,
+    shares: Sequence[Share] = (),
 ) -> FarmState:
     """The state before the first order; `standings` says what the store already has."""
     return FarmState(
@@ -110,6 +113,7 @@ def begin(
         standings=dict(standings or {}),
         units={name: Unit(name) for name in units},
         budget_s=budget_s,
+        shares=tuple(shares),
     )
 
 

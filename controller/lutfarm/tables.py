@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from lutfarm.assembly import terms_of
-from lutfarm.lut import BackendFacts, DeviceFacts, LatencyTable, Manifest
+from lutfarm.lut import BackendFacts, DeviceFacts, LatencyTable, Manifest, Pooling, pooled, without_moved
+from lutfarm.pools import share_choices
 from lutfarm.scheduler import Terms
 from lutfarm.statistics import Target, canary_reference
 from lutfarm.statistics.regate import regated
@@ -22,8 +23,11 @@ from lutfarm_jobs.measurement import Measurement, Run
 from lutfarm_jobs.spec import JobSpec, SpaceWorkload
 
 
-def table_of(store: Store, job_id: str) -> LatencyTable:
-    """The table of a job, by its id, name or the start of its id.  Raises SpecError where there is no such job."""
+def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTable:
+    """The table of a job, by its id, name or the start of its id; with entries of the pool of a profile too, if wanted.
+
+    Raises SpecError where there is no such job or profile, UnitsDiffer where the pool's units can't be put together.
+    """
     found = store.job(job_id)
     if found is None:
         raise SpecError(f"no job is called {job_id[:80]!r}; see lutfarm job list")
@@ -31,14 +35,25 @@ def table_of(store: Store, job_id: str) -> LatencyTable:
     spec = JobSpec.model_validate_json(job.spec_json)
     plan = store.measurements(job.id)
     devices = {name: device for name in {m.unit for m in plan} if (device := store.device(name))}
-    return LatencyTable.build(
+    shared = {choice.profile: choice for choice in share_choices(spec).values()}
+    target = Target(spec.sampling.target_relative_interval, spec.sampling.confidence, spec.sampling.least_rounds)
+    table = LatencyTable.build(
         plan,
         _judged(store, job.id, plan, terms_of(spec, devices)),
         probes=store.probes([m.key for m in plan]),
         zeros=job.zeros,
-        target=Target(spec.sampling.target_relative_interval, spec.sampling.confidence, spec.sampling.least_rounds),
+        target=target,
         manifest=_manifest(store, job, spec, plan, devices),
     )
+    table = without_moved(table, {name for name, device in devices.items() if device.profile in shared})
+    if pool is None:
+        return table
+    profiles = sorted({device.profile for device in devices.values()})
+    if pool not in profiles:
+        raise SpecError(f"job {job.name} measured on no device of the profile {pool[:80]!r}; it has {', '.join(profiles)}")
+    choice = shared.get(pool)
+    pooling = Pooling(pool, "share", choice.allowed_spread) if choice else Pooling(pool)
+    return pooled(table, pooling, target)
 
 
 def _judged(

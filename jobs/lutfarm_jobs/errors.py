@@ -7,7 +7,7 @@ FarmError
   DeviceError        the lab                              device quarantined, work goes elsewhere
     NotReady ProtocolMismatch DeviceLost
   MeasurementError   nobody: it is a result               stored, not retried
-    WorkloadFailed OutOfMemory WorkloadTimeout Unstable
+    WorkloadFailed OutOfMemory WorkloadTimeout Unstable UnitsDiffer
   StoreError         the operator                         the job stops
     StoreNewer StoreUnwritable LeaseLost
   RunnerBug          us: please report                    the job stops
@@ -111,6 +111,10 @@ class WorkloadTimeout(MeasurementError):
 
 class Unstable(MeasurementError):
     """The workload's output is wrong, or changes from one run to the next."""
+
+
+class UnitsDiffer(MeasurementError):
+    """The units of a pool differ too much, or too little is known of them, to merge what they measured."""
 
 
 class StoreError(FarmError):

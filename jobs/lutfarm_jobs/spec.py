@@ -36,6 +36,7 @@ from lutfarm_jobs.problems import describe
 from lutfarm_jobs.yaml_reader import read_yaml
 
 JOB_LIMIT_BYTES = 1_000_000
+LEAST_ANCHORS = 3                                  # of a unit that shares work: with fewer it can't be corrected
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -100,6 +101,36 @@ class DeviceChoice(_Strict):
     """Devices by label."""
 
     label: dict[str, str] = Field(min_length=1)
+
+
+class PoolChoice(_Strict):
+    """Every ready device of one profile: each measures everything, or they share the work."""
+
+    profile: Name
+    replicate: Literal["all", "share"] = "all"
+    anchors: Count | None = Field(
+        default=None, ge=LEAST_ANCHORS, le=1000, description="share: measured on all units, for each backend; default 8"
+    )
+    max_unit_spread: float | None = Field(
+        default=None, gt=0, le=1, allow_inf_nan=False,
+        description="share: units that differ by more are not merged; default 0.10",
+    )
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if self.replicate == "all" and (self.anchors is not None or self.max_unit_spread is not None):
+            raise ValueError("anchors and max_unit_spread are for replicate: share; with all every unit measures everything")
+        return self
+
+    @property
+    def anchor_count(self) -> int:
+        """How many workloads of each backend all units measure, of those that share."""
+        return 8 if self.anchors is None else self.anchors
+
+    @property
+    def allowed_spread(self) -> float:
+        """The slowest over the fastest unit, minus 1, that may be merged, of those that share."""
+        return 0.10 if self.max_unit_spread is None else self.max_unit_spread
 
 
 class BackendChoice(_Strict):
@@ -174,6 +205,8 @@ def _workload_kind(value: object) -> str | None:
 
 
 def _device_kind(value: object) -> str:
+    if isinstance(value, PoolChoice) or (isinstance(value, dict) and "profile" in value and "label" not in value):
+        return "profile"
     return "label" if isinstance(value, dict | DeviceChoice) else "name"
 
 
@@ -189,7 +222,8 @@ WorkloadChoice = Annotated[
     ),
 ]
 DeviceName = Annotated[
-    Annotated[Name, Tag("name")] | Annotated[DeviceChoice, Tag("label")], Discriminator(_device_kind)
+    Annotated[Name, Tag("name")] | Annotated[DeviceChoice, Tag("label")] | Annotated[PoolChoice, Tag("profile")],
+    Discriminator(_device_kind),
 ]
 
 

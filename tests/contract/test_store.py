@@ -59,6 +59,17 @@ def test_devices_come_back_as_they_went_in(store: Store) -> None:
     assert store.hello("desk") == (HELLO, 5.0)
 
 
+def test_a_plan_grows_at_its_end_by_what_it_does_not_have(store: Store) -> None:
+    moved = replace(PLAN[0], unit="other")
+    store.open_job(JOB, PLAN)
+    store.extend_plan(JOB.id, [moved, PLAN[1]])
+    store.extend_plan(JOB.id, [moved])
+    assert list(store.measurements(JOB.id)) == [*PLAN, moved]
+    store.open_job(replace(JOB, id="job-empty"), ())
+    store.extend_plan("job-empty", [moved])
+    assert list(store.measurements("job-empty")) == [moved]
+
+
 def test_a_job_is_opened_once(store: Store) -> None:
     assert store.open_job(JOB, PLAN) == JOB
     assert store.open_job(replace(JOB, created_s=999.0), PLAN[:1]) == JOB
@@ -196,15 +207,6 @@ def test_a_rounds_level_is_the_middle_one_of_its_runs(store: Store, lease: Lease
         store.commit([one], lease, "job-1")
     levels = [level for _, level in store.canary_levels_ns("desk", PLAN[0].backend.key, "b1-steady")]
     assert levels == [950]                         # the minimum would only ever ratchet down
-
-
-def test_a_plan_that_has_grown_is_extended(store: Store, lease: Lease) -> None:
-    job = store.job("job-1")
-    assert job is not None
-    more = replace(PLAN[0], workload=replace(PLAN[0].workload, name="new"))
-    store.open_job(job[0], [*PLAN, more])
-    store.open_job(job[0], [*PLAN, more])
-    assert [m.key for m in store.measurements("job-1")] == [*(m.key for m in PLAN), more.key]
 
 
 def test_artifacts_are_recorded_by_measurement(store: Store) -> None:

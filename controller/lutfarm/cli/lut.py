@@ -31,13 +31,16 @@ def export(
     style: Annotated[str, typer.Option("--yaml-style", help="ofa or proxylessnas, for .yaml.")] = "ofa",
     device: UnitOption = None,
     backend: BackendOption = None,
+    pool: Annotated[str | None, typer.Option(
+        "--pool", metavar="PROFILE", help="Add entries for all devices of this profile together, as device pool:PROFILE."
+    )] = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Build the table of a job from its stored runs, and write it."""
     with exits.exits():
         with open_store(find_home(home).path) as store:
-            table = select(table_of(store, job_id), device, backend)
+            table = select(table_of(store, job_id, pool=pool), device, backend)
         for path in out:
             save(table, path, yaml_style=style)
         if json:

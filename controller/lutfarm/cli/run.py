@@ -91,7 +91,7 @@ def plan(job: JobArgument, home: HomeOption = None, json: JsonOption = False) ->
             submitted, _ = assembly.submission(job, store)
             spec = submitted.spec
             state = begin(submitted.plan, submitted.devices, rounds=spec.sampling.rounds,
-                          budget_s=spec.sampling.device_time_budget_s)
+                          budget_s=spec.sampling.device_time_budget_s, shares=submitted.shares)
             known = store.job(spec.id)
             fresh_since_s = (known[0].created_s if known else time.time()) if spec.fresh else None
             rows: list[dict[str, object]] = []

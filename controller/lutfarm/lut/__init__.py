@@ -1,7 +1,8 @@
 """Latency lookup tables: built from runs, predicted from, validated, written and read."""
 
-from lutfarm.lut.entry import BackendFacts, DeviceFacts, Entry, Manifest
+from lutfarm.lut.entry import BackendFacts, DeviceFacts, Entry, Manifest, PoolFacts, UnitEffect
 from lutfarm.lut.files import load, save
+from lutfarm.lut.pools import Pooling, pooled, without_moved
 from lutfarm.lut.predict import MissingEntry, Prediction
 from lutfarm.lut.table import LatencyTable
 from lutfarm.lut.validate import Validation, compare
@@ -13,9 +14,14 @@ __all__ = [
     "LatencyTable",
     "Manifest",
     "MissingEntry",
+    "PoolFacts",
+    "Pooling",
     "Prediction",
+    "UnitEffect",
     "Validation",
     "compare",
     "load",
+    "pooled",
     "save",
+    "without_moved",
 ]

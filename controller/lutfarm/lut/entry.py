@@ -34,7 +34,7 @@ class Entry:
     low_ns: float | None = None
     high_ns: float | None = None
     confidence: float = 0.95
-    scope: str = ""                                # what the interval is over: `sitting`: processes of one sitting
+    scope: str = ""                                # what the interval is over: `sitting`: processes of one sitting; `units`
     processes: int = 0
     iterations: int = 0
     slices_kept: int = 0
@@ -48,7 +48,7 @@ class Entry:
     min_ns: float | None = None
     std_ns: float | None = None
     variation: float | None = None                 # std / mean
-    between_spread: float | None = None            # std of the logarithms of the processes' estimates, n >= 2
+    between_spread: float | None = None            # std of the logarithms of the processes' (a pool's: units') estimates
     within_spread: float | None = None             # std / mean inside a process
     common_share: float | None = None              # of the variance between processes: shared by all its entries
     effective_iterations: float | None = None      # what the autocorrelated iterations are worth
@@ -109,6 +109,29 @@ class BackendFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitEffect:
+    """How one unit of a pool differs with one backend: its latencies are `factor` times the mean unit's."""
+
+    unit: str
+    backend_key: str
+    factor: float
+    log_error: float                               # standard error of the factor's logarithm
+    anchors: int                                   # how many workloads it was fitted on
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFacts:
+    """A pool that has entries of its own: `name` stands for their unit."""
+
+    name: str                                      # pool:PROFILE
+    profile: str
+    replicate: str                                 # all: each unit measured everything; share: see `effects`
+    units: tuple[str, ...]
+    max_unit_spread: float | None = None           # what the units were allowed to differ by
+    effects: tuple[UnitEffect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """Where a table comes from.
 
@@ -128,3 +151,4 @@ class Manifest:
     composition: str = "isolated"                  # every entry was measured alone
     validation: Validation | None = None
     missing: tuple[str, ...] = ()
+    pools: tuple[PoolFacts, ...] = ()

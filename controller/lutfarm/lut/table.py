@@ -173,6 +173,8 @@ class LatencyTable:
 def _narrowed(manifest: Manifest, kept: Sequence[tuple[str, str]]) -> Manifest:
     """What the manifest says of some places alone."""
     units, backends = {unit for unit, _ in kept}, {backend for _, backend in kept}
+    pools = tuple(pool for pool in manifest.pools if pool.name in units)
+    units |= {unit for pool in pools for unit in pool.units}
     validation = manifest.validation
     fits = validation is not None and (validation.unit, validation.backend_key) in kept
     return replace(
@@ -184,6 +186,7 @@ def _narrowed(manifest: Manifest, kept: Sequence[tuple[str, str]]) -> Manifest:
         ),
         protocol={unit: plan for unit, plan in manifest.protocol.items() if unit in units},
         validation=validation if fits else None,
+        pools=pools,
         missing=tuple(key for key in manifest.missing if any(f"/{u}/{b}/" in key for u, b in kept)),
     )
 

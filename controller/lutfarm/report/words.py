@@ -17,6 +17,7 @@ FLAG_WORDS: Mapping[str, str] = {
     "drift": "the latency moved in one direction from process to process, beyond chance",
     "throttled": "the device said that it throttled, or its clock was a tenth lower after a process than before it, or "
     "than after another",
+    "units_left_out": "not every unit of the pool has a result that counts here",
 }
 UNKNOWN_FLAG = "this report has no explanation of this flag"
 

@@ -97,6 +97,10 @@ class Store(Protocol):
         """Insert with its plan; a job that exists is returned as it stands (its created_s, its state)."""
         ...
 
+    def extend_plan(self, job_id: str, plan: Sequence[Measurement]) -> None:
+        """Append what the job's plan does not have yet: work that passed to another unit, a unit that joined a pool."""
+        ...
+
     def close_job(self, job_id: str, state: JobState, reason: str = "") -> None:
         """Set the state."""
         ...

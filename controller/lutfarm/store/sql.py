@@ -88,33 +88,27 @@ class SqlStore(DeviceRows):
 
     # Jobs
 
-    def _extend(self, db: Connection, job_id: str, plan: Sequence[Measurement]) -> None:
-        """A label may name more devices than it did, a glob more files: what is new joins the plan."""
-        known = set(db.execute(select(measurements.c.key).where(measurements.c.job_id == job_id)).scalars())
-        added = [m for m in plan if m.key not in known]
-        if added:
-            db.execute(insert(measurements), [
-                {"job_id": job_id, "position": position, "key": m.key, "content": encoding.dump(m)}
-                for position, m in enumerate(added, len(known))
-            ])
-
     def open_job(self, job: Job, plan: Sequence[Measurement]) -> Job:
-        """Insert with its plan; a job that exists is returned as it stands, with what its plan has gained."""
+        """Insert with its plan; a job that exists is returned as it stands."""
         with self._write() as db:
             row = db.execute(select(jobs).where(jobs.c.id == job.id)).first()
             if row is not None:
-                self._extend(db, job.id, plan)
                 return _job(row)
             db.execute(insert(jobs).values(
                 id=job.id, name=job.name, spec_json=job.spec_json, created_s=job.created_s,
                 state=job.state, reason=job.reason, zeros=encoding.to_json(list(job.zeros)),
             ))
-            if plan:
-                db.execute(insert(measurements), [
-                    {"job_id": job.id, "position": position, "key": m.key, "content": encoding.dump(m)}
-                    for position, m in enumerate(plan)
-                ])
+            _plan(db, job.id, plan, first=0)
         return job
+
+    def extend_plan(self, job_id: str, plan: Sequence[Measurement]) -> None:
+        """Append what the job's plan does not have yet."""
+        with self._write() as db:
+            mine = select(measurements.c.key).where(measurements.c.job_id == job_id)
+            known = set(db.execute(mine).scalars())
+            last = select(func.max(measurements.c.position)).where(measurements.c.job_id == job_id)
+            first = (db.execute(last).scalar() or 0) + 1 if known else 0
+            _plan(db, job_id, [m for m in plan if m.key not in known], first=first)
 
     def close_job(self, job_id: str, state: JobState, reason: str = "") -> None:
         """Set the state."""
@@ -347,6 +341,14 @@ def _bare_runs() -> Select[Any, Any]:
     return select(runs.c.content, fingerprints.c.content.label("fingerprint")).join(
         fingerprints, fingerprints.c.hash == runs.c.fingerprint
     )
+
+
+def _plan(db: Connection, job_id: str, plan: Sequence[Measurement], *, first: int) -> None:
+    if plan:
+        db.execute(insert(measurements), [
+            {"job_id": job_id, "position": position, "key": m.key, "content": encoding.dump(m)}
+            for position, m in enumerate(plan, start=first)
+        ])
 
 
 def _job(row: Row[Any]) -> Job:

@@ -1,0 +1,114 @@
+"""Pools of equal devices: which units a job's `profile:` stands for, and who of them measures what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lutfarm.scheduler import Terms, seconds_of
+from lutfarm.store.base import Store
+from lutfarm_agents.device import Device
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.expand import Sources
+from lutfarm_jobs.measurement import Measurement, Probe
+from lutfarm_jobs.sharing import Item, Share, choose_anchors, divide, expected_ns, item_of, shared_out
+from lutfarm_jobs.spec import LEAST_ANCHORS, JobSpec, PoolChoice
+
+
+def units_of(choice: PoolChoice, registered: Mapping[str, Device], *, where: str) -> dict[str, Device]:
+    """The ready devices of a pool's profile, by name.  Raises SpecError that says in which state the others are."""
+    mine = {name: device for name, device in registered.items() if device.profile == choice.profile}
+    ready = {name: device for name, device in mine.items() if device.state == "ready"}
+    if ready:
+        return ready
+    if mine:
+        states = ", ".join(f"{d.name} is {d.state}" + (f" ({d.reason})" if d.reason else "") for d in mine.values())
+        raise SpecError(f"{where}: no device of the profile {choice.profile} is ready: {states}")
+    known = ", ".join(sorted({device.profile for device in registered.values()})) or "none"
+    raise SpecError(f"{where}: no device of the profile {choice.profile} is registered; profiles that have one: {known}")
+
+
+def share_choices(spec: JobSpec) -> dict[int, PoolChoice]:
+    """The pools of a job whose units share the work, by their position in `devices`."""
+    return {
+        position: wanted for position, wanted in enumerate(spec.devices)
+        if isinstance(wanted, PoolChoice) and wanted.replicate == "share"
+    }
+
+
+def refuse_overlap(chosen: Mapping[int, Sequence[str]], shared: Mapping[int, PoolChoice]) -> None:
+    """Raises SpecError where a unit that shares work is asked for elsewhere, too: it would measure everything and not."""
+    for position in shared:
+        for other, names in chosen.items():
+            both = sorted(set(names) & set(chosen[position]))
+            if other != position and both:
+                raise SpecError(
+                    f"devices[{position}]: {both[0]} shares the work of its pool and is asked for by devices[{other}], too; "
+                    "leave one out"
+                )
+
+
+def share_plan(
+    plan: Sequence[Measurement],
+    choice: PoolChoice,
+    units: Sequence[str],
+    *,
+    sources: Sources,
+    store: Store,
+    job_id: str,
+    rounds: int,
+    terms: Terms,
+) -> tuple[tuple[Measurement, ...], Share]:
+    """What is left of a plan in which every unit measures everything, and how the units share it.
+
+    Anchors come from the job's content alone, so that the same job has the same ones again.  What a stored job has
+    given to a unit stays with it; what a unit that is not ready has finished stays done.
+    """
+    mine = {item_of(m): m for m in plan if m.unit == units[0]}
+    by_workload = {m.workload: expected_ns(m.workload, sources) for m in mine.values()}
+    sizes_ns = {item: by_workload[m.workload] for item, m in mine.items()}
+    share = Share(
+        choice.profile, tuple(units), choose_anchors(tuple(mine.values()), sizes_ns, choice.anchor_count), choice.allowed_spread
+    )
+    probes = store.probes([m.key for m in plan if m.unit in set(units)])
+    probed_ns = _probed(plan, probes)
+    seconds = {item: seconds_of(probed_ns.get(item, size), terms.plan) for item, size in sizes_ns.items()}
+    found = store.job(job_id)
+    kept: Mapping[Item, str | None] = {}
+    if found is not None and found[0].id == job_id:
+        kept = _kept(store.measurements(job_id), store.round_counts(job_id), share, rounds)
+    left = {item: s for item, s in seconds.items() if item not in share.anchors and item not in kept}
+    given = {item: unit for item, unit in kept.items() if unit is not None}
+    busy = {unit: sum(seconds[item] for item, name in given.items() if name == unit and item in seconds) for unit in units}
+    return shared_out(plan, share, given | divide(left, units, busy_s=busy)), share
+
+
+def _probed(plan: Sequence[Measurement], probes: Mapping[str, Sequence[Probe]]) -> dict[Item, float]:
+    """The longest iteration that any unit's newest probe found, in ns."""
+    found: dict[Item, float] = {}
+    for measurement in plan:
+        for probe in probes.get(measurement.key, ())[:1]:
+            if probe.iteration_ns:
+                item = item_of(measurement)
+                found[item] = max(found.get(item, 0.0), float(probe.iteration_ns))
+    return found
+
+
+def _kept(
+    stored: Sequence[Measurement], counts: Mapping[str, Mapping[str, int]], share: Share, rounds: int
+) -> dict[Item, str | None]:
+    """Who was given what when this job ran before: None for what a unit that is not there now has finished."""
+    anchors: dict[str, int] = {}
+    for measurement in stored:
+        if item_of(measurement) in share.anchors and counts.get(measurement.key, {}).get("complete", 0):
+            anchors[measurement.unit] = anchors.get(measurement.unit, 0) + 1
+    kept: dict[Item, str | None] = {}
+    for measurement in stored:
+        item, count = item_of(measurement), counts.get(measurement.key, {})
+        if item in share.anchors:
+            continue
+        done = count.get("complete", 0) >= rounds or count.get("failed", 0) > 0
+        if measurement.unit in share.units:
+            kept[item] = measurement.unit          # the last one counts: it has the work of those before
+        elif done and anchors.get(measurement.unit, 0) >= LEAST_ANCHORS and item not in kept:
+            kept[item] = None
+    return kept

@@ -1,0 +1,208 @@
+"""A pool's entries in a table: which there are, what they rest on, what is refused; and that files keep them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.lut_kit import ORT, TFLITE, TinySpace, failed, manifest, measurement
+from tests.lut_kit import entry as plain_entry
+
+from lutfarm.lut import DeviceFacts, Entry, LatencyTable, Pooling, load, pooled, save, without_moved
+from lutfarm.statistics import Target
+from lutfarm_jobs.errors import UnitsDiffer
+
+UNITS = ("u1", "u2", "u3")
+EFFECTS = {"u1": 0.03, "u2": -0.03, "u3": 0.0}
+ANCHORS = {f"a{n}": 1e5 * 2**n for n in range(6)}
+ALONE = {f"x{n}": 3e5 * (n + 1) for n in range(6)}
+ALL, SHARE = Pooling("pi"), Pooling("pi", "share", 0.10)
+POOL = "pool:pi"
+
+
+def entry(name: str, unit: str, estimate_ns: float, **changes: object) -> Entry:
+    return replace(plain_entry(name, estimate_ns, unit=unit, half=0.01), **changes)  # type: ignore[arg-type]
+
+
+def table(entries: Sequence[Entry], *, units: Sequence[str] = UNITS, missing: Sequence[str] = ()) -> LatencyTable:
+    devices = (*(DeviceFacts(unit, "pi") for unit in units), DeviceFacts("desk", "generic"))
+    return LatencyTable.of(entries, manifest(devices=devices, missing=tuple(missing)))
+
+
+def shared(
+    effects: Mapping[str, float] = EFFECTS, *, noise: float = 0.0, half: float = 0.01, seed: int = 0
+) -> list[Entry]:
+    random = np.random.default_rng(seed)
+    units = list(effects)
+
+    def one(name: str, unit: str, base_ns: float) -> Entry:
+        found_ns = base_ns * math.exp(effects[unit] + noise * random.standard_normal())
+        return entry(name, unit, found_ns, low_ns=found_ns * (1 - half), high_ns=found_ns * (1 + half))
+
+    found = [one(name, unit, base_ns) for name, base_ns in ANCHORS.items() for unit in units]
+    return found + [one(name, units[n % len(units)], base_ns) for n, (name, base_ns) in enumerate(ALONE.items())]
+
+
+def of_pool(found: LatencyTable) -> dict[str, Entry]:
+    return {e.workload_key.partition(":")[2]: e for e in found.entries if e.unit == POOL}
+
+
+def test_entries_of_units_that_replicate_get_one_of_the_pool_and_stay() -> None:
+    before = table([*(entry("A", unit, ns) for unit, ns in zip(UNITS, (100.0, 110.0, 121.0), strict=True)),
+                    entry("A", "desk", 7.0)])
+    found = pooled(before, ALL)
+    assert found.entries[:4] == before.entries
+    (one,) = of_pool(found).values()
+    assert one.key == measurement("A").key.replace("/desk/", f"/{POOL}/")
+    assert (one.scope, one.statistic, one.processes) == ("units", "p25_quiet", 15)
+    assert one.estimate_ns == pytest.approx(110.0)
+    assert one.between_spread == pytest.approx(math.log(1.1))
+    assert one.common_share == 1.0
+    assert "not_precise" in one.flags
+    assert "converged" not in one.flags
+    assert found.manifest.pools[0].units == UNITS
+    assert found.manifest.pools[0].effects == ()
+
+
+def test_the_mean_unit_of_units_that_share_is_found_and_corrected() -> None:
+    found = pooled(table(shared()), SHARE)
+    mine = of_pool(found)
+    assert {name: e.estimate_ns for name, e in mine.items()} == {
+        name: pytest.approx(ns) for name, ns in {**ANCHORS, **ALONE}.items()
+    }
+    factors = {effect.unit: effect.factor for effect in found.manifest.pools[0].effects}
+    assert factors == {unit: pytest.approx(math.exp(effect)) for unit, effect in EFFECTS.items()}
+    assert all(e.between_spread == pytest.approx(0.03) for e in mine.values())
+    lone = next(e for e in found.entries if e.workload_key.endswith("x0") and e.unit != POOL)
+    assert mine["x0"].relative_half_width > lone.relative_half_width  # type: ignore[operator]
+
+
+def test_intervals_of_shared_entries_cover_the_truth_as_often_as_they_say() -> None:
+    """300 pools; the anchors' own intervals are what 5 processes with 1 % of spread would give."""
+    inside = dict.fromkeys(("a0", "a5", "x0", "x4"), 0)
+    half = math.expm1(2.364624 * 0.01)             # Student's t of 7 degrees of freedom
+    for seed in range(300):
+        mine = of_pool(pooled(table(shared(noise=0.01, half=half, seed=seed)), SHARE))
+        for name in inside:
+            truth_ns = {**ANCHORS, **ALONE}[name]
+            inside[name] += mine[name].low_ns <= truth_ns <= mine[name].high_ns  # type: ignore[operator]
+    assert all(count >= 0.91 * 300 for count in inside.values()), inside
+
+
+def test_units_that_differ_too_much_are_refused_by_name_and_may_be_allowed() -> None:
+    entries = shared({"slow": 0.1, "fast": -0.1})
+    with pytest.raises(UnitsDiffer) as refused:
+        pooled(table(entries, units=("slow", "fast")), SHARE)
+    assert "22.1 %" in refused.value.detail
+    assert "fast x0.905, slow x1.105" in refused.value.detail
+    assert "max_unit_spread is 10 %" in refused.value.detail
+    assert of_pool(pooled(table(entries, units=("slow", "fast")), Pooling("pi", "share", 0.25)))
+
+
+def test_one_anchor_that_units_disagree_on_is_enough_to_refuse() -> None:
+    entries = shared()
+    odd = [e if e.workload_key != "operator:a3" or e.unit != "u2" else entry("a3", "u2", 1.5 * (e.estimate_ns or 0))
+           for e in entries]
+    with pytest.raises(UnitsDiffer, match=r"u2 and u\d differ by .* in operator:a3"):
+        pooled(table(odd), SHARE)
+
+
+def test_too_few_anchors_are_said_with_what_each_unit_has() -> None:
+    entries = [e for e in shared() if e.workload_key not in {f"operator:a{n}" for n in range(4)}]
+    with pytest.raises(UnitsDiffer, match=r"at least two units need 3 anchors .*; u1 has 2, u2 has 2, u3 has 2"):
+        pooled(table(entries), SHARE)
+
+
+@pytest.mark.parametrize(("units", "said"), [((), "it has none"), (("u1",), "it has only u1")])
+def test_a_pool_of_one_is_none(units: Sequence[str], said: str) -> None:
+    with pytest.raises(UnitsDiffer, match=said):
+        pooled(table([entry("A", "u1", 1.0)], units=units), SHARE)
+
+
+def test_what_a_unit_without_anchors_measured_alone_is_missing_not_guessed() -> None:
+    entries = [e for e in shared() if e.unit != "u2" or not e.workload_key.startswith("operator:a")]
+    found = pooled(table(entries), SHARE)
+    assert {"x1", "x4"}.isdisjoint(of_pool(found))
+    assert {key.split("/")[1] for key in found.manifest.missing} == {"operator:x1", "operator:x4"}
+    assert all(f"/{POOL}/" in key for key in found.manifest.missing)
+
+
+def test_statistics_are_never_mixed() -> None:
+    entries = [entry("A", "u1", 100.0), entry("A", "u2", 101.0), entry("A", "u3", 150.0, statistic="p25_contended"),
+               entry("B", "u1", 100.0), entry("B", "u2", 150.0, statistic="p25_contended")]
+    found = pooled(table(entries), ALL)
+    mine = of_pool(found)
+    assert mine.keys() == {"A"}
+    assert mine["A"].statistic == "p25_quiet"
+    assert mine["A"].estimate_ns == pytest.approx(math.sqrt(100 * 101))
+    assert "units_left_out" in mine["A"].flags
+    assert [key.split("/")[1] for key in found.manifest.missing] == ["operator:B"]
+
+
+def test_flags_of_units_are_kept() -> None:
+    flags = ("throttled", "not_precise")
+    entries = [entry("A", "u1", 100.0, flags=flags), entry("A", "u2", 100.0), entry("A", "u3", 100.0)]
+    (one,) = of_pool(pooled(table(entries), ALL, Target(0.05))).values()
+    assert one.flags == ("converged", "throttled")
+
+
+def test_failures_and_zeros_of_all_units_are_the_pools_too() -> None:
+    def on(one: Entry, unit: str) -> Entry:
+        return replace(one, unit=unit, key=one.key.replace("/desk/", f"/{unit}/"))
+
+    zero = replace(plain_entry("Z", 1.0), kind="zero", estimate_ns=0.0, low_ns=0.0, high_ns=0.0, statistic="")
+    entries = [on(each, unit) for unit in UNITS for each in (failed("F"), zero)] + [on(failed("A"), "u1")]
+    entries += [entry("A", unit, 100.0) for unit in UNITS[1:]]
+    mine = of_pool(pooled(table(entries), ALL))
+    assert (mine["F"].kind, mine["F"].failure_code) == ("failed", "OutOfMemory")
+    assert mine["F"].failure_detail == "on u1, u2, u3: asked for 40 GB"
+    assert (mine["Z"].kind, mine["Z"].estimate_ns) == ("zero", 0.0)
+    assert mine["A"].kind == "measured"
+    assert "units_left_out" in mine["A"].flags
+
+
+def test_backends_have_effects_of_their_own() -> None:
+    entries = shared()
+    tflite = [
+        replace(plain_entry(e.workload_key.partition(":")[2], (e.estimate_ns or 0) * (1.02 if e.unit == "u3" else 1.0),
+                            unit=e.unit, backend=TFLITE)) for e in entries
+    ]
+    found = pooled(table([*entries, *tflite]), SHARE)
+    of_u3 = {effect.backend_key: math.log(effect.factor) for effect in found.manifest.pools[0].effects if effect.unit == "u3"}
+    assert of_u3 == {ORT.key: pytest.approx(0, abs=1e-9), TFLITE.key: pytest.approx(math.log(1.02) * 2 / 3)}
+
+
+@pytest.mark.parametrize("suffix", [".json", ".csv", ".parquet"])
+def test_files_keep_a_pool(tmp_path: Path, suffix: str) -> None:
+    found = pooled(table(shared()), SHARE)
+    save(found, tmp_path / f"t{suffix}")
+    assert load(tmp_path / f"t{suffix}") == found
+
+
+def test_a_pool_is_predicted_from_like_a_device_and_keeps_its_units_facts() -> None:
+    entries = [entry(name, unit, ns * math.exp(EFFECTS[unit]))
+               for name, ns in (("A", 100.0), ("B", 200.0), ("C", 300.0), ("D", 400.0)) for unit in UNITS]
+    mine = pooled(table(entries), ALL).select(unit=POOL)
+    assert {facts.unit for facts in mine.manifest.devices} == set(UNITS)
+    prediction = mine.predict(TinySpace(), (0, 0))
+    assert prediction.latency_ns == pytest.approx(100 + 100 + 400)
+    # Units are slow at everything: the interval of a sum is as wide, relatively, as those of its parts.
+    (one,) = (e for e in mine.entries if e.workload_key == "operator:A")
+    relative = (prediction.high_ns - prediction.low_ns) / prediction.latency_ns
+    assert relative == pytest.approx(2 * one.relative_half_width, rel=0.02)  # type: ignore[operator]
+    assert pooled(table(entries), ALL).select(unit="u1").manifest.pools == ()
+
+
+def test_asking_twice_changes_nothing() -> None:
+    once = pooled(table(shared()), SHARE)
+    assert pooled(once, SHARE) == once
+
+
+def test_gaps_that_another_unit_of_the_pool_filled_are_none() -> None:
+    gaps = [measurement(name, unit=unit).key for name, unit in (("x0", "u2"), ("y", "u2"), ("x0", "desk"))]
+    found = without_moved(table(shared(), missing=gaps), set(UNITS))
+    assert found.manifest.missing == tuple(gaps[1:])

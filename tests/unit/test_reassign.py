@@ -1,0 +1,142 @@
+"""A unit of a pool is quarantined in mid-job: its shared work goes to the others, nothing is lost or measured twice."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lutfarm.reassign import reassign
+from lutfarm.scheduler import Terms
+from lutfarm.state import FarmState, Standing, begin
+from lutfarm_jobs.measurement import Backend, Failure, Measurement, Probe, Workload
+from lutfarm_jobs.sharing import Share, divide, item_of, shared_out
+
+UNITS = ("u1", "u2", "u3")
+TERMS = dict.fromkeys((*UNITS, "desk"), Terms())
+NAMES = [f"op{number:02}" for number in range(16)]
+ROUNDS = 2
+
+
+def of(name: str, unit: str) -> Measurement:
+    return Measurement(Workload("operator", name), unit, Backend("onnxruntime"))
+
+
+SHARE = Share("p", UNITS, frozenset(item_of(of(name, "u1")) for name in NAMES[:4]), 0.1)
+
+
+def fresh(units: tuple[str, ...] = UNITS) -> FarmState:
+    plan = [of(name, unit) for unit in units for name in NAMES]
+    items = {item_of(m): 1.0 for m in plan if item_of(m) not in SHARE.anchors}
+    return begin(shared_out(plan, SHARE, divide(items, UNITS)), units, rounds=ROUNDS, shares=[SHARE])
+
+
+def out(state: FarmState, *names: str) -> FarmState:
+    units = {n: replace(u, quarantined="NotReady: hot", out="quarantined") if n in names else u for n, u in state.units.items()}
+    return replace(state, units=units)
+
+
+def done(state: FarmState, keys: Collection[str], complete: int = ROUNDS) -> FarmState:
+    return replace(state, standings={**state.standings, **{key: Standing(complete=complete) for key in keys}})
+
+
+def anchors_of(unit: str) -> list[str]:
+    return [of(name, unit).key for name in NAMES[:4]]
+
+
+def open_work(state: FarmState) -> dict[str, list[str]]:
+    """By operator that is no anchor: the units that still have to measure it."""
+    found: dict[str, list[str]] = {}
+    for key, m in state.plan.items():
+        if item_of(m) not in SHARE.anchors and state.wants(key):
+            found.setdefault(m.workload.name, []).append(m.unit)
+    return found
+
+
+def test_nothing_happens_while_all_are_well() -> None:
+    state = fresh()
+    assert reassign(state, TERMS) == (state, ())
+
+
+def test_the_work_of_one_goes_to_the_others_evenly_and_its_anchors_stay() -> None:
+    state, added = reassign(out(fresh(), "u2"), TERMS)
+    work = open_work(state)
+    assert sorted(work) == NAMES[4:]
+    assert all(len(units) == 1 and units[0] != "u2" for units in work.values())
+    assert sorted(unit for (unit,) in work.values()) == ["u1"] * 6 + ["u3"] * 6
+    assert {m.key for m in added} <= set(state.plan)
+    assert len(added) == 4
+    assert set(anchors_of("u2")) <= set(state.plan)
+
+
+def test_it_happens_once() -> None:
+    state, _ = reassign(out(fresh(), "u2"), TERMS)
+    assert reassign(state, TERMS) == (state, ())
+
+
+def test_what_a_corrected_unit_has_finished_stays_its_own() -> None:
+    state = fresh()
+    mine = [key for key, m in state.plan.items() if m.unit == "u2"]
+    finished = [*anchors_of("u2"), mine[-1]]
+    state, added = reassign(out(done(state, finished), "u2"), TERMS)
+    assert mine[-1] in state.plan
+    assert len(added) == 3
+    assert state.plan[mine[-1]].workload.name not in open_work(state)
+
+
+def test_what_was_finished_without_anchors_is_measured_again_elsewhere() -> None:
+    state = fresh()
+    mine = [key for key, m in state.plan.items() if m.unit == "u2"]
+    state, added = reassign(out(done(state, [*anchors_of("u2")[:2], mine[-1]]), "u2"), TERMS)
+    assert len(added) == 4
+    assert len(open_work(state)) == 12
+    assert reassign(state, TERMS) == (state, ())
+
+
+def test_a_failed_measurement_is_a_result_and_stays() -> None:
+    state = fresh()
+    failing = next(key for key, m in state.plan.items() if m.unit == "u2" and item_of(m) not in SHARE.anchors)
+    probe = Probe(failing, "u2", {}, 0.0, Failure("OutOfMemory", "40 GB"))
+    state = replace(state, standings={failing: Standing(probe=probe, failed=True)})
+    state, added = reassign(out(state, "u2"), TERMS)
+    assert failing in state.plan
+    assert len(added) == 3
+
+
+def test_the_work_waits_where_no_unit_is_left() -> None:
+    state = out(fresh(), *UNITS)
+    assert reassign(state, TERMS) == (state, ())
+    assert state.over
+
+
+def test_a_unit_whose_budget_is_spent_is_given_nothing() -> None:
+    state = out(fresh(), "u2")
+    units = {**state.units, "u1": replace(state.units["u1"], spent_s=100.0)}
+    state, added = reassign(replace(state, units=units, budget_s=50.0), TERMS)
+    assert {m.unit for m in added} == {"u3"}
+
+
+def test_other_devices_and_jobs_without_pools_are_left_alone() -> None:
+    state = out(fresh((*UNITS, "desk")), "desk")
+    assert reassign(state, TERMS) == (state, ())
+    plain = out(replace(fresh(), shares=()), "u2")
+    assert reassign(plain, TERMS) == (plain, ())
+
+
+@given(st.lists(st.sampled_from(UNITS), min_size=1, max_size=2, unique=True), st.sets(st.sampled_from(NAMES)))
+def test_one_after_the_other_may_fail_and_each_operator_still_has_one_unit(names: list[str], finished: set[str]) -> None:
+    """Whatever was finished before: with a unit left, every operator is measured somewhere that can be corrected."""
+    state = fresh()
+    state = done(state, [key for key, m in state.plan.items() if m.workload.name in finished])
+    for count in range(1, len(names) + 1):
+        state, _ = reassign(out(state, *names[:count]), TERMS)
+    for name in NAMES[4:]:
+        places = [key for key, m in state.plan.items() if m.workload.name == name]
+        able = [
+            key for key in places
+            if state.plan[key].unit not in names
+            or (not state.wants(key) and sum(not state.wants(a) for a in anchors_of(state.plan[key].unit)) >= 3)
+        ]
+        assert len(able) == 1

@@ -1,0 +1,173 @@
+"""Unit effects: what is put in must come out, with errors that are as large as they say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lutfarm.statistics.units import Level, UnitFit, anchored, corrected, disagreements, fit_units, over_units
+
+UNITS = ("u1", "u2", "u3", "u4")
+Table = dict[str, dict[str, Level]]
+
+effects_of = st.lists(st.floats(-0.2, 0.2), min_size=2, max_size=4)
+operators_of = st.lists(st.floats(1e3, 1e8), min_size=3, max_size=8)
+
+
+def table(effects: Mapping[str, float], operators: list[float], *, noise: float = 0.0, seed: int = 0) -> Table:
+    random = np.random.default_rng(seed)
+    return {
+        f"op{number}": {
+            unit: Level(level_ns * math.exp(effect + noise * random.standard_normal()), noise, 7.0)
+            for unit, effect in effects.items()
+        }
+        for number, level_ns in enumerate(operators)
+    }
+
+
+def fitted(levels: Mapping[str, Mapping[str, Level]]) -> UnitFit:
+    found = fit_units(levels)
+    assert found is not None
+    return found
+
+
+@given(effects_of, operators_of)
+def test_without_noise_the_effects_and_operators_come_out(effects: list[float], operators: list[float]) -> None:
+    truth = dict(zip(UNITS, effects, strict=False))
+    mean = sum(truth.values()) / len(truth)
+    fit = fitted(table(truth, operators))
+    for unit, effect in truth.items():
+        assert fit.effects[unit] == pytest.approx(effect - mean, abs=1e-9)
+    for number, level_ns in enumerate(operators):
+        assert fit.operators[f"op{number}"] == pytest.approx(math.log(level_ns) + mean)
+    assert fit.spread == pytest.approx(math.exp(max(effects) - min(effects)) - 1, abs=1e-9)
+    assert fit.variance == pytest.approx(0, abs=1e-12)
+
+
+@given(effects_of, operators_of, st.randoms(use_true_random=False))
+def test_a_missing_cell_biases_nothing(effects: list[float], operators: list[float], random: object) -> None:
+    """The operator that a slow unit lacks must not make this unit look fast."""
+    truth = dict(zip(UNITS, effects, strict=False))
+    levels = table(truth, [*operators, 1e9])
+    unit = random.choice(list(truth))  # type: ignore[attr-defined]
+    del levels[f"op{len(operators)}"][unit]
+    mean = sum(truth.values()) / len(truth)
+    assert fitted(levels).effects == {u: pytest.approx(e - mean, abs=1e-9) for u, e in truth.items()}
+
+
+@given(effects_of, operators_of, st.integers(0, 999))
+def test_effects_add_up_to_zero_and_so_do_the_residuals_of_each_unit_and_operator(
+    effects: list[float], operators: list[float], seed: int
+) -> None:
+    fit = fitted(table(dict(zip(UNITS, effects, strict=False)), operators, noise=0.05, seed=seed))
+    assert sum(fit.effects.values()) == pytest.approx(0, abs=1e-9)
+    for position in (0, 1):
+        sums: dict[str, float] = {}
+        for names, residual in fit.residuals.items():
+            sums[names[position]] = sums.get(names[position], 0.0) + residual
+        assert all(value == pytest.approx(0, abs=1e-9) for value in sums.values())
+
+
+@given(st.floats(0.5, 2.0), st.integers(0, 99))
+def test_a_faster_clock_for_all_changes_no_effect(factor: float, seed: int) -> None:
+    levels = table(dict.fromkeys(UNITS, 0.0), [1e4, 1e5, 1e6, 1e7], noise=0.03, seed=seed)
+    scaled = {
+        name: {unit: Level(level.estimate_ns * factor, level.log_error) for unit, level in found.items()}
+        for name, found in levels.items()
+    }
+    again = fitted(scaled)
+    assert again.effects == {unit: pytest.approx(effect, abs=1e-9) for unit, effect in fitted(levels).effects.items()}
+
+
+def test_the_standard_errors_of_the_balanced_layout_are_the_textbooks() -> None:
+    """Variance of an effect: sigma^2 * (units - 1) / (units * operators)."""
+    fit = fitted(table({"u1": 0.1, "u2": 0.0, "u3": -0.1}, [1e4, 1e5, 1e6, 1e7, 1e8], noise=0.02))
+    sigma2 = max(fit.variance, 0.02**2)
+    assert fit.df == (3 - 1) * (5 - 1)
+    assert fit.effect_variance("u2") == pytest.approx(sigma2 * 2 / 15)
+    assert fit.operator_variances["op0"] == pytest.approx(sigma2 / 3)
+
+
+def test_intervals_of_corrected_entries_cover_the_truth_as_often_as_they_say() -> None:
+    """1000 pools of 3 units, 8 anchors: the truth of an entry that one unit measured lies inside 95 % of the intervals."""
+    truth = {"u1": 0.06, "u2": -0.01, "u3": -0.05}
+    inside = of_anchor = 0
+    for seed in range(1000):
+        fit = fitted(table(truth, [1e4 * 3**n for n in range(8)], noise=0.01, seed=seed))
+        random = np.random.default_rng(10_000 + seed)
+        lone = Level(5e5 * math.exp(truth["u1"] + 0.01 * random.standard_normal()), 0.01, 200.0)
+        found = corrected(lone, "u1", fit, confidence=0.95)
+        inside += found.low_ns <= 5e5 <= found.high_ns
+        anchor = anchored("op0", fit, confidence=0.95)
+        of_anchor += anchor.low_ns <= 1e4 <= anchor.high_ns
+    assert 925 <= inside <= 985
+    assert 935 <= of_anchor <= 995
+
+
+def test_a_corrected_interval_is_wider_than_the_units_own() -> None:
+    fit = fitted(table({"u1": 0.05, "u2": -0.05}, [1e4, 1e5, 1e6, 1e7], noise=0.02))
+    own = Level(1e5, 0.005, 7.0)
+    found = corrected(own, "u1", fit, confidence=0.95)
+    assert found.estimate_ns == pytest.approx(1e5 * math.exp(-fit.effects["u1"]))
+    assert found.spread**2 == pytest.approx(0.005**2 + fit.effect_variance("u1") + fit.interaction_variance)
+
+
+def test_the_mean_over_units_is_student_t_over_units() -> None:
+    levels = [Level(100.0, 0.0), Level(110.0, 0.0), Level(121.0, 0.0)]
+    found = over_units(levels, confidence=0.95)
+    assert found.estimate_ns == pytest.approx(110.0)
+    assert found.spread == pytest.approx(math.log(1.1))
+    assert math.log(found.high_ns / 110) == pytest.approx(4.302653 * math.log(1.1) / math.sqrt(3), rel=1e-5)
+
+
+def test_units_that_agree_by_chance_are_no_more_precise_than_their_estimates() -> None:
+    found = over_units([Level(100.0, 0.02), Level(100.0, 0.02)], confidence=0.95)
+    assert found.spread == 0
+    assert math.log(found.high_ns / 100) == pytest.approx(12.7062 * 0.02 / math.sqrt(2), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        {},
+        {"a": {"u1": Level(1.0, 0.1)}, "b": {"u1": Level(2.0, 0.1)}},
+        {"a": {"u1": Level(1.0, 0.1), "u2": Level(1.0, 0.1)}},
+        {n: {u: Level(1.0, 0.1) for u in pair} for n, pair in
+         {"a": ("u1", "u2"), "b": ("u1", "u2"), "c": ("u3", "u4"), "d": ("u3", "u4")}.items()},
+    ],
+    ids=["nothing", "one unit", "no error left", "two islands"],
+)
+def test_what_can_not_be_told_is_not_told(levels: Mapping[str, Mapping[str, Level]]) -> None:
+    assert fit_units(levels) is None
+
+
+def test_a_chain_of_units_is_enough() -> None:
+    truth = {"u1": 0.1, "u2": 0.0, "u3": -0.1}
+    levels = table(truth, [1e4, 1e5, 1e6, 1e7])
+    for name, unit in (("op0", "u1"), ("op1", "u1"), ("op2", "u3"), ("op3", "u3")):
+        del levels[name][unit]
+    assert fitted(levels).effects == {unit: pytest.approx(effect, abs=1e-9) for unit, effect in truth.items()}
+
+
+def test_units_that_differ_are_named_with_their_factors() -> None:
+    fit = fitted(table({"cold": -0.1, "hot": 0.1}, [1e4, 1e5, 1e6]))
+    (said,) = disagreements(fit, 0.10)
+    assert "22.1 %" in said
+    assert "cold x0.905" in said
+    assert "hot x1.105" in said
+    assert disagreements(fit, 0.23) == []
+
+
+def test_an_anchor_on_which_units_differ_otherwise_than_elsewhere_is_named() -> None:
+    levels = table({"u1": 0.0, "u2": 0.0}, [1e4, 1e5, 1e6, 1e7, 1e8, 1e9])
+    levels["op3"]["u2"] = Level(levels["op3"]["u2"].estimate_ns * 1.3, 0.0)
+    fit = fitted(levels)
+    (said,) = disagreements(fit, 0.10)
+    assert "op3" in said
+    assert "u2 and u1" in said
+    assert disagreements(fit, 0.40) == []
