@@ -32,7 +32,8 @@ def test_a_pool_shares_is_merged_where_allowed_and_refused_where_not(
 ) -> None:
     for name in ("one", "two"):
         assert lutfarm("device", "register", name, "--local").returncode == 0
-    ran = lutfarm("run", job_file(text("shared", "replicate: share, anchors: 4, max_unit_spread: 1")), "--pool", "local", "--json")
+    job = job_file(text("shared", "replicate: share, anchors: 4, max_unit_spread: 1"))
+    ran = lutfarm("run", job, "--pool", "local", "--json")
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["measurements"] == 2 * 4 + 2
     table_file = tmp_path / "t.json"
