@@ -97,18 +97,19 @@ def _kept(
     stored: Sequence[Measurement], counts: Mapping[str, Mapping[str, int]], share: Share, rounds: int
 ) -> dict[Item, str | None]:
     """Who was given what when this job ran before: None for what a unit that is not there now has finished."""
-    anchors: dict[str, int] = {}
+    anchors: dict[tuple[str, ...], int] = {}
     for measurement in stored:
         if item_of(measurement) in share.anchors and counts.get(measurement.key, {}).get("complete", 0):
-            anchors[measurement.unit] = anchors.get(measurement.unit, 0) + 1
+            place = measurement.unit, *item_of(measurement)[1:]
+            anchors[place] = anchors.get(place, 0) + 1
     kept: dict[Item, str | None] = {}
     for measurement in stored:
         item, count = item_of(measurement), counts.get(measurement.key, {})
-        if item in share.anchors:
+        if item in share.anchors or (item in kept and kept[item] is None):
             continue
         done = count.get("complete", 0) >= rounds or count.get("failed", 0) > 0
         if measurement.unit in share.units:
             kept[item] = measurement.unit          # the last one counts: it has the work of those before
-        elif done and anchors.get(measurement.unit, 0) >= LEAST_ANCHORS and item not in kept:
+        elif done and anchors.get((measurement.unit, *item[1:]), 0) >= LEAST_ANCHORS:
             kept[item] = None
     return kept

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.rig.board import Board
 from tests.rig.fixtures import board, phone, ssh_key
 from tests.rig.machine import Machine, until
+from tests.rig.phone import Phone
 
 from lutfarm_agents.transports.adb import AdbTransport
 from lutfarm_agents.transports.base import Transport
@@ -57,21 +59,26 @@ def _holds(process: psutil.Process, marker: str) -> bool:
         return False
 
 
-@pytest.fixture(params=["local", "adb", "ssh"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    if request.param == "local":
-        root = tmp_path / "device"
-        place = Place(LocalTransport(root), str(root), root, None)
-    elif request.param == "adb":
-        machine: Machine = request.getfixturevalue("phone")
+KINDS = ("local", "adb", "ssh")
+
+
+def make_place(kind: str, machine: Machine | None, key: str, folder: Path) -> Place:
+    if machine is None:
+        root = folder / "device"
+        return Place(LocalTransport(root), str(root), root, None)
+    if kind == "adb":
         remote = f"/data/local/tmp/lutfarm {next(folders)}"
-        place = Place(AdbTransport(machine.address, root=remote, keys=tmp_path / "keys"), remote, machine.path(remote), machine)
-    else:
-        machine = request.getfixturevalue("board")
-        key, _ = request.getfixturevalue("ssh_key")
-        remote = f"/home/board/lutfarm {next(folders)}"
-        address = SshAddress(machine.link.address, "root", machine.port, str(key))
-        place = Place(SshTransport(address, root=remote), remote, machine.path(remote), machine)
+        return Place(AdbTransport(machine.address, root=remote, keys=folder / "keys"), remote, machine.path(remote), machine)
+    remote = f"/home/board/lutfarm {next(folders)}"
+    address = SshAddress(machine.link.address, "root", machine.port, key)
+    return Place(SshTransport(address, root=remote), remote, machine.path(remote), machine)
+
+
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    key = str(request.getfixturevalue("ssh_key")[0]) if request.param == "ssh" else ""
+    machine = {"adb": "phone", "ssh": "board"}.get(request.param)
+    place = make_place(request.param, request.getfixturevalue(machine) if machine else None, key, tmp_path)
     yield place
     place.transport.close()
 
@@ -319,11 +326,28 @@ def test_channels_do_not_mix(place: Place) -> None:
     assert not wrong
 
 
-def test_thirty_seconds_of_silence_are_no_end(place: Place) -> None:
-    with place.transport.spawn(python("import time; time.sleep(30); print('awake')"), env={}) as channel:
-        with pytest.raises(ReplyTimeout):
-            channel.receive(5.0)
-        assert channel.receive(60.0) == "awake"
+def test_thirty_seconds_of_silence_are_no_end(
+    phone: Phone, board: Board, ssh_key: tuple[Path, str], tmp_path: Path
+) -> None:
+    """All transports side by side: what takes long is the silence."""
+    heard: dict[str, str] = {}
+
+    def listen(kind: str) -> None:
+        place = make_place(kind, {"adb": phone, "ssh": board}.get(kind), str(ssh_key[0]), tmp_path)
+        try:
+            with place.transport.spawn(python("import time; time.sleep(30); print('awake')"), env={}) as channel:
+                with pytest.raises(ReplyTimeout):
+                    channel.receive(5.0)
+                heard[kind] = channel.receive(60.0)
+        finally:
+            place.transport.close()
+
+    threads = [threading.Thread(target=listen, args=(kind,)) for kind in KINDS]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert heard == dict.fromkeys(KINDS, "awake")
 
 
 def test_output_that_nobody_reads_stops_the_process_and_not_the_farm(place: Place) -> None:

@@ -189,6 +189,8 @@ class ChannelProcess:
 
     def write(self, data: bytes, timeout_s: float) -> None:
         """All of it.  Raises LinkLost."""
+        if self._channel.exit_status_ready():
+            raise LinkLost(f"the process on {self._name} has ended")
         deadline_s = time.monotonic() + timeout_s
         rest = memoryview(data)
         with self._sending:

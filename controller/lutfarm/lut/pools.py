@@ -14,6 +14,7 @@ from lutfarm.lut.table import LatencyTable
 from lutfarm.statistics import Interval, Target
 from lutfarm.statistics.conditions import extremes
 from lutfarm.statistics.distributions import student_quantile
+from lutfarm.statistics.flags import Flag
 from lutfarm.statistics.interval import PRIOR_DF
 from lutfarm.statistics.units import Level, UnitFit, anchored, corrected, disagreements, fit_units, over_units
 from lutfarm_jobs.errors import UnitsDiffer
@@ -21,7 +22,7 @@ from lutfarm_jobs.spec import LEAST_ANCHORS
 
 SCOPE_ALL = "units"
 SCOPE_SHARE = "processes and anchors, for the mean unit of the pool"
-UNITS_LEFT_OUT = "units_left_out"
+UNITS_LEFT_OUT: Flag = "units_left_out"
 
 Place = tuple[str, str]                            # keys of backend and conditions
 

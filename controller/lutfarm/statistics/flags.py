@@ -23,6 +23,7 @@ Flag = Literal[
     "reference_stale",
     "throttled",
     "not_precise",
+    "units_left_out",                              # of a pool's entries alone: see lut/pools.py
 ]
 
 GATE_RATIO = SlicePlan().gate_ratio

@@ -104,11 +104,8 @@ class SqlStore(DeviceRows):
     def extend_plan(self, job_id: str, plan: Sequence[Measurement]) -> None:
         """Append what the job's plan does not have yet."""
         with self._write() as db:
-            mine = select(measurements.c.key).where(measurements.c.job_id == job_id)
-            known = set(db.execute(mine).scalars())
-            last = select(func.max(measurements.c.position)).where(measurements.c.job_id == job_id)
-            first = (db.execute(last).scalar() or 0) + 1 if known else 0
-            _plan(db, job_id, [m for m in plan if m.key not in known], first=first)
+            known = set(db.execute(select(measurements.c.key).where(measurements.c.job_id == job_id)).scalars())
+            _plan(db, job_id, [m for m in plan if m.key not in known], first=len(known))
 
     def close_job(self, job_id: str, state: JobState, reason: str = "") -> None:
         """Set the state."""
@@ -163,9 +160,7 @@ class SqlStore(DeviceRows):
     def renew(self, lease: Lease, *, now_s: float, ttl_s: float) -> Lease:
         """Raises LeaseLost when another token was given out."""
         with self._write() as db:
-            changed = db.execute(
-                update(leases).where(*_held(lease)).values(expires_s=now_s + ttl_s)
-            )
+            changed = db.execute(update(leases).where(*_held(lease)).values(expires_s=now_s + ttl_s))
             if not changed.rowcount:
                 raise LeaseLost(f"{lease.unit}: the lease passed to another run; this one stops, nothing is lost")
         return replace(lease, expires_s=now_s + ttl_s)
@@ -345,10 +340,8 @@ def _bare_runs() -> Select[Any, Any]:
 
 def _plan(db: Connection, job_id: str, plan: Sequence[Measurement], *, first: int) -> None:
     if plan:
-        db.execute(insert(measurements), [
-            {"job_id": job_id, "position": position, "key": m.key, "content": encoding.dump(m)}
-            for position, m in enumerate(plan, start=first)
-        ])
+        rows = [{"job_id": job_id, "key": m.key, "content": encoding.dump(m)} for m in plan]
+        db.execute(insert(measurements), [row | {"position": at} for at, row in enumerate(rows, start=first)])
 
 
 def _job(row: Row[Any]) -> Job:

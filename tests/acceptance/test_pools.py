@@ -1,0 +1,82 @@
+"""Two devices of one profile, which are one machine here, share a job's work; through the command line alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PROFILE = f"generic-linux-{os.uname().machine}"
+WIDTHS = (8, 16, 24, 32, 40, 48)
+JOB = """\
+name: {name}
+workloads:
+  - operators: [{operators}]
+devices: [{{profile: {profile}, {how}}}]
+backends: [{{runtime: onnxruntime}}]
+sampling: {{rounds: 2, passes: 4}}
+"""
+
+
+def text(name: str, how: str) -> str:
+    operators = ", ".join(f"conv_H14_W14_Cin8_Cout{width}_k3_s1_g1_relu" for width in WIDTHS)
+    return JOB.format(name=name, operators=operators, profile=PROFILE, how=how)
+
+
+@pytest.mark.timeout(300)
+def test_a_pool_shares_is_merged_where_allowed_and_refused_where_not(
+    lutfarm: Callable, job_file: Callable, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        assert lutfarm("device", "register", name, "--local").returncode == 0
+    job = job_file(text("shared", "replicate: share, anchors: 4, max_unit_spread: 1"))
+    ran = lutfarm("run", job, "--pool", "local", "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["measurements"] == 2 * 4 + 2
+    table_file = tmp_path / "t.json"
+    exported = lutfarm("lut", "export", "shared", "--pool", PROFILE, "--out", table_file)
+    assert exported.returncode == 0, exported.stderr
+    table = json.loads(lutfarm("lut", "show", table_file, "--json").stdout)
+    of_pool = [entry for entry in table["entries"] if entry["unit"] == f"pool:{PROFILE}"]
+    assert len(of_pool) == len(WIDTHS)
+    assert all(entry["low_ns"] < entry["estimate_ns"] < entry["high_ns"] for entry in of_pool)
+    assert len(table["entries"]) == len(WIDTHS) + 2 * 4 + 2
+    (facts,) = table["manifest"]["pools"]
+    assert [effect["unit"] for effect in facts["effects"]] == ["one", "two"]
+    assert lutfarm("lut", "show", table_file, "--device", f"pool:{PROFILE}").returncode == 0
+
+    # The same runs, under a bound that no two sittings of one machine keep to.
+    strict = lutfarm("run", job_file(text("strict", "replicate: share, anchors: 4, max_unit_spread: 0.00001")), "--pool", "local")
+    assert strict.returncode == 0, strict.stderr
+    refused = lutfarm("lut", "export", "strict", "--pool", PROFILE, "--out", tmp_path / "no.json")
+    assert refused.returncode == 1
+    assert "max_unit_spread is 0.001 %" in refused.stderr
+    assert "one" in refused.stderr
+    assert "two" in refused.stderr
+    assert not (tmp_path / "no.json").exists()
+    assert lutfarm("lut", "export", "strict", "--out", tmp_path / "units.json").returncode == 0
+
+    # Each measures everything: what the first job measured is reused.
+    assert lutfarm("run", job_file(text("each", "replicate: all")), "--pool", "local").returncode == 0
+    assert lutfarm("lut", "export", "each", "--pool", PROFILE, "--out", table_file, "--device", f"pool:{PROFILE}").returncode == 0
+    entries = json.loads(lutfarm("lut", "show", table_file, "--json").stdout)["entries"]
+    assert [entry["scope"] for entry in entries] == ["units"] * len(WIDTHS)
+
+
+def test_what_is_wrong_with_a_pool_is_said_before_anything_runs(lutfarm: Callable, job_file: Callable) -> None:
+    assert lutfarm("device", "register", "one", "--local").returncode == 0
+    for how, said in (
+        ("replicate: some", "replicate"),
+        ("anchors: 4", "replicate: share"),
+        ("replicate: share, max_unit_spread: 10 %", "max_unit_spread"),
+    ):
+        result = lutfarm("plan", job_file(text("bad", how)))
+        assert result.returncode == 2
+        assert said in result.stderr
+        assert "Traceback" not in result.stderr
+    other = lutfarm("plan", job_file(text("bad", "replicate: all").replace(PROFILE, "raspberry-pi-9")))
+    assert other.returncode == 2
+    assert PROFILE in other.stderr
