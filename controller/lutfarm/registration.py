@@ -22,7 +22,8 @@ from lutfarm_agents.transports.addresses import (
     open_transport,
     parse_ssh,
 )
-from lutfarm_agents.transports.ssh import SshAddress, host_keys
+from lutfarm_agents.transports.ssh import host_keys
+from lutfarm_agents.transports.ssh_address import SshAddress
 from lutfarm_jobs.errors import NotReady, SpecError
 from lutfarm_profiles import loader
 from lutfarm_profiles.detect import DeviceFacts, Proposal, propose

@@ -22,7 +22,8 @@ from tests.rig.phone import Phone
 from lutfarm_agents.transports.adb import AdbTransport
 from lutfarm_agents.transports.base import Transport
 from lutfarm_agents.transports.local import LocalTransport
-from lutfarm_agents.transports.ssh import SshAddress, SshTransport
+from lutfarm_agents.transports.ssh import SshTransport
+from lutfarm_agents.transports.ssh_address import SshAddress
 from lutfarm_jobs.errors import ConnectFailed, LinkLost, ProtocolMismatch, ReplyTimeout, TransferFailed
 
 __all__ = ["board", "phone", "ssh_key"]
@@ -385,7 +386,8 @@ import sys
 from pathlib import Path
 from lutfarm_agents.transports.adb import AdbTransport
 from lutfarm_agents.transports.local import LocalTransport
-from lutfarm_agents.transports.ssh import SshAddress, SshTransport
+from lutfarm_agents.transports.ssh import SshTransport
+from lutfarm_agents.transports.ssh_address import SshAddress
 kind, root, where, key = sys.argv[1:]
 if kind == "local":
     transport = LocalTransport(Path(root))

@@ -20,7 +20,8 @@ from tests.rig.fixtures import board, needs_rig, ssh_key
 from tests.rig.machine import until
 
 from lutfarm_agents.transports.addresses import parse_ssh
-from lutfarm_agents.transports.ssh import HostKey, SshAddress, SshTransport, host_keys
+from lutfarm_agents.transports.ssh import SshTransport, host_keys
+from lutfarm_agents.transports.ssh_address import HostKey, SshAddress
 from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, SpecError, TransferFailed
 
 __all__ = ["board", "ssh_key"]

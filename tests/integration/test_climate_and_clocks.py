@@ -13,7 +13,8 @@ from tests.rig.fixtures import board, ssh_key
 from lutfarm_agents.climate import Climate, Reading, parse
 from lutfarm_agents.clocks import Clocks
 from lutfarm_agents.clocks import parse as parse_note
-from lutfarm_agents.transports.ssh import HostKey, SshAddress, SshTransport
+from lutfarm_agents.transports.ssh import SshTransport
+from lutfarm_agents.transports.ssh_address import HostKey, SshAddress
 from lutfarm_jobs.errors import NotReady
 from lutfarm_profiles.conditions import Frequency, Thermal
 from lutfarm_profiles.profile import CoreCluster, DeviceProfile

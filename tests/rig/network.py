@@ -51,6 +51,11 @@ class Link:
         for chain in ("INPUT", "OUTPUT"):
             self.inside("iptables", "-w", "-F", chain)
 
+    def widen(self) -> None:
+        """Packets as large as loopback's."""
+        run("ip", "link", "set", f"lfrig{self.number}", "mtu", "65535")
+        self.inside("ip", "link", "set", "eth0", "mtu", "65535")
+
     def inside(self, *argv: str) -> None:
         """Run a command in the namespace."""
         run("ip", "netns", "exec", self.namespace, *argv)

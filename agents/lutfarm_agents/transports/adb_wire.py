@@ -22,6 +22,7 @@ from adb_shell.exceptions import AdbConnectionError, TcpTimeoutException
 from adb_shell.transport.base_transport import BaseTransport
 from adb_shell.transport.tcp_transport import TcpTransport
 
+from lutfarm_agents.transports.sockets import watch
 from lutfarm_jobs.errors import ConnectFailed, LinkLost, NotReady, ReplyTimeout
 
 CONNECT_S = 5.0
@@ -50,15 +51,7 @@ class Tcp(TcpTransport):
         connection = self._connection
         if connection is None:
             raise OSError("adb-shell made no connection")
-        for level, option, value in (
-            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-            (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 3),
-            (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2),
-            (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2),
-            (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 7000),
-            (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-        ):
-            connection.setsockopt(level, option, value)
+        watch(connection, lost_after_ms=7000)
 
     def bulk_read(self, numbytes: int, transport_timeout_s: float | None) -> bytes:
         """Up to numbytes; b"" when the phone closed."""

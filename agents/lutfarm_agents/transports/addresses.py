@@ -12,7 +12,8 @@ from lutfarm_agents.device import Device
 from lutfarm_agents.transports.adb import AdbTransport
 from lutfarm_agents.transports.base import Transport
 from lutfarm_agents.transports.local import LocalTransport
-from lutfarm_agents.transports.ssh import HostKey, SshAddress, SshTransport
+from lutfarm_agents.transports.ssh import SshTransport
+from lutfarm_agents.transports.ssh_address import HostKey, SshAddress
 from lutfarm_jobs.errors import SpecError
 
 PHONE_ROOT = "/data/local/tmp/lutfarm"

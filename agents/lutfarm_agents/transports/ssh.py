@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import logging
 import socket
 import stat
@@ -12,14 +9,14 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import paramiko
 
 from lutfarm_agents.transports.lines import TAIL_BYTES
 from lutfarm_agents.transports.remote import Process, RemoteTransport
+from lutfarm_agents.transports.sockets import watch
+from lutfarm_agents.transports.ssh_address import HostKey, SshAddress
 from lutfarm_jobs.errors import ConnectFailed, LinkLost, NotReady, TransferFailed
 
 CONNECT_S = 8.0
@@ -30,52 +27,6 @@ WINDOW_BYTES = 1 << 21
 
 # paramiko's thread logs every broken connection with a traceback; here each becomes an error of its own.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-
-
-@dataclass(frozen=True, slots=True)
-class HostKey:
-    """A board's public host key, as its known_hosts line has it: type and base64."""
-
-    kind: str
-    blob: str
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """From `ssh-ed25519 AAAA...`.  Raises NotReady."""
-        kind, _, blob = text.partition(" ")
-        try:
-            base64.b64decode(blob, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise NotReady(f"the recorded host key {text[:40]!r} is none; register the device again") from error
-        return cls(kind, blob)
-
-    @property
-    def text(self) -> str:
-        """For the device's address in the store."""
-        return f"{self.kind} {self.blob}"
-
-    @property
-    def fingerprint(self) -> str:
-        """As `ssh-keygen -l` prints it."""
-        digest = hashlib.sha256(base64.b64decode(self.blob)).digest()
-        return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
-
-
-@dataclass(frozen=True, slots=True)
-class SshAddress:
-    """How to reach a board.  `host_key` is None only while the device is being registered."""
-
-    host: str
-    user: str
-    port: int = 22
-    key_file: str = ""                             # empty: the user's agent and default keys
-    host_key: HostKey | None = None
-    jump: SshAddress | None = None
-
-    @property
-    def name(self) -> str:
-        """USER@HOST:PORT."""
-        return f"{self.user}@{self.host}:{self.port}"
 
 
 class SshTransport(RemoteTransport):
@@ -314,15 +265,7 @@ def _open_hop(hop: SshAddress, through: paramiko.Transport | None) -> paramiko.T
 
 def _direct(hop: SshAddress) -> socket.socket:
     sock = socket.create_connection((hop.host, hop.port), timeout=CONNECT_S)
-    for level, option, value in (
-        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 3),
-        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2),
-        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2),
-        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 6000),
-        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-    ):
-        sock.setsockopt(level, option, value)
+    watch(sock, lost_after_ms=6000)
     return sock
 
 

@@ -1,7 +1,8 @@
 """A runtime without a runtime: for tests, for planning, for interpreters that have no numpy.
 
 A model file is JSON: {"iteration_ns": 50000, "fault": "segv", "after": 20, "values": [1.0, 2.0]}.
-An iteration spins for iteration_ns.  The fault strikes at the run with the number `after` (0: in loading):
+An iteration spins for iteration_ns, or sleeps where "pause" is true: many devices can share a core then.
+The fault strikes at the run with the number `after` (0: in loading):
 segv, kill, abort, exit, hang, raise, memory (allocates until it is stopped), print (to descriptor 1),
 chatter (1 MB to descriptor 2, then exit), unstable and nan (in the output).
 """
@@ -63,6 +64,7 @@ class SimulatedModel:
 
     def __init__(self, model: Dict[str, Any]) -> None:
         self._iteration_ns = int(model.get("iteration_ns", 50_000))
+        self._pause = model.get("pause") is True
         self._fault = str(model.get("fault", ""))
         self._after = int(model.get("after", 1))
         self._values = [float(value) for value in model.get("values", [1.0])]
@@ -75,7 +77,9 @@ class SimulatedModel:
 
     def run(self) -> None:
         """One iteration."""
-        end = time.perf_counter_ns() + self._iteration_ns
+        if self._pause:
+            time.sleep(self._iteration_ns / 1e9)
+        end = time.perf_counter_ns() + (0 if self._pause else self._iteration_ns)
         self._runs += 1
         self.strike()
         while time.perf_counter_ns() < end:
