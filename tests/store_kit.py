@@ -23,7 +23,7 @@ DESK = Device("desk", "generic-linux-x86_64", "local", {"python": "/usr/bin/pyth
 HELLO = Hello(
     python="3.11.7", machine="x86_64", system="Linux 6.1", cpu_model="cpu", cpus=(0, 1), memory_bytes=2**34,
     machine_id="m1", runner_sha256="0" * 64, clock_resolution_ns=1, timer_pair_ns=75,
-    runtimes={"onnxruntime": "1.32.0"}, call_floor_ns={"onnxruntime": 2500},
+    runtimes={"onnxruntime": "1.32.0"},
 )
 PLAN = (
     Measurement(Workload("operator", "conv_a"), "desk", Backend("onnxruntime")),

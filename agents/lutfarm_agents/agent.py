@@ -173,6 +173,7 @@ class DeviceAgent:
             peak_memory_bytes=found.peak_memory_bytes,
             model_memory_bytes=found.model_memory_bytes,
             agreement=found.agreement,
+            call_floor_ns=found.floor_ns,
         )
 
     def measure(self, round: Round, *, models: Mapping[str, Path]) -> Iterator[Run | Advance]:

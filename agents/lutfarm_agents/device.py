@@ -42,5 +42,4 @@ class Hello:
     timer_pair_ns: int
     runtimes: Mapping[str, str]                    # package name -> version
     governor: str = ""                             # of the last core; empty where it can't be read
-    call_floor_ns: Mapping[str, int] = field(default_factory=dict[str, int])
     environment: Environment | None = None         # when it said so

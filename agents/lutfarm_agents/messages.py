@@ -31,6 +31,7 @@ class ProbedEvent:
     peak_memory_bytes: int | None = None
     model_memory_bytes: int | None = None
     agreement: float | None = None
+    floor_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class EndedEvent:
     environment: Environment
     peak_memory_bytes: int | None
     rejected: Mapping[int, int]
+    discarded: Mapping[int, int]
     spent_ns: Mapping[str, int]
 
 
@@ -138,6 +140,7 @@ def probed(message: Message, known: int) -> ProbedEvent:
         peak_memory_bytes=fields.size_bytes(message, "peak_memory_bytes"),
         model_memory_bytes=fields.size_bytes(message, "model_memory_bytes"),
         agreement=fields.optional_number(message, "agreement", 0, 1e300),
+        floor_ns=fields.optional_integer(message, "floor_ns", 0, fields.LARGEST_NS),
     )
 
 
@@ -187,10 +190,12 @@ def slice_(message: Message, known: int, passes: int) -> SliceEvent:
 def ended(message: Message, known: int, passes: int) -> EndedEvent:
     """The round is complete."""
     rejected = fields.entries(message, "rejected", most=known)
+    discarded = fields.entries(message, "discarded", most=known)
     return EndedEvent(
         environment(message),
         fields.size_bytes(message, "peak_memory_bytes"),
         {_id(name, known): integer({"rejected": n}, "rejected", 0, passes) for name, n in rejected.items()},
+        {_id(name, known): integer({"discarded": n}, "discarded", 0, 10**9) for name, n in discarded.items()},
         spent(message),
     )
 

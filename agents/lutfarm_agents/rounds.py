@@ -81,6 +81,7 @@ class RoundLog:
             canary_reference_ns=started.canary_reference_ns if started else None,
             reference_provisional=self.round.canary_provisional or not started or started.reference_provisional,
             slices_rejected=ended.rejected.get(position, 0) if ended else 0,
+            slices_discarded=ended.discarded.get(position, 0) if ended else 0,
             before=started.environment if started else None,
             after=ended.environment if ended else None,
             throttled=self.throttled,

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from statistics import median
 
 from lutfarm.assembly import terms_of
 from lutfarm.lut import BackendFacts, DeviceFacts, LatencyTable, Manifest, Pooling, pooled, without_moved
@@ -19,7 +20,7 @@ from lutfarm.store.base import Job, Store
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.session import runtime_version
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Measurement, Run
+from lutfarm_jobs.measurement import Measurement, Probe, Run
 from lutfarm_jobs.spec import JobSpec, SpaceWorkload
 
 
@@ -37,13 +38,14 @@ def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTa
     devices = {name: device for name in {m.unit for m in plan} if (device := store.device(name))}
     shared = {choice.profile: choice for choice in share_choices(spec).values()}
     target = Target(spec.sampling.target_relative_interval, spec.sampling.confidence, spec.sampling.least_rounds)
+    probes = store.probes([m.key for m in plan])
     table = LatencyTable.build(
         plan,
         _judged(store, job.id, plan, terms_of(spec, devices)),
-        probes=store.probes([m.key for m in plan]),
+        probes=probes,
         zeros=job.zeros,
         target=target,
-        manifest=_manifest(store, job, spec, plan, devices),
+        manifest=_manifest(store, job, spec, plan, devices, _call_floors(plan, probes)),
     )
     table = without_moved(table, {name for name, device in devices.items() if device.profile in shared})
     if pool is None:
@@ -72,7 +74,8 @@ def _judged(
 
 
 def _manifest(
-    store: Store, job: Job, spec: JobSpec, plan: Sequence[Measurement], devices: Mapping[str, Device]
+    store: Store, job: Job, spec: JobSpec, plan: Sequence[Measurement], devices: Mapping[str, Device],
+    floors: Mapping[str, Mapping[str, int]],
 ) -> Manifest:
     hellos = {name: hello[0] for name in devices if (hello := store.hello(name))}
     protocol = {name: asdict(terms.plan) for name, terms in terms_of(spec, devices).items()}
@@ -83,7 +86,7 @@ def _manifest(
         created_s=time.time(),
         lutfarm_version=importlib.metadata.version("lutfarm"),
         space=names.pop() if len(names) == 1 else None,
-        devices=tuple(_device_facts(devices[name], hellos.get(name)) for name in sorted(devices)),
+        devices=tuple(_device_facts(devices[name], hellos.get(name), floors.get(name, {})) for name in sorted(devices)),
         backends=tuple(
             BackendFacts(
                 backend.key, backend.runtime, backend.provider, backend.threads, backend.precision,
@@ -96,7 +99,17 @@ def _manifest(
     )
 
 
-def _device_facts(device: Device, hello: Hello | None) -> DeviceFacts:
+def _call_floors(plan: Sequence[Measurement], probes: Mapping[str, Sequence[Probe]]) -> dict[str, dict[str, int]]:
+    """By unit and backend: the median over probes of what a call costs that computes nothing."""
+    found: dict[str, dict[str, list[int]]] = {}
+    for measurement in plan:
+        for probe in probes.get(measurement.key, ())[:1]:
+            if probe.call_floor_ns is not None:
+                found.setdefault(measurement.unit, {}).setdefault(measurement.backend.key, []).append(probe.call_floor_ns)
+    return {unit: {key: round(median(values)) for key, values in by.items()} for unit, by in found.items()}
+
+
+def _device_facts(device: Device, hello: Hello | None, floors: Mapping[str, int]) -> DeviceFacts:
     if hello is None:
         return DeviceFacts(device.name, device.profile)
     return DeviceFacts(
@@ -111,6 +124,6 @@ def _device_facts(device: Device, hello: Hello | None) -> DeviceFacts:
         governor=hello.governor,
         clock_resolution_ns=hello.clock_resolution_ns,
         timer_pair_ns=hello.timer_pair_ns,
-        call_floor_ns=hello.call_floor_ns,
+        call_floor_ns=floors,
         runner_sha256=hello.runner_sha256,
     )

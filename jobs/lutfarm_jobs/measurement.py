@@ -173,6 +173,7 @@ class Run:
     canary_reference_ns: int | None = None
     reference_provisional: bool = True
     slices_rejected: int = 0                       # passes in which no quiet window came
+    slices_discarded: int = 0                      # slices that were timed, were not quiet, and were not kept
     before: Environment | None = None
     after: Environment | None = None
     summary: ToolSummary | None = None             # of a tool session, which has no slices
@@ -194,6 +195,7 @@ class Probe:
     peak_memory_bytes: int | None = None           # of the child, resident
     model_memory_bytes: int | None = None          # peak minus what the child had before loading
     agreement: float | None = None                 # largest |difference| to the reference / largest |reference|
+    call_floor_ns: int | None = None               # what a call of the runtime costs that computes nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def test_a_good_slice_arrives_whole() -> None:
 
 def test_a_good_ending_arrives_whole() -> None:
     assert messages.ended(ENDED, 3, 12) == EndedEvent(
-        Environment(1.5, None, 2_000_000, 41.5, 0.1, 1 << 30, 80.0, True, 1 << 34), 10, {2: 3}, {"import": 1, "slices": 2}
+        Environment(1.5, None, 2_000_000, 41.5, 0.1, 1 << 30, 80.0, True, 1 << 34), 10, {2: 3}, {2: 1}, {"import": 1, "slices": 2}
     )
     assert messages.died(DIED, 3) == DiedEvent(None, "WorkloadFailed", "SIGSEGV", {})
 
@@ -168,7 +168,7 @@ def test_a_wrong_environment_is_refused_by_name(field: str) -> None:
 
 @pytest.mark.parametrize(("kind", "missing"), [
     (kind, field) for kind, (message, _) in READERS.items() for field in message
-    if field not in {"type", "governor", "executable", "floor_ns", "discarded", "id"}
+    if field not in {"type", "governor", "executable", "floor_ns", "id"}
     and message[field] is not None and field not in {"agreement", "peak_memory_bytes", "memory_bytes"}
 ])
 def test_a_missing_field_is_refused_by_name(kind: str, missing: str) -> None:
