@@ -26,7 +26,8 @@ SLICE = {
     "quiet": True, "gated": True, "involuntary_switches": 0, "waited_ns": 0, "wall_ns": 100, "cpu_ns": 100,
 }
 ENDED = {
-    "type": "ended", "environment": ENVIRONMENT, "peak_memory_bytes": 1, "rejected": {}, "discarded": {}, "spent_ns": {"slices": 5}
+    "type": "ended", "environment": ENVIRONMENT, "peak_memory_bytes": 1, "rejected": {}, "discarded": {},
+    "spent_ns": {"slices": 5},
 }
 DIED = {"type": "died", "id": 0, "code": "OutOfMemory", "detail": "SIGKILL", "spent_ns": {}}
 PROBED = {
