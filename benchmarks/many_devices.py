@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the rig and its kit are pa
 
 LEAST_SHARE = 0.85
 MOST_MB = 2.0
-TASKS, PASSES, PAUSE_NS = 50, 4, 100_000_000
+TASKS, PASSES, PAUSE_NS = 50, 16, 100_000_000      # the standard plan's passes
 
 
 def main() -> None:

@@ -244,7 +244,7 @@ def test_more_threads_than_cores_are_refused(agent: DeviceAgent, tmp_path: Path)
     models: dict[str, Path] = {}
     good = task(tmp_path, models, "good")
     many = replace(good, measurement=replace(good.measurement, backend=replace(kit.SIMULATED, threads=4096)))
-    with pytest.raises(NotReady, match="4096 threads"):
+    with pytest.raises(SpecError, match="4096 threads"):      # the job's mistake: the device is not quarantined for it
         list(agent.probe([many], limits=LIMITS, models=models))
 
 

@@ -39,6 +39,8 @@ class PipeChannel:
 
     def send(self, line: str) -> None:
         """Write one line.  Raises LinkLost when the process is gone or reads nothing for 10 s."""
+        if self._process.poll() is not None:
+            raise LinkLost(self._ending())
         rest = memoryview(line.encode() + b"\n")
         deadline_s = time.monotonic() + SEND_TIMEOUT_S
         with self._sending:
