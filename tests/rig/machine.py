@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -230,7 +231,8 @@ class Machine:
 
     def _signal(self, number: signal.Signals) -> None:
         for process in self.daemons():
-            process.send_signal(number)
+            with contextlib.suppress(psutil.NoSuchProcess):     # a connection's sshd may end by itself
+                process.send_signal(number)
 
     def _write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
