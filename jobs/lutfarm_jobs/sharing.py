@@ -69,9 +69,11 @@ def _spread(items: Sequence[Item], sizes_ns: Mapping[Item, float], count: int) -
     left = sorted(items, key=lambda item: (sizes_ns[item], item))
     if count <= 1:
         return set(left[len(left) // 2 : len(left) // 2 + count])
-    low, high = math.log(sizes_ns[left[0]]), math.log(sizes_ns[left[-1]])
-    chosen: set[Item] = set()
-    for step in range(count):
+    # The ends by their place in the order: sizes that hardly differ can have the same logarithm.
+    first, last = left.pop(0), left.pop()
+    low, high = math.log(sizes_ns[first]), math.log(sizes_ns[last])
+    chosen = {first, last}
+    for step in range(1, count - 1):
         target = low + (high - low) * step / (count - 1)
         nearest = min(left, key=lambda item: (abs(math.log(sizes_ns[item]) - target), item))
         left.remove(nearest)

@@ -65,6 +65,12 @@ def test_anchors_are_as_many_as_asked_for_and_reach_from_end_to_end(named: dict[
     assert choose_anchors(plan[::-1], sizes, count) == anchors
 
 
+def test_the_ends_are_anchors_even_where_their_logarithms_are_the_neighbours_too() -> None:
+    sizes = items_of({"a": 6.000000000000001, "b": 6.0, "c": 6.000000000000002, "d": 6.000000000000003})
+    chosen = {item[0] for item in choose_anchors(plan_of(*"abcd"), sizes, 3)}
+    assert {"operator:b", "operator:d"} <= chosen
+
+
 def test_anchors_are_spread_over_the_logarithms() -> None:
     named = {f"op{n}": 10.0 ** (n / 10) for n in range(101)}
     anchors = choose_anchors(plan_of(*named), items_of(named), 5)
