@@ -59,9 +59,8 @@ def test_anchors_are_as_many_as_asked_for_and_reach_from_end_to_end(named: dict[
     anchors = choose_anchors(plan, sizes, count)
     assert len(anchors) == min(count, len(named))
     assert anchors <= sizes.keys()
-    reached = [sizes[item] for item in anchors]      # of two that differ in the last digit either may be taken
-    assert min(reached) == pytest.approx(min(sizes.values()))
-    assert max(reached) == pytest.approx(max(sizes.values()))
+    ends = {min(sizes.values()), max(sizes.values())}
+    assert {sizes[item] for item in anchors} >= ends
     assert choose_anchors(plan[::-1], sizes, count) == anchors
 
 
