@@ -1,0 +1,45 @@
+"""Fakes and simulated devices for whoever tests a farm or chooses a sampling plan."""
+
+from lutfarm_agents.testing.fakes import HELLO, FakeAgent, Point, ReplayChannel, Script, ScriptedAgents, slices
+from lutfarm_agents.testing.machine import Machine, Process, SimulatedDevice, VirtualRound, begin_round
+from lutfarm_agents.testing.noise import (
+    Autocorrelated,
+    CanaryChange,
+    ClockJumps,
+    LogNormal,
+    Noise,
+    ProcessOffsets,
+    Spikes,
+    WarmUp,
+    compose,
+)
+from lutfarm_agents.testing.states import Contended, Drift, Neighbour, Thermal, TwoStates
+
+__all__ = [
+    "HELLO",
+    "Autocorrelated",
+    "CanaryChange",
+    "ClockJumps",
+    "Contended",
+    "Drift",
+    "FakeAgent",
+    "LogNormal",
+    "Machine",
+    "Neighbour",
+    "Noise",
+    "Point",
+    "Process",
+    "ProcessOffsets",
+    "ReplayChannel",
+    "Script",
+    "ScriptedAgents",
+    "SimulatedDevice",
+    "Spikes",
+    "Thermal",
+    "TwoStates",
+    "VirtualRound",
+    "WarmUp",
+    "begin_round",
+    "compose",
+    "slices",
+]
