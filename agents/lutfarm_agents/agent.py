@@ -43,15 +43,18 @@ class DeviceAgent:
     """An agent that speaks with our runner.
 
     `cpus`: the host's cores that a local device's processes may use; None for those of this process.
+    `transport`: another way to reach the device than the one it is registered with.
     """
 
-    def __init__(self, device: Device, *, state_dir: Path, cpus: frozenset[int] | None = None) -> None:
+    def __init__(
+        self, device: Device, *, state_dir: Path, cpus: frozenset[int] | None = None, transport: Transport | None = None
+    ) -> None:
         self.device = device
         self.profile = loader.load(device.profile)
         self.spent_ns: Mapping[str, int] = {}
         self._root = root_of(device, state_dir)
         self._packed = state_dir.absolute() / "runner"
-        self._transport: Transport = open_transport(device, state_dir, cpus=cpus)
+        self._transport: Transport = transport or open_transport(device, state_dir, cpus=cpus)
         self._opened = contextlib.ExitStack()
         self._session: RunnerSession | None = None
         self._hello: Hello | None = None

@@ -126,7 +126,7 @@ def _sample(
         if batch is None:
             return
         post.page.mark(None, 0)
-        write_all(post.writer.descriptor, b"".join(map(_line, batch)))
+        write_all(post.writer.descriptor, b"".join(map(encode_slice, batch)))
         _account(spent, sampler, began)
         post.page.spend(spent)
 
@@ -155,7 +155,8 @@ def is_ours(error: BaseException) -> bool:
     return all(name.startswith("lutfarm_runner.") and ".backends" not in name for name in names)
 
 
-def _line(sample: Sample) -> bytes:
+def encode_slice(sample: Sample) -> bytes:
+    """The `slice` event of one slice."""
     fields = dict(vars(sample))                    # asdict would copy every sample
     fields["pass"] = fields.pop("pass_index")
     fields["samples_ns"] = [max(1, value) for value in sample.samples_ns]

@@ -13,6 +13,7 @@ from lutfarm_agents.testing.noise import (
     WarmUp,
     compose,
 )
+from lutfarm_agents.testing.simulated import SimulatedAgent, SimulatedAgents, SimulatedRunner, SimulatedTransport
 from lutfarm_agents.testing.states import Contended, Drift, Neighbour, Thermal, TwoStates
 
 __all__ = [
@@ -33,7 +34,11 @@ __all__ = [
     "ReplayChannel",
     "Script",
     "ScriptedAgents",
+    "SimulatedAgent",
+    "SimulatedAgents",
     "SimulatedDevice",
+    "SimulatedRunner",
+    "SimulatedTransport",
     "Spikes",
     "Thermal",
     "TwoStates",

@@ -60,9 +60,11 @@ class Machine:
 
     def __init__(self, device: SimulatedDevice) -> None:
         self.device = device
-        self.now_ns = FIRST_NS
+        self.now_ns: float = FIRST_NS
+        self.until_ns: float = math.inf            # the factors below hold until then
+        self.workload_factor = self.canary_factor = 1.0
         self.processes = 0
-        self._stolen_ns = 0.0
+        self._stolen_ns: float = 0.0
         self._last: object = None                  # which workload ran last: another one finds its caches cold
         rng = np.random.default_rng([device.seed, 0])
         self._states = [state.begin(rng, self.now_ns) for state in device.noise.states]
@@ -186,7 +188,7 @@ class Process:
 
     def _loaded(self, true_ns: float, *, canary: bool) -> Callable[[], None]:
         machine, noise = self._machine, self._machine.device.noise
-        own = float(self._rng.normal(0.0, 1.0)) * noise.offsets.own
+        own = float(self._rng.normal(0.0, 1.0)) * self._own_spread(true_ns)
         cost_ns = true_ns * math.exp(self._shared + own)
         # A stream of its own: how often one workload runs does not change what another one meets.
         rng = np.random.default_rng(self._rng.integers(1 << 62))
@@ -215,6 +217,13 @@ class Process:
                 machine.work(work_ns, canary=canary)
 
         return run
+
+    def _own_spread(self, true_ns: float) -> float:
+        offsets, seed = self._machine.device.noise.offsets, self._machine.device.seed
+        if not offsets.varies:
+            return offsets.own
+        rng = np.random.default_rng([seed, 3, int(1000 * true_ns)])
+        return offsets.own * math.exp(float(rng.normal(0.0, offsets.varies)))
 
 
 @dataclass(slots=True)

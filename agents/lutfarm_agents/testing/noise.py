@@ -81,12 +81,13 @@ class Spikes:
 class ProcessOffsets:
     """Each process is faster or slower as a whole (`shared`), and each workload in it once more (`own`); SDs of logarithms.
 
-    The canary has both, as any workload.
+    `varies`: the SD of the logarithm of `own` from workload to workload.  The canary has both offsets, as any workload.
     Estimand: that of the process in the middle, with both offsets at 0: the geometric mean over processes.
     """
 
     shared: float = 0.009
     own: float = 0.009
+    varies: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

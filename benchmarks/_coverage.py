@@ -1,0 +1,174 @@
+"""Simulated tables for coverage.py: the runner's sampler on a simulated machine, the farm's statistics on what it yields."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from lutfarm.statistics import Sample, Summary, Target, canary_reference, prior_spread, sample, summarize
+from lutfarm.statistics.interval import DEFAULT_SPREAD, log_variance
+from lutfarm.statistics.regate import regated
+from lutfarm_agents.testing import Machine, Noise, SimulatedDevice, begin_round
+from lutfarm_jobs.measurement import Environment, Run, Slice, SlicePlan
+from lutfarm_runner import sampling
+from lutfarm_runner.commands import Plan
+
+PLAN = SlicePlan()
+MOST_ROUNDS = 8
+LEAST_ROUNDS = 2
+EPOCH_S = 1_000_000_000.0
+BETWEEN_ROUNDS_NS = 20e6
+HISTORY_ROUNDS = 8                                 # of an earlier job, over HISTORY_ROUNDS * HISTORY_REST_S
+HISTORY_REST_S = 20.0
+SHORTEST_NS, LONGEST_NS = 20_000.0, 1_500_000.0
+
+Stop = Callable[[Sample | None, Target, float, int], bool]
+
+
+def wants_more(found: Sample | None, target: Target, spread: float, rounds: int) -> bool:
+    """The stop rule, decided on the host after each process: another one while the interval is wider than the target."""
+    if rounds >= MOST_ROUNDS:
+        return False
+    if found is None or len(found.processes) < LEAST_ROUNDS:
+        return True
+    return summarize(found, target, prior_spread=spread).interval.relative_half_width > target.relative_half_width
+
+
+def fixed(rounds: int) -> Stop:
+    """Never stops before so many rounds: what optional stopping costs is the difference."""
+    return lambda found, _target, _spread, done: done < rounds
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One row: a noise and how the device is met.  `quiet`: whether quiet windows exist."""
+
+    name: str
+    noise: Noise
+    quiet: bool = True
+    first_contact: bool = False                    # nothing is known of its canary yet
+    known_canary: bool = False                     # from a time when it was quiet, which it never is again
+    slower: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One entry.  `errors`: of its process-level estimates against the truth, in log."""
+
+    covered: bool
+    width: float                                   # of the interval in log
+    flags: tuple[str, ...]
+    errors: tuple[float, ...]
+    rounds: int
+    error: float
+    quiet: bool                                    # whether the estimate rests on quiet slices
+
+
+def play_table(scenario: Scenario, seed: int, *, entries: int, target: Target, stop: Stop = wants_more) -> list[Outcome]:
+    """One table of so many entries, from a device that has a past unless this is the first contact."""
+    device = SimulatedDevice(noise=scenario.noise, seed=seed, slower=scenario.slower)
+    machine = Machine(device)
+    levels: list[tuple[float, int]] = []
+    if scenario.known_canary:
+        levels += [(EPOCH_S - 100.0 + 20 * n, round(device.canary_ns * scenario.slower)) for n in range(HISTORY_ROUNDS)]
+    elif not scenario.first_contact:
+        for number in range(HISTORY_ROUNDS):
+            _round(machine, [100_000.0 * scenario.slower], levels, Plan(**asdict(replace(PLAN, passes=2))), number)
+            machine.rest(HISTORY_REST_S * 1e9)
+    rng = np.random.default_rng([seed, 99])
+    true_ns = np.exp(rng.uniform(math.log(SHORTEST_NS), math.log(LONGEST_NS), entries)) * scenario.slower
+    plan = Plan(**asdict(PLAN))
+    runs: list[list[Run]] = [[] for _ in true_ns]
+    began_ns = machine.now_ns
+    wanted = list(range(entries))
+    done = 0
+    while wanted:
+        machine.rest(BETWEEN_ROUNDS_NS)
+        found_runs = _round(machine, [float(true_ns[index]) for index in wanted], levels, plan, seed + done)
+        for index, run in zip(wanted, found_runs, strict=True):
+            runs[index].append(run)
+        done += 1
+        found, spreads = _found(runs, levels)
+        wanted = [index for index in wanted if stop(found[index], target, spreads[index], done)]
+    found, spreads = _found(runs, levels)
+    drift = machine.drift(began_ns, machine.now_ns)
+    truths = [drift * (device.estimand_ns(float(value)) - device.reading_ns) + device.reading_ns for value in true_ns]
+    return [
+        _outcome(one, summarize(one, target, prior_spread=spread), truth, len(runs[index]))
+        for index, (one, spread, truth) in enumerate(zip(found, spreads, truths, strict=True))
+        if one is not None
+    ]
+
+
+def _found(runs: Sequence[Sequence[Run]], levels: list[tuple[float, int]]) -> tuple[list[Sample | None], list[float]]:
+    """As the table's builder does it: judged by today's reference; a prior from the other entries of the same statistic."""
+    reference_ns = canary_reference(levels).reference_ns
+    judged = [[regated(run, reference_ns=reference_ns, gate_ratio=PLAN.gate_ratio) for run in mine] for mine in runs]
+    found = [sample(mine) for mine in judged]
+    spreads = [DEFAULT_SPREAD] * len(found)
+    for statistic in {one.statistic for one in found if one}:
+        group = [index for index, one in enumerate(found) if one and one.statistic == statistic]
+        samples = [one for one in (found[index] for index in group) if one]
+        priors = prior_spread([log_variance(one.levels_ns) for one in samples], [len(one.processes) - 1 for one in samples])
+        for index, prior in zip(group, priors, strict=True):
+            spreads[index] = float(prior)
+    return found, spreads
+
+
+def _round(
+    machine: Machine, true_ns: Sequence[float], levels: list[tuple[float, int]], plan: Plan, seed: int
+) -> list[Run]:
+    """One fresh process; its runs, as the agent would store them.  The canary's level of the round joins `levels`."""
+    reference = canary_reference(levels[-40:])
+    round_id, started_s, before = uuid.UUID(int=machine.processes).hex, _now_s(machine), _environment(machine)
+    played = begin_round(machine, true_ns, plan, seed=seed, reference_ns=reference.reference_ns)
+    slices: list[list[Slice]] = [[] for _ in true_ns]
+    for batch in played.batches():
+        for piece in batch:
+            fields = {**vars(piece), "samples_ns": tuple(max(1, value) for value in piece.samples_ns)}
+            del fields["id"]
+            slices[piece.id].append(Slice(**fields))
+    rejected = sampling.rejected(played.subjects)
+    runs = [
+        Run(
+            id=f"{round_id}-{index}", key=f"latency/operator:{index}/simulated/onnxruntime-cpu-t1-fp32/b1-steady",
+            unit="simulated", round_id=round_id, round_index=0, status="complete", started_s=started_s,
+            ended_s=_now_s(machine), fingerprint={}, slices=tuple(slices[index]),
+            canary_reference_ns=played.sampler.reference_ns,
+            reference_provisional=reference.provisional or played.provisional,
+            slices_rejected=rejected.get(index, 0), before=before, after=_environment(machine),
+        )
+        for index in range(len(true_ns))
+    ]
+    tenths = [
+        float(np.percentile([level for piece in run.slices for level in (piece.canary_before_ns, piece.canary_after_ns)], 10))
+        for run in runs if run.slices
+    ]
+    if tenths:
+        levels.append((started_s, round(float(np.median(tenths)))))
+    return runs
+
+
+def _now_s(machine: Machine) -> float:
+    return EPOCH_S + machine.now_ns / 1e9
+
+
+def _environment(machine: Machine) -> Environment:
+    return Environment(_now_s(machine), frequency_khz=machine.frequency_khz, temperature_c=machine.temperature_c)
+
+
+def _outcome(found: Sample, summary: Summary, truth_ns: float, rounds: int) -> Outcome:
+    interval = summary.interval
+    return Outcome(
+        covered=interval.low_ns <= truth_ns <= interval.high_ns,
+        width=math.log(interval.high_ns / interval.low_ns),
+        flags=summary.flags,
+        errors=tuple(math.log(level / truth_ns) for level in found.levels_ns),
+        rounds=rounds,
+        error=math.log(interval.estimate_ns / truth_ns),
+        quiet=found.statistic == "p25_quiet",
+    )
