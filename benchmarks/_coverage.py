@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from lutfarm.statistics import Sample, Summary, Target, canary_reference, prior_spread, sample, summarize
-from lutfarm.statistics.interval import DEFAULT_SPREAD, log_variance
+from lutfarm.statistics import Prior, Sample, Summary, Target, canary_reference, priors_of, sample, summarize
 from lutfarm.statistics.regate import regated
 from lutfarm_agents.testing import Machine, Noise, SimulatedDevice, begin_round
 from lutfarm_jobs.measurement import Environment, Run, Slice, SlicePlan
@@ -19,28 +18,29 @@ from lutfarm_runner.commands import Plan
 
 PLAN = SlicePlan()
 MOST_ROUNDS = 8
-LEAST_ROUNDS = 2
+LEAST_ROUNDS = 3                                   # where the other entries of a table say what the spread is
+LEAST_ROUNDS_ALONE = 7                             # where they are too few for that
 EPOCH_S = 1_000_000_000.0
 BETWEEN_ROUNDS_NS = 20e6
-HISTORY_ROUNDS = 8                                 # of an earlier job, over HISTORY_ROUNDS * HISTORY_REST_S
+HISTORY_ROUNDS = 16                                # of an earlier job, over HISTORY_ROUNDS * HISTORY_REST_S
 HISTORY_REST_S = 20.0
 SHORTEST_NS, LONGEST_NS = 20_000.0, 1_500_000.0
 
-Stop = Callable[[Sample | None, Target, float, int], bool]
+Stop = Callable[[Sample | None, Target, Prior, int], bool]
 
 
-def wants_more(found: Sample | None, target: Target, spread: float, rounds: int) -> bool:
+def wants_more(found: Sample | None, target: Target, prior: Prior, rounds: int) -> bool:
     """The stop rule, decided on the host after each process: another one while the interval is wider than the target."""
     if rounds >= MOST_ROUNDS:
         return False
-    if found is None or len(found.processes) < LEAST_ROUNDS:
+    if found is None or len(found.processes) < (LEAST_ROUNDS if prior.df else LEAST_ROUNDS_ALONE):
         return True
-    return summarize(found, target, prior_spread=spread).interval.relative_half_width > target.relative_half_width
+    return summarize(found, target, prior_spread=prior.spread, prior_df=prior.df).interval.relative_half_width > target.relative_half_width
 
 
 def fixed(rounds: int) -> Stop:
     """Never stops before so many rounds: what optional stopping costs is the difference."""
-    return lambda found, _target, _spread, done: done < rounds
+    return lambda _found, _target, _prior, done: done < rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,8 @@ class Outcome:
     errors: tuple[float, ...]
     rounds: int
     error: float
-    quiet: bool                                    # whether the estimate rests on quiet slices
+    quiet: bool                                    # whether the estimate rests on slices that passed the gate
+    quiet_share: float                             # of the time in which the table was measured
 
 
 def play_table(scenario: Scenario, seed: int, *, entries: int, target: Target, stop: Stop = wants_more) -> list[Outcome]:
@@ -84,6 +85,7 @@ def play_table(scenario: Scenario, seed: int, *, entries: int, target: Target, s
     plan = Plan(**asdict(PLAN))
     runs: list[list[Run]] = [[] for _ in true_ns]
     began_ns = machine.now_ns
+    began = machine.mark()
     wanted = list(range(entries))
     done = 0
     while wanted:
@@ -92,31 +94,35 @@ def play_table(scenario: Scenario, seed: int, *, entries: int, target: Target, s
         for index, run in zip(wanted, found_runs, strict=True):
             runs[index].append(run)
         done += 1
-        found, spreads = _found(runs, levels)
-        wanted = [index for index in wanted if stop(found[index], target, spreads[index], done)]
-    found, spreads = _found(runs, levels)
+        found, priors = _found(runs, levels)
+        wanted = [index for index in wanted if stop(found[index], target, priors[index], done)]
+    found, priors = _found(runs, levels)
     drift = machine.drift(began_ns, machine.now_ns)
-    truths = [drift * (device.estimand_ns(float(value)) - device.reading_ns) + device.reading_ns for value in true_ns]
+    share = machine.quiet_share(began)
+
+    def truth_ns(index: int, one: Sample) -> float:
+        # What a workload is that is too long to gate is estimated by another percentile, which is another estimand.
+        bare_ns = device.estimand_ns(float(true_ns[index]), share=0.10 if one.statistic == "p10_swept" else 0.25)
+        return drift * (bare_ns - device.reading_ns) + device.reading_ns
+
     return [
-        _outcome(one, summarize(one, target, prior_spread=spread), truth, len(runs[index]))
-        for index, (one, spread, truth) in enumerate(zip(found, spreads, truths, strict=True))
+        _outcome(one, summarize(one, target, prior_spread=prior.spread, prior_df=prior.df), truth_ns(index, one), len(runs[index]), share)
+        for index, (one, prior) in enumerate(zip(found, priors, strict=True))
         if one is not None
     ]
 
 
-def _found(runs: Sequence[Sequence[Run]], levels: list[tuple[float, int]]) -> tuple[list[Sample | None], list[float]]:
+def _found(runs: Sequence[Sequence[Run]], levels: list[tuple[float, int]]) -> tuple[list[Sample | None], list[Prior]]:
     """As the table's builder does it: judged by today's reference; a prior from the other entries of the same statistic."""
     reference_ns = canary_reference(levels).reference_ns
     judged = [[regated(run, reference_ns=reference_ns, gate_ratio=PLAN.gate_ratio) for run in mine] for mine in runs]
     found = [sample(mine) for mine in judged]
-    spreads = [DEFAULT_SPREAD] * len(found)
+    priors = [Prior()] * len(found)
     for statistic in {one.statistic for one in found if one}:
         group = [index for index, one in enumerate(found) if one and one.statistic == statistic]
-        samples = [one for one in (found[index] for index in group) if one]
-        priors = prior_spread([log_variance(one.levels_ns) for one in samples], [len(one.processes) - 1 for one in samples])
-        for index, prior in zip(group, priors, strict=True):
-            spreads[index] = float(prior)
-    return found, spreads
+        for index, prior in zip(group, priors_of([one for one in (found[index] for index in group) if one]), strict=True):
+            priors[index] = prior
+    return found, priors
 
 
 def _round(
@@ -161,7 +167,7 @@ def _environment(machine: Machine) -> Environment:
     return Environment(_now_s(machine), frequency_khz=machine.frequency_khz, temperature_c=machine.temperature_c)
 
 
-def _outcome(found: Sample, summary: Summary, truth_ns: float, rounds: int) -> Outcome:
+def _outcome(found: Sample, summary: Summary, truth_ns: float, rounds: int, quiet_share: float) -> Outcome:
     interval = summary.interval
     return Outcome(
         covered=interval.low_ns <= truth_ns <= interval.high_ns,
@@ -170,5 +176,6 @@ def _outcome(found: Sample, summary: Summary, truth_ns: float, rounds: int) -> O
         errors=tuple(math.log(level / truth_ns) for level in found.levels_ns),
         rounds=rounds,
         error=math.log(interval.estimate_ns / truth_ns),
-        quiet=found.statistic == "p25_quiet",
+        quiet=found.statistic != "p25_contended",
+        quiet_share=quiet_share,
     )

@@ -64,6 +64,8 @@ class Machine:
         self.until_ns: float = math.inf            # the factors below hold until then
         self.workload_factor = self.canary_factor = 1.0
         self.processes = 0
+        self._quiet_ns: float = 0.0
+        self._turned_ns: float = FIRST_NS
         self._stolen_ns: float = 0.0
         self._last: object = None                  # which workload ran last: another one finds its caches cold
         rng = np.random.default_rng([device.seed, 0])
@@ -88,6 +90,15 @@ class Machine:
         """The clock, lower while it throttles."""
         slowed = math.prod(s.workload for s in self._states if isinstance(s, Heating))
         return round(FULL_KHZ / slowed)
+
+    def mark(self) -> tuple[float, float]:
+        """(Virtual time, time so far in which nothing slowed it but drift) in ns."""
+        return self.now_ns, self._quiet_ns + (self.now_ns - self._turned_ns if self._quiet else 0.0)
+
+    def quiet_share(self, since: tuple[float, float]) -> float:
+        """The share of the time since a mark in which nothing slowed it but drift: quiet windows exist where it is not 0."""
+        now_ns, quiet_ns = self.mark()
+        return (quiet_ns - since[1]) / max(1.0, now_ns - since[0])
 
     def rest(self, duration_ns: float) -> None:
         """Let time pass with nothing to do."""
@@ -136,6 +147,9 @@ class Machine:
     def _turn(self) -> None:
         """Bring every state up to now, and note what holds from here."""
         now_ns = self.now_ns
+        if self._quiet:
+            self._quiet_ns += now_ns - self._turned_ns
+        self._turned_ns = now_ns
         for state in self._states:
             if state.until_ns <= now_ns:
                 before = state.switches
@@ -149,6 +163,10 @@ class Machine:
         self.workload_factor = math.prod(state.workload for state in self._states)
         self.canary_factor = math.prod(state.canary for state in self._states)
         self.until_ns = min((state.until_ns for state in self._states), default=math.inf)
+
+    @property
+    def _quiet(self) -> bool:
+        return all(state.workload == 1.0 for state in self._states if not isinstance(state, Drifting))
 
     def _switches(self) -> int:
         return sum(state.switches for state in self._states)

@@ -11,7 +11,7 @@ from itertools import groupby
 import numpy as np
 
 from lutfarm.lut.entry import Entry, Kind
-from lutfarm.statistics import Sample, Summary, Target, common_share, prior_spread, sample, summarize
+from lutfarm.statistics import Sample, Summary, Target, common_share, priors_of, sample, summarize
 from lutfarm.statistics.conditions import canary_level, extremes, scope, wall_over_cpu
 from lutfarm.statistics.interval import log_variance
 from lutfarm_jobs.measurement import Failure, Measurement, Probe, Run, Workload
@@ -103,11 +103,9 @@ def _estimated(measured: Sequence[_Measured], target: Target) -> dict[str, Entry
         groups.setdefault(place, []).append(one)
     entries: dict[str, Entry] = {}
     for group in groups.values():
-        priors = prior_spread(
-            [log_variance(one.sample.levels_ns) for one in group], [len(one.sample.processes) - 1 for one in group]
-        )
         summaries = [
-            summarize(one.sample, target, prior_spread=float(prior)) for one, prior in zip(group, priors, strict=True)
+            summarize(one.sample, target, prior_spread=prior.spread, prior_df=prior.df)
+            for one, prior in zip(group, priors_of([one.sample for one in group]), strict=True)
         ]
         share = common_share(
             [one.sample.levels_by_round for one in group], [summary.interval.spread for summary in summaries]

@@ -2,6 +2,7 @@
 
 from lutfarm.statistics.canary import CanaryReference, canary_reference
 from lutfarm.statistics.interval import Interval, moderated_interval, prior_spread, relative_half_width
+from lutfarm.statistics.prior import Prior, priors_of
 from lutfarm.statistics.process import process_estimate_ns
 from lutfarm.statistics.sample import Sample, sample
 from lutfarm.statistics.shared import common_share
@@ -10,6 +11,7 @@ from lutfarm.statistics.summary import Summary, Target, summarize
 __all__ = [
     "CanaryReference",
     "Interval",
+    "Prior",
     "Sample",
     "Summary",
     "Target",
@@ -17,6 +19,7 @@ __all__ = [
     "common_share",
     "moderated_interval",
     "prior_spread",
+    "priors_of",
     "process_estimate_ns",
     "relative_half_width",
     "sample",

@@ -44,29 +44,41 @@ def log_variance(estimates_ns: Sequence[float]) -> float | None:
 
 
 def moderated_interval(
-    estimates_ns: Sequence[float], *, confidence: float = 0.95, prior_spread: float = DEFAULT_SPREAD
+    estimates_ns: Sequence[float],
+    *,
+    confidence: float = 0.95,
+    prior_spread: float = DEFAULT_SPREAD,
+    prior_df: float = PRIOR_DF,
 ) -> Interval:
     """The interval of one or more process-level estimates, each above zero.
 
-    One process has the prior's spread alone, and the prior's 3 degrees of freedom.
+    `prior_df` is the prior's weight: see lutfarm.statistics.prior.  One process has the prior's spread alone, and 3
+    degrees of freedom whatever the weight.  Without a prior no spread is below SMALLEST_SPREAD.
     """
     logs = np.log(np.asarray(estimates_ns, dtype=np.float64))
     own_df = len(logs) - 1
+    weight = prior_df if own_df else PRIOR_DF
     own = float(np.var(logs, ddof=1)) if own_df else 0.0
-    variance = (PRIOR_DF * prior_spread**2 + own_df * own) / (PRIOR_DF + own_df)
-    quantile = student_quantile(PRIOR_DF + own_df, 0.5 + confidence / 2)
+    variance = max((weight * prior_spread**2 + own_df * own) / (weight + own_df), SMALLEST_SPREAD**2)
+    quantile = student_quantile(weight + own_df, 0.5 + confidence / 2)
     half = quantile * math.sqrt(variance / len(logs))
     middle = float(np.mean(logs))
     return Interval(math.exp(middle), math.exp(middle - half), math.exp(middle + half), math.sqrt(variance))
 
 
 def relative_half_width(
-    estimates_ns: Sequence[float], *, confidence: float = 0.95, prior_spread: float = DEFAULT_SPREAD
+    estimates_ns: Sequence[float],
+    *,
+    confidence: float = 0.95,
+    prior_spread: float = DEFAULT_SPREAD,
+    prior_df: float = PRIOR_DF,
 ) -> float | None:
     """How precise some process-level estimates are together; None where there is none."""
     if not estimates_ns:
         return None
-    return moderated_interval(estimates_ns, confidence=confidence, prior_spread=prior_spread).relative_half_width
+    return moderated_interval(
+        estimates_ns, confidence=confidence, prior_spread=prior_spread, prior_df=prior_df
+    ).relative_half_width
 
 
 def prior_spread(variances: Sequence[float | None], degrees: Sequence[int]) -> FloatArray:
@@ -85,8 +97,6 @@ def prior_spread(variances: Sequence[float | None], degrees: Sequence[int]) -> F
         found[:] = math.sqrt(float(np.median(freed)))
         found[known] = np.sqrt(_medians_of_others(freed)) if len(known) > LEAST_FOR_PRIOR else DEFAULT_SPREAD
     return np.maximum(found, SMALLEST_SPREAD)
-
-
 
 
 def _medians_of_others(values: FloatArray) -> FloatArray:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from lutfarm.statistics.conditions import canary_ratios
 from lutfarm.statistics.flags import Flag, flags
-from lutfarm.statistics.interval import DEFAULT_SPREAD, Interval, moderated_interval
+from lutfarm.statistics.interval import DEFAULT_SPREAD, PRIOR_DF, Interval, moderated_interval
 from lutfarm.statistics.sample import Sample
+
+MOST_SLOWER_THAN_CANARY = 1.15                     # operators slowed 1.15 to 1.63 times where it slowed 1.5 times
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +29,35 @@ class Summary:
     flags: tuple[Flag, ...]
 
 
-def summarize(found: Sample, target: Target | None = None, *, prior_spread: float = DEFAULT_SPREAD) -> Summary:
+def summarize(
+    found: Sample,
+    target: Target | None = None,
+    *,
+    prior_spread: float = DEFAULT_SPREAD,
+    prior_df: float = PRIOR_DF,
+) -> Summary:
     """The estimate, its interval and its flags.
 
-    Contended slices have no interval for the uncontended device: theirs reaches over everything that was observed, too.
+    Contended slices have no interval for the uncontended device: theirs reaches over everything that was observed, and down
+    to where the uncontended latency may be, by the canary's highest level and MOST_SLOWER_THAN_CANARY.
     """
     wanted = target or Target()
     interval = moderated_interval(
-        found.levels_ns, confidence=wanted.confidence, prior_spread=prior_spread
+        found.levels_ns, confidence=wanted.confidence, prior_spread=prior_spread, prior_df=prior_df
     )
     if found.statistic == "p25_contended":
         interval = replace(
             interval,
-            low_ns=min(interval.low_ns, found.iterations.min_ns),
+            low_ns=min(interval.low_ns, found.iterations.min_ns) / _most_slowed(found),
             high_ns=max(interval.high_ns, found.iterations.max_ns),
         )
     raised = flags(
         found, interval, relative_target=wanted.relative_half_width, minimum_processes=wanted.minimum_processes
     )
     return Summary(interval, raised)
+
+
+def _most_slowed(found: Sample) -> float:
+    """By how much the contended slices were slowed, at most, as far as the canary shows it; 1 without a reference."""
+    ratios = [ratio for process in found.processes for ratio in canary_ratios(process.run, process.slices)]
+    return max(1.0, MOST_SLOWER_THAN_CANARY * max(ratios, default=0.0))
