@@ -73,7 +73,7 @@ class Machine:
         self._jumps_rng = np.random.default_rng([device.seed, 1])
         self._jumped_ns = 0
         self._jump_at_ns = self._next_jump()
-        self._busy = False
+        self._busy = True                          # but for rests
         self._turn()
 
     def drift(self, from_ns: float, to_ns: float) -> float:
