@@ -35,7 +35,8 @@ def wants_more(found: Sample | None, target: Target, prior: Prior, rounds: int) 
         return False
     if found is None or len(found.processes) < (LEAST_ROUNDS if prior.df else LEAST_ROUNDS_ALONE):
         return True
-    return summarize(found, target, prior_spread=prior.spread, prior_df=prior.df).interval.relative_half_width > target.relative_half_width
+    interval = summarize(found, target, prior_spread=prior.spread, prior_df=prior.df).interval
+    return interval.relative_half_width > target.relative_half_width
 
 
 def fixed(rounds: int) -> Stop:
@@ -105,11 +106,12 @@ def play_table(scenario: Scenario, seed: int, *, entries: int, target: Target, s
         bare_ns = device.estimand_ns(float(true_ns[index]), share=0.10 if one.statistic == "p10_swept" else 0.25)
         return drift * (bare_ns - device.reading_ns) + device.reading_ns
 
-    return [
-        _outcome(one, summarize(one, target, prior_spread=prior.spread, prior_df=prior.df), truth_ns(index, one), len(runs[index]), share)
-        for index, (one, prior) in enumerate(zip(found, priors, strict=True))
-        if one is not None
-    ]
+    outcomes: list[Outcome] = []
+    for index, (one, prior) in enumerate(zip(found, priors, strict=True)):
+        if one is not None:
+            summary = summarize(one, target, prior_spread=prior.spread, prior_df=prior.df)
+            outcomes.append(_outcome(one, summary, truth_ns(index, one), len(runs[index]), share))
+    return outcomes
 
 
 def _found(runs: Sequence[Sequence[Run]], levels: list[tuple[float, int]]) -> tuple[list[Sample | None], list[Prior]]:

@@ -1,0 +1,198 @@
+"""A simulated device behind the real agent, session and wire, alone and in a whole job."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.farm_kit import Quiet
+
+from lutfarm import assembly
+from lutfarm.farm import Farm
+from lutfarm.local_pool import LocalPool
+from lutfarm.store import open_store, owners
+from lutfarm.workshop import Workshop
+from lutfarm_agents.base import Advance
+from lutfarm_agents.device import Device
+from lutfarm_agents.session import Claim, RunnerSession
+from lutfarm_agents.shelf import sha256_of
+from lutfarm_agents.testing import (
+    Contended,
+    LogNormal,
+    Machine,
+    ProcessOffsets,
+    SimulatedAgent,
+    SimulatedAgents,
+    SimulatedDevice,
+    SimulatedRunner,
+    Thermal,
+    TwoStates,
+    WarmUp,
+    compose,
+)
+from lutfarm_jobs.errors import LinkLost, ProtocolMismatch, ReplyTimeout, SpecError
+from lutfarm_jobs.measurement import Artifact, Backend, Limits, Measurement, Round, Run, SlicePlan, Task, Workload
+from lutfarm_jobs.spec import parse_job
+
+CLAIM = Claim("desk", "me", "a test", "farm", 1)
+ORT = Backend("onnxruntime")
+DEVICE = Device("desk", f"generic-linux-{os.uname().machine}", "local", {})
+LATENCIES = (50_000.0, 300_000.0, 9_000_000.0)
+
+
+class Bench:
+    """Tasks with known latencies, their files and an agent on a simulated device."""
+
+    def __init__(self, folder: Path, simulated: SimulatedDevice) -> None:
+        self.models: dict[str, Path] = {}
+        artifacts = [self._file(folder, name) for name in ("canary", *map(str, LATENCIES))]
+        self.canary = artifacts[0]
+        self.tasks = tuple(
+            Task(Measurement(Workload("operator", f"op{n}"), "desk", ORT), artifact)
+            for n, artifact in enumerate(artifacts[1:])
+        )
+        latencies = {artifact.sha256: ns for artifact, ns in zip(artifacts[1:], LATENCIES, strict=True)}
+        self.agent = SimulatedAgent(DEVICE, replace(simulated, latencies_ns=latencies), state_dir=folder / "state")
+
+    def _file(self, folder: Path, name: str) -> Artifact:
+        path = folder / f"{name}.onnx"
+        path.write_text(name)
+        self.models[sha256_of(path)] = path
+        return Artifact(sha256_of(path), path.stat().st_size, ".onnx")
+
+    def round(self, plan: SlicePlan, *, index: int = 0, reference_ns: int | None = 70_000) -> list[Run]:
+        order = Round(f"r{index}", index, self.tasks, plan, 5 + index, self.canary, reference_ns)
+        return [found for found in self.agent.measure(order, models=self.models) if not isinstance(found, Advance)]
+
+
+@pytest.fixture
+def quiet(tmp_path: Path) -> Bench:
+    made = Bench(tmp_path, SimulatedDevice(noise=compose(LogNormal(0.02), WarmUp())))
+    assert list(made.agent.prepare(CLAIM)) == []
+    return made
+
+
+def test_probes_and_rounds_go_through_the_agent_with_their_structure(quiet: Bench) -> None:
+    assert quiet.agent.ready
+    probes = list(quiet.agent.probe(quiet.tasks, limits=Limits(), models=quiet.models))
+    for probe, latency_ns in zip(probes, LATENCIES, strict=True):
+        assert probe.failure is None
+        assert probe.iteration_ns == pytest.approx(latency_ns, rel=0.1)
+    plan = SlicePlan(passes=4)
+    runs = quiet.round(plan)
+    assert [run.key for run in runs] == [task.measurement.key for task in quiet.tasks]
+    for run, latency_ns in zip(runs, LATENCIES, strict=True):
+        assert (run.status, run.unit, run.round_index, run.reference_provisional) == ("complete", "desk", 0, False)
+        assert [piece.pass_index for piece in run.slices] == [0, 1, 2, 3]
+        assert all(piece.quiet and piece.gated == (latency_ns <= plan.long_ns) for piece in run.slices)
+        samples = sorted(value for piece in run.slices for value in piece.samples_ns)
+        assert samples[len(samples) // 2] == pytest.approx(latency_ns, rel=0.05)
+        assert run.fingerprint["runtime"] == "onnxruntime 1.0"
+        assert run.after is not None
+    assert 0 < sum(quiet.agent.spent_ns.values()) < 3e9
+
+
+def test_the_same_seed_gives_the_same_samples(tmp_path: Path) -> None:
+    simulated = SimulatedDevice(noise=compose(LogNormal(), TwoStates(), ProcessOffsets(), WarmUp()), seed=9)
+
+    def play(name: str) -> list[tuple[int, ...]]:
+        folder = tmp_path / name
+        folder.mkdir()
+        made = Bench(folder, simulated)
+        list(made.agent.prepare(CLAIM))
+        return [piece.samples_ns for index in range(2) for run in made.round(SlicePlan(), index=index) for piece in run.slices]
+
+    assert play("one") == play("two")
+
+
+def test_a_device_that_is_never_quiet_keeps_a_few_contended_slices(tmp_path: Path) -> None:
+    made = Bench(tmp_path, SimulatedDevice(noise=compose(Contended())))
+    list(made.agent.prepare(CLAIM))
+    short, *_ = made.round(SlicePlan())
+    assert [piece.quiet for piece in short.slices] == [False] * 3
+    assert short.slices_rejected == 16
+    assert made.round(SlicePlan(), reference_ns=None)[0].reference_provisional
+
+
+def test_minutes_of_load_throttle_a_hot_device_in_virtual_time(tmp_path: Path) -> None:
+    made = Bench(tmp_path, SimulatedDevice(noise=compose(Thermal())))
+    list(made.agent.prepare(CLAIM))
+    began_s = made.agent.now_s
+    first, *_ = made.round(SlicePlan(passes=30, sustained_ns=120_000_000_000))
+    assert made.agent.now_s - began_s >= 3 * 120
+    levels = [sorted(piece.samples_ns)[len(piece.samples_ns) // 2] for piece in first.slices]
+    assert len(levels) == 30
+    assert max(levels) / min(levels) == pytest.approx(1.4, rel=0.01)
+    assert first.before is not None
+    assert first.after is not None
+    assert (first.before.temperature_c or 0) < 40 < (first.after.temperature_c or 0)
+
+
+def test_a_round_that_is_cancelled_ends_truncated(quiet: Bench) -> None:
+    order = Round("r", 0, quiet.tasks, SlicePlan(passes=50), 5, quiet.canary, 70_000)
+    statuses: list[str] = []
+    for found in quiet.agent.measure(order, models=quiet.models):
+        if isinstance(found, Advance):
+            quiet.agent.cancel()
+        else:
+            statuses.append(found.status)
+    assert set(statuses) == {"truncated"}
+    assert [run.status for run in quiet.round(SlicePlan(passes=1))] == ["complete"] * 3
+
+
+def test_a_runner_in_virtual_time_refuses_what_the_real_one_refuses(tmp_path: Path) -> None:
+    def opened() -> tuple[RunnerSession, SimulatedRunner]:
+        runner = SimulatedRunner(Machine(SimulatedDevice()), runner_sha256="a" * 64, epoch_s=0.0)
+        session = RunnerSession(runner)
+        assert session.hello().runner_sha256 == "a" * 64
+        return session, runner
+
+    session, runner = opened()
+    with pytest.raises(SpecError, match="workloads"):
+        list(session.round({"workloads": []}, known=1, passes=1))
+    runner.send("no JSON")
+    with pytest.raises(ProtocolMismatch, match="not a JSON line"):
+        list(session._until_done())
+    runner.send('{"type":"dance"}')
+    with pytest.raises(ProtocolMismatch, match="dance"):
+        list(session._until_done())
+    with pytest.raises(ReplyTimeout):
+        runner.receive(1.0)
+    session.stop()
+    assert runner.wait(1.0).code == 0
+    with pytest.raises(LinkLost):
+        runner.send("{}")
+
+
+def test_a_day_of_measuring_takes_seconds(quiet: Bench) -> None:
+    began_s = quiet.agent.now_s
+    for index in range(24):
+        assert all(run.status == "complete" for run in quiet.round(SlicePlan(), index=index))
+        quiet.agent.machine.rest(3600e9)
+    assert quiet.agent.now_s - began_s >= 86_400
+
+
+def test_a_whole_job_finds_the_true_latencies(tmp_path: Path) -> None:
+    operators = [f"conv_H14_W14_Cin8_Cout{width}_k1_s1_g1_relu" for width in (8, 16, 24, 32)]
+    job = {
+        "name": "simulated", "workloads": [{"operators": operators}], "devices": ["desk"],
+        "backends": [{"runtime": "onnxruntime"}], "sampling": {"rounds": 4},
+    }
+    simulated = SimulatedDevice(noise=compose(LogNormal(0.02), WarmUp()), seed=3, most_ns=1_000_000.0)
+    with open_store(tmp_path / "home") as store:
+        store.put_device(DEVICE)
+        submitted, sources = assembly.submit(parse_job(job, source="job"), tmp_path, store)
+        workshop = Workshop(tmp_path / "models", sources)
+        factory = SimulatedAgents({"desk": simulated})
+        with closing(LocalPool(state_dir=tmp_path / "agents", agent_factory=factory)) as pool:
+            outcome = Farm(store, pool, workshop, owners.me(), "a test").run(submitted, Quiet())
+        runs = list(store.runs(outcome.job_id))
+    assert outcome.missing == ()
+    assert len(runs) == 16
+    truths = {m.key: simulated.estimand_ns(simulated.true_ns(workshop.task(m, None).artifact.sha256)) for m in submitted.plan}
+    for run in runs:
+        samples = sorted(value for piece in run.slices if piece.quiet for value in piece.samples_ns)
+        assert samples[len(samples) // 4] == pytest.approx(truths[run.key], rel=0.03)
