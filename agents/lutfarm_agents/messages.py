@@ -9,10 +9,11 @@ from lutfarm_agents import fields
 from lutfarm_agents.device import Hello
 from lutfarm_agents.fields import Message, duration_ns, integer, refuse, text
 from lutfarm_jobs.errors import FarmError, ProtocolMismatch, RunnerBug, from_wire
-from lutfarm_jobs.measurement import Environment, Slice
+from lutfarm_jobs.measurement import Environment, NodeTime, Slice
 
 PROTOCOL = 1
 MOST_SAMPLES = 100_000
+MOST_NODES = 20_000                                # of one network
 SPENT = ("import", "load", "warmup", "canary", "slices", "wait", "other")
 FATAL_CODES = ("WorkloadFailed", "OutOfMemory", "WorkloadTimeout", "Unstable")
 DEVICE_CODES = ("NotReady", "ProtocolMismatch", "DeviceLost", "SpecError", "RunnerBug")
@@ -59,6 +60,14 @@ class SliceEvent:
 
     id: int
     slice: Slice
+
+
+@dataclass(frozen=True, slots=True)
+class NodesEvent:
+    """What the runtime's profiler said of one workload."""
+
+    id: int
+    nodes: tuple[NodeTime, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +194,17 @@ def slice_(message: Message, known: int, passes: int) -> SliceEvent:
             cpu_ns=duration_ns(message, "cpu_ns"),
         ),
     )
+
+
+def nodes(message: Message, known: int) -> NodesEvent:
+    """Per node: name, kind, count and level; in the order in which they ran."""
+    found: list[NodeTime] = []
+    for item in fields.items(message, "nodes", most=MOST_NODES):
+        node = fields.entries({"node": item}, "node", most=4)
+        found.append(NodeTime(
+            text(node, "name", 300), text(node, "operator", 100), integer(node, "count", 1, 10**9), duration_ns(node, "level_ns")
+        ))
+    return NodesEvent(integer(message, "id", 0, known - 1), tuple(found))
 
 
 def ended(message: Message, known: int, passes: int) -> EndedEvent:

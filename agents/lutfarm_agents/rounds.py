@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lutfarm_agents.messages import DiedEvent, EndedEvent, LoadedEvent, SliceEvent, StartedEvent
+from lutfarm_agents.messages import DiedEvent, EndedEvent, LoadedEvent, NodesEvent, SliceEvent, StartedEvent
 from lutfarm_agents.session import RoundEvent
 from lutfarm_jobs.errors import Unstable
-from lutfarm_jobs.measurement import Failure, Round, Run, Slice
+from lutfarm_jobs.measurement import Failure, NodeTime, Round, Run, Slice
 
 
 @dataclass(slots=True)
@@ -21,6 +21,7 @@ class RoundLog:
     started_s: float                               # Unix time, the host's
     slices: dict[int, list[Slice]] = field(default_factory=dict[int, list[Slice]])
     loaded: dict[int, LoadedEvent] = field(default_factory=dict[int, LoadedEvent])
+    nodes: dict[int, tuple[NodeTime, ...]] = field(default_factory=dict[int, tuple[NodeTime, ...]])
     started: StartedEvent | None = None
     ending: EndedEvent | DiedEvent | None = None
     arrived: int = 0
@@ -38,6 +39,8 @@ class RoundLog:
             self.arrived += 1
         elif isinstance(event, LoadedEvent):
             self.loaded[event.id] = event
+        elif isinstance(event, NodesEvent):
+            self.nodes[event.id] = event.nodes
         elif isinstance(event, StartedEvent):
             self.started = event
         else:
@@ -85,6 +88,7 @@ class RoundLog:
             before=started.environment if started else None,
             after=ended.environment if ended else None,
             throttled=self.throttled,
+            nodes=self.nodes.get(position, ()),
         )
 
     def _failure(self, position: int) -> Failure | None:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from lutfarm_agents import fields, messages
 from lutfarm_agents.device import Hello
 from lutfarm_agents.fields import Message
-from lutfarm_agents.messages import DiedEvent, EndedEvent, LoadedEvent, ProbedEvent, SliceEvent, StartedEvent
+from lutfarm_agents.messages import DiedEvent, EndedEvent, LoadedEvent, NodesEvent, ProbedEvent, SliceEvent, StartedEvent
 from lutfarm_agents.transports.base import Channel
 from lutfarm_jobs.errors import FarmError, LinkLost, ProtocolMismatch, ReplyTimeout
 from lutfarm_jobs.measurement import MODELS_VERSION, Backend, SlicePlan
@@ -22,7 +22,7 @@ SILENCE_S = 9.0                                    # the runner beats every 4 s;
 HELLO_S = 60.0                                     # a board under load may take long to start Python
 STOP_S = 2.0
 
-RoundEvent = StartedEvent | LoadedEvent | SliceEvent | EndedEvent | DiedEvent
+RoundEvent = StartedEvent | LoadedEvent | SliceEvent | NodesEvent | EndedEvent | DiedEvent
 
 DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
     "onnxruntime": ("onnxruntime",),
@@ -131,6 +131,8 @@ def _round_event(message: Message, known: int, passes: int) -> RoundEvent:
     kind = message.get("type")
     if kind == "slice":
         return messages.slice_(message, known, passes)
+    if kind == "nodes":
+        return messages.nodes(message, known)
     if kind == "loaded":
         return messages.loaded(message, known)
     if kind == "started":
@@ -174,7 +176,8 @@ def fingerprint(hello: Hello, backend: Backend, plan: SlicePlan | None, setting:
     if setting:
         found["setting"] = setting
     if plan is not None:
-        # A plan without a sustained load is the plan that it was before there were any.
-        plan_json = json.dumps({k: v for k, v in asdict(plan).items() if v or k != "sustained_ns"}, sort_keys=True)
+        # A plan without a sustained load or a profiler is the plan that it was before there were any.
+        kept = {name: value for name, value in asdict(plan).items() if value or name not in ("sustained_ns", "profile")}
+        plan_json = json.dumps(kept, sort_keys=True)
         found["plan"] = hashlib.sha256(plan_json.encode()).hexdigest()[:16]
     return found

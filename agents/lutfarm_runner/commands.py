@@ -69,6 +69,7 @@ class Plan:
     long_ns: int
     canary_iterations: int
     sustained_ns: int = 0
+    profile: int = 0
 
 
 @dataclass(frozen=True)
@@ -236,6 +237,7 @@ def read_plan(fields: Fields) -> Plan:
         long_ns=integer(fields, "long_ns", 1, LARGEST),
         canary_iterations=integer(fields, "canary_iterations", 1, 10_000),
         sustained_ns=integer({"sustained_ns": 0, **fields}, "sustained_ns", 0, 3_600_000_000_000),
+        profile=integer({"profile": 0, **fields}, "profile", 0, 1000),
     )
 
 

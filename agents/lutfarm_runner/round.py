@@ -9,7 +9,7 @@ import traceback
 from typing import Any, Callable, Dict, List
 
 from lutfarm_runner import sampling
-from lutfarm_runner.backends import Backend, Failed, failed
+from lutfarm_runner.backends import Backend, Failed, calling, failed
 from lutfarm_runner.child import Post, hold_still, open_backends, pin_to
 from lutfarm_runner.commands import Limits, Plan, Round, read_round
 from lutfarm_runner.environment import environment
@@ -43,6 +43,7 @@ def play(post: Post, command: Dict[str, Any]) -> None:
         )
         subjects = _load_all(post, order, backend, sampler, spent)
         _sample(post, order, sampler, subjects, spent, began)
+        _send_nodes(post, order, subjects)
     except Failed as failure:
         _account(spent, None, began)
         post.writer.send(
@@ -92,6 +93,8 @@ def _load_all(
         if iteration_ns is None:
             iteration_ns = warm_iteration_ns(loaded.model, workload, order.limits, post.page)
         subjects.append(Subject(workload.id, loaded.model.run, iteration_ns))
+        if order.plan.profile:
+            subjects[-1].profiled = _profiled(backend, workload)
         post.writer.send(
             "loaded", id=workload.id, load_ns=loaded.load_ns, first_inference_ns=loaded.first_inference_ns
         )
@@ -102,9 +105,32 @@ def _load_all(
     return subjects
 
 
+def _profiled(backend: Backend, workload: Any) -> Any:
+    """A model whose call is an iteration under the runtime's profiler; it ran once.  None: the runtime has none in Python."""
+    load_profiled = getattr(backend, "load_profiled", None)
+    if load_profiled is None:
+        return None
+    with calling("loading with the profiler"):
+        model = load_profiled(workload)
+        model.feed(workload)
+        model.run()
+        model.bind_outputs()
+    return model
+
+
+def _send_nodes(post: Post, order: Round, subjects: List[Subject]) -> None:
+    for subject in subjects:
+        if subject.profiled is not None:
+            post.page.mark(subject.id, deadline(order.limits.load_s))
+            with calling("ending the profile"):
+                found = subject.profiled.nodes()  # pyright: ignore
+            post.writer.send("nodes", id=subject.id, nodes=found)
+    post.page.mark(None, 0)
+
+
 def allowance_s(subject: Subject, plan: Plan, limits: Limits, canary_ns: int) -> float:
     """How long one visit of a subject may take."""
-    count = sampling.iterations(subject, plan) + sampling.warmups(subject, plan)
+    count = sampling.iterations(subject, plan) + sampling.warmups(subject, plan) + 2 * plan.profile
     around_ns = 3 * plan.canary_iterations * canary_ns + plan.wait_ns
     window_ns = plan.sustained_ns // plan.passes
     should_s = (max(window_ns, count * subject.iteration_ns) + around_ns) / 1e9

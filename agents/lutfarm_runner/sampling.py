@@ -18,6 +18,7 @@ REFERENCE_QUANTILE = 0.10
 BATCH_NS = 1_000_000_000                           # slices are handed out after a pass, or after this
 MOST_OF_WINDOW = 200                               # iterations that a window of a sustained load keeps
 FAR_LONGER = 10                                    # times the plan's long_ns: a cold start no longer shows
+FAR_LONGER_NS = 40_000_000                         # and not before that: what refills the caches does not depend on the plan
 FRESH_CANARY_NS = 50_000                           # a level this young serves the next slice too
 
 
@@ -41,6 +42,7 @@ class Subject:
     contended: int = 0                             # slices kept without a quiet window
     rejected: int = 0                              # passes in which no quiet window came
     discarded: int = 0                             # slices timed and not kept
+    profiled: Optional[Callable[[], object]] = None    # an iteration under the runtime's profiler
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def warmups(subject: Subject, plan: Plan) -> int:
     next, and the second no more than the third: what is long gets one, and what is far longer none.
     """
     if is_long(subject, plan):
-        return int(subject.fresh or subject.iteration_ns <= FAR_LONGER * plan.long_ns)
+        return int(subject.fresh or subject.iteration_ns <= max(FAR_LONGER * plan.long_ns, FAR_LONGER_NS))
     return plan.warmup_first if subject.fresh else plan.warmup_again
 
 
@@ -214,6 +216,9 @@ def sweep(sampler: Sampler, subjects: Sequence[Subject], order: random.Random) -
             sample = sampler.visit(subject, pass_index)
             if sample is not None:
                 batch.append(sample)
+            if subject.profiled is not None:
+                for _ in range(sampler.plan.profile):
+                    subject.profiled()
             if batch and now() - yielded_ns > BATCH_NS:
                 yield batch
                 batch, yielded_ns = [], now()

@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,7 @@ from lutfarm_jobs.sharing import Share
 from lutfarm_jobs.spec import DeviceChoice, JobSpec, PoolChoice, load_job
 from lutfarm_profiles import DeviceProfile, loader
 
+PROFILED = 2                                       # iterations under the profiler after each slice
 PoolKind = Literal["ray", "local"]
 
 
@@ -100,16 +102,23 @@ def terms_of(spec: JobSpec, devices: Mapping[str, Device]) -> dict[str, Terms]:
     """By device: the constants of its profile, and what the job says."""
     conditions = spec.conditions
     sustained_ns = round((conditions.sustained_s or 0.0) * 1e9)
-    asked = SlicePlan(passes=spec.sampling.passes, sustained_ns=sustained_ns)
+    inside = spec.composition == "in_network"
+    asked = SlicePlan(passes=spec.sampling.passes, sustained_ns=sustained_ns, profile=PROFILED if inside else 0)
     profiles = {name: loader.load(device.profile) for name, device in devices.items()}
     return {
         name: Terms(
-            profile.slice_plan(asked), profile.memory_budget_bytes, profile.workload_limits(),
+            _swept(profile.slice_plan(asked), sweep=spec.sampling.sweep or inside),
+            profile.memory_budget_bytes, profile.workload_limits(),
             setting=profile.setting(cluster=conditions.cluster, fixed=conditions.clocks == "fixed"),
             strict=conditions.strict, cooling=_cooling(profile),
         )
         for name, profile in profiles.items()
     }
+
+
+def _swept(plan: SlicePlan, *, sweep: bool) -> SlicePlan:
+    """Without a gate for anything, where the job asks for a sweep."""
+    return replace(plan, long_ns=1) if sweep else plan
 
 
 def _cooling(profile: DeviceProfile) -> Cooling | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -101,17 +102,24 @@ def _chunk(state: FarmState, wanted: Sequence[Measurement], terms: Terms) -> Ite
     fewest = min(state.standing(m.key).complete for m in wanted)
     candidates = [m for m in wanted if state.standing(m.key).complete == fewest]
     group = _group(state, candidates[0], terms.plan)
+    if group[1]:
+        candidates.sort(key=lambda m: _lot(m.key, fewest))
     left_bytes, left_s = terms.memory_budget_bytes, LONGEST_ROUND_S
     first = True
     for measurement in candidates:
         if _group(state, measurement, terms.plan) != group:
             continue
-        left_bytes -= model_bytes(state, measurement)
+        left_bytes -= model_bytes(state, measurement) * (2 if terms.plan.profile else 1)    # a session under the profiler, too
         left_s -= round_seconds(state, measurement, terms.plan)
         if not first and (left_bytes < 0 or left_s < 0):
             return
         first = False
         yield measurement
+
+
+def _lot(key: str, rounds: int) -> str:
+    """An order that differs from round to round: which networks share a process changes, so processes can be compared."""
+    return hashlib.sha256(f"{rounds}/{key}".encode()).hexdigest()
 
 
 def _group(state: FarmState, measurement: Measurement, plan: SlicePlan) -> tuple[str, bool]:
@@ -136,5 +144,5 @@ def round_seconds(state: FarmState, measurement: Measurement, plan: SlicePlan) -
 def seconds_of(iteration_ns: float, plan: SlicePlan, *, load_ns: float | None = None) -> float:
     """About how long one round of a workload holds the device, by what one iteration and loading it take."""
     canary_ns = 2 * plan.canary_iterations * 150_000
-    slice_ns = max(iteration_ns, plan.slice_ns) + plan.warmup_again * iteration_ns + canary_ns
+    slice_ns = max(iteration_ns, plan.slice_ns) + (plan.warmup_again + plan.profile) * iteration_ns + canary_ns
     return ((load_ns or 10_000_000) + max(plan.sustained_ns, plan.passes * slice_ns)) / 1e9

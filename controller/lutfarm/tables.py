@@ -8,10 +8,13 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from statistics import median
 
 from lutfarm.assembly import terms_of
 from lutfarm.lut import BackendFacts, DeviceFacts, LatencyTable, Manifest, Pooling, pooled, without_moved
+from lutfarm.lut.in_network import in_network
+from lutfarm.lut.sandwich import sandwiched
 from lutfarm.pools import share_choices
 from lutfarm.scheduler import Terms
 from lutfarm.statistics import Target, canary_reference
@@ -20,12 +23,15 @@ from lutfarm.store.base import Job, Store
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.session import runtime_version
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.expand import load_space
 from lutfarm_jobs.measurement import Measurement, Probe, Run
 from lutfarm_jobs.spec import JobSpec, SpaceWorkload
 
 
 def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTable:
     """The table of a job, by its id, name or the start of its id; with entries of the pool of a profile too, if wanted.
+
+    Without what studies of whole networks say of it: see studies.validated_table.
 
     Raises SpecError where there is no such job or profile, UnitsDiffer where the pool's units can't be put together.
     """
@@ -47,6 +53,10 @@ def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTa
         target=target,
         manifest=_manifest(store, job, spec, plan, devices, _call_floors(plan, probes)),
     )
+    if spec.composition == "sandwiched":
+        table = sandwiched(table, target.relative_half_width)
+    if spec.composition == "in_network":
+        table = _inside(store, job, spec, plan, _call_floors(plan, probes), table, target)
     table = without_moved(table, {name for name, device in devices.items() if device.profile in shared})
     if pool is None:
         return table
@@ -56,6 +66,37 @@ def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTa
     choice = shared.get(pool)
     pooling = Pooling(pool, "share", choice.allowed_spread) if choice else Pooling(pool)
     return pooled(table, pooling, target)
+
+
+def _inside(
+    store: Store, job: Job, spec: JobSpec, plan: Sequence[Measurement], floors: Mapping[str, Mapping[str, int]],
+    table: LatencyTable, target: Target,
+) -> LatencyTable:
+    """With operators from the networks that ran under a profiler."""
+    spaces = [load_space(w.space, Path.cwd()) for w in spec.workloads if isinstance(w, SpaceWorkload)]
+    layers: dict[str, tuple[Sequence[str], Mapping[str, int]]] = {}
+    first = ""
+    for space in spaces:
+        for name in {m.workload.name for m in plan if m.workload.name.startswith(f"{space.name}:")}:
+            arch = space.parse(name.removeprefix(f"{space.name}:"))
+            labels = space.network(arch).labels
+            layers[name] = labels, {operator.key: count for operator, count in space.composition(arch).items()}
+            first = labels[0]
+    return in_network(
+        table, store.runs(job.id), plan, layers,
+        call_ns={(unit, key): float(ns) for unit, by in floors.items() for key, ns in by.items()},
+        first=first, relative_target=target.relative_half_width, confidence=target.confidence,
+    )
+
+
+def judged(store: Store, job_id: str) -> Iterator[Run]:
+    """The runs of a job by its id, by key and time, each slice judged by what is known of the canary today."""
+    found = store.job(job_id)
+    if found is not None:
+        plan = store.measurements(found[0].id)
+        devices = {name: device for name in {m.unit for m in plan} if (device := store.device(name))}
+        spec = JobSpec.model_validate_json(found[0].spec_json)
+        yield from _judged(store, found[0].id, plan, terms_of(spec, devices))
 
 
 def _judged(

@@ -18,8 +18,10 @@ from lutfarm_jobs.measurement import (
 from lutfarm_jobs.models.info import ModelInfo
 from lutfarm_jobs.models.inspect import inspect_file, resolve_inputs
 from lutfarm_jobs.operators.base import Operator
+from lutfarm_jobs.operators.sandwich import pairs
+from lutfarm_jobs.spaces.balanced import balanced
 from lutfarm_jobs.spaces.base import Space
-from lutfarm_jobs.spec import JobSpec, ModelsWorkload, OperatorsWorkload, SpaceWorkload
+from lutfarm_jobs.spec import BALANCED_NETWORKS, JobSpec, ModelsWorkload, OperatorsWorkload, SpaceWorkload
 
 MOST_MEASUREMENTS = 1_000_000
 
@@ -135,7 +137,8 @@ def _workloads(spec: JobSpec, sources: Sources) -> Iterable[tuple[Workload, froz
     for position, choice in enumerate(spec.workloads):
         runtimes = frozenset(choice.runtimes) if choice.runtimes else every
         if isinstance(choice, SpaceWorkload):
-            yield from ((workload, runtimes) for workload in _of_space(choice, sources.spaces[choice.space]))
+            found = _of_space(choice, sources.spaces[choice.space], where=f"workloads[{position}]")
+            yield from ((workload, runtimes) for workload in found)
         elif isinstance(choice, OperatorsWorkload):
             for index, key in enumerate(choice.operators):
                 operator = _parse(key, where=f"workloads[{position}].operators[{index}]")
@@ -153,13 +156,26 @@ def _parse(key: str, *, where: str) -> Operator:
         raise SpecError(f"{where}: {error}") from error
 
 
-def _of_space(choice: SpaceWorkload, space: Space) -> Iterable[Workload]:
+def _of_space(choice: SpaceWorkload, space: Space, *, where: str) -> Iterable[Workload]:
     if choice.operators == "all":
-        real = [operator for operator in (*space.operators(), *space.extras()) if not operator.is_nothing]
-        yield from (Workload("operator", operator.key) for operator in real[:: choice.every])
-    if choice.networks:
+        real = [operator for operator in (*space.operators(), *space.extras()) if not operator.is_nothing][:: choice.every]
+        if choice.composition == "in_network":
+            for arch in balanced(space, choice.seed, choice.networks or BALANCED_NETWORKS):
+                yield Workload("network", f"{space.name}:{space.format(arch)}")
+        elif choice.composition == "sandwiched":
+            yield from (Workload("sandwich", operator.key) for operator in real)
+            yield from (Workload("stubs", name) for name in dict.fromkeys(name for one in real for name in pairs(one)))
+        else:
+            yield from (Workload("operator", operator.key) for operator in real)
+    if choice.networks and choice.composition != "in_network":
         for arch in space.random(choice.seed, choice.networks):
             yield Workload("network", f"{space.name}:{space.format(arch)}")
+    for index, text in enumerate(choice.archs):
+        try:
+            arch = space.parse(text)
+        except SpecError as error:
+            raise SpecError(f"{where}.archs[{index}]: {error}") from error
+        yield Workload("network", f"{space.name}:{space.format(arch)}")
 
 
 def _fitting(model: ModelFile, runtimes: frozenset[str]) -> frozenset[str]:

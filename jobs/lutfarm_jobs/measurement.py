@@ -65,11 +65,12 @@ class Workload:
 
     kind "operator": `name` is the operator's canonical key (lutfarm_jobs.operators).
     kind "network":  `name` is `<space name>:<architecture in the space's own encoding>`.
+    kind "sandwich": an operator between two stubs, "stubs": two stubs alone (lutfarm_jobs.operators.sandwich).
     kind "file":     `name` is `<file name>@<first 12 digits of sha256>`; `sha256` the whole;
                      `inputs` the shapes that the job fixes, empty where the file's own are static.
     """
 
-    kind: Literal["operator", "network", "file"]
+    kind: Literal["operator", "network", "file", "sandwich", "stubs"]
     name: str
     sha256: str = ""
     inputs: tuple[InputShape, ...] = ()
@@ -153,6 +154,16 @@ class ToolSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeTime:
+    """What a runtime's own profiler said of one node of a workload, in one process."""
+
+    name: str                                      # as the runtime calls it
+    operator: str                                  # its kind, as the runtime calls it
+    count: int                                     # how many iterations were profiled
+    level_ns: int                                  # mean of the lower half of their durations
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What one round yields for one measurement."""
 
@@ -178,6 +189,7 @@ class Run:
     after: Environment | None = None
     summary: ToolSummary | None = None             # of a tool session, which has no slices
     throttled: bool = False                        # the device slowed itself, by its own counters or temperature
+    nodes: tuple[NodeTime, ...] = ()               # in the order in which they ran, where the plan says profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +224,7 @@ class SlicePlan:
     long_ns: int = 4_000_000                       # workloads with longer iterations are swept, not gated
     canary_iterations: int = 3                     # a canary level is the fastest of these
     sustained_ns: int = 0                          # more than 0: load each workload so long, in `passes` windows
+    profile: int = 0                               # iterations under the runtime's profiler after each slice, if it has one
 
 
 @dataclass(frozen=True, slots=True)

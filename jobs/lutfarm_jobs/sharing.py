@@ -35,7 +35,7 @@ def item_of(measurement: Measurement) -> Item:
 
 def expected_ns(workload: Workload, sources: Sources) -> float:
     """A first guess at one inference, from its multiply-accumulates; files, which nothing is known of, all alike."""
-    if workload.kind == "operator":
+    if workload.kind in ("operator", "sandwich"):
         return OVERHEAD_NS + operators.parse(workload.name).multiply_accumulates / MULTIPLY_ACCUMULATES_PER_NS
     if workload.kind == "network":
         name, _, arch = workload.name.partition(":")

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -58,6 +58,9 @@ class _Strict(BaseModel):
 
 
 RuntimeName = Runtime
+Composition = Literal["isolated", "sandwiched", "in_network"]
+PROFILERS = frozenset({"onnxruntime"})             # runtimes that time their nodes
+BALANCED_NETWORKS = 40                             # measured for a table built in networks, unless the job says how many
 
 
 class _Workload(_Strict):
@@ -71,14 +74,21 @@ class SpaceWorkload(_Workload):
 
     space: str = Field(description="a known space's name, or the path of a space file")
     operators: Literal["all", "none"] = "all"
+    composition: Composition = Field(
+        default="isolated",
+        description="sandwiched: between two 1x1 convolutions, less what those cost; in_network: inside random networks",
+    )
     every: Count = Field(default=1, ge=1, le=10_000, description="take each n-th operator, for a selection")
     networks: Count = Field(default=0, ge=0, le=10_000, description="how many random networks to measure whole")
     seed: Count = Field(default=0, ge=0, le=2**32 - 1)
+    archs: tuple[Annotated[str, Field(max_length=10_000)], ...] = Field(
+        default=(), max_length=10_000, description="these networks, whole, in the space's own encoding"
+    )
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if self.operators == "none" and self.networks == 0:
-            raise ValueError("asks for nothing: set operators: all, or networks: to more than 0")
+        if self.operators == "none" and self.networks == 0 and not self.archs:
+            raise ValueError("asks for nothing: set operators: all, networks: to more than 0, or name archs:")
         return self
 
 
@@ -164,6 +174,7 @@ class SamplingPlan(_Strict):
     rounds: Count = Field(default=5, ge=1, le=1000, description="fresh processes per measurement, at most")
     passes: Count = Field(default=16, ge=1, le=1000)
     device_time_budget_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    sweep: bool = Field(default=False, description="everything ungated, an iteration a visit, whatever it takes: for networks")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -227,6 +238,23 @@ DeviceName = Annotated[
 ]
 
 
+class Study(_Strict):
+    """Which table a job's whole networks are for.
+
+    Of the networks that the job names, the first `networks` are held against the table's predictions, the next
+    `calibrate` are for its calibration, and the rest are anchors: measured again in every sitting.
+    """
+
+    job: str = Field(min_length=1, max_length=100, description="the id of the job whose table it is")
+    networks: Count = Field(ge=2, le=5000)
+    calibrate: Count = Field(default=0, ge=0, le=5000)
+    seed: Count = Field(default=0, ge=0, le=2**32 - 1)
+
+
+# What job files could not say at first, by where it stands: jobs that leave it out keep the id that they had.
+ADDED = {"": ("validates",), "sampling": ("sweep",), "workloads": ("archs", "composition")}
+
+
 class JobSpec(_Strict):
     """A whole job file."""
 
@@ -237,6 +265,7 @@ class JobSpec(_Strict):
     sampling: SamplingPlan = SamplingPlan()
     conditions: ConditionsChoice = ConditionsChoice()
     fresh: bool = Field(default=False, description="measure again what other jobs measured already")
+    validates: Study | None = Field(default=None, description="set by `lutfarm lut validate`")
 
     @property
     def id(self) -> str:
@@ -244,8 +273,41 @@ class JobSpec(_Strict):
         content = self.model_dump(mode="json")
         if self.conditions == ConditionsChoice():
             del content["conditions"]              # jobs that were written before there were any keep their id
+        for place, names in ADDED.items():
+            parts = content[place] if place else content
+            for part in cast(list[dict[str, object]], parts if isinstance(parts, list) else [parts]):
+                for name in names:
+                    if part.get(name, True) in (None, False, [], "isolated"):
+                        del part[name]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+    @property
+    def composition(self) -> Composition:
+        """How the job's table is built."""
+        for workload in self.workloads:
+            if isinstance(workload, SpaceWorkload) and workload.operators == "all":
+                return workload.composition
+        return "isolated"
+
+    @model_validator(mode="after")
+    def _one_composition(self) -> Self:
+        ways = {w.composition for w in self.workloads if isinstance(w, SpaceWorkload) and w.operators == "all"}
+        ways |= {"isolated" for w in self.workloads if isinstance(w, OperatorsWorkload)}
+        if len(ways) > 1:
+            raise ValueError(f"a job builds its table in one way, not {' and '.join(sorted(ways))}: make a job for each")
+        for position, workload in enumerate(self.workloads):
+            if isinstance(workload, SpaceWorkload) and workload.composition == "in_network":
+                runtimes = set(workload.runtimes or [backend.runtime for backend in self.backends])
+                if others := sorted(runtimes - PROFILERS):
+                    raise ValueError(
+                        f"workloads[{position}]: {others[0]} has no profiler that could time operators in a network; give "
+                        f"runtimes: [{', '.join(sorted(PROFILERS))}], and build the other table sandwiched"
+                    )
+        shared = any(isinstance(device, PoolChoice) and device.replicate == "share" for device in self.devices)
+        if shared and ways & {"sandwiched", "in_network"}:
+            raise ValueError(f"{ways.pop()} operators come from several measurements of one unit: replicate: all, not share")
+        return self
 
     @model_validator(mode="after")
     def _runtimes_exist(self) -> Self:

@@ -204,3 +204,24 @@ def test_a_thousand_workloads_in_one_round(start, bench):
     slices = of_type(events, "slice")
     assert {event["id"] for event in slices} == set(range(1000))
     assert events[-2]["type"] == "ended"
+
+
+def test_a_runtimes_own_profiler_times_the_nodes_and_leaves_nothing_behind(start, bench, small, tmp_path):
+    plan = {**asdict(SlicePlan(passes=6, profile=2)), "gate_ratio": 1000.0, "long_ns": 1}
+    canary = {"path": small["path"], "runtime": small["runtime"], "threads": 1, "reference_ns": None}
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    events = start(env={"TMPDIR": str(scratch)}).ask(
+        "round", workloads=[{**small, "id": number} for number in range(2)], plan=plan, seed=1, canary=canary,
+        limits=LIMITS, cpus=[],
+    )
+    assert of_type(events, "ended")
+    found = of_type(events, "nodes")
+    if small["runtime"] == "tflite":               # it has no profiler in Python
+        assert found == []
+        return
+    assert [event["id"] for event in found] == [0, 1]
+    for event in found:
+        assert any(node["operator"] in ("Conv", "FusedConv") and node["level_ns"] >= 0 for node in event["nodes"])
+        assert {node["count"] for node in event["nodes"]} == {6 * 2 + 1 - 3}
+    assert list(scratch.iterdir()) == []

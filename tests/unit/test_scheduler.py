@@ -85,6 +85,21 @@ def test_long_workloads_have_rounds_of_their_own() -> None:
     assert steps(state) == [MeasureThese("desk", (A.key, C.key), 0)]
 
 
+def test_which_networks_share_a_process_changes_from_round_to_round() -> None:
+    networks = [measurement(f"n{number}") for number in range(12)]
+    probes = [Probed("o", probe_of(m, iteration_ns=30_000_000, memory=100)) for m in networks]
+    first: list[frozenset[str]] = []
+    for index in range(4):
+        state = opened(begin(networks, ["desk"], rounds=4), "desk")
+        runs = [Measured("o", replace(run_of(m), id=f"{m.key}{n}")) for m in networks for n in range(index)]
+        state = after(state, [*probes, *runs], 0.0)
+        (step,) = steps(state, memory=600)
+        assert isinstance(step, MeasureThese)
+        assert len(step.keys) == 6
+        first.append(frozenset(step.keys))
+    assert len(set(first)) > 1
+
+
 def test_a_chunk_stays_within_the_memory_budget() -> None:
     state = opened(begin([A, B, C], ["desk"], rounds=1), "desk")
     state = after(state, [Probed("o", probe_of(m, memory=400)) for m in (A, B, C)], 0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from tests.store_kit import DESK, FINGERPRINT, HELLO, PLAN, SLICE, probe, run
 
 from lutfarm.store import encoding
 from lutfarm_jobs.errors import StoreError
-from lutfarm_jobs.measurement import Slice
+from lutfarm_jobs.measurement import NodeTime, Slice
 
 ns = st.integers(0, 2**62)
 slices = st.builds(
@@ -44,6 +46,10 @@ def test_values_survive() -> None:
     value = run()
     text = encoding.dump(value, without=("slices", "fingerprint"))
     assert encoding.load_run(text, FINGERPRINT, (SLICE,)) == value
+    profiled = replace(value, nodes=(NodeTime("t0_nchwc", "Conv", 20, 1500), NodeTime("output", "Gemm", 20, 700)))
+    assert encoding.load_run(encoding.dump(profiled, without=("slices", "fingerprint")), FINGERPRINT, (SLICE,)) == profiled
+    with pytest.raises(StoreError, match="stored Run is damaged"):
+        encoding.load_run(text.replace('"nodes":[]', '"nodes":[{"name":3}]'), FINGERPRINT, ())
     assert encoding.load_probe(encoding.dump(probe(), without=("fingerprint",)), FINGERPRINT) == probe()
     assert encoding.load_device(encoding.dump(DESK)) == DESK
     assert encoding.load_hello(encoding.dump(HELLO)) == HELLO

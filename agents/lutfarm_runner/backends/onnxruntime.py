@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import json
 import os
-from typing import Any, List, Optional
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
 
 from lutfarm_runner.backends import Failed, call_floor_ns, tensors
 from lutfarm_runner.commands import NO_WORKLOAD, Workload
@@ -17,6 +21,8 @@ NUMPY_OF = {
     "tensor(uint8)": "uint8", "tensor(uint16)": "uint16", "tensor(uint32)": "uint32",
     "tensor(uint64)": "uint64", "tensor(bool)": "bool",
 }
+KERNEL = "_kernel_time"                            # ends the event that a node's computation is
+SETTLING = 3                                       # iterations of a fresh session that are left out
 # y = Identity(x), opset 13.  A process's first session costs 20 ms and 20 MB of shared pages, whatever the
 # model; this one pays them before anything is forked or timed.
 IDENTITY = (
@@ -65,6 +71,45 @@ class OrtModel:
                 self._binding.bind_ortvalue_output(meta.name, value)
 
 
+class ProfiledModel(OrtModel):
+    """A session under onnxruntime's own profiler, which writes a file when it ends."""
+
+    def __init__(self, ort: Any, session: Any, folder: str) -> None:
+        super().__init__(ort, session)
+        self._folder = folder
+
+    def __call__(self) -> object:
+        """One iteration."""
+        return self.run()
+
+    def nodes(self) -> List[Dict[str, object]]:
+        """By node, in the order in which they ran: name, kind, count, mean of the lower half of the durations in ns.
+
+        Durations are whole microseconds; the mean has more digits than any of them.  The first SETTLING iterations are
+        left out.  Ends the profile.
+        """
+        path = self._session.end_profiling()
+        try:
+            events = json.loads(Path(path).read_text(encoding="utf-8"))
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        found: Dict[Tuple[str, str], List[int]] = {}
+        for event in events:
+            if event.get("cat") == "Node" and event["name"].endswith(KERNEL):
+                place = event["name"][: -len(KERNEL)], str(event["args"].get("op_name", ""))
+                found.setdefault(place, []).append(int(event["dur"]))
+        return [
+            {"name": name, "operator": operator, "count": len(spans[SETTLING:]), "level_ns": lower_mean_ns(spans[SETTLING:])}
+            for (name, operator), spans in found.items() if spans[SETTLING:]
+        ]
+
+
+def lower_mean_ns(spans_us: List[int]) -> int:
+    """The mean of the lower half of durations in microseconds, in ns."""
+    ranked = sorted(spans_us)[: (len(spans_us) + 1) // 2]
+    return round(1000 * sum(ranked) / len(ranked))
+
+
 class OnnxRuntime(tensors.NumpyBackend):
     """The imported runtime with one kind of session."""
 
@@ -76,6 +121,15 @@ class OnnxRuntime(tensors.NumpyBackend):
     def load(self, workload: Workload) -> OrtModel:
         """See Backend.load."""
         return self._open(workload.path, self._options(self._threads))
+
+    def load_profiled(self, workload: Workload) -> ProfiledModel:
+        """The same model under the profiler.  Raises whatever the vendor raises."""
+        options = self._options(self._threads)
+        options.enable_profiling = True
+        folder = tempfile.mkdtemp(prefix="lutfarm-profile-")
+        options.profile_file_prefix = str(Path(folder, "profile"))
+        session = self._ort.InferenceSession(workload.path, options, providers=["CPUExecutionProvider"])
+        return ProfiledModel(self._ort, session, folder)
 
     def _options(self, threads: int) -> Any:
         options = self._ort.SessionOptions()

@@ -1,4 +1,4 @@
-"""`lutfarm lut export|show|predict`."""
+"""`lutfarm lut export|show|predict`; validate.py has the fourth."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import typer
 
 from lutfarm.cli import exits
 from lutfarm.cli.output import HomeOption, JsonOption, interval, latency, plain, print_json, print_rows, say
+from lutfarm.cli.validate import validate
 from lutfarm.home import find_home
 from lutfarm.lut import LatencyTable, load, save
 from lutfarm.lut.entry import Entry
 from lutfarm.store import open_store
-from lutfarm.tables import table_of
+from lutfarm.studies import validated_table
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import load_space
 
 app = typer.Typer(no_args_is_help=True, help="Latency lookup tables.")
+app.command()(validate)
 
 TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="A table file: .json, .csv or .parquet.")]
 UnitOption = Annotated[str | None, typer.Option("--device", help="Only this device's entries.")]
@@ -40,7 +42,7 @@ def export(
     """Build the table of a job from its stored runs, and write it."""
     with exits.exits():
         with open_store(find_home(home).path) as store:
-            table = select(table_of(store, job_id, pool=pool), device, backend)
+            table = validated_table(store, job_id, pool=pool, unit=device, backend=backend)
         for path in out:
             save(table, path, yaml_style=style)
         if json:
@@ -82,7 +84,8 @@ def entry_row(entry: Entry) -> list[object]:
         shown = "0 (nothing by structure)"
     else:
         shown = latency(entry.estimate_ns)
-    return [entry.workload_key.partition(":")[2], entry.unit, entry.backend_key, shown,
+    name = entry.workload_key
+    return [name if name.startswith(("sandwich:", "stubs:")) else name.partition(":")[2], entry.unit, entry.backend_key, shown,
             interval(entry.low_ns, entry.high_ns) if entry.kind == "measured" else "-",
             entry.processes, " ".join(entry.flags)]
 

@@ -13,7 +13,9 @@ import numpy as np
 from lutfarm.lut.entry import Entry, Kind
 from lutfarm.statistics import Sample, Summary, Target, common_share, priors_of, sample, summarize
 from lutfarm.statistics.conditions import canary_level, extremes, scope, wall_over_cpu
+from lutfarm.statistics.flags import flags
 from lutfarm.statistics.interval import log_variance
+from lutfarm.statistics.sweep import SweepFit, common_part, fit_sweep, widened
 from lutfarm_jobs.measurement import Failure, Measurement, Probe, Run, Workload
 
 
@@ -102,7 +104,12 @@ def _estimated(measured: Sequence[_Measured], target: Target) -> dict[str, Entry
         place = (one.measurement.unit, one.measurement.backend.key, one.sample.statistic)
         groups.setdefault(place, []).append(one)
     entries: dict[str, Entry] = {}
-    for group in groups.values():
+    for (_, _, statistic), group in groups.items():
+        if statistic == "p10_swept":
+            swept = fit_sweep({one.measurement.key: dict(one.sample.levels_by_round) for one in group})
+            if swept is not None:
+                entries |= _swept(group, swept, target)
+                continue
         summaries = [
             summarize(one.sample, target, prior_spread=prior.spread, prior_df=prior.df)
             for one, prior in zip(group, priors_of([one.sample for one in group]), strict=True)
@@ -113,6 +120,29 @@ def _estimated(measured: Sequence[_Measured], target: Target) -> dict[str, Entry
         for one, summary in zip(group, summaries, strict=True):
             entries[one.measurement.key] = _entry(one, summary, target, share)
     return entries
+
+
+def _swept(group: Sequence[_Measured], fit: SweepFit, target: Target) -> dict[str, Entry]:
+    """Entries of one sweep: each process's common shift is taken out, and what that leaves uncertain added to each."""
+    mended = [replace(one, sample=_corrected(one.sample, fit.corrected[one.measurement.key])) for one in group]
+    priors = prior_spread(
+        [log_variance(one.sample.levels_ns) for one in mended], [len(one.sample.processes) - 1 for one in mended]
+    )
+    entries: dict[str, Entry] = {}
+    for one, prior in zip(mended, priors, strict=True):
+        own = summarize(one.sample, target, prior_spread=float(prior))
+        interval = widened(own.interval, fit, confidence=target.confidence)
+        raised = flags(
+            one.sample, interval, relative_target=target.relative_half_width, minimum_processes=target.minimum_processes
+        )
+        share = common_part(own.interval, fit, len(one.sample.processes))
+        entries[one.measurement.key] = _entry(one, Summary(interval, raised), target, share)
+    return entries
+
+
+def _corrected(found: Sample, levels_ns: Mapping[str, float]) -> Sample:
+    processes = tuple(replace(process, level_ns=levels_ns[process.run.round_id]) for process in found.processes)
+    return replace(found, processes=processes)
 
 
 def _entry(one: _Measured, summary: Summary, target: Target, share: float) -> Entry:

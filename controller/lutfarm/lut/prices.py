@@ -17,6 +17,8 @@ PREFIX = "operator:"
 ESTIMANDS: Mapping[str, str] = {
     "p25_quiet": "latency of the uncontended device",
     "p10_swept": "latency of the uncontended device",
+    "in_network": "latency of the uncontended device",
+    "sandwiched": "latency of the uncontended device",
     "tool_mean": "a native tool's mean",
     "tool_median": "a native tool's median",
     "p50_sustained": "latency after minutes of load",

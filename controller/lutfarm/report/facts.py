@@ -12,6 +12,9 @@ LONGEST = 400
 COMPOSITIONS: Mapping[str, str] = {
     "isolated": "Every entry was measured alone, and a prediction is the sum of its operators’ entries: memory-layout "
     "conversions that vanish inside a network are counted, and a network’s colder weights are not.",
+    "in_network": "Every operator was measured inside random networks, by the runtime’s own profiler; a prediction is the sum.",
+    "sandwiched": "Every operator was measured between two thin 1×1 convolutions, and what those cost alone was taken off; a "
+    "prediction is the sum. Its layout conversions are those of a network, its weights are still warmer.",
 }
 
 CONSTANTS: Mapping[str, Callable[[float], str]] = {

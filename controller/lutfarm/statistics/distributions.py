@@ -9,7 +9,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from lutfarm.statistics.process import FloatArray
+
+NEWTON_STEPS = 60                                  # bisection alone would need 50; a handful is usual
+NORMAL_PEAK = 1 / math.sqrt(2 * math.pi)
 
 
 def student_quantile(df: float, probability: float) -> float:
@@ -24,6 +29,45 @@ def chi_squared_median(df: FloatArray) -> FloatArray:
     from scipy.special import chdtri
 
     return chdtri(df, 0.5)
+
+
+def chi_squared_exceeds(value: float, df: int) -> float:
+    """How likely a chi-squared variable with `df` degrees of freedom is at least `value`."""
+    from scipy.special import chdtrc
+
+    return float(chdtrc(df, max(value, 0.0)))
+
+
+def mixture_quantile(
+    weights: FloatArray, means: FloatArray, deviations: FloatArray, probability: float
+) -> FloatArray:
+    """The quantiles of m mixtures of g normals each; weights (g,) with sum 1, the others (m, g).
+
+    Newton's method from the normal with the mixture's mean and variance, kept within a bracket that shrinks: the quantile of
+    a mixture lies between the smallest and the largest of its components'.
+    """
+    from scipy.special import ndtr, ndtri
+
+    quantile = float(ndtri(probability))
+    limits = means + quantile * deviations
+    low, high = limits.min(axis=1), limits.max(axis=1)
+    middle = means @ weights
+    spread = np.sqrt(np.maximum((np.square(deviations) + np.square(means)) @ weights - np.square(middle), 0.0))
+    found = np.clip(middle + quantile * spread, low, high)
+    tolerance = 1e-10 * (np.abs(middle) + spread)
+    for _ in range(NEWTON_STEPS):
+        standard = (found[:, None] - means) / deviations
+        error = ndtr(standard) @ weights - probability
+        high, low = np.where(error >= 0, found, high), np.where(error < 0, found, low)
+        density = (np.exp(-np.square(standard) / 2) / deviations) @ weights * NORMAL_PEAK
+        with np.errstate(divide="ignore", invalid="ignore"):
+            following = found - error / density
+        inside = (following > low) & (following < high)
+        following = np.where(inside, following, (low + high) / 2)
+        if (np.abs(following - found) <= tolerance).all():
+            return following
+        found = following
+    return found
 
 
 def kendall(

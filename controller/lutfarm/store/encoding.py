@@ -12,7 +12,7 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.findings import Finding
@@ -25,6 +25,7 @@ from lutfarm_jobs.measurement import (
     Failure,
     InputShape,
     Measurement,
+    NodeTime,
     Probe,
     Run,
     Slice,
@@ -110,6 +111,11 @@ def _load(kind: type[T], text: str, **more: Any) -> T:
 def load_run(text: str, fingerprint: Mapping[str, str], slices: tuple[Slice, ...]) -> Run:
     """A Run from its JSON, its fingerprint and its slices."""
     run = _load(Run, text, fingerprint=fingerprint, slices=slices)
+    try:
+        nodes: tuple[Any, ...] = tuple(NodeTime(**node) for node in cast(Sequence[dict[str, Any]], run.nodes))
+    except TypeError as error:
+        raise StoreError(f"a stored Run is damaged: {error}") from error
+    run = replace(run, nodes=nodes)
     return _nested(run, failure=Failure, before=Environment, after=Environment, summary=ToolSummary)
 
 

@@ -60,9 +60,14 @@ def graph_of(workload: Workload, *, spaces: Mapping[str, Space] | None = None) -
     # Operators and spaces are made of graphs, which lie in this package.
     from lutfarm_jobs import operators
     from lutfarm_jobs import spaces as known_spaces
+    from lutfarm_jobs.operators import sandwich
 
     if workload.kind == "operator":
         return operators.graph_of(operators.parse(workload.name))
+    if workload.kind == "sandwich":
+        return sandwich.sandwich(operators.parse(workload.name))
+    if workload.kind == "stubs":
+        return sandwich.stubs(workload.name)
     name, _, encoding = workload.name.partition(":")
     space = (spaces or {}).get(name) or known_spaces.load(name)
     return space.network(space.parse(encoding))

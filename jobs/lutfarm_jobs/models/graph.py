@@ -60,6 +60,7 @@ class Graph:
     seed: int = 0
     nodes: list[Node] = field(default_factory=list[Node])
     outputs: list[Tensor] = field(default_factory=list[Tensor])
+    labels: list[str] = field(default_factory=list[str])    # by node: whose it is; no part of the model's file
 
     @property
     def input(self) -> Tensor:
@@ -72,6 +73,10 @@ class Graph:
             raise ValueError(f"{self.name}: no layer at all is a zero entry, and never becomes a model")
         if [tensor.node for tensor in self.outputs] != [len(self.nodes) - 1]:
             raise ValueError(f"{self.name}: the one output must be the last node's, not {self.outputs}")
+
+    def label(self, name: str) -> None:
+        """Say that all layers appended since the last label are of `name`: an operator's key, or nothing."""
+        self.labels += [name] * (len(self.nodes) - len(self.labels))
 
     def finish(self, output: Tensor) -> Graph:
         """Make `output` the graph's one output."""

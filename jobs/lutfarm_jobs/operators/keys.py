@@ -97,8 +97,12 @@ def _value(shown: str, name: str, part: str) -> int | str:
     return int(match[1])
 
 
+def seed_of(key: str) -> int:
+    """A seed for weights that follows from a name."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big")
+
+
 def graph_of(operator: Operator) -> Graph:
     """The operator as a model of its own; its weights' seed follows from its key."""
-    seed = int.from_bytes(hashlib.sha256(operator.key.encode()).digest()[:4], "big")
-    graph = Graph(operator.key, operator.input_shape, seed)
+    graph = Graph(operator.key, operator.input_shape, seed_of(operator.key))
     return graph.finish(operator.append(graph, graph.input))

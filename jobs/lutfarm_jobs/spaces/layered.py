@@ -147,6 +147,7 @@ class LayeredSpace:
         tensor = graph.input
         for operator in self._chain(self.check(arch)):
             tensor = operator.append(graph, tensor)
+            graph.label(operator.key)
         return graph.finish(tensor)
 
 

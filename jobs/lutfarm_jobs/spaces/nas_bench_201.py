@@ -150,12 +150,16 @@ class NasBench201:
         graph = Graph(f"{self.name}:{self.format(arch)}", (1, 3, size, size))
         stem, first, second, *tail = (operator for operator, _ in self.fixed)
         tensor = stem.append(graph, graph.input)
+        graph.label(stem.key)
         for stage, between in zip(self._stages, (first, second, None), strict=True):
             for _ in range(CELLS):
                 tensor = _cell(graph, tensor, live, stage)
-            tensor = between.append(graph, tensor) if between else tensor
+            if between:
+                tensor = between.append(graph, tensor)
+                graph.label(between.key)
         for operator in tail:
             tensor = operator.append(graph, tensor)
+            graph.label(operator.key)
         return graph.finish(tensor)
 
 
@@ -187,6 +191,11 @@ def _cell(graph: Graph, source: Tensor, live: Mapping[tuple[int, int], str], sta
     for target in range(1, OUTPUT + 1):
         for (start, end), name in live.items():
             if end == target:
-                arriving = _operation(name, *stage).append(graph, nodes[start])
+                operator = _operation(name, *stage)
+                arriving = operator.append(graph, nodes[start])
+                graph.label(operator.key)
                 nodes[target] = graph.add(nodes[target], arriving) if target in nodes else arriving
-    return nodes[OUTPUT] if OUTPUT in nodes else graph.zero(source)
+                graph.label(Add(stage[0], stage[0], stage[1]).key)
+    output = nodes[OUTPUT] if OUTPUT in nodes else graph.zero(source)
+    graph.label("")
+    return output
