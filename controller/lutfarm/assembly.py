@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,16 +35,20 @@ PoolKind = Literal["ray", "local"]
 def choose_devices(spec: JobSpec, store: Store) -> dict[str, Device]:
     """The registered devices that a job names.  Raises SpecError naming what is not there."""
     registered = {device.name: device for device in store.devices()}
-    chosen = _chosen(spec, registered)
+    chosen = _chosen(spec, registered, store)
     return {name: registered[name] for names in chosen.values() for name in names}
 
 
-def _chosen(spec: JobSpec, registered: Mapping[str, Device]) -> dict[int, tuple[str, ...]]:
+def _chosen(spec: JobSpec, registered: Mapping[str, Device], store: Store) -> dict[int, tuple[str, ...]]:
     """By position in the job's `devices`, the names that it stands for.  Raises SpecError."""
+    now_s = time.time()
     chosen: dict[int, tuple[str, ...]] = {}
     for position, wanted in enumerate(spec.devices):
         if isinstance(wanted, PoolChoice):
-            chosen[position] = tuple(pools.units_of(wanted, registered, where=f"devices[{position}]"))
+            records = {
+                name: store.device_record(name, now_s) for name, device in registered.items() if device.profile == wanted.profile
+            }
+            chosen[position] = tuple(pools.units_of(wanted, registered, records, where=f"devices[{position}]"))
         elif isinstance(wanted, DeviceChoice):
             found = [d.name for d in registered.values() if wanted.label.items() <= dict(d.labels).items()]
             if not found:
@@ -79,7 +84,7 @@ def submit(
 ) -> tuple[Submission, Sources]:
     """A job whose relative paths start at `folder`, with everything that its names stand for."""
     registered = {device.name: device for device in store.devices()}
-    chosen = _chosen(spec, registered)
+    chosen = _chosen(spec, registered, store)
     devices = {name: registered[name] for names in chosen.values() for name in names}
     check_conditions(spec, devices)
     _check_threads(spec, devices, store)

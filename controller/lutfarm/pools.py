@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from lutfarm.device_states import NO_WORK, DeviceRecord
 from lutfarm.scheduler import Terms, seconds_of
 from lutfarm.store.base import Store
 from lutfarm_agents.device import Device
@@ -14,15 +15,25 @@ from lutfarm_jobs.sharing import Item, Share, choose_anchors, divide, expected_n
 from lutfarm_jobs.spec import LEAST_ANCHORS, JobSpec, PoolChoice
 
 
-def units_of(choice: PoolChoice, registered: Mapping[str, Device], *, where: str) -> dict[str, Device]:
-    """The ready devices of a pool's profile, by name.  Raises SpecError that says in which state the others are."""
+def units_of(
+    choice: PoolChoice, registered: Mapping[str, Device], records: Mapping[str, DeviceRecord], *, where: str
+) -> dict[str, Device]:
+    """The devices of a pool's profile that work may be given to, by name.
+
+    One that is busy or cooling is waited for; the job finds out about one that is lost.  Raises SpecError that says in
+    which state the others are.
+    """
     mine = {name: device for name, device in registered.items() if device.profile == choice.profile}
-    ready = {name: device for name, device in mine.items() if device.state == "ready"}
-    if ready:
-        return ready
+    usable = {name: device for name, device in mine.items() if records[name].state not in NO_WORK}
+    if usable:
+        return usable
     if mine:
-        states = ", ".join(f"{d.name} is {d.state}" + (f" ({d.reason})" if d.reason else "") for d in mine.values())
-        raise SpecError(f"{where}: no device of the profile {choice.profile} is ready: {states}")
+        states = ", ".join(
+            f"{name} is {records[name].state}" + (f" ({records[name].reason})" if records[name].reason else "") for name in mine
+        )
+        raise SpecError(
+            f"{where}: no device of the profile {choice.profile} may be given work: {states}; see lutfarm device check"
+        )
     known = ", ".join(sorted({device.profile for device in registered.values()})) or "none"
     raise SpecError(f"{where}: no device of the profile {choice.profile} is registered; profiles that have one: {known}")
 

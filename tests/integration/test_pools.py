@@ -187,7 +187,7 @@ def test_the_same_job_is_divided_alike_again_although_its_probes_are_known_now(s
 
 def test_a_unit_that_left_leaves_its_finished_work_and_a_new_one_gets_anchors(store: Store, tmp_path: Path) -> None:
     outcome = run(job(**SHARE), store, tmp_path, scripts())
-    store.put_device(Device("u2", PROFILE, "local", {}, state="quarantined", reason="NotReady: hot"))
+    store.step_device("u2", DeviceEvent("device failed", "NotReady: hot"), time.time())
     store.put_device(Device("u4", PROFILE, "local", {}))
     submitted, _ = assembly.submit(job(**SHARE), tmp_path, store)
     assert submitted.shares[0].units == ("u1", "u3", "u4")
@@ -207,6 +207,6 @@ def test_what_a_pool_lacks_is_said(store: Store, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="u1 shares the work of its pool and is asked for by devices"):
         assembly.submit(parse_job(job().model_dump(mode="json") | both, source="j"), tmp_path, store)
     for unit in EFFECTS:
-        store.put_device(Device(unit, PROFILE, "local", {}, state="quarantined", reason="NotReady: hot"))
-    with pytest.raises(SpecError, match=r"is ready: u1 is quarantined \(NotReady: hot\), u2"):
+        store.step_device(unit, DeviceEvent("device failed", "NotReady: hot"), time.time())
+    with pytest.raises(SpecError, match=r"may be given work: u1 is quarantined \(NotReady: hot\), u2"):
         assembly.submit(job(), tmp_path, store)

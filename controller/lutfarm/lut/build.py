@@ -125,12 +125,9 @@ def _estimated(measured: Sequence[_Measured], target: Target) -> dict[str, Entry
 def _swept(group: Sequence[_Measured], fit: SweepFit, target: Target) -> dict[str, Entry]:
     """Entries of one sweep: each process's common shift is taken out, and what that leaves uncertain added to each."""
     mended = [replace(one, sample=_corrected(one.sample, fit.corrected[one.measurement.key])) for one in group]
-    priors = prior_spread(
-        [log_variance(one.sample.levels_ns) for one in mended], [len(one.sample.processes) - 1 for one in mended]
-    )
     entries: dict[str, Entry] = {}
-    for one, prior in zip(mended, priors, strict=True):
-        own = summarize(one.sample, target, prior_spread=float(prior))
+    for one, prior in zip(mended, priors_of([one.sample for one in mended]), strict=True):
+        own = summarize(one.sample, target, prior_spread=prior.spread, prior_df=prior.df)
         interval = widened(own.interval, fit, confidence=target.confidence)
         raised = flags(
             one.sample, interval, relative_target=target.relative_half_width, minimum_processes=target.minimum_processes

@@ -240,12 +240,14 @@ def _integrated(kernel: _Kernel, residuals: FloatArray, variances: FloatArray) -
 
 
 def _root(kernel: _Kernel, sizes: FloatArray, variances: FloatArray) -> FloatArray:
-    covariance = kernel.always + sizes[0] * kernel.own + sizes[1] * kernel.shared
+    covariance: FloatArray = kernel.always + sizes[0] * kernel.own + sizes[1] * kernel.shared
     covariance[np.diag_indices_from(covariance)] += sizes[2] + variances
     try:
-        return np.linalg.inv(np.linalg.cholesky(covariance))
+        return np.asarray(np.linalg.inv(np.linalg.cholesky(covariance)), dtype=np.float64)
     except np.linalg.LinAlgError as error:
-        raise SpecError("the calibrated networks can't be told apart in numbers; raise the smallest noise of the priors") from error
+        raise SpecError(
+            "the calibrated networks can't be told apart in numbers; raise the smallest noise of the priors"
+        ) from error
 
 
 def _likelihood(root: FloatArray, residuals: FloatArray) -> float:

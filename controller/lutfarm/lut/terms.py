@@ -75,8 +75,8 @@ def toward(terms: Terms, known: Terms, parts: FloatArray) -> Toward:
             own[row] = parts[:, places[key]]
     columns = {name: at for at, name in enumerate(known.names)}
     grouped = (parts @ known.effects).T
-    shared = np.zeros_like(own)
+    shared = np.zeros(own.shape, dtype=np.float64)
     for at, name in enumerate(terms.names):
         if name in columns:
-            shared += np.outer(terms.effects[:, at], grouped[columns[name]])
+            shared += terms.effects[:, at, None] * grouped[columns[name]][None, :]
     return Toward(terms, own, own * np.square(terms.log_error)[:, None], shared)
