@@ -109,6 +109,34 @@ def test_intervals_of_corrected_entries_cover_the_truth_as_often_as_they_say() -
     assert 935 <= of_anchor <= 995
 
 
+def test_with_few_anchors_the_entries_of_many_pools_are_covered_though_those_of_one_may_not_be() -> None:
+    """300 pools of 3 units with 6 anchors and 12 entries that one unit measured; operators differ by 0.2 % around effects.
+
+    Entries of one pool share its unit effects' errors, so that one pool in fifty covers 12 of 18 or fewer: only many say
+    whether the intervals are right.
+    """
+    truth = {"u1": 0.03, "u2": -0.04, "u3": 0.01}
+    inside: list[int] = []
+    for seed in range(300):
+        full = table(truth, [1e5] * 18, noise=0.002, seed=seed)
+        levels = {
+            name: {
+                unit: Level(found[unit].estimate_ns, 0.0005, 7.0)
+                for unit in (UNITS[:3] if number < 6 else [UNITS[number % 3]])
+            }
+            for number, (name, found) in enumerate(full.items())
+        }
+        fit = fitted(levels)
+        intervals = [
+            anchored(name, fit, confidence=0.95) if name in fit.operators
+            else corrected(*next((level, unit) for unit, level in found.items()), fit, confidence=0.95)
+            for name, found in levels.items()
+        ]
+        inside.append(sum(found.low_ns <= 1e5 <= found.high_ns for found in intervals))
+    assert 0.92 <= sum(inside) / (300 * 18) <= 0.97
+    assert min(inside) < 14 < max(inside)
+
+
 def test_a_corrected_interval_is_wider_than_the_units_own() -> None:
     fit = fitted(table({"u1": 0.05, "u2": -0.05}, [1e4, 1e5, 1e6, 1e7], noise=0.02))
     own = Level(1e5, 0.005, 7.0)
