@@ -115,7 +115,7 @@ def test_with_few_anchors_the_entries_of_many_pools_are_covered_though_those_of_
     Entries of one pool share its unit effects' errors, so that one pool in fifty covers 12 of 18 or fewer: only many say
     whether the intervals are right.
     """
-    truth = {"u1": 0.03, "u2": -0.04, "u3": 0.01}
+    truth: dict[str, float] = {"u1": 0.03, "u2": -0.04, "u3": 0.01}
     inside: list[int] = []
     for seed in range(300):
         full = table(truth, [1e5] * 18, noise=0.002, seed=seed)
