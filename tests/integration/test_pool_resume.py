@@ -12,6 +12,7 @@ from tests.integration.test_pools import EFFECTS, PROFILE, SHARE, job
 from tests.store_kit import run
 
 from lutfarm import assembly
+from lutfarm.device_states import DeviceEvent
 from lutfarm.farm import Submission
 from lutfarm.store import Store, open_store
 from lutfarm.store.base import Job
@@ -52,7 +53,7 @@ def measured(store: Store, done: Sequence[Measurement], *, rounds: int = 2) -> N
 
 
 def leaves(store: Store, unit: str) -> None:
-    store.put_device(Device(unit, PROFILE, "local", {}, state="quarantined", reason="hot"))
+    store.step_device(unit, DeviceEvent("device failed", "hot"), 2.0)
 
 
 def who(found: Submission, m: Measurement) -> list[str]:
