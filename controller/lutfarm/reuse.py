@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from lutfarm.agreement import Difference, agree, disagreement
 from lutfarm.pool import Opened
 from lutfarm.scheduler import Terms
 from lutfarm.state import FarmState, Standing
@@ -26,6 +27,7 @@ class Resumed:
     own_runs: int = 0
     adopted_runs: int = 0
     outdated_runs: int = 0
+    outdated: tuple[Difference, ...] = ()          # why: what is stored against the device of today
     reused_probes: int = 0
 
 
@@ -101,17 +103,18 @@ def _look(
 ) -> tuple[Resumed, Sequence[Run]]:
     standings: dict[str, Standing] = {}
     known: set[str] = set()
-    outdated = 0
+    outdated: list[tuple[str, Mapping[str, str]]] = []
     for run in store.runs(job_id, samples=False):
         if run.key not in today.runs:
             continue
         known.add(run.id)
-        if dict(run.fingerprint) == today.runs[run.key]:
+        if agree(run.fingerprint, today.runs[run.key]):
             if run.status != "truncated":          # an earlier sitting's broken links use up no try of this one
                 standings[run.key] = standings.get(run.key, Standing()).with_run(run)
         else:
-            outdated += 1
-    own = len(known) - outdated
+            outdated += [("stored", run.fingerprint), ("today", today.runs[run.key])]
+    outdated_runs = len(outdated) // 2
+    own = len(known) - outdated_runs
     adopted: Sequence[Run] = (
         () if fresh_since_s is not None else _adoptable(store, known, today, standings, state.rounds)
     )
@@ -121,11 +124,11 @@ def _look(
     for key, found in store.probes(list(today.probes)).items():
         for probe in found:
             outlived = probe.probed_s < max(fresh_since_s or 0.0, forget_s if probe.failure else 0.0)
-            if dict(probe.fingerprint) == today.probes[key] and not outlived:
+            if agree(probe.fingerprint, today.probes[key]) and not outlived:
                 standings[key] = standings.get(key, Standing()).with_probe(probe)
                 probes += 1
                 break
-    return Resumed(standings, own, len(adopted), outdated, probes), adopted
+    return Resumed(standings, own, len(adopted), outdated_runs, disagreement(outdated), probes), adopted
 
 
 
@@ -141,7 +144,7 @@ def _adoptable(
     for run in store.reusable([key for key, left in places.items() if left > 0]):
         if run.throttled and today.strict:
             continue
-        if places[run.key] > 0 and run.id not in known and dict(run.fingerprint) == today.runs[run.key]:
+        if places[run.key] > 0 and run.id not in known and agree(run.fingerprint, today.runs[run.key]):
             places[run.key] -= 1
             taken.append(run)
     return taken

@@ -13,6 +13,7 @@ from statistics import median
 
 from lutfarm.assembly import terms_of
 from lutfarm.lut import BackendFacts, DeviceFacts, LatencyTable, Manifest, Pooling, pooled, without_moved
+from lutfarm.lut.as_measured import as_measured
 from lutfarm.lut.in_network import in_network
 from lutfarm.lut.sandwich import sandwiched
 from lutfarm.pools import share_choices
@@ -53,6 +54,7 @@ def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTa
         target=target,
         manifest=_manifest(store, job, spec, plan, devices, _call_floors(plan, probes)),
     )
+    table = table.with_manifest(as_measured(table))
     if spec.composition == "sandwiched":
         table = sandwiched(table, target.relative_half_width)
     if spec.composition == "in_network":

@@ -2,6 +2,7 @@
 
 FarmError
   SpecError          the person who wrote the file        never retried
+    RunsDisagree
   LinkError          cabling, network                     retried on the same device, with backoff
     ConnectFailed LinkLost TransferFailed ReplyTimeout
   DeviceError        the lab                              device quarantined, work goes elsewhere
@@ -51,6 +52,10 @@ class FarmError(Exception):
 
 class SpecError(FarmError):
     """The job, profile, model or table file can't be used as it is."""
+
+
+class RunsDisagree(SpecError):
+    """What was measured with different software or in another way can't be put together."""
 
 
 class LinkError(FarmError):

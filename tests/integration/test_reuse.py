@@ -49,6 +49,8 @@ def test_own_runs_count_and_runs_of_another_fingerprint_do_not(store: Store, lea
     got = found(store)
     assert (got.own_runs, got.outdated_runs, got.adopted_runs) == (2, 1, 0)
     assert got.standings[M.key].complete == 2
+    (why,) = got.outdated
+    assert str(why) == "runtime: 'onnxruntime 1.31.0' (stored) and 'onnxruntime 1.32.0' (today)"
 
 
 def test_runs_of_other_jobs_fill_what_is_open_and_no_more(store: Store, lease: Lease) -> None:

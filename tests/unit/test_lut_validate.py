@@ -56,6 +56,6 @@ def test_units_do_not_matter(pairs: list[tuple[float, float]], factor: float) ->
     predicted, measured = zip(*pairs, strict=True)
     one = compare(predicted, measured)
     assert compare([factor * p for p in predicted], [factor * m for m in measured]) == one
-    assert 0 <= one.mape <= one.worst
+    assert 0 <= one.mape <= one.worst * (1 + 1e-12)    # a mean of equal numbers rounds
     assert abs(one.bias) <= one.mape + 1e-12
     assert one.within_5_percent <= one.within_10_percent

@@ -10,7 +10,7 @@ from tests.lut_kit import ORT, TFLITE, UNIT, entry, manifest, piece, run
 
 from lutfarm.lut import Entry, LatencyTable
 from lutfarm.networks.draw import draw
-from lutfarm.networks.outcome import Measured, outcome_of
+from lutfarm.networks.outcome import Measured, Outcome, outcome_of
 from lutfarm.networks.study import StudyJob, find_study, plan_study
 from lutfarm.store.base import Job
 from lutfarm_jobs import spaces
@@ -186,6 +186,22 @@ def test_a_place_that_is_refused_does_not_silence_the_others() -> None:
     found = outcome_of(JOB.id, study, both, FBNET, measured, plan=[*plan, *elsewhere])
     assert [place.backend_key for place in found.places] == [ORT.key]
     assert "0 of 6 networks can be held" in found.refused[0]
+
+
+def test_networks_of_another_runtime_version_are_not_held_against_a_table() -> None:
+    spec = planned()
+    plan, entries = measured_networks(spec, 0.9)
+    prints = {"old": {"runtime": "1.31", "plan": "gated"}, "new": {"runtime": "1.32", "plan": "swept"},
+              "same": {"runtime": "1.31", "plan": "swept"}}
+
+    def outcome(networks: str) -> Outcome:
+        table = LatencyTable.of([replace(e, fingerprint="old") for e in priced().entries], manifest(fingerprints=prints))
+        measured = LatencyTable.of([replace(e, fingerprint=networks) for e in entries], manifest(fingerprints=prints))
+        return outcome_of(JOB.id, StudyJob(spec.id, spec, 1.0), table, FBNET, Measured(measured, {}), plan=plan)
+
+    assert len(outcome("same").places) == 1
+    with pytest.raises(SpecError, match=r"runtime: '1\.31' \(the table\) and '1\.32' \(its networks\)"):
+        outcome("new")
 
 
 def test_a_measurement_of_a_network_is_named_by_space_and_architecture() -> None:

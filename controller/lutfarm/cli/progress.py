@@ -11,6 +11,7 @@ from typing import Self
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from lutfarm.agreement import words
 from lutfarm.cli.output import duration, err, printable, say
 from lutfarm.pool import Done, Event, Measured
 from lutfarm.pool import Progress as Slices
@@ -65,8 +66,8 @@ class RunDisplay:
             say(f"{unit}: reusing {found.adopted_runs} runs of other jobs (same key, same fingerprint; "
                 "`fresh: true` in the job measures again)")
         if found.outdated_runs:
-            say(f"{unit}: {found.outdated_runs} stored runs do not count: the device's software or the "
-                "protocol has changed since; measuring again")
+            say(f"{unit}: {found.outdated_runs} stored runs do not count, the device's software or the protocol has changed "
+                f"since ({printable(words(found.outdated))}); measuring again")
 
     def retrying(self, failures: int) -> None:
         """Say how many."""

@@ -10,21 +10,24 @@ from itertools import groupby
 
 import numpy as np
 
+from lutfarm.agreement import disagreement, words
 from lutfarm.lut.entry import Entry, Kind
 from lutfarm.statistics import Sample, Summary, Target, common_share, priors_of, sample, summarize
 from lutfarm.statistics.conditions import canary_level, extremes, scope, wall_over_cpu
 from lutfarm.statistics.flags import flags
 from lutfarm.statistics.interval import log_variance
 from lutfarm.statistics.sweep import SweepFit, common_part, fit_sweep, widened
+from lutfarm_jobs.errors import RunsDisagree
 from lutfarm_jobs.measurement import Failure, Measurement, Probe, Run, Workload
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """The entries in the plan's order, zero entries last; and the keys that have neither a run nor a failure."""
+    """The entries in the plan's order, zero entries last; the keys that have neither a run nor a failure; fingerprints."""
 
     entries: tuple[Entry, ...]
     missing: tuple[str, ...]
+    fingerprints: Mapping[str, Mapping[str, str]]  # by the hash that entries hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,11 @@ class _Measured:
     first_inference_ns: float | None
     peak_memory_bytes: int | None
 
+    @property
+    def fingerprint(self) -> Mapping[str, str]:
+        """That of all its processes."""
+        return self.sample.processes[-1].run.fingerprint
+
 
 def entries_of(
     measurements: Sequence[Measurement],
@@ -46,7 +54,7 @@ def entries_of(
     zeros: Collection[str],
     target: Target,
 ) -> Built:
-    """See `LatencyTable.build`.  Raises ValueError where runs of one measurement do not follow each other."""
+    """See `LatencyTable.build`.  Raises ValueError where runs of one measurement do not follow each other, RunsDisagree."""
     planned = {measurement.key: measurement for measurement in measurements}
     found: dict[str, _Measured | Entry] = {}
     for key, group in groupby((run for run in runs if run.key in planned), key=lambda run: run.key):
@@ -60,11 +68,27 @@ def entries_of(
         if key not in found and failure is not None:
             found[key] = _failed(measurement, failure, ())
     measured = [value for value in found.values() if isinstance(value, _Measured)]
+    _check_agreement(measured)
     entries = {key: value for key, value in found.items() if isinstance(value, Entry)} | _estimated(measured, target)
     return Built(
         entries=(*(entries[key] for key in planned if key in entries), *_zero_entries(measurements, zeros)),
         missing=tuple(key for key in planned if key not in entries),
+        fingerprints={fingerprint_hash(one.fingerprint): dict(one.fingerprint) for one in measured},
     )
+
+
+def _check_agreement(measured: Sequence[_Measured]) -> None:
+    """Raises RunsDisagree where entries of one unit, backend and conditions come from different software or protocols."""
+    places: dict[tuple[str, str, str], list[tuple[str, Mapping[str, str]]]] = {}
+    for one in measured:
+        m = one.measurement
+        places.setdefault((m.unit, m.backend.key, m.conditions.key), []).append((m.workload.key, one.fingerprint))
+    for (unit, backend, _), found in places.items():
+        if differences := disagreement(found):
+            raise RunsDisagree(
+                f"{unit} with {backend}: no table is built from runs that disagree: {words(differences)}.  Run the job again: "
+                "it measures what is outdated"
+            )
 
 
 def _of_runs(measurement: Measurement, runs: Sequence[Run], probes: Sequence[Probe]) -> _Measured | Entry | None:
@@ -184,7 +208,7 @@ def _entry(one: _Measured, summary: Summary, target: Target, share: float) -> En
         first_inference_ns=one.first_inference_ns,
         peak_memory_bytes=one.peak_memory_bytes,
         flags=summary.flags,
-        fingerprint=fingerprint_hash(found.processes[-1].run.fingerprint),
+        fingerprint=fingerprint_hash(one.fingerprint),
         run_ids=tuple(process.run.id for process in found.processes),
     )
 

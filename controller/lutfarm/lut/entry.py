@@ -136,7 +136,8 @@ class Manifest:
     """Where a table comes from.
 
     `protocol` holds the fields of the SlicePlan by unit; `protocol_hash` is of all of them.  `missing` are the
-    measurements that the job planned and that have neither a run nor a failure.
+    measurements that the job planned and that have neither a run nor a failure.  `fingerprints`: what the hashes in
+    `Entry.fingerprint` stand for; of a pool's entries the hash is of its units' hashes, and not among them.
     """
 
     job_id: str
@@ -152,3 +153,4 @@ class Manifest:
     validation: Validation | None = None
     missing: tuple[str, ...] = ()
     pools: tuple[PoolFacts, ...] = ()
+    fingerprints: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])

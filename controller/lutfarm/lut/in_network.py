@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lutfarm.agreement import agree
 from lutfarm.lut.entry import Entry
 from lutfarm.lut.table import LatencyTable
 from lutfarm.statistics import moderated_interval, prior_spread, sample
@@ -136,7 +137,7 @@ def in_network(
     derived: list[Entry] = []
     for place, mine in groups.items():
         newest = max(mine, key=lambda run: (run.started_s, run.id))
-        alike = [run for run in mine if dict(run.fingerprint) == dict(newest.fingerprint)]    # of one runtime and protocol
+        alike = [run for run in mine if agree(run.fingerprint, newest.fingerprint)]    # of one runtime and protocol
         found = [one for run in alike if (one := profiled(run, *layers[planned[run.key].workload.name])) is not None]
         some = networks.get(newest.key)
         if some is not None and found:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from lutfarm.agreement import BETWEEN_UNITS, disagreement, words
 from lutfarm.lut.entry import Entry, PoolFacts, UnitEffect
 from lutfarm.lut.table import LatencyTable
 from lutfarm.statistics import Interval, Target
@@ -44,9 +45,10 @@ class Pooling:
 def pooled(table: LatencyTable, pooling: Pooling, target: Target | None = None) -> LatencyTable:
     """The table with entries of the pool after those that it has.
 
-    Raises UnitsDiffer where the pool has fewer than two units, and, for units that share the work, where they differ by
-    more than `max_unit_spread` or too few anchors were measured to tell.  What can't be put together is missing in the
-    result, never made up: what was measured on one unit alone of those that replicate, or on one without anchors.
+    Raises UnitsDiffer where the pool has fewer than two units or these disagree in what they were measured with; and, for
+    units that share the work, where they differ by more than `max_unit_spread` or too few anchors were measured to tell.
+    What can't be put together is missing in the result, never made up: what was measured on one unit alone of those that
+    replicate, or on one without anchors.
     """
     units = sorted(facts.unit for facts in table.manifest.devices if facts.profile == pooling.profile)
     mine = [entry for entry in table.entries if entry.unit in set(units)]
@@ -61,6 +63,7 @@ def pooled(table: LatencyTable, pooling: Pooling, target: Target | None = None) 
     effects: list[UnitEffect] = []
     wanted = target or Target()
     for (backend, _), group in groups.items():
+        _check_agreement(group, table.manifest.fingerprints, pooling, backend)
         merging = _shared(group, pooling, wanted, backend) if pooling.replicate == "share" else _replicated(group, wanted)
         entries += [
             found for of_workload in group.values() if (found := _entry(of_workload, merging, pooling, wanted, units))
@@ -76,6 +79,18 @@ def pooled(table: LatencyTable, pooling: Pooling, target: Target | None = None) 
         missing=(*table.manifest.missing, *_missing(table, mine, entries, pooling, set(units))),
     )
     return LatencyTable.of([*(e for e in table.entries if e.unit != pooling.name), *entries], manifest)
+
+
+def _check_agreement(
+    group: Mapping[str, Sequence[Entry]], known: Mapping[str, Mapping[str, str]], pooling: Pooling, backend: str
+) -> None:
+    """Raises UnitsDiffer where units were measured with different software or protocols, or set differently."""
+    found = [(e.unit, known[e.fingerprint]) for entries in group.values() for e in entries if e.fingerprint in known]
+    if differences := disagreement(found, may_differ=BETWEEN_UNITS):
+        raise UnitsDiffer(
+            f"{pooling.profile} with {backend}: not merged, units disagree in {words(differences)}.  Bring them to one state "
+            "and run the job again; the units' own entries are exported without --pool"
+        )
 
 
 def without_moved(table: LatencyTable, units: Collection[str]) -> LatencyTable:

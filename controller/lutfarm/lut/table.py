@@ -55,10 +55,11 @@ class LatencyTable:
 
         Runs of one measurement must follow each other, as `Store.runs` gives them; `probes` by measurement key, newest
         first; `zeros` are keys of operators that are nothing by structure.  What has neither a run nor a failure has no
-        entry: its key is among the manifest's `missing`.
+        entry: its key is among the manifest's `missing`.  Raises RunsDisagree where runs that were made by different software
+        or protocols would stand side by side.
         """
         built = entries_of(measurements, runs, probes=probes or {}, zeros=zeros, target=target or Target())
-        return cls.of(built.entries, replace(manifest, missing=built.missing))
+        return cls.of(built.entries, replace(manifest, missing=built.missing, fingerprints=built.fingerprints))
 
     @property
     def manifest(self) -> Manifest:
@@ -110,9 +111,13 @@ class LatencyTable:
         everything = len(kept) == len(self.places)
         return LatencyTable(columns, self._manifest if everything else _narrowed(self._manifest, kept))
 
+    def with_manifest(self, manifest: Manifest) -> LatencyTable:
+        """The same entries, said to come from elsewhere."""
+        return LatencyTable(self._columns, manifest)
+
     def with_validation(self, validation: Validation) -> LatencyTable:
         """The same entries with how they held up against measured networks."""
-        return LatencyTable(self._columns, replace(self._manifest, validation=validation))
+        return self.with_manifest(replace(self._manifest, validation=validation))
 
     def describe(self) -> str:
         """One line: what is in it, and whether it was ever held against whole networks."""

@@ -8,12 +8,13 @@ from typing import Literal
 
 import numpy as np
 
+from lutfarm.agreement import BETWEEN_PLANS, disagreement, words
 from lutfarm.lut import Entry, LatencyTable, Prediction, Validation, compare
 from lutfarm.lut.predict import MissingEntry
 from lutfarm.networks.calibrated import errors_of, estimates, observed, predictions_ns
 from lutfarm.networks.study import StudyJob
 from lutfarm.statistics.sweep import fit_sweep, halves
-from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.errors import RunsDisagree, SpecError
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.spaces.base import Space
 
@@ -131,6 +132,7 @@ def _place(
     unit, backend = place
     part = table.select(unit=unit, backend=backend)
     entries = {entry.key: entry for entry in measured.table.entries}
+    _check_agreement(part, measured.table, place)
     keys = {m.workload.name.removeprefix(f"{space.name}:"): m.key for m in plan if (m.unit, m.backend.key) == place}
     roles: tuple[Role, ...] = ("validation", "calibration", "anchor")
     networks = tuple(
@@ -154,6 +156,19 @@ def _place(
         _shift([keys[n.arch] for n in networks if n.role == "anchor" and n.measured_ns], entries, first),
         networks,
     )
+
+
+def _check_agreement(part: LatencyTable, networks: LatencyTable, place: tuple[str, str]) -> None:
+    """Raises RunsDisagree where the table and the networks that it is held against were measured with different software."""
+    both = [
+        (label, found) for label, table in (("the table", part), ("its networks", networks)) for entry in table.entries
+        if (entry.unit, entry.backend_key) == place and (found := table.manifest.fingerprints.get(entry.fingerprint))
+    ]
+    if differences := disagreement(both, may_differ=BETWEEN_PLANS):
+        raise RunsDisagree(
+            f"{place[0]} with {place[1]}: a table is not held against networks that were measured otherwise: "
+            f"{words(differences)}.  Run the table's job and this command again"
+        )
 
 
 def _network(part: LatencyTable, space: Space, arch: str, role: Role, entry: Entry | None) -> Network:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from lutfarm.agreement import agree
 from lutfarm.statistics.correlation import effective_size
 from lutfarm.statistics.process import FloatArray, Mode, counted_slices, mode_of, process_level_ns, samples_ns
 from lutfarm_jobs.errors import SpecError
@@ -88,7 +89,7 @@ def sample(runs: Iterable[Run]) -> Sample | None:
     measured = sorted((run for run in runs if run.summary or any(piece.samples_ns for piece in run.slices)), key=_began)
     if not measured:
         return None
-    alike = [run for run in measured if dict(run.fingerprint) == dict(measured[-1].fingerprint)]
+    alike = [run for run in measured if agree(run.fingerprint, measured[-1].fingerprint)]
     if any(run.summary for run in alike):
         return _of_tool(alike, left_out=len(measured) - len(alike))
     mode = mode_of(alike)
