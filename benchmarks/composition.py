@@ -136,7 +136,7 @@ def sit(bench: Bench, table_job: str, table: LatencyTable, space: Space, without
     if lost:
         bench.report.notes.append(f"{space.name}: {lost} networks failed and are left out")
     anchors = [arch for arch in workload.archs[wanted.networks + most :] if arch in there]
-    return Sitting(space, unseen, spare, anchors, spec, fit, levels, keys)
+    return Sitting(table.computed(space), unseen, spare, anchors, spec, fit, levels, keys)
 
 
 def sit_again(bench: Bench, sitting: Sitting) -> SweepFit:

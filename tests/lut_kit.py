@@ -165,6 +165,12 @@ class TinySpace:
     def fixed(self) -> tuple[tuple[Operator, int], ...]:
         return tuple(self.always.items())
 
+    def under(self, runtime: str) -> TinySpace:
+        return self
+
+    def extras(self) -> tuple[Operator, ...]:
+        return ()
+
     def composition(self, arch: Sequence[int]) -> Mapping[Operator, int]:
         self.composed += 1
         if len(arch) != len(self.choices):

@@ -26,7 +26,7 @@ from lutfarm_agents.session import runtime_version
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import load_space
 from lutfarm_jobs.measurement import Measurement, Probe, Run
-from lutfarm_jobs.spec import JobSpec, SpaceWorkload
+from lutfarm_jobs.spec import PROFILERS, JobSpec, SpaceWorkload
 
 
 def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTable:
@@ -46,19 +46,21 @@ def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTa
     shared = {choice.profile: choice for choice in share_choices(spec).values()}
     target = Target(spec.sampling.target_relative_interval, spec.sampling.confidence, spec.sampling.least_rounds)
     probes = store.probes([m.key for m in plan])
+    floors = _call_floors(plan, probes)
+    call_ns = {(unit, key): float(ns) for unit, by in floors.items() for key, ns in by.items()}
     table = LatencyTable.build(
         plan,
         _judged(store, job.id, plan, terms_of(spec, devices)),
         probes=probes,
         zeros=job.zeros,
         target=target,
-        manifest=_manifest(store, job, spec, plan, devices, _call_floors(plan, probes)),
+        manifest=_manifest(store, job, spec, plan, devices, floors),
     )
     table = table.with_manifest(as_measured(table))
     if spec.composition == "sandwiched":
-        table = sandwiched(table, target.relative_half_width)
+        table = sandwiched(table, target.relative_half_width, call_ns=call_ns)
     if spec.composition == "in_network":
-        table = _inside(store, job, spec, plan, _call_floors(plan, probes), table, target)
+        table = _inside(store, job, spec, plan, call_ns, table, target)
     table = without_moved(table, {name for name, device in devices.items() if device.profile in shared})
     if pool is None:
         return table
@@ -71,14 +73,14 @@ def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTa
 
 
 def _inside(
-    store: Store, job: Job, spec: JobSpec, plan: Sequence[Measurement], floors: Mapping[str, Mapping[str, int]],
+    store: Store, job: Job, spec: JobSpec, plan: Sequence[Measurement], call_ns: Mapping[tuple[str, str], float],
     table: LatencyTable, target: Target,
 ) -> LatencyTable:
     """With operators from the networks that ran under a profiler."""
     spaces = [load_space(w.space, Path.cwd()) for w in spec.workloads if isinstance(w, SpaceWorkload)]
     layers: dict[str, tuple[Sequence[str], Mapping[str, int]]] = {}
     first = ""
-    for space in spaces:
+    for space in (known.under(runtime) for known in spaces for runtime in PROFILERS):
         for name in {m.workload.name for m in plan if m.workload.name.startswith(f"{space.name}:")}:
             arch = space.parse(name.removeprefix(f"{space.name}:"))
             labels = space.network(arch).labels
@@ -86,8 +88,7 @@ def _inside(
             first = labels[0]
     return in_network(
         table, store.runs(job.id), plan, layers,
-        call_ns={(unit, key): float(ns) for unit, by in floors.items() for key, ns in by.items()},
-        first=first, relative_target=target.relative_half_width, confidence=target.confidence,
+        call_ns=call_ns, first=first, relative_target=target.relative_half_width, confidence=target.confidence,
     )
 
 

@@ -18,7 +18,7 @@ from lutfarm_jobs.measurement import (
 from lutfarm_jobs.models.info import ModelInfo
 from lutfarm_jobs.models.inspect import inspect_file, resolve_inputs
 from lutfarm_jobs.operators.base import Operator
-from lutfarm_jobs.operators.sandwich import pairs
+from lutfarm_jobs.operators.sandwich import fits, pairs
 from lutfarm_jobs.spaces.balanced import balanced
 from lutfarm_jobs.spaces.base import Space
 from lutfarm_jobs.spec import BALANCED_NETWORKS, JobSpec, ModelsWorkload, OperatorsWorkload, SpaceWorkload
@@ -137,8 +137,11 @@ def _workloads(spec: JobSpec, sources: Sources) -> Iterable[tuple[Workload, froz
     for position, choice in enumerate(spec.workloads):
         runtimes = frozenset(choice.runtimes) if choice.runtimes else every
         if isinstance(choice, SpaceWorkload):
-            found = _of_space(choice, sources.spaces[choice.space], where=f"workloads[{position}]")
-            yield from ((workload, runtimes) for workload in found)
+            space = sources.spaces[choice.space]
+            yield from ((workload, runtimes) for workload in _operators(choice, space))
+            for runtime in sorted(runtimes):
+                yield from ((workload, frozenset({runtime})) for workload in _apart(choice, space, runtime))
+            yield from ((workload, runtimes) for workload in _networks(choice, space, where=f"workloads[{position}]"))
         elif isinstance(choice, OperatorsWorkload):
             for index, key in enumerate(choice.operators):
                 operator = _parse(key, where=f"workloads[{position}].operators[{index}]")
@@ -156,26 +159,42 @@ def _parse(key: str, *, where: str) -> Operator:
         raise SpecError(f"{where}: {error}") from error
 
 
-def _of_space(choice: SpaceWorkload, space: Space, *, where: str) -> Iterable[Workload]:
-    if choice.operators == "all":
-        real = [operator for operator in (*space.operators(), *space.extras()) if not operator.is_nothing][:: choice.every]
-        if choice.composition == "in_network":
-            for arch in balanced(space, choice.seed, choice.networks or BALANCED_NETWORKS):
-                yield Workload("network", f"{space.name}:{space.format(arch)}")
-        elif choice.composition == "sandwiched":
-            yield from (Workload("sandwich", operator.key) for operator in real)
-            yield from (Workload("stubs", name) for name in dict.fromkeys(name for one in real for name in pairs(one)))
-        else:
-            yield from (Workload("operator", operator.key) for operator in real)
-    if choice.networks and choice.composition != "in_network":
-        for arch in space.random(choice.seed, choice.networks):
-            yield Workload("network", f"{space.name}:{space.format(arch)}")
+def _operators(choice: SpaceWorkload, space: Space) -> Iterable[Workload]:
+    """The operators of a space, in the way in which the table is built."""
+    real = [operator for operator in (*space.operators(), *space.extras()) if not operator.is_nothing][:: choice.every]
+    return _built(choice, real) if choice.operators == "all" else ()
+
+
+def _apart(choice: SpaceWorkload, space: Space, runtime: str) -> Iterable[Workload]:
+    """What networks consist of on this runtime alone; a selection of operators goes without."""
+    known = {*space.operators(), *space.extras()}
+    extras = [operator for operator in space.under(runtime).extras() if operator not in known]
+    return _built(choice, extras) if choice.operators == "all" and choice.every == 1 else ()
+
+
+def _built(choice: SpaceWorkload, real: Sequence[Operator]) -> Iterable[Workload]:
+    if choice.composition == "isolated":
+        yield from (Workload("operator", operator.key) for operator in real)
+    if choice.composition == "sandwiched":
+        inside = [operator for operator in real if fits(operator)]
+        yield from (Workload("operator", operator.key) for operator in real if operator not in inside)
+        yield from (Workload("sandwich", operator.key) for operator in inside)
+        yield from (Workload("stubs", name) for name in dict.fromkeys(name for one in inside for name in pairs(one)))
+
+
+def _networks(choice: SpaceWorkload, space: Space, *, where: str) -> Iterable[Workload]:
+    """Whole networks: those that operators are told from, random ones, and those that the job names."""
+    chosen: list[Sequence[int]] = []
+    if choice.operators == "all" and choice.composition == "in_network":
+        chosen += balanced(space, choice.seed, choice.networks or BALANCED_NETWORKS)
+    elif choice.networks:
+        chosen += space.random(choice.seed, choice.networks)
     for index, text in enumerate(choice.archs):
         try:
-            arch = space.parse(text)
+            chosen.append(space.parse(text))
         except SpecError as error:
             raise SpecError(f"{where}.archs[{index}]: {error}") from error
-        yield Workload("network", f"{space.name}:{space.format(arch)}")
+    return (Workload("network", f"{space.name}:{space.format(arch)}") for arch in chosen)
 
 
 def _fitting(model: ModelFile, runtimes: frozenset[str]) -> frozenset[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.lut_kit import NOTHING, TFLITE, A, B, C, Op, TinySpace, entry, failed, manifest
+from tests.lut_kit import NOTHING, ORT, TFLITE, A, B, C, Op, TinySpace, entry, failed, manifest
 
 from lutfarm.lut import Entry, LatencyTable, MissingEntry
 from lutfarm.lut.bulk import CHUNK
@@ -307,6 +307,31 @@ def test_a_table_of_the_published_operators_alone_lacks_the_additions() -> None:
     published = [entry(o.key) for o in space.operators() if not o.is_nothing]
     with pytest.raises(MissingEntry, match="of the"):
         LatencyTable.of(published, manifest()).predict(space, (3,) * 6)
+
+
+def test_a_table_with_what_the_runtime_computes_predicts_from_that_and_one_without_from_the_choices() -> None:
+    space = spaces.load("nas-bench-201-cifar10")
+    merged = space.under("onnxruntime")
+    plain = [o for o in (*space.operators(), *space.extras()) if not o.is_nothing]
+    every = dict.fromkeys((*plain, *merged.extras()))
+    archs = space.random(4, 30)
+    for backend, entries, seen in ((ORT, every, merged), (ORT, plain, space), (TFLITE, every, space)):
+        prices = LatencyTable.of([entry(o.key, 100.0 + at, backend=backend) for at, o in enumerate(entries)], manifest())
+        assert prices.computed(space) == seen
+        costs = {o: 100.0 + at for at, o in enumerate(entries)}
+        by_hand = [sum(costs[o] * n for o, n in seen.composition(arch).items() if not o.is_nothing) for arch in archs]
+        assert prices.predict_many(space, np.array(archs)).tolist() == pytest.approx(by_hand)
+        assert [prices.predict(space, arch).latency_ns for arch in archs] == pytest.approx(by_hand)
+
+
+def test_a_failed_operator_of_the_runtime_is_an_error_and_no_other_sum() -> None:
+    space = spaces.load("nas-bench-201-cifar10")
+    merged = space.under("onnxruntime")
+    lost = next(o.key for o in merged.extras() if o.kind == "act")
+    real = dict.fromkeys(o for o in (*space.operators(), *merged.extras()) if not o.is_nothing)
+    prices = LatencyTable.of([failed(o.key) if o.key == lost else entry(o.key) for o in real], manifest())
+    with pytest.raises(MissingEntry, match="failed: OutOfMemory"):
+        prices.predict(space, space.parse("|avg_pool_3x3~0|+|none~0|none~1|+|nor_conv_1x1~0|nor_conv_3x3~1|none~2|"))
 
 
 @settings(max_examples=20)

@@ -39,6 +39,7 @@ def any_operator(draw: st.DrawFn) -> Operator:
         kinds.MaxPool(*area, channels, kernel, stride),
         kinds.GlobalAvgPool(*area, channels),
         kinds.BNAct(*area, channels, draw(activation)),
+        kinds.Act(*area, channels, draw(activation.filter(lambda name: name != "none"))),
         kinds.Add(*area, channels),
         kinds.FullyConnected(1, 1, channels, out, draw(activation)),
     ]))
@@ -53,6 +54,11 @@ def test_a_key_says_all_and_inverts(operator: Operator) -> None:
 def test_every_published_operator_has_a_key_that_inverts() -> None:
     assert len(EVERY) > 2500
     assert {key: operators.parse(key) for key in EVERY} == EVERY
+
+
+def test_an_activation_that_is_none_is_no_operator() -> None:
+    with pytest.raises(SpecError, match="is nothing"):
+        operators.parse("act_H8_W8_C8_none")
 
 
 def test_a_key_is_readable() -> None:

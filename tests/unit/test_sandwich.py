@@ -115,6 +115,21 @@ def test_a_failed_stub_fails_the_operator_and_a_missing_one_gives_none() -> None
     assert [one.workload_key for one in table.entries] == [f"sandwich:{MIDDLE}"]
 
 
+def test_an_activation_is_measured_alone_and_the_call_is_taken_off() -> None:
+    """Between stubs the first of them would do it along."""
+    space = spaces.load("nas-bench-201-cifar10")
+    workloads = [{"space": space.name, "composition": "sandwiched"}]
+    plan = expand(parse_job(job(workloads=workloads), source="test"), Sources({space.name: space}, {}), [UNIT])
+    alone = {m.workload.name for m in plan if m.workload.kind == "operator"}
+    assert alone == {o.key for o in space.under("onnxruntime").extras() if o.kind == "act"}
+    one = entry("act_H32_W32_C16_relu", 5000.0)
+    (found,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 3000.0}).entries
+    assert (found.estimate_ns, found.low_ns, found.high_ns, found.statistic) == (2000.0, 1900.0, 2100.0, "sandwiched")
+    (least,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 9000.0}).entries
+    assert least.low_ns == 0.0
+    assert 0 < (least.estimate_ns or 0) <= (least.high_ns or 0) < 200.0
+
+
 def test_cut_off_at_zero() -> None:
     assert positive(100.0, 1.0) == (100.0, 99.0, 101.0)
     assert positive(0.0, 1.96)[0] == pytest.approx(math.sqrt(2 / math.pi))

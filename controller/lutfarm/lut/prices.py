@@ -71,6 +71,10 @@ class Prices:
             float(self._common[row]),
         )
 
+    def knows(self, operator: Operator) -> bool:
+        """Whether there is an entry, be it a failed one."""
+        return operator.is_nothing or operator.key in self._rows
+
     def failure(self, operator_key: str) -> str:
         """How the operator failed; empty where it did not."""
         row = self._rows.get(operator_key)

@@ -2,13 +2,14 @@
 
 Both ends of a sandwich are halves of two stub pairs, T(pair) = ends + stubs, so the operator is
 T(sandwich) - T(pair at its input) / 2 - T(pair at its output) / 2.  An operator that is one end of a network keeps
-that end, with half of what a call costs: a network's sum has each end once.
+that end, with half of what a call costs: a network's sum has each end once.  What would be part of a stub (an
+activation) is measured alone, less what a call costs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from lutfarm.lut.entry import Entry
@@ -20,8 +21,12 @@ SANDWICH, STUBS, OPERATOR = "sandwich:", "stubs:", "operator:"
 QUANTILE = 1.96                                    # a half-width over this is taken for a standard error
 
 
-def sandwiched(table: LatencyTable, relative_target: float) -> LatencyTable:
+def sandwiched(
+    table: LatencyTable, relative_target: float, *, call_ns: Mapping[tuple[str, str], float] | None = None
+) -> LatencyTable:
     """The table with an entry of each operator whose sandwich and stubs it has; what they rest on stays beside them.
+
+    `call_ns`: by unit and backend, what a call costs that computes nothing; it is taken off what was measured alone.
 
     A derived entry whose half-width is above `relative_target` of it is flagged `not_precise`: a small difference of two
     larger latencies is known worse than either.
@@ -34,7 +39,16 @@ def sandwiched(table: LatencyTable, relative_target: float) -> LatencyTable:
             stubs = {name: found.get((unit, backend, conditions, STUBS + name)) for name in names}
             if all(stubs.values()):                # a pair that is not measured yet: neither is the operator
                 derived.append(_derived(entry, [stub for name in names if (stub := stubs[name])], relative_target))
-    return LatencyTable.of((*table.entries, *derived), replace(table.manifest, composition="sandwiched"))
+    kept = [_without_call(entry, (call_ns or {}).get((entry.unit, entry.backend_key), 0.0)) for entry in table.entries]
+    return LatencyTable.of((*kept, *derived), replace(table.manifest, composition="sandwiched"))
+
+
+def _without_call(entry: Entry, call_ns: float) -> Entry:
+    if entry.kind != "measured" or not entry.workload_key.startswith(OPERATOR):
+        return entry
+    half_ns = _half_ns(entry)
+    estimate_ns, low_ns, high_ns = positive(max((entry.estimate_ns or 0.0) - call_ns, -half_ns), half_ns)
+    return replace(_bare(entry), statistic="sandwiched", estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns)
 
 
 def _derived(entry: Entry, stubs: Sequence[Entry], relative_target: float) -> Entry:
@@ -56,9 +70,15 @@ def _derived(entry: Entry, stubs: Sequence[Entry], relative_target: float) -> En
     raised = {flag for one, _ in parts for flag in one.flags} - {"converged", "not_precise"}
     raised.add("converged" if half_ns <= relative_target * estimate_ns else "not_precise")
     return replace(
-        named, statistic="sandwiched", estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns, flags=tuple(sorted(raised)),
-        # What describes the sandwich's iterations says nothing of the operator's.
-        mean_ns=None, median_ns=None, p10_ns=None, p25_ns=None, p95_ns=None, min_ns=None, std_ns=None, variation=None,
+        _bare(named), statistic="sandwiched", estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns,
+        flags=tuple(sorted(raised)),
+    )
+
+
+def _bare(entry: Entry) -> Entry:
+    """Without what describes the iterations of more than the operator."""
+    return replace(
+        entry, mean_ns=None, median_ns=None, p10_ns=None, p25_ns=None, p95_ns=None, min_ns=None, std_ns=None, variation=None,
         between_spread=None, within_spread=None, effective_iterations=None, contended_median_ns=None, load_ns=None,
         first_inference_ns=None, peak_memory_bytes=None,
     )

@@ -160,6 +160,14 @@ class LatencyTable:
         """What every network of the space costs whatever its choices, in ns.  Raises MissingEntry."""
         return self._forecast(space).fixed_ns()
 
+    def computed(self, space: Space) -> Space:
+        """The space in the operators that predictions add up.
+
+        Those that the runtime really computes (`Space.under`), where the table has an entry of each; else, as in a
+        published table, those of the choices.  Raises SpecError where the table has several devices or backends.
+        """
+        return self._forecast(space).space
+
     def _forecast(self, space: Space) -> Forecast:
         """By identity: a space need not be hashable; keeping it keeps its id its own."""
         if id(space) not in self._forecasts:
@@ -168,7 +176,9 @@ class LatencyTable:
             prices = Prices(self._columns, " with ".join(self.places[0]))
             if len(self._forecasts) >= FORECASTS_KEPT:
                 self._forecasts.pop(next(iter(self._forecasts)))
-            self._forecasts[id(space)] = (space, Forecast.of(prices, space))
+            seen = space.under(self.places[0][1].partition("-")[0])    # a backend's key begins with its runtime
+            known = all(prices.knows(operator) for operator in seen.extras())
+            self._forecasts[id(space)] = (space, Forecast.of(prices, seen if known else space))
         return self._forecasts[id(space)][1]
 
     def _placed(self) -> str:

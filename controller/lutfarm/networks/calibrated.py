@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lutfarm.lut import LatencyTable
+from lutfarm.lut import Entry, LatencyTable
 from lutfarm.lut.calibration import Observed, Priors
 from lutfarm.lut.costs import FloatArray
 from lutfarm.lut.effects import features_of, space_keys
@@ -16,6 +16,7 @@ from lutfarm.statistics.sweep import SweepFit
 from lutfarm_jobs.spaces.base import Space
 
 PREFIX = "operator:"
+LEAST_SHARE = 0.1                                  # of an entry that is hardly more than the call
 QUANTILE = 1.96                                    # a half-width over this is taken for a standard error
 
 
@@ -38,13 +39,28 @@ def errors_of(fit: SweepFit | None, keys: Mapping[str, str]) -> dict[str, float 
 
 
 def estimates(part: LatencyTable) -> dict[str, Estimate]:
-    """The operators of one device and backend."""
+    """The operators of one device and backend.
+
+    What was measured alone carries a call of the runtime each time, a network only one: it is taken off.
+    """
+    call_ns = _call_ns(part) if part.manifest.composition == "isolated" else 0.0
     return {
-        entry.workload_key.removeprefix(PREFIX): Estimate(
-            entry.estimate_ns or 0.0, (entry.relative_half_width or 0.0) / QUANTILE
-        )
+        entry.workload_key.removeprefix(PREFIX): _without_call(entry, call_ns)
         for entry in part.entries if entry.kind == "measured" and entry.workload_key.startswith(PREFIX)
     }
+
+
+def _without_call(entry: Entry, call_ns: float) -> Estimate:
+    whole_ns = entry.estimate_ns or 0.0
+    error_ns = whole_ns * (entry.relative_half_width or 0.0) / QUANTILE
+    own_ns = max(whole_ns - call_ns, LEAST_SHARE * whole_ns)
+    return Estimate(own_ns, error_ns / own_ns if own_ns else 0.0)
+
+
+def _call_ns(part: LatencyTable) -> float:
+    """What a call costs that computes nothing, where the device's probes said so."""
+    found = {device.unit: device.call_floor_ns for device in part.manifest.devices}
+    return float(max((found.get(unit, {}).get(backend, 0) for unit, backend in part.places), default=0))
 
 
 def predictions_ns(

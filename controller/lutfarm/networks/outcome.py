@@ -198,8 +198,9 @@ def _calibrated(
     if not spare:
         return None
     fit = fit_sweep({key: levels_ns[key] for key in keys.values() if key in levels_ns})
-    known = observed(space, spare, errors_of(fit, keys))
-    found = predictions_ns(estimates(part), space, known, [space.parse(network.arch) for network in used])
+    seen = part.computed(space)
+    known = observed(seen, spare, errors_of(fit, keys))
+    found = predictions_ns(estimates(part), seen, known, [space.parse(network.arch) for network in used])
     measured_ns = np.array([network.measured_ns or 0.0 for network in used])
     inside = (found[:, 1] <= measured_ns) & (measured_ns <= found[:, 2])
     return Calibrated(

@@ -21,7 +21,8 @@ KINDS: Mapping[str, type[kinds.Base]] = {
     kind.kind: kind
     for kind in (
         kinds.Conv, kinds.MBConv, kinds.Skip, kinds.Identity, kinds.Nothing, kinds.ReluConvBN, kinds.Reduction,
-        kinds.AvgPool, kinds.MaxPool, kinds.GlobalAvgPool, kinds.BNAct, kinds.Add, kinds.FullyConnected,
+        kinds.AvgPool, kinds.MaxPool, kinds.GlobalAvgPool, kinds.BNAct, kinds.Act, kinds.Add,
+        kinds.FullyConnected,
     )
 }
 
@@ -64,6 +65,8 @@ def _check_whole(operator: kinds.Base) -> None:
             raise SpecError(f"{kind}: a residual needs stride 1 and equal channels")
         if not operator.expands and operator.mid_channels != operator.in_channels:
             raise SpecError(f"{kind}: without an expansion mid_channels equals in_channels")
+    if isinstance(operator, kinds.Act) and operator.activation == "none":
+        raise SpecError(f"{kind}: an activation of none is nothing; name one that computes something")
     if isinstance(operator, kinds.FullyConnected) and (operator.height, operator.width) != (1, 1):
         raise SpecError(f"{kind}: height and width are 1")
 

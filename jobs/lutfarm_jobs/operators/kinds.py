@@ -325,6 +325,19 @@ class BNAct(OneWidth):
 
 
 @dataclass(frozen=True, slots=True)
+class Act(OneWidth):
+    """An activation by itself."""
+
+    kind: ClassVar[str] = "act"
+
+    activation: Activation
+
+    def append(self, graph: Graph, source: Tensor) -> Tensor:
+        """One activation."""
+        return graph.activation(source, self.activation)
+
+
+@dataclass(frozen=True, slots=True)
 class Add(OneWidth):
     """The sum of two tensors.  Measured by itself it adds its input to itself: a model of one input."""
 

@@ -18,6 +18,13 @@ IMAGE_CHANNELS = 4                                 # an operator on so few takes
 _PAIR = re.compile(r"H([1-9][0-9]{0,5})_W([1-9][0-9]{0,5})_C([1-9][0-9]{0,6})", re.ASCII)
 
 
+def fits(operator: Operator) -> bool:
+    """Whether it stays an operator of its own between stubs: a convolution does an activation behind it along."""
+    graph = Graph("what it is", operator.input_shape)
+    operator.append(graph, graph.input)
+    return [node.kind for node in graph.nodes] != ["activation"]
+
+
 def sandwich(operator: Operator) -> Graph:
     """The operator with a stub before and behind it; an end of a network (an image, a classifier) has none there."""
     _, channels, height, width = operator.input_shape

@@ -57,6 +57,14 @@ class Space(Protocol):
         """The unique operators of the published tables, in a stable order, zero entries included."""
         ...
 
+    def under(self, runtime: str) -> Space:
+        """The same space in the operators that this runtime really computes; mostly itself.
+
+        A runtime that computes equal nodes once makes a network less than the sum of its choices
+        (lutfarm_jobs.models.executed).  Only `composition`, `extras`, `layers`, `fixed` and the labels of `network` differ.
+        """
+        ...
+
     def extras(self) -> tuple[Operator, ...]:
         """Operators that a prediction prices and the published tables leave out (node additions)."""
         ...

@@ -77,6 +77,10 @@ class LayeredSpace:
         """A chain's latencies add up."""
         return True
 
+    def under(self, runtime: str) -> LayeredSpace:  # noqa: ARG002 - as every space
+        """Itself: in a chain no two nodes are equal."""
+        return self
+
     def operators(self) -> tuple[Operator, ...]:
         """The unique operators of the published tables, head first, then layer by layer, then the tail."""
         chosen = (operator for position in self.positions for name, operator in position.choices if name != ABSENT)

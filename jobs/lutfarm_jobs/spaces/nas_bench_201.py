@@ -3,6 +3,10 @@
 A prediction prunes what nothing reaches: an edge counts only if its source can be reached from the cell's
 input and its target reaches the cell's output.  Sums of edges are priced as additions, which the published
 tables leave out.
+
+Several edges leave a node, so a runtime that computes equal nodes once computes less than the edges say: poolings and
+activations of one node, and additions that a convolution does along.  `under` gives the space in that runtime's operators:
+convolutions without the activation before them, and the activations, poolings and additions that are left.
 """
 
 from __future__ import annotations
@@ -11,12 +15,15 @@ import random
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.models.executed import MERGING, executed
 from lutfarm_jobs.models.graph import Graph, Tensor
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.operators.kinds import (
+    Act,
     Add,
     AvgPool,
     BNAct,
@@ -40,9 +47,13 @@ OUTPUT = 3
 
 @dataclass(frozen=True, slots=True)
 class NasBench201:
-    """The space of one dataset.  An architecture has one operation for each of the six edges."""
+    """The space of one dataset.  An architecture has one operation for each of the six edges.
+
+    `merges`: in the operators of a runtime that computes equal nodes once; see `under`.
+    """
 
     dataset: str
+    merges: bool = False
 
     @property
     def name(self) -> str:
@@ -64,7 +75,9 @@ class NasBench201:
         """The edges; a choice's parts are its operators in all 15 cells, as if nothing were pruned."""
         return tuple(
             Layer(f"edge{source}-{target}", tuple(
-                Choice(name, tuple((_operation(name, *stage), CELLS) for stage in self._stages))
+                Choice(name, tuple(
+                    (operator, CELLS) for stage in self._stages for operator in _parts(name, *stage, merges=self.merges)
+                ))
                 for name in OPERATIONS
             ))
             for source, target in EDGES
@@ -72,26 +85,40 @@ class NasBench201:
 
     @property
     def fixed(self) -> tuple[tuple[Operator, int], ...]:
-        """Stem, two reductions, last activation, pool and classifier."""
+        """Stem, two reductions, last activation (unless it may be merged), pool and classifier."""
+        every = self._trunk
+        return tuple((operator, 1) for operator in every if not (self.merges and isinstance(operator, BNAct)))
+
+    @property
+    def _trunk(self) -> tuple[Operator, ...]:
         size, classes = DATASETS[self.dataset]
         last = size // 4
         return (
-            (Conv(size, size, 3, 16, 3, 1, 1, "none"), 1),
-            (Reduction(size, size, 16, 32), 1),
-            (Reduction(size // 2, size // 2, 32, 64), 1),
-            (BNAct(last, last, 64, "relu"), 1),
-            (GlobalAvgPool(last, last, 64), 1),
-            (FullyConnected(1, 1, 64, classes, "none"), 1),
+            Conv(size, size, 3, 16, 3, 1, 1, "none"),
+            Reduction(size, size, 16, 32),
+            Reduction(size // 2, size // 2, 32, 64),
+            BNAct(last, last, 64, "relu"),
+            GlobalAvgPool(last, last, 64),
+            FullyConnected(1, 1, 64, classes, "none"),
         )
 
     def operators(self) -> tuple[Operator, ...]:
         """21: five operations in three stages, and the fixed ones."""
         cells = (_operation(name, *stage) for stage in self._stages for name in OPERATIONS)
-        return (*cells, *(operator for operator, _ in self.fixed))
+        return (*cells, *self._trunk)
+
+    def under(self, runtime: str) -> NasBench201:
+        """With `merges` where the runtime does."""
+        return replace(self, merges=runtime in MERGING)
 
     def extras(self) -> tuple[Operator, ...]:
-        """The node addition of each stage."""
-        return tuple(Add(size, size, width) for size, width in self._stages)
+        """The node addition of each stage; with `merges` its convolutions and activation alone, and the last, too."""
+        apart = ("nor_conv_1x1", "nor_conv_3x3") if self.merges else ()
+        last = (operator for operator in self._trunk if isinstance(operator, BNAct) and self.merges)
+        return tuple(dict.fromkeys((*(
+            operator for stage in self._stages
+            for operator in (*(part for name in apart for part in _parts(name, *stage, merges=True)), Add(*_square(*stage)))
+        ), *last)))
 
     def check(self, arch: Sequence[int]) -> tuple[int, ...]:
         """The architecture itself.  Raises SpecError naming the edge that is wrong."""
@@ -106,13 +133,24 @@ class NasBench201:
         """Which operators the network consists of, how often, pruned.  Raises SpecError."""
         live = live_edges(self.check(arch))
         found: Counter[Operator] = Counter(dict(self.fixed))
+        if self.merges:
+            return found + self._merged(live)
         for stage in self._stages:
             for target in range(1, OUTPUT + 1):
                 into = [name for (_, end), name in live.items() if end == target]
                 for name in into:
                     found[_operation(name, *stage)] += CELLS
                 if len(into) > 1:
-                    found[Add(stage[0], stage[0], stage[1])] += CELLS * (len(into) - 1)
+                    found[Add(*_square(*stage))] += CELLS * (len(into) - 1)
+        return found
+
+    def _merged(self, live: Mapping[tuple[int, int], str]) -> Counter[Operator]:
+        """What the cells and the last activation come to."""
+        cells, last = _executed(tuple(live.items()))
+        found: Counter[Operator] = Counter({
+            _computed(kind, kernel, *stage): count for stage in self._stages for (kind, kernel), count in cells
+        })
+        found.update(operator for operator in self._trunk if isinstance(operator, BNAct) and last)
         return found
 
     def random(self, seed: int, count: int) -> tuple[tuple[int, ...], ...]:
@@ -148,12 +186,12 @@ class NasBench201:
         live = live_edges(self.check(arch))
         size = DATASETS[self.dataset][0]
         graph = Graph(f"{self.name}:{self.format(arch)}", (1, 3, size, size))
-        stem, first, second, *tail = (operator for operator, _ in self.fixed)
+        stem, first, second, *tail = self._trunk
         tensor = stem.append(graph, graph.input)
         graph.label(stem.key)
         for stage, between in zip(self._stages, (first, second, None), strict=True):
             for _ in range(CELLS):
-                tensor = _cell(graph, tensor, live, stage)
+                tensor = _cell(graph, tensor, live, stage, merges=self.merges)
             if between:
                 tensor = between.append(graph, tensor)
                 graph.label(between.key)
@@ -186,16 +224,62 @@ def live_edges(arch: Sequence[int]) -> Mapping[tuple[int, int], str]:
     return {(s, t): name for (s, t), name in there.items() if s in reached and t in reaching}
 
 
-def _cell(graph: Graph, source: Tensor, live: Mapping[tuple[int, int], str], stage: tuple[int, int]) -> Tensor:
+def _cell(
+    graph: Graph, source: Tensor, live: Mapping[tuple[int, int], str], stage: tuple[int, int], *, merges: bool = False
+) -> Tensor:
     nodes: dict[int, Tensor] = {0: source}
     for target in range(1, OUTPUT + 1):
         for (start, end), name in live.items():
             if end == target:
-                operator = _operation(name, *stage)
-                arriving = operator.append(graph, nodes[start])
-                graph.label(operator.key)
+                arriving = nodes[start]
+                for operator in _parts(name, *stage, merges=merges):
+                    arriving = operator.append(graph, arriving)
+                    graph.label(operator.key)
                 nodes[target] = graph.add(nodes[target], arriving) if target in nodes else arriving
-                graph.label(Add(stage[0], stage[0], stage[1]).key)
+                graph.label(Add(*_square(*stage)).key)
     output = nodes[OUTPUT] if OUTPUT in nodes else graph.zero(source)
     graph.label("")
     return output
+
+
+def _square(size: int, width: int) -> tuple[int, int, int]:
+    return size, size, width
+
+
+def _parts(name: str, size: int, width: int, *, merges: bool) -> tuple[Operator, ...]:
+    """An operation's operators: its activation apart where several edges may share it."""
+    operator = _operation(name, size, width)
+    if not (merges and isinstance(operator, ReluConvBN)):
+        return (operator,)
+    return _computed("activation", 1, size, width), _computed("convolution", operator.kernel, size, width)
+
+
+def _computed(kind: str, kernel: int, size: int, width: int) -> Operator:
+    """One node of a cell."""
+    if kind == "activation":
+        return Act(size, size, width, "relu")
+    if kind == "average_pool":
+        return AvgPool(size, size, width, kernel, 1)
+    return Add(size, size, width) if kind == "add" else Conv(size, size, width, width, kernel, 1, 1, "none")
+
+
+@lru_cache(maxsize=16_384)
+def _executed(live: tuple[tuple[tuple[int, int], str], ...]) -> tuple[tuple[tuple[tuple[str, int], int], ...], bool]:
+    """By kind and kernel how many nodes of the five cells of a stage are computed; and whether the last activation is.
+
+    The first cell of a stage comes behind a convolution (a reduction's does a sum along), each other behind one like itself.
+    """
+    graph = Graph("two cells", (1, 4, 16, 16))
+    source = Reduction(16, 16, 4, 8).append(graph, graph.input)
+    first = len(graph.nodes)
+    middle = _cell(graph, source, dict(live), (8, 8))
+    half = len(graph.nodes)
+    graph.finish(graph.scale_shift(_cell(graph, middle, dict(live), (8, 8)), activation="relu"))
+    end = len(graph.nodes) - 1
+    left = executed(graph)
+    found: Counter[tuple[str, int]] = Counter()
+    for at in left:
+        node = graph.nodes[at]
+        if first <= at < end and node.kind != "zero":
+            found[node.kind, node.kernel] += 1 if at < half else CELLS - 1
+    return tuple(found.items()), end in left
