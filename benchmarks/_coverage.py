@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from lutfarm.statistics import Prior, Sample, Summary, Target, canary_reference, priors_of, sample, summarize
+from lutfarm.statistics.precision import LEAST_PRIOR_DF, LEAST_ROUNDS, LEAST_ROUNDS_ALONE
 from lutfarm.statistics.regate import regated
 from lutfarm_agents.testing import Machine, Noise, SimulatedDevice, begin_round
 from lutfarm_jobs.measurement import Environment, Run, Slice, SlicePlan
@@ -18,8 +19,6 @@ from lutfarm_runner.commands import Plan
 
 PLAN = SlicePlan()
 MOST_ROUNDS = 8
-LEAST_ROUNDS = 3                                   # where the other entries of a table say what the spread is
-LEAST_ROUNDS_ALONE = 7                             # where they are too few for that
 EPOCH_S = 1_000_000_000.0
 BETWEEN_ROUNDS_NS = 20e6
 HISTORY_ROUNDS = 16                                # of an earlier job, over HISTORY_ROUNDS * HISTORY_REST_S
@@ -30,10 +29,10 @@ Stop = Callable[[Sample | None, Target, Prior, int], bool]
 
 
 def wants_more(found: Sample | None, target: Target, prior: Prior, rounds: int) -> bool:
-    """The stop rule, decided on the host after each process: another one while the interval is wider than the target."""
+    """The stop rule of lutfarm.statistics.precision, on samples that are judged anew after each process."""
     if rounds >= MOST_ROUNDS:
         return False
-    if found is None or len(found.processes) < (LEAST_ROUNDS if prior.df else LEAST_ROUNDS_ALONE):
+    if found is None or len(found.processes) < (LEAST_ROUNDS_ALONE if prior.df < LEAST_PRIOR_DF else LEAST_ROUNDS):
         return True
     interval = summarize(found, target, prior_spread=prior.spread, prior_df=prior.df).interval
     return interval.relative_half_width > target.relative_half_width

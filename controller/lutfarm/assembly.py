@@ -18,6 +18,7 @@ from lutfarm.home import Home
 from lutfarm.local_pool import LocalPool
 from lutfarm.pool import AgentPool
 from lutfarm.scheduler import Cooling, Terms
+from lutfarm.stopping import finished_rounds
 from lutfarm.store import Store, owners
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
@@ -95,7 +96,7 @@ def submit(
     for position, choice in pools.share_choices(spec).items():
         units = chosen[position]
         plan, share = pools.share_plan(
-            plan, choice, units, sources=sources, store=store, job_id=spec.id, rounds=spec.sampling.rounds,
+            plan, choice, units, sources=sources, store=store, job_id=spec.id, finished_rounds=finished_rounds(spec),
             terms=terms[units[0]],
         )
         shares.append(share)

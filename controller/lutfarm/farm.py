@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from lutfarm.cooling import after_heat
@@ -15,7 +15,8 @@ from lutfarm.pool import AgentPool, Event, Measured, Opened, Probed, Waiting
 from lutfarm.reassign import reassign
 from lutfarm.reuse import Resumed, resume
 from lutfarm.scheduler import Terms, decide
-from lutfarm.state import FarmState, after, begin, ordered
+from lutfarm.state import FarmState, after, begin, ordered, resumed
+from lutfarm.stopping import stop_rule
 from lutfarm.store.base import Job, Store
 from lutfarm.unit_states import UnitStates, without
 from lutfarm.workshop import Workshop
@@ -113,7 +114,7 @@ class Farm:
             book = OrderBook(job.id, self.store, self.workshop, devices, self.holder, terms, preparing)
             state = begin(
                 submission.plan, devices, rounds=spec.sampling.rounds,
-                budget_s=spec.sampling.device_time_budget_s, shares=submission.shares,
+                budget_s=spec.sampling.device_time_budget_s, shares=submission.shares, rule=stop_rule(spec),
             )
             state = without(state, barred)
             for opened in self._last_heard(barred):
@@ -145,7 +146,7 @@ class Farm:
             ignore_failures_before_s=began_s if submission.retry_failed else 0.0,
         )
         watch.resumed(opened.unit, found)
-        return replace(state, standings={**state.standings, **found.standings})
+        return resumed(state, found.standings)
 
     def _last_heard(self, barred: Sequence[DeviceRecord]) -> Iterator[Opened]:
         """What devices that may not be used said last: what the store has of them counts all the same."""

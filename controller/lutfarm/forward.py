@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lutfarm.device_states import DeviceRecord
@@ -27,7 +27,7 @@ class Why:
     waits_for: str
     next: str
     next_s: float | None                           # Unix time, where one is known
-    done: int                                      # measurements with all their rounds
+    done: int                                      # measurements that are precise enough, or have all their rounds
     failed: int
     left: int
 
@@ -35,21 +35,21 @@ class Why:
 def why(
     records: Iterable[DeviceRecord],
     plan: Sequence[Measurement],
-    counts: Mapping[str, Mapping[str, int]],
     *,
-    rounds: int,
+    done: Collection[str],
+    failed: Collection[str],
     job_name: str,
     holders: Mapping[str, tuple[str, float]],
 ) -> list[Why]:
-    """`counts`: runs by key and status; `holders`: by unit, who has its lease and until when unless renewed."""
+    """`done` and `failed`: keys of measurements; `holders`: by unit, who has its lease and until when unless renewed."""
     found: list[Why] = []
     for record in records:
-        by_status = [counts.get(m.key, {}) for m in plan if m.unit == record.unit]
-        failed = sum(1 for runs in by_status if runs.get("failed"))
-        done = sum(1 for runs in by_status if not runs.get("failed") and runs.get("complete", 0) >= rounds)
-        left = len(by_status) - failed - done
+        mine = [m.key for m in plan if m.unit == record.unit]
+        bad = sum(key in failed for key in mine)
+        good = sum(key in done and key not in failed for key in mine)
+        left = len(mine) - bad - good
         waits_for, following, next_s = _next(record, holders.get(record.unit), job_name, left=left)
-        found.append(Why(record.unit, record.state, record.reason, waits_for, following, next_s, done, failed, left))
+        found.append(Why(record.unit, record.state, record.reason, waits_for, following, next_s, good, bad, left))
     return found
 
 

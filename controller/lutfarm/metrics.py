@@ -76,7 +76,7 @@ GAUGES: tuple[tuple[str, str, Callable[[DeviceStatus], float | None]], ...] = (
     ("lutfarm_device_fit", "What the last check found.", lambda d: None if d.fit is None else float(d.fit)),
     ("lutfarm_device_temperature_celsius", "The hottest zone that was read last.", lambda d: d.temperature_c),
     ("lutfarm_canary_drift_ratio", "The last round's canary level over its reference.", lambda d: d.canary_drift),
-    ("lutfarm_device_runs_left", "Runs that the job on the device still lacks.", lambda d: float(d.runs_left)),
+    ("lutfarm_device_runs_left", "Runs that the job on the device still lacks, at most.", lambda d: float(d.runs_left)),
 )
 
 

@@ -66,13 +66,13 @@ def share_plan(
     sources: Sources,
     store: Store,
     job_id: str,
-    rounds: int,
+    finished_rounds: int,
     terms: Terms,
 ) -> tuple[tuple[Measurement, ...], Share]:
     """What is left of a plan in which every unit measures everything, and how the units share it.
 
     Anchors come from the job's content alone, so that the same job has the same ones again.  What a stored job has
-    given to a unit stays with it; what a unit that is not ready has finished stays done.
+    given to a unit stays with it; what a unit that is not ready has measured in `finished_rounds` stays done.
     """
     mine = {item_of(m): m for m in plan if m.unit == units[0]}
     by_workload = {m.workload: expected_ns(m.workload, sources) for m in mine.values()}
@@ -86,7 +86,7 @@ def share_plan(
     found = store.job(job_id)
     kept: Mapping[Item, str | None] = {}
     if found is not None and found[0].id == job_id:
-        kept = _kept(store.measurements(job_id), store.round_counts(job_id), share, rounds)
+        kept = _kept(store.measurements(job_id), store.round_counts(job_id), share, finished_rounds)
     left = {item: s for item, s in seconds.items() if item not in share.anchors and item not in kept}
     given = {item: unit for item, unit in kept.items() if unit is not None}
     busy = {unit: sum(seconds[item] for item, name in given.items() if name == unit and item in seconds) for unit in units}

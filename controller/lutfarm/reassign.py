@@ -51,8 +51,7 @@ def _reassigned(
     busy_s = dict.fromkeys(able, 0.0)
     for key, m in state.plan.items():
         if m.unit in busy_s and state.wants(key):
-            left = state.rounds - state.standing(key).complete
-            busy_s[m.unit] += left * round_seconds(state, m, plan_of[m.unit])
+            busy_s[m.unit] += state.rounds_left(key) * round_seconds(state, m, plan_of[m.unit])
     takes_s = {item: state.rounds * round_seconds(state, m, plan_of[m.unit]) for item, m in moving.items()}
     given = divide(takes_s, able, busy_s=busy_s)
     added = [replace(m, unit=given[item]) for item, m in moving.items()]

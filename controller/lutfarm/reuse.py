@@ -6,17 +6,19 @@ yesterday's numbers silently.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lutfarm.agreement import Difference, agree, disagreement
 from lutfarm.pool import Opened
 from lutfarm.scheduler import Terms
-from lutfarm.state import FarmState, Standing
-from lutfarm.store.base import Store
+from lutfarm.state import FarmState, Standing, begin, resumed
+from lutfarm.stopping import stop_rule
+from lutfarm.store.base import Job, Store
 from lutfarm_agents.device import Hello
 from lutfarm_agents.session import fingerprint
-from lutfarm_jobs.measurement import Run
+from lutfarm_jobs.measurement import Measurement, Run
+from lutfarm_jobs.spec import JobSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def resume(
     found, adopted = _look(
         store, job_id, state, today, fresh_since_s=fresh_since_s, forget_s=ignore_failures_before_s
     )
-    store.adopt(job_id, [run.id for run in adopted])
+    store.adopt(job_id, adopted)
     return found
 
 
@@ -69,7 +71,20 @@ def foresee(
     hello, _ = last
     today = _today(state, unit, hello, terms)
     found, _ = _look(store, job_id, state, today, fresh_since_s=fresh_since_s, forget_s=0.0)
-    return replace(state, standings={**state.standings, **found.standings}), found
+    return resumed(state, found.standings), found
+
+
+def as_stored(store: Store, job: Job, plan: Sequence[Measurement]) -> FarmState:
+    """How far a job is by its stored runs alone, of whatever fingerprint: no device is asked."""
+    spec = JobSpec.model_validate_json(job.spec_json)
+    rule = stop_rule(spec)
+    standings: dict[str, Standing] = {}
+    for run in store.runs(job.id, samples=rule is not None):
+        standings[run.key] = standings.get(run.key, Standing()).with_run(run)
+    for key, by_status in store.round_counts(job.id).items():
+        if by_status.get("failed"):                # a failed probe, too
+            standings[key] = replace(standings.get(key, Standing()), failed=True)
+    return begin(plan, {m.unit for m in plan}, rounds=spec.sampling.rounds, standings=standings, rule=rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +115,11 @@ def _look(
     *,
     fresh_since_s: float | None,
     forget_s: float,
-) -> tuple[Resumed, Sequence[Run]]:
+) -> tuple[Resumed, list[str]]:
     standings: dict[str, Standing] = {}
     known: set[str] = set()
     outdated: list[tuple[str, Mapping[str, str]]] = []
-    for run in store.runs(job_id, samples=False):
+    for run in store.runs(job_id, samples=state.rule is not None):    # levels are made of samples
         if run.key not in today.runs:
             continue
         known.add(run.id)
@@ -115,11 +130,11 @@ def _look(
             outdated += [("stored", run.fingerprint), ("today", today.runs[run.key])]
     outdated_runs = len(outdated) // 2
     own = len(known) - outdated_runs
-    adopted: Sequence[Run] = (
-        () if fresh_since_s is not None else _adoptable(store, known, today, standings, state.rounds)
-    )
-    for run in adopted:
-        standings[run.key] = standings.get(run.key, Standing()).with_run(run)
+    adopted: list[str] = []                        # ids alone: samples of thousands of runs would fill the memory
+    if fresh_since_s is None:
+        for run in _adoptable(store, known, today, standings, state):
+            standings[run.key] = standings.get(run.key, Standing()).with_run(run)
+            adopted.append(run.id)
     probes = 0
     for key, found in store.probes(list(today.probes)).items():
         for probe in found:
@@ -131,20 +146,19 @@ def _look(
     return Resumed(standings, own, len(adopted), outdated_runs, disagreement(outdated), probes), adopted
 
 
-
 def _adoptable(
     store: Store,
     known: Collection[str],
     today: _Today,
     standings: Mapping[str, Standing],
-    rounds: int,
-) -> list[Run]:
-    places = {key: rounds - standings.get(key, Standing()).complete for key in today.runs}
-    taken: list[Run] = []
-    for run in store.reusable([key for key, left in places.items() if left > 0]):
+    state: FarmState,
+) -> Iterator[Run]:
+    """Newest first, as many of each measurement as the job has rounds."""
+    places = {key: state.rounds - standings.get(key, Standing()).complete for key in today.runs}
+    keys = [key for key, left in places.items() if left > 0]
+    for run in store.reusable(keys, samples=state.rule is not None):
         if run.throttled and today.strict:
             continue
         if places[run.key] > 0 and run.id not in known and agree(run.fingerprint, today.runs[run.key]):
             places[run.key] -= 1
-            taken.append(run)
-    return taken
+            yield run

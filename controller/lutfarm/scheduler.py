@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lutfarm.state import FarmState, Unit
+from lutfarm.statistics.precision import LEAST_ROUNDS
 from lutfarm_jobs.measurement import Limits, Measurement, SlicePlan
 
 PROBES_PER_ORDER = 64
@@ -93,18 +95,24 @@ def _next(state: FarmState, unit: Unit, terms: Terms) -> Step | None:
     unprobed = [m.key for m in wanted if state.standing(m.key).probe is None]
     if unprobed:
         return ProbeThese(unit.name, tuple(unprobed[:PROBES_PER_ORDER]))
-    chunk = tuple(_chunk(state, wanted, terms))
+    left_s = math.inf if state.budget_s is None else state.budget_s - unit.spent_s
+    chunk = tuple(_chunk(state, wanted, terms, left_s))
     return MeasureThese(unit.name, tuple(m.key for m in chunk), state.standing(chunk[0].key).complete)
 
 
-def _chunk(state: FarmState, wanted: Sequence[Measurement], terms: Terms) -> Iterator[Measurement]:
-    """Those with the fewest rounds, of one backend and one class of length, as many as fit."""
+def _chunk(
+    state: FarmState, wanted: Sequence[Measurement], terms: Terms, left_of_budget_s: float
+) -> Iterator[Measurement]:
+    """Those with the fewest rounds, later the least precise, of one backend and one class of length, as many as fit."""
     fewest = min(state.standing(m.key).complete for m in wanted)
-    candidates = [m for m in wanted if state.standing(m.key).complete == fewest]
+    if state.rule is not None and fewest >= LEAST_ROUNDS:
+        candidates = sorted(wanted, key=lambda m: _precision(state, m.key))
+    else:
+        candidates = [m for m in wanted if state.standing(m.key).complete == fewest]
     group = _group(state, candidates[0], terms.plan)
     if group[1]:
         candidates.sort(key=lambda m: _lot(m.key, fewest))
-    left_bytes, left_s = terms.memory_budget_bytes, LONGEST_ROUND_S
+    left_bytes, left_s = terms.memory_budget_bytes, min(LONGEST_ROUND_S, left_of_budget_s)
     first = True
     for measurement in candidates:
         if _group(state, measurement, terms.plan) != group:
@@ -115,6 +123,12 @@ def _chunk(state: FarmState, wanted: Sequence[Measurement], terms: Terms) -> Ite
             return
         first = False
         yield measurement
+
+
+def _precision(state: FarmState, key: str) -> tuple[bool, float]:
+    """Widest interval first, so that a budget narrows what needs it most; last where no quiet window has come at all."""
+    now = state.reached.get(key)
+    return now is None, -now.relative_half_width if now else 0.0
 
 
 def _lot(key: str, rounds: int) -> str:

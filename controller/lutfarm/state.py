@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lutfarm.pool import Done, Event, Measured, Opened, Probed
 from lutfarm.retry import judge
+from lutfarm.statistics.precision import Level, Reached, StopRule, level_of, reached, rounds_needed
 from lutfarm_agents.device import Hello
 from lutfarm_jobs.errors import DeviceLost, LinkError, Retry, from_wire
 from lutfarm_jobs.measurement import Measurement, Probe, Run
@@ -21,6 +22,7 @@ class Standing:
     complete: int = 0
     truncated: int = 0
     failed: bool = False
+    levels: tuple[Level, ...] = ()                 # of its complete runs, where there was a quiet slice
 
     def with_run(self, run: Run) -> Standing:
         """After one more run."""
@@ -28,7 +30,8 @@ class Standing:
             return replace(self, failed=True)
         if run.status == "truncated":
             return replace(self, truncated=self.truncated + 1)
-        return replace(self, complete=self.complete + 1)
+        level = level_of(run)
+        return replace(self, complete=self.complete + 1, levels=(*self.levels, *([level] if level else [])))
 
     def with_probe(self, probe: Probe) -> Standing:
         """After a probe; a failed one is the measurement's result."""
@@ -57,12 +60,14 @@ class FarmState:
     """One job: its plan, how far each measurement is, how its devices are."""
 
     plan: Mapping[str, Measurement]                # by key, in the job's order
-    rounds: int                                    # complete runs wanted of each
+    rounds: int                                    # complete runs wanted of each, at most if there is a rule
     standings: Mapping[str, Standing]
     units: Mapping[str, Unit]
     budget_s: float | None = None                  # device time for each unit
     stopped: tuple[str, str] | None = None         # an error that ends the job: (code, detail)
     shares: tuple[Share, ...] = ()                 # pools whose units share the work
+    rule: StopRule | None = None                   # None: `rounds` of each, however precise
+    reached: Mapping[str, Reached] = field(default_factory=dict[str, Reached])   # by key, as of the last round
 
     def standing(self, key: str) -> Standing:
         """How far one measurement is; new ones have not begun."""
@@ -72,7 +77,21 @@ class FarmState:
         """Whether it needs more rounds.  Truncated runs are tried again, but not for ever."""
         standing = self.standing(key)
         tries_left = 2 * self.rounds + 2 - standing.complete - standing.truncated
-        return not standing.failed and standing.complete < self.rounds and tries_left > 0
+        return not standing.failed and standing.complete < self.rounds and tries_left > 0 and not self.precise(key)
+
+    def precise(self, key: str) -> bool:
+        """Whether its interval is as narrow as the job asks for; never without a rule."""
+        now = self.reached.get(key)
+        return self.rule is not None and now is not None and now.enough(self.rule)
+
+    def rounds_left(self, key: str) -> int:
+        """About how many more rounds it needs: all that there may be, where no rule can end it sooner."""
+        if not self.wants(key):
+            return 0
+        standing = self.standing(key)
+        if self.rule is None:
+            return self.rounds - standing.complete
+        return rounds_needed(self.reached.get(key), self.rule, done=standing.complete, most=self.rounds)
 
     def spent(self, unit: Unit) -> bool:
         """Whether the unit's device-time budget is used up."""
@@ -105,16 +124,25 @@ def begin(
     budget_s: float | None = None,
     standings: Mapping[str, Standing] | None = None,
     shares: Sequence[Share] = (),
+    rule: StopRule | None = None,
 ) -> FarmState:
     """The state before the first order; `standings` says what the store already has."""
-    return FarmState(
+    state = FarmState(
         plan={m.key: m for m in plan},
         rounds=rounds,
         standings=dict(standings or {}),
         units={name: Unit(name) for name in units},
         budget_s=budget_s,
         shares=tuple(shares),
+        rule=rule,
     )
+    return _judged(state, state.units)
+
+
+def resumed(state: FarmState, standings: Mapping[str, Standing]) -> FarmState:
+    """With what the store has of some measurements."""
+    known = replace(state, standings={**state.standings, **standings})
+    return _judged(known, {m.unit for key, m in known.plan.items() if key in standings})
 
 
 def ordered(state: FarmState, unit: str, order_id: str) -> FarmState:
@@ -137,6 +165,7 @@ class _Changes:
 def after(state: FarmState, events: Iterable[Event], now_s: float) -> FarmState:
     """The state after events, in their order."""
     changes = _Changes(dict(state.standings), dict(state.units), state.stopped)
+    ended: set[str] = set()
     for event in events:
         if isinstance(event, Measured):
             _works(changes, event.run.unit, worked=event.run.status != "truncated")
@@ -152,7 +181,22 @@ def after(state: FarmState, events: Iterable[Event], now_s: float) -> FarmState:
             )
         elif isinstance(event, Done):
             _end_order(changes, event, now_s)
-    return replace(state, standings=changes.standings, units=changes.units, stopped=changes.stopped)
+            ended.add(event.unit)
+    return _judged(replace(state, standings=changes.standings, units=changes.units, stopped=changes.stopped), ended)
+
+
+def _judged(state: FarmState, units: Collection[str]) -> FarmState:
+    """With how precise the measurements of some units are: between rounds alone, so that a round is judged whole."""
+    if state.rule is None or not units:
+        return state
+    groups: dict[tuple[str, str], dict[str, tuple[Level, ...]]] = {}
+    for key, m in state.plan.items():
+        if m.unit in units and not state.standing(key).failed:
+            groups.setdefault((m.unit, m.backend.key), {})[key] = state.standing(key).levels
+    found = dict(state.reached)
+    for levels in groups.values():
+        found |= reached(levels, state.rule)
+    return replace(state, reached=found)
 
 
 def _works(changes: _Changes, unit: str, *, worked: bool) -> None:

@@ -30,8 +30,8 @@ class DeviceStatus:
     fit: bool | None                               # what the last check found
     holder: str                                    # who has its lease, or empty
     job_id: str                                    # of the open job that measures on it, or empty
-    runs_left: int                                 # of that job on this device
-    seconds_left: float | None                     # at the pace of the last half hour
+    runs_left: int                                 # of that job on this device, at most: what is precise stops sooner
+    seconds_left: float | None                     # for those, at the pace of the last half hour
     canary_drift: float | None                     # the last round's canary level / its reference
 
 

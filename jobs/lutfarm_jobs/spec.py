@@ -171,10 +171,15 @@ class SamplingPlan(_Strict):
     target_relative_interval: float = Field(default=0.02, gt=0, lt=1, allow_inf_nan=False)
     confidence: float = Field(default=0.95, gt=0.5, lt=1, allow_inf_nan=False)
     minimum_rounds: Count | None = Field(default=None, ge=1, le=1000, description="default: 2, or rounds if fewer")
-    rounds: Count = Field(default=5, ge=1, le=1000, description="fresh processes per measurement, at most")
+    stop: Literal["interval", "rounds"] = Field(
+        default="interval", description="interval: once the target is reached; rounds: never before all rounds, however precise"
+    )
+    rounds: Count = Field(default=8, ge=1, le=1000, description="fresh processes per measurement, at most")
     passes: Count = Field(default=16, ge=1, le=1000)
     device_time_budget_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    sweep: bool = Field(default=False, description="everything ungated, an iteration a visit, whatever it takes: for networks")
+    sweep: bool = Field(
+        default=False, description="everything ungated, an iteration a visit, whatever it takes, in all rounds: for networks"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -252,7 +257,7 @@ class Study(_Strict):
 
 
 # What job files could not say at first, by where it stands: jobs that leave it out keep the id that they had.
-ADDED = {"": ("validates",), "sampling": ("sweep",), "workloads": ("archs", "composition")}
+ADDED = {"": ("validates",), "sampling": ("sweep", "stop"), "workloads": ("archs", "composition")}
 
 
 class JobSpec(_Strict):
@@ -277,7 +282,7 @@ class JobSpec(_Strict):
             parts = content[place] if place else content
             for part in cast(list[dict[str, object]], parts if isinstance(parts, list) else [parts]):
                 for name in names:
-                    if part.get(name, True) in (None, False, [], "isolated"):
+                    if part.get(name, True) in (None, False, [], "isolated", "interval"):
                         del part[name]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"

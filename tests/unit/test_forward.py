@@ -10,20 +10,20 @@ from lutfarm_jobs.measurement import Backend, Measurement, Workload
 
 PLAN = tuple(Measurement(Workload("operator", f"conv{i}"), "desk", Backend("onnxruntime")) for i in range(4))
 KEYS = [m.key for m in PLAN]
-COUNTS = {KEYS[0]: {"complete": 3}, KEYS[1]: {"complete": 2, "truncated": 4}, KEYS[2]: {"failed": 1, "complete": 3}}
+DONE, FAILED = {KEYS[0], KEYS[2]}, {KEYS[2]}
 
 
 def one(state: State, holder: tuple[str, float] | None = None, **changes: object) -> Why:
     record = DeviceRecord("desk", state, "because", 1.0, **changes)  # type: ignore[arg-type]
     holders = {"desk": holder} if holder else {}
-    (found,) = why([record], PLAN, COUNTS, rounds=3, job_name="small", holders=holders)
+    (found,) = why([record], PLAN, done=DONE, failed=FAILED, job_name="small", holders=holders)
     return found
 
 
 def test_measurements_are_counted_by_what_they_have() -> None:
     found = one("ready")
     assert (found.done, found.failed, found.left) == (1, 1, 2)
-    (other,) = why([DeviceRecord("phone")], PLAN, COUNTS, rounds=3, job_name="small", holders={})
+    (other,) = why([DeviceRecord("phone")], PLAN, done=DONE, failed=FAILED, job_name="small", holders={})
     assert (other.done, other.failed, other.left, other.waits_for) == (0, 0, 0, "nothing")
 
 
@@ -56,5 +56,5 @@ def test_every_state_that_needs_somebody_says_what_to_do() -> None:
 
 
 def test_a_device_with_nothing_left_waits_for_nothing() -> None:
-    (found,) = why([DeviceRecord("desk", "retired")], PLAN[:1], COUNTS, rounds=3, job_name="small", holders={})
+    (found,) = why([DeviceRecord("desk", "retired")], PLAN[:1], done=DONE, failed=FAILED, job_name="small", holders={})
     assert (found.left, found.waits_for) == (0, "nothing")

@@ -83,7 +83,8 @@ def test_the_derived_job_sweeps_networks_in_seven_processes_and_anchors_come_aga
 
 
 def test_jobs_that_validate_nothing_keep_the_id_that_they_had() -> None:
-    assert SPEC.id == "j-9365c267ec"
+    assert replace_sampling(SPEC, rounds=5).id == "j-9365c267ec"
+    assert replace_sampling(SPEC, stop="rounds").id != SPEC.id
     assert replace_sampling(SPEC, sweep=True).id != SPEC.id
 
 

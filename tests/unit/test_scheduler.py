@@ -1,6 +1,7 @@
 """Which device does what next: dictionaries in, steps out."""
 
 from dataclasses import replace
+from itertools import permutations
 
 import pytest
 from hypothesis import given
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 from lutfarm.pool import Done, Measured, Opened, Probed
 from lutfarm.scheduler import LONGEST_ROUND_S, MeasureThese, Open, ProbeThese, Step, Terms, decide
 from lutfarm.state import FarmState, Standing, after, begin, ordered
+from lutfarm.statistics.precision import LEAST_ROUNDS, LEAST_ROUNDS_ALONE, StopRule
 from lutfarm_agents.device import Hello
-from lutfarm_jobs.measurement import Backend, Failure, Measurement, Probe, Run, SlicePlan, Workload
+from lutfarm_jobs.measurement import Backend, Failure, Measurement, Probe, Run, Slice, SlicePlan, Workload
 
 PLAN = SlicePlan()
 HELLO = Hello(
@@ -30,6 +32,12 @@ def probe_of(m: Measurement, *, iteration_ns: int = 100_000, memory: int = 1_000
 def run_of(m: Measurement, status: str = "complete") -> Run:
     failure = Failure("WorkloadFailed", "signal 11") if status == "failed" else None
     return Run("0" * 32, m.key, m.unit, "r", 0, status, 0.0, 1.0, {}, failure=failure)  # type: ignore[arg-type]
+
+
+def level_run(m: Measurement, number: int, level_ns: int) -> Run:
+    """A process of sixteen quiet slices that all say the same."""
+    piece = Slice(0, (level_ns,) * 8, 100, 100, quiet=True, gated=True, involuntary_switches=0, waited_ns=0, wall_ns=1, cpu_ns=1)
+    return replace(run_of(m), id=f"{m.key}{number}", round_id=f"r{number}", slices=(piece,) * 4)
 
 
 def steps(state: FarmState, now_s: float = 0.0, memory: int = 2**31) -> list[Step]:
@@ -201,6 +209,92 @@ def test_what_the_store_has_is_not_measured_again(complete: int) -> None:
     state = opened(state, "desk")
     expected = [] if complete == 3 else [MeasureThese("desk", (A.key,), complete)]
     assert steps(state) == expected
+
+
+EIGHT = [measurement(f"e{number}") for number in range(8)]
+
+
+def off(index: int, number: int) -> int:
+    """-1, 0 or 1, each once in three rounds, in an order of its own for each operator: no process moves them all."""
+    return list(permutations((-1, 0, 1)))[index % 6][number % 3]
+
+
+def after_rounds(spreads: dict[str, float], rounds: int, **terms: object) -> FarmState:
+    """Eight operators of 1 ms after so many rounds, each process off by plus or minus its spread; a rule of 2 %."""
+    state = opened(begin(EIGHT, ["desk"], rounds=8, rule=StopRule(), **terms), "desk")  # type: ignore[arg-type]
+    state = probed(state, *EIGHT)
+    for number in range(rounds):
+        arrived = [
+            Measured("o", level_run(m, number, round(1e6 * (1 + spreads.get(m.key, 0.001) * off(index, number)))))
+            for index, m in enumerate(EIGHT)
+        ]
+        state = after(ordered(state, "desk", f"o{number}"), [*arrived, Done(f"o{number}", "desk", None, {"slices": 10**9})], 0.0)
+    return state
+
+
+def test_what_is_precise_enough_leaves_the_rounds_and_the_widest_goes_first() -> None:
+    wide, wider = EIGHT[5].key, EIGHT[2].key
+    state = after_rounds({wide: 0.05, wider: 0.12}, LEAST_ROUNDS)
+    assert {m.key for m in EIGHT if state.wants(m.key)} == {wide, wider}
+    assert steps(state) == [MeasureThese("desk", (wider, wide), LEAST_ROUNDS)]
+
+
+def test_nothing_stops_before_the_least_rounds() -> None:
+    state = after_rounds({}, LEAST_ROUNDS - 1)
+    assert all(state.wants(m.key) for m in EIGHT)
+    assert not any(after_rounds({}, LEAST_ROUNDS).wants(m.key) for m in EIGHT)
+
+
+def test_a_small_table_needs_more_processes_as_no_other_entry_says_what_the_spread_is() -> None:
+    few = EIGHT[:3]
+    state = probed(opened(begin(few, ["desk"], rounds=8, rule=StopRule()), "desk"), *few)
+    for number in range(LEAST_ROUNDS_ALONE):
+        assert all(state.wants(m.key) for m in few), number
+        arrived = [Measured("o", level_run(m, number, 1_000_000 + number)) for m in few]
+        state = after(ordered(state, "desk", "o"), [*arrived, Done("o", "desk")], 0.0)
+    assert not any(state.wants(m.key) for m in few)
+
+
+def test_what_never_becomes_precise_ends_with_its_rounds() -> None:
+    noisy = {m.key: 0.2 for m in EIGHT}
+    assert all(after_rounds(noisy, 7).wants(m.key) for m in EIGHT)
+    assert after_rounds(noisy, 8).over
+
+
+def test_without_a_rule_every_measurement_gets_all_rounds() -> None:
+    state = after_rounds({}, 7)
+    assert state.over
+    fixed = replace(state, rule=None)
+    assert all(fixed.wants(m.key) and fixed.rounds_left(m.key) == 1 for m in EIGHT)
+
+
+def test_a_round_fits_in_what_is_left_of_the_budget_and_the_widest_has_it() -> None:
+    spreads = {m.key: 0.03 + 0.01 * number for number, m in enumerate(EIGHT)}
+    whole = steps(after_rounds(spreads, LEAST_ROUNDS))[0]
+    state = after_rounds(spreads, LEAST_ROUNDS, budget_s=LEAST_ROUNDS + 0.05)
+    (part,) = steps(state)
+    assert isinstance(part, MeasureThese)
+    assert isinstance(whole, MeasureThese)
+    assert 1 <= len(part.keys) < len(whole.keys)
+    assert part.keys == whole.keys[: len(part.keys)] == tuple(m.key for m in reversed(EIGHT))[: len(part.keys)]
+
+
+def test_a_measurement_that_met_no_quiet_window_goes_on_and_comes_last() -> None:
+    state = after_rounds({EIGHT[1].key: 0.1}, LEAST_ROUNDS)
+    loud = state.standing(EIGHT[0].key)
+    state = replace(state, standings={**state.standings, EIGHT[0].key: replace(loud, levels=())}, reached={
+        key: now for key, now in state.reached.items() if key != EIGHT[0].key
+    })
+    assert state.wants(EIGHT[0].key)
+    assert steps(state) == [MeasureThese("desk", (EIGHT[1].key, EIGHT[0].key), LEAST_ROUNDS)]
+
+
+def test_how_many_rounds_are_left_follows_from_the_square_of_the_width() -> None:
+    state = after_rounds({EIGHT[2].key: 0.03}, LEAST_ROUNDS)
+    now = state.reached[EIGHT[2].key]
+    expected = round(LEAST_ROUNDS * (now.relative_half_width / 0.02) ** 2 + 0.499) - LEAST_ROUNDS
+    assert state.rounds_left(EIGHT[2].key) == min(8 - LEAST_ROUNDS, expected) > 0
+    assert state.rounds_left(EIGHT[3].key) == 0
 
 
 @given(st.permutations(["u1", "u2", "u3"]))

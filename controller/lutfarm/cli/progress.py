@@ -101,16 +101,19 @@ class RunDisplay:
         parts = [f"{len(state.plan)} measurements"]
         if unprobed:
             parts.append(f"{len(state.plan) - unprobed} probed")
-        parts.append(f"{done} done, {rounds}/{len(state.plan) * state.rounds} runs")
+        left = sum(state.rounds_left(key) for key in state.plan)
+        parts.append(f"{done} done, {rounds} runs, {'about ' if state.rule else ''}{left} more")
         if failed:
             parts.append(f"{failed} failed")
-        widths = [w for es in self._estimates.values() if (w := relative_half_width(es)) is not None]
-        if widths:
+        if widths := [now.relative_half_width for now in state.reached.values()] or self._widths():
             parts.append(f"typically +-{100 * stdlib_statistics.median(widths):.2g} %")
         parts.append(f"{duration(seconds_left(state, self._terms))} left")
         held = [f"{u.name} {u.out}" for u in state.units.values() if u.out]
         held += [f"{u.name} cooling" for u in state.units.values() if u.hot_since_s is not None and not u.out]
         return ", ".join(parts + held)
+
+    def _widths(self) -> list[float]:
+        return [w for es in self._estimates.values() if (w := relative_half_width(es)) is not None]
 
     def _is_due(self) -> bool:
         return self._bar is not None or (not self._quiet and time.monotonic() >= self._next_line_s)
@@ -126,11 +129,9 @@ class RunDisplay:
 
 
 def _share_done(state: FarmState) -> float:
-    wanted = len(state.plan) * state.rounds
-    have = sum(
-        state.rounds if not state.wants(key) else state.standing(key).complete for key in state.plan
-    )
-    return have / wanted
+    have = sum(state.standing(key).complete for key in state.plan)
+    left = sum(state.rounds_left(key) for key in state.plan)
+    return have / (have + left) if have + left else 1.0
 
 
 def seconds_left(state: FarmState, terms: Mapping[str, Terms]) -> float:
@@ -139,8 +140,7 @@ def seconds_left(state: FarmState, terms: Mapping[str, Terms]) -> float:
     for key, measurement in state.plan.items():
         if state.wants(key):
             standing = state.standing(key)
-            rounds = state.rounds - standing.complete
-            need[measurement.unit] += rounds * round_seconds(state, measurement, terms[measurement.unit].plan)
+            need[measurement.unit] += state.rounds_left(key) * round_seconds(state, measurement, terms[measurement.unit].plan)
             need[measurement.unit] += 0.05 if standing.probe is None else 0.0
     if state.budget_s is not None:
         for name in need:

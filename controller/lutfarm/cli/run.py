@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,8 @@ from lutfarm.farm import Outcome
 from lutfarm.forward import FORWARD
 from lutfarm.home import find_home
 from lutfarm.reuse import foresee
-from lutfarm.state import begin
+from lutfarm.state import FarmState, begin
+from lutfarm.stopping import stop_rule
 from lutfarm.store import open_store
 
 JobArgument = Annotated[Path, typer.Argument(metavar="JOB", help="The job's YAML file.")]
@@ -50,12 +52,14 @@ def run(
 
 def report(outcome: Outcome, *, as_json: bool) -> None:
     """How a job ended."""
-    standings = [outcome.state.standing(key) for key in outcome.state.plan]
-    failed = sorted(key for key in outcome.state.plan if outcome.state.standing(key).failed)
+    state, plan = outcome.state, outcome.state.plan
+    standings = [state.standing(key) for key in plan]
+    failed = sorted(key for key in plan if state.standing(key).failed)
     summary = {
         "job": outcome.job_id,
         "measurements": len(standings),
-        "complete": sum(1 for s in standings if s.complete >= outcome.state.rounds),
+        "complete": sum(1 for key in plan if not state.wants(key) and not state.standing(key).failed),
+        "precise": sum(1 for key in plan if state.precise(key)) if state.rule else None,
         "failed": failed,
         "missing": list(outcome.missing),
         "runs": sum(s.complete for s in standings),
@@ -66,14 +70,14 @@ def report(outcome: Outcome, *, as_json: bool) -> None:
     if as_json:
         print_json(summary)
         return
-    say(f"job {outcome.job_id}: {summary['complete']} of {len(standings)} measurements have all "
-        f"{outcome.state.rounds} rounds, {len(failed)} failed, {len(outcome.missing)} missing")
+    say(f"job {outcome.job_id}: {summary['complete']} of {len(standings)} measurements done, {_how(outcome, summary)}"
+        f"{len(failed)} failed, {len(outcome.missing)} missing")
     for key in failed[:20]:
         probe = outcome.state.standing(key).probe
         reason = f"{probe.failure.code}: {probe.failure.detail[:200]}" if probe and probe.failure else "in a round"
         say(f"  failed {key}: {reason}")
-    if outcome.missing and outcome.state.budget_s is not None:
-        say("missing ones did not fit in the device-time budget: raise sampling.device_time_budget_s "
+    if any(state.wants(key) for key in plan) and state.budget_s is not None:
+        say("the device-time budget ended it: raise sampling.device_time_budget_s "
             "and run again, or run the same job again for as long once more")
     for unit in outcome.state.units.values():
         if unit.out:
@@ -81,6 +85,13 @@ def report(outcome: Outcome, *, as_json: bool) -> None:
     if outcome.left:
         say(f"{len(outcome.left)} measurements wait for devices that are out of work; see lutfarm job why {outcome.job_id}")
     say(f"table: lutfarm lut export {outcome.job_id} --out table.json")
+
+
+def _how(outcome: Outcome, summary: Mapping[str, object]) -> str:
+    rule, rounds = outcome.state.rule, outcome.state.rounds
+    if rule is None:
+        return f"with all {rounds} rounds, "
+    return f"{summary['precise']} of them to +-{100 * rule.relative_half_width:.3g} %, the others with all {rounds} rounds, "
 
 
 def plan(job: JobArgument, home: HomeOption = None, json: JsonOption = False) -> None:
@@ -91,7 +102,7 @@ def plan(job: JobArgument, home: HomeOption = None, json: JsonOption = False) ->
             submitted, _ = assembly.submission(job, store)
             spec = submitted.spec
             state = begin(submitted.plan, submitted.devices, rounds=spec.sampling.rounds,
-                          budget_s=spec.sampling.device_time_budget_s, shares=submitted.shares)
+                          budget_s=spec.sampling.device_time_budget_s, shares=submitted.shares, rule=stop_rule(spec))
             known = store.job(spec.id)
             fresh_since_s = (known[0].created_s if known else time.time()) if spec.fresh else None
             rows: list[dict[str, object]] = []
@@ -112,4 +123,10 @@ def plan(job: JobArgument, home: HomeOption = None, json: JsonOption = False) ->
             print_json({"job": spec.id, "devices": rows, "held_s": round(held_s, 1), "keys": list(state.plan)})
             return
         print_rows(list(rows[0]), [list(row.values()) for row in rows], title=f"job {spec.id}")
-        say(f"devices will be held for about {duration(held_s)}; {spec.sampling.rounds} rounds each")
+        say(f"devices will be held for about {duration(held_s)}; {_rounds(state)}")
+
+
+def _rounds(state: FarmState) -> str:
+    if state.rule is None:
+        return f"{state.rounds} rounds each"
+    return f"until +-{100 * state.rule.relative_half_width:.3g} %, {state.rounds} rounds each at most"

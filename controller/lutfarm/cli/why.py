@@ -12,9 +12,9 @@ from lutfarm.cli import exits
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
 from lutfarm.forward import why as explain
 from lutfarm.home import find_home
+from lutfarm.reuse import as_stored
 from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.spec import JobSpec
 
 
 def why(
@@ -31,9 +31,12 @@ def why(
         plan = store.measurements(job.id)
         units = list(dict.fromkeys(m.unit for m in plan))
         holders = {unit: held for unit in units if (held := store.lease_holder(unit, now_s))}
+        state = as_stored(store, job, plan)
         rows = explain(
-            [store.device_record(unit, now_s) for unit in units], plan, store.round_counts(job.id),
-            rounds=JobSpec.model_validate_json(job.spec_json).sampling.rounds, job_name=job.name, holders=holders,
+            [store.device_record(unit, now_s) for unit in units], plan,
+            done={m.key for m in plan if not state.wants(m.key)},
+            failed={m.key for m in plan if state.standing(m.key).failed},
+            job_name=job.name, holders=holders,
         )
         if json:
             print_json({"job": job.id, "state": job.state, "reason": job.reason, "devices": [plain(row) for row in rows]})

@@ -148,8 +148,8 @@ class Store(Protocol):
         """Link runs of other jobs to this one (reuse)."""
         ...
 
-    def reusable(self, keys: Collection[str]) -> Iterator[Run]:
-        """Complete runs of any job, without samples, newest first."""
+    def reusable(self, keys: Collection[str], *, samples: bool = False) -> Iterator[Run]:
+        """Complete runs of any job, newest first; without samples the slices are empty."""
         ...
 
     def probes(self, keys: Collection[str]) -> Mapping[str, Sequence[Probe]]:

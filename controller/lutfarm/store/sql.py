@@ -210,10 +210,10 @@ class SqlStore(DeviceRows):
         with self._write() as db:
             _link(db, job_id, run_ids, reused=True)
 
-    def reusable(self, keys: Collection[str]) -> Iterator[Run]:
-        """Complete runs of any job, without samples, newest first."""
+    def reusable(self, keys: Collection[str], *, samples: bool = False) -> Iterator[Run]:
+        """Complete runs of any job, newest first; without samples the slices are empty."""
         for batch in _batches(keys):
-            query = _runs_query(samples=False).where(runs.c.key.in_(batch), runs.c.status == "complete")
+            query = _runs_query(samples=samples).where(runs.c.key.in_(batch), runs.c.status == "complete")
             yield from self._runs(query.order_by(runs.c.started_s.desc()))
 
     def probes(self, keys: Collection[str]) -> Mapping[str, Sequence[Probe]]:

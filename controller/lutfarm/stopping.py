@@ -1,0 +1,22 @@
+"""When a job's measurements are precise enough, as its file says."""
+
+from __future__ import annotations
+
+from lutfarm.statistics.precision import LEAST_ROUNDS, StopRule
+from lutfarm_jobs.spec import JobSpec
+
+
+def stop_rule(spec: JobSpec) -> StopRule | None:
+    """None where every measurement gets all of the job's rounds.
+
+    Sweeps do: what a process has in common is told from its networks, all of which each process should hold.
+    """
+    sampling = spec.sampling
+    if sampling.stop == "rounds" or sampling.sweep or spec.composition == "in_network":
+        return None
+    return StopRule(sampling.target_relative_interval, sampling.confidence, sampling.least_rounds)
+
+
+def finished_rounds(spec: JobSpec) -> int:
+    """With how many rounds a measurement of a unit that is gone need not be begun anew on another."""
+    return spec.sampling.rounds if stop_rule(spec) is None else min(spec.sampling.rounds, LEAST_ROUNDS)
