@@ -1,0 +1,192 @@
+"""Does the canary show that another program slows a slice?  With real neighbours on this machine, that come and go.
+
+Rounds of the farm's own runner with the gate open, so that every slice is kept with its canary before and after, beside a
+neighbour process: none, one that computes in the first-level cache, one that copies large arrays; on another core and on the
+measured one.  A slice is *slowed* where its wall time an iteration is more than 1.15 times the workload's own quiet level: the
+lower mode over the rounds of this run without a neighbour.  AUC: the probability that a slowed slice has a higher score than
+one that is not, ties counting half (Mann and Whitney).  The score is the higher canary of the two; `as the gate` puts a slice
+with an involuntary context switch above all others, as the gate does.  `caught`: of the slowed slices those that the gate
+turns away; `lost`: of the others.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import _device
+import numpy as np
+from _levels import lower_mode_ns
+from _table import Report, options
+from _tables import mix, spread_over
+from scipy.stats import mannwhitneyu
+
+from lutfarm_agents.agent import DeviceAgent
+from lutfarm_jobs import models
+from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Measurement, Run, Runtime, Slice, SlicePlan, Task, Workload
+
+SCRIPT = Path(__file__).with_name("_neighbour.py")
+RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "tflite")
+NONE, WORKS, CORES = "none", ("compute", "memory"), ("other core", "same core")
+KINDS = (NONE, *(f"{work}, {core}" for core in CORES for work in WORKS))
+SLOWED, TARGET = 1.15, 0.85
+LEAST = 20                                         # slices of either label: with fewer an AUC says nothing
+GATE = SlicePlan()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One slice: level and canary over their quiet levels."""
+
+    level: float
+    canary: float
+    switched: bool
+
+    @property
+    def slowed(self) -> bool:
+        return self.level > SLOWED
+
+    @property
+    def turned_away(self) -> bool:
+        return self.switched or self.canary > GATE.gate_ratio
+
+
+@contextmanager
+def neighbour(kind: str, cpus: Sequence[int], seed: int) -> Iterator[None]:
+    """The process beside the round; ended by its own id."""
+    if kind == NONE:
+        yield
+        return
+    work, _, core = kind.partition(", ")
+    measured = _device.measured_cpu(set(cpus))
+    cpu = measured if core == "same core" else min(cpus)
+    process = subprocess.Popen(
+        [sys.executable, "-I", str(SCRIPT), work, str(cpu), str(seed)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        if process.stdout.readline() != "ready\n":
+            raise SystemExit(f"{SCRIPT.name} did not start")
+        yield
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def tasks(keys: Sequence[str], runtime: Runtime, cache: Path) -> tuple[list[Task], dict[str, Path]]:
+    """A task for each operator, and where the files lie."""
+    made, paths = [], {}
+    for key in keys:
+        workload = Workload("operator", key)
+        built = models.build(workload, FORMAT_OF_RUNTIME[runtime], cache)
+        measurement = Measurement(workload, _device.UNIT, Backend(runtime))
+        made.append(Task(measurement, built.artifact, built.inputs, built.input_layout))
+        paths[built.artifact.sha256] = built.path
+    return made, paths
+
+
+def rounds(
+    agent: DeviceAgent, runtime: Runtime, keys: Sequence[str], home: Path, *, each: int, passes: int, order: random.Random
+) -> dict[str, list[Run]]:
+    """By kind of neighbour: the runs of `each` rounds, kinds in a random order every time."""
+    cpus = agent.hello().cpus
+    cache = home / "models"
+    wanted, paths = tasks(keys, runtime, cache)
+    wanted, _ = _device.probed(agent, wanted, paths)
+    plan = replace(GATE, passes=passes, gate_ratio=1000.0, wait_ns=0, contended_keep=passes)
+    found: dict[str, list[Run]] = {kind: [] for kind in KINDS}
+    for index in range(each):
+        for kind in order.sample(KINDS, len(KINDS)):
+            print(f"{runtime}, round {index + 1} of {each}: {kind}", file=sys.stderr, flush=True)
+            with neighbour(kind, cpus, order.randrange(2**32)):
+                found[kind] += _device.measured(agent, wanted, paths, cache, plan=plan, index=index).values()
+    return found
+
+
+def level_ns(piece: Slice) -> float:
+    return piece.wall_ns / len(piece.samples_ns)
+
+
+def canary_ns(piece: Slice) -> int:
+    return max(piece.canary_before_ns, piece.canary_after_ns)
+
+
+def seen(found: dict[str, list[Run]]) -> dict[str, list[Seen]]:
+    """Every slice by kind of neighbour, over what the rounds without one say is quiet."""
+    alone = found[NONE]
+    quiet_ns = {
+        key: lower_mode_ns([level_ns(piece) for run in alone if run.key == key for piece in run.slices])
+        for key in {run.key for run in alone}
+    }
+    reference_ns = lower_mode_ns([piece.canary_before_ns for run in alone for piece in run.slices])
+    return {
+        kind: [
+            Seen(level_ns(piece) / quiet_ns[run.key], canary_ns(piece) / reference_ns, piece.involuntary_switches > 0)
+            for run in runs for piece in run.slices
+        ]
+        for kind, runs in found.items()
+    }
+
+
+def auc(slices: Sequence[Seen], *, as_the_gate: bool) -> float | None:
+    """None where there are too few of either label."""
+    def score(one: Seen) -> float:
+        return np.inf if as_the_gate and one.switched else one.canary
+
+    slowed = [score(one) for one in slices if one.slowed]
+    others = [score(one) for one in slices if not one.slowed]
+    if min(len(slowed), len(others)) < LEAST:
+        return None
+    return float(mannwhitneyu(slowed, others).statistic) / len(slowed) / len(others)
+
+
+def row(runtime: str, kind: str, slices: Sequence[Seen]) -> tuple[object, ...]:
+    """One row of the report."""
+    slowed = [one for one in slices if one.slowed]
+    others = [one for one in slices if not one.slowed]
+    found = auc(slices, as_the_gate=True)
+
+    def turned_away(some: Sequence[Seen]) -> float | None:
+        return round(sum(one.turned_away for one in some) / len(some), 3) if some else None
+
+    plain = auc(slices, as_the_gate=False)
+    return (
+        runtime, kind, len(slices), round(100 * len(slowed) / len(slices), 1),
+        *(round(float(np.percentile([getattr(one, what) for one in slices], 90)), 2) for what in ("level", "canary")),
+        None if plain is None else round(plain, 3), None if found is None else round(found, 3),
+        "too few" if found is None else "yes" if found >= TARGET else "no",
+        turned_away(slowed), turned_away(others),
+    )
+
+
+def main() -> None:
+    """Print one row a runtime and kind of neighbour."""
+    chosen = options(
+        __doc__, ("--rounds", {"type": int, "help": "of each kind of neighbour (6; 2 with --quick)"}),
+        ("--seed", {"type": int, "default": 3, "help": "of every order"}),
+    )
+    each, passes = chosen.rounds or (2 if chosen.quick else 6), 30
+    keys = spread_over(mix(), 10)
+    report = Report(
+        f"slices slowed by more than 15 %, as the canary shows it; {len(keys)} operators, {each} rounds of {passes} passes",
+        ("runtime", "neighbour", "slices", "slowed %", "level p90", "canary p90", "AUC", "AUC as the gate",
+         f"at least {TARGET}", "caught", "lost"),
+    )
+    with _device.scratch() as home, _device.opened(home) as agent:
+        for runtime in RUNTIMES:
+            found = seen(rounds(agent, runtime, keys, home, each=each, passes=passes, order=random.Random(chosen.seed)))
+            report.rows += [row(runtime, kind, slices) for kind, slices in found.items()]
+            beside = [one for kind, slices in found.items() if kind != NONE for one in slices]
+            report.rows.append(row(runtime, "any of them", beside))
+    report.notes.append(f"load {os.getloadavg()[0]:.1f} at the end; seed {chosen.seed}")
+    report.show(chosen)
+
+
+if __name__ == "__main__":
+    main()
