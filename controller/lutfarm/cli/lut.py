@@ -1,4 +1,4 @@
-"""`lutfarm lut export|show|predict`; validate.py has the fourth."""
+"""`lutfarm lut export|show|predict`; validate.py and diff.py have the others."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exits
+from lutfarm.cli.diff import diff_tables
 from lutfarm.cli.output import HomeOption, JsonOption, interval, latency, plain, print_json, print_rows, say
 from lutfarm.cli.validate import validate
 from lutfarm.home import find_home
@@ -20,6 +21,7 @@ from lutfarm_jobs.expand import load_space
 
 app = typer.Typer(no_args_is_help=True, help="Latency lookup tables.")
 app.command()(validate)
+app.command("diff")(diff_tables)
 
 TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="A table file: .json, .csv or .parquet.")]
 UnitOption = Annotated[str | None, typer.Option("--device", help="Only this device's entries.")]

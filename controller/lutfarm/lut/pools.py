@@ -14,9 +14,8 @@ from lutfarm.lut.entry import Entry, PoolFacts, UnitEffect
 from lutfarm.lut.table import LatencyTable
 from lutfarm.statistics import Interval, Target
 from lutfarm.statistics.conditions import extremes
-from lutfarm.statistics.distributions import student_quantile
 from lutfarm.statistics.flags import Flag
-from lutfarm.statistics.interval import PRIOR_DF
+from lutfarm.statistics.ratios import level_of
 from lutfarm.statistics.units import Level, UnitFit, anchored, corrected, disagreements, fit_units, over_units
 from lutfarm_jobs.errors import UnitsDiffer
 from lutfarm_jobs.spec import LEAST_ANCHORS
@@ -168,11 +167,10 @@ def _alike(found: Sequence[Entry]) -> list[Entry]:
 
 
 def _level(entry: Entry) -> Level:
-    """An entry as what its interval says: Student's t in log over its processes, see statistics.interval."""
-    estimate, low, high = entry.estimate_ns or 0.0, entry.low_ns or 0.0, entry.high_ns or 0.0
-    half = max(math.log(high / estimate), math.log(estimate / low) if low > 0 else 0.0)
-    df = PRIOR_DF + max(entry.processes, 1) - 1
-    return Level(estimate, half / student_quantile(df, 0.5 + entry.confidence / 2), df)
+    return level_of(
+        entry.estimate_ns or 0.0, entry.low_ns or 0.0, entry.high_ns or 0.0,
+        confidence=entry.confidence, processes=entry.processes,
+    )
 
 
 def _entry(

@@ -24,6 +24,20 @@ def student_quantile(df: float, probability: float) -> float:
     return float(stdtrit(df, probability))
 
 
+def student_beyond(df: FloatArray, values: FloatArray) -> FloatArray:
+    """How likely Student's t is at least as far from 0 as `values`, on either side; shapes broadcast."""
+    from scipy.special import stdtr
+
+    return 2 * stdtr(df, -np.abs(values))
+
+
+def false_discoveries(p_values: FloatArray) -> FloatArray:
+    """P-values adjusted by Benjamini and Hochberg, shape (n,)."""
+    from scipy.stats import false_discovery_control
+
+    return false_discovery_control(p_values) if len(p_values) else p_values
+
+
 def chi_squared_median(df: FloatArray) -> FloatArray:
     """The medians of chi-squared distributions, the shape of `df`."""
     from scipy.special import chdtri

@@ -1,0 +1,239 @@
+"""Two tables against each other, operator by operator.  Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from lutfarm.agreement import Difference, disagreement
+from lutfarm.lut.entry import Entry
+from lutfarm.lut.table import LatencyTable
+from lutfarm.statistics.distributions import kendall
+from lutfarm.statistics.ratios import Orders, differ, level_of, orders, ratio_of
+from lutfarm.statistics.units import Level
+from lutfarm_jobs.errors import SpecError
+
+LEAST_FOR_SHIFT = 5                                # entries: of fewer the median is the entries themselves
+MUST_AGREE = ("quantity", "quantity_unit", "statistic")
+LISTED_FLIPS = 10
+NO_FAULTS = frozenset({"converged"})
+
+
+@dataclass(frozen=True, slots=True)
+class EntryDiff:
+    """One workload in both tables: B over A with its interval.
+
+    `differs`: beyond noise, after correction for the number of entries; `differs_beside_shift`: from the common shift;
+    None where too few entries say what that is.
+    """
+
+    workload: str                                  # with the backend or unit where a table has several
+    a_ns: float
+    b_ns: float
+    ratio: float
+    low: float
+    high: float
+    p_value: float
+    differs: bool
+    differs_beside_shift: bool | None
+    statistic: str
+    a_flags: tuple[str, ...]
+    b_flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """Two workloads in another order in B than in A, beyond noise in both; ratios are second over first."""
+
+    first: str
+    second: str
+    a_ratio: float
+    b_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A workload of both tables that can't be compared, and which field is in the way."""
+
+    workload: str
+    field: str
+    a: str
+    b: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A workload that failed in one table."""
+
+    workload: str
+    side: str                                      # A or B
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableDiff:
+    """What two tables say of each other.  `shift`: the median ratio, which all entries may owe to the day, the device, or both.
+
+    `flips` are the largest of `flip_count`, of `pairs` pairs; `reversed_pairs` have another order, beyond noise or not.
+    """
+
+    a: str
+    b: str
+    entries: tuple[EntryDiff, ...]
+    shift: float
+    kendall_tau: float | None
+    pairs: int
+    reversed_pairs: int
+    flip_count: int
+    flips: tuple[Flip, ...]
+    only_in_a: tuple[str, ...]
+    only_in_b: tuple[str, ...]
+    failed: tuple[Failed, ...]
+    refused: tuple[Refused, ...]
+    zeros: int                                     # in both by definition
+    differences: tuple[Difference, ...]            # of what they were measured with
+    same_job: bool
+
+    @property
+    def flip_share(self) -> float | None:
+        """Of all pairs; None where there is no pair."""
+        return self.flip_count / self.pairs if self.pairs else None
+
+    @property
+    def flagged(self) -> tuple[EntryDiff, ...]:
+        """Entries that carry a flag in either table that says more than that they converged."""
+        return tuple(entry for entry in self.entries if {*entry.a_flags, *entry.b_flags} - NO_FAULTS)
+
+
+def diff(a: LatencyTable, b: LatencyTable) -> TableDiff:
+    """Compare the workloads that both tables have.
+
+    A workload is told by its key; where a table has several backends, devices or conditions, by those too.  Raises
+    SpecError where they have no workload in common, or none that can be compared: then it names the field.
+    """
+    names = _named_by(a, b)
+    mine, other = (_by_name(table, names) for table in (a, b))
+    common = [name for name in mine if name in other]
+    if not common:
+        raise SpecError(
+            f"the tables have no operator in common: A has {_some(mine)}, B has {_some(other)}"
+            + (f"; entries are matched by workload and {' and '.join(names)}: select with --device-a, --device-b, --backend-a "
+               "and --backend-b" if names else "")
+        )
+    both = {name: (mine[name], other[name]) for name in common}
+    refused = [found for name, pair in both.items() if (found := _refused(name, *pair))]
+    measured = {name: pair for name, pair in both.items() if all(e.kind == "measured" for e in pair)}
+    usable = {name: pair for name, pair in measured.items() if name not in {one.workload for one in refused}}
+    failed = tuple(
+        Failed(name, side, entry.failure_code or "") for name, pair in both.items()
+        for side, entry in zip("AB", pair, strict=True) if entry.kind == "failed"
+    )
+    if not usable:
+        raise SpecError(_nothing(refused, failed))
+    levels = {name: (_level(pair[0]), _level(pair[1])) for name, pair in usable.items()}
+    order = orders([pair[0] for pair in levels.values()], [pair[1] for pair in levels.values()])
+    entries, shift = _entries(usable, levels)
+    tau, _ = kendall([e.a_ns for e in entries], [e.b_ns for e in entries])
+    return TableDiff(
+        _place(a), _place(b), entries, shift, tau, order.pairs, order.reversed, len(order.flips), _flips(order, entries),
+        only_in_a=tuple(name for name in mine if name not in other),
+        only_in_b=tuple(name for name in other if name not in mine),
+        failed=failed, refused=tuple(refused),
+        zeros=sum(all(entry.kind == "zero" for entry in pair) for pair in both.values()),
+        differences=_differences(usable, a, b),
+        same_job=a.manifest.job_id == b.manifest.job_id,
+    )
+
+
+def _entries(
+    usable: Mapping[str, tuple[Entry, Entry]], levels: Mapping[str, tuple[Level, Level]]
+) -> tuple[tuple[EntryDiff, ...], float]:
+    """In the order of the first table; and the median ratio."""
+    ratios = [ratio_of(*pair) for pair in levels.values()]
+    middle = median(math.log(found.ratio) for found in ratios)
+    away = differ([found.p_value for found in ratios])
+    beside: Sequence[bool | None] = [None] * len(ratios)
+    if len(ratios) >= LEAST_FOR_SHIFT:
+        beside = differ([ratio_of(*pair, beside=middle).p_value for pair in levels.values()])
+    entries = tuple(
+        EntryDiff(
+            name, levels[name][0].estimate_ns, levels[name][1].estimate_ns, found.ratio, found.low, found.high,
+            found.p_value, differs, other, one.statistic, one.flags, two.flags,
+        )
+        for (name, (one, two)), found, differs, other in zip(usable.items(), ratios, away, beside, strict=True)
+    )
+    return entries, math.exp(middle)
+
+
+def _level(entry: Entry) -> Level:
+    return level_of(
+        entry.estimate_ns or 0.0, entry.low_ns or 0.0, entry.high_ns or 0.0,
+        confidence=entry.confidence, processes=entry.processes,
+    )
+
+
+def _named_by(a: LatencyTable, b: LatencyTable) -> tuple[str, ...]:
+    """The columns beside the workload that tell entries apart: those of which a table has several values."""
+    columns = ("backend_key", "unit", "conditions_key")
+    return tuple(name for name in columns if any(len(set(table.columns.texts(name))) > 1 for table in (a, b)))
+
+
+def _by_name(table: LatencyTable, names: Sequence[str]) -> dict[str, Entry]:
+    return {" ".join((entry.workload_key, *(str(getattr(entry, name)) for name in names))): entry for entry in table.entries}
+
+
+def _refused(name: str, a: Entry, b: Entry) -> Refused | None:
+    kinds = {a.kind, b.kind}
+    if "zero" in kinds and len(kinds) > 1:
+        return Refused(name, "kind", a.kind, b.kind)
+    if kinds != {"measured"}:
+        return None
+    for field in MUST_AGREE:
+        one, other = str(getattr(a, field)), str(getattr(b, field))
+        if one != other:
+            return Refused(name, field, one, other)
+    if not a.low_ns or not b.low_ns:
+        return Refused(name, "low_ns", f"{a.low_ns or 0.0:g}", f"{b.low_ns or 0.0:g}")
+    return None
+
+
+def _nothing(refused: Sequence[Refused], failed: Sequence[Failed]) -> str:
+    if refused:
+        one = refused[0]
+        return (
+            f"nothing can be compared: {one.field} is {one.a!r} in A and {one.b!r} in B ({one.workload}"
+            + (f", and {len(refused) - 1} more like it)" if len(refused) > 1 else ")")
+        )
+    if failed:
+        return f"nothing can be compared: {failed[0].workload} failed in {failed[0].side} with {failed[0].code}"
+    return "nothing can be compared: what the tables have in common is zero by definition"
+
+
+def _flips(order: Orders, entries: Sequence[EntryDiff]) -> tuple[Flip, ...]:
+    """The largest, each with the one first that is faster in A."""
+    found: list[Flip] = []
+    for flip in order.flips[:LISTED_FLIPS]:
+        one, other = sorted((entries[flip.first], entries[flip.second]), key=lambda entry: entry.a_ns)
+        found.append(Flip(one.workload, other.workload, other.a_ns / one.a_ns, other.b_ns / one.b_ns))
+    return tuple(found)
+
+
+def _differences(usable: Mapping[str, tuple[Entry, Entry]], a: LatencyTable, b: LatencyTable) -> tuple[Difference, ...]:
+    """In what the entries that are compared were measured with, as far as the tables say it."""
+    found: dict[str, Difference] = {}
+    for one, other in {(pair[0].fingerprint, pair[1].fingerprint) for pair in usable.values()}:
+        mine, theirs = a.manifest.fingerprints.get(one), b.manifest.fingerprints.get(other)
+        if mine is not None and theirs is not None:
+            found |= {str(each): each for each in disagreement((("A", mine), ("B", theirs)))}
+    return tuple(found[text] for text in sorted(found))
+
+
+def _place(table: LatencyTable) -> str:
+    return ", ".join(f"{unit} with {backend}" for unit, backend in table.places) + f" (job {table.manifest.job_name})"
+
+
+def _some(names: Mapping[str, Entry]) -> str:
+    first = list(names)[:2]
+    return ", ".join(first) + (f" and {len(names) - 2} more" if len(names) > 2 else "") if first else "none"
