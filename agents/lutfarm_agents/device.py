@@ -22,8 +22,6 @@ class Device:
     address: Mapping[str, str]
     host: str = "local"
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
-    state: str = "ready"
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,8 @@ def test_devices_come_back_as_they_went_in(store: Store) -> None:
     store.put_hello("desk", HELLO, 5.0)
     assert store.device("desk") == DESK
     assert store.hello("desk") == (HELLO, 5.0)
-    store.put_device(replace(DESK, state="lost"))
-    assert [device.state for device in store.devices()] == ["lost"]
+    store.put_device(replace(DESK, labels={"room": "b"}))
+    assert [device.labels for device in store.devices()] == [{"room": "b"}]
     assert store.hello("desk") == (HELLO, 5.0)
 
 

@@ -87,6 +87,17 @@ def test_the_newest_revision_is_the_last_one() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == opening.NEWEST
 
 
+def test_a_device_stored_with_fields_that_there_are_no_more_comes_back(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store:
+        store.put_device(DESK)
+    with sqlite3.connect(tmp_path / "farm.db") as db:
+        db.execute("""UPDATE devices SET content = json_set(content, '$.state', 'lost', '$.reason', 'no link')""")
+    db.close()
+    with open_store(tmp_path) as store:
+        assert store.device("desk") == DESK
+        assert store.device_record("desk", 1.0).state == "new"
+
+
 def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     open_store(tmp_path).close()
     with sqlite3.connect(tmp_path / "farm.db") as db:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ import typer
 
 from lutfarm.cli import exits, health
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
-from lutfarm.device_states import DeviceEvent
+from lutfarm.device_states import DeviceEvent, DeviceRecord
 from lutfarm.home import find_home
 from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
@@ -128,18 +127,21 @@ def list_(home: HomeOption = None, json: JsonOption = False) -> None:
     """All registered devices."""
     with exits.exits(), open_store(find_home(home).path) as store:
         now_s = time.time()
-        records = {device.name: store.device_record(device.name, now_s) for device in store.devices()}
-        devices = [replace(d, state=records[d.name].state, reason=records[d.name].reason) for d in store.devices()]
+        devices = [(device, store.device_record(device.name, now_s)) for device in store.devices()]
         if json:
-            print_json([plain(d) | {"since_s": records[d.name].since_s, "checked_s": records[d.name].checked_s} for d in devices])
+            print_json([plain(d) | _standing(r) | {"since_s": r.since_s, "checked_s": r.checked_s} for d, r in devices])
         elif not devices:
             say("no device is registered; for this machine: lutfarm device register this-machine --local")
         else:
             print_rows(
                 ["name", "profile", "transport", "host", "state", "labels", "reason"],
-                [[d.name, d.profile, d.transport, d.host, d.state,
-                  " ".join(f"{key}={value}" for key, value in d.labels.items()), d.reason[:200]] for d in devices],
+                [[d.name, d.profile, d.transport, d.host, r.state,
+                  " ".join(f"{key}={value}" for key, value in d.labels.items()), r.reason[:200]] for d, r in devices],
             )
+
+
+def _standing(record: DeviceRecord) -> dict[str, str]:
+    return {"state": record.state, "reason": record.reason}
 
 
 @app.command()
@@ -150,13 +152,12 @@ def show(name: str, home: HomeOption = None, json: JsonOption = False) -> None:
         if device is None:
             raise SpecError(f"no device is registered as {name[:80]!r}; see lutfarm device list")
         last = store.hello(name)
-        record = store.device_record(name, time.time())
-        device = replace(device, state=record.state, reason=record.reason)
-        facts = {"device": plain(device), "hello": plain(last[0]) if last else None,
+        standing = _standing(store.device_record(name, time.time()))
+        facts = {"device": plain(device) | standing, "hello": plain(last[0]) if last else None,
                  "seen_s": last[1] if last else None, "history": plain(store.device_history(name))}
         if json:
             print_json(facts)
             return
-        rows = [[key, value] for key, value in plain(device).items()]
+        rows = [[key, value] for key, value in (plain(device) | standing).items()]
         rows += [[key, value] for key, value in plain(last[0]).items()] if last else []
         print_rows(["field", "value"], rows)
