@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from lutfarm_agents import commands, payload
+from lutfarm_agents import holder as holding
 from lutfarm_agents.base import Advance
+from lutfarm_agents.beside import Beside
 from lutfarm_agents.climate import Climate
 from lutfarm_agents.clocks import Clocks
 from lutfarm_agents.device import Device, Hello
@@ -19,10 +21,10 @@ from lutfarm_agents.python import python_on
 from lutfarm_agents.rounds import RoundLog
 from lutfarm_agents.session import DISTRIBUTIONS, Claim, RunnerSession, fingerprint, runtime_version
 from lutfarm_agents.shelf import Shelf
-from lutfarm_agents.tool_session import ToolSession
+from lutfarm_agents.tool_session import ToolSession, measured_cpus
 from lutfarm_agents.tools import TOOLS
 from lutfarm_agents.transports.addresses import open_transport, root_of
-from lutfarm_agents.transports.base import Transport
+from lutfarm_agents.transports.base import Completed, Transport
 from lutfarm_jobs.errors import (
     DeviceError,
     FarmError,
@@ -31,7 +33,6 @@ from lutfarm_jobs.errors import (
     NotReady,
     ProtocolMismatch,
     RunnerBug,
-    SpecError,
 )
 from lutfarm_jobs.measurement import Conditions, Failure, Limits, Probe, Round, Run, SlicePlan, Task
 from lutfarm_profiles import loader
@@ -60,10 +61,12 @@ class DeviceAgent:
         self._hello: Hello | None = None
         self._shelf = Shelf(self._transport, f"{self._root}/models")
         self._climate = Climate(self._transport, self.profile.thermal)
-        self._tools = ToolSession(device, self._transport)
+        self._tools = ToolSession(device, self._transport, self._run_tool)
         self._clocks = Clocks(self._transport, self._root, self.profile, device.name)
         self._cancelled = threading.Event()
         self._locked = False
+        self._claim: Claim | None = None
+        self._beside: Beside | None = None         # once a tool has run
 
     @property
     def pushed(self) -> int:
@@ -78,6 +81,7 @@ class DeviceAgent:
     def prepare(self, claim: Claim) -> Iterator[str]:
         """Open the session and take the lock; yields who has it while it waits."""
         self._cancelled.clear()
+        self._claim = claim
         return self._prepare(claim)
 
     def _prepare(self, claim: Claim) -> Iterator[str]:
@@ -122,11 +126,14 @@ class DeviceAgent:
         try:
             with self._dropping():
                 for task in tools:
-                    if not self._cancelled.is_set():
-                        yield self._tools.probe(
-                            task, self._shelf.place(task.artifact), limits, self._measured_cpus([task]),
-                            self._fingerprint(task, None),
-                        )
+                    if self._cancelled.is_set():
+                        return
+                    probe = self._tools.probe(
+                        task, self._shelf.place(task.artifact), limits, self._measured_cpus([task]),
+                        self._fingerprint(task, None),
+                    )
+                    if not self._cancelled.is_set():               # else it was ended, and what it said is no result
+                        yield probe
                 cpus = self._measured_cpus(ours) if ours else ()
                 for batch, workloads in commands.probe_batches(ours, self._shelf.place):
                     for probe in self._probe_batch(session, batch, workloads, limits, cpus):
@@ -227,8 +234,30 @@ class DeviceAgent:
                 run = self._tools.measure(
                     round_, task, self._shelf.place(task.artifact), cpus, self._fingerprint(task, round_.plan)
                 )
+                if self._cancelled.is_set():
+                    return
                 yield replace(run, throttled=self._climate.throttled(before, self._climate.read()))
                 yield Advance(done, len(round_.tasks))
+
+    def _run_tool(self, words: Sequence[str], timeout_s: float) -> Completed:
+        if self._beside is None:
+            self._beside = self._share_lock()
+        if self._cancelled.is_set():
+            return Completed(-9, b"", "cancelled")
+        return self._beside.run(words, timeout_s)
+
+    def _share_lock(self) -> Beside:
+        """Raises LinkLost where the lock is somebody else's by now."""
+        if self._session is None or self._claim is None:
+            raise LinkLost(f"{self.device.name}: no session is open; open the device first")
+        path = self.profile.lock_path
+        channel = self._opened.enter_context(self._transport.spawn(holding.argv(path), env={}))
+        holder = self._opened.enter_context(
+            contextlib.closing(holding.Holder(channel, self._transport, self.device.name, path))
+        )
+        for who in holder.take(self._claim, self._cancelled):
+            raise LinkLost(f"{self.device.name}: its lock passed to {who}")
+        return Beside(self._session, holder)
 
     def _fingerprint(self, task: Task, plan: SlicePlan | None) -> Mapping[str, str]:
         conditions = task.measurement.conditions
@@ -254,7 +283,9 @@ class DeviceAgent:
     def cancel(self) -> None:
         """End the order that runs, soon."""
         self._cancelled.set()
-        session = self._session
+        session, beside = self._session, self._beside
+        if beside is not None:
+            beside.holder.end_tool()
         if session is not None:
             with contextlib.suppress(LinkError):
                 session.cancel()
@@ -307,7 +338,7 @@ class DeviceAgent:
 
     def _drop(self, error: FarmError | None = None) -> None:
         """The transport is told why: over a link that fell silent it need not try to tidy up."""
-        self._session, self._hello, self._locked = None, None, False
+        self._session, self._hello, self._locked, self._beside = None, None, False, None
         opened, self._opened = self._opened, contextlib.ExitStack()
         opened.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
 
@@ -325,14 +356,7 @@ class DeviceAgent:
         return self._session
 
     def _measured_cpus(self, tasks: Sequence[Task]) -> Sequence[int]:
-        """The last cores of the profile's measured cluster, as many as the threads."""
-        threads = max(task.measurement.backend.threads for task in tasks)
-        cluster = tasks[0].measurement.conditions.cluster
-        cpus = self.profile.measured_cpus(self._opened_hello.cpus, cluster=cluster or None)
-        if threads > len(cpus):
-            where = f"its cluster {cluster}" if cluster else "it"
-            raise SpecError(f"{self.device.name}: {threads} threads are asked for; {where} has {len(cpus)} cores")
-        return cpus[-threads:]
+        return measured_cpus(self.profile, self._opened_hello, tasks, self.device.name)
 
 
 def _split(whole_ns: int, parts: Mapping[str, int]) -> Mapping[str, int]:

@@ -23,21 +23,26 @@ class Device:
     host: str = "local"
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
+    @property
+    def tools_only(self) -> bool:
+        """Whether nothing of ours can run there, so that only native tools measure."""
+        return self.transport != "local" and not self.address.get("python") and not self.address.get("bundle")
+
 
 @dataclass(frozen=True, slots=True)
 class Hello:
     """What the device said of itself when the session opened; all strings are checked and cut."""
 
-    python: str
+    python: str                                    # empty where there is none
     machine: str                                   # x86_64, aarch64
     system: str                                    # Linux 6.1.0 ...
     cpu_model: str
     cpus: tuple[int, ...]
     memory_bytes: int
     machine_id: str                                # equal for two units that are the same hardware
-    runner_sha256: str
-    clock_resolution_ns: int
-    timer_pair_ns: int
+    runner_sha256: str                             # empty where there is no Python
+    clock_resolution_ns: int | None                # None, here and below: no Python there, so nothing of ours reads a clock
+    timer_pair_ns: int | None
     runtimes: Mapping[str, str]                    # package name -> version
     governor: str = ""                             # of the last core; empty where it can't be read
     environment: Environment | None = None         # when it said so

@@ -15,10 +15,15 @@ from lutfarm_agents.base import Agent
 from lutfarm_agents.device import Hello
 from lutfarm_agents.findings import Finding, HealthLimits, Verdict, hello_findings, latency_finding
 from lutfarm_agents.session import DISTRIBUTIONS, Claim, fingerprint, runtime_version
-from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, NotReady
-from lutfarm_jobs.measurement import Limits, Probe, Round, Run, SlicePlan, Task
+from lutfarm_agents.tools import TOOLS
+from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, NotReady, ProtocolMismatch
+from lutfarm_jobs.measurement import Failure, Limits, Probe, Round, Run, SlicePlan, Task
 
 PASSES = 8
+NO_RUNNER = Finding(
+    "runner", None, "", "ok",
+    "not looked at: there is no Python, so agreement with the reference, the gate and quiet windows are unknown",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class HealthReport:
     findings: tuple[Finding, ...]
     references: tuple[Reference, ...] = ()
     boot_id: str = ""                              # the hello's machine_id; empty where it did not come so far
+    tools_only: bool = False                       # fit for native tools, and nothing else was looked at
 
     @property
     def fit(self) -> bool:
@@ -75,6 +81,7 @@ class CheckOrder:
     workload_limits: Limits = Limits()
     limits: HealthLimits = HealthLimits()
     history: Sequence[HealthReport] = field(default_factory=tuple[HealthReport, ...])
+    tools_only: bool = False
 
 
 def check(agent: Agent, order: CheckOrder, *, waiting: Callable[[str], None]) -> HealthReport:
@@ -90,20 +97,23 @@ def check(agent: Agent, order: CheckOrder, *, waiting: Callable[[str], None]) ->
         hello = agent.hello()
         boot_id = hello.machine_id
         findings += hello_findings(hello, order.limits)
+        if order.tools_only:
+            findings.append(NO_RUNNER)
         findings += _runtime_findings(hello, order.tasks)
         for task in order.tasks:
             if not runtime_version(hello, task.measurement.backend.runtime):
                 continue
             if not agent.ready:                    # the runtime before this one took the session with it
                 _prepare(agent, order, waiting)
-            for found in _reference(agent, hello, task, order):
+            look = _tool if task.measurement.backend.runtime in TOOLS else _reference
+            for found in look(agent, hello, task, order):
                 if isinstance(found, Finding):
                     findings.append(found)
                 else:
                     references.append(found)
     except (LinkError, DeviceError) as error:
         findings.append(_session_finding(error))
-    return HealthReport(order.unit, time.time(), tuple(findings), tuple(references), boot_id)
+    return HealthReport(order.unit, time.time(), tuple(findings), tuple(references), boot_id, order.tools_only)
 
 
 def _prepare(agent: Agent, order: CheckOrder, waiting: Callable[[str], None]) -> None:
@@ -124,6 +134,12 @@ def _runtime_findings(hello: Hello, tasks: Sequence[Task]) -> Iterator[Finding]:
     for runtime, version in found.items():
         if version:
             yield Finding(f"runtime {runtime}", version, "", "ok", "found")
+            continue
+        if runtime in TOOLS:
+            yield Finding(
+                f"runtime {runtime}", None, "", "warn" if any(found.values()) else "fail", "its file can't be read there",
+                f"push the binary there and register the device again with --tool {runtime}=/path/on/the/device",
+            )
             continue
         wanted = " or ".join(DISTRIBUTIONS.get(runtime, (runtime,)))
         yield Finding(
@@ -147,27 +163,58 @@ def _reference(agent: Agent, hello: Hello, task: Task, order: CheckOrder) -> Ite
     yield _output_finding(key, probe)
     if probe is None or probe.failure is not None:
         return
-    round_ = Round(
-        id=uuid.uuid4().hex, index=0, tasks=(task,), plan=order.plan, seed=0, canary=task.artifact,
-        limits=order.workload_limits,
-    )
-    runs = [item for item in agent.measure(round_, models=order.models) if isinstance(item, Run)]
+    runs = _runs(agent, task, order)
     slices = [one for run in runs if run.status == "complete" for one in run.slices]
     if not slices:
         why = next((f"{run.failure.code}: {run.failure.detail}" for run in runs if run.failure), "no slice came back")
         yield Finding(f"latency {key}", None, "ns", "fail", why, "see what ended it; run lutfarm device check again")
         return
     latency_ns = round(min(statistics.median(one.samples_ns) for one in slices))
-    basis = _basis(hello, task)
+    found = _latency(hello, task, order, latency_ns)
+    yield found[0]
+    yield _quiet_finding(key, quiet=sum(1 for one in slices if one.quiet), passes=order.plan.passes)
+    yield found[1]
+
+
+def _tool(agent: Agent, hello: Hello, task: Task, order: CheckOrder) -> Iterator[Finding | Reference]:
+    """Whether a native tool starts and measures the reference model, and its latency.  Its output nobody sees."""
+    key = task.measurement.backend.key
+    try:
+        probe = next(iter(list(agent.probe([task], limits=order.workload_limits, models=order.models))), None)
+        failure = probe.failure if probe else Failure("NotReady", "it gave no answer")
+        if failure is None:
+            yield Finding(f"start {key}", None, "", "ok", "the tool measures the reference model; its output can't be looked at")
+            (run,) = _runs(agent, task, order)
+            if run.summary is not None:
+                yield from _latency(hello, task, order, run.summary.level_ns)
+                return
+            failure = run.failure or Failure("NotReady", "it gave no result")
+    except (NotReady, ProtocolMismatch) as error:
+        failure = Failure(error.code, error.detail)
+    yield Finding(
+        f"start {key}", failure.code, "", "fail", failure.detail,
+        "run the tool there by hand and see what it says; push another build of it and register the device again",
+    )
+
+
+def _runs(agent: Agent, task: Task, order: CheckOrder) -> list[Run]:
+    round_ = Round(
+        id=uuid.uuid4().hex, index=0, tasks=(task,), plan=order.plan, seed=0, canary=task.artifact,
+        limits=order.workload_limits,
+    )
+    return [item for item in agent.measure(round_, models=order.models) if isinstance(item, Run)]
+
+
+def _latency(hello: Hello, task: Task, order: CheckOrder, latency_ns: int) -> tuple[Finding, Reference]:
+    """Held against earlier checks with the same software."""
+    key, basis = task.measurement.backend.key, _basis(hello, task)
     earlier = [
         reference.latency_ns
         for report in order.history for reference in report.references
         if reference.backend == key and reference.basis == basis and reference.verdict != "fail"
     ]
     finding = latency_finding(key, latency_ns, earlier)
-    yield finding
-    yield _quiet_finding(key, quiet=sum(1 for one in slices if one.quiet), passes=order.plan.passes)
-    yield Reference(key, basis, latency_ns, finding.verdict)
+    return finding, Reference(key, basis, latency_ns, finding.verdict)
 
 
 def _output_finding(key: str, probe: Probe | None) -> Finding:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -21,6 +23,7 @@ from lutfarm_jobs.measurement import MODELS_VERSION, Backend, SlicePlan
 SILENCE_S = 9.0                                    # the runner beats every 4 s; a loss is noticed within 10 s
 HELLO_S = 60.0                                     # a board under load may take long to start Python
 STOP_S = 2.0
+ATTEND_S = 0.2                                     # how late an end of attending is noticed
 
 RoundEvent = StartedEvent | LoadedEvent | SliceEvent | NodesEvent | EndedEvent | DiedEvent
 
@@ -90,6 +93,17 @@ class RunnerSession:
                     raise ProtocolMismatch(f"the device sent workload {place[0]} twice in pass {place[1]}")
                 seen.add(place)
             yield event
+
+    def attend(self, ended: threading.Event) -> None:
+        """Hear that the runner lives, between two commands, until `ended`.  Raises LinkLost, ReplyTimeout."""
+        heard_s = time.monotonic()
+        while not ended.is_set():
+            try:
+                self._channel.receive(ATTEND_S)
+                heard_s = time.monotonic()
+            except ReplyTimeout:
+                if time.monotonic() - heard_s > self._silence_s:
+                    raise
 
     def cancel(self) -> None:
         """End the command that runs; its iterator ends soon.  Raises LinkLost."""

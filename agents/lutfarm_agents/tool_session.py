@@ -1,6 +1,6 @@
 """A conversation with a native benchmark tool on a device: one invocation, one process-level sample.
 
-Nothing of ours runs there meanwhile but the supervisor, which holds the device's lock.
+Nothing of ours runs there meanwhile but what holds the device's lock: the supervisor, or a shell where there is no Python.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ import math
 import re
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from lutfarm_agents.device import Device
+from lutfarm_agents.device import Device, Hello
+from lutfarm_agents.fields import clean
 from lutfarm_agents.tools import TOOLS
 from lutfarm_agents.tools.report import ToolReport
 from lutfarm_agents.transports.base import Completed, Transport
-from lutfarm_jobs.errors import MeasurementError, NotReady, ReplyTimeout, WorkloadFailed, WorkloadTimeout
+from lutfarm_jobs.errors import MeasurementError, NotReady, ReplyTimeout, SpecError, WorkloadFailed, WorkloadTimeout
 from lutfarm_jobs.measurement import Failure, Limits, Probe, Round, Run, Task
+from lutfarm_profiles.profile import DeviceProfile
 
 PROBE_RUNS = 5
 LEAST_RUNS, MOST_RUNS = 20, 2000                   # of one invocation: its output stays under 1 MiB
@@ -27,10 +29,14 @@ PATH_PATTERN = r"/[^\x00-\x1f\x7f]{1,500}"
 
 @dataclass(frozen=True, slots=True)
 class ToolSession:
-    """The tools of one device, by the paths that its registration names."""
+    """The tools of one device, by the paths that its registration names.
+
+    `run(words, timeout_s)` runs one to its end; it raises ReplyTimeout where that does not come.
+    """
 
     device: Device
     transport: Transport
+    run: Callable[[Sequence[str], float], Completed]
 
     def binary(self, runtime: str) -> str:
         """Where the tool lies on the device.  Raises NotReady."""
@@ -99,7 +105,7 @@ class ToolSession:
         done = self._run([*_pinned(cpus), *tool.argv(binary, path, backend, runs)], timeout_s)
         said = done.stdout.decode("utf-8", "replace") + "\n" + done.stderr
         if done.code in (126, 127):
-            raise NotReady(f"{self.device.name}: {binary[:200]} can't be run there: {done.stderr.strip()[-300:]}")
+            raise NotReady(f"{self.device.name}: {binary[:200]} can't be run there: {clean(said.strip()[-300:], 300)}")
         if done.code != 0:
             how = f"signal {-done.code}" if done.code < 0 else f"exit status {done.code}"
             raise WorkloadFailed(f"{backend.runtime} ended with {how}: {' '.join(said.split())[-500:]}")
@@ -107,10 +113,21 @@ class ToolSession:
 
     def _run(self, argv: Sequence[str], timeout_s: float) -> Completed:
         try:
-            return self.transport.run(argv, timeout_s=timeout_s)
+            return self.run(argv, timeout_s)
         except ReplyTimeout as error:
             self.transport.run(["true"])           # raises where it was the link that fell silent
             raise WorkloadTimeout(f"not done after {timeout_s:.0f} s") from error
+
+
+def measured_cpus(profile: DeviceProfile, hello: Hello, tasks: Sequence[Task], name: str) -> Sequence[int]:
+    """The last cores of the profile's measured cluster, as many as the threads.  Raises SpecError."""
+    threads = max(task.measurement.backend.threads for task in tasks)
+    cluster = tasks[0].measurement.conditions.cluster
+    cpus = profile.measured_cpus(hello.cpus, cluster=cluster or None)
+    if threads > len(cpus):
+        where = f"its cluster {cluster}" if cluster else "it"
+        raise SpecError(f"{name}: {threads} threads are asked for; {where} has {len(cpus)} cores")
+    return cpus[-threads:]
 
 
 def _pinned(cpus: Sequence[int]) -> list[str]:

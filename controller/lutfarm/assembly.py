@@ -22,6 +22,7 @@ from lutfarm.stopping import finished_rounds
 from lutfarm.store import Store, owners
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
+from lutfarm_agents.tools import TOOLS
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import Sources, expand, nothings, resolve
 from lutfarm_jobs.measurement import SlicePlan
@@ -89,6 +90,7 @@ def submit(
     devices = {name: registered[name] for names in chosen.values() for name in names}
     check_conditions(spec, devices)
     _check_threads(spec, devices, store)
+    _check_runtimes(spec, devices)
     sources = resolve(spec, folder)
     terms = terms_of(spec, devices)
     plan = expand(spec, sources, tuple(devices))
@@ -155,6 +157,18 @@ def _check_threads(spec: JobSpec, devices: Mapping[str, Device], store: Store) -
             if threads > len(cpus):
                 where = f"its cluster {spec.conditions.cluster}" if spec.conditions.cluster else "it"
                 raise SpecError(f"backends: {threads} threads are asked for; {where} has {len(cpus)} cores ({device.name})")
+
+
+def _check_runtimes(spec: JobSpec, devices: Mapping[str, Device]) -> None:
+    """Raises SpecError where a backend needs Python on a device that has none, or a tool that nobody named for it."""
+    for device in devices.values():
+        for runtime in sorted({backend.runtime for backend in spec.backends}):
+            if device.tools_only and not device.address.get(runtime):
+                tools = ", ".join(tool for tool in TOOLS if device.address.get(tool))
+                raise SpecError(
+                    f"backends: {device.name} is registered for native tools only ({tools}), so {runtime} can't measure there; "
+                    "leave one of them out, or register it with a Python, a bundle or that tool"
+                )
 
 
 def measured_cpus(spec: JobSpec, devices: Mapping[str, Device]) -> frozenset[int]:

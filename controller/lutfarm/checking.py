@@ -6,19 +6,21 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from typing import cast
 
 from lutfarm.device_states import DeviceEvent, DeviceRecord, require
 from lutfarm.home import Home
 from lutfarm.leases import leases
 from lutfarm.store.base import Store
-from lutfarm_agents.agent import DeviceAgent
+from lutfarm_agents.choice import agent_of
 from lutfarm_agents.device import Device
 from lutfarm_agents.findings import HealthLimits
 from lutfarm_agents.health import PASSES, CheckOrder, HealthReport, check
 from lutfarm_agents.session import Claim
+from lutfarm_agents.tools import TOOLS
 from lutfarm_jobs import models
 from lutfarm_jobs.errors import DeviceLost, LinkError, from_wire
-from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Lease, Measurement, SlicePlan, Task, Workload
+from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Lease, Measurement, Runtime, SlicePlan, Task, Workload
 from lutfarm_jobs.models.cache import canary_graph
 from lutfarm_jobs.models.reference import expected_of_graph
 from lutfarm_profiles import DeviceProfile, loader
@@ -43,7 +45,7 @@ def check_device(
             held.renew()                           # another farm's job on the device may last longer than a lease
             waiting(device.name, who)
 
-        with closing(DeviceAgent(device, state_dir=home.agents)) as agent:
+        with closing(agent_of(device, state_dir=home.agents)) as agent:
             report = check(agent, order, waiting=still_waiting)
         store.put_check(report)
         now_s = time.time()
@@ -67,7 +69,11 @@ def verdict(report: HealthReport, now_s: float) -> DeviceEvent:
 
 def _order(device: Device, store: Store, home: Home, lease: Lease, holder: str) -> CheckOrder:
     profile = loader.load(device.profile)
-    built = {Backend(runtime): models.canary(FORMAT_OF_RUNTIME[runtime], home.models) for runtime in profile.runtimes}
+    runtimes = [tool for tool in TOOLS if device.address.get(tool)] if device.tools_only else profile.runtimes
+    built = {
+        backend: models.canary(FORMAT_OF_RUNTIME[backend.runtime], home.models)
+        for backend in (Backend(cast(Runtime, runtime)) for runtime in runtimes)
+    }
     tasks = tuple(
         Task(
             Measurement(Workload("operator", "canary"), device.name, backend),
@@ -86,6 +92,7 @@ def _order(device: Device, store: Store, home: Home, lease: Lease, holder: str) 
         workload_limits=profile.workload_limits(),
         limits=limits_of(profile),
         history=_history(store, device.name),
+        tools_only=device.tools_only,
     )
 
 

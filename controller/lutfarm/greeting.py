@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import closing
 
 from lutfarm.home import Home
-from lutfarm_agents.agent import DeviceAgent
+from lutfarm_agents.choice import agent_of
 from lutfarm_agents.device import Device, Hello
 
 
 def greet(device: Device, home: Home) -> Hello:
     """What the device says of itself.  Takes no lock; raises LinkError or DeviceError."""
-    with closing(DeviceAgent(device, state_dir=home.agents)) as agent:
+    with closing(agent_of(device, state_dir=home.agents)) as agent:
         return agent.hello()

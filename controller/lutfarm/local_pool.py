@@ -12,8 +12,8 @@ from pathlib import Path
 
 from lutfarm.desk import Desk
 from lutfarm.pool import Event, Opening, Order
-from lutfarm_agents.agent import DeviceAgent
 from lutfarm_agents.base import Agent
+from lutfarm_agents.choice import agent_of
 from lutfarm_agents.device import Device
 
 AgentFactory = Callable[[Device, Path, frozenset[int] | None], Agent]
@@ -23,7 +23,7 @@ JOIN_S = 30.0
 
 def device_agent(device: Device, state_dir: Path, cpus: frozenset[int] | None) -> Agent:
     """The agent that pools use unless they are told otherwise."""
-    return DeviceAgent(device, state_dir=state_dir, cpus=cpus)
+    return agent_of(device, state_dir=state_dir, cpus=cpus)
 
 
 class LocalPool:

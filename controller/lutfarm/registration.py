@@ -28,6 +28,8 @@ from lutfarm_jobs.errors import NotReady, SpecError
 from lutfarm_profiles import loader
 from lutfarm_profiles.detect import DeviceFacts, Proposal, propose
 
+NO_PYTHON = "none"                                 # instead of an interpreter: nothing of ours is to run there
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -37,7 +39,7 @@ class Wanted:
     local: bool = False
     adb: str = ""                                  # SERIAL or HOST:PORT
     ssh: str = ""                                  # USER@HOST[:PORT]
-    python: str = ""                               # on the device
+    python: str = ""                               # on the device; NO_PYTHON: none
     bundle: str = ""                               # a bundle's file here, or a runtime's name
     key: str = ""                                  # a private key file
     jump: str = ""                                 # USER@HOST[:PORT]
@@ -83,6 +85,8 @@ def _addressed(wanted: Wanted) -> tuple[Device, list[str]]:
     """The device with what is known before anything runs there, and the fingerprints of host keys seen first now."""
     labels = wanted.labels or {}
     if wanted.local:
+        if wanted.python == NO_PYTHON:
+            raise SpecError("--local: lutfarm's own Python is there; --python none is for phones and boards")
         address = {"python": str(Path(wanted.python).expanduser().absolute())} if wanted.python else {}
         return Device(wanted.name, "", "local", address, labels=labels), []
     if wanted.adb:
@@ -110,7 +114,9 @@ def _spelled(address: SshAddress) -> str:
 
 
 def _python(wanted: Wanted, facts: ShellFacts, home: Home) -> dict[str, str]:
-    """Which Python starts the runner there: the one that was named, a bundle, or the device's own."""
+    """Which Python starts the runner there: the one that was named, a bundle, or the device's own; none where tools will do."""
+    if wanted.python == NO_PYTHON:
+        return _tools_alone(wanted)
     if wanted.python:
         return {"python": wanted.python}
     if wanted.bundle and "/" in wanted.bundle:
@@ -124,16 +130,26 @@ def _python(wanted: Wanted, facts: ShellFacts, home: Home) -> dict[str, str]:
     if fitting:
         newest = max(fitting, key=lambda bundle: bundle.path.stat().st_mtime)
         return {"bundle": str(newest.path)}
+    if wanted.tools and not wanted.bundle:
+        return _tools_alone(wanted)
     if arch is None:
         known = ", ".join(each.machine for each in ARCHES.values())
         raise NotReady(
             f"{wanted.name}: there is no Python on it, and no bundle for {facts.machine}, only for {known}; "
-            "name an interpreter with --python"
+            "name an interpreter with --python, or a native tool with --tool"
         )
     raise NotReady(
         f"{wanted.name}: there is no Python on it; make a bundle and repeat: "
-        f"lutfarm bundle build --arch {arch.name} --runtime {wanted.bundle or 'onnxruntime'}"
+        f"lutfarm bundle build --arch {arch.name} --runtime {wanted.bundle or 'onnxruntime'}; or name a native tool with --tool"
     )
+
+
+def _tools_alone(wanted: Wanted) -> dict[str, str]:
+    if not wanted.tools:
+        raise SpecError(f"--python {NO_PYTHON}: without Python only native tools measure; name one with --tool RUNTIME=PATH")
+    if wanted.bundle:
+        raise SpecError(f"--python {NO_PYTHON} and --bundle contradict each other: leave one of them out")
+    return {}
 
 
 def _tools(named: Mapping[str, str]) -> Mapping[str, str]:

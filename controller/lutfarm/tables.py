@@ -166,8 +166,8 @@ def _device_facts(device: Device, hello: Hello | None, floors: Mapping[str, int]
         memory_bytes=hello.memory_bytes,
         python=hello.python,
         governor=hello.governor,
-        clock_resolution_ns=hello.clock_resolution_ns,
-        timer_pair_ns=hello.timer_pair_ns,
+        clock_resolution_ns=hello.clock_resolution_ns or 0,       # 0 there: unknown
+        timer_pair_ns=hello.timer_pair_ns or 0,
         call_floor_ns=floors,
         runner_sha256=hello.runner_sha256,
     )

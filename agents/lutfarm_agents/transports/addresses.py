@@ -34,8 +34,8 @@ def root_of(device: Device, state_dir: Path) -> str:
 
 
 def python_of(device: Device) -> str:
-    """The interpreter on the device."""
-    return device.address.get("python") or (sys.executable if device.transport == "local" else "python3")
+    """The interpreter on the device; see Device.tools_only."""
+    return device.address.get("python") or sys.executable
 
 
 def open_transport(device: Device, state_dir: Path, *, cpus: frozenset[int] | None = None) -> Transport:

@@ -29,7 +29,8 @@ def register(
     adb: Annotated[str, typer.Option("--adb", help="A phone: SERIAL, or HOST:PORT.")] = "",
     ssh: Annotated[str, typer.Option("--ssh", help="A board: USER@HOST or USER@HOST:PORT.")] = "",
     python: Annotated[
-        str, typer.Option(help="The interpreter there that has the runtimes; default: lutfarm's own, or the device's python3.")
+        str, typer.Option(help="The interpreter there that has the runtimes; default: lutfarm's own, or the device's python3. "
+                          "none: native tools only.")
     ] = "",
     bundle: Annotated[
         str, typer.Option(help="A Python with a runtime for devices without: onnxruntime, tflite, or a file; see lutfarm bundle.")
@@ -76,7 +77,7 @@ def register(
         runtimes = ", ".join(f"{package} {version}" for package, version in hello.runtimes.items())
         say(
             f"registered {name} as {found.device.profile}: {hello.cpu_model}, {len(hello.cpus)} cores, "
-            f"{hello.python}, {runtimes or 'no runtime'}"
+            f"{hello.python or 'native tools only'}, {runtimes or 'no runtime'}"
         )
         if found.device.profile == found.proposal.profile and found.proposal.undetected:
             say(f"its kind is unknown; nobody knows its {', '.join(found.proposal.undetected)}: see docs/profiles.md")

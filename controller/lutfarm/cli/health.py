@@ -60,8 +60,9 @@ def _names(store: Store) -> list[str]:
 
 def _as_json(report: HealthReport, record: DeviceRecord) -> dict[str, object]:
     return {
-        "device": report.unit, "fit": report.fit, "checked_s": report.checked_s, "state": record.state,
-        "reason": record.reason, "findings": plain(report.findings), "references": plain(report.references),
+        "device": report.unit, "fit": report.fit, "tools_only": report.tools_only, "checked_s": report.checked_s,
+        "state": record.state, "reason": record.reason, "findings": plain(report.findings),
+        "references": plain(report.references),
     }
 
 
@@ -73,7 +74,8 @@ def _show(report: HealthReport, record: DeviceRecord) -> None:
         title=report.unit,
     )
     why = f": {report.reason}" if report.reason else ""
-    say(f"{report.unit} is {'fit' if report.fit else 'not fit'}{printable(why)}; its state is {record.state}")
+    fit = ("fit for native tools only" if report.tools_only else "fit") if report.fit else "not fit"
+    say(f"{report.unit} is {fit}{printable(why)}; its state is {record.state}")
 
 
 def hold(

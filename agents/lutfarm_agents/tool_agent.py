@@ -1,0 +1,186 @@
+"""ToolAgent: owns one device that has no Python, and measures there with native tools alone."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from lutfarm_agents.base import Advance
+from lutfarm_agents.climate import Climate
+from lutfarm_agents.clocks import Clocks
+from lutfarm_agents.device import Device, Hello
+from lutfarm_agents.holder import Holder, argv
+from lutfarm_agents.session import Claim, fingerprint
+from lutfarm_agents.shelf import Shelf
+from lutfarm_agents.shell_greeting import greet, look
+from lutfarm_agents.tool_session import ToolSession, measured_cpus
+from lutfarm_agents.tools import TOOLS
+from lutfarm_agents.transports.addresses import open_transport, root_of
+from lutfarm_agents.transports.base import Completed, Transport
+from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, LinkLost, NotReady
+from lutfarm_jobs.measurement import Limits, Probe, Round, Run, SlicePlan, Task
+from lutfarm_profiles import loader
+
+T = TypeVar("T")
+
+
+class ToolAgent:
+    """An agent that needs nothing on the device but a shell and the tools."""
+
+    def __init__(self, device: Device, *, state_dir: Path, transport: Transport | None = None) -> None:
+        self.device = device
+        self.profile = loader.load(device.profile)
+        self.spent_ns: Mapping[str, int] = {}
+        self._root = root_of(device, state_dir)
+        self._transport: Transport = transport or open_transport(device, state_dir)
+        self._opened = contextlib.ExitStack()
+        self._holder: Holder | None = None         # once the lock is ours
+        self._hello: Hello | None = None
+        self._shelf = Shelf(self._transport, f"{self._root}/models")
+        self._climate = Climate(self._transport, self.profile.thermal)
+        self._clocks = Clocks(self._transport, self._root, self.profile, device.name)
+        self._tools = ToolSession(device, self._transport, self._run)
+        self._cancelled = threading.Event()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the device's lock is held."""
+        return self._holder is not None
+
+    def prepare(self, claim: Claim) -> Iterator[str]:
+        """Say hello and take the lock; yields who has it while it waits."""
+        self._cancelled.clear()
+        return self._timed(self._prepare(claim))
+
+    def _prepare(self, claim: Claim) -> Iterator[str]:
+        self._drop()
+        self._transport.reap()
+        with self._dropping():
+            path = self.profile.lock_path
+            channel = self._opened.enter_context(self._transport.spawn(argv(path), env={}))
+            holder = self._opened.enter_context(
+                contextlib.closing(Holder(channel, self._transport, self.device.name, path))
+            )
+            self._shelf.forget()
+            self._hello = self._greet()
+            yield from holder.take(claim, self._cancelled)
+            if self._cancelled.is_set():
+                self._drop()
+                return
+            self._holder = holder
+            self._clocks.restore()                 # an earlier session may have died before it could
+
+    def hello(self) -> Hello:
+        """What the device says of itself.  Takes no lock."""
+        return self._hello or self._greet()
+
+    def _greet(self) -> Hello:
+        hello = greet(self._transport, self._root, self.device.name)
+        return replace(hello, runtimes=self._tools.versions())
+
+    def probe(self, tasks: Sequence[Task], *, limits: Limits, models: Mapping[str, Path]) -> Iterator[Probe]:
+        """One short invocation for each task."""
+        self._cancelled.clear()
+        return self._timed(self._probe(tasks, limits, models))
+
+    def _probe(self, tasks: Sequence[Task], limits: Limits, models: Mapping[str, Path]) -> Iterator[Probe]:
+        hello = self._checked(tasks)
+        self._shelf.fill([task.artifact for task in tasks], models)
+        with self._dropping():
+            for task in tasks:
+                cpus = measured_cpus(self.profile, hello, [task], self.device.name)
+                found = self._tools.probe(
+                    task, self._shelf.place(task.artifact), limits, cpus, self._fingerprint(hello, task, None)
+                )
+                if self._cancelled.is_set():       # it was ended, so what it said is no result
+                    return
+                yield found
+
+    def measure(self, round: Round, *, models: Mapping[str, Path]) -> Iterator[Run | Advance]:
+        """One invocation for each task; what was measured before a link broke has arrived already."""
+        self._cancelled.clear()
+        return self._timed(self._measure(round, models))
+
+    def _measure(self, round_: Round, models: Mapping[str, Path]) -> Iterator[Run | Advance]:
+        hello = self._checked(round_.tasks)
+        self._shelf.fill([task.artifact for task in round_.tasks], models)
+        cpus = measured_cpus(self.profile, hello, round_.tasks, self.device.name)
+        with self._dropping():
+            if round_.tasks[0].measurement.conditions.clocks == "fixed":
+                self._clocks.fix(cpus)
+            else:
+                self._clocks.restore()
+            before, climate = look(self._transport, self._root, cpus[-1]), self._climate.read()
+            for done, task in enumerate(round_.tasks, 1):
+                run = self._tools.measure(
+                    round_, task, self._shelf.place(task.artifact), cpus, self._fingerprint(hello, task, round_.plan)
+                )
+                if self._cancelled.is_set():
+                    return
+                after, now = look(self._transport, self._root, cpus[-1]), self._climate.read()
+                yield replace(run, before=before, after=after, throttled=self._climate.throttled(climate, now))
+                yield Advance(done, len(round_.tasks))
+                before, climate = after, now
+
+    def cancel(self) -> None:
+        """End the order that runs, and the tool."""
+        self._cancelled.set()
+        if (holder := self._holder) is not None:
+            holder.end_tool()
+
+    def close(self) -> None:
+        """Give the lock back; nothing stays behind."""
+        if self._holder is not None:
+            with contextlib.suppress(LinkError, DeviceError):    # while the lock is ours; else the next opening does it
+                self._clocks.restore()
+        self._drop()
+        self._transport.close()
+
+    def _run(self, words: Sequence[str], timeout_s: float) -> Completed:
+        if self._holder is None:
+            raise LinkLost(f"{self.device.name}: no session is open; open the device first")
+        if self._cancelled.is_set():
+            return Completed(-9, b"", "cancelled")
+        return self._holder.run(words, timeout_s)
+
+    def _fingerprint(self, hello: Hello, task: Task, plan: SlicePlan | None) -> Mapping[str, str]:
+        conditions = task.measurement.conditions
+        setting = self.profile.setting(cluster=conditions.cluster or None, fixed=conditions.clocks == "fixed")
+        return fingerprint(hello, task.measurement.backend, plan, setting)
+
+    def _checked(self, tasks: Sequence[Task]) -> Hello:
+        """The hello of the open session.  Raises LinkLost where none is, NotReady for what no tool measures."""
+        if self._holder is None or self._hello is None:
+            raise LinkLost(f"{self.device.name}: no session is open; open the device first")
+        for runtime in sorted({task.measurement.backend.runtime for task in tasks}):
+            if runtime not in TOOLS:
+                raise NotReady(f"{self.device.name}: {runtime} needs Python there; it is registered for native tools only")
+            self._tools.binary(runtime)
+        return self._hello
+
+    def _timed(self, steps: Iterator[T]) -> Iterator[T]:
+        began_ns = time.monotonic_ns()
+        self.spent_ns = {}
+        try:
+            yield from steps
+        finally:
+            self.spent_ns = {"other": time.monotonic_ns() - began_ns}
+
+    @contextlib.contextmanager
+    def _dropping(self) -> Generator[None]:
+        """A session that broke is ended: the next order opens another."""
+        try:
+            yield
+        except (LinkError, DeviceError) as error:
+            self._drop(error)
+            raise
+
+    def _drop(self, error: FarmError | None = None) -> None:
+        self._holder, self._hello = None, None
+        opened, self._opened = self._opened, contextlib.ExitStack()
+        opened.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
