@@ -240,10 +240,10 @@ class DeviceAgent:
                 yield Advance(done, len(round_.tasks))
 
     def _run_tool(self, words: Sequence[str], timeout_s: float) -> Completed:
-        if self._beside is None:
-            self._beside = self._share_lock()
         if self._cancelled.is_set():
             return Completed(-9, b"", "cancelled")
+        if self._beside is None:
+            self._beside = self._share_lock()
         return self._beside.run(words, timeout_s)
 
     def _share_lock(self) -> Beside:
@@ -255,7 +255,7 @@ class DeviceAgent:
         holder = self._opened.enter_context(
             contextlib.closing(holding.Holder(channel, self._transport, self.device.name, path))
         )
-        for who in holder.take(self._claim, self._cancelled):
+        for who in holder.take(self._claim, threading.Event()):
             raise LinkLost(f"{self.device.name}: its lock passed to {who}")
         return Beside(self._session, holder)
 
