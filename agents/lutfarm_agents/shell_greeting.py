@@ -15,12 +15,13 @@ from lutfarm_jobs.measurement import Environment
 COLDEST_C, HOTTEST_C = -50.0, 200.0
 MOST_CPUS = 4096
 
-# $1 lutfarm's folder there  $2 a core, or empty for the last one.  One fact a line: a name, a blank, the value; each is cut.
+# $1 lutfarm's folder there  $2 a core, or empty for the last one.  One fact a line: a name, a blank, the value.
+# Some shells read byte by byte, which a file below /proc/sys may not stand: it ends after the first one.
 SCRIPT = r"""root=$1 core=$2
 fact() { value=; IFS= read -r value 2>/dev/null <"$2"; [ -z "$value" ] || echo "$1 $value"; }
 echo "machine $(uname -m)"
 echo "system $(uname -s) $(uname -r)"
-fact boot /proc/sys/kernel/random/boot_id
+echo "boot $(head -n 1 /proc/sys/kernel/random/boot_id)"
 fact load /proc/loadavg
 grep -E '^(MemTotal|MemAvailable):' /proc/meminfo
 grep '^Cpus_allowed_list:' /proc/self/status
