@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 from lutfarm_jobs import spaces
-from lutfarm_jobs.models.executed import executed
+from lutfarm_jobs.models.executed import RULES, executed
 from lutfarm_jobs.models.graph import Graph
 from lutfarm_jobs.models.onnx_writer import write_onnx
 
@@ -40,7 +40,7 @@ def written(graph: Graph, path: Path) -> Counter[str]:
 
 def told(graph: Graph) -> Counter[str]:
     """The same from the graph alone; a normalisation by itself is written as a convolution."""
-    kinds = (graph.nodes[at].kind for at in executed(graph))
+    kinds = (graph.nodes[at].kind for at in executed(graph, RULES["onnxruntime"]))
     return Counter("convolution" if kind == "scale_shift" else kind for kind in kinds)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lutfarm_jobs import spaces
-from lutfarm_jobs.models.executed import executed
+from lutfarm_jobs.models.executed import RULES, executed
 from lutfarm_jobs.models.graph import Graph
 from lutfarm_jobs.operators import kinds
 from lutfarm_jobs.operators.base import Operator
@@ -19,8 +19,8 @@ SPACE = spaces.load("nas-bench-201-cifar10")
 MERGED = SPACE.under("onnxruntime")
 
 
-def kinds_left(graph: Graph) -> list[str]:
-    return [graph.nodes[at].kind for at in executed(graph)]
+def kinds_left(graph: Graph, runtime: str = "onnxruntime") -> list[str]:
+    return [graph.nodes[at].kind for at in executed(graph, RULES[runtime])]
 
 
 def empty() -> Graph:
@@ -74,24 +74,37 @@ def test_a_convolution_with_an_activation_of_its_own_does_no_second() -> None:
     assert kinds_left(graph) == ["convolution", "activation"]
 
 
+def test_tensorflow_lite_merges_and_sums_nothing_and_any_node_applies_the_activation_that_alone_reads_it() -> None:
+    graph = empty()
+    pools = [graph.average_pool(graph.input, kernel=3, stride=1) for _ in range(2)]
+    summed = graph.add(graph.activation(pools[0], "relu"), graph.convolution(pools[1], 8))
+    graph.finish(graph.activation(summed, "relu"))
+    assert kinds_left(graph, "tflite") == ["average_pool", "average_pool", "convolution", "add"]
+    graph = empty()
+    pool = graph.average_pool(graph.input, kernel=3, stride=1)
+    graph.finish(graph.add(graph.activation(pool, "relu"), graph.activation(pool, "relu")))
+    assert kinds_left(graph, "tflite") == ["average_pool", "activation", "activation", "add"]
+
+
 def test_a_chain_executes_what_its_operators_are_alone() -> None:
     space = spaces.load("fbnet-32")
     assert space.under("onnxruntime") is space
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 15_624))
-def test_the_composition_under_a_runtime_is_what_it_leaves_of_the_network(place: int) -> None:
-    arch = tuple(int(index) for index in np.unravel_index(place, (5,) * 6))
-    graph = MERGED.network(arch)
+@given(st.integers(0, 15_624), st.sampled_from(["onnxruntime", "tflite"]))
+def test_the_composition_under_a_runtime_is_what_it_leaves_of_the_network(place: int, runtime: str) -> None:
+    arch, seen = tuple(int(index) for index in np.unravel_index(place, (5,) * 6)), SPACE.under(runtime)
+    graph = seen.network(arch)
     assert graph.nodes == SPACE.network(arch).nodes
-    inside = Counter(graph.labels[at] for at in executed(graph) if graph.labels[at] and "reduction" not in graph.labels[at])
-    told = Counter({o.key: n for o, n in MERGED.composition(arch).items() if not isinstance(o, kinds.Reduction)})
+    left = [graph.labels[at] for at in executed(graph, RULES[runtime])]
+    inside = Counter(label for label in left if label and "reduction" not in label)
+    told = Counter({o.key: n for o, n in seen.composition(arch).items() if not isinstance(o, kinds.Reduction)})
     assert inside == told
 
 
-def test_only_onnxruntime_merges_and_the_published_operators_stay() -> None:
-    assert SPACE.under("tflite") == SPACE == MERGED.under("tflite")
+def test_a_runtime_that_nothing_is_known_of_computes_the_edges_and_the_published_operators_stay() -> None:
+    assert SPACE.under("tflite_benchmark_model") == SPACE == MERGED.under("tflite_benchmark_model")
     assert SPACE.under("onnxruntime_perf_test") == MERGED
     assert MERGED.operators() == SPACE.operators()
     assert (MERGED.name, MERGED.format((3,) * 6)) == (SPACE.name, SPACE.format((3,) * 6))

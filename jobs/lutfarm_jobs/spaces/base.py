@@ -60,8 +60,9 @@ class Space(Protocol):
     def under(self, runtime: str) -> Space:
         """The same space in the operators that this runtime really computes; mostly itself.
 
-        A runtime that computes equal nodes once makes a network less than the sum of its choices
-        (lutfarm_jobs.models.executed).  Only `composition`, `extras`, `layers`, `fixed` and the labels of `network` differ.
+        A runtime that computes equal nodes once, or one node along with another, makes a network less than the sum of its
+        choices (lutfarm_jobs.models.executed).  `composition`, `extras`, `layers`, `fixed` and the labels of `network`
+        differ, and nothing else.
         """
         ...
 

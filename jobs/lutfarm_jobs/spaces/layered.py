@@ -78,7 +78,7 @@ class LayeredSpace:
         return True
 
     def under(self, runtime: str) -> LayeredSpace:  # noqa: ARG002 - as every space
-        """Itself: in a chain no two nodes are equal."""
+        """Itself: in a chain no two nodes are equal, and a block does along alone what it does in a network."""
         return self
 
     def operators(self) -> tuple[Operator, ...]:

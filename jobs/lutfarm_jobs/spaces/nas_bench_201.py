@@ -4,9 +4,9 @@ A prediction prunes what nothing reaches: an edge counts only if its source can 
 input and its target reaches the cell's output.  Sums of edges are priced as additions, which the published
 tables leave out.
 
-Several edges leave a node, so a runtime that computes equal nodes once computes less than the edges say: poolings and
-activations of one node, and additions that a convolution does along.  `under` gives the space in that runtime's operators:
-convolutions without the activation before them, and the activations, poolings and additions that are left.
+Several edges leave a node, so a runtime computes less than the edges say: equal poolings and activations of one node
+once, or an activation or addition not at all, because the node before it does it along.  `under` gives the space in a
+runtime's operators: convolutions without the activation before them, and the activations, poolings and additions that are left.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.models.executed import MERGING, executed
+from lutfarm_jobs.models.executed import RULES, Rules, executed
 from lutfarm_jobs.models.graph import Graph, Tensor
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.operators.kinds import (
@@ -49,11 +49,11 @@ OUTPUT = 3
 class NasBench201:
     """The space of one dataset.  An architecture has one operation for each of the six edges.
 
-    `merges`: in the operators of a runtime that computes equal nodes once; see `under`.
+    `rules`: in the operators that a runtime of these computes; see `under`.
     """
 
     dataset: str
-    merges: bool = False
+    rules: Rules | None = None
 
     @property
     def name(self) -> str:
@@ -76,7 +76,7 @@ class NasBench201:
         return tuple(
             Layer(f"edge{source}-{target}", tuple(
                 Choice(name, tuple(
-                    (operator, CELLS) for stage in self._stages for operator in _parts(name, *stage, merges=self.merges)
+                    (operator, CELLS) for stage in self._stages for operator in _parts(name, *stage, apart=self.rules is not None)
                 ))
                 for name in OPERATIONS
             ))
@@ -87,7 +87,7 @@ class NasBench201:
     def fixed(self) -> tuple[tuple[Operator, int], ...]:
         """Stem, two reductions, last activation (unless it may be merged), pool and classifier."""
         every = self._trunk
-        return tuple((operator, 1) for operator in every if not (self.merges and isinstance(operator, BNAct)))
+        return tuple((operator, 1) for operator in every if not (self.rules and isinstance(operator, BNAct)))
 
     @property
     def _trunk(self) -> tuple[Operator, ...]:
@@ -108,16 +108,16 @@ class NasBench201:
         return (*cells, *self._trunk)
 
     def under(self, runtime: str) -> NasBench201:
-        """With `merges` where the runtime does."""
-        return replace(self, merges=runtime in MERGING)
+        """With that runtime's rules, where they are known."""
+        return replace(self, rules=RULES.get(runtime))
 
     def extras(self) -> tuple[Operator, ...]:
-        """The node addition of each stage; with `merges` its convolutions and activation alone, and the last, too."""
-        apart = ("nor_conv_1x1", "nor_conv_3x3") if self.merges else ()
-        last = (operator for operator in self._trunk if isinstance(operator, BNAct) and self.merges)
+        """The node addition of each stage; with `rules` its convolutions and activation alone, and the last, too."""
+        alone = ("nor_conv_1x1", "nor_conv_3x3") if self.rules else ()
+        last = (operator for operator in self._trunk if isinstance(operator, BNAct) and self.rules is not None)
         return tuple(dict.fromkeys((*(
             operator for stage in self._stages
-            for operator in (*(part for name in apart for part in _parts(name, *stage, merges=True)), Add(*_square(*stage)))
+            for operator in (*(part for name in alone for part in _parts(name, *stage, apart=True)), Add(*_square(*stage)))
         ), *last)))
 
     def check(self, arch: Sequence[int]) -> tuple[int, ...]:
@@ -133,8 +133,8 @@ class NasBench201:
         """Which operators the network consists of, how often, pruned.  Raises SpecError."""
         live = live_edges(self.check(arch))
         found: Counter[Operator] = Counter(dict(self.fixed))
-        if self.merges:
-            return found + self._merged(live)
+        if self.rules:
+            return found + self._computed(live, self.rules)
         for stage in self._stages:
             for target in range(1, OUTPUT + 1):
                 into = [name for (_, end), name in live.items() if end == target]
@@ -144,11 +144,11 @@ class NasBench201:
                     found[Add(*_square(*stage))] += CELLS * (len(into) - 1)
         return found
 
-    def _merged(self, live: Mapping[tuple[int, int], str]) -> Counter[Operator]:
+    def _computed(self, live: Mapping[tuple[int, int], str], rules: Rules) -> Counter[Operator]:
         """What the cells and the last activation come to."""
-        cells, last = _executed(tuple(live.items()))
+        cells, last = _executed(tuple(live.items()), rules)
         found: Counter[Operator] = Counter({
-            _computed(kind, kernel, *stage): count for stage in self._stages for (kind, kernel), count in cells
+            _node(kind, kernel, *stage): count for stage in self._stages for (kind, kernel), count in cells
         })
         found.update(operator for operator in self._trunk if isinstance(operator, BNAct) and last)
         return found
@@ -191,7 +191,7 @@ class NasBench201:
         graph.label(stem.key)
         for stage, between in zip(self._stages, (first, second, None), strict=True):
             for _ in range(CELLS):
-                tensor = _cell(graph, tensor, live, stage, merges=self.merges)
+                tensor = _cell(graph, tensor, live, stage, apart=self.rules is not None)
             if between:
                 tensor = between.append(graph, tensor)
                 graph.label(between.key)
@@ -225,14 +225,14 @@ def live_edges(arch: Sequence[int]) -> Mapping[tuple[int, int], str]:
 
 
 def _cell(
-    graph: Graph, source: Tensor, live: Mapping[tuple[int, int], str], stage: tuple[int, int], *, merges: bool = False
+    graph: Graph, source: Tensor, live: Mapping[tuple[int, int], str], stage: tuple[int, int], *, apart: bool = False
 ) -> Tensor:
     nodes: dict[int, Tensor] = {0: source}
     for target in range(1, OUTPUT + 1):
         for (start, end), name in live.items():
             if end == target:
                 arriving = nodes[start]
-                for operator in _parts(name, *stage, merges=merges):
+                for operator in _parts(name, *stage, apart=apart):
                     arriving = operator.append(graph, arriving)
                     graph.label(operator.key)
                 nodes[target] = graph.add(nodes[target], arriving) if target in nodes else arriving
@@ -246,15 +246,15 @@ def _square(size: int, width: int) -> tuple[int, int, int]:
     return size, size, width
 
 
-def _parts(name: str, size: int, width: int, *, merges: bool) -> tuple[Operator, ...]:
+def _parts(name: str, size: int, width: int, *, apart: bool) -> tuple[Operator, ...]:
     """An operation's operators: its activation apart where several edges may share it."""
     operator = _operation(name, size, width)
-    if not (merges and isinstance(operator, ReluConvBN)):
+    if not (apart and isinstance(operator, ReluConvBN)):
         return (operator,)
-    return _computed("activation", 1, size, width), _computed("convolution", operator.kernel, size, width)
+    return _node("activation", 1, size, width), _node("convolution", operator.kernel, size, width)
 
 
-def _computed(kind: str, kernel: int, size: int, width: int) -> Operator:
+def _node(kind: str, kernel: int, size: int, width: int) -> Operator:
     """One node of a cell."""
     if kind == "activation":
         return Act(size, size, width, "relu")
@@ -263,8 +263,10 @@ def _computed(kind: str, kernel: int, size: int, width: int) -> Operator:
     return Add(size, size, width) if kind == "add" else Conv(size, size, width, width, kernel, 1, 1, "none")
 
 
-@lru_cache(maxsize=16_384)
-def _executed(live: tuple[tuple[tuple[int, int], str], ...]) -> tuple[tuple[tuple[tuple[str, int], int], ...], bool]:
+@lru_cache(maxsize=32_768)
+def _executed(
+    live: tuple[tuple[tuple[int, int], str], ...], rules: Rules
+) -> tuple[tuple[tuple[tuple[str, int], int], ...], bool]:
     """By kind and kernel how many nodes of the five cells of a stage are computed; and whether the last activation is.
 
     The first cell of a stage comes behind a convolution (a reduction's does a sum along), each other behind one like itself.
@@ -276,7 +278,7 @@ def _executed(live: tuple[tuple[tuple[int, int], str], ...]) -> tuple[tuple[tupl
     half = len(graph.nodes)
     graph.finish(graph.scale_shift(_cell(graph, middle, dict(live), (8, 8)), activation="relu"))
     end = len(graph.nodes) - 1
-    left = executed(graph)
+    left = executed(graph, rules)
     found: Counter[tuple[str, int]] = Counter()
     for at in left:
         node = graph.nodes[at]
