@@ -85,6 +85,17 @@ def test_errors_are_those_of_networks_beside_each_other() -> None:
     assert 0.8 < np.sqrt(np.mean(np.square(scores))) < 1.25
 
 
+def test_a_network_whose_processes_disagree_is_known_worse_than_the_others() -> None:
+    levels, _, _ = synthetic(6)
+    for process in ("p1", "p3", "p4"):
+        levels["n05"][process] *= 1.4
+    fit = fit_sweep(levels)
+    assert fit is not None
+    others = [error for name, error in fit.errors.items() if name != "n05"]
+    assert fit.errors["n05"] > 5 * max(others)
+    assert max(others) < 0.004
+
+
 def test_two_parts_that_share_no_process_are_each_fitted() -> None:
     first, _, _ = synthetic(4, networks=6, processes=3)
     second, _, _ = synthetic(5, networks=6, processes=3)

@@ -52,7 +52,7 @@ class Priors:
     """
 
     scale: float = 0.3                             # standard deviation around 1
-    intercept: float = 0.1                         # standard deviation as a share of what all the networks have in common
+    intercept: float = 0.02                        # standard deviation as a share of the smallest S
     own: tuple[float, ...] = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
     shared: tuple[float, ...] = (0.003, 0.008, 0.021, 0.056, 0.15)
     noise: tuple[float, ...] = (0.003, 0.0065, 0.014, 0.03)

@@ -143,7 +143,7 @@ class Posterior:
     @property
     def _intercept(self) -> float:
         """Its standard deviation in ns."""
-        return _intercept_ns(self.priors, self.sums_ns, self.parts)
+        return _intercept_ns(self.priors, self.sums_ns)
 
 
 def calibrate(
@@ -193,7 +193,7 @@ class _Kernel:
 
     @classmethod
     def of(cls, priors: Priors, terms: Terms, sums_ns: FloatArray, parts: FloatArray) -> _Kernel:
-        intercept_ns = _intercept_ns(priors, sums_ns, parts)
+        intercept_ns = _intercept_ns(priors, sums_ns)
         slope = intercept_ns / sums_ns
         grouped = parts @ terms.effects
         error = (parts * np.square(terms.log_error)) @ parts.T
@@ -202,12 +202,12 @@ class _Kernel:
         )
 
 
-def _intercept_ns(priors: Priors, sums_ns: FloatArray, parts: FloatArray) -> float:
-    """Its standard deviation: a share of what all the networks have in common.
+def _intercept_ns(priors: Priors, sums_ns: FloatArray) -> float:
+    """Its standard deviation: a share of the smallest network.
 
-    A share of a typical network would let large networks bend what is said of small ones: NAS-Bench-201's differ by 20 times.
+    A share of a typical one would let large networks bend what is said of small ones: NAS-Bench-201's differ by 20 times.
     """
-    return priors.intercept * float((parts * sums_ns[:, None]).min(axis=0).sum())
+    return priors.intercept * float(np.min(sums_ns))
 
 
 def _robust(kernel: _Kernel, residuals: FloatArray, errors: FloatArray) -> tuple[_Mixture, Diagnostics]:

@@ -27,6 +27,7 @@ SETTLED = 1e-9
 RANK_TOLERANCE = 1e-9
 LEAST_PROCESSES = 3
 LEAST_NETWORKS = 5
+PRIOR_DF = 3.0                                     # how many degrees of freedom the scale counts for a network's own spread
 SMALLEST_SCALE = 1e-5                              # of the logarithm: a coarse clock's ties must not divide by zero
 
 
@@ -84,8 +85,9 @@ def fit_sweep(levels_ns: Mapping[str, Mapping[str, float]]) -> SweepFit | None:
             break
     inverse = _pseudo_inverse(laplacian)
     shares = weights / weights.sum(axis=1, keepdims=True)
-    variances = scale**2 * (1 / weights.sum(axis=1) + np.einsum("ip,pq,iq->i", shares, inverse, shares))
-    own = float(scale**2 * np.trace(inverse)) / len(rounds)
+    own = _moderated(logs - means[:, None] - effects[None, :], weights, scale)
+    variances = own * (1 / weights.sum(axis=1) + np.einsum("ip,pq,iq->i", shares, inverse, shares))
+    explained = float(scale**2 * np.trace(inverse)) / len(rounds)
     between = float(np.sum(effects**2)) / max(1, len(rounds) - 1)
     return SweepFit(
         networks={name: float(mean) for name, mean in zip(names, means, strict=True)},
@@ -96,7 +98,7 @@ def fit_sweep(levels_ns: Mapping[str, Mapping[str, float]]) -> SweepFit | None:
                    for column, process in enumerate(rounds) if there[row, column]}
             for row, name in enumerate(names)
         },
-        process_variance=max(0.0, between - own),
+        process_variance=max(0.0, between - explained),
         scale=scale,
     )
 
@@ -178,6 +180,15 @@ def _pseudo_inverse(laplacian: FloatArray) -> FloatArray:
     values, vectors = np.linalg.eigh(laplacian)
     there = values > RANK_TOLERANCE * max(1.0, float(values[-1]))
     return (vectors[:, there] / values[there]) @ vectors[:, there].T
+
+
+def _moderated(residuals: FloatArray, weights: FloatArray, scale: float) -> FloatArray:
+    """Each network's own variance of a level, drawn towards what all have in common: some meet more trouble than others.
+
+    A level that the fit hardly counts hardly counts here.
+    """
+    degrees = np.maximum((weights > 0).sum(axis=1) - 1, 0)
+    return (PRIOR_DF * scale**2 + (weights * np.square(residuals)).sum(axis=1)) / (PRIOR_DF + degrees)
 
 
 def _scale(residuals: FloatArray, there: NDArray[np.bool_]) -> float:

@@ -2,7 +2,7 @@
 
 A prediction prunes what nothing reaches: an edge counts only if its source can be reached from the cell's
 input and its target reaches the cell's output.  Sums of edges are priced as additions, which the published
-tables leave out.
+tables leave out; so are the multiplications of a cell that is cut off and gives zeros.
 
 Several edges leave a node, so a runtime computes less than the edges say: equal poolings and activations of one node
 once, or an activation or addition not at all, because the node before it does it along.  `under` gives the space in a
@@ -136,6 +136,8 @@ class NasBench201:
         if self.rules:
             return found + self._computed(live, self.rules)
         for stage in self._stages:
+            if not live:                           # a cell of zeros multiplies: as good as an addition
+                found[Add(*_square(*stage))] += CELLS
             for target in range(1, OUTPUT + 1):
                 into = [name for (_, end), name in live.items() if end == target]
                 for name in into:
@@ -238,7 +240,7 @@ def _cell(
                 nodes[target] = graph.add(nodes[target], arriving) if target in nodes else arriving
                 graph.label(Add(*_square(*stage)).key)
     output = nodes[OUTPUT] if OUTPUT in nodes else graph.zero(source)
-    graph.label("")
+    graph.label(Add(*_square(*stage)).key)
     return output
 
 
@@ -255,12 +257,12 @@ def _parts(name: str, size: int, width: int, *, apart: bool) -> tuple[Operator, 
 
 
 def _node(kind: str, kernel: int, size: int, width: int) -> Operator:
-    """One node of a cell."""
+    """One node of a cell; a cell that is cut off multiplies by zero, which is as good as an addition."""
     if kind == "activation":
         return Act(size, size, width, "relu")
     if kind == "average_pool":
         return AvgPool(size, size, width, kernel, 1)
-    return Add(size, size, width) if kind == "add" else Conv(size, size, width, width, kernel, 1, 1, "none")
+    return Add(size, size, width) if kind in ("add", "zero") else Conv(size, size, width, width, kernel, 1, 1, "none")
 
 
 @lru_cache(maxsize=32_768)
@@ -282,6 +284,6 @@ def _executed(
     found: Counter[tuple[str, int]] = Counter()
     for at in left:
         node = graph.nodes[at]
-        if first <= at < end and node.kind != "zero":
+        if first <= at < end:
             found[node.kind, node.kernel] += 1 if at < half else CELLS - 1
     return tuple(found.items()), end in left
