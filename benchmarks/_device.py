@@ -111,9 +111,11 @@ def measured(
     *,
     plan: SlicePlan,
     index: int,
+    canary_graph: Graph | None = None,
 ) -> dict[str, Run]:
-    """One round: the runs by measurement key."""
-    fixed = canary(FORMAT_OF_RUNTIME[wanted[0].measurement.backend.runtime], cache_dir)
+    """One round: the runs by measurement key.  `canary_graph`: another canary than the farm's."""
+    fmt = FORMAT_OF_RUNTIME[wanted[0].measurement.backend.runtime]
+    fixed = canary(fmt, cache_dir) if canary_graph is None else built_graph(canary_graph, fmt, cache_dir)
     round_ = Round(uuid.uuid4().hex, index, tuple(wanted), plan, index, fixed.artifact)
     arrived = agent.measure(round_, models={**paths, fixed.artifact.sha256: fixed.path})
     return {run.key: run for run in arrived if isinstance(run, Run)}

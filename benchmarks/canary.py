@@ -5,8 +5,11 @@ neighbour process: none, one that computes in the first-level cache, one that co
 measured one.  A slice is *slowed* where its wall time an iteration is more than 1.15 times the workload's own quiet level: the
 lower mode over the rounds of this run without a neighbour.  AUC: the probability that a slowed slice has a higher score than
 one that is not, ties counting half (Mann and Whitney).  The score is the higher canary of the two; `as the gate` puts a slice
-with an involuntary context switch above all others, as the gate does.  `caught`: of the slowed slices those that the gate
-turns away; `lost`: of the others.
+with an involuntary context switch above all others, as the gate does; `no switch` leaves these out: what a canary alone can
+show.  `caught`: of the slowed slices those that the gate turns away; `lost`: of the others.
+
+--wide measures the same again with another canary: a 1x1 convolution, 16 to 16 channels on 128x128, of about as many
+multiply-accumulates, whose 2 MB do not fit into a second-level cache.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +33,7 @@ from scipy.stats import mannwhitneyu
 from lutfarm_agents.agent import DeviceAgent
 from lutfarm_jobs import models
 from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Measurement, Run, Runtime, Slice, SlicePlan, Task, Workload
+from lutfarm_jobs.models.graph import Graph
 
 SCRIPT = Path(__file__).with_name("_neighbour.py")
 RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "tflite")
@@ -37,7 +41,14 @@ NONE, WORKS, CORES = "none", ("compute", "memory"), ("other core", "same core")
 KINDS = (NONE, *(f"{work}, {core}" for core in CORES for work in WORKS))
 SLOWED, TARGET = 1.15, 0.85
 LEAST = 20                                         # slices of either label: with fewer an AUC says nothing
+PASSES = 30
 GATE = SlicePlan()
+
+
+def wide() -> Graph:
+    """See --wide."""
+    graph = Graph("wide", (1, 16, 128, 128))
+    return graph.finish(graph.convolution(graph.input, 16, kernel=1, activation="relu"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +103,23 @@ def tasks(keys: Sequence[str], runtime: Runtime, cache: Path) -> tuple[list[Task
 
 
 def rounds(
-    agent: DeviceAgent, runtime: Runtime, keys: Sequence[str], home: Path, *, each: int, passes: int, order: random.Random
-) -> dict[str, list[Run]]:
-    """By kind of neighbour: the runs of `each` rounds, kinds in a random order every time."""
+    agent: DeviceAgent, runtime: Runtime, keys: Sequence[str], home: Path, *, each: int, order: random.Random,
+    canaries: Mapping[str, Graph | None],
+) -> dict[tuple[str, str], list[Run]]:
+    """By canary and kind of neighbour: the runs of `each` rounds, in a random order every time."""
     cpus = agent.hello().cpus
     cache = home / "models"
     wanted, paths = tasks(keys, runtime, cache)
     wanted, _ = _device.probed(agent, wanted, paths)
-    plan = replace(GATE, passes=passes, gate_ratio=1000.0, wait_ns=0, contended_keep=passes)
-    found: dict[str, list[Run]] = {kind: [] for kind in KINDS}
+    plan = replace(GATE, passes=PASSES, gate_ratio=1000.0, wait_ns=0, contended_keep=PASSES)
+    found: dict[tuple[str, str], list[Run]] = {(name, kind): [] for name in canaries for kind in KINDS}
     for index in range(each):
-        for kind in order.sample(KINDS, len(KINDS)):
-            print(f"{runtime}, round {index + 1} of {each}: {kind}", file=sys.stderr, flush=True)
+        for name, kind in order.sample(list(found), len(found)):
+            print(f"{runtime}, round {index + 1} of {each}: {name}, {kind}", file=sys.stderr, flush=True)
             with neighbour(kind, cpus, order.randrange(2**32)):
-                found[kind] += _device.measured(agent, wanted, paths, cache, plan=plan, index=index).values()
+                found[name, kind] += _device.measured(
+                    agent, wanted, paths, cache, plan=plan, index=index, canary_graph=canaries[name]
+                ).values()
     return found
 
 
@@ -146,7 +160,7 @@ def auc(slices: Sequence[Seen], *, as_the_gate: bool) -> float | None:
     return float(mannwhitneyu(slowed, others).statistic) / len(slowed) / len(others)
 
 
-def row(runtime: str, kind: str, slices: Sequence[Seen]) -> tuple[object, ...]:
+def row(runtime: str, name: str, kind: str, slices: Sequence[Seen]) -> tuple[object, ...]:
     """One row of the report."""
     slowed = [one for one in slices if one.slowed]
     others = [one for one in slices if not one.slowed]
@@ -156,10 +170,11 @@ def row(runtime: str, kind: str, slices: Sequence[Seen]) -> tuple[object, ...]:
         return round(sum(one.turned_away for one in some) / len(some), 3) if some else None
 
     plain = auc(slices, as_the_gate=False)
+    alone = auc([one for one in slices if not one.switched], as_the_gate=False)
     return (
-        runtime, kind, len(slices), round(100 * len(slowed) / len(slices), 1),
+        runtime, name, kind, len(slices), round(100 * len(slowed) / len(slices), 1),
         *(round(float(np.percentile([getattr(one, what) for one in slices], 90)), 2) for what in ("level", "canary")),
-        None if plain is None else round(plain, 3), None if found is None else round(found, 3),
+        *(None if one is None else round(one, 3) for one in (plain, alone, found)),
         "too few" if found is None else "yes" if found >= TARGET else "no",
         turned_away(slowed), turned_away(others),
     )
@@ -169,21 +184,26 @@ def main() -> None:
     """Print one row a runtime and kind of neighbour."""
     chosen = options(
         __doc__, ("--rounds", {"type": int, "help": "of each kind of neighbour (6; 2 with --quick)"}),
+        ("--wide", {"action": "store_true", "help": "with another canary too"}),
         ("--seed", {"type": int, "default": 3, "help": "of every order"}),
     )
-    each, passes = chosen.rounds or (2 if chosen.quick else 6), 30
+    each = chosen.rounds or (2 if chosen.quick else 6)
+    canaries: dict[str, Graph | None] = {"the farm's": None} | ({"wide": wide()} if chosen.wide else {})
     keys = spread_over(mix(), 10)
     report = Report(
-        f"slices slowed by more than 15 %, as the canary shows it; {len(keys)} operators, {each} rounds of {passes} passes",
-        ("runtime", "neighbour", "slices", "slowed %", "level p90", "canary p90", "AUC", "AUC as the gate",
+        f"slices slowed by more than 15 %, as the canary shows it; {len(keys)} operators, {each} rounds of {PASSES} passes",
+        ("runtime", "canary", "neighbour", "slices", "slowed %", "level p90", "canary p90", "AUC", "no switch", "as the gate",
          f"at least {TARGET}", "caught", "lost"),
     )
     with _device.scratch() as home, _device.opened(home) as agent:
         for runtime in RUNTIMES:
-            found = seen(rounds(agent, runtime, keys, home, each=each, passes=passes, order=random.Random(chosen.seed)))
-            report.rows += [row(runtime, kind, slices) for kind, slices in found.items()]
-            beside = [one for kind, slices in found.items() if kind != NONE for one in slices]
-            report.rows.append(row(runtime, "any of them", beside))
+            order = random.Random(chosen.seed)
+            found = rounds(agent, runtime, keys, home, each=each, order=order, canaries=canaries)
+            for name in canaries:
+                by_kind = seen({kind: runs for (its, kind), runs in found.items() if its == name})
+                report.rows += [row(runtime, name, kind, slices) for kind, slices in by_kind.items()]
+                beside = [one for kind, slices in by_kind.items() if kind != NONE for one in slices]
+                report.rows.append(row(runtime, name, "any of them", beside))
     report.notes.append(f"load {os.getloadavg()[0]:.1f} at the end; seed {chosen.seed}")
     report.show(chosen)
 
