@@ -5,8 +5,9 @@ neighbour process: none, one that computes in the first-level cache, one that co
 measured one.  A slice is *slowed* where its wall time an iteration is more than 1.15 times the workload's own quiet level: the
 lower mode over the rounds of this run without a neighbour.  AUC: the probability that a slowed slice has a higher score than
 one that is not, ties counting half (Mann and Whitney).  The score is the higher canary of the two; `as the gate` puts a slice
-with an involuntary context switch above all others, as the gate does; `no switch` leaves these out: what a canary alone can
-show.  `caught`: of the slowed slices those that the gate turns away; `lost`: of the others.
+with an involuntary context switch above all others, as the gate does; `no switch` leaves these out and goes by the slice's
+median iteration, as a single long one moves no estimate: what the canary is there for.  `caught`: of the slowed slices those
+that the gate turns away; `lost`: of the others.
 
 --wide measures the same again with another canary: a 1x1 convolution, 16 to 16 channels on 128x128, of about as many
 multiply-accumulates, whose 2 MB do not fit into a second-level cache.
@@ -16,9 +17,10 @@ from __future__ import annotations
 
 import os
 import random
+import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,15 +55,21 @@ def wide() -> Graph:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One slice: level and canary over their quiet levels."""
+    """One slice: wall time an iteration, median iteration and canary over their quiet levels."""
 
     level: float
+    middle: float
     canary: float
     switched: bool
 
     @property
     def slowed(self) -> bool:
         return self.level > SLOWED
+
+    @property
+    def score(self) -> float:
+        """As the gate ranks it."""
+        return np.inf if self.switched else self.canary
 
     @property
     def turned_away(self) -> bool:
@@ -127,6 +135,10 @@ def level_ns(piece: Slice) -> float:
     return piece.wall_ns / len(piece.samples_ns)
 
 
+def middle_ns(piece: Slice) -> float:
+    return statistics.median(piece.samples_ns)
+
+
 def canary_ns(piece: Slice) -> int:
     return max(piece.canary_before_ns, piece.canary_after_ns)
 
@@ -134,27 +146,27 @@ def canary_ns(piece: Slice) -> int:
 def seen(found: dict[str, list[Run]]) -> dict[str, list[Seen]]:
     """Every slice by kind of neighbour, over what the rounds without one say is quiet."""
     alone = found[NONE]
-    quiet_ns = {
-        key: lower_mode_ns([level_ns(piece) for run in alone if run.key == key for piece in run.slices])
-        for key in {run.key for run in alone}
-    }
+
+    def quiet_ns(level: Callable[[Slice], float]) -> dict[str, float]:
+        keys = {run.key for run in alone}
+        return {key: lower_mode_ns([level(piece) for run in alone if run.key == key for piece in run.slices]) for key in keys}
+
+    levels_ns, middles_ns = quiet_ns(level_ns), quiet_ns(middle_ns)
     reference_ns = lower_mode_ns([piece.canary_before_ns for run in alone for piece in run.slices])
     return {
         kind: [
-            Seen(level_ns(piece) / quiet_ns[run.key], canary_ns(piece) / reference_ns, piece.involuntary_switches > 0)
+            Seen(
+                level_ns(piece) / levels_ns[run.key], middle_ns(piece) / middles_ns[run.key],
+                canary_ns(piece) / reference_ns, piece.involuntary_switches > 0,
+            )
             for run in runs for piece in run.slices
         ]
         for kind, runs in found.items()
     }
 
 
-def auc(slices: Sequence[Seen], *, as_the_gate: bool) -> float | None:
-    """None where there are too few of either label."""
-    def score(one: Seen) -> float:
-        return np.inf if as_the_gate and one.switched else one.canary
-
-    slowed = [score(one) for one in slices if one.slowed]
-    others = [score(one) for one in slices if not one.slowed]
+def auc(slowed: Sequence[float], others: Sequence[float]) -> float | None:
+    """From the scores of either label; None where there are too few of one."""
     if min(len(slowed), len(others)) < LEAST:
         return None
     return float(mannwhitneyu(slowed, others).statistic) / len(slowed) / len(others)
@@ -164,13 +176,16 @@ def row(runtime: str, name: str, kind: str, slices: Sequence[Seen]) -> tuple[obj
     """One row of the report."""
     slowed = [one for one in slices if one.slowed]
     others = [one for one in slices if not one.slowed]
-    found = auc(slices, as_the_gate=True)
 
     def turned_away(some: Sequence[Seen]) -> float | None:
         return round(sum(one.turned_away for one in some) / len(some), 3) if some else None
 
-    plain = auc(slices, as_the_gate=False)
-    alone = auc([one for one in slices if not one.switched], as_the_gate=False)
+    undisturbed = [one for one in slices if not one.switched]
+    plain = auc([one.canary for one in slowed], [one.canary for one in others])
+    alone = auc(
+        [one.canary for one in undisturbed if one.middle > SLOWED], [one.canary for one in undisturbed if one.middle <= SLOWED]
+    )
+    found = auc([one.score for one in slowed], [one.score for one in others])
     return (
         runtime, name, kind, len(slices), round(100 * len(slowed) / len(slices), 1),
         *(round(float(np.percentile([getattr(one, what) for one in slices], 90)), 2) for what in ("level", "canary")),
