@@ -166,3 +166,10 @@ def test_an_interval_says_its_scope(starts_s: tuple[float, ...], said: str) -> N
     found = sample([run(piece(100), number=n, started_s=start) for n, start in enumerate(starts_s)])
     assert found is not None
     assert scope(found) == said
+
+
+def test_a_step_from_one_level_to_another_is_flagged_and_a_small_one_is_not() -> None:
+    stepped = [1000 + n % 3 for n in range(6)] + [1060 + n % 3 for n in range(6)]
+    assert "changed" in flags(*calm(*stepped))
+    assert "changed" not in flags(*calm(*[1000 + n % 3 for n in range(6)], *[1010 + n % 3 for n in range(6)]))
+    assert "changed" not in flags(*calm(*stepped[2:10]))

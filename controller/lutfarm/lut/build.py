@@ -12,6 +12,7 @@ import numpy as np
 
 from lutfarm.agreement import disagreement, words
 from lutfarm.lut.entry import Entry, Kind
+from lutfarm.lut.scatter import scatter
 from lutfarm.statistics import Sample, Summary, Target, common_share, priors_of, sample, summarize
 from lutfarm.statistics.conditions import canary_level, extremes, scope, wall_over_cpu
 from lutfarm.statistics.flags import flags
@@ -194,6 +195,7 @@ def _entry(one: _Measured, summary: Summary, target: Target, share: float) -> En
         variation=None if looks.std_ns is None else looks.std_ns / looks.mean_ns,
         between_spread=None if variance is None else float(np.sqrt(variance)),
         within_spread=looks.within_spread,
+        **scatter(found),
         common_share=share,
         effective_iterations=looks.effective,
         contended_median_ns=found.contended_median_ns,

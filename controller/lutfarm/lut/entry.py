@@ -50,6 +50,14 @@ class Entry:
     variation: float | None = None                 # std / mean
     between_spread: float | None = None            # std of the logarithms of the processes' (a pool's: units') estimates
     within_spread: float | None = None             # std / mean inside a process
+    iteration_spread: float | None = None          # variance components (statistics.components), std of logarithms: in a slice
+    slice_spread: float | None = None              # ... between slices of a process
+    process_spread: float | None = None            # ... between processes of a sitting
+    sitting_spread: float | None = None            # ... between sittings; None here and above where there are too few
+    p90_low_ns: float | None = None                # distribution-free 95 % bounds (statistics.tails); None: too few iterations
+    p90_high_ns: float | None = None
+    p99_low_ns: float | None = None
+    p99_high_ns: float | None = None
     common_share: float | None = None              # of the variance between processes: shared by all its entries
     effective_iterations: float | None = None      # what the autocorrelated iterations are worth
     contended_median_ns: float | None = None

@@ -80,7 +80,8 @@ def _bare(entry: Entry) -> Entry:
     return replace(
         entry, mean_ns=None, median_ns=None, p10_ns=None, p25_ns=None, p95_ns=None, min_ns=None, std_ns=None, variation=None,
         between_spread=None, within_spread=None, effective_iterations=None, contended_median_ns=None, load_ns=None,
-        first_inference_ns=None, peak_memory_bytes=None,
+        first_inference_ns=None, peak_memory_bytes=None, iteration_spread=None, slice_spread=None, process_spread=None,
+        sitting_spread=None, p90_low_ns=None, p90_high_ns=None, p99_low_ns=None, p99_high_ns=None,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -42,13 +41,16 @@ def extremes(values: Iterable[_Number | None]) -> tuple[_Number | None, _Number 
     return (min(known), max(known)) if known else (None, None)
 
 
-def sittings(found: Sample) -> int:
-    """How many sittings the processes come from."""
-    starts = sorted(process.run.started_s for process in found.processes)
-    return 1 + sum(later - earlier > SITTING_GAP_S for earlier, later in pairwise(starts))
+def sittings_of(found: Sample) -> tuple[int, ...]:
+    """Which sitting each process is of, from 0; a pause of SITTING_GAP_S begins another."""
+    starts = np.array([process.run.started_s for process in found.processes])
+    order = np.argsort(starts, kind="stable")
+    numbers = np.empty(len(starts), dtype=np.intp)
+    numbers[order] = np.concatenate([[0], np.cumsum(np.diff(starts[order]) > SITTING_GAP_S)])
+    return tuple(int(number) for number in numbers)
 
 
 def scope(found: Sample) -> str:
     """What the interval is over.  Pooled sittings are still no interval over days: the days are too few to tell."""
-    count = sittings(found)
+    count = max(sittings_of(found)) + 1
     return "sitting" if count == 1 else f"processes of {count} sittings, pooled"

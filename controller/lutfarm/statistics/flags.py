@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 
+from lutfarm.statistics.change import change_point
 from lutfarm.statistics.conditions import canary_ratios, wall_over_cpu
 from lutfarm.statistics.distributions import kendall
 from lutfarm.statistics.interval import Interval
@@ -20,6 +22,7 @@ Flag = Literal[
     "no_quiet_window",
     "preempted",
     "drift",
+    "changed",
     "reference_stale",
     "throttled",
     "not_precise",
@@ -32,6 +35,7 @@ SLOWER_CLOCK = 0.9
 UNGATED = frozenset({"p10_swept", "p50_sustained", "tool_mean", "tool_median"})
 PREEMPTED_WALL_OVER_CPU = 1.05
 DRIFT_LEAST = 0.02
+LEAST_FOR_CHANGE = 9                               # of eight, four fast and four slow ones have 0.03 by chance
 DRIFT_SIGNIFICANCE = 0.02                          # five processes in perfect order have 0.017, four have 0.083
 
 
@@ -93,6 +97,14 @@ def _drift(found: Sample) -> bool:
     return kendall(range(len(levels)), levels)[1] <= DRIFT_SIGNIFICANCE
 
 
+def _changed(found: Sample) -> bool:
+    """The latency stepped from one level to another, by more than DRIFT_LEAST, beyond chance. """
+    if len(found.levels_ns) < LEAST_FOR_CHANGE:
+        return False
+    step = change_point(found.levels_ns)
+    return step is not None and abs(math.log(step.ratio)) > DRIFT_LEAST and step.p_value <= DRIFT_SIGNIFICANCE
+
+
 def _reference_stale(found: Sample) -> bool:
     """The canary settled away from its reference: below it now, or above it for longer than a neighbour's load lasts.
 
@@ -128,6 +140,7 @@ _RULES: tuple[tuple[Flag, Callable[[Sample], bool]], ...] = (
     ("no_quiet_window", _no_quiet_window),
     ("preempted", _preempted),
     ("drift", _drift),
+    ("changed", _changed),
     ("reference_stale", _reference_stale),
     ("throttled", _throttled),
 )

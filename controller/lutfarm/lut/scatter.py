@@ -1,0 +1,35 @@
+"""Where an entry's scatter comes from, and how far its slow iterations reach.  Pure."""
+
+from __future__ import annotations
+
+from lutfarm.statistics import Sample
+from lutfarm.statistics.components import components
+from lutfarm.statistics.conditions import sittings_of
+from lutfarm.statistics.process import samples_ns
+from lutfarm.statistics.tails import tail_bounds
+
+
+def scatter(found: Sample) -> dict[str, float | None]:
+    """The fields of an entry that say so; None where there are too few groups or iterations to tell."""
+    slices = [
+        (place, sitting, piece)
+        for place, (process, sitting) in enumerate(zip(found.processes, sittings_of(found), strict=True))
+        for piece in process.slices
+    ]
+    parts = components(
+        [samples_ns([piece]) for _, _, piece in slices],
+        [place for place, _, _ in slices],
+        [sitting for _, sitting, _ in slices],
+    )
+    series = [samples_ns(process.slices) for process in found.processes]
+    p90, p99 = tail_bounds(series, 0.90), tail_bounds(series, 0.99)
+    return {
+        "iteration_spread": parts.within_slices,
+        "slice_spread": parts.between_slices,
+        "process_spread": parts.between_processes,
+        "sitting_spread": parts.between_sittings,
+        "p90_low_ns": p90 and p90.low_ns,
+        "p90_high_ns": p90 and p90.high_ns,
+        "p99_low_ns": p99 and p99.low_ns,
+        "p99_high_ns": p99 and p99.high_ns,
+    }
