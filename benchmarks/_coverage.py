@@ -6,12 +6,16 @@ import math
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from statistics import median
 
 import numpy as np
 
-from lutfarm.statistics import Prior, Sample, Summary, Target, canary_reference, priors_of, sample, summarize
+from lutfarm.canary_round import Basis, CanaryRound, basis_of
+from lutfarm.statistics import Prior, Sample, Summary, Target, epochs, judging, priors_of, sample, summarize
+from lutfarm.statistics.canary_epochs import current
 from lutfarm.statistics.precision import LEAST_PRIOR_DF, LEAST_ROUNDS, LEAST_ROUNDS_ALONE
 from lutfarm.statistics.regate import regated
+from lutfarm.store.encoding import canary_ns
 from lutfarm_agents.testing import Machine, Noise, SimulatedDevice, begin_round
 from lutfarm_jobs.measurement import Environment, Run, Slice, SlicePlan
 from lutfarm_runner import sampling
@@ -21,8 +25,8 @@ PLAN = SlicePlan()
 MOST_ROUNDS = 8
 EPOCH_S = 1_000_000_000.0
 BETWEEN_ROUNDS_NS = 20e6
-HISTORY_ROUNDS = 16                                # of an earlier job, over HISTORY_ROUNDS * HISTORY_REST_S
-HISTORY_REST_S = 20.0
+HISTORY_ROUNDS = 16                                # of an earlier job: twelve minutes of them
+HISTORY_REST_S = 45.0
 SHORTEST_NS, LONGEST_NS = 20_000.0, 1_500_000.0
 
 Stop = Callable[[Sample | None, Target, Prior, int], bool]
@@ -45,7 +49,7 @@ def fixed(rounds: int) -> Stop:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One row: a noise and how the device is met.  `quiet`: whether quiet windows exist."""
+    """One row: a noise and how the device is met.  `quiet`: whether quiet windows exist, and can be told."""
 
     name: str
     noise: Noise
@@ -53,11 +57,22 @@ class Scenario:
     first_contact: bool = False                    # nothing is known of its canary yet
     known_canary: bool = False                     # from a time when it was quiet, which it never is again
     slower: float = 1.0
+    announced: bool = False                        # a canary that changes comes with another version of the runtime
+    history_rounds: int = HISTORY_ROUNDS
+    history_rest_s: float = HISTORY_REST_S
+
+    def basis(self, process: int) -> Basis:
+        """What makes the canary of a process what it is, as far as it is said."""
+        change = self.noise.canary
+        return (("runtime", "2" if self.announced and change and process >= change.from_process else "1"),)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One entry.  `errors`: of its process-level estimates against the truth, in log."""
+    """One entry.  `errors`: of its process-level estimates against the truth, in log.
+
+    `reference`: whether the canary's reference is right at the end, within the gate; None where it is not established.
+    """
 
     covered: bool
     width: float                                   # of the interval in log
@@ -67,19 +82,21 @@ class Outcome:
     error: float
     quiet: bool                                    # whether the estimate rests on slices that passed the gate
     quiet_share: float                             # of the time in which the table was measured
+    reference: bool | None
 
 
 def play_table(scenario: Scenario, seed: int, *, entries: int, target: Target, stop: Stop = wants_more) -> list[Outcome]:
     """One table of so many entries, from a device that has a past unless this is the first contact."""
     device = SimulatedDevice(noise=scenario.noise, seed=seed, slower=scenario.slower)
     machine = Machine(device)
-    levels: list[tuple[float, int]] = []
+    rounds: list[CanaryRound] = []
     if scenario.known_canary:
-        levels += [(EPOCH_S - 100.0 + 20 * n, round(device.canary_ns * scenario.slower)) for n in range(HISTORY_ROUNDS)]
+        level_ns, began_s = round(device.canary_ns * scenario.slower), EPOCH_S - HISTORY_ROUNDS * HISTORY_REST_S
+        rounds += [CanaryRound(began_s + HISTORY_REST_S * n, level_ns, basis=scenario.basis(0)) for n in range(HISTORY_ROUNDS)]
     elif not scenario.first_contact:
-        for number in range(HISTORY_ROUNDS):
-            _round(machine, [100_000.0 * scenario.slower], levels, Plan(**asdict(replace(PLAN, passes=2))), number)
-            machine.rest(HISTORY_REST_S * 1e9)
+        for number in range(scenario.history_rounds):
+            _round(scenario, machine, [100_000.0 * scenario.slower], rounds, Plan(**asdict(replace(PLAN, passes=2))), number)
+            machine.rest(scenario.history_rest_s * 1e9)
     rng = np.random.default_rng([seed, 99])
     true_ns = np.exp(rng.uniform(math.log(SHORTEST_NS), math.log(LONGEST_NS), entries)) * scenario.slower
     plan = Plan(**asdict(PLAN))
@@ -90,15 +107,16 @@ def play_table(scenario: Scenario, seed: int, *, entries: int, target: Target, s
     done = 0
     while wanted:
         machine.rest(BETWEEN_ROUNDS_NS)
-        found_runs = _round(machine, [float(true_ns[index]) for index in wanted], levels, plan, seed + done)
+        found_runs = _round(scenario, machine, [float(true_ns[index]) for index in wanted], rounds, plan, seed + done)
         for index, run in zip(wanted, found_runs, strict=True):
             runs[index].append(run)
         done += 1
-        found, priors = _found(runs, levels)
+        found, priors = _found(runs, rounds)
         wanted = [index for index in wanted if stop(found[index], target, priors[index], done)]
-    found, priors = _found(runs, levels)
+    found, priors = _found(runs, rounds)
     drift = machine.drift(began_ns, machine.now_ns)
     share = machine.quiet_share(began)
+    right = _reference_is_right(scenario, device, machine, rounds)
 
     def truth_ns(index: int, one: Sample) -> float:
         # What a workload is that is too long to gate is estimated by another percentile, which is another estimand.
@@ -109,14 +127,29 @@ def play_table(scenario: Scenario, seed: int, *, entries: int, target: Target, s
     for index, (one, prior) in enumerate(zip(found, priors, strict=True)):
         if one is not None:
             summary = summarize(one, target, prior_spread=prior.spread, prior_df=prior.df)
-            outcomes.append(_outcome(one, summary, truth_ns(index, one), len(runs[index]), share))
+            outcomes.append(_outcome(one, summary, truth_ns(index, one), len(runs[index]), quiet_share=share, reference=right))
     return outcomes
 
 
-def _found(runs: Sequence[Sequence[Run]], levels: list[tuple[float, int]]) -> tuple[list[Sample | None], list[Prior]]:
-    """As the table's builder does it: judged by today's reference; a prior from the other entries of the same statistic."""
-    reference_ns = canary_reference(levels).reference_ns
-    judged = [[regated(run, reference_ns=reference_ns, gate_ratio=PLAN.gate_ratio) for run in mine] for mine in runs]
+def _reference_is_right(
+    scenario: Scenario, device: SimulatedDevice, machine: Machine, rounds: Sequence[CanaryRound]
+) -> bool | None:
+    known = current(epochs(rounds), rounds[-1].basis, rounds[-1].at_s)
+    if known.provisional or known.reference_ns is None:
+        return None
+    change = scenario.noise.canary
+    factor = change.factor if change and machine.processes > change.from_process else 1.0
+    ratio = known.reference_ns / (device.canary_ns * scenario.slower * factor)
+    return 1 / PLAN.gate_ratio <= ratio <= PLAN.gate_ratio
+
+
+def _found(runs: Sequence[Sequence[Run]], rounds: Sequence[CanaryRound]) -> tuple[list[Sample | None], list[Prior]]:
+    """As the table's builder does it: judged by today's references; a prior from the other entries of the same statistic."""
+    history = epochs(rounds)
+    judged = [
+        [regated(run, judging(history, basis_of(run.fingerprint), run.started_s), gate_ratio=PLAN.gate_ratio) for run in mine]
+        for mine in runs
+    ]
     found = [sample(mine) for mine in judged]
     priors = [Prior()] * len(found)
     for statistic in {one.statistic for one in found if one}:
@@ -127,10 +160,11 @@ def _found(runs: Sequence[Sequence[Run]], levels: list[tuple[float, int]]) -> tu
 
 
 def _round(
-    machine: Machine, true_ns: Sequence[float], levels: list[tuple[float, int]], plan: Plan, seed: int
+    scenario: Scenario, machine: Machine, true_ns: Sequence[float], rounds: list[CanaryRound], plan: Plan, seed: int
 ) -> list[Run]:
-    """One fresh process; its runs, as the agent would store them.  The canary's level of the round joins `levels`."""
-    reference = canary_reference(levels[-40:])
+    """One fresh process; its runs, as the agent would store them.  What the round says of the canary joins `rounds`."""
+    basis = scenario.basis(machine.processes)
+    reference = current(epochs(rounds), basis, _now_s(machine))
     round_id, started_s, before = uuid.UUID(int=machine.processes).hex, _now_s(machine), _environment(machine)
     played = begin_round(machine, true_ns, plan, seed=seed, reference_ns=reference.reference_ns)
     slices: list[list[Slice]] = [[] for _ in true_ns]
@@ -144,19 +178,17 @@ def _round(
         Run(
             id=f"{round_id}-{index}", key=f"latency/operator:{index}/simulated/onnxruntime-cpu-t1-fp32/b1-steady",
             unit="simulated", round_id=round_id, round_index=0, status="complete", started_s=started_s,
-            ended_s=_now_s(machine), fingerprint={}, slices=tuple(slices[index]),
+            ended_s=_now_s(machine), fingerprint=dict(basis), slices=tuple(slices[index]),
             canary_reference_ns=played.sampler.reference_ns,
             reference_provisional=reference.provisional or played.provisional,
             slices_rejected=rejected.get(index, 0), before=before, after=_environment(machine),
         )
         for index in range(len(true_ns))
     ]
-    tenths = [
-        float(np.percentile([level for piece in run.slices for level in (piece.canary_before_ns, piece.canary_after_ns)], 10))
-        for run in runs if run.slices
-    ]
-    if tenths:
-        levels.append((started_s, round(float(np.median(tenths)))))
+    levels = [[canary_ns(run.slices, share) for run in runs if run.slices] for share in (0.1, 0.9)]
+    if levels[0]:
+        low_ns, high_ns = (round(median(ns for ns in mine if ns is not None)) for mine in levels)
+        rounds.append(CanaryRound(started_s, low_ns, high_ns, basis))
     return runs
 
 
@@ -168,7 +200,9 @@ def _environment(machine: Machine) -> Environment:
     return Environment(_now_s(machine), frequency_khz=machine.frequency_khz, temperature_c=machine.temperature_c)
 
 
-def _outcome(found: Sample, summary: Summary, truth_ns: float, rounds: int, quiet_share: float) -> Outcome:
+def _outcome(
+    found: Sample, summary: Summary, truth_ns: float, rounds: int, *, quiet_share: float, reference: bool | None
+) -> Outcome:
     interval = summary.interval
     return Outcome(
         covered=interval.low_ns <= truth_ns <= interval.high_ns,
@@ -179,4 +213,5 @@ def _outcome(found: Sample, summary: Summary, truth_ns: float, rounds: int, quie
         error=math.log(interval.estimate_ns / truth_ns),
         quiet=found.statistic != "p25_contended",
         quiet_share=quiet_share,
+        reference=reference,
     )

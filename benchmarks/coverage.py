@@ -5,7 +5,8 @@ interval.  `table`: many entries, which share what is known of the spread, or on
 `unflagged`: of those that no flag warns of; `converged`: of those that converged, which are so large a `share`.
 `false flags`: any but `converged`, `not_precise` and `contended`, of the tables during which the machine was quiet for a
 twentieth of the time.  `width`: the median interval over that of an oracle that knows the spread of processes, with as many
-of them.  `+-`: the standard error of the coverage, over tables.
+of them.  `reference`: the share of established canary references that are right, of so many tables that had one.  `+-`: the
+standard error of the coverage, over tables.
 """
 
 from __future__ import annotations
@@ -73,11 +74,17 @@ def scenarios() -> list[Scenario]:
         Scenario("two states, 5 ms", compose(*USUAL, TwoStates(fast_s=(0.005,), slow_s=(0.005,)))),
         Scenario("two states, 0.3 s", compose(*USUAL, TwoStates(fast_s=(0.3,), slow_s=(0.3,)))),
         Scenario("two states, 20 s", compose(*USUAL, TwoStates(fast_s=(20.0,), slow_s=(10.0,)))),
+        Scenario("two states, 60 s", compose(*USUAL, TwoStates(fast_s=(60.0,), slow_s=(60.0,)))),
         Scenario("drift 2 % in 10 min", compose(*USUAL, Drift(0.02, 600.0))),
         Scenario("thermal, throttles", compose(*USUAL, Thermal(time_constant_s=0.5))),
         Scenario("neighbour", compose(*USUAL, Neighbour())),
         Scenario("clock jumps", compose(*USUAL, ClockJumps())),
-        Scenario("canary changes", compose(*USUAL, CanaryChange(1.4, 10))),
+        Scenario("canary changed, a runtime with it", compose(*USUAL, CanaryChange(1.4, 20)), announced=True, history_rounds=40),
+        Scenario(
+            "canary changed two days ago, unsaid", compose(*USUAL, CanaryChange(1.4, 20)), history_rounds=70,
+            history_rest_s=3600.0,
+        ),
+        Scenario("canary changed minutes ago, unsaid", compose(*USUAL, CanaryChange(1.4, 20)), quiet=False, history_rounds=24),
         Scenario("all samples equal", Noise()),
         Scenario("100 times slower", compose(*USUAL), slower=100.0),
         Scenario("all together", everything),
@@ -114,8 +121,16 @@ def row(scenario: Scenario, table: str, outcomes: Sequence[Outcome], tables: int
         ratio if ratio is None else round(ratio, 3),
         round(100 * float(np.median([one.error for one in outcomes])), 3),
         round(float(np.mean([one.rounds for one in outcomes])), 2),
+        *_references(outcomes, tables),
         _error_of_share(outcomes, tables),
     )
+
+
+def _references(outcomes: Sequence[Outcome], tables: int) -> tuple[float | None, int]:
+    """How many established references are right, of how many; all entries of a table have the same."""
+    found = [group[0].reference for group in np.array_split(np.array(outcomes, dtype=object), tables) if len(group)]
+    known = [right for right in found if right is not None]
+    return round(sum(known) / len(known), 3) if known else None, len(known)
 
 
 def _share(outcomes: Sequence[Outcome]) -> float | None:
@@ -160,7 +175,7 @@ def main() -> None:
         f"coverage of nominal 95 % intervals, {measurements} simulated measurements each",
         (
             "noise", "table", "n", "coverage", "unflagged", "converged", "share", "false flags", "contended", "width",
-            "bias %", "processes", "+-",
+            "bias %", "processes", "reference", "of", "+-",
         ),
     )
     with ProcessPoolExecutor(min(2, chosen.jobs)) as pool:

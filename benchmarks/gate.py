@@ -20,6 +20,7 @@ import numpy as np
 from _table import Report, options
 from scipy.stats import t as student
 
+from lutfarm.canary_round import CanaryRound
 from lutfarm.statistics import canary_reference
 from lutfarm.statistics.process import process_level_ns
 from lutfarm_agents.testing import (
@@ -74,11 +75,11 @@ def play(noise: Noise, plan: Plan, seed: int) -> Played:
     device = SimulatedDevice(noise=noise, seed=seed)
     machine = Machine(device)
     true_ns = np.exp(np.random.default_rng([seed, 7]).uniform(math.log(SHORTEST_NS), math.log(LONGEST_NS), ENTRIES))
-    levels: list[tuple[float, int]] = []
+    rounds: list[CanaryRound] = []
     for number in range(PAST):
-        _process(machine, true_ns[:1], replace(plan, passes=2), levels, number)
+        _process(machine, true_ns[:1], replace(plan, passes=2), rounds, number)
         machine.rest(20e9)
-    found = [_process(machine, true_ns, plan, levels, PAST + number) for number in range(PROCESSES)]
+    found = [_process(machine, true_ns, plan, rounds, PAST + number) for number in range(PROCESSES)]
     truth = np.log([device.estimand_ns(float(ns)) for ns in true_ns])
     return Played(
         np.array([errors for errors, _ in found]) - truth, sum(away for _, away in found),
@@ -87,17 +88,17 @@ def play(noise: Noise, plan: Plan, seed: int) -> Played:
 
 
 def _process(
-    machine: Machine, true_ns: Sequence[float], plan: Plan, levels: list[tuple[float, int]], number: int
+    machine: Machine, true_ns: Sequence[float], plan: Plan, rounds: list[CanaryRound], number: int
 ) -> tuple[np.ndarray, int]:
-    """One fresh process: estimates in log, and what the gate turned away.  Its canary level joins `levels`."""
+    """One fresh process: estimates in log, and what the gate turned away.  What it says of the canary joins `rounds`."""
     at_s = machine.now_ns / 1e9
     played = begin_round(
-        machine, [float(ns) for ns in true_ns], plan, seed=number, reference_ns=canary_reference(levels).reference_ns
+        machine, [float(ns) for ns in true_ns], plan, seed=number, reference_ns=canary_reference(rounds).reference_ns
     )
     pieces = [piece for batch in played.batches() for piece in batch]
     looks = [level for piece in pieces for level in (piece.canary_before_ns, piece.canary_after_ns)]
     if looks:
-        levels.append((at_s, round(float(np.percentile(looks, 10)))))
+        rounds.append(CanaryRound(at_s, round(float(np.percentile(looks, 10)))))
     estimates = np.full(len(true_ns), np.nan)
     for subject in played.subjects:
         samples = [ns for piece in pieces if piece.id == subject.id and piece.quiet for ns in piece.samples_ns]

@@ -118,7 +118,7 @@ def terms_of(spec: JobSpec, devices: Mapping[str, Device]) -> dict[str, Terms]:
             _swept(profile.slice_plan(asked), sweep=spec.sampling.sweep or inside),
             profile.memory_budget_bytes, profile.workload_limits(),
             setting=profile.setting(cluster=conditions.cluster, fixed=conditions.clocks == "fixed"),
-            strict=conditions.strict, cooling=_cooling(profile),
+            strict=conditions.strict, cooling=_cooling(profile), hold_above=profile.canary.hold_above,
         )
         for name, profile in profiles.items()
     }

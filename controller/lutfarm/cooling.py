@@ -22,25 +22,26 @@ class Told:
 def after_heat(
     state: FarmState, events: Iterable[Event], terms: Mapping[str, Terms], now_s: float
 ) -> tuple[FarmState, Sequence[Told]]:
-    """Rest units that are above their limit, wake those that are below `resume_c`, give up those that stay hot.
+    """Rest units that are above their limit or throttled, wake those that are below `resume_c`, give up those that stay hot.
 
-    A resting unit is opened anew every `look_s`: its hello carries the temperature.
+    A resting unit is opened anew every `look_s`: its hello carries the temperature.  One that throttled and shows no
+    temperature rests once.
     """
     told: list[Told] = []
     for event in events:
-        name, temperature_c = _reading(event)
+        name, temperature_c, throttled = _reading(event)
         cooling = terms[name].cooling if name in terms else None
-        if cooling is None or temperature_c is None:
+        if cooling is None or (temperature_c is None and not throttled and not isinstance(event, Opened)):
             continue
         unit = state.units[name]
         resting = unit.hot_since_s is not None
-        if temperature_c <= (cooling.resume_c if resting else cooling.limit_c):
+        if not throttled and (temperature_c is None or temperature_c <= (cooling.resume_c if resting else cooling.limit_c)):
             if resting:
                 state = _with(state, replace(unit, hot_since_s=None))
-                told.append(Told(name, DeviceEvent("cooled", f"{temperature_c:.1f} C")))
+                told.append(Told(name, DeviceEvent("cooled", _seen(temperature_c))))
             continue
         since_s = now_s if unit.hot_since_s is None else unit.hot_since_s
-        seen = f"{temperature_c:.1f} C, and it goes on at {cooling.resume_c:.1f} C"
+        seen = f"{'throttled at ' if throttled else ''}{_seen(temperature_c)}, and it goes on at {cooling.resume_c:.1f} C"
         if resting and now_s - since_s >= cooling.wait_s:
             reason = f"still {seen} after {now_s - since_s:.0f} s: see its fan and airflow, then check it"
             state = out_of_work(state, name, "quarantined", reason)
@@ -52,12 +53,17 @@ def after_heat(
     return state, told
 
 
-def _reading(event: Event) -> tuple[str, float | None]:
+def _seen(temperature_c: float | None) -> str:
+    return "a temperature that it does not show" if temperature_c is None else f"{temperature_c:.1f} C"
+
+
+def _reading(event: Event) -> tuple[str, float | None, bool]:
+    """The unit, how hot it is, and whether it slowed itself in the round that has ended."""
     if isinstance(event, Opened):
-        return event.unit, event.hello.environment.temperature_c if event.hello.environment else None
+        return event.unit, event.hello.environment.temperature_c if event.hello.environment else None, False
     if isinstance(event, Measured):
-        return event.run.unit, event.run.after.temperature_c if event.run.after else None
-    return "", None
+        return event.run.unit, event.run.after.temperature_c if event.run.after else None, event.run.throttled
+    return "", None, False
 
 
 def _with(state: FarmState, unit: Unit) -> FarmState:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from lutfarm.cooling import after_heat
 from lutfarm.device_states import DeviceRecord
+from lutfarm.drifting import after_drift
 from lutfarm.leases import Leases, leases
 from lutfarm.orders import OrderBook
 from lutfarm.pool import AgentPool, Event, Measured, Opened, Probed, Waiting
@@ -133,7 +134,8 @@ class Farm:
                 for opened in (event for event in events if isinstance(event, Opened)):
                     state = self._resume(submission, job, state, opened, began_s, watch)
                 state, told = after_heat(state, events, terms, time.time())
-                state = states.follow(state, events, told)
+                drifted = after_drift(self.store, events, terms, time.time())
+                state = states.follow(state, events, (*told, *drifted))
                 watch.update(state, events)
             return self._end(job, state)
 

@@ -76,6 +76,10 @@ GAUGES: tuple[tuple[str, str, Callable[[DeviceStatus], float | None]], ...] = (
     ("lutfarm_device_fit", "What the last check found.", lambda d: None if d.fit is None else float(d.fit)),
     ("lutfarm_device_temperature_celsius", "The hottest zone that was read last.", lambda d: d.temperature_c),
     ("lutfarm_canary_drift_ratio", "The last round's canary level over its reference.", lambda d: d.canary_drift),
+    ("lutfarm_canary_settled_ratio", "The same of that of the newest rounds that is nearest to it.", lambda d: d.canary_settled),
+    ("lutfarm_canary_provisional", "1 until the canary's reference is established.",
+     lambda d: None if d.canary_provisional is None else float(d.canary_provisional)),
+    ("lutfarm_canary_epoch_start_timestamp_seconds", "Since when the canary has its reference.", lambda d: d.canary_since_s),
     ("lutfarm_device_runs_left", "Runs that the job on the device still lacks, at most.", lambda d: float(d.runs_left)),
 )
 
@@ -87,6 +91,10 @@ def _devices(found: Sequence[DeviceStatus]) -> Iterator[Metric]:
         for name in STATES:
             state.add_metric([each.unit, each.profile, name], float(each.state == name))
     yield state
+    waits = CounterMetricFamily("lutfarm_heat_waits", "How often the device rested because it was too hot.", labels=["unit"])
+    for each in found:
+        waits.add_metric([each.unit], each.heat_waits)
+    yield waits
     for name, text, value in GAUGES:
         gauge = GaugeMetricFamily(name, text, labels=["unit"])
         for each in found:

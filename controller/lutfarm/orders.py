@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from lutfarm.canary_round import CanaryRound, basis_of
 from lutfarm.pool import Measuring, Opening, Order, Probing
 from lutfarm.scheduler import MeasureThese, Open, Step, Terms
 from lutfarm.state import FarmState
-from lutfarm.statistics import canary_reference
+from lutfarm.statistics import CanaryReference, epochs
+from lutfarm.statistics.canary_epochs import current
 from lutfarm.store.base import Store
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
-from lutfarm_jobs.measurement import Lease, Round, Task
+from lutfarm_agents.session import fingerprint
+from lutfarm_jobs.measurement import Lease, Measurement, Round, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class OrderBook:
     holder: str                                    # readable, shown to others who wait
     terms: Mapping[str, Terms]
     preparing: Callable[[int, int], None]
+    _rounds: dict[tuple[str, str, str], list[CanaryRound]] = field(default_factory=dict[tuple[str, str, str], list[CanaryRound]])
 
     def order(self, step: Step, state: FarmState, lease: Lease) -> Order:
         """The order for a step.  Raises SpecError for a model that can't be built."""
@@ -49,7 +54,7 @@ class OrderBook:
         measurement = state.plan[step.keys[0]]
         backend = measurement.backend
         canary = self.workshop.canary(backend)
-        reference = canary_reference(self.store.canary_levels_ns(step.unit, backend.key, measurement.conditions.key))
+        reference = self._reference(measurement, state)
         round_ = Round(
             id=order_id,
             index=step.index,
@@ -64,6 +69,18 @@ class OrderBook:
             strict=terms.strict,
         )
         return Measuring(order_id, device, lease, round_, self.workshop.models_of(canary, *artifacts))
+
+    def _reference(self, measurement: Measurement, state: FarmState) -> CanaryReference:
+        """What the canary of a measurement's place is held against today; none on first contact."""
+        hello, terms = state.units[measurement.unit].hello, self.terms[measurement.unit]
+        if hello is None:
+            return CanaryReference()
+        place = measurement.unit, measurement.backend.key, measurement.conditions.key
+        # This job holds the device, so nobody else adds rounds: only what is new has to be read.
+        rounds = self._rounds.setdefault(place, [])
+        rounds += self.store.canary_rounds(*place, after_s=rounds[-1].at_s if rounds else None)
+        basis = basis_of(fingerprint(hello, measurement.backend, terms.plan, terms.setting))
+        return current(epochs(rounds), basis, time.time())
 
 
 def seed_of(job_id: str, order_id: str) -> int:

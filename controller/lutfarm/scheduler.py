@@ -36,6 +36,7 @@ class Terms:
     setting: str = ""                              # see lutfarm_profiles.profile.DeviceProfile.setting
     strict: bool = False                           # what was measured on a throttled device is a failure
     cooling: Cooling | None = None                 # None: nothing is known of what is too hot
+    hold_above: float | None = None                # a device whose canary drifted by more is held; None: it is only reported
 
 
 @dataclass(frozen=True, slots=True)

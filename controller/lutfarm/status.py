@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lutfarm.statistics import canary_reference
+from lutfarm.canaries import Canary, canary
 from lutfarm.store.base import Job, Store
 from lutfarm_jobs.measurement import Measurement, Run
 from lutfarm_jobs.spec import JobSpec
@@ -33,6 +33,10 @@ class DeviceStatus:
     runs_left: int                                 # of that job on this device, at most: what is precise stops sooner
     seconds_left: float | None                     # for those, at the pace of the last half hour
     canary_drift: float | None                     # the last round's canary level / its reference
+    canary_settled: float | None                   # the same of that of the newest rounds that is nearest to it
+    canary_provisional: bool | None                # whether that reference still is
+    canary_since_s: float | None                   # when its epoch began
+    heat_waits: int                                # how often it rested because it was too hot, in its whole history
 
 
 def devices_status(store: Store, now_s: float) -> list[DeviceStatus]:
@@ -47,6 +51,8 @@ def _status(store: Store, unit: str, open_jobs: Sequence[Job], now_s: float) -> 
     held = store.lease_holder(unit, now_s)
     recent = list(store.runs_after(now_s - PACE_S, unit=unit))
     last = recent[-1] if recent else next(iter(store.last_runs(unit, most=1)), None)
+    shown = last_canary(store, last)
+    newest, settled = (shown.newest, shown.recent) if shown else (None, None)
     job_id, left = _work_left(store, unit, held[0] if held else "", open_jobs)
     seen = [at for at in (hello[1] if hello else None, last.ended_s if last else None) if at is not None]
     return DeviceStatus(
@@ -64,7 +70,11 @@ def _status(store: Store, unit: str, open_jobs: Sequence[Job], now_s: float) -> 
         job_id=job_id,
         runs_left=left,
         seconds_left=_seconds_left(recent, left) if held else None,
-        canary_drift=canary_drift(store, last),
+        canary_drift=shown.last_ratio if shown else None,
+        canary_settled=settled.ratio if settled else None,
+        canary_provisional=newest.provisional if newest else None,
+        canary_since_s=newest.since_s if newest else None,
+        heat_waits=store.heat_waits(unit),
     )
 
 
@@ -99,11 +109,10 @@ def _seconds_left(recent: Sequence[Run], left: int) -> float | None:
     return left * span_s / len(complete)
 
 
-def canary_drift(store: Store, run: Run | None) -> float | None:
-    """The newest round's canary level over the reference of its device, cores and clocks; None without either."""
+def last_canary(store: Store, run: Run | None) -> Canary | None:
+    """The canary that ran in a run's round; None without a run, or where it shows none."""
     if run is None:
         return None
     backend, conditions = run.key.split("/")[-2:]
-    levels = store.canary_levels_ns(run.unit, backend, conditions)
-    reference_ns = canary_reference(levels).reference_ns
-    return levels[-1][1] / reference_ns if levels and reference_ns else None
+    found = canary(store, run.unit, backend, conditions)
+    return found if found.rounds else None

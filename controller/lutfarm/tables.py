@@ -12,13 +12,14 @@ from pathlib import Path
 from statistics import median
 
 from lutfarm.assembly import terms_of
+from lutfarm.canary_round import basis_of
 from lutfarm.lut import BackendFacts, DeviceFacts, LatencyTable, Manifest, Pooling, pooled, without_moved
 from lutfarm.lut.as_measured import as_measured
 from lutfarm.lut.in_network import in_network
 from lutfarm.lut.sandwich import sandwiched
 from lutfarm.pools import share_choices
 from lutfarm.scheduler import Terms
-from lutfarm.statistics import Target, canary_reference
+from lutfarm.statistics import Target, epochs, judging
 from lutfarm.statistics.regate import regated
 from lutfarm.store.base import Job, Store
 from lutfarm_agents.device import Device, Hello
@@ -105,16 +106,14 @@ def judged(store: Store, job_id: str) -> Iterator[Run]:
 def _judged(
     store: Store, job_id: str, plan: Sequence[Measurement], terms: Mapping[str, Terms]
 ) -> Iterator[Run]:
-    """The job's runs, each slice judged by what is known of the canary today."""
+    """The job's runs, each slice judged by what is known today of the canary of then."""
     places = {m.key: (m.unit, m.backend.key, m.conditions.key) for m in plan}
-    references = {
-        place: canary_reference(store.canary_levels_ns(*place)).reference_ns for place in set(places.values())
-    }
+    histories = {place: epochs(store.canary_rounds(*place)) for place in set(places.values())}
     for run in store.runs(job_id):
         place = places.get(run.key)
         if place is not None:
-            ratio = terms.get(place[0], Terms()).plan.gate_ratio
-            yield regated(run, reference_ns=references[place], gate_ratio=ratio)
+            known = judging(histories[place], basis_of(run.fingerprint), run.started_s)
+            yield regated(run, known, gate_ratio=terms.get(place[0], Terms()).plan.gate_ratio)
 
 
 def _manifest(

@@ -56,7 +56,7 @@ class UnitStates:
         """Store what happened; the job's state without devices that were taken out of work."""
         now_s = time.time()
         for each in told:
-            self.store.step_device(each.unit, each.event, now_s)
+            state = without(state, [self.store.step_device(each.unit, each.event, now_s)])
         for event in events:
             if isinstance(event, Opened):
                 seen = DeviceEvent("seen", boot_id=event.hello.machine_id)

@@ -14,7 +14,7 @@ from lutfarm_profiles.conditions import Battery, Frequency, PowerSensor, Thermal
 from lutfarm_profiles.fields import NAME_PATTERN, Count, Cpu, Folder, Khz, Name, Seconds, Source, Strict, Text, Whole
 from lutfarm_profiles.recognition import Detect
 
-__all__ = ["NAME_PATTERN", "CoreCluster", "DeviceProfile", "SamplingConstants", "Transport", "WorkloadLimits"]
+__all__ = ["NAME_PATTERN", "CanaryTerms", "CoreCluster", "DeviceProfile", "SamplingConstants", "Transport", "WorkloadLimits"]
 
 Transport = Literal["local", "ssh", "adb"]
 
@@ -42,6 +42,12 @@ class SamplingConstants(Strict):
     gate_ratio: Annotated[float, Field(gt=1, le=10)] | None = None
     wait_ns: Annotated[Whole, Field(ge=0, le=1 << 50)] | None = None
     long_ns: Count | None = None
+
+
+class CanaryTerms(Strict):
+    """`hold_above`: a device whose canary settled further than this ratio from its reference is held; None only reports it."""
+
+    hold_above: Annotated[float, Field(gt=1, le=100)] | None = None
 
 
 class DeviceProfile(Strict):
@@ -72,6 +78,7 @@ class DeviceProfile(Strict):
     memory_budget_bytes: Count = 2 * 1024**3
     limits: WorkloadLimits = WorkloadLimits()
     sampling: SamplingConstants = SamplingConstants()
+    canary: CanaryTerms = CanaryTerms()
 
     @model_validator(mode="after")
     def _clusters_fit(self) -> Self:

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from tests.store_kit import DESK, FINGERPRINT, HELLO, JOB, PLAN, SLICE, probe, run
 
+from lutfarm.canary_round import CanaryRound
 from lutfarm.device_states import DeviceEvent, DeviceRecord
 from lutfarm.store import Store, open_store, owners
 from lutfarm_agents.findings import Finding
 from lutfarm_agents.health import HealthReport, Reference
 from lutfarm_jobs.errors import LeaseLost, SpecError
-from lutfarm_jobs.measurement import Artifact, Environment, Failure, Lease
+from lutfarm_jobs.measurement import Artifact, Environment, Failure, Lease, Run
 
 OWNER = "elsewhere 17 1.00"
 KEYS = [m.key for m in PLAN]
@@ -188,25 +189,44 @@ def test_forgotten_failures_stay_stored(store: Store, lease: Lease) -> None:
     assert found[1].failures == 0
 
 
-def test_the_canarys_levels_are_kept_by_round(store: Store, lease: Lease) -> None:
+def test_what_rounds_say_of_the_canary_is_kept_by_place(store: Store, lease: Lease) -> None:
     for start in range(5):
         level = replace(SLICE, canary_before_ns=1000 + start, canary_after_ns=2000)
-        store.commit([run(round_id=f"{start:032x}", started_s=float(start), slices=(level,))], lease, "job-1")
-    backend = PLAN[0].backend.key
-    assert store.canary_levels_ns("desk", backend, "b1-steady", rounds=3) == [(2.0, 1002), (3.0, 1003), (4.0, 1004)]
-    assert store.canary_levels_ns("desk", "tflite-cpu-t1-fp32", "b1-steady") == []
-    assert store.canary_levels_ns("desk", backend, "b1-steady-cluster.big") == []
-    assert store.canary_levels_ns("des", backend, "b1-steady") == []
+        store.commit([run(round_id=f"{start:032x}", started_s=float(start), slices=(level, level))], lease, "job-1")
+    backend, basis = PLAN[0].backend.key, (("runtime", "onnxruntime 1.32.0"),)
+    found = [CanaryRound(float(start), 1000 + start, 2000, basis) for start in range(5)]
+    assert store.canary_rounds("desk", backend, "b1-steady") == found
+    assert store.canary_rounds("desk", backend, "b1-steady", after_s=2.0) == found[3:]
+    assert store.canary_rounds("desk", "tflite-cpu-t1-fp32", "b1-steady") == []
+    assert store.canary_rounds("desk", backend, "b1-steady-cluster.big") == []
+    assert store.canary_rounds("des", backend, "b1-steady") == []
+    assert store.canary_places("desk") == [(backend, "b1-steady")]
+    assert store.canary_places("des") == []
 
 
-def test_a_rounds_level_is_the_middle_one_of_its_runs(store: Store, lease: Lease) -> None:
+@pytest.mark.parametrize("together", [True, False])
+def test_a_rounds_level_is_the_middle_one_of_its_runs(store: Store, lease: Lease, together: bool) -> None:
+    runs: list[Run] = []
     for number, level in enumerate((900, 1000)):
-        piece = replace(SLICE, canary_before_ns=level, canary_after_ns=2000)
+        piece = replace(SLICE, canary_before_ns=level, canary_after_ns=level + 500)
         key = KEYS[0] if number else KEYS[0].replace("operator:", "operator:other-")
-        one = replace(run(key, round_id=f"{0:032x}", slices=(piece,)), id=f"{number:032x}")
-        store.commit([one], lease, "job-1")
-    levels = [level for _, level in store.canary_levels_ns("desk", PLAN[0].backend.key, "b1-steady")]
-    assert levels == [950]                         # the minimum would only ever ratchet down
+        runs.append(replace(run(key, round_id=f"{0:032x}", slices=(piece, piece)), id=f"{number:032x}"))
+    for batch in [runs] if together else [[one] for one in runs]:
+        store.commit(batch, lease, "job-1")
+    (found,) = store.canary_rounds("desk", PLAN[0].backend.key, "b1-steady")
+    assert (found.level_ns, found.high_ns) == (950, 1450)     # the minimum would only ever ratchet down
+
+
+def test_a_round_without_slices_says_nothing_of_the_canary(store: Store, lease: Lease) -> None:
+    store.commit([run(slices=())], lease, "job-1")
+    assert store.canary_places("desk") == []
+
+
+def test_waits_for_heat_are_counted(store: Store) -> None:
+    for at, kind in enumerate(["too hot", "too hot", "cooled", "too hot", "cooled"]):
+        store.step_device("desk", DeviceEvent(kind, f"{80 + at} C", until_s=1e9), 10.0 * at + 1)  # type: ignore[arg-type]
+    assert store.heat_waits("desk") == 2
+    assert store.heat_waits("other") == 0
 
 
 def test_artifacts_are_recorded_by_measurement(store: Store) -> None:

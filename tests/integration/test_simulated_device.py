@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,9 @@ from tests.farm_kit import Quiet
 from lutfarm import assembly
 from lutfarm.farm import Farm
 from lutfarm.local_pool import LocalPool
-from lutfarm.store import open_store, owners
+from lutfarm.status import devices_status
+from lutfarm.store import Store, open_store, owners
+from lutfarm.tables import judged
 from lutfarm.workshop import Workshop
 from lutfarm_agents.base import Advance
 from lutfarm_agents.device import Device
@@ -34,8 +37,8 @@ from lutfarm_agents.testing import (
     compose,
 )
 from lutfarm_jobs.errors import LinkLost, ProtocolMismatch, ReplyTimeout, SpecError
-from lutfarm_jobs.measurement import Artifact, Backend, Limits, Measurement, Round, Run, SlicePlan, Task, Workload
-from lutfarm_jobs.spec import parse_job
+from lutfarm_jobs.measurement import Artifact, Backend, Lease, Limits, Measurement, Round, Run, SlicePlan, Task, Workload
+from lutfarm_jobs.spec import JobSpec, parse_job
 
 CLAIM = Claim("desk", "me", "a test", "farm", 1)
 ORT = Backend("onnxruntime")
@@ -196,3 +199,58 @@ def test_a_whole_job_finds_the_true_latencies(tmp_path: Path) -> None:
     for run in runs:
         samples = sorted(value for piece in run.slices if piece.quiet for value in piece.samples_ns)
         assert samples[len(samples) // 4] == pytest.approx(truths[run.key], rel=0.03)
+
+
+def a_job(name: str, *, rounds: int) -> JobSpec:
+    sampling = {"rounds": rounds, "passes": 4, "target_relative_interval": 0.000001}
+    return parse_job({
+        "name": name, "workloads": [{"operators": ["conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu"]}], "devices": ["desk"],
+        "backends": [{"runtime": "onnxruntime"}], "sampling": sampling, "fresh": True,
+    }, source="job")
+
+
+def measured(store: Store, folder: Path, spec: JobSpec, *, hold_above: float | None = None) -> list[Run]:
+    submitted, sources = assembly.submit(spec, folder, store)
+    terms = {unit: replace(each, hold_above=hold_above) for unit, each in submitted.terms.items()}
+    workshop, factory = Workshop(folder / "models", sources), SimulatedAgents({"desk": SimulatedDevice(seed=3)})
+    with closing(LocalPool(state_dir=folder / "agents", agent_factory=factory)) as pool:
+        outcome = Farm(store, pool, workshop, owners.me(), "a test").run(replace(submitted, terms=terms), Quiet())
+    return list(store.runs(outcome.job_id))
+
+
+def a_past(store: Store, today: Run, *, faster: float) -> None:
+    """As if the canary had been so many times faster for twenty minutes, before what was measured today."""
+    lease = store.acquire("desk", owner=owners.me(), holder="a test", now_s=time.time(), ttl_s=60.0)
+    assert isinstance(lease, Lease)
+    level_ns = round(today.slices[0].canary_before_ns / faster)
+    slices = tuple(replace(piece, canary_before_ns=level_ns, canary_after_ns=level_ns) for piece in today.slices)
+    runs = [
+        replace(today, id=f"{n:032x}", round_id=f"{n:032x}", started_s=today.started_s - 60 * (21 - n), slices=slices)
+        for n in range(20)
+    ]
+    store.commit(runs, lease, next(iter(store.jobs()))[0].id)
+    store.release(lease)
+
+
+@pytest.mark.parametrize("hold_above", [None, 1.3])
+def test_a_device_whose_canary_drifted_is_reported_and_held_where_its_profile_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hold_above: float | None
+) -> None:
+    monkeypatch.setattr("lutfarm.statistics.canary_epochs.RECENT_SPAN_S", 0.0)      # the rounds of a simulated job take no minute
+    with open_store(tmp_path / "home") as store:
+        store.put_device(DEVICE)
+        (today,) = measured(store, tmp_path, a_job("first", rounds=1))
+        a_past(store, today, faster=1.4)
+        runs = measured(store, tmp_path, a_job("second", rounds=12), hold_above=hold_above)
+        record = store.device_record("desk", time.time())
+        (shown,) = devices_status(store, time.time())
+        judged_again = list(judged(store, "second"))
+    assert all(not piece.quiet for run in runs for piece in run.slices)
+    assert all(not run.reference_provisional for run in judged_again)
+    assert shown.canary_settled == pytest.approx(1.4, rel=0.02)
+    if hold_above is None:
+        assert (record.state, len(runs)) == ("ready", 12)
+    else:
+        assert record.state == "maintenance"
+        assert "release desk" in record.reason
+        assert 3 <= len(runs) < 12

@@ -25,7 +25,7 @@ from tests.rig.phone import cache
 
 from lutfarm.device_states import DeviceEvent
 from lutfarm.metrics import FarmCollector, quality
-from lutfarm.status import canary_drift, devices_status, runs_left
+from lutfarm.status import devices_status, runs_left
 from lutfarm.store import Store, open_store
 from lutfarm_jobs.measurement import Environment, Failure, Lease
 
@@ -85,14 +85,44 @@ def test_runs_left_counts_what_is_neither_done_nor_failed() -> None:
     assert runs_left(kit.PLAN, counts, 5) == 3 + 5 * (len(kit.PLAN) - 2)
 
 
-def test_the_canarys_drift_is_the_last_level_over_the_reference(store: Store, lease: Lease) -> None:
-    for n, level in enumerate([1000, 1000, 1000, 1000, 1300]):
+def test_how_far_the_canary_is_from_its_reference_is_said(store: Store, lease: Lease) -> None:
+    began_s = time.time() - 2000
+    for n, level in enumerate([*[1000] * 16, *[1300, 1350, 1320, 1310]]):
         piece = replace(kit.SLICE, canary_before_ns=level, canary_after_ns=level)
-        one = replace(kit.run(round_id=f"{n:032x}", started_s=float(n), slices=(piece,)), id=f"{n:032x}")
+        one = replace(kit.run(round_id=f"{n:032x}", started_s=began_s + 60 * n, slices=(piece,)), id=f"{n:032x}")
         store.commit([one], lease, "job-1")
-    (last,) = store.last_runs("desk", most=1)
-    assert canary_drift(store, last) == pytest.approx(1.3)
-    assert canary_drift(store, None) is None
+    (found,) = devices_status(store, time.time())
+    assert (found.canary_drift, found.canary_settled) == (pytest.approx(1.31), pytest.approx(1.3))
+    assert found.canary_provisional is False
+    assert found.canary_since_s == pytest.approx(began_s)
+    shown = scrape(FarmCollector(store))
+    assert shown["lutfarm_canary_drift_ratio", "unit=desk"] == pytest.approx(1.31)
+    assert shown["lutfarm_canary_settled_ratio", "unit=desk"] == pytest.approx(1.3)
+    assert shown["lutfarm_canary_provisional", "unit=desk"] == 0
+    assert shown["lutfarm_heat_waits_total", "unit=desk"] == 0
+
+
+def test_a_device_without_runs_has_no_canary(store: Store) -> None:
+    store.put_device(kit.DESK)
+    (found,) = devices_status(store, time.time())
+    assert (found.canary_drift, found.canary_settled, found.canary_provisional, found.canary_since_s) == (None,) * 4
+
+
+def test_the_history_of_the_reference_is_shown(store: Store, lease: Lease, tmp_path: Path) -> None:
+    for n in range(20):
+        level, version = (1000, "1.31") if n < 17 else (1400, "1.32")
+        piece = replace(kit.SLICE, canary_before_ns=level, canary_after_ns=level)
+        fingerprint = {"runtime": f"onnxruntime {version}"}
+        one = kit.run(round_id=f"{n:032x}", started_s=60.0 * n, slices=(piece,), fingerprint=fingerprint)
+        store.commit([replace(one, id=f"{n:032x}")], lease, "job-1")
+    command = [LUTFARM, "device", "show", "desk", "--home", str(tmp_path / "home")]
+    shown = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}, check=True, timeout=120)
+    assert re.search(r"1 us +17 +established +first contact", shown.stdout)
+    assert re.search(r"1\.4 us +3 +provisional +another canary +runtime onnxruntime 1\.31 -> onnxruntime 1\.32", shown.stdout)
+    listed = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True, timeout=120).stdout)
+    (found,) = listed["canaries"]
+    assert (found["backend"], found["conditions"], found["last_ratio"]) == (kit.PLAN[0].backend.key, "b1-steady", 1.0)
+    assert [epoch["reference_ns"] for epoch in found["epochs"]] == [1000, 1400]
 
 
 def test_runs_are_counted_once_however_often_one_looks(store: Store, lease: Lease) -> None:

@@ -20,9 +20,9 @@ def state() -> FarmState:
     return replace(fresh, units={name: replace(unit, opened=True) for name, unit in fresh.units.items()})
 
 
-def ran(temperature_c: float | None, unit: str = "a") -> Measured:
+def ran(temperature_c: float | None, unit: str = "a", *, throttled: bool = False) -> Measured:
     after = Environment(1.0, temperature_c=temperature_c)
-    return Measured("o", Run("i", PLAN[0].key, unit, "r", 0, "complete", 1.0, 2.0, {}, after=after))
+    return Measured("o", Run("i", PLAN[0].key, unit, "r", 0, "complete", 1.0, 2.0, {}, after=after, throttled=throttled))
 
 
 def hello(temperature_c: float | None, unit: str = "a") -> Opened:
@@ -62,3 +62,26 @@ def test_an_opened_device_that_is_hot_does_not_begin() -> None:
     hot, told = after_heat(state(), [hello(81.0)], TERMS, 5.0)
     assert [t.event.kind for t in told] == ["too hot"]
     assert not hot.units["a"].opened
+
+
+def test_a_device_that_says_that_it_throttled_rests_below_the_limit_too() -> None:
+    slow, told = after_heat(state(), [ran(70.0, throttled=True)], TERMS, 1000.0)
+    assert [(t.event.kind, t.event.reason) for t in told] == [("too hot", "throttled at 70.0 C, and it goes on at 60.0 C")]
+    assert [step.unit for step in decide(slow, TERMS, 1009.0)] == ["b"]
+    still, told = after_heat(slow, [hello(65.0)], TERMS, 1010.0)
+    assert [t.event.kind for t in told] == ["too hot"]
+    assert [t.event.kind for t in after_heat(still, [hello(60.0)], TERMS, 1020.0)[1]] == ["cooled"]
+
+
+def test_one_that_shows_no_temperature_rests_once() -> None:
+    slow, told = after_heat(state(), [ran(None, throttled=True)], TERMS, 1000.0)
+    assert [t.event.until_s for t in told] == [1010.0]
+    assert Open("a") in decide(slow, TERMS, 1010.0)
+    awake, told = after_heat(slow, [Opened("o", "a", HELLO)], TERMS, 1010.0)
+    assert [t.event.kind for t in told] == ["cooled"]
+    assert awake.units["a"].hot_since_s is None
+
+
+def test_where_the_profile_knows_no_limit_a_throttled_device_goes_on() -> None:
+    before = state()
+    assert after_heat(before, [ran(None, throttled=True)], {"a": Terms()}, 1.0) == (before, [])

@@ -111,6 +111,8 @@ def with_canary(
         (with_canary(1000, references=(1000, 1000, 1200, 1200)), True),
         (with_canary(1000, references=(1000, 1000, 1050, 1050)), False),
         (calm(1000, 1001, 999, 1000, reference_ns=None), False),
+        # processes of two epochs of the canary, of which the newer one is not established
+        ([*calm(1000, 1001), *(run(*[piece(1000)] * 12, number=n, reference_ns=700, provisional=True) for n in (2, 3))], True),
         (calm(1000, 1001, 999, 1000, reference_ns=700, provisional=True), False),
     ],
 )

@@ -63,7 +63,8 @@ def test_damaged_text_is_an_error(text: str) -> None:
             load(text)
 
 
-def test_the_canary_level_of_a_run_is_a_low_quantile() -> None:
+def test_the_canary_levels_of_a_run_are_quantiles() -> None:
     levels = [Slice(0, (1,), 100 + n, 200 + n, True, True, 0, 0, 1, 1) for n in range(10)]
-    assert encoding.canary_p10_ns(levels) == 101
-    assert encoding.canary_p10_ns([]) is None
+    assert encoding.canary_ns(levels, 0.1) == 101
+    assert encoding.canary_ns(levels, 0.9) == 207
+    assert encoding.canary_ns([], 0.1) is None

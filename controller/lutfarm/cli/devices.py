@@ -147,18 +147,28 @@ def _standing(record: DeviceRecord) -> dict[str, str]:
 
 @app.command()
 def show(name: str, home: HomeOption = None, json: JsonOption = False) -> None:
-    """One device, and what it last said of itself."""
+    """One device, what it last said of itself, and how its canary's reference came about."""
+    # Statistics take half a second to import, which `device list` need not wait for.
+    from lutfarm.canaries import canaries
+    from lutfarm.cli import canary_history
+
     with exits.exits(), open_store(find_home(home).path) as store:
         device = store.device(name)
         if device is None:
             raise SpecError(f"no device is registered as {name[:80]!r}; see lutfarm device list")
         last = store.hello(name)
         standing = _standing(store.device_record(name, time.time()))
+        found = canaries(store, name)
         facts = {"device": plain(device) | standing, "hello": plain(last[0]) if last else None,
-                 "seen_s": last[1] if last else None, "history": plain(store.device_history(name))}
+                 "seen_s": last[1] if last else None, "history": plain(store.device_history(name)),
+                 "heat_waits": store.heat_waits(name),
+                 "canaries": [canary_history.facts(each) for each in found]}
         if json:
             print_json(facts)
             return
         rows = [[key, value] for key, value in (plain(device) | standing).items()]
         rows += [[key, value] for key, value in plain(last[0]).items()] if last else []
+        rows.append(["heat_waits", facts["heat_waits"]])
         print_rows(["field", "value"], rows)
+        for each in found:
+            canary_history.show(each)

@@ -11,6 +11,7 @@ import typer
 from lutfarm.cli import exits
 from lutfarm.cli.output import HomeOption, JsonOption, duration, plain, print_json, print_rows, say
 from lutfarm.home import find_home
+from lutfarm.statistics.flags import GATE_RATIO
 from lutfarm.status import DeviceStatus, devices_status
 from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
@@ -29,7 +30,7 @@ def status(home: HomeOption = None, json: JsonOption = False) -> None:
             say("no device is registered; for this machine: lutfarm device register this-machine --local")
         else:
             print_rows(
-                ["device", "state", "reason", "C", "seen", "checked", "runs", "left", "canary"],
+                ["device", "state", "reason", "C", "waits", "seen", "checked", "runs", "left", "canary"],
                 [_row(each, now_s) for each in found],
             )
 
@@ -39,9 +40,19 @@ def _row(each: DeviceStatus, now_s: float) -> list[object]:
     checked = "never" if each.checked_s is None else f"{_ago(each.checked_s, now_s)}, {'fit' if each.fit else 'not fit'}"
     return [
         each.unit, each.state, each.reason[:200], "" if each.temperature_c is None else f"{each.temperature_c:.0f}",
+        each.heat_waits or "",
         "never" if each.seen_s is None else _ago(each.seen_s, now_s), checked, each.job_id or each.holder, left,
-        "" if each.canary_drift is None else f"{each.canary_drift:.2f}",
+        _canary(each),
     ]
+
+
+def _canary(each: DeviceStatus) -> str:
+    """For example `1.01`, `1.40, settled`, `0.99, provisional`."""
+    if each.canary_drift is None:
+        return ""
+    settled = each.canary_settled is not None and not 1 / GATE_RATIO <= each.canary_settled <= GATE_RATIO
+    word = ", settled" if settled else ", provisional" if each.canary_provisional else ""
+    return f"{each.canary_drift:.2f}{word}"
 
 
 def _ago(at_s: float, now_s: float) -> str:

@@ -108,14 +108,15 @@ def _changed(found: Sample) -> bool:
 def _reference_stale(found: Sample) -> bool:
     """The canary settled away from its reference: below it now, or above it for longer than a neighbour's load lasts.
 
-    A provisional reference can't be stale: too little is known yet for it to settle.
+    A provisional reference can't be stale: too little is known yet for it to settle.  Processes of epochs with different
+    references are no one sample, whatever is known of each.
     """
+    references = [p.run.canary_reference_ns for p in found.processes if p.run.canary_reference_ns]
+    if references and max(references) > GATE_RATIO * min(references):
+        return True
     runs = [p.run for p in found.processes if p.run.canary_reference_ns and not p.run.reference_provisional]
     if not runs:
         return False
-    references = [run.canary_reference_ns or 0 for run in runs]
-    if max(references) > GATE_RATIO * min(references):
-        return True
     ratios = [ratio for run in runs for ratio in canary_ratios(run, run.slices)]
     settled = float(np.percentile(ratios, 10))
     span_s = max(run.ended_s for run in runs) - min(run.started_s for run in runs)

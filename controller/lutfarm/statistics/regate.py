@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from lutfarm.statistics.canary import CanaryReference
 from lutfarm_jobs.measurement import Run, Slice
 
 
-def regated(run: Run, *, reference_ns: int | None, gate_ratio: float) -> Run:
-    """The run with the verdicts that `reference_ns` would have given; it can only take "quiet" away.
+def regated(run: Run, known: CanaryReference, *, gate_ratio: float) -> Run:
+    """The run with the verdicts that this reference would have given; without a reference, as it is.
 
     The first round of a device has no reference but its own first 100 ms.  Was the machine slow then, every slice of it
-    passed a gate that stood too high; later rounds show that.
+    passed a gate that stood too high; later rounds show that.  And where the canary itself became slower, all slices failed
+    until its reference was based anew: the few that were kept count then.
     """
+    reference_ns = known.reference_ns
     if reference_ns is None:
         return run
     highest_ns = gate_ratio * reference_ns
 
     def judged(piece: Slice) -> Slice:
-        calm = max(piece.canary_before_ns, piece.canary_after_ns) <= highest_ns
-        return piece if calm or not piece.gated or not piece.quiet else replace(piece, quiet=False)
+        calm = max(piece.canary_before_ns, piece.canary_after_ns) <= highest_ns and not piece.involuntary_switches
+        return piece if not piece.gated or piece.quiet == calm else replace(piece, quiet=calm)
 
-    return replace(run, slices=tuple(judged(piece) for piece in run.slices))
+    slices = tuple(judged(piece) for piece in run.slices)
+    restored = sum(new.quiet and not old.quiet for new, old in zip(slices, run.slices, strict=True))
+    return replace(
+        run, slices=slices, canary_reference_ns=reference_ns if run.canary_reference_ns else None,
+        reference_provisional=known.provisional, slices_rejected=max(0, run.slices_rejected - restored),
+    )

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from lutfarm.canary_round import CanaryRound
 from lutfarm.device_states import DeviceEvent, DeviceRecord, Transition
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.health import HealthReport
@@ -79,6 +80,10 @@ class Store(Protocol):
 
     def device_history(self, unit: str, *, most: int = 50) -> Sequence[Transition]:
         """The newest transitions, oldest first."""
+        ...
+
+    def heat_waits(self, unit: str) -> int:
+        """How often it rested because it was too hot."""
         ...
 
     def lease_holder(self, unit: str, now_s: float) -> tuple[str, float] | None:
@@ -184,10 +189,14 @@ class Store(Protocol):
         """By measurement key: how many runs of each status are linked to the job; a failed probe counts as failed."""
         ...
 
-    def canary_levels_ns(
-        self, unit: str, backend_key: str, conditions_key: str, *, rounds: int = 40
-    ) -> Sequence[tuple[float, int]]:
-        """(Unix time, 10th percentile of the canary levels) of the newest rounds, oldest first."""
+    def canary_rounds(
+        self, unit: str, backend_key: str, conditions_key: str, *, after_s: float | None = None
+    ) -> Sequence[CanaryRound]:
+        """What rounds said of the canary, oldest first; of those that began after a Unix time, where one is given."""
+        ...
+
+    def canary_places(self, unit: str) -> Sequence[tuple[str, str]]:
+        """The (backend key, conditions key) under which a unit has shown a canary."""
         ...
 
     def close(self) -> None:

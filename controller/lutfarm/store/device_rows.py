@@ -53,6 +53,15 @@ class DeviceRows(Database):
             rows = db.execute(query).all()
         return [Transition(row.at_s, row.event, row.before, row.after, row.reason) for row in reversed(rows)]
 
+    def heat_waits(self, unit: str) -> int:
+        """How often it rested because it was too hot."""
+        query = select(func.count()).select_from(device_transitions).where(
+            device_transitions.c.unit == unit, device_transitions.c.event == "too hot",
+            device_transitions.c.before != "cooling", device_transitions.c.after == "cooling",
+        )
+        with self._read() as db:
+            return db.execute(query).scalar_one()
+
     def lease_holder(self, unit: str, now_s: float) -> tuple[str, float] | None:
         """Who holds the device, readable, and until when unless renewed; None where nobody does."""
         with self._read() as db:

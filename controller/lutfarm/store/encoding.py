@@ -82,10 +82,10 @@ def _slices(numbers: Sequence[int]) -> list[Slice]:
     return found
 
 
-def canary_p10_ns(slices: Sequence[Slice]) -> int | None:
-    """The 10th percentile of the canary levels of a run; None without slices."""
+def canary_ns(slices: Sequence[Slice], share: float) -> int | None:
+    """A quantile of the canary levels of a run; None without slices."""
     levels = sorted(level for s in slices for level in (s.canary_before_ns, s.canary_after_ns) if level > 0)
-    return levels[int(0.1 * (len(levels) - 1))] if levels else None
+    return levels[int(share * (len(levels) - 1))] if levels else None
 
 
 def to_json(value: object) -> str:

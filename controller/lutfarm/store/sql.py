@@ -7,13 +7,13 @@ import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from statistics import median
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, delete, func, insert, literal, select, update
 
 from lutfarm.store import encoding, owners
 from lutfarm.store.base import Job, JobCounts, JobState
+from lutfarm.store.canary_rows import CanaryRows, keep_round
 from lutfarm.store.device_rows import DeviceRows
 from lutfarm.store.tables import (
     artifacts,
@@ -36,7 +36,7 @@ from lutfarm_jobs.measurement import Artifact, Lease, Measurement, Probe, Run
 BATCH = 500                                        # keys in one IN (...)
 
 
-class SqlStore(DeviceRows):
+class SqlStore(DeviceRows, CanaryRows):
     """A store in one database.  A context manager; leaving it closes the database."""
 
     def __init__(self, engine: Engine, place: str) -> None:
@@ -181,10 +181,13 @@ class SqlStore(DeviceRows):
                     db.execute(insert(runs).values(
                         id=run.id, key=run.key, unit=run.unit, round_id=run.round_id, status=run.status,
                         started_s=run.started_s, fingerprint=_fingerprint(db, run.fingerprint),
-                        canary_p10_ns=encoding.canary_p10_ns(run.slices),
+                        canary_p10_ns=encoding.canary_ns(run.slices, 0.1),
+                        canary_p90_ns=encoding.canary_ns(run.slices, 0.9),
                         content=encoding.dump(run, without=("slices", "fingerprint")),
                         slices=encoding.encode_slices(run.slices),
                     ))
+            for run in {run.round_id: run for run in arrived}.values():
+                keep_round(db, run)
             _link(db, job_id, [run.id for run in arrived], reused=False)
 
     def commit_probe(self, probe: Probe, lease: Lease, job_id: str) -> None:
@@ -309,27 +312,6 @@ class SqlStore(DeviceRows):
             for key in db.execute(failed).scalars():
                 found[key]["failed"] = found[key].get("failed", 0) + 1
         return found
-
-    def canary_levels_ns(
-        self, unit: str, backend_key: str, conditions_key: str, *, rounds: int = 40
-    ) -> Sequence[tuple[float, int]]:
-        """(Unix time, canary level) of the newest rounds, oldest first: the median over a round's runs of their 10th percentiles.
-
-        Of the same cores and clocks only, which the conditions name: another core's level is another.
-        """
-        alike = runs.c.key.endswith(f"/{unit}/{backend_key}/{conditions_key}", autoescape=True)
-        query = (
-            select(runs.c.round_id, runs.c.started_s, runs.c.canary_p10_ns)
-            .where(and_(runs.c.unit == unit, runs.c.canary_p10_ns.is_not(None), alike))
-            .order_by(runs.c.started_s.desc())
-        )
-        found: dict[str, tuple[float, list[int]]] = {}
-        with self._read() as db:
-            for round_id, at_s, level in db.execute(query):
-                if round_id not in found and len(found) == rounds:
-                    break
-                found.setdefault(round_id, (at_s, []))[1].append(level)
-        return [(at_s, round(median(levels))) for at_s, levels in reversed(found.values())]
 
 
 def _bare_runs() -> Select[Any, Any]:

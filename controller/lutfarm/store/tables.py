@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -86,9 +87,24 @@ runs = Table(
     Column("started_s", Float, nullable=False),
     Column("fingerprint", String(64), ForeignKey("fingerprints.hash"), nullable=False),
     Column("canary_p10_ns", BigInteger),
+    Column("canary_p90_ns", BigInteger),
     Column("content", Text, nullable=False),       # the Run without its slices, as JSON
     Column("slices", LargeBinary, nullable=False),  # see encoding.py
     UniqueConstraint("round_id", "key"),
+)
+
+canary_rounds = Table(
+    "canary_rounds",
+    metadata,
+    Column("round_id", String(32), primary_key=True),
+    Column("unit", String(80), nullable=False),
+    Column("backend_key", String(100), nullable=False),
+    Column("conditions_key", String(200), nullable=False),
+    Column("at_s", Float, nullable=False),
+    Column("level_ns", BigInteger, nullable=False),
+    Column("high_ns", BigInteger),                 # null: measured before it was kept
+    Column("basis", Text, nullable=False),         # a JSON mapping
+    Index("ix_canary_rounds_place", "unit", "backend_key", "conditions_key", "at_s"),
 )
 
 job_runs = Table(

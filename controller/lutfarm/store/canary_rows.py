@@ -1,0 +1,65 @@
+"""What rounds said of the canary, over SQLAlchemy Core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from sqlalchemy import Connection, delete, insert, select
+
+from lutfarm.canary_round import CanaryRound, basis_of
+from lutfarm.store import encoding
+from lutfarm.store.database import Database
+from lutfarm.store.tables import canary_rounds, runs
+from lutfarm_jobs.measurement import Run
+
+MOST_ROUNDS = 20_000                               # two weeks of rounds of a minute each, without a pause
+
+
+class CanaryRows(Database):
+    """The part of a store that knows how fast canaries were."""
+
+    def canary_rounds(
+        self, unit: str, backend_key: str, conditions_key: str, *, after_s: float | None = None
+    ) -> Sequence[CanaryRound]:
+        """The newest MOST_ROUNDS rounds, oldest first; only those that began after a Unix time, where one is given.
+
+        Of the same cores and clocks only, which the conditions name: another core's level is another.
+        """
+        query = (
+            select(canary_rounds)
+            .where(canary_rounds.c.unit == unit, canary_rounds.c.backend_key == backend_key,
+                   canary_rounds.c.conditions_key == conditions_key)
+            .order_by(canary_rounds.c.at_s.desc()).limit(MOST_ROUNDS)
+        )
+        if after_s is not None:
+            query = query.where(canary_rounds.c.at_s > after_s)
+        with self._read() as db:
+            rows = db.execute(query).all()
+        bases = {text: basis_of(encoding.load_mapping(text)) for text in {row.basis for row in rows}}
+        return [CanaryRound(row.at_s, row.level_ns, row.high_ns, bases[row.basis]) for row in reversed(rows)]
+
+    def canary_places(self, unit: str) -> Sequence[tuple[str, str]]:
+        """The backends and conditions, as (backend key, conditions key), under which a unit has shown a canary."""
+        place = canary_rounds.c.backend_key, canary_rounds.c.conditions_key
+        query = select(*place).where(canary_rounds.c.unit == unit).distinct().order_by(*place)
+        with self._read() as db:
+            return [(row.backend_key, row.conditions_key) for row in db.execute(query)]
+
+
+def keep_round(db: Connection, run: Run) -> None:
+    """Note what the round of a run says of the canary, from all of its runs that are stored by now."""
+    query = select(runs.c.canary_p10_ns, runs.c.canary_p90_ns).where(
+        runs.c.round_id == run.round_id, runs.c.canary_p10_ns.is_not(None)
+    )
+    levels = db.execute(query).all()
+    if not levels:                                 # a tool shows no canary
+        return
+    backend, conditions = run.key.split("/")[-2:]
+    highs = [row.canary_p90_ns for row in levels if row.canary_p90_ns is not None]
+    db.execute(delete(canary_rounds).where(canary_rounds.c.round_id == run.round_id))
+    db.execute(insert(canary_rounds).values(
+        round_id=run.round_id, unit=run.unit, backend_key=backend, conditions_key=conditions, at_s=run.started_s,
+        level_ns=round(median(row.canary_p10_ns for row in levels)), high_ns=round(median(highs)) if highs else None,
+        basis=encoding.to_json(dict(basis_of(run.fingerprint))),
+    ))
