@@ -5,7 +5,9 @@
 #   clang-14, android-lib*-dev, ...   adbd, the phone's side, is built from Debian's source package (tests/rig)
 #   mksh, toybox, qemu-user-static    what a phone has in /system/bin, for this machine and for ARM
 #   openssh-server, openssh-client    boards
+#   qemu-system-arm, e2fsprogs        a board with an ARM processor, a kernel and a disk of its own
 #   iproute2, iptables, procps        a network link for each device, that can be cut
+#   util-linux                        nothing that the tests started stays when they are killed
 # Needs Debian or a relative of it, and root or sudo.  Where that is not so, it says what is missing and exits with 1.
 set -uo pipefail
 
@@ -24,6 +26,9 @@ needed=(
     "mksh:mksh"
     "toybox:toybox"
     "qemu-aarch64-static:qemu-user-static"
+    "qemu-system-aarch64:qemu-system-arm"
+    "mke2fs:e2fsprogs"
+    "setpriv:util-linux"
     "/usr/sbin/sshd:openssh-server"
     "ssh-keygen:openssh-client"
     "ip:iproute2"

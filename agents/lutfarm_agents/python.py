@@ -16,8 +16,8 @@ from lutfarm_jobs.errors import NotReady, TransferFailed
 UNPACK_S = 600.0                                   # 120 MB on a slow board's card
 NAME_PATTERN = r"bundle-(?P<arch>[a-z0-9]{1,20})-(?P<runtime>[a-z]{1,20})-(?P<sha256>[0-9a-f]{64})\.tar"
 
-# $1 tar  $2 folder to be.  Under another name first: a folder of that name is always whole.
-UNPACK = """rm -rf "$2.part" && mkdir -p "$2.part" && tar -xf "$1" -C "$2.part" && mv "$2.part" "$2" && rm -f "$1"
+# $1 tar  $2 folder to be.  Under another name first, and on the disk: a folder of that name is always whole.
+UNPACK = """rm -rf "$2.part" && mkdir -p "$2.part" && tar -xf "$1" -C "$2.part" && sync && mv "$2.part" "$2" && rm -f "$1"
 """
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Unpacks Debian packages of an architecture into one folder, beside this machine's own apt: nothing is installed.
-#   fetch-packages.sh ARCH FOLDER PACKAGE...
+#   fetch-packages.sh ARCH FOLDER PACKAGE...        +PACKAGE: not itself, but what it depends on, as the newest kernel's
 set -euo pipefail
 arch=$1
 target=$2
@@ -16,7 +16,14 @@ apt=(-o "APT::Architecture=$arch" -o "APT::Architectures=$arch" -o "Dir::Etc::So
      -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$work/lists" -o "Dir::State::status=$work/state/status"
      -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root)
 apt-get "${apt[@]}" update -qq
-(cd "$work/packages" && apt-get "${apt[@]}" download -qq "$@")
+packages=()
+for name in "$@"; do
+    case $name in
+        +*) mapfile -t -O "${#packages[@]}" packages < <(apt-cache "${apt[@]}" depends "${name#+}" | sed -n 's/^  Depends: \([a-z0-9].*\)/\1/p') ;;
+        *) packages+=("$name") ;;
+    esac
+done
+(cd "$work/packages" && apt-get "${apt[@]}" download -qq "${packages[@]}")
 for package in "$work"/packages/*.deb; do dpkg-deb -x "$package" "$work/out"; done
 mkdir -p "$(dirname "$target")"
 staging=$(mktemp -d "$(dirname "$target")/.packages-XXXXXX")

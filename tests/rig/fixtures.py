@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +13,19 @@ from tests.rig.network import is_root
 from tests.rig.phone import Phone
 
 NEEDS_ROOT = "the rig makes network and mount namespaces, which needs root"
+EMULATOR = "qemu-system-aarch64"
 
 
 def needs_rig() -> None:
     """Skips, and says why, where there is no rig."""
     if not is_root():
         pytest.skip(NEEDS_ROOT)
+
+
+def needs_emulator() -> None:
+    """Skips, and says why, where no virtual board can be started."""
+    if shutil.which(EMULATOR) is None:
+        pytest.skip(f"no {EMULATOR}: install qemu-system-arm")
 
 
 @pytest.fixture(scope="module")

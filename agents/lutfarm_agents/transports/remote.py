@@ -74,8 +74,10 @@ exit 0"""
 PLACE = """mkdir -p "$1" "$2" && cd "$1" && pwd -P && cd "$2" && pwd -P"""
 KNOWN_PLACE = """cd "$1" && pwd -P && cd "$2" && pwd -P"""
 
-# adbd gives a pushed file's group and others what its owner may do.
-INTO_PLACE = 'chmod 644 "$1" && mv -f "$1" "$2"'
+# A file is on the disk before it has its name: where the power fails, one of that name is whole or absent.  toybox and
+# busybox have fsync; coreutils' sync takes a file.  adbd gives a pushed file's group and others what its owner may do.
+INTO_PLACE = 'chmod 644 "$1" && { fsync "$1" 2>/dev/null || sync "$1"; } && mv -f "$1" "$2"'
+SLOWEST_DISK_BYTES_PER_S = 2_000_000               # an old SD card
 
 
 class Process(Protocol):
@@ -197,7 +199,7 @@ class RemoteTransport(ABC):
             process.close()
 
     def put(self, local: Path, remote: str) -> None:
-        """Copy, then rename into place.  Raises TransferFailed, or what broke the link."""
+        """Copy, make durable, then rename into place.  Raises TransferFailed, or what broke the link."""
         path = self._inside(remote)
         if not local.is_file():
             raise TransferFailed(f"{local} could not be copied to the device: it is no file")
@@ -205,7 +207,8 @@ class RemoteTransport(ABC):
         incoming = f"{path.parent}/.incoming-{secrets.token_hex(8)}"
         try:
             self._push(local, incoming)
-            moved = self.run(["sh", "-c", INTO_PLACE, "sh", incoming, str(path)])
+            settle_s = COMMAND_S + local.stat().st_size / SLOWEST_DISK_BYTES_PER_S
+            moved = self.run(["sh", "-c", INTO_PLACE, "sh", incoming, str(path)], timeout_s=settle_s)
             if moved.code != 0:
                 raise TransferFailed(f"{remote[:200]} could not be put in place: {moved.stderr.strip()[-300:]}")
         except (LinkError, OSError) as error:
