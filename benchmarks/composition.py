@@ -31,10 +31,12 @@ from lutfarm.greeting import greet
 from lutfarm.home import Home
 from lutfarm.lut import LatencyTable
 from lutfarm.lut.calibration import ANALYTIC_PRIORS, Observed, Priors
+from lutfarm.lut.correction import composed
 from lutfarm.lut.effects import space_keys
+from lutfarm.lut.estimates import estimates
 from lutfarm.lut.terms import Estimate
 from lutfarm.networks import plan_study
-from lutfarm.networks.calibrated import composed, errors_of, estimates, observed, predictions_ns
+from lutfarm.networks.calibrated import errors_of, observed, predictions_ns
 from lutfarm.statistics.sweep import SweepFit, fit_sweep, halves
 from lutfarm.store import Store, open_store
 from lutfarm.studies import levels_of
@@ -120,7 +122,7 @@ def sit(bench: Bench, table_job: str, table: LatencyTable, space: Space, without
     job, _ = bench.store.job(table_job)
     most = max(bench.sizes)
     wanted = Study(job=job.id, networks=bench.networks + len(without) // 8, calibrate=most, seed=5)
-    spec = plan_study(job, table, space, wanted, space_text=space.name, studies=())
+    spec = plan_study(job, table, space, wanted, studies=())
     job_id = bench.run(spec)
     workload = spec.workloads[0]
     assert isinstance(workload, SpaceWorkload)
@@ -270,12 +272,12 @@ def compare(bench: Bench, name: str, runtime: str) -> None:
         built_s = bench.spent_s[jobs[way]]
         add(bench, name, runtime, way, 0, built_s, figures(raw(tables[way], space)(sitting.test), sitting.ns(sitting.test)))
         for count in bench.sizes:
-            entries = estimates(tables[way])
+            entries = estimates(tables[way].entries, tables[way].manifest)
             found = over_splits(bench, sitting, count, lambda archs, entries=entries: calibrated(sitting, archs, entries, None))
             add(bench, name, runtime, way, count, built_s + count * each_s, found)
     again, count = sit_again(bench, sitting), bench.sizes[1]
     for way in ways:
-        both = later(sitting, again, estimates(tables[way]), count)
+        both = later(sitting, again, estimates(tables[way].entries, tables[way].manifest), count)
         for label, found in zip(("later", "later, anchored"), both, strict=True):
             add(bench, name, runtime, f"{way}, {label}", count, bench.spent_s[jobs[way]] + count * each_s, found)
     for count in bench.sizes:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lutfarm.lut import Entry, Manifest
+from lutfarm.lut import Entry, Manifest, Network, Validation, compare
+from lutfarm.lut.validate import share
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Backend, Environment, Failure, Measurement, Run, Slice, Workload
 from lutfarm_jobs.models.graph import Graph, Tensor
@@ -121,6 +122,21 @@ def failed(name: str, code: str = "OutOfMemory", detail: str = "asked for 40 GB"
 
 def manifest(**changes: Any) -> Manifest:
     return replace(Manifest("j-0123456789", "j", 1.8e9, "0.1.0"), **changes)
+
+
+def validation(predicted_ns: Sequence[float], measured_ns: Sequence[float], **changes: Any) -> Validation:
+    """Of networks that go by their numbers; all intervals 10 % either way."""
+    networks = tuple(
+        Network(str(at), "validation", guess, guess * 0.9, guess * 1.1, true, true * 0.9, true * 1.1)
+        for at, (guess, true) in enumerate(zip(predicted_ns, measured_ns, strict=True))
+    )
+    fields: dict[str, Any] = {
+        "unit": UNIT, "backend_key": ORT.key, "space": "tiny", "figures": compare(predicted_ns, measured_ns),
+        "coverage": share([network.covered for network in networks]), "confidence": 0.95,
+        "ceiling": compare(measured_ns, [ns * 1.01 for ns in measured_ns]), "calibrated": None, "anchor_shift": None,
+        "networks": networks, "study_id": "j-networks-0-0123456789", "seed": 0, "measured_s": 1.8e9, "scope": "sitting",
+    }
+    return Validation(**fields | changes)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
 from lutfarm_agents.tools import TOOLS
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.expand import Sources, expand, nothings, resolve
+from lutfarm_jobs.expand import Sources, expand, nothings, resolve, with_definitions
 from lutfarm_jobs.measurement import SlicePlan
 from lutfarm_jobs.sharing import Share
 from lutfarm_jobs.spec import DeviceChoice, JobSpec, PoolChoice, load_job
@@ -92,6 +92,7 @@ def submit(
     _check_threads(spec, devices, store)
     _check_runtimes(spec, devices)
     sources = resolve(spec, folder)
+    spec = with_definitions(spec, sources)
     terms = terms_of(spec, devices)
     plan = expand(spec, sources, tuple(devices))
     shares: list[Share] = []

@@ -5,56 +5,109 @@ The outcome is derived from the raw runs whenever it is asked for, as the table 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
-from pathlib import Path
 
-from lutfarm.lut import LatencyTable
-from lutfarm.networks import Outcome, outcome_of, studies_of
-from lutfarm.networks.outcome import Levels, Measured
-from lutfarm.networks.study import StudyJob
+from lutfarm.lut import Calibration, LatencyTable, Validation
+from lutfarm.networks import Held, Measured, Outcome, StudyJob, calibration_for, outcome_of, studies_of
+from lutfarm.networks.outcome import Levels, Place
 from lutfarm.statistics import sample
 from lutfarm.store.base import Store
 from lutfarm.tables import judged, table_of
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.expand import load_space
+from lutfarm_jobs.measurement import Measurement
+
+_Named = tuple[Place, str]                         # where, and the space's name
 
 
 def validated_table(
     store: Store, job_id: str, *, pool: str | None = None, unit: str | None = None, backend: str | None = None
 ) -> LatencyTable:
-    """The table of a job with what its newest study says of it; of one device, one backend, or both, where they are given.
+    """The table of a job with what its studies say of it; of one device, one backend, or both, where they are given.
 
-    A table of several places carries the worst of their validations; select one to see its own.  See tables.table_of for
-    the rest and for what is raised.
+    Each device and backend has its own validation and calibration for each space: those of the newest study that has any.
+    See tables.table_of for the rest and for what is raised.
     """
     table = table_of(store, job_id, pool=pool)
     if unit or backend:
         table = table.select(unit=unit, backend=backend)
-    outcome = newest_outcome(store, table)
-    found = [place.validation for place in outcome.places if (place.unit, place.backend_key) in table.places] if outcome else []
-    return table.with_validation(max(found, key=lambda one: one.mape)) if found else table
-
-
-def newest_outcome(store: Store, table: LatencyTable) -> Outcome | None:
-    """What the newest study says that has something to say; None where there is none."""
-    for study in reversed(studies_of(store, table.manifest.job_id)):
-        try:
-            return outcome(store, study, table)
-        except SpecError:                          # broken off before two networks were measured, or its space file is gone
-            continue
-    return None
+    studies = [_Study(store, study, table) for study in reversed(_readable(store, table))]
+    calibrations: dict[_Named, Calibration] = {}
+    for one in studies:
+        for named in one.named if one.study.study.calibrate else ():
+            if named not in calibrations and (found := _calibration(one.held, named[0])):
+                calibrations[named] = found
+    validations: dict[_Named, Validation] = {}
+    for one in studies:
+        if wanted := [named for named in one.named if named not in validations]:
+            known = {place: calibrations[place, name] for place, name in wanted if (place, name) in calibrations}
+            validations |= {(found.place, found.space): found for found in _validations(one.held, known, wanted)}
+    return table.with_validations(tuple(validations.values())).with_calibrations(tuple(calibrations.values()))
 
 
 def outcome(store: Store, study: StudyJob, table: LatencyTable) -> Outcome:
-    """What one study says of a table.  Raises SpecError where its space can't be read or it measured too few networks."""
-    studies = studies_of(store, table.manifest.job_id)
-    first = next((one for one in studies if one.space == study.space), study)
-    space = load_space(study.space, Path("/"))
-    plan = [m for m in store.measurements(study.id) if (m.unit, m.backend.key) in table.places]
-    return outcome_of(
-        table.manifest.job_id, study, table, space, _measured(store, study),
-        plan=plan, first=None if first.id == study.id else _measured(store, first),
-    )
+    """What one study says of a table, calibrated on its own networks.  Raises SpecError: it measured too few networks."""
+    held = _Study(store, study, table).held
+    found = {place: one for place in held.places if (one := _calibration(held, place))}
+    return outcome_of(held, found)
+
+
+@dataclass(frozen=True)
+class _Study:
+    """A study; its runs are read when they are first asked for."""
+
+    store: Store
+    study: StudyJob
+    table: LatencyTable
+
+    @cached_property
+    def plan(self) -> Sequence[Measurement]:
+        """Where the table has entries."""
+        return [m for m in self.store.measurements(self.study.id) if (m.unit, m.backend.key) in self.table.places]
+
+    @property
+    def named(self) -> list[_Named]:
+        """The places of its plan, each with the space's name."""
+        return list(dict.fromkeys(((m.unit, m.backend.key), self.study.space_name) for m in self.plan))
+
+    @cached_property
+    def held(self) -> Held:
+        """Against the table as it is without any calibration."""
+        studies = studies_of(self.store, self.table.manifest.job_id)
+        first = next((one for one in studies if one.space_name == self.study.space_name), self.study)
+        return Held(
+            self.study, self.table.with_calibrations(()), self.study.space, _measured(self.store, self.study), self.plan,
+            None if first.id == self.study.id else _measured(self.store, first),
+        )
+
+
+def _readable(store: Store, table: LatencyTable) -> list[StudyJob]:
+    """Without studies of before they carried their space: its file may be anywhere, or another one by now."""
+    found: list[StudyJob] = []
+    for study in studies_of(store, table.manifest.job_id):
+        try:
+            known = study.space.name == study.space_name
+        except SpecError:
+            known = False
+        found += [study] if known else []
+    return found
+
+
+def _calibration(held: Held, place: Place) -> Calibration | None:
+    try:
+        return calibration_for(held, place)
+    except SpecError:                              # measured with other software than the table: validating says so
+        return None
+
+
+def _validations(held: Held, known: Mapping[Place, Calibration], wanted: Sequence[_Named]) -> list[Validation]:
+    places = {place for place, _ in wanted}
+    try:
+        return [one for one in outcome_of(held, known).places if one.place in places]
+    except SpecError:                              # broken off before two networks were measured
+        return []
 
 
 def _measured(store: Store, study: StudyJob) -> Measured:

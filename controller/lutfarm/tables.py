@@ -25,7 +25,7 @@ from lutfarm.store.base import Job, Store
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.session import runtime_version
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.expand import load_space
+from lutfarm_jobs.expand import read_definition, space_of
 from lutfarm_jobs.measurement import Measurement, Probe, Run
 from lutfarm_jobs.spec import PROFILERS, JobSpec, SpaceWorkload
 
@@ -78,7 +78,11 @@ def _inside(
     table: LatencyTable, target: Target,
 ) -> LatencyTable:
     """With operators from the networks that ran under a profiler."""
-    spaces = [load_space(w.space, Path.cwd()) for w in spec.workloads if isinstance(w, SpaceWorkload)]
+    here = Path.cwd()                              # for jobs of before they carried what their spaces' files say
+    spaces = [
+        space_of(w.space, w.definition or read_definition(w.space, here), here)
+        for w in spec.workloads if isinstance(w, SpaceWorkload)
+    ]
     layers: dict[str, tuple[Sequence[str], Mapping[str, int]]] = {}
     first = ""
     for space in (known.under(runtime) for known in spaces for runtime in PROFILERS):

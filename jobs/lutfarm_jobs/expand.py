@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lutfarm_jobs import operators, spaces
 from lutfarm_jobs.errors import SpecError
@@ -43,10 +44,14 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What a job's workloads refer to: `spaces` by the text in the job, `models` by workload position."""
+    """What a job's workloads refer to: `spaces` by the text in the job, `models` by workload position.
+
+    `definitions` are what the files of a user's own spaces said, by the text in the job.
+    """
 
     spaces: Mapping[str, Space]
     models: Mapping[int, tuple[ModelFile, ...]]
+    definitions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
 
     @property
     def model_paths(self) -> Mapping[str, Path]:
@@ -58,22 +63,50 @@ def resolve(spec: JobSpec, folder: Path) -> Sources:
     """Load the spaces and read the model files of a job that lies in `folder`.  Raises SpecError."""
     found_spaces: dict[str, Space] = {}
     models: dict[int, tuple[ModelFile, ...]] = {}
+    definitions: dict[str, Mapping[str, Any]] = {}
     for position, workload in enumerate(spec.workloads):
         if isinstance(workload, SpaceWorkload):
             try:
-                found_spaces[workload.space] = load_space(workload.space, folder)
+                definition = workload.definition or read_definition(workload.space, folder)
+                found_spaces[workload.space] = space_of(workload.space, definition, folder)
             except SpecError as error:
                 raise SpecError(f"workloads[{position}].space: {error}") from error
+            if definition is not None:
+                definitions[workload.space] = definition
         elif isinstance(workload, ModelsWorkload):
             models[position] = _model_files(workload, folder, where=f"workloads[{position}]")
-    return Sources(found_spaces, models)
+    return Sources(found_spaces, models, definitions)
+
+
+def with_definitions(spec: JobSpec, sources: Sources) -> JobSpec:
+    """The same job with what the files of its spaces say: it no longer needs them, and with others it would be another."""
+    workloads = [
+        w.model_copy(update={"definition": dict(sources.definitions[w.space])})
+        if isinstance(w, SpaceWorkload) and w.space in sources.definitions else w
+        for w in spec.workloads
+    ]
+    return spec.model_copy(update={"workloads": tuple(workloads)})
 
 
 def load_space(text: str, folder: Path) -> Space:
     """A space by its name, or by the path of its YAML file relative to `folder`."""
-    if text.endswith((".yaml", ".yml")):
-        return spaces.load_file(folder / text)
-    return spaces.load(text)
+    return space_of(text, read_definition(text, folder), folder)
+
+
+def read_definition(text: str, folder: Path) -> Mapping[str, Any] | None:
+    """What the file says, where a space is named by one; None for a known space's name."""
+    return spaces.read_file(folder / text) if _is_file(text) else None
+
+
+def space_of(text: str, definition: Mapping[str, Any] | None, folder: Path = Path()) -> Space:
+    """A space from what its file said, or by its name; errors name the file as it lies in `folder`."""
+    if definition is None:
+        return spaces.load(text)
+    return spaces.space_of(definition, source=str(folder / text) if _is_file(text) else text)
+
+
+def _is_file(text: str) -> bool:
+    return text.endswith((".yaml", ".yml"))
 
 
 def _model_files(workload: ModelsWorkload, folder: Path, *, where: str) -> tuple[ModelFile, ...]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -83,6 +83,9 @@ class SpaceWorkload(_Workload):
     seed: Count = Field(default=0, ge=0, le=2**32 - 1)
     archs: tuple[Annotated[str, Field(max_length=10_000)], ...] = Field(
         default=(), max_length=10_000, description="these networks, whole, in the space's own encoding"
+    )
+    definition: dict[str, Any] | None = Field(
+        default=None, description="set by lutfarm: what the space file said, so that the job outlives it"
     )
 
     @model_validator(mode="after")
@@ -257,7 +260,7 @@ class Study(_Strict):
 
 
 # What job files could not say at first, by where it stands: jobs that leave it out keep the id that they had.
-ADDED = {"": ("validates",), "sampling": ("sweep", "stop"), "workloads": ("archs", "composition")}
+ADDED = {"": ("validates",), "sampling": ("sweep", "stop"), "workloads": ("archs", "composition", "definition")}
 
 
 class JobSpec(_Strict):

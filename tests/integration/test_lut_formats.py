@@ -18,13 +18,27 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.lut_kit import TFLITE, entry, failed, manifest
+from tests.lut_kit import TFLITE, entry, failed, manifest, validation
 
-from lutfarm.lut import BackendFacts, DeviceFacts, Entry, LatencyTable, Manifest, compare, load, save
+from lutfarm.lut import (
+    BackendFacts,
+    Calibration,
+    DeviceFacts,
+    Entry,
+    LatencyTable,
+    Manifest,
+    Network,
+    Validation,
+    compare,
+    load,
+    save,
+)
+from lutfarm.lut.calibration import Observed, Priors, calibration_of
 from lutfarm.lut.formats import csv as csv_format
 from lutfarm.lut.formats import header
 from lutfarm.lut.formats import json as json_format
 from lutfarm.lut.formats import parquet as parquet_format
+from lutfarm.lut.validate import Calibrated
 from lutfarm_jobs.errors import SpecError, StoreUnwritable
 
 OURS = ("json", "csv", "parquet")
@@ -40,7 +54,7 @@ FULL = manifest(
     backends=(BackendFacts("onnxruntime-cpu-t1-fp32", "onnxruntime", versions={"desk": "onnxruntime 1.24.1"}),),
     protocol={"desk": {"passes": 12, "gate_ratio": 1.12}},
     protocol_hash="ab" * 8,
-    validation=compare([104.0, 190.0, 310.0], [100.0, 200.0, 300.0], unit="desk"),
+    validations=(validation([104.0, 190.0, 310.0], [101.0, 200.0, 300.0]),),
     missing=("latency/operator:x/desk/onnxruntime-cpu-t1-fp32/b1-steady",),
 )
 ZERO = replace(entry("nothing"), kind="zero", estimate_ns=0.0, low_ns=0.0, high_ns=0.0, statistic="", flags=())
@@ -123,13 +137,63 @@ manifests = st.builds(
 )
 
 
+latencies = st.floats(1e-3, 1e12)
+
+
+@st.composite
+def validations(draw: st.DrawFn, place: tuple[str, str], space: str) -> Validation:
+    archs = draw(st.lists(texts, min_size=2, max_size=5, unique=True))
+    networks: list[Network] = []
+    for at, arch in enumerate(archs):
+        numbers_ns = [sorted(draw(st.lists(latencies, min_size=3, max_size=3))) for _ in range(3)]
+        (low, guess, high), (least, true, most), (under, mended, over) = numbers_ns
+        role = "validation" if at == 0 else draw(st.sampled_from(["validation", "calibration", "anchor"]))
+        failed_ = at > 0 and draw(st.booleans())
+        networks.append(
+            Network(arch, role, guess, low, high, None, failure=draw(texts)) if failed_
+            else Network(arch, role, guess, low, high, true, least, most, "", mended, under, over)
+        )
+    used = [n for n in networks if n.role == "validation" and n.measured_ns]
+    figures = compare([n.predicted_ns for n in used], [n.measured_ns for n in used])
+    return Validation(
+        *place, space, figures, draw(st.none() | st.floats(0, 1)), 0.95, draw(st.none() | st.just(figures)),
+        draw(st.none() | st.builds(Calibrated, st.integers(1, 200), st.just(figures), st.none() | st.floats(0, 1))),
+        draw(st.none() | st.floats(-0.5, 0.5)), tuple(networks), draw(texts), draw(sizes), draw(st.floats(0, 1e11)), draw(texts),
+    )
+
+
+@st.composite
+def calibrations(draw: st.DrawFn, place: tuple[str, str], space: str) -> Calibration:
+    keys = draw(st.lists(texts, min_size=1, max_size=4, unique=True))
+    counts = st.dictionaries(st.sampled_from(keys), st.integers(1, 1_000_000), min_size=1)
+    archs = st.lists(st.integers(0, 99), min_size=1, max_size=4).map(tuple)
+    observed = st.builds(Observed, archs, counts, latencies, st.none() | st.floats(0, 3))
+    return calibration_of(
+        draw(st.lists(observed, min_size=1, max_size=4)), space=space, unit=place[0], backend_key=place[1],
+        priors=draw(st.none() | st.just(Priors(scale=0.5, own=(0.1, 0.2)))), confidence=draw(st.floats(0.5, 0.999)),
+    )
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> LatencyTable:
+    found, where = draw(entries()), draw(manifests)
+    places = sorted({(e.unit, e.backend_key) for e in found})
+    claims = st.sets(st.tuples(st.sampled_from(places), texts), max_size=2) if places else st.just(set())
+    return LatencyTable.of(found, replace(
+        where,
+        validations=tuple(draw(validations(place, space)) for place, space in sorted(draw(claims))),
+        calibrations=tuple(draw(calibrations(place, space)) for place, space in sorted(draw(claims))),
+    ))
+
+
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(entries(), manifests)
-def test_anything_that_a_table_can_hold_comes_back_exactly(found: list[Entry], where: Manifest) -> None:
-    one = LatencyTable.of(found, where)
+@given(tables())
+def test_anything_that_a_table_can_hold_comes_back_exactly(one: LatencyTable) -> None:
+    found = one.entries
     for suffix in OURS:
         other = PARSE[suffix](DUMP[suffix](one))
-        assert other.entries == tuple(found)
+        assert other.entries == found
+        assert other.manifest == one.manifest
         assert other == one
         assert [repr(e) for e in other.entries] == [repr(e) for e in found]        # also the sign of zero
 
@@ -158,9 +222,9 @@ def saved(tmp_path: Path) -> Callable[[str], Path]:
         ("converged", "konverged", "entries are not the ones that were written"),
         ("fbnet-224", "fbnet-32", "manifest is not the one that was written"),
         ("1.12", "1.13", "manifest is not the one that was written"),
-        ('"version": 1', '"version": 2', "newer lutfarm"),
-        ('"version": 1', '"version": 0', "its version is"),
-        ('"version": 1', '"version": "1"', "its version is"),
+        ('"version": 2', '"version": 3', "newer lutfarm"),
+        ('"version": 2', '"version": 0', "its version is"),
+        ('"version": 2', '"version": "1"', "its version is"),
         ("lutfarm-table", "lutfarm-job", "no table of lutfarm"),
         ('"manifest_hash"', '"manifest_hush"', "manifest_hush"),
         ("1800000000.0", "NaN", "NaN"),
@@ -221,6 +285,64 @@ def test_whoever_mends_the_hashes_still_has_to_say_what_can_be_true() -> None:
     data["manifest_hash"] = header._hash(data["manifest"])
     with pytest.raises(SpecError, match=r"manifest\.colour"):
         json_format.parse(json.dumps(data).encode())
+
+
+def calibrated() -> dict[str, Any]:
+    """A table with a validation and a calibration, as its JSON says it."""
+    found = calibration_of(
+        [Observed((0, 1), {"a": 2, "b": 1}, 5e6, 0.01)], space="tiny", unit="desk", backend_key="onnxruntime-cpu-t1-fp32"
+    )
+    return json.loads(json_format.dump(table().with_calibrations([found])))
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        (("calibrations", 0, "networks", 0, "measured_ns"), -1.0, r"networks\[0\]\.measured_ns is -1.0"),
+        (("calibrations", 0, "networks", 0, "counts"), [10**9, 1], "count that is not from 1 to"),
+        (("calibrations", 0, "networks", 0, "operators"), [0, 7], "names an operator that is not listed"),
+        (("calibrations", 0, "networks", 0, "arch"), [-3], "a network that is none"),
+        (("calibrations", 0, "networks", 0, "arch"), "0,1", r"manifest\.calibrations\.0\.networks\.0\.arch"),
+        (("calibrations", 0, "networks", 0, "arch"), [0.5], r"manifest\.calibrations\.0\.networks\.0\.arch"),
+        (("calibrations", 0, "networks"), [], "0 networks; give 1 to 200"),
+        (("calibrations", 0, "priors", "own"), [0.1] * 100, "more than 256 combinations"),
+        (("calibrations", 0, "priors", "scale"), 1e30, r"priors\.scale"),
+        (("calibrations", 0, "version"), 99, "upgrade lutfarm"),
+        (("calibrations", 0, "basis"), "guessed", r"manifest\.calibrations\.0\.basis"),
+        (("calibrations", 0, "unit"), "phone", "of no device and backend"),
+        (("calibrations", 0, "pickle"), "gASV", r"manifest\.calibrations\.0\.pickle"),
+        (("validations", 0, "figures", "mape"), 0.001, "figures say MAPE|can't be true"),
+        (("validations", 0, "networks", 0, "measured_ns"), 5.0, "lies outside its interval"),
+        (("validations", 0, "coverage"), 7.0, "coverage is 7.0"),
+        (("validations", 0, "unit"), "phone", "of no device and backend"),
+        (("validations", 0, "networks", 0, "role"), "king", r"manifest\.validations\.0\.networks\.0\.role"),
+    ],
+)
+def test_whoever_mends_the_hashes_cant_claim_what_cant_be(place: tuple[str | int, ...], value: Any, said: str) -> None:
+    data = calibrated()
+    json_format.parse(json.dumps(data).encode())   # as it was written, it is read
+    part: Any = data["manifest"]
+    for step in place[:-1]:
+        part = part[step]
+    part[place[-1]] = value
+    data["manifest_hash"] = header._hash(data["manifest"])
+    with pytest.raises(SpecError, match=said):
+        json_format.parse(json.dumps(data).encode())
+
+
+def test_a_table_of_version_1_is_read_unless_it_was_validated() -> None:
+    plain = table().with_validations(())
+    data = json.loads(json_format.dump(plain))
+    del data["manifest"]["validations"], data["manifest"]["calibrations"]
+    data |= {"version": 1}
+    for validation_, said in ((None, None), ({"n": 3, "mape": 0.04}, "export the job again")):
+        data["manifest"]["validation"] = validation_
+        data["manifest_hash"] = header._hash(data["manifest"])
+        if said:
+            with pytest.raises(SpecError, match=said):
+                json_format.parse(json.dumps(data).encode())
+        else:
+            assert json_format.parse(json.dumps(data).encode()) == plain
 
 
 @pytest.mark.parametrize("suffix", OURS)

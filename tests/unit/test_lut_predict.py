@@ -31,7 +31,7 @@ SUMS = {(0, 0): 1200.0, (0, 1): 1143.0, (0, 2): 1100.0, (1, 0): 1120.0, (1, 1): 
 def test_a_network_is_the_sum_of_its_operators(arch: tuple[int, int]) -> None:
     found = table().predict(TinySpace(), arch)
     assert found.latency_ns == SUMS[arch]
-    assert (found.coverage, found.missing, found.composed, found.flags) == (1.0, (), "isolated sum", ())
+    assert (found.coverage, found.missing, found.composed, found.flags) == (1.0, (), "sum of entries", ())
 
 
 def test_many_are_the_same_as_one_by_one() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.lut_kit import ORT, TFLITE, entry, failed, manifest
+from tests.lut_kit import ORT, TFLITE, entry, failed, manifest, validation
 
-from lutfarm.lut import BackendFacts, DeviceFacts, Entry, LatencyTable, compare
+from lutfarm.lut import BackendFacts, DeviceFacts, Entry, LatencyTable, Validation
 from lutfarm_jobs.errors import SpecError
 
 ZERO = replace(entry("nothing"), kind="zero", estimate_ns=0.0, low_ns=0.0, high_ns=0.0, statistic="", flags=())
@@ -141,16 +141,16 @@ def test_select(wanted: dict[str, str], count: int) -> None:
 
 
 def test_a_part_says_of_itself_what_is_true_of_it() -> None:
-    validation = compare([1.0, 2.0], [1.1, 2.0], unit="desk", backend_key=ORT.key)
-    table = LatencyTable.of(MIXED, replace(FACTS, validation=validation))
+    here, there = validation([1.0, 2.0], [1.1, 2.0]), validation([1.0, 2.0], [1.2, 2.0], backend_key=TFLITE.key)
+    table = LatencyTable.of(MIXED, replace(FACTS, validations=(here, there)))
     board = table.select(unit="board").manifest
     assert [device.unit for device in board.devices] == ["board"]
     assert [dict(backend.versions) for backend in board.backends] == [{"board": "onnxruntime 1.23"}, {}]
     assert board.protocol == {"board": {"passes": 6}}
-    assert board.validation is None
+    assert board.validations == ()
     assert board.missing == ()
     desk = table.select(unit="desk", backend=ORT.key).manifest
-    assert desk.validation == validation
+    assert desk.validations == (here,)
     assert desk.missing == FACTS.missing
     assert table.select().manifest == table.manifest
 
@@ -173,10 +173,32 @@ def test_a_table_that_was_never_validated_says_so() -> None:
 
 
 def test_a_table_that_was_validated_says_how_well() -> None:
-    validation = compare([110.0, 230.0], [100.0, 200.0], unit="desk", backend_key=ORT.key)
-    table = LatencyTable.of([entry("a")], manifest()).with_validation(validation)
-    assert table.manifest.validation == validation
-    assert "2 networks on desk with onnxruntime-cpu-t1-fp32: MAPE 12.5 %, Kendall tau 1.00" in table.describe()
-    flat = LatencyTable.of([entry("a")], manifest()).with_validation(compare([1.0], [1.0]))
+    found = validation([110.0, 230.0], [100.0, 200.0])
+    table = LatencyTable.of([entry("a")], manifest()).with_validations([found])
+    assert table.manifest.validations == (found,)
+    assert "desk with onnxruntime-cpu-t1-fp32: validated against 2 networks of tiny: MAPE 12.5 %, bias +12.5 %, Kendall tau " \
+        "1.00, 50 % in the prediction's interval, noise ceiling MAPE 1.0 %" in table.describe()
+    flat = LatencyTable.of([entry("a")], manifest()).with_validations([validation([1.0], [1.0], ceiling=None)])
     assert "MAPE 0.0 %" in flat.describe()
     assert "tau" not in flat.describe()
+    assert "ceiling" not in flat.describe()
+
+
+def test_each_place_says_whether_it_was_validated() -> None:
+    table = LatencyTable.of(MIXED, FACTS).with_validations([validation([1.0, 2.0], [1.1, 2.0])])
+    said = table.describe()
+    assert "desk with onnxruntime-cpu-t1-fp32: validated against 2 networks" in said
+    for place in ("desk with tflite-cpu-t1-fp32", "board with onnxruntime-cpu-t1-fp32", "board with tflite-cpu-t1-fp32"):
+        assert f"{place}: never validated against whole networks" in said
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([validation([1.0], [1.0], unit="phone")], "is of no device and backend"),
+        ([validation([1.0], [1.0]), validation([2.0], [2.0])], "stands twice"),
+    ],
+)
+def test_a_validation_of_another_table_is_refused(found: list[Validation], said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        LatencyTable.of(MIXED, FACTS).with_validations(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from tests.lut_kit import ORT, TFLITE, UNIT, entry, manifest, piece, run
 
 from lutfarm.lut import Entry, LatencyTable
 from lutfarm.networks.draw import draw
-from lutfarm.networks.outcome import Measured, Outcome, outcome_of
+from lutfarm.networks.outcome import Held, Measured, Outcome, calibration_for, outcome_of
 from lutfarm.networks.study import StudyJob, find_study, plan_study
 from lutfarm.store.base import Job
 from lutfarm_jobs import spaces
@@ -35,7 +36,7 @@ def priced() -> LatencyTable:
 
 def planned(networks: int = 6, calibrate: int = 3, seed: int = 0, studies: tuple[StudyJob, ...] = ()) -> JobSpec:
     wanted = Study(job=JOB.id, networks=networks, calibrate=calibrate, seed=seed)
-    return plan_study(JOB, priced(), FBNET, wanted, space_text="fbnet-32", studies=studies)
+    return plan_study(JOB, priced(), FBNET, wanted, studies=studies)
 
 
 def test_a_draw_reaches_over_the_whole_range_and_repeats() -> None:
@@ -120,6 +121,12 @@ def processes(entries: list[Entry], wobble: float = 0.01) -> dict[str, dict[str,
     }
 
 
+def held(study: StudyJob, measured: Measured, plan: list[Measurement], **changes: Any) -> Outcome:
+    """The outcome for the priced table, calibrated on the study's own networks."""
+    one = Held(study, changes.pop("table", priced()), FBNET, measured, plan, **changes)
+    return outcome_of(one, {place: found for place in one.places if (found := calibration_for(one, place))})
+
+
 def test_failed_networks_are_named_and_counted_and_the_rest_compared() -> None:
     spec = planned()
     study = StudyJob(spec.id, spec, 1.0)
@@ -128,11 +135,11 @@ def test_failed_networks_are_named_and_counted_and_the_rest_compared() -> None:
     entries[0] = replace(entries[0], kind="failed", failure_code="OutOfMemory", failure_detail="40 GB", **nothing)
     left = [one for one in entries if one.key != plan[1].key]
     table = LatencyTable.of(left, manifest())
-    (place,) = outcome_of(JOB.id, study, priced(), FBNET, Measured(table, processes(left[1:])), plan=plan).places
+    (place,) = held(study, Measured(table, processes(left[1:])), plan).places
     assert [network.failure for network in place.unusable] == ["OutOfMemory: 40 GB", "not measured yet"]
     assert [network.arch for network in place.unusable] == list(study.archs[0][:2])
-    assert place.validation.n == 4
-    assert place.validation.bias == pytest.approx(1 / 0.9 - 1)
+    assert place.figures.n == 4
+    assert place.figures.bias == pytest.approx(1 / 0.9 - 1)
     assert place.coverage == 0.0
     assert place.ceiling is not None
     assert place.ceiling.n == 4
@@ -145,12 +152,12 @@ def test_calibration_networks_show_what_calibrating_gives() -> None:
     study = StudyJob(spec.id, spec, 1.0)
     plan, entries = measured_networks(spec, 0.8)
     measured = Measured(LatencyTable.of(entries, manifest()), processes(entries, wobble=0.002))
-    (place,) = outcome_of(JOB.id, study, priced(), FBNET, measured, plan=plan).places
-    assert place.validation.mape == pytest.approx(0.25)
+    (place,) = held(study, measured, plan).places
+    assert place.figures.mape == pytest.approx(0.25)
     assert place.calibrated is not None
     assert place.calibrated.networks == 6
-    assert place.calibrated.validation.n == 8
-    assert place.calibrated.validation.mape < 0.01
+    assert place.calibrated.figures.n == 8
+    assert place.calibrated.figures.mape < 0.01
     assert place.calibrated.coverage == 1.0
 
 
@@ -159,9 +166,7 @@ def test_anchors_say_how_another_sitting_differs() -> None:
     study = StudyJob(spec.id, spec, 1.0)
     plan, entries = measured_networks(spec, 1.05)
     first = Measured(LatencyTable.of(measured_networks(spec, 1.0)[1], manifest()), {})
-    found = outcome_of(
-        JOB.id, study, priced(), FBNET, Measured(LatencyTable.of(entries, manifest()), processes(entries)), plan=plan, first=first
-    )
+    found = held(study, Measured(LatencyTable.of(entries, manifest()), processes(entries)), plan, first=first)
     assert found.places[0].anchor_shift == pytest.approx(0.05)
     assert found.places[0].coverage == 0.0
 
@@ -172,7 +177,7 @@ def test_fewer_than_two_usable_networks_are_a_refusal_in_words() -> None:
     plan, entries = measured_networks(spec, 1.0)
     table = LatencyTable.of(entries[1:], manifest())
     with pytest.raises(SpecError, match=r"1 of 2 networks can be held against the table, at least 2 .*not measured yet"):
-        outcome_of(JOB.id, study, priced(), FBNET, Measured(table, {}), plan=plan)
+        held(study, Measured(table, {}), plan)
 
 
 def test_a_place_that_is_refused_does_not_silence_the_others() -> None:
@@ -184,7 +189,7 @@ def test_a_place_that_is_refused_does_not_silence_the_others() -> None:
     others = [replace(one, key=one.key.replace(ORT.key, TFLITE.key), backend_key=TFLITE.key) for one in own]
     both = LatencyTable.of([*own, *others], manifest())
     measured = Measured(LatencyTable.of(entries, manifest()), processes(entries))
-    found = outcome_of(JOB.id, study, both, FBNET, measured, plan=[*plan, *elsewhere])
+    found = held(study, measured, [*plan, *elsewhere], table=both)
     assert [place.backend_key for place in found.places] == [ORT.key]
     assert "0 of 6 networks can be held" in found.refused[0]
 
@@ -198,7 +203,7 @@ def test_networks_of_another_runtime_version_are_not_held_against_a_table() -> N
     def outcome(networks: str) -> Outcome:
         table = LatencyTable.of([replace(e, fingerprint="old") for e in priced().entries], manifest(fingerprints=prints))
         measured = LatencyTable.of([replace(e, fingerprint=networks) for e in entries], manifest(fingerprints=prints))
-        return outcome_of(JOB.id, StudyJob(spec.id, spec, 1.0), table, FBNET, Measured(measured, {}), plan=plan)
+        return outcome_of(Held(StudyJob(spec.id, spec, 1.0), table, FBNET, Measured(measured, {}), plan), {})
 
     assert len(outcome("same").places) == 1
     with pytest.raises(SpecError, match=r"runtime: '1\.31' \(the table\) and '1\.32' \(its networks\)"):

@@ -1,4 +1,4 @@
-"""`lutfarm lut export|show|predict`; validate.py and diff.py have the others."""
+"""`lutfarm lut export|show|predict|report`; validate.py and diff.py have the others."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from lutfarm.cli.diff import diff_tables
 from lutfarm.cli.output import HomeOption, JsonOption, interval, latency, plain, print_json, print_rows, say
 from lutfarm.cli.validate import validate
 from lutfarm.home import find_home
-from lutfarm.lut import LatencyTable, load, save
+from lutfarm.lut import Figures, LatencyTable, load, save
 from lutfarm.lut.entry import Entry
+from lutfarm.lut.validate import words
 from lutfarm.store import open_store
 from lutfarm.studies import validated_table
 from lutfarm_jobs.errors import SpecError
@@ -38,19 +39,38 @@ def export(
     pool: Annotated[str | None, typer.Option(
         "--pool", metavar="PROFILE", help="Add entries for all devices of this profile together, as device pool:PROFILE."
     )] = None,
+    calibrated: Annotated[bool | None, typer.Option(
+        "--calibrated/--uncalibrated", help="With the calibration, or an error; without. Default: with it where there is one."
+    )] = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Build the table of a job from its stored runs, and write it."""
+    """Build the table of a job from its stored runs, and write it with what `validate` said of it."""
     with exits.exits():
         with open_store(find_home(home).path) as store:
             table = validated_table(store, job_id, pool=pool, unit=device, backend=backend)
+        if calibrated is False:
+            table = table.with_calibrations(())
+        if calibrated and not table.manifest.calibrations:
+            raise SpecError(f"job {job_id} has no calibration: measure some networks with lutfarm lut validate --calibrate M")
         for path in out:
             save(table, path, yaml_style=style)
         if json:
-            print_json({"entries": len(table.entries), "files": [str(path) for path in out]})
+            print_json({
+                "entries": len(table.entries), "files": [str(path) for path in out],
+                "places": [
+                    {"unit": unit, "backend_key": backend, "validated": validated_on(table, unit, backend),
+                     "calibrated": [c.space for c in table.manifest.calibrations if (c.unit, c.backend_key) == (unit, backend)]}
+                    for unit, backend in table.places
+                ],
+            })
         else:
             say(f"{table.describe()}; written: {', '.join(str(path) for path in out)}")
+
+
+def validated_on(table: LatencyTable, unit: str, backend: str) -> list[str]:
+    """The spaces whose networks were held against one device's and backend's entries; none: never validated."""
+    return [one.space for one in table.manifest.validations if one.place == (unit, backend)]
 
 
 def select(table: LatencyTable, unit: str | None, backend: str | None) -> LatencyTable:
@@ -100,6 +120,7 @@ def predict(
     random: Annotated[int, typer.Option(min=0, help="Predict so many random architectures too.")] = 0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Sum what there is; say what is missing.")] = False,
+    uncalibrated: Annotated[bool, typer.Option("--uncalibrated", help="The plain sum, though the table is calibrated.")] = False,
     device: UnitOption = None,
     backend: BackendOption = None,
     json: JsonOption = False,
@@ -112,13 +133,44 @@ def predict(
         if not archs:
             raise SpecError(f"give an architecture of {found.name}, or --random N")
         table = select(load(table_file), device, backend)
-        rows = [(found.format(a), table.predict(found, a, allow_partial=allow_partial)) for a in archs]
+        rows = [
+            (found.format(a), table.predict(found, a, allow_partial=allow_partial, uncalibrated=uncalibrated)) for a in archs
+        ]
+        figures = _figures(table, found.name, uncalibrated=uncalibrated)
         if json:
-            print_json([{"arch": text} | plain(prediction) for text, prediction in rows])
+            print_json([{"arch": text} | plain(prediction) | {"validation": plain(figures)} for text, prediction in rows])
             return
         print_rows(
             ["architecture", "latency", "interval", "coverage", "missing"],
             [[text, latency(p.latency_ns), interval(p.low_ns, p.high_ns), f"{100 * p.coverage:.0f} %",
               " ".join(p.missing)] for text, p in rows],
         )
+        say(f"{'; '.join(dict.fromkeys(p.composed for _, p in rows))}: "
+            + (words(figures) + f" on {figures.n} networks of {found.name}" if figures else
+               f"never validated against whole networks of {found.name}"))
         say(table.describe())
+
+
+def _figures(table: LatencyTable, space: str, *, uncalibrated: bool) -> Figures | None:
+    """How such predictions of the space held up."""
+    known = table.validation(space)
+    if known is None or uncalibrated or table.calibration(space) is None:
+        return known and known.figures
+    return known.calibrated and known.calibrated.figures
+
+
+@app.command()
+def report(
+    table_file: TableArgument,
+    out: Annotated[Path, typer.Option("--out", help="FILE.html.")],
+    device: UnitOption = None,
+    backend: BackendOption = None,
+    title: Annotated[str | None, typer.Option(help="The page's heading; default: the job's name.")] = None,
+) -> None:
+    """Write a table's report: one HTML page that loads nothing, with its validation."""
+    with exits.exits():
+        from lutfarm.report import render_report  # plots take a second to import: only where they are drawn
+
+        table = select(load(table_file), device, backend)
+        render_report(table, out=out, title=title or table.manifest.job_name, target=None)
+        say(f"{table.describe()}; written: {out}")

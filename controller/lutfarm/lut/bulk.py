@@ -19,11 +19,12 @@ CHUNK = 4096                                       # architectures at a time: th
 class AdditiveBulk:
     """Latencies of architectures as rows of choice indices, shape (n, layers); the indices must be in range."""
 
-    def __init__(self, costs: LayerCosts) -> None:
+    def __init__(self, costs: LayerCosts, intercept_ns: float = 0.0) -> None:
+        """`intercept_ns` comes on top of every network."""
         self._costs = costs
         groups = _groups(costs.counts)
         self._joint_ns = [_joint_ns(costs, layers) for layers in groups]
-        self._joint_ns[0] = self._joint_ns[0] + costs.fixed_ns
+        self._joint_ns[0] = self._joint_ns[0] + (costs.fixed_ns + intercept_ns)
         # One product gives every group's index.  float32 is exact up to 2^24, far above JOINT_LIMIT.
         self._weights = np.zeros((len(costs.counts), len(groups)), dtype=np.float32)
         for column, layers in enumerate(groups):
@@ -35,7 +36,7 @@ class AdditiveBulk:
     def estimates_ns(self, archs: IntArray) -> FloatArray:
         """Shape (n,); NaN where a latency is missing."""
         found = np.empty(len(archs))
-        for part in _chunks(len(archs)):
+        for part in chunks(len(archs)):
             places = (archs[part].astype(np.float32) @ self._weights).astype(np.intp)
             total = self._joint_ns[0].take(places[:, 0])
             for column, joint_ns in enumerate(self._joint_ns[1:], start=1):
@@ -48,21 +49,19 @@ class AdditiveBulk:
         costs = self._costs
         found = np.empty((len(archs), 3))
         found[:, 0] = self.estimates_ns(archs)
-        parts = costs.parts.astype(np.float32)     # small whole numbers: exact
         own, common = 1 - costs.common, np.sqrt(costs.common)
         columns = np.stack([common * costs.below_ns, common * costs.above_ns], axis=1)
         squares = np.stack([own * costs.below_ns**2, own * costs.above_ns**2], axis=1)
-        for part in _chunks(len(archs)):
-            chosen = np.zeros((part.stop - part.start, len(parts)), dtype=np.float32)
-            np.put_along_axis(chosen, archs[part] + costs.first, 1.0, axis=1)
-            counts = (chosen @ parts).astype(np.float64) + costs.fixed
+        for part in chunks(len(archs)):
+            counts = costs.counted(archs[part])
             halves = np.sqrt(np.square(counts) @ squares + np.square(counts @ columns))
             found[part, 1] = np.maximum(found[part, 0] - halves[:, 0], 0.0)
             found[part, 2] = found[part, 0] + halves[:, 1]
         return found
 
 
-def _chunks(count: int) -> Iterator[slice]:
+def chunks(count: int) -> Iterator[slice]:
+    """CHUNK rows at a time."""
     return (slice(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK))
 
 

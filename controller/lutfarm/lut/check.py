@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lutfarm.lut.columns import COLUMNS, Columns
-from lutfarm.lut.entry import KINDS
+from lutfarm.lut.entry import KINDS, Manifest
 from lutfarm_jobs.errors import SpecError
 
 BoolArray = NDArray[np.bool_]
+
+MOST_LAYERS = 10_000                               # of a calibration network
 
 
 def check(columns: Columns) -> None:
@@ -21,6 +24,23 @@ def check(columns: Columns) -> None:
         if len(wrong):
             row = int(wrong[0])
             raise SpecError(f"entry {row + 1} ({columns.texts('key')[row][:200]!r}): {problem}")
+
+
+def check_manifest(manifest: Manifest, places: Collection[tuple[str, str]]) -> None:
+    """Raises SpecError where a validation or a calibration is of no place of the table, or stands twice."""
+    for kind, found in (("validation", manifest.validations), ("calibration", manifest.calibrations)):
+        names = Counter((one.unit, one.backend_key, one.space) for one in found)
+        for (unit, backend, space), count in names.items():
+            where = f"the {kind} of {unit[:80]!r} with {backend[:80]!r} for {space[:80]!r}"
+            if (unit, backend) not in places:
+                raise SpecError(f"{where} is of no device and backend that the table has entries of")
+            if count > 1:
+                raise SpecError(f"{where} stands twice")
+    for one in manifest.calibrations:
+        if one.basis != "entries":
+            raise SpecError(f"a calibration on {one.basis!r} has nothing to do with a table's entries; calibrate again")
+        if seen := [n.arch for n in one.networks if not 0 < len(n.arch) <= MOST_LAYERS or min(n.arch) < 0]:
+            raise SpecError(f"the calibration for {one.space[:80]!r} has a network that is none: {str(seen[0])[:80]}")
 
 
 def _rules(columns: Columns) -> Iterator[tuple[str, BoolArray]]:

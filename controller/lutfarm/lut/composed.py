@@ -9,7 +9,6 @@ import numpy as np
 
 from lutfarm.lut.bulk import IntArray
 from lutfarm.lut.costs import FloatArray
-from lutfarm.lut.predict import Prediction
 
 KEPT_LIMIT = 2_000_000                             # architectures of a space whose results are kept: 48 MB
 
@@ -17,9 +16,10 @@ KEPT_LIMIT = 2_000_000                             # architectures of a space wh
 class ComposedBulk:
     """Each different architecture is composed once, and kept where the space is small (NAS-Bench-201: 15,625)."""
 
-    def __init__(self, counts: tuple[int, ...], predict_one: Callable[[tuple[int, ...]], Prediction]) -> None:
+    def __init__(self, counts: tuple[int, ...], compose: Callable[[IntArray], FloatArray]) -> None:
+        """`compose`: different architectures, (n, layers), to (n, 3) in ns: estimate, low, high; raises MissingEntry."""
         self._counts = counts
-        self._predict_one = predict_one
+        self._compose = compose
         size = math.prod(counts)
         self._kept = np.full((size, 3), np.nan) if size <= KEPT_LIMIT else None
 
@@ -31,12 +31,9 @@ class ComposedBulk:
         """Shape (n, 3): estimate, low, high.  Raises MissingEntry."""
         if self._kept is None:
             different, where = np.unique(archs, axis=0, return_inverse=True)
-            return np.array([self._composed(row) for row in different]).reshape(-1, 3)[where.reshape(-1)]
+            return self._compose(different)[where.reshape(-1)]
         places = np.asarray(np.ravel_multi_index(tuple(archs.T), self._counts))
-        for place in np.unique(places[np.isnan(self._kept[places, 0])]):
-            self._kept[place] = self._composed(np.array(np.unravel_index(int(place), self._counts)))
+        new = np.unique(places[np.isnan(self._kept[places, 0])])
+        if len(new):
+            self._kept[new] = self._compose(np.stack(np.unravel_index(new, self._counts), axis=1))
         return self._kept[places]
-
-    def _composed(self, row: IntArray) -> tuple[float, float, float]:
-        one = self._predict_one(tuple(int(choice) for choice in row))
-        return one.latency_ns, one.low_ns or 0.0, one.high_ns or 0.0

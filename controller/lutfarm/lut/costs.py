@@ -45,6 +45,12 @@ class LayerCosts:
         lacks = (self.fixed > 0) & np.isnan(self.estimate_ns)
         return math.nan if lacks.any() else float(self.fixed @ np.nan_to_num(self.estimate_ns))
 
+    def counted(self, archs: NDArray[np.integer]) -> FloatArray:
+        """How often networks of an additive space have each operator: (n, layers) to (n, operators)."""
+        chosen = np.zeros((len(archs), len(self.parts)), dtype=np.float32)
+        np.put_along_axis(chosen, archs + self.first, 1.0, axis=1)
+        return (chosen @ self.parts.astype(np.float32)).astype(np.float64) + self.fixed    # small whole numbers: exact
+
 
 def layer_costs(prices: Prices, space: Space) -> LayerCosts:
     """The costs of a space's choices."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lutfarm.lut.calibration import Calibration
 from lutfarm.lut.validate import Validation
 
 Kind = Literal["measured", "zero", "failed"]
@@ -158,7 +159,8 @@ class Manifest:
     protocol: Mapping[str, Mapping[str, int | float]] = field(default_factory=dict[str, Mapping[str, int | float]])
     protocol_hash: str = ""
     composition: str = "isolated"                  # every entry was measured alone
-    validation: Validation | None = None
+    validations: tuple[Validation, ...] = ()        # by device, backend and space; none: never held against networks
+    calibrations: tuple[Calibration, ...] = ()      # by device, backend and space: predictions use them unless told not to
     missing: tuple[str, ...] = ()
     pools: tuple[PoolFacts, ...] = ()
     fingerprints: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])

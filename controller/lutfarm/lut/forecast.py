@@ -2,39 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from lutfarm.lut.bulk import AdditiveBulk, IntArray
+from lutfarm.lut.calibration import Calibration
 from lutfarm.lut.composed import ComposedBulk
+from lutfarm.lut.correction import CorrectedBulk, Correction
 from lutfarm.lut.costs import FloatArray, LayerCosts, layer_costs
 from lutfarm.lut.predict import Prediction, missing_entry, predict
 from lutfarm.lut.prices import Prices
+from lutfarm.lut.terms import Estimate
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spaces.base import Space
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Predictions of one space from one device's and backend's entries."""
+    """Predictions of one space from one device's and backend's entries, corrected where the table is calibrated for it."""
 
     prices: Prices
     space: Space
-    costs: LayerCosts
-    _bulk: AdditiveBulk | ComposedBulk = field(repr=False)
+    costs: LayerCosts                              # corrected ones, with `intercept_ns` on top of every network
+    intercept_ns: float
+    _correction: Correction | None = field(repr=False)
+    _bulk: AdditiveBulk | CorrectedBulk | ComposedBulk = field(repr=False)
 
     @classmethod
-    def of(cls, prices: Prices, space: Space) -> Forecast:
-        """Reads the space's choices."""
-        costs = layer_costs(prices, space)
-        bulk = AdditiveBulk(costs) if space.additive else ComposedBulk(costs.counts, partial(predict, prices, space))
-        return cls(prices, space, costs, bulk)
+    def of(
+        cls, prices: Prices, space: Space, calibration: Calibration | None, estimates: Mapping[str, Estimate]
+    ) -> Forecast:
+        """Reads the space's choices, and fits the calibration.  Raises SpecError where that does not fit the space.
+
+        `estimates`: the operators as a calibration takes them.
+        """
+        plain = layer_costs(prices, space)
+        if calibration is None:
+            compose = partial(_sums, prices, space)
+            bulk = AdditiveBulk(plain) if space.additive else ComposedBulk(plain.counts, compose)
+            return cls(prices, space, plain, 0.0, None, bulk)
+        correction = Correction.fit(calibration, prices, space, estimates)
+        intercept_ns, costs = correction.costs(plain)
+        corrected = (
+            CorrectedBulk(correction, plain, intercept_ns, costs) if space.additive
+            else ComposedBulk(plain.counts, correction.compose)
+        )
+        return cls(prices, space, costs, intercept_ns, correction, corrected)
 
     def one(self, arch: Sequence[int], *, allow_partial: bool) -> Prediction:
         """See `predict`."""
+        if self._correction is not None:
+            return self._correction.predict(arch, allow_partial=allow_partial)
         return predict(self.prices, self.space, arch, allow_partial=allow_partial)
 
     def many(self, archs: IntArray, *, interval: bool) -> FloatArray:
@@ -58,7 +79,7 @@ class Forecast:
     def fixed_ns(self) -> float:
         """What every network costs whatever its choices.  Raises MissingEntry."""
         self._refuse_lacks(self.costs.fixed)
-        return self.costs.fixed_ns
+        return self.costs.fixed_ns + self.intercept_ns
 
     def _refuse_lacks(self, used: FloatArray) -> None:
         needed = np.flatnonzero(used)
@@ -79,3 +100,8 @@ class Forecast:
                 f"{self.space.layers[layer].name!r} has choices 0 to {counts[layer] - 1}"
             )
         return archs
+
+
+def _sums(prices: Prices, space: Space, archs: IntArray) -> FloatArray:
+    found = [predict(prices, space, arch) for arch in archs.tolist()]
+    return np.array([(one.latency_ns, one.low_ns or 0.0, one.high_ns or 0.0) for one in found]).reshape(-1, 3)

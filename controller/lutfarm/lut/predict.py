@@ -20,12 +20,13 @@ class MissingEntry(SpecError):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The sum of isolated entries, in ns.
+    """A network's latency from a table, in ns.
 
-    The interval is that of the *sum of the table's entries*, no promise about the network: inside one, layout changes
-    and a residual add vanish and weights are colder, about 10 % each way (docs/measurement.md).  `coverage` is the
-    share of the operator instances that have a latency; below 1 the sum is of those alone, has no interval, and
-    `missing` names the others.  `flags` are those of the entries that went in.
+    Uncalibrated, the interval is that of the *sum of the table's entries*, no promise about the network: inside one, layout
+    changes and a residual add vanish and weights are colder, about 10 % each way (docs/measurement.md).  Calibrated, it
+    is that of the network as the `calibrated_on` networks were measured.  `coverage` is the share of the operator
+    instances that have a latency; below 1 the sum is of those alone, has no interval, is never calibrated, and `missing`
+    names the others.  `flags` are those of the entries that went in, and of the calibration.
     """
 
     latency_ns: float
@@ -34,7 +35,8 @@ class Prediction:
     coverage: float
     missing: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
-    composed: str = "isolated sum"
+    composed: str = "sum of entries"
+    calibrated_on: int = 0                         # networks; 0: it is the plain sum
 
 
 def predict(prices: Prices, space: Space, arch: Sequence[int], *, allow_partial: bool = False) -> Prediction:

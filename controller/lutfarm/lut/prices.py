@@ -63,7 +63,11 @@ class Prices:
         """None where there is no entry, or one that failed; zero for what is nothing by structure."""
         if operator.is_nothing:
             return Price(-1, 0.0, 0.0, 0.0, 0.0)
-        row = self._rows.get(operator.key)
+        return self.at(operator.key)
+
+    def at(self, operator_key: str) -> Price | None:
+        """The entry of an operator that is something; None where there is none, or one that failed."""
+        row = self._rows.get(operator_key)
         if row is None or self._failed[row]:
             return None
         return Price(

@@ -9,10 +9,12 @@ from functools import cached_property
 
 from lutfarm.lut.build import entries_of
 from lutfarm.lut.bulk import IntArray
-from lutfarm.lut.check import check
+from lutfarm.lut.calibration import Calibration
+from lutfarm.lut.check import check, check_manifest
 from lutfarm.lut.columns import Columns
 from lutfarm.lut.costs import FloatArray
 from lutfarm.lut.entry import Entry, Manifest
+from lutfarm.lut.estimates import estimates
 from lutfarm.lut.forecast import Forecast
 from lutfarm.lut.predict import Prediction
 from lutfarm.lut.prices import Prices
@@ -23,6 +25,7 @@ from lutfarm_jobs.measurement import Measurement, Probe, Run
 from lutfarm_jobs.spaces.base import Space
 
 FORECASTS_KEPT = 8
+UNVALIDATED = "never validated against whole networks"
 
 
 class LatencyTable:
@@ -33,7 +36,9 @@ class LatencyTable:
         check(columns)
         self._columns = columns
         self._manifest = manifest
-        self._forecasts: dict[int, tuple[Space, Forecast]] = {}
+        self._forecasts: dict[tuple[int, bool], tuple[Space, Forecast]] = {}
+        if manifest.validations or manifest.calibrations:
+            check_manifest(manifest, self.places)
 
     @classmethod
     def of(cls, entries: Iterable[Entry], manifest: Manifest) -> LatencyTable:
@@ -115,12 +120,26 @@ class LatencyTable:
         """The same entries, said to come from elsewhere."""
         return LatencyTable(self._columns, manifest)
 
-    def with_validation(self, validation: Validation) -> LatencyTable:
-        """The same entries with how they held up against measured networks."""
-        return self.with_manifest(replace(self._manifest, validation=validation))
+    def with_validations(self, validations: Sequence[Validation]) -> LatencyTable:
+        """The same entries with how they held up against measured networks; these take the place of all others."""
+        return self.with_manifest(replace(self._manifest, validations=tuple(validations)))
+
+    def with_calibrations(self, calibrations: Sequence[Calibration]) -> LatencyTable:
+        """The same entries, whose predictions use what measured networks say; these take the place of all others."""
+        return self.with_manifest(replace(self._manifest, calibrations=tuple(calibrations)))
+
+    def calibration(self, space_name: str) -> Calibration | None:
+        """What predictions of a space use; None where they are plain sums.  Of a table of one device and backend."""
+        found = [one for one in self._manifest.calibrations if one.space == space_name]
+        return found[0] if found and len(self.places) == 1 else None
+
+    def validation(self, space_name: str) -> Validation | None:
+        """How predictions of a space held up; None where none was measured.  Of a table of one device and backend."""
+        found = [one for one in self._manifest.validations if one.space == space_name]
+        return found[0] if found and len(self.places) == 1 else None
 
     def describe(self) -> str:
-        """One line: what is in it, and whether it was ever held against whole networks."""
+        """One line: what is in it, and for each device and backend whether it was ever held against whole networks."""
         kinds = {kind: self._columns.texts("kind").count(kind) for kind in ("measured", "zero", "failed")}
         words = [f"{kinds['measured']} entries measured"]
         words += [f"{kinds['zero']} zero by structure"] if kinds["zero"] else []
@@ -129,36 +148,52 @@ class LatencyTable:
         made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(self._manifest.created_s))
         return (
             f"{', '.join(words)} on {self._placed()}; job {self._manifest.job_name}, {made}; composed: "
-            f"{self._manifest.composition}; {_validated(self._manifest.validation)}"
+            f"{self._manifest.composition}; {'; '.join(self.claims())}"
         )
 
-    def predict(self, space: Space, arch: Sequence[int], *, allow_partial: bool = False) -> Prediction:
-        """The latency of one architecture.
+    def claims(self) -> list[str]:
+        """For each device and backend how well it predicts networks, or that nobody knows; and what is calibrated."""
+        found: list[str] = []
+        for unit, backend in self.places:
+            where = f"{unit} with {backend}: "
+            validations = [one for one in self._manifest.validations if one.place == (unit, backend)]
+            found += [where + one.describe() for one in validations] or [where + UNVALIDATED]
+            for one in (c for c in self._manifest.calibrations if (c.unit, c.backend_key) == (unit, backend)):
+                if all(v.space != one.space or v.calibrated is None for v in validations):
+                    found.append(f"{where}{one.describe()} of {one.space}, never validated since")
+        return found or [UNVALIDATED]
+
+    def predict(
+        self, space: Space, arch: Sequence[int], *, allow_partial: bool = False, uncalibrated: bool = False
+    ) -> Prediction:
+        """The latency of one architecture; with the table's calibration for the space, unless `uncalibrated`.
 
         Raises SpecError where the table has several devices or backends, or the architecture is not of the space;
         MissingEntry for an operator without a latency, unless `allow_partial`: then the result says what is missing.
         """
-        return self._forecast(space).one(arch, allow_partial=allow_partial)
+        return self._forecast(space, uncalibrated=uncalibrated).one(arch, allow_partial=allow_partial)
 
-    def predict_many(self, space: Space, archs: IntArray, *, interval: bool = False) -> FloatArray:
+    def predict_many(
+        self, space: Space, archs: IntArray, *, interval: bool = False, uncalibrated: bool = False
+    ) -> FloatArray:
         """The latencies of architectures as rows of choice indices: integers, shape (n, layers).
 
         In ns, shape (n,); with `interval` (n, 3): estimate, low, high.  Raises SpecError for a choice that a layer does
         not have, MissingEntry where one of these networks needs an operator without a latency.
         """
-        return self._forecast(space).many(archs, interval=interval)
+        return self._forecast(space, uncalibrated=uncalibrated).many(archs, interval=interval)
 
-    def matrix(self, space: Space) -> FloatArray:
+    def matrix(self, space: Space, *, uncalibrated: bool = False) -> FloatArray:
         """What each choice of each layer adds, in ns: shape (layers, most choices), NaN where there is no such choice.
 
         With `fixed_ns` it gives additive spaces exactly.  Of others (`space.additive` is false) it leaves out what
         depends on several choices at once: pruning, and additions between them.  Raises MissingEntry.
         """
-        return self._forecast(space).matrix()
+        return self._forecast(space, uncalibrated=uncalibrated).matrix()
 
-    def fixed_ns(self, space: Space) -> float:
+    def fixed_ns(self, space: Space, *, uncalibrated: bool = False) -> float:
         """What every network of the space costs whatever its choices, in ns.  Raises MissingEntry."""
-        return self._forecast(space).fixed_ns()
+        return self._forecast(space, uncalibrated=uncalibrated).fixed_ns()
 
     def computed(self, space: Space) -> Space:
         """The space in the operators that predictions add up.
@@ -166,20 +201,23 @@ class LatencyTable:
         Those that the runtime really computes (`Space.under`), where the table has an entry of each; else, as in a
         published table, those of the choices.  Raises SpecError where the table has several devices or backends.
         """
-        return self._forecast(space).space
+        return self._forecast(space, uncalibrated=True).space
 
-    def _forecast(self, space: Space) -> Forecast:
+    def _forecast(self, space: Space, *, uncalibrated: bool) -> Forecast:
         """By identity: a space need not be hashable; keeping it keeps its id its own."""
-        if id(space) not in self._forecasts:
+        calibration = None if uncalibrated else self.calibration(space.name)
+        known = (id(space), calibration is not None)
+        if known not in self._forecasts:
             if len(self.places) != 1:
                 raise SpecError(f"a prediction needs one device and backend; select one of {self._placed()}")
             prices = Prices(self._columns, " with ".join(self.places[0]))
             if len(self._forecasts) >= FORECASTS_KEPT:
                 self._forecasts.pop(next(iter(self._forecasts)))
             seen = space.under(self.places[0][1].partition("-")[0])    # a backend's key begins with its runtime
-            known = all(prices.knows(operator) for operator in seen.extras())
-            self._forecasts[id(space)] = (space, Forecast.of(prices, seen if known else space))
-        return self._forecasts[id(space)][1]
+            chosen = seen if all(prices.knows(operator) for operator in seen.extras()) else space
+            entries = estimates(self.entries, self._manifest) if calibration else {}
+            self._forecasts[known] = (space, Forecast.of(prices, chosen, calibration, entries))
+        return self._forecasts[known][1]
 
     def _placed(self) -> str:
         return ", ".join(" with ".join(place) for place in self.places) or "no device"
@@ -190,8 +228,6 @@ def _narrowed(manifest: Manifest, kept: Sequence[tuple[str, str]]) -> Manifest:
     units, backends = {unit for unit, _ in kept}, {backend for _, backend in kept}
     pools = tuple(pool for pool in manifest.pools if pool.name in units)
     units |= {unit for pool in pools for unit in pool.units}
-    validation = manifest.validation
-    fits = validation is not None and (validation.unit, validation.backend_key) in kept
     return replace(
         manifest,
         devices=tuple(device for device in manifest.devices if device.unit in units),
@@ -200,15 +236,8 @@ def _narrowed(manifest: Manifest, kept: Sequence[tuple[str, str]]) -> Manifest:
             for backend in manifest.backends if backend.key in backends
         ),
         protocol={unit: plan for unit, plan in manifest.protocol.items() if unit in units},
-        validation=validation if fits else None,
+        validations=tuple(one for one in manifest.validations if one.place in kept),
+        calibrations=tuple(one for one in manifest.calibrations if (one.unit, one.backend_key) in kept),
         pools=pools,
         missing=tuple(key for key in manifest.missing if any(f"/{u}/{b}/" in key for u, b in kept)),
     )
-
-
-def _validated(validation: Validation | None) -> str:
-    if validation is None:
-        return "never validated against whole networks"
-    place = f" on {validation.unit} with {validation.backend_key}" if validation.unit else ""
-    tau = "" if validation.kendall_tau is None else f", Kendall tau {validation.kendall_tau:.2f}"
-    return f"validated against {validation.n} networks{place}: MAPE {100 * validation.mape:.1f} %{tau}"

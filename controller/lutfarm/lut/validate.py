@@ -1,17 +1,28 @@
-"""How well predictions hold up against measured networks."""
+"""How well predictions hold up against measured networks, and what a table carries of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from lutfarm.statistics.distributions import kendall, spearman
+from lutfarm_jobs.errors import SpecError
+
+Role = Literal["validation", "calibration", "anchor"]
+
+MOST_NETWORKS = 20_000
+MOST_CHARACTERS = 100_000                          # of an architecture in its space's encoding
+LEAST_NS = 1e-3
+LARGEST_NS = 1e15                                  # eleven days
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Validation:
+class Figures:
     """Predicted against measured; every error is relative to the measured latency."""
 
     n: int
@@ -22,19 +33,120 @@ class Validation:
     spearman: float | None
     within_5_percent: float                        # share of the networks
     within_10_percent: float
-    unit: str = ""                                 # where the networks were measured; empty: not said
-    backend_key: str = ""
-    space: str = ""
 
 
-def compare(
-    predicted_ns: Sequence[float],
-    measured_ns: Sequence[float],
-    *,
-    unit: str = "",
-    backend_key: str = "",
-    space: str = "",
-) -> Validation:
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One network: measured, or why not; times in ns."""
+
+    arch: str                                      # in the space's encoding
+    role: Role
+    predicted_ns: float | None                     # None: the table lacks an operator of it
+    predicted_low_ns: float | None
+    predicted_high_ns: float | None
+    measured_ns: float | None                      # None: see `failure`
+    measured_low_ns: float | None = None
+    measured_high_ns: float | None = None
+    failure: str = ""                              # why there is no number
+    calibrated_ns: float | None = None             # predicted once the table is calibrated
+    calibrated_low_ns: float | None = None
+    calibrated_high_ns: float | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be held against the table."""
+        return self.measured_ns is not None and self.predicted_ns is not None
+
+    @property
+    def covered(self) -> bool | None:
+        """Whether what was measured lies in the prediction's interval; None where that can't be told."""
+        return _covered(self.measured_ns, self.predicted_low_ns, self.predicted_high_ns)
+
+    @property
+    def covered_calibrated(self) -> bool | None:
+        """The same of the calibrated prediction."""
+        return _covered(self.measured_ns, self.calibrated_low_ns, self.calibrated_high_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """The same networks predicted by the table once `networks` others have been seen: see lut.posterior."""
+
+    networks: int
+    figures: Figures
+    coverage: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What networks of one space that the table had never seen say of it, on one device and backend.
+
+    `coverage`: the share of the networks that lie in their prediction's interval, which is one of `confidence`.
+    `ceiling`: the same figures between two halves of the processes: what noise alone leaves, which no prediction can be
+    seen to beat; None: too few processes.  `calibrated`: after calibration; None where there is none.  `anchor_shift`: how
+    much slower the anchors were than in the table's first sitting, 0.01 is 1 %; None: it is the first.
+    """
+
+    unit: str
+    backend_key: str
+    space: str
+    figures: Figures
+    coverage: float | None
+    confidence: float
+    ceiling: Figures | None
+    calibrated: Calibrated | None
+    anchor_shift: float | None
+    networks: tuple[Network, ...]
+    study_id: str                                  # the job that measured the networks
+    seed: int                                      # of their draw
+    measured_s: float                              # Unix time
+    scope: str                                     # what the measured networks' intervals are over, as an entry's
+
+    def __post_init__(self) -> None:
+        """Raises SpecError naming what can't be true."""
+        where = f"validation of {self.unit[:80]!r} with {self.backend_key[:80]!r}"
+        problem = next(_problems(self), None)
+        if problem:
+            raise SpecError(f"{where}: {problem}")
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The unit and the backend's key."""
+        return self.unit, self.backend_key
+
+    @property
+    def asked(self) -> int:
+        """How many networks were drawn to validate with."""
+        return sum(network.role == "validation" for network in self.networks)
+
+    @property
+    def used(self) -> tuple[Network, ...]:
+        """The networks that the figures are of."""
+        return tuple(network for network in self.networks if network.role == "validation" and network.usable)
+
+    @property
+    def unusable(self) -> tuple[Network, ...]:
+        """The validation networks that could not be held against the table."""
+        return tuple(network for network in self.networks if network.role == "validation" and not network.usable)
+
+    def describe(self) -> str:
+        """In one line."""
+        text = f"validated against {self.figures.n} networks of {self.space}: {words(self.figures)}"
+        text += "" if self.coverage is None else f", {100 * self.coverage:.0f} % in the prediction's interval"
+        text += f", noise ceiling MAPE {100 * self.ceiling.mape:.1f} %" if self.ceiling else ""
+        text += f", {len(self.unusable)} networks left out" if self.unusable else ""
+        if self.calibrated:
+            text += f"; calibrated on {self.calibrated.networks} networks: {words(self.calibrated.figures)}"
+        return text
+
+
+def words(figures: Figures) -> str:
+    """The figures that one quotes with a prediction."""
+    tau = "" if figures.kendall_tau is None else f", Kendall tau {figures.kendall_tau:.2f}"
+    return f"MAPE {100 * figures.mape:.1f} %, bias {100 * figures.bias:+.1f} %{tau}"
+
+
+def compare(predicted_ns: Sequence[float], measured_ns: Sequence[float]) -> Figures:
     """The error of predictions, in the order of what was measured.
 
     Raises ValueError unless both are equally long, not empty, finite, and every measured latency is above zero.
@@ -46,7 +158,7 @@ def compare(
         raise ValueError("latencies must be finite, measured ones above zero")
     errors = predicted / measured - 1
     sizes = np.abs(errors)
-    return Validation(
+    return Figures(
         n=len(errors),
         mape=float(sizes.mean()),
         bias=float(errors.mean()),
@@ -55,7 +167,75 @@ def compare(
         spearman=spearman(predicted, measured),
         within_5_percent=float((sizes <= 0.05).mean()),
         within_10_percent=float((sizes <= 0.10).mean()),
-        unit=unit,
-        backend_key=backend_key,
-        space=space,
     )
+
+
+def _covered(measured_ns: float | None, low_ns: float | None, high_ns: float | None) -> bool | None:
+    if measured_ns is None or low_ns is None or high_ns is None:
+        return None
+    return low_ns <= measured_ns <= high_ns
+
+
+def share(told: Sequence[bool | None]) -> float | None:
+    """How many of those that can be told are true; None where none can be told."""
+    known = [one for one in told if one is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _problems(found: Validation) -> Iterator[str]:
+    """What can't be true of a validation, in words."""
+    if len(found.networks) > MOST_NETWORKS:
+        yield f"{len(found.networks)} networks; {MOST_NETWORKS} is the most"
+    if len({network.arch for network in found.networks}) < len(found.networks):
+        yield "a network stands twice"
+    if not 0 < found.confidence < 1:
+        yield f"confidence is {found.confidence!r}, not between 0 and 1"
+    for network in found.networks:
+        if len(network.arch) > MOST_CHARACTERS:
+            yield f"an architecture has more than {MOST_CHARACTERS} characters"
+        yield from (f"network {network.arch[:80]}: {problem}" for problem in _network_problems(network))
+    calibrated = found.calibrated
+    every = [("figures", found.figures), ("ceiling", found.ceiling), ("calibrated.figures", calibrated and calibrated.figures)]
+    for name, figures in every:
+        if figures is not None and not _possible(figures):
+            yield f"{name} can't be true: {figures}"[:300]
+    for name, covered in (("coverage", found.coverage), ("calibrated.coverage", calibrated and calibrated.coverage)):
+        if covered is not None and not 0 <= covered <= 1:
+            yield f"{name} is {covered!r}, not from 0 to 1"
+    yield from _contradictions(found)
+
+
+def _network_problems(network: Network) -> Iterator[str]:
+    for kind in ("predicted", "measured", "calibrated"):
+        middle, low, high = (getattr(network, f"{kind}{part}_ns") for part in ("", "_low", "_high"))
+        if any(ns is not None and not 0 <= ns <= LARGEST_NS for ns in (middle, low, high)):
+            yield f"{kind} is not from 0 to {LARGEST_NS:g} ns"
+        elif middle is not None and not (low if low is not None else middle) <= middle <= (high if high is not None else middle):
+            yield f"{kind} lies outside its interval"
+    if network.measured_ns is not None and network.measured_ns < LEAST_NS:
+        yield f"it was measured to take {network.measured_ns:g} ns"
+
+
+def _possible(figures: Figures) -> bool:
+    shares = (figures.within_5_percent, figures.within_10_percent)
+    ranks = [rank for rank in (figures.kendall_tau, figures.spearman) if rank is not None]
+    finite = all(math.isfinite(value) for value in (figures.mape, figures.bias, figures.worst, *shares, *ranks))
+    most = figures.worst * (1 + ROUNDING)
+    return (
+        finite and 1 <= figures.n <= MOST_NETWORKS and 0 <= abs(figures.bias) * (1 - ROUNDING) <= figures.mape + ROUNDING
+        and figures.mape <= most and 0 <= shares[0] <= shares[1] <= 1
+        and all(abs(rank) <= 1 + ROUNDING for rank in ranks)
+    )
+
+
+def _contradictions(found: Validation) -> Iterator[str]:
+    """Figures that are not those of the networks: whoever reads the table may count again."""
+    pairs = [(n.predicted_ns, n.measured_ns) for n in found.used]
+    errors = [predicted / measured - 1 for predicted, measured in pairs if predicted is not None and measured]
+    if len(errors) != found.figures.n:
+        yield f"figures of {found.figures.n} networks, but {len(errors)} have both numbers"
+    elif errors:
+        mape, bias = sum(map(abs, errors)) / len(errors), sum(errors) / len(errors)
+        scale = ROUNDING * (1 + max(map(abs, errors)))
+        if abs(mape - found.figures.mape) > scale or abs(bias - found.figures.bias) > scale:
+            yield f"figures say MAPE {found.figures.mape:g}, its networks {mape:g}"

@@ -3,85 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lutfarm.agreement import BETWEEN_PLANS, disagreement, words
-from lutfarm.lut import Entry, LatencyTable, Prediction, Validation, compare
+from lutfarm.lut import Calibration, Entry, Figures, LatencyTable, Network, Prediction, Validation, compare
+from lutfarm.lut.calibration import calibration_of
 from lutfarm.lut.predict import MissingEntry
-from lutfarm.networks.calibrated import errors_of, estimates, observed, predictions_ns
+from lutfarm.lut.validate import Calibrated, Role, share
+from lutfarm.networks.calibrated import errors_of, observed
 from lutfarm.networks.study import StudyJob
 from lutfarm.statistics.sweep import fit_sweep, halves
 from lutfarm_jobs.errors import RunsDisagree, SpecError
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.spaces.base import Space
 
-Role = Literal["validation", "calibration", "anchor"]
 Levels = Mapping[str, Mapping[str, float]]         # by measurement key and round, in ns
+Place = tuple[str, str]                            # unit and backend key
 LEAST_NETWORKS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """One network: measured, or why not; times in ns."""
-
-    arch: str                                      # in the space's encoding
-    role: Role
-    predicted_ns: float | None                     # None: the table lacks an operator of it
-    predicted_low_ns: float | None
-    predicted_high_ns: float | None
-    measured_ns: float | None                      # None: see `failure`
-    measured_low_ns: float | None = None
-    measured_high_ns: float | None = None
-    failure: str = ""                              # why there is no number
-
-    @property
-    def usable(self) -> bool:
-        """Whether it can be held against the table."""
-        return self.measured_ns is not None and self.predicted_ns is not None
-
-    @property
-    def covered(self) -> bool | None:
-        """Whether what was measured lies in the prediction's interval; None where that can't be told."""
-        if self.measured_ns is None or self.predicted_low_ns is None or self.predicted_high_ns is None:
-            return None
-        return self.predicted_low_ns <= self.measured_ns <= self.predicted_high_ns
-
-
-@dataclass(frozen=True, slots=True)
-class Calibrated:
-    """The same networks predicted by the table once `networks` others have been seen: see lut.posterior."""
-
-    networks: int
-    validation: Validation
-    coverage: float
-
-
-@dataclass(frozen=True, slots=True)
-class PlaceOutcome:
-    """One device and backend.
-
-    `coverage`: the share of the networks that lie in their prediction's interval.  `ceiling`: the same figures between two
-    halves of the processes: what noise alone leaves, which no prediction can be seen to beat; None: too few processes.
-    `calibrated`: after calibration on the study's calibration networks; None where there is none.
-    `anchor_shift`: how much slower the anchors were than in the table's first sitting, 0.01 is 1 %; None: it is the first.
-    """
-
-    unit: str
-    backend_key: str
-    validation: Validation
-    coverage: float | None
-    ceiling: Validation | None
-    calibrated: Calibrated | None
-    anchor_shift: float | None
-    networks: tuple[Network, ...]
-
-    @property
-    def unusable(self) -> tuple[Network, ...]:
-        """The validation networks that could not be held against the table."""
-        return tuple(network for network in self.networks if network.role == "validation" and not network.usable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +33,7 @@ class Outcome:
     space: str
     seed: int
     measured_s: float                              # Unix time
-    places: tuple[PlaceOutcome, ...]
+    places: tuple[Validation, ...]
     refused: tuple[str, ...] = ()
 
 
@@ -105,40 +45,78 @@ class Measured:
     levels_ns: Levels
 
 
-def outcome_of(
-    job_id: str, study: StudyJob, table: LatencyTable, space: Space, measured: Measured, *,
-    plan: Sequence[Measurement], first: Measured | None = None,
-) -> Outcome:
-    """Hold the predictions of a table against a study's networks; `first` is the table's first study, if that is another.
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A study and what it is held against: a table, the study's space, its plan, and what was measured."""
+
+    study: StudyJob
+    table: LatencyTable                            # without calibration
+    space: Space
+    measured: Measured
+    plan: Sequence[Measurement]
+    first: Measured | None = None                  # of the table's first study, if that is another
+
+    @property
+    def places(self) -> list[Place]:
+        """Where its networks were measured."""
+        return list(dict.fromkeys((m.unit, m.backend.key) for m in self.plan))
+
+    def keys(self, place: Place) -> dict[str, str]:
+        """The measurements of a place, by architecture in the space's encoding."""
+        prefix = f"{self.space.name}:"
+        return {m.workload.name.removeprefix(prefix): m.key for m in self.plan if (m.unit, m.backend.key) == place}
+
+    def networks(self, place: Place) -> tuple[Network, ...]:
+        """Each with its plain prediction and what was measured."""
+        part = self.table.select(unit=place[0], backend=place[1])
+        entries = {entry.key: entry for entry in self.measured.table.entries}
+        keys = self.keys(place)
+        roles: tuple[Role, ...] = ("validation", "calibration", "anchor")
+        return tuple(
+            _network(part, self.space, arch, role, entries.get(keys.get(arch, "")))
+            for role, archs in zip(roles, self.study.archs, strict=True) for arch in archs
+        )
+
+
+def calibration_for(held: Held, place: Place) -> Calibration | None:
+    """From the study's calibration networks of a place; None where none of them was measured.
+
+    Raises RunsDisagree where they were measured with other software than the table.
+    """
+    _check_agreement(held, place)
+    spare = {n.arch: n.measured_ns or 0.0 for n in held.networks(place) if n.role == "calibration" and n.usable}
+    if not spare:
+        return None
+    keys, levels_ns = held.keys(place), held.measured.levels_ns
+    fit = fit_sweep({key: levels_ns[key] for key in keys.values() if key in levels_ns})
+    return calibration_of(
+        observed(held.table.select(unit=place[0], backend=place[1]).computed(held.space), spare, errors_of(fit, keys)),
+        space=held.space.name, unit=place[0], backend_key=place[1], confidence=_confidence(held.table),
+    )
+
+
+def outcome_of(held: Held, calibrations: Mapping[Place, Calibration]) -> Outcome:
+    """Hold the predictions of a table against a study's networks, and those that the calibrations give.
 
     Raises SpecError, naming them, where fewer than two networks can be used in any place.
     """
-    places: list[PlaceOutcome] = []
+    places: list[Validation] = []
     refused: list[str] = []
-    for place in dict.fromkeys((m.unit, m.backend.key) for m in plan):
+    for place in held.places:
         try:
-            places.append(_place(study, table, space, measured, first, plan, place))
+            places.append(_validation(held, place, calibrations.get(place)))
         except SpecError as error:
             refused.append(error.detail)
+    study, job_id = held.study, held.table.manifest.job_id
     if not places:
         raise SpecError("; ".join(refused) or f"job {study.id} measured nothing where the table has entries")
-    return Outcome(job_id, study.id, space.name, study.study.seed, study.created_s, tuple(places), tuple(refused))
+    return Outcome(job_id, study.id, held.space.name, study.study.seed, study.created_s, tuple(places), tuple(refused))
 
 
-def _place(
-    study: StudyJob, table: LatencyTable, space: Space, measured: Measured, first: Measured | None,
-    plan: Sequence[Measurement], place: tuple[str, str],
-) -> PlaceOutcome:
+def _validation(held: Held, place: Place, calibration: Calibration | None) -> Validation:
     unit, backend = place
-    part = table.select(unit=unit, backend=backend)
-    entries = {entry.key: entry for entry in measured.table.entries}
-    _check_agreement(part, measured.table, place)
-    keys = {m.workload.name.removeprefix(f"{space.name}:"): m.key for m in plan if (m.unit, m.backend.key) == place}
-    roles: tuple[Role, ...] = ("validation", "calibration", "anchor")
-    networks = tuple(
-        _network(part, space, arch, role, entries.get(keys.get(arch, "")))
-        for role, archs in zip(roles, study.archs, strict=True) for arch in archs
-    )
+    study, networks = held.study, held.networks(place)
+    _check_agreement(held, place)
     used = [network for network in networks if network.role == "validation" and network.usable]
     if len(used) < LEAST_NETWORKS:
         failed = "; ".join(f"{n.arch}: {n.failure}" for n in networks if n.role == "validation" and not n.usable)
@@ -146,22 +124,30 @@ def _place(
             f"{unit} with {backend}: {len(used)} of {study.study.networks} networks can be held against the table, at least "
             f"{LEAST_NETWORKS} are needed ({failed[:1500]}); run the command again, or draw others with --seed"
         )
-    return PlaceOutcome(
-        unit, backend,
-        compare([n.predicted_ns or 0.0 for n in used], [n.measured_ns or 0.0 for n in used],
-                unit=unit, backend_key=backend, space=space.name),
-        _coverage(used),
-        _ceiling([keys[n.arch] for n in used], measured.levels_ns, place, space.name),
-        _calibrated(part, space, networks, used, keys, measured.levels_ns, place),
-        _shift([keys[n.arch] for n in networks if n.role == "anchor" and n.measured_ns], entries, first),
-        networks,
+    if calibration is not None:
+        networks = _corrected(held, place, calibration, networks)
+    entries = {entry.key: entry for entry in held.measured.table.entries}
+    keys = held.keys(place)
+    used_keys = [keys[network.arch] for network in used]
+    return Validation(
+        unit=unit, backend_key=backend, space=held.space.name,
+        figures=compare([n.predicted_ns or 0.0 for n in used], [n.measured_ns or 0.0 for n in used]),
+        coverage=share([network.covered for network in used]),
+        confidence=_confidence(held.table),
+        ceiling=_ceiling(used_keys, held.measured.levels_ns),
+        calibrated=_calibrated(networks, calibration),
+        anchor_shift=_shift([keys[n.arch] for n in networks if n.role == "anchor" and n.measured_ns], entries, held.first),
+        networks=networks,
+        study_id=study.id, seed=study.study.seed, measured_s=study.created_s,
+        scope="; ".join(sorted({entries[key].scope for key in used_keys} - {""})),
     )
 
 
-def _check_agreement(part: LatencyTable, networks: LatencyTable, place: tuple[str, str]) -> None:
+def _check_agreement(held: Held, place: Place) -> None:
     """Raises RunsDisagree where the table and the networks that it is held against were measured with different software."""
     both = [
-        (label, found) for label, table in (("the table", part), ("its networks", networks)) for entry in table.entries
+        (label, found) for label, table in (("the table", held.table), ("its networks", held.measured.table))
+        for entry in table.entries
         if (entry.unit, entry.backend_key) == place and (found := table.manifest.fingerprints.get(entry.fingerprint))
     ]
     if differences := disagreement(both, may_differ=BETWEEN_PLANS):
@@ -171,11 +157,16 @@ def _check_agreement(part: LatencyTable, networks: LatencyTable, place: tuple[st
         )
 
 
+def _confidence(table: LatencyTable) -> float:
+    """Of the intervals of the table's entries: they all have the job's."""
+    return max(entry.confidence for entry in table.entries)
+
+
 def _network(part: LatencyTable, space: Space, arch: str, role: Role, entry: Entry | None) -> Network:
     predicted: Prediction | None = None
     failure = ""
     try:
-        predicted = part.predict(space, space.parse(arch))
+        predicted = part.predict(space, space.parse(arch), uncalibrated=True)
     except MissingEntry as error:
         failure = f"not predicted: {error.detail[:300]}"
     if entry is None:
@@ -190,36 +181,39 @@ def _network(part: LatencyTable, space: Space, arch: str, role: Role, entry: Ent
     )
 
 
-def _calibrated(
-    part: LatencyTable, space: Space, networks: Sequence[Network], used: Sequence[Network], keys: Mapping[str, str],
-    levels_ns: Levels, place: tuple[str, str],
-) -> Calibrated | None:
-    spare = {n.arch: n.measured_ns or 0.0 for n in networks if n.role == "calibration" and n.usable}
-    if not spare:
-        return None
-    fit = fit_sweep({key: levels_ns[key] for key in keys.values() if key in levels_ns})
-    seen = part.computed(space)
-    known = observed(seen, spare, errors_of(fit, keys))
-    found = predictions_ns(estimates(part), seen, known, [space.parse(network.arch) for network in used])
-    measured_ns = np.array([network.measured_ns or 0.0 for network in used])
-    inside = (found[:, 1] <= measured_ns) & (measured_ns <= found[:, 2])
-    return Calibrated(
-        len(spare),
-        compare(found[:, 0].tolist(), measured_ns.tolist(), unit=place[0], backend_key=place[1], space=space.name),
-        float(inside.mean()),
+def _corrected(
+    held: Held, place: Place, calibration: Calibration, networks: tuple[Network, ...]
+) -> tuple[Network, ...]:
+    """With the calibrated table's predictions; the networks that it was calibrated on have none."""
+    part = held.table.select(unit=place[0], backend=place[1]).with_calibrations([calibration])
+    unseen = {n.arch: held.space.parse(n.arch) for n in networks if n.usable}
+    unseen = {text: arch for text, arch in unseen.items() if tuple(arch) not in calibration.archs}
+    if not unseen:
+        return networks
+    rows = part.predict_many(held.space, np.array(list(unseen.values()), dtype=np.int64), interval=True)
+    found = {text: [float(ns) for ns in row] for text, row in zip(unseen, rows, strict=True)}
+    return tuple(
+        replace(n, calibrated_ns=found[n.arch][0], calibrated_low_ns=found[n.arch][1], calibrated_high_ns=found[n.arch][2])
+        if n.arch in found else n for n in networks
     )
 
 
-def _coverage(used: Sequence[Network]) -> float | None:
-    told = [network.covered for network in used if network.covered is not None]
-    return sum(told) / len(told) if told else None
+def _calibrated(networks: Sequence[Network], calibration: Calibration | None) -> Calibrated | None:
+    used = [n for n in networks if n.role == "validation" and n.usable and n.calibrated_ns is not None]
+    if calibration is None or not used:
+        return None
+    return Calibrated(
+        len(calibration.networks),
+        compare([n.calibrated_ns or 0.0 for n in used], [n.measured_ns or 0.0 for n in used]),
+        share([network.covered_calibrated for network in used]),
+    )
 
 
-def _ceiling(keys: Sequence[str], levels_ns: Levels, place: tuple[str, str], space: str) -> Validation | None:
+def _ceiling(keys: Sequence[str], levels_ns: Levels) -> Figures | None:
     one, other = halves({key: levels_ns[key] for key in keys if key in levels_ns})
     if len(one) < LEAST_NETWORKS:
         return None
-    return compare(list(one.values()), list(other.values()), unit=place[0], backend_key=place[1], space=space)
+    return compare(list(one.values()), list(other.values()))
 
 
 def _shift(keys: Sequence[str], entries: Mapping[str, Entry], first: Measured | None) -> float | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from lutfarm.lut.predict import MissingEntry
 from lutfarm.networks.draw import Arch, draw
 from lutfarm.store.base import Job, Store
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.expand import space_of
 from lutfarm_jobs.spaces.base import Space
 from lutfarm_jobs.spec import BackendChoice, JobSpec, SamplingPlan, SpaceWorkload, Study
 
@@ -39,9 +41,14 @@ class StudyJob:
         return self.spec.validates
 
     @property
-    def space(self) -> str:
-        """As the job names it."""
+    def space_name(self) -> str:
+        """With a part of its content's hash, where it is a user's own: it says the same wherever the file lies."""
         return self._workload.space
+
+    @property
+    def space(self) -> Space:
+        """From the copy that the job carries, or by its name.  Raises SpecError."""
+        return space_of(self._workload.space, self._workload.definition)
 
     @property
     def archs(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -69,15 +76,16 @@ def studies_of(store: Store, job_id: str) -> list[StudyJob]:
     return sorted(found, key=lambda study: (study.created_s, study.id))
 
 
-def find_study(studies: Sequence[StudyJob], wanted: Study, space: str) -> StudyJob | None:
+def find_study(studies: Sequence[StudyJob], wanted: Study, space_name: str) -> StudyJob | None:
     """The one that asked for the same: what was drawn for it stays, whatever the table has learned since."""
-    return next((one for one in studies if one.study == wanted and one.space == space), None)
+    return next((one for one in studies if one.study == wanted and one.space_name == space_name), None)
 
 
 def plan_study(
-    job: Job, table: LatencyTable, space: Space, wanted: Study, *, space_text: str, studies: Sequence[StudyJob]
+    job: Job, table: LatencyTable, space: Space, wanted: Study, *, studies: Sequence[StudyJob],
+    definition: Mapping[str, Any] | None = None,
 ) -> JobSpec:
-    """The job that measures the networks.
+    """The job that measures the networks; `definition` is what the space's file says, where it is a user's own.
 
     Raises SpecError where too few can be drawn, MissingEntry where no device and backend can predict the space.
     """
@@ -89,8 +97,9 @@ def plan_study(
         for part in parts:
             part.predict(space, first)             # says which operators are missing
         raise SpecError(f"job {job.name} has no entry from which networks of {space.name} could be predicted")
-    known = {arch for study in studies if study.space == space_text for part in study.archs for arch in part}
-    anchors = next((study.archs[2] for study in studies if study.space == space_text and study.archs[2]), None)
+    studies = [study for study in studies if study.space_name == space.name]
+    known = {arch for study in studies for part in study.archs for arch in part}
+    anchors = next((study.archs[2] for study in studies if study.archs[2]), None)
     seen = {space.parse(arch) for arch in known} | _measured(table, space)
     if anchors is None:
         (drawn,) = draw(space, _predictor(able[0], space), [ANCHORS], seed=ANCHOR_SEED, without=seen)
@@ -104,7 +113,7 @@ def plan_study(
     return JobSpec(
         name=f"{job.name[:55]}-networks-{wanted.seed}",
         workloads=(SpaceWorkload(
-            space=space_text, operators="none",
+            space=space.name, definition=None if definition is None else dict(definition), operators="none",
             archs=(*(space.format(arch) for arch in (*validation, *calibration)), *anchors),
         ),),
         devices=tuple(dict.fromkeys(unit for unit, _ in places)),

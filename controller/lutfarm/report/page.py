@@ -6,7 +6,6 @@ import base64
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from markupsafe import Markup
 from lutfarm.lut import LatencyTable
 from lutfarm.report import view
 from lutfarm.report.facts import composition, facts
-from lutfarm.report.rows import NetworkRow
+from lutfarm.report.networks import comparisons, unvalidated
 from lutfarm.report.words import percent, printable
 from lutfarm_jobs.errors import StoreUnwritable
 
@@ -27,27 +26,25 @@ MEANING = (
 
 
 def render_report(
-    table: LatencyTable, *, networks: Sequence[NetworkRow], out: Path, title: str = "Latency table",
-    target: float | None = 0.02,
+    table: LatencyTable, *, out: Path, title: str = "Latency table", target: float | None = 0.02,
 ) -> None:
     """Write the report of a table as one HTML file that loads nothing.
 
     `target` is the relative half-width that the job asked for, None where that is not known.  Raises StoreUnwritable.
     """
-    text = report_html(table, networks=networks, title=title, target=target)
+    text = report_html(table, title=title, target=target)
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StoreUnwritable(f"the report can't be written to {out}: {error.strerror}") from error
 
 
-def report_html(
-    table: LatencyTable, *, networks: Sequence[NetworkRow], title: str, target: float | None
-) -> str:
+def report_html(table: LatencyTable, *, title: str, target: float | None) -> str:
     """The report as text.  Pure but for the template, which lies in this package."""
     entries = table.entries
     style, script = _packaged("report.css"), _packaged("report.js")
     rows = view.entry_rows(entries)
+    compared = comparisons(table)
     kinds = Counter(entry.kind for entry in entries)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["svg"] = _own_markup
@@ -59,9 +56,10 @@ def report_html(
         script=_own_markup(script),
         counts={kind: kinds[kind] for kind in ("measured", "failed", "zero")},
         facts=facts(table.manifest, table.content_hash),
-        networks=networks,
         composition=composition(table.manifest.composition),
-        comparisons=view.comparisons(networks),
+        comparisons=compared,
+        networks=sum(len(one.rows) for one in compared),
+        unvalidated=unvalidated(table),
         groups=view.groups(entries, target=target),
         legend=view.legend(entries),
         target=None if target is None else f"± {percent(target)}",

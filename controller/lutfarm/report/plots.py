@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import hypot, log10
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from lutfarm.report.rows import GRADES, Grade, NetworkRow
+from lutfarm.report.rows import GRADES, Grade, Spot
 from lutfarm.report.svg import COLOURS, figure, inline_svg
 from lutfarm.report.words import latency, shortened, tick
 
@@ -129,32 +130,34 @@ def _latency_words(ranked: Sequence[Point]) -> str:
     )
 
 
-def prediction_plot(networks: Sequence[NetworkRow], *, name: str, title: str) -> str:
-    """Predicted against measured latency with both intervals and the identity; below it the error in percent."""
+def prediction_plot(plain: Sequence[Spot], calibrated: Sequence[Spot], *, name: str, title: str) -> str:
+    """Predicted against measured latency with both intervals and the identity; below it the error in percent.
+
+    Where there are calibrated predictions, the plain sums stand behind them, hollow.
+    """
     drawn = figure(600, 600)
     top, bottom = drawn.subplots(
         2, 1, sharex=True, height_ratios=(3, 1),
         gridspec_kw={"left": 0.13, "right": 0.98, "top": 0.985, "bottom": 0.08, "hspace": 0.06},
     )
-    measured = [row.measured_ns for row in networks]
-    predicted = [row.predicted_ns for row in networks]
-    errors = [100 * row.relative_error for row in networks]
     for axes in (top, bottom):
         _dress(axes)
-    style = {"fmt": "o", "markersize": 5, "color": COLOURS["precise"], "elinewidth": 1.3, "capsize": 0}
-    top.errorbar(measured, predicted, xerr=_arms(networks, "measured"), yerr=_arms(networks, "predicted"), **style)
-    low, high = min(measured + predicted), max(measured + predicted)
+    every = [*plain, *calibrated]
+    values = [ns for spot in every for ns in (spot.measured_ns, spot.predicted_ns)]
+    low, high = min(values), max(values)
     margin = 0.06 * (high - low) or 0.06 * high
-    ends = (low - margin, high + margin)
+    ends = (max(0.0, low - margin), high + margin)
     top.plot(ends, ends, color=COLOURS["ink"], linewidth=1, label="predicted = measured")
     for factor in (0.9, 1.1):
         top.plot(ends, [factor * end for end in ends], color=COLOURS["muted"], linewidth=0.8, linestyle="--",
                  label="10 % off" if factor < 1 else "_")
+    bottom.axhline(0, color=COLOURS["ink"], linewidth=1)
+    _draw_spots(top, bottom, plain, "muted" if calibrated else "precise", label="sum of entries", hollow=bool(calibrated))
+    if calibrated:
+        _draw_spots(top, bottom, calibrated, "precise", label="calibrated", hollow=False)
     legend = top.legend(frameon=False, loc="upper left", fontsize=SMALL_PX)
     for text in legend.get_texts():
         text.set_color(COLOURS["ink"])
-    bottom.errorbar(measured, errors, yerr=_error_arms(networks), **style)
-    bottom.axhline(0, color=COLOURS["ink"], linewidth=1)
     for axis in ("x", "y"):
         _plain_latency_axis(top, axis)
     top.set_xlim(*ends)
@@ -162,30 +165,51 @@ def prediction_plot(networks: Sequence[NetworkRow], *, name: str, title: str) ->
     top.set_ylabel("predicted latency", color=COLOURS["ink"])
     bottom.set_ylabel("error, %", color=COLOURS["ink"])
     bottom.set_xlabel("measured latency of the whole network", color=COLOURS["ink"])
-    description = (
-        f"{len(networks)} networks, measured from {latency(min(measured))} to {latency(max(measured))}; "
-        f"errors from {min(errors):+.1f} % to {max(errors):+.1f} %. The table of networks holds every value."
+    return inline_svg(
+        drawn, name=name, title=title, description=_spot_words(plain, calibrated), least_px=460
     )
-    return inline_svg(drawn, name=name, title=title, description=description, least_px=460)
 
 
-def _arms(networks: Sequence[NetworkRow], which: str) -> tuple[list[float], list[float]]:
+def _draw_spots(top: Axes, bottom: Axes, spots: Sequence[Spot], colour: str, *, label: str, hollow: bool) -> None:
+    measured = [spot.measured_ns for spot in spots]
+    width = 0.9 if hollow else 1.3
+    style: dict[str, Any] = {"fmt": "o", "markersize": 5, "color": COLOURS[colour], "elinewidth": width, "capsize": 0}
+    style |= {"markerfacecolor": COLOURS["page"]} if hollow else {}
+    top.errorbar(
+        measured, [spot.predicted_ns for spot in spots], label=label,
+        xerr=_arms([(spot.measured_ns, spot.measured_bounds_ns) for spot in spots]),
+        yerr=_arms([(spot.predicted_ns, spot.predicted_bounds_ns) for spot in spots]), **style,
+    )
+    bottom.errorbar(measured, [100 * spot.relative_error for spot in spots], yerr=_error_arms(spots), **style)
+
+
+def _spot_words(plain: Sequence[Spot], calibrated: Sequence[Spot]) -> str:
+    measured = [spot.measured_ns for spot in plain]
+    errors = {
+        name: [100 * spot.relative_error for spot in spots]
+        for name, spots in (("errors", plain), ("calibrated", calibrated)) if spots
+    }
+    said = "; ".join(f"{name} from {min(found):+.1f} % to {max(found):+.1f} %" for name, found in errors.items())
+    return (
+        f"{len(plain)} networks, measured from {latency(min(measured))} to {latency(max(measured))}; {said}. "
+        "The table of networks holds every value."
+    )
+
+
+def _arms(values: Sequence[tuple[float, tuple[float, float]]]) -> tuple[list[float], list[float]]:
     """How far the intervals reach below and above, as errorbar wants it."""
-    pairs = [row.measured_bounds_ns if which == "measured" else row.predicted_bounds_ns for row in networks]
-    middles = [row.measured_ns if which == "measured" else row.predicted_ns for row in networks]
-    return ([max(0.0, middle - low) for middle, (low, _) in zip(middles, pairs, strict=True)],
-            [max(0.0, high - middle) for middle, (_, high) in zip(middles, pairs, strict=True)])
+    return ([max(0.0, middle - low) for middle, (low, _) in values], [max(0.0, high - middle) for middle, (_, high) in values])
 
 
-def _error_arms(networks: Sequence[NetworkRow]) -> tuple[list[float], list[float]]:
+def _error_arms(spots: Sequence[Spot]) -> tuple[list[float], list[float]]:
     """Both intervals combined, in percent: the ratio's relative half-widths add in quadrature."""
     below: list[float] = []
     above: list[float] = []
-    for row in networks:
-        (low, high), (least, most) = row.predicted_bounds_ns, row.measured_bounds_ns
-        ratio = 100 * row.predicted_ns / row.measured_ns
-        below.append(ratio * hypot(1 - low / row.predicted_ns, most / row.measured_ns - 1))
-        above.append(ratio * hypot(high / row.predicted_ns - 1, 1 - least / row.measured_ns))
+    for spot in spots:
+        (low, high), (least, most) = spot.predicted_bounds_ns, spot.measured_bounds_ns
+        ratio = 100 * spot.predicted_ns / spot.measured_ns
+        below.append(ratio * hypot(1 - low / spot.predicted_ns, most / spot.measured_ns - 1))
+        above.append(ratio * hypot(high / spot.predicted_ns - 1, 1 - least / spot.measured_ns))
     return below, above
 
 

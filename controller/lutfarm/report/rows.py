@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from lutfarm.lut.validate import Network, Validation
+
 Grade = Literal["precise", "provisional", "wide", "disturbed"]
 GRADES: tuple[Grade, ...] = get_args(Grade)
 
@@ -14,35 +16,44 @@ PROVISIONAL = frozenset({"reference_provisional", "reference_stale"})
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkRow:
-    """A whole network: what the table predicted, what was measured, with intervals where there are any."""
+class Spot:
+    """A network in a plot: a prediction and what was measured, in ns, with intervals where there are any."""
 
-    name: str
-    unit: str
-    backend: str
     predicted_ns: float
     measured_ns: float
-    predicted_low_ns: float | None = None
-    predicted_high_ns: float | None = None
-    measured_low_ns: float | None = None
-    measured_high_ns: float | None = None
+    predicted_bounds_ns: tuple[float, float]       # the prediction twice, where it has no interval
+    measured_bounds_ns: tuple[float, float]
 
     @property
     def relative_error(self) -> float:
         """(predicted - measured) / measured."""
         return self.predicted_ns / self.measured_ns - 1
 
-    @property
-    def predicted_bounds_ns(self) -> tuple[float, float]:
-        """The interval, or the prediction twice."""
-        return (self.predicted_ns if self.predicted_low_ns is None else self.predicted_low_ns,
-                self.predicted_ns if self.predicted_high_ns is None else self.predicted_high_ns)
 
-    @property
-    def measured_bounds_ns(self) -> tuple[float, float]:
-        """The interval, or the measured latency twice."""
-        return (self.measured_ns if self.measured_low_ns is None else self.measured_low_ns,
-                self.measured_ns if self.measured_high_ns is None else self.measured_high_ns)
+def plain_spots(validation: Validation) -> list[Spot]:
+    """As the sum of entries predicts the networks that the figures are of."""
+    return [
+        _spot(n, n.predicted_ns, n.predicted_low_ns, n.predicted_high_ns)
+        for n in validation.used if n.predicted_ns is not None
+    ]
+
+
+def calibrated_spots(validation: Validation) -> list[Spot]:
+    """As the calibrated table predicts them; none where there is no calibration."""
+    return [
+        _spot(n, n.calibrated_ns, n.calibrated_low_ns, n.calibrated_high_ns)
+        for n in validation.used if n.calibrated_ns is not None
+    ]
+
+
+def _spot(network: Network, middle_ns: float, low_ns: float | None, high_ns: float | None) -> Spot:
+    measured_ns = network.measured_ns or 0.0
+    return Spot(
+        middle_ns, measured_ns,
+        (middle_ns if low_ns is None else low_ns, middle_ns if high_ns is None else high_ns),
+        (measured_ns if network.measured_low_ns is None else network.measured_low_ns,
+         measured_ns if network.measured_high_ns is None else network.measured_high_ns),
+    )
 
 
 def grade_of(flags: Collection[str]) -> Grade:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lutfarm.lut.entry import Entry
-from lutfarm.lut.validate import Validation, compare
-from lutfarm.report.plots import Point, latency_plot, prediction_plot
-from lutfarm.report.rows import GRADES, NetworkRow, grade_of
+from lutfarm.report.plots import Point, latency_plot
+from lutfarm.report.rows import GRADES, grade_of
 from lutfarm.report.words import (
     FLAG_WORDS,
     UNKNOWN_FLAG,
@@ -18,7 +17,6 @@ from lutfarm.report.words import (
     percent,
     printable,
     scope,
-    signed_percent,
     statistics,
 )
 
@@ -62,28 +60,6 @@ class Group:
     confidence: str
     scope: str
     statistic: str
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkLine:
-    """One network, as it is printed."""
-
-    name: str
-    predicted: str
-    predicted_interval: str
-    measured: str
-    measured_interval: str
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The networks of one device and backend."""
-
-    heading: str
-    figures: tuple[tuple[str, str, str], ...]      # name, explanation, value
-    plot: str                                      # an svg element
-    rows: tuple[NetworkLine, ...]
 
 
 def workload_name(key: str) -> str:
@@ -157,50 +133,6 @@ def _point(entry: Entry) -> Point:
     return Point(
         workload_name(entry.workload_key), entry.estimate_ns or 0.0, entry.low_ns, entry.high_ns,
         grade_of(entry.flags),
-    )
-
-
-def comparisons(networks: Sequence[NetworkRow]) -> tuple[Comparison, ...]:
-    """Predicted against measured, for each device and backend."""
-    found: dict[tuple[str, str], list[NetworkRow]] = {}
-    for row in networks:
-        found.setdefault((row.unit, row.backend), []).append(row)
-    return tuple(_comparison(number, place, found[place]) for number, place in enumerate(sorted(found)))
-
-
-def _comparison(number: int, place: tuple[str, str], networks: Sequence[NetworkRow]) -> Comparison:
-    heading = printable(f"{place[1]} on {place[0]}")
-    found = compare([row.predicted_ns for row in networks], [row.measured_ns for row in networks])
-    return Comparison(
-        heading=heading,
-        figures=_figures(found),
-        plot=prediction_plot(
-            networks, name=f"networks{number}", title=f"Predicted against measured latency: {heading}"
-        ),
-        rows=tuple(_network_line(row) for row in sorted(networks, key=lambda row: row.measured_ns)),
-    )
-
-
-def _figures(found: Validation) -> tuple[tuple[str, str, str], ...]:
-    tau = "–" if found.kendall_tau is None else f"{found.kendall_tau:.2f}"
-    return (
-        ("networks", "", str(found.n)),
-        ("mean absolute error (MAPE)", "mean of |predicted − measured| / measured", f"{100 * found.mape:.1f} %"),
-        ("bias", "mean of (predicted − measured) / measured", signed_percent(found.bias)),
-        ("largest error", "", f"{100 * found.worst:.1f} %"),
-        ("within 10 %", "share of the networks", f"{100 * found.within_10_percent:.0f} %"),
-        ("Kendall’s τ", "1: the same ranking; 0: unrelated", tau),
-    )
-
-
-def _network_line(row: NetworkRow) -> NetworkLine:
-    return NetworkLine(
-        name=printable(row.name),
-        predicted=latency(row.predicted_ns),
-        predicted_interval=latency_interval(row.predicted_low_ns, row.predicted_high_ns),
-        measured=latency(row.measured_ns),
-        measured_interval=latency_interval(row.measured_low_ns, row.measured_high_ns),
-        error=signed_percent(row.relative_error),
     )
 
 

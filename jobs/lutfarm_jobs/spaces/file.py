@@ -63,7 +63,15 @@ def load_file(path: Path) -> LayeredSpace:
 
     Raises SpecError naming file and field, also where the shapes of consecutive operators don't fit.
     """
-    return space_of(read_yaml(path, limit_bytes=LIMIT_BYTES), source=str(path))
+    return space_of(read_file(path), source=str(path))
+
+
+def read_file(path: Path) -> Mapping[str, Any]:
+    """What a space's YAML file says, as JSON can hold it.  Raises SpecError; see `space_of` for what it means."""
+    content = read_yaml(path, limit_bytes=LIMIT_BYTES)
+    if not isinstance(content, Mapping):
+        raise SpecError(f"{path}: a space is a mapping with name, head, layers and tail")
+    return {str(name): value for name, value in cast(Mapping[object, Any], content).items()}
 
 
 def space_of(content: object, *, source: str) -> LayeredSpace:
