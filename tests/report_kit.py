@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
-from lutfarm.lut import BackendFacts, DeviceFacts, Entry, LatencyTable, Manifest
-from lutfarm.report import NetworkRow
+from lutfarm.lut import BackendFacts, DeviceFacts, Entry, LatencyTable, Manifest, Network, Validation, compare
+from lutfarm.lut.validate import Calibrated, share
 
 UNIT = "this-machine"
 ORT = "onnxruntime-cpu-t1-fp32"
@@ -57,16 +58,38 @@ def operators(count: int, *, backend: str = ORT, seed: int = 1) -> list[Entry]:
     ]
 
 
-def networks(count: int, *, seed: int = 2) -> list[NetworkRow]:
-    """Predicted some percent too slow."""
+def validation(count: int, *, seed: int = 2, calibrated: bool = False, **changes: Any) -> Validation:
+    """Of networks predicted some percent too slow; calibrated, about right."""
     draw = random.Random(seed)
-    rows: list[NetworkRow] = []
+    found: list[Network] = []
     for _ in range(count):
         true = draw.uniform(8e6, 30e6)
         guess = true * (1.06 + draw.gauss(0, 0.03))
-        name = "fbnet-224:" + ",".join(str(draw.randrange(9)) for _ in range(22))
-        rows.append(NetworkRow(name, UNIT, ORT, guess, true, guess * 0.985, guess * 1.015, true * 0.99, true * 1.01))
-    return rows
+        name = ",".join(str(draw.randrange(9)) for _ in range(22))
+        mended = true * (1 + draw.gauss(0, 0.01)) if calibrated else None
+        found.append(Network(
+            name, "validation", guess, guess * 0.985, guess * 1.015, true, true * 0.99, true * 1.01, "",
+            mended, mended and mended * 0.97, mended and mended * 1.03,
+        ))
+    after = Calibrated(8, compare([n.calibrated_ns or 0.0 for n in found], [n.measured_ns or 0.0 for n in found]),
+                       share([n.covered_calibrated for n in found])) if calibrated else None
+    fields: dict[str, Any] = {
+        "unit": UNIT, "backend_key": ORT, "space": "fbnet-224",
+        "figures": compare([n.predicted_ns or 0.0 for n in found], [n.measured_ns or 0.0 for n in found]),
+        "coverage": share([n.covered for n in found]), "confidence": 0.95,
+        "ceiling": compare([n.measured_ns or 0.0 for n in found], [(n.measured_ns or 0.0) * 1.004 for n in found]),
+        "calibrated": after, "anchor_shift": None, "networks": tuple(found), "study_id": "demo-networks-0-1234567890",
+        "seed": 0, "measured_s": 1_763_940_000.0, "scope": "sitting",
+    }
+    return Validation(**fields | changes)
+
+
+def failing(found: Validation, *reasons: str) -> Validation:
+    """With more networks that could not be measured."""
+    lost = tuple(
+        Network(f"lost-{at}", "validation", 1e7, 0.9e7, 1.1e7, None, failure=reason) for at, reason in enumerate(reasons)
+    )
+    return replace(found, networks=(*found.networks, *lost))
 
 
 def manifest(**changes: Any) -> Manifest:

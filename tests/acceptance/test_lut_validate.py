@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from lutfarm.cli.output import plain
+from lutfarm.lut import load
 
 CHOICES = "".join(
     f"      - {{name: {name}, operator: conv_H16_W16_Cin8_Cout8_k{kernel}_s1_g1_relu}}\n"
@@ -26,6 +30,9 @@ JOB = (
     "name: tiny\nworkloads: [{space: space.yaml}]\ndevices: [desk]\nbackends: [{runtime: onnxruntime}, {runtime: tflite}]\n"
     "sampling: {rounds: 3, passes: 4}\n"
 )
+
+
+BACKENDS = ["onnxruntime-cpu-t1-fp32", "tflite-cpu-t1-fp32"]
 
 
 @pytest.fixture(autouse=True)
@@ -46,31 +53,70 @@ def runs(lutfarm: Callable) -> int:
     return sum(job["counts"]["runs"] for job in jobs if job["name"].startswith("tiny-networks"))
 
 
+def exported(lutfarm: Callable, *args: str) -> subprocess.CompletedProcess[str]:
+    result = lutfarm("lut", "export", "tiny", *args)
+    assert result.returncode == 0, result.stderr
+    return result
+
+
 def test_unseen_networks_are_measured_once_and_the_table_carries_what_they_say(lutfarm: Callable, tmp_path: Path) -> None:
-    unvalidated = lutfarm("lut", "export", "tiny", "--out", "before.json")
-    assert "never validated" in unvalidated.stderr
     result = validate(lutfarm, "--networks", "5", "--calibrate", "3", "--json")
     assert result.returncode == 0, result.stderr
     outcome = json.loads(result.stdout)
-    assert [place["backend_key"] for place in outcome["places"]] == ["onnxruntime-cpu-t1-fp32", "tflite-cpu-t1-fp32"]
+    assert [place["backend_key"] for place in outcome["places"]] == BACKENDS
     for place in outcome["places"]:
         assert [n["role"] for n in place["networks"]] == ["validation"] * 5 + ["calibration"] * 3 + ["anchor"] * 3
         assert len({n["arch"] for n in place["networks"]}) == 11
-        assert place["validation"]["n"] == place["ceiling"]["n"] == 5
-        assert 0 <= place["ceiling"]["mape"] < place["validation"]["mape"]
+        assert place["figures"]["n"] == place["ceiling"]["n"] == place["calibrated"]["figures"]["n"] == 5
+        assert 0 <= place["ceiling"]["mape"] < place["figures"]["mape"]
         assert place["unusable"] == []
+        assert place["scope"] == "sitting"
     had = runs(lutfarm)
     assert had == 2 * 11 * 7
-    again = json.loads(validate(lutfarm, "--networks", "5", "--calibrate", "3", "--json").stdout)
-    assert again == outcome
+    said = exported(lutfarm, "--out", "all.json", "--out", "all.csv", "--out", "all.parquet").stderr
+    found = {suffix: load(tmp_path / f"all.{suffix}") for suffix in ("json", "csv", "parquet")}
+    for backend in BACKENDS:
+        assert f"desk with {backend}: validated against 5 networks of tiny-" in said
+    assert found["json"] == found["csv"] == found["parquet"]
+    shown = plain(found["json"].manifest)
+    assert shown["validations"] == [{n: v for n, v in place.items() if n != "unusable"} for place in outcome["places"]]
+    assert [(one["backend_key"], len(one["networks"])) for one in shown["calibrations"]] == [(key, 3) for key in BACKENDS]
+    check_predictions(lutfarm, tmp_path, outcome["places"][1])
+    check_moved(lutfarm, tmp_path, outcome, had)
+
+
+def check_predictions(lutfarm: Callable, tmp_path: Path, place: dict) -> None:
+    """The exported table predicts as `validate` said, calibrated or not, and says which."""
+    networks = [n for n in place["networks"] if n["role"] == "validation"]
+    asked = ("lut", "predict", "all.csv", "--space", "space.yaml", "--backend", BACKENDS[1], *(n["arch"] for n in networks))
+    for options, names, figures in (
+        ((), ("calibrated_ns", "calibrated_low_ns", "calibrated_high_ns"), place["calibrated"]["figures"]),
+        (("--uncalibrated",), ("predicted_ns", "predicted_low_ns", "predicted_high_ns"), place["figures"]),
+    ):
+        found = json.loads(lutfarm(*asked, *options, "--json").stdout)
+        for network, prediction in zip(networks, found, strict=True):
+            bounds = [prediction[name] for name in ("latency_ns", "low_ns", "high_ns")]
+            assert bounds == pytest.approx([network[name] for name in names])
+            assert prediction["calibrated_on"] == (0 if options else 3)
+            assert prediction["validation"] == figures
+    assert "sum of entries, calibrated on 3 networks: MAPE" in lutfarm(*asked).stderr
+    report = lutfarm("lut", "report", "all.parquet", "--backend", BACKENDS[1], "--out", "part.html")
+    assert report.returncode == 0, report.stderr
+    assert "; calibrated on 3 networks: MAPE" in report.stderr
+    assert BACKENDS[0] not in report.stderr
+    assert "calibrated on 3 others" in (tmp_path / "part.html").read_text()
+
+
+def check_moved(lutfarm: Callable, tmp_path: Path, outcome: dict, had: int) -> None:
+    """The outcome belongs to what the space's file said, wherever that is by now."""
+    (tmp_path / "attic").mkdir()
+    (tmp_path / "space.yaml").rename(tmp_path / "attic" / "moved.yaml")
+    bare = json.loads(exported(lutfarm, "--uncalibrated", "--out", "bare.json", "--json").stdout)
+    assert [(len(place["validated"]), place["calibrated"]) for place in bare["places"]] == [(1, []), (1, [])]
+    for options in ((), ("--space", "attic/moved.yaml")):
+        again = json.loads(validate(lutfarm, "--networks", "5", "--calibrate", "3", "--json", *options).stdout)
+        assert again == outcome
     assert runs(lutfarm) == had
-    carried = lutfarm("lut", "export", "tiny", "--backend", "tflite-cpu-t1-fp32", "--out", "after.json")
-    assert "validated against 5 networks on desk with tflite-cpu-t1-fp32" in carried.stderr
-    shown = json.loads(lutfarm("lut", "show", "after.json", "--json").stdout)["manifest"]["validation"]
-    expected = outcome["places"][1]["validation"]
-    assert {name: shown[name] for name in ("n", "mape", "kendall_tau")} == {
-        name: expected[name] for name in ("n", "mape", "kendall_tau")
-    }
 
 
 def test_killed_it_goes_on_and_measures_nothing_twice(lutfarm: Callable, tmp_path: Path) -> None:
@@ -91,16 +137,23 @@ def test_killed_it_goes_on_and_measures_nothing_twice(lutfarm: Callable, tmp_pat
     assert runs(lutfarm) == 2 * 9 * 7
 
 
-def test_what_cant_be_validated_is_said(lutfarm: Callable) -> None:
+def test_what_is_not_known_is_said(lutfarm: Callable) -> None:
     for args, said in (
-        (("nothing",), "no job is called"),
-        (("tiny", "--networks", "40"), "40 networks are wanted"),
-        (("tiny", "--space", "fbnet-224"), "has no latency for"),
-        (("tiny", "--space", "elsewhere.yaml"), "say with --space where it is"),
+        (("validate", "nothing"), "no job is called"),
+        (("validate", "tiny", "--networks", "40"), "40 networks are wanted"),
+        (("validate", "tiny", "--space", "fbnet-224"), "has no latency for"),
+        (("validate", "tiny", "--space", "elsewhere.yaml"), "say with --space where it is"),
+        (("export", "tiny", "--calibrated", "--out", "lut.json"), "measure some networks with lutfarm lut validate --calibrate"),
     ):
-        result = lutfarm("lut", "validate", *args, "--pool", "local")
+        result = lutfarm("lut", *args)
         assert result.returncode == 2
         assert said in result.stderr
+    unvalidated = ["never validated against whole networks"] * 2
+    for args in (
+        ("export", "tiny", "--out", "lut.json"), ("show", "lut.json"), ("report", "lut.json", "--out", "lut.html"),
+        ("predict", "lut.json", "--space", "space.yaml", "--random", "1", "--backend", BACKENDS[0]),
+    ):
+        assert re.findall("never validated against whole networks", lutfarm("lut", *args).stderr) == unvalidated, args
 
 
 @pytest.mark.parametrize(
@@ -117,7 +170,7 @@ def test_tables_that_are_built_the_way_of_a_network_predict_networks(
     ran = lutfarm("run", "way.yaml", "--pool", "local")
     assert ran.returncode == 0, ran.stderr
     exported = lutfarm("lut", "export", "way", "--out", "way.json")
-    assert f"composed: {way}; never validated" in exported.stderr
+    assert f"composed: {way}; desk with onnxruntime-cpu-t1-fp32: never validated" in exported.stderr
     shown = json.loads(lutfarm("lut", "show", "way.json", "--json").stdout)
     operators = [e for e in shown["entries"] if e["workload_key"].startswith("operator:")]
     assert len(operators) == 6 * len(runtimes)
@@ -126,4 +179,4 @@ def test_tables_that_are_built_the_way_of_a_network_predict_networks(
     assert result.returncode == 0, result.stderr
     for place in json.loads(result.stdout)["places"]:
         # Alone, each of these operators carries a call of its own: such a table is 5 to 70 % too slow.
-        assert place["validation"]["mape"] < 0.15
+        assert place["figures"]["mape"] < 0.15

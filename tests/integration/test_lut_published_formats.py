@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.lut_kit import TFLITE, entry, failed, manifest
+from tests.lut_kit import TFLITE, entry, failed, manifest, validation
 
 from lutfarm.lut import Entry, LatencyTable, save
+from lutfarm.lut.calibration import Observed, calibration_of
 from lutfarm.lut.formats.published import process_deviation_ns
 from lutfarm.statistics import moderated_interval
 from lutfarm_jobs import spaces
@@ -42,6 +43,24 @@ def test_proxylessnas(tmp_path: Path) -> None:
     block = "expanded_conv-input:56x56x24-output:56x56x24-expand:3-kernel:7-stride:1-idskip:1"
     assert set(found[block]) == {"count", "mean", "var"}
     assert {key.split("-")[0] for key in found} == {"expanded_conv", "Conv", "Conv_1", "Logits"}
+
+
+@pytest.mark.parametrize("style", ["ofa", "proxylessnas"])
+def test_how_the_table_held_up_stands_in_the_comment(tmp_path: Path, style: str) -> None:
+    path = tmp_path / "lut.yaml"
+    table = LatencyTable.of(entries_of("proxylessnas-224"), manifest())
+    save(table, path, yaml_style=style)
+    before = path.read_text()
+    assert "\n# desk with onnxruntime-cpu-t1-fp32: never validated against whole networks\n" in before
+    observed = [Observed((0,), {"a": 1}, 5e6)]
+    mended = calibration_of(observed, space="a\nb: {}", unit="desk", backend_key="onnxruntime-cpu-t1-fp32")
+    found = validation([110.0, 230.0], [100.0, 200.0], space="mine\nkey: {count: 1}")
+    save(table.with_validations([found]).with_calibrations([mended]), path, yaml_style=style)
+    after = path.read_text()
+    assert "validated against 2 networks of mine?key: {count: 1}: MAPE 12.5 %, bias +12.5 %" in after
+    assert "calibrated on 1 network of a?b: {}, never validated since" in after
+    assert "the calibration is not part of these figures" in after
+    assert yaml.safe_load(after) == yaml.safe_load(before)
 
 
 def test_expand_is_channels_in_the_one_and_a_ratio_in_the_other(tmp_path: Path) -> None:

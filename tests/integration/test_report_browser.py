@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.report_kit import failed, networks, operators, table, zero
+from tests.report_kit import failed, failing, operators, table, validation, zero
 
 from lutfarm.report.page import policy, report_html
 
@@ -39,7 +39,8 @@ class Shown:
 @pytest.fixture(scope="module")
 def report() -> str:
     entries = [*operators(112), zero("identity"), failed("conv_big", "OutOfMemory", "asked for 40 GB")]
-    return report_html(table(*entries), networks=networks(20), title="fbnet-224", target=0.02)
+    found = failing(validation(20, calibrated=True), "OutOfMemory: 40 GB")
+    return report_html(table(*entries, validations=(found,)), title="fbnet-224", target=0.02)
 
 
 def show(text: str, folder: Path) -> Shown:

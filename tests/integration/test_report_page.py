@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from tests.report_kit import ORT, TFLITE, failed, manifest, measured, networks, operators, table, zero
+from tests.report_kit import ORT, TFLITE, failed, failing, manifest, measured, operators, table, validation, zero
 
 from lutfarm.report import render_report
 from lutfarm.report.page import policy, report_html
@@ -45,8 +46,9 @@ class Reader(HTMLParser):
 
 
 def page(*entries: object, rows: int = 0, title: str = "A table", **changes: object) -> str:
-    made = table(*entries, **changes)  # type: ignore[arg-type]
-    return report_html(made, networks=networks(rows), title=title, target=0.02)
+    if rows:
+        changes = {"validations": (validation(rows),)} | changes
+    return report_html(table(*entries, **changes), title=title, target=0.02)  # type: ignore[arg-type]
 
 
 def plain(html: str) -> str:
@@ -70,18 +72,63 @@ def test_a_report_says_what_the_table_holds() -> None:
 def test_validation_is_shown_whatever_it_is() -> None:
     text = plain(page(measured("conv", 1e5), rows=20))
 
-    for figure in ("networks20", "mean absolute error (MAPE)6.0 %", "bias+6.0 %", "within 10 %95 %", "Kendall’s τ0.93"):
-        assert figure in text
+    for figure in (
+        "networks that the table had never seen2020", "MAPE) mean of |predicted − measured| / measured6.0 %0.40 %",
+        "measured+6.0 %", "within 5 % share of the networks25 %100 %", "within 10 % share of the networks95 %100 %",
+        "unrelated0.926", "Spearman’s ρ of the ranks0.98", "prediction’s 95 % interval5 %–",
+        "Noise ceiling: the same figures between two halves",
+        "measured by job demo-networks-0-1234567890 of 2025-11-23 23:20 UTC",
+        "Intervals of the measured networks: 95 %, over fresh processes of one sitting",
+    ):
+        assert figure in text, figure
+    assert "calibrated" not in text
+    assert "left out" not in text
+    assert "never validated" not in text
+
+
+def test_calibration_is_shown_before_and_after() -> None:
+    html = page(measured("conv", 1e5), validations=(validation(20, calibrated=True),))
+    text = plain(html)
+
+    assert "sum of entriescalibrated on 8 othersnoise ceiling" in text
+    assert "MAPE) mean of |predicted − measured| / measured5.5 %0.83 %0.40 %" in text
+    assert "prediction’s 95 % interval5 %100 %–" in text
+    assert "Hollow: the plain sums, before calibration" in text
+    assert html.count('data-label="calibrated"') == 20
+
+
+def test_networks_that_failed_are_named_with_their_reason() -> None:
+    found = failing(validation(5, ceiling=None, anchor_shift=0.031), "OutOfMemory: 40 GB", "not measured yet")
+    text = plain(page(measured("conv", 1e5), validations=(found,)))
+
+    assert "2 networks are left out" in text
+    assert "lost-0: OutOfMemory: 40 GB" in text
+    assert "No noise ceiling: too few processes" in text
+    assert "took +3.1 % beside the table’s first sitting" in text
+
+
+def test_each_place_says_what_is_known_of_it() -> None:
+    entries = [*operators(4), *operators(3, backend=TFLITE)]
+    here, there = validation(5), validation(4, seed=3, backend_key=TFLITE)
+    one, both = page(*entries, validations=(here,)), page(*entries, validations=(there, here))
+
+    assert f"<b>{TFLITE} on this-machine</b>: never validated" in one
+    assert "never validated" not in both
+    assert both.count('aria-label="Plot: predicted against measured"') == 2
+    assert "9 whole networks predicted and measured" in plain(both)
 
 
 def test_a_table_that_nobody_held_against_networks_says_so() -> None:
-    assert "No whole network was measured with this table" in plain(page(measured("conv", 1e5)))
+    text = plain(page(measured("conv", 1e5)))
+
+    assert "0 zero by structure; never validated against whole networks." in text
+    assert "Never validated: no whole network was measured for this table" in text
 
 
 @pytest.mark.parametrize(
     ("entries", "said"),
     [
-        ([], "0 measured entries, 0 failed, 0 zero by structure."),
+        ([], "0 measured entries, 0 failed, 0 zero by structure; never validated"),
         ([zero("identity")], "Nothing was measured."),
         ([failed("conv", "WorkloadTimeout", "no end")], "Nothing was measured."),
         ([measured("conv", 1e5)], "1 measured entry, 0 failed"),
@@ -102,9 +149,12 @@ def test_what_was_planned_and_never_measured_is_listed() -> None:
 
 
 def test_names_from_outside_are_text_wherever_they_come() -> None:
+    networks = [replace(n, arch=f"{n.arch}{HOSTILE}") for n in validation(3).networks]
+    found = replace(validation(3), unit=HOSTILE, space=HOSTILE, study_id=HOSTILE, scope=HOSTILE, networks=tuple(networks))
     html = page(
         measured(HOSTILE, 1e5, unit=HOSTILE, flags=("<i>flag</i>",)), measured("conv", 2e5),
         failed("conv_b", HOSTILE, HOSTILE), title=HOSTILE, job_id=HOSTILE, space=HOSTILE, composition=HOSTILE,
+        validations=(failing(found, HOSTILE),),
     )
     read = Reader(html)
 
@@ -112,7 +162,7 @@ def test_names_from_outside_are_text_wherever_they_come() -> None:
     assert len(read.having("style")) == 1
     assert not read.having("img")
     assert not [name for _, attributes in read.elements for name in attributes if name.startswith("on")]
-    assert read.text.count(HOSTILE) >= 8
+    assert read.text.count(HOSTILE) >= 16
     assert "49.onnx" not in html
 
 
@@ -194,7 +244,7 @@ def test_colours_can_be_told_apart_in_light_dark_and_print() -> None:
 
 def test_a_report_is_written_as_one_file(tmp_path: Path) -> None:
     out = tmp_path / "report.html"
-    render_report(table(*operators(3)), networks=networks(2), out=out, title="t")
+    render_report(table(*operators(3)), out=out, title="t")
 
     assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert list(tmp_path.iterdir()) == [out]
@@ -203,7 +253,7 @@ def test_a_report_is_written_as_one_file(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     out = tmp_path / "no" / "report.html"
     with pytest.raises(StoreUnwritable, match=re.escape(str(out))):
-        render_report(table(measured("conv", 1e5)), networks=(), out=out)
+        render_report(table(measured("conv", 1e5)), out=out)
 
 
 def test_a_manifest_can_be_empty() -> None:

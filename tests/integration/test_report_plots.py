@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lutfarm.report.plots import LABELLED_ROWS, Point, latency_plot, prediction_plot
-from lutfarm.report.rows import GRADES, NetworkRow
+from lutfarm.report.rows import GRADES, Spot
 from lutfarm.report.svg import COLOURS
 
 HOSTILE = '<script>alert(1)</script>"\' &amp; $\\frac{1}{0}$ url(#x) id="y" ]]>'
@@ -21,9 +21,9 @@ def points(count: int) -> list[Point]:
     ]
 
 
-def networks(count: int) -> list[NetworkRow]:
+def networks(count: int) -> list[Spot]:
     return [
-        NetworkRow(f"n{i}", "desk", "b", 1e6 * (i + 1.1), 1e6 * (i + 1), 1e6 * (i + 1), 1e6 * (i + 1.2))
+        Spot(1e6 * (i + 1.1), 1e6 * (i + 1), (1e6 * (i + 1), 1e6 * (i + 1.2)), (1e6 * (i + 1), 1e6 * (i + 1)))
         for i in range(count)
     ]
 
@@ -55,7 +55,8 @@ def test_a_plot_of_any_size_can_be_drawn(count: int) -> None:
 
 def test_the_same_table_gives_the_same_bytes() -> None:
     assert latency_svg(points(20)) == latency_svg(points(20))
-    assert prediction_plot(networks(5), name="n", title="t") == prediction_plot(networks(5), name="n", title="t")
+    once, again = (prediction_plot(networks(5), networks(5), name="n", title="t") for _ in range(2))
+    assert once == again
 
 
 def test_names_from_outside_are_text_and_nothing_else() -> None:
@@ -81,7 +82,7 @@ def test_any_name_gives_well_formed_xml(name: str) -> None:
 @pytest.mark.parametrize("kind", ["latency", "prediction"])
 def test_an_svg_is_inline_and_has_the_pages_colours(kind: str) -> None:
     latency = kind == "latency"
-    svg = latency_svg(points(3), name="a") if latency else prediction_plot(networks(3), name="a", title="t")
+    svg = latency_svg(points(3), name="a") if latency else prediction_plot(networks(3), networks(2), name="a", title="t")
     root = ElementTree.fromstring(svg)
     ids = [element.get("id") for element in root.iter() if element.get("id")]
     referred = re.findall(r"(?:url\(|href=\")#([^\")]+)", svg)
@@ -115,7 +116,7 @@ def test_the_band_is_there_only_where_a_target_is() -> None:
 
 
 def test_the_prediction_plot_says_the_range_of_errors() -> None:
-    description = ElementTree.fromstring(prediction_plot(networks(2), name="n", title="t")).findtext("desc")
+    description = ElementTree.fromstring(prediction_plot(networks(2), [], name="n", title="t")).findtext("desc")
 
     assert description is not None
     assert "2 networks" in description
@@ -124,6 +125,17 @@ def test_the_prediction_plot_says_the_range_of_errors() -> None:
 
 @pytest.mark.parametrize("count", [1, 20])
 def test_predictions_without_intervals_can_be_drawn(count: int) -> None:
-    rows = [NetworkRow("n", "d", "b", 2e6, 2e6) for _ in range(count)]
+    rows = [Spot(2e6, 2e6, (2e6, 2e6), (2e6, 2e6)) for _ in range(count)]
 
-    assert ElementTree.fromstring(prediction_plot(rows, name="n", title="t")).tag == "svg"
+    assert ElementTree.fromstring(prediction_plot(rows, [], name="n", title="t")).tag == "svg"
+
+
+def test_sums_stand_behind_calibrated_predictions_only_where_there_are_some() -> None:
+    plain = prediction_plot(networks(3), [], name="n", title="t")
+    both = prediction_plot(networks(3), networks(3), name="n", title="t")
+
+    assert "calibrated" not in texts(plain)
+    assert {"sum of entries", "calibrated"} <= set(texts(both))
+    assert "calibrated from +3.3 % to +10.0 %" in both
+    assert "var(--page)" in both
+    assert "var(--page)" not in plain

@@ -1,27 +1,31 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
+from tests.report_kit import failing, validation
 
-from lutfarm.report.rows import DISTURBED, PROVISIONAL, NetworkRow, grade_of
-
-
-def row(predicted: float, measured: float) -> NetworkRow:
-    return NetworkRow("net", "desk", "onnxruntime-cpu-t1-fp32", predicted, measured)
+from lutfarm.report.rows import DISTURBED, PROVISIONAL, Spot, calibrated_spots, grade_of, plain_spots
 
 
 def test_an_error_is_relative_to_what_was_measured() -> None:
-    assert row(110, 100).relative_error == pytest.approx(0.1)
-    assert row(180, 200).relative_error == pytest.approx(-0.1)
+    assert Spot(110, 100, (1, 1), (1, 1)).relative_error == pytest.approx(0.1)
+    assert Spot(180, 200, (1, 1), (1, 1)).relative_error == pytest.approx(-0.1)
 
 
-def test_a_row_without_intervals_has_points_for_bounds() -> None:
-    assert row(5, 7).predicted_bounds_ns == (5, 5)
-    assert row(5, 7).measured_bounds_ns == (7, 7)
-    full = NetworkRow("n", "u", "b", 5, 7, 4, 6, 6.5, 7.5)
-    assert full.predicted_bounds_ns == (4, 6)
-    assert full.measured_bounds_ns == (6.5, 7.5)
+def test_a_network_without_intervals_has_points_for_bounds() -> None:
+    found = validation(1)
+    bare = replace(found.networks[0], predicted_low_ns=None, predicted_high_ns=None, measured_low_ns=None, measured_high_ns=None)
+    (spot,) = plain_spots(replace(found, networks=(bare,)))
+    assert spot.predicted_bounds_ns == (spot.predicted_ns, spot.predicted_ns)
+    assert spot.measured_bounds_ns == (spot.measured_ns, spot.measured_ns)
+
+
+def test_only_what_could_be_held_against_the_table_is_a_spot() -> None:
+    found = failing(validation(3, calibrated=True), "OutOfMemory: 40 GB")
+    assert len(plain_spots(found)) == len(calibrated_spots(found)) == 3
+    assert calibrated_spots(validation(3)) == []
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ def dump_published(
     """`figures_of`: from processes, estimate in ms and standard deviation over processes in ms to an entry's fields.
 
     Operators without a published key, failures, and what is nothing by structure are left out, and counted in a
-    comment: those projects read neither.  Raises SpecError for several devices or backends, or if nothing is left.
+    comment, as is how the table held up: those projects read none of it.  Raises SpecError for several devices or
+    backends, or if nothing is left.
     """
     if len(table.places) != 1:
         listed = ", ".join(" with ".join(place) for place in table.places)
@@ -48,12 +49,19 @@ def dump_published(
     if not found:
         raise SpecError(f"none of the {len(table)} entries is an operator that {name} has a key for")
     unit, backend = (_comment(text) for text in table.places[0])
+    claims = "".join(f"# {_comment(claim)}\n" for claim in _claims(table))
     comment = (
         f"# Latencies in ms of {unit} with {backend}: mean is lutfarm's estimate for the uncontended device,\n"
         f"# count the processes it was measured in. {left_out} entries have no place in this format.\n"
-        f"# lutfarm table {table.content_hash}\n"
+        f"{claims}# lutfarm table {table.content_hash}\n"
     )
     return (comment + yaml.safe_dump(found, sort_keys=False, width=1000)).encode()
+
+
+def _claims(table: LatencyTable) -> list[str]:
+    """What the table says of itself, and which of it these figures are without."""
+    alone = "the calibration is not part of these figures: they are sums of entries"
+    return [*table.claims(), *([alone] if table.manifest.calibrations else [])]
 
 
 def process_deviation_ns(entry: Entry) -> float:
