@@ -35,6 +35,8 @@ def test_a_slower_operator_is_found_with_the_ranks_that_it_changes(lutfarm: Call
     assert "in B 1 are slower and 0 faster beyond noise" in result.stderr
     assert f"{NAMES[4]} takes 1.200 x {NAMES[3]} in A, 0.750 x in B" in result.stderr
     assert "lutfarm compare" in result.stderr
+    for side in "AB":
+        assert f"{side}: desk with onnxruntime-cpu-t1-fp32: never validated against whole networks" in result.stderr
     found = json.loads(lutfarm("lut", "diff", "a.json", "b.csv", "--json").stdout)
     assert (found["flip_count"], found["pairs"]) == (2, 66)
     assert found["flip_share"] == pytest.approx(2 / 66)

@@ -11,9 +11,10 @@ from tests.lut_kit import ORT, UNIT, entry, manifest
 from lutfarm.lut import DeviceFacts, LatencyTable
 from lutfarm.lut.calibration import Observed, Priors
 from lutfarm.lut.effects import features_of
+from lutfarm.lut.estimates import estimates
 from lutfarm.lut.posterior import calibrate
 from lutfarm.lut.terms import Estimate, Terms
-from lutfarm.networks.calibrated import estimates, predictions_ns
+from lutfarm.networks.calibrated import predictions_ns
 from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spaces.base import Space
@@ -142,10 +143,10 @@ def test_isolated_operators_lose_the_call_that_a_network_has_once() -> None:
     floor = DeviceFacts(UNIT, "p", call_floor_ns={ORT.key: 3000})
     found = {"big": entry("big", 100_000.0, half=0.0196), "tiny": entry("tiny", 3100.0, half=0.0196)}
     isolated = LatencyTable.of(found.values(), manifest(devices=(floor,)))
-    taken = estimates(isolated)
+    taken = estimates(isolated.entries, isolated.manifest)
     assert taken["big"].estimate_ns == 97_000.0
     assert taken["big"].log_error == pytest.approx(0.01 * 100 / 97)
     assert taken["tiny"].estimate_ns == pytest.approx(310.0)
     assert taken["tiny"].log_error == pytest.approx(0.1)
     inside = LatencyTable.of(found.values(), manifest(devices=(floor,), composition="in_network"))
-    assert estimates(inside)["big"].estimate_ns == 100_000.0
+    assert estimates(inside.entries, inside.manifest)["big"].estimate_ns == 100_000.0

@@ -20,10 +20,11 @@ NB201 = spaces.load("nas-bench-201-cifar10")
 FACTOR, CALL_NS = 0.8, 3000.0
 
 
-def priced(space: Space, *, without: str = "") -> LatencyTable:
-    """Every operator costs what it computes."""
+def priced(space: Space, *, without: str = "", runtime: str = "") -> LatencyTable:
+    """Every operator costs what it computes; with those that a runtime has in their place, if there is one."""
     always = [operator for operator, _ in space.fixed]
-    found = {o.key: o for o in (*space.operators(), *space.extras(), *always) if not o.is_nothing and o.key != without}
+    extras = space.under(runtime).extras() if runtime else space.extras()
+    found = {o.key: o for o in (*space.operators(), *extras, *always) if not o.is_nothing and o.key != without}
     return LatencyTable.of([entry(key, 1000.0 + o.multiply_accumulates / 100) for key, o in found.items()], manifest())
 
 
@@ -33,20 +34,22 @@ def true_ns(table: LatencyTable, space: Space, arch: tuple[int, ...]) -> float:
 
 
 def calibration(table: LatencyTable, space: Space, count: int = 12) -> Calibration:
+    seen = table.computed(space)
     return calibration_of(
-        [Observed(arch, composed(space, arch), true_ns(table, space, arch), 0.002) for arch in space.random(3, count)],
+        [Observed(arch, composed(seen, arch), true_ns(table, space, arch), 0.002) for arch in space.random(3, count)],
         space=space.name, unit=UNIT, backend_key=ORT.key,
     )
 
 
-def calibrated(space: Space) -> LatencyTable:
-    table = priced(space)
+def calibrated(space: Space, runtime: str = "") -> LatencyTable:
+    table = priced(space, runtime=runtime)
     return table.with_calibrations([calibration(table, space)])
 
 
-@pytest.mark.parametrize("space", [FBNET, NB201], ids=lambda space: space.name)
-def test_a_calibrated_table_predicts_networks_as_they_are_measured(space: Space) -> None:
-    table = calibrated(space)
+@pytest.mark.parametrize(("space", "runtime"), [(FBNET, ""), (NB201, ""), (NB201, "onnxruntime")])
+def test_a_calibrated_table_predicts_networks_as_they_are_measured(space: Space, runtime: str) -> None:
+    table = calibrated(space, runtime)
+    assert (table.computed(space) == space) == (not runtime)
     archs = [arch for arch in space.random(9, 10) if space.composition(arch)]
     for arch in archs:
         found, true = table.predict(space, arch), true_ns(table, space, arch)

@@ -47,9 +47,15 @@ def diff_tables(
         if out is not None:
             _draw(found, out)
         if json:
-            print_json(plain(found) | {"flip_share": found.flip_share, "flagged": [e.workload for e in found.flagged]})
+            print_json(plain(found) | {
+                "flip_share": found.flip_share, "flagged": [e.workload for e in found.flagged],
+                "a_claims": tables[0].claims(), "b_claims": tables[1].claims(),
+            })
             return
         _print(found, rows)
+        for side, table in zip("AB", tables, strict=True):
+            for claim in table.claims():
+                say(printable(f"{side}: {claim}"))
         if out is not None:
             say(f"written: {out}")
 

@@ -17,8 +17,8 @@ def estimates(entries: Sequence[Entry], manifest: Manifest) -> dict[str, Estimat
 
     What was measured alone carries a call of the runtime each time, a network only one: it is taken off.
     """
-    isolated = manifest.composition == "isolated"
-    floors = {device.unit: device.call_floor_ns if isolated else {} for device in manifest.devices}
+    devices = manifest.devices if manifest.composition == "isolated" else ()
+    floors = {device.unit: device.call_floor_ns for device in devices}
     return {
         entry.workload_key.removeprefix(PREFIX): _without_call(entry, floors.get(entry.unit, {}))
         for entry in entries if entry.kind == "measured" and entry.workload_key.startswith(PREFIX)

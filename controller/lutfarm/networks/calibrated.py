@@ -16,7 +16,6 @@ from lutfarm.statistics.sweep import SweepFit
 from lutfarm_jobs.spaces.base import Space
 
 
-
 def observed(space: Space, measured_ns: Mapping[str, float], errors: Mapping[str, float | None]) -> list[Observed]:
     """Measured networks as a calibration takes them; by architecture in the space's encoding, errors of logarithms."""
     return [
