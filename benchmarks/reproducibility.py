@@ -257,7 +257,7 @@ def main() -> None:
         ("--seed", {"type": int, "default": 1, "help": "of every order"}),
     )
     repetitions = chosen.tables or (3 if chosen.quick else 8)
-    keys = spread_over(mix(), 14) if chosen.quick else mix()
+    keys = spread_over(mix(), 10) if chosen.quick else mix()
     few = spread_over(keys, 2 if chosen.quick else 6)
     began_s = time.monotonic()
     with _device.scratch() as home, open_store(find_home(home / "known").path) as store:
