@@ -133,8 +133,8 @@ def told_from_zero(shift: np.ndarray) -> np.ndarray:
     for column in shift.T:
         known = column[~np.isnan(column)]
         spread = float(np.std(known, ddof=1)) if len(known) > 2 else 0.0
-        bound = float(student.ppf(0.975, len(known) - 1)) * spread / math.sqrt(len(known)) if spread else math.inf
-        found.append(abs(float(np.mean(known))) > bound)
+        bound = float(student.ppf(0.975, max(1, len(known) - 1))) * spread / math.sqrt(max(1, len(known)))
+        found.append(spread > 0 and abs(float(np.mean(known))) > bound)
     return np.array(found)
 
 
