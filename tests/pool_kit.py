@@ -35,13 +35,13 @@ SIMULATED = cast(Any, Backend)(runtime="simulated")
 _numbers = itertools.count()
 
 
-def write_profile(config_home: Path, lock_path: Path, *, name: str = PROFILE) -> None:
-    """A profile of the test's own, so that its device lock is not the machine's."""
+def write_profile(config_home: Path, lock_path: Path, *, name: str = PROFILE, more: str = "") -> None:
+    """A profile of the test's own, so that its device lock is not the machine's.  `more`: further lines."""
     folder = config_home / "lutfarm" / "profiles"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.yaml").write_text(
         f"name: {name}\ndescription: for tests\ntransport: local\nruntimes: [onnxruntime]\n"
-        f"clusters: [{{name: all, cpus: all}}]\nmeasured_cluster: all\nlock_path: {lock_path}\n"
+        f"clusters: [{{name: all, cpus: all}}]\nmeasured_cluster: all\nlock_path: {lock_path}\n{more}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from lutfarm_agents.climate import Climate
 from lutfarm_agents.clocks import Clocks
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.messages import DiedEvent, ProbedEvent, SliceEvent
+from lutfarm_agents.power import Power
 from lutfarm_agents.python import python_on
 from lutfarm_agents.rounds import RoundLog
 from lutfarm_agents.session import DISTRIBUTIONS, Claim, RunnerSession, fingerprint, runtime_version
@@ -37,6 +39,7 @@ from lutfarm_jobs.errors import (
 from lutfarm_jobs.measurement import Conditions, Failure, Limits, Probe, Round, Run, SlicePlan, Task
 from lutfarm_profiles import loader
 
+IDLE_S = 2.0                                       # after so long without a round clocks and heat have fallen
 RUNNER_ENVIRONMENT: Mapping[str, str] = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
 
 
@@ -61,6 +64,8 @@ class DeviceAgent:
         self._hello: Hello | None = None
         self._shelf = Shelf(self._transport, f"{self._root}/models")
         self._climate = Climate(self._transport, self.profile.thermal)
+        self._power = Power(self._transport, self.profile.power_sensor)
+        self._worked_s = -math.inf                 # on time.monotonic: when its last order ended
         self._tools = ToolSession(device, self._transport, self._run_tool)
         self._clocks = Clocks(self._transport, self._root, self.profile, device.name)
         self._cancelled = threading.Event()
@@ -140,6 +145,7 @@ class DeviceAgent:
                         load_ns += probe.load_ns or 0
                         yield probe
         finally:
+            self._worked_s = time.monotonic()
             whole_ns = time.monotonic_ns() - began_ns
             self.spent_ns = _split(whole_ns, {"transfer": transfer_ns, "load": load_ns})
 
@@ -203,14 +209,17 @@ class DeviceAgent:
             self.spent_ns = _split(time.monotonic_ns() - began_ns, {"transfer": transfer_ns})
             return
         log = RoundLog(round_, self._fingerprint(round_.tasks[0], round_.plan), started_s)
-        command = commands.round_(round_, cpus=cpus, place=self._shelf.place)
+        idle = time.monotonic() - self._worked_s > IDLE_S
+        command = commands.round_(round_, cpus=cpus, place=self._shelf.place, idle=idle)
         failure: FarmError | None = None
         try:
             with self._dropping():
                 self._set_clocks(round_.tasks[0].measurement.conditions, cpus)
-                before = self._climate.read()
+                before, log.power_before_w = self._climate.read(), self._power.read_w()
                 if not self._cancelled.is_set():
                     yield from self._follow(session, command, log)
+                    self._worked_s = time.monotonic()
+                    log.power_after_w = self._power.read_w()
                     log.throttled = self._climate.throttled(before, self._climate.read())
         except (LinkError, DeviceError, RunnerBug) as error:
             failure = error

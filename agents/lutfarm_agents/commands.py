@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from lutfarm_jobs.measurement import Artifact, Limits, Round, Task
 
@@ -35,12 +35,12 @@ def limits(value: Limits) -> dict[str, object]:
     return asdict(value)
 
 
-def round_(order: Round, *, cpus: Sequence[int], place: Place) -> dict[str, object]:
-    """The fields of `round`.  All tasks are of one backend."""
+def round_(order: Round, *, cpus: Sequence[int], place: Place, idle: bool = True) -> dict[str, object]:
+    """The fields of `round`.  All tasks are of one backend.  `idle`: the device did nothing before, so it warms up."""
     backend = order.tasks[0].measurement.backend
     return {
         "workloads": [workload(task, position, place) for position, task in enumerate(order.tasks)],
-        "plan": asdict(order.plan),
+        "plan": asdict(order.plan if idle else replace(order.plan, warm_up_ns=0)),
         "seed": order.seed,
         "canary": {
             "path": place(order.canary),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lutfarm_agents.messages import DiedEvent, EndedEvent, LoadedEvent, NodesEvent, SliceEvent, StartedEvent
+from lutfarm_agents.power import with_power
 from lutfarm_agents.session import RoundEvent
 from lutfarm_jobs.errors import Unstable
 from lutfarm_jobs.measurement import Failure, NodeTime, Round, Run, Slice
@@ -26,6 +27,8 @@ class RoundLog:
     ending: EndedEvent | DiedEvent | None = None
     arrived: int = 0
     throttled: bool = False
+    power_before_w: float | None = None
+    power_after_w: float | None = None
 
     @property
     def total(self) -> int:
@@ -85,8 +88,8 @@ class RoundLog:
             reference_provisional=self.round.canary_provisional or not started or started.reference_provisional,
             slices_rejected=ended.rejected.get(position, 0) if ended else 0,
             slices_discarded=ended.discarded.get(position, 0) if ended else 0,
-            before=started.environment if started else None,
-            after=ended.environment if ended else None,
+            before=with_power(started.environment if started else None, self.power_before_w),
+            after=with_power(ended.environment if ended else None, self.power_after_w),
             throttled=self.throttled,
             nodes=self.nodes.get(position, ()),
         )

@@ -25,6 +25,8 @@ HELLO_S = 60.0                                     # a board under load may take
 STOP_S = 2.0
 ATTEND_S = 0.2                                     # how late an end of attending is noticed
 
+NEWER = ("sustained_ns", "profile", "warm_up_ns")  # fields of the plan that came after the first stored runs
+
 RoundEvent = StartedEvent | LoadedEvent | SliceEvent | NodesEvent | EndedEvent | DiedEvent
 
 DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
@@ -190,8 +192,8 @@ def fingerprint(hello: Hello, backend: Backend, plan: SlicePlan | None, setting:
     if setting:
         found["setting"] = setting
     if plan is not None:
-        # A plan without a sustained load or a profiler is the plan that it was before there were any.
-        kept = {name: value for name, value in asdict(plan).items() if value or name not in ("sustained_ns", "profile")}
+        # A plan without a sustained load, a profiler or a warm-up is the plan that it was before there were any.
+        kept = {name: value for name, value in asdict(plan).items() if value or name not in NEWER}
         plan_json = json.dumps(kept, sort_keys=True)
         found["plan"] = hashlib.sha256(plan_json.encode()).hexdigest()[:16]
     return found

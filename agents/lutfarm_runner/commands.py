@@ -70,6 +70,7 @@ class Plan:
     canary_iterations: int
     sustained_ns: int = 0
     profile: int = 0
+    warm_up_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -238,6 +239,7 @@ def read_plan(fields: Fields) -> Plan:
         canary_iterations=integer(fields, "canary_iterations", 1, 10_000),
         sustained_ns=integer({"sustained_ns": 0, **fields}, "sustained_ns", 0, 3_600_000_000_000),
         profile=integer({"profile": 0, **fields}, "profile", 0, 1000),
+        warm_up_ns=integer({"warm_up_ns": 0, **fields}, "warm_up_ns", 0, 3_600_000_000_000),
     )
 
 

@@ -71,8 +71,10 @@ def real_clock(threads: int) -> Clock:
 def _canary(post: Post, order: Round, backend: Backend) -> Sampler:
     loaded = load(backend, order.canary, order.limits, post.page)
     loaded.model.bind_outputs()
-    post.page.mark(None, deadline(order.limits.iteration_s * order.plan.warmup_first + LEAST_S))
+    warm_up_s = order.plan.warm_up_ns / 1e9
+    post.page.mark(None, deadline(warm_up_s + order.limits.iteration_s * (order.plan.warmup_first + 1) + LEAST_S))
     sampler = Sampler(order.plan, real_clock(order.canary.threads), loaded.model.run, order.reference_ns or 0)
+    sampler.warm_up()                              # first: a reference is the level of a device at work
     for _ in range(order.plan.warmup_first):
         sampler.level()
     if order.reference_ns is None:
@@ -84,7 +86,7 @@ def _load_all(
     post: Post, order: Round, backend: Backend, sampler: Sampler, spent: Dict[str, int]
 ) -> List[Subject]:
     """The first inference of each is warm-up, not load."""
-    began, first_ns = time.perf_counter_ns(), 0
+    began, first_ns, warm_up_ns = time.perf_counter_ns(), 0, sampler.spent.warmup
     subjects: List[Subject] = []
     for workload in order.workloads:
         loaded = load(backend, workload, order.limits, post.page)
@@ -99,7 +101,7 @@ def _load_all(
             "loaded", id=workload.id, load_ns=loaded.load_ns, first_inference_ns=loaded.first_inference_ns
         )
         first_ns += loaded.first_inference_ns
-        sampler.spent.warmup = spent["warmup"] = first_ns
+        sampler.spent.warmup = spent["warmup"] = warm_up_ns + first_ns
         spent["load"] = time.perf_counter_ns() - began - first_ns
         post.page.spend(spent)
     return subjects

@@ -124,6 +124,13 @@ class Sampler:
         self.spent.canary += self._level_at_ns - began
         return fastest
 
+    def warm_up(self) -> None:
+        """Keep the device busy with the canary for plan.warm_up_ns: sleeping would let its clock fall."""
+        began = self.clock.now_ns()
+        while self.clock.now_ns() - began < self.plan.warm_up_ns:
+            self.canary()
+        self.spent.warmup += self.clock.now_ns() - began
+
     def establish(self) -> int:
         """Set a provisional reference: a low quantile of the levels over 100 ms, not the minimum."""
         end = self.clock.now_ns() + REFERENCE_NS

@@ -120,6 +120,7 @@ def terms_of(spec: JobSpec, devices: Mapping[str, Device]) -> dict[str, Terms]:
             profile.memory_budget_bytes, profile.workload_limits(),
             setting=profile.setting(cluster=conditions.cluster, fixed=conditions.clocks == "fixed"),
             strict=conditions.strict, cooling=_cooling(profile), hold_above=profile.canary.hold_above,
+            cooldown_s=profile.cooldown_s,
         )
         for name, profile in profiles.items()
     }

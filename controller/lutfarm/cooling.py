@@ -1,4 +1,7 @@
-"""Devices that got too hot wait until they are cool.  Pure: the state and events in, the state and what to tell out."""
+"""Devices rest: those that got too hot until they are cool, some kinds after each order.
+
+Pure: the state and events in, the state and what to tell out.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lutfarm.device_states import DeviceEvent
-from lutfarm.pool import Event, Measured, Opened
+from lutfarm.pool import Event, Measured, Opened, Probed
 from lutfarm.scheduler import Terms
 from lutfarm.state import FarmState, Unit, out_of_work
 
@@ -55,6 +58,24 @@ def after_heat(
 
 def _seen(temperature_c: float | None) -> str:
     return "a temperature that it does not show" if temperature_c is None else f"{temperature_c:.1f} C"
+
+
+def after_work(state: FarmState, events: Sequence[Event], terms: Mapping[str, Terms], now_s: float) -> FarmState:
+    """Units whose kind rests after work have no order before their cooldown is over; it begins with the last result."""
+    worked = [event.run.unit for event in events if isinstance(event, Measured)]
+    worked += [event.probe.unit for event in events if isinstance(event, Probed)]
+    for name in dict.fromkeys(worked):
+        if name in terms and terms[name].cooldown_s:
+            unit = state.units[name]
+            state = _with(state, replace(unit, not_before_s=max(unit.not_before_s, now_s + terms[name].cooldown_s)))
+    return state
+
+
+def rests_until_s(cooldown_s: float, ended_s: float | None, now_s: float) -> float | None:
+    """When a unit whose last run ended then may have its next order, as far as its cooldown goes; None: now."""
+    if ended_s is None or not cooldown_s or ended_s + cooldown_s <= now_s:
+        return None
+    return ended_s + cooldown_s
 
 
 def _reading(event: Event) -> tuple[str, float | None, bool]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from lutfarm.cooling import after_heat
+from lutfarm.cooling import after_heat, after_work
 from lutfarm.device_states import DeviceRecord
 from lutfarm.drifting import after_drift
 from lutfarm.leases import Leases, leases
@@ -135,6 +135,7 @@ class Farm:
                     state = self._resume(submission, job, state, opened, began_s, watch)
                 state, told = after_heat(state, events, terms, time.time())
                 drifted = after_drift(self.store, events, terms, time.time())
+                state = after_work(state, events, terms, time.time())
                 state = states.follow(state, events, (*told, *drifted))
                 watch.update(state, events)
             return self._end(job, state)

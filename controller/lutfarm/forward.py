@@ -40,21 +40,27 @@ def why(
     failed: Collection[str],
     job_name: str,
     holders: Mapping[str, tuple[str, float]],
+    rests: Mapping[str, float] | None = None,
 ) -> list[Why]:
-    """`done` and `failed`: keys of measurements; `holders`: by unit, who has its lease and until when unless renewed."""
+    """`done` and `failed`: keys of measurements; `holders`: by unit, who has its lease and until when unless renewed.
+
+    `rests`: by unit, when the cooldown after its last run is over; only of those where it is not.
+    """
     found: list[Why] = []
     for record in records:
         mine = [m.key for m in plan if m.unit == record.unit]
         bad = sum(key in failed for key in mine)
         good = sum(key in done and key not in failed for key in mine)
         left = len(mine) - bad - good
-        waits_for, following, next_s = _next(record, holders.get(record.unit), job_name, left=left)
+        waits_for, following, next_s = _next(
+            record, holders.get(record.unit), job_name, left=left, rests_until_s=(rests or {}).get(record.unit),
+        )
         found.append(Why(record.unit, record.state, record.reason, waits_for, following, next_s, good, bad, left))
     return found
 
 
 def _next(
-    record: DeviceRecord, holder: tuple[str, float] | None, job_name: str, *, left: int
+    record: DeviceRecord, holder: tuple[str, float] | None, job_name: str, *, left: int, rests_until_s: float | None
 ) -> tuple[str, str, float | None]:
     if left == 0:
         return "nothing", "it has all that this job asks of it", None
@@ -65,6 +71,8 @@ def _next(
     if holder is None:
         return "a run of this job", "run the job's file again", None
     who, until_s = holder
+    if f": job {job_name}, " in who and rests_until_s is not None:
+        return "its cooldown", "its next order", rests_until_s
     if f": job {job_name}, " in who:
         return "its own run", "this job measures on it", None
     return f"whoever holds it: {who}", "its lease ends, unless it is renewed", until_s

@@ -37,6 +37,7 @@ class Terms:
     strict: bool = False                           # what was measured on a throttled device is a failure
     cooling: Cooling | None = None                 # None: nothing is known of what is too hot
     hold_above: float | None = None                # a device whose canary drifted by more is held; None: it is only reported
+    cooldown_s: float = 0.0                        # the device is left idle so long after work
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lutfarm.canaries import Canary, canary
+from lutfarm.cooling import rests_until_s
 from lutfarm.store.base import Job, Store
 from lutfarm_jobs.measurement import Measurement, Run
 from lutfarm_jobs.spec import JobSpec
+from lutfarm_profiles import loader
 
 PACE_S = 1800.0                                    # how far back the pace of a device is looked at
 LEAST_RUNS = 2                                     # fewer say nothing about a pace
@@ -37,6 +39,7 @@ class DeviceStatus:
     canary_provisional: bool | None                # whether that reference still is
     canary_since_s: float | None                   # when its epoch began
     heat_waits: int                                # how often it rested because it was too hot, in its whole history
+    rests_until_s: float | None                    # while the cooldown of its kind lasts, between two orders of a job
 
 
 def devices_status(store: Store, now_s: float) -> list[DeviceStatus]:
@@ -75,7 +78,16 @@ def _status(store: Store, unit: str, open_jobs: Sequence[Job], now_s: float) -> 
         canary_provisional=newest.provisional if newest else None,
         canary_since_s=newest.since_s if newest else None,
         heat_waits=store.heat_waits(unit),
+        rests_until_s=rests_until(store, unit, now_s) if job_id else None,
     )
+
+
+def rests_until(store: Store, unit: str, now_s: float) -> float | None:
+    """When the cooldown after the unit's last run is over; None where none lasts."""
+    device, last = store.device(unit), next(iter(store.last_runs(unit, most=1)), None)
+    if device is None or last is None or device.profile not in loader.names():
+        return None
+    return rests_until_s(loader.load(device.profile).cooldown_s, last.ended_s, now_s)
 
 
 def _temperature_c(last: Run | None, hello: tuple[object, float] | None) -> float | None:

@@ -73,8 +73,10 @@ class DeviceProfile(Strict):
     battery: Battery | None = None
     frequency: Frequency | None = None
     power_sensor: PowerSensor | None = None
-    warm_up_s: Seconds = 0.0
+    warm_up_s: Annotated[Seconds, Field(le=3600)] = 0.0
+    """How long the canary runs before a round that comes after an idle time."""
     cooldown_s: Seconds = 0.0
+    """How long the device is left idle after a round, and after a probe."""
     memory_budget_bytes: Count = 2 * 1024**3
     limits: WorkloadLimits = WorkloadLimits()
     sampling: SamplingConstants = SamplingConstants()
@@ -128,6 +130,8 @@ class DeviceProfile(Strict):
         return Limits(**self.limits.model_dump())
 
     def slice_plan(self, plan: SlicePlan) -> SlicePlan:
-        """The plan with this kind's own constants."""
-        own: Mapping[str, object] = self.sampling.model_dump(exclude_none=True)
+        """The plan with this kind's own constants, and its warm-up."""
+        own: Mapping[str, object] = {
+            **self.sampling.model_dump(exclude_none=True), "warm_up_ns": round(self.warm_up_s * 1e9),
+        }
         return replace(plan, **own)

@@ -137,6 +137,7 @@ class Environment:
     battery_percent: float | None = None
     battery_charging: bool | None = None
     free_bytes: int | None = None                  # of the file system of the runner's folder
+    power_w: float | None = None                   # what the device takes, by its profile's sensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +225,7 @@ class SlicePlan:
     long_ns: int = 4_000_000                       # workloads with longer iterations are swept, not gated
     canary_iterations: int = 3                     # a canary level is the fastest of these
     sustained_ns: int = 0                          # more than 0: load each workload so long, in `passes` windows
+    warm_up_ns: int = 0                            # canary before a round that comes after an idle time
     profile: int = 0                               # iterations under the runtime's profiler after each slice, if it has one
 
 

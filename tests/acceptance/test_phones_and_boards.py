@@ -13,6 +13,7 @@ import pytest
 from tests.rig.board import Board
 from tests.rig.fixtures import board, needs_rig, phone, ssh_key
 from tests.rig.phone import Phone
+from tests.tools_kit import without_cooldown
 
 __all__ = ["board", "phone", "ssh_key"]
 Lutfarm = Callable[..., subprocess.CompletedProcess[str]]
@@ -39,7 +40,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lutfarm(home: Path) -> Lutfarm:
     def call(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         found = subprocess.run(
-            [str(Path(sys.executable).with_name("lutfarm")), *words], env={**os.environ, "LUTFARM_HOME": str(home)},
+            [str(Path(sys.executable).with_name("lutfarm")), *words],
+            env={**os.environ, "LUTFARM_HOME": str(home), "XDG_CONFIG_HOME": str(home / "config")},
             capture_output=True, text=True, timeout=280, check=False,
         )
         assert found.returncode == code, f"{words}: {found.returncode}\n{found.stdout}\n{found.stderr}"
@@ -58,6 +60,7 @@ def arm() -> Iterator[Phone]:
 def test_one_job_over_a_desktop_an_arm_phone_and_a_board_gives_one_table(
     lutfarm: Lutfarm, home: Path, arm: Phone, board: Board, ssh_key: tuple[Path, str], tmp_path: Path
 ) -> None:
+    without_cooldown(home / "config")
     missing = lutfarm("device", "register", "phone", "--adb", arm.address, code=3)
     assert "lutfarm bundle build --arch arm64 --runtime onnxruntime" in missing.stderr
     lutfarm("bundle", "build", "--arch", "arm64", "--runtime", "onnxruntime")

@@ -10,11 +10,14 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 from tests import pool_kit as kit
 
+from lutfarm_agents import commands
 from lutfarm_agents.agent import DeviceAgent
 from lutfarm_agents.base import Advance
 from lutfarm_agents.climate import Climate
@@ -41,6 +44,39 @@ def agent(lock: Path, tmp_path: Path) -> Iterator[DeviceAgent]:
     assert found.ready
     yield found
     found.close()
+
+
+POWER = Path("/proc/sys/kernel/pid_max")            # a number that stays: as good as a sensor
+
+
+def test_a_kind_with_a_warm_up_and_a_power_sensor(lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kit.write_profile(tmp_path / "config", lock, more=f"warm_up_s: 0.05\npower_sensor: {{path: {POWER}, unit: mW}}\n")
+    models: dict[str, Path] = {}
+    tasks = [task(tmp_path, models, "good", iteration_ns=30_000)]
+    canary, path = kit.model(tmp_path, name="canary", iteration_ns=5_000)
+    models[canary.sha256] = path
+    idle: list[bool] = []
+
+    def noted(*args: Any, **named: Any) -> dict[str, object]:
+        idle.append(named["idle"])
+        return commands.round_(*args, **named)
+
+    monkeypatch.setattr("lutfarm_agents.agent.commands", SimpleNamespace(**{**vars(commands), "round_": noted}))
+    monkeypatch.setattr("lutfarm_agents.agent.IDLE_S", 3600.0)
+    agent = DeviceAgent(kit.device("desk"), state_dir=tmp_path / "state")
+    assert list(agent.prepare(CLAIM)) == []
+    plan = agent.profile.slice_plan(SlicePlan(passes=2))
+    assert plan.warm_up_ns == 50_000_000
+    (run,) = runs(list(agent.measure(a_round(tasks, canary, plan=plan), models=models)))
+    assert agent.spent_ns["warmup"] >= plan.warm_up_ns
+    assert run.before is not None
+    assert run.after is not None
+    watts = int(POWER.read_text()) / 1000
+    assert (run.before.power_w, run.after.power_w) == (watts, watts)
+    (again,) = runs(list(agent.measure(a_round(tasks, canary, plan=plan), models=models)))
+    assert idle == [True, False]
+    assert dict(again.fingerprint) == dict(run.fingerprint)        # whether it had to warm up is not what is measured
+    agent.close()
 
 
 def task(folder: Path, models: dict[str, Path], name: str, **fields: object) -> Task:

@@ -13,10 +13,11 @@ from tests.rig.fixtures import board, ssh_key
 from lutfarm_agents.climate import Climate, Reading, parse
 from lutfarm_agents.clocks import Clocks
 from lutfarm_agents.clocks import parse as parse_note
+from lutfarm_agents.power import Power
 from lutfarm_agents.transports.ssh import SshTransport
 from lutfarm_agents.transports.ssh_address import HostKey, SshAddress
 from lutfarm_jobs.errors import NotReady
-from lutfarm_profiles.conditions import Frequency, Thermal
+from lutfarm_profiles.conditions import Frequency, PowerSensor, Thermal
 from lutfarm_profiles.profile import CoreCluster, DeviceProfile
 
 __all__ = ["board", "ssh_key"]
@@ -71,6 +72,14 @@ def test_flags_are_hexadecimal_masks(value: str, raised: bool) -> None:
         "limit_c": 70, "resume_c": 60, "throttle_flags": [{"path": "/sys/devices/platform/soc/get_throttled", "mask": 15}]
     })
     assert parse(f"flags {value}", thermal).throttled_now is raised
+
+
+def test_power_is_read_from_the_profiles_sensor(board: Board, transport: SshTransport) -> None:
+    sensor = PowerSensor(path="/sys/class/hwmon/hwmon0/power1_input", unit="uW")
+    assert Power(transport, sensor).read_w() is None               # a board that lacks it
+    board.sysfs("class/hwmon/hwmon0/power1_input", "4250000")
+    assert Power(transport, sensor).read_w() == pytest.approx(4.25)
+    assert Power(transport, None).read_w() is None
 
 
 def governors(board: Board, core: int = 1) -> list[str]:

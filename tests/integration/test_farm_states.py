@@ -48,13 +48,14 @@ Run = Callable[..., Outcome]
 def run(tmp_path: Path, store: Store) -> Run:
     """Run the job with these scripts; `a` and `b` do well unless told otherwise, and are machines of their own."""
 
-    def go(cooling: Cooling | None = None, **scripts: Script) -> Outcome:
+    def go(cooling: Cooling | None = None, cooldown_s: float = 0.0, **scripts: Script) -> Outcome:
         every = {
             name: replace(script, hello=replace(script.hello, machine_id=name))
             for name, script in {"a": Script(), "b": Script(), **scripts}.items()
         }
         submitted, sources = assembly.submit(parse_job(JOB, source="job"), tmp_path, store)
-        submitted = replace(submitted, terms={n: replace(t, cooling=cooling) for n, t in submitted.terms.items()})
+        terms = {n: replace(t, cooling=cooling, cooldown_s=cooldown_s) for n, t in submitted.terms.items()}
+        submitted = replace(submitted, terms=terms)
         with closing(LocalPool(state_dir=tmp_path / "agents", agent_factory=ScriptedAgents(every))) as pool:
             return Farm(store, pool, Workshop(tmp_path / "models", sources), owners.me(), HOLDER).run(submitted, Quiet())
 
@@ -68,6 +69,13 @@ def state(store: Store, unit: str) -> tuple[str, str]:
 
 def history(store: Store, unit: str) -> list[tuple[str, str]]:
     return [(t.event, t.after) for t in store.device_history(unit)]
+
+
+def test_a_kind_that_rests_after_work_is_told_to_by_the_job(store: Store, run: Run) -> None:
+    began_s = time.time()
+    outcome = run(cooldown_s=0.05)
+    assert (outcome.missing, outcome.left) == ((), ())
+    assert all(unit.not_before_s > began_s for unit in outcome.state.units.values())
 
 
 def test_devices_are_busy_with_the_job_and_ready_afterwards(store: Store, run: Run) -> None:

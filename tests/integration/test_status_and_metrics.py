@@ -19,6 +19,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from tests import store_kit as kit
+from tests.pool_kit import PROFILE, write_profile
 from tests.rig.arm64 import unpacked
 from tests.rig.machine import until
 from tests.rig.phone import cache
@@ -30,6 +31,8 @@ from lutfarm.store import Store, open_store
 from lutfarm_jobs.measurement import Environment, Failure, Lease
 
 KEYS = [m.key for m in kit.PLAN]
+SPEC = """{"name": "job", "workloads": [{"operators": ["conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu"]}], "devices": ["desk"],
+"backends": [{"runtime": "onnxruntime"}]}"""
 LUTFARM = str(Path(sys.executable).with_name("lutfarm"))
 
 
@@ -78,6 +81,24 @@ def test_what_a_device_does_is_said(store: Store, lease: Lease) -> None:
     assert found.seen_s == pytest.approx(now_s - 10)
     assert found.checked_s is None
     assert found.canary_drift is not None
+
+
+def test_a_device_between_two_orders_says_until_when_it_rests(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    write_profile(tmp_path / "config", tmp_path / "lock", more="cooldown_s: 30\n")
+    store.put_device(replace(kit.DESK, profile=PROFILE))
+    job = replace(kit.JOB, spec_json=SPEC)
+    store.open_job(job, kit.PLAN)
+    now_s = time.time()
+    held = store.acquire("desk", owner="elsewhere 17 1.00", holder="ann: job job, process 1", now_s=now_s, ttl_s=60.0)
+    assert isinstance(held, Lease)
+    store.commit([replace(kit.run(started_s=now_s - 20), ended_s=now_s - 10)], held, "job-1")
+    assert devices_status(store, now_s)[0].rests_until_s == pytest.approx(now_s + 20)
+    assert devices_status(store, now_s + 25)[0].rests_until_s is None
+    store.put_device(replace(kit.DESK, profile="no-such-profile"))
+    assert devices_status(store, now_s)[0].rests_until_s is None
 
 
 def test_runs_left_counts_what_is_neither_done_nor_failed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -153,6 +154,19 @@ def test_warm_up_is_dropped_and_longer_after_loading():
     subjects = [machine.subject(0, 400_000)]
     run_round(machine, subjects, replace(PLAN, passes=2))
     assert [name for name, _ in machine.runs].count(0) == (5 + 1) + (2 + 1)
+
+
+@pytest.mark.parametrize("warm_up_ns", [0, 5_000_000])
+def test_before_the_first_slice_the_canary_keeps_the_device_busy_for_so_long(warm_up_ns):
+    machine = Machine()
+    sampler = machine.sampler(replace(PLAN, warm_up_ns=warm_up_ns))
+    began = machine.now
+    sampler.warm_up()
+    assert {name for name, _ in machine.runs} == ({"canary"} if warm_up_ns else set())
+    starts = [at for _, at in machine.runs]
+    assert all(after - before <= 2 * CANARY_NS for before, after in pairwise(starts))      # not one pause
+    assert warm_up_ns <= machine.now - began <= warm_up_ns + 2 * CANARY_NS
+    assert (sampler.spent.warmup >= warm_up_ns, sampler.spent.canary) == (True, 0)
 
 
 def test_a_canary_runs_on_both_sides_of_every_slice():

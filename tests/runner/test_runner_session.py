@@ -175,3 +175,13 @@ def test_an_unknown_argument_says_how_to_use_it(archive):
     ended = subprocess.run([sys.executable, "-I", str(archive), "dance"], capture_output=True, check=False)
     assert ended.returncode == 2
     assert b"usage" in ended.stderr
+
+
+def test_a_round_warms_up_before_its_first_slice(start, bench):
+    session = start()
+    events = session.ask("round", **bench.round({}, plan={"warm_up_ns": 40_000_000}))
+    (ended,) = of_type(events, "ended")
+    assert ended["spent_ns"]["warmup"] >= 40_000_000
+    refused, _ = session.ask("round", **bench.round({}, plan={"warm_up_ns": -1}))
+    assert refused["code"] == "SpecError"
+    assert "warm_up_ns" in refused["detail"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lutfarm.cooling import after_heat
-from lutfarm.pool import Measured, Opened
+import pytest
+
+from lutfarm.cooling import after_heat, after_work, rests_until_s
+from lutfarm.pool import Done, Measured, Opened, Probed
 from lutfarm.scheduler import Cooling, Open, Terms, decide
 from lutfarm.state import FarmState, begin
 from lutfarm_agents.testing import HELLO
-from lutfarm_jobs.measurement import Backend, Environment, Measurement, Run, Workload
+from lutfarm_jobs.measurement import Backend, Environment, Measurement, Probe, Run, Workload
 
 PLAN = tuple(Measurement(Workload("operator", "conv"), unit, Backend("onnxruntime")) for unit in ("a", "b"))
 TERMS = {unit: Terms(cooling=Cooling(limit_c=80.0, resume_c=60.0, wait_s=100.0, look_s=10.0)) for unit in ("a", "b")}
@@ -49,6 +51,31 @@ def test_a_device_that_stays_hot_is_given_up_with_the_reason() -> None:
     assert still.units["a"].out == "quarantined"
     assert "90.0 C" in still.units["a"].quarantined
     assert [step.unit for step in decide(still, TERMS, 2000.0)] == ["b"]
+
+
+def test_a_kind_that_rests_after_work_gets_its_next_order_when_it_has_rested() -> None:
+    rests = {"a": Terms(cooldown_s=30.0), "b": Terms()}
+    resting = after_work(state(), [ran(40.0), ran(40.0, "b")], rests, 1000.0)
+    assert (resting.units["a"].not_before_s, resting.units["b"].not_before_s) == (1030.0, 0.0)
+    assert [step.unit for step in decide(resting, rests, 1029.9)] == ["b"]
+    assert "a" in [step.unit for step in decide(resting, rests, 1030.0)]
+    probed = after_work(state(), [Probed("o", Probe(PLAN[0].key, "a", {}, 1.0))], rests, 1000.0)
+    assert probed.units["a"].not_before_s == 1030.0
+    assert after_work(state(), [hello(40.0), Done("o", "a")], rests, 1000.0) == state()      # only opened: nothing heated it
+
+
+def test_a_longer_wait_for_another_reason_is_kept() -> None:
+    backed_off = replace(state(), units={name: replace(unit, not_before_s=2000.0) for name, unit in state().units.items()})
+    assert after_work(backed_off, [ran(40.0)], {"a": Terms(cooldown_s=30.0)}, 1000.0) == backed_off
+
+
+@pytest.mark.parametrize(("cooldown_s", "ended_s", "now_s", "until_s"), [
+    (30.0, 100.0, 110.0, 130.0), (30.0, 100.0, 130.0, None), (0.0, 100.0, 90.0, None), (30.0, None, 1.0, None),
+])
+def test_a_cooldown_begins_with_the_end_of_the_last_run(
+    cooldown_s: float, ended_s: float | None, now_s: float, until_s: float | None
+) -> None:
+    assert rests_until_s(cooldown_s, ended_s, now_s) == until_s
 
 
 def test_what_is_not_known_changes_nothing() -> None:

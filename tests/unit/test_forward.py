@@ -50,6 +50,20 @@ def test_what_it_waits_for(
     assert (found.state, found.reason) == (state, "because")
 
 
+def test_a_device_that_rests_between_two_orders_of_the_job_says_until_when() -> None:
+    mine, other = ("ann: job small, process 1", 60.0), ("bob: job smaller, process 2", 60.0)
+
+    def next_of(state: State, holder: tuple[str, float] | None) -> tuple[str, str, float | None]:
+        holders = {"desk": holder} if holder else {}
+        (found,) = why([DeviceRecord("desk", state)], PLAN, done=DONE, failed=FAILED, job_name="small", holders=holders,
+                       rests={"desk": 44.0})
+        return found.waits_for, found.next, found.next_s
+
+    assert next_of("busy", mine) == ("its cooldown", "its next order", 44.0)
+    assert next_of("busy", other)[2] == 60.0
+    assert next_of("ready", None)[2] is None
+
+
 def test_every_state_that_needs_somebody_says_what_to_do() -> None:
     assert set(FORWARD) >= NO_WORK
     assert all(one(state).next for state in STATES)

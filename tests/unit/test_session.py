@@ -146,6 +146,7 @@ def test_the_fingerprint_tells_apart_what_must_be_told_apart() -> None:
         fingerprint(replace(HELLO, runtimes={"onnxruntime": "2.0"}), backend, plan),
         fingerprint(HELLO, Backend("tflite"), plan),
         fingerprint(HELLO, backend, replace(plan, passes=13)),
+        fingerprint(HELLO, backend, replace(plan, warm_up_ns=1)),
         fingerprint(HELLO, backend, None),
     ]
     assert base == fingerprint(HELLO, backend, SlicePlan())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -54,6 +54,21 @@ def log_of(*events: object) -> RoundLog:
 STARTED = StartedEvent(BEFORE, 1, 70_000, False)
 SLICES = [SliceEvent(position, slice_) for position in (0, 1) for slice_ in slices(PLAN, 100_000)]
 ENDED = EndedEvent(AFTER, 1 << 26, {1: 1}, {1: 2}, {"slices": 9, "import": 2})
+
+
+def test_a_device_that_was_busy_does_not_warm_up_again() -> None:
+    order = replace(a_round("a"), plan=replace(PLAN, warm_up_ns=5_000))
+    for idle, warm_up_ns in ((True, 5_000), (False, 0)):
+        plan = commands.round_(order, cpus=[], place=place, idle=idle)["plan"]
+        assert isinstance(plan, dict)
+        assert plan == {**asdict(order.plan), "warm_up_ns": warm_up_ns}
+
+
+def test_what_the_device_takes_stands_in_the_runs_beside_what_it_said() -> None:
+    log = log_of(STARTED, *SLICES, ENDED)
+    log.power_before_w, log.power_after_w = 2.5, 6.0
+    for run in log.runs(200.0):
+        assert (run.before, run.after) == (replace(BEFORE, power_w=2.5), replace(AFTER, power_w=6.0))
 
 
 def test_a_round_command_has_the_wires_fields() -> None:

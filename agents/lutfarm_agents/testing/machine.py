@@ -276,6 +276,7 @@ def begin_round(
     """
     process, clock = machine.process(), machine.clock()
     sampler = Sampler(plan, clock, process.canary(), reference_ns or 0)
+    sampler.warm_up()
     for _ in range(plan.warmup_first):
         sampler.level()
     if reference_ns is None:

@@ -37,6 +37,8 @@ def status(home: HomeOption = None, json: JsonOption = False) -> None:
 
 def _row(each: DeviceStatus, now_s: float) -> list[object]:
     left = "" if each.seconds_left is None else duration(each.seconds_left)
+    if each.rests_until_s is not None:
+        left = f"{left}, rests {duration(max(0.0, each.rests_until_s - now_s))}".lstrip(", ")
     checked = "never" if each.checked_s is None else f"{_ago(each.checked_s, now_s)}, {'fit' if each.fit else 'not fit'}"
     return [
         each.unit, each.state, each.reason[:200], "" if each.temperature_c is None else f"{each.temperature_c:.0f}",

@@ -13,6 +13,7 @@ from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_
 from lutfarm.forward import why as explain
 from lutfarm.home import find_home
 from lutfarm.reuse import as_stored
+from lutfarm.status import rests_until
 from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
 
@@ -37,6 +38,7 @@ def why(
             done={m.key for m in plan if not state.wants(m.key)},
             failed={m.key for m in plan if state.standing(m.key).failed},
             job_name=job.name, holders=holders,
+            rests={unit: until_s for unit in units if (until_s := rests_until(store, unit, now_s)) is not None},
         )
         if json:
             print_json({"job": job.id, "state": job.state, "reason": job.reason, "devices": [plain(row) for row in rows]})
