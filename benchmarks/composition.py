@@ -1,13 +1,14 @@
 """Whole networks from tables: every way of building one, before and after calibration, on networks none has seen.
 
-For each space and runtime the table is built isolated, sandwiched and, where the runtime has a profiler, in_network;
-then two lots of networks, over the whole range of their sizes, are swept in one sitting: one lot to calibrate on, one
-to test on.  `analytic` has no operator measurements: multiply-accumulates, bytes and operators, fitted to the networks
-it is calibrated on.  Beside them a table that always answers the mean of those networks, and a line through their
-multiply-accumulates.  Rows after calibration are means over random choices of the calibration networks, with the
-standard deviation of the MAPE over them.  `later`: the same predictions against the same networks in another sitting,
-everything restarted; `anchored`: scaled by how much slower three networks were that were measured in both.  `floor` is
-what one half of the test processes says of the other.
+For each space and runtime the table is built isolated, sandwiched and in_network (by the runtime's profiler, or solved
+from whole networks where it has none); then two lots of networks, over the whole range of their sizes, are swept in one
+sitting: one lot to calibrate on, one to test on.  `analytic` has no operator measurements: multiply-accumulates, bytes and
+operators, fitted to the networks it is calibrated on.  Beside them a table that always answers the mean of those networks,
+and a line through their multiply-accumulates.  Rows after calibration are means over random choices of the calibration
+networks, each over the whole range of sizes as `lutfarm lut validate --calibrate` draws them, with the standard deviation
+of the MAPE over them.  `later`: the same predictions against the same networks in another sitting, everything restarted;
+`anchored`: scaled by how much slower three networks were that were measured in both.  `floor` is what one half of the test
+processes says of the other.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from pathlib import Path
 import _device
 import numpy as np
 from _table import Report, options
-from scipy.optimize import nnls
 from scipy.stats import kendalltau
 
 from lutfarm import assembly
@@ -30,8 +30,8 @@ from lutfarm.cli.progress import RunDisplay
 from lutfarm.greeting import greet
 from lutfarm.home import Home
 from lutfarm.lut import LatencyTable
+from lutfarm.lut.analytic import analytic
 from lutfarm.lut.calibration import ANALYTIC_PRIORS, Observed, Priors
-from lutfarm.lut.correction import composed
 from lutfarm.lut.effects import space_keys
 from lutfarm.lut.estimates import estimates
 from lutfarm.lut.terms import Estimate
@@ -42,16 +42,14 @@ from lutfarm.store import Store, open_store
 from lutfarm.studies import levels_of
 from lutfarm.tables import table_of
 from lutfarm_agents.device import Device
-from lutfarm_jobs import operators as operator_keys
 from lutfarm_jobs import spaces
-from lutfarm_jobs.models.graph import Graph
-from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.spaces.base import Space
 from lutfarm_jobs.spec import JobSpec, SpaceWorkload, Study, parse_job
 
 UNIT = "bench"
 SPACES = ("fbnet-224", "nas-bench-201-cifar10")
 RUNTIMES = ("onnxruntime", "tflite")
+WAYS = ("isolated", "sandwiched", "in_network")
 SPLITS = 10
 Predict = Callable[[Sequence[str]], np.ndarray]    # architectures to (m, 3) in ns: estimate, low, high; NaN: no interval
 
@@ -160,9 +158,17 @@ def later(sitting: Sitting, fit: SweepFit, entries: Mapping[str, Estimate], coun
     measured = np.array([fit.level_ns(sitting.keys[arch]) for arch in test])
     shifts = [fit.networks[key] - sitting.fit.networks[key] for arch in sitting.anchors
               if (key := sitting.keys[arch]) in fit.networks]
-    chosen = random.Random(count).sample(sitting.spare, min(count, len(sitting.spare)))
+    chosen = spread(random.Random(count), sitting.spare, count)
     predicted = calibrated(sitting, chosen, entries, None)(test)
     return [figures(predicted * scale, measured) for scale in (1.0, float(np.exp(np.median(shifts))))]
+
+
+def spread(dice: random.Random, spare: Sequence[str], count: int) -> list[str]:
+    """One of each of `count` parts of the networks, which lie in the order of their sizes: as `lut validate` draws them."""
+    size = len(spare)
+    if count >= size:
+        return list(spare)
+    return [spare[dice.randrange(size * part // count, size * (part + 1) // count)] for part in range(count)]
 
 
 def figures(predicted: np.ndarray, measured: np.ndarray) -> dict[str, float | None]:
@@ -194,25 +200,10 @@ def calibrated(sitting: Sitting, archs: Sequence[str], entries: Mapping[str, Est
     return predict
 
 
-def work(key: str) -> np.ndarray:
-    """What an operator takes without any measurement: itself, multiply-accumulates, bytes written."""
-    operator: Operator = operator_keys.parse(key)
-    graph = Graph("work", operator.input_shape)
-    operator.append(graph, graph.input)
-    written = sum(4 * int(np.prod(node.output.shape)) for node in graph.nodes)
-    return np.array([1.0, operator.multiply_accumulates, written])
-
-
-def analytic(sitting: Sitting, archs: Sequence[str]) -> dict[str, Estimate]:
-    """A line through what operators take, none of it negative, fitted to networks."""
-    per_operator = {key: work(key) for key in space_keys(sitting.space)}
-    parts = [composed(sitting.space, sitting.space.parse(arch)) for arch in archs]
-    rows = np.array([sum((n * per_operator[key] for key, n in found.items()), np.zeros(3)) for found in parts])
-    measured = sitting.ns(archs)
-    scale = rows.max(axis=0)
-    line, _ = nnls(rows / scale / measured[:, None], np.ones(len(archs)))
-    least = 1e-3 * float(np.median(measured)) / 20
-    return {key: Estimate(max(least, float(found @ (line / scale)))) for key, found in per_operator.items()}
+def from_networks(sitting: Sitting, archs: Sequence[str]) -> Predict:
+    """What networks alone say."""
+    entries = analytic(space_keys(sitting.space), sitting.observed(archs))
+    return calibrated(sitting, archs, entries, ANALYTIC_PRIORS)
 
 
 def simple(sitting: Sitting, archs: Sequence[str], *, linear: bool) -> Predict:
@@ -237,7 +228,7 @@ def over_splits(bench: Bench, sitting: Sitting, count: int, make: Callable[[Sequ
     tries = 1 if count >= len(sitting.spare) else (3 if bench.quick else SPLITS)
     found: list[dict[str, float | None]] = []
     for _ in range(tries):
-        chosen = dice.sample(sitting.spare, min(count, len(sitting.spare)))
+        chosen = spread(dice, sitting.spare, count)
         found.append(figures(make(chosen)(sitting.test), sitting.ns(sitting.test)))
     means: dict[str, object] = {}
     for name in found[0]:
@@ -259,16 +250,14 @@ def add(bench: Bench, space: str, runtime: str, table: str, count: int | None, b
 def compare(bench: Bench, name: str, runtime: str) -> None:
     """All rows of one space and runtime."""
     space = spaces.load(name)
-    ways = ["isolated", "sandwiched"] + (["in_network"] if runtime == "onnxruntime" else [])
-    jobs = {way: bench.run(table_spec(name, runtime, way, quick=bench.quick)) for way in ways}
+    jobs = {way: bench.run(table_spec(name, runtime, way, quick=bench.quick)) for way in WAYS}
     tables = {way: table_of(bench.store, job_id) for way, job_id in jobs.items()}
-    inside = jobs.get("in_network")
-    seen = {m.workload.name.partition(":")[2] for m in bench.store.measurements(inside)} if inside else set()
+    seen = {m.workload.name.partition(":")[2] for m in bench.store.measurements(jobs["in_network"])}
     before = set(bench.spent_s)
     sitting = sit(bench, jobs["isolated"], tables["isolated"], space, seen)
     networks_s = sum(spent for job, spent in bench.spent_s.items() if job not in before)
     each_s = networks_s / max(1, len(sitting.keys))
-    for way in ways:
+    for way in WAYS:
         built_s = bench.spent_s[jobs[way]]
         add(bench, name, runtime, way, 0, built_s, figures(raw(tables[way], space)(sitting.test), sitting.ns(sitting.test)))
         for count in bench.sizes:
@@ -276,14 +265,12 @@ def compare(bench: Bench, name: str, runtime: str) -> None:
             found = over_splits(bench, sitting, count, lambda archs, entries=entries: calibrated(sitting, archs, entries, None))
             add(bench, name, runtime, way, count, built_s + count * each_s, found)
     again, count = sit_again(bench, sitting), bench.sizes[1]
-    for way in ways:
+    for way in WAYS:
         both = later(sitting, again, estimates(tables[way].entries, tables[way].manifest), count)
         for label, found in zip(("later", "later, anchored"), both, strict=True):
             add(bench, name, runtime, f"{way}, {label}", count, bench.spent_s[jobs[way]] + count * each_s, found)
     for count in bench.sizes:
-        found = over_splits(
-            bench, sitting, count, lambda archs: calibrated(sitting, archs, analytic(sitting, archs), ANALYTIC_PRIORS)
-        )
+        found = over_splits(bench, sitting, count, lambda archs: from_networks(sitting, archs))
         add(bench, name, runtime, "analytic", count, count * each_s, found)
     for count in bench.sizes:
         for table, linear in (("mean", False), ("linear in MACs", True)):

@@ -17,6 +17,7 @@ from lutfarm.lut import BackendFacts, DeviceFacts, LatencyTable, Manifest, Pooli
 from lutfarm.lut.as_measured import as_measured
 from lutfarm.lut.in_network import in_network
 from lutfarm.lut.sandwich import sandwiched
+from lutfarm.lut.solved import solved
 from lutfarm.pools import share_choices
 from lutfarm.scheduler import Terms
 from lutfarm.statistics import Target, epochs, judging
@@ -27,7 +28,7 @@ from lutfarm_agents.session import runtime_version
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import read_definition, space_of
 from lutfarm_jobs.measurement import Measurement, Probe, Run
-from lutfarm_jobs.spec import PROFILERS, JobSpec, SpaceWorkload
+from lutfarm_jobs.spec import PROFILERS, SOLVED, JobSpec, SpaceWorkload
 
 
 def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTable:
@@ -77,7 +78,7 @@ def _inside(
     store: Store, job: Job, spec: JobSpec, plan: Sequence[Measurement], call_ns: Mapping[tuple[str, str], float],
     table: LatencyTable, target: Target,
 ) -> LatencyTable:
-    """With operators from the networks that ran under a profiler."""
+    """With operators from networks: those that ran under a profiler, or, without one, solved from all of them."""
     here = Path.cwd()                              # for jobs of before they carried what their spaces' files say
     spaces = [
         space_of(w.space, w.definition or read_definition(w.space, here), here)
@@ -91,10 +92,11 @@ def _inside(
             labels = space.network(arch).labels
             layers[name] = labels, {operator.key: count for operator, count in space.composition(arch).items()}
             first = labels[0]
-    return in_network(
+    timed = in_network(
         table, store.runs(job.id), plan, layers,
         call_ns=call_ns, first=first, relative_target=target.relative_half_width, confidence=target.confidence,
     )
+    return solved(timed, spaces, SOLVED, target.relative_half_width)
 
 
 def judged(store: Store, job_id: str) -> Iterator[Run]:

@@ -65,7 +65,8 @@ def test_a_job_asks_for_each_sandwich_and_each_pair_once() -> None:
     [
         ({"workloads": [{"space": "fbnet-32", "composition": "sandwiched"}, {"operators": [STEM]}]}, "in one way"),
         ({"workloads": [{"space": "fbnet-32", "composition": "sandwiched"}, {"space": "fbnet-32"}]}, "in one way"),
-        ({"workloads": [{"space": "fbnet-32", "composition": "in_network"}], "backends": [{"runtime": "tflite"}]}, "no profiler"),
+        ({"workloads": [{"space": "fbnet-32", "composition": "in_network"}], "backends": [{"runtime": "tflite_benchmark_model"}]},
+         "native tool"),
         ({"devices": [{"profile": "p", "replicate": "share"}]}, "replicate: all, not share"),
     ],
 )

@@ -99,6 +99,21 @@ class Posterior:
         delta += of.shared @ ((mixture.weights * mixture.shared) @ mixture.pulls)
         return intercept_ns, of.terms.estimate_ns * (scale + delta)
 
+    def operators_ns(self, of: Toward) -> FloatArray:
+        """(operators, 3): estimate, low, high of one of each inside networks; the intercept is of none of them."""
+        mixture, terms, scale = self._mixture, of.terms, self.priors.scale**2
+        before = scale + np.square(terms.log_error)
+        means, variances = (np.empty((len(terms.keys), len(mixture.weights))) for _ in range(2))
+        for g in range(len(mixture.weights)):
+            kernel = scale + of.error + mixture.own[g] * of.own + mixture.shared[g] * of.shared
+            means[:, g] = 1 + kernel @ mixture.pulls[g]
+            prior = before + mixture.own[g] + mixture.shared[g] * np.square(terms.effects).sum(axis=1)
+            variances[:, g] = np.maximum(prior - np.square(kernel @ mixture.roots[g].T).sum(axis=1), 1e-12)
+        deviations = np.sqrt(variances * self.diagnostics.misfit)
+        tail = (1 - self.confidence) / 2
+        limits = [mixture_quantile(mixture.weights, means, deviations, p) for p in (tail, 1 - tail)]
+        return np.stack([means @ mixture.weights, *limits], axis=1) * terms.estimate_ns[:, None]
+
     def intervals_ns(self, of: Toward, counts: FloatArray) -> FloatArray:
         """(m, 3): estimate, low, high for networks with these counts of operators, shape (m, operators).
 

@@ -18,6 +18,7 @@ ESTIMANDS: Mapping[str, str] = {
     "p25_quiet": "latency of the uncontended device",
     "p10_swept": "latency of the uncontended device",
     "in_network": "latency of the uncontended device",
+    "solved": "latency of the uncontended device",
     "sandwiched": "latency of the uncontended device",
     "tool_mean": "a native tool's mean",
     "tool_median": "a native tool's median",

@@ -1,0 +1,75 @@
+"""Operators from whole networks on a runtime without a profiler.  Pure.
+
+As many equations as networks, more unknowns than that: what an operator computes gives its prior (lut.analytic), operators
+that are alike share what they deviate by, and the posterior's mean and interval of each become its entry (lut.posterior).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from lutfarm.lut.analytic import analytic
+from lutfarm.lut.calibration import ANALYTIC_PRIORS, Observed
+from lutfarm.lut.effects import features_of
+from lutfarm.lut.entry import Entry
+from lutfarm.lut.posterior import calibrate
+from lutfarm.lut.table import LatencyTable
+from lutfarm.lut.terms import Terms
+from lutfarm_jobs.spaces.base import Space
+
+LEAST_NETWORKS = 10
+LEAST_NS = 1.0
+WITHOUT_INTERCEPT = replace(ANALYTIC_PRIORS, intercept=1e-6)     # a sum of entries has none: the operators all share it
+QUANTILE = 1.96                                    # a half-width over this is taken for a standard error
+
+
+def solved(table: LatencyTable, spaces: Sequence[Space], runtimes: Collection[str], relative_target: float) -> LatencyTable:
+    """The table with an entry of each operator that occurs in its networks, for backends of these runtimes.
+
+    Of fewer than LEAST_NETWORKS networks none is told.
+    """
+    derived: list[Entry] = []
+    for unit, backend in table.places:
+        runtime = backend.partition("-")[0]
+        if runtime in runtimes:
+            mine = [e for e in table.entries if (e.unit, e.backend_key, e.kind) == (unit, backend, "measured")]
+            derived += [entry for space in spaces for entry in _of_space(mine, space.under(runtime), relative_target)]
+    # Where every place is solved the table says so; beside a profiler's each entry's statistic does.
+    composition = "solved" if all(b.partition("-")[0] in runtimes for _, b in table.places) else "in_network"
+    return LatencyTable.of((*table.entries, *derived), replace(table.manifest, composition=composition))
+
+
+def _of_space(entries: Sequence[Entry], space: Space, relative_target: float) -> list[Entry]:
+    prefix = f"network:{space.name}:"
+    networks = [entry for entry in entries if entry.workload_key.startswith(prefix)]
+    if len(networks) < LEAST_NETWORKS:
+        return []
+    known = [_observed(space, entry, prefix) for entry in networks]
+    keys = sorted({key for one in known for key in one.composition})
+    features, priors = features_of(space, keys), analytic(keys, known)
+    posterior = calibrate(known, priors, features, priors=WITHOUT_INTERCEPT)
+    terms = posterior.toward(Terms.of(keys, priors, features))
+    some = networks[0]
+    found: list[Entry] = []
+    for key, (middle, low, high) in zip(keys, posterior.operators_ns(terms).tolist(), strict=True):
+        estimate_ns = max(LEAST_NS, middle)
+        low_ns, high_ns = min(max(0.0, low), estimate_ns), max(high, estimate_ns)
+        precise = high_ns - low_ns <= 2 * relative_target * estimate_ns
+        workload = f"operator:{key}"
+        found.append(Entry(
+            key=some.key.replace(some.workload_key, workload, 1), workload_key=workload, unit=some.unit,
+            backend_key=some.backend_key, kind="measured", conditions_key=some.conditions_key, statistic="solved",
+            estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns, confidence=posterior.confidence, scope="networks",
+            processes=some.processes, common_share=1.0, flags=("converged",) if precise else ("not_precise",),
+            fingerprint=some.fingerprint,
+        ))
+    return found
+
+
+def _observed(space: Space, entry: Entry, prefix: str) -> Observed:
+    """A network as its entry has it: what the whole sweep has in common is no error of one beside the others."""
+    arch = space.parse(entry.workload_key.removeprefix(prefix))
+    error = (entry.relative_half_width or 0.0) / QUANTILE * (1 - (entry.common_share or 0.0)) ** 0.5
+    parts = {o.key: count for o, count in space.composition(arch).items() if count and not o.is_nothing}
+    return Observed(arch, parts, entry.estimate_ns or 0.0, error)
