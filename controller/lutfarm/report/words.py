@@ -17,6 +17,7 @@ FLAG_WORDS: Mapping[str, str] = {
     "no_quiet_window": "no quiet window came at all: the estimate is not that of the uncontended device",
     "preempted": "the operating system took the core away in more than half of the slices, or for 5 % of the time",
     "drift": "the latency moved in one direction from process to process, beyond chance",
+    "changed": "from one process to the next the latency stepped to another level, beyond chance, and stayed there",
     "throttled": "the device said that it throttled, or its clock was a tenth lower after a process than before it, or "
     "than after another",
     "units_left_out": "not every unit of the pool has a result that counts here",
