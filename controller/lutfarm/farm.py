@@ -15,7 +15,7 @@ from lutfarm.orders import OrderBook
 from lutfarm.pool import AgentPool, Event, Measured, Opened, Probed, Waiting
 from lutfarm.reassign import reassign
 from lutfarm.reuse import Resumed, resume
-from lutfarm.scheduler import Terms, decide
+from lutfarm.scheduler import Step, Terms, decide
 from lutfarm.state import FarmState, after, begin, ordered, resumed
 from lutfarm.stopping import stop_rule
 from lutfarm.store.base import Job, Store
@@ -54,6 +54,31 @@ class Watcher(Protocol):
         ...
 
 
+class Course(Protocol):
+    """In which order a job is measured, and when it is enough."""
+
+    def decide(self, state: FarmState, terms: Mapping[str, Terms], now_s: float) -> list[Step]:
+        """See scheduler.decide."""
+        ...
+
+    def settled(self, state: FarmState, events: Sequence[Event], store: Store, now_s: float) -> FarmState:
+        """The state after events that were committed, as this course sees it."""
+        ...
+
+
+class Plain:
+    """Every unit on its own, until its measurements are done."""
+
+    def decide(self, state: FarmState, terms: Mapping[str, Terms], now_s: float) -> list[Step]:
+        """See scheduler.decide."""
+        return decide(state, terms, now_s)
+
+    def settled(self, state: FarmState, events: Sequence[Event], store: Store, now_s: float) -> FarmState:
+        """As it is."""
+        del events, store, now_s
+        return state
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """A job with what its names stand for."""
@@ -65,6 +90,7 @@ class Submission:
     zeros: tuple[str, ...] = ()                    # keys of operators that are nothing by structure
     retry_failed: bool = False
     shares: tuple[Share, ...] = ()                 # pools whose units share the work
+    course: Course = Plain()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +148,7 @@ class Farm:
                 state = self._resume(submission, job, state, opened, began_s, watch)
             while not state.over:
                 held.renew()
-                for step in decide(state, terms, time.time()):
+                for step in submission.course.decide(state, terms, time.time()):
                     order = book.order(step, state, held.held[step.unit])
                     self.pool.submit(order)
                     state = ordered(state, step.unit, order.id)
@@ -133,6 +159,7 @@ class Farm:
                     self.store.extend_plan(job.id, moved)
                 for opened in (event for event in events if isinstance(event, Opened)):
                     state = self._resume(submission, job, state, opened, began_s, watch)
+                state = submission.course.settled(state, events, self.store, time.time())
                 state, told = after_heat(state, events, terms, time.time())
                 drifted = after_drift(self.store, events, terms, time.time())
                 state = after_work(state, events, terms, time.time())

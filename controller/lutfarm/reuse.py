@@ -87,6 +87,15 @@ def as_stored(store: Store, job: Job, plan: Sequence[Measurement]) -> FarmState:
     return begin(plan, {m.unit for m in plan}, rounds=spec.sampling.rounds, standings=standings, rule=rule)
 
 
+def own_runs(store: Store, job_id: str, state: FarmState, opened: Opened, terms: Terms) -> list[Run]:
+    """The job's own complete runs of a unit that has the fingerprint of today, samples and all."""
+    today = _today(state, opened.unit, opened.hello, terms)
+    return [
+        run for run in store.runs(job_id)
+        if run.status == "complete" and run.key in today.runs and agree(run.fingerprint, today.runs[run.key])
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _Today:
     """What fingerprints runs and probes of each key have to have; a probe's does not depend on the plan."""

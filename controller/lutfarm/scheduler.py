@@ -98,11 +98,11 @@ def _next(state: FarmState, unit: Unit, terms: Terms) -> Step | None:
     if unprobed:
         return ProbeThese(unit.name, tuple(unprobed[:PROBES_PER_ORDER]))
     left_s = math.inf if state.budget_s is None else state.budget_s - unit.spent_s
-    chunk = tuple(_chunk(state, wanted, terms, left_s))
+    chunk = tuple(chunk_of(state, wanted, terms, left_s))
     return MeasureThese(unit.name, tuple(m.key for m in chunk), state.standing(chunk[0].key).complete)
 
 
-def _chunk(
+def chunk_of(
     state: FarmState, wanted: Sequence[Measurement], terms: Terms, left_of_budget_s: float
 ) -> Iterator[Measurement]:
     """Those with the fewest rounds, later the least precise, of one backend and one class of length, as many as fit."""

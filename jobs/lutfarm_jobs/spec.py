@@ -260,8 +260,22 @@ class Study(_Strict):
     seed: Count = Field(default=0, ge=0, le=2**32 - 1)
 
 
+class ComparedSide(_Strict):
+    """One side of a comparison."""
+
+    device: Name
+    backend: BackendChoice
+
+
+class Compared(_Strict):
+    """The two sides that a job measures in pairs."""
+
+    a: ComparedSide
+    b: ComparedSide
+
+
 # What job files could not say at first, by where it stands: jobs that leave it out keep the id that they had.
-ADDED = {"": ("validates",), "sampling": ("sweep", "stop"), "workloads": ("archs", "composition", "definition")}
+ADDED = {"": ("validates", "compares"), "sampling": ("sweep", "stop"), "workloads": ("archs", "composition", "definition")}
 
 
 class JobSpec(_Strict):
@@ -275,6 +289,7 @@ class JobSpec(_Strict):
     conditions: ConditionsChoice = ConditionsChoice()
     fresh: bool = Field(default=False, description="measure again what other jobs measured already")
     validates: Study | None = Field(default=None, description="set by `lutfarm lut validate`")
+    compares: Compared | None = Field(default=None, description="set by `lutfarm compare`")
 
     @property
     def id(self) -> str:
@@ -288,6 +303,8 @@ class JobSpec(_Strict):
                 for name in names:
                     if part.get(name, True) in (None, False, [], "isolated", "interval"):
                         del part[name]
+        if self.compares is not None:              # how long it goes on is no part of what it compares
+            content["sampling"] = {name: content["sampling"].get(name) for name in ("passes", "sweep", "confidence")}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 

@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("demo", "demo"),
     "run": ("run", "run"),
     "plan": ("run", "plan"),
+    "compare": ("compare", "compare"),
     "device": ("devices", "app"),
     "job": ("jobs", "app"),
     "lut": ("lut", "app"),

@@ -25,6 +25,8 @@ INCOMPLETE = 1                                     # the job ended, and somethin
 BAD_INPUT = 2                                      # a file, an argument, a home that can't be used
 DEVICE_TROUBLE = 3                                 # link or device
 STORE_TROUBLE = 4
+SLOWER = 1                                         # `compare`: by more than the margin
+UNDECIDED = 5                                      # `compare`: the interval holds the margin
 BUG = 70
 INTERRUPTED = 130
 

@@ -1,0 +1,183 @@
+"""`lutfarm compare`: two sides in one sitting, pair by pair."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lutfarm import assembly
+from lutfarm.cli import exits
+from lutfarm.cli.output import HomeOption, JsonOption, latency, plain, print_json, print_rows, printable, say
+from lutfarm.cli.progress import RunDisplay
+from lutfarm.cli.run import JobArgument
+from lutfarm.comparing import (
+    CONTENDED,
+    Comparison,
+    PairCourse,
+    WorkloadRatio,
+    compared,
+    names_of,
+    parse_side,
+    plan_pairs,
+    spec_of,
+)
+from lutfarm.farm import Outcome
+from lutfarm.forward import FORWARD
+from lutfarm.home import Home, find_home
+from lutfarm.store import Store, open_store
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.spec import JobSpec, load_job
+
+ROUNDS = 12
+
+SideOption = "device=NAME, runtime=, threads=, provider=; what it leaves out is the job's."
+
+
+def compare(
+    job: JobArgument,
+    a: Annotated[str, typer.Option("--a", metavar="SIDE", help=SideOption)],
+    b: Annotated[str, typer.Option("--b", metavar="SIDE", help="The other: is it slower?")],
+    margin: Annotated[str, typer.Option("--margin", help="B may be slower by so much: 3%, or 0.03.")] = "3%",
+    rounds: Annotated[int, typer.Option("--rounds", min=2, max=1000, help="At most so many pairs of processes.")] = ROUNDS,
+    target: Annotated[str | None, typer.Option(
+        "--target", help="Stop where every ratio is known to +- this; default: the job's."
+    )] = None,
+    pool: Annotated[str, typer.Option("--pool", help="ray, or local for debugging.")] = "ray",
+    out: Annotated[Path | None, typer.Option("--out", metavar="PICTURE", help="FILE.svg, .png or .pdf")] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure two sides in turn, in one sitting, and say whether B is slower.  Exit code 1: it is; 5: undecided."""
+    with exits.exits():
+        if pool not in ("ray", "local"):
+            raise typer.BadParameter(f"{pool!r} is neither ray nor local", param_hint="--pool")
+        if out is not None:
+            from lutfarm.report.ratio_plot import check_picture  # matplotlib takes a second to import
+
+            check_picture(out)
+        allowed = share(margin, option="--margin", zero=True)
+        wanted = None if target is None else share(target, option="--target", zero=False)
+        sides = parse_side(a, option="--a"), parse_side(b, option="--b")
+        spec = spec_of(load_job(job), *sides, rounds=rounds, target=wanted)
+        place = find_home(home)
+        with open_store(place.path) as store:
+            found = _measured(store, spec, job.absolute().parent, place, margin=allowed, kind=pool, quiet=json)
+        if out is not None:
+            _draw(found, out)
+        _print(found, as_json=json)
+        code = {"slower": exits.SLOWER, "undecided": exits.UNDECIDED}.get(found.verdict, exits.OK)
+        raise typer.Exit(code)
+
+
+def _measured(
+    store: Store, spec: JobSpec, folder: Path, place: Home, *, margin: float, kind: str, quiet: bool
+) -> Comparison:
+    submitted, sources = assembly.submit(spec, folder, store)
+    spec = submitted.spec                          # with what the files of its spaces say
+    keys = plan_pairs(spec, submitted.plan)
+    _check_machines(store, list(submitted.devices))
+    sampling, wanted = spec.sampling, {key for pair in keys for key in pair}
+    course = PairCourse(spec.id, keys, spec.id, sampling.target_relative_interval, sampling.confidence, submitted.terms)
+    submitted = replace(submitted, plan=tuple(m for m in submitted.plan if m.key in wanted), course=course)
+    with (
+        assembly.farm(submitted, sources, store, place, kind="local" if kind == "local" else "ray") as farm,
+        RunDisplay(submitted.terms, quiet=quiet) as display,
+    ):
+        outcome = farm.run(submitted, display)
+    _check_units(outcome)
+    return compared(store, outcome.job_id, keys, names_of(spec), margin=margin, confidence=sampling.confidence)
+
+
+def share(text: str, *, option: str, zero: bool) -> float:
+    """From `3%` or `0.03`.  Raises SpecError."""
+    try:
+        number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError as error:
+        raise SpecError(f"{option}: {text[:40]!r} is no share; write 3% or 0.03") from error
+    if not math.isfinite(number) or number < 0 or number >= 1 or (number == 0 and not zero):
+        raise SpecError(f"{option}: {text[:40]!r} is not between 0 and 100 %; write 3% or 0.03")
+    return number
+
+
+def _check_machines(store: Store, devices: list[str]) -> None:
+    """Raises SpecError where the sides are known to be two machines."""
+    machines = {hello[0].machine_id for name in devices if (hello := store.hello(name))}
+    if len(machines) > 1:
+        raise SpecError(
+            f"{' and '.join(devices)} are two machines: what their processes share does not cancel. Compare their tables: "
+            "lutfarm run, lut export, lut diff"
+        )
+
+
+def _check_units(outcome: Outcome) -> None:
+    for unit in outcome.state.units.values():
+        if unit.out:
+            say(f"{unit.name} is {unit.out}: {printable(unit.quarantined)}; {FORWARD[unit.out]}".replace("NAME", unit.name))
+            say("the comparison is broken off; the same command goes on from there")
+            raise typer.Exit(exits.DEVICE_TROUBLE)
+
+
+def _draw(found: Comparison, out: Path) -> None:
+    from lutfarm.report.ratio_plot import Labels, RatioRow, picture, save_picture
+
+    rows = [
+        RatioRow(w.workload.removeprefix("operator:"), w.a_ns, w.b_ns, w.ratio, w.low, w.high,
+                 "no difference" if not w.differs else "slower" if w.ratio > 1 else "faster")
+        for w in found.workloads
+    ]
+    save_picture(picture(rows, (), Labels(found.a, found.b, found.ratio, "overall")), out)
+
+
+def _print(found: Comparison, *, as_json: bool) -> None:
+    if as_json:
+        print_json(plain(found))
+        return
+    print_rows(
+        ["workload", "A", "B", "B / A", "95 % interval", "pairs", "verdict"],
+        [[w.workload.removeprefix("operator:"), latency(w.a_ns), latency(w.b_ns), f"{w.ratio:.3f}",
+          f"{w.low:.3f} - {w.high:.3f}", w.pairs, _word(w)]
+         for w in sorted(found.workloads, key=lambda w: -w.ratio)],
+    )
+    for line in words(found):
+        say(printable(line))
+
+
+def _word(found: WorkloadRatio) -> str:
+    if found.slower:
+        word = "slower, beyond the margin"
+    else:
+        word = "no difference" if not found.differs else "slower" if found.ratio > 1 else "faster"
+    return word + (" (contended)" if found.statistic == CONTENDED else "")
+
+
+def words(found: Comparison) -> list[str]:
+    """What it came to, in lines."""
+    margin = f"the margin of {100 * found.margin:g} %"
+    lines = [f"A: {found.a}", f"B: {found.b}"]
+    lines += [f"left out: {name}: {why}" for name, why in found.left_out.items()]
+    if found.lone_processes:
+        lines.append(f"{found.lone_processes} processes without a partner close in time are in no pair")
+    lines.append(
+        f"overall B takes {found.ratio:.4f} x A (geometric mean of {len(found.workloads)} workloads; 95 % interval "
+        f"{found.low:.4f} - {found.high:.4f}, over {found.pairs} pairs of processes of one sitting)"
+    )
+    return [*lines, _verdict(found, margin)]
+
+
+def _verdict(found: Comparison, margin: str) -> str:
+    if found.verdict == "not slower":
+        return f"not slower: the whole interval lies below {margin}"
+    if found.verdict == "undecided":
+        more = found.rounds_to_settle
+        return f"undecided: the interval holds {margin}; " + (
+            f"about {more} more rounds would settle it if the ratio stays where it is: --rounds {found.pairs + more}" if more
+            else "even a thousand rounds would not settle it: choose another margin"
+        )
+    slower = [w.workload.removeprefix("operator:") for w in found.workloads if w.slower]
+    if found.low > 1 + found.margin:
+        return f"slower: overall, B is slower than A by more than {margin}"
+    return f"slower: by more than {margin} are {len(slower)} of {len(found.workloads)} workloads: {', '.join(slower[:3])}"

@@ -1,0 +1,17 @@
+"""Comparing two sides in one sitting: which they are, who is next, what came of it."""
+
+from lutfarm.comparing.course import PairCourse
+from lutfarm.comparing.outcome import CONTENDED, Comparison, WorkloadRatio, compared
+from lutfarm.comparing.sides import names_of, parse_side, plan_pairs, spec_of
+
+__all__ = [
+    "CONTENDED",
+    "Comparison",
+    "PairCourse",
+    "WorkloadRatio",
+    "compared",
+    "names_of",
+    "parse_side",
+    "plan_pairs",
+    "spec_of",
+]

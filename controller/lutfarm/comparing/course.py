@@ -1,0 +1,138 @@
+"""Pairs of processes, one of each side, close in time: who is next, and when it is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from lutfarm.pool import Event, Measured, Opened
+from lutfarm.reuse import own_runs
+from lutfarm.scheduler import MeasureThese, Step, Terms, chunk_of, decide
+from lutfarm.state import FarmState
+from lutfarm.statistics.pairs import Process, a_first, matched, precise, waiting
+from lutfarm.statistics.precision import level_of
+from lutfarm.store.base import Store
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement import Run
+
+TRIES = 3                                          # times the rounds: processes of one key, whole pairs or not
+Key = str                                          # Measurement.key
+
+
+@dataclass(slots=True)
+class PairCourse:
+    """A job that compares.  `keys`: of A and B for each workload; `seed` fixes the order; `target`: a relative half-width."""
+
+    job_id: str
+    keys: Sequence[tuple[Key, Key]]
+    seed: str
+    target: float
+    confidence: float
+    terms: Mapping[str, Terms]
+    _processes: dict[Key, dict[str, Process]] = field(default_factory=dict[Key, dict[str, Process]])
+
+    def decide(self, state: FarmState, terms: Mapping[str, Terms], now_s: float) -> list[Step]:
+        """One step at a time: open and probe both sides, then a process of each in turn."""
+        if any(unit.in_flight or unit.out or now_s < unit.not_before_s for unit in state.units.values()):
+            return []
+        others: list[Step] = [step for step in decide(state, terms, now_s) if not isinstance(step, MeasureThese)]
+        if others or not all(unit.opened for unit in state.units.values()):
+            return others[:1]
+        step = next_process(state, self.keys, self.seed, terms)
+        return [step] if step else []
+
+    def settled(self, state: FarmState, events: Sequence[Event], store: Store, now_s: float) -> FarmState:
+        """Complete is a whole pair, or the first half of one whose other half can still come close in time."""
+        for event in events:
+            if isinstance(event, Opened):
+                for run in own_runs(store, self.job_id, state, event, self.terms[event.unit]):
+                    self._take(run)
+            elif isinstance(event, Measured) and event.run.status == "complete":
+                self._take(event.run)
+        if any(unit.in_flight for unit in state.units.values()):
+            return state
+        _check_machine(state)
+        processes = {key: list(found.values()) for key, found in self._processes.items()}
+        return paired_state(
+            state, self.keys, processes, now_s=now_s, target=self.target, confidence=self.confidence,
+        )
+
+    def _take(self, run: Run) -> None:
+        level = level_of(run)
+        found = Process(run.round_id, run.started_s, run.ended_s, level.ns if level else None)
+        self._processes.setdefault(run.key, {})[run.id] = found
+
+
+def next_process(
+    state: FarmState, keys: Sequence[tuple[Key, Key]], seed: str, terms: Mapping[str, Terms]
+) -> MeasureThese | None:
+    """The other half of a pair that has begun, else the first half of the next.  Pure."""
+    wanted = [(a, b) for a, b in keys if a in state.plan and (state.wants(a) or state.wants(b))]
+    if not wanted:
+        return None
+    for side in (0, 1):
+        behind = [pair for pair in wanted if state.standing(pair[side]).complete < state.standing(pair[1 - side]).complete]
+        if behind:
+            return _process(state, [pair[side] for pair in behind], terms)
+    partner = dict(wanted)
+    plans = [state.plan[a] for a, _ in wanted]
+    mine = [m.key for m in chunk_of(state, plans, terms[plans[0].unit], float("inf"))]
+    theirs = [state.plan[partner[key]] for key in mine]
+    fitting = {m.key for m in chunk_of(state, theirs, terms[theirs[0].unit], float("inf"))}
+    chosen = [(key, partner[key]) for key in mine if partner[key] in fitting]
+    side = 0 if a_first(seed, state.standing(chosen[0][0]).complete) else 1
+    return _process(state, [pair[side] for pair in chosen], terms)
+
+
+def _process(state: FarmState, keys: Sequence[Key], terms: Mapping[str, Terms]) -> MeasureThese:
+    plans = [state.plan[key] for key in keys]
+    chunk = tuple(m.key for m in chunk_of(state, plans, terms[plans[0].unit], float("inf")))
+    return MeasureThese(plans[0].unit, chunk, state.standing(chunk[0]).complete)
+
+
+def paired_state(
+    state: FarmState, keys: Sequence[tuple[Key, Key]], processes: Mapping[Key, Sequence[Process]], *,
+    now_s: float, target: float, confidence: float,
+) -> FarmState:
+    """The state in which what counts is pairs; over where they are precise enough, or a side is out of work.  Pure."""
+    standings = dict(state.standings)
+    ratios: dict[Key, dict[str, float]] = {}
+    begun = False
+    for a, b in keys:
+        sides = processes.get(a, ()), processes.get(b, ())
+        pairs, lone = matched(*sides), waiting(*sides, now_s)
+        begun |= lone is not None
+        for key, side in ((a, "a"), (b, "b")):
+            standings[key] = replace(state.standing(key), complete=len(pairs) + (lone == side))
+        ratios[a] = {
+            f"{one.round_id}+{other.round_id}": other.level_ns / one.level_ns
+            for one, other in pairs if one.level_ns and other.level_ns
+        }
+    state = replace(state, standings=standings)
+    # A workload that one side can't run, or that used up its tries, has no more pairs.
+    able = [
+        (a, b) for a, b in keys
+        if a in state.plan and not any(_given_up(state, key, len(processes.get(key, ()))) for key in (a, b))
+    ]
+    kept = {key for pair in able for key in pair}
+    state = replace(state, plan={key: m for key, m in state.plan.items() if key in kept})
+    out = any(unit.out for unit in state.units.values())
+    if not begun and able and precise({a: ratios[a] for a, _ in able}, target, confidence=confidence):
+        return replace(state, rounds=min(state.standing(key).complete for key in kept))
+    return replace(state, rounds=0) if out else state
+
+
+def _given_up(state: FarmState, key: Key, had: int) -> bool:
+    """Failed, or tried too often: where every other half comes too late (a device that has to cool), pairs never end."""
+    unfinished = state.standing(key).complete < state.rounds
+    return unfinished and (not state.wants(key) or had >= TRIES * state.rounds + TRIES)
+
+
+def _check_machine(state: FarmState) -> None:
+    """Raises SpecError where the sides turn out to be two machines."""
+    machines = {unit.machine_id for unit in state.units.values() if unit.opened}
+    if len(machines) > 1:
+        raise SpecError(
+            f"{' and '.join(state.units)} are two machines: what their processes share does not cancel. Compare their tables: "
+            "lutfarm run, lut export, lut diff"
+        )

@@ -1,0 +1,173 @@
+"""What a comparison came to: derived from the stored runs whenever it is asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from lutfarm.agreement import agree
+from lutfarm.statistics.pairs import (
+    PairRatio,
+    Process,
+    Verdict,
+    judged,
+    matched,
+    overall,
+    ratios_of,
+    rounds_to_settle,
+    slower_than,
+)
+from lutfarm.statistics.process import counted_slices, mode_of, process_level_ns, samples_ns
+from lutfarm.statistics.ratios import differ
+from lutfarm.statistics.sample import STATISTICS
+from lutfarm.store.base import Store
+from lutfarm.tables import judged as judged_runs
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement import Run
+
+CONTENDED = "p25_contended"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadRatio:
+    """One workload: B over A.  `differs` from 1, `slower` by more than the margin: both after correction for their number."""
+
+    workload: str
+    a_ns: float
+    b_ns: float
+    ratio: float
+    low: float
+    high: float
+    pairs: int
+    statistic: str
+    differs: bool
+    slower: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Of two sides.  `left_out`: by workload, why it has no ratio; `lone_processes` are in no pair: an interruption left them."""
+
+    job_id: str
+    a: str
+    b: str
+    workloads: tuple[WorkloadRatio, ...]
+    ratio: float
+    low: float
+    high: float
+    pairs: int
+    margin: float
+    verdict: Verdict
+    rounds_to_settle: int | None                   # undecided: how many more; None: decided, or more than a thousand
+    lone_processes: int
+    left_out: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    statistic: str
+    levels_ns: tuple[tuple[str, float, float], ...]    # pair, A, B
+    lone: int
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        return {name: b / a for name, a, b in self.levels_ns}
+
+
+def compared(
+    store: Store, job_id: str, keys: Sequence[tuple[str, str]], names: tuple[str, str], *, margin: float, confidence: float
+) -> Comparison:
+    """The ratios of a job's pairs.  Raises SpecError where no workload has two pairs, naming why."""
+    runs = {key: list(found) for key, found in groupby(judged_runs(store, job_id), key=lambda run: run.key)}
+    found: dict[str, _Pairs] = {}
+    left_out: dict[str, str] = {}
+    for a, b in keys:
+        workload = a.partition("/")[2].rsplit("/", 3)[0]
+        one = _pairs(_newest(runs.get(a, ())), _newest(runs.get(b, ())))
+        if isinstance(one, str):
+            left_out[workload] = _failure(store, a, b) or one
+        else:
+            found[workload] = one
+    ratios = ratios_of({name: one.ratios for name, one in found.items()}, confidence=confidence)
+    together = overall({name: list(one.ratios.values()) for name, one in found.items()}, confidence=confidence)
+    if together is None:
+        reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+        raise SpecError(f"nothing can be compared yet: {reasons[:1500]}; the same command goes on")
+    slower = slower_than(ratios, margin)
+    away = dict(zip(ratios, differ([2 * min(r.p_beyond(), 1 - r.p_beyond()) for r in ratios.values()]), strict=True))
+    verdict = judged(together, slower, margin)
+    return Comparison(
+        job_id, *names,
+        tuple(_workload(name, found[name], ratio, differs=away[name], slower=name in slower) for name, ratio in ratios.items()),
+        together.ratio, together.low, together.high, together.pairs, margin, verdict,
+        rounds_to_settle(together, margin, confidence=confidence) if verdict == "undecided" else None,
+        sum(one.lone for one in found.values()), left_out,
+    )
+
+
+def _workload(name: str, pairs: _Pairs, found: PairRatio, *, differs: bool, slower: bool) -> WorkloadRatio:
+    a, b = (math.exp(float(np.mean(np.log([row[side] for row in pairs.levels_ns])))) for side in (1, 2))
+    return WorkloadRatio(
+        name, a, b, found.ratio, found.low, found.high, found.pairs, pairs.statistic, differs=differs, slower=slower
+    )
+
+
+def _newest(runs: Sequence[Run]) -> list[Run]:
+    """The complete runs that may be put together: those of the newest one's fingerprint."""
+    complete = sorted((run for run in runs if run.status == "complete"), key=lambda run: (run.started_s, run.id))
+    return [run for run in complete if agree(run.fingerprint, complete[-1].fingerprint)]
+
+
+def _pairs(a: Sequence[Run], b: Sequence[Run]) -> _Pairs | str:
+    """The pairs of one workload, or why there are none.
+
+    A pair counts where both its processes had a quiet window; where fewer than two pairs had, contended slices stand in
+    for all, and the statistic says so.
+    """
+    if not a or not b:
+        return "not measured on both sides"
+    statistics = [_statistic(side) for side in (a, b)]
+    if statistics[0] != statistics[1]:
+        return (
+            f"statistic is {statistics[0]} on A and {statistics[1]} on B, which can't be compared; sampling.sweep: true in the "
+            "job sweeps both"
+        )
+    known = [{run.round_id: run for run in side} for side in (a, b)]
+    pairs = matched(*([Process(run.round_id, run.started_s, run.ended_s) for run in side] for side in (a, b)))
+    lone = len(a) + len(b) - 2 * len(pairs)
+    for contended in (False, True):
+        levels = [
+            (f"{one.round_id}+{other.round_id}", first, second) for one, other in pairs
+            if (first := _level(known[0][one.round_id], contended=contended))
+            and (second := _level(known[1][other.round_id], contended=contended))
+        ]
+        if len(levels) > 1:
+            return _Pairs(CONTENDED if contended else statistics[0], tuple(levels), lone)
+    return f"only {len(pairs)} whole pair{'' if len(pairs) == 1 else 's'}"
+
+
+def _statistic(runs: Sequence[Run]) -> str:
+    summary = next((run.summary for run in runs if run.summary), None)
+    return summary.statistic if summary else STATISTICS[mode_of(runs)]
+
+
+def _level(run: Run, *, contended: bool) -> float | None:
+    """What one process says; None where it has nothing to go by."""
+    if run.summary:
+        return float(run.summary.level_ns)
+    mode = mode_of([run])
+    slices = [piece for piece in run.slices if piece.samples_ns] if contended else counted_slices(run.slices, mode)
+    return process_level_ns(samples_ns(slices), mode) if slices else None
+
+
+def _failure(store: Store, a: str, b: str) -> str | None:
+    """Why a workload has failed on a side, by its newest probe."""
+    for side, key in (("A", a), ("B", b)):
+        probes = store.probes([key]).get(key, ())
+        if probes and probes[0].failure:
+            return f"failed on {side}: {probes[0].failure.code}: {probes[0].failure.detail[:200]}"
+    return None

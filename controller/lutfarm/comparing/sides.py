@@ -1,0 +1,103 @@
+"""The two sides of a comparison, and the job that measures them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import ValidationError
+
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.problems import describe
+from lutfarm_jobs.spec import BackendChoice, Compared, ComparedSide, JobSpec, SamplingPlan
+
+SETTINGS = ("device", "runtime", "threads", "precision", "provider")
+
+
+def parse_side(text: str, *, option: str) -> dict[str, str]:
+    """From `runtime=onnxruntime,threads=1`.  Raises SpecError."""
+    found: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, value = (word.strip() for word in part.partition("="))
+        if name not in SETTINGS or not value or name in found:
+            raise SpecError(f"{option} {text[:80]!r}: {part[:40]!r} is not NAME=VALUE, each once, of {', '.join(SETTINGS)}")
+        found[name] = value
+    if not found:
+        raise SpecError(f"{option} says nothing; for example {option} threads=2, or device=desk,runtime=tflite")
+    return found
+
+
+def spec_of(job: JobSpec, a: Mapping[str, str], b: Mapping[str, str], *, rounds: int, target: float | None) -> JobSpec:
+    """The job that compares: the workloads of `job`, each side with what `job` says where the side says nothing.
+
+    Its id does not depend on rounds and target: the same sides again go on.  Raises SpecError.
+    """
+    sides = Compared(a=_side(job, a, option="--a"), b=_side(job, b, option="--b"))
+    if sides.a == sides.b:
+        raise SpecError("--a and --b are the same side; for noise alone, register the same interpreter as two devices")
+    sampling = job.sampling
+    content = job.model_dump(mode="json") | {
+        "name": f"{job.name[:60]}-compare",
+        "devices": list(dict.fromkeys((sides.a.device, sides.b.device))),
+        "backends": [one.model_dump(mode="json") for one in dict.fromkeys((sides.a.backend, sides.b.backend))],
+        "sampling": SamplingPlan(
+            target_relative_interval=target or sampling.target_relative_interval, confidence=sampling.confidence,
+            rounds=rounds, passes=sampling.passes, sweep=sampling.sweep, stop="rounds",
+        ).model_dump(mode="json"),
+        "fresh": True,                             # another sitting's runs are in no pair
+        "compares": sides.model_dump(mode="json"),
+        "validates": None,
+    }
+    try:
+        return JobSpec.model_validate(content)
+    except ValidationError as error:
+        raise SpecError(describe(error)) from error
+
+
+def _side(job: JobSpec, said: Mapping[str, str], *, option: str) -> ComparedSide:
+    device = said.get("device") or (job.devices[0] if len(job.devices) == 1 else None)
+    if not isinstance(device, str):
+        raise SpecError(f"{option} needs device=NAME: the job has not one device by its name")
+    settings = {name: value for name, value in said.items() if name != "device"}
+    base = next((one for one in job.backends if one.runtime == said.get("runtime", one.runtime)), None)
+    if "runtime" not in said and len({one.runtime for one in job.backends}) > 1:
+        raise SpecError(f"{option} needs runtime=NAME: the job has several")
+    content = base.model_dump() if base else {}
+    try:
+        backend = BackendChoice.model_validate(content | {n: _number(n, v, option) for n, v in settings.items()})
+        return ComparedSide(device=device, backend=backend)
+    except ValidationError as error:
+        raise SpecError(f"{option}: {describe(error)}") from error
+
+
+def _number(name: str, value: str, option: str) -> str | int:
+    if name != "threads":
+        return value
+    if not value.isascii() or not value.isdigit() or len(value) > 6:
+        raise SpecError(f"{option}: threads={value[:40]!r} is no whole number")
+    return int(value)
+
+
+def names_of(spec: JobSpec) -> tuple[str, str]:
+    """What the sides are called."""
+    sides = _sides(spec)
+    return f"{sides.a.device} with {sides.a.backend.value.key}", f"{sides.b.device} with {sides.b.backend.value.key}"
+
+
+def _sides(spec: JobSpec) -> Compared:
+    if spec.compares is None:
+        raise ValueError(f"{spec.name} compares nothing")
+    return spec.compares
+
+
+def plan_pairs(spec: JobSpec, plan: Sequence[Measurement]) -> tuple[tuple[str, str], ...]:
+    """The keys of A and B of each workload that runs on both sides.  Raises SpecError where none does."""
+    sides = _sides(spec)
+    by_side: list[dict[str, str]] = [
+        {m.workload.key: m.key for m in plan if (m.unit, m.backend) == (side.device, side.backend.value)}
+        for side in (sides.a, sides.b)
+    ]
+    both = tuple((key, by_side[1][workload]) for workload, key in by_side[0].items() if workload in by_side[1])
+    if not both:
+        raise SpecError("no workload of the job runs on both sides; a model file is of one runtime's format only")
+    return both

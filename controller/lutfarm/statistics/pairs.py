@@ -1,0 +1,168 @@
+"""Two sides measured in pairs of processes close in time: what both processes share cancels in their ratio.  Pure.
+
+The interval is over pairs: Student's t in log, moderated by the other workloads as entries of a table are
+(statistics.prior), with the pair in place of the process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from lutfarm.statistics.distributions import student_beyond, student_quantile
+from lutfarm.statistics.interval import SMALLEST_SPREAD, moderated_interval
+from lutfarm.statistics.prior import priors_of_levels
+from lutfarm.statistics.ratios import differ
+
+Verdict = Literal["slower", "not slower", "undecided"]
+
+PAIR_GAP_S = 120.0                                 # from one process's end to the other's start: later, the machine is another
+LEAST_PAIRS = 4
+LEAST_PAIRS_ALONE = 6                              # without other workloads that say what the spread is: t alone
+LEAST_FOR_PRIOR = 6                                # workloads: each has five others
+MOST_ROUNDS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One complete run: Unix times; `level_ns` None where it found no quiet window."""
+
+    round_id: str
+    started_s: float
+    ended_s: float
+    level_ns: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PairRatio:
+    """B over A with its interval over pairs.  `error` is of the logarithm, with `df` degrees of freedom."""
+
+    ratio: float
+    low: float
+    high: float
+    error: float
+    df: float
+    pairs: int
+
+    @property
+    def relative_half_width(self) -> float:
+        """Half the interval as a share of the ratio."""
+        return (self.high - self.low) / 2 / self.ratio
+
+    def p_beyond(self, limit: float = 1.0) -> float:
+        """The one-sided p-value of its being at most `limit`."""
+        place = math.log(self.ratio / limit) / self.error
+        both = float(student_beyond(np.array(self.df), np.array(place)))
+        return both / 2 if place > 0 else 1 - both / 2
+
+
+def a_first(seed: str, pair: int) -> bool:
+    """Whether A opens a pair.  Two pairs in a row are a block, ABBA or BAAB by lot: a steady drift cancels in each block."""
+    drawn = hashlib.sha256(f"{seed}/{pair // 2}".encode()).digest()[0] % 2 == 0
+    return drawn == (pair % 2 == 0)
+
+
+def matched(a: Sequence[Process], b: Sequence[Process]) -> list[tuple[Process, Process]]:
+    """The pairs: a process of each side that follow each other within PAIR_GAP_S; each process is in one pair at most.
+
+    What an interruption left alone is in none.
+    """
+    row = sorted([("a", one) for one in a] + [("b", one) for one in b], key=lambda each: (each[1].started_s, each[1].round_id))
+    found: list[tuple[Process, Process]] = []
+    at = 0
+    while at + 1 < len(row):
+        (side, one), (other_side, other) = row[at], row[at + 1]
+        if side != other_side and other.started_s - one.ended_s <= PAIR_GAP_S:
+            found.append((one, other) if side == "a" else (other, one))
+            at += 1
+        at += 1
+    return found
+
+
+def waiting(a: Sequence[Process], b: Sequence[Process], now_s: float) -> Literal["a", "b"] | None:
+    """Which side has a process whose partner may still come; None where there is none, or it is too long ago."""
+    if not a and not b:
+        return None
+    paired = {each.round_id for pair in matched(a, b) for each in pair}
+    side, last = max([("a", one) for one in a] + [("b", one) for one in b], key=lambda each: each[1].started_s)
+    if last.round_id in paired or now_s - last.ended_s > PAIR_GAP_S:
+        return None
+    return "a" if side == "a" else "b"
+
+
+def ratios_of(ratios: Mapping[str, Mapping[str, float]], *, confidence: float = 0.95) -> dict[str, PairRatio]:
+    """By workload, from its B / A by pair.  Workloads with fewer than two pairs have none."""
+    enough = {name: found for name, found in ratios.items() if len(found) > 1}
+    priors = priors_of_levels([list(found.items()) for found in enough.values()])
+    results: dict[str, PairRatio] = {}
+    for (name, found), prior in zip(enough.items(), priors, strict=True):
+        one = moderated_interval(
+            list(found.values()), confidence=confidence, prior_spread=prior.spread, prior_df=prior.df
+        )
+        error = one.spread / math.sqrt(len(found))
+        results[name] = PairRatio(one.estimate_ns, one.low_ns, one.high_ns, error, prior.df + len(found) - 1, len(found))
+    return results
+
+
+def overall(ratios: Mapping[str, Sequence[float]], *, confidence: float = 0.95) -> PairRatio | None:
+    """The geometric mean over workloads, each counted once, with Student's t over pairs; None below two.
+
+    `ratios`: by workload, B / A of its first, second, ... pair.  All workloads of a pair share its two processes, so the
+    interval is over the pairs' means, not over workloads.  It says nothing of workloads that were not measured.
+    """
+    logs = {name: np.log(found) for name, found in ratios.items() if len(found)}
+    pairs = max((len(found) for found in logs.values()), default=0)
+    if pairs < 2:
+        return None
+    middle = float(np.mean([found.mean() for found in logs.values()]))
+    # Where a workload lacks a pair, the others' distance from their own means stands for it.
+    steps = [np.mean([found[at] - found.mean() for found in logs.values() if at < len(found)]) for at in range(pairs)]
+    spread = max(float(np.std(steps, ddof=1)), SMALLEST_SPREAD / math.sqrt(len(logs)))
+    error, df = spread / math.sqrt(pairs), pairs - 1
+    half = student_quantile(df, 0.5 + confidence / 2) * error
+    return PairRatio(math.exp(middle), math.exp(middle - half), math.exp(middle + half), error, df, pairs)
+
+
+def precise(ratios: Mapping[str, Mapping[str, float]], target: float, *, confidence: float = 0.95) -> bool:
+    """Whether the ratio of every workload, and of all together, is known within the target, from enough pairs.
+
+    Only after whole blocks of two pairs.  Looking again and again favours chance agreement; the least numbers hold that in check.
+    """
+    counts = {len(found) for found in ratios.values()}
+    least = LEAST_PAIRS if len(ratios) >= LEAST_FOR_PRIOR else LEAST_PAIRS_ALONE
+    if not counts or min(counts) < least or max(counts) % 2:
+        return False
+    together = overall({name: list(found.values()) for name, found in ratios.items()}, confidence=confidence)
+    every = [*ratios_of(ratios, confidence=confidence).values(), *([together] if together else [])]
+    return all(one.relative_half_width <= target for one in every)
+
+
+def slower_than(ratios: Mapping[str, PairRatio], margin: float) -> list[str]:
+    """The workloads that are slower by more than the margin beyond noise, after correction for their number."""
+    found = differ([one.p_beyond(1 + margin) for one in ratios.values()])
+    return [name for name, is_slower in zip(ratios, found, strict=True) if is_slower]
+
+
+def judged(together: PairRatio, slower: Sequence[str], margin: float) -> Verdict:
+    """Slower: the overall interval lies above the margin, or some workload is `slower` by more than it.
+
+    Not slower: the overall interval lies below it.
+    """
+    if together.low > 1 + margin or slower:
+        return "slower"
+    return "not slower" if together.high <= 1 + margin else "undecided"
+
+
+def rounds_to_settle(together: PairRatio, margin: float, *, confidence: float = 0.95) -> int | None:
+    """How many more pairs would settle an undecided ratio, if it stays where it is; None: more than MOST_ROUNDS."""
+    distance = abs(math.log(together.ratio / (1 + margin)))
+    spread = together.error * math.sqrt(together.pairs)
+    for pairs in range(together.pairs + 1, MOST_ROUNDS + 1):
+        if student_quantile(pairs - 1, 0.5 + confidence / 2) * spread / math.sqrt(pairs) < distance:
+            return pairs - together.pairs
+    return None

@@ -1,0 +1,218 @@
+"""A comparison through the whole farm: real store, pool, agent and sampling code; the device is simulated, its truth known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.farm_kit import Quiet
+
+from lutfarm import assembly
+from lutfarm.comparing import Comparison, PairCourse, compared, names_of, parse_side, plan_pairs, spec_of
+from lutfarm.farm import Farm, Submission
+from lutfarm.local_pool import LocalPool
+from lutfarm.pool import Event, Measured
+from lutfarm.state import FarmState
+from lutfarm.statistics.pairs import a_first
+from lutfarm.store import Store, open_store, owners
+from lutfarm.workshop import Workshop
+from lutfarm_agents.device import Device
+from lutfarm_agents.testing import (
+    Drift,
+    LogNormal,
+    ProcessOffsets,
+    ScriptedAgents,
+    SimulatedAgents,
+    SimulatedDevice,
+    TwoStates,
+    WarmUp,
+    compose,
+)
+from lutfarm_agents.testing.fakes import HELLO, Script
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement import Failure
+from lutfarm_jobs.spec import parse_job
+
+PROFILE = f"generic-linux-{os.uname().machine}"
+OPERATORS = [f"conv_H14_W14_Cin8_Cout{8 * n}_k1_s1_g1_relu" for n in range(1, 9)]
+JOB = parse_job({
+    "name": "j", "workloads": [{"operators": OPERATORS}], "devices": ["desk"],
+    "backends": [{"runtime": "onnxruntime"}, {"runtime": "tflite"}], "sampling": {"passes": 6},
+}, source="job")
+NOISE = compose(
+    LogNormal(0.02), WarmUp(), ProcessOffsets(shared=0.004, own=0.006), Drift(amplitude=0.02, period_s=30.0),
+    TwoStates(fast_s=(0.5,), slow_s=(0.1,)),
+)
+
+
+class Stop(Exception):
+    """Enough runs have arrived."""
+
+
+class Watch(Quiet):
+    """Keeps the order of processes; ends the job after some runs."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        super().__init__()
+        self.rounds: list[tuple[str, str]] = []
+        self.runs = 0
+        self._stop_after = stop_after
+
+    def update(self, state: FarmState, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, Measured):
+                self.runs += 1
+                place = "/".join(event.run.key.rsplit("/", 3)[1:3])
+                if (event.run.round_id, place) not in self.rounds:
+                    self.rounds.append((event.run.round_id, place))
+                if self.runs == self._stop_after:
+                    raise Stop
+
+
+class Bench:
+    """A home, and what its devices are."""
+
+    def __init__(self, folder: Path, store: Store, factory: object, **sides: str) -> None:
+        self.folder, self.store, self.factory = folder, store, factory
+        self.a, self.b = sides.get("a", "runtime=onnxruntime"), sides.get("b", "runtime=tflite")
+
+    def submitted(self, *, rounds: int, target: float) -> Submission:
+        spec = spec_of(JOB, parse_side(self.a, option="--a"), parse_side(self.b, option="--b"), rounds=rounds, target=target)
+        found, self.sources = assembly.submit(spec, self.folder, self.store)
+        spec = found.spec
+        self.keys = plan_pairs(spec, found.plan)
+        wanted = {key for pair in self.keys for key in pair}
+        course = PairCourse(spec.id, self.keys, spec.id, target, 0.95, found.terms)
+        return replace(found, plan=tuple(m for m in found.plan if m.key in wanted), course=course)
+
+    def run(self, *, rounds: int = 12, target: float = 0.01, stop_after: int | None = None) -> tuple[Watch, FarmState]:
+        submitted, watch = self.submitted(rounds=rounds, target=target), Watch(stop_after)
+        workshop = Workshop(self.folder / "models", self.sources)
+        with closing(LocalPool(state_dir=self.folder / "agents", agent_factory=self.factory)) as pool:  # type: ignore[arg-type]
+            outcome = Farm(self.store, pool, workshop, owners.me(), "a test").run(submitted, watch)
+        self.spec = submitted.spec
+        return watch, outcome.state
+
+    def outcome(self, margin: float = 0.03) -> Comparison:
+        return compared(self.store, self.spec.id, self.keys, names_of(self.spec), margin=margin, confidence=0.95)
+
+
+def simulated(folder: Path, store: Store, *, slower: float, one: float = 1.0, seed: int = 0) -> Bench:
+    """B takes `slower` times as long as A; one workload `one` times more."""
+    store.put_device(Device("desk", PROFILE, "local", {}))
+    bench = Bench(folder, store, None)
+    workshop_of = bench.submitted(rounds=2, target=0.01)
+    workshop = Workshop(folder / "models", bench.sources)
+    latencies: dict[str, float] = {}
+    for number, pair in enumerate(bench.keys):
+        plan = {m.key: m for m in workshop_of.plan}
+        for key, factor in zip(pair, (1.0, slower * (one if number == 2 else 1.0)), strict=True):
+            latencies[workshop.task(plan[key], None).artifact.sha256] = 60_000.0 * 1.3**number * factor
+    bench.factory = SimulatedAgents({"desk": SimulatedDevice(noise=NOISE, seed=seed, latencies_ns=latencies)})
+    return bench
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    with open_store(tmp_path / "home") as opened:
+        yield opened
+
+
+def test_processes_alternate_in_balanced_pairs_and_a_slower_side_is_found(tmp_path: Path, store: Store) -> None:
+    bench = simulated(tmp_path, store, slower=1.08)
+    watch, _ = bench.run()
+    sides = [place.partition("/")[2].partition("-")[0] for _, place in watch.rounds]
+    pairs = [sides[at : at + 2] for at in range(0, len(sides), 2)]
+    expected = [["onnxruntime", "tflite"] if a_first(bench.spec.id, n) else ["tflite", "onnxruntime"] for n in range(len(pairs))]
+    assert pairs == expected
+    assert watch.runs == len(sides) * len(OPERATORS)
+    found = bench.outcome()
+    assert found.verdict == "slower"
+    assert found.low < 1.08 < found.high
+    assert found.high / found.low < 1.03
+    assert len(found.workloads) == len(OPERATORS)
+    assert all(w.slower and w.differs for w in found.workloads)
+    assert (found.lone_processes, found.left_out) == (0, {})
+
+
+def test_equal_sides_are_not_slower_and_stop_early(tmp_path: Path, store: Store) -> None:
+    bench = simulated(tmp_path, store, slower=1.0, seed=4)
+    watch, state = bench.run(rounds=40, target=0.02)
+    assert 4 <= state.rounds < 40
+    assert len(watch.rounds) == 2 * state.rounds
+    found = bench.outcome()
+    assert found.verdict == "not slower"
+    assert not any(w.slower for w in found.workloads)
+    assert found.rounds_to_settle is None
+
+
+def test_one_slow_workload_among_equal_ones_is_slower(tmp_path: Path, store: Store) -> None:
+    bench = simulated(tmp_path, store, slower=1.0, one=1.15, seed=2)
+    bench.run(rounds=8)
+    found = bench.outcome()
+    assert found.high < 1.03
+    assert [w.workload for w in found.workloads if w.slower] == [f"operator:{OPERATORS[2]}"]
+    assert found.verdict == "slower"
+
+
+def scripted(folder: Path, store: Store, scripts: dict[str, Script], **sides: str) -> Bench:
+    for name in scripts:
+        store.put_device(Device(name, PROFILE, "local", {}))
+    return Bench(folder, store, ScriptedAgents(scripts), **sides)
+
+
+def test_two_interpreters_of_one_machine_never_run_at_once(tmp_path: Path, store: Store) -> None:
+    bench = scripted(tmp_path, store, {"desk": Script(), "new": Script()}, a="device=desk,runtime=tflite",
+                     b="device=new,runtime=tflite")
+    watch, state = bench.run(rounds=4)
+    units = [place.partition("/")[0] for _, place in watch.rounds]
+    assert [set(units[at : at + 2]) for at in range(0, len(units), 2)] == [{"desk", "new"}] * (len(units) // 2)
+    assert {unit.machine_id for unit in state.units.values()} == {HELLO.machine_id}
+    assert bench.outcome().verdict == "not slower"
+
+
+def test_two_machines_are_refused(tmp_path: Path, store: Store) -> None:
+    other = Script(hello=replace(HELLO, machine_id="1" * 32))
+    sides = {"a": "device=desk,runtime=tflite", "b": "device=pi,runtime=tflite"}
+    bench = scripted(tmp_path, store, {"desk": Script(), "pi": other}, **sides)
+    with pytest.raises(SpecError, match="are two machines"):
+        bench.run()
+
+
+def test_a_workload_that_fails_on_one_side_is_left_out_and_said(tmp_path: Path, store: Store) -> None:
+    desk = scripted(tmp_path, store, {"desk": Script()})
+    desk.submitted(rounds=2, target=0.01)
+    failing = desk.keys[0][1]
+    bench = scripted(tmp_path, store, {"desk": Script(failures={failing: Failure("OutOfMemory", "40 GB")})})
+    watch, _ = bench.run(rounds=4)
+    found = bench.outcome()
+    assert len(found.workloads) == len(OPERATORS) - 1
+    assert found.left_out == {f"operator:{OPERATORS[0]}": "failed on B: OutOfMemory: 40 GB"}
+    assert watch.runs == len(watch.rounds) * (len(OPERATORS) - 1)
+
+
+def test_a_side_that_breaks_down_ends_it(tmp_path: Path, store: Store) -> None:
+    broken = Script(errors={"measure": ("NotReady", "its fan is off")})
+    bench = scripted(tmp_path, store, {"desk": Script(), "new": broken}, a="device=desk,runtime=tflite",
+                     b="device=new,runtime=tflite")
+    _, state = bench.run(rounds=4)
+    assert state.units["new"].out == "quarantined"
+    with pytest.raises(SpecError, match="nothing can be compared yet"):
+        bench.outcome()
+
+
+def test_broken_off_it_goes_on_and_measures_nothing_twice(tmp_path: Path, store: Store) -> None:
+    bench = scripted(tmp_path, store, {"desk": Script()})
+    with pytest.raises(Stop):
+        bench.run(rounds=4, target=1e-9, stop_after=3 * len(OPERATORS))    # in the middle of the second pair
+    watch, _ = bench.run(rounds=4, target=1e-9)
+    assert watch.runs == (8 - 3) * len(OPERATORS)
+    assert (bench.outcome().pairs, bench.outcome().lone_processes) == (4, 0)
+    again, _ = bench.run(rounds=4, target=1e-9)
+    assert again.runs == 0
+    more, _ = bench.run(rounds=6, target=1e-9)     # the same job, for longer
+    assert more.runs == 4 * len(OPERATORS)

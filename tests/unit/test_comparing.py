@@ -1,0 +1,150 @@
+"""Sides, pairs in their order, and who is next: pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lutfarm.comparing.course import next_process, paired_state
+from lutfarm.comparing.sides import parse_side, plan_pairs, spec_of
+from lutfarm.scheduler import MeasureThese, Terms
+from lutfarm.state import FarmState, Standing, begin
+from lutfarm.statistics.pairs import PAIR_GAP_S, Process, a_first
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.expand import Sources, expand
+from lutfarm_jobs.measurement import Measurement, Probe
+from lutfarm_jobs.spec import JobSpec, parse_job
+
+OPERATORS = ["conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu", "conv_H14_W14_Cin8_Cout16_k1_s1_g1_relu"]
+JOB = parse_job({
+    "name": "j", "workloads": [{"operators": OPERATORS}], "devices": ["desk"], "backends": [{"runtime": "onnxruntime"}],
+}, source="job")
+TERMS = {"desk": Terms(), "new": Terms()}
+
+
+def spec(a: str, b: str, *, rounds: int = 4, job: JobSpec = JOB) -> JobSpec:
+    return spec_of(job, parse_side(a, option="--a"), parse_side(b, option="--b"), rounds=rounds, target=0.01)
+
+
+def planned(a: str, b: str) -> tuple[tuple[Measurement, ...], tuple[tuple[str, str], ...]]:
+    wanted = spec(a, b)
+    plan = expand(wanted, Sources({}, {}), [str(name) for name in wanted.devices])
+    keys = plan_pairs(wanted, plan)
+    kept = {key for pair in keys for key in pair}
+    return tuple(m for m in plan if m.key in kept), keys
+
+
+def test_sides_say_what_differs_and_the_job_says_the_rest() -> None:
+    plan, keys = planned("threads=1", "device=new,runtime=tflite,threads=2")
+    assert [key.rsplit("/", 3)[1:3] for key in keys[0]] == [["desk", "onnxruntime-cpu-t1-fp32"], ["new", "tflite-cpu-t2-fp32"]]
+    assert len(keys) == 2
+    assert len(plan) == 4                          # of the eight that two devices and two backends would make
+
+
+def test_the_same_sides_are_the_same_job_however_long_and_others_are_not() -> None:
+    one = spec("threads=1", "threads=2")
+    assert one.id == spec("threads=1", "threads=2", rounds=40).id
+    assert len({one.id, spec("threads=2", "threads=1").id, spec("threads=1", "threads=3").id, JOB.id}) == 4
+    assert one.fresh
+    assert JobSpec.model_validate_json(one.model_dump_json()) == one
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "said"),
+    [
+        ("threads=1", "threads=1", "the same side"),
+        ("", "threads=2", "--a says nothing"),
+        ("threads=x", "threads=2", "is no whole number"),
+        ("colour=red", "threads=2", "is not NAME=VALUE"),
+        ("threads=1", "threads=2,threads=3", "is not NAME=VALUE"),
+        ("threads=1", "runtime=caffe", "--b: runtime"),
+        ("threads=1", "device=../etc", "--b: device"),
+    ],
+)
+def test_what_is_no_side_is_refused_by_its_option(a: str, b: str, said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        spec(a, b)
+
+
+def test_a_job_of_several_runtimes_or_devices_has_to_be_told_which() -> None:
+    two = parse_job({
+        "name": "j", "workloads": [{"operators": OPERATORS}], "devices": ["desk", "new"],
+        "backends": [{"runtime": "onnxruntime"}, {"runtime": "tflite"}],
+    }, source="job")
+    with pytest.raises(SpecError, match="--a needs device=NAME"):
+        spec("runtime=tflite", "device=desk", job=two)
+    with pytest.raises(SpecError, match="--a needs runtime=NAME"):
+        spec("device=desk", "device=new", job=two)
+
+
+def opened(plan: tuple[Measurement, ...], units: tuple[str, ...], rounds: int = 4) -> FarmState:
+    standings = {m.key: Standing(probe=Probe(m.key, m.unit, {}, 0.0, iteration_ns=1000)) for m in plan}
+    state = begin(plan, units, rounds=rounds, standings=standings)
+    return replace(state, units={name: replace(unit, opened=True, machine_id="m") for name, unit in state.units.items()})
+
+
+def test_each_pair_is_finished_before_the_next_begins_and_no_process_is_too_many() -> None:
+    plan, keys = planned("device=desk", "device=new")
+    state, processes = opened(plan, ("desk", "new")), {m.key: [] for m in plan}
+    order: list[str] = []
+    now_s = 0.0
+    while (step := next_process(state, keys, "seed", TERMS)) is not None:
+        assert isinstance(step, MeasureThese)
+        assert set(step.keys) == {key for key in processes if f"/{step.unit}/" in key}
+        order.append(step.unit)
+        for key in step.keys:
+            processes[key].append(Process(f"r{len(order)}", now_s, now_s + 1, 100.0))
+        now_s += 2
+        state = paired_state(state, keys, processes, now_s=now_s, target=1e-9, confidence=0.95)
+    assert [order[at : at + 2] for at in range(0, 8, 2)] == [
+        ["desk", "new"] if a_first("seed", pair) else ["new", "desk"] for pair in range(4)
+    ]
+    assert state.over
+
+
+def test_half_a_pair_waits_for_its_partner_and_is_void_the_next_day() -> None:
+    plan, keys = planned("device=desk", "device=new")
+    (a, b), *_ = keys
+    processes = {a: [Process("r1", 0.0, 1.0, 100.0)]}
+    soon = paired_state(opened(plan, ("desk", "new")), keys, processes, now_s=5.0, target=0.01, confidence=0.95)
+    assert (soon.standing(a).complete, soon.standing(b).complete) == (1, 0)
+    found = next_process(soon, keys, "seed", TERMS)
+    assert found is not None
+    assert (found.unit, found.keys) == ("new", (b,))
+    late = paired_state(soon, keys, processes, now_s=2.0 + PAIR_GAP_S, target=0.01, confidence=0.95)
+    assert (late.standing(a).complete, late.standing(b).complete) == (0, 0)
+
+
+def test_pairs_that_never_come_close_in_time_end_all_the_same() -> None:
+    plan, keys = planned("device=desk", "device=new")
+    far = {key: [Process(f"{key}{n}", 1e4 * n, 1e4 * n + 1, 100.0) for n in range(15)] for key in keys[0][:1]}
+    state = paired_state(opened(plan, ("desk", "new")), keys, far, now_s=1e9, target=0.01, confidence=0.95)
+    assert set(state.plan) == set(keys[1])
+
+
+def test_it_is_enough_once_every_ratio_is_narrow_and_not_in_the_middle_of_a_pair() -> None:
+    plan, keys = planned("device=desk", "device=new")
+
+    def after(pairs: int, *, lone: bool = False, wobble: float = 0.0) -> FarmState:
+        processes = {
+            key: [
+                Process(f"r{side}{n}", 10.0 * n + side, 10.0 * n + side + 0.5, 100.0 * (1 + wobble * (n % 2)))
+                for n in range(pairs + (lone and side == 0))
+            ]
+            for pair in keys for side, key in enumerate(pair)
+        }
+        return paired_state(opened(plan, ("desk", "new"), 20), keys, processes, now_s=10.0 * pairs, target=0.01, confidence=0.95)
+
+    assert after(6).over
+    assert after(6).rounds == 6
+    assert not after(4).over                       # two workloads do not say what the spread is
+    assert not after(7).over                       # half a block
+    assert not after(6, lone=True).over
+
+
+def test_a_side_that_is_out_of_work_ends_it() -> None:
+    plan, keys = planned("device=desk", "device=new")
+    state = opened(plan, ("desk", "new"))
+    state = replace(state, units={**state.units, "new": replace(state.units["new"], out="lost")})
+    assert paired_state(state, keys, {}, now_s=0.0, target=0.01, confidence=0.95).over
