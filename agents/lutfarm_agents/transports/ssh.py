@@ -8,7 +8,7 @@ import stat
 import threading
 import time
 from collections.abc import Generator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import paramiko
@@ -64,8 +64,8 @@ class SshTransport(RemoteTransport):
     def _start(self, command: str) -> Process:
         try:
             channel = self.connection().open_session(timeout=CONNECT_S)
-            channel.settimeout(CONNECT_S)
-            channel.exec_command(command)
+            with _answered(channel):
+                channel.exec_command(command)
         except ERRORS as error:
             self.close()
             raise LinkLost(f"{self.address.name} did not start a command: {_words(error)}") from error
@@ -109,14 +109,12 @@ class SshTransport(RemoteTransport):
         with self._connecting:
             if self._sftp is None:
                 try:
-                    self._sftp = paramiko.SFTPClient.from_transport(connection, window_size=WINDOW_BYTES)
+                    channel = connection.open_session(window_size=WINDOW_BYTES, timeout=CONNECT_S)
+                    with _answered(channel):
+                        channel.invoke_subsystem("sftp")
+                        self._sftp = paramiko.SFTPClient(channel)
                 except ERRORS as error:
                     raise TransferFailed(f"{self.address.name} offers no SFTP: {_words(error)}") from error
-                if self._sftp is None:
-                    raise TransferFailed(f"{self.address.name} offers no SFTP")
-                channel = self._sftp.get_channel()
-                if channel is not None:
-                    channel.settimeout(CONNECT_S)
             return self._sftp
 
     def _transfer_failed(self, error: BaseException, source: str, target: str) -> TransferFailed:
@@ -219,6 +217,23 @@ class ChannelProcess:
             while self._channel.recv_stderr_ready():
                 self._tail += self._channel.recv_stderr(65_536)
                 del self._tail[:-TAIL_BYTES]
+
+
+@contextmanager
+def _answered(channel: paramiko.Channel) -> Generator[None]:
+    """Closes the channel where the other side does not answer a request in time.
+
+    Its time-out is for data alone: for the answer to a request paramiko waits as long as the connection lives, which outlives
+    an sshd that was stopped between one message and the next.
+    """
+    channel.settimeout(CONNECT_S)
+    late = threading.Timer(CONNECT_S, channel.close)
+    late.daemon = True
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
 
 
 def _connect(address: SshAddress) -> list[paramiko.Transport]:

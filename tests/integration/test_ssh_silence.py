@@ -1,0 +1,85 @@
+"""A server that opens a channel and then says nothing more: no call waits for it without limit."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import paramiko
+import pytest
+from tests.rig.board import make_key
+
+from lutfarm_agents.transports import ssh
+from lutfarm_agents.transports.ssh_address import SshAddress
+from lutfarm_jobs.errors import LinkLost, TransferFailed
+
+PATIENCE_S = 1.0
+
+
+class Silent(paramiko.ServerInterface):
+    """Lets everybody in and answers no request, as an sshd that is stopped between two messages."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        return paramiko.AUTH_SUCCESSFUL
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "publickey"
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        self.over.wait(60)
+        return False
+
+    def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
+        self.over.wait(60)
+        return False
+
+
+@pytest.fixture
+def transport(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssh.SshTransport]:
+    monkeypatch.setattr(ssh, "CONNECT_S", PATIENCE_S)
+    make_key(tmp_path / "id")
+    silent, accepted = Silent(), []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            server = paramiko.Transport(listener.accept()[0])
+            accepted.append(server)
+            server.add_server_key(paramiko.RSAKey.generate(2048))
+            server.start_server(server=silent)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        found = ssh.SshTransport(
+            SshAddress("127.0.0.1", "root", listener.getsockname()[1], key_file=str(tmp_path / "id")), root="/lutfarm"
+        )
+        try:
+            yield found
+        finally:
+            silent.over.set()
+            found.close()
+            thread.join(10)
+            for server in accepted:
+                server.close()
+
+
+def test_a_command_that_nobody_answers_is_a_lost_link(transport: ssh.SshTransport) -> None:
+    transport.connection()
+    began_s = time.monotonic()
+    with pytest.raises(LinkLost, match="did not start a command"):
+        transport.run(["true"])
+    assert time.monotonic() - began_s < 60         # it used to be for ever
+
+
+def test_files_that_nobody_serves_are_a_failed_transfer(transport: ssh.SshTransport, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises((TransferFailed, LinkLost)):
+        transport.put(tmp_path / "file", "file")
