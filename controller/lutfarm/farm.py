@@ -31,7 +31,7 @@ POLL_S = 0.25
 
 
 class Watcher(Protocol):
-    """Who is told how a job goes.  Called from the main thread, between events."""
+    """Who is told how a job goes.  Called from the main thread, between events; what it raises ends the job there."""
 
     def waiting(self, unit: str, holder: str) -> None:
         """Another holder has the device."""

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import ray
+import ray._private.utils as ray_utils
 import ray._private.worker as ray_worker
 import ray.exceptions
 from ray._raylet import AuthenticationTokenLoader, Config
@@ -85,7 +88,7 @@ class RayPool:
             stack.callback(lambda: ray_cluster.end(ray_cluster.descendants() - before))
             stack.enter_context(ray_cluster.environment(ray_cluster.settings(folder)))
             stack.callback(ray.shutdown)
-            with ray_cluster.on_all(measured_cpus):
+            with ray_cluster.on_all(measured_cpus), _own_sigterm():
                 _init(folder)
             ray_cluster.keep_away(measured_cpus, but=threads)
             return cls(
@@ -227,6 +230,29 @@ def _reason(why: object) -> str:
 def _actor_class() -> Any:
     remote: Any = ray.remote
     return remote(num_cpus=0, concurrency_groups=GROUPS, max_restarts=0, max_task_retries=0)(Host)
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Generator[None]:
+    """SIGTERM goes on to do what it did.
+
+    Ray's Python ends the process with 15 instead, its C++ prints a dump and ends it; there is no public way to say no.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before, theirs = signal.getsignal(signal.SIGTERM), ray_utils.set_sigterm_handler
+    ray_utils.set_sigterm_handler = _leave
+    try:
+        yield
+    finally:
+        ray_utils.set_sigterm_handler = theirs
+        if before is not None:                     # else it was not Python's, and can't be put back
+            signal.signal(signal.SIGTERM, before)
+
+
+def _leave(_handler: object) -> None:
+    """Change nothing."""
 
 
 def _init(folder: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 KEYS = (
@@ -25,7 +26,7 @@ def job(name: str = "small", rounds: int = 3, extra: str = "", runtimes: tuple[s
     return (
         f"name: {name}\nworkloads:\n  - operators: [{', '.join(KEYS)}]\ndevices: [desk]\nbackends:\n"
         + "".join(f"  - runtime: {runtime}\n" for runtime in runtimes)
-        + f"sampling: {{rounds: {rounds}, passes: 4}}\n{extra}"
+        + f"sampling: {{rounds: {rounds}, passes: 4, stop: rounds}}\n{extra}"
     )
 
 
@@ -132,6 +133,30 @@ def test_an_interrupted_job_goes_on_where_it_was(
     assert again.returncode == 0, again.stderr
     assert f"{stored} runs of this job are stored" in again.stderr
     assert {by["complete"] for by in counts(lutfarm).values()} == {12}
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_ray_starts_ends_the_run_without_a_dump(
+    lutfarm: Callable, job_file: Callable, tmp_path: Path, how: signal.Signals, code: int
+) -> None:
+    path = job_file(job(rounds=12))
+    with started(tmp_path / "home", path) as process:
+        wait_for_children(process.pid)
+        process.send_signal(how)
+        _, said = process.communicate(timeout=90)
+    assert process.returncode == code, said
+    assert "once more stops at once" in said
+    assert "interrupted; what arrived is stored" in said
+    assert "Traceback" not in said
+    assert "***" not in said, "the dump of Ray's own handler"
+
+
+def wait_for_children(pid: int) -> None:
+    """Until the process has begun to start Ray."""
+    end_s = time.monotonic() + 60
+    while not psutil.Process(pid).children():
+        assert time.monotonic() < end_s, "Ray did not start"
+        time.sleep(0.02)
 
 
 def test_two_at_once_take_turns_and_the_second_says_for_whom(

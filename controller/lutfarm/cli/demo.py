@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as stdlib_json
 import platform
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib import resources
@@ -16,6 +16,7 @@ import typer
 
 from lutfarm import assembly
 from lutfarm.cli import exits
+from lutfarm.cli.interrupts import deferred
 from lutfarm.cli.lut import ENTRY_COLUMNS, entry_row
 from lutfarm.cli.output import HomeOption, duration, latency, plain, print_rows, say
 from lutfarm.cli.progress import RunDisplay
@@ -104,17 +105,21 @@ def _register(store: Store, place: Home) -> None:
 def _measure(store: Store, place: Home, minutes: float, stages: Stages) -> str:
     submitted, sources = assembly.submit(demo_spec(minutes), Path.cwd(), store)
     with ExitStack() as stack:
+        check = stack.enter_context(deferred())
         with stages.stage("ray start"):
             farm = stack.enter_context(assembly.farm(submitted, sources, store, place, kind="ray"))
-        with stages.stage("measure"), RunDisplay(submitted.terms) as display:
+        with stages.stage("measure"), RunDisplay(submitted.terms, check=check) as display:
+            check()
             outcome = farm.run(submitted, display)
         report(outcome, as_json=False)
         with stages.stage("validate"):
-            _validate(farm, store, place, outcome.job_id, minutes)
+            _validate(farm, store, place, outcome.job_id, minutes, check)
     return outcome.job_id
 
 
-def _validate(farm: Farm, store: Store, place: Home, job_id: str, minutes: float) -> None:
+def _validate(
+    farm: Farm, store: Store, place: Home, job_id: str, minutes: float, check: Callable[[], None]
+) -> None:
     """Measure networks that the table has never seen, on the farm that is there."""
     found = store.job(job_id)
     if found is None:
@@ -128,7 +133,7 @@ def _validate(farm: Farm, store: Store, place: Home, job_id: str, minutes: float
     if spec.sampling.device_time_budget_s is None:
         spec = _within(spec, 60 * minutes * DEVICE_SHARE * (1 - OPERATORS_SHARE), passes=PASSES)
     submitted, sources = assembly.submit(spec, Path.cwd(), store)
-    with RunDisplay(submitted.terms) as display:
+    with RunDisplay(submitted.terms, check=check) as display:
         replace(farm, workshop=Workshop(place.models, sources)).run(submitted, display)
 
 

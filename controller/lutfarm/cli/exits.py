@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import typer
 
+from lutfarm.cli.interrupts import Interrupted
 from lutfarm.cli.output import printable, say
 from lutfarm_jobs.errors import (
     DeviceError,
@@ -28,7 +29,7 @@ STORE_TROUBLE = 4
 SLOWER = 1                                         # `compare`: by more than the margin
 UNDECIDED = 5                                      # `compare`: the interval holds the margin
 BUG = 70
-INTERRUPTED = 130
+INTERRUPTED = 130                                  # 128 + SIGINT, as shells say it; 143 after SIGTERM
 
 _BY_KIND = (
     ((SpecError, StoreNewer, StoreUnwritable), BAD_INPUT),
@@ -48,7 +49,7 @@ def exit_code(error: FarmError) -> int:
 def exits(
     on_interrupt: str = "interrupted; what arrived is stored, the same command goes on from there",
 ) -> Generator[None]:
-    """Turn a FarmError into a message and an exit code; an interrupt into 130."""
+    """Turn a FarmError into a message and an exit code; an interrupt into 130, or 143 after SIGTERM."""
     try:
         yield
     except FarmError as error:
@@ -56,4 +57,5 @@ def exits(
         raise typer.Exit(exit_code(error)) from error
     except KeyboardInterrupt as error:
         say(on_interrupt)
-        raise typer.Exit(INTERRUPTED) from error
+        code = 128 + error.signum if isinstance(error, Interrupted) else INTERRUPTED
+        raise typer.Exit(code) from error

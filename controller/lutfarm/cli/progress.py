@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics as stdlib_statistics
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -24,10 +24,14 @@ LINE_EVERY_S = 10.0
 
 
 class RunDisplay:
-    """A Watcher that shows devices, rounds, precision reached so far and time left."""
+    """A Watcher that shows devices, rounds, precision reached so far and time left.
 
-    def __init__(self, terms: Mapping[str, Terms], *, quiet: bool = False) -> None:
+    `check`: called wherever the job may be stopped; what it raises ends the job.
+    """
+
+    def __init__(self, terms: Mapping[str, Terms], *, check: Callable[[], None] = lambda: None, quiet: bool = False) -> None:
         self._terms = terms
+        self._check = check
         self._quiet = quiet
         self._estimates: defaultdict[str, list[float]] = defaultdict(list)
         self._in_order: dict[str, tuple[int, int]] = {}
@@ -54,6 +58,7 @@ class RunDisplay:
 
     def waiting(self, unit: str, holder: str) -> None:
         """Say once for each holder."""
+        self._check()
         if (unit, holder) not in self._said:
             self._said.add((unit, holder))
             say(f"{unit}: waiting, it is held by {printable(holder)}")
@@ -75,10 +80,12 @@ class RunDisplay:
 
     def preparing(self, done: int, total: int) -> None:
         """Models are built."""
+        self._check()
         self._show(f"building models {done + 1}/{total}", None)
 
     def update(self, state: FarmState, events: Sequence[Event]) -> None:
         """Redraw."""
+        self._check()
         for event in events:
             if isinstance(event, Slices):
                 self._in_order[event.unit] = (event.done, event.total)

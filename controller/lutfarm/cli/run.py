@@ -11,6 +11,7 @@ import typer
 
 from lutfarm import assembly
 from lutfarm.cli import exits
+from lutfarm.cli.interrupts import deferred
 from lutfarm.cli.output import HomeOption, JsonOption, duration, print_json, print_rows, printable, say
 from lutfarm.cli.progress import RunDisplay, seconds_left
 from lutfarm.farm import Outcome
@@ -41,9 +42,11 @@ def run(
         with open_store(place.path) as store:
             submitted, sources = assembly.submission(job, store, retry_failed=retry_failed)
             with (
+                deferred() as check,
                 assembly.farm(submitted, sources, store, place, kind=pool) as farm,
-                RunDisplay(submitted.terms, quiet=json) as display,
+                RunDisplay(submitted.terms, check=check, quiet=json) as display,
             ):
+                check()
                 outcome = farm.run(submitted, display)
         report(outcome, as_json=json)
         if outcome.missing or outcome.left:

@@ -10,6 +10,7 @@ import typer
 
 from lutfarm import assembly, studies
 from lutfarm.cli import exits
+from lutfarm.cli.interrupts import deferred
 from lutfarm.cli.output import HomeOption, JsonOption, interval, latency, plain, print_json, print_rows, say
 from lutfarm.cli.progress import RunDisplay
 from lutfarm.farm import Outcome as RunOutcome
@@ -105,9 +106,11 @@ def study_spec(
 def _measure(store: Store, place: Home, spec: JobSpec, *, kind: str, retry_failed: bool, quiet: bool) -> RunOutcome:
     submitted, sources = assembly.submit(spec, Path("/"), store, retry_failed=retry_failed)
     with (
+        deferred() as check,
         assembly.farm(submitted, sources, store, place, kind="local" if kind == "local" else "ray") as farm,
-        RunDisplay(submitted.terms, quiet=quiet) as display,
+        RunDisplay(submitted.terms, check=check, quiet=quiet) as display,
     ):
+        check()
         return farm.run(submitted, display)
 
 
