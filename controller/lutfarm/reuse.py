@@ -6,10 +6,11 @@ yesterday's numbers silently.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lutfarm.agreement import Difference, agree, disagreement
+from lutfarm.judging import judge
 from lutfarm.pool import Opened
 from lutfarm.scheduler import Terms
 from lutfarm.state import FarmState, Standing, begin, resumed
@@ -47,7 +48,7 @@ def resume(
 
     `fresh_since_s`: when a job that measures everything itself began, None for one that reuses.
     """
-    today = _today(state, opened.unit, opened.hello, terms)
+    today = _today(state, opened.unit, opened.hello, terms, _judge(store, state, opened.unit, terms))
     found, adopted = _look(
         store, job_id, state, today, fresh_since_s=fresh_since_s, forget_s=ignore_failures_before_s
     )
@@ -69,7 +70,7 @@ def foresee(
     if last is None:
         return state, Resumed({})
     hello, _ = last
-    today = _today(state, unit, hello, terms)
+    today = _today(state, unit, hello, terms, _judge(store, state, unit, terms))
     found, _ = _look(store, job_id, state, today, fresh_since_s=fresh_since_s, forget_s=0.0)
     return resumed(state, found.standings), found
 
@@ -79,8 +80,11 @@ def as_stored(store: Store, job: Job, plan: Sequence[Measurement]) -> FarmState:
     spec = JobSpec.model_validate_json(job.spec_json)
     rule = stop_rule(spec)
     standings: dict[str, Standing] = {}
+    judged = judge(store, plan, {}) if rule is not None else _as_taken
+    planned = {m.key for m in plan}
     for run in store.runs(job.id, samples=rule is not None):
-        standings[run.key] = standings.get(run.key, Standing()).with_run(run)
+        if run.key in planned:
+            standings[run.key] = standings.get(run.key, Standing()).with_run(judged(run))
     for key, by_status in store.round_counts(job.id).items():
         if by_status.get("failed"):                # a failed probe, too
             standings[key] = replace(standings.get(key, Standing()), failed=True)
@@ -89,7 +93,7 @@ def as_stored(store: Store, job: Job, plan: Sequence[Measurement]) -> FarmState:
 
 def own_runs(store: Store, job_id: str, state: FarmState, opened: Opened, terms: Terms) -> list[Run]:
     """The job's own complete runs of a unit that has the fingerprint of today, samples and all."""
-    today = _today(state, opened.unit, opened.hello, terms)
+    today = _today(state, opened.unit, opened.hello, terms, _as_taken)
     return [
         run for run in store.runs(job_id)
         if run.status == "complete" and run.key in today.runs and agree(run.fingerprint, today.runs[run.key])
@@ -103,9 +107,23 @@ class _Today:
     runs: Mapping[str, Mapping[str, str]]
     probes: Mapping[str, Mapping[str, str]]
     strict: bool                                   # runs on a throttled device don't count
+    judged: Callable[[Run], Run]                   # by what is known of the canary today
 
 
-def _today(state: FarmState, unit: str, hello: Hello, terms: Terms) -> _Today:
+def _as_taken(run: Run) -> Run:
+    return run
+
+
+def _judge(store: Store, state: FarmState, unit: str, terms: Terms) -> Callable[[Run], Run]:
+    """As a table would: what stopped as precise on verdicts that no longer hold goes on."""
+    if state.rule is None:
+        return _as_taken                           # without a rule levels decide nothing, and runs are read without samples
+    return judge(store, [m for m in state.plan.values() if m.unit == unit], {unit: terms})
+
+
+def _today(
+    state: FarmState, unit: str, hello: Hello, terms: Terms, judged: Callable[[Run], Run]
+) -> _Today:
     mine = {key: m.backend for key, m in state.plan.items() if m.unit == unit}
     runs = {backend: fingerprint(hello, backend, terms.plan, terms.setting) for backend in set(mine.values())}
     probes = {backend: fingerprint(hello, backend, None, terms.setting) for backend in set(mine.values())}
@@ -113,6 +131,7 @@ def _today(state: FarmState, unit: str, hello: Hello, terms: Terms) -> _Today:
         {key: runs[backend] for key, backend in mine.items()},
         {key: probes[backend] for key, backend in mine.items()},
         terms.strict,
+        judged,
     )
 
 
@@ -134,7 +153,7 @@ def _look(
         known.add(run.id)
         if agree(run.fingerprint, today.runs[run.key]):
             if run.status != "truncated":          # an earlier sitting's broken links use up no try of this one
-                standings[run.key] = standings.get(run.key, Standing()).with_run(run)
+                standings[run.key] = standings.get(run.key, Standing()).with_run(today.judged(run))
         else:
             outdated += [("stored", run.fingerprint), ("today", today.runs[run.key])]
     outdated_runs = len(outdated) // 2
@@ -142,7 +161,7 @@ def _look(
     adopted: list[str] = []                        # ids alone: samples of thousands of runs would fill the memory
     if fresh_since_s is None:
         for run in _adoptable(store, known, today, standings, state):
-            standings[run.key] = standings.get(run.key, Standing()).with_run(run)
+            standings[run.key] = standings.get(run.key, Standing()).with_run(today.judged(run))
             adopted.append(run.id)
     probes = 0
     for key, found in store.probes(list(today.probes)).items():

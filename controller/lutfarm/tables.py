@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from lutfarm.assembly import terms_of
-from lutfarm.canary_round import basis_of
+from lutfarm.judging import judge
 from lutfarm.lut import BackendFacts, DeviceFacts, LatencyTable, Manifest, Pooling, pooled, without_moved
 from lutfarm.lut.as_measured import as_measured
 from lutfarm.lut.in_network import in_network
@@ -20,8 +20,7 @@ from lutfarm.lut.sandwich import sandwiched
 from lutfarm.lut.solved import solved
 from lutfarm.pools import share_choices
 from lutfarm.scheduler import Terms
-from lutfarm.statistics import Target, epochs, judging
-from lutfarm.statistics.regate import regated
+from lutfarm.statistics import Target
 from lutfarm.store.base import Job, Store
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.session import runtime_version
@@ -113,13 +112,8 @@ def _judged(
     store: Store, job_id: str, plan: Sequence[Measurement], terms: Mapping[str, Terms]
 ) -> Iterator[Run]:
     """The job's runs, each slice judged by what is known today of the canary of then."""
-    places = {m.key: (m.unit, m.backend.key, m.conditions.key) for m in plan}
-    histories = {place: epochs(store.canary_rounds(*place)) for place in set(places.values())}
-    for run in store.runs(job_id):
-        place = places.get(run.key)
-        if place is not None:
-            known = judging(histories[place], basis_of(run.fingerprint), run.started_s)
-            yield regated(run, known, gate_ratio=terms.get(place[0], Terms()).plan.gate_ratio)
+    verdict, planned = judge(store, plan, terms), {m.key for m in plan}
+    return (verdict(run) for run in store.runs(job_id) if run.key in planned)
 
 
 def _manifest(

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.store_kit import DESK, HELLO, JOB, PLAN, probe, run
+from tests.store_kit import DESK, HELLO, JOB, PLAN, SLICE, probe, run
 
 from lutfarm.pool import Opened
 from lutfarm.reuse import foresee, resume
 from lutfarm.scheduler import Terms
 from lutfarm.state import begin
+from lutfarm.statistics.precision import StopRule
 from lutfarm.store import Store, open_store
 from lutfarm_agents.session import fingerprint
 from lutfarm_jobs.measurement import Failure, Lease, SlicePlan
@@ -91,3 +92,19 @@ def test_a_plan_foresees_what_a_run_would_find_and_changes_nothing(store: Store,
     assert got.adopted_runs == 1
     assert after.standing(M.key).complete == 1
     assert store.round_counts("job-2") == {}
+
+
+def test_what_was_quiet_by_a_reference_that_no_longer_holds_is_no_level(store: Store, lease: Lease) -> None:
+    """A first round on a machine that was slow all along passed its own gate; later rounds show what it was."""
+    slow = replace(SLICE, canary_before_ns=105_000, canary_after_ns=105_000)
+    first = run(fingerprint=NOW, started_s=1.0, ended_s=2.0, slices=(slow,), canary_reference_ns=105_000)
+    later = [
+        run(fingerprint=NOW, started_s=60.0 * n, ended_s=60.0 * n + 1, canary_reference_ns=70_000) for n in range(1, 21)
+    ]
+    state = begin(PLAN, ["desk"], rounds=30, rule=StopRule())
+    store.commit([first], lease, "job-2")
+    before = resume(store, "job-2", state, OPENED, Terms(), fresh_since_s=None)
+    assert len(before.standings[M.key].levels) == 1
+    store.commit(later, lease, "job-2")
+    after = resume(store, "job-2", state, OPENED, Terms(), fresh_since_s=None).standings[M.key]
+    assert (after.complete, len(after.levels)) == (21, 20)

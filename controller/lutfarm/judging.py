@@ -1,0 +1,25 @@
+"""Stored runs, each slice judged by what is known today of the canary of then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from lutfarm.canary_round import basis_of
+from lutfarm.scheduler import Terms
+from lutfarm.statistics import epochs, judging
+from lutfarm.statistics.regate import regated
+from lutfarm.store.base import Store
+from lutfarm_jobs.measurement import Measurement, Run
+
+
+def judge(store: Store, plan: Iterable[Measurement], terms: Mapping[str, Terms]) -> Callable[[Run], Run]:
+    """For runs of the plan's measurements; `terms` by unit.  Reads the canaries' histories once."""
+    places = {m.key: (m.unit, m.backend.key, m.conditions.key) for m in plan}
+    histories = {place: epochs(store.canary_rounds(*place)) for place in set(places.values())}
+
+    def judged(run: Run) -> Run:
+        place = places[run.key]
+        known = judging(histories[place], basis_of(run.fingerprint), run.started_s)
+        return regated(run, known, gate_ratio=terms.get(place[0], Terms()).plan.gate_ratio)
+
+    return judged
