@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import resources
-from pathlib import Path
-
 from tests.rig.machine import Machine
 
-GENERIC_ANDROID = "generic-android"
 RUNTIME = "tflite_benchmark_model"
 SCRIPT = """#!/bin/sh
 for word; do
@@ -23,16 +19,6 @@ echo "INFO: count=1 curr=900"
 echo "INFO: count=$runs first=880 curr=850 min=840 max=900 avg=8.5e+02 std=9 p5=841 median=849 p95=890"
 echo "INFO: Inference timings in us: Init: 5579, First inference: 901, Warmup (avg): 900, Inference (avg): 850"
 """
-
-
-def without_cooldown(config_home: Path) -> None:
-    """A generic-android of the test's own that does not rest 30 s after each round."""
-    shipped = resources.files("lutfarm_profiles") / "catalog" / f"{GENERIC_ANDROID}.yaml"
-    text = shipped.read_text()
-    assert "cooldown_s: 30" in text
-    folder = config_home / "lutfarm" / "profiles"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{GENERIC_ANDROID}.yaml").write_text(text.replace("cooldown_s: 30", "cooldown_s: 0"))
 
 
 class FakeTool:

@@ -9,6 +9,8 @@ from typing import Literal
 
 from lutfarm_agents.device import Hello
 from lutfarm_jobs.measurement import Environment
+from lutfarm_profiles import DeviceProfile
+from lutfarm_profiles.cores import lacking, seen, way_out
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -59,6 +61,14 @@ def hello_findings(hello: Hello, limits: HealthLimits) -> Iterator[Finding]:
                 "remove files near lutfarm's folder there")
     yield _room("memory available", found.memory_available_bytes, limits.memory_warn_bytes, limits.memory_fail_bytes,
                 "end what else runs there")
+
+
+def core_finding(profile: DeviceProfile, there: Sequence[int]) -> Finding:
+    """Whether the cores that the kind of device measures on are among those that the device has."""
+    if not lacking(profile, there):
+        return Finding("cores", len(there), "", "ok", "those that its profile measures on are there")
+    verdict: Verdict = "warn" if profile.measured_cpus(there) else "fail"
+    return Finding("cores", len(there), "", verdict, seen(profile, there), way_out(profile))
 
 
 def _clock(name: str, value_ns: int | None, limits: HealthLimits) -> Finding:

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from lutfarm_agents.base import Agent
 from lutfarm_agents.device import Hello
-from lutfarm_agents.findings import Finding, HealthLimits, Verdict, hello_findings, latency_finding
+from lutfarm_agents.findings import Finding, HealthLimits, Verdict, core_finding, hello_findings, latency_finding
 from lutfarm_agents.session import DISTRIBUTIONS, Claim, fingerprint, runtime_version
 from lutfarm_agents.tools import TOOLS
 from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, NotReady, ProtocolMismatch
 from lutfarm_jobs.measurement import Failure, Limits, Probe, Round, Run, SlicePlan, Task
+from lutfarm_profiles import DeviceProfile
 
 PASSES = 8
 NO_RUNNER = Finding(
@@ -82,6 +83,7 @@ class CheckOrder:
     limits: HealthLimits = HealthLimits()
     history: Sequence[HealthReport] = field(default_factory=tuple[HealthReport, ...])
     tools_only: bool = False
+    profile: DeviceProfile | None = None           # None: its cores are not looked at
 
 
 def check(agent: Agent, order: CheckOrder, *, waiting: Callable[[str], None]) -> HealthReport:
@@ -97,10 +99,12 @@ def check(agent: Agent, order: CheckOrder, *, waiting: Callable[[str], None]) ->
         hello = agent.hello()
         boot_id = hello.machine_id
         findings += hello_findings(hello, order.limits)
+        cores = core_finding(order.profile, hello.cpus) if order.profile else None
+        findings += [cores] if cores else []
         if order.tools_only:
             findings.append(NO_RUNNER)
         findings += _runtime_findings(hello, order.tasks)
-        for task in order.tasks:
+        for task in order.tasks if cores is None or cores.verdict != "fail" else ():
             if not runtime_version(hello, task.measurement.backend.runtime):
                 continue
             if not agent.ready:                    # the runtime before this one took the session with it

@@ -17,8 +17,9 @@ from lutfarm_agents.fields import clean
 from lutfarm_agents.tools import TOOLS
 from lutfarm_agents.tools.report import ToolReport
 from lutfarm_agents.transports.base import Completed, Transport
-from lutfarm_jobs.errors import MeasurementError, NotReady, ReplyTimeout, SpecError, WorkloadFailed, WorkloadTimeout
+from lutfarm_jobs.errors import MeasurementError, NotReady, ReplyTimeout, WorkloadFailed, WorkloadTimeout
 from lutfarm_jobs.measurement import Failure, Limits, Probe, Round, Run, Task
+from lutfarm_profiles.cores import cores_for
 from lutfarm_profiles.profile import DeviceProfile
 
 PROBE_RUNS = 5
@@ -120,14 +121,10 @@ class ToolSession:
 
 
 def measured_cpus(profile: DeviceProfile, hello: Hello, tasks: Sequence[Task], name: str) -> Sequence[int]:
-    """The last cores of the profile's measured cluster, as many as the threads.  Raises SpecError."""
+    """The last cores of the profile's measured cluster, as many as the threads.  Raises NotReady, SpecError."""
     threads = max(task.measurement.backend.threads for task in tasks)
     cluster = tasks[0].measurement.conditions.cluster
-    cpus = profile.measured_cpus(hello.cpus, cluster=cluster or None)
-    if threads > len(cpus):
-        where = f"its cluster {cluster}" if cluster else "it"
-        raise SpecError(f"{name}: {threads} threads are asked for; {where} has {len(cpus)} cores")
-    return cpus[-threads:]
+    return cores_for(profile, hello.cpus, threads=threads, device=name, cluster=cluster or None)
 
 
 def _pinned(cpus: Sequence[int]) -> list[str]:

@@ -29,6 +29,7 @@ from lutfarm_jobs.measurement import SlicePlan
 from lutfarm_jobs.sharing import Share
 from lutfarm_jobs.spec import DeviceChoice, JobSpec, PoolChoice, load_job
 from lutfarm_profiles import DeviceProfile, loader
+from lutfarm_profiles.cores import cores_for
 
 PROFILED = 2                                       # iterations under the profiler after each slice
 PoolKind = Literal["ray", "local"]
@@ -150,15 +151,16 @@ def check_conditions(spec: JobSpec, devices: Mapping[str, Device]) -> None:
 
 
 def _check_threads(spec: JobSpec, devices: Mapping[str, Device], store: Store) -> None:
-    """Raises SpecError where a device, as it last described itself, has fewer cores than a backend has threads."""
+    """Raises SpecError where a device, as it last described itself, has fewer cores than a backend has threads.
+
+    NotReady where it has none of those that its profile says.
+    """
     threads = max(backend.threads for backend in spec.backends)
     for device in devices.values():
         hello = store.hello(device.name)
         if hello is not None:
-            cpus = loader.load(device.profile).measured_cpus(hello[0].cpus, cluster=spec.conditions.cluster)
-            if threads > len(cpus):
-                where = f"its cluster {spec.conditions.cluster}" if spec.conditions.cluster else "it"
-                raise SpecError(f"backends: {threads} threads are asked for; {where} has {len(cpus)} cores ({device.name})")
+            profile = loader.load(device.profile)
+            cores_for(profile, hello[0].cpus, threads=threads, device=device.name, cluster=spec.conditions.cluster)
 
 
 def _check_runtimes(spec: JobSpec, devices: Mapping[str, Device]) -> None:

@@ -93,6 +93,7 @@ def _order(device: Device, store: Store, home: Home, lease: Lease, holder: str) 
         limits=limits_of(profile),
         history=_history(store, device.name),
         tools_only=device.tools_only,
+        profile=profile,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lutfarm_jobs.errors import SpecError
+from lutfarm_profiles.cores import lacking, seen
 from lutfarm_profiles.facts import DeviceFacts, clean_facts, tree_compatible, tree_model
 from lutfarm_profiles.loader import load_all
 from lutfarm_profiles.profile import CoreCluster, DeviceProfile
@@ -35,6 +36,8 @@ class Proposal:
     memory_bytes: int | None
     clusters: tuple[CoreCluster, ...]
     """Cores of equal highest clock, the slowest first."""
+    passed_over: str = ""
+    """The profile that would fit, but for the cores of its measured cluster, and why; empty where there is none."""
 
 
 def propose(facts: DeviceFacts, profiles: Sequence[DeviceProfile] | None = None) -> Proposal:
@@ -42,11 +45,14 @@ def propose(facts: DeviceFacts, profiles: Sequence[DeviceProfile] | None = None)
 
     A profile that says more properties fits better; then the one whose device tree string is the more specific in the device's
     own order; then the one that says the machine.  Facts are never trusted: what can't be true is as if it were not there.
+    One whose measured cluster names cores that the device lacks is passed over: whatever this is, it is not of that kind.
     Raises SpecError naming both where two profiles fit equally well.
     """
     profiles = load_all() if profiles is None else profiles
     known = clean_facts(facts)
-    profile = _best(known, profiles) or _generic(known, profiles)
+    like = _best(known, profiles)
+    passed_over = _without_cores(known, like) if like else ""
+    profile = like if like and not passed_over else _generic(known, profiles)
     generic = not profile.detect.is_particular
     found = Proposal(
         profile=profile.name,
@@ -58,6 +64,7 @@ def propose(facts: DeviceFacts, profiles: Sequence[DeviceProfile] | None = None)
         os=known.os or known.properties.get("ro.build.version.release"),
         memory_bytes=known.memory_bytes,
         clusters=core_clusters(known.cores),
+        passed_over=passed_over,
     )
     if not generic:
         return found
@@ -109,6 +116,11 @@ def _best(facts: DeviceFacts, profiles: Sequence[DeviceProfile]) -> DeviceProfil
             "or make the detect part of one more particular"
         )
     return best[0]
+
+
+def _without_cores(facts: DeviceFacts, profile: DeviceProfile) -> str:
+    there = [cpu for cpu, _ in facts.cores]
+    return f"it looks like {profile.name}, but {seen(profile, there)}" if there and lacking(profile, there) else ""
 
 
 def _score(facts: DeviceFacts, profile: DeviceProfile) -> tuple[int, int, int] | None:

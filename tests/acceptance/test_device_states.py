@@ -37,6 +37,41 @@ def bench(lutfarm: Callable, tmp_path: Path) -> Path:
     return python
 
 
+ACME = """\
+name: acme
+description: A kind whose cores no machine has.
+transport: local
+runtimes: [onnxruntime]
+clusters: [{name: big, cpus: [4090, 4091]}]
+measured_cluster: big
+lock_path: /tmp/lutfarm-device.lock
+"""
+
+
+def test_a_device_without_its_profiles_cores_is_named_and_the_others_are_checked(
+    lutfarm: Callable, job_file: Callable, tmp_path: Path
+) -> None:
+    (tmp_path / "lutfarm" / "profiles").mkdir(parents=True)
+    (tmp_path / "lutfarm" / "profiles" / "acme.yaml").write_text(ACME)
+    own = {"XDG_CONFIG_HOME": str(tmp_path)}
+    said = lutfarm("device", "register", "bench", "--local", "--profile", "acme", **own)
+    assert said.returncode == 0, said.stderr
+    assert "acme's cluster big is cores 4090, 4091" in said.stderr
+    assert lutfarm("device", "register", "desk", "--local").returncode == 0
+    ran = lutfarm("run", job_file(JOB), "--pool", "local", **own)
+    assert ran.returncode == 3
+    assert "bench: acme's cluster big is cores 4090, 4091, and the device has core" in ran.stderr
+    checked = lutfarm("device", "check", "--all", **own)
+    assert checked.returncode == 3
+    assert "bench is not fit: cores: acme's cluster big is cores 4090, 4091" in checked.stderr
+    assert "desk is fit" in checked.stderr
+    (tmp_path / "lutfarm" / "profiles" / "acme.yaml").unlink()
+    checked = lutfarm("device", "check", "--all", **own)
+    assert checked.returncode == 2
+    assert "bench: error: there is no device profile 'acme'" in checked.stderr
+    assert "desk is fit" in checked.stderr
+
+
 def states(lutfarm: Callable) -> dict[str, tuple[str, str]]:
     return {d["name"]: (d["state"], d["reason"]) for d in json.loads(lutfarm("device", "list", "--json").stdout)}
 

@@ -11,7 +11,7 @@ from tests.rig.board import Board
 from tests.rig.fixtures import board, needs_rig, ssh_key
 from tests.rig.machine import until
 from tests.rig.phone import Phone
-from tests.tools_kit import RUNTIME, FakeTool, without_cooldown
+from tests.tools_kit import RUNTIME, FakeTool
 
 __all__ = ["board", "ssh_key"]
 UNKNOWN = {"ro.product.model": "Rig", "ro.product.manufacturer": "Rig", "ro.build.version.release": "14"}
@@ -39,7 +39,6 @@ def test_devices_without_python_are_registered_checked_and_measured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    without_cooldown(tmp_path / "config")
     assert "or name a native tool with --tool" in lutfarm("device", "register", "phone", "--adb", bare.address).stderr
     tool = FakeTool(bare, "/data/local/tmp/benchmark_model")
     named = ("--tool", f"{RUNTIME}={tool.remote}")

@@ -86,7 +86,7 @@ def test_a_real_device_is_looked_at_from_clock_to_latency(store: Store, look: Lo
     report, record = look()
     assert report.fit, report.reason
     assert names(report) == [
-        "clock resolution", "timer pair", "idle load", "temperature", "battery", "free space", "memory available",
+        "clock resolution", "timer pair", "idle load", "temperature", "battery", "free space", "memory available", "cores",
         "runtime onnxruntime", f"import {BACKEND}", f"output {BACKEND}", f"latency {BACKEND}", f"quiet windows {BACKEND}",
     ]
     by_name = {finding.name: finding for finding in report.findings}

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.errors import NotReady, SpecError
+from lutfarm_profiles.cores import cores_for
 from lutfarm_profiles.detect import DeviceFacts, core_clusters, filled, propose
 from lutfarm_profiles.profile import CoreCluster, DeviceProfile
 
@@ -243,3 +244,36 @@ def test_no_facts_at_all_make_it_raise(
     cpus = [cpu for cluster in found.clusters for cpu in cluster.cpus]
     assert len(set(cpus)) == len(cpus)
     assert filled(base, found).name == base.name
+
+
+BIG = PHONE.model_copy(update={"name": "phone", "clusters": (CoreCluster(name="all", cpus=(6, 7)),)})
+
+
+@pytest.mark.parametrize(("cores", "profile"), [
+    (((0, None), (1, None)), "generic-android"),
+    (((0, None), (6, None)), "generic-android"),
+    (tuple((cpu, None) for cpu in range(8)), "phone"),
+    ((), "phone"),
+])
+def test_a_kind_whose_measured_cores_are_not_there_is_passed_over(
+    cores: tuple[tuple[int, int | None], ...], profile: str
+) -> None:
+    facts = DeviceFacts(machine="aarch64", properties={"ro.product.device": "one"}, cores=cores, transport="adb")
+    found = propose(facts, (*GENERIC, BIG))
+    assert found.profile == profile
+    there = ", ".join(str(cpu) for cpu, _ in cores)
+    said = f"it looks like phone, but phone's cluster all is cores 6, 7, and the device has cores {there}"
+    assert found.passed_over == ("" if profile == "phone" else said)
+
+
+@pytest.mark.parametrize(("there", "threads", "kind_of", "says"), [
+    ((0, 1), 1, NotReady, "cluster all is cores 6, 7, and the device has cores 0, 1.*--profile generic-"),
+    ((), 1, NotReady, "none that it names"),
+    ((0, 6), 2, SpecError, "2 threads are asked for, and there are 1 cores"),
+])
+def test_cores_that_are_not_there_are_named_with_the_way_out(
+    there: tuple[int, ...], threads: int, kind_of: type[Exception], says: str
+) -> None:
+    with pytest.raises(kind_of, match=f"px: .*{says}"):
+        cores_for(BIG, there, threads=threads, device="px")
+    assert cores_for(BIG, range(8), threads=1, device="px") == [7]

@@ -16,6 +16,8 @@ from lutfarm.home import find_home
 from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import NAME_PATTERN
+from lutfarm_profiles import loader
+from lutfarm_profiles.cores import lacking, seen, way_out
 
 app = typer.Typer(no_args_is_help=True, help="The devices of the farm.")
 for command in (health.check, health.hold, health.release, health.retire):
@@ -81,6 +83,11 @@ def register(
         )
         if found.device.profile == found.proposal.profile and found.proposal.undetected:
             say(f"its kind is unknown; nobody knows its {', '.join(found.proposal.undetected)}: see docs/profiles.md")
+        kind = loader.load(found.device.profile)
+        if lacking(kind, hello.cpus):
+            say(f"{name}: {seen(kind, hello.cpus)}; {way_out(kind)}")
+        elif found.proposal.passed_over:
+            say(f"{found.proposal.passed_over}; so it is {kind.name}, unless you write a profile for it: docs/profiles.md")
         elif found.device.profile != found.proposal.profile and not found.proposal.generic:
             say(f"it looks like {found.proposal.profile}; you named {found.device.profile}")
 

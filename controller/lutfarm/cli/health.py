@@ -16,7 +16,7 @@ from lutfarm.home import find_home
 from lutfarm.store import Store, open_store, owners
 from lutfarm.store.base import registered
 from lutfarm_agents.health import HealthReport
-from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.errors import FarmError, SpecError, StoreError
 
 NameArgument = Annotated[str, typer.Argument(help="The device's name.")]
 
@@ -27,7 +27,10 @@ def check(
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Is a device fit to measure?  Exit 0 if it is, 3 if not.  A device that passes comes back from quarantine."""
+    """Is a device fit to measure?  Exit 0 if it is, 3 if not.  A device that passes comes back from quarantine.
+
+    With --all every device is looked at, whatever became of the others; the exit code is the worst.
+    """
     # Transports and models take a second to import, which `device hold` need not wait for.
     from lutfarm.checking import check_device
 
@@ -37,19 +40,30 @@ def check(
         place = find_home(home)
         holder = f"{owners.user()}@{socket.gethostname()}: device check, process {os.getpid()}"
         found: list[tuple[HealthReport, DeviceRecord]] = []
+        failed: list[tuple[str, FarmError]] = []
         with open_store(place.path) as store:
             for device in registered(store, _names(store) if all_ else [name]):
-                one = check_device(
-                    device, store, place, owner=owners.me(), holder=holder,
-                    waiting=lambda unit, who: say(f"{unit}: waiting, it is held by {printable(who)}"),
-                )
+                try:
+                    one = check_device(
+                        device, store, place, owner=owners.me(), holder=holder,
+                        waiting=lambda unit, who: say(f"{unit}: waiting, it is held by {printable(who)}"),
+                    )
+                except StoreError:
+                    raise
+                except FarmError as error:         # of this device alone
+                    failed.append((device.name, error))
+                    say(f"{device.name}: error: {printable(error.detail)}")
+                    continue
                 found.append(one)
                 if not json:
                     _show(*one)
         if json:
-            print_json([_as_json(*one) for one in found])
-        if not all(report.fit for report, _ in found):
-            raise typer.Exit(exits.DEVICE_TROUBLE)
+            errors = [{"device": unit, "fit": False, "error": e.code, "reason": e.detail} for unit, e in failed]
+            print_json([*(_as_json(*one) for one in found), *errors])
+        codes = [exits.exit_code(error) for _, error in failed]
+        codes += [exits.DEVICE_TROUBLE for report, _ in found if not report.fit]
+        if codes:
+            raise typer.Exit(max(codes))
 
 
 def _names(store: Store) -> list[str]:
