@@ -361,7 +361,10 @@ class DeviceAgent:
         for runtime in sorted({task.measurement.backend.runtime for task in tasks} & DISTRIBUTIONS.keys()):
             if not runtime_version(hello, runtime):
                 wanted = " or ".join(DISTRIBUTIONS[runtime])
-                raise NotReady(f"{self.device.name}: its {hello.python} has no {wanted}; install it there")
+                raise NotReady(
+                    f"{self.device.name}: its {hello.python} has no {wanted}; install it there, "
+                    f"or register a phone or board again with --bundle {runtime}"
+                )
         return self._session
 
     def _measured_cpus(self, tasks: Sequence[Task]) -> Sequence[int]:

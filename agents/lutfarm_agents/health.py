@@ -148,7 +148,8 @@ def _runtime_findings(hello: Hello, tasks: Sequence[Task]) -> Iterator[Finding]:
         wanted = " or ".join(DISTRIBUTIONS.get(runtime, (runtime,)))
         yield Finding(
             f"runtime {runtime}", None, "", "warn" if any(found.values()) else "fail", f"{hello.python} has no {wanted}",
-            f"install {wanted} there" + (", if jobs are to use it" if any(found.values()) else ""),
+            f"install {wanted} there" + (", if jobs are to use it" if any(found.values()) else
+                                         f"; or register a phone or board again with --bundle {runtime}"),
         )
 
 

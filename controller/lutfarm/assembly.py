@@ -51,7 +51,9 @@ def _chosen(spec: JobSpec, registered: Mapping[str, Device], store: Store) -> di
             records = {
                 name: store.device_record(name, now_s) for name, device in registered.items() if device.profile == wanted.profile
             }
-            chosen[position] = tuple(pools.units_of(wanted, registered, records, where=f"devices[{position}]"))
+            chosen[position] = tuple(pools.units_of(
+                wanted, registered, records, pools.machines_of(store), where=f"devices[{position}]"
+            ))
         elif isinstance(wanted, DeviceChoice):
             found = [d.name for d in registered.values() if wanted.label.items() <= dict(d.labels).items()]
             if not found:

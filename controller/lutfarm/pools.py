@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from lutfarm.device_states import NO_WORK, DeviceRecord
 from lutfarm.scheduler import Terms, seconds_of
@@ -16,15 +16,26 @@ from lutfarm_jobs.spec import LEAST_ANCHORS, JobSpec, PoolChoice
 
 
 def units_of(
-    choice: PoolChoice, registered: Mapping[str, Device], records: Mapping[str, DeviceRecord], *, where: str
+    choice: PoolChoice,
+    registered: Mapping[str, Device],
+    records: Mapping[str, DeviceRecord],
+    machines: Mapping[str, str],
+    *,
+    where: str,
 ) -> dict[str, Device]:
     """The devices of a pool's profile that work may be given to, by name.
 
-    One that is busy or cooling is waited for; the job finds out about one that is lost.  Raises SpecError that says in
-    which state the others are.
+    One that is busy or cooling is waited for; the job finds out about one that is lost.  `machines`: by name, what each last
+    said it is.  Raises SpecError that says in which state the others are, or which two are one piece of hardware.
     """
     mine = {name: device for name, device in registered.items() if device.profile == choice.profile}
     usable = {name: device for name, device in mine.items() if records[name].state not in NO_WORK}
+    for name in usable:
+        if twins := twins_of(name, usable.values(), machines):
+            raise SpecError(
+                f"{where}: {name} and {twins[0]} are the same hardware under two names, and no two units of {choice.profile}; "
+                f"lutfarm device retire {twins[0]} takes one out"
+            )
     if usable:
         return usable
     if mine:
@@ -36,6 +47,17 @@ def units_of(
         )
     known = ", ".join(sorted({device.profile for device in registered.values()})) or "none"
     raise SpecError(f"{where}: no device of the profile {choice.profile} is registered; profiles that have one: {known}")
+
+
+def machines_of(store: Store) -> dict[str, str]:
+    """By device, the hardware that it last said it is; until it boots again."""
+    return {device.name: last[0].machine_id for device in store.devices() if (last := store.hello(device.name))}
+
+
+def twins_of(name: str, devices: Iterable[Device], machines: Mapping[str, str]) -> list[str]:
+    """The other devices that are the same hardware."""
+    mine = machines.get(name)
+    return [each.name for each in devices if mine and each.name != name and machines.get(each.name) == mine]
 
 
 def share_choices(spec: JobSpec) -> dict[int, PoolChoice]:

@@ -8,16 +8,16 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lutfarm.bundle.shelf import shelved
 from lutfarm.greeting import greet
 from lutfarm.home import Home
-from lutfarm_agents.bundle import ARCHES, arch_of
+from lutfarm.interpreter import NO_PYTHON, choose, fitting, lacks, next_step
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.facts import ShellFacts, gather
 from lutfarm_agents.tool_session import PATH_PATTERN
 from lutfarm_agents.tools import TOOLS
 from lutfarm_agents.transports.addresses import (
     PHONE_ROOT,
+    checked_root,
     checked_serial,
     open_transport,
     parse_ssh,
@@ -25,10 +25,8 @@ from lutfarm_agents.transports.addresses import (
 from lutfarm_agents.transports.ssh import host_keys
 from lutfarm_agents.transports.ssh_address import SshAddress
 from lutfarm_jobs.errors import NotReady, SpecError
-from lutfarm_profiles import loader
+from lutfarm_profiles import DeviceProfile, loader
 from lutfarm_profiles.detect import DeviceFacts, Proposal, propose
-
-NO_PYTHON = "none"                                 # instead of an interpreter: nothing of ours is to run there
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +61,14 @@ class Registered:
 
 def register(wanted: Wanted, home: Home, *, say: Callable[[str], None]) -> Registered:
     """Reach the device and hear it; nothing is stored.  Raises SpecError, LinkError, DeviceError."""
+    if wanted.root:
+        checked_root(wanted.root, "--root")
     if [bool(wanted.local), bool(wanted.adb), bool(wanted.ssh)].count(True) != 1:
         raise SpecError("say how the device is reached: one of --local, --adb SERIAL|HOST:PORT, --ssh USER@HOST[:PORT]")
     device, fingerprints = _addressed(wanted)
     for fingerprint in fingerprints:
-        say(f"host key {fingerprint}: compare it with what the board shows (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub)")
+        say(f"host key {fingerprint}: compare it with one of those that the board shows there: "
+            "for key in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $key; done")
     with closing(open_transport(device, home.agents)) as transport:
         facts = gather(transport, wanted.name)
     proposal = propose(device_facts(facts, device.transport), [loader.load(name) for name in loader.names()])
@@ -75,10 +76,32 @@ def register(wanted: Wanted, home: Home, *, say: Callable[[str], None]) -> Regis
     device = replace(device, profile=profile.name, address={**device.address, **_tools(wanted.tools or {})})
     if device.transport != "local":
         root = wanted.root or _root(wanted, facts, profile.work_dir)
-        device = replace(device, address={**device.address, "root": root, **_python(wanted, facts, home)})
+        chosen = choose(
+            wanted.name, python=wanted.python, bundle=wanted.bundle, tools=bool(wanted.tools), machine=facts.machine,
+            pythons=facts.pythons, home=home,
+        )
+        device = replace(device, address={**device.address, "root": root, **chosen})
+    device, hello = _greeted(device, wanted, profile, home, say)
+    return Registered(device, hello, facts, proposal, tuple(fingerprints))
+
+
+def _greeted(
+    device: Device, wanted: Wanted, profile: DeviceProfile, home: Home, say: Callable[[str], None]
+) -> tuple[Device, Hello]:
+    """Its hello; from a bundle where the Python that was found there has no runtime and the home has a bundle."""
     if device.address.get("bundle"):
         say(f"copying {Path(device.address['bundle']).name[:30]}... where it is not there yet")
-    return Registered(device, greet(device, home), facts, proposal, tuple(fingerprints))
+    hello = greet(device, home)
+    lacking = "" if wanted.tools else lacks(hello, profile.runtimes)
+    if not lacking:
+        return device, hello
+    bundle = fitting(hello.machine, home)
+    if device.transport == "local" or wanted.python or device.address.get("bundle") or bundle is None:
+        say(f"{device.name}: {lacking}: {next_step(hello, profile.runtimes, home, local=device.transport == 'local')}")
+        return device, hello
+    say(f"{device.name}: {lacking}, so the bundle with {bundle.runtime} is used; --python names another interpreter")
+    address = {key: value for key, value in device.address.items() if key != "python"} | {"bundle": str(bundle.path)}
+    return _greeted(replace(device, address=address), wanted, profile, home, say)
 
 
 def _addressed(wanted: Wanted) -> tuple[Device, list[str]]:
@@ -111,45 +134,6 @@ def _addressed(wanted: Wanted) -> tuple[Device, list[str]]:
 def _spelled(address: SshAddress) -> str:
     host = f"[{address.host}]" if ":" in address.host else address.host
     return f"{address.user}@{host}:{address.port}"
-
-
-def _python(wanted: Wanted, facts: ShellFacts, home: Home) -> dict[str, str]:
-    """Which Python starts the runner there: the one that was named, a bundle, or the device's own; none where tools will do."""
-    if wanted.python == NO_PYTHON:
-        return _tools_alone(wanted)
-    if wanted.python:
-        return {"python": wanted.python}
-    if wanted.bundle and "/" in wanted.bundle:
-        return {"bundle": str(Path(wanted.bundle).expanduser().absolute())}
-    arch = arch_of(facts.machine)
-    fitting = [b for b in shelved(home.bundles) if arch is not None and b.arch == arch.name]
-    if wanted.bundle:
-        fitting = [b for b in fitting if b.runtime == wanted.bundle]
-    elif facts.pythons:
-        return {"python": facts.pythons[0]}
-    if fitting:
-        newest = max(fitting, key=lambda bundle: bundle.path.stat().st_mtime)
-        return {"bundle": str(newest.path)}
-    if wanted.tools and not wanted.bundle:
-        return _tools_alone(wanted)
-    if arch is None:
-        known = ", ".join(each.machine for each in ARCHES.values())
-        raise NotReady(
-            f"{wanted.name}: there is no Python on it, and no bundle for {facts.machine}, only for {known}; "
-            "name an interpreter with --python, or a native tool with --tool"
-        )
-    raise NotReady(
-        f"{wanted.name}: there is no Python on it; make a bundle and repeat: "
-        f"lutfarm bundle build --arch {arch.name} --runtime {wanted.bundle or 'onnxruntime'}; or name a native tool with --tool"
-    )
-
-
-def _tools_alone(wanted: Wanted) -> dict[str, str]:
-    if not wanted.tools:
-        raise SpecError(f"--python {NO_PYTHON}: without Python only native tools measure; name one with --tool RUNTIME=PATH")
-    if wanted.bundle:
-        raise SpecError(f"--python {NO_PYTHON} and --bundle contradict each other: leave one of them out")
-    return {}
 
 
 def _tools(named: Mapping[str, str]) -> Mapping[str, str]:

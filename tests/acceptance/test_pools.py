@@ -1,13 +1,16 @@
-"""Two devices of one profile, which are one machine here, share a job's work; through the command line alone."""
+"""Two devices of one profile, one of which says that it is another machine, share a job's work; as a user types it."""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.rig.fixtures import needs_rig
 
 PROFILE = f"generic-linux-{os.uname().machine}"
 WIDTHS = (8, 16, 24, 32, 40, 48)
@@ -21,6 +24,18 @@ sampling: {{rounds: 2, passes: 4}}
 """
 
 
+def elsewhere(folder: Path) -> Path:
+    """An interpreter that sees another boot, as on another machine."""
+    (folder / "boot_id").write_text(f"{uuid.uuid4()}\n")
+    (folder / "inside").write_text(
+        f'mount --bind {folder}/boot_id /proc/sys/kernel/random/boot_id && exec {sys.executable} "$@"\n'
+    )
+    python = folder / "python"
+    python.write_text(f'#!/bin/sh\nexec unshare -m sh {folder}/inside "$@"\n')
+    python.chmod(0o755)
+    return python
+
+
 def text(name: str, how: str) -> str:
     operators = ", ".join(f"conv_H14_W14_Cin8_Cout{width}_k3_s1_g1_relu" for width in WIDTHS)
     return JOB.format(name=name, operators=operators, profile=PROFILE, how=how)
@@ -30,8 +45,11 @@ def text(name: str, how: str) -> str:
 def test_a_pool_shares_is_merged_where_allowed_and_refused_where_not(
     lutfarm: Callable, job_file: Callable, tmp_path: Path
 ) -> None:
-    for name in ("one", "two"):
-        assert lutfarm("device", "register", name, "--local").returncode == 0
+    needs_rig()
+    assert lutfarm("device", "register", "one", "--local").returncode == 0
+    two = lutfarm("device", "register", "two", "--local", "--python", elsewhere(tmp_path))
+    assert two.returncode == 0, two.stderr
+    assert "same hardware" not in two.stderr
     job = job_file(text("shared", "replicate: share, anchors: 4, max_unit_spread: 1"))
     ran = lutfarm("run", job, "--pool", "local", "--json")
     assert ran.returncode == 0, ran.stderr
@@ -64,6 +82,17 @@ def test_a_pool_shares_is_merged_where_allowed_and_refused_where_not(
     assert lutfarm("lut", "export", "each", "--pool", PROFILE, "--out", table_file, "--device", f"pool:{PROFILE}").returncode == 0
     entries = json.loads(lutfarm("lut", "show", table_file, "--json").stdout)["entries"]
     assert [entry["scope"] for entry in entries] == ["units"] * len(WIDTHS)
+
+
+def test_one_machine_under_two_names_is_no_pool_of_two(lutfarm: Callable, job_file: Callable) -> None:
+    assert lutfarm("device", "register", "one", "--local").returncode == 0
+    two = lutfarm("device", "register", "two", "--local")
+    assert "two is the same hardware as one" in two.stderr
+    refused = lutfarm("plan", job_file(text("shared", "replicate: share, anchors: 4")))
+    assert refused.returncode == 2
+    assert "one and two are the same hardware under two names" in refused.stderr
+    assert lutfarm("device", "retire", "two").returncode == 0
+    assert lutfarm("plan", job_file(text("shared", "replicate: all"))).returncode == 0
 
 
 def test_what_is_wrong_with_a_pool_is_said_before_anything_runs(lutfarm: Callable, job_file: Callable) -> None:

@@ -16,6 +16,7 @@ from lutfarm_agents.transports.ssh import SshTransport
 from lutfarm_agents.transports.ssh_address import HostKey, SshAddress
 from lutfarm_jobs.errors import SpecError
 
+LONGEST_ROOT = 500
 PHONE_ROOT = "/data/local/tmp/lutfarm"
 NAME_OR_V4_PATTERN = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?"
 V6_PATTERN = r"\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]{1,45}"
@@ -28,8 +29,23 @@ def root_of(device: Device, state_dir: Path) -> str:
     if device.transport == "local":
         return str(state_dir.absolute() / "devices" / device.name)
     root = device.address.get("root") or (PHONE_ROOT if device.transport == "adb" else "")
-    if not re.fullmatch(r"/[^\x00\n]{1,500}", root) or ".." in root.split("/"):
-        raise SpecError(f"{device.name}: its folder {root[:80]!r} is not an absolute path; register it again")
+    return checked_root(root, f"{device.name}: its folder", to_do="; register it again")
+
+
+def checked_root(root: str, what: str, *, to_do: str = "") -> str:
+    """A folder on a device.  Raises SpecError that begins with `what`, says what is wrong with it, and what to do."""
+    wrong = [
+        (not root.startswith("/"), "is not an absolute path"),
+        (len(root) > LONGEST_ROOT, f"has more than {LONGEST_ROOT} characters"),
+        (not root.isprintable(), "has a line break or another character that can't be printed"),
+        (".." in root.split("/"), "has `..` in it"),
+        # A loader reads them as something else: see lutfarm_agents.bundle.
+        (any(character in root for character in ":;$"), "has one of : ; $ in it, which a bundle can't be started below"),
+        (not root.strip("/"), "is the whole file system"),
+    ]
+    for is_wrong, why in wrong:
+        if is_wrong:
+            raise SpecError(f"{what} {root[:80]!r} {why}{to_do}")
     return root
 
 

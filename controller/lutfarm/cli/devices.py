@@ -51,6 +51,7 @@ def register(
 ) -> None:
     """Register a device, and see that it answers."""
     # Transports and models take a second to import, which `device list` need not wait for.
+    from lutfarm.pools import machines_of, twins_of
     from lutfarm.registration import Wanted
     from lutfarm.registration import register as register_device
 
@@ -69,6 +70,8 @@ def register(
             store.put_device(found.device)
             store.put_hello(name, found.hello, time.time())
             store.step_device(name, DeviceEvent("seen", boot_id=found.hello.machine_id), time.time())
+            others = [each for each in store.devices() if store.device_record(each.name, time.time()).state != "retired"]
+            twins = twins_of(name, others, machines_of(store))
         if json:
             print_json({
                 "device": plain(found.device), "hello": plain(found.hello), "facts": plain(found.facts),
@@ -83,6 +86,9 @@ def register(
         )
         if found.device.profile == found.proposal.profile and found.proposal.undetected:
             say(f"its kind is unknown; nobody knows its {', '.join(found.proposal.undetected)}: see docs/profiles.md")
+        if twins:
+            say(f"{name} is the same hardware as {', '.join(twins)}: they measure in turns, and in a pool they are no two units; "
+                "lutfarm device retire NAME takes one out")
         kind = loader.load(found.device.profile)
         if lacking(kind, hello.cpus):
             say(f"{name}: {seen(kind, hello.cpus)}; {way_out(kind)}")
