@@ -15,13 +15,13 @@ from lutfarm_jobs.errors import SpecError
 State = Literal["new", "ready", "busy", "cooling", "lost", "quarantined", "maintenance", "retired"]
 Kind = Literal[
     "registered", "lease taken", "lease ended", "too hot", "cooled", "link lost", "device failed",
-    "reboot loop", "seen", "check passed", "check failed", "held", "released", "retired",
+    "link failing", "reboot loop", "seen", "check passed", "check failed", "held", "released", "retired",
 ]
 
 STATES: tuple[State, ...] = get_args(State)
 KINDS: tuple[Kind, ...] = get_args(Kind)
 OBSERVATIONS: frozenset[Kind] = frozenset({
-    "lease ended", "too hot", "cooled", "link lost", "device failed", "reboot loop", "seen",
+    "lease ended", "too hot", "cooled", "link failing", "link lost", "device failed", "reboot loop", "seen",
 })
 NO_WORK: frozenset[State] = frozenset({"quarantined", "maintenance", "retired"})
 """States in which no job may take the device."""
@@ -42,6 +42,7 @@ TRANSITIONS: Mapping[tuple[State, Kind], State] = {
     **_rows("lease ended", "ready", "busy", "cooling"),
     **_rows("too hot", "cooling", "new", "ready", "busy", "cooling"),
     **_rows("cooled", "busy", "cooling"),
+    **_rows("link failing", "busy", "busy"),       # the job tries again; a lease taken, again, says that it is well
     **_rows("link lost", "lost", *_AT_WORK),
     **_rows("device failed", "quarantined", *_AT_WORK, "quarantined"),
     **_rows("reboot loop", "quarantined", *_AT_WORK, "quarantined"),
@@ -61,7 +62,7 @@ class DeviceEvent:
     """What happened to a device, or what is asked of it.
 
     `boot_id` names the device's present boot ("seen"; the hello's machine_id); `until_s` is when it will be
-    looked at again ("too hot").
+    looked at again ("too hot") or tried again ("link failing").
     """
 
     kind: Kind
@@ -78,7 +79,7 @@ class DeviceRecord:
     state: State = "new"
     reason: str = ""
     since_s: float = 0.0                           # of this state
-    until_s: float | None = None                   # cooling: when it will be looked at again
+    until_s: float | None = None                   # cooling: when it is looked at again; busy: tried again
     checked_s: float | None = None                 # the last check
     fit: bool | None = None                        # what it found
     boot_id: str = ""                              # of the last hello
@@ -124,7 +125,7 @@ def step(record: DeviceRecord, event: DeviceEvent, now_s: float) -> DeviceRecord
         state=state,
         reason=_reason(record, event, state),
         since_s=record.since_s if state == record.state and record.since_s else now_s,
-        until_s=event.until_s if state == "cooling" else None,
+        until_s=event.until_s if state == "cooling" or event.kind == "link failing" else _kept_until(record, event, state),
     )
 
 
@@ -142,6 +143,10 @@ def settled(record: DeviceRecord, now_s: float, *, held: bool) -> DeviceRecord:
 def _reason(record: DeviceRecord, event: DeviceEvent, state: State) -> str:
     # A check does not change why somebody holds a device.
     return record.reason if state == record.state and state in ("busy", "maintenance") and _is_check(event) else event.reason
+
+
+def _kept_until(record: DeviceRecord, event: DeviceEvent, state: State) -> float | None:
+    return record.until_s if state == record.state == "busy" and _is_check(event) else None
 
 
 def _is_check(event: DeviceEvent) -> bool:

@@ -71,6 +71,8 @@ def _next(
     if holder is None:
         return "a run of this job", "run the job's file again", None
     who, until_s = holder
+    if f": job {job_name}, " in who and record.until_s is not None:
+        return "a link that failed", "it is tried again", record.until_s
     if f": job {job_name}, " in who and rests_until_s is not None:
         return "its cooldown", "its next order", rests_until_s
     if f": job {job_name}, " in who:

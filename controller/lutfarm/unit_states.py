@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from lutfarm.cooling import Told
 from lutfarm.device_states import NO_WORK, DeviceEvent, DeviceRecord
 from lutfarm.pool import Done, Event, Opened
+from lutfarm.retry import MOST_ATTEMPTS
 from lutfarm.state import FarmState, out_of_work
 from lutfarm.store.base import Store
 
@@ -23,6 +24,7 @@ class UnitStates:
     store: Store
     holder: str
     _at_work: list[str] = field(default_factory=list[str])
+    _failing: set[str] = field(default_factory=set[str])       # whose link failed, and is tried again
     _looked_s: float = 0.0
 
     def barred(self, units: Iterable[str]) -> list[DeviceRecord]:
@@ -61,10 +63,18 @@ class UnitStates:
             if isinstance(event, Opened):
                 seen = DeviceEvent("seen", boot_id=event.hello.machine_id)
                 state = without(state, [self.store.step_device(event.unit, seen, now_s)])
+                if event.unit in self._failing and not state.units[event.unit].out:
+                    self._failing.discard(event.unit)
+                    self.store.step_device(event.unit, DeviceEvent("lease taken", self.holder), now_s)
             elif isinstance(event, Done) and event.error and state.units[event.unit].out:
                 unit = state.units[event.unit]
                 kind = "link lost" if unit.out == "lost" else "device failed"
                 self.store.step_device(unit.name, DeviceEvent(kind, unit.quarantined), now_s)
+            elif isinstance(event, Done) and event.error and not state.stopped:
+                unit = state.units[event.unit]
+                self._failing.add(unit.name)
+                why = f"{event.error[0]}: {event.error[1][:500]} (attempt {unit.failures_in_a_row} of {MOST_ATTEMPTS})"
+                self.store.step_device(unit.name, DeviceEvent("link failing", why, until_s=unit.not_before_s), now_s)
         if now_s - self._looked_s >= LOOK_S:
             self._looked_s = now_s
             state = without(state, self.barred(self._at_work))

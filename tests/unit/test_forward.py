@@ -64,6 +64,12 @@ def test_a_device_that_rests_between_two_orders_of_the_job_says_until_when() -> 
     assert next_of("ready", None)[2] is None
 
 
+def test_a_link_that_failed_says_when_it_is_tried_again() -> None:
+    found = one("busy", ("ann: job small, process 1", 60.0), until_s=44.0)
+    assert (found.reason, found.waits_for) == ("because", "a link that failed")
+    assert (found.next, found.next_s) == ("it is tried again", 44.0)
+
+
 def test_every_state_that_needs_somebody_says_what_to_do() -> None:
     assert set(FORWARD) >= NO_WORK
     assert all(one(state).next for state in STATES)

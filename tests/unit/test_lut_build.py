@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from tests.lut_kit import ORT, TFLITE, UNIT, manifest, measurement, piece, run
@@ -114,7 +115,13 @@ def test_what_has_neither_run_nor_failure_has_no_entry_and_is_named() -> None:
     table = LatencyTable.build([A, B], runs_of(A.key, 100), manifest=manifest(), probes={B.key: [probe(B.key)]})
     assert [entry.key for entry in table.entries] == [A.key]
     assert table.manifest.missing == (B.key,)
-    assert "1 not measured yet" in table.describe()
+    assert f"1 entries measured on desk with {B.backend.key}, 1 not measured yet on desk with" in table.describe()
+
+
+def test_a_device_that_lacks_entries_is_named_and_no_other() -> None:
+    px = replace(B, unit="px")
+    table = LatencyTable.build([A, px], runs_of(A.key, 100), manifest=manifest(), probes={})
+    assert f"1 not measured yet on px with {px.backend.key};" in table.describe()
 
 
 def test_a_run_without_iterations_is_no_entry() -> None:

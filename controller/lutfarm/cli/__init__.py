@@ -44,7 +44,9 @@ class _Lazy(TyperGroup):
             alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
             alone.command(cmd_name)(found)
             found = alone
-        return typer.main.get_command(found)
+        command = typer.main.get_command(found)
+        command.name = cmd_name                    # a group has none of its own, and --help would show a blank
+        return command
 
 
 app = typer.Typer(

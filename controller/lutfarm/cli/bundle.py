@@ -14,7 +14,9 @@ from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_
 from lutfarm.home import find_home
 from lutfarm_agents.bundle import arch_named
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Python and a runtime in one folder, for devices that have neither."
+)
 
 ArchOption = Annotated[str, typer.Option("--arch", help="What the device is: arm64 or amd64.")]
 RuntimeOption = Annotated[Literal["onnxruntime", "tflite"], typer.Option("--runtime", help="The runtime that goes in.")]

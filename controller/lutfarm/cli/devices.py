@@ -19,7 +19,7 @@ from lutfarm_jobs.spec import NAME_PATTERN
 from lutfarm_profiles import loader
 from lutfarm_profiles.cores import lacking, seen, way_out
 
-app = typer.Typer(no_args_is_help=True, help="The devices of the farm.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The devices of the farm.")
 for command in (health.check, health.hold, health.release, health.retire):
     app.command()(command)
 

@@ -14,7 +14,7 @@ from lutfarm.home import find_home
 from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
 
-app = typer.Typer(no_args_is_help=True, help="The jobs of the farm.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The jobs of the farm.")
 app.command()(why)
 
 

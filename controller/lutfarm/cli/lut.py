@@ -20,7 +20,7 @@ from lutfarm.studies import validated_table
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import load_space
 
-app = typer.Typer(no_args_is_help=True, help="Latency lookup tables.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Latency lookup tables.")
 app.command()(validate)
 app.command("diff")(diff_tables)
 

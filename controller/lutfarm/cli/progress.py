@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lutfarm.agreement import words
 from lutfarm.cli.output import duration, err, printable, say
-from lutfarm.pool import Done, Event, Measured
+from lutfarm.pool import Done, Event, Measured, Opened
 from lutfarm.pool import Progress as Slices
 from lutfarm.reuse import Resumed
 from lutfarm.scheduler import Terms, round_seconds
@@ -36,6 +36,7 @@ class RunDisplay:
         self._estimates: defaultdict[str, list[float]] = defaultdict(list)
         self._in_order: dict[str, tuple[int, int]] = {}
         self._said: set[tuple[str, str]] = set()
+        self._waits: dict[str, str] = {}           # by unit, who has it now
         self._next_line_s = 0.0
         self._bar: Progress | None = None
         if err.is_terminal and not quiet:
@@ -59,6 +60,7 @@ class RunDisplay:
     def waiting(self, unit: str, holder: str) -> None:
         """Say once for each holder."""
         self._check()
+        self._waits[unit] = holder
         if (unit, holder) not in self._said:
             self._said.add((unit, holder))
             say(f"{unit}: waiting, it is held by {printable(holder)}")
@@ -87,6 +89,8 @@ class RunDisplay:
         """Redraw."""
         self._check()
         for event in events:
+            if isinstance(event, Opened | Done):
+                self._waits.pop(event.unit, None)
             if isinstance(event, Slices):
                 self._in_order[event.unit] = (event.done, event.total)
             elif isinstance(event, Done):
@@ -114,10 +118,12 @@ class RunDisplay:
             parts.append(f"{failed} failed")
         if widths := [now.relative_half_width for now in state.reached.values()] or self._widths():
             parts.append(f"typically +-{100 * stdlib_statistics.median(widths):.2g} %")
-        parts.append(f"{duration(seconds_left(state, self._terms))} left")
+        waits = {unit: who for unit, who in self._waits.items() if unit in state.units and not state.units[unit].opened}
+        parts.append(f"{duration(seconds_left(state, self._terms))} {'of work ' if waits else ''}left")
         held = [f"{u.name} {u.out}" for u in state.units.values() if u.out]
         held += [f"{u.name} cooling" for u in state.units.values() if u.hot_since_s is not None and not u.out]
-        return ", ".join(parts + held)
+        waiting = [f"{unit} waits for {who}" for unit, who in waits.items()]
+        return ", ".join(parts + held + waiting)
 
     def _widths(self) -> list[float]:
         return [w for es in self._estimates.values() if (w := relative_half_width(es)) is not None]

@@ -57,11 +57,13 @@ def report(outcome: Outcome, *, as_json: bool) -> None:
     """How a job ended."""
     state, plan = outcome.state, outcome.state.plan
     standings = [state.standing(key) for key in plan]
+    missing = set(outcome.missing)
     failed = sorted(key for key in plan if state.standing(key).failed)
+    done = sum(1 for key in plan if not state.wants(key) and not state.standing(key).failed and key not in missing)
     summary = {
         "job": outcome.job_id,
         "measurements": len(standings),
-        "complete": sum(1 for key in plan if not state.wants(key) and not state.standing(key).failed),
+        "complete": done,
         "precise": sum(1 for key in plan if state.precise(key)) if state.rule else None,
         "failed": failed,
         "missing": list(outcome.missing),
@@ -73,8 +75,8 @@ def report(outcome: Outcome, *, as_json: bool) -> None:
     if as_json:
         print_json(summary)
         return
-    say(f"job {outcome.job_id}: {summary['complete']} of {len(standings)} measurements done, {_how(outcome, summary)}"
-        f"{len(failed)} failed, {len(outcome.missing)} missing")
+    say(f"job {outcome.job_id}: {done} of {len(standings)} measurements done, {_how(outcome, summary)}"
+        f"{len(failed)} failed, {_undone(outcome, len(standings) - done - len(failed))}")
     for key in failed[:20]:
         probe = outcome.state.standing(key).probe
         reason = f"{probe.failure.code}: {probe.failure.detail[:200]}" if probe and probe.failure else "in a round"
@@ -88,6 +90,12 @@ def report(outcome: Outcome, *, as_json: bool) -> None:
     if outcome.left:
         say(f"{len(outcome.left)} measurements wait for devices that are out of work; see lutfarm job why {outcome.job_id}")
     say(f"table: lutfarm lut export {outcome.job_id} --out table.json")
+
+
+def _undone(outcome: Outcome, count: int) -> str:
+    """What is neither done nor failed; `missing` are those of them without any run."""
+    bare = len(outcome.missing)
+    return f"{count} not done" + (f" ({'none' if bare == count else count - bare} of them with some runs)" if count else "")
 
 
 def _how(outcome: Outcome, summary: Mapping[str, object]) -> str:

@@ -144,10 +144,11 @@ class LatencyTable:
         words = [f"{kinds['measured']} entries measured"]
         words += [f"{kinds['zero']} zero by structure"] if kinds["zero"] else []
         words += [f"{kinds['failed']} failed"] if kinds["failed"] else []
-        words += [f"{len(self._manifest.missing)} not measured yet"] if self._manifest.missing else []
+        words[-1] += f" on {self._placed()}"
+        words += [f"{len(self._manifest.missing)} not measured yet on {self._lacking()}"] if self._manifest.missing else []
         made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(self._manifest.created_s))
         return (
-            f"{', '.join(words)} on {self._placed()}; job {self._manifest.job_name}, {made}; composed: "
+            f"{', '.join(words)}; job {self._manifest.job_name}, {made}; composed: "
             f"{self._manifest.composition}; {'; '.join(self.claims())}"
         )
 
@@ -221,6 +222,11 @@ class LatencyTable:
 
     def _placed(self) -> str:
         return ", ".join(" with ".join(place) for place in self.places) or "no device"
+
+    def _lacking(self) -> str:
+        """The devices and backends that lack entries, as their keys name them."""
+        named = [key.split("/") for key in self._manifest.missing]
+        return ", ".join(dict.fromkeys(" with ".join(parts[-3:-1]) for parts in named))
 
 
 def _narrowed(manifest: Manifest, kept: Sequence[tuple[str, str]]) -> Manifest:

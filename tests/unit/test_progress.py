@@ -1,0 +1,48 @@
+"""What a running job says of itself where no terminal is."""
+
+from __future__ import annotations
+
+import pytest
+
+from lutfarm.cli import run
+from lutfarm.cli.progress import RunDisplay
+from lutfarm.farm import Outcome
+from lutfarm.pool import Done, Opened, Waiting
+from lutfarm.scheduler import Terms
+from lutfarm.state import FarmState, after, begin, out_of_work
+from lutfarm_agents.testing import HELLO
+from lutfarm_jobs.measurement import Backend, Measurement, SlicePlan, Workload
+
+PLAN = tuple(Measurement(Workload("operator", f"conv{i}"), "desk", Backend("onnxruntime")) for i in range(9))
+BOB = "bob@lab: job other, process 7"
+
+
+def began() -> FarmState:
+    return begin(PLAN, ["desk"], rounds=3)
+
+
+def line(display: RunDisplay, state: FarmState, capsys: pytest.CaptureFixture[str], *events: Opened | Waiting | Done) -> str:
+    display._next_line_s = 0.0
+    capsys.readouterr()
+    display.update(after(state, events, 1.0), events)
+    return capsys.readouterr().err
+
+
+def test_waiting_does_not_look_like_measuring(capsys: pytest.CaptureFixture[str]) -> None:
+    display = RunDisplay({"desk": Terms(SlicePlan())})
+    display.waiting("desk", BOB)
+    held = line(display, began(), capsys, Waiting("o", "desk", BOB))
+    assert f"of work left, desk waits for {BOB}" in held
+    assert "waits" not in line(display, began(), capsys, Opened("o", "desk", HELLO))
+    display.waiting("desk", BOB)
+    assert "waits" not in line(display, began(), capsys, Done("o", "desk", ("LinkLost", "gone")))
+
+
+def test_a_lost_device_leaves_measurements_that_are_not_done_in_every_line(capsys: pytest.CaptureFixture[str]) -> None:
+    state = out_of_work(began(), "desk", "lost", "ConnectFailed: no route")
+    run.report(Outcome("j", state, (), state.left), as_json=False)
+    said = capsys.readouterr().err
+    assert "0 of 9 measurements done, with all 3 rounds, 0 failed, 9 not done (9 of them with some runs)" in said
+    assert "9 measurements wait for devices that are out of work" in said
+    run.report(Outcome("j", state, tuple(m.key for m in PLAN), state.left), as_json=False)
+    assert "9 not done (none of them with some runs)" in capsys.readouterr().err
