@@ -95,7 +95,7 @@ def _inside(
         table, store.runs(job.id), plan, layers,
         call_ns=call_ns, first=first, relative_target=target.relative_half_width, confidence=target.confidence,
     )
-    return solved(timed, spaces, SOLVED, target.relative_half_width)
+    return solved(timed, spaces, SOLVED, target.relative_half_width, confidence=target.confidence)
 
 
 def judged(store: Store, job_id: str) -> Iterator[Run]:

@@ -28,7 +28,12 @@ def work(key: str) -> tuple[float, float, float]:
 
 
 def analytic(keys: Iterable[str], networks: Sequence[Observed]) -> dict[str, Estimate]:
-    """The operators' times by the line that fits the networks best, relative to each; none of its three parts negative."""
+    """The operators' times by the line that fits the networks best, relative to each; none of its three parts negative.
+
+    The line is the middle of what is believed of it: a part may as well be off by what would make it alone the median
+    network, and by that all operators are wrong together.  The networks say the rest (universal kriging: Rasmussen and
+    Williams 2006, section 2.7).
+    """
     rows = np.array([
         np.sum([count * np.array(work(key)) for key, count in one.composition.items()], axis=0) for one in networks
     ])
@@ -36,7 +41,13 @@ def analytic(keys: Iterable[str], networks: Sequence[Observed]) -> dict[str, Est
     scale = rows.max(axis=0)
     line = _not_negative(rows / scale / measured_ns[:, None])
     least_ns = LEAST_SHARE * float(np.median(measured_ns))
-    return {key: Estimate(max(least_ns, float(np.array(work(key)) @ (line / scale)))) for key in keys}
+    unsure = np.median(measured_ns) / np.median(rows, axis=0)
+    found: dict[str, Estimate] = {}
+    for key in keys:
+        own = np.array(work(key))
+        estimate_ns = max(least_ns, float(own @ (line / scale)))
+        found[key] = Estimate(estimate_ns, common=tuple((own * unsure / estimate_ns).tolist()))
+    return found
 
 
 def _not_negative(rows: FloatArray) -> FloatArray:

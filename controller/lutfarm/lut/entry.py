@@ -10,6 +10,7 @@ from lutfarm.lut.calibration import Calibration
 from lutfarm.lut.validate import Validation
 
 Kind = Literal["measured", "zero", "failed"]
+QUANTILE = 1.96                                    # a half-width over this is taken for a standard error
 KINDS: tuple[Kind, ...] = ("measured", "zero", "failed")
 
 
@@ -84,6 +85,12 @@ class Entry:
         if not self.estimate_ns or self.low_ns is None or self.high_ns is None:
             return None
         return (self.high_ns - self.low_ns) / 2 / self.estimate_ns
+
+    @property
+    def relative_error(self) -> float | None:
+        """The standard error of the estimate's logarithm, from its interval; None unless measured."""
+        half = self.relative_half_width
+        return None if half is None else half / QUANTILE
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from lutfarm.lut.prices import PREFIX
 from lutfarm.lut.terms import Estimate
 
 LEAST_SHARE = 0.1                                  # of an entry that is hardly more than the call
-QUANTILE = 1.96                                    # a half-width over this is taken for a standard error
 
 
 def estimates(entries: Sequence[Entry], manifest: Manifest) -> dict[str, Estimate]:
@@ -28,6 +27,6 @@ def estimates(entries: Sequence[Entry], manifest: Manifest) -> dict[str, Estimat
 def _without_call(entry: Entry, floors_ns: Mapping[str, int]) -> Estimate:
     """`floors_ns`: by backend, what a call costs that computes nothing, where the device's probes said so."""
     whole_ns = entry.estimate_ns or 0.0
-    error_ns = whole_ns * (entry.relative_half_width or 0.0) / QUANTILE
+    error_ns = whole_ns * (entry.relative_error or 0.0)
     own_ns = max(whole_ns - floors_ns.get(entry.backend_key, 0), LEAST_SHARE * whole_ns)
     return Estimate(own_ns, error_ns / own_ns if own_ns else 0.0)

@@ -102,7 +102,7 @@ class Posterior:
     def operators_ns(self, of: Toward) -> FloatArray:
         """(operators, 3): estimate, low, high of one of each inside networks; the intercept is of none of them."""
         mixture, terms, scale = self._mixture, of.terms, self.priors.scale**2
-        before = scale + np.square(terms.log_error)
+        before = scale + np.square(terms.log_error) + np.square(terms.common).sum(axis=1)
         means, variances = (np.empty((len(terms.keys), len(mixture.weights))) for _ in range(2))
         for g in range(len(mixture.weights)):
             kernel = scale + of.error + mixture.own[g] * of.own + mixture.shared[g] * of.shared
@@ -145,6 +145,7 @@ class Posterior:
         base = self.priors.scale**2 + self._intercept**2 / np.outer(sums_ns, self.sums_ns) + parts @ of.error
         own, shared = parts @ of.own, parts @ of.shared
         always = self.priors.scale**2 + (self._intercept / sums_ns) ** 2 + np.square(parts) @ np.square(terms.log_error)
+        always += np.square(parts @ terms.common).sum(axis=1)
         own_size, shared_size = np.square(parts).sum(axis=1), np.square(parts @ terms.effects).sum(axis=1)
         means, variances = (np.empty((len(parts), len(mixture.weights))) for _ in range(2))
         for g in range(len(mixture.weights)):
@@ -211,7 +212,8 @@ class _Kernel:
         intercept_ns = _intercept_ns(priors, sums_ns)
         slope = intercept_ns / sums_ns
         grouped = parts @ terms.effects
-        error = (parts * np.square(terms.log_error)) @ parts.T
+        together = parts @ terms.common
+        error = (parts * np.square(terms.log_error)) @ parts.T + together @ together.T
         return cls(
             priors, sums_ns, intercept_ns, priors.scale**2 + np.outer(slope, slope) + error, parts @ parts.T, grouped @ grouped.T
         )

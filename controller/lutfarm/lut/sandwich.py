@@ -12,13 +12,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from lutfarm.lut.entry import Entry
+from lutfarm.lut.entry import QUANTILE, Entry
 from lutfarm.lut.table import LatencyTable
 from lutfarm_jobs import operators
 from lutfarm_jobs.operators.sandwich import pairs
 
 SANDWICH, STUBS, OPERATOR = "sandwich:", "stubs:", "operator:"
-QUANTILE = 1.96                                    # a half-width over this is taken for a standard error
 
 
 def sandwiched(

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from lutfarm.lut.analytic import analytic
 from lutfarm.lut.calibration import ANALYTIC_PRIORS, Observed
-from lutfarm.lut.effects import features_of
+from lutfarm.lut.effects import effects_of
 from lutfarm.lut.entry import Entry
 from lutfarm.lut.posterior import calibrate
 from lutfarm.lut.table import LatencyTable
@@ -21,36 +21,42 @@ from lutfarm_jobs.spaces.base import Space
 LEAST_NETWORKS = 10
 LEAST_NS = 1.0
 WITHOUT_INTERCEPT = replace(ANALYTIC_PRIORS, intercept=1e-6)     # a sum of entries has none: the operators all share it
-QUANTILE = 1.96                                    # a half-width over this is taken for a standard error
 
 
-def solved(table: LatencyTable, spaces: Sequence[Space], runtimes: Collection[str], relative_target: float) -> LatencyTable:
+def solved(
+    table: LatencyTable, spaces: Sequence[Space], runtimes: Collection[str], relative_target: float, *,
+    confidence: float = 0.95,
+) -> LatencyTable:
     """The table with an entry of each operator that occurs in its networks, for backends of these runtimes.
 
-    Of fewer than LEAST_NETWORKS networks none is told.
+    The networks of all spaces tell together: spaces share operators.  Of fewer than LEAST_NETWORKS none is told.
     """
     derived: list[Entry] = []
     for unit, backend in table.places:
         runtime = backend.partition("-")[0]
         if runtime in runtimes:
             mine = [e for e in table.entries if (e.unit, e.backend_key, e.kind) == (unit, backend, "measured")]
-            derived += [entry for space in spaces for entry in _of_space(mine, space.under(runtime), relative_target)]
+            seen = {space.name: space.under(runtime) for space in spaces}     # a job may name one twice
+            derived += _of_networks(mine, list(seen.values()), relative_target, confidence)
     # Where every place is solved the table says so; beside a profiler's each entry's statistic does.
     composition = "solved" if all(b.partition("-")[0] in runtimes for _, b in table.places) else "in_network"
     return LatencyTable.of((*table.entries, *derived), replace(table.manifest, composition=composition))
 
 
-def _of_space(entries: Sequence[Entry], space: Space, relative_target: float) -> list[Entry]:
-    prefix = f"network:{space.name}:"
-    networks = [entry for entry in entries if entry.workload_key.startswith(prefix)]
+def _of_networks(
+    entries: Sequence[Entry], spaces: Sequence[Space], relative_target: float, confidence: float
+) -> list[Entry]:
+    networks = [
+        (space, entry) for space in spaces for entry in entries if entry.workload_key.startswith(_prefix(space))
+    ]
     if len(networks) < LEAST_NETWORKS:
         return []
-    known = [_observed(space, entry, prefix) for entry in networks]
+    known = [_observed(space, entry) for space, entry in networks]
     keys = sorted({key for one in known for key in one.composition})
-    features, priors = features_of(space, keys), analytic(keys, known)
-    posterior = calibrate(known, priors, features, priors=WITHOUT_INTERCEPT)
+    features, priors = {key: effects_of(key) for key in keys}, analytic(keys, known)
+    posterior = calibrate(known, priors, features, priors=WITHOUT_INTERCEPT, confidence=confidence)
     terms = posterior.toward(Terms.of(keys, priors, features))
-    some = networks[0]
+    _, some = networks[0]
     found: list[Entry] = []
     for key, (middle, low, high) in zip(keys, posterior.operators_ns(terms).tolist(), strict=True):
         estimate_ns = max(LEAST_NS, middle)
@@ -67,9 +73,13 @@ def _of_space(entries: Sequence[Entry], space: Space, relative_target: float) ->
     return found
 
 
-def _observed(space: Space, entry: Entry, prefix: str) -> Observed:
+def _prefix(space: Space) -> str:
+    return f"network:{space.name}:"
+
+
+def _observed(space: Space, entry: Entry) -> Observed:
     """A network as its entry has it: what the whole sweep has in common is no error of one beside the others."""
-    arch = space.parse(entry.workload_key.removeprefix(prefix))
-    error = (entry.relative_half_width or 0.0) / QUANTILE * (1 - (entry.common_share or 0.0)) ** 0.5
+    arch = space.parse(entry.workload_key.removeprefix(_prefix(space)))
+    error = (entry.relative_error or 0.0) * (1 - (entry.common_share or 0.0)) ** 0.5
     parts = {o.key: count for o, count in space.composition(arch).items() if count and not o.is_nothing}
     return Observed(arch, parts, entry.estimate_ns or 0.0, error)

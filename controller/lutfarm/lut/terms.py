@@ -12,10 +12,14 @@ from lutfarm.lut.costs import FloatArray
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What an operator takes by itself, and the standard error of that number's logarithm."""
+    """What an operator takes by itself, and the standard error of that number's logarithm.
+
+    `common`: errors that all operators make together, one after the other, as standard errors of this one's logarithm.
+    """
 
     estimate_ns: float
     log_error: float = 0.0
+    common: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class Terms:
     keys: tuple[str, ...]
     estimate_ns: FloatArray                        # (operators,)
     log_error: FloatArray                          # (operators,)
+    common: FloatArray                             # (operators, errors that they make together)
     names: tuple[str, ...]
     effects: FloatArray                            # (operators, names)
 
@@ -40,10 +45,14 @@ class Terms:
             for name in features.get(key, ()):
                 effects[row, names[name]] = 1.0
         found = [entries[key] for key in keys]
+        common = np.zeros((len(keys), max((len(one.common) for one in found), default=0)))
+        for row, one in enumerate(found):
+            common[row, : len(one.common)] = one.common
         return cls(
             keys=tuple(keys),
             estimate_ns=np.array([one.estimate_ns for one in found]),
             log_error=np.array([one.log_error for one in found]),
+            common=common,
             names=tuple(names),
             effects=effects,
         )
@@ -79,4 +88,6 @@ def toward(terms: Terms, known: Terms, parts: FloatArray) -> Toward:
     for at, name in enumerate(terms.names):
         if name in columns:
             shared += terms.effects[:, at, None] * grouped[columns[name]][None, :]
-    return Toward(terms, own, own * np.square(terms.log_error)[:, None], shared)
+    together = min(terms.common.shape[1], known.common.shape[1])    # one that either side lacks is of nothing there
+    error = own * np.square(terms.log_error)[:, None] + terms.common[:, :together] @ (parts @ known.common[:, :together]).T
+    return Toward(terms, own, error, shared)
