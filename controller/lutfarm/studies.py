@@ -5,18 +5,19 @@ The outcome is derived from the raw runs whenever it is asked for, as the table 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 
-from lutfarm.lut import Calibration, LatencyTable, Validation
+from lutfarm.lut import Calibration, LatencyTable, Refusal, Validation
+from lutfarm.lut.validate import MOST_REASON
 from lutfarm.networks import Held, Measured, Outcome, StudyJob, calibration_for, outcome_of, studies_of
-from lutfarm.networks.outcome import Levels, Place
+from lutfarm.networks.outcome import Levels, Place, validation_or_refusal
 from lutfarm.statistics import sample
 from lutfarm.store.base import Store
 from lutfarm.tables import judged, table_of
-from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.errors import RunsDisagree, SpecError
 from lutfarm_jobs.measurement import Measurement
 
 _Named = tuple[Place, str]                         # where, and the space's name
@@ -37,21 +38,27 @@ def validated_table(
     calibrations: dict[_Named, Calibration] = {}
     for one in studies:
         for named in one.named if one.study.study.calibrate else ():
-            if named not in calibrations and (found := _calibration(one.held, named[0])):
+            if named not in calibrations and (found := _calibration(one, named[0])):
                 calibrations[named] = found
     validations: dict[_Named, Validation] = {}
+    refusals: dict[_Named, Refusal] = {}
     for one in studies:
-        if wanted := [named for named in one.named if named not in validations]:
-            known = {place: calibrations[place, name] for place, name in wanted if (place, name) in calibrations}
-            validations |= {(found.place, found.space): found for found in _validations(one.held, known, wanted)}
-    return table.with_validations(tuple(validations.values())).with_calibrations(tuple(calibrations.values()))
+        for named in [named for named in one.named if named not in validations]:
+            found = _validation(one, named[0], calibrations.get(named))
+            if isinstance(found, Validation):
+                validations[named] = found
+            else:
+                (unit_, backend_), space = named
+                refusals.setdefault(named, Refusal(unit_, backend_, space, found[:MOST_REASON]))    # the newest study's
+    left = [one for named, one in refusals.items() if named not in validations]
+    return table.with_validations(tuple(validations.values()), left).with_calibrations(tuple(calibrations.values()))
 
 
 def outcome(store: Store, study: StudyJob, table: LatencyTable) -> Outcome:
     """What one study says of a table, calibrated on its own networks.  Raises SpecError: it measured too few networks."""
-    held = _Study(store, study, table).held
-    found = {place: one for place in held.places if (one := _calibration(held, place))}
-    return outcome_of(held, found)
+    one = _Study(store, study, table)
+    found = {place: made for place in one.held.places if (made := _calibration(one, place))}
+    return outcome_of(one.held, found)
 
 
 @dataclass(frozen=True)
@@ -74,12 +81,15 @@ class _Study:
 
     @cached_property
     def held(self) -> Held:
-        """Against the table as it is without any calibration."""
+        """Against the table as it is without any calibration.
+
+        Raises RunsDisagree where its networks were measured in part before and in part after an upgrade.
+        """
         studies = studies_of(self.store, self.table.manifest.job_id)
         first = next((one for one in studies if one.space_name == self.study.space_name), self.study)
         return Held(
             self.study, self.table.with_calibrations(()), self.study.space, _measured(self.store, self.study), self.plan,
-            None if first.id == self.study.id else _measured(self.store, first),
+            None if first.id == self.study.id else _measured_or_why(self.store, first),
         )
 
 
@@ -95,23 +105,31 @@ def _readable(store: Store, table: LatencyTable) -> list[StudyJob]:
     return found
 
 
-def _calibration(held: Held, place: Place) -> Calibration | None:
+def _calibration(study: _Study, place: Place) -> Calibration | None:
     try:
-        return calibration_for(held, place)
-    except SpecError:                              # measured with other software than the table: validating says so
+        return calibration_for(study.held, place)
+    except RunsDisagree:                           # validating says so
         return None
 
 
-def _validations(held: Held, known: Mapping[Place, Calibration], wanted: Sequence[_Named]) -> list[Validation]:
-    places = {place for place, _ in wanted}
+def _validation(study: _Study, place: Place, calibration: Calibration | None) -> Validation | str:
+    """Or why there is none."""
     try:
-        return [one for one in outcome_of(held, known).places if one.place in places]
-    except SpecError:                              # broken off before two networks were measured
-        return []
+        held = study.held
+    except RunsDisagree as error:
+        return error.detail
+    return validation_or_refusal(held, place, calibration)
 
 
 def _measured(store: Store, study: StudyJob) -> Measured:
     return Measured(table_of(store, study.id), levels_of(store, study.id))
+
+
+def _measured_or_why(store: Store, study: StudyJob) -> Measured | str:
+    try:
+        return _measured(store, study)
+    except RunsDisagree as error:
+        return error.detail
 
 
 def levels_of(store: Store, job_id: str) -> Levels:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.report_kit import ORT, TFLITE, failed, failing, manifest, measured, operators, table, validation, zero
 
+from lutfarm.lut import Refusal
 from lutfarm.report import render_report
 from lutfarm.report.page import policy, report_html
 from lutfarm_jobs.errors import StoreUnwritable
@@ -116,6 +117,17 @@ def test_each_place_says_what_is_known_of_it() -> None:
     assert "never validated" not in both
     assert both.count('aria-label="Plot: predicted against measured"') == 2
     assert "9 whole networks predicted and measured" in plain(both)
+
+
+def test_networks_that_do_not_count_say_why() -> None:
+    refused = Refusal("this-machine", TFLITE, "tiny", "runtime: '1' (the table) and '<b>' (its networks)")
+    entries = [*operators(4), *operators(3, backend=TFLITE)]
+    both, alone = page(*entries, validations=(validation(5),), refusals=(refused,)), page(*entries[4:], refusals=(refused,))
+    for text in (plain(both), plain(alone)):
+        assert f"{TFLITE} on this-machine: {refused.describe()}." in text
+    assert "no whole network was measured" not in alone
+    unread = failing(validation(5, anchor_refusal="the anchors differ"), "OutOfMemory: 40 GB")
+    assert "from the table’s first can’t be said: the anchors differ." in plain(page(measured("conv", 1e5), validations=(unread,)))
 
 
 def test_a_table_that_nobody_held_against_networks_says_so() -> None:

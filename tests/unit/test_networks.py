@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.lut_kit import ORT, TFLITE, UNIT, entry, manifest, piece, run
 
-from lutfarm.lut import Entry, LatencyTable
+from lutfarm.lut import Entry, LatencyTable, Validation
 from lutfarm.networks.draw import draw
 from lutfarm.networks.outcome import Held, Measured, Outcome, calibration_for, outcome_of
 from lutfarm.networks.study import StudyJob, find_study, plan_study
@@ -169,6 +169,25 @@ def test_anchors_say_how_another_sitting_differs() -> None:
     found = held(study, Measured(LatencyTable.of(entries, manifest()), processes(entries)), plan, first=first)
     assert found.places[0].anchor_shift == pytest.approx(0.05)
     assert found.places[0].coverage == 0.0
+
+
+def test_anchors_that_were_measured_with_another_runtime_tell_no_drift_but_why() -> None:
+    spec = planned()
+    study = StudyJob(spec.id, spec, 1.0)
+    plan, entries = measured_networks(spec, 1.05)
+    prints = {"old": {"runtime": "1.31", "plan": "swept"}, "new": {"runtime": "1.32", "plan": "swept"}}
+
+    def found(before: str) -> Validation:
+        entries_before = [replace(e, fingerprint=before) for e in measured_networks(spec, 1.0)[1]]
+        first = Measured(LatencyTable.of(entries_before, manifest(fingerprints=prints)), {})
+        now = LatencyTable.of([replace(e, fingerprint="new") for e in entries], manifest(fingerprints=prints))
+        return held(study, Measured(now, processes(entries)), plan, first=first).places[0]
+
+    assert (found("new").anchor_shift, found("new").anchor_refusal) == (pytest.approx(0.05), "")
+    assert found("old").anchor_shift is None
+    assert "runtime: '1.31' (the first sitting) and '1.32' (this one)" in found("old").anchor_refusal
+    unread = held(study, Measured(LatencyTable.of(entries, manifest()), processes(entries)), plan, first="it disagrees")
+    assert (unread.places[0].anchor_shift, unread.places[0].anchor_refusal) == (None, "it disagrees")
 
 
 def test_fewer_than_two_usable_networks_are_a_refusal_in_words() -> None:

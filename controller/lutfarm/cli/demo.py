@@ -27,6 +27,7 @@ from lutfarm.farm import Farm
 from lutfarm.greeting import greet
 from lutfarm.home import Home, find_home
 from lutfarm.lut import save
+from lutfarm.lut.table import UNVALIDATED
 from lutfarm.report import render_report
 from lutfarm.store import Store, open_store
 from lutfarm.studies import validated_table
@@ -159,8 +160,9 @@ def results(store: Store, job_id: str, out: Path) -> None:
         for line in outcome_words(validation):
             say(line)
     for place in table.places:
-        if place not in {validation.place for validation in validations}:
-            say(f"{' with '.join(place)}: never validated against whole networks")
+        refused = [one.describe() for one in table.manifest.refusals if one.place == place]
+        if refused or place not in {validation.place for validation in validations}:
+            say(f"{' with '.join(place)}: {'; '.join(refused) or UNVALIDATED}")
 
 
 def _error(predicted_ns: float | None, measured_ns: float | None) -> str:

@@ -149,6 +149,8 @@ def words(place: Validation) -> list[str]:
         lines.append(f"{where}: {len(place.unusable)} of {place.asked} networks are left out: {names}")
     if place.anchor_shift is not None:
         lines.append(f"{where}: the anchors took {100 * place.anchor_shift:+.1f} % beside the table's first sitting")
+    if place.anchor_refusal:
+        lines.append(f"{where}: how far it is from the table's first sitting can't be said: {place.anchor_refusal}")
     return lines
 
 

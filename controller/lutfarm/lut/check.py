@@ -27,8 +27,10 @@ def check(columns: Columns) -> None:
 
 
 def check_manifest(manifest: Manifest, places: Collection[tuple[str, str]]) -> None:
-    """Raises SpecError where a validation or a calibration is of no place of the table, or stands twice."""
-    for kind, found in (("validation", manifest.validations), ("calibration", manifest.calibrations)):
+    """Raises SpecError where a validation, a refusal or a calibration is of no place of the table, or stands twice."""
+    for kind, found in (
+        ("validation", manifest.validations), ("refusal", manifest.refusals), ("calibration", manifest.calibrations)
+    ):
         names = Counter((one.unit, one.backend_key, one.space) for one in found)
         for (unit, backend, space), count in names.items():
             where = f"the {kind} of {unit[:80]!r} with {backend[:80]!r} for {space[:80]!r}"

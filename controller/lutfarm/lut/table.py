@@ -18,7 +18,7 @@ from lutfarm.lut.estimates import estimates
 from lutfarm.lut.forecast import Forecast
 from lutfarm.lut.predict import Prediction
 from lutfarm.lut.prices import Prices
-from lutfarm.lut.validate import Validation
+from lutfarm.lut.validate import Refusal, Validation
 from lutfarm.statistics import Target
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Measurement, Probe, Run
@@ -37,7 +37,7 @@ class LatencyTable:
         self._columns = columns
         self._manifest = manifest
         self._forecasts: dict[tuple[int, bool], tuple[Space, Forecast]] = {}
-        if manifest.validations or manifest.calibrations:
+        if manifest.validations or manifest.refusals or manifest.calibrations:
             check_manifest(manifest, self.places)
 
     @classmethod
@@ -120,9 +120,12 @@ class LatencyTable:
         """The same entries, said to come from elsewhere."""
         return LatencyTable(self._columns, manifest)
 
-    def with_validations(self, validations: Sequence[Validation]) -> LatencyTable:
-        """The same entries with how they held up against measured networks; these take the place of all others."""
-        return self.with_manifest(replace(self._manifest, validations=tuple(validations)))
+    def with_validations(self, validations: Sequence[Validation], refusals: Sequence[Refusal] = ()) -> LatencyTable:
+        """The same entries with how they held up against measured networks, or why that can't be said.
+
+        These take the place of all others.
+        """
+        return self.with_manifest(replace(self._manifest, validations=tuple(validations), refusals=tuple(refusals)))
 
     def with_calibrations(self, calibrations: Sequence[Calibration]) -> LatencyTable:
         """The same entries, whose predictions use what measured networks say; these take the place of all others."""
@@ -158,7 +161,8 @@ class LatencyTable:
         for unit, backend in self.places:
             where = f"{unit} with {backend}: "
             validations = [one for one in self._manifest.validations if one.place == (unit, backend)]
-            found += [where + one.describe() for one in validations] or [where + UNVALIDATED]
+            refused = [one for one in self._manifest.refusals if one.place == (unit, backend)]
+            found += [where + one.describe() for one in (*validations, *refused)] or [where + UNVALIDATED]
             for one in (c for c in self._manifest.calibrations if (c.unit, c.backend_key) == (unit, backend)):
                 if all(v.space != one.space or v.calibrated is None for v in validations):
                     found.append(f"{where}{one.describe()} of {one.space}, never validated since")
@@ -243,6 +247,7 @@ def _narrowed(manifest: Manifest, kept: Sequence[tuple[str, str]]) -> Manifest:
         ),
         protocol={unit: plan for unit, plan in manifest.protocol.items() if unit in units},
         validations=tuple(one for one in manifest.validations if one.place in kept),
+        refusals=tuple(one for one in manifest.refusals if one.place in kept),
         calibrations=tuple(one for one in manifest.calibrations if (one.unit, one.backend_key) in kept),
         pools=pools,
         missing=tuple(key for key in manifest.missing if any(f"/{u}/{b}/" in key for u, b in kept)),

@@ -19,6 +19,7 @@ MOST_CHARACTERS = 100_000                          # of an architecture in its s
 LEAST_NS = 1e-3
 LARGEST_NS = 1e15                                  # eleven days
 ROUNDING = 1e-9
+MOST_REASON = 600                                  # characters of a refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ class Validation:
     `coverage`: the share of the networks that lie in their prediction's interval, which is one of `confidence`.
     `ceiling`: the same figures between two halves of the processes: what noise alone leaves, which no prediction can be
     seen to beat; None: too few processes.  `calibrated`: after calibration; None where there is none.  `anchor_shift`: how
-    much slower the anchors were than in the table's first sitting, 0.01 is 1 %; None: it is the first.
+    much slower the anchors were than in the table's first sitting, 0.01 is 1 %; None: it is the first, or
+    `anchor_refusal` says why the two sittings can't be compared.
     """
 
     unit: str
@@ -101,6 +103,7 @@ class Validation:
     seed: int                                      # of their draw
     measured_s: float                              # Unix time
     scope: str                                     # what the measured networks' intervals are over, as an entry's
+    anchor_refusal: str = ""
 
     def __post_init__(self) -> None:
         """Raises SpecError naming what can't be true."""
@@ -138,6 +141,30 @@ class Validation:
         if self.calibrated:
             text += f"; calibrated on {self.calibrated.networks} networks: {words(self.calibrated.figures)}"
         return text
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why networks that were measured on one device and backend say nothing of a table."""
+
+    unit: str
+    backend_key: str
+    space: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        """Raises SpecError for a reason that is none, or too long."""
+        if not 0 < len(self.reason) <= MOST_REASON:
+            raise SpecError(f"a refusal of {self.unit[:80]!r} with {self.backend_key[:80]!r} has {len(self.reason)} characters")
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The unit and the backend's key."""
+        return self.unit, self.backend_key
+
+    def describe(self) -> str:
+        """In one line."""
+        return f"not validated against networks of {self.space}: {self.reason}"
 
 
 def words(figures: Figures) -> str:
@@ -188,6 +215,8 @@ def _problems(found: Validation) -> Iterator[str]:
         yield f"{len(found.networks)} networks; {MOST_NETWORKS} is the most"
     if len({network.arch for network in found.networks}) < len(found.networks):
         yield "a network stands twice"
+    if len(found.anchor_refusal) > MOST_REASON:
+        yield f"anchor_refusal has more than {MOST_REASON} characters"
     if not 0 < found.confidence < 1:
         yield f"confidence is {found.confidence!r}, not between 0 and 1"
     for network in found.networks:

@@ -11,7 +11,7 @@ from lutfarm.agreement import BETWEEN_PLANS, disagreement, words
 from lutfarm.lut import Calibration, Entry, Figures, LatencyTable, Network, Prediction, Validation, compare
 from lutfarm.lut.calibration import calibration_of
 from lutfarm.lut.predict import MissingEntry
-from lutfarm.lut.validate import Calibrated, Role, share
+from lutfarm.lut.validate import MOST_REASON, Calibrated, Role, share
 from lutfarm.networks.calibrated import errors_of, observed
 from lutfarm.networks.study import StudyJob
 from lutfarm.statistics.sweep import fit_sweep, halves
@@ -54,7 +54,7 @@ class Held:
     space: Space
     measured: Measured
     plan: Sequence[Measurement]
-    first: Measured | None = None                  # of the table's first study, if that is another
+    first: Measured | str | None = None            # of the table's first study, if that is another; or why it can't be read
 
     @property
     def places(self) -> list[Place]:
@@ -100,17 +100,21 @@ def outcome_of(held: Held, calibrations: Mapping[Place, Calibration]) -> Outcome
 
     Raises SpecError, naming them, where fewer than two networks can be used in any place.
     """
-    places: list[Validation] = []
-    refused: list[str] = []
-    for place in held.places:
-        try:
-            places.append(_validation(held, place, calibrations.get(place)))
-        except SpecError as error:
-            refused.append(error.detail)
+    found = [validation_or_refusal(held, place, calibrations.get(place)) for place in held.places]
+    places = tuple(one for one in found if isinstance(one, Validation))
+    refused = tuple(one for one in found if isinstance(one, str))
     study, job_id = held.study, held.table.manifest.job_id
     if not places:
         raise SpecError("; ".join(refused) or f"job {study.id} measured nothing where the table has entries")
-    return Outcome(job_id, study.id, held.space.name, study.study.seed, study.created_s, tuple(places), tuple(refused))
+    return Outcome(job_id, study.id, held.space.name, study.study.seed, study.created_s, places, refused)
+
+
+def validation_or_refusal(held: Held, place: Place, calibration: Calibration | None) -> Validation | str:
+    """What a study says of one place, or why it says nothing."""
+    try:
+        return _validation(held, place, calibration)
+    except SpecError as error:
+        return error.detail
 
 
 def _validation(held: Held, place: Place, calibration: Calibration | None) -> Validation:
@@ -129,6 +133,7 @@ def _validation(held: Held, place: Place, calibration: Calibration | None) -> Va
     entries = {entry.key: entry for entry in held.measured.table.entries}
     keys = held.keys(place)
     used_keys = [keys[network.arch] for network in used]
+    shift, why = _shift([keys[n.arch] for n in networks if n.role == "anchor" and n.measured_ns], held)
     return Validation(
         unit=unit, backend_key=backend, space=held.space.name,
         figures=compare([n.predicted_ns or 0.0 for n in used], [n.measured_ns or 0.0 for n in used]),
@@ -136,7 +141,7 @@ def _validation(held: Held, place: Place, calibration: Calibration | None) -> Va
         confidence=_confidence(held.table),
         ceiling=_ceiling(used_keys, held.measured.levels_ns),
         calibrated=_calibrated(networks, calibration),
-        anchor_shift=_shift([keys[n.arch] for n in networks if n.role == "anchor" and n.measured_ns], entries, held.first),
+        anchor_shift=shift, anchor_refusal=why,
         networks=networks,
         study_id=study.id, seed=study.study.seed, measured_s=study.created_s,
         scope="; ".join(sorted({entries[key].scope for key in used_keys} - {""})),
@@ -146,15 +151,20 @@ def _validation(held: Held, place: Place, calibration: Calibration | None) -> Va
 def _check_agreement(held: Held, place: Place) -> None:
     """Raises RunsDisagree where the table and the networks that it is held against were measured with different software."""
     both = [
-        (label, found) for label, table in (("the table", held.table), ("its networks", held.measured.table))
-        for entry in table.entries
-        if (entry.unit, entry.backend_key) == place and (found := table.manifest.fingerprints.get(entry.fingerprint))
+        labelled for label, table in (("the table", held.table), ("its networks", held.measured.table))
+        for labelled in _labelled(label, table, [e for e in table.entries if (e.unit, e.backend_key) == place])
     ]
     if differences := disagreement(both, may_differ=BETWEEN_PLANS):
         raise RunsDisagree(
             f"{place[0]} with {place[1]}: a table is not held against networks that were measured otherwise: "
             f"{words(differences)}.  Run the table's job and this command again"
         )
+
+
+def _labelled(label: str, table: LatencyTable, entries: Sequence[Entry]) -> list[tuple[str, Mapping[str, str]]]:
+    """What some entries of a table were made with."""
+    fingerprints = table.manifest.fingerprints
+    return [(label, found) for entry in entries if (found := fingerprints.get(entry.fingerprint))]
 
 
 def _confidence(table: LatencyTable) -> float:
@@ -216,9 +226,18 @@ def _ceiling(keys: Sequence[str], levels_ns: Levels) -> Figures | None:
     return compare(list(one.values()), list(other.values()))
 
 
-def _shift(keys: Sequence[str], entries: Mapping[str, Entry], first: Measured | None) -> float | None:
-    if first is None:
-        return None
-    before = {entry.key: entry.estimate_ns for entry in first.table.entries if entry.kind == "measured"}
-    ratios = [(entries[key].estimate_ns or 0.0) / (before[key] or 1.0) for key in keys if key in before]
-    return float(np.exp(np.median(np.log(ratios)))) - 1 if ratios else None
+def _shift(keys: Sequence[str], held: Held) -> tuple[float | None, str]:
+    """How much slower the anchors were than in the first sitting, or why that can't be said; neither: it is the first."""
+    if held.first is None or isinstance(held.first, str):
+        return None, (held.first or "")[:MOST_REASON]
+    sittings = [("the first sitting", held.first.table), ("this one", held.measured.table)]
+    before, now = ({e.key: e for e in table.entries if e.kind == "measured" and e.key in keys} for _, table in sittings)
+    both = [key for key in keys if key in before and key in now]
+    if not both:
+        return None, "no anchor was measured in both sittings"
+    made = [one for (label, table), entries in zip(sittings, (before, now), strict=True)
+            for one in _labelled(label, table, [entries[key] for key in both])]
+    if differences := disagreement(made):
+        return None, f"the anchors were measured otherwise: {words(differences)}"[:MOST_REASON]
+    ratios = [(now[key].estimate_ns or 0.0) / (before[key].estimate_ns or 1.0) for key in both]
+    return float(np.exp(np.median(np.log(ratios)))) - 1, ""

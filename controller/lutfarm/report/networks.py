@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lutfarm.lut import Figures, LatencyTable, Network, Validation
+from lutfarm.lut.table import UNVALIDATED
 from lutfarm.report.plots import prediction_plot
 from lutfarm.report.rows import calibrated_spots, plain_spots
 from lutfarm.report.words import latency, latency_interval, percent, printable, scope, signed_percent
@@ -60,10 +61,16 @@ def comparisons(table: LatencyTable) -> tuple[Comparison, ...]:
     return tuple(_comparison(number, one, table) for number, one in enumerate(found))
 
 
-def unvalidated(table: LatencyTable) -> list[str]:
-    """The devices and backends of which nobody knows how well they predict networks."""
+def unvalidated(table: LatencyTable) -> list[tuple[str, str]]:
+    """The devices and backends of which nobody knows how well they predict networks, and why."""
     known = {one.place for one in table.manifest.validations}
-    return [printable(f"{backend} on {unit}") for unit, backend in table.places if (unit, backend) not in known]
+    found: list[tuple[str, str]] = []
+    for unit, backend in table.places:
+        reasons = [one.describe() for one in table.manifest.refusals if one.place == (unit, backend)]
+        if not reasons and (unit, backend) not in known:
+            reasons = [UNVALIDATED]
+        found += [(printable(f"{backend} on {unit}"), printable(reason)) for reason in reasons]
+    return found
 
 
 def _comparison(number: int, found: Validation, table: LatencyTable) -> Comparison:
@@ -129,6 +136,8 @@ def _notes(found: Validation) -> Sequence[str]:
         notes.append(
             f"The anchors, measured in every sitting, took {signed_percent(found.anchor_shift)} beside the table’s first sitting."
         )
+    elif found.anchor_refusal:
+        notes.append(f"How far this sitting is from the table’s first can’t be said: {found.anchor_refusal}.")
     return notes
 
 

@@ -60,6 +60,7 @@ def report_html(table: LatencyTable, *, title: str, target: float | None) -> str
         comparisons=compared,
         networks=sum(len(one.rows) for one in compared),
         unvalidated=unvalidated(table),
+        refused=bool(table.manifest.refusals),
         groups=view.groups(entries, target=target),
         legend=view.legend(entries),
         target=None if target is None else f"± {percent(target)}",
