@@ -84,6 +84,11 @@ class FarmState:
         now = self.reached.get(key)
         return self.rule is not None and now is not None and now.enough(self.rule)
 
+    def done(self, key: str) -> bool:
+        """Whether it is precise enough or has all its rounds; no failure is, and nothing that broke off too often."""
+        standing = self.standing(key)
+        return not standing.failed and (standing.complete >= self.rounds or self.precise(key))
+
     def rounds_left(self, key: str) -> int:
         """About how many more rounds it needs: all that there may be, where no rule can end it sooner."""
         if not self.wants(key):

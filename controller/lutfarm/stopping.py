@@ -19,4 +19,5 @@ def stop_rule(spec: JobSpec) -> StopRule | None:
 
 def finished_rounds(spec: JobSpec) -> int:
     """With how many rounds a measurement of a unit that is gone need not be begun anew on another."""
-    return spec.sampling.rounds if stop_rule(spec) is None else min(spec.sampling.rounds, LEAST_ROUNDS)
+    rule = stop_rule(spec)
+    return spec.sampling.rounds if rule is None else min(spec.sampling.rounds, max(LEAST_ROUNDS, rule.least_rounds))

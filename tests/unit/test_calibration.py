@@ -103,7 +103,7 @@ def test_more_networks_say_more() -> None:
 
 
 def test_large_networks_do_not_bend_what_is_said_of_small_ones() -> None:
-    """NAS-Bench-201's sizes range over 20 times: with an intercept of a tenth of the large ones it was 47 %."""
+    """NAS-Bench-201's sizes range over 20 times: an intercept of a tenth of the large ones would be 47 % of the small."""
     world = World.drawn("nas-bench-201-cifar10", "onnxruntime", 5)
     slower = {key: ns * (1.05 if "k3" in key else 1.0) for key, ns in ((k, e.estimate_ns) for k, e in world.entries.items())}
     world = replace(world, true_ns=slower, intercept_ns=0.0, noise=0.003)

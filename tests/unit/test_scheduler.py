@@ -261,6 +261,15 @@ def test_what_never_becomes_precise_ends_with_its_rounds() -> None:
     assert after_rounds(noisy, 8).over
 
 
+def test_what_broke_off_too_often_is_neither_wanted_nor_done() -> None:
+    state = probed(opened(begin([A], ["desk"], rounds=2, rule=StopRule()), "desk"), A)
+    assert not state.done(A.key)
+    state = after(state, [Measured("o", run_of(A, "truncated"))] * 6, 0.0)
+    assert not state.wants(A.key)
+    assert not state.done(A.key)
+    assert after_rounds({}, 8).done(EIGHT[0].key)
+
+
 def test_without_a_rule_every_measurement_gets_all_rounds() -> None:
     state = after_rounds({}, 7)
     assert state.over

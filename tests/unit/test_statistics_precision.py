@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -128,4 +127,3 @@ def test_rounds_needed_never_pass_the_most_and_never_promise_nothing(
 
 def test_halving_an_interval_takes_four_times_the_processes() -> None:
     assert rounds_needed(Reached(0.04, settled=True), RULE, done=4, most=100) == 12
-    assert math.isfinite(RULE.relative_half_width)

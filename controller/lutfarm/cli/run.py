@@ -57,14 +57,15 @@ def report(outcome: Outcome, *, as_json: bool) -> None:
     """How a job ended."""
     state, plan = outcome.state, outcome.state.plan
     standings = [state.standing(key) for key in plan]
-    missing = set(outcome.missing)
     failed = sorted(key for key in plan if state.standing(key).failed)
-    done = sum(1 for key in plan if not state.wants(key) and not state.standing(key).failed and key not in missing)
+    done = sum(state.done(key) for key in plan)
+    gave_up = [key for key in plan if not (state.wants(key) or state.done(key) or state.standing(key).failed)]
     summary = {
         "job": outcome.job_id,
         "measurements": len(standings),
         "complete": done,
-        "precise": sum(1 for key in plan if state.precise(key)) if state.rule else None,
+        "precise": sum(state.done(key) and state.precise(key) for key in plan) if state.rule else None,
+        "gave_up": gave_up,
         "failed": failed,
         "missing": list(outcome.missing),
         "runs": sum(s.complete for s in standings),
@@ -81,7 +82,9 @@ def report(outcome: Outcome, *, as_json: bool) -> None:
         probe = outcome.state.standing(key).probe
         reason = f"{probe.failure.code}: {probe.failure.detail[:200]}" if probe and probe.failure else "in a round"
         say(f"  failed {key}: {reason}")
-    if any(state.wants(key) for key in plan) and state.budget_s is not None:
+    if gave_up:
+        say(f"{len(gave_up)} broke off too often to be tried again in this run: {', '.join(gave_up[:5])}")
+    if any(state.spent(unit) for unit in state.units.values()) and any(state.wants(key) for key in plan):
         say("the device-time budget ended it: raise sampling.device_time_budget_s "
             "and run again, or run the same job again for as long once more")
     for unit in outcome.state.units.values():

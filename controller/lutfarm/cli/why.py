@@ -35,7 +35,7 @@ def why(
         state = as_stored(store, job, plan)
         rows = explain(
             [store.device_record(unit, now_s) for unit in units], plan,
-            done={m.key for m in plan if not state.wants(m.key)},
+            done={m.key for m in plan if state.done(m.key)},
             failed={m.key for m in plan if state.standing(m.key).failed},
             job_name=job.name, holders=holders,
             rests={unit: until_s for unit in units if (until_s := rests_until(store, unit, now_s)) is not None},

@@ -195,7 +195,7 @@ def _entry(one: _Measured, summary: Summary, target: Target, share: float) -> En
         variation=None if looks.std_ns is None else looks.std_ns / looks.mean_ns,
         between_spread=None if variance is None else float(np.sqrt(variance)),
         within_spread=looks.within_spread,
-        **scatter(found),
+        **scatter(found, interval),
         common_share=share,
         effective_iterations=looks.effective,
         contended_median_ns=found.contended_median_ns,

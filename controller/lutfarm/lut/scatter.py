@@ -5,12 +5,16 @@ from __future__ import annotations
 from lutfarm.statistics import Sample
 from lutfarm.statistics.components import components
 from lutfarm.statistics.conditions import sittings_of
+from lutfarm.statistics.interval import Interval
 from lutfarm.statistics.process import samples_ns
 from lutfarm.statistics.tails import tail_bounds
 
 
-def scatter(found: Sample) -> dict[str, float | None]:
-    """The fields of an entry that say so; None where there are too few groups or iterations to tell."""
+def scatter(found: Sample, interval: Interval) -> dict[str, float | None]:
+    """The fields of an entry that say so; None where there are too few groups or iterations to tell.
+
+    `interval`: of its estimate.
+    """
     slices = [
         (place, sitting, piece)
         for place, (process, sitting) in enumerate(zip(found.processes, sittings_of(found), strict=True))
@@ -22,7 +26,7 @@ def scatter(found: Sample) -> dict[str, float | None]:
         [sitting for _, sitting, _ in slices],
     )
     series = [samples_ns(process.slices) for process in found.processes]
-    p90, p99 = tail_bounds(series, 0.90), tail_bounds(series, 0.99)
+    p90, p99 = (tail_bounds(series, found.levels_ns, interval, share) for share in (0.90, 0.99))
     return {
         "iteration_spread": parts.within_slices,
         "slice_spread": parts.between_slices,
