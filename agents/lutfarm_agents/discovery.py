@@ -76,10 +76,11 @@ def _phone(serial: str, state: str, keys: Path) -> Callable[[], Candidate]:
             with closing(AdbTransport(checked_serial(serial), root=PHONE_ROOT, keys=keys)) as transport:
                 facts = gather(transport, serial)
         except ConnectFailed as error:
-            return Candidate("adb", serial, "offline", error.detail)
+            return Candidate("adb", serial, "offline", f"{error.detail}; see that it is on, connected, and debugging is on")
         except FarmError as error:
             state_now = "unauthorized" if "unauthorized" in error.detail else "unknown"
-            return Candidate("adb", serial, state_now, error.detail)
+            step = _ADVICE.get(state_now, "see docs/phones.md, then discover again")
+            return Candidate("adb", serial, state_now, f"{error.detail}; {step}")
         return Candidate("adb", serial, "ready", f"lutfarm device register NAME --adb {serial}",
                          facts.properties.get("ro.product.model", "") or facts.machine)
     return ask
@@ -92,12 +93,13 @@ def _board(text: str, key_file: str) -> Callable[[], Candidate]:
             (host_key,) = host_keys(address)
             fingerprint, address = host_key.fingerprint, replace(address, host_key=host_key)
         except FarmError as error:
-            return Candidate("ssh", text, "offline", error.detail)
+            step = "see that it is on, that sshd runs there, and that the address is right"
+            return Candidate("ssh", text, "offline", f"{error.detail}; {step}")
         try:
             with closing(SshTransport(address, root="/tmp")) as transport:  # noqa: S108  nothing is written
                 facts = gather(transport, text)
         except FarmError as error:
-            return Candidate("ssh", text, "no_entry", f"host key {fingerprint}; {error.detail}")
+            return Candidate("ssh", text, "no_entry", f"host key {fingerprint}; {error.detail}; then discover again")
         model = facts.device_tree[0] if facts.device_tree else facts.machine
         return Candidate("ssh", text, "ready", f"host key {fingerprint}; lutfarm device register NAME --ssh {text}", model)
     return ask

@@ -125,7 +125,7 @@ def _battery(found: Environment, limits: HealthLimits) -> Finding:
 def _room(name: str, value: int | None, warn: int, fail: int, what_to_do: str) -> Finding:
     if value is None:
         return Finding(name, None, "MiB", "ok", "it can't be read there")
-    mib = round(value / MIB)
+    mib = value // MIB                             # rounded down: 1023.9 MiB are fewer than 1024
     if value < fail:
         return Finding(name, mib, "MiB", "fail", f"{mib} MiB are fewer than {fail // MIB} MiB", what_to_do)
     if value < warn:

@@ -126,10 +126,10 @@ def _prepare(agent: Agent, order: CheckOrder, waiting: Callable[[str], None]) ->
 
 
 def _session_finding(error: FarmError) -> Finding:
-    return Finding(
-        "session", error.code, "", "fail", error.detail,
-        "see that it is on, connected and as it was registered; then check it again",
-    )
+    # A device that answers and is refused says in its words what to do: see lutfarm_jobs.errors.
+    silent = "see that it is on, connected and as it was registered; then check it again"
+    answers = "do what `why` says; then check it again"
+    return Finding("session", error.code, "", "fail", error.detail, silent if isinstance(error, LinkError) else answers)
 
 
 def _runtime_findings(hello: Hello, tasks: Sequence[Task]) -> Iterator[Finding]:

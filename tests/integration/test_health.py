@@ -218,6 +218,7 @@ def test_who_has_the_device_is_said() -> None:
 def test_an_error_is_a_finding(point: str, code: str, state: str) -> None:
     report = looked(Script(errors={point: (code, "it broke")}))  # type: ignore[dict-item]
     assert [(f.name, f.value, f.why) for f in report.failed] == [("session", code, "it broke")]
+    assert ("see that it is on" in report.failed[0].what_to_do) == (code == "LinkLost")    # the others answered
     event = verdict(report, 5.0)
     assert event.kind == state
     assert "it broke" in event.reason

@@ -55,6 +55,7 @@ def test_what_can_not_be_read_is_no_failure() -> None:
         ("free space", {"free_bytes": 128 * MIB}, "warn"),
         ("memory available", {"memory_available_bytes": 0}, "fail"),
         ("memory available", {"memory_available_bytes": 100 * MIB}, "warn"),
+        ("memory available", {"memory_available_bytes": 512 * MIB}, "ok"),
     ],
 )
 def test_limits(name: str, changes: dict[str, object], verdict: str) -> None:
@@ -107,3 +108,8 @@ def test_without_a_history_the_band_is_open(latency_ns: int) -> None:
 def test_the_lower_median_of_what_it_was_is_never_a_failure(earlier_ns: list[int]) -> None:
     middle = sorted(earlier_ns)[(len(earlier_ns) - 1) // 2]
     assert latency_finding("b", middle, earlier_ns).verdict != "fail"
+
+
+def test_room_just_below_a_limit_does_not_read_as_the_limit() -> None:
+    found = find("free space", free_bytes=1024 * MIB - 1)
+    assert (found.value, found.verdict, found.why[:20]) == (1023, "warn", "fewer than 1024 MiB:")

@@ -98,3 +98,18 @@ def test_hostile_values_are_quoted_briefly() -> None:
 def test_many_problems_are_counted_not_listed() -> None:
     with pytest.raises(SpecError, match="and 5 more"):
         parse_job(_job(backends=[{"runtime": "x"}] * 15), source="job.yaml")
+
+
+@pytest.mark.parametrize(("changes", "said"), [
+    ({"devices": "desk"}, "devices: a list is needed, such as [a, b] (seen: 'desk')"),
+    ({"devices": []}, "devices: at least 1 item is needed, not 0"),
+    ({"devices": [{"label": {}}]}, "devices[0].label: at least 1 item is needed, not 0"),
+    ({"backends": ["onnxruntime"]}, "backends[0]: fields are needed, such as {key: value} (seen: 'onnxruntime')"),
+    ({"name": 3}, "name: a text is needed (seen: 3)"),
+    ({"sampling": {"rounds": 0}}, "sampling.rounds: 1 or more is needed (seen: 0)"),
+    ({"fresh": "maybe"}, "fresh: true or false is needed (seen: 'maybe')"),
+])
+def test_problems_are_said_in_words_of_the_file(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse_job(_job(**changes), source="job.yaml")
+    assert caught.value.detail == f"job.yaml: {said}"

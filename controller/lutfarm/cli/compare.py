@@ -11,6 +11,7 @@ import typer
 
 from lutfarm import assembly
 from lutfarm.cli import exits
+from lutfarm.cli.interrupts import deferred
 from lutfarm.cli.output import HomeOption, JsonOption, latency, plain, print_json, print_rows, printable, say
 from lutfarm.cli.progress import RunDisplay
 from lutfarm.cli.run import JobArgument
@@ -84,9 +85,11 @@ def _measured(
     course = PairCourse(spec.id, keys, spec.id, sampling.target_relative_interval, sampling.confidence, submitted.terms)
     submitted = replace(submitted, plan=tuple(m for m in submitted.plan if m.key in wanted), course=course)
     with (
+        deferred() as check,
         assembly.farm(submitted, sources, store, place, kind="local" if kind == "local" else "ray") as farm,
-        RunDisplay(submitted.terms, quiet=quiet) as display,
+        RunDisplay(submitted.terms, check=check, quiet=quiet) as display,
     ):
+        check()
         outcome = farm.run(submitted, display)
     _check_units(outcome)
     return compared(store, outcome.job_id, keys, names_of(spec), margin=margin, confidence=sampling.confidence)
