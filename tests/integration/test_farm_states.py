@@ -16,8 +16,11 @@ from tests.farm_kit import Quiet
 from lutfarm import assembly, retry, unit_states
 from lutfarm.device_states import DeviceEvent
 from lutfarm.farm import Farm, Outcome
+from lutfarm.leases import leases
 from lutfarm.local_pool import LocalPool
+from lutfarm.pool import Done, Opened
 from lutfarm.scheduler import Cooling
+from lutfarm.state import after, begin, ordered
 from lutfarm.store import Store, open_store, owners
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
@@ -128,6 +131,21 @@ def test_a_job_that_has_all_it_needs_of_a_held_device_is_complete(store: Store, 
     assert found[0].state == "complete"
 
 
+def test_a_link_that_failed_once_is_forgotten_when_the_session_is_open_again(store: Store) -> None:
+    states = unit_states.UnitStates(store, HOLDER)
+    begun = begin((), ["a"], rounds=1)
+    with leases(store, ["a"], owner=owners.me(), holder=HOLDER, waiting=lambda *_: None), states.at_work(["a"]):
+        order = ordered(begun, "a", "o1")
+        failed = [Done("o1", "a", ("ConnectFailed", "no route"))]
+        states.follow(after(order, failed, time.time() + 60), failed, ())
+        assert state(store, "a") == ("busy", "ConnectFailed: no route (attempt 1 of 5)")
+        assert (store.device_record("a", time.time()).until_s or 0.0) > time.time()
+        opened = [Opened("o2", "a", HELLO)]
+        states.follow(after(order, opened, time.time()), opened, ())
+        assert state(store, "a") == ("busy", HOLDER)
+        assert store.device_record("a", time.time()).until_s is None
+
+
 @pytest.mark.parametrize("code", ["LinkLost", "ConnectFailed", "DeviceLost"])
 def test_a_link_that_stays_broken_is_a_lost_device_which_the_next_run_tries_again(
     store: Store, run: Run, monkeypatch: pytest.MonkeyPatch, code: str
@@ -135,6 +153,9 @@ def test_a_link_that_stays_broken_is_a_lost_device_which_the_next_run_tries_agai
     monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.01)
     outcome = run(b=Script(errors={"prepare": (code, "no route")}))
     assert state(store, "b") == ("lost", f"{code}: no route")
+    tries = [t.reason for t in store.device_history("b") if t.event == "link failing"]
+    expected = [] if code == "DeviceLost" else [f"{code}: no route (attempt {n} of 5)" for n in range(1, 5)]
+    assert sorted(tries) == expected
     assert outcome.left
     assert run().left == ()
     assert state(store, "b") == ("ready", "")
