@@ -15,6 +15,8 @@ from lutfarm.lut import Entry, LatencyTable, MissingEntry
 from lutfarm.lut.bulk import CHUNK
 from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement import Backend
+from lutfarm_jobs.operators.base import Operator
 
 COSTS = {"A": 100.0, "B": 20.0, "C": 3.0, "D": 1000.0}
 
@@ -322,6 +324,22 @@ def test_a_table_with_what_the_runtime_computes_predicts_from_that_and_one_witho
         by_hand = [sum(costs[o] * n for o, n in seen.composition(arch).items() if not o.is_nothing) for arch in archs]
         assert prices.predict_many(space, np.array(archs)).tolist() == pytest.approx(by_hand)
         assert [prices.predict(space, arch).latency_ns for arch in archs] == pytest.approx(by_hand)
+
+
+def test_a_prediction_says_which_operators_it_added_up() -> None:
+    space = spaces.load("nas-bench-201-cifar10")
+    merged = space.under("onnxruntime")
+    every = list(dict.fromkeys(o for o in (*space.operators(), *space.extras(), *merged.extras()) if not o.is_nothing))
+    alone = [o for o in merged.extras() if o not in {*space.operators(), *space.extras()}]
+
+    def how(*left_out: Operator, runtime: str = "onnxruntime") -> str:
+        entries = [entry(o.key, backend=Backend(runtime)) for o in every if o not in left_out]
+        return LatencyTable.of(entries, manifest()).predict(space, (3,) * 6).composed
+
+    assert how() == "sum of entries of what onnxruntime computes"
+    assert how(alone[0]) == f"sum of entries choice by choice (no entry of {alone[0].key}, which onnxruntime computes)"
+    assert f"{alone[0].key} and {len(alone) - 1} more," in how(*alone)
+    assert how(runtime="tflite_benchmark_model") == "sum of entries"
 
 
 def test_a_failed_operator_of_the_runtime_is_an_error_and_no_other_sum() -> None:

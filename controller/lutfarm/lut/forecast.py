@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -13,7 +13,7 @@ from lutfarm.lut.calibration import Calibration
 from lutfarm.lut.composed import ComposedBulk
 from lutfarm.lut.correction import CorrectedBulk, Correction
 from lutfarm.lut.costs import FloatArray, LayerCosts, layer_costs
-from lutfarm.lut.predict import Prediction, missing_entry, predict
+from lutfarm.lut.predict import SUM, Prediction, missing_entry, predict
 from lutfarm.lut.prices import Prices
 from lutfarm.lut.terms import Estimate
 from lutfarm_jobs.errors import SpecError
@@ -28,12 +28,14 @@ class Forecast:
     space: Space
     costs: LayerCosts                              # corrected ones, with `intercept_ns` on top of every network
     intercept_ns: float
+    how: str                                       # which operators are added up, for Prediction.composed
     _correction: Correction | None = field(repr=False)
     _bulk: AdditiveBulk | CorrectedBulk | ComposedBulk = field(repr=False)
 
     @classmethod
     def of(
-        cls, prices: Prices, space: Space, calibration: Calibration | None, estimates: Mapping[str, Estimate]
+        cls, prices: Prices, space: Space, calibration: Calibration | None, estimates: Mapping[str, Estimate], *,
+        how: str = SUM,
     ) -> Forecast:
         """Reads the space's choices, and fits the calibration.  Raises SpecError where that does not fit the space.
 
@@ -43,20 +45,22 @@ class Forecast:
         if calibration is None:
             compose = partial(_sums, prices, space)
             bulk = AdditiveBulk(plain) if space.additive else ComposedBulk(plain.counts, compose)
-            return cls(prices, space, plain, 0.0, None, bulk)
+            return cls(prices, space, plain, 0.0, how, None, bulk)
         correction = Correction.fit(calibration, prices, space, estimates)
         intercept_ns, costs = correction.costs(plain)
         corrected = (
             CorrectedBulk(correction, plain, intercept_ns, costs) if space.additive
             else ComposedBulk(plain.counts, correction.compose)
         )
-        return cls(prices, space, costs, intercept_ns, correction, corrected)
+        return cls(prices, space, costs, intercept_ns, how, correction, corrected)
 
     def one(self, arch: Sequence[int], *, allow_partial: bool) -> Prediction:
         """See `predict`."""
-        if self._correction is not None:
-            return self._correction.predict(arch, allow_partial=allow_partial)
-        return predict(self.prices, self.space, arch, allow_partial=allow_partial)
+        found = (
+            predict(self.prices, self.space, arch, allow_partial=allow_partial) if self._correction is None
+            else self._correction.predict(arch, allow_partial=allow_partial)
+        )
+        return replace(found, composed=self.how + found.composed.removeprefix(SUM))
 
     def many(self, archs: IntArray, *, interval: bool) -> FloatArray:
         """Shape (n,) in ns, or (n, 3) with the interval.  Raises SpecError, MissingEntry."""

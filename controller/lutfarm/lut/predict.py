@@ -12,6 +12,7 @@ from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.spaces.base import Space
 
 NAMED = 8
+SUM = "sum of entries"
 
 
 class MissingEntry(SpecError):
@@ -35,7 +36,7 @@ class Prediction:
     coverage: float
     missing: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
-    composed: str = "sum of entries"
+    composed: str = SUM                            # which operators were added up, and whether that is calibrated
     calibrated_on: int = 0                         # networks; 0: it is the plain sum
 
 

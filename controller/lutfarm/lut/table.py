@@ -16,7 +16,7 @@ from lutfarm.lut.costs import FloatArray
 from lutfarm.lut.entry import Entry, Manifest
 from lutfarm.lut.estimates import estimates
 from lutfarm.lut.forecast import Forecast
-from lutfarm.lut.predict import Prediction
+from lutfarm.lut.predict import SUM, Prediction
 from lutfarm.lut.prices import Prices
 from lutfarm.lut.validate import Refusal, Validation
 from lutfarm.statistics import Target
@@ -218,10 +218,9 @@ class LatencyTable:
             prices = Prices(self._columns, " with ".join(self.places[0]))
             if len(self._forecasts) >= FORECASTS_KEPT:
                 self._forecasts.pop(next(iter(self._forecasts)))
-            seen = space.under(self.places[0][1].partition("-")[0])    # a backend's key begins with its runtime
-            chosen = seen if all(prices.knows(operator) for operator in seen.extras()) else space
+            chosen, how = _computed(prices, space, self.places[0][1].partition("-")[0])
             entries = estimates(self.entries, self._manifest) if calibration else {}
-            self._forecasts[known] = (space, Forecast.of(prices, chosen, calibration, entries))
+            self._forecasts[known] = (space, Forecast.of(prices, chosen, calibration, entries, how=how))
         return self._forecasts[known][1]
 
     def _placed(self) -> str:
@@ -231,6 +230,18 @@ class LatencyTable:
         """The devices and backends that lack entries, as their keys name them."""
         named = [key.split("/") for key in self._manifest.missing]
         return ", ".join(dict.fromkeys(" with ".join(parts[-3:-1]) for parts in named))
+
+
+def _computed(prices: Prices, space: Space, runtime: str) -> tuple[Space, str]:
+    """The space in the operators that are added up, and in words which these are."""
+    seen = space.under(runtime)
+    if seen == space:
+        return space, SUM
+    lacking = [operator.key for operator in seen.extras() if not prices.knows(operator)]
+    if not lacking:
+        return seen, f"{SUM} of what {runtime} computes"
+    more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+    return space, f"{SUM} choice by choice (no entry of {lacking[0]}{more}, which {runtime} computes)"
 
 
 def _narrowed(manifest: Manifest, kept: Sequence[tuple[str, str]]) -> Manifest:
