@@ -106,3 +106,14 @@ def test_protocols_that_differ_are_told_apart() -> None:
 def test_a_composition_that_is_not_known_is_quoted() -> None:
     assert "measured alone" in composition("isolated")
     assert composition("folded\x00") == "Composition: folded�."
+
+
+def test_each_way_of_a_table_that_was_composed_in_two_is_told() -> None:
+    profiled, line = composition("in_network"), composition("solved")
+    assert "profiler" in profiled
+    assert "solved from whole random networks" in line
+    both = composition("in_network", {"p10_swept", "solved", "in_network"})
+    assert profiled in both
+    assert line in both
+    assert composition("in_network", {"solved"}) == line              # one device and backend of such a table
+    assert composition("isolated", {"p25_quiet"}) == composition("isolated")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from lutfarm.lut.entry import BackendFacts, DeviceFacts, Manifest
 from lutfarm.report.words import latency, printable
@@ -13,6 +13,8 @@ COMPOSITIONS: Mapping[str, str] = {
     "isolated": "Every entry was measured alone, and a prediction is the sum of its operators’ entries: memory-layout "
     "conversions that vanish inside a network are counted, and a network’s colder weights are not.",
     "in_network": "Every operator was measured inside random networks, by the runtime’s own profiler; a prediction is the sum.",
+    "solved": "Every operator was solved from whole random networks, since the runtime has no profiler: a line through what "
+    "operators compute, and what each deviates from it by; a prediction is the sum. One operator is known much worse.",
     "sandwiched": "Every operator was measured between two thin 1×1 convolutions, and what those cost alone was taken off; a "
     "prediction is the sum. Its layout conversions are those of a network, its weights are still warmer.",
 }
@@ -42,9 +44,17 @@ def facts(manifest: Manifest, table_hash: str) -> list[tuple[str, str]]:
     return [(printable(name), printable(text)[:LONGEST]) for name, text in found if text]
 
 
-def composition(name: str) -> str:
-    """How a prediction is made of entries, in words; a name that is not known is quoted as it stands."""
-    return COMPOSITIONS.get(name, f"Composition: {printable(name)}.")
+def composition(name: str, statistics: Collection[str] = ()) -> str:
+    """How a prediction is made of entries, in words; a name that is not known is quoted as it stands.
+
+    `statistics`: of the operators' entries; of a table in two ways, for two runtimes, each is told.
+    """
+    told = [way for way in ("in_network", "solved") if way in statistics]
+    if name not in ("in_network", "solved") or not told:
+        return COMPOSITIONS.get(name, f"Composition: {printable(name)}.")
+    if len(told) == 1:
+        return COMPOSITIONS[told[0]]
+    return " ".join(f"With the statistic {way}: {COMPOSITIONS[way]}" for way in told)
 
 
 def _device(device: DeviceFacts) -> Iterator[tuple[str, str]]:

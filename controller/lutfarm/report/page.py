@@ -56,7 +56,7 @@ def report_html(table: LatencyTable, *, title: str, target: float | None) -> str
         script=_own_markup(script),
         counts={kind: kinds[kind] for kind in ("measured", "failed", "zero")},
         facts=facts(table.manifest, table.content_hash),
-        composition=composition(table.manifest.composition),
+        composition=composition(table.manifest.composition, {entry.statistic for entry in entries}),
         comparisons=compared,
         networks=sum(len(one.rows) for one in compared),
         unvalidated=unvalidated(table),

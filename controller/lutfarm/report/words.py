@@ -31,6 +31,9 @@ _STATISTICS: Mapping[str, str] = {
     "tool_mean": "a native tool’s mean of each invocation, averaged in log over invocations; its neighbours are not known",
     "tool_median": "a native tool’s median of each invocation, averaged in log over invocations; its neighbours are not known",
     "p50_sustained": "after minutes of load, the median of each process’s last third, averaged in log over processes",
+    "sandwiched": "the 25th percentile between two thin convolutions, less what those take alone",
+    "in_network": "the runtime’s own profiler inside whole networks, averaged in log over networks",
+    "solved": "solved from whole networks by regression: the runtime has no profiler",
     "p25_contended": "where no quiet window came, the 25th percentile of the contended iterations, with an interval "
     "that reaches over everything that was observed",
 }
