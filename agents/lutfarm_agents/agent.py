@@ -23,6 +23,7 @@ from lutfarm_agents.python import python_on
 from lutfarm_agents.rounds import RoundLog
 from lutfarm_agents.session import DISTRIBUTIONS, Claim, RunnerSession, fingerprint, runtime_version
 from lutfarm_agents.shelf import Shelf
+from lutfarm_agents.tool_round import ToolRounds
 from lutfarm_agents.tool_session import ToolSession, measured_cpus
 from lutfarm_agents.tools import TOOLS
 from lutfarm_agents.transports.addresses import open_transport, root_of
@@ -67,6 +68,7 @@ class DeviceAgent:
         self._power = Power(self._transport, self.profile.power_sensor)
         self._worked_s = -math.inf                 # on time.monotonic: when its last order ended
         self._tools = ToolSession(device, self._transport, self._run_tool)
+        self._rounds = ToolRounds(self._tools, self._shelf, self._transport, self._root, self._climate, self._power)
         self._clocks = Clocks(self._transport, self._root, self.profile, device.name)
         self._cancelled = threading.Event()
         self._locked = False
@@ -236,17 +238,7 @@ class DeviceAgent:
         """One invocation for each; what was measured before a link broke has arrived already."""
         with self._dropping():
             self._set_clocks(round_.tasks[0].measurement.conditions, cpus)
-            for done, task in enumerate(round_.tasks, 1):
-                if self._cancelled.is_set():
-                    return
-                before = self._climate.read()
-                run = self._tools.measure(
-                    round_, task, self._shelf.place(task.artifact), cpus, self._fingerprint(task, round_.plan)
-                )
-                if self._cancelled.is_set():
-                    return
-                yield replace(run, throttled=self._climate.throttled(before, self._climate.read()))
-                yield Advance(done, len(round_.tasks))
+            yield from self._rounds.measure(round_, cpus, lambda task: self._fingerprint(task, round_.plan), self._cancelled)
 
     def _run_tool(self, words: Sequence[str], timeout_s: float) -> Completed:
         if self._cancelled.is_set():

@@ -15,16 +15,17 @@ from lutfarm_agents.climate import Climate
 from lutfarm_agents.clocks import Clocks
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.holder import Holder, argv
-from lutfarm_agents.power import Power, with_power
+from lutfarm_agents.power import Power
 from lutfarm_agents.session import Claim, fingerprint
 from lutfarm_agents.shelf import Shelf
-from lutfarm_agents.shell_greeting import greet, look
+from lutfarm_agents.shell_greeting import greet
+from lutfarm_agents.tool_round import ToolRounds
 from lutfarm_agents.tool_session import ToolSession, measured_cpus
 from lutfarm_agents.tools import TOOLS
 from lutfarm_agents.transports.addresses import open_transport, root_of
 from lutfarm_agents.transports.base import Completed, Transport
 from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, LinkLost, NotReady
-from lutfarm_jobs.measurement import Environment, Limits, Probe, Round, Run, SlicePlan, Task
+from lutfarm_jobs.measurement import Limits, Probe, Round, Run, SlicePlan, Task
 from lutfarm_profiles import loader
 
 T = TypeVar("T")
@@ -43,10 +44,12 @@ class ToolAgent:
         self._holder: Holder | None = None         # once the lock is ours
         self._hello: Hello | None = None
         self._shelf = Shelf(self._transport, f"{self._root}/models")
-        self._climate = Climate(self._transport, self.profile.thermal)
-        self._power = Power(self._transport, self.profile.power_sensor)
         self._clocks = Clocks(self._transport, self._root, self.profile, device.name)
         self._tools = ToolSession(device, self._transport, self._run)
+        self._rounds = ToolRounds(
+            self._tools, self._shelf, self._transport, self._root, Climate(self._transport, self.profile.thermal),
+            Power(self._transport, self.profile.power_sensor),
+        )
         self._cancelled = threading.Event()
 
     @property
@@ -117,20 +120,9 @@ class ToolAgent:
                 self._clocks.fix(cpus)
             else:
                 self._clocks.restore()
-            before, climate = self._look(cpus[-1]), self._climate.read()
-            for done, task in enumerate(round_.tasks, 1):
-                run = self._tools.measure(
-                    round_, task, self._shelf.place(task.artifact), cpus, self._fingerprint(hello, task, round_.plan)
-                )
-                if self._cancelled.is_set():
-                    return
-                after, now = self._look(cpus[-1]), self._climate.read()
-                yield replace(run, before=before, after=after, throttled=self._climate.throttled(climate, now))
-                yield Advance(done, len(round_.tasks))
-                before, climate = after, now
-
-    def _look(self, cpu: int) -> Environment | None:
-        return with_power(look(self._transport, self._root, cpu), self._power.read_w())
+            yield from self._rounds.measure(
+                round_, cpus, lambda task: self._fingerprint(hello, task, round_.plan), self._cancelled
+            )
 
     def cancel(self) -> None:
         """End the order that runs, and the tool."""

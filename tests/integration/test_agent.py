@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from tests import pool_kit as kit
+from tests.tools_kit import RUNTIME, SCRIPT
 
 from lutfarm_agents import commands
 from lutfarm_agents.agent import DeviceAgent
@@ -24,7 +25,7 @@ from lutfarm_agents.climate import Climate
 from lutfarm_agents.commands import probe_batches
 from lutfarm_agents.session import Claim
 from lutfarm_jobs.errors import ConnectFailed, LinkLost, NotReady, SpecError, TransferFailed
-from lutfarm_jobs.measurement import Artifact, Backend, Expected, Limits, Probe, Run, SlicePlan, Task
+from lutfarm_jobs.measurement import Artifact, Backend, Expected, Limits, Measurement, Probe, Run, SlicePlan, Task, Workload
 
 CLAIM = Claim("desk", "test 1", "anna", "f" * 32, 1)
 LIMITS = Limits(memory_bytes=1 << 29, load_s=10, iteration_s=2)
@@ -77,6 +78,28 @@ def test_a_kind_with_a_warm_up_and_a_power_sensor(lock: Path, tmp_path: Path, mo
     assert idle == [True, False]
     assert dict(again.fingerprint) == dict(run.fingerprint)        # whether it had to warm up is not what is measured
     agent.close()
+
+
+def test_a_tool_on_a_device_with_python_is_measured_with_its_surroundings(lock: Path, tmp_path: Path) -> None:
+    kit.write_profile(tmp_path / "config", lock, more=f"power_sensor: {{path: {POWER}, unit: mW}}\n")
+    tool = tmp_path / "benchmark model"
+    tool.write_text(SCRIPT)
+    tool.chmod(0o755)
+    artifact, path = kit.model(tmp_path, name="model")
+    known = {artifact.sha256: path}
+    tasks = [Task(Measurement(Workload("operator", name), "desk", Backend(RUNTIME)), artifact) for name in ("one", "two")]
+    agent = DeviceAgent(kit.device("desk", **{RUNTIME: str(tool)}), state_dir=tmp_path / "state")
+    assert list(agent.prepare(CLAIM)) == []
+    found = runs(list(agent.measure(a_round(tasks, artifact), models=known)))
+    agent.close()
+    assert [run.summary.level_ns for run in found if run.summary] == [850_000] * 2
+    watts = int(POWER.read_text()) / 1000
+    for run in found:
+        assert run.before is not None
+        assert run.after is not None
+        assert (run.before.power_w, run.after.power_w) == (watts, watts)
+        assert (run.before.memory_available_bytes or 0) > 0
+    assert found[0].after is found[1].before       # one look between two
 
 
 def task(folder: Path, models: dict[str, Path], name: str, **fields: object) -> Task:

@@ -1,0 +1,48 @@
+"""A round of native tools, with what was true on the device before and after each: the same with a runner and without."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lutfarm_agents.base import Advance
+from lutfarm_agents.climate import Climate, Reading
+from lutfarm_agents.power import Power, with_power
+from lutfarm_agents.shelf import Shelf
+from lutfarm_agents.shell_greeting import look
+from lutfarm_agents.tool_session import ToolSession
+from lutfarm_agents.transports.base import Transport
+from lutfarm_jobs.measurement import Environment, Round, Run, Task
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRounds:
+    """Measures with the tools of one device; its surroundings are looked at through a shell, never while a tool runs."""
+
+    tools: ToolSession
+    shelf: Shelf
+    transport: Transport
+    root: str                                      # lutfarm's folder there
+    climate: Climate
+    power: Power
+
+    def measure(
+        self, round_: Round, cpus: Sequence[int], fingerprint: Callable[[Task], Mapping[str, str]], cancelled: threading.Event
+    ) -> Iterator[Run | Advance]:
+        """One invocation for each task; what was measured before a link broke has arrived already."""
+        before, climate = self._look(cpus)
+        for done, task in enumerate(round_.tasks, 1):
+            if cancelled.is_set():
+                return
+            run = self.tools.measure(round_, task, self.shelf.place(task.artifact), cpus, fingerprint(task))
+            if cancelled.is_set():                 # it was ended, so what it said is no result
+                return
+            after, now = self._look(cpus)
+            yield replace(run, before=before, after=after, throttled=self.climate.throttled(climate, now))
+            yield Advance(done, len(round_.tasks))
+            before, climate = after, now
+
+    def _look(self, cpus: Sequence[int]) -> tuple[Environment | None, Reading]:
+        moment = look(self.transport, self.root, cpus[-1])
+        return with_power(moment, self.power.read_w()), self.climate.read()
