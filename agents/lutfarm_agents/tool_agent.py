@@ -60,9 +60,11 @@ class ToolAgent:
     def prepare(self, claim: Claim) -> Iterator[str]:
         """Say hello and take the lock; yields who has it while it waits."""
         self._cancelled.clear()
-        return self._timed(self._prepare(claim))
+        return self._prepare(claim)
 
     def _prepare(self, claim: Claim) -> Iterator[str]:
+        began_ns = time.monotonic_ns()
+        self.spent_ns = {}
         self._drop()
         self._transport.reap()
         with self._dropping():
@@ -73,6 +75,7 @@ class ToolAgent:
             )
             self._shelf.forget()
             self._hello = self._greet()
+            self.spent_ns = {"other": time.monotonic_ns() - began_ns}     # waiting for others is no use of the device
             yield from holder.take(claim, self._cancelled)
             if self._cancelled.is_set():
                 self._drop()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -124,11 +124,13 @@ class Waiter:
     def __init__(self, agent: Agent, claim: Claim) -> None:
         self.agent = agent
         self.told: list[str] = []
+        self.spent_ns: list[Mapping[str, int]] = []                # what is charged for, as often as he is told
         self._thread = in_background(lambda: self._wait(claim))
 
     def _wait(self, claim: Claim) -> None:
         for holder in self.agent.prepare(claim):
             self.told.append(holder)
+            self.spent_ns.append(self.agent.spent_ns)
 
     def join(self) -> None:
         self._thread.join(timeout=60.0)
@@ -240,6 +242,9 @@ def test_a_runner_and_tools_wait_for_each_other(place: Place, first: str) -> Non
         assert waiter.told[0] == "anna"
         one.close()
         waiter.join()
+        # Waiting is not charged to the job's device time.
+        assert {tuple(spent.items()) for spent in waiter.spent_ns} == {tuple(other.spent_ns.items())}
+        assert set(other.spent_ns) == {"other"}
 
 
 @pytest.mark.parametrize("first", ["runner", "tools"])
