@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lutfarm_agents.holder import Holder
 from lutfarm_agents.session import RunnerSession
 from lutfarm_agents.transports.base import Completed
-from lutfarm_jobs.errors import LinkError, ReplyTimeout
+from lutfarm_jobs.errors import DeviceError, LinkError, ReplyTimeout
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,17 @@ class Beside:
     holder: Holder
 
     def run(self, words: Sequence[str], timeout_s: float) -> Completed:
-        """Run a tool to its end.  Raises ReplyTimeout where that does not come, LinkError where the supervisor went first."""
+        """Run a tool to its end.  Raises ReplyTimeout where that does not come.
+
+        Where the supervisor went first, or said what it must not, the tool is ended: raises LinkError, DeviceError.
+        """
         ended = threading.Event()
-        lost: list[LinkError] = []
+        lost: list[LinkError | DeviceError] = []
 
         def attend() -> None:
             try:
                 self.session.attend(ended)
-            except LinkError as error:
+            except (LinkError, DeviceError) as error:
                 lost.append(error)
                 self.holder.end_tool()
 
