@@ -28,6 +28,7 @@ from lutfarm.lut import (
     LatencyTable,
     Manifest,
     Network,
+    Refusal,
     Validation,
     compare,
     load,
@@ -38,7 +39,7 @@ from lutfarm.lut.formats import csv as csv_format
 from lutfarm.lut.formats import header
 from lutfarm.lut.formats import json as json_format
 from lutfarm.lut.formats import parquet as parquet_format
-from lutfarm.lut.validate import Calibrated
+from lutfarm.lut.validate import Calibrated, share
 from lutfarm_jobs.errors import SpecError, StoreUnwritable
 
 OURS = ("json", "csv", "parquet")
@@ -141,7 +142,7 @@ latencies = st.floats(1e-3, 1e12)
 
 
 @st.composite
-def validations(draw: st.DrawFn, place: tuple[str, str], space: str) -> Validation:
+def validations(draw: st.DrawFn, place: tuple[str, str], space: str, size: int) -> Validation:
     archs = draw(st.lists(texts, min_size=2, max_size=5, unique=True))
     networks: list[Network] = []
     for at, arch in enumerate(archs):
@@ -154,10 +155,16 @@ def validations(draw: st.DrawFn, place: tuple[str, str], space: str) -> Validati
             else Network(arch, role, guess, low, high, true, least, most, "", mended, under, over)
         )
     used = [n for n in networks if n.role == "validation" and n.measured_ns]
-    figures = compare([n.predicted_ns for n in used], [n.measured_ns for n in used])
+    measured_ns = [n.measured_ns for n in used]
+    figures = compare([n.predicted_ns for n in used], measured_ns)
+    calibrated = None
+    if size:                                       # as many as the table is calibrated on
+        mended_ns = [n.calibrated_ns for n in used]
+        calibrated = Calibrated(size, compare(mended_ns, measured_ns), share([n.covered_calibrated for n in used]))
+    else:
+        networks = [replace(n, calibrated_ns=None, calibrated_low_ns=None, calibrated_high_ns=None) for n in networks]
     return Validation(
-        *place, space, figures, draw(st.none() | st.floats(0, 1)), 0.95, draw(st.none() | st.just(figures)),
-        draw(st.none() | st.builds(Calibrated, st.integers(1, 200), st.just(figures), st.none() | st.floats(0, 1))),
+        *place, space, figures, share([n.covered for n in used]), 0.95, draw(st.none() | st.just(figures)), calibrated,
         draw(st.none() | st.floats(-0.5, 0.5)), tuple(networks), draw(texts), draw(sizes), draw(st.floats(0, 1e11)), draw(texts),
     )
 
@@ -179,10 +186,16 @@ def tables(draw: st.DrawFn) -> LatencyTable:
     found, where = draw(entries()), draw(manifests)
     places = sorted({(e.unit, e.backend_key) for e in found})
     claims = st.sets(st.tuples(st.sampled_from(places), texts), max_size=2) if places else st.just(set())
+    calibrated = [draw(calibrations(place, space)) for place, space in sorted(draw(claims))]
+    sizes_ = {((one.unit, one.backend_key), one.space): len(one.networks) for one in calibrated}
     return LatencyTable.of(found, replace(
         where,
-        validations=tuple(draw(validations(place, space)) for place, space in sorted(draw(claims))),
-        calibrations=tuple(draw(calibrations(place, space)) for place, space in sorted(draw(claims))),
+        validations=tuple(
+            draw(validations(place, space, sizes_.get((place, space), draw(st.sampled_from([0, 7])))))
+            for place, space in sorted(draw(claims))
+        ),
+        refusals=tuple(Refusal(*place, space, "it disagrees") for place, space in sorted(draw(claims))),
+        calibrations=tuple(calibrated),
     ))
 
 
@@ -311,9 +324,12 @@ def calibrated() -> dict[str, Any]:
         (("calibrations", 0, "basis"), "guessed", r"manifest\.calibrations\.0\.basis"),
         (("calibrations", 0, "unit"), "phone", "of no device and backend"),
         (("calibrations", 0, "pickle"), "gASV", r"manifest\.calibrations\.0\.pickle"),
-        (("validations", 0, "figures", "mape"), 0.001, "figures say MAPE|can't be true"),
+        (("validations", 0, "figures", "mape"), 0.001, "figures say mape|can't be true"),
         (("validations", 0, "networks", 0, "measured_ns"), 5.0, "lies outside its interval"),
         (("validations", 0, "coverage"), 7.0, "coverage is 7.0"),
+        (("validations", 0, "coverage"), 0.123, "coverage is 0.123, of its networks"),
+        (("validations", 0, "figures", "kendall_tau"), 0.123, "figures say kendall_tau 0.123, its networks"),
+        (("validations", 0, "networks", 0, "calibrated_ns"), 1e5, "calibrated predictions, but there are no figures of them"),
         (("validations", 0, "unit"), "phone", "of no device and backend"),
         (("validations", 0, "networks", 0, "role"), "king", r"manifest\.validations\.0\.networks\.0\.role"),
     ],

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from tests.lut_kit import ORT, TFLITE, UNIT, entry, manifest, validation
 
-from lutfarm.lut import Calibration, LatencyTable, MissingEntry
+from lutfarm.lut import Calibration, LatencyTable, MissingEntry, compare
 from lutfarm.lut.calibration import CalibrationNetwork, Observed, calibration_of
 from lutfarm.lut.correction import composed
+from lutfarm.lut.validate import Calibrated
 from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spaces.base import Space
@@ -200,19 +201,46 @@ def test_a_validation_that_cant_be_true_is_refused(changes: dict[str, object], s
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"mape": 0.0}, "figures say MAPE 0|can't be true"),
+        ({"mape": 0.0}, "figures say mape 0|can't be true"),
         ({"bias": 0.9}, "can't be true"),
         ({"within_5_percent": 1.2}, "can't be true"),
         ({"kendall_tau": -2.0}, "can't be true"),
         ({"worst": float("inf")}, "can't be true"),
         ({"n": 3}, "figures of 3 networks, but 2 have both numbers"),
-        ({"mape": 0.07, "bias": -0.07}, "figures say MAPE 0.07, its networks 0.0454"),
+        ({"mape": 0.07, "bias": -0.07}, "figures say mape 0.07, its networks 0.0454"),
+        ({"worst": 0.2}, "figures say worst 0.2, its networks 0.0909"),
+        ({"kendall_tau": 0.5}, "figures say kendall_tau 0.5, its networks 1"),
+        ({"spearman": None}, "figures say spearman nothing, its networks 1"),
+        ({"within_5_percent": 0.0}, "figures say within_5_percent 0, its networks 0.5"),
+        ({"within_10_percent": 0.5}, "figures say within_10_percent 0.5, its networks 1"),
     ],
 )
 def test_figures_are_those_of_the_networks(changes: dict[str, float], said: str) -> None:
     right = validation([1.0, 2.0], [1.1, 2.0])
     with pytest.raises(SpecError, match=said):
         replace(right, figures=replace(right.figures, **changes))  # type: ignore[arg-type]
+
+
+def test_figures_are_those_of_the_networks_after_calibration_too() -> None:
+    right = validation([1.0, 2.0], [1.1, 2.0], coverage=1.0)
+    networks = tuple(replace(n, calibrated_ns=n.measured_ns, calibrated_low_ns=n.measured_ns, calibrated_high_ns=n.measured_ns)
+                     for n in right.networks)
+    perfect = Calibrated(5, compare([1.1, 2.0], [1.1, 2.0]), 1.0)
+    found = replace(right, networks=networks, calibrated=perfect)
+    for calibrated, said in (
+        (replace(perfect, figures=right.figures), r"calibrated\.figures say mape 0.0454545, its networks 0"),
+        (replace(perfect, coverage=0.5), r"calibrated\.coverage is 0.5, of its networks 1"),
+        (replace(perfect, networks=0), "calibrated on 0 networks"),
+        (None, "2 networks have calibrated predictions, but there are no figures of them"),
+    ):
+        with pytest.raises(SpecError, match=said):
+            replace(found, calibrated=calibrated)
+    with pytest.raises(SpecError, match="a ceiling of 3 networks, but 2 were held"):
+        replace(found, ceiling=compare([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]))
+    table = LatencyTable.of([entry("a")], manifest()).with_validations([found])
+    one = calibration_of([Observed((0, 1), {"a": 2}, 5e6, 0.01)], space="tiny", unit=UNIT, backend_key=ORT.key)
+    with pytest.raises(SpecError, match="calibrated on 5 networks, the table on 1"):
+        table.with_calibrations([one])
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,13 @@ def check_manifest(manifest: Manifest, places: Collection[tuple[str, str]]) -> N
                 raise SpecError(f"{where} is of no device and backend that the table has entries of")
             if count > 1:
                 raise SpecError(f"{where} stands twice")
+    sizes = {(one.unit, one.backend_key, one.space): len(one.networks) for one in manifest.calibrations}
+    for one in manifest.validations:
+        has = sizes.get((one.unit, one.backend_key, one.space))
+        if has is not None and one.calibrated is not None and one.calibrated.networks != has:
+            raise SpecError(
+                f"the validation for {one.space[:80]!r} is calibrated on {one.calibrated.networks} networks, the table on {has}"
+            )
     for one in manifest.calibrations:
         if one.basis != "entries":
             raise SpecError(f"a calibration on {one.basis!r} has nothing to do with a table's entries; calibrate again")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -258,13 +258,56 @@ def _possible(figures: Figures) -> bool:
 
 
 def _contradictions(found: Validation) -> Iterator[str]:
-    """Figures that are not those of the networks: whoever reads the table may count again."""
-    pairs = [(n.predicted_ns, n.measured_ns) for n in found.used]
-    errors = [predicted / measured - 1 for predicted, measured in pairs if predicted is not None and measured]
-    if len(errors) != found.figures.n:
-        yield f"figures of {found.figures.n} networks, but {len(errors)} have both numbers"
-    elif errors:
-        mape, bias = sum(map(abs, errors)) / len(errors), sum(errors) / len(errors)
-        scale = ROUNDING * (1 + max(map(abs, errors)))
-        if abs(mape - found.figures.mape) > scale or abs(bias - found.figures.bias) > scale:
-            yield f"figures say MAPE {found.figures.mape:g}, its networks {mape:g}"
+    """Figures that are not those of the networks: they are all counted again, but for the ceiling's.
+
+    That is of halves of the processes, which the networks do not hold.
+    """
+    used, calibrated = found.used, found.calibrated
+    yield from _miscounted("figures", found.figures, [(n.predicted_ns, n.measured_ns) for n in used])
+    yield from _miscovered("coverage", found.coverage, [n.covered for n in used])
+    mended = [n for n in used if n.calibrated_ns is not None]
+    if calibrated is None:
+        if mended:
+            yield f"{len(mended)} networks have calibrated predictions, but there are no figures of them"
+    else:
+        yield from _miscounted("calibrated.figures", calibrated.figures, [(n.calibrated_ns, n.measured_ns) for n in mended])
+        yield from _miscovered("calibrated.coverage", calibrated.coverage, [n.covered_calibrated for n in mended])
+        if calibrated.networks < 1:
+            yield f"calibrated on {calibrated.networks} networks"
+    if found.ceiling and found.ceiling.n > len(used):
+        yield f"a ceiling of {found.ceiling.n} networks, but {len(used)} were held against the table"
+
+
+def _miscounted(name: str, told: Figures, pairs: Sequence[tuple[float | None, float | None]]) -> Iterator[str]:
+    """What figures say and what the networks come to, where these differ by more than rounding."""
+    if len(pairs) != told.n:
+        yield f"{name} of {told.n} networks, but {len(pairs)} have both numbers"
+        return
+    counted = compare([predicted or 0.0 for predicted, _ in pairs], [measured or 0.0 for _, measured in pairs])
+    for field in fields(Figures):
+        said, true = getattr(told, field.name), getattr(counted, field.name)
+        # A network that lies right on 5 or 10 % falls to one side or the other by rounding.
+        least = _on_an_edge(pairs, field.name) / told.n if field.name.startswith("within_") else 0.0
+        if not _same(said, true, least):
+            yield f"{name} say {field.name} {_shown(said)}, its networks {_shown(true)}"
+
+
+def _on_an_edge(pairs: Sequence[tuple[float | None, float | None]], name: str) -> int:
+    edge = 0.05 if name == "within_5_percent" else 0.10
+    errors = [abs(predicted / measured - 1) for predicted, measured in pairs if predicted is not None and measured]
+    return sum(abs(error - edge) < ROUNDING for error in errors)
+
+
+def _miscovered(name: str, told: float | None, covered: Sequence[bool | None]) -> Iterator[str]:
+    if not _same(told, share(covered)):
+        yield f"{name} is {_shown(told)}, of its networks {_shown(share(covered))}"
+
+
+def _same(told: float | None, counted: float | None, least: float = 0.0) -> bool:
+    if told is None or counted is None:
+        return told is counted
+    return abs(told - counted) <= max(least, ROUNDING) * (1 + abs(counted))
+
+
+def _shown(value: float | None) -> str:
+    return "nothing" if value is None else f"{value:g}"
