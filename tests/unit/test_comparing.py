@@ -30,7 +30,7 @@ def spec(a: str, b: str, *, rounds: int = 4, job: JobSpec = JOB) -> JobSpec:
 def planned(a: str, b: str) -> tuple[tuple[Measurement, ...], tuple[tuple[str, str], ...]]:
     wanted = spec(a, b)
     plan = expand(wanted, Sources({}, {}), [str(name) for name in wanted.devices])
-    keys = plan_pairs(wanted, plan)
+    keys = plan_pairs(wanted, plan).keys
     kept = {key for pair in keys for key in pair}
     return tuple(m for m in plan if m.key in kept), keys
 
@@ -48,6 +48,17 @@ def test_the_same_sides_are_the_same_job_however_long_and_others_are_not() -> No
     assert len({one.id, spec("threads=2", "threads=1").id, spec("threads=1", "threads=3").id, JOB.id}) == 4
     assert one.fresh
     assert JobSpec.model_validate_json(one.model_dump_json()) == one
+
+
+def test_a_workload_of_one_side_alone_is_named() -> None:
+    job = parse_job({
+        "name": "j", "devices": ["desk"], "backends": [{"runtime": "onnxruntime"}, {"runtime": "tflite"}],
+        "workloads": [{"operators": OPERATORS[:1]}, {"operators": OPERATORS[1:], "runtimes": ["tflite"]}],
+    }, source="job")
+    wanted = spec("runtime=onnxruntime", "runtime=tflite", job=job)
+    found = plan_pairs(wanted, expand(wanted, Sources({}, {}), ["desk"]))
+    assert len(found.keys) == 1
+    assert found.one_sided == {f"operator:{OPERATORS[1]}": "only B runs it"}
 
 
 @pytest.mark.parametrize(

@@ -79,10 +79,10 @@ def _measured(
 ) -> Comparison:
     submitted, sources = assembly.submit(spec, folder, store)
     spec = submitted.spec                          # with what the files of its spaces say
-    keys = plan_pairs(spec, submitted.plan)
+    pairs = plan_pairs(spec, submitted.plan)
     _check_machines(store, list(submitted.devices))
-    sampling, wanted = spec.sampling, {key for pair in keys for key in pair}
-    course = PairCourse(spec.id, keys, spec.id, sampling.target_relative_interval, sampling.confidence, submitted.terms)
+    sampling, wanted = spec.sampling, {key for pair in pairs.keys for key in pair}
+    course = PairCourse(spec.id, pairs.keys, spec.id, sampling.target_relative_interval, sampling.confidence, submitted.terms)
     submitted = replace(submitted, plan=tuple(m for m in submitted.plan if m.key in wanted), course=course)
     with (
         deferred() as check,
@@ -92,7 +92,7 @@ def _measured(
         check()
         outcome = farm.run(submitted, display)
     _check_units(outcome)
-    return compared(store, outcome.job_id, keys, names_of(spec), margin=margin, confidence=sampling.confidence)
+    return compared(store, outcome.job_id, pairs, names_of(spec), margin=margin, confidence=sampling.confidence)
 
 
 def share(text: str, *, option: str, zero: bool) -> float:
@@ -174,6 +174,11 @@ def words(found: Comparison) -> list[str]:
 def _verdict(found: Comparison, margin: str) -> str:
     if found.verdict == "not slower":
         return f"not slower: the whole interval lies below {margin}"
+    if found.verdict == "undecided" and found.high <= 1 + found.margin:
+        return (
+            f"undecided: of what was compared the whole interval lies below {margin}, but {len(found.left_out)} of "
+            f"{len(found.left_out) + len(found.workloads)} workloads are left out, and nothing is known of them"
+        )
     if found.verdict == "undecided":
         more = found.rounds_to_settle
         return f"undecided: the interval holds {margin}; " + (

@@ -27,7 +27,7 @@ BAD_INPUT = 2                                      # a file, an argument, a home
 DEVICE_TROUBLE = 3                                 # link or device
 STORE_TROUBLE = 4
 SLOWER = 1                                         # `compare`: by more than the margin
-UNDECIDED = 5                                      # `compare`: the interval holds the margin
+UNDECIDED = 5                                      # `compare`: the interval holds the margin, or a workload is left out
 BUG = 70
 INTERRUPTED = 130                                  # 128 + SIGINT, as shells say it; 143 after SIGTERM
 

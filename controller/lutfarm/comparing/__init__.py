@@ -2,12 +2,13 @@
 
 from lutfarm.comparing.course import PairCourse
 from lutfarm.comparing.outcome import CONTENDED, Comparison, WorkloadRatio, compared
-from lutfarm.comparing.sides import names_of, parse_side, plan_pairs, spec_of
+from lutfarm.comparing.sides import PairPlan, names_of, parse_side, plan_pairs, spec_of
 
 __all__ = [
     "CONTENDED",
     "Comparison",
     "PairCourse",
+    "PairPlan",
     "WorkloadRatio",
     "compared",
     "names_of",

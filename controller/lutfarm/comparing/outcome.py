@@ -10,6 +10,7 @@ from itertools import groupby
 import numpy as np
 
 from lutfarm.agreement import agree
+from lutfarm.comparing.sides import PairPlan
 from lutfarm.statistics.pairs import (
     PairRatio,
     Process,
@@ -62,7 +63,7 @@ class Comparison:
     pairs: int
     margin: float
     verdict: Verdict
-    rounds_to_settle: int | None                   # undecided: how many more; None: decided, or more than a thousand
+    rounds_to_settle: int | None                   # how many more where the interval holds the margin; None: over a thousand
     lone_processes: int
     left_out: Mapping[str, str]
 
@@ -79,13 +80,13 @@ class _Pairs:
 
 
 def compared(
-    store: Store, job_id: str, keys: Sequence[tuple[str, str]], names: tuple[str, str], *, margin: float, confidence: float
+    store: Store, job_id: str, plan: PairPlan, names: tuple[str, str], *, margin: float, confidence: float
 ) -> Comparison:
     """The ratios of a job's pairs.  Raises SpecError where no workload has two pairs, naming why."""
     runs = {key: list(found) for key, found in groupby(judged_runs(store, job_id), key=lambda run: run.key)}
     found: dict[str, _Pairs] = {}
-    left_out: dict[str, str] = {}
-    for a, b in keys:
+    left_out = dict(plan.one_sided)
+    for a, b in plan.keys:
         workload = a.partition("/")[2].rsplit("/", 3)[0]
         one = _pairs(_newest(runs.get(a, ())), _newest(runs.get(b, ())))
         if isinstance(one, str):
@@ -99,12 +100,13 @@ def compared(
         raise SpecError(f"nothing can be compared yet: {reasons[:1500]}; the same command goes on")
     slower = slower_than(ratios, margin)
     away = dict(zip(ratios, differ([2 * min(r.p_beyond(), 1 - r.p_beyond()) for r in ratios.values()]), strict=True))
-    verdict = judged(together, slower, margin)
+    verdict = judged(together, slower, margin, complete=not left_out)
+    open_still = verdict == "undecided" and together.high > 1 + margin
     return Comparison(
         job_id, *names,
         tuple(_workload(name, found[name], ratio, differs=away[name], slower=name in slower) for name, ratio in ratios.items()),
         together.ratio, together.low, together.high, together.pairs, margin, verdict,
-        rounds_to_settle(together, margin, confidence=confidence) if verdict == "undecided" else None,
+        rounds_to_settle(together, margin, confidence=confidence) if open_still else None,
         sum(one.lone for one in found.values()), left_out,
     )
 

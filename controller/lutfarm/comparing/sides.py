@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -90,14 +91,26 @@ def _sides(spec: JobSpec) -> Compared:
     return spec.compares
 
 
-def plan_pairs(spec: JobSpec, plan: Sequence[Measurement]) -> tuple[tuple[str, str], ...]:
-    """The keys of A and B of each workload that runs on both sides.  Raises SpecError where none does."""
+@dataclass(frozen=True, slots=True)
+class PairPlan:
+    """`keys`: of A and B of each workload that runs on both sides; `one_sided`: by workload, why the others have no pair."""
+
+    keys: tuple[tuple[str, str], ...]
+    one_sided: Mapping[str, str]
+
+
+def plan_pairs(spec: JobSpec, plan: Sequence[Measurement]) -> PairPlan:
+    """Which workloads run on both sides.  Raises SpecError where none does."""
     sides = _sides(spec)
     by_side: list[dict[str, str]] = [
         {m.workload.key: m.key for m in plan if (m.unit, m.backend) == (side.device, side.backend.value)}
         for side in (sides.a, sides.b)
     ]
-    both = tuple((key, by_side[1][workload]) for workload, key in by_side[0].items() if workload in by_side[1])
+    mine, theirs = by_side
+    both = tuple((key, theirs[workload]) for workload, key in mine.items() if workload in theirs)
     if not both:
         raise SpecError("no workload of the job runs on both sides; a model file is of one runtime's format only")
-    return both
+    return PairPlan(both, {
+        workload: f"only {side} runs it" for side, one, other in (("A", mine, theirs), ("B", theirs, mine))
+        for workload in one if workload not in other
+    })

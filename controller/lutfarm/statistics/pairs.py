@@ -148,14 +148,14 @@ def slower_than(ratios: Mapping[str, PairRatio], margin: float) -> list[str]:
     return [name for name, is_slower in zip(ratios, found, strict=True) if is_slower]
 
 
-def judged(together: PairRatio, slower: Sequence[str], margin: float) -> Verdict:
+def judged(together: PairRatio, slower: Sequence[str], margin: float, *, complete: bool) -> Verdict:
     """Slower: the overall interval lies above the margin, or some workload is `slower` by more than it.
 
-    Not slower: the overall interval lies below it.
+    Not slower: the overall interval lies below it, and it is `complete`: no workload is left out.
     """
     if together.low > 1 + margin or slower:
         return "slower"
-    return "not slower" if together.high <= 1 + margin else "undecided"
+    return "not slower" if complete and together.high <= 1 + margin else "undecided"
 
 
 def rounds_to_settle(together: PairRatio, margin: float, *, confidence: float = 0.95) -> int | None:
