@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from tests.farm_kit import Quiet
@@ -32,9 +33,9 @@ from lutfarm_agents.testing import (
     WarmUp,
     compose,
 )
-from lutfarm_agents.testing.fakes import HELLO, Script
+from lutfarm_agents.testing.fakes import HELLO, FakeAgent, Script
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Failure
+from lutfarm_jobs.measurement import Failure, Round, Run, Task
 from lutfarm_jobs.spec import parse_job
 
 PROFILE = f"generic-linux-{os.uname().machine}"
@@ -196,6 +197,28 @@ def test_a_workload_that_fails_on_one_side_is_left_out_and_said(tmp_path: Path, 
     assert watch.runs == len(watch.rounds) * (len(OPERATORS) - 1)
     assert found.high < 1.03
     assert (found.verdict, found.rounds_to_settle) == ("undecided", None)    # what failed may be the slow one
+
+
+class Disturbed(FakeAgent):
+    """One workload of tflite is never undisturbed but in its first process."""
+
+    def _run(self, round_: Round, task: Task, status: Literal["complete", "truncated"]) -> Run:
+        run = super()._run(round_, task, status)
+        if task.measurement.workload.name != OPERATORS[1] or "tflite" not in run.key or round_.index == 0:
+            return run
+        return replace(run, slices=tuple(replace(piece, quiet=False, involuntary_switches=3) for piece in run.slices))
+
+
+def test_a_workload_without_two_quiet_pairs_is_left_out_and_said(tmp_path: Path, store: Store) -> None:
+    bench = scripted(tmp_path, store, {"desk": Script()})
+    bench.factory = lambda device, folder, cpus: Disturbed(device, Script())
+    bench.run(rounds=4)
+    found = bench.outcome()
+    assert found.left_out == {
+        f"operator:{OPERATORS[1]}": "of 4 pairs 1 had a quiet window on both sides, two are needed"
+    }
+    assert found.verdict == "undecided"
+    assert {w.statistic for w in found.workloads} == {"p25_quiet"}
 
 
 def test_a_side_that_breaks_down_ends_it(tmp_path: Path, store: Store) -> None:

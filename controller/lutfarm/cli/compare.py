@@ -16,7 +16,6 @@ from lutfarm.cli.output import HomeOption, JsonOption, latency, plain, print_jso
 from lutfarm.cli.progress import RunDisplay
 from lutfarm.cli.run import JobArgument
 from lutfarm.comparing import (
-    CONTENDED,
     Comparison,
     PairCourse,
     WorkloadRatio,
@@ -151,10 +150,8 @@ def _print(found: Comparison, *, as_json: bool) -> None:
 
 def _word(found: WorkloadRatio) -> str:
     if found.slower:
-        word = "slower, beyond the margin"
-    else:
-        word = "no difference" if not found.differs else "slower" if found.ratio > 1 else "faster"
-    return word + (" (contended)" if found.statistic == CONTENDED else "")
+        return "slower, beyond the margin"
+    return "no difference" if not found.differs else "slower" if found.ratio > 1 else "faster"
 
 
 def words(found: Comparison) -> list[str]:

@@ -22,15 +22,12 @@ from lutfarm.statistics.pairs import (
     rounds_to_settle,
     slower_than,
 )
-from lutfarm.statistics.process import counted_slices, mode_of, process_level_ns, samples_ns
+from lutfarm.statistics.precision import level_of
 from lutfarm.statistics.ratios import differ
-from lutfarm.statistics.sample import STATISTICS
 from lutfarm.store.base import Store
 from lutfarm.tables import judged as judged_runs
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Run
-
-CONTENDED = "p25_contended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,45 +122,28 @@ def _newest(runs: Sequence[Run]) -> list[Run]:
 
 
 def _pairs(a: Sequence[Run], b: Sequence[Run]) -> _Pairs | str:
-    """The pairs of one workload, or why there are none.
-
-    A pair counts where both its processes had a quiet window; where fewer than two pairs had, contended slices stand in
-    for all, and the statistic says so.
-    """
+    """The pairs of one workload, or why there are none.  A pair counts where both its processes had a quiet window."""
     if not a or not b:
         return "not measured on both sides"
-    statistics = [_statistic(side) for side in (a, b)]
-    if statistics[0] != statistics[1]:
+    levels = [{run.round_id: level for run in side if (level := level_of(run))} for side in (a, b)]
+    # Of another statistic than the newest's are runs of an older plan.
+    statistics = [next(reversed(side.values())).statistic if side else None for side in levels]
+    if None not in statistics and statistics[0] != statistics[1]:
         return (
             f"statistic is {statistics[0]} on A and {statistics[1]} on B, which can't be compared; sampling.sweep: true in the "
             "job sweeps both"
         )
-    known = [{run.round_id: run for run in side} for side in (a, b)]
     pairs = matched(*([Process(run.round_id, run.started_s, run.ended_s) for run in side] for side in (a, b)))
-    lone = len(a) + len(b) - 2 * len(pairs)
-    for contended in (False, True):
-        levels = [
-            (f"{one.round_id}+{other.round_id}", first, second) for one, other in pairs
-            if (first := _level(known[0][one.round_id], contended=contended))
-            and (second := _level(known[1][other.round_id], contended=contended))
-        ]
-        if len(levels) > 1:
-            return _Pairs(CONTENDED if contended else statistics[0], tuple(levels), lone)
+    found = tuple(
+        (f"{one.round_id}+{other.round_id}", first.ns, second.ns) for one, other in pairs
+        if (first := levels[0].get(one.round_id)) and (second := levels[1].get(other.round_id))
+        and first.statistic == second.statistic == statistics[0]
+    )
+    if len(found) > 1 and statistics[0]:
+        return _Pairs(statistics[0], found, len(a) + len(b) - 2 * len(pairs))
+    if len(pairs) > 1:
+        return f"of {len(pairs)} pairs {len(found)} had a quiet window on both sides, two are needed"
     return f"only {len(pairs)} whole pair{'' if len(pairs) == 1 else 's'}"
-
-
-def _statistic(runs: Sequence[Run]) -> str:
-    summary = next((run.summary for run in runs if run.summary), None)
-    return summary.statistic if summary else STATISTICS[mode_of(runs)]
-
-
-def _level(run: Run, *, contended: bool) -> float | None:
-    """What one process says; None where it has nothing to go by."""
-    if run.summary:
-        return float(run.summary.level_ns)
-    mode = mode_of([run])
-    slices = [piece for piece in run.slices if piece.samples_ns] if contended else counted_slices(run.slices, mode)
-    return process_level_ns(samples_ns(slices), mode) if slices else None
 
 
 def _failure(store: Store, a: str, b: str) -> str | None:
