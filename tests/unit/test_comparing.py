@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from lutfarm.cli.compare import words
+from lutfarm.comparing import Comparison, WorkloadRatio
 from lutfarm.comparing.course import next_process, paired_state
 from lutfarm.comparing.sides import parse_side, plan_pairs, spec_of
 from lutfarm.scheduler import MeasureThese, Terms
@@ -152,6 +154,25 @@ def test_it_is_enough_once_every_ratio_is_narrow_and_not_in_the_middle_of_a_pair
     assert not after(4).over                       # two workloads do not say what the spread is
     assert not after(7).over                       # half a block
     assert not after(6, lone=True).over
+
+
+def came_to(**other: object) -> Comparison:
+    one = WorkloadRatio("operator:x", 100.0, 101.0, 1.01, 1.0, 1.02, 8, "p25_quiet", differs=False, slower=False)
+    found = Comparison("j", "desk", "new", (one,), 1.01, 1.0, 1.02, 8, 0.9, 0.03, "not slower", None, 0, {})
+    return replace(found, **other)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (came_to(), "90 % interval 1.0000 - 1.0200, over 8 pairs"),
+        (came_to(left_out={"operator:y": "failed on B: OutOfMemory"}), "left out: operator:y: failed on B: OutOfMemory"),
+        (came_to(left_out={"operator:y": "failed"}, verdict="undecided"), "1 of 2 workloads are left out, and nothing is known"),
+        (came_to(high=1.04, verdict="undecided", rounds_to_settle=5), "about 5 more rounds would settle it"),
+    ],
+)
+def test_the_words_say_what_the_numbers_are_and_what_is_left_out(found: Comparison, said: str) -> None:
+    assert said in "\n".join(words(found))
 
 
 def test_a_side_that_is_out_of_work_ends_it() -> None:

@@ -69,7 +69,7 @@ def test_the_other_way_round_every_ratio_is_the_reciprocal(ratios: dict[str, dic
         two = ratios_of(other)[name]
         assert (one.ratio, one.low, one.high) == pytest.approx((1 / two.ratio, 1 / two.high, 1 / two.low))
         assert one.p_beyond() == pytest.approx(1 - two.p_beyond(), abs=1e-9)
-    one, two = (overall({n: list(f.values()) for n, f in side.items()}) for side in (ratios, other))
+    one, two = overall(ratios), overall(other)
     assert one is not None
     assert two is not None
     assert (one.ratio, one.low, one.high) == pytest.approx((1 / two.ratio, 1 / two.high, 1 / two.low))
@@ -77,7 +77,7 @@ def test_the_other_way_round_every_ratio_is_the_reciprocal(ratios: dict[str, dic
 
 def test_a_side_against_itself_is_one_and_nothing_is_slower() -> None:
     same = {name: {str(n): 1.0 for n in range(6)} for name in "abcdefgh"}
-    together = overall({name: list(found.values()) for name, found in same.items()})
+    together = overall(same)
     assert together is not None
     assert (together.ratio, together.low < 1 < together.high) == (1.0, True)
     assert slower_than(ratios_of(same), 0.0) == []
@@ -111,10 +111,40 @@ def test_an_undecided_ratio_says_how_many_rounds_would_settle_it() -> None:
 
 
 def test_one_pair_says_nothing_of_noise() -> None:
-    assert overall({"x": [1.0]}) is None
+    assert overall({"x": {"p": 1.0}}) is None
     assert ratios_of({"x": {"p": 1.0}}) == {}
     assert not precise({}, 0.01)
     assert not precise({"x": {"p": 1.0}}, 0.5)
+
+
+SHOCKS = {str(n): math.exp(shock) for n, shock in enumerate((0.03, 0.0, -0.04, 0.02, -0.01, 0.0))}
+
+
+def overall_of(ratios: dict[str, dict[str, float]]) -> PairRatio:
+    found = overall(ratios)
+    assert found is not None
+    return found
+
+
+def test_what_all_workloads_of_a_pair_share_is_not_averaged_away() -> None:
+    one = overall_of({"w0": SHOCKS})
+    many = overall_of({f"w{n}": SHOCKS for n in range(8)})
+    assert (many.ratio, many.low, many.high) == pytest.approx((one.ratio, one.low, one.high))
+    names = list(SHOCKS)
+    other_order = {f"w{n}": {name: SHOCKS[name] for name in names[n:] + names[:n]} for n in range(6)}
+    assert overall_of(other_order).error == pytest.approx(one.error)
+
+
+def test_nor_where_a_workload_lacks_a_pair() -> None:
+    lacking = {pair: ratio for pair, ratio in SHOCKS.items() if pair != "1"}    # the others follow one place earlier
+    found = overall_of({"w0": SHOCKS, "w1": lacking})
+    assert found.error >= overall_of({"w0": SHOCKS}).error
+    assert (found.pairs, found.df) == (6, pytest.approx(2 / (1 / 5 + 1 / 4)))
+
+
+def test_workloads_of_other_processes_are_independent() -> None:
+    apart = overall_of({"w0": SHOCKS, "w1": {f"other {pair}": ratio for pair, ratio in SHOCKS.items()}})
+    assert apart.error == pytest.approx(overall_of({"w0": SHOCKS}).error / math.sqrt(2))
 
 
 NOISE = compose(
@@ -154,7 +184,7 @@ def test_intervals_of_pairs_hold_the_truth_on_a_machine_that_drifts_and_changes_
         for found in ratios_of(ratios).values():
             hits += found.low <= 1.04 <= found.high
             tries += 1
-        together = overall({name: list(found.values()) for name, found in ratios.items()})
+        together = overall(ratios)
         assert together is not None
         overall_hits += together.low <= 1.04 <= together.high
     assert tries > 400

@@ -131,7 +131,7 @@ def _draw(found: Comparison, out: Path) -> None:
                  "no difference" if not w.differs else "slower" if w.ratio > 1 else "faster")
         for w in found.workloads
     ]
-    save_picture(picture(rows, (), Labels(found.a, found.b, found.ratio, "overall")), out)
+    save_picture(picture(rows, (), Labels(found.a, found.b, found.ratio, "overall", found.confidence)), out)
 
 
 def _print(found: Comparison, *, as_json: bool) -> None:
@@ -139,7 +139,7 @@ def _print(found: Comparison, *, as_json: bool) -> None:
         print_json(plain(found))
         return
     print_rows(
-        ["workload", "A", "B", "B / A", "95 % interval", "pairs", "verdict"],
+        ["workload", "A", "B", "B / A", f"{100 * found.confidence:g} % interval", "pairs", "verdict"],
         [[w.workload.removeprefix("operator:"), latency(w.a_ns), latency(w.b_ns), f"{w.ratio:.3f}",
           f"{w.low:.3f} - {w.high:.3f}", w.pairs, _word(w)]
          for w in sorted(found.workloads, key=lambda w: -w.ratio)],
@@ -162,8 +162,9 @@ def words(found: Comparison) -> list[str]:
     if found.lone_processes:
         lines.append(f"{found.lone_processes} processes without a partner close in time are in no pair")
     lines.append(
-        f"overall B takes {found.ratio:.4f} x A (geometric mean of {len(found.workloads)} workloads; 95 % interval "
-        f"{found.low:.4f} - {found.high:.4f}, over {found.pairs} pairs of processes of one sitting)"
+        f"overall B takes {found.ratio:.4f} x A (geometric mean of {len(found.workloads)} workloads; "
+        f"{100 * found.confidence:g} % interval {found.low:.4f} - {found.high:.4f}, "
+        f"over {found.pairs} pairs of processes of one sitting)"
     )
     return [*lines, _verdict(found, margin)]
 

@@ -11,7 +11,7 @@ import typer
 from lutfarm.cli import exits
 from lutfarm.cli.output import JsonOption, latency, plain, print_json, print_rows, printable, say
 from lutfarm.lut import load
-from lutfarm.lut.diff import NO_FAULTS, EntryDiff, Flip, TableDiff, diff
+from lutfarm.lut.diff import CONFIDENCE, NO_FAULTS, EntryDiff, Flip, TableDiff, diff
 
 Verdict = Literal["slower", "faster", "no difference"]
 
@@ -66,7 +66,7 @@ def _draw(found: TableDiff, out: Path) -> None:
     places = {entry.workload: position for position, entry in enumerate(found.entries)}
     rows = [RatioRow(_name(e.workload), e.a_ns, e.b_ns, e.ratio, e.low, e.high, verdict(e)) for e in found.entries]
     flips = [(places[flip.first], places[flip.second]) for flip in found.flips]
-    save_picture(picture(rows, flips, Labels(found.a, found.b, found.shift, "median")), out)
+    save_picture(picture(rows, flips, Labels(found.a, found.b, found.shift, "median", CONFIDENCE)), out)
 
 
 def verdict(entry: EntryDiff) -> Verdict:
@@ -79,7 +79,7 @@ def verdict(entry: EntryDiff) -> Verdict:
 def _print(found: TableDiff, most: int) -> None:
     ranked = sorted(found.entries, key=lambda e: (not e.differs, -abs(e.ratio / found.shift - 1)))
     print_rows(
-        ["workload", "A", "B", "B / A", "95 % interval", "verdict", "beside the shift", "flags"],
+        ["workload", "A", "B", "B / A", f"{100 * CONFIDENCE:g} % interval", "verdict", "beside the shift", "flags"],
         [[_name(e.workload), latency(e.a_ns), latency(e.b_ns), f"{e.ratio:.3f}", f"{e.low:.3f} - {e.high:.3f}", verdict(e),
           _beside(e, found.shift), _flags(e)] for e in ranked[:most]],
     )

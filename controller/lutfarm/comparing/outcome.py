@@ -58,6 +58,7 @@ class Comparison:
     low: float
     high: float
     pairs: int
+    confidence: float                              # of every interval here
     margin: float
     verdict: Verdict
     rounds_to_settle: int | None                   # how many more where the interval holds the margin; None: over a thousand
@@ -90,8 +91,8 @@ def compared(
             left_out[workload] = _failure(store, a, b) or one
         else:
             found[workload] = one
-    ratios = ratios_of({name: one.ratios for name, one in found.items()}, confidence=confidence)
-    together = overall({name: list(one.ratios.values()) for name, one in found.items()}, confidence=confidence)
+    by_pair = {name: one.ratios for name, one in found.items()}
+    ratios, together = ratios_of(by_pair, confidence=confidence), overall(by_pair, confidence=confidence)
     if together is None:
         reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
         raise SpecError(f"nothing can be compared yet: {reasons[:1500]}; the same command goes on")
@@ -102,7 +103,7 @@ def compared(
     return Comparison(
         job_id, *names,
         tuple(_workload(name, found[name], ratio, differs=away[name], slower=name in slower) for name, ratio in ratios.items()),
-        together.ratio, together.low, together.high, together.pairs, margin, verdict,
+        together.ratio, together.low, together.high, together.pairs, confidence, margin, verdict,
         rounds_to_settle(together, margin, confidence=confidence) if open_still else None,
         sum(one.lone for one in found.values()), left_out,
     )

@@ -15,6 +15,7 @@ from lutfarm.statistics.ratios import Orders, differ, level_of, orders, ratio_of
 from lutfarm.statistics.units import Level
 from lutfarm_jobs.errors import SpecError
 
+CONFIDENCE = 0.95                                  # of the ratios' intervals, whatever that of the entries' is
 LEAST_FOR_SHIFT = 5                                # entries: of fewer the median is the entries themselves
 MUST_AGREE = ("quantity", "quantity_unit", "statistic")
 LISTED_FLIPS = 10
@@ -151,7 +152,7 @@ def _entries(
     usable: Mapping[str, tuple[Entry, Entry]], levels: Mapping[str, tuple[Level, Level]]
 ) -> tuple[tuple[EntryDiff, ...], float]:
     """In the order of the first table; and the median ratio."""
-    ratios = [ratio_of(*pair) for pair in levels.values()]
+    ratios = [ratio_of(*pair, confidence=CONFIDENCE) for pair in levels.values()]
     middle = median(math.log(found.ratio) for found in ratios)
     away = differ([found.p_value for found in ratios])
     beside: Sequence[bool | None] = [None] * len(ratios)

@@ -50,12 +50,13 @@ class RatioRow:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What the picture says of the two sides, and of their common ratio (None: not drawn) and its name."""
+    """What the picture says of the two sides, of their common ratio (None: not drawn) and its name, and of the intervals."""
 
     a: str
     b: str
     middle: float | None
     middle_name: str
+    confidence: float
 
 
 def picture(rows: Sequence[RatioRow], flips: Sequence[tuple[int, int]], labels: Labels) -> Figure:
@@ -122,7 +123,7 @@ def _ratios(axes: Axes, ranked: Sequence[RatioRow], labels: Labels, *, labelled:
             text.set_parse_math(False)             # a $ in a name is a $
             text.set_fontsize(9)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("B against A, % (bars: 95 % intervals)", color=COLOURS["ink"])
+    axes.set_xlabel(f"B against A, % (bars: {100 * labels.confidence:g} % intervals)", color=COLOURS["ink"])
     axes.legend(facecolor="white", edgecolor="none", framealpha=0.9, fontsize=9, loc="lower right", labelcolor=COLOURS["ink"])
 
 

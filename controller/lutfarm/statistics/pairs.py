@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -109,21 +110,29 @@ def ratios_of(ratios: Mapping[str, Mapping[str, float]], *, confidence: float = 
     return results
 
 
-def overall(ratios: Mapping[str, Sequence[float]], *, confidence: float = 0.95) -> PairRatio | None:
-    """The geometric mean over workloads, each counted once, with Student's t over pairs; None below two.
+def overall(ratios: Mapping[str, Mapping[str, float]], *, confidence: float = 0.95) -> PairRatio | None:
+    """The geometric mean over workloads, each counted once, with Student's t over pairs; None where none has two pairs.
 
-    `ratios`: by workload, B / A of its first, second, ... pair.  All workloads of a pair share its two processes, so the
-    interval is over the pairs' means, not over workloads.  It says nothing of workloads that were not measured.
+    `ratios`: by workload, B / A by pair; workloads with one pair are left out.  All workloads of a pair share its two
+    processes, so what counts is by how much each pair as a whole moves the mean (a variance that is robust to clusters:
+    K.-Y. Liang and S. L. Zeger, Biometrika 73 (1986) 13-22, with n / (n - 1) for a workload of n pairs).  Where workloads
+    have different numbers of pairs, the degrees of freedom are the harmonic mean of theirs: the few count most.  It says
+    nothing of workloads that were not measured.
     """
-    logs = {name: np.log(found) for name, found in ratios.items() if len(found)}
-    pairs = max((len(found) for found in logs.values()), default=0)
-    if pairs < 2:
+    logs = {name: np.log(list(found.values())) for name, found in ratios.items() if len(found) > 1}
+    if not logs:
         return None
+    moves: defaultdict[str, float] = defaultdict(float)
+    for name, found in logs.items():
+        count = len(found)
+        scale = 1 / (len(logs) * count) * math.sqrt(count / (count - 1))
+        for pair, away in zip(ratios[name], found - found.mean(), strict=True):
+            moves[pair] += scale * float(away)
+    pairs = max(map(len, logs.values()))
+    least = SMALLEST_SPREAD / math.sqrt(len(logs) * pairs)
+    error = max(math.sqrt(sum(move**2 for move in moves.values())), least)
+    df = len(logs) / sum(1 / (len(found) - 1) for found in logs.values())
     middle = float(np.mean([found.mean() for found in logs.values()]))
-    # Where a workload lacks a pair, the others' distance from their own means stands for it.
-    steps = [np.mean([found[at] - found.mean() for found in logs.values() if at < len(found)]) for at in range(pairs)]
-    spread = max(float(np.std(steps, ddof=1)), SMALLEST_SPREAD / math.sqrt(len(logs)))
-    error, df = spread / math.sqrt(pairs), pairs - 1
     half = student_quantile(df, 0.5 + confidence / 2) * error
     return PairRatio(math.exp(middle), math.exp(middle - half), math.exp(middle + half), error, df, pairs)
 
@@ -137,7 +146,7 @@ def precise(ratios: Mapping[str, Mapping[str, float]], target: float, *, confide
     least = LEAST_PAIRS if len(ratios) >= LEAST_FOR_PRIOR else LEAST_PAIRS_ALONE
     if not counts or min(counts) < least or max(counts) % 2:
         return False
-    together = overall({name: list(found.values()) for name, found in ratios.items()}, confidence=confidence)
+    together = overall(ratios, confidence=confidence)
     every = [*ratios_of(ratios, confidence=confidence).values(), *([together] if together else [])]
     return all(one.relative_half_width <= target for one in every)
 
