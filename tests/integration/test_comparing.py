@@ -19,6 +19,7 @@ from lutfarm.local_pool import LocalPool
 from lutfarm.pool import Event, Measured
 from lutfarm.state import FarmState
 from lutfarm.statistics.pairs import a_first
+from lutfarm.statistics.precision import StopRule
 from lutfarm.store import Store, open_store, owners
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
@@ -88,7 +89,7 @@ class Bench:
         self.pairs = plan_pairs(spec, found.plan)
         self.keys = self.pairs.keys
         wanted = {key for pair in self.keys for key in pair}
-        course = PairCourse(spec.id, self.keys, spec.id, target, 0.95, found.terms)
+        course = PairCourse(spec.id, self.keys, spec.id, StopRule(target), found.terms)
         return replace(found, plan=tuple(m for m in found.plan if m.key in wanted), course=course)
 
     def run(self, *, rounds: int = 12, target: float = 0.01, stop_after: int | None = None) -> tuple[Watch, FarmState]:
@@ -144,7 +145,7 @@ def test_processes_alternate_in_balanced_pairs_and_a_slower_side_is_found(tmp_pa
 def test_equal_sides_are_not_slower_and_stop_early(tmp_path: Path, store: Store) -> None:
     bench = simulated(tmp_path, store, slower=1.0, seed=4)
     watch, state = bench.run(rounds=40, target=0.02)
-    assert 4 <= state.rounds < 40
+    assert 8 <= state.rounds < 40
     assert len(watch.rounds) == 2 * state.rounds
     found = bench.outcome()
     assert found.verdict == "not slower"

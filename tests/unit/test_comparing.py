@@ -13,6 +13,7 @@ from lutfarm.comparing.sides import parse_side, plan_pairs, spec_of
 from lutfarm.scheduler import MeasureThese, Terms
 from lutfarm.state import FarmState, Standing, begin
 from lutfarm.statistics.pairs import PAIR_GAP_S, Process, a_first
+from lutfarm.statistics.precision import StopRule
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import Sources, expand
 from lutfarm_jobs.measurement import Measurement, Probe
@@ -109,7 +110,7 @@ def test_each_pair_is_finished_before_the_next_begins_and_no_process_is_too_many
         for key in step.keys:
             processes[key].append(Process(f"r{len(order)}", now_s, now_s + 1, 100.0))
         now_s += 2
-        state = paired_state(state, keys, processes, now_s=now_s, target=1e-9, confidence=0.95)
+        state = paired_state(state, keys, processes, now_s=now_s, rule=StopRule(1e-9))
     assert [order[at : at + 2] for at in range(0, 8, 2)] == [
         ["desk", "new"] if a_first("seed", pair) else ["new", "desk"] for pair in range(4)
     ]
@@ -120,19 +121,19 @@ def test_half_a_pair_waits_for_its_partner_and_is_void_the_next_day() -> None:
     plan, keys = planned("device=desk", "device=new")
     (a, b), *_ = keys
     processes = {a: [Process("r1", 0.0, 1.0, 100.0)]}
-    soon = paired_state(opened(plan, ("desk", "new")), keys, processes, now_s=5.0, target=0.01, confidence=0.95)
+    soon = paired_state(opened(plan, ("desk", "new")), keys, processes, now_s=5.0, rule=StopRule(0.01))
     assert (soon.standing(a).complete, soon.standing(b).complete) == (1, 0)
     found = next_process(soon, keys, "seed", TERMS)
     assert found is not None
     assert (found.unit, found.keys) == ("new", (b,))
-    late = paired_state(soon, keys, processes, now_s=2.0 + PAIR_GAP_S, target=0.01, confidence=0.95)
+    late = paired_state(soon, keys, processes, now_s=2.0 + PAIR_GAP_S, rule=StopRule(0.01))
     assert (late.standing(a).complete, late.standing(b).complete) == (0, 0)
 
 
 def test_pairs_that_never_come_close_in_time_end_all_the_same() -> None:
     plan, keys = planned("device=desk", "device=new")
     far = {key: [Process(f"{key}{n}", 1e4 * n, 1e4 * n + 1, 100.0) for n in range(15)] for key in keys[0][:1]}
-    state = paired_state(opened(plan, ("desk", "new")), keys, far, now_s=1e9, target=0.01, confidence=0.95)
+    state = paired_state(opened(plan, ("desk", "new")), keys, far, now_s=1e9, rule=StopRule(0.01))
     assert set(state.plan) == set(keys[1])
 
 
@@ -147,13 +148,13 @@ def test_it_is_enough_once_every_ratio_is_narrow_and_not_in_the_middle_of_a_pair
             ]
             for pair in keys for side, key in enumerate(pair)
         }
-        return paired_state(opened(plan, ("desk", "new"), 20), keys, processes, now_s=10.0 * pairs, target=0.01, confidence=0.95)
+        return paired_state(opened(plan, ("desk", "new"), 20), keys, processes, now_s=10.0 * pairs, rule=StopRule(0.01))
 
-    assert after(6).over
-    assert after(6).rounds == 6
-    assert not after(4).over                       # two workloads do not say what the spread is
-    assert not after(7).over                       # half a block
-    assert not after(6, lone=True).over
+    assert after(8).over
+    assert after(8).rounds == 8
+    assert not after(6).over                       # too few to say what the spread is of all together
+    assert not after(9).over                       # half a block
+    assert not after(8, lone=True).over
 
 
 def came_to(**other: object) -> Comparison:
@@ -179,4 +180,4 @@ def test_a_side_that_is_out_of_work_ends_it() -> None:
     plan, keys = planned("device=desk", "device=new")
     state = opened(plan, ("desk", "new"))
     state = replace(state, units={**state.units, "new": replace(state.units["new"], out="lost")})
-    assert paired_state(state, keys, {}, now_s=0.0, target=0.01, confidence=0.95).over
+    assert paired_state(state, keys, {}, now_s=0.0, rule=StopRule(0.01)).over

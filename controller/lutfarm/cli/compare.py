@@ -28,6 +28,7 @@ from lutfarm.comparing import (
 from lutfarm.farm import Outcome
 from lutfarm.forward import FORWARD
 from lutfarm.home import Home, find_home
+from lutfarm.statistics.precision import StopRule
 from lutfarm.store import Store, open_store
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import JobSpec, load_job
@@ -81,7 +82,8 @@ def _measured(
     pairs = plan_pairs(spec, submitted.plan)
     _check_machines(store, list(submitted.devices))
     sampling, wanted = spec.sampling, {key for pair in pairs.keys for key in pair}
-    course = PairCourse(spec.id, pairs.keys, spec.id, sampling.target_relative_interval, sampling.confidence, submitted.terms)
+    rule = StopRule(sampling.target_relative_interval, sampling.confidence, sampling.least_rounds)
+    course = PairCourse(spec.id, pairs.keys, spec.id, rule, submitted.terms)
     submitted = replace(submitted, plan=tuple(m for m in submitted.plan if m.key in wanted), course=course)
     with (
         deferred() as check,

@@ -10,7 +10,7 @@ from lutfarm.reuse import own_runs
 from lutfarm.scheduler import MeasureThese, Step, Terms, chunk_of, decide
 from lutfarm.state import FarmState
 from lutfarm.statistics.pairs import Process, a_first, matched, precise, waiting
-from lutfarm.statistics.precision import level_of
+from lutfarm.statistics.precision import StopRule, level_of
 from lutfarm.store.base import Store
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Run
@@ -21,13 +21,12 @@ Key = str                                          # Measurement.key
 
 @dataclass(slots=True)
 class PairCourse:
-    """A job that compares.  `keys`: of A and B for each workload; `seed` fixes the order; `target`: a relative half-width."""
+    """A job that compares.  `keys`: of A and B for each workload; `seed` fixes the order; `rule`: None for all rounds."""
 
     job_id: str
     keys: Sequence[tuple[Key, Key]]
     seed: str
-    target: float
-    confidence: float
+    rule: StopRule | None
     terms: Mapping[str, Terms]
     _processes: dict[Key, dict[str, Process]] = field(default_factory=dict[Key, dict[str, Process]])
 
@@ -53,9 +52,7 @@ class PairCourse:
             return state
         _check_machine(state)
         processes = {key: list(found.values()) for key, found in self._processes.items()}
-        return paired_state(
-            state, self.keys, processes, now_s=now_s, target=self.target, confidence=self.confidence,
-        )
+        return paired_state(state, self.keys, processes, now_s=now_s, rule=self.rule)
 
     def _take(self, run: Run) -> None:
         level = level_of(run)
@@ -92,7 +89,7 @@ def _process(state: FarmState, keys: Sequence[Key], terms: Mapping[str, Terms]) 
 
 def paired_state(
     state: FarmState, keys: Sequence[tuple[Key, Key]], processes: Mapping[Key, Sequence[Process]], *,
-    now_s: float, target: float, confidence: float,
+    now_s: float, rule: StopRule | None,
 ) -> FarmState:
     """The state in which what counts is pairs; over where they are precise enough, or a side is out of work.  Pure."""
     standings = dict(state.standings)
@@ -117,7 +114,7 @@ def paired_state(
     kept = {key for pair in able for key in pair}
     state = replace(state, plan={key: m for key, m in state.plan.items() if key in kept})
     out = any(unit.out for unit in state.units.values())
-    if not begun and able and precise({a: ratios[a] for a, _ in able}, target, confidence=confidence):
+    if rule and not begun and able and precise({a: ratios[a] for a, _ in able}, rule):
         return replace(state, rounds=min(state.standing(key).complete for key in kept))
     return replace(state, rounds=0) if out else state
 

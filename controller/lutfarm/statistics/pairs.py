@@ -17,15 +17,13 @@ import numpy as np
 
 from lutfarm.statistics.distributions import student_beyond, student_quantile
 from lutfarm.statistics.interval import SMALLEST_SPREAD, moderated_interval
+from lutfarm.statistics.precision import LEAST_ROUNDS_ALONE, StopRule, reached_alike
 from lutfarm.statistics.prior import priors_of_levels
 from lutfarm.statistics.ratios import differ
 
 Verdict = Literal["slower", "not slower", "undecided"]
 
 PAIR_GAP_S = 120.0                                 # from one process's end to the other's start: later, the machine is another
-LEAST_PAIRS = 4
-LEAST_PAIRS_ALONE = 6                              # without other workloads that say what the spread is: t alone
-LEAST_FOR_PRIOR = 6                                # workloads: each has five others
 MOST_ROUNDS = 1000
 
 
@@ -137,18 +135,19 @@ def overall(ratios: Mapping[str, Mapping[str, float]], *, confidence: float = 0.
     return PairRatio(math.exp(middle), math.exp(middle - half), math.exp(middle + half), error, df, pairs)
 
 
-def precise(ratios: Mapping[str, Mapping[str, float]], target: float, *, confidence: float = 0.95) -> bool:
-    """Whether the ratio of every workload, and of all together, is known within the target, from enough pairs.
+def precise(ratios: Mapping[str, Mapping[str, float]], rule: StopRule) -> bool:
+    """Whether the ratio of every workload, and of all together, is known as well as the rule asks for.
 
-    Only after whole blocks of two pairs.  Looking again and again favours chance agreement; the least numbers hold that in check.
+    Judged as the entries of a table are (statistics.precision), with the pair in place of the process, and after whole blocks
+    of two pairs alone.  What all ratios are together stands alone: no other ratio says what its spread is.
     """
-    counts = {len(found) for found in ratios.values()}
-    least = LEAST_PAIRS if len(ratios) >= LEAST_FOR_PRIOR else LEAST_PAIRS_ALONE
-    if not counts or min(counts) < least or max(counts) % 2:
+    counts = [len(found) for found in ratios.values()]
+    if not counts or min(counts) < max(LEAST_ROUNDS_ALONE, rule.least_rounds) or max(counts) % 2:
         return False
-    together = overall(ratios, confidence=confidence)
-    every = [*ratios_of(ratios, confidence=confidence).values(), *([together] if together else [])]
-    return all(one.relative_half_width <= target for one in every)
+    together = overall(ratios, confidence=rule.confidence)
+    if together is None or together.relative_half_width > rule.relative_half_width:
+        return False
+    return all(one.enough(rule) for one in reached_alike(ratios, rule).values())
 
 
 def slower_than(ratios: Mapping[str, PairRatio], margin: float) -> list[str]:

@@ -78,11 +78,12 @@ def reached(levels: Mapping[str, Sequence[Level]], rule: StopRule) -> dict[str, 
             kinds.setdefault(statistic, {})[key] = alike
     found: dict[str, Reached] = {}
     for statistic, by_key in kinds.items():
-        found |= _swept(by_key, rule) if statistic == "p10_swept" else _alike(by_key, rule)
+        found |= _swept(by_key, rule) if statistic == "p10_swept" else reached_alike(by_key, rule)
     return found
 
 
-def _alike(by_key: Mapping[str, Mapping[str, float]], rule: StopRule) -> dict[str, Reached]:
+def reached_alike(by_key: Mapping[str, Mapping[str, float]], rule: StopRule) -> dict[str, Reached]:
+    """By entry: how precise it is, from one number of each process, or from one ratio of each pair of them; none is empty."""
     return {
         key: _judged(interval, count, rule, alone=alone)
         for key, (interval, count, alone) in _intervals(by_key, rule).items()
@@ -93,7 +94,7 @@ def _swept(by_key: Mapping[str, Mapping[str, float]], rule: StopRule) -> dict[st
     """Each process's common shift is taken out where it can be told, and what that leaves uncertain is added."""
     fit = fit_sweep(by_key)
     if fit is None:
-        return _alike(by_key, rule)
+        return reached_alike(by_key, rule)
     return {
         key: _judged(widened(interval, fit, confidence=rule.confidence), count, rule, alone=alone)
         for key, (interval, count, alone) in _intervals(fit.corrected, rule).items()
