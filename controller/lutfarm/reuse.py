@@ -91,13 +91,13 @@ def as_stored(store: Store, job: Job, plan: Sequence[Measurement]) -> FarmState:
     return begin(plan, {m.unit for m in plan}, rounds=spec.sampling.rounds, standings=standings, rule=rule)
 
 
-def own_runs(store: Store, job_id: str, state: FarmState, opened: Opened, terms: Terms) -> list[Run]:
-    """The job's own complete runs of a unit that has the fingerprint of today, samples and all."""
-    today = _today(state, opened.unit, opened.hello, terms, _as_taken)
-    return [
-        run for run in store.runs(job_id)
-        if run.status == "complete" and run.key in today.runs and agree(run.fingerprint, today.runs[run.key])
-    ]
+def own_runs(store: Store, job_id: str, state: FarmState, unit: str, hello: Hello, terms: Terms) -> Iterator[Run]:
+    """The job's own complete runs of a unit that has the fingerprint of today, judged by today's canary, samples and all."""
+    judged = judge(store, [m for m in state.plan.values() if m.unit == unit], {unit: terms})
+    today = _today(state, unit, hello, terms, judged)
+    for run in store.runs(job_id):
+        if run.status == "complete" and run.key in today.runs and agree(run.fingerprint, today.runs[run.key]):
+            yield judged(run)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from lutfarm.pool import Event, Measured, Opened
 from lutfarm.reuse import own_runs
 from lutfarm.scheduler import MeasureThese, Step, Terms, chunk_of, decide
-from lutfarm.state import FarmState
+from lutfarm.state import FarmState, Unit
 from lutfarm.statistics.pairs import Process, a_first, matched, precise, waiting
 from lutfarm.statistics.precision import StopRule, level_of
 from lutfarm.store.base import Store
@@ -44,15 +44,28 @@ class PairCourse:
         """Complete is a whole pair, or the first half of one whose other half can still come close in time."""
         for event in events:
             if isinstance(event, Opened):
-                for run in own_runs(store, self.job_id, state, event, self.terms[event.unit]):
-                    self._take(run)
+                self._read(state, store, state.units[event.unit])
             elif isinstance(event, Measured) and event.run.status == "complete":
                 self._take(event.run)
         if any(unit.in_flight for unit in state.units.values()):
             return state
         _check_machine(state)
+        found = self._paired(state, now_s)
+        if found.rounds == state.rounds:
+            return found
+        # Enough, by verdicts of the time at which each process ran: what it comes to is judged by what is known at its end.
+        for unit in state.units.values():
+            self._read(state, store, unit)
+        return self._paired(state, now_s)
+
+    def _paired(self, state: FarmState, now_s: float) -> FarmState:
         processes = {key: list(found.values()) for key, found in self._processes.items()}
         return paired_state(state, self.keys, processes, now_s=now_s, rule=self.rule)
+
+    def _read(self, state: FarmState, store: Store, unit: Unit) -> None:
+        if unit.hello is not None:
+            for run in own_runs(store, self.job_id, state, unit.name, unit.hello, self.terms[unit.name]):
+                self._take(run)
 
     def _take(self, run: Run) -> None:
         level = level_of(run)
@@ -114,7 +127,8 @@ def paired_state(
     kept = {key for pair in able for key in pair}
     state = replace(state, plan={key: m for key, m in state.plan.items() if key in kept})
     out = any(unit.out for unit in state.units.values())
-    if rule and not begun and able and precise({a: ratios[a] for a, _ in able}, rule):
+    whole = able and not begun and max(state.standing(key).complete for key in kept) % 2 == 0    # blocks of two pairs
+    if rule and whole and precise({a: ratios[a] for a, _ in able}, rule):
         return replace(state, rounds=min(state.standing(key).complete for key in kept))
     return replace(state, rounds=0) if out else state
 

@@ -138,11 +138,11 @@ def overall(ratios: Mapping[str, Mapping[str, float]], *, confidence: float = 0.
 def precise(ratios: Mapping[str, Mapping[str, float]], rule: StopRule) -> bool:
     """Whether the ratio of every workload, and of all together, is known as well as the rule asks for.
 
-    Judged as the entries of a table are (statistics.precision), with the pair in place of the process, and after whole blocks
-    of two pairs alone.  What all ratios are together stands alone: no other ratio says what its spread is.
+    Judged as the entries of a table are (statistics.precision), with the pair in place of the process.  What all ratios are
+    together stands alone: no other ratio says what its spread is.
     """
     counts = [len(found) for found in ratios.values()]
-    if not counts or min(counts) < max(LEAST_ROUNDS_ALONE, rule.least_rounds) or max(counts) % 2:
+    if not counts or min(counts) < max(LEAST_ROUNDS_ALONE, rule.least_rounds):
         return False
     together = overall(ratios, confidence=rule.confidence)
     if together is None or together.relative_half_width > rule.relative_half_width:
