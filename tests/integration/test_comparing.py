@@ -186,6 +186,16 @@ def test_two_machines_are_refused(tmp_path: Path, store: Store) -> None:
         bench.run()
 
 
+@pytest.mark.parametrize("ids", [("1" * 32, "1" * 32), ("1" * 32, "")], ids=["a new boot", "one can't tell"])
+def test_only_what_both_say_now_tells_machines_apart(tmp_path: Path, store: Store, ids: tuple[str, str]) -> None:
+    scripts = {name: Script(hello=replace(HELLO, machine_id=each)) for name, each in zip(("desk", "new"), ids, strict=True)}
+    bench = scripted(tmp_path, store, scripts, a="device=desk,runtime=tflite", b="device=new,runtime=tflite")
+    store.put_hello("desk", replace(HELLO, machine_id="2" * 32), 0.0)
+    store.put_hello("new", replace(HELLO, machine_id="3" * 32), 0.0)    # registered after another boot
+    bench.run(rounds=2)
+    assert bench.outcome().pairs == 2
+
+
 def test_a_workload_that_fails_on_one_side_is_left_out_and_said(tmp_path: Path, store: Store) -> None:
     desk = scripted(tmp_path, store, {"desk": Script()})
     desk.submitted(rounds=2, target=0.01)

@@ -80,7 +80,6 @@ def _measured(
     submitted, sources = assembly.submit(spec, folder, store)
     spec = submitted.spec                          # with what the files of its spaces say
     pairs = plan_pairs(spec, submitted.plan)
-    _check_machines(store, list(submitted.devices))
     sampling, wanted = spec.sampling, {key for pair in pairs.keys for key in pair}
     rule = StopRule(sampling.target_relative_interval, sampling.confidence, sampling.least_rounds)
     course = PairCourse(spec.id, pairs.keys, spec.id, rule, submitted.terms)
@@ -105,16 +104,6 @@ def share(text: str, *, option: str, zero: bool) -> float:
     if not math.isfinite(number) or number < 0 or number >= 1 or (number == 0 and not zero):
         raise SpecError(f"{option}: {text[:40]!r} is not between 0 and 100 %; write 3% or 0.03")
     return number
-
-
-def _check_machines(store: Store, devices: list[str]) -> None:
-    """Raises SpecError where the sides are known to be two machines."""
-    machines = {hello[0].machine_id for name in devices if (hello := store.hello(name))}
-    if len(machines) > 1:
-        raise SpecError(
-            f"{' and '.join(devices)} are two machines: what their processes share does not cancel. Compare their tables: "
-            "lutfarm run, lut export, lut diff"
-        )
 
 
 def _check_units(outcome: Outcome) -> None:

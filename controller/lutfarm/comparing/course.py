@@ -28,6 +28,7 @@ class PairCourse:
     seed: str
     rule: StopRule | None
     terms: Mapping[str, Terms]
+    _one_machine: bool = False                     # both said hello in this sitting, and it is one machine as far as they know
     _processes: dict[Key, dict[str, Process]] = field(default_factory=dict[Key, dict[str, Process]])
 
     def decide(self, state: FarmState, terms: Mapping[str, Terms], now_s: float) -> list[Step]:
@@ -49,7 +50,9 @@ class PairCourse:
                 self._take(event.run)
         if any(unit.in_flight for unit in state.units.values()):
             return state
-        _check_machine(state)
+        if not self._one_machine and all(unit.opened for unit in state.units.values()):
+            _check_machine(state)
+            self._one_machine = True
         found = self._paired(state, now_s)
         if found.rounds == state.rounds:
             return found
@@ -140,8 +143,11 @@ def _given_up(state: FarmState, key: Key, had: int) -> bool:
 
 
 def _check_machine(state: FarmState) -> None:
-    """Raises SpecError where the sides turn out to be two machines."""
-    machines = {unit.machine_id for unit in state.units.values() if unit.opened}
+    """Raises SpecError where the sides turn out to be two machines.
+
+    A machine is told by its boot, so only of hellos of now; and looked at once: it may start anew while it is measured.
+    """
+    machines = {unit.machine_id for unit in state.units.values() if unit.machine_id}    # "": the device can't tell
     if len(machines) > 1:
         raise SpecError(
             f"{' and '.join(state.units)} are two machines: what their processes share does not cancel. Compare their tables: "
