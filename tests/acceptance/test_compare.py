@@ -91,11 +91,6 @@ def test_a_slower_runtime_ends_with_1_the_same_one_with_0_and_nothing_is_measure
     again = compare(lutfarm, "--b", "device=twin", "--margin", "60%", "--json")
     assert json.loads(again.stdout) == found
     assert {job["name"]: job["counts"] for job in json.loads(lutfarm("job", "list", "--json").stdout)} == counts
-    if found["high"] > 1:                          # the margin lies inside the interval: undecided
-        margin = max(0.0, (max(1.0, found["low"]) + found["high"]) / 2 - 1)
-        near = compare(lutfarm, "--b", "device=twin", "--margin", f"{margin:.9f}", "--json")
-        assert near.returncode in (1, 5)           # 1: one workload alone is slower by more
-        assert json.loads(near.stdout)["verdict"] == {1: "slower", 5: "undecided"}[near.returncode]
 
 
 @pytest.mark.parametrize(
