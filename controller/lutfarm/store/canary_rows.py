@@ -13,8 +13,6 @@ from lutfarm.store.database import Database
 from lutfarm.store.tables import canary_rounds, runs
 from lutfarm_jobs.measurement import Run
 
-MOST_ROUNDS = 20_000                               # two weeks of rounds of a minute each, without a pause
-
 
 class CanaryRows(Database):
     """The part of a store that knows how fast canaries were."""
@@ -22,22 +20,23 @@ class CanaryRows(Database):
     def canary_rounds(
         self, unit: str, backend_key: str, conditions_key: str, *, after_s: float | None = None
     ) -> Sequence[CanaryRound]:
-        """The newest MOST_ROUNDS rounds, oldest first; only those that began after a Unix time, where one is given.
+        """All rounds, oldest first; only those that began after a Unix time, where one is given.
 
-        Of the same cores and clocks only, which the conditions name: another core's level is another.
+        Of the same cores and clocks only, which the conditions name: another core's level is another.  However many there are:
+        without the oldest, old runs would lose the reference that they were measured by (80,000 take 0.1 s to judge by).
         """
         query = (
             select(canary_rounds)
             .where(canary_rounds.c.unit == unit, canary_rounds.c.backend_key == backend_key,
                    canary_rounds.c.conditions_key == conditions_key)
-            .order_by(canary_rounds.c.at_s.desc()).limit(MOST_ROUNDS)
+            .order_by(canary_rounds.c.at_s)
         )
         if after_s is not None:
             query = query.where(canary_rounds.c.at_s > after_s)
         with self._read() as db:
             rows = db.execute(query).all()
         bases = {text: basis_of(encoding.load_mapping(text)) for text in {row.basis for row in rows}}
-        return [CanaryRound(row.at_s, row.level_ns, row.high_ns, bases[row.basis]) for row in reversed(rows)]
+        return [CanaryRound(row.at_s, row.level_ns, row.high_ns, bases[row.basis]) for row in rows]
 
     def canary_places(self, unit: str) -> Sequence[tuple[str, str]]:
         """The backends and conditions, as (backend key, conditions key), under which a unit has shown a canary."""
