@@ -62,13 +62,13 @@ def greet(transport: Transport, root: str, name: str) -> Hello:
         # As the runner makes it, so that a unit with a runner and one without are seen to be one machine.
         machine_id=hashlib.sha256(f"lutfarm {boot}".encode()).hexdigest()[:32] if boot else "",
         runner_sha256="", clock_resolution_ns=None, timer_pair_ns=None, runtimes={},
-        governor=_governor(text) or "", environment=parse(text),
+        governor=_governor(text) or "", environment=parse(text, time.time()),
     )
 
 
 def look(transport: Transport, root: str, cpu: int) -> Environment:
     """What is true on the device now.  Not while a tool runs.  Raises LinkError."""
-    return parse(_ask(transport, root, cpu))
+    return parse(_ask(transport, root, cpu), time.time())
 
 
 def _ask(transport: Transport, root: str, cpu: int | None) -> str:
@@ -76,7 +76,7 @@ def _ask(transport: Transport, root: str, cpu: int | None) -> str:
     return done.stdout.decode("utf-8", "replace").replace("\0", "")
 
 
-def parse(text: str) -> Environment:
+def parse(text: str, time_s: float) -> Environment:
     """From what SCRIPT prints; what does not check is None.  The time is the host's: the device's clock may be anywhen."""
     celsius = [int(value) / 1000.0 for value in re.findall(r"^zone (-?\d{1,7})$", text, re.MULTILINE)]
     load = _found(r"^load (\d{1,6}\.\d{1,4}) ", text)
@@ -90,7 +90,7 @@ def parse(text: str) -> Environment:
     ]
     emptiest = min(batteries, key=lambda each: each[0]) if batteries else (None, None)
     return Environment(
-        time_s=time.time(),
+        time_s=time_s,
         governor=_governor(text),
         frequency_khz=int(frequency) if frequency else None,
         temperature_c=max((value for value in celsius if COLDEST_C < value < HOTTEST_C), default=None),

@@ -29,7 +29,6 @@ from lutfarm_jobs.measurement import Limits, Run, SlicePlan
 __all__ = ["ssh_key"]
 pytestmark = pytest.mark.emulated
 WAIT_S = 60.0
-NOTICED_S = 10.0
 HOME = "/home/board"
 ROOT = f"{HOME}/lut farm"
 SHELL_CHARACTERS = "-a b'c\"d$(touch pwned)`id`;&|<>*?#~!\\e"
@@ -202,7 +201,6 @@ def test_a_fault_in_mid_round_is_noticed_and_loses_nothing_that_had_arrived(
         assert len(run.slices) == arrived >= 3
         assert not agent.ready
         assert fault == "kill" or f"nothing for {SILENCE_S:g} s" in noticed.value.detail
-        assert SILENCE_S < NOTICED_S
         # What was there before is there again: the runner, its Python, the models; and the lock is free.
         until(lambda: opened(agent), "the board is back", timeout_s=2 * WAIT_S)
         pushed = agent.pushed

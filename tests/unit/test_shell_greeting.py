@@ -25,14 +25,15 @@ free 2048
 
 
 def test_what_it_says_is_what_is_true() -> None:
-    found = parse(SAID)
+    found = parse(SAID, 12.5)
+    assert found.time_s == 12.5
     assert (found.governor, found.frequency_khz, found.temperature_c, found.load_1min) == ("schedutil", 1_500_000, 38.5, 0.52)
     assert (found.memory_available_bytes, found.free_bytes) == (1_024_000, 2_097_152)
     assert (found.battery_percent, found.battery_charging) == (20, True)
 
 
 def test_what_it_does_not_say_is_nothing_and_no_zero() -> None:
-    found = parse("")
+    found = parse("", 0.0)
     said = (found.governor, found.frequency_khz, found.temperature_c, found.load_1min, found.memory_available_bytes,
             found.battery_percent, found.battery_charging, found.free_bytes)
     assert said == (None,) * 8
@@ -48,6 +49,6 @@ def test_lists_of_cores(text: str, cpus: tuple[int, ...]) -> None:
 
 @given(st.text(max_size=400) | st.text(alphabet="zone batterylodfr0123456789-.: \nC", max_size=400))
 def test_nothing_that_it_says_breaks_the_host(text: str) -> None:
-    found = parse(text)
+    found = parse(text, 0.0)
     assert found.temperature_c is None or -50 < found.temperature_c < 200
     assert found.battery_percent is None or 0 <= found.battery_percent <= 100
