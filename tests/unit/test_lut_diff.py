@@ -9,7 +9,7 @@ from tests.lut_kit import ORT, TFLITE, entry, failed, manifest
 
 from lutfarm.cli.diff import words
 from lutfarm.lut import Entry, LatencyTable
-from lutfarm.lut.diff import diff
+from lutfarm.lut.diff import MOST_ENTRIES, diff
 from lutfarm_jobs.errors import SpecError
 
 NAMES = [f"conv_{n}" for n in range(8)]
@@ -37,6 +37,13 @@ def test_a_table_does_not_differ_from_itself() -> None:
     assert (found.shift, found.flip_count, found.reversed_pairs, found.pairs) == (1.0, 0, 0, 28)
     assert found.kendall_tau == pytest.approx(1.0)
     assert found.same_job
+
+
+def test_tables_whose_pairs_are_too_many_to_rank_are_refused_before_anything_is_made_of_them() -> None:
+    many = table(*(entry(f"conv_{n}") for n in range(MOST_ENTRIES + 1)))
+    for a, b, side in ((of(), many, "b"), (many, of(), "a")):
+        with pytest.raises(SpecError, match=f"5001 entries.*5000 are the most.*--backend-{side}"):
+            diff(a, b)
 
 
 def test_a_common_shift_is_told_from_what_differs_beside_it() -> None:

@@ -16,6 +16,7 @@ from lutfarm.statistics.units import Level
 from lutfarm_jobs.errors import SpecError
 
 CONFIDENCE = 0.95                                  # of the ratios' intervals, whatever that of the entries' is
+MOST_ENTRIES = 5_000                               # of a table: the orders of all its pairs are compared, 12 million of them
 LEAST_FOR_SHIFT = 5                                # entries: of fewer the median is the entries themselves
 MUST_AGREE = ("quantity", "quantity_unit", "statistic")
 LISTED_FLIPS = 10
@@ -112,8 +113,15 @@ def diff(a: LatencyTable, b: LatencyTable) -> TableDiff:
     """Compare the workloads that both tables have.
 
     A workload is told by its key; where a table has several backends, devices or conditions, by those too.  Raises
-    SpecError where they have no workload in common, or none that can be compared: then it names the field.
+    SpecError where they have no workload in common, or none that can be compared: then it names the field; and for tables
+    of more than MOST_ENTRIES entries.
     """
+    for side, table in (("A", a), ("B", b)):
+        if len(table) > MOST_ENTRIES:
+            raise SpecError(
+                f"{side} has {len(table)} entries; every pair of them is looked at, so {MOST_ENTRIES} are the most that are "
+                f"compared: select with --device-{side.lower()} and --backend-{side.lower()}, or export a smaller table"
+            )
     names = _named_by(a, b)
     mine, other = (_by_name(table, names) for table in (a, b))
     common = [name for name in mine if name in other]
@@ -126,7 +134,8 @@ def diff(a: LatencyTable, b: LatencyTable) -> TableDiff:
     both = {name: (mine[name], other[name]) for name in common}
     refused = [found for name, pair in both.items() if (found := _refused(name, *pair))]
     measured = {name: pair for name, pair in both.items() if all(e.kind == "measured" for e in pair)}
-    usable = {name: pair for name, pair in measured.items() if name not in {one.workload for one in refused}}
+    out = {one.workload for one in refused}
+    usable = {name: pair for name, pair in measured.items() if name not in out}
     failed = tuple(
         Failed(name, side, entry.failure_code or "") for name, pair in both.items()
         for side, entry in zip("AB", pair, strict=True) if entry.kind == "failed"

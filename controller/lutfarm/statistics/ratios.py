@@ -87,23 +87,24 @@ def orders(a: Sequence[Level], b: Sequence[Level], *, at: float = FALSE_DISCOVER
     sides = (_Side.of(a), _Side.of(b))
     count = len(a)
     pairs = count * (count - 1) // 2
-    places: list[tuple[int, int]] = []
-    values: list[float] = []
+    firsts: list[IntArray] = []                    # arrays, not tuples: there may be millions
+    seconds: list[IntArray] = []
+    values: list[FloatArray] = []
     for first in range(count - 1):
         steps = [side.logs[first + 1 :] - side.logs[first] for side in sides]
         others = np.flatnonzero(steps[0] * steps[1] < 0) + first + 1
         if len(others):
-            values += np.maximum(*(side.order_p(first, others) for side in sides)).tolist()
-            places += [(first, int(other)) for other in others]
-    if not places:
+            values.append(np.maximum(*(side.order_p(first, others) for side in sides)))
+            firsts.append(np.full(len(others), first))
+            seconds.append(others)
+    if not values:
         return Orders(pairs, 0, ())
     # The pairs in the same order have p = 1, and stand behind these in the ranking.
-    adjusted = false_discoveries(np.array(values)) * (pairs / len(values))
-    found = [
-        Reversed(i, j, min(abs(float(side.logs[i] - side.logs[j])) for side in sides))
-        for (i, j), value in zip(places, adjusted, strict=True) if value <= at
-    ]
-    return Orders(pairs, len(places), tuple(sorted(found, key=lambda one: (-one.size, one.first, one.second))))
+    p_values = np.concatenate(values)
+    sure = np.flatnonzero(false_discoveries(p_values) * (pairs / len(p_values)) <= at)
+    places = zip(np.concatenate(firsts)[sure].tolist(), np.concatenate(seconds)[sure].tolist(), strict=True)
+    found = [Reversed(i, j, min(abs(float(side.logs[i] - side.logs[j])) for side in sides)) for i, j in places]
+    return Orders(pairs, len(p_values), tuple(sorted(found, key=lambda one: (-one.size, one.first, one.second))))
 
 
 @dataclass(frozen=True, slots=True)
