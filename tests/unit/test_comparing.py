@@ -14,10 +14,11 @@ from lutfarm.scheduler import MeasureThese, Terms
 from lutfarm.state import FarmState, Standing, begin
 from lutfarm.statistics.pairs import PAIR_GAP_S, Process, a_first
 from lutfarm.statistics.precision import StopRule
+from lutfarm.stopping import pair_rule, stop_rule
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import Sources, expand
 from lutfarm_jobs.measurement import Measurement, Probe
-from lutfarm_jobs.spec import JobSpec, parse_job
+from lutfarm_jobs.spec import BackendChoice, JobSpec, SamplingPlan, parse_job
 
 OPERATORS = ["conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu", "conv_H14_W14_Cin8_Cout16_k1_s1_g1_relu"]
 JOB = parse_job({
@@ -90,6 +91,41 @@ def test_a_job_of_several_runtimes_or_devices_has_to_be_told_which() -> None:
         spec("runtime=tflite", "device=desk", job=two)
     with pytest.raises(SpecError, match="--a needs runtime=NAME"):
         spec("device=desk", "device=new", job=two)
+
+
+def test_a_side_that_may_be_two_of_the_jobs_backends_has_to_be_told_which() -> None:
+    threads = JOB.model_copy(update={"backends": tuple(BackendChoice(runtime="tflite", threads=n) for n in (1, 2))})
+    with pytest.raises(SpecError, match="--a may be tflite-cpu-t1-fp32 or tflite-cpu-t2-fp32: say threads="):
+        spec("device=desk", "threads=2", job=threads)
+    assert spec("threads=4", "threads=2", job=threads).compares is not None
+
+
+def test_what_else_the_job_says_of_when_to_stop_is_passed_on_and_makes_no_other_comparison() -> None:
+    sampling = {"minimum_rounds": 9, "stop": "rounds", "device_time_budget_s": 60.0}
+    asked = JOB.model_copy(update={"sampling": SamplingPlan.model_validate(sampling | {"rounds": 10})})
+    found = spec("threads=1", "threads=2", rounds=20, job=asked)
+    assert {name: getattr(found.sampling, name) for name in sampling} == sampling
+    assert found.id == spec("threads=1", "threads=2").id
+    assert stop_rule(found) is None
+    assert pair_rule(found) is None                # all rounds
+    assert pair_rule(spec("threads=1", "threads=2")) == StopRule(0.01, 0.95, 2)
+    with pytest.raises(SpecError, match="minimum_rounds 9 is more than rounds 4"):
+        spec("threads=1", "threads=2", job=asked)
+
+
+def test_a_budget_ends_it_after_a_whole_pair() -> None:
+    plan, keys = planned("device=desk", "device=new")
+    state = opened(plan, ("desk", "new"))
+    desk = replace(state.units["desk"], spent_s=60.0)
+    state = replace(state, budget_s=50.0, units={**state.units, "desk": desk})
+    half = {keys[0][0]: [Process("r1", 0.0, 1.0, 100.0)], keys[1][0]: [Process("r1", 0.0, 1.0, 100.0)]}
+    begun = paired_state(state, keys, half, now_s=5.0, rule=None)
+    assert not begun.over
+    step = next_process(begun, keys, "seed", TERMS)
+    assert step is not None
+    assert step.unit == "new"
+    whole = half | {key: [Process("r2", 2.0, 3.0, 100.0)] for _, key in keys}
+    assert paired_state(state, keys, whole, now_s=5.0, rule=None).over
 
 
 def opened(plan: tuple[Measurement, ...], units: tuple[str, ...], rounds: int = 4) -> FarmState:

@@ -28,7 +28,7 @@ from lutfarm.comparing import (
 from lutfarm.farm import Outcome
 from lutfarm.forward import FORWARD
 from lutfarm.home import Home, find_home
-from lutfarm.statistics.precision import StopRule
+from lutfarm.stopping import pair_rule
 from lutfarm.store import Store, open_store
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import JobSpec, load_job
@@ -81,8 +81,7 @@ def _measured(
     spec = submitted.spec                          # with what the files of its spaces say
     pairs = plan_pairs(spec, submitted.plan)
     sampling, wanted = spec.sampling, {key for pair in pairs.keys for key in pair}
-    rule = StopRule(sampling.target_relative_interval, sampling.confidence, sampling.least_rounds)
-    course = PairCourse(spec.id, pairs.keys, spec.id, rule, submitted.terms)
+    course = PairCourse(spec.id, pairs.keys, spec.id, pair_rule(spec), submitted.terms)
     submitted = replace(submitted, plan=tuple(m for m in submitted.plan if m.key in wanted), course=course)
     with (
         deferred() as check,
@@ -92,6 +91,8 @@ def _measured(
         check()
         outcome = farm.run(submitted, display)
     _check_units(outcome)
+    if any(outcome.state.spent(unit) for unit in outcome.state.units.values()):
+        say("the device-time budget ended it: raise sampling.device_time_budget_s, or run the same command for as long once more")
     return compared(store, outcome.job_id, pairs, names_of(spec), margin=margin, confidence=sampling.confidence)
 
 

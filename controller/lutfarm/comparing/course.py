@@ -129,7 +129,7 @@ def paired_state(
     ]
     kept = {key for pair in able for key in pair}
     state = replace(state, plan={key: m for key, m in state.plan.items() if key in kept})
-    out = any(unit.out for unit in state.units.values())
+    out = any(unit.out or (state.spent(unit) and not begun) for unit in state.units.values())
     whole = able and not begun and max(state.standing(key).complete for key in kept) % 2 == 0    # blocks of two pairs
     if rule and whole and precise({a: ratios[a] for a, _ in able}, rule):
         return replace(state, rounds=min(state.standing(key).complete for key in kept))

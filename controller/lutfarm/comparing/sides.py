@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.problems import describe
-from lutfarm_jobs.spec import BackendChoice, Compared, ComparedSide, JobSpec, SamplingPlan
+from lutfarm_jobs.spec import BackendChoice, Compared, ComparedSide, JobSpec
 
 SETTINGS = ("device", "runtime", "threads", "precision", "provider")
 
@@ -31,20 +31,18 @@ def parse_side(text: str, *, option: str) -> dict[str, str]:
 def spec_of(job: JobSpec, a: Mapping[str, str], b: Mapping[str, str], *, rounds: int, target: float | None) -> JobSpec:
     """The job that compares: the workloads of `job`, each side with what `job` says where the side says nothing.
 
-    Its id does not depend on rounds and target: the same sides again go on.  Raises SpecError.
+    Its id does not depend on rounds and target, nor on what else ends it: the same sides again go on.  Raises SpecError.
     """
     sides = Compared(a=_side(job, a, option="--a"), b=_side(job, b, option="--b"))
     if sides.a == sides.b:
         raise SpecError("--a and --b are the same side; for noise alone, register the same interpreter as two devices")
-    sampling = job.sampling
     content = job.model_dump(mode="json") | {
         "name": f"{job.name[:60]}-compare",
         "devices": list(dict.fromkeys((sides.a.device, sides.b.device))),
         "backends": [one.model_dump(mode="json") for one in dict.fromkeys((sides.a.backend, sides.b.backend))],
-        "sampling": SamplingPlan(
-            target_relative_interval=target or sampling.target_relative_interval, confidence=sampling.confidence,
-            rounds=rounds, passes=sampling.passes, sweep=sampling.sweep, stop="rounds",
-        ).model_dump(mode="json"),
+        "sampling": job.sampling.model_dump(mode="json") | {
+            "target_relative_interval": target or job.sampling.target_relative_interval, "rounds": rounds,
+        },
         "fresh": True,                             # another sitting's runs are in no pair
         "compares": sides.model_dump(mode="json"),
         "validates": None,
@@ -60,13 +58,16 @@ def _side(job: JobSpec, said: Mapping[str, str], *, option: str) -> ComparedSide
     if not isinstance(device, str):
         raise SpecError(f"{option} needs device=NAME: the job has not one device by its name")
     settings = {name: value for name, value in said.items() if name != "device"}
-    base = next((one for one in job.backends if one.runtime == said.get("runtime", one.runtime)), None)
     if "runtime" not in said and len({one.runtime for one in job.backends}) > 1:
         raise SpecError(f"{option} needs runtime=NAME: the job has several")
-    content = base.model_dump() if base else {}
+    bases = [one.model_dump() for one in job.backends if one.runtime == said.get("runtime", one.runtime)]
+    changed = {name: _number(name, value, option) for name, value in settings.items()}
     try:
-        backend = BackendChoice.model_validate(content | {n: _number(n, v, option) for n, v in settings.items()})
-        return ComparedSide(device=device, backend=backend)
+        # Backends that differ only in what the side says are one.
+        found = list(dict.fromkeys(BackendChoice.model_validate(base | changed) for base in bases or [{}]))
+        if len(found) > 1:
+            raise SpecError(f"{option} may be {' or '.join(one.value.key for one in found)}: say threads= or provider=")
+        return ComparedSide(device=device, backend=found[0])
     except ValidationError as error:
         raise SpecError(f"{option}: {describe(error)}") from error
 
