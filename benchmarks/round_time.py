@@ -92,7 +92,7 @@ def run(home_path: Path, *, every: int, rounds: int) -> tuple[Timed, Outcome]:
         "workloads": [{"space": "fbnet-224", "every": every}],
         "devices": [_device.UNIT],
         "backends": [{"runtime": "onnxruntime"}],
-        "sampling": {"rounds": rounds},
+        "sampling": {"rounds": rounds, "stop": "rounds"},
     }, source="benchmark")
     home = find_home(home_path)
     with open_store(home.path) as store:
