@@ -25,8 +25,9 @@ demo: $(STAMP)
 system:
 	scripts/install-system-packages.sh
 
+# Two at once: much of it waits, for a link to fail or a board to boot.
 test: $(STAMP) system
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 check: $(STAMP)
 	$(BIN)/ruff check .

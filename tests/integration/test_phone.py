@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import stat
 import subprocess
@@ -189,7 +190,7 @@ def test_strange_serial_numbers_reach_nothing(tmp_path: Path, serial: str) -> No
     (b"HTTP/1.1 400 Bad Request\r\n\r\n<html>", "does not speak ADB"),
     (b"\0" * 4096, "does not speak ADB"),
     (b"", "offline"),
-    (os.urandom(24), "does not speak ADB|offline"),
+    (random.Random(7).randbytes(24), "does not speak ADB|offline"),
 ])
 def test_what_is_no_phone_is_said_to_be_none(tmp_path: Path, answer: bytes, said: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
