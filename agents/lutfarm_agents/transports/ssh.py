@@ -227,7 +227,12 @@ def _answered(channel: paramiko.Channel) -> Generator[None]:
     an sshd that was stopped between one message and the next.
     """
     channel.settimeout(CONNECT_S)
-    late = threading.Timer(CONNECT_S, channel.close)
+
+    def give_up() -> None:
+        with suppress(EOFError, OSError, paramiko.SSHException):     # the connection itself ended meanwhile
+            channel.close()
+
+    late = threading.Timer(CONNECT_S, give_up)
     late.daemon = True
     late.start()
     try:
