@@ -18,6 +18,7 @@ from lutfarm_runner.sampling import Clock, Sample, Sampler, Subject, sustain, sw
 
 FIRST_NS = 1e9                                     # virtual time begins here
 IMPORT_NS = 80_000_000                             # what a fresh process spends before it loads anything
+FORK_NS = 10_000_000                               # the same, of a child of one that has imported the runtime
 LOAD_NS = 3_000_000
 FULL_KHZ = 2_000_000
 
@@ -114,9 +115,9 @@ class Machine:
         """As the sampling code wants it."""
         return Clock(self._look, lambda: int(self.now_ns - self._stolen_ns), self._switches)
 
-    def process(self) -> Process:
-        """A fresh process."""
-        self.spend(IMPORT_NS)
+    def process(self, start_ns: float = IMPORT_NS) -> Process:
+        """A fresh process, which spends `start_ns` before it loads anything."""
+        self.spend(start_ns)
         self.processes += 1
         return Process(self, self.processes - 1)
 

@@ -20,7 +20,7 @@ from lutfarm_agents.agent import DeviceAgent
 from lutfarm_agents.base import Advance, Agent
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.session import Claim
-from lutfarm_agents.testing.machine import Machine, SimulatedDevice, begin_round, warm_iteration_ns
+from lutfarm_agents.testing.machine import FORK_NS, IMPORT_NS, Machine, SimulatedDevice, begin_round, warm_iteration_ns
 from lutfarm_agents.transports.base import Channel, Completed, Exit
 from lutfarm_jobs.errors import LinkLost, ReplyTimeout, TransferFailed
 from lutfarm_jobs.measurement import Limits, Probe, Round, Run, Task
@@ -98,10 +98,11 @@ class SimulatedRunner:
 
     def _probe(self, command: Mapping[str, object]) -> Iterator[bytes]:
         machine, clock = self._machine, self._machine.clock()
+        machine.spend(IMPORT_NS)                   # the template, of which each workload has a child
         for workload in read_probe(command).workloads:
             if self._cancelled.is_set():
                 return
-            process = machine.process()
+            process = machine.process(FORK_NS)
             began_ns = clock.now_ns()
             run = process.workload(machine.device.true_ns(PurePosixPath(workload.path).stem))
             machine.spend(1_000_000)
