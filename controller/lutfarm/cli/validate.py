@@ -56,6 +56,7 @@ def validate(
             spec = study_spec(store, job, table, wanted, drawn_from, definition)
             ran = _measure(store, place, spec, kind=pool, retry_failed=retry_failed, quiet=json)
             found = next(one for one in studies_of(store, job.id) if one.id == ran.job_id)
+            table = table_of(store, job.id)        # what was measured now tells more of the canary then: as it is exported
             outcome = studies.outcome(store, found, table)
         _print(outcome, as_json=json)
         for unit, backend in table.places:
