@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.problems import describe
 from lutfarm_jobs.yaml_reader import read_yaml
 from lutfarm_profiles.profile import NAME_PATTERN, DeviceProfile
 
@@ -43,7 +44,7 @@ def names(*, folder: Path | None = None) -> list[str]:
     own = folder or user_folder()
     found = {entry.name for entry in _catalog().iterdir()}
     if own.is_dir():
-        found |= {entry.name for entry in own.iterdir()}
+        found |= {entry.name for entry in own.iterdir() if entry.is_file()}
     return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
 
 
@@ -57,10 +58,13 @@ def _catalog() -> Traversable:
 
 
 def _read(path: Path) -> DeviceProfile:
+    content = read_yaml(path, limit_bytes=PROFILE_LIMIT_BYTES)
+    if not isinstance(content, dict):
+        raise SpecError(f"{path}: a profile is a mapping with name, kind, work_dir, ...; docs/profiles.md lists the fields")
     try:
-        profile = DeviceProfile.model_validate(read_yaml(path, limit_bytes=PROFILE_LIMIT_BYTES))
+        profile = DeviceProfile.model_validate(content)
     except ValidationError as error:
-        raise SpecError(f"{path}: {_first(error)}") from error
+        raise SpecError(f"{path}: {describe(error)}") from error
     if profile.name != path.stem:
         raise SpecError(f"{path}: name is {profile.name!r}; it must be the file's, {path.stem!r}")
     return profile
@@ -70,11 +74,3 @@ def _sourced(profile: DeviceProfile) -> DeviceProfile:
     if not profile.sources and not profile.name.startswith("generic-"):
         raise SpecError(f"the shipped profile {profile.name} has no sources: say where its facts come from")
     return profile
-
-
-def _first(error: ValidationError) -> str:
-    found = error.errors(include_url=False, include_input=False)
-    first = found[0]
-    field = ".".join(str(part) for part in first["loc"]) or "the file"
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return f"{field}: {first['msg'].removeprefix('Value error, ')}{more}"

@@ -32,7 +32,8 @@ def test_waiting_does_not_look_like_measuring(capsys: pytest.CaptureFixture[str]
     display = RunDisplay({"desk": Terms(SlicePlan())})
     display.waiting("desk", BOB)
     held = line(display, began(), capsys, Waiting("o", "desk", BOB))
-    assert f"of work left, desk waits for {BOB}" in held
+    assert held == f"9 measurements, desk waits for {BOB}\n"
+    assert "9 measurements, opening the devices" in line(RunDisplay({"desk": Terms(SlicePlan())}), began(), capsys)
     assert "waits" not in line(display, began(), capsys, Opened("o", "desk", HELLO))
     display.waiting("desk", BOB)
     assert "waits" not in line(display, began(), capsys, Done("o", "desk", ("LinkLost", "gone")))

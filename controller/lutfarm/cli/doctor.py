@@ -80,7 +80,7 @@ def _state(home: Home) -> list[Finding]:
         with open_store(home.path) as store:
             found.append(Finding("store", "ok", f"{home.path}: {len(store.devices())} devices, {len(store.jobs())} jobs"))
     except FarmError as error:
-        return [*found, Finding("store", "wrong", error.detail)]
+        return [*found, Finding("store", "wrong", error.detail, "choose another --home, or mend this one")]
     free = shutil.disk_usage(home.path).free
     enough = free >= LEAST_FREE_BYTES
     found.append(Finding("free space", "ok" if enough else "wrong", f"{free / 1024**3:.1f} GiB",
@@ -93,6 +93,6 @@ def _runner(home: Home) -> Finding:
     try:
         hello = greet(device, home)
     except FarmError as error:
-        return Finding("runner", "wrong", f"{error.code}: {error.detail}")
+        return Finding("runner", "wrong", f"{error.code}: {error.detail}", "this machine can't be measured until that is mended")
     runtimes = ", ".join(f"{package} {version}" for package, version in hello.runtimes.items())
     return Finding("runner", "ok", f"Python {hello.python}, {runtimes}, timer pair {hello.timer_pair_ns} ns")

@@ -101,8 +101,12 @@ class RunDisplay:
                 estimate_ns = process_estimate_ns(event.run)
                 if estimate_ns:
                     self._estimates[event.run.key].append(estimate_ns)
-        if self._is_due():                         # what it says takes long to find out for a large plan
+        if not self._is_due():                     # what it says takes long to find out for a large plan
+            return
+        if any(unit.opened or unit.out for unit in state.units.values()):
             self._show(self._describe(state), _share_done(state))
+        else:                                      # what is stored counts once the device has said what it is
+            self._show(self._waiting(state), None)
 
     def _describe(self, state: FarmState) -> str:
         unprobed = sum(1 for key in state.plan if state.standing(key).probe is None)
@@ -118,12 +122,20 @@ class RunDisplay:
             parts.append(f"{failed} failed")
         if widths := [now.relative_half_width for now in state.reached.values()] or self._widths():
             parts.append(f"typically +-{100 * stdlib_statistics.median(widths):.2g} %")
-        waits = {unit: who for unit, who in self._waits.items() if unit in state.units and not state.units[unit].opened}
+        waits = self._closed(state)
         parts.append(f"{duration(seconds_left(state, self._terms))} {'of work ' if waits else ''}left")
         held = [f"{u.name} {u.out}" for u in state.units.values() if u.out]
         held += [f"{u.name} cooling" for u in state.units.values() if u.hot_since_s is not None and not u.out]
         waiting = [f"{unit} waits for {who}" for unit, who in waits.items()]
         return ", ".join(parts + held + waiting)
+
+    def _waiting(self, state: FarmState) -> str:
+        """Before any device has answered."""
+        waiting = [f"{unit} waits for {who}" for unit, who in self._closed(state).items()]
+        return ", ".join([f"{len(state.plan)} measurements", *(waiting or ["opening the devices"])])
+
+    def _closed(self, state: FarmState) -> dict[str, str]:
+        return {unit: who for unit, who in self._waits.items() if unit in state.units and not state.units[unit].opened}
 
     def _widths(self) -> list[float]:
         return [w for es in self._estimates.values() if (w := relative_half_width(es)) is not None]

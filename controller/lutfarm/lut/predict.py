@@ -90,8 +90,9 @@ def missing_entry(prices: Prices, missing: Sequence[str], needed: int) -> Missin
     """Says which operators, why, and what to do."""
     named = [key + (f" ({reason})" if (reason := prices.failure(key)) else "") for key in missing[:NAMED]]
     more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-    unmeasured = ", ".join([key for key in missing if not prices.failure(key)][:NAMED])
-    cure = f"measure them with a job that has `- operators: [{unmeasured}]`, or " if unmeasured else ""
+    unmeasured = [key for key in missing if not prices.failure(key)]
+    job = f"has `- operators: [{', '.join(unmeasured)}]`" if len(unmeasured) <= NAMED else "names their space"
+    cure = f"measure them with a job that {job}, or " if unmeasured else ""
     return MissingEntry(
         f"{prices.place} has no latency for {len(missing)} of the {needed} operators that are needed: "
         f"{', '.join(named)}{more}; {cure}allow a partial prediction (allow_partial=True, --allow-partial), "

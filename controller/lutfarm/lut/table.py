@@ -214,7 +214,10 @@ class LatencyTable:
         known = (id(space), calibration is not None)
         if known not in self._forecasts:
             if len(self.places) != 1:
-                raise SpecError(f"a prediction needs one device and backend; select one of {self._placed()}")
+                raise SpecError(
+                    f"a prediction needs one device and backend; select one of {self._placed()} "
+                    "(select(unit=..., backend=...), --device, --backend)"
+                )
             prices = Prices(self._columns, " with ".join(self.places[0]))
             if len(self._forecasts) >= FORECASTS_KEPT:
                 self._forecasts.pop(next(iter(self._forecasts)))
