@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from lutfarm import pools
+from lutfarm.device_states import NO_WORK
 from lutfarm.farm import Farm, Submission
 from lutfarm.home import Home
+from lutfarm.interpreter import runtime_lacking
 from lutfarm.local_pool import LocalPool
 from lutfarm.pool import AgentPool
 from lutfarm.scheduler import Cooling, Terms
@@ -22,7 +24,6 @@ from lutfarm.stopping import finished_rounds
 from lutfarm.store import Store, owners
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
-from lutfarm_agents.tools import TOOLS
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import Sources, expand, nothings, resolve, with_definitions
 from lutfarm_jobs.measurement import SlicePlan
@@ -93,7 +94,7 @@ def submit(
     devices = {name: registered[name] for names in chosen.values() for name in names}
     check_conditions(spec, devices)
     _check_threads(spec, devices, store)
-    _check_runtimes(spec, devices)
+    _check_runtimes(spec, devices, store)
     sources = resolve(spec, folder)
     spec = with_definitions(spec, sources)
     terms = terms_of(spec, devices)
@@ -165,16 +166,17 @@ def _check_threads(spec: JobSpec, devices: Mapping[str, Device], store: Store) -
             cores_for(profile, hello[0].cpus, threads=threads, device=device.name, cluster=spec.conditions.cluster)
 
 
-def _check_runtimes(spec: JobSpec, devices: Mapping[str, Device]) -> None:
-    """Raises SpecError where a backend needs Python on a device that has none, or a tool that nobody named for it."""
+def _check_runtimes(spec: JobSpec, devices: Mapping[str, Device], store: Store) -> None:
+    """Raises SpecError where a device has not what a backend needs: Python, a runtime there, a tool that somebody named.
+
+    Which runtimes its Python has is what it said last.  One that is out of work is not asked for any.
+    """
+    now_s = time.time()
     for device in devices.values():
+        hello = None if store.device_record(device.name, now_s).state in NO_WORK else store.hello(device.name)
         for runtime in sorted({backend.runtime for backend in spec.backends}):
-            if device.tools_only and not device.address.get(runtime):
-                tools = ", ".join(tool for tool in TOOLS if device.address.get(tool))
-                raise SpecError(
-                    f"backends: {device.name} is registered for native tools only ({tools}), so {runtime} can't measure there; "
-                    "leave one of them out, or register it with a Python, a bundle or that tool"
-                )
+            if lacking := runtime_lacking(device, hello[0] if hello else None, runtime):
+                raise SpecError(f"backends: {lacking}")
 
 
 def measured_cpus(spec: JobSpec, devices: Mapping[str, Device]) -> frozenset[int]:

@@ -47,6 +47,8 @@ def check_device(
 
         with closing(agent_of(device, state_dir=home.agents)) as agent:
             report = check(agent, order, waiting=still_waiting)
+            if agent.ready:                        # what is installed there may be other than when a job last heard it
+                store.put_hello(device.name, agent.hello(), time.time())
         store.put_check(report)
         now_s = time.time()
         if report.boot_id:

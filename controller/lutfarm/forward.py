@@ -16,6 +16,15 @@ FORWARD: Mapping[str, str] = {
 }
 """By state: what brings a device back to work."""
 
+ANEW = "register it again"                         # in a reason: a check alone would find the same
+AS_IT_SAYS = "do as it says; lutfarm device check NAME alone would find the same"
+
+
+def way_back(unit: str, state: str, reason: str) -> str:
+    """What brings a device back to work that is in a state of FORWARD."""
+    text = AS_IT_SAYS if state == "quarantined" and ANEW in reason else FORWARD[state]
+    return text.replace("NAME", unit)
+
 
 @dataclass(frozen=True, slots=True)
 class Why:
@@ -65,7 +74,7 @@ def _next(
     if left == 0:
         return "nothing", "it has all that this job asks of it", None
     if record.state in FORWARD:
-        return _CAUSES[record.state], FORWARD[record.state].replace("NAME", record.unit), None
+        return _CAUSES[record.state], way_back(record.unit, record.state, record.reason), None
     if record.state == "cooling":
         return "a lower temperature", "it is looked at again", record.until_s
     if holder is None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from lutfarm_jobs.errors import StoreUnwritable
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,18 @@ class Home:
     def bundles(self) -> Path:
         """Pythons with a runtime for devices that have none: see lutfarm.bundle."""
         return self.path / "bundles"
+
+
+def require_writable(home: Home) -> None:
+    """Raises StoreUnwritable where agents can't keep their files in it."""
+    try:
+        home.agents.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=home.agents):
+            return
+    except OSError as error:
+        raise StoreUnwritable(
+            f"{home.agents}: {error.strerror}; make room, make it writable, or choose another place with --home"
+        ) from error
 
 
 def find_home(given: Path | None = None) -> Home:

@@ -11,8 +11,10 @@ from pathlib import Path
 from lutfarm.greeting import greet
 from lutfarm.home import Home
 from lutfarm.interpreter import NO_PYTHON, choose, fitting, lacks, next_step
+from lutfarm.key_file import private_key
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.facts import ShellFacts, gather
+from lutfarm_agents.tool_paths import wrong_path
 from lutfarm_agents.tool_session import PATH_PATTERN
 from lutfarm_agents.tools import TOOLS
 from lutfarm_agents.transports.addresses import (
@@ -22,6 +24,7 @@ from lutfarm_agents.transports.addresses import (
     open_transport,
     parse_ssh,
 )
+from lutfarm_agents.transports.base import Transport
 from lutfarm_agents.transports.ssh import host_keys
 from lutfarm_agents.transports.ssh_address import SshAddress
 from lutfarm_jobs.errors import NotReady, SpecError
@@ -69,11 +72,13 @@ def register(wanted: Wanted, home: Home, *, say: Callable[[str], None]) -> Regis
     for fingerprint in fingerprints:
         say(f"host key {fingerprint}: compare it with one of those that the board shows there: "
             "for key in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $key; done")
+    tools = _tools(wanted.tools or {})
     with closing(open_transport(device, home.agents)) as transport:
         facts = gather(transport, wanted.name)
+        _look_for(tools, transport, wanted.name, say)
     proposal = propose(device_facts(facts, device.transport), [loader.load(name) for name in loader.names()])
     profile = loader.load(wanted.profile or proposal.profile)
-    device = replace(device, profile=profile.name, address={**device.address, **_tools(wanted.tools or {})})
+    device = replace(device, profile=profile.name, address={**device.address, **tools})
     if device.transport != "local":
         root = wanted.root or _root(wanted, facts, profile.work_dir)
         chosen = choose(
@@ -113,10 +118,13 @@ def _addressed(wanted: Wanted) -> tuple[Device, list[str]]:
         address = {"python": str(Path(wanted.python).expanduser().absolute())} if wanted.python else {}
         return Device(wanted.name, "", "local", address, labels=labels), []
     if wanted.adb:
+        host, _, port = wanted.adb.rpartition(":")
+        if host and port.isdecimal() and not 0 < int(port[:9]) < 65_536:
+            raise SpecError(f"--adb {wanted.adb[:80]}: {port[:20]} is no port; one is a number from 1 to 65535")
         address = {"serial": checked_serial(wanted.adb), "root": wanted.root or PHONE_ROOT}
         return Device(wanted.name, "", "adb", address, labels=labels), []
     target = parse_ssh(wanted.ssh)
-    key = str(Path(wanted.key).expanduser().absolute()) if wanted.key else ""
+    key = str(private_key(Path(wanted.key))) if wanted.key else ""
     jump = parse_ssh(wanted.jump) if wanted.jump else None
     target = replace(target, key_file=key, jump=replace(jump, key_file=key) if jump else None)
     shown = host_keys(target)
@@ -141,6 +149,16 @@ def _tools(named: Mapping[str, str]) -> Mapping[str, str]:
         if runtime not in TOOLS or not re.fullmatch(PATH_PATTERN, path):
             raise SpecError(f"--tool {runtime[:40]}={path[:80]!r}: one of {', '.join(TOOLS)}=/absolute/path/on/the/device")
     return named
+
+
+def _look_for(tools: Mapping[str, str], transport: Transport, name: str, say: Callable[[str], None]) -> None:
+    """Raises SpecError for a tool that is not where it was said to be."""
+    for runtime, path in tools.items():
+        wrong = wrong_path(transport, path)
+        if wrong:
+            raise SpecError(f"{name}: --tool {runtime}: {path[:200]} {wrong}")
+        if wrong is None:
+            say(f"{name}: whether {path[:200]} is there can't be found out; lutfarm device check {name} tries it")
 
 
 def _root(wanted: Wanted, facts: ShellFacts, work_dir: str) -> str:

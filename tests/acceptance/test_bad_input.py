@@ -127,10 +127,40 @@ def test_a_store_of_a_newer_version_is_left_alone(lutfarm: Callable, desk: None,
 
 def test_a_home_that_is_a_file(lutfarm: Callable, tmp_path: Path) -> None:
     (tmp_path / "home").write_text("")
-    result = lutfarm("device", "list")
-    assert result.returncode == 2
-    assert "--home" in result.stderr
-    assert "Traceback" not in result.stderr
+    for args in (("device", "list"), ("device", "register", "desk", "--local")):
+        result = lutfarm(*args)
+        assert result.returncode == 2
+        assert "--home" in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_a_home_that_can_not_keep_a_devices_files(lutfarm: Callable, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "agents").write_text("")
+    result = lutfarm("device", "register", "desk", "--local")
+    assert result.returncode == 2, result.stderr
+    assert "choose another place with --home" in result.stderr
+    assert lutfarm("device", "list", "--json").stdout.strip() == "[]"
+
+
+PUBLIC = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBvvyJmtgTgRZ/EeMUOPBJ8PLOFVKPNaXw5oxHOFqBdR me@here"
+
+
+@pytest.mark.parametrize(("args", "said"), [
+    (("--ssh", "me@127.77.99.1", "--key", "/nonexistent"), "--key /nonexistent: No such file"),
+    (("--ssh", "me@127.77.99.1", "--key", "id.pub"), "is the public half of a key"),
+    (("--ssh", "me@127.77.99.1", "--key", "job.yaml"), "is no private key"),
+    (("--adb", "127.77.99.1:99999"), "99999 is no port"),
+    (("--adb", "127.77.99.1:0"), "0 is no port"),
+])
+def test_an_address_or_key_that_can_be_none_is_refused_before_anything_is_connected(
+    lutfarm: Callable, job_file: Callable, tmp_path: Path, args: tuple[str, ...], said: str
+) -> None:
+    job_file(JOB)
+    (tmp_path / "id.pub").write_text(PUBLIC)
+    result = lutfarm("device", "register", "far", *args)
+    assert result.returncode == 2, result.stderr
+    assert said in result.stderr
 
 
 @pytest.mark.parametrize(

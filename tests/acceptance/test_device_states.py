@@ -104,6 +104,10 @@ def test_a_device_that_broke_is_quarantined_mended_checked_and_ends_its_job(
     assert again.returncode == 1
     assert "bench is quarantined" in again.stderr
     become(bench, Path(sys.executable))
+    assert lutfarm("device", "release", "bench").returncode == 0
+    unheard = lutfarm("run", path, "--pool", "local")
+    assert unheard.returncode == 2, unheard.stderr     # as far as anybody knows it still has none
+    assert "lutfarm device check bench then sees it" in unheard.stderr
     fit = lutfarm("device", "check", "bench", "--json")
     assert fit.returncode == 0, fit.stderr
     (report,) = json.loads(fit.stdout)

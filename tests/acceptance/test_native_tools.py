@@ -73,8 +73,21 @@ def test_a_tool_that_fails_is_a_stored_result(lutfarm, job_file, tmp_path: Path,
 def test_a_tool_that_nobody_named_or_that_is_not_there_is_said(lutfarm, job_file, tmp_path: Path) -> None:
     only = JOB.replace("  - {runtime: tflite}\n", "")
     lutfarm("device", "register", "desk", "--local")
-    assert "no tflite_benchmark_model is named for it" in lutfarm("run", job_file(only), "--pool", "local").stderr
-    lutfarm("device", "register", "desk", "--local", "--tool", "tflite_benchmark_model=/no/such/tool")
+    refused = lutfarm("run", job_file(only), "--pool", "local")
+    assert refused.returncode == 2
+    assert "no tflite_benchmark_model is named for desk (its tools: none)" in refused.stderr
+    (device,) = json.loads(lutfarm("device", "list", "--json").stdout)
+    assert (device["state"], device["reason"]) == ("new", "")
+    (tmp_path / "plain").write_text("not executable")
+    for path, said in (("/no/such/tool", "is not there"), (tmp_path, "is a folder"), (tmp_path / "plain", "chmod +x")):
+        refused = lutfarm("device", "register", "wrong", "--local", "--tool", f"tflite_benchmark_model={path}")
+        assert refused.returncode == 2, refused.stderr
+        assert str(path) in refused.stderr
+        assert said in refused.stderr
+    assert [each["name"] for each in json.loads(lutfarm("device", "list", "--json").stdout)] == ["desk"]
+    tool = write_tool(tmp_path)
+    assert lutfarm("device", "register", "desk", "--local", "--tool", f"tflite_benchmark_model={tool}").returncode == 0
+    tool.unlink()
     assert "can't be run there" in lutfarm("run", job_file(only), "--pool", "local").stderr
     for wrong in ("x=/a", "tflite_benchmark_model=relative", "tflite_benchmark_model"):
         refused = lutfarm("device", "register", "desk", "--local", "--tool", wrong)

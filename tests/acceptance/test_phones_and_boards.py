@@ -129,7 +129,7 @@ def test_what_can_be_registered_is_found(
     (("--local", "--adb", "x"), 2, "one of --local"),
     ((), 2, "one of --local"),
     (("--local", "--profile", "no-such"), 2, "there is no device profile 'no-such'"),
-    (("--ssh", "root@127.77.250.9", "--key", "/no/such/key"), 3, "can't be reached"),
+    (("--ssh", "root@127.77.250.9", "--key", "/no/such/key"), 2, "--key /no/such/key: No such file"),
 ])
 def test_a_device_that_can_not_be_registered_says_why(lutfarm: Lutfarm, words: tuple[str, ...], code: int, said: str) -> None:
     assert said in lutfarm("device", "register", "odd", *words, code=code).stderr

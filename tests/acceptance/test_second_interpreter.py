@@ -64,8 +64,11 @@ def test_an_interpreter_without_runtimes_is_said(lutfarm: Callable, job_file: Ca
     bare = lutfarm("device", "register", "bare", "--local", "--label", "rack=a", "--python", tmp_path / "bare/bin/python")
     assert bare.returncode == 0, bare.stderr
     ran = lutfarm("run", job_file(JOB), "--pool", "local")
-    assert ran.returncode != 0
-    assert "bare" in ran.stderr
+    assert ran.returncode == 2
+    assert "bare: its CPython" in ran.stderr
+    assert "(it has no runtime)" in ran.stderr
+    (device,) = json.loads(lutfarm("device", "list", "--json").stdout)
+    assert (device["state"], device["reason"]) == ("new", "")      # a job's mistake is no fault of the device
     assert "ai-edge-litert" in ran.stderr
     assert "Traceback" not in ran.stderr
 

@@ -83,7 +83,10 @@ def test_a_tool_that_does_not_run_makes_the_device_unfit(lutfarm, bare: Phone) -
     unfit = lutfarm("device", "check", "odd")
     assert unfit.returncode == 3
     assert "no such operator" in unfit.stdout + unfit.stderr
-    lutfarm("device", "register", "odd", "--adb", bare.address, "--tool", f"{RUNTIME}=/no/such/tool")
+    refused = lutfarm("device", "register", "odd", "--adb", bare.address, "--tool", f"{RUNTIME}=/no/such/tool")
+    assert refused.returncode == 2
+    assert "/no/such/tool is not there" in refused.stderr
+    bare.path(tool.remote).unlink()
     unfit = lutfarm("device", "check", "odd")
     assert unfit.returncode == 3
     assert "can't be read there" in unfit.stdout + unfit.stderr

@@ -211,10 +211,26 @@ def test_metrics_are_served_until_ctrl_c_and_a_taken_port_is_said(store: Store, 
         assert second.returncode == 2
         assert "is another lutfarm metrics running?" in second.stderr
         server.send_signal(signal.SIGINT)
+        assert server.stderr is not None
+        said = server.stderr.read().decode()
         assert server.wait(30) == 130
+        assert "metrics are no longer served" in said
+        assert "the same command goes on" not in said
     finally:
         server.kill()
         server.communicate()
+
+
+@pytest.mark.parametrize(("host", "said"), [
+    ("host.invalid", "name this machine, or an address of it"),
+    ("192.0.2.1", "this machine has no such address"),
+])
+def test_an_address_that_metrics_can_not_be_served_on_is_told_from_a_taken_port(tmp_path: Path, host: str, said: str) -> None:
+    command = [LUTFARM, "metrics", "--listen", f"{host}:9464", "--home", str(tmp_path / "home")]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert refused.returncode == 2
+    assert said in refused.stderr
+    assert "another lutfarm metrics" not in refused.stderr
 
 
 @pytest.mark.parametrize("address", ["", ":", "x", "127.0.0.1:99999", "127.0.0.1:-1", "$(id):1"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lutfarm.device_states import NO_WORK, STATES, DeviceRecord, State
-from lutfarm.forward import FORWARD, Why, why
+from lutfarm.forward import FORWARD, Why, way_back, why
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 
 PLAN = tuple(Measurement(Workload("operator", f"conv{i}"), "desk", Backend("onnxruntime")) for i in range(4))
@@ -78,3 +78,12 @@ def test_every_state_that_needs_somebody_says_what_to_do() -> None:
 def test_a_device_with_nothing_left_waits_for_nothing() -> None:
     (found,) = why([DeviceRecord("desk", "retired")], PLAN[:1], done=DONE, failed=FAILED, job_name="small", holders={})
     assert (found.left, found.waits_for) == (0, "nothing")
+
+
+def test_what_only_a_new_registration_mends_is_not_sent_to_a_check() -> None:
+    changed = "NotReady: bd shows another host key: SHA256:a now.  If it was installed anew, register it again; if not, NAME"
+    assert way_back("bd", "quarantined", changed) == "do as it says; lutfarm device check bd alone would find the same"
+    assert way_back("bd", "quarantined", "NotReady: its output is wrong") == "mend it, then lutfarm device check bd"
+    assert way_back("bd", "lost", changed) == FORWARD["lost"].replace("NAME", "bd")
+    row = one("quarantined")
+    assert row.next == "mend it, then lutfarm device check desk"

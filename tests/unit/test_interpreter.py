@@ -9,8 +9,9 @@ import pytest
 
 from lutfarm import registration
 from lutfarm.home import Home
-from lutfarm.interpreter import choose, lacks, next_step
+from lutfarm.interpreter import choose, lacks, next_step, runtime_lacking
 from lutfarm_agents.bundle import Bundle
+from lutfarm_agents.device import Device
 from lutfarm_agents.facts import ShellFacts
 from lutfarm_agents.testing import HELLO
 from lutfarm_agents.transports.addresses import checked_root
@@ -101,3 +102,31 @@ def test_a_root_that_can_not_be_used_says_why(root: str, why: str) -> None:
         checked_root(root, "--root")
     assert why in raised.value.detail
     assert checked_root("/opt/lut farm", "--root") == "/opt/lut farm"
+
+
+ONLY_ONNX = replace(HELLO, runtimes={"onnxruntime": "1.20.0", "numpy": "2.0"})
+TOOL = "tflite_benchmark_model"
+
+
+def with_python(transport: str = "ssh", **address: str) -> Device:
+    return Device("pi", "generic-linux", transport, {"python": "/usr/bin/python3", **address})  # type: ignore[arg-type]
+
+
+def test_a_runtime_that_a_device_has_not_is_named_with_what_it_has_and_the_ways_out() -> None:
+    said = runtime_lacking(with_python(), ONLY_ONNX, "tflite")
+    assert said.startswith(f"pi: its {HELLO.python} has no ai-edge-litert or tflite-runtime (it has onnxruntime 1.20.0)")
+    assert "--python or --bundle tflite" in said
+    assert "lutfarm device check pi" in said
+    assert "--bundle" not in runtime_lacking(with_python("local"), ONLY_ONNX, "tflite")
+    assert runtime_lacking(with_python(), ONLY_ONNX, "onnxruntime") == ""
+    assert runtime_lacking(with_python(), None, "tflite") == ""    # nobody knows yet
+
+
+def test_a_tool_counts_where_it_was_named_whatever_the_device_said() -> None:
+    said = runtime_lacking(with_python(), ONLY_ONNX, TOOL)
+    assert said.startswith(f"no {TOOL} is named for pi (its tools: none)")
+    assert f"--tool {TOOL}=/path/on/the/device" in said
+    assert f"no {TOOL} is named" in runtime_lacking(with_python(), None, TOOL)
+    assert runtime_lacking(with_python(**{TOOL: "/opt/tool"}), ONLY_ONNX, TOOL) == ""
+    other = runtime_lacking(with_python(**{TOOL: "/opt/tool"}), ONLY_ONNX, "onnxruntime_perf_test")
+    assert f"(its tools: {TOOL})" in other

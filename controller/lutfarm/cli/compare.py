@@ -26,7 +26,7 @@ from lutfarm.comparing import (
     spec_of,
 )
 from lutfarm.farm import Outcome
-from lutfarm.forward import FORWARD
+from lutfarm.forward import way_back
 from lutfarm.home import Home, find_home
 from lutfarm.stopping import pair_rule
 from lutfarm.store import Store, open_store
@@ -110,7 +110,7 @@ def share(text: str, *, option: str, zero: bool) -> float:
 def _check_units(outcome: Outcome) -> None:
     for unit in outcome.state.units.values():
         if unit.out:
-            say(f"{unit.name} is {unit.out}: {printable(unit.quarantined)}; {FORWARD[unit.out]}".replace("NAME", unit.name))
+            say(f"{unit.name} is {unit.out}: {printable(unit.quarantined)}; {way_back(unit.name, unit.out, unit.quarantined)}")
             say("the comparison is broken off; the same command goes on from there")
             raise typer.Exit(exits.DEVICE_TROUBLE)
 

@@ -12,7 +12,7 @@ import typer
 from lutfarm.cli import exits, health
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
 from lutfarm.device_states import DeviceEvent, DeviceRecord
-from lutfarm.home import find_home
+from lutfarm.home import find_home, require_writable
 from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import NAME_PATTERN
@@ -64,8 +64,9 @@ def register(
             tools={name: path for name, _, path in (each.partition("=") for each in tool or [])},
         )
         place = find_home(home)
-        found = register_device(wanted, place, say=(lambda _: None) if json else say)
-        with open_store(place.path) as store:
+        with open_store(place.path) as store:      # first: a device is not asked where nothing can be kept of it
+            require_writable(place)
+            found = register_device(wanted, place, say=(lambda _: None) if json else say)
             store.step_device(name, DeviceEvent("registered"), time.time())
             store.put_device(found.device)
             store.put_hello(name, found.hello, time.time())
@@ -108,13 +109,15 @@ def discover(
     json: JsonOption = False,
 ) -> None:
     """Devices that could be registered: phones that this host sees, and the hosts of a list."""
+    from lutfarm.key_file import private_key
     from lutfarm_agents.discovery import discover as find_devices
     from lutfarm_agents.discovery import read_hosts
     from lutfarm_agents.transports.addresses import keys_folder
 
     with exits.exits():
         listed = read_hosts(hosts) if hosts else ()
-        found = find_devices(listed, keys=keys_folder(find_home(home).agents), key_file=key)
+        key_file = str(private_key(Path(key))) if key else ""
+        found = find_devices(listed, keys=keys_folder(find_home(home).agents), key_file=key_file)
         if json:
             print_json([plain(each) for each in found])
         elif not found:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import socket
 import time
 from typing import Annotated
 
@@ -71,7 +73,7 @@ def metrics(
 
     from lutfarm.metrics import FarmCollector
 
-    with exits.exits(), open_store(find_home(home).path) as store:
+    with exits.exits(on_interrupt="metrics are no longer served"), open_store(find_home(home).path) as store:
         registry = CollectorRegistry()
         registry.register(FarmCollector(store))
         if once:
@@ -81,13 +83,26 @@ def metrics(
         try:
             server, thread = start_http_server(port, host, registry)
         except OSError as error:
-            raise SpecError(f"--listen {listen}: {error}; is another lutfarm metrics running?") from error
+            raise SpecError(f"--listen {listen}: {_not_served(error)}") from error
         say(f"http://{listen}/metrics; Ctrl-C ends it")
         try:
             thread.join()
         finally:
             server.shutdown()
             server.server_close()
+
+
+def _not_served(error: OSError) -> str:
+    """What was seen and what to do."""
+    said = error.strerror or str(error)
+    if isinstance(error, socket.gaierror):
+        return f"{said}; name this machine, or an address of it, such as {LISTEN}"
+    to_do = {
+        errno.EADDRINUSE: "is another lutfarm metrics running?  Name another port",
+        errno.EADDRNOTAVAIL: f"this machine has no such address; name one of its own, such as {LISTEN}",
+        errno.EACCES: "name a port from 1024 on",
+    }
+    return f"{said}; {to_do.get(error.errno or 0, f'name another address, such as {LISTEN}')}"
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -15,7 +15,7 @@ from lutfarm.cli.interrupts import deferred
 from lutfarm.cli.output import HomeOption, JsonOption, duration, print_json, print_rows, printable, say
 from lutfarm.cli.progress import RunDisplay, seconds_left
 from lutfarm.farm import Outcome
-from lutfarm.forward import FORWARD
+from lutfarm.forward import way_back
 from lutfarm.home import find_home
 from lutfarm.reuse import foresee
 from lutfarm.state import FarmState, begin
@@ -89,16 +89,18 @@ def report(outcome: Outcome, *, as_json: bool) -> None:
             "and run again, or run the same job again for as long once more")
     for unit in outcome.state.units.values():
         if unit.out:
-            say(f"{unit.name} is {unit.out}: {printable(unit.quarantined)}; {FORWARD[unit.out]}".replace("NAME", unit.name))
+            say(f"{unit.name} is {unit.out}: {printable(unit.quarantined)}; {way_back(unit.name, unit.out, unit.quarantined)}")
     if outcome.left:
         say(f"{len(outcome.left)} measurements wait for devices that are out of work; see lutfarm job why {outcome.job_id}")
-    say(f"table: lutfarm lut export {outcome.job_id} --out table.json")
+    if len(outcome.missing) < len(plan) or not plan:           # else there is nothing that a table could hold
+        say(f"table: lutfarm lut export {outcome.job_id} --out table.json")
 
 
 def _undone(outcome: Outcome, count: int) -> str:
     """What is neither done nor failed; `missing` are those of them without any run."""
     bare = len(outcome.missing)
-    return f"{count} not done" + (f" ({'none' if bare == count else count - bare} of them with some runs)" if count else "")
+    some = f"{count - bare} of them with some runs" if bare < count else "without any run"
+    return f"{count} not done" + (f" ({some})" if count else "")
 
 
 def _how(outcome: Outcome, summary: Mapping[str, object]) -> str:

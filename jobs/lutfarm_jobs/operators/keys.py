@@ -47,10 +47,14 @@ def _checked(kind: str, name: str, value: object) -> int | str:
         if value not in get_args(Activation):
             raise SpecError(f"{kind}: activation is one of {', '.join(get_args(Activation))}, not {str(value)[:40]!r}")
         return str(value)
-    least, most = (0, 1) if name in FLAGS else (1, LARGEST)
+    least, most = _range(name)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise SpecError(f"{kind}: {name} is a whole number from {least} to {most}, not {str(value)[:40]!r}")
     return value
+
+
+def _range(name: str) -> tuple[int, int]:
+    return (0, 1) if name in FLAGS else (1, LARGEST)
 
 
 def _check_whole(operator: kinds.Base) -> None:
@@ -96,7 +100,11 @@ def _value(shown: str, name: str, part: str) -> int | str:
         return part
     match = re.fullmatch(re.escape(LETTERS[name]) + r"(0|[1-9][0-9]{0,6})", part, re.ASCII)
     if match is None:
-        raise SpecError(f"{shown!r} is no operator's key: {part[:40]!r} should be {LETTERS[name]} and a number")
+        least, most = _range(name)
+        raise SpecError(
+            f"{shown!r} is no operator's key: {part[:40]!r} should be {LETTERS[name]} and a number from {least} to {most}, "
+            "without leading zeros"
+        )
     return int(match[1])
 
 
