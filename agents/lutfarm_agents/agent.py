@@ -21,7 +21,7 @@ from lutfarm_agents.messages import DiedEvent, ProbedEvent, SliceEvent
 from lutfarm_agents.power import Power
 from lutfarm_agents.python import python_on
 from lutfarm_agents.rounds import RoundLog
-from lutfarm_agents.session import DISTRIBUTIONS, Claim, RunnerSession, fingerprint, runtime_version
+from lutfarm_agents.session import DISTRIBUTIONS, Claim, RunnerSession, fingerprint, greeted, runtime_version
 from lutfarm_agents.shelf import Shelf
 from lutfarm_agents.tool_round import ToolRounds
 from lutfarm_agents.tool_session import ToolSession, measured_cpus
@@ -112,6 +112,7 @@ class DeviceAgent:
         if self._hello is not None:
             return self._hello
         with self._dropping():
+            self._transport.reap()
             self._open()
         hello = self._opened_hello
         self._drop()
@@ -319,7 +320,7 @@ class DeviceAgent:
         )
         self._shelf.forget()                       # another boot may have emptied the folder
         session = RunnerSession(channel)
-        self._hello = session.hello()
+        self._hello = greeted(session, channel, self.device.name, python.argv[-1])
         if tools := self._tools.versions():
             self._hello = replace(self._hello, runtimes={**self._hello.runtimes, **tools})
         if self._hello.runner_sha256 != sha256:

@@ -42,7 +42,7 @@ from lutfarm_agents.session import Claim
 from lutfarm_agents.transports.base import Channel, Completed, Transport
 from lutfarm_jobs.errors import LinkError, LinkLost, NotReady, ProtocolMismatch, ReplyTimeout, SpecError
 from lutfarm_runner.commands import Lock
-from lutfarm_runner.lock import Content, may_take_over, parse
+from lutfarm_runner.lock import CORRECT, Content, may_take_over, parse
 
 STALE_S = 60                                       # without a sign of the host for so long, the holder ends itself
 RENEW_S = 20.0
@@ -167,6 +167,15 @@ def argv(lock_path: str) -> list[str]:
     return ["sh", "-c", LEAD, "sh", HOLD, "sh", lock_path]
 
 
+def _remedy(why: str) -> str:
+    """For a lock that the device's shell refused."""
+    if "symbolic link" in why or "more than one name" in why:
+        return f"remove it, or {CORRECT}"
+    if "can't be written" in why or "No space left" in why:
+        return f"free space there, give access to it, or {CORRECT}"
+    return f"give access to it, or {CORRECT}" if "ermission denied" in why else CORRECT
+
+
 class Holder:
     """The host's side of one.  One command at a time; `end_tool` and the renewals come from other threads."""
 
@@ -218,7 +227,7 @@ class Holder:
             return None
         if said.startswith("refused"):
             why = clean(said[8:], 300)
-            raise NotReady(f"{self._name}: the lock {self._path} can't be used: {why}; remove it or give access")
+            raise NotReady(f"{self._name}: the lock {self._path} can't be used: {why}; {_remedy(why)}")
         found = self._content()
         if found.owner and found.owner == wanted.owner and self._ask("join") == "joined":
             if self._content().owner == wanted.owner:

@@ -17,7 +17,9 @@ UNPACK_S = 600.0                                   # 120 MB on a slow board's ca
 NAME_PATTERN = r"bundle-(?P<arch>[a-z0-9]{1,20})-(?P<runtime>[a-z]{1,20})-(?P<sha256>[0-9a-f]{64})\.tar"
 
 # $1 tar  $2 folder to be.  Under another name first, and on the disk: a folder of that name is always whole.
-UNPACK = """rm -rf "$2.part" && mkdir -p "$2.part" && tar -xf "$1" -C "$2.part" && sync && mv "$2.part" "$2" && rm -f "$1"
+UNPACK = """rm -rf "$2.part" && mkdir -p "$2.part" && tar -xf "$1" -C "$2.part" && sync && mv "$2.part" "$2" && rm -f "$1" && exit
+rm -rf "$2.part" "$1"
+exit 1
 """
 
 
@@ -52,5 +54,8 @@ def python_on(device: Device, transport: Transport, root: str) -> Python:
         transport.put(path, tar)
         done = transport.run(["sh", "-c", UNPACK, "sh", tar, folder], timeout_s=UNPACK_S)
         if done.code != 0:
-            raise TransferFailed(f"{device.name}: the bundle could not be unpacked: {done.stderr.strip()[-300:]}")
+            said = done.stderr.strip()[-300:]
+            if "No space left" in said:
+                raise NotReady(f"{device.name}: its disk is full: the bundle needs twice its size in {root}; free space there")
+            raise TransferFailed(f"{device.name}: the bundle could not be unpacked: {said}")
     return Python(argv, env)

@@ -17,11 +17,11 @@ from lutfarm_agents.device import Hello
 from lutfarm_agents.fields import Message
 from lutfarm_agents.messages import DiedEvent, EndedEvent, LoadedEvent, NodesEvent, ProbedEvent, SliceEvent, StartedEvent
 from lutfarm_agents.transports.base import Channel
-from lutfarm_jobs.errors import FarmError, LinkLost, ProtocolMismatch, ReplyTimeout
+from lutfarm_jobs.errors import FarmError, LinkError, LinkLost, NotReady, ProtocolMismatch, ReplyTimeout
 from lutfarm_jobs.measurement import MODELS_VERSION, Backend, SlicePlan
 
 SILENCE_S = 9.0                                    # the runner beats every 4 s; a loss is noticed within 10 s
-HELLO_S = 60.0                                     # a board under load may take long to start Python
+HELLO_S = 40.0                                     # a board under load may take long to start Python
 STOP_S = 2.0
 ATTEND_S = 0.2                                     # how late an end of attending is noticed
 
@@ -141,6 +141,32 @@ class RunnerSession:
                 failure = messages.error(message)
             elif kind != "beat":
                 yield message
+
+
+def greeted(session: RunnerSession, channel: Channel, device: str, program: str) -> Hello:
+    """Its hello, or an error that names the device and the program that was to be its Python.
+
+    Raises NotReady where that ended by itself, ReplyTimeout, ProtocolMismatch, LinkLost.
+    """
+    look = f"see what `{program} -V` says there, and register it again with a Python that starts"
+    try:
+        return session.hello()
+    except ReplyTimeout as error:
+        channel.kill()                             # here, where the link may be fine, and not by the next session
+        raise ReplyTimeout(f"{device}: {program} said nothing for {HELLO_S:g} s; {look}") from error
+    except ProtocolMismatch as error:
+        raise ProtocolMismatch(f"{device}: {program} did not start as lutfarm's runner: {error.detail}; {look}") from error
+    except LinkLost as error:
+        if _ended_by_itself(channel):
+            raise NotReady(f"{device}: {program} did not start as lutfarm's runner: {error.detail}; {look}") from error
+        raise LinkLost(f"{device}: {error.detail}") from error
+
+
+def _ended_by_itself(channel: Channel) -> bool:
+    try:
+        return channel.wait(STOP_S).code is not None
+    except LinkError:                              # it was the link that broke
+        return False
 
 
 def _round_event(message: Message, known: int, passes: int) -> RoundEvent:

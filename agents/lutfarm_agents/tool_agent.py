@@ -85,6 +85,8 @@ class ToolAgent:
 
     def hello(self) -> Hello:
         """What the device says of itself.  Takes no lock."""
+        if self._hello is None:
+            self._transport.reap()
         return self._hello or self._greet()
 
     def _greet(self) -> Hello:

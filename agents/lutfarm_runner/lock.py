@@ -22,6 +22,13 @@ from lutfarm_runner.wire import Refused
 
 CONTENT_LIMIT = 16_384
 UNKNOWN = "unknown holder"
+CORRECT = "correct lock_path in the device's profile"
+REMEDIES = {
+    errno.ELOOP: "remove it, or " + CORRECT,
+    errno.ENOSPC: "free space there",
+    errno.EACCES: "give access to it, or " + CORRECT,
+    errno.EPERM: "give access to it, or " + CORRECT,
+}
 
 
 @dataclass(frozen=True)
@@ -108,13 +115,16 @@ def open_lock(path: str) -> int:
             return descriptor
         os.close(descriptor)
         if found.st_nlink != 0:
-            raise Refused("NotReady", f"the lock {path} is not a plain file with one name; remove it")
+            if stat.S_ISREG(found.st_mode):
+                raise Refused("NotReady", f"the lock {path} has more than one name; remove it, or {CORRECT}")
+            raise Refused("NotReady", f"the lock {path} is no plain file; {CORRECT}")
     raise Refused("NotReady", f"the lock {path} comes and goes; something removes it")
 
 
 def _unusable(path: str, error: OSError) -> Refused:
     why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
-    return Refused("NotReady", f"the lock {path} can't be opened: {why}; remove it or give access")
+    remedy = REMEDIES.get(error.errno or 0, CORRECT)
+    return Refused("NotReady", f"the lock {path} can't be used: {why}; {remedy}")
 
 
 class DeviceLock:
@@ -125,7 +135,16 @@ class DeviceLock:
         self._descriptor = open_lock(wanted.path)
 
     def attempt(self) -> Optional[Content]:
-        """None: it is ours, now and until close().  Otherwise who has it; ask again in a moment."""
+        """None: it is ours, now and until close().  Otherwise who has it; ask again in a moment.
+
+        Raises Refused (NotReady) where the file can't be used as a lock.
+        """
+        try:
+            return self._attempt()
+        except OSError as error:
+            raise _unusable(self.wanted.path, error) from error
+
+    def _attempt(self) -> Optional[Content]:
         self._reopen_if_removed()
         if self._flock(fcntl.LOCK_EX):
             self._write()

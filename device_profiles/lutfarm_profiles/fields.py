@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 
-# A folder on a device is part of many command lines: only characters that no shell, no adb service and no SFTP
+# A folder or a lock on a device is part of many command lines: only characters that no shell, no adb service and no SFTP
 # server gives a meaning to, and no part that begins with a dash.
 _PART = r"[A-Za-z0-9_.][A-Za-z0-9_.-]*"
 _FOLDER_PATTERN = rf"^/?{_PART}(/{_PART})*$"
@@ -60,6 +60,13 @@ def _climbs_not(value: str) -> str:
     return value
 
 
+def _no_kernel_file(value: str) -> str:
+    # Of /dev only /dev/shm holds plain files that a lock could be.
+    if re.match(r"/(proc|sys|dev(?!/shm/.))/", f"{value}/"):
+        raise ValueError(f"{value[:80]!r} is the kernel's; a lock is a plain file, such as /tmp/lutfarm-device.lock")
+    return value
+
+
 def _source(value: str) -> str:
     if "://" in value and not value.startswith("https://"):
         raise ValueError(f"a source is an https address or the name of a document, not {value[:80]!r}")
@@ -104,6 +111,9 @@ Celsius = Annotated[float, BeforeValidator(_number), Field(ge=0, le=150, allow_i
 Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
 Source = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_printable), AfterValidator(_source)]
 Folder = Annotated[str, Field(pattern=_FOLDER_PATTERN, max_length=200), AfterValidator(_climbs_not)]
+LockFile = Annotated[
+    str, Field(pattern=rf"^(/{_PART})+$", max_length=200), AfterValidator(_climbs_not), AfterValidator(_no_kernel_file),
+]
 KernelFile = Annotated[str, Field(pattern=_KERNEL_FILE_PATTERN, max_length=300), AfterValidator(_climbs_not)]
 PropertyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}$")]
 _Word = Annotated[str, Field(max_length=500), AfterValidator(_printable)]

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Limits, SlicePlan
 from lutfarm_profiles.conditions import Battery, Frequency, PowerSensor, Thermal
-from lutfarm_profiles.fields import NAME_PATTERN, Count, Cpu, Folder, Khz, Name, Seconds, Source, Strict, Text, Whole
+from lutfarm_profiles.fields import NAME_PATTERN, Count, Cpu, Folder, Khz, LockFile, Name, Seconds, Source, Strict, Text, Whole
 from lutfarm_profiles.recognition import Detect
 
 __all__ = ["NAME_PATTERN", "CanaryTerms", "CoreCluster", "DeviceProfile", "SamplingConstants", "Transport", "WorkloadLimits"]
@@ -68,7 +68,7 @@ class DeviceProfile(Strict):
     runtimes: Annotated[tuple[Literal["onnxruntime", "tflite"], ...], Field(min_length=1)]
     clusters: Annotated[tuple[CoreCluster, ...], Field(min_length=1)]
     measured_cluster: Name
-    lock_path: Annotated[str, Field(pattern=r"^/[^\x00]*$", max_length=1000)]
+    lock_path: LockFile
     thermal: Thermal | None = None
     battery: Battery | None = None
     frequency: Frequency | None = None

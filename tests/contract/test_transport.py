@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -379,6 +380,35 @@ def test_the_environment_is_clean(transport: Transport, monkeypatch: pytest.Monk
     assert not [name for name in ("SECRET_TOKEN", "PYTHONPATH", "OMP_NUM_THREADS") if name in line]
 
 
+
+
+def test_what_broken_copies_left_is_removed_once_no_copy_can_still_write_it(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "model").write_bytes(b"x")
+    place.transport.put(tmp_path / "model", place.at("bundles/kept"))
+    place.transport.put(tmp_path / "model", place.at("models/kept"))
+    long_ago_s = time.time() - 3700
+    for name in (".incoming-0123", "models/.incoming-0123", "models/old", "bundles/.incoming-0123"):
+        (place.seen / name).write_bytes(b"half")
+        os.utime(place.seen / name, (long_ago_s, long_ago_s))
+    (place.seen / "models" / ".incoming-4567").write_bytes(b"somebody is copying it")
+    assert place.transport.reap() == 0
+    names = {str(path.relative_to(place.seen)) for path in place.seen.rglob("*") if path.is_file()}
+    assert names == {"bundles/kept", "models/kept", "models/old", "models/.incoming-4567"}
+
+
+@pytest.mark.parametrize("place", ["adb", "ssh"], indirect=True)     # a bundle is for phones and boards
+def test_a_half_unpacked_bundle_is_removed_with_its_archive(place: Place) -> None:
+    bundles = place.seen / "bundles"
+    for name in ("dead.part/usr", "live.part/usr", "whole/usr"):
+        (bundles / name).mkdir(parents=True)
+    long_ago_s = time.time() - 3700
+    for name in ("dead.tar", "whole/usr/data.tar", "live.tar"):
+        (bundles / name).write_bytes(b"x")
+    for name in ("dead.tar", "whole/usr/data.tar"):
+        os.utime(bundles / name, (long_ago_s, long_ago_s))
+    place.transport.reap()
+    assert {path.name for path in bundles.iterdir()} == {"live.part", "live.tar", "whole"}
+    assert (bundles / "whole" / "usr" / "data.tar").exists()
 
 
 HOST = """

@@ -24,7 +24,7 @@ from lutfarm_agents.base import Advance
 from lutfarm_agents.climate import Climate
 from lutfarm_agents.commands import probe_batches
 from lutfarm_agents.session import Claim
-from lutfarm_jobs.errors import ConnectFailed, LinkLost, NotReady, SpecError, TransferFailed
+from lutfarm_jobs.errors import ConnectFailed, LinkLost, NotReady, ProtocolMismatch, ReplyTimeout, SpecError, TransferFailed
 from lutfarm_jobs.measurement import Artifact, Backend, Expected, Limits, Measurement, Probe, Run, SlicePlan, Task, Workload
 
 CLAIM = Claim("desk", "test 1", "anna", "f" * 32, 1)
@@ -327,12 +327,20 @@ def test_a_runtime_that_the_interpreter_lacks_is_named(
     ("python", "error", "said"),
     [
         ("/no/such/python", ConnectFailed, "/no/such/python"),
-        ("/bin/false", LinkLost, "exit status 1"),
+        ("/bin/false", NotReady, "desk: /bin/false did not start as lutfarm's runner: .*exit status 1; see what `/bin/false -V`"),
+        ("{garbled}", ProtocolMismatch, "desk: .*garbled did not start as lutfarm's runner: .*not UTF-8; see what"),
+        ("{silent}", ReplyTimeout, "desk: .*silent said nothing for 1 s; see what"),
     ],
 )
 def test_an_interpreter_that_is_none_is_said(
-    lock: Path, tmp_path: Path, python: str, error: type[Exception], said: str
+    lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: str, error: type[Exception], said: str
 ) -> None:
+    monkeypatch.setattr("lutfarm_agents.session.HELLO_S", 1.0)
+    programs = {"garbled": "printf '\\377\\376\\n'; read -r line", "silent": "exec sleep 600"}
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    python = python.format(**{name: tmp_path / name for name in programs})
     agent = DeviceAgent(kit.device("desk", python=python), state_dir=tmp_path / "state")
     with pytest.raises(error, match=said):
         list(agent.prepare(CLAIM))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +21,7 @@ from lutfarm_agents.agent import DeviceAgent
 from lutfarm_agents.base import Advance
 from lutfarm_agents.device import Device
 from lutfarm_agents.session import Claim
-from lutfarm_jobs.errors import LinkError
+from lutfarm_jobs.errors import LinkError, ReplyTimeout
 from lutfarm_jobs.measurement import Artifact, Limits, Run, SlicePlan, Task
 
 __all__ = ["board", "phone", "ssh_key"]
@@ -73,6 +76,50 @@ def canary(folder: Path, models: dict[str, Path]) -> Artifact:
     artifact, path = kit.model(folder, name="canary", iteration_ns=20_000)
     models[artifact.sha256] = path
     return artifact
+
+
+GREETS = """
+import json, sys
+from pathlib import Path
+from lutfarm_agents.agent import DeviceAgent
+from lutfarm_agents.device import Device
+transport, address, state = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
+DeviceAgent(Device("unit", "test-machine", transport, address), state_dir=state).hello()
+"""
+
+
+def test_an_interpreter_that_says_nothing_is_named_and_not_left_running(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = silent_program(place)
+    monkeypatch.setattr("lutfarm_agents.session.HELLO_S", 1.0)
+    with closing(silent.agent()) as agent, pytest.raises(ReplyTimeout, match=r"unit: .*/silent said nothing for 1 s; see what"):
+        agent.hello()
+    assert not place.machine.processes()
+
+
+def test_the_next_greeting_ends_what_a_greeting_left_whose_host_was_ended(place: Place) -> None:
+    silent = silent_program(place)
+    words = [silent.device.transport, json.dumps(dict(silent.device.address)), str(silent.state)]
+    host = subprocess.Popen([sys.executable, "-c", GREETS, *words])
+    until(lambda: place.machine.path(f"{silent.device.address['python']}.began").exists(), "the greeting began")
+    host.terminate()
+    host.wait()
+    until(lambda: bool(place.machine.processes()), "it is left there")
+    with closing(place.agent()) as agent:
+        assert agent.hello().python
+    assert not place.machine.processes()
+
+
+def silent_program(place: Place) -> Place:
+    """The same device, registered with a program that is no Python, and never says anything."""
+    remote = f"{place.device.address['root']}/silent"
+    path = place.machine.path(remote)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('#!/bin/sh\n: >"$0.began"\ncat >/dev/null\nsleep 600\n')
+    path.chmod(0o755)
+    place.machine.path(f"{remote}.began").unlink(missing_ok=True)
+    return replace(place, device=replace(place.device, address={**place.device.address, "python": remote}))
 
 
 def test_probes_and_rounds_go_over_the_link(place: Place, models: dict[str, Path], tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from lutfarm_agents.facts import gather
 from lutfarm_agents.transports.adb import AdbTransport
 from lutfarm_agents.transports.adb_keys import signer
 from lutfarm_agents.transports.remote import Process
-from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, SpecError, TransferFailed
+from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, SpecError
 
 __all__ = ["phone"]
 ROOT = "/data/local/tmp/lutfarm"
@@ -155,7 +155,12 @@ def test_what_a_broken_link_left_is_ended_by_the_next(phone: Phone, transport: A
     assert transport.reap() == 0
 
 
-def test_a_full_phone_is_a_failed_transfer_and_keeps_what_it_has(tmp_path: Path) -> None:
+def enter(transport: AdbTransport) -> None:
+    with transport.spawn(["true"], env={}):
+        pass
+
+
+def test_a_full_phone_is_not_ready_and_keeps_what_it_has(tmp_path: Path) -> None:
     needs_rig()
     with Phone("full", disk_bytes=8 << 20) as full, closing(
         AdbTransport(full.address, root=ROOT, keys=tmp_path / "keys")
@@ -163,14 +168,17 @@ def test_a_full_phone_is_a_failed_transfer_and_keeps_what_it_has(tmp_path: Path)
         (tmp_path / "small").write_bytes(b"kept")
         transport.put(tmp_path / "small", f"{ROOT}/a")
         (tmp_path / "big").write_bytes(os.urandom(16 << 20))
-        with pytest.raises(TransferFailed, match="No space left"):
+        with pytest.raises(NotReady, match=r"disk is full: .*MB free, 16.8 MB are needed; free space there"):
             transport.put(tmp_path / "big", f"{ROOT}/a")
         transport.get(f"{ROOT}/a", tmp_path / "back")
         assert (tmp_path / "back").read_bytes() == b"kept"
         assert [path.name for path in full.path(ROOT).iterdir()] == ["a"]
         full.fill_disk("/data/local/tmp")
-        with pytest.raises((TransferFailed, LinkError)):
+        with pytest.raises(NotReady, match="disk is full"):
             transport.put(tmp_path / "small", f"{ROOT}/new/b")
+        with pytest.raises(NotReady, match=f"disk is full: {ROOT} can't be written; free space there"):
+            enter(transport)
+        assert not list(full.path(ROOT).glob("running/*"))
         full.free_disk("/data/local/tmp")
         transport.put(tmp_path / "small", f"{ROOT}/new/b")
 

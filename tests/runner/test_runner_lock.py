@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -153,6 +154,33 @@ def test_links_and_folders_are_refused(start, tmp_path, path):
     assert target.read_text() == "precious"
 
 
+@pytest.mark.parametrize(("bad", "said"), [
+    ("/dev/null", "it is no plain file; correct lock_path"),
+    ("/tmp", "Is a directory; correct lock_path"),
+    ("/no/such/folder/lock", "No such file or directory; correct lock_path"),
+    ("/proc/self/mem", "correct lock_path"),
+])
+def test_what_can_be_no_lock_says_to_correct_the_profile_and_not_to_remove_it(start, bad, said):
+    refused, done = start().ask("lock", **ask(bad))
+    assert refused["code"] == "NotReady"
+    assert said in refused["detail"].replace("the lock /dev/null is", "it is")
+    assert "remove" not in refused["detail"]
+    assert done == DONE
+
+
+def test_a_full_disk_says_so(path, monkeypatch):
+    lock = DeviceLock(Lock(path, "a", "run a", "farm", 1))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(Refused, match="No space left on device; free space there") as caught:
+        lock.attempt()
+    assert caught.value.code == "NotReady"
+    lock.close()
+
+
 def test_a_removed_file_is_made_again(path):
     first = DeviceLock(Lock(path, "a", "run a", "farm", 1))
     Path(path).unlink()
@@ -202,7 +230,7 @@ def test_take_over_is_for_an_older_lease_of_the_same_unit(wanted, found, allowed
 
 
 def test_a_missing_folder_says_so(tmp_path):
-    with pytest.raises(Refused, match="can't be opened"):
+    with pytest.raises(Refused, match="can't be used"):
         DeviceLock(Lock(str(tmp_path / "no" / "lock"), "a", "h", "f", 1))
 
 

@@ -38,6 +38,11 @@ def test_all_cores_may_be_one_cluster() -> None:
     assert found.measured_cpus((3, 1, 2)) == [1, 2, 3]
 
 
+@pytest.mark.parametrize("path", ["/tmp/lock", "/dev/shm/lock", "/processes/a.lock", "/data/local/tmp/lutfarm-device.lock"])
+def test_a_lock_is_a_plain_file_anywhere_but_in_the_kernels_folders(path: str) -> None:
+    assert profile(lock_path=path).lock_path == path
+
+
 def test_what_is_not_said_is_standard() -> None:
     assert profile().workload_limits() == Limits()
     assert profile().slice_plan(SlicePlan(passes=7)) == SlicePlan(passes=7)
@@ -64,6 +69,15 @@ def test_what_is_said_replaces_the_standard() -> None:
         ("clusters", [{"name": "big", "cpus": "all"}, {"name": "big", "cpus": "all"}]),
         ("measured_cluster", "huge"),
         ("lock_path", "relative"),
+        ("lock_path", "/tmp/$(touch x)\n'q"),
+        ("lock_path", "/tmp/../etc/lock"),
+        ("lock_path", "/tmp/a b"),
+        ("lock_path", "/tmp/"),
+        ("lock_path", "/"),
+        ("lock_path", "/proc/self/mem"),
+        ("lock_path", "/sys/lock"),
+        ("lock_path", "/dev/null"),
+        ("lock_path", "/dev/shm"),
         ("memory_budget_bytes", 0),
         ("memory_budget_bytes", 1.5),
         ("memory_budget_bytes", True),

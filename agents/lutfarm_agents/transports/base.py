@@ -54,7 +54,7 @@ class Transport(Protocol):
     """Files and processes of one device."""
 
     def put(self, local: Path, remote: str) -> None:
-        """Copy a file; existing content is replaced atomically.  Raises TransferFailed."""
+        """Copy a file; existing content is replaced atomically.  Raises TransferFailed, NotReady where the disk is full."""
         ...
 
     def get(self, remote: str, local: Path) -> None:
@@ -66,7 +66,7 @@ class Transport(Protocol):
         ...
 
     def spawn(self, argv: Sequence[str], *, env: Mapping[str, str]) -> AbstractContextManager[Channel]:
-        """Start a process in its own group; leaving the block ends the group."""
+        """Start a process in its own group; leaving the block ends the group.  Raises ConnectFailed, NotReady."""
         ...
 
     def run(self, argv: Sequence[str], *, timeout_s: float = 20.0) -> Completed:
@@ -74,7 +74,7 @@ class Transport(Protocol):
         ...
 
     def reap(self) -> int:
-        """End what an earlier host left behind; how many process groups."""
+        """End what an earlier host left behind, and remove what broken copies did; how many process groups."""
         ...
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from lutfarm_agents.transports.process import PipeChannel
 from lutfarm_jobs.errors import ConnectFailed, LinkLost, ReplyTimeout, TransferFailed
 
 OUTPUT_LIMIT_BYTES = 1 << 20
+STALE_S = 3600.0
 
 # What a process on the device gets of the host's environment; nothing that tunes Python or a runtime.
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
@@ -105,7 +106,12 @@ class LocalTransport:
         return Completed(code, bytes(said), ending.stderr_tail)
 
     def reap(self) -> int:
-        """End sessions whose host is gone; how many."""
+        """End sessions whose host is gone; how many.  Files of broken copies are removed after an hour without a byte."""
+        for pattern in (".incoming-*", "*/.incoming-*"):
+            for path in self.root.glob(pattern):
+                with contextlib.suppress(OSError):     # another lutfarm removed it
+                    if time.time() - path.lstat().st_mtime > STALE_S:
+                        path.unlink()
         return self._leftovers().reap()
 
     def close(self) -> None:

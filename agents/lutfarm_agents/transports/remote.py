@@ -21,16 +21,18 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from lutfarm_agents.fields import clean
 from lutfarm_agents.transports.base import Completed, Exit
 from lutfarm_agents.transports.leftovers import identity, is_alive
 from lutfarm_agents.transports.lines import LineReader, ending_words
-from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, ReplyTimeout, TransferFailed
+from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, ReplyTimeout, TransferFailed
 
 COMMAND_S = 20.0                                   # a small command on a busy board
 START_S = 20.0                                     # until a spawned process is known to run
 SEND_S = 8.0                                       # a link that takes nothing for so long is lost
 OUTPUT_LIMIT_BYTES = 1 << 20
 STARTED = "lutfarm-started"
+UNWRITABLE = "lutfarm-unwritable"
 
 # What a process gets of the device's own environment; nothing that tunes Python or a runtime.
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "ANDROID_ROOT", "ANDROID_DATA", "ANDROID_ART_ROOT",
@@ -40,7 +42,11 @@ KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "ANDROID_
 START = """umask 077
 root=$1 token=$2 owner=$3
 shift 3
-mkdir -p "$root/running" && cd "$root" && echo "$owner" >"running/$token" || exit 126
+mkdir -p "$root/running" && cd "$root" && echo "$owner" >"running/$token" || {
+    rm -f "$root/running/$token"
+    echo lutfarm-unwritable
+    exit 126
+}
 command -v "$1" >/dev/null || { echo "$1 is not a program there" >&2; rm -f "running/$token"; exit 127; }
 echo lutfarm-started
 "$@"
@@ -63,8 +69,15 @@ done
 rm -f "$1/running/$2"
 [ $turn -lt 20 ]"""
 
-# $1 root.  One note a line: token, owner.
-LEFT = """cd "$1/running" 2>/dev/null || exit 0
+# $1 root.  One note a line: token, owner.  And away with what broken copies left.  Another lutfarm may be copying, so only
+# what had no byte for an hour by the device's own clock: a link that takes nothing for SEND_S is lost, unpacking ends
+# within ten minutes, and a bundle's .part has its .tar beside it for as long.
+LEFT = """cd "$1" 2>/dev/null || exit 0
+find . -maxdepth 2 -type f '(' -name '.incoming-*' -o -path './bundles/*.tar' ')' -mmin +60 -exec rm -f {} ';' 2>/dev/null
+for part in bundles/*.part; do
+    [ -d "$part" ] && [ ! -e "${part%.part}.tar" ] && rm -rf "$part"
+done
+cd running 2>/dev/null || exit 0
 for note in *; do
     [ -f "$note" ] && read -r owner <"$note" && echo "$note $owner"
 done
@@ -76,8 +89,13 @@ KNOWN_PLACE = """cd "$1" && pwd -P && cd "$2" && pwd -P"""
 
 # A file is on the disk before it has its name: where the power fails, one of that name is whole or absent.  toybox and
 # busybox have fsync; coreutils' sync takes a file.  adbd gives a pushed file's group and others what its owner may do.
-INTO_PLACE = 'chmod 644 "$1" && { fsync "$1" 2>/dev/null || sync "$1"; } && mv -f "$1" "$2"'
+# Its time is the device's own, whatever adbd was told: see LEFT.
+INTO_PLACE = 'touch "$1" && chmod 644 "$1" && { fsync "$1" 2>/dev/null || sync "$1"; } && mv -f "$1" "$2"'
 SLOWEST_DISK_BYTES_PER_S = 2_000_000               # an old SD card
+
+# $1 the file that did not get into its place  $2 root.  What is free afterwards.
+TIDY = 'rm -f -- "$1"; df -Pk "$2"'
+SPARE_BYTES = 1 << 16                              # a disk with less than this beyond a file is full
 
 
 class Process(Protocol):
@@ -199,24 +217,41 @@ class RemoteTransport(ABC):
             process.close()
 
     def put(self, local: Path, remote: str) -> None:
-        """Copy, make durable, then rename into place.  Raises TransferFailed, or what broke the link."""
+        """Copy, make durable, then rename into place.
+
+        Raises NotReady where the disk is full, TransferFailed, or what broke the link.
+        """
         path = self._inside(remote)
         if not local.is_file():
             raise TransferFailed(f"{local} could not be copied to the device: it is no file")
-        self._check_place(PLACE, path)
         incoming = f"{path.parent}/.incoming-{secrets.token_hex(8)}"
         try:
+            self._check_place(PLACE, path)
             self._push(local, incoming)
             settle_s = COMMAND_S + local.stat().st_size / SLOWEST_DISK_BYTES_PER_S
             moved = self.run(["sh", "-c", INTO_PLACE, "sh", incoming, str(path)], timeout_s=settle_s)
             if moved.code != 0:
                 raise TransferFailed(f"{remote[:200]} could not be put in place: {moved.stderr.strip()[-300:]}")
         except (LinkError, OSError) as error:
-            with contextlib.suppress(LinkError):
-                self.run(["rm", "-f", "--", incoming])
+            self._tidy(local, incoming, error)
             if isinstance(error, LinkError):
                 raise
             raise TransferFailed(f"{local} could not be copied to the device: {error}") from error
+
+    def _tidy(self, local: Path, incoming: str, error: Exception) -> None:
+        """Remove what a broken copy left.  Raises NotReady where there is no room for the file."""
+        try:
+            done = self.run(["sh", "-c", TIDY, "sh", incoming, self.root])
+            needed = local.stat().st_size
+        except (LinkError, OSError):               # the link is gone: what is left there, a later `reap` removes
+            return
+        found = re.findall(rb"\s\d+\s+\d+\s+(\d{1,15})\s+\d+%", done.stdout)
+        if found and int(found[-1]) * 1024 < needed + SPARE_BYTES:
+            free = int(found[-1]) * 1024
+            raise NotReady(
+                f"the device's disk is full: {self.root} has {free / 1e6:.1f} MB free, {needed / 1e6:.1f} MB are needed; "
+                "free space there"
+            ) from error
 
     def get(self, remote: str, local: Path) -> None:
         """Copy back, atomically.  Raises TransferFailed, or what broke the link."""
@@ -249,7 +284,7 @@ class RemoteTransport(ABC):
             process = self._start(_with_environment(command, {**env, "LUTFARM_SESSION": token}))
             try:
                 channel = RemoteChannel(process, lambda: self._end(token))
-                _await_start(channel, argv[0])
+                _await_start(channel, argv[0], self.root)
                 yield channel
             except ReplyTimeout:                   # a link over which nothing comes is no link
                 self.close()
@@ -263,7 +298,10 @@ class RemoteTransport(ABC):
                 _live.discard(token)
 
     def reap(self) -> int:
-        """End what a host that is gone, or a link of this one that broke, left behind; how many."""
+        """End what a host that is gone, or a link of this one that broke, left behind; how many.
+
+        Old files of broken copies are removed, and bundles that were never unpacked to their end.
+        """
         ended = 0
         for line in self.run(["sh", "-c", LEFT, "sh", self.root]).stdout.decode("utf-8", "replace").splitlines():
             token, _, owner = line.partition(" ")
@@ -300,12 +338,20 @@ def _with_environment(argv: Sequence[str], env: Mapping[str, str]) -> str:
     return f"exec env -i {kept} {own} {shlex.join(argv)}"
 
 
-def _await_start(channel: RemoteChannel, program: str) -> None:
-    """Until the process is known to run.  Raises ConnectFailed with what the device said instead."""
+def _await_start(channel: RemoteChannel, program: str, root: str) -> None:
+    """Until the process is known to run.
+
+    Raises NotReady where the device's folder can't be written, ConnectFailed with what the device said instead.
+    """
     try:
         said = channel.receive(START_S)
     except LinkLost as error:
         raise ConnectFailed(f"{program[:200]} could not be started: {error.detail}") from error
+    if said == UNWRITABLE:
+        why = " ".join(clean(channel.wait(2.0).stderr_tail, 300).split())
+        if "No space left" in why:
+            raise NotReady(f"the device's disk is full: {root} can't be written; free space there")
+        raise NotReady(f"{root} on the device can't be written: {why}; give access to it, or register with another --root")
     if said != STARTED:
         raise ConnectFailed(f"{program[:200]} could not be started: the device said {said[:80]!r}")
 
