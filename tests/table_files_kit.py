@@ -1,0 +1,45 @@
+"""A table that has of everything something, and how each kind of file is written and read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from tests.lut_kit import TFLITE, entry, failed, manifest, validation
+
+from lutfarm.lut import (
+    BackendFacts,
+    DeviceFacts,
+    LatencyTable,
+)
+from lutfarm.lut.formats import csv as csv_format
+from lutfarm.lut.formats import json as json_format
+from lutfarm.lut.formats import parquet as parquet_format
+
+OURS = ("json", "csv", "parquet")
+DUMP: dict[str, Callable[[LatencyTable], bytes]] = {
+    "json": json_format.dump, "csv": csv_format.dump, "parquet": parquet_format.dump,
+}
+PARSE: dict[str, Callable[[bytes], LatencyTable]] = {
+    "json": json_format.parse, "csv": csv_format.parse, "parquet": parquet_format.parse,
+}
+FULL = manifest(
+    space="fbnet-224",
+    devices=(DeviceFacts("desk", "generic", "CPU <b>", "x86_64", "Linux", 2, 8 * 10**9, call_floor_ns={"ort": 3000}),),
+    backends=(BackendFacts("onnxruntime-cpu-t1-fp32", "onnxruntime", versions={"desk": "onnxruntime 1.24.1"}),),
+    protocol={"desk": {"passes": 12, "gate_ratio": 1.12}},
+    protocol_hash="ab" * 8,
+    validations=(validation([104.0, 190.0, 310.0], [101.0, 200.0, 300.0]),),
+    missing=("latency/operator:x/desk/onnxruntime-cpu-t1-fp32/b1-steady",),
+)
+ZERO = replace(entry("nothing"), kind="zero", estimate_ns=0.0, low_ns=0.0, high_ns=0.0, statistic="", flags=())
+RICH = replace(
+    entry("rich", 0.1 + 0.2, flags=("converged", "reference_provisional")),
+    run_ids=("a" * 32, "b" * 32), peak_memory_bytes=2**53 + 1, temperature_low_c=-3.5, mean_ns=1e-300, std_ns=5e-324,
+    load_ns=1.7976931348623157e308,
+)
+
+
+def table() -> LatencyTable:
+    odd = failed("odd", "WorkloadFailed", "=cmd|' /C calc'!A0\n\"quoted\", comma, naïve 漢 \x00\r\n\t'")
+    return LatencyTable.of([entry("a"), ZERO, odd, failed("empty", "Unstable", ""), RICH, entry("a", backend=TFLITE)], FULL)
