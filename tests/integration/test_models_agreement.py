@@ -60,7 +60,7 @@ def test_every_operator_of_a_space(name: str) -> None:
 
 
 def test_operators_of_ofa_at_every_resolution() -> None:
-    """Two or three of each of the 50 spaces, others each time."""
+    """Two or three of each of the 50 spaces, others each time; all of them are the slow test below."""
     chosen = dict.fromkeys(
         operator
         for position, name in enumerate(OFA)
@@ -72,13 +72,12 @@ def test_operators_of_ofa_at_every_resolution() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("width", "first"), [("w1.0", 0), ("w1.2", 2)])
-def test_operators_of_ofa_at_every_width(width: str, first: int) -> None:
-    """1,197 blocks and what is fixed, over 25 resolutions: one in five, others for each width; all of them take minutes."""
-    every = list(real_operators(name for name in OFA if width in name))
-    assert len(every) > 1_197
-    chosen = every[first::5]
-    assert {operator.key.partition("_")[0] for operator in chosen} >= {"conv", "mbconv"}
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("width", ["w1.0", "w1.2"])
+def test_every_operator_of_ofa(width: str) -> None:
+    """1,197 blocks and what is fixed, at 25 resolutions; 2-4 minutes for each width on a busy pair of cores."""
+    chosen = list(real_operators(name for name in OFA if width in name))
+    assert len(chosen) > 1_197
     assert disagreeing(operators.graph_of(operator) for operator in chosen) == {}
 
 
