@@ -21,7 +21,7 @@ from lutfarm_jobs.errors import FarmError, LinkError, LinkLost, NotReady, Protoc
 from lutfarm_jobs.measurement import MODELS_VERSION, Backend, SlicePlan
 
 SILENCE_S = 9.0                                    # the runner beats every 4 s; a loss is noticed within 10 s
-HELLO_S = 40.0                                     # a board under load may take long to start Python
+HELLO_S = 60.0                                     # a board under load may take long to start Python
 STOP_S = 2.0
 ATTEND_S = 0.2                                     # how late an end of attending is noticed
 
