@@ -192,6 +192,7 @@ def slice_(message: Message, known: int, passes: int) -> SliceEvent:
             waited_ns=duration_ns(message, "waited_ns"),
             wall_ns=duration_ns(message, "wall_ns"),
             cpu_ns=duration_ns(message, "cpu_ns"),
+            run_delay_ns=fields.optional_integer(message, "run_delay_ns", 0, fields.LARGEST_NS),
         ),
     )
 

@@ -32,14 +32,15 @@ class RoundLog:
 
     @property
     def total(self) -> int:
-        """How many slices a complete round has at most."""
+        """How many visits a complete round has."""
         return len(self.round.tasks) * self.round.plan.passes
 
     def take(self, event: RoundEvent) -> None:
         """One more event."""
         if isinstance(event, SliceEvent):
-            self.slices.setdefault(event.id, []).append(event.slice)
-            self.arrived += 1
+            mine = self.slices.setdefault(event.id, [])
+            self.arrived += not mine or mine[-1].pass_index != event.slice.pass_index    # a swept visit may have several
+            mine.append(event.slice)
         elif isinstance(event, LoadedEvent):
             self.loaded[event.id] = event
         elif isinstance(event, NodesEvent):

@@ -71,6 +71,7 @@ class Plan:
     sustained_ns: int = 0
     profile: int = 0
     warm_up_ns: int = 0
+    long_tries: int = 1
 
 
 @dataclass(frozen=True)
@@ -240,6 +241,7 @@ def read_plan(fields: Fields) -> Plan:
         sustained_ns=integer({"sustained_ns": 0, **fields}, "sustained_ns", 0, 3_600_000_000_000),
         profile=integer({"profile": 0, **fields}, "profile", 0, 1000),
         warm_up_ns=integer({"warm_up_ns": 0, **fields}, "warm_up_ns", 0, 3_600_000_000_000),
+        long_tries=integer({"long_tries": 1, **fields}, "long_tries", 1, 1000),
     )
 
 

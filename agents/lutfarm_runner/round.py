@@ -17,6 +17,7 @@ from lutfarm_runner.limits import peak_bytes
 from lutfarm_runner.loading import deadline, load, warm_iteration_ns
 from lutfarm_runner.page import SPENT
 from lutfarm_runner.sampling import Clock, Sample, Sampler, Subject
+from lutfarm_runner.schedule import run_delay
 from lutfarm_runner.wire import encode, write_all
 
 PATIENCE = 10                                      # a slice may take this many times what it should
@@ -65,6 +66,7 @@ def real_clock(threads: int) -> Clock:
         time.perf_counter_ns,
         time.process_time_ns if threads > 1 else time.thread_time_ns,
         lambda: usage(who).ru_nivcsw,
+        run_delay(threads),
     )
 
 
@@ -132,7 +134,8 @@ def _send_nodes(post: Post, order: Round, subjects: List[Subject]) -> None:
 
 def allowance_s(subject: Subject, plan: Plan, limits: Limits, canary_ns: int) -> float:
     """How long one visit of a subject may take."""
-    count = sampling.iterations(subject, plan) + sampling.warmups(subject, plan) + 2 * plan.profile
+    tries = plan.long_tries if sampling.is_long(subject, plan) else 1
+    count = tries * sampling.iterations(subject, plan) + sampling.warmups(subject, plan) + 2 * plan.profile
     around_ns = 3 * plan.canary_iterations * canary_ns + plan.wait_ns
     window_ns = plan.sustained_ns // plan.passes
     should_s = (max(window_ns, count * subject.iteration_ns) + around_ns) / 1e9

@@ -20,15 +20,20 @@ MOST_OF_WINDOW = 200                               # iterations that a window of
 FAR_LONGER = 10                                    # times the plan's long_ns: a cold start no longer shows
 FAR_LONGER_NS = 40_000_000                         # and not before that: what refills the caches does not depend on the plan
 FRESH_CANARY_NS = 50_000                           # a level this young serves the next slice too
+LOST_SHARE = 0.01                                  # of a long iteration that may be spent without a core, beyond the least seen
 
 
 @dataclass(frozen=True)
 class Clock:
-    """How the sampling code tells time; all in ns but `switches`, a count of involuntary switches."""
+    """How the sampling code tells time; all in ns but `switches`, a count of involuntary switches.
+
+    `run_delay_ns`: for how long threads that measure were ready and had no core; None where the system doesn't say.
+    """
 
     now_ns: Callable[[], int]
     cpu_ns: Callable[[], int]
     switches: Callable[[], int]
+    run_delay_ns: Callable[[], Optional[int]] = lambda: None
 
 
 @dataclass
@@ -43,6 +48,7 @@ class Subject:
     rejected: int = 0                              # passes in which no quiet window came
     discarded: int = 0                             # slices timed and not kept
     profiled: Optional[Callable[[], object]] = None    # an iteration under the runtime's profiler
+    least_lost: float = 1.0                        # share of a slice without a core: what its threads' waking takes
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ class Sample:
     waited_ns: int
     wall_ns: int
     cpu_ns: int
+    run_delay_ns: Optional[int] = None
 
 
 @dataclass
@@ -157,16 +164,18 @@ class Sampler:
         self.spent.wait += self.clock.now_ns() - began
         return level_ns
 
+    def _warm(self, subject: Subject) -> None:
+        began = self.clock.now_ns()
+        for _ in range(warmups(subject, self.plan)):
+            subject.run()
+        subject.fresh = False
+        self.spent.warmup += self.clock.now_ns() - began
+
     def _slice(self, subject: Subject, pass_index: int, before_ns: int, waited_ns: int) -> Sample:
         clock, now, run = self.clock, self.clock.now_ns, subject.run
-        began = now()
-        for _ in range(warmups(subject, self.plan)):
-            run()
-        subject.fresh = False
         long = is_long(subject, self.plan)
         samples = [0] * iterations(subject, self.plan)
-        self.spent.warmup += now() - began
-        switches, cpu, wall = clock.switches(), clock.cpu_ns(), now()
+        delay, switches, cpu, wall = clock.run_delay_ns(), clock.switches(), clock.cpu_ns(), now()
         for index in range(len(samples)):
             start = now()
             run()
@@ -174,20 +183,44 @@ class Sampler:
         wall = now() - wall
         cpu = clock.cpu_ns() - cpu
         switches = clock.switches() - switches
+        delayed = clock.run_delay_ns()
+        delayed = None if delayed is None or delay is None else max(0, delayed - delay)
         self.spent.slices += wall
         after_ns = self.level()
-        quiet = long or (switches == 0 and self.calm(before_ns) and self.calm(after_ns))
+        inside = _held(subject, wall, cpu, delayed) if long else switches == 0
+        quiet = inside and self.calm(before_ns) and self.calm(after_ns)
         return Sample(
             subject.id, pass_index, samples, before_ns, after_ns, quiet, not long,
-            switches, waited_ns, wall, cpu,
+            switches, waited_ns, wall, cpu, delayed,
         )
 
-    def visit(self, subject: Subject, pass_index: int) -> Optional[Sample]:
-        """At most one slice of a subject: a quiet one, or else a contended one while the plan keeps those."""
+    def _sweep(self, subject: Subject, pass_index: int) -> List[Sample]:
+        """Iterations too long for the gate: each between two canaries, with nothing else between.
+
+        Another one while that was not quiet, up to the plan's `long_tries`; all of them are kept.  `wait_ns` serves them all.
+        """
+        kept: List[Sample] = []
+        self._warm(subject)
+        before_ns, waiting_ns = self.level(), self.plan.wait_ns
+        while True:
+            wait_ns = self.spent.wait
+            before_ns = self._wait(before_ns, self.clock.now_ns() + waiting_ns)
+            waited_ns = self.spent.wait - wait_ns
+            waiting_ns -= waited_ns
+            kept.append(self._slice(subject, pass_index, before_ns, waited_ns))
+            if kept[-1].quiet:
+                return kept
+            if len(kept) >= self.plan.long_tries:
+                subject.rejected += 1
+                return kept
+            before_ns = kept[-1].canary_after_ns
+
+    def visit(self, subject: Subject, pass_index: int) -> List[Sample]:
+        """At most one slice of a subject: a quiet one, or else a contended one while the plan keeps those.  See also _sweep."""
         self.announce(subject)
-        before_ns = self._level_before()
         if is_long(subject, self.plan):
-            return self._slice(subject, pass_index, before_ns, 0)
+            return self._sweep(subject, pass_index)
+        before_ns = self._level_before()
         began, waited_ns, wait_ns = self.clock.now_ns(), 0, self.spent.wait
         end_ns = began + self.plan.wait_ns
         sample: Optional[Sample] = None
@@ -197,18 +230,27 @@ class Sampler:
             if not self.calm(before_ns) and (sample or subject.contended >= self.plan.contended_keep):
                 break
             subject.discarded += sample is not None
+            self._warm(subject)
             sample = self._slice(subject, pass_index, before_ns, waited_ns)
             if sample.quiet:
-                return sample
+                return [sample]
             if self.clock.now_ns() >= end_ns:
                 break
             before_ns = sample.canary_after_ns
         subject.rejected += 1
         if sample is None or subject.contended >= self.plan.contended_keep:
             subject.discarded += sample is not None
-            return None
+            return []
         subject.contended += 1
-        return sample
+        return [sample]
+
+
+def _held(subject: Subject, wall_ns: int, cpu_ns: int, run_delay_ns: Optional[int]) -> bool:
+    """Whether it held its core all the time, but for what its own threads lose at the best of times."""
+    lost_ns = wall_ns - cpu_ns if run_delay_ns is None else run_delay_ns
+    lost = max(0.0, lost_ns / max(1, wall_ns))
+    subject.least_lost = min(subject.least_lost, lost)
+    return lost <= subject.least_lost + LOST_SHARE
 
 
 def sweep(sampler: Sampler, subjects: Sequence[Subject], order: random.Random) -> Iterator[List[Sample]]:
@@ -220,9 +262,7 @@ def sweep(sampler: Sampler, subjects: Sequence[Subject], order: random.Random) -
         batch: List[Sample] = []
         yielded_ns = now()
         for subject in turn:
-            sample = sampler.visit(subject, pass_index)
-            if sample is not None:
-                batch.append(sample)
+            batch += sampler.visit(subject, pass_index)
             if subject.profiled is not None:
                 for _ in range(sampler.plan.profile):
                     subject.profiled()

@@ -116,12 +116,13 @@ class Slice:
     samples_ns: tuple[int, ...]
     canary_before_ns: int
     canary_after_ns: int
-    quiet: bool                     # the gate's verdict; for a workload too long to gate: see `gated`
-    gated: bool                     # False: longer than the plan's `long_ns`, so no verdict was asked for
+    quiet: bool                     # both canaries calm, and nothing took the core away in between
+    gated: bool                     # False: longer than the plan's `long_ns`: kept whatever the verdict
     involuntary_switches: int
     waited_ns: int                  # spent spinning for a quiet window before the slice
     wall_ns: int
     cpu_ns: int
+    run_delay_ns: int | None = None # for how long its threads were ready and had no core, all together; None: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +227,7 @@ class SlicePlan:
     canary_iterations: int = 3                     # a canary level is the fastest of these
     sustained_ns: int = 0                          # more than 0: load each workload so long, in `passes` windows
     warm_up_ns: int = 0                            # canary before a round that comes after an idle time
+    long_tries: int = 3                            # slices a pass of what is swept: another one while it was not quiet
     profile: int = 0                               # iterations under the runtime's profiler after each slice, if it has one
 
 

@@ -37,6 +37,7 @@ LOADED = {"type": "loaded", "id": 0, "load_ns": 3, "first_inference_ns": 4}
 SLICE = {
     "type": "slice", "id": 2, "pass": 11, "samples_ns": [100, 101], "canary_before_ns": 70, "canary_after_ns": 71,
     "quiet": True, "gated": True, "involuntary_switches": 0, "waited_ns": 0, "wall_ns": 201, "cpu_ns": 201,
+    "run_delay_ns": 7,
 }
 ENDED = {
     "type": "ended", "environment": ENVIRONMENT, "peak_memory_bytes": 10, "rejected": {"2": 3},
@@ -64,7 +65,8 @@ def test_a_good_hello_arrives_whole() -> None:
 def test_a_good_slice_arrives_whole() -> None:
     event = messages.slice_(SLICE, 3, 12)
     assert (event.id, event.slice.pass_index, event.slice.samples_ns) == (2, 11, (100, 101))
-    assert event.slice.quiet
+    assert (event.slice.quiet, event.slice.run_delay_ns) == (True, 7)
+    assert messages.slice_({**SLICE, "run_delay_ns": None}, 3, 12).slice.run_delay_ns is None
 
 
 def test_a_good_ending_arrives_whole() -> None:
@@ -112,6 +114,8 @@ def test_a_probe_that_failed_needs_no_figures() -> None:
         ("loaded", "first_inference_ns", -1),
         ("slice", "id", 2.0),
         ("slice", "pass", 12),
+        ("slice", "run_delay_ns", -1),
+        ("slice", "run_delay_ns", 1.5),
         ("slice", "samples_ns", []),
         ("slice", "samples_ns", [0]),
         ("slice", "samples_ns", [-5]),
@@ -168,7 +172,7 @@ def test_a_wrong_environment_is_refused_by_name(field: str) -> None:
 
 @pytest.mark.parametrize(("kind", "missing"), [
     (kind, field) for kind, (message, _) in READERS.items() for field in message
-    if field not in {"type", "governor", "executable", "floor_ns", "id"}
+    if field not in {"type", "governor", "executable", "floor_ns", "run_delay_ns", "id"}
     and message[field] is not None and field not in {"agreement", "peak_memory_bytes", "memory_bytes"}
 ])
 def test_a_missing_field_is_refused_by_name(kind: str, missing: str) -> None:

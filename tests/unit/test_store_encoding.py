@@ -15,7 +15,8 @@ from lutfarm_jobs.measurement import NodeTime, Slice
 
 ns = st.integers(0, 2**62)
 slices = st.builds(
-    Slice, st.integers(0, 1000), st.lists(ns, max_size=30).map(tuple), ns, ns, st.booleans(), st.booleans(), ns, ns, ns, ns
+    Slice, st.integers(0, 1000), st.lists(ns, max_size=30).map(tuple), ns, ns, st.booleans(), st.booleans(), ns, ns, ns, ns,
+    st.none() | ns,
 )
 
 

@@ -113,7 +113,7 @@ class Machine:
 
     def clock(self) -> Clock:
         """As the sampling code wants it."""
-        return Clock(self._look, lambda: int(self.now_ns - self._stolen_ns), self._switches)
+        return Clock(self._look, lambda: int(self.now_ns - self._stolen_ns), self._switches, lambda: int(self._stolen_ns))
 
     def process(self, start_ns: float = IMPORT_NS) -> Process:
         """A fresh process, which spends `start_ns` before it loads anything."""

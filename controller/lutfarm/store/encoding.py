@@ -1,8 +1,8 @@
 """Values to rows and back.  Slices become one compressed blob of little-endian 64-bit integers.
 
-Blob, version 1: the magic `LFS1`, then zlib of: slice count, then for each slice pass index, canary before,
-canary after, flags (1 quiet, 2 gated), involuntary switches, waited, wall and CPU time, sample count, and the samples;
-all int64, all times in ns.
+Blob, version 2: the magic `LFS2`, then zlib of: slice count, then for each slice pass index, canary before,
+canary after, flags (1 quiet, 2 gated), involuntary switches, waited, wall and CPU time, time spent ready without a core (-1: not
+known), sample count, and the samples; all int64, all times in ns.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from lutfarm_jobs.measurement import (
     Workload,
 )
 
-MAGIC = b"LFS1"
+MAGIC = b"LFS2"
 LARGEST_BYTES = 1 << 30
-_FIELDS = 9
+_FIELDS = 10
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ def encode_slices(slices: Sequence[Slice]) -> bytes:
     for s in slices:
         numbers += (
             s.pass_index, s.canary_before_ns, s.canary_after_ns, s.quiet + 2 * s.gated, s.involuntary_switches,
-            s.waited_ns, s.wall_ns, s.cpu_ns, len(s.samples_ns), *s.samples_ns,
+            s.waited_ns, s.wall_ns, s.cpu_ns, -1 if s.run_delay_ns is None else s.run_delay_ns, len(s.samples_ns), *s.samples_ns,
         )
     return MAGIC + zlib.compress(struct.pack(f"<{len(numbers)}q", *numbers), 6)
 
@@ -70,13 +70,16 @@ def _slices(numbers: Sequence[int]) -> list[Slice]:
     found: list[Slice] = []
     at = 1
     for _ in range(numbers[0]):
-        index, before, after, flags, switches, waited, wall, cpu, count = numbers[at : at + _FIELDS]
+        index, before, after, flags, switches, waited, wall, cpu, delay, count = numbers[at : at + _FIELDS]
         at += _FIELDS
         if count < 0 or at + count > len(numbers) or not 0 <= flags < 4:
             raise StoreError("a run's samples are damaged: the blob contradicts itself")
         samples = tuple(numbers[at : at + count])
         at += count
-        found.append(Slice(index, samples, before, after, bool(flags & 1), bool(flags & 2), switches, waited, wall, cpu))
+        found.append(Slice(
+            index, samples, before, after, bool(flags & 1), bool(flags & 2), switches, waited, wall, cpu,
+            None if delay < 0 else delay,
+        ))
     if at != len(numbers):
         raise StoreError("a run's samples are damaged: the blob contradicts itself")
     return found
