@@ -17,11 +17,24 @@ from lutfarm.lut.formats import json as json_format
 from lutfarm.lut.formats import parquet as parquet_format
 
 OURS = ("json", "csv", "parquet")
+_SEAM = b"\n(what lies beside it)\n"
+
+
+def _both(one: LatencyTable) -> bytes:
+    """A .csv and what lies beside it, as one content that can be cut and changed anywhere."""
+    return csv_format.dump(one) + _SEAM + csv_format.dump_beside(one)
+
+
+def _of_both(content: bytes) -> LatencyTable:
+    entries, _, beside = content.partition(_SEAM)
+    return csv_format.parse(entries, beside)
+
+
 DUMP: dict[str, Callable[[LatencyTable], bytes]] = {
-    "json": json_format.dump, "csv": csv_format.dump, "parquet": parquet_format.dump,
+    "json": json_format.dump, "csv": _both, "parquet": parquet_format.dump,
 }
 PARSE: dict[str, Callable[[bytes], LatencyTable]] = {
-    "json": json_format.parse, "csv": csv_format.parse, "parquet": parquet_format.parse,
+    "json": json_format.parse, "csv": _of_both, "parquet": parquet_format.parse,
 }
 FULL = manifest(
     space="fbnet-224",

@@ -2,7 +2,7 @@
 
 FarmError
   SpecError          the person who wrote the file        never retried
-    RunsDisagree
+    RunsDisagree ExtraMissing
   LinkError          cabling, network                     retried on the same device, with backoff
     ConnectFailed LinkLost TransferFailed ReplyTimeout
   DeviceError        the lab                              device quarantined, work goes elsewhere
@@ -56,6 +56,10 @@ class SpecError(FarmError):
 
 class RunsDisagree(SpecError):
     """What was measured with different software or in another way can't be put together."""
+
+
+class ExtraMissing(SpecError, ImportError):
+    """A package that lutfarm can do without, and this call cannot, is not installed."""
 
 
 class LinkError(FarmError):

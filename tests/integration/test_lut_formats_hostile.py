@@ -26,9 +26,13 @@ from lutfarm_jobs.errors import SpecError
 
 
 def change(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert text.count(old) >= 1
-    path.write_text(text.replace(old, new, 1))
+    """In the file, or, where only that has it, in what lies beside it."""
+    for place in (path, path.with_suffix(".manifest.json")):
+        text = place.read_text()
+        if old in text:
+            place.write_text(text.replace(old, new, 1))
+            return
+    raise AssertionError(f"nothing says {old}")
 
 
 @pytest.fixture
@@ -87,8 +91,8 @@ def test_an_edited_file_is_refused_by_name(
         ("csv", ",100.0,", ",a lot,", "field estimate_ns"),
         ("csv", ",100.0,", ",,", "estimate or interval is missing"),
         ("csv", ",100.0,", ",100.0,7,", "cells"),
-        ("csv", "workload_key", "worklode_key", "line 2"),
-        ("csv", "# {", "{", "first line"),
+        ("csv", "workload_key", "worklode_key", "line 1"),
+        ("csv", '"manifest": {', '"manifest": [', "cut or no JSON"),
     ],
 )
 def test_a_wrong_value_is_refused_by_place(
@@ -292,3 +296,38 @@ def test_a_parquet_file_that_unpacks_to_too_much_is_not_unpacked(monkeypatch: py
     monkeypatch.setattr(parquet_format, limit, 5)
     with pytest.raises(SpecError, match="the most for a table"):
         parquet_format.parse(parquet_format.dump(table()))
+
+
+def test_a_csv_without_what_lay_beside_it_is_no_table(saved: Callable[[str], Path]) -> None:
+    path = saved("csv")
+    beside = path.with_suffix(".manifest.json")
+    content = beside.read_bytes()
+    beside.unlink()
+    with pytest.raises(SpecError, match=r"lut\.manifest\.json: can't be read: No such file.*copy it here too.*pandas"):
+        load(path)
+    beside.write_bytes(content)
+    assert load(path) == table()
+
+
+def test_a_csv_with_what_lay_beside_another_table_is_refused(tmp_path: Path) -> None:
+    save(table(), tmp_path / "one.csv")
+    save(table().select(unit="desk", backend="tflite-cpu-t1-fp32"), tmp_path / "other.csv")
+    (tmp_path / "other.manifest.json").replace(tmp_path / "one.manifest.json")
+    with pytest.raises(SpecError, match="entries are not the ones that were written"):
+        load(tmp_path / "one.csv")
+
+
+def test_what_lies_beside_a_csv_is_no_table_of_its_own(saved: Callable[[str], Path]) -> None:
+    with pytest.raises(SpecError, match=r"lut\.manifest\.json: lies beside the entries of a table; name the \.csv file"):
+        load(saved("csv").with_suffix(".manifest.json"))
+
+
+def test_what_lies_beside_a_csv_replaces_no_file_of_another_kind(tmp_path: Path) -> None:
+    foreign = tmp_path / "lut.manifest.json"
+    foreign.write_text('{"name": "of a web page"}')
+    with pytest.raises(SpecError, match=r"lut\.manifest\.json: is there, and is none of ours"):
+        save(table(), tmp_path / "lut.csv")
+    assert foreign.read_text() == '{"name": "of a web page"}'
+    assert not (tmp_path / "lut.csv").exists()
+    with pytest.raises(SpecError, match=r"beside lut\.csv; choose another"):
+        save(table(), foreign)

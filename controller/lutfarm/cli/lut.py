@@ -53,11 +53,10 @@ def export(
             table = table.with_calibrations(())
         if calibrated and not table.manifest.calibrations:
             raise SpecError(f"job {job_id} has no calibration: measure some networks with lutfarm lut validate --calibrate M")
-        for path in out:
-            save(table, path, yaml_style=style)
+        files = [str(written) for path in out for written in save(table, path, yaml_style=style)]
         if json:
             print_json({
-                "entries": len(table.entries), "files": [str(path) for path in out],
+                "entries": len(table.entries), "files": files,
                 "places": [
                     {"unit": unit, "backend_key": backend, "validated": validated_on(table, unit, backend),
                      "calibrated": [c.space for c in table.manifest.calibrations if (c.unit, c.backend_key) == (unit, backend)]}
@@ -65,7 +64,7 @@ def export(
                 ],
             })
         else:
-            say(f"{table.describe()}; written: {', '.join(str(path) for path in out)}")
+            say(f"{table.describe()}; written: {', '.join(files)}")
 
 
 def validated_on(table: LatencyTable, unit: str, backend: str) -> list[str]:

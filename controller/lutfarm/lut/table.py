@@ -1,4 +1,6 @@
 """LatencyTable: measured latencies with where they come from."""
+# pyright: reportMissingTypeStubs=false
+# pandas carries no types.
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from lutfarm.lut.build import entries_of
 from lutfarm.lut.bulk import IntArray
@@ -16,6 +19,7 @@ from lutfarm.lut.costs import FloatArray
 from lutfarm.lut.entry import Entry, Manifest
 from lutfarm.lut.estimates import estimates
 from lutfarm.lut.forecast import Forecast
+from lutfarm.lut.frames import pandas_frame, polars_frame
 from lutfarm.lut.predict import SUM, Prediction
 from lutfarm.lut.prices import Prices
 from lutfarm.lut.validate import Refusal, Validation
@@ -23,6 +27,10 @@ from lutfarm.statistics import Target
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Measurement, Probe, Run
 from lutfarm_jobs.spaces.base import Space
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
 
 FORECASTS_KEPT = 8
 UNVALIDATED = "never validated against whole networks"
@@ -140,6 +148,14 @@ class LatencyTable:
         """How predictions of a space held up; None where none was measured.  Of a table of one device and backend."""
         found = [one for one in self._manifest.validations if one.space == space_name]
         return found[0] if found and len(self.places) == 1 else None
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The entries as a data frame, a row each, columns as in a .parquet file.  Raises ExtraMissing without pandas."""
+        return pandas_frame(self._columns)
+
+    def to_polars(self) -> pl.DataFrame:
+        """The entries as a data frame, a row each, columns as in a .parquet file.  Raises ExtraMissing without polars."""
+        return polars_frame(self._columns)
 
     def describe(self) -> str:
         """One line: what is in it, and for each device and backend whether it was ever held against whole networks."""
