@@ -1,6 +1,7 @@
-"""Another program on a core, that comes and goes: python -I _neighbour.py compute|memory CPU SEED.
+"""Another program on a core, that comes and goes: python -I _neighbour.py compute|memory CPU SEED SHARE LONGEST_S.
 
-It ends by itself after LONGEST_S, with its parent, or when it is killed; numpy at one thread.
+It is there for SHARE of the time, in turns of 0.12 s on average; 1: without a pause.  It ends by itself after LONGEST_S, with its
+parent, or when it is killed; numpy at one thread.
 """
 # ruff: noqa: E402
 from __future__ import annotations
@@ -10,15 +11,14 @@ import random
 import sys
 import time
 
-kind, cpu, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+kind, cpu, seed, share, longest_s = sys.argv[1], *map(int, sys.argv[2:4]), *map(float, sys.argv[4:6])
 os.sched_setaffinity(0, {cpu})
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 
 import numpy as np
 
-LONGEST_S = 60.0
-HERE_S, AWAY_S = 0.06, 0.06                        # on average, each time
+TURN_S = 0.12                                      # here and away once, on average
 STREAMED = 1 << 23                                 # of 8 bytes each, in both arrays: larger than a last-level cache of 64 MiB
 
 
@@ -46,14 +46,15 @@ def main() -> None:
     """Here and away in turns, of random length."""
     random.seed(seed)
     work = {"compute": compute, "memory": streaming}[kind]
-    parent, end_s = os.getppid(), time.monotonic() + LONGEST_S
+    parent, end_s = os.getppid(), time.monotonic() + longest_s
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     while time.monotonic() < end_s and os.getppid() == parent:
-        until_s = time.monotonic() + random.expovariate(1 / HERE_S)
+        until_s = time.monotonic() + random.expovariate(1 / (share * TURN_S))
         while time.monotonic() < until_s:
             work()
-        time.sleep(random.expovariate(1 / AWAY_S))
+        if share < 1:
+            time.sleep(random.expovariate(1 / ((1 - share) * TURN_S)))
 
 
 if __name__ == "__main__":

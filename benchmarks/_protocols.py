@@ -1,7 +1,7 @@
 """How others measure, in one process: python -I _protocols.py < request.json.  Imports nothing of lutfarm.
 
-The request: cpu, seed, protocol, models (paths), and where the protocol takes one, `until_s`: the CLOCK_MONOTONIC time at
-which this process should be done.  Every protocol is scaled by its own repetitions to last until then.
+The request: cpus (a thread for each), seed, protocol, models (paths), and where the protocol takes one, `until_s`: the
+CLOCK_MONOTONIC time at which this process should be done.  Every protocol is scaled by its own repetitions to last until then.
 """
 # ruff: noqa: E402
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 
 request = json.load(sys.stdin)
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-os.sched_setaffinity(0, {request["cpu"]})
+cpus = set(request["cpus"])
+os.sched_setaffinity(0, cpus)
 
 import numpy as np
 import onnxruntime as ort
@@ -31,9 +32,9 @@ LEFT_S = 0.03                                      # for the interpreter to end
 
 
 def bound(path: str) -> Call:
-    """The model with everything bound once, one thread that does not spin."""
+    """The model with everything bound once; a thread for each core, none of them spins."""
     options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = len(cpus), 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     given, binding, name = session.get_inputs()[0], session.io_binding(), session.get_outputs()[0].name

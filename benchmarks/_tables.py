@@ -54,7 +54,7 @@ def files(keys: Sequence[str], home: Path) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Tabled:
-    """One job's table: latencies in ns by operator; `held_s` is what the device was charged, probes and openings included."""
+    """One job's table: latencies in ns by workload; `held_s` is what the device was charged, probes and openings included."""
 
     job_id: str
     table: LatencyTable
@@ -110,10 +110,14 @@ class Desk:
 
     def measure(self, name: str, keys: Sequence[str], sampling: Mapping[str, object] | None = None) -> Tabled:
         """A job over these operators that measures everything anew; `sampling` as a job file says it, or its defaults."""
-        spec = parse_job({
-            "name": name, "workloads": [{"operators": list(keys)}], "devices": [_device.UNIT],
-            "backends": [{"runtime": BACKEND}], "fresh": True, **({"sampling": dict(sampling)} if sampling else {}),
-        }, source="benchmark")
+        return self.play({
+            "name": name, "workloads": [{"operators": list(keys)}], "backends": [{"runtime": BACKEND}],
+            **({"sampling": dict(sampling)} if sampling else {}),
+        })
+
+    def play(self, job: Mapping[str, object]) -> Tabled:
+        """A job, as its file says it, over what is to be measured anew on this device."""
+        spec = parse_job({"devices": [_device.UNIT], "fresh": True, **job}, source="benchmark")
         began_s = time.monotonic()
         submitted, sources = assembly.submit(spec, self.home, self.store)
         with self._farm(submitted, sources) as farm:
@@ -122,8 +126,8 @@ class Desk:
         wall_s = time.monotonic() - began_s
         table = table_of(self.store, outcome.job_id)
         entries = [entry for entry in table.entries if entry.kind == "measured"]
-        if len(entries) != len(keys):
-            raise SystemExit(f"{name}: {len(keys) - len(entries)} of {len(keys)} operators could not be measured")
+        if len(entries) != len(submitted.plan):
+            raise SystemExit(f"{spec.name}: {len(submitted.plan) - len(entries)} of {len(submitted.plan)} could not be measured")
         flags = [flag for entry in entries for flag in entry.flags]
         by_key = {m.key: m.workload.name for m in self.store.measurements(outcome.job_id)}
         return Tabled(

@@ -18,15 +18,14 @@ from __future__ import annotations
 import os
 import random
 import statistics
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import _device
 import numpy as np
+from _beside import Neighbours, beside
 from _levels import lower_mode_ns
 from _table import Report, options
 from _tables import mix, spread_over
@@ -37,7 +36,6 @@ from lutfarm_jobs import models
 from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Measurement, Run, Runtime, Slice, SlicePlan, Task, Workload
 from lutfarm_jobs.models.graph import Graph
 
-SCRIPT = Path(__file__).with_name("_neighbour.py")
 RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "tflite")
 NONE, WORKS, CORES = "none", ("compute", "memory"), ("other core", "same core")
 KINDS = (NONE, *(f"{work}, {core}" for core in CORES for work in WORKS))
@@ -76,26 +74,12 @@ class Seen:
         return self.switched or self.canary > GATE.gate_ratio
 
 
-@contextmanager
-def neighbour(kind: str, cpus: Sequence[int], seed: int) -> Iterator[None]:
-    """The process beside the round; ended by its own id."""
+def neighbours(kind: str, cpus: Sequence[int]) -> Neighbours | None:
+    """What `kind` stands for; None: nothing."""
     if kind == NONE:
-        yield
-        return
+        return None
     work, _, core = kind.partition(", ")
-    measured = _device.measured_cpu(set(cpus))
-    cpu = measured if core == "same core" else min(cpus)
-    process = subprocess.Popen(
-        [sys.executable, "-I", str(SCRIPT), work, str(cpu), str(seed)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        if process.stdout.readline() != "ready\n":
-            raise SystemExit(f"{SCRIPT.name} did not start")
-        yield
-    finally:
-        process.kill()
-        process.communicate()
+    return Neighbours((work,), (_device.measured_cpu(set(cpus)) if core == "same core" else min(cpus),), 0.5)
 
 
 def tasks(keys: Sequence[str], runtime: Runtime, cache: Path) -> tuple[list[Task], dict[str, Path]]:
@@ -124,7 +108,7 @@ def rounds(
     for index in range(each):
         for name, kind in order.sample(list(found), len(found)):
             print(f"{runtime}, round {index + 1} of {each}: {name}, {kind}", file=sys.stderr, flush=True)
-            with neighbour(kind, cpus, order.randrange(2**32)):
+            with beside(neighbours(kind, cpus), seed=order.randrange(2**32)):
                 found[name, kind] += _device.measured(
                     agent, wanted, paths, cache, plan=plan, index=index, canary_graph=canaries[name]
                 ).values()

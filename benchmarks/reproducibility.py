@@ -83,7 +83,7 @@ class Bench:
         """One process; its answer and how long it lasted."""
         began_s = time.monotonic()
         request = {
-            "protocol": protocol, "cpu": self.cpu, "seed": self.order.randrange(2**32),
+            "protocol": protocol, "cpus": [self.cpu], "seed": self.order.randrange(2**32),
             "models": [str(self.paths[key]) for key in keys], **more,
         }
         done = subprocess.run(
