@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lutfarm.statistics.precision import LEAST_ROUNDS, StopRule
 from lutfarm_jobs.spec import JobSpec, SamplingPlan
 
@@ -15,7 +17,7 @@ def stop_rule(spec: JobSpec) -> StopRule | None:
     sampling = spec.sampling
     if spec.compares is not None or sampling.stop == "rounds" or sampling.sweep or spec.composition == "in_network":
         return None
-    return _rule(sampling)
+    return replace(_rule(sampling), rounds=sampling.rounds)
 
 
 def pair_rule(spec: JobSpec) -> StopRule | None:

@@ -45,7 +45,7 @@ def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTa
     plan = store.measurements(job.id)
     devices = {name: device for name in {m.unit for m in plan} if (device := store.device(name))}
     shared = {choice.profile: choice for choice in share_choices(spec).values()}
-    target = Target(spec.sampling.target_relative_interval, spec.sampling.confidence, spec.sampling.least_rounds)
+    target = target_of(spec)
     probes = store.probes([m.key for m in plan])
     floors = _call_floors(plan, probes)
     call_ns = {(unit, key): float(ns) for unit, by in floors.items() for key, ns in by.items()}
@@ -71,6 +71,12 @@ def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTa
     choice = shared.get(pool)
     pooling = Pooling(pool, "share", choice.allowed_spread) if choice else Pooling(pool)
     return pooled(table, pooling, target)
+
+
+def target_of(spec: JobSpec) -> Target:
+    """How precise a job's entries are to be, and from how many processes: as its rounds stop by."""
+    sampling = spec.sampling
+    return Target(sampling.target_relative_interval, sampling.confidence, sampling.least_rounds, sampling.rounds)
 
 
 def _inside(

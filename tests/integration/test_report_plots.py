@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lutfarm.lut.grades import GRADES
 from lutfarm.report.plots import LABELLED_ROWS, Point, latency_plot, prediction_plot
-from lutfarm.report.rows import GRADES, Spot
+from lutfarm.report.rows import Spot
 from lutfarm.report.svg import COLOURS
 
 HOSTILE = '<script>alert(1)</script>"\' &amp; $\\frac{1}{0}$ url(#x) id="y" ]]>'

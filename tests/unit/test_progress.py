@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lutfarm.cli import run
+from lutfarm.cli.ending import Judged, report
 from lutfarm.cli.progress import RunDisplay
 from lutfarm.farm import Outcome
 from lutfarm.pool import Done, Opened, Waiting
@@ -41,11 +41,11 @@ def test_waiting_does_not_look_like_measuring(capsys: pytest.CaptureFixture[str]
 
 def test_a_lost_device_leaves_measurements_that_are_not_done_in_every_line(capsys: pytest.CaptureFixture[str]) -> None:
     state = out_of_work(began(), "desk", "lost", "ConnectFailed: no route")
-    run.report(Outcome("j", state, (), state.left), as_json=False)
+    report(Outcome("j", state, (), state.left), Judged(None, why="gone"), as_json=False)
     said = capsys.readouterr().err
     assert "0 of 9 measurements done, with all 3 rounds, 0 failed, 9 not done (9 of them with some runs)" in said
     assert "9 measurements wait for devices that are out of work" in said
-    run.report(Outcome("j", state, tuple(m.key for m in PLAN), state.left), as_json=False)
+    report(Outcome("j", state, tuple(m.key for m in PLAN), state.left), Judged(None, why="gone"), as_json=False)
     assert "9 not done (without any run)" in (nothing := capsys.readouterr().err)
     assert "lut export" in said
     assert "lut export" not in nothing

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from tests.report_kit import failing, validation
 
-from lutfarm.report.rows import DISTURBED, PROVISIONAL, Spot, calibrated_spots, grade_of, plain_spots
+from lutfarm.lut.grades import DISTURBED, PROVISIONAL, grade_of
+from lutfarm.report.rows import Spot, calibrated_spots, plain_spots
 
 
 def test_an_error_is_relative_to_what_was_measured() -> None:

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.lut_kit import manifest, measurement
 from tests.store_kit import run
 
+from lutfarm.lut import LatencyTable
+from lutfarm.state import Standing, begin
 from lutfarm.statistics import Target, priors_of, sample, summarize
 from lutfarm.statistics.precision import (
     LEAST_ROUNDS,
@@ -59,6 +62,31 @@ def test_it_says_what_the_table_will_say(seed: int) -> None:
     for key, one, prior in zip(by_key, whole, priors_of(whole), strict=True):
         interval = summarize(one, Target(), prior_spread=prior.spread, prior_df=prior.df).interval
         assert found[key].relative_half_width == pytest.approx(interval.relative_half_width)
+
+
+@pytest.mark.parametrize("rounds", [2, 3, 5, 7, 8])
+@pytest.mark.parametrize("done", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("entries", [1, 12])
+@pytest.mark.parametrize("spread", [0.001, 0.01, 0.05])
+def test_a_running_job_its_end_and_its_table_call_the_same_measurements_precise(
+    rounds: int, done: int, entries: int, spread: float
+) -> None:
+    plan = [measurement(f"conv{number}") for number in range(entries)]
+    values = list(drawn(entries, min(done, rounds), spread, seed=done).values())
+    runs = [process(m.key, n, v) for m, found in zip(plan, values, strict=True) for n, v in enumerate(found)]
+    rule = StopRule(0.02, 0.95, 2, rounds)
+    state = begin(plan, ["desk"], rounds=rounds, rule=rule, standings={
+        m.key: Standing(complete=len(found), levels=tuple(level for r in runs if r.key == m.key and (level := level_of(r))))
+        for m, found in zip(plan, values, strict=True)
+    })
+    table = LatencyTable.build(plan, runs, manifest=manifest(), target=Target(0.02, 0.95, 2, rounds))
+    assert {e.key for e in table.entries if "converged" in e.flags} == {key for key in state.plan if state.precise(key)}
+
+
+@pytest.mark.parametrize(("rounds", "done", "precise"), [(5, 5, True), (5, 4, False), (8, 5, False), (8, 7, True), (2, 2, True)])
+def test_a_lone_measurement_is_precise_with_all_its_rounds_or_with_seven(rounds: int, done: int, *, precise: bool) -> None:
+    found = reached({"e": levels([1000.0, 1000.1] * 5)[:done]} , StopRule(rounds=rounds))["e"]
+    assert found.enough(StopRule(rounds=rounds)) is precise
 
 
 def test_least_counts_hold_however_well_processes_agree() -> None:

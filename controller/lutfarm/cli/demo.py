@@ -16,11 +16,11 @@ import typer
 
 from lutfarm import assembly
 from lutfarm.cli import exits
+from lutfarm.cli.ending import judged_job, report
 from lutfarm.cli.interrupts import deferred
 from lutfarm.cli.lut import ENTRY_COLUMNS, entry_row
 from lutfarm.cli.output import HomeOption, duration, latency, plain, print_rows, say
 from lutfarm.cli.progress import RunDisplay
-from lutfarm.cli.run import report
 from lutfarm.cli.validate import study_spec
 from lutfarm.cli.validate import words as outcome_words
 from lutfarm.farm import Farm
@@ -28,6 +28,7 @@ from lutfarm.greeting import greet
 from lutfarm.home import Home, find_home
 from lutfarm.lut import save
 from lutfarm.lut.table import UNVALIDATED
+from lutfarm.lut.verdict import table_verdict
 from lutfarm.report import render_report
 from lutfarm.store import Store, open_store
 from lutfarm.studies import validated_table
@@ -41,6 +42,7 @@ from lutfarm_jobs.yaml_reader import parse_yaml
 
 DEVICE = "this-machine"
 SPACE = "fbnet-224"
+AGAIN = "lutfarm demo --out ANOTHER-FOLDER"
 DEVICE_SHARE = 0.7
 OPERATORS_SHARE = 0.6                              # of the device time; networks take the rest
 NETWORKS, CALIBRATE, PASSES = 12, 8, 12            # with the anchors 23 x 7 x 12 visits of whole networks
@@ -112,7 +114,7 @@ def _measure(store: Store, place: Home, minutes: float, stages: Stages) -> str:
         with stages.stage("measure"), RunDisplay(submitted.terms, check=check) as display:
             check()
             outcome = farm.run(submitted, display)
-        report(outcome, as_json=False)
+        report(outcome, judged_job(store, outcome.job_id, again=AGAIN), as_json=False)
         with stages.stage("validate"):
             _validate(farm, store, place, outcome.job_id, minutes, check)
     return outcome.job_id
@@ -141,6 +143,7 @@ def _validate(
 def results(store: Store, job_id: str, out: Path) -> None:
     """Write the table in three formats, its validation and the report; print what stands out."""
     table = validated_table(store, job_id)
+    say(table_verdict(table, again=AGAIN).sentence)
     for suffix in ("json", "csv", "parquet"):
         save(table, out / f"lut.{suffix}")
     validations = table.manifest.validations

@@ -15,6 +15,7 @@ from lutfarm.home import find_home
 from lutfarm.lut import Figures, LatencyTable, load, save
 from lutfarm.lut.entry import Entry
 from lutfarm.lut.validate import words
+from lutfarm.lut.verdict import table_verdict
 from lutfarm.store import open_store
 from lutfarm.studies import validated_table
 from lutfarm_jobs.errors import SpecError
@@ -54,8 +55,10 @@ def export(
         if calibrated and not table.manifest.calibrations:
             raise SpecError(f"job {job_id} has no calibration: measure some networks with lutfarm lut validate --calibrate M")
         files = [str(written) for path in out for written in save(table, path, yaml_style=style)]
+        judged = table_verdict(table)
         if json:
             print_json({
+                "verdict": plain(judged),
                 "entries": len(table.entries), "files": files,
                 "places": [
                     {"unit": unit, "backend_key": backend, "validated": validated_on(table, unit, backend),
@@ -63,8 +66,9 @@ def export(
                     for unit, backend in table.places
                 ],
             })
-        else:
-            say(f"{table.describe()}; written: {', '.join(files)}")
+            return
+        say(judged.sentence)
+        say(f"{table.describe()}; written: {', '.join(files)}")
 
 
 def validated_on(table: LatencyTable, unit: str, backend: str) -> list[str]:
@@ -87,9 +91,12 @@ def show(
     """The entries of a table."""
     with exits.exits():
         table = select(load(table_file), device, backend)
+        judged = table_verdict(table)
         if json:
-            print_json({"manifest": plain(table.manifest), "entries": [plain(entry) for entry in table.entries]})
+            entries = [plain(entry) for entry in table.entries]
+            print_json({"verdict": plain(judged), "manifest": plain(table.manifest), "entries": entries})
             return
+        say(judged.sentence)
         print_rows(ENTRY_COLUMNS, [entry_row(entry) for entry in table.entries])
         say(table.describe())
 
@@ -165,6 +172,7 @@ def report(
     device: UnitOption = None,
     backend: BackendOption = None,
     title: Annotated[str | None, typer.Option(help="The page's heading; default: the job's name.")] = None,
+    json: JsonOption = False,
 ) -> None:
     """Write a table's report: one HTML page that loads nothing, with its validation."""
     with exits.exits():
@@ -172,4 +180,9 @@ def report(
 
         table = select(load(table_file), device, backend)
         render_report(table, out=out, title=title or table.manifest.job_name, target=None)
+        judged = table_verdict(table)
+        if json:
+            print_json({"verdict": plain(judged), "file": str(out)})
+            return
+        say(judged.sentence)
         say(f"{table.describe()}; written: {out}")

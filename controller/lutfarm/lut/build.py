@@ -155,7 +155,7 @@ def _swept(group: Sequence[_Measured], fit: SweepFit, target: Target) -> dict[st
         own = summarize(one.sample, target, prior_spread=prior.spread, prior_df=prior.df)
         interval = widened(own.interval, fit, confidence=target.confidence)
         raised = flags(
-            one.sample, interval, relative_target=target.relative_half_width, minimum_processes=target.minimum_processes
+            one.sample, interval, relative_target=target.relative_half_width, minimum_processes=target.least_processes(prior.df)
         )
         share = common_part(own.interval, fit, len(one.sample.processes))
         entries[one.measurement.key] = _entry(one, Summary(interval, raised), target, share)

@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from lutfarm.lut import LatencyTable
+from lutfarm.lut.verdict import table_verdict
 from lutfarm.report import view
 from lutfarm.report.facts import composition, facts
 from lutfarm.report.networks import comparisons, unvalidated
@@ -51,6 +52,7 @@ def report_html(table: LatencyTable, *, title: str, target: float | None) -> str
     environment.filters["breakable"] = _breakable
     return environment.from_string(_packaged("template.html.j2")).render(
         title=printable(title),
+        verdict=printable(table_verdict(table, target=target).sentence).replace("+-", "±"),
         policy=policy(script),
         style=_own_markup(style),
         script=_own_markup(script),

@@ -12,7 +12,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from lutfarm.report.rows import GRADES, Grade, Spot
+from lutfarm.lut.grades import GRADES, Grade
+from lutfarm.report.rows import Spot
 from lutfarm.report.svg import COLOURS, figure, inline_svg
 from lutfarm.report.words import latency, shortened, tick
 

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from lutfarm.lut.validate import Network, Validation
-
-Grade = Literal["precise", "provisional", "wide", "disturbed"]
-GRADES: tuple[Grade, ...] = get_args(Grade)
-
-DISTURBED = frozenset({"no_quiet_window", "contended", "preempted", "drift", "throttled"})
-PROVISIONAL = frozenset({"reference_provisional", "reference_stale"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +46,3 @@ def _spot(network: Network, middle_ns: float, low_ns: float | None, high_ns: flo
         (measured_ns if network.measured_low_ns is None else network.measured_low_ns,
          measured_ns if network.measured_high_ns is None else network.measured_high_ns),
     )
-
-
-def grade_of(flags: Collection[str]) -> Grade:
-    """The worst thing that the flags say: disturbed, wider than asked, provisional reference, or none of them."""
-    if DISTURBED.intersection(flags):
-        return "disturbed"
-    if "converged" not in flags:
-        return "wide"
-    return "provisional" if PROVISIONAL.intersection(flags) else "precise"

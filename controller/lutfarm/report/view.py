@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lutfarm.lut.entry import Entry
+from lutfarm.lut.grades import GRADES, grade_of
 from lutfarm.report.plots import Point, latency_plot
-from lutfarm.report.rows import GRADES, grade_of
 from lutfarm.report.words import (
     FLAG_WORDS,
     UNKNOWN_FLAG,

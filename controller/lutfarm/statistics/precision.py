@@ -31,6 +31,7 @@ class StopRule:
     relative_half_width: float = 0.02
     confidence: float = 0.95
     least_rounds: int = LEAST_ROUNDS               # more than the rule's own least counts, if a job asks for more
+    rounds: int | None = None                      # how many there may be at most; None: as many as it takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,17 @@ class Reached:
     settled: bool
 
     def enough(self, rule: StopRule) -> bool:
-        """Whether it may stop."""
+        """Whether it is precise, and may stop."""
         return self.settled and self.relative_half_width <= rule.relative_half_width
+
+
+def least_processes(least: int, rounds: int | None, *, prior_df: float) -> int:
+    """On how many processes an interval must rest to be called precise: while a job runs, at its end and in its table.
+
+    The least counts of the rule; or all of the rounds, where there may be fewer: nothing stopped early then.
+    """
+    wanted = max(least, LEAST_ROUNDS_ALONE if prior_df < LEAST_PRIOR_DF else LEAST_ROUNDS)
+    return wanted if rounds is None else min(wanted, rounds)
 
 
 def level_of(run: Run) -> Level | None:
@@ -85,8 +95,8 @@ def reached(levels: Mapping[str, Sequence[Level]], rule: StopRule) -> dict[str, 
 def reached_alike(by_key: Mapping[str, Mapping[str, float]], rule: StopRule) -> dict[str, Reached]:
     """By entry: how precise it is, from one number of each process, or from one ratio of each pair of them; none is empty."""
     return {
-        key: _judged(interval, count, rule, alone=alone)
-        for key, (interval, count, alone) in _intervals(by_key, rule).items()
+        key: _judged(interval, count, rule, prior_df)
+        for key, (interval, count, prior_df) in _intervals(by_key, rule).items()
     }
 
 
@@ -96,13 +106,13 @@ def _swept(by_key: Mapping[str, Mapping[str, float]], rule: StopRule) -> dict[st
     if fit is None:
         return reached_alike(by_key, rule)
     return {
-        key: _judged(widened(interval, fit, confidence=rule.confidence), count, rule, alone=alone)
-        for key, (interval, count, alone) in _intervals(fit.corrected, rule).items()
+        key: _judged(widened(interval, fit, confidence=rule.confidence), count, rule, prior_df)
+        for key, (interval, count, prior_df) in _intervals(fit.corrected, rule).items()
     }
 
 
-def _intervals(by_key: Mapping[str, Mapping[str, float]], rule: StopRule) -> dict[str, tuple[Interval, int, bool]]:
-    """The interval of each, of how many processes, and whether the other entries say too little of what their spread is."""
+def _intervals(by_key: Mapping[str, Mapping[str, float]], rule: StopRule) -> dict[str, tuple[Interval, int, float]]:
+    """The interval of each, of how many processes, and how much the other entries say of what their spread is."""
     priors = priors_of_levels([list(levels.items()) for levels in by_key.values()])
     return {
         key: (
@@ -110,14 +120,14 @@ def _intervals(by_key: Mapping[str, Mapping[str, float]], rule: StopRule) -> dic
                 list(levels.values()), confidence=rule.confidence, prior_spread=prior.spread, prior_df=prior.df
             ),
             len(levels),
-            prior.df < LEAST_PRIOR_DF,
+            prior.df,
         )
         for (key, levels), prior in zip(by_key.items(), priors, strict=True)
     }
 
 
-def _judged(interval: Interval, processes: int, rule: StopRule, *, alone: bool) -> Reached:
-    least = max(rule.least_rounds, LEAST_ROUNDS_ALONE if alone else LEAST_ROUNDS)
+def _judged(interval: Interval, processes: int, rule: StopRule, prior_df: float) -> Reached:
+    least = least_processes(rule.least_rounds, rule.rounds, prior_df=prior_df)
     return Reached(interval.relative_half_width, processes >= least)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from lutfarm.statistics.conditions import canary_ratios
 from lutfarm.statistics.flags import Flag, flags
 from lutfarm.statistics.interval import DEFAULT_SPREAD, PRIOR_DF, Interval, moderated_interval
+from lutfarm.statistics.precision import least_processes
 from lutfarm.statistics.sample import Sample
 
 MOST_SLOWER_THAN_CANARY = 1.15                     # operators slowed 1.15 to 1.63 times where it slowed 1.5 times
@@ -19,6 +20,13 @@ class Target:
     relative_half_width: float = 0.02
     confidence: float = 0.95
     minimum_processes: int = 2
+    rounds: int | None = None                      # that the job gives each at most; None: nothing could stop one early
+
+    def least_processes(self, prior_df: float) -> int:
+        """As the rule has it by which the job's measurements stop."""
+        if self.rounds is None:
+            return self.minimum_processes
+        return least_processes(self.minimum_processes, self.rounds, prior_df=prior_df)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,7 @@ def summarize(
             high_ns=max(interval.high_ns, found.iterations.max_ns),
         )
     raised = flags(
-        found, interval, relative_target=wanted.relative_half_width, minimum_processes=wanted.minimum_processes
+        found, interval, relative_target=wanted.relative_half_width, minimum_processes=wanted.least_processes(prior_df)
     )
     return Summary(interval, raised)
 

@@ -1,0 +1,108 @@
+"""How a job ended: first what its table is good for, then what was done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lutfarm.cli.output import plain, print_json, printable, say
+from lutfarm.farm import Outcome
+from lutfarm.forward import way_back
+from lutfarm.lut.verdict import Verdict, table_verdict
+from lutfarm.store import Store
+from lutfarm.tables import table_of
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.spec import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the table of a job says: its verdict, and which measurements it calls precise; or why there is no table."""
+
+    verdict: Verdict | None
+    precise: frozenset[str] = frozenset()          # measurement keys
+    why: str = ""
+
+
+def again(job: Path, *, fresh: bool) -> str:
+    """How a job's file is measured anew: the same command alone goes on where the job is, and reuses what holds."""
+    change = "give it another `name`" if fresh else "put `fresh: true` into it"
+    return f"lutfarm run {printable(str(job))}, once you {change}"
+
+
+def judged_job(store: Store, job_id: str, *, again: str) -> Judged:
+    """What the table that `lut export` would write now says of the job."""
+    found = store.job(job_id)
+    if found is None:
+        raise SpecError(f"job {job_id} is not stored")
+    target = JobSpec.model_validate_json(found[0].spec_json).sampling.target_relative_interval
+    try:
+        table = table_of(store, job_id)
+    except SpecError as error:                     # runs that disagree: what was measured is stored all the same
+        return Judged(None, why=error.detail)
+    precise = frozenset(entry.key for entry in table.entries if "converged" in entry.flags)
+    return Judged(table_verdict(table, again=again, target=target), precise)
+
+
+def report(outcome: Outcome, judged: Judged, *, as_json: bool) -> None:
+    """How a job ended."""
+    state, plan = outcome.state, outcome.state.plan
+    failed = sorted(key for key in plan if state.standing(key).failed)
+    done = [key for key in plan if state.done(key)]
+    gave_up = [key for key in plan if not (state.wants(key) or state.done(key) or state.standing(key).failed)]
+    precise = len(judged.precise.intersection(done))
+    if as_json:
+        print_json({
+            "verdict": plain(judged.verdict),
+            "job": outcome.job_id,
+            "measurements": len(plan),
+            "complete": len(done),
+            "precise": precise,
+            "gave_up": gave_up,
+            "failed": failed,
+            "missing": list(outcome.missing),
+            "runs": sum(state.standing(key).complete for key in plan),
+            "device_time_s": {unit.name: round(unit.spent_s, 1) for unit in state.units.values()},
+            "quarantined": {u.name: u.quarantined for u in state.units.values() if u.out},
+            "left": list(outcome.left),
+        })
+        return
+    say(judged.verdict.sentence if judged.verdict else f"no table can be made: {printable(judged.why)}")
+    say(f"job {outcome.job_id}: {len(done)} of {len(plan)} measurements done, {_how(outcome, precise)}{len(failed)} failed, "
+        f"{_undone(outcome, len(plan) - len(done) - len(failed))}")
+    _say_trouble(outcome, failed, gave_up)
+    if len(outcome.missing) < len(plan) or not plan:           # else there is nothing that a table could hold
+        say(f"table: lutfarm lut export {outcome.job_id} --out table.json")
+
+
+def _say_trouble(outcome: Outcome, failed: list[str], gave_up: list[str]) -> None:
+    state = outcome.state
+    for key in failed[:20]:
+        probe = state.standing(key).probe
+        reason = f"{probe.failure.code}: {probe.failure.detail[:200]}" if probe and probe.failure else "in a round"
+        say(f"  failed {key}: {reason}")
+    if gave_up:
+        say(f"{len(gave_up)} broke off too often to be tried again in this run: {', '.join(gave_up[:5])}")
+    if any(state.spent(unit) for unit in state.units.values()) and any(state.wants(key) for key in state.plan):
+        say("the device-time budget ended it: raise sampling.device_time_budget_s "
+            "and run again, or run the same job again for as long once more")
+    for unit in state.units.values():
+        if unit.out:
+            say(f"{unit.name} is {unit.out}: {printable(unit.quarantined)}; {way_back(unit.name, unit.out, unit.quarantined)}")
+    if outcome.left:
+        say(f"{len(outcome.left)} measurements wait for devices that are out of work; see lutfarm job why {outcome.job_id}")
+
+
+def _undone(outcome: Outcome, count: int) -> str:
+    """What is neither done nor failed; `missing` are those of them without any run."""
+    bare = len(outcome.missing)
+    some = f"{count - bare} of them with some runs" if bare < count else "without any run"
+    return f"{count} not done" + (f" ({some})" if count else "")
+
+
+def _how(outcome: Outcome, precise: int) -> str:
+    """By the table: the same rule as that of its flags, and of the verdict."""
+    rule, rounds = outcome.state.rule, outcome.state.rounds
+    if rule is None:
+        return f"with all {rounds} rounds, "
+    return f"{precise} of them to +-{100 * rule.relative_half_width:.3g} %, the others with all {rounds} rounds, "
