@@ -11,7 +11,7 @@ from tests.store_kit import DESK, HELLO, JOB, PLAN, SLICE, probe, run
 from lutfarm.pool import Opened
 from lutfarm.reuse import foresee, resume
 from lutfarm.scheduler import Terms
-from lutfarm.state import begin
+from lutfarm.state import begin, resumed
 from lutfarm.statistics.precision import StopRule
 from lutfarm.store import Store, open_store
 from lutfarm_agents.session import fingerprint
@@ -108,3 +108,39 @@ def test_what_was_quiet_by_a_reference_that_no_longer_holds_is_no_level(store: S
     store.commit(later, lease, "job-2")
     after = resume(store, "job-2", state, OPENED, Terms(), fresh_since_s=None).standings[M.key]
     assert (after.complete, len(after.levels)) == (21, 20)
+
+
+def test_what_broke_off_in_an_earlier_sitting_uses_up_no_try_of_this_one(store: Store, lease: Lease) -> None:
+    store.commit([run(fingerprint=NOW, status="truncated") for _ in range(12)] + [run(fingerprint=NOW)], lease, "job-2")
+    got = found(store)
+    assert got.standings[M.key].complete == 1
+    state = resumed(begin(PLAN, ["desk"], rounds=3), got.standings)
+    assert state.wants(M.key)
+
+
+def test_what_another_job_measured_is_judged_by_the_canary_of_today(store: Store, lease: Lease) -> None:
+    """As a job's own runs are: see above."""
+    slow = replace(SLICE, canary_before_ns=105_000, canary_after_ns=105_000)
+    first = run(fingerprint=NOW, started_s=1.0, ended_s=2.0, slices=(slow,), canary_reference_ns=105_000)
+    later = [
+        run(fingerprint=NOW, started_s=60.0 * n, ended_s=60.0 * n + 1, canary_reference_ns=70_000) for n in range(1, 21)
+    ]
+    store.commit([first, *later], lease, "job-1")
+    state = begin(PLAN, ["desk"], rounds=30, rule=StopRule())
+    got = resume(store, "job-2", state, OPENED, Terms(), fresh_since_s=None)
+    assert (got.adopted_runs, len(got.standings[M.key].levels)) == (21, 20)
+
+
+def test_asking_to_forget_failures_forgets_no_probe_that_went_well(store: Store, lease: Lease) -> None:
+    store.commit_probe(probe(fingerprint=PROBED, probed_s=5.0), lease, "job-1")
+    assert found(store, forget_s=6.0).reused_probes == 1
+
+
+@pytest.mark.parametrize(("strict", "adopted"), [(True, 1), (False, 2)])
+def test_a_strict_job_adopts_nothing_from_a_throttled_device(store: Store, lease: Lease, strict: bool, adopted: int) -> None:
+    hot = run(fingerprint=NOW, throttled=True)
+    assert hot.throttled
+    store.commit([run(fingerprint=NOW), hot], lease, "job-1")
+    state = begin(PLAN, ["desk"], rounds=3)
+    got = resume(store, "job-2", state, OPENED, Terms(strict=strict), fresh_since_s=None)
+    assert got.adopted_runs == adopted

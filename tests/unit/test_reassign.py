@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from lutfarm.scheduler import Terms
 from lutfarm.state import FarmState, Standing, begin
 from lutfarm_jobs.measurement import Backend, Failure, Measurement, Probe, Workload
 from lutfarm_jobs.sharing import Share, divide, item_of, shared_out
+from lutfarm_jobs.spec import LEAST_ANCHORS
 
 UNITS = ("u1", "u2", "u3")
 TERMS = dict.fromkeys((*UNITS, "desk"), Terms())
@@ -140,3 +142,20 @@ def test_one_after_the_other_may_fail_and_each_operator_still_has_one_unit(names
             or (not state.wants(key) and sum(not state.wants(a) for a in anchors_of(state.plan[key].unit)) >= 3)
         ]
         assert len(able) == 1
+
+
+def test_a_unit_that_has_more_to_do_is_given_less() -> None:
+    """Whose anchors and share are done already takes what the other has no time for."""
+    state = fresh()
+    ahead = [key for key, m in state.plan.items() if m.unit == "u1"]
+    _, added = reassign(out(done(state, ahead), "u2"), TERMS)
+    given_to = [m.unit for m in added]
+    assert given_to.count("u1") == 4 > given_to.count("u3")
+
+
+@pytest.mark.parametrize(("anchors", "stays"), [(LEAST_ANCHORS - 1, False), (LEAST_ANCHORS, True)])
+def test_so_many_measured_anchors_correct_a_unit_and_fewer_do_not(anchors: int, stays: bool) -> None:
+    state = fresh()
+    mine = next(key for key, m in state.plan.items() if m.unit == "u2" and item_of(m) not in SHARE.anchors)
+    state, _ = reassign(out(done(state, [*anchors_of("u2")[:anchors], mine]), "u2"), TERMS)
+    assert (mine in state.plan) is stays

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lutfarm.pool import Done, Measured, Opened, Probed
-from lutfarm.scheduler import LONGEST_ROUND_S, MeasureThese, Open, ProbeThese, Step, Terms, decide
+from lutfarm.scheduler import LONGEST_ROUND_S, MeasureThese, Open, ProbeThese, Step, Terms, decide, seconds_of
 from lutfarm.state import FarmState, Standing, after, begin, ordered
 from lutfarm.statistics.precision import LEAST_ROUNDS, LEAST_ROUNDS_ALONE, StopRule
 from lutfarm_agents.device import Hello
@@ -330,3 +330,64 @@ def test_every_job_ends_with_as_many_runs_as_were_asked_for(count: int, rounds: 
         state = after(state, [Done("order", "desk")], 0.0)
     assert state.over
     assert all(state.standing(key).complete == rounds for key in by_key)
+
+
+def profiled(**plan: int) -> Terms:
+    return Terms(SlicePlan(profile=1, **plan), memory_budget_bytes=1000)
+
+
+def test_a_session_under_the_profiler_takes_its_memory_too() -> None:
+    state = opened(begin([A, B, C], ["desk"], rounds=1), "desk")
+    state = after(state, [Probed("o", probe_of(m, memory=250)) for m in (A, B, C)], 0.0)
+    assert decide(state, {"desk": profiled()}, 0.0) == [MeasureThese("desk", (A.key, B.key), 0)]
+    assert steps(state, memory=1000) == [MeasureThese("desk", (A.key, B.key, C.key), 0)]
+
+
+def test_an_iteration_under_the_profiler_takes_its_time_too() -> None:
+    plain = seconds_of(10_000_000, SlicePlan(passes=10), load_ns=0)
+    under = seconds_of(10_000_000, SlicePlan(passes=10, profile=3), load_ns=0)
+    assert under - plain == pytest.approx(10 * 3 * 0.010)
+
+
+def test_a_row_of_failures_is_ended_by_a_result_and_not_by_a_round_that_broke_off() -> None:
+    state = probed(opened(begin([A], ["desk"], rounds=5), "desk"), A)
+    state = after(ordered(state, "desk", "o1"), [Done("o1", "desk", ("LinkLost", "gone"))], 0.0)
+    assert state.units["desk"].failures_in_a_row == 1
+    state = after(ordered(state, "desk", "o2"), [Measured("o2", run_of(A, "truncated"))], 1.0)
+    assert state.units["desk"].failures_in_a_row == 1
+    state = after(state, [Measured("o2", run_of(A))], 1.0)
+    assert state.units["desk"].failures_in_a_row == 0
+
+
+def judged_apart(state: FarmState) -> dict[str, float]:
+    return {key: now.relative_half_width for key, now in state.reached.items()}
+
+
+def test_how_precise_a_measurement_is_does_not_depend_on_another_backend_of_the_device() -> None:
+    """Runtimes differ in their spread between processes: what is known of one is no prior for the other."""
+    def rounds(plan: list[Measurement]) -> FarmState:
+        state = probed(opened(begin(plan, ["desk"], rounds=8, rule=StopRule()), "desk"), *plan)
+        for number in range(LEAST_ROUNDS):
+            arrived = [
+                Measured("o", level_run(m, number, round(1e6 * (1 + spread_of(m) * off(index % 8, number)))))
+                for index, m in enumerate(plan)
+            ]
+            state = after(ordered(state, "desk", "o"), [*arrived, Done("o", "desk")], 0.0)
+        return state
+
+    def spread_of(m: Measurement) -> float:
+        return 0.2 if m.backend.runtime == "tflite" else 0.01
+
+    loud = [measurement(f"e{number}", runtime="tflite") for number in range(8)]
+    alone, both = judged_apart(rounds(EIGHT)), judged_apart(rounds([*EIGHT, *loud]))
+    assert {m.key: both[m.key] for m in EIGHT} == alone
+    assert set(both) == {m.key for m in (*EIGHT, *loud)}
+
+
+def test_what_failed_says_nothing_of_the_spread_of_what_is_left() -> None:
+    """Three entries are too few to say it, and need more processes: eight of which five failed are three."""
+    state = after_rounds({}, LEAST_ROUNDS)
+    assert not any(state.wants(m.key) for m in EIGHT)
+    failing = [Measured("o", run_of(m, "failed")) for m in EIGHT[3:]]
+    state = after(ordered(state, "desk", "o"), [*failing, Done("o", "desk")], 0.0)
+    assert {m.key for m in EIGHT if state.wants(m.key)} == {m.key for m in EIGHT[:3]}
