@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from lutfarm.cooling import after_heat, after_work
@@ -15,7 +15,7 @@ from lutfarm.orders import OrderBook
 from lutfarm.pool import AgentPool, Event, Measured, Opened, Probed, Waiting
 from lutfarm.reassign import reassign
 from lutfarm.reuse import Resumed, resume
-from lutfarm.scheduler import Step, Terms, decide
+from lutfarm.scheduler import Step, Terms, decide, due_seconds
 from lutfarm.state import FarmState, after, begin, ordered, resumed
 from lutfarm.stopping import stop_rule
 from lutfarm.store.base import Job, Store
@@ -91,6 +91,7 @@ class Submission:
     retry_failed: bool = False
     shares: tuple[Share, ...] = ()                 # pools whose units share the work
     course: Course = Plain()
+    until_s: float | None = None                   # Unix time at which it ends, done or not: what runs then is cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,20 +139,23 @@ class Farm:
                 held.renew()                       # building 64 networks takes longer than a lease lasts
                 watch.preparing(done, total)
 
-            book = OrderBook(job.id, self.store, self.workshop, devices, self.holder, terms, preparing)
+            book = OrderBook(job.id, self.store, self.workshop, devices, self.holder, terms, preparing, submission.until_s)
             state = begin(
                 submission.plan, devices, rounds=spec.sampling.rounds,
                 budget_s=spec.sampling.device_time_budget_s, shares=submission.shares, rule=stop_rule(spec),
+                until_s=submission.until_s,
             )
             state = without(state, barred)
             for opened in self._last_heard(barred):
                 state = self._resume(submission, job, state, opened, began_s, watch)
             while not state.over:
                 held.renew()
-                for step in submission.course.decide(state, terms, time.time()):
+                state = self._in_time(state)
+                for step in [] if state.time_up else submission.course.decide(state, terms, time.time()):
                     order = book.order(step, state, held.held[step.unit])
                     self.pool.submit(order)
-                    state = ordered(state, step.unit, order.id)
+                    due_s = due_seconds(state, step, terms[step.unit].plan)
+                    state = ordered(state, step.unit, order.id, now_s=time.time(), due_s=due_s)
                 events = self.pool.events(POLL_S)
                 self._commit(events, held, job.id, watch)
                 state, moved = reassign(after(state, events, time.time()), terms)
@@ -166,6 +170,15 @@ class Farm:
                 state = states.follow(state, events, (*told, *drifted))
                 watch.update(state, events)
             return self._end(job, state)
+
+    def _in_time(self, state: FarmState) -> FarmState:
+        """What runs when the time is up is cancelled; what arrived of it is kept."""
+        if state.until_s is None or state.time_up or time.time() < state.until_s:
+            return state
+        for unit in state.units.values():
+            if unit.in_flight:
+                self.pool.cancel(unit.in_flight)
+        return replace(state, time_up=True)
 
     def _resume(
         self, submission: Submission, job: Job, state: FarmState, opened: Opened, began_s: float, watch: Watcher

@@ -32,6 +32,7 @@ class OrderBook:
     holder: str                                    # readable, shown to others who wait
     terms: Mapping[str, Terms]
     preparing: Callable[[int, int], None]
+    until_s: float | None = None                   # Unix time: an order that is being made then has what is built
     _rounds: dict[tuple[str, str, str], list[CanaryRound]] = field(default_factory=dict[tuple[str, str, str], list[CanaryRound]])
 
     def order(self, step: Step, state: FarmState, lease: Lease) -> Order:
@@ -42,6 +43,8 @@ class OrderBook:
             return Opening(order_id, device, lease, self.store.farm_id, self.holder)
         tasks: list[Task] = []
         for done, key in enumerate(step.keys):
+            if tasks and self.until_s is not None and time.time() >= self.until_s:
+                break
             self.preparing(done, len(step.keys))
             probe = state.standing(key).probe if isinstance(step, MeasureThese) else None
             tasks.append(self.workshop.task(state.plan[key], probe))

@@ -13,6 +13,8 @@ from lutfarm_jobs.measurement import Limits, Measurement, SlicePlan
 
 PROBES_PER_ORDER = 64
 DEFAULT_MODEL_BYTES = 8 * 1024**2
+ROUND_S = 0.6                                      # of a round beside its workloads: Python, the runtime, the canary
+CANARY_NS = 60_000                                 # one iteration of it, about
 LONGEST_ROUND_S = 20.0                             # what a kill -9 can lose of one device at most, about
 
 
@@ -72,7 +74,7 @@ def decide(state: FarmState, terms: Mapping[str, Terms], now_s: float) -> list[S
 
     The unit that has been given the least device time goes first, by name where equal.
     """
-    if state.stopped:
+    if state.stopped or state.time_up:
         return []
     busy = {u.machine_id for u in state.units.values() if u.in_flight and u.machine_id}
     steps: list[Step] = []
@@ -81,14 +83,14 @@ def decide(state: FarmState, terms: Mapping[str, Terms], now_s: float) -> list[S
             continue
         if unit.machine_id and unit.machine_id in busy:
             continue
-        step = _next(state, unit, terms[unit.name])
+        step = _next(state, unit, terms[unit.name], now_s)
         if step is not None:
             steps.append(step)
             busy.add(unit.machine_id or unit.name)
     return steps
 
 
-def _next(state: FarmState, unit: Unit, terms: Terms) -> Step | None:
+def _next(state: FarmState, unit: Unit, terms: Terms, now_s: float) -> Step | None:
     wanted = [m for m in state.plan.values() if m.unit == unit.name and state.wants(m.key)]
     if not wanted:
         return None
@@ -98,6 +100,7 @@ def _next(state: FarmState, unit: Unit, terms: Terms) -> Step | None:
     if unprobed:
         return ProbeThese(unit.name, tuple(unprobed[:PROBES_PER_ORDER]))
     left_s = math.inf if state.budget_s is None else state.budget_s - unit.spent_s
+    left_s = left_s if state.until_s is None else min(left_s, state.until_s - now_s)
     chunk = tuple(chunk_of(state, wanted, terms, left_s))
     return MeasureThese(unit.name, tuple(m.key for m in chunk), state.standing(chunk[0].key).complete)
 
@@ -120,7 +123,7 @@ def chunk_of(
         if _group(state, measurement, terms.plan) != group:
             continue
         left_bytes -= model_bytes(state, measurement) * (2 if terms.plan.profile else 1)    # a session under the profiler, too
-        left_s -= round_seconds(state, measurement, terms.plan)
+        left_s -= round_seconds(state, measurement, terms.plan) * state.units[measurement.unit].pace
         if not first and (left_bytes < 0 or left_s < 0):
             return
         first = False
@@ -157,8 +160,17 @@ def round_seconds(state: FarmState, measurement: Measurement, plan: SlicePlan) -
     return seconds_of((probe.iteration_ns if probe else None) or 1_000_000, plan, load_ns=probe.load_ns if probe else None)
 
 
+def due_seconds(state: FarmState, step: Step, plan: SlicePlan) -> float:
+    """What a step should take on a quiet machine, where it is a round; else 0."""
+    if not isinstance(step, MeasureThese):
+        return 0.0
+    return ROUND_S + sum(round_seconds(state, state.plan[key], plan) for key in step.keys)
+
+
 def seconds_of(iteration_ns: float, plan: SlicePlan, *, load_ns: float | None = None) -> float:
     """About how long one round of a workload holds the device, by what one iteration and loading it take."""
-    canary_ns = 2 * plan.canary_iterations * 150_000
-    slice_ns = max(iteration_ns, plan.slice_ns) + (plan.warmup_again + plan.profile) * iteration_ns + canary_ns
-    return ((load_ns or 10_000_000) + max(plan.sustained_ns, plan.passes * slice_ns)) / 1e9
+    swept = iteration_ns > plan.long_ns            # then one iteration, after at most one: as the runner's sampling has it
+    warmups = plan.warmup_again if not swept else int(iteration_ns <= max(10 * plan.long_ns, 40_000_000))
+    timed_ns = iteration_ns if swept else max(iteration_ns, plan.slice_ns)
+    visit_ns = timed_ns + (warmups + plan.profile) * iteration_ns + 2 * plan.canary_iterations * CANARY_NS
+    return ((load_ns or 10_000_000) + max(plan.sustained_ns, plan.passes * visit_ns)) / 1e9

@@ -13,6 +13,8 @@ from lutfarm_jobs.errors import DeviceLost, LinkError, Retry, from_wire
 from lutfarm_jobs.measurement import Measurement, Probe, Run
 from lutfarm_jobs.sharing import Share
 
+PACE_KNOWN_S = 2.0                                 # of rounds: what the pace of one that was never seen weighs
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -53,6 +55,15 @@ class Unit:
     out: str = ""                                  # the state in which it is out of work: quarantined, lost, ...
     hot_since_s: float | None = None               # it rests until it is cool
     spent_s: float = 0.0                           # device time of this job so far
+    began_s: float = 0.0                           # of the round in flight, Unix time
+    due_s: float = 0.0                             # what the round in flight should take on a quiet machine; 0: it is no round
+    rounds_due_s: float = 0.0                      # ... all rounds that ended well should have taken
+    rounds_took_s: float = 0.0                     # and took, on the wall
+
+    @property
+    def pace(self) -> float:
+        """How many times longer rounds take here, now, than on a quiet machine; drawn towards 1 while few are known."""
+        return (PACE_KNOWN_S + self.rounds_took_s) / (PACE_KNOWN_S + self.rounds_due_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,8 @@ class FarmState:
     units: Mapping[str, Unit]
     budget_s: float | None = None                  # device time for each unit
     stopped: tuple[str, str] | None = None         # an error that ends the job: (code, detail)
+    until_s: float | None = None                   # Unix time at which it ends, done or not
+    time_up: bool = False                          # that time came
     shares: tuple[Share, ...] = ()                 # pools whose units share the work
     rule: StopRule | None = None                   # None: `rounds` of each, however precise
     reached: Mapping[str, Reached] = field(default_factory=dict[str, Reached])   # by key, as of the last round
@@ -112,7 +125,7 @@ class FarmState:
         """Nothing runs and nothing more can be ordered."""
         if any(unit.in_flight for unit in self.units.values()):
             return False
-        if self.stopped:
+        if self.stopped or self.time_up:
             return True
         open_units = {n for n, unit in self.units.items() if not unit.out and not self.spent(unit)}
         return not any(m.unit in open_units and self.wants(key) for key, m in self.plan.items())
@@ -127,6 +140,7 @@ def begin(
     *,
     rounds: int,
     budget_s: float | None = None,
+    until_s: float | None = None,
     standings: Mapping[str, Standing] | None = None,
     shares: Sequence[Share] = (),
     rule: StopRule | None = None,
@@ -138,6 +152,7 @@ def begin(
         standings=dict(standings or {}),
         units={name: Unit(name) for name in units},
         budget_s=budget_s,
+        until_s=until_s,
         shares=tuple(shares),
         rule=rule,
     )
@@ -150,9 +165,9 @@ def resumed(state: FarmState, standings: Mapping[str, Standing]) -> FarmState:
     return _judged(known, {m.unit for key, m in known.plan.items() if key in standings})
 
 
-def ordered(state: FarmState, unit: str, order_id: str) -> FarmState:
-    """After an order was given to a unit."""
-    return _with_unit(state, replace(state.units[unit], in_flight=order_id))
+def ordered(state: FarmState, unit: str, order_id: str, *, now_s: float = 0.0, due_s: float = 0.0) -> FarmState:
+    """After an order was given to a unit; `due_s`: what it should take, where it is a round."""
+    return _with_unit(state, replace(state.units[unit], in_flight=order_id, began_s=now_s, due_s=due_s))
 
 
 def out_of_work(state: FarmState, unit: str, out: str, reason: str) -> FarmState:
@@ -215,8 +230,11 @@ def _end_order(changes: _Changes, event: Done, now_s: float) -> None:
     if unit.in_flight != event.order:
         return
     spent_s = unit.spent_s + sum(event.spent_ns.values()) / 1e9
-    unit = replace(unit, in_flight=None, spent_s=spent_s)
+    due_s, took_s = unit.due_s, now_s - unit.began_s
+    unit = replace(unit, in_flight=None, spent_s=spent_s, due_s=0.0)
     if event.error is None:
+        if due_s:
+            unit = replace(unit, rounds_due_s=unit.rounds_due_s + due_s, rounds_took_s=unit.rounds_took_s + took_s)
         changes.units[unit.name] = unit
         return
     code, detail = event.error

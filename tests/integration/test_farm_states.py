@@ -51,14 +51,16 @@ Run = Callable[..., Outcome]
 def run(tmp_path: Path, store: Store) -> Run:
     """Run the job with these scripts; `a` and `b` do well unless told otherwise, and are machines of their own."""
 
-    def go(cooling: Cooling | None = None, cooldown_s: float = 0.0, **scripts: Script) -> Outcome:
+    def go(
+        cooling: Cooling | None = None, cooldown_s: float = 0.0, until_s: float | None = None, **scripts: Script
+    ) -> Outcome:
         every = {
             name: replace(script, hello=replace(script.hello, machine_id=name))
             for name, script in {"a": Script(), "b": Script(), **scripts}.items()
         }
         submitted, sources = assembly.submit(parse_job(JOB, source="job"), tmp_path, store)
         terms = {n: replace(t, cooling=cooling, cooldown_s=cooldown_s) for n, t in submitted.terms.items()}
-        submitted = replace(submitted, terms=terms)
+        submitted = replace(submitted, terms=terms, until_s=until_s)
         with closing(LocalPool(state_dir=tmp_path / "agents", agent_factory=ScriptedAgents(every))) as pool:
             return Farm(store, pool, Workshop(tmp_path / "models", sources), owners.me(), HOLDER).run(submitted, Quiet())
 
@@ -209,3 +211,23 @@ def test_a_job_that_is_stopped_by_an_error_gives_its_devices_back(store: Store, 
     with pytest.raises(Exception, match="no such"):
         run(b=Script(errors={"measure": ("SpecError", "no such thing")}))
     assert state(store, "a") == state(store, "b") == ("ready", "")
+
+
+def test_a_job_whose_time_is_up_cancels_what_runs_and_can_go_on(run: Run, store: Store, tmp_path: Path) -> None:
+    stuck = Script(hold_at="mid-round", release=tmp_path / "never")
+    ended = run(a=stuck, until_s=time.time() + 3.0)
+    assert ended.state.time_up
+    assert {key for key in ended.state.plan if "/a/" in key} <= set(ended.missing)
+    assert store.device_record("a", time.time()).state == "ready"
+    ((job, _),) = store.jobs()
+    assert job.state == "open"
+    whole = run()
+    assert whole.missing == ()
+    assert not whole.state.time_up
+    assert all(whole.state.standing(key).complete == 3 for key in whole.state.plan)
+
+
+def test_a_job_whose_time_was_up_before_it_began_orders_nothing(run: Run) -> None:
+    ended = run(until_s=time.time() - 1.0)
+    assert len(ended.missing) == len(ended.state.plan) == 2
+    assert not any(unit.opened for unit in ended.state.units.values())

@@ -46,6 +46,6 @@ def test_a_lost_device_leaves_measurements_that_are_not_done_in_every_line(capsy
     assert "0 of 9 measurements done, with all 3 rounds, 0 failed, 9 not done (9 of them with some runs)" in said
     assert "9 measurements wait for devices that are out of work" in said
     report(Outcome("j", state, tuple(m.key for m in PLAN), state.left), Judged(None, why="gone"), as_json=False)
-    assert "9 not done (without any run)" in (nothing := capsys.readouterr().err)
+    assert "9 not done (without any whole run)" in (nothing := capsys.readouterr().err)
     assert "lut export" in said
     assert "lut export" not in nothing

@@ -280,7 +280,7 @@ def test_without_a_rule_every_measurement_gets_all_rounds() -> None:
 def test_a_round_fits_in_what_is_left_of_the_budget_and_the_widest_has_it() -> None:
     spreads = {m.key: 0.03 + 0.01 * number for number, m in enumerate(EIGHT)}
     whole = steps(after_rounds(spreads, LEAST_ROUNDS))[0]
-    state = after_rounds(spreads, LEAST_ROUNDS, budget_s=LEAST_ROUNDS + 0.05)
+    state = after_rounds(spreads, LEAST_ROUNDS, budget_s=LEAST_ROUNDS + 0.03)
     (part,) = steps(state)
     assert isinstance(part, MeasureThese)
     assert isinstance(whole, MeasureThese)

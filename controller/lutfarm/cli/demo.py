@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as stdlib_json
+import os
 import platform
 import time
 from collections.abc import Callable, Generator
@@ -12,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
+import psutil
 import typer
 
 from lutfarm import assembly
@@ -23,12 +25,15 @@ from lutfarm.cli.output import HomeOption, duration, latency, plain, print_rows,
 from lutfarm.cli.progress import RunDisplay
 from lutfarm.cli.validate import study_spec
 from lutfarm.cli.validate import words as outcome_words
+from lutfarm.demo.clock import CALIBRATE, FEWEST, NETWORKS, PASSES, Clock
 from lutfarm.farm import Farm
 from lutfarm.greeting import greet
 from lutfarm.home import Home, find_home
+from lutfarm.host_load import watch
 from lutfarm.lut import save
 from lutfarm.lut.table import UNVALIDATED
 from lutfarm.lut.verdict import table_verdict
+from lutfarm.networks import studies_of
 from lutfarm.report import render_report
 from lutfarm.store import Store, open_store
 from lutfarm.studies import validated_table
@@ -43,9 +48,6 @@ from lutfarm_jobs.yaml_reader import parse_yaml
 DEVICE = "this-machine"
 SPACE = "fbnet-224"
 AGAIN = "lutfarm demo --out ANOTHER-FOLDER"
-DEVICE_SHARE = 0.7
-OPERATORS_SHARE = 0.6                              # of the device time; networks take the rest
-NETWORKS, CALIBRATE, PASSES = 12, 8, 12            # with the anchors 23 x 7 x 12 visits of whole networks
 
 
 class Stages:
@@ -77,24 +79,21 @@ def demo(
         with stages.stage("total"), open_store(place.path) as store:
             with stages.stage("register"):
                 _register(store, place)
-            job_id = _measure(store, place, minutes, stages)
+            clock = Clock(psutil.Process().create_time(), minutes, watch())
+            if clock.load.loaded:
+                say(f"this machine is loaded: {clock.load.describe()}; what that disturbs will be flagged, and less is "
+                    f"measured, to end within {duration(60 * minutes)}")
+            job_id = _measure(store, place, clock, stages)
             with stages.stage("table and report"):
                 results(store, job_id, out)
         (out / "timings.json").write_text(stdlib_json.dumps(stages.seconds, indent=2) + "\n")
         say(f"took {duration(stages.seconds['total'])}; open {out / 'report.html'} in a browser")
 
 
-def demo_spec(minutes: float) -> JobSpec:
-    """The demonstration's job, its device-time budget fitted into so many minutes."""
+def demo_spec() -> JobSpec:
+    """The demonstration's job."""
     text = resources.files("lutfarm.demo").joinpath("demo.yaml").read_text(encoding="utf-8")
-    spec = parse_job(parse_yaml(text, source="demo.yaml"), source="demo.yaml")
-    # Starting Ray, building models, the table and the report take the rest.
-    return _within(spec, 60 * minutes * DEVICE_SHARE * OPERATORS_SHARE)
-
-
-def _within(spec: JobSpec, budget_s: float, **sampling: object) -> JobSpec:
-    changes = {"device_time_budget_s": budget_s} | sampling
-    return spec.model_copy(update={"sampling": spec.sampling.model_copy(update=changes)})
+    return parse_job(parse_yaml(text, source="demo.yaml"), source="demo.yaml")
 
 
 def _register(store: Store, place: Home) -> None:
@@ -105,39 +104,59 @@ def _register(store: Store, place: Home) -> None:
     say(f"this machine: {hello.cpu_model}, {len(hello.cpus)} cores")
 
 
-def _measure(store: Store, place: Home, minutes: float, stages: Stages) -> str:
-    submitted, sources = assembly.submit(demo_spec(minutes), Path.cwd(), store)
+def _measure(store: Store, place: Home, clock: Clock, stages: Stages) -> str:
+    submitted, sources = assembly.submit(demo_spec(), Path.cwd(), store)
     with ExitStack() as stack:
         check = stack.enter_context(deferred())
         with stages.stage("ray start"):
             farm = stack.enter_context(assembly.farm(submitted, sources, store, place, kind="ray"))
         with stages.stage("measure"), RunDisplay(submitted.terms, check=check) as display:
             check()
-            outcome = farm.run(submitted, display)
-        report(outcome, judged_job(store, outcome.job_id, again=AGAIN), as_json=False)
+            outcome = farm.run(replace(submitted, until_s=clock.operators_until_s(time.time())), display)
+        report(outcome, judged_job(store, outcome.job_id, again=AGAIN), as_json=False, opening=False)
         with stages.stage("validate"):
-            _validate(farm, store, place, outcome.job_id, minutes, check)
+            _validate(farm, store, place, outcome.job_id, clock, check)
     return outcome.job_id
 
 
 def _validate(
-    farm: Farm, store: Store, place: Home, job_id: str, minutes: float, check: Callable[[], None]
+    farm: Farm, store: Store, place: Home, job_id: str, clock: Clock, check: Callable[[], None]
 ) -> None:
-    """Measure networks that the table has never seen, on the farm that is there."""
+    """Measure networks that the table has never seen, as many as there is time for, on the farm that is there."""
     found = store.job(job_id)
     if found is None:
         raise SpecError(f"job {job_id} is not stored")
-    wanted = Study(job=job_id, networks=NETWORKS, calibrate=CALIBRATE)
+    networks, calibrate = _networks(store, job_id, clock)
+    if networks < FEWEST:
+        say("not validated: there is no time left for whole networks; give --minutes more")
+        return
+    if calibrate < CALIBRATE:
+        say(f"there is time for {networks} of {NETWORKS} networks to validate with, and for {calibrate} of {CALIBRATE} "
+            "to calibrate on")
+    wanted = Study(job=job_id, networks=networks, calibrate=calibrate)
     try:
         spec = study_spec(store, found[0], table_of(store, job_id), wanted, spaces.load(SPACE))
     except SpecError as error:                     # too little time for every operator that a network needs
         say(f"not validated: {error.detail}; give --minutes more")
         return
-    if spec.sampling.device_time_budget_s is None:
-        spec = _within(spec, 60 * minutes * DEVICE_SHARE * (1 - OPERATORS_SHARE), passes=PASSES)
+    spec = spec.model_copy(update={"sampling": spec.sampling.model_copy(update={"passes": PASSES})})
     submitted, sources = assembly.submit(spec, Path.cwd(), store)
     with RunDisplay(submitted.terms, check=check) as display:
-        replace(farm, workshop=Workshop(place.models, sources)).run(submitted, display)
+        farm = replace(farm, workshop=Workshop(place.models, sources))
+        outcome = farm.run(replace(submitted, until_s=clock.closing_s), display)
+    state = outcome.state
+    if state.time_up and any(state.wants(key) for key in state.plan):
+        whole = sum(state.done(key) for key in state.plan)
+        say(f"the time was up: {whole} of {len(state.plan)} networks have all {state.rounds} rounds")
+
+
+def _networks(store: Store, job_id: str, clock: Clock) -> tuple[int, int]:
+    """As many as there is time for; as many as before, where some are stored."""
+    known = studies_of(store, job_id)
+    if known:
+        return known[-1].study.networks, known[-1].study.calibrate
+    now = replace(clock, load=replace(clock.load, queue=os.getloadavg()[0]))
+    return now.networks(time.time())
 
 
 def results(store: Store, job_id: str, out: Path) -> None:

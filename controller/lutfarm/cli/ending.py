@@ -44,8 +44,8 @@ def judged_job(store: Store, job_id: str, *, again: str) -> Judged:
     return Judged(table_verdict(table, again=again, target=target), precise)
 
 
-def report(outcome: Outcome, judged: Judged, *, as_json: bool) -> None:
-    """How a job ended."""
+def report(outcome: Outcome, judged: Judged, *, as_json: bool, opening: bool = True) -> None:
+    """How a job ended; `opening`: with the verdict, where nothing that follows opens with one."""
     state, plan = outcome.state, outcome.state.plan
     failed = sorted(key for key in plan if state.standing(key).failed)
     done = [key for key in plan if state.done(key)]
@@ -67,7 +67,8 @@ def report(outcome: Outcome, judged: Judged, *, as_json: bool) -> None:
             "left": list(outcome.left),
         })
         return
-    say(judged.verdict.sentence if judged.verdict else f"no table can be made: {printable(judged.why)}")
+    if opening or not judged.verdict:
+        say(judged.verdict.sentence if judged.verdict else f"no table can be made: {printable(judged.why)}")
     say(f"job {outcome.job_id}: {len(done)} of {len(plan)} measurements done, {_how(outcome, precise)}{len(failed)} failed, "
         f"{_undone(outcome, len(plan) - len(done) - len(failed))}")
     _say_trouble(outcome, failed, gave_up)
@@ -83,7 +84,9 @@ def _say_trouble(outcome: Outcome, failed: list[str], gave_up: list[str]) -> Non
         say(f"  failed {key}: {reason}")
     if gave_up:
         say(f"{len(gave_up)} broke off too often to be tried again in this run: {', '.join(gave_up[:5])}")
-    if any(state.spent(unit) for unit in state.units.values()) and any(state.wants(key) for key in state.plan):
+    if state.time_up and any(state.wants(key) for key in state.plan):
+        say("the time was up; what is not done was not measured, or in fewer rounds than it wanted")
+    elif any(state.spent(unit) for unit in state.units.values()) and any(state.wants(key) for key in state.plan):
         say("the device-time budget ended it: raise sampling.device_time_budget_s "
             "and run again, or run the same job again for as long once more")
     for unit in state.units.values():
@@ -96,7 +99,7 @@ def _say_trouble(outcome: Outcome, failed: list[str], gave_up: list[str]) -> Non
 def _undone(outcome: Outcome, count: int) -> str:
     """What is neither done nor failed; `missing` are those of them without any run."""
     bare = len(outcome.missing)
-    some = f"{count - bare} of them with some runs" if bare < count else "without any run"
+    some = f"{count - bare} of them with some runs" if bare < count else "without any whole run"
     return f"{count} not done" + (f" ({some})" if count else "")
 
 

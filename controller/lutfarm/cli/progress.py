@@ -165,7 +165,8 @@ def seconds_left(state: FarmState, terms: Mapping[str, Terms]) -> float:
     for key, measurement in state.plan.items():
         if state.wants(key):
             standing = state.standing(key)
-            need[measurement.unit] += state.rounds_left(key) * round_seconds(state, measurement, terms[measurement.unit].plan)
+            seconds = round_seconds(state, measurement, terms[measurement.unit].plan) * state.units[measurement.unit].pace
+            need[measurement.unit] += state.rounds_left(key) * seconds
             need[measurement.unit] += 0.05 if standing.probe is None else 0.0
     if state.budget_s is not None:
         for name in need:

@@ -1,0 +1,47 @@
+"""What a demonstration has time for.  Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lutfarm.host_load import Load
+from lutfarm.lut.verdict import LEAST_CALIBRATION
+from lutfarm.networks.study import ANCHORS
+
+OPERATORS_SHARE = 0.55                             # of the time for measuring; networks take the rest
+CLOSING_S = 9.0                                    # to end Ray, make the table and draw the report, where nothing else runs
+MOST_CLOSING = 0.2                                 # of the whole time
+PASSES = 12
+NETWORK_S = 4.0                                    # to build, probe and measure one network in 7 processes of 12 passes each
+NETWORKS, CALIBRATE, FEWEST = 12, 8, 3             # to validate with, to calibrate on; with fewer there is nothing to see
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """When a demonstration that may take so long has to be where, as Unix times; `load`: what else runs here."""
+
+    began_s: float
+    minutes: float
+    load: Load
+
+    @property
+    def closing_s(self) -> float:
+        """From then on nothing is measured."""
+        whole_s = 60 * self.minutes
+        return self.began_s + whole_s - min(MOST_CLOSING * whole_s, CLOSING_S * self.load.slowdown)
+
+    def operators_until_s(self, now_s: float) -> float:
+        """When whole networks get their turn; where there will be no time for any, operators have it all."""
+        until_s = now_s + OPERATORS_SHARE * max(0.0, self.closing_s - now_s)
+        return until_s if self.networks(until_s)[0] >= FEWEST else max(now_s, self.closing_s)
+
+    def networks(self, now_s: float) -> tuple[int, int]:
+        """How many there is time for: to validate with, to calibrate on.
+
+        Fewer than five calibrate nothing, so there are five or none.
+        """
+        each_s = NETWORK_S * self.load.slowdown
+        room = max(0, min(NETWORKS + CALIBRATE, int((self.closing_s - now_s) / each_s) - ANCHORS))
+        networks = min(NETWORKS, max(FEWEST, round(room * NETWORKS / (NETWORKS + CALIBRATE))))
+        calibrate = min(CALIBRATE, room - networks)
+        return (networks, calibrate) if calibrate >= LEAST_CALIBRATION else (min(room, NETWORKS), 0)
