@@ -70,7 +70,7 @@ def run(
         started_s=start,
         ended_s=start + 5,
         fingerprint=fingerprint or {"os": "Linux 6.1"},
-        slices=slices,
+        slices=tuple(replace(one, pass_index=at) for at, one in enumerate(slices)),    # a visit each
         failure=failure,
         load_ns=load_ns,
         first_inference_ns=first_inference_ns,

@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import groupby
 
 from lutfarm.lut import Calibration, LatencyTable, Refusal, Validation
-from lutfarm.lut.validate import MOST_REASON
+from lutfarm.lut.validate import MOST_REASON, Uncalibrated
 from lutfarm.networks import Held, Measured, Outcome, StudyJob, calibration_for, outcome_of, studies_of
 from lutfarm.networks.outcome import Levels, Place, validation_or_refusal
 from lutfarm.statistics import sample
@@ -36,10 +36,14 @@ def validated_table(
         table = table.select(unit=unit, backend=backend)
     studies = [_Study(store, study, table) for study in reversed(_readable(store, table))]
     calibrations: dict[_Named, Calibration] = {}
+    uncalibrated: dict[_Named, Uncalibrated] = {}
     for one in studies:
         for named in one.named if one.study.study.calibrate else ():
-            if named not in calibrations and (found := _calibration(one, named[0])):
+            found = None if named in calibrations else _calibration(one, named[0])
+            if isinstance(found, Calibration):
                 calibrations[named] = found
+            elif found is not None:
+                uncalibrated.setdefault(named, found)      # the newest study's
     validations: dict[_Named, Validation] = {}
     refusals: dict[_Named, Refusal] = {}
     for one in studies:
@@ -51,7 +55,10 @@ def validated_table(
                 (unit_, backend_), space = named
                 refusals.setdefault(named, Refusal(unit_, backend_, space, found[:MOST_REASON]))    # the newest study's
     left = [one for named, one in refusals.items() if named not in validations]
-    return table.with_validations(tuple(validations.values()), left).with_calibrations(tuple(calibrations.values()))
+    lacking = [one for named, one in uncalibrated.items() if named not in calibrations]
+    return table.with_validations(tuple(validations.values()), left).with_calibrations(
+        tuple(calibrations.values()), uncalibrated=lacking
+    )
 
 
 def outcome(store: Store, study: StudyJob, table: LatencyTable) -> Outcome:
@@ -105,7 +112,7 @@ def _readable(store: Store, table: LatencyTable) -> list[StudyJob]:
     return found
 
 
-def _calibration(study: _Study, place: Place) -> Calibration | None:
+def _calibration(study: _Study, place: Place) -> Calibration | Uncalibrated | None:
     try:
         return calibration_for(study.held, place)
     except RunsDisagree:                           # validating says so

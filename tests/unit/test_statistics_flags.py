@@ -28,7 +28,7 @@ def test_a_calm_device_is_converged_and_nothing_else() -> None:
     ("runs", "target"),
     [
         (calm(1000), Target()),
-        (calm(1000, 1300, 800, 1100), Target()),
+        (calm(1000, 1150, 950, 1100), Target()),
         (calm(1000, 1001, 999, 1000), Target(0.001)),
         (calm(1000, 1001, 999, 1000), Target(0.02, 0.95, 5)),
         (calm(1000), Target(0.2, 0.95, 2)),
@@ -46,9 +46,9 @@ def test_a_reference_of_the_same_sitting_is_provisional() -> None:
     assert flags(*calm(1000, 1001, 999, 1000, provisional=True)) == {"converged", "reference_provisional"}
 
 
-def test_a_swept_workload_passes_no_gate_so_no_reference_matters() -> None:
+def test_what_counts_of_a_swept_workload_depends_on_the_reference_too() -> None:
     swept = [run(*[piece(10**7, gated=False)] * 12, number=n, provisional=True) for n in range(4)]
-    assert flags(*swept) == {"converged"}
+    assert flags(*swept) == {"converged", "reference_provisional"}
 
 
 @pytest.mark.parametrize(("rejected", "is_contended"), [(12, False), (13, True)])
@@ -57,9 +57,26 @@ def test_contended_is_more_than_half_of_the_visits(rejected: int, is_contended: 
 
 
 @pytest.mark.parametrize(("loud", "is_contended"), [(6, False), (7, True)])
-def test_a_swept_workload_is_contended_where_most_canaries_were_slow(loud: int, is_contended: bool) -> None:
-    slices = [piece(10**7, gated=False, canary_ns=1500)] * loud + [piece(10**7, gated=False)] * (12 - loud)
+def test_a_swept_workload_is_contended_where_most_visits_were_not_quiet(loud: int, is_contended: bool) -> None:
+    slices = [piece(10**7, gated=False, canary_ns=1500, quiet=False)] * loud + [piece(10**7, gated=False)] * (12 - loud)
     assert ("contended" in flags(*[run(*slices, number=n) for n in range(4)])) is is_contended
+
+
+def test_processes_that_differ_by_factors_are_no_estimate() -> None:
+    assert flags(*calm(1000, 1000, 3000)) == {"processes_disagree", "not_precise"}
+    found = sample(calm(1000, 1000, 3000))
+    assert found is not None
+    interval = summarize(found).interval
+    assert interval.low_ns <= 1000 < 3000 <= interval.high_ns
+
+
+def test_one_process_that_was_held_up_among_enough_that_agree_is_left_out() -> None:
+    runs = calm(1000, 1001, 3000, 999)
+    assert flags(*runs) == {"converged"}
+    found = sample(runs)
+    assert found is not None
+    assert sorted(found.levels_ns) == [999, 1000, 1001]
+    assert found.runs_left_out == 1
 
 
 @pytest.mark.parametrize(

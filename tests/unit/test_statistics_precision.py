@@ -132,7 +132,8 @@ def test_what_has_no_level_is_left_out() -> None:
 def test_what_a_run_says() -> None:
     assert level_of(process("k", 1, 1000.0)) == Level("r1", 1000.0, "p25_quiet")
     assert level_of(process("k", 1, 1000.0, quiet=False)) is None
-    assert level_of(process("k", 1, 1000.0, quiet=False, gated=False)) == Level("r1", 1000.0, "p10_swept")
+    assert level_of(process("k", 1, 1000.0, gated=False)) == Level("r1", 1000.0, "p10_swept")
+    assert level_of(process("k", 1, 1000.0, quiet=False, gated=False)) is None
     assert level_of(replace(process("k", 1, 1000.0), status="truncated")) is None
     tool = replace(process("k", 1, 1.0), slices=(), summary=ToolSummary("tool_mean", 777, 50, 1, 2))
     assert level_of(tool) == Level("r1", 777.0, "tool_mean")

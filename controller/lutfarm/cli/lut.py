@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +13,11 @@ from lutfarm.cli.diff import diff_tables
 from lutfarm.cli.output import HomeOption, JsonOption, interval, latency, plain, print_json, print_rows, say
 from lutfarm.cli.validate import validate
 from lutfarm.home import find_home
-from lutfarm.lut import Figures, LatencyTable, load, save
+from lutfarm.lut import Figures, LatencyTable, Prediction, load, save
 from lutfarm.lut.entry import Entry
 from lutfarm.lut.validate import words
 from lutfarm.lut.verdict import table_verdict
+from lutfarm.statistics.flags import BUSY
 from lutfarm.store import open_store
 from lutfarm.studies import validated_table
 from lutfarm_jobs.errors import SpecError
@@ -147,14 +149,23 @@ def predict(
             print_json([{"arch": text} | plain(prediction) | {"validation": plain(figures)} for text, prediction in rows])
             return
         print_rows(
-            ["architecture", "latency", "interval", "coverage", "missing"],
+            ["architecture", "latency", "interval", "coverage", "missing", "flags"],
             [[text, latency(p.latency_ns), interval(p.low_ns, p.high_ns), f"{100 * p.coverage:.0f} %",
-              " ".join(p.missing)] for text, p in rows],
+              " ".join(p.missing), " ".join(p.flags)] for text, p in rows],
         )
         say(f"{'; '.join(dict.fromkeys(p.composed for _, p in rows))}: "
             + (words(figures) + f" on {figures.n} networks of {found.name}" if figures else
                f"never validated against whole networks of {found.name}"))
+        for line in _busy([p for _, p in rows]):
+            say(line)
         say(table.describe())
+
+
+def _busy(found: Sequence[Prediction]) -> list[str]:
+    """How many predictions add up entries that a busy machine measured."""
+    busy = [one for one in found if not BUSY.isdisjoint(one.flags)]
+    told = ", ".join(sorted({flag for one in busy for flag in one.flags} & BUSY))
+    return [f"{len(busy)} of {len(found)} add up entries that a busy machine measured ({told})"] if busy else []
 
 
 def _figures(table: LatencyTable, space: str, *, uncalibrated: bool) -> Figures | None:

@@ -117,16 +117,15 @@ def _measure(store: Store, place: Home, spec: JobSpec, *, kind: str, retry_faile
 
 def _print(outcome: Outcome, *, as_json: bool) -> None:
     if as_json:
-        print_json(plain(outcome) | {"places": [
-            plain(place) | {"unusable": [network.arch for network in place.unusable]} for place in outcome.places
-        ]})
+        print_json(plain(outcome) | {"places": [plain(place) | _derived(place) for place in outcome.places]})
         return
     for place in outcome.places:
         print_rows(
-            ["network", "for", "predicted", "interval", "measured", "interval ", "error"],
+            ["network", "for", "predicted", "interval", "measured", "interval ", "error", ""],
             [[n.arch, n.role, latency(n.predicted_ns), interval(n.predicted_low_ns, n.predicted_high_ns),
               latency(n.measured_ns) if n.measured_ns else n.failure, interval(n.measured_low_ns, n.measured_high_ns),
-              f"{100 * (n.predicted_ns / n.measured_ns - 1):+.1f} %" if n.predicted_ns and n.measured_ns else "-"]
+              f"{100 * (n.predicted_ns / n.measured_ns - 1):+.1f} %" if n.predicted_ns and n.measured_ns else "-",
+              "busy machine" if n.busy else ""]
              for n in place.networks],
             title=f"{place.unit} with {place.backend_key}",
         )
@@ -134,17 +133,34 @@ def _print(outcome: Outcome, *, as_json: bool) -> None:
             say(line)
     for line in outcome.refused:
         say(f"refused: {line}")
+    for one in outcome.uncalibrated:
+        say(f"{one.unit} with {one.backend_key}: {one.describe()}")
+
+
+def _derived(place: Validation) -> dict[str, Any]:
+    """What is told from a place's networks whenever it is asked for."""
+    return {
+        "unusable": [network.arch for network in place.unusable],
+        "busy_share": place.busy_share,
+        "quiet_figures": plain(place.quiet_figures),
+        "quiet_coverage": place.quiet_coverage,
+        "quiet_calibrated_figures": plain(place.quiet_calibrated_figures),
+    }
 
 
 def words(place: Validation) -> list[str]:
     """One place's outcome in lines."""
     where = f"{place.unit} with {place.backend_key}"
     lines = [f"{where}: {_figures(place.figures)}; {_covered(place.coverage)}"]
+    if told := place.busy_words():
+        lines.append(f"{where}: {told}")
     lines.append(f"{where}: noise ceiling: {_figures(place.ceiling)}" if place.ceiling
                  else f"{where}: no noise ceiling: too few processes")
     if place.calibrated:
         after = place.calibrated
         lines.append(f"{where}: calibrated on {after.networks} others: {_figures(after.figures)}; {_covered(after.coverage)}")
+        if place.busy_share and place.quiet_calibrated_figures:
+            lines.append(f"{where}: calibrated, without what a busy machine measured: {_figures(place.quiet_calibrated_figures)}")
     if place.unusable:
         names = ", ".join(f"{n.arch} ({n.failure})" for n in place.unusable)
         lines.append(f"{where}: {len(place.unusable)} of {place.asked} networks are left out: {names}")

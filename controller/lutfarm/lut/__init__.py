@@ -6,7 +6,7 @@ from lutfarm.lut.files import load, save
 from lutfarm.lut.pools import Pooling, pooled, without_moved
 from lutfarm.lut.predict import MissingEntry, Prediction
 from lutfarm.lut.table import LatencyTable
-from lutfarm.lut.validate import Figures, Network, Refusal, Validation, compare
+from lutfarm.lut.validate import Figures, Network, Refusal, Uncalibrated, Validation, compare
 
 __all__ = [
     "BackendFacts",
@@ -22,6 +22,7 @@ __all__ = [
     "Pooling",
     "Prediction",
     "Refusal",
+    "Uncalibrated",
     "UnitEffect",
     "Validation",
     "compare",

@@ -17,6 +17,7 @@ from lutfarm.statistics import Sample, Summary, Target, common_share, priors_of,
 from lutfarm.statistics.conditions import canary_level, extremes, scope, wall_over_cpu
 from lutfarm.statistics.flags import flags
 from lutfarm.statistics.interval import log_variance
+from lutfarm.statistics.summary import reaching
 from lutfarm.statistics.sweep import SweepFit, common_part, fit_sweep, widened
 from lutfarm_jobs.errors import RunsDisagree
 from lutfarm_jobs.measurement import Failure, Measurement, Probe, Run, Workload
@@ -152,8 +153,10 @@ def _swept(group: Sequence[_Measured], fit: SweepFit, target: Target) -> dict[st
     mended = [replace(one, sample=_corrected(one.sample, fit.corrected[one.measurement.key])) for one in group]
     entries: dict[str, Entry] = {}
     for one, prior in zip(mended, priors_of([one.sample for one in mended]), strict=True):
-        own = summarize(one.sample, target, prior_spread=prior.spread, prior_df=prior.df)
-        interval = widened(own.interval, fit, confidence=target.confidence)
+        # What canaries can't show is no error of one process: it is not averaged, nor counted twice.
+        bare = replace(one.sample, hidden=0.0)
+        own = summarize(bare, target, prior_spread=prior.spread, prior_df=prior.df)
+        interval = reaching(widened(own.interval, fit, confidence=target.confidence), one.sample)
         raised = flags(
             one.sample, interval, relative_target=target.relative_half_width, minimum_processes=target.least_processes(prior.df)
         )

@@ -17,6 +17,7 @@ from lutfarm_jobs.errors import SpecError
 Basis = Literal["entries", "analytic"]
 
 VERSION = 1
+LEAST_NETWORKS = 5                                 # that a quiet machine measured: fewer calibrate nothing
 MOST_NETWORKS = 200
 MOST_OPERATORS = 20_000
 MOST_SIZES = 256                                   # combinations of the sizes that are integrated over
@@ -104,6 +105,7 @@ class Calibration:
     confidence: float = 0.95
     effects: str = RULE
     version: int = VERSION
+    left_out: int = 0                              # networks that were measured for it by a busy machine
 
     def __post_init__(self) -> None:
         """Raises SpecError naming what can't be true."""
@@ -119,6 +121,8 @@ class Calibration:
             )
         if len(self.operators) > MOST_OPERATORS or len(set(self.operators)) < len(self.operators):
             raise SpecError(f"calibration: operators stand twice, or are more than {MOST_OPERATORS}")
+        if not 0 <= self.left_out <= MOST_NETWORKS:
+            raise SpecError(f"calibration: {self.left_out} networks are left out, not 0 to {MOST_NETWORKS}")
         for place, network in enumerate(self.networks):
             _check_network(f"networks[{place}]", network, len(self.operators))
 
@@ -143,7 +147,7 @@ class Calibration:
     def describe(self) -> str:
         """As a prediction says it."""
         count = f"{len(self.networks)} network{'s' if len(self.networks) != 1 else ''}"
-        return f"calibrated on {count}"
+        return f"calibrated on {count}" + (f", {self.left_out} that a busy machine measured left out" if self.left_out else "")
 
 
 def calibration_of(
@@ -155,6 +159,7 @@ def calibration_of(
     priors: Priors | None = None,
     basis: Basis = "entries",
     confidence: float = 0.95,
+    left_out: int = 0,
 ) -> Calibration:
     """From measured networks.  Raises SpecError for none, for too many, and for values that can't be true."""
     keys = tuple(dict.fromkeys(key for one in observed for key in sorted(one.composition)))
@@ -172,7 +177,7 @@ def calibration_of(
     default = Priors() if basis == "entries" else ANALYTIC_PRIORS
     return Calibration(
         space=space, unit=unit, backend_key=backend_key, operators=keys, networks=networks,
-        priors=priors or default, basis=basis, confidence=confidence,
+        priors=priors or default, basis=basis, confidence=confidence, left_out=left_out,
     )
 
 

@@ -29,7 +29,8 @@ def check(columns: Columns) -> None:
 def check_manifest(manifest: Manifest, places: Collection[tuple[str, str]]) -> None:
     """Raises SpecError where a validation, a refusal or a calibration is of no place of the table, or stands twice."""
     for kind, found in (
-        ("validation", manifest.validations), ("refusal", manifest.refusals), ("calibration", manifest.calibrations)
+        ("validation", manifest.validations), ("refusal", manifest.refusals), ("calibration", manifest.calibrations),
+        ("lacking calibration", manifest.uncalibrated),
     ):
         names = Counter((one.unit, one.backend_key, one.space) for one in found)
         for (unit, backend, space), count in names.items():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lutfarm.lut.calibration import Calibration
-from lutfarm.lut.validate import Refusal, Validation
+from lutfarm.lut.validate import Refusal, Uncalibrated, Validation
 
 Kind = Literal["measured", "zero", "failed"]
 QUANTILE = 1.96                                    # a half-width over this is taken for a standard error
@@ -168,6 +168,7 @@ class Manifest:
     composition: str = "isolated"                  # every entry was measured alone
     validations: tuple[Validation, ...] = ()        # by device, backend and space; none: never held against networks
     refusals: tuple[Refusal, ...] = ()              # why there is none, though networks were measured
+    uncalibrated: tuple[Uncalibrated, ...] = ()     # why there is no calibration, though networks were measured for one
     calibrations: tuple[Calibration, ...] = ()      # by device, backend and space: predictions use them unless told not to
     missing: tuple[str, ...] = ()
     pools: tuple[PoolFacts, ...] = ()

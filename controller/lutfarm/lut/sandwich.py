@@ -14,9 +14,11 @@ from dataclasses import replace
 
 from lutfarm.lut.entry import QUANTILE, Entry
 from lutfarm.lut.table import LatencyTable
+from lutfarm.statistics.flags import UNKNOWN
 from lutfarm_jobs import operators
 from lutfarm_jobs.operators.sandwich import pairs
 
+MOST_INDISTINCT = 0.05                             # of a sandwich: what an operator may be uncertain by that can't be told from 0
 SANDWICH, STUBS, OPERATOR = "sandwich:", "stubs:", "operator:"
 
 
@@ -28,7 +30,8 @@ def sandwiched(
     `call_ns`: by unit and backend, what a call costs that computes nothing; it is taken off what was measured alone.
 
     A derived entry whose half-width is above `relative_target` of it is flagged `not_precise`: a small difference of two
-    larger latencies is known worse than either.
+    larger latencies is known worse than either.  One that can't be told from nothing is flagged `indistinct`, and fails where
+    that leaves open more than MOST_INDISTINCT of its sandwich.  A part that is no estimate itself (flags.UNKNOWN) fails it.
     """
     found = {(e.unit, e.backend_key, e.conditions_key, e.workload_key): e for e in table.entries}
     derived: list[Entry] = []
@@ -45,9 +48,23 @@ def sandwiched(
 def _without_call(entry: Entry, call_ns: float) -> Entry:
     if entry.kind != "measured" or not entry.workload_key.startswith(OPERATOR):
         return entry
-    half_ns = _half_ns(entry)
-    estimate_ns, low_ns, high_ns = positive(max((entry.estimate_ns or 0.0) - call_ns, -half_ns), half_ns)
-    return replace(_bare(entry), statistic="sandwiched", estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns)
+    rest_ns, half_ns = (entry.estimate_ns or 0.0) - call_ns, _half_ns(entry)
+    if UNKNOWN & set(entry.flags):                 # its interval reaches over all that was seen, and is no error's distribution
+        if rest_ns <= 0:
+            return _failed(entry, "Unstable", f"{_busy(entry)}: {rest_ns:.0f} ns are left of it without the call")
+        low_ns, high_ns = (max(0.0, (ns or 0.0) - call_ns) for ns in (entry.low_ns, entry.high_ns))
+        return replace(_bare(entry), statistic="sandwiched", estimate_ns=rest_ns, low_ns=low_ns, high_ns=high_ns)
+    estimate_ns, low_ns, high_ns = positive(max(rest_ns, -half_ns), half_ns)
+    raised = set(entry.flags) - {"converged"} | {"indistinct", "not_precise"} if rest_ns <= half_ns else set(entry.flags)
+    return replace(
+        _bare(entry), statistic="sandwiched", estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns, flags=tuple(sorted(raised))
+    )
+
+
+def _busy(entry: Entry) -> str:
+    """Why a difference with this entry in it is no number, and what to do."""
+    told = " and ".join(sorted(UNKNOWN & set(entry.flags)))
+    return f"{entry.workload_key} was measured on a busy machine ({told}); measure it again on a quiet one"
 
 
 def _derived(entry: Entry, stubs: Sequence[Entry], relative_target: float) -> Entry:
@@ -60,14 +77,22 @@ def _derived(entry: Entry, stubs: Sequence[Entry], relative_target: float) -> En
     failed = next((one for one in (entry, *stubs) if one.kind != "measured"), None)
     if failed is not None:
         return _failed(named, failed.failure_code or "WorkloadFailed", f"{failed.workload_key}: {failed.failure_detail or ''}")
+    busy = next((one for one in (entry, *stubs) if UNKNOWN & set(one.flags)), None)
+    if busy is not None:
+        return _failed(named, "Unstable", f"{_busy(busy)}: a small difference of such latencies would be no number")
     parts = [(entry, 1.0), *((stub, -0.5) for stub in stubs)]
     total_ns = sum(sign * (one.estimate_ns or 0.0) for one, sign in parts)
     half_ns = math.sqrt(sum((sign * _half_ns(one)) ** 2 for one, sign in parts))
+    told = f"it adds {total_ns:.0f} ns to its stubs, with an interval of +-{half_ns:.0f} ns"
     if total_ns + half_ns <= 0:
-        return _failed(named, "Unstable", f"it adds {total_ns:.0f} ns to its stubs, with an interval of +-{half_ns:.0f} ns")
+        return _failed(named, "Unstable", told)
+    indistinct = total_ns <= half_ns
+    if indistinct and half_ns > MOST_INDISTINCT * (entry.estimate_ns or 0.0):
+        return _failed(named, "Unstable", f"{told}: it can't be told from nothing; give the job more rounds")
     estimate_ns, low_ns, high_ns = positive(total_ns, half_ns)
     raised = {flag for one, _ in parts for flag in one.flags} - {"converged", "not_precise"}
     raised.add("converged" if half_ns <= relative_target * estimate_ns else "not_precise")
+    raised |= {"indistinct"} if indistinct else set()
     return replace(
         _bare(named), statistic="sandwiched", estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns,
         flags=tuple(sorted(raised)),

@@ -22,7 +22,7 @@ from lutfarm.lut.forecast import Forecast
 from lutfarm.lut.frames import pandas_frame, polars_frame
 from lutfarm.lut.predict import SUM, Prediction
 from lutfarm.lut.prices import Prices
-from lutfarm.lut.validate import Refusal, Validation
+from lutfarm.lut.validate import Refusal, Uncalibrated, Validation
 from lutfarm.statistics import Target
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Measurement, Probe, Run
@@ -135,9 +135,16 @@ class LatencyTable:
         """
         return self.with_manifest(replace(self._manifest, validations=tuple(validations), refusals=tuple(refusals)))
 
-    def with_calibrations(self, calibrations: Sequence[Calibration]) -> LatencyTable:
-        """The same entries, whose predictions use what measured networks say; these take the place of all others."""
-        return self.with_manifest(replace(self._manifest, calibrations=tuple(calibrations)))
+    def with_calibrations(
+        self, calibrations: Sequence[Calibration], *, uncalibrated: Sequence[Uncalibrated] = ()
+    ) -> LatencyTable:
+        """The same entries, whose predictions use what measured networks say, or why some calibrate nothing.
+
+        These take the place of all others.
+        """
+        return self.with_manifest(
+            replace(self._manifest, calibrations=tuple(calibrations), uncalibrated=tuple(uncalibrated))
+        )
 
     def calibration(self, space_name: str) -> Calibration | None:
         """What predictions of a space use; None where they are plain sums.  Of a table of one device and backend."""
@@ -182,6 +189,7 @@ class LatencyTable:
             for one in (c for c in self._manifest.calibrations if (c.unit, c.backend_key) == (unit, backend)):
                 if all(v.space != one.space or v.calibrated is None for v in validations):
                     found.append(f"{where}{one.describe()} of {one.space}, never validated since")
+            found += [where + one.describe() for one in self._manifest.uncalibrated if one.place == (unit, backend)]
         return found or [UNVALIDATED]
 
     def predict(
@@ -279,6 +287,7 @@ def _narrowed(manifest: Manifest, kept: Sequence[tuple[str, str]]) -> Manifest:
         validations=tuple(one for one in manifest.validations if one.place in kept),
         refusals=tuple(one for one in manifest.refusals if one.place in kept),
         calibrations=tuple(one for one in manifest.calibrations if (one.unit, one.backend_key) in kept),
+        uncalibrated=tuple(one for one in manifest.uncalibrated if one.place in kept),
         pools=pools,
         missing=tuple(key for key in manifest.missing if any(f"/{u}/{b}/" in key for u, b in kept)),
     )

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from lutfarm.statistics.distributions import kendall, spearman
+from lutfarm.statistics.flags import BUSY
 from lutfarm_jobs.errors import SpecError
 
 Role = Literal["validation", "calibration", "anchor"]
@@ -19,6 +20,7 @@ MOST_CHARACTERS = 100_000                          # of an architecture in its s
 LEAST_NS = 1e-3
 LARGEST_NS = 1e15                                  # eleven days
 ROUNDING = 1e-9
+MOST_FLAGS, MOST_FLAG = 100, 60                    # of one network; characters of one
 MOST_REASON = 600                                  # characters of a refusal
 
 
@@ -52,6 +54,13 @@ class Network:
     calibrated_ns: float | None = None             # predicted once the table is calibrated
     calibrated_low_ns: float | None = None
     calibrated_high_ns: float | None = None
+    measured_flags: tuple[str, ...] = ()           # of its entry, but `converged`
+    predicted_flags: tuple[str, ...] = ()          # of the entries that its prediction adds up
+
+    @property
+    def busy(self) -> bool:
+        """Whether a busy machine measured it: no measure of a prediction."""
+        return not BUSY.isdisjoint(self.measured_flags)
 
     @property
     def usable(self) -> bool:
@@ -128,6 +137,26 @@ class Validation:
         return tuple(network for network in self.networks if network.role == "validation" and network.usable)
 
     @property
+    def busy_share(self) -> float:
+        """Of the networks that the figures are of, those that a busy machine measured."""
+        return sum(network.busy for network in self.used) / len(self.used) if self.used else 0.0
+
+    @property
+    def quiet_figures(self) -> Figures | None:
+        """The figures of the others; None below two of them."""
+        return _figures([(n.predicted_ns, n.measured_ns) for n in self.used if not n.busy])
+
+    @property
+    def quiet_calibrated_figures(self) -> Figures | None:
+        """The same of the calibrated predictions."""
+        return _figures([(n.calibrated_ns, n.measured_ns) for n in self.used if not n.busy])
+
+    @property
+    def quiet_coverage(self) -> float | None:
+        """The share of the others that lies in the prediction's interval."""
+        return share([network.covered for network in self.used if not network.busy])
+
+    @property
     def unusable(self) -> tuple[Network, ...]:
         """The validation networks that could not be held against the table."""
         return tuple(network for network in self.networks if network.role == "validation" and not network.usable)
@@ -138,9 +167,21 @@ class Validation:
         text += "" if self.coverage is None else f", {100 * self.coverage:.0f} % in the prediction's interval"
         text += f", noise ceiling MAPE {100 * self.ceiling.mape:.1f} %" if self.ceiling else ""
         text += f", {len(self.unusable)} networks left out" if self.unusable else ""
+        text += f"; {told}" if (told := self.busy_words()) else ""
         if self.calibrated:
             text += f"; calibrated on {self.calibrated.networks} networks: {words(self.calibrated.figures)}"
         return text
+
+
+    def busy_words(self) -> str:
+        """What share a busy machine measured, and the figures of the others; empty where it measured none."""
+        busy = [network for network in self.used if network.busy]
+        if not busy:
+            return ""
+        text = f"a busy machine measured {len(busy)} of the {len(self.used)}"
+        if self.quiet_figures is None:
+            return f"{text}: these figures are the machine's as much as the table's"
+        return f"{text}; of the {self.quiet_figures.n} others: {words(self.quiet_figures)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +206,32 @@ class Refusal:
     def describe(self) -> str:
         """In one line."""
         return f"not validated against networks of {self.space}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Uncalibrated:
+    """Why networks that were measured on one device and backend to calibrate a table do not."""
+
+    unit: str
+    backend_key: str
+    space: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        """Raises SpecError for a reason that is none, or too long."""
+        if not 0 < len(self.reason) <= MOST_REASON:
+            raise SpecError(
+                f"what is not calibrated of {self.unit[:80]!r} with {self.backend_key[:80]!r} has {len(self.reason)} characters"
+            )
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The unit and the backend's key."""
+        return self.unit, self.backend_key
+
+    def describe(self) -> str:
+        """In one line."""
+        return f"not calibrated for {self.space}: {self.reason}"
 
 
 def words(figures: Figures) -> str:
@@ -195,6 +262,11 @@ def compare(predicted_ns: Sequence[float], measured_ns: Sequence[float]) -> Figu
         within_5_percent=float((sizes <= 0.05).mean()),
         within_10_percent=float((sizes <= 0.10).mean()),
     )
+
+
+def _figures(pairs: Sequence[tuple[float | None, float | None]]) -> Figures | None:
+    known = [(one, other) for one, other in pairs if one is not None and other is not None]
+    return compare([one for one, _ in known], [other for _, other in known]) if len(known) > 1 else None
 
 
 def _covered(measured_ns: float | None, low_ns: float | None, high_ns: float | None) -> bool | None:
@@ -235,6 +307,9 @@ def _problems(found: Validation) -> Iterator[str]:
 
 
 def _network_problems(network: Network) -> Iterator[str]:
+    flags = (*network.measured_flags, *network.predicted_flags)
+    if len(flags) > MOST_FLAGS or any(not 0 < len(flag) <= MOST_FLAG or not flag.isprintable() for flag in flags):
+        yield "it has flags that are none"
     for kind in ("predicted", "measured", "calibrated"):
         middle, low, high = (getattr(network, f"{kind}{part}_ns") for part in ("", "_low", "_high"))
         if any(ns is not None and not 0 <= ns <= LARGEST_NS for ns in (middle, low, high)):

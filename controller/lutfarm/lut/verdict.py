@@ -7,13 +7,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lutfarm.lut.calibration import LEAST_NETWORKS as LEAST_CALIBRATION
 from lutfarm.lut.entry import Entry
 from lutfarm.lut.grades import Grade, grade_of
 from lutfarm.lut.table import LatencyTable
 
 SHARE_BY_CHANCE = 0.05                             # of the entries: no more are flagged wrongly (benchmarks/coverage.py)
 BUSY_VISITS = 0.10                                 # a quiet machine has a quiet window in 99 % of them (docs/benchmarks.md)
-LEAST_CALIBRATION = 5                              # networks; a calibration on fewer corrects nothing
 
 Machine = Literal["quiet", "busy", "disturbed", "not established", "not seen"]
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from lutfarm.agreement import BETWEEN_PLANS, disagreement, words
 from lutfarm.lut import Calibration, Entry, Figures, LatencyTable, Network, Prediction, Validation, compare
+from lutfarm.lut.calibration import LEAST_NETWORKS as LEAST_CALIBRATION
 from lutfarm.lut.calibration import calibration_of
 from lutfarm.lut.predict import MissingEntry
-from lutfarm.lut.validate import MOST_REASON, Calibrated, Role, share
+from lutfarm.lut.validate import MOST_REASON, Calibrated, Role, Uncalibrated, share
 from lutfarm.networks.calibrated import errors_of, observed
 from lutfarm.networks.study import StudyJob
 from lutfarm.statistics.sweep import fit_sweep, halves
@@ -35,6 +36,7 @@ class Outcome:
     measured_s: float                              # Unix time
     places: tuple[Validation, ...]
     refused: tuple[str, ...] = ()
+    uncalibrated: tuple[Uncalibrated, ...] = ()    # places whose calibration networks calibrate nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,35 +80,48 @@ class Held:
         )
 
 
-def calibration_for(held: Held, place: Place) -> Calibration | None:
-    """From the study's calibration networks of a place; None where none of them was measured.
+def calibration_for(held: Held, place: Place) -> Calibration | Uncalibrated | None:
+    """From the study's calibration networks of a place that a quiet machine measured; None where there are none at all.
 
-    Raises RunsDisagree where they were measured with other software than the table.
+    Fewer than LEAST_CALIBRATION calibrate nothing: why is said.  Raises RunsDisagree where they were measured with other
+    software than the table.
     """
     _check_agreement(held, place)
-    spare = {n.arch: n.measured_ns or 0.0 for n in held.networks(place) if n.role == "calibration" and n.usable}
-    if not spare:
+    wanted = [network for network in held.networks(place) if network.role == "calibration"]
+    spare = {n.arch: n.measured_ns or 0.0 for n in wanted if n.usable and not n.busy}
+    busy = sum(network.usable and network.busy for network in wanted)
+    if not wanted:
         return None
-    keys, levels_ns = held.keys(place), held.measured.levels_ns
+    if len(spare) < LEAST_CALIBRATION:
+        return Uncalibrated(*place, held.space.name, _too_few(len(spare), busy, len(wanted)))
+    keys, levels_ns = {arch: key for arch, key in held.keys(place).items() if arch in spare}, held.measured.levels_ns
     fit = fit_sweep({key: levels_ns[key] for key in keys.values() if key in levels_ns})
     return calibration_of(
         observed(held.table.select(unit=place[0], backend=place[1]).computed(held.space), spare, errors_of(fit, keys)),
-        space=held.space.name, unit=place[0], backend_key=place[1], confidence=_confidence(held.table),
+        space=held.space.name, unit=place[0], backend_key=place[1], confidence=_confidence(held.table), left_out=busy,
     )
 
 
-def outcome_of(held: Held, calibrations: Mapping[Place, Calibration]) -> Outcome:
+def _too_few(good: int, busy: int, wanted: int) -> str:
+    why = f"a busy machine measured {busy} others" if busy else f"{wanted} were asked for"
+    cure = "measure others on a quieter machine (another --seed)" if busy else f"ask for {LEAST_CALIBRATION} or more"
+    return f"{good} of its networks are good enough, at least {LEAST_CALIBRATION} are needed ({why}); {cure}"
+
+
+def outcome_of(held: Held, calibrations: Mapping[Place, Calibration | Uncalibrated]) -> Outcome:
     """Hold the predictions of a table against a study's networks, and those that the calibrations give.
 
     Raises SpecError, naming them, where fewer than two networks can be used in any place.
     """
-    found = [validation_or_refusal(held, place, calibrations.get(place)) for place in held.places]
+    fitted = {place: one for place, one in calibrations.items() if isinstance(one, Calibration)}
+    uncalibrated = tuple(one for one in calibrations.values() if isinstance(one, Uncalibrated))
+    found = [validation_or_refusal(held, place, fitted.get(place)) for place in held.places]
     places = tuple(one for one in found if isinstance(one, Validation))
     refused = tuple(one for one in found if isinstance(one, str))
     study, job_id = held.study, held.table.manifest.job_id
     if not places:
         raise SpecError("; ".join(refused) or f"job {study.id} measured nothing where the table has entries")
-    return Outcome(job_id, study.id, held.space.name, study.study.seed, study.created_s, places, refused)
+    return Outcome(job_id, study.id, held.space.name, study.study.seed, study.created_s, places, refused, uncalibrated)
 
 
 def validation_or_refusal(held: Held, place: Place, calibration: Calibration | None) -> Validation | str:
@@ -188,6 +203,8 @@ def _network(part: LatencyTable, space: Space, arch: str, role: Role, entry: Ent
         arch, role,
         predicted and predicted.latency_ns, predicted and predicted.low_ns, predicted and predicted.high_ns,
         found and found.estimate_ns, found and found.low_ns, found and found.high_ns, failure,
+        measured_flags=tuple(flag for flag in found.flags if flag != "converged") if found else (),
+        predicted_flags=predicted.flags if predicted else (),
     )
 
 

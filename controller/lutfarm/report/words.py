@@ -15,11 +15,14 @@ FLAG_WORDS: Mapping[str, str] = {
     "what counts as quiet is in doubt",
     "contended": "more than half of the visits found no quiet window",
     "no_quiet_window": "no quiet window came at all: the estimate is not that of the uncontended device",
+    "processes_disagree": "the processes differ by a quarter or more, and too few agree to tell which of them something held up: "
+    "this is no estimate, and the interval reaches over all of them",
     "preempted": "the operating system took the core away in more than half of the slices, or for 5 % of the time",
     "drift": "the latency moved in one direction from process to process, beyond chance",
     "changed": "from one process to the next the latency stepped to another level, beyond chance, and stayed there",
     "throttled": "the device said that it throttled, or its clock was a tenth lower after a process than before it, or "
     "than after another",
+    "indistinct": "what the operator adds to the stubs around it can’t be told from nothing",
     "units_left_out": "not every unit of the pool has a result that counts here",
 }
 UNKNOWN_FLAG = "this report has no explanation of this flag"

@@ -11,6 +11,7 @@ import numpy as np
 from lutfarm.statistics.change import change_point
 from lutfarm.statistics.conditions import canary_ratios, wall_over_cpu
 from lutfarm.statistics.distributions import kendall
+from lutfarm.statistics.held_up import disagree
 from lutfarm.statistics.interval import Interval
 from lutfarm.statistics.sample import Sample
 from lutfarm_jobs.measurement import SlicePlan
@@ -20,19 +21,25 @@ Flag = Literal[
     "reference_provisional",
     "contended",
     "no_quiet_window",
+    "processes_disagree",
     "preempted",
     "drift",
     "changed",
     "reference_stale",
     "throttled",
     "not_precise",
+    "indistinct",                                  # of sandwiched entries alone: see lut/sandwich.py
     "units_left_out",                              # of a pool's entries alone: see lut/pools.py
 ]
+
+BUSY: frozenset[str] = frozenset({"contended", "no_quiet_window", "processes_disagree"})     # measured on a busy machine
+UNKNOWN: frozenset[str] = frozenset({"no_quiet_window", "processes_disagree"})    # the number is no estimate of the quiet device
 
 GATE_RATIO = SlicePlan().gate_ratio
 STALE_SPAN_S = 60.0                                # shorter than this, a high level may be a neighbour's load
 SLOWER_CLOCK = 0.9
-UNGATED = frozenset({"p10_swept", "p50_sustained", "tool_mean", "tool_median"})
+UNGATED = frozenset({"p50_sustained", "tool_mean", "tool_median"})
+MOST_HIDDEN = 0.03                                 # relative, of what may have happened between two calm canaries
 PREEMPTED_WALL_OVER_CPU = 1.05
 DRIFT_LEAST = 0.02
 LEAST_FOR_CHANGE = 9                               # of eight, four fast and four slow ones have 0.03 by chance
@@ -50,20 +57,24 @@ def flags(
         interval.relative_half_width <= relative_target
         and len(found.processes) >= minimum_processes
         and found.statistic != "p25_contended"
+        and not disagree(found.levels_ns)
     )
     raised: tuple[Flag, ...] = tuple(flag for flag, is_true in _RULES if is_true(found))
     return ("converged", *raised) if precise else (*raised, "not_precise")
 
 
 def _reference_provisional(found: Sample) -> bool:
-    """A swept workload passes no gate, so no reference decides what counts."""
+    """Where no canary decides what counts, no reference does."""
     return found.statistic not in UNGATED and any(process.run.reference_provisional for process in found.processes)
 
 
 def _contended(found: Sample) -> bool:
-    """More than half of the visits found no quiet window; of a swept workload: of its slices were above the gate."""
+    """More than half of the visits found no quiet window; or too much may have happened between calm canaries.
+
+    Of a sustained load: more than half of its canaries were above the gate.
+    """
     if found.statistic not in UNGATED:
-        return found.slices_rejected > len(found.slices) or _no_quiet_window(found)
+        return found.quiet_share < 0.5 or found.hidden > MOST_HIDDEN or _no_quiet_window(found)
     if not found.slices:                           # a tool shows no canary: nothing is known of its neighbours
         return False
     loud = [
@@ -76,6 +87,11 @@ def _contended(found: Sample) -> bool:
 
 def _no_quiet_window(found: Sample) -> bool:
     return found.statistic == "p25_contended"
+
+
+def _processes_disagree(found: Sample) -> bool:
+    """Their levels differ by factors, and too few agree to tell which are right."""
+    return disagree(found.levels_ns)
 
 
 def _preempted(found: Sample) -> bool:
@@ -139,6 +155,7 @@ _RULES: tuple[tuple[Flag, Callable[[Sample], bool]], ...] = (
     ("reference_provisional", _reference_provisional),
     ("contended", _contended),
     ("no_quiet_window", _no_quiet_window),
+    ("processes_disagree", _processes_disagree),
     ("preempted", _preempted),
     ("drift", _drift),
     ("changed", _changed),

@@ -36,12 +36,12 @@ def samples_ns(slices: Iterable[Slice]) -> FloatArray:
 
 
 def counted_slices(slices: Iterable[Slice], mode: Mode) -> tuple[Slice, ...]:
-    """The slices that the estimate uses: the quiet ones; of a swept workload all; of a sustained load the last third."""
+    """The slices that the estimate uses: the quiet ones; of a sustained load the last third."""
     filled = [piece for piece in slices if piece.samples_ns]
     if mode == "sustained":
         settled = SETTLED * (max((piece.pass_index for piece in filled), default=0) + 1)
         return tuple(piece for piece in filled if piece.pass_index + 1 > settled)
-    return tuple(piece for piece in filled if mode == "swept" or piece.quiet)
+    return tuple(piece for piece in filled if piece.quiet)
 
 
 def process_level_ns(iterations_ns: FloatArray, mode: Mode) -> float:

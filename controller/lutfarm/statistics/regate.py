@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lutfarm.statistics.canary import CanaryReference
+from lutfarm.statistics.lost import held, own_lost
 from lutfarm_jobs.measurement import Run, Slice
 
 
@@ -20,9 +21,12 @@ def regated(run: Run, known: CanaryReference, *, gate_ratio: float) -> Run:
         return run
     highest_ns = gate_ratio * reference_ns
 
+    own = own_lost(piece for piece in run.slices if not piece.gated)
+
     def judged(piece: Slice) -> Slice:
-        calm = max(piece.canary_before_ns, piece.canary_after_ns) <= highest_ns and not piece.involuntary_switches
-        return piece if not piece.gated or piece.quiet == calm else replace(piece, quiet=calm)
+        inside = not piece.involuntary_switches if piece.gated else held(piece, own)
+        calm = inside and max(piece.canary_before_ns, piece.canary_after_ns) <= highest_ns
+        return piece if piece.quiet == calm else replace(piece, quiet=calm)
 
     slices = tuple(judged(piece) for piece in run.slices)
     restored = sum(new.quiet and not old.quiet for new, old in zip(slices, run.slices, strict=True))

@@ -10,7 +10,9 @@ import numpy as np
 
 from lutfarm.agreement import agree
 from lutfarm.statistics.correlation import effective_size
+from lutfarm.statistics.held_up import held_up
 from lutfarm.statistics.process import FloatArray, Mode, counted_slices, mode_of, process_level_ns, samples_ns
+from lutfarm.statistics.swept import LEAST_QUIET, hidden_slowdown, visits
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Environment, Run, Slice
 
@@ -55,7 +57,9 @@ class Sample:
     iterations: Iterations
     contended_median_ns: float | None              # of the slices that were not quiet, None where all were
     slices_rejected: int                           # visits that found no quiet window
-    runs_left_out: int                             # of an older fingerprint, or cut short
+    runs_left_out: int                             # of an older fingerprint, cut short, held up, or without a quiet slice
+    quiet_share: float = 1.0                       # of the visits, those that gave a quiet slice
+    hidden: float = 0.0                            # relative: see swept.hidden_slowdown
 
     @property
     def levels_ns(self) -> tuple[float, ...]:
@@ -83,8 +87,9 @@ def sample(runs: Iterable[Run]) -> Sample | None:
     """The process-level samples of one measurement's runs; None where no run has an iteration.
 
     Runs of another fingerprint than the newest one's are left out: they are of another device, in effect.  A truncated
-    run counts if it kept half as many slices as a complete one.  Where no run has a quiet slice the contended ones
-    stand in, and the statistic says so.
+    run counts if it kept half as many slices as a complete one; a swept one if enough of its visits were quiet, as long as
+    any run has that; none that was held up (statistics.held_up).  Where no run has a quiet slice the contended ones stand
+    in, and the statistic says so.
     """
     measured = sorted((run for run in runs if run.summary or any(piece.samples_ns for piece in run.slices)), key=_began)
     if not measured:
@@ -95,22 +100,37 @@ def sample(runs: Iterable[Run]) -> Sample | None:
     mode = mode_of(alike)
     counted = _without_stumps([(run, counted_slices(run.slices, mode)) for run in alike])
     statistic = STATISTICS[mode]
+    if mode == "swept":
+        counted = [(run, slices) for run, slices in counted if visits(run.slices).share >= LEAST_QUIET] or counted
     if not counted:
         statistic = "p25_contended"
         counted = _without_stumps([(run, tuple(p for p in run.slices if p.samples_ns)) for run in alike])
-    series = [samples_ns(slices) for _, slices in counted]
-    levels = [process_level_ns(values, mode) for values in series]
-    contended = [piece for run in alike for piece in run.slices if piece.gated and not piece.quiet]
+    processes = _not_held_up([
+        Process(run, slices, _level_ns(samples_ns(slices), statistic, mode)) for run, slices in counted
+    ])
+    contended = [piece for run in alike for piece in run.slices if mode != "sustained" and not piece.quiet]
+    rejected = sum(_rejected(run) for run in alike)
+    quiet = sum(_quiet_visits(run) for run in alike)
     return Sample(
         statistic=statistic,
-        processes=tuple(
-            Process(run, slices, level) for (run, slices), level in zip(counted, levels, strict=True)
-        ),
-        iterations=_iterations(series),
+        processes=processes,
+        iterations=_iterations([samples_ns(process.slices) for process in processes]),
         contended_median_ns=float(np.median(samples_ns(contended))) if samples_ns(contended).size else None,
-        slices_rejected=sum(_rejected(run) for run in alike),
-        runs_left_out=len(measured) - len(counted),
+        slices_rejected=rejected,
+        runs_left_out=len(measured) - len(processes),
+        quiet_share=quiet / max(1, quiet + rejected),
+        hidden=hidden_slowdown(alike, float(np.median([p.level_ns for p in processes]))) if statistic == "p10_swept" else 0.0,
     )
+
+
+def _level_ns(iterations_ns: FloatArray, statistic: Statistic, mode: Mode) -> float:
+    """Contended iterations of whatever length are summed up alike."""
+    return process_level_ns(iterations_ns, "gated" if statistic == "p25_contended" else mode)
+
+
+def _not_held_up(processes: Sequence[Process]) -> tuple[Process, ...]:
+    without = held_up([process.level_ns for process in processes])
+    return tuple(process for at, process in enumerate(processes) if at not in without)
 
 
 def _of_tool(runs: Sequence[Run], *, left_out: int) -> Sample:
@@ -148,9 +168,22 @@ def _without_stumps(found: Sequence[tuple[Run, tuple[Slice, ...]]]) -> list[tupl
     return [(run, slices) for run, slices in kept if run.status == "complete" or len(slices) >= least]
 
 
+def _quiet_visits(run: Run) -> int:
+    """Of a gated workload each visit keeps one quiet slice at most."""
+    if any(not piece.gated for piece in run.slices):
+        return visits(run.slices).quiet
+    return sum(piece.quiet for piece in run.slices)
+
+
 def _rejected(run: Run) -> int:
-    """A truncated run never said how many visits found no quiet window: at least those that it kept."""
-    return max(run.slices_rejected, sum(piece.gated and not piece.quiet for piece in run.slices))
+    """Visits without a quiet slice.  Of a swept workload every slice is kept, so that its visits can be counted.
+
+    A truncated run never said how many there were: at least those that it kept.
+    """
+    if any(not piece.gated for piece in run.slices):
+        found = visits(run.slices)
+        return found.made - found.quiet
+    return max(run.slices_rejected, sum(not piece.quiet for piece in run.slices))
 
 
 def _iterations(series: Sequence[FloatArray]) -> Iterations:

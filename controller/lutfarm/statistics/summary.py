@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 from lutfarm.statistics.conditions import canary_ratios
 from lutfarm.statistics.flags import Flag, flags
+from lutfarm.statistics.held_up import disagree
 from lutfarm.statistics.interval import DEFAULT_SPREAD, PRIOR_DF, Interval, moderated_interval
 from lutfarm.statistics.precision import least_processes
 from lutfarm.statistics.sample import Sample
-
-MOST_SLOWER_THAN_CANARY = 1.15                     # operators slowed 1.15 to 1.63 times where it slowed 1.5 times
+from lutfarm.statistics.swept import MOST_SLOWER_THAN_CANARY
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ def summarize(
     """The estimate, its interval and its flags.
 
     Contended slices have no interval for the uncontended device: theirs reaches over everything that was observed, and down
-    to where the uncontended latency may be, by the canary's highest level and MOST_SLOWER_THAN_CANARY.
+    to where the uncontended latency may be, by the canary's highest level and MOST_SLOWER_THAN_CANARY.  That of processes
+    that differ by factors reaches over all of them, and that of a swept workload down by what its canaries can't have shown.
     """
     wanted = target or Target()
     interval = moderated_interval(
@@ -59,10 +60,19 @@ def summarize(
             low_ns=min(interval.low_ns, found.iterations.min_ns) / _most_slowed(found),
             high_ns=max(interval.high_ns, found.iterations.max_ns),
         )
+    interval = reaching(interval, found)
     raised = flags(
         found, interval, relative_target=wanted.relative_half_width, minimum_processes=wanted.least_processes(prior_df)
     )
     return Summary(interval, raised)
+
+
+def reaching(interval: Interval, found: Sample) -> Interval:
+    """With what an interval over processes does not hold: see `summarize`."""
+    low_ns, high_ns = interval.low_ns / (1 + found.hidden), interval.high_ns
+    if disagree(found.levels_ns):
+        low_ns, high_ns = min(low_ns, *found.levels_ns), max(high_ns, *found.levels_ns)
+    return replace(interval, low_ns=low_ns, high_ns=high_ns)
 
 
 def _most_slowed(found: Sample) -> float:
