@@ -48,6 +48,7 @@ class Subject:
     rejected: int = 0                              # passes in which no quiet window came
     discarded: int = 0                             # slices timed and not kept
     profiled: Optional[Callable[[], object]] = None    # an iteration under the runtime's profiler
+    seen: bool = False                             # under the profiler, which runs after quiet visits only, or else once
     least_lost: float = 1.0                        # share of a slice without a core: what its threads' waking takes
 
 
@@ -262,8 +263,11 @@ def sweep(sampler: Sampler, subjects: Sequence[Subject], order: random.Random) -
         batch: List[Sample] = []
         yielded_ns = now()
         for subject in turn:
-            batch += sampler.visit(subject, pass_index)
-            if subject.profiled is not None:
+            found = sampler.visit(subject, pass_index)
+            batch += found
+            last = pass_index == sampler.plan.passes - 1
+            if subject.profiled is not None and ((found and found[-1].quiet) or (last and not subject.seen)):
+                subject.seen = True
                 for _ in range(sampler.plan.profile):
                     subject.profiled()
             if batch and now() - yielded_ns > BATCH_NS:

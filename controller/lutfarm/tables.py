@@ -98,7 +98,7 @@ def _inside(
             layers[name] = labels, {operator.key: count for operator, count in space.composition(arch).items()}
             first = labels[0]
     timed = in_network(
-        table, store.runs(job.id), plan, layers,
+        table, judged(store, job.id), plan, layers,
         call_ns=call_ns, first=first, relative_target=target.relative_half_width, confidence=target.confidence,
     )
     return solved(timed, spaces, SOLVED, target.relative_half_width, confidence=target.confidence)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.lut_kit import ORT, UNIT, manifest, piece, run
 
-from lutfarm.lut import LatencyTable
-from lutfarm.lut.in_network import attribute, in_network, overhead_ns, profiled
+from lutfarm.lut import Entry, LatencyTable
+from lutfarm.lut.in_network import Layers, attribute, in_network, overhead_ns, profiled
 from lutfarm_agents import messages
 from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import ProtocolMismatch
@@ -143,3 +143,39 @@ def test_what_a_device_says_of_nodes_is_checked() -> None:
             messages.nodes({"id": 0, "nodes": [bad]}, 1)
     with pytest.raises(ProtocolMismatch):
         messages.nodes({"id": 1, "nodes": []}, 1)
+
+
+def busy(one: Run, factor: float) -> Run:
+    """As a busy machine measured it: no iteration was quiet, and everything took longer."""
+    return replace(
+        one,
+        slices=tuple(
+            replace(each, quiet=False, canary_after_ns=2 * each.canary_after_ns, samples_ns=(round(factor * each.samples_ns[0]),),
+                    wall_ns=round(factor * each.wall_ns), cpu_ns=round(factor * each.cpu_ns))
+            for each in one.slices
+        ),
+        nodes=tuple(replace(each, level_ns=round(factor * each.level_ns)) for each in one.nodes),
+    )
+
+
+def derived(plan: list[Measurement], runs: list[Run], layers: Layers) -> dict[str, Entry]:
+    table = in_network(table_of(plan, runs), runs, plan, layers, call_ns={}, first="stem", relative_target=0.02)
+    return {e.workload_key.removeprefix("operator:"): e for e in table.entries if e.workload_key.startswith("operator:")}
+
+
+def test_processes_that_a_busy_machine_held_up_move_no_operator() -> None:
+    plan, runs, layers, _ = synthetic(processes=5)
+    good = derived(plan, [one for one in runs if one.round_index != 2], layers)
+    mixed = derived(plan, [busy(one, 3.0) if one.round_index == 2 else one for one in runs], layers)
+    told = [{key: (e.estimate_ns, e.flags) for key, e in entries.items()} for entries in (mixed, good)]
+    assert told[0] == told[1]
+
+
+def test_operators_that_only_a_busy_machine_measured_say_so() -> None:
+    plan, runs, layers, costs = synthetic()
+    found = derived(plan, [busy(one, 1.4) for one in runs], layers)
+    assert set(found) == set(costs)
+    for key, entry in found.items():
+        assert entry.flags == ("contended", "not_precise")
+        assert (entry.low_ns or 0) <= costs[key] * 1.05
+        assert (entry.low_ns or 0) <= (entry.estimate_ns or 0) <= (entry.high_ns or 0)

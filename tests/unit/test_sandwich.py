@@ -99,7 +99,39 @@ def test_a_small_difference_is_not_precise_and_never_below_zero() -> None:
     found = derived(of("sandwich", MIDDLE, 1000.0), of("stubs", "H16_W16_C24", 1000.0), of("stubs", "H8_W8_C40", 990.0))
     assert found.low_ns == 0.0
     assert 0 < (found.estimate_ns or 0) < (found.high_ns or 0)
-    assert "not_precise" in found.flags
+    assert {"not_precise", "indistinct"} <= set(found.flags)
+
+
+@pytest.mark.parametrize("half", [0.06, 0.3, 0.99])
+def test_a_difference_that_leaves_open_too_much_is_no_number(half: float) -> None:
+    """One process that was held up makes the interval of a part wide: its mean above zero would be wrong by factors."""
+    found = derived(of("sandwich", MIDDLE, 1000.0, half), of("stubs", "H16_W16_C24", 980.0), of("stubs", "H8_W8_C40", 980.0))
+    assert (found.kind, found.failure_code) == ("failed", "Unstable")
+    assert "can't be told from nothing" in (found.failure_detail or "")
+
+
+@pytest.mark.parametrize("flag", ["no_quiet_window", "processes_disagree"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_part_that_a_busy_machine_measured_makes_the_operator_a_failure_that_says_so(flag: str, place: int) -> None:
+    parts = [of("sandwich", MIDDLE, 1000.0), of("stubs", "H16_W16_C24", 200.0), of("stubs", "H8_W8_C40", 100.0)]
+    parts[place] = replace(parts[place], flags=(flag, "not_precise"), low_ns=1.0, high_ns=5e6)
+    found = derived(*parts)
+    assert (found.kind, found.failure_code, found.estimate_ns) == ("failed", "Unstable", None)
+    assert f"{parts[place].workload_key} was measured on a busy machine ({flag})" in (found.failure_detail or "")
+
+
+def test_a_part_that_was_contended_but_had_quiet_windows_flags_the_operator() -> None:
+    contended = replace(of("stubs", "H16_W16_C24", 200.0), flags=("contended", "not_precise"))
+    found = derived(of("sandwich", MIDDLE, 1000.0), contended, of("stubs", "H8_W8_C40", 100.0))
+    assert (found.kind, found.flags) == ("measured", ("contended", "converged"))
+
+
+def test_an_activation_that_a_busy_machine_measured_keeps_its_number_and_its_interval() -> None:
+    one = replace(entry("act_H32_W32_C16_relu", 5000.0), flags=("no_quiet_window",), low_ns=3500.0, high_ns=5e6)
+    (found,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 3000.0}).entries
+    assert (found.estimate_ns, found.low_ns, found.high_ns) == (2000.0, 500.0, 4_997_000.0)
+    (none,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 6000.0}).entries
+    assert (none.kind, none.failure_code) == ("failed", "Unstable")
 
 
 def test_what_adds_nothing_at_all_is_a_failure_and_no_number() -> None:

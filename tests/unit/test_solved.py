@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.lut_kit import TFLITE, entry, manifest
 
-from lutfarm.lut import LatencyTable
+from lutfarm.lut import Entry, LatencyTable
 from lutfarm.lut.analytic import analytic, work
 from lutfarm.lut.calibration import Observed
 from lutfarm.lut.solved import solved
@@ -115,3 +115,32 @@ def test_too_few_networks_and_other_runtimes_give_no_operator() -> None:
     enough = table(true_ns(1), 12)
     untouched = solved(enough, [SPACE], {"another"}, 0.02)
     assert (len(untouched), untouched.manifest.composition) == (12, "in_network")
+
+
+def noisy(measured: LatencyTable, busy: int, factor: float = 1.3) -> LatencyTable:
+    """The first so many networks as a busy machine measured them."""
+    return LatencyTable.of([
+        replace(e, estimate_ns=factor * (e.estimate_ns or 0), low_ns=0.9 * (e.estimate_ns or 0), high_ns=2 * (e.estimate_ns or 0),
+                flags=("contended", "no_quiet_window", "not_precise")) if at < busy else e
+        for at, e in enumerate(measured.entries)
+    ], manifest())
+
+
+def told(measured: LatencyTable) -> dict[str, Entry]:
+    return {e.workload_key: e for e in solved(measured, [SPACE], {"tflite"}, 0.02).entries if e.statistic == "solved"}
+
+
+def test_networks_that_a_busy_machine_measured_teach_nothing_where_there_are_enough_others() -> None:
+    measured = table(true_ns(2), 40)
+    clean = LatencyTable.of(measured.entries[8:], manifest())
+    mixed, alone = told(noisy(measured, 8)), told(clean)
+    assert {key: mixed[key].estimate_ns for key in alone} == {key: e.estimate_ns for key, e in alone.items()}
+    assert all("contended" in mixed[key].flags for key in mixed.keys() - alone.keys())
+
+
+def test_where_too_few_are_left_the_operators_say_that_a_busy_machine_measured_them() -> None:
+    costs = true_ns(2)
+    found = told(noisy(table(costs, 40), 35))
+    assert all(set(e.flags) == {"contended", "not_precise"} for e in found.values())
+    inside = [(e.low_ns or 0) <= costs[key.removeprefix("operator:")] <= (e.high_ns or 0) for key, e in found.items()]
+    assert np.mean(inside) > 0.9

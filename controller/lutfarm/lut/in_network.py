@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -20,8 +21,11 @@ from lutfarm.agreement import agree
 from lutfarm.lut.entry import Entry
 from lutfarm.lut.table import LatencyTable
 from lutfarm.statistics import moderated_interval, prior_spread, sample
+from lutfarm.statistics.flags import BUSY
+from lutfarm.statistics.held_up import held_up
 from lutfarm.statistics.interval import log_variance
 from lutfarm.statistics.sweep import SweepFit, common_part, fit_sweep, widened
+from lutfarm.statistics.swept import LEAST_QUIET, visits
 from lutfarm_jobs.measurement import Measurement, NodeTime, Run
 
 LAYER = re.compile(r"t(\d{1,6})(?:_\w*)?", re.ASCII)
@@ -103,17 +107,20 @@ def sweep_of(runs: Sequence[Profiled]) -> SweepFit | None:
 def operator_levels(runs: Sequence[Profiled], call_ns: float, fit: SweepFit | None) -> dict[str, list[tuple[str, float]]]:
     """By operator: for each network that has it (network, ns of one instance), each process's common shift taken out.
 
-    One level for each network: the geometric mean over its processes.  The call is of no operator: see `in_network`.
+    One level for each network: the geometric mean over its processes, without those that were held up.
+    The call is of no operator: see `in_network`.
     """
     too_long_ns = overhead_ns(runs, call_ns)
-    by_network: dict[tuple[str, str], list[float]] = {}
+    by_network: dict[tuple[str, str], list[float]] = {}    # in ns
     for run in runs:
         shift = fit.processes.get(run.round_id, 0.0) if fit else 0.0
         for key, (ns, nodes, instances) in run.operators.items():
             one_ns = max(LEAST_NS, (ns - nodes * too_long_ns) / instances)
-            by_network.setdefault((key, run.network), []).append(math.log(one_ns) - shift)
+            by_network.setdefault((key, run.network), []).append(one_ns / math.exp(shift))
     found: dict[str, list[tuple[str, float]]] = {}
-    for (key, network), logs in by_network.items():
+    for (key, network), values in by_network.items():
+        out = held_up(values)
+        logs = [math.log(ns) for at, ns in enumerate(values) if at not in out]
         found.setdefault(key, []).append((network, math.exp(float(np.mean(logs)))))
     return found
 
@@ -138,15 +145,48 @@ def in_network(
     for place, mine in groups.items():
         newest = max(mine, key=lambda run: (run.started_s, run.id))
         alike = [run for run in mine if agree(run.fingerprint, newest.fingerprint)]    # of one runtime and protocol
-        found = [one for run in alike if (one := profiled(run, *layers[planned[run.key].workload.name])) is not None]
         some = networks.get(newest.key)
-        if some is not None and found:
-            derived += _entries(found, some, call_ns.get(place, 0.0), first, relative_target, confidence)
+        quiet, busy = (
+            [one for run in part if (one := profiled(run, *layers[planned[run.key].workload.name])) is not None]
+            for part in _by_quiet(alike)
+        )
+        if some is not None and (quiet or busy):
+            asked = partial(_entries, some=some, call_ns=call_ns.get(place, 0.0), first=first,
+                            relative_target=relative_target, confidence=confidence)
+            derived += _preferred(asked, quiet, busy, _most_slowed(networks, alike))
     return LatencyTable.of((*table.entries, *derived), replace(table.manifest, composition="in_network"))
 
 
+def _by_quiet(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+    """Those in which enough visits were quiet, and the others: a profile follows quiet visits only, where there are any."""
+    found: tuple[list[Run], list[Run]] = [], []
+    for run in runs:
+        found[visits(run.slices).share < LEAST_QUIET].append(run)
+    return found
+
+
+def _most_slowed(networks: Mapping[str, Entry], runs: Sequence[Run]) -> float:
+    """By how much what a busy machine measured may be too slow: as its networks' intervals say."""
+    found = [networks[key] for key in {run.key for run in runs} if key in networks]
+    return max((
+        (one.estimate_ns or 1.0) / max(LEAST_NS, one.low_ns or 1.0) for one in found if not BUSY.isdisjoint(one.flags)
+    ), default=1.0)
+
+
+def _preferred(
+    asked: Callable[[Sequence[Profiled]], list[Entry]], quiet: Sequence[Profiled], busy: Sequence[Profiled], slowed: float
+) -> list[Entry]:
+    """Entries from quiet processes; what these lack, from all, flagged, with an interval that reaches down to where it may be."""
+    good = asked(quiet) if quiet else []
+    known = {entry.workload_key for entry in good}
+    rest = [entry for entry in asked([*quiet, *busy]) if entry.workload_key not in known] if busy else []
+    return good + [
+        replace(entry, low_ns=(entry.low_ns or 0.0) / slowed, flags=("contended", "not_precise")) for entry in rest
+    ]
+
+
 def _entries(
-    runs: Sequence[Profiled], some: Entry, call_ns: float, first: str, relative_target: float, confidence: float
+    runs: Sequence[Profiled], *, some: Entry, call_ns: float, first: str, relative_target: float, confidence: float
 ) -> list[Entry]:
     fit = sweep_of(runs)
     levels = operator_levels(runs, call_ns, fit)

@@ -16,6 +16,7 @@ from lutfarm.lut.entry import Entry
 from lutfarm.lut.posterior import calibrate
 from lutfarm.lut.table import LatencyTable
 from lutfarm.lut.terms import Terms
+from lutfarm.statistics.flags import BUSY
 from lutfarm_jobs.spaces.base import Space
 
 LEAST_NETWORKS = 10
@@ -29,7 +30,8 @@ def solved(
 ) -> LatencyTable:
     """The table with an entry of each operator that occurs in its networks, for backends of these runtimes.
 
-    The networks of all spaces tell together: spaces share operators.  Of fewer than LEAST_NETWORKS none is told.
+    The networks of all spaces tell together: spaces share operators.  Of fewer than LEAST_NETWORKS none is told.  Those that
+    a busy machine measured are left out, as long as so many others are there; else what is told is flagged `contended`.
     """
     derived: list[Entry] = []
     for unit, backend in table.places:
@@ -51,6 +53,21 @@ def _of_networks(
     ]
     if len(networks) < LEAST_NETWORKS:
         return []
+    busy = [entry for _, entry in networks if not BUSY.isdisjoint(entry.flags)]
+    if not busy:
+        return _solved(networks, relative_target, confidence)
+    quiet = [(space, entry) for space, entry in networks if BUSY.isdisjoint(entry.flags)]
+    good = _solved(quiet, relative_target, confidence) if len(quiet) >= LEAST_NETWORKS else []
+    # All of them say what this machine took, and their intervals how much less it may have been.
+    slowed = max((entry.estimate_ns or 1.0) / max(LEAST_NS, entry.low_ns or 1.0) for entry in busy)
+    known = {entry.workload_key for entry in good}
+    return good + [
+        replace(entry, low_ns=(entry.low_ns or 0.0) / slowed, flags=("contended", "not_precise"))
+        for entry in _solved(networks, relative_target, confidence) if entry.workload_key not in known
+    ]
+
+
+def _solved(networks: Sequence[tuple[Space, Entry]], relative_target: float, confidence: float) -> list[Entry]:
     known = [_observed(space, entry) for space, entry in networks]
     keys = sorted({key for one in known for key in one.composition})
     features, priors = {key: effects_of(key) for key in keys}, analytic(keys, known)

@@ -8,9 +8,12 @@ from lutfarm.statistics.conditions import canary_ratios
 from lutfarm.statistics.flags import Flag, flags
 from lutfarm.statistics.held_up import disagree
 from lutfarm.statistics.interval import DEFAULT_SPREAD, PRIOR_DF, Interval, moderated_interval
+from lutfarm.statistics.lost import lost_share
 from lutfarm.statistics.precision import least_processes
 from lutfarm.statistics.sample import Sample
 from lutfarm.statistics.swept import MOST_SLOWER_THAN_CANARY
+
+MOST_LOST = 0.9                                    # of a slice; the waiting of several threads adds up to more
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,9 @@ def summarize(
     """The estimate, its interval and its flags.
 
     Contended slices have no interval for the uncontended device: theirs reaches over everything that was observed, and down
-    to where the uncontended latency may be, by the canary's highest level and MOST_SLOWER_THAN_CANARY.  That of processes
-    that differ by factors reaches over all of them, and that of a swept workload down by what its canaries can't have shown.
+    to where the uncontended latency may be, by the time without a core, the canary's highest level and
+    MOST_SLOWER_THAN_CANARY.  That of processes that differ by factors reaches over all of them, and that of a swept workload
+    down by what its canaries can't have shown.
     """
     wanted = target or Target()
     interval = moderated_interval(
@@ -57,7 +61,7 @@ def summarize(
     if found.statistic == "p25_contended":
         interval = replace(
             interval,
-            low_ns=min(interval.low_ns, found.iterations.min_ns) / _most_slowed(found),
+            low_ns=min(interval.low_ns, _least_ns(found)) / _most_slowed(found),
             high_ns=max(interval.high_ns, found.iterations.max_ns),
         )
     interval = reaching(interval, found)
@@ -73,6 +77,15 @@ def reaching(interval: Interval, found: Sample) -> Interval:
     if disagree(found.levels_ns):
         low_ns, high_ns = min(low_ns, *found.levels_ns), max(high_ns, *found.levels_ns)
     return replace(interval, low_ns=low_ns, high_ns=high_ns)
+
+
+def _least_ns(found: Sample) -> float:
+    """The shortest iteration, each without the time in which its slice had no core."""
+    parts = [
+        min(piece.samples_ns) * (1 - min(MOST_LOST, lost_share(piece)))
+        for process in found.processes for piece in process.slices if piece.samples_ns
+    ]
+    return min(parts, default=found.iterations.min_ns)
 
 
 def _most_slowed(found: Sample) -> float:
