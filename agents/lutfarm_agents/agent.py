@@ -275,7 +275,8 @@ class DeviceAgent:
     def _follow(
         self, session: RunnerSession, command: Mapping[str, object], log: RoundLog
     ) -> Iterator[Advance]:
-        for event in session.round(command, known=len(log.round.tasks), passes=log.round.plan.passes):
+        plan = log.round.plan
+        for event in session.round(command, known=len(log.round.tasks), passes=plan.passes, tries=plan.long_tries):
             if self._cancelled.is_set():           # it came before the runner had begun, which then knew of nothing to end
                 session.cancel()
             log.take(event)

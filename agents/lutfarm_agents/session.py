@@ -9,6 +9,7 @@ import hashlib
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -83,17 +84,20 @@ class RunnerSession:
             seen.add(event.id)
             yield event
 
-    def round(self, command: Mapping[str, object], *, known: int, passes: int) -> Iterator[RoundEvent]:
-        """The events of one round; the last is EndedEvent or DiedEvent, unless cancelled."""
+    def round(self, command: Mapping[str, object], *, known: int, passes: int, tries: int = 1) -> Iterator[RoundEvent]:
+        """The events of one round; the last is EndedEvent or DiedEvent, unless cancelled.
+
+        A workload has one slice a pass; what is not gated up to `tries`, the plan's `long_tries`.
+        """
         self._send("round", **command)
-        seen: set[tuple[int, int]] = set()
+        seen: Counter[tuple[int, int]] = Counter()
         for message in self._until_done():
             event = _round_event(message, known, passes)
             if isinstance(event, SliceEvent):
                 place = (event.id, event.slice.pass_index)
-                if place in seen:
-                    raise ProtocolMismatch(f"the device sent workload {place[0]} twice in pass {place[1]}")
-                seen.add(place)
+                seen[place] += 1
+                if seen[place] > (1 if event.slice.gated else tries):
+                    raise ProtocolMismatch(f"the device sent workload {place[0]} {seen[place]} times in pass {place[1]}")
             yield event
 
     def attend(self, ended: threading.Event) -> None:

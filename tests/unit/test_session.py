@@ -43,7 +43,7 @@ def session(*said: object, then: ReplyTimeout | None = None) -> tuple[RunnerSess
 
 
 def a_round(talk: RunnerSession) -> list[object]:
-    return list(talk.round({"seed": 1}, known=2, passes=12))
+    return list(talk.round({"seed": 1}, known=2, passes=12, tries=3))
 
 
 def test_the_lock_is_asked_for_by_name_and_waited_for() -> None:
@@ -71,6 +71,11 @@ def test_a_round_yields_its_events_without_beats() -> None:
     assert json.loads(channel.sent[0]) == {"type": "round", "seed": 1}
 
 
+def test_what_is_too_long_for_the_gate_may_be_tried_again_in_a_pass() -> None:
+    talk, _ = session(STARTED, LOADED, *[{**SLICE, "gated": False}] * 3, ENDED, DONE)
+    assert [type(event) for event in a_round(talk)] == [StartedEvent, LoadedEvent, *[SliceEvent] * 3, EndedEvent]
+
+
 def test_a_round_that_died_says_who_was_to_blame() -> None:
     talk, _ = session(STARTED, DIED, DONE)
     assert a_round(talk)[-1] == DiedEvent(0, "OutOfMemory", "SIGKILL", {})
@@ -87,7 +92,8 @@ def test_a_refused_command_raises_when_it_is_done() -> None:
     [
         ([{"type": "probed", "id": 0}], "probed"),
         ([{"type": "<b>bold</b>"}], "bold"),
-        ([SLICE, SLICE], "twice"),
+        ([SLICE, SLICE], "2 times"),
+        ([{**SLICE, "gated": False}] * 4, "4 times"),
         ([{**SLICE, "pass": 12}], "pass"),
         ([{"type": "done", "cancelled": "no"}], "cancelled"),
         ([{"type": "done"}], "cancelled"),
