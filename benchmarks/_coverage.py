@@ -10,7 +10,7 @@ from statistics import median
 
 import numpy as np
 
-from lutfarm.canary_round import Basis, CanaryRound, basis_of
+from lutfarm.canary_round import Basis, CanaryRound, basis_of, shown_idle
 from lutfarm.statistics import Prior, Sample, Summary, Target, epochs, judging, priors_of, sample, summarize
 from lutfarm.statistics.canary_epochs import current
 from lutfarm.statistics.precision import LEAST_PRIOR_DF, LEAST_ROUNDS, LEAST_ROUNDS_ALONE
@@ -92,7 +92,9 @@ def play_table(scenario: Scenario, seed: int, *, entries: int, target: Target, s
     rounds: list[CanaryRound] = []
     if scenario.known_canary:
         level_ns, began_s = round(device.canary_ns * scenario.slower), EPOCH_S - HISTORY_ROUNDS * HISTORY_REST_S
-        rounds += [CanaryRound(began_s + HISTORY_REST_S * n, level_ns, basis=scenario.basis(0)) for n in range(HISTORY_ROUNDS)]
+        rounds += [
+            CanaryRound(began_s + HISTORY_REST_S * n, level_ns, idle=True, basis=scenario.basis(0)) for n in range(HISTORY_ROUNDS)
+        ]
     elif not scenario.first_contact:
         for number in range(scenario.history_rounds):
             _round(scenario, machine, [100_000.0 * scenario.slower], rounds, Plan(**asdict(replace(PLAN, passes=2))), number)
@@ -185,10 +187,10 @@ def _round(
         )
         for index in range(len(true_ns))
     ]
-    levels = [[canary_ns(run.slices, share) for run in runs if run.slices] for share in (0.1, 0.9)]
+    levels = [[canary_ns(run.slices, share) for run in runs if run.slices] for share in (0.1, 0.0)]
     if levels[0]:
-        low_ns, high_ns = (round(median(ns for ns in mine if ns is not None)) for mine in levels)
-        rounds.append(CanaryRound(started_s, low_ns, high_ns, basis))
+        level_ns, low_ns = (round(median(ns for ns in mine if ns is not None)) for mine in levels)
+        rounds.append(CanaryRound(started_s, level_ns, low_ns, shown_idle(before, runs[0].after), basis))
     return runs
 
 
@@ -197,7 +199,7 @@ def _now_s(machine: Machine) -> float:
 
 
 def _environment(machine: Machine) -> Environment:
-    return Environment(_now_s(machine), frequency_khz=machine.frequency_khz, temperature_c=machine.temperature_c)
+    return machine.environment(EPOCH_S)
 
 
 def _outcome(

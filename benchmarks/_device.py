@@ -112,11 +112,12 @@ def measured(
     plan: SlicePlan,
     index: int,
     canary_graph: Graph | None = None,
+    reference_ns: int | None = None,
 ) -> dict[str, Run]:
-    """One round: the runs by measurement key.  `canary_graph`: another canary than the farm's."""
+    """One round: the runs by measurement key.  `canary_graph`: another canary than the farm's; `reference_ns`: its own."""
     fmt = FORMAT_OF_RUNTIME[wanted[0].measurement.backend.runtime]
     fixed = canary(fmt, cache_dir) if canary_graph is None else built_graph(canary_graph, fmt, cache_dir)
-    round_ = Round(uuid.uuid4().hex, index, tuple(wanted), plan, index, fixed.artifact)
+    round_ = Round(uuid.uuid4().hex, index, tuple(wanted), plan, index, fixed.artifact, reference_ns)
     arrived = agent.measure(round_, models={**paths, fixed.artifact.sha256: fixed.path})
     return {run.key: run for run in arrived if isinstance(run, Run)}
 

@@ -37,12 +37,13 @@ SLICE = Slice(0, (1000, 1001, 999), 70_000, 70_100, quiet=True, gated=True, invo
 
 
 def run(key: str = PLAN[0].key, status: str = "complete", **changes: Any) -> Run:
-    """A run of its own round."""
+    """A run of its own round, on a machine that nobody else uses."""
     values: dict[str, Any] = {
         "id": uuid.uuid4().hex, "key": key, "unit": "desk", "round_id": uuid.uuid4().hex, "round_index": 0,
         "status": status, "started_s": 1.0, "ended_s": 2.0, "fingerprint": FINGERPRINT, "slices": (SLICE,),
         "failure": Failure("WorkloadFailed", "signal 11") if status == "failed" else None, "load_ns": 5,
-        "before": Environment(1.0, load_1min=0.5), "after": Environment(2.0, temperature_c=41.5),
+        "before": Environment(1.0, load_1min=0.5, busy_s=10.0, own_s=1.0, cores=2, virtual=False),
+        "after": Environment(2.0, temperature_c=41.5, busy_s=11.0, own_s=1.9, cores=2, virtual=False),
     }
     return Run(**values | changes)
 

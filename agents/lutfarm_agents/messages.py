@@ -131,6 +131,10 @@ def environment(message: Message) -> Environment:
         battery_percent=fields.optional_number(found, "battery_percent", 0, 100),
         battery_charging=None if found.get("battery_charging") is None else fields.boolean(found, "battery_charging"),
         free_bytes=fields.size_bytes(found, "free_bytes"),
+        busy_s=fields.optional_number(found, "busy_s", 0, 1e12),
+        own_s=fields.optional_number(found, "own_s", 0, 1e12),
+        cores=fields.optional_integer(found, "cores", 1, 65_536),
+        virtual=None if found.get("virtual") is None else fields.boolean(found, "virtual"),
     )
 
 

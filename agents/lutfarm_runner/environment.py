@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 LARGEST_BYTES = 1 << 50                            # a network file system may claim more; the wire has no room for it
+BUSY = (0, 1, 2, 5, 6, 7)                          # of a cpu line of /proc/stat: user, nice, system, irq, softirq, steal
+HYPERVISORS = (                                    # files that only a guest has
+    "sys/hypervisor/type", "proc/device-tree/hypervisor/compatible", "proc/xen/capabilities",
+)
 HOTTEST_C = 200.0                                  # sensors that say more are broken or not thermometers
 
 
@@ -88,9 +92,39 @@ def free_bytes(folder: Optional[str] = None) -> Optional[int]:
     return min(space.f_bavail * space.f_frsize, LARGEST_BYTES)
 
 
+def busy(path: str = "/proc/stat") -> Tuple[Optional[float], Optional[int]]:
+    """(CPU time of all cores together in s, stolen time included, how many are online): see the kernel's proc(5)."""
+    lines = [line.split() for line in (read_text(path) or "").splitlines() if line.startswith("cpu")]
+    if len(lines) < 2 or lines[0][0] != "cpu":
+        return None, None
+    try:
+        ticks = sum(int(lines[0][1 + field]) for field in BUSY)
+    except (ValueError, IndexError):
+        return None, None
+    return ticks / os.sysconf("SC_CLK_TCK"), len(lines) - 1
+
+
+def virtual(root: str = "/") -> Optional[bool]:
+    """Whether this is a guest of a hypervisor; None: can't be told.
+
+    An x86 processor says so.  Elsewhere a guest has one of HYPERVISORS, or a device tree that calls it virtual; a board or a
+    phone has a device tree of its own, and a server with DMI tables may be either.
+    """
+    flags = colon_field(root + "proc/cpuinfo", "flags")
+    if flags is not None:
+        return "hypervisor" in flags.split()
+    if any(read_text(root + path) is not None for path in HYPERVISORS):
+        return True
+    tree = read_text(root + "proc/device-tree/compatible")
+    if tree is None or read_text(root + "sys/class/dmi/id/sys_vendor") is not None:
+        return None
+    return "dummy-virt" in tree
+
+
 def environment(cpu: Optional[int]) -> Dict[str, object]:
     """E of docs/wire.md; governor and frequency of the measured core."""
     battery_percent, battery_charging = battery()
+    busy_s, cores = busy()
     frequency = f"/sys/devices/system/cpu/cpu{cpu or 0}/cpufreq"
     return {
         "time_s": time.time(),
@@ -102,4 +136,8 @@ def environment(cpu: Optional[int]) -> Dict[str, object]:
         "battery_percent": battery_percent,
         "battery_charging": battery_charging,
         "free_bytes": free_bytes(),
+        "busy_s": busy_s,
+        "own_s": time.process_time(),
+        "cores": cores,
+        "virtual": virtual(),
     }

@@ -139,6 +139,10 @@ class Environment:
     battery_charging: bool | None = None
     free_bytes: int | None = None                  # of the file system of the runner's folder
     power_w: float | None = None                   # what the device takes, by its profile's sensor
+    busy_s: float | None = None                    # CPU time of all its cores since it booted, stolen time included
+    own_s: float | None = None                     # CPU time of the process that says so
+    cores: int | None = None                       # that are online
+    virtual: bool | None = None                    # a guest of a hypervisor, where that shows
 
 
 @dataclass(frozen=True, slots=True)

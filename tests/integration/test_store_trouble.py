@@ -119,7 +119,7 @@ def test_the_canarys_rounds_of_an_older_store_are_kept(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         found = store.canary_rounds("desk", "ort", "b1-steady")
     assert sorted(one.level_ns for one in found) == [900, 1500]
-    assert {(one.at_s, one.high_ns, one.basis) for one in found} == {(5.0, None, basis)}
+    assert {(one.at_s, one.low_ns, one.idle, one.basis) for one in found} == {(5.0, None, None, basis)}
 
 
 def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ CALM = [100] * 20
 
 
 def shown(*levels_ns: int) -> Canary:
-    rounds = [CanaryRound(60.0 * at, level) for at, level in enumerate(levels_ns)]
+    rounds = [CanaryRound(60.0 * at, level, idle=True) for at, level in enumerate(levels_ns)]
     return Canary("desk", "onnxruntime-cpu-t1-fp32", "b1-steady", rounds, epochs(rounds))
 
 

@@ -17,6 +17,7 @@ from lutfarm_jobs.measurement import Environment
 ENVIRONMENT = {
     "time_s": 1.5, "governor": None, "frequency_khz": 2_000_000, "temperature_c": 41.5, "load_1min": 0.1,
     "memory_available_bytes": 1 << 30, "battery_percent": 80, "battery_charging": True, "free_bytes": 1 << 34,
+    "busy_s": 50.5, "own_s": 0.5, "cores": 2, "virtual": False,
 }
 HELLO = {
     "type": "hello", "protocol": 1, "runner_sha256": "ab" * 32, "python": "CPython 3.11.7", "machine": "x86_64",
@@ -71,7 +72,10 @@ def test_a_good_slice_arrives_whole() -> None:
 
 def test_a_good_ending_arrives_whole() -> None:
     assert messages.ended(ENDED, 3, 12) == EndedEvent(
-        Environment(1.5, None, 2_000_000, 41.5, 0.1, 1 << 30, 80.0, True, 1 << 34), 10, {2: 3}, {2: 1}, {"import": 1, "slices": 2}
+        Environment(
+            1.5, None, 2_000_000, 41.5, 0.1, 1 << 30, 80.0, True, 1 << 34, busy_s=50.5, own_s=0.5, cores=2, virtual=False
+        ),
+        10, {2: 3}, {2: 1}, {"import": 1, "slices": 2}
     )
     assert messages.died(DIED, 3) == DiedEvent(None, "WorkloadFailed", "SIGSEGV", {})
 
@@ -152,10 +156,11 @@ def test_a_wrong_field_is_refused_by_name(kind: str, field: str, value: object) 
     [
         ("battery_percent", -1), ("battery_percent", 101), ("battery_percent", math.nan), ("battery_percent", True),
         ("battery_charging", 1), ("battery_charging", "yes"), ("free_bytes", -1), ("free_bytes", 1.5),
-        ("free_bytes", (1 << 50) + 1),
+        ("free_bytes", (1 << 50) + 1), ("busy_s", -1), ("busy_s", math.inf), ("own_s", "1"), ("cores", 0), ("cores", 1.5),
+        ("virtual", 0), ("virtual", "no"),
     ],
 )
-def test_batteries_and_disks_that_can_not_be_are_refused(field: str, value: object) -> None:
+def test_batteries_disks_and_loads_that_can_not_be_are_refused(field: str, value: object) -> None:
     with pytest.raises(ProtocolMismatch, match=field):
         messages.hello({**HELLO, "environment": {**ENVIRONMENT, field: value}})
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lutfarm.canary_round import CanaryRound, basis_of, difference
+from lutfarm.canary_round import CanaryRound, basis_of, difference, shown_idle
 from lutfarm.statistics import CanaryReference, canary_reference
+from lutfarm_jobs.measurement import Environment
+
+HALF_HOUR_S = 1800.0
+BEFORE = Environment(100.0, busy_s=50.0, own_s=1.0, cores=2, virtual=False)
+AFTER = replace(BEFORE, time_s=110.0, busy_s=60.0, own_s=10.0)
 
 
-def every(seconds: float, *levels_ns: int, high_ns: int | None = None) -> list[CanaryRound]:
-    return [CanaryRound(1000.0 + seconds * at, level, high_ns) for at, level in enumerate(levels_ns)]
+def every(
+    seconds: float, *levels_ns: int, low_ns: int | None = None, idle: bool | None = True, start_s: float = 1800.0
+) -> list[CanaryRound]:
+    return [CanaryRound(start_s + seconds * at, level, low_ns, idle) for at, level in enumerate(levels_ns)]
 
 
 @pytest.mark.parametrize(
@@ -45,20 +53,83 @@ def test_the_lower_mode(levels_ns: tuple[int, ...], reference_ns: int | None) ->
 @pytest.mark.parametrize(
     ("rounds", "provisional"),
     [
-        (every(40, *[100] * 16), False),                 # ten minutes of one speed
+        (every(40, *[100] * 16), False),                 # ten minutes of a machine that is shown to be idle
         (every(39, *[100] * 16), True),
         (every(1000, *[100] * 15), True),                # too few, however far apart
-        (every(4, *[100] * 12, *[150] * 4), False),      # both speeds were seen: a minute is enough
-        (every(3.9, *[100] * 12, *[150] * 4), True),
-        (every(4, *[100] * 14, *[150] * 2), True),       # twice is no speed of its own
-        (every(4, *[100] * 16, high_ns=113), False),     # within each round the machine was slower for a tenth of the time
-        (every(4, *[100] * 16, high_ns=112), True),
+        (every(4, *[100] * 12, *[150] * 4), True),       # two speeds: the lower one may be slow, too
+        (every(40, *[100] * 12, *[150] * 4), False),
         (every(0.05, *[100] * 1000), True),              # many rounds in a minute are still one moment
         (every(1000, *range(100, 1000, 10)), True),      # nothing repeats
     ],
 )
-def test_what_establishes_it(rounds: list[CanaryRound], provisional: bool) -> None:
+def test_what_establishes_it_on_a_machine_that_is_shown_to_be_idle(rounds: list[CanaryRound], provisional: bool) -> None:
     assert canary_reference(rounds).provisional is provisional
+
+
+@pytest.mark.parametrize(
+    ("rounds", "provisional"),
+    [
+        (every(40, *[100] * 200, idle=None), True),      # two hours: whoever is there may be there for two hours
+        (every(HALF_HOUR_S / 2, *[100] * 16, idle=None), False),
+        (every(HALF_HOUR_S / 2, *[100] * 15, idle=None), True),
+        # two sittings of one afternoon are two moments, whatever they hold
+        ([*every(5, *[100] * 100, idle=None), *every(5, *[100] * 100, idle=None, start_s=20_000.0)], True),
+        (every(HALF_HOUR_S, *[100] * 8, idle=None), True),
+        (every(HALF_HOUR_S, *[100] * 16, idle=None), False),
+        # idle ones count there, too
+        ([*every(HALF_HOUR_S / 2, *[100] * 8, idle=None), *every(HALF_HOUR_S / 2, *[100] * 8, start_s=9000.0)], False),
+    ],
+)
+def test_what_establishes_it_where_that_cannot_be_shown(rounds: list[CanaryRound], provisional: bool) -> None:
+    assert canary_reference(rounds).provisional is provisional
+
+
+def test_rounds_with_company_establish_nothing_however_many_they_are() -> None:
+    company = every(HALF_HOUR_S, *[140] * 500, idle=False)
+    assert canary_reference(company) == CanaryReference(140, provisional=True)
+    once_idle = every(40, *[140] * 16, start_s=600 * HALF_HOUR_S)
+    assert canary_reference([*company, *once_idle]) == CanaryReference(140, provisional=False)
+
+
+def test_company_may_still_show_a_faster_speed() -> None:
+    rounds = [*every(40, *[100] * 8, idle=False), *every(40, *[140] * 16, start_s=9000.0)]
+    assert canary_reference(rounds) == CanaryReference(100, provisional=True)       # no idle round was as fast
+
+
+@pytest.mark.parametrize(("low_ns", "provisional"), [(90, False), (89, True)])
+def test_fast_readings_that_the_levels_miss_keep_it_provisional(low_ns: int, provisional: bool) -> None:
+    """A neighbour that is there for all but a twentieth of the time: the 10th percentile of a round's readings is slow."""
+    assert canary_reference(every(40, *[100] * 32, low_ns=low_ns)).provisional is provisional
+
+
+@pytest.mark.parametrize(
+    ("lucky", "of", "provisional"), [(1, 16, False), (2, 16, True), (2, 40, True), (2, 41, False), (3, 60, True)]
+)
+def test_one_lucky_round_does_not(lucky: int, of: int, provisional: bool) -> None:
+    rounds = [*every(40, *[100] * lucky, low_ns=50), *every(40, *[100] * (of - lucky), low_ns=99, start_s=4000.0)]
+    assert canary_reference(rounds) == CanaryReference(100, provisional=provisional)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "idle"),
+    [
+        (BEFORE, AFTER, True),                           # 10 s of CPU time in 10 s, 9 of them its own
+        (BEFORE, replace(AFTER, busy_s=64.0), True),     # half a core
+        (BEFORE, replace(AFTER, busy_s=64.1), False),
+        (replace(BEFORE, cores=20), replace(AFTER, busy_s=69.0, cores=20), True),         # a twentieth of all cores
+        (replace(BEFORE, cores=20), replace(AFTER, busy_s=69.1, cores=20), False),
+        (BEFORE, replace(AFTER, virtual=True), None),
+        (BEFORE, replace(AFTER, virtual=None), None),
+        (BEFORE, replace(AFTER, busy_s=90.0, virtual=True), False),                       # what is seen is seen
+        (BEFORE, replace(AFTER, busy_s=None), None),
+        (replace(BEFORE, own_s=None), AFTER, None),
+        (BEFORE, replace(AFTER, time_s=100.0), None),    # the clock was set
+        (BEFORE, None, None),
+        (None, None, None),
+    ],
+)
+def test_when_a_machine_is_shown_to_be_idle(before: Environment | None, after: Environment | None, idle: bool | None) -> None:
+    assert shown_idle(before, after) is idle
 
 
 @given(st.lists(st.integers(50, 500), min_size=1, max_size=40), st.integers(2, 50), st.randoms(use_true_random=False))

@@ -25,7 +25,7 @@ HOUR_S = 3600.0
 
 
 def rounds(*levels_ns: int, start_s: float = 0.0, every_s: float = 60.0, basis: Basis = OLD) -> list[CanaryRound]:
-    return [CanaryRound(start_s + every_s * at, level, basis=basis) for at, level in enumerate(levels_ns)]
+    return [CanaryRound(start_s + every_s * at, level, idle=True, basis=basis) for at, level in enumerate(levels_ns)]
 
 
 def told(history: tuple[Epoch, ...]) -> list[tuple[str, int | None, bool, int]]:
@@ -175,7 +175,7 @@ def placed(steps: list[tuple[float, int, Basis]]) -> list[CanaryRound]:
     at_s, found = 0.0, list[CanaryRound]()
     for step_s, level_ns, basis in steps:
         at_s += step_s
-        found.append(CanaryRound(at_s, level_ns, basis=basis))
+        found.append(CanaryRound(at_s, level_ns, idle=True, basis=basis))
     return found
 
 

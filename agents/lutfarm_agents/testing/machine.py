@@ -13,6 +13,7 @@ import numpy as np
 from lutfarm_agents.testing.noise import Noise
 from lutfarm_agents.testing.states import Drifting, Heating
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement import Environment
 from lutfarm_runner.commands import Plan
 from lutfarm_runner.sampling import Clock, Sample, Sampler, Subject, sustain, sweep
 
@@ -21,6 +22,7 @@ IMPORT_NS = 80_000_000                             # what a fresh process spends
 FORK_NS = 10_000_000                               # the same, of a child of one that has imported the runtime
 LOAD_NS = 3_000_000
 FULL_KHZ = 2_000_000
+CORES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class SimulatedDevice:
 
     latencies_ns: true latencies by the SHA-256 of a model file; any other one's is drawn from `least_ns` to `most_ns`,
     evenly in log, by its SHA-256.  `slower`: a device so many times slower, canary included.  `reading_ns`: what a look
-    at the clock costs, which every sample holds once.
+    at the clock costs, which every sample holds once.  `virtual`: it says that it is a guest of a hypervisor.
     """
 
     noise: Noise = Noise()
@@ -40,6 +42,7 @@ class SimulatedDevice:
     most_ns: float = 2_000_000.0
     slower: float = 1.0
     reading_ns: float = 30.0
+    virtual: bool = False
 
     def true_ns(self, sha256: str) -> float:
         """What a model file takes here without any noise.  Raises SpecError for what is no SHA-256."""
@@ -66,6 +69,7 @@ class Machine:
         self.workload_factor = self.canary_factor = 1.0
         self.processes = 0
         self._quiet_ns: float = 0.0
+        self._others_ns: float = 0.0
         self._turned_ns: float = FIRST_NS
         self._stolen_ns: float = 0.0
         self._last: object = None                  # which workload ran last: another one finds its caches cold
@@ -95,6 +99,19 @@ class Machine:
     def mark(self) -> tuple[float, float]:
         """(Virtual time, time so far in which nothing slowed it but drift) in ns."""
         return self.now_ns, self._quiet_ns + (self.now_ns - self._turned_ns if self._quiet else 0.0)
+
+    @property
+    def others_ns(self) -> float:
+        """CPU time that others have used so far, as the system shows it."""
+        return self._others_ns + self._others * (self.now_ns - self._turned_ns)
+
+    def environment(self, epoch_s: float = 0.0) -> Environment:
+        """What the system says of itself now; virtual time began at `epoch_s`."""
+        own_ns = self.now_ns - self._stolen_ns
+        return Environment(
+            epoch_s + self.now_ns / 1e9, frequency_khz=self.frequency_khz, temperature_c=self.temperature_c,
+            busy_s=(own_ns + self.others_ns) / 1e9, own_s=own_ns / 1e9, cores=CORES, virtual=self.device.virtual,
+        )
 
     def quiet_share(self, since: tuple[float, float]) -> float:
         """The share of the time since a mark in which nothing slowed it but drift: quiet windows exist where it is not 0."""
@@ -150,6 +167,7 @@ class Machine:
         now_ns = self.now_ns
         if self._quiet:
             self._quiet_ns += now_ns - self._turned_ns
+        self._others_ns += self._others * (now_ns - self._turned_ns)
         self._turned_ns = now_ns
         for state in self._states:
             if state.until_ns <= now_ns:
@@ -168,6 +186,10 @@ class Machine:
     @property
     def _quiet(self) -> bool:
         return all(state.workload == 1.0 for state in self._states if not isinstance(state, Drifting))
+
+    @property
+    def _others(self) -> float:
+        return sum(state.others for state in self._states)
 
     def _switches(self) -> int:
         return sum(state.switches for state in self._states)

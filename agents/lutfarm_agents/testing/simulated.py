@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -146,11 +146,7 @@ class SimulatedRunner:
         })
 
     def _environment(self) -> dict[str, object]:
-        return {
-            "time_s": self._epoch_s + self._machine.now_ns / 1e9,
-            "frequency_khz": self._machine.frequency_khz,
-            "temperature_c": self._machine.temperature_c,
-        }
+        return asdict(self._machine.environment(self._epoch_s))
 
     def _hello(self, runner_sha256: str) -> dict[str, object]:
         seed = self._machine.device.seed

@@ -17,7 +17,8 @@ FORGOTTEN = 50                                     # so many cycles later nothin
 class Running:
     """One machine's state: factors from now until `until_ns`; the machine calls `advance` then.
 
-    `switches` counts involuntary switches so far, `stolen_ns` is what each costs.
+    `switches` counts involuntary switches so far, `stolen_ns` is what each costs.  `others`: how many cores the system shows in
+    use by others.
     """
 
     stolen_ns = 0.0
@@ -27,6 +28,7 @@ class Running:
         self.canary = 1.0
         self.until_ns = math.inf
         self.switches = 0
+        self.others = 0.0
 
     def advance(self, now_ns: float, *, busy: bool) -> None:
         """Time has come to `now_ns`, which is `until_ns` or later; `busy` since the last call."""
@@ -36,6 +38,7 @@ class Running:
 class TwoStates:
     """A fast and a slow state, Markov in time; sojourns have a mean drawn from `fast_s` and `slow_s`, each equally often.
 
+    `others`: how many cores the system shows in use by others in the slow one; 0: it comes from where nothing shows.
     Estimand: the fast state's latency.
     """
 
@@ -43,6 +46,7 @@ class TwoStates:
     canary: float = 1.5
     fast_s: tuple[float, ...] = (0.005, 0.3, 20.0)
     slow_s: tuple[float, ...] = (0.005, 0.3, 10.0)
+    others: float = 0.0
 
     def begin(self, rng: Generator, now_ns: float) -> Running:
         """In equilibrium at `now_ns`."""
@@ -68,6 +72,7 @@ class _Switching(Running):
     def _enter(self, now_ns: float, mean_s: float) -> None:
         self.workload = self._model.workload if self._slow else 1.0
         self.canary = self._model.canary if self._slow else 1.0
+        self.others = self._model.others if self._slow else 0.0
         self.until_ns = now_ns + float(self._rng.exponential(mean_s)) * NS
 
     def advance(self, now_ns: float, *, busy: bool) -> None:
@@ -84,7 +89,7 @@ class _Switching(Running):
 class Neighbour:
     """Another program that comes and goes, `away_s` and `here_s` on average; slows workload and canary differently.
 
-    While it is here the core is taken away every `switch_s`, for `stolen_s`.
+    While it is here the core is taken away every `switch_s`, for `stolen_s`, and the system shows one core in use.
     Estimand: the latency while it is away.
     """
 
@@ -105,7 +110,7 @@ class _Visiting(Running):
         super().__init__()
         self.stolen_ns = model.stolen_s * NS
         self._model, self._rng = model, rng
-        states = TwoStates(model.workload, model.canary, (model.away_s,), (model.here_s,))
+        states = TwoStates(model.workload, model.canary, (model.away_s,), (model.here_s,), others=1.0)
         self._states = _Switching(states, rng, now_ns)
         self._show(now_ns)
 
@@ -114,7 +119,7 @@ class _Visiting(Running):
         return self._states.workload != 1.0 or self._states.canary != 1.0
 
     def _show(self, now_ns: float) -> None:
-        self.workload, self.canary = self._states.workload, self._states.canary
+        self.workload, self.canary, self.others = self._states.workload, self._states.canary, self._states.others
         self._switch_ns = now_ns + float(self._rng.exponential(self._model.switch_s)) * NS if self._here else math.inf
         self.until_ns = min(self._states.until_ns, self._switch_ns)
 
@@ -128,19 +133,20 @@ class _Visiting(Running):
 
 @dataclass(frozen=True, slots=True)
 class Contended:
-    """Never quiet: something always slows both.
+    """Never quiet: something always slows both; `others`: how many cores the system shows in use by it.
 
     Estimand: the uncontended latency, which can't be seen on such a machine: an entry has to be flagged.
     """
 
     workload: float = 1.5
     canary: float = 1.4
+    others: float = 0.0
 
     def begin(self, rng: Generator, now_ns: float) -> Running:
         """For ever."""
         del rng, now_ns
         state = Running()
-        state.workload, state.canary = self.workload, self.canary
+        state.workload, state.canary, state.others = self.workload, self.canary, self.others
         return state
 
 

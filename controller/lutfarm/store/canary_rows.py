@@ -7,7 +7,7 @@ from statistics import median
 
 from sqlalchemy import Connection, delete, insert, select
 
-from lutfarm.canary_round import CanaryRound, basis_of
+from lutfarm.canary_round import CanaryRound, basis_of, shown_idle
 from lutfarm.store import encoding
 from lutfarm.store.database import Database
 from lutfarm.store.tables import canary_rounds, runs
@@ -36,7 +36,7 @@ class CanaryRows(Database):
         with self._read() as db:
             rows = db.execute(query).all()
         bases = {text: basis_of(encoding.load_mapping(text)) for text in {row.basis for row in rows}}
-        return [CanaryRound(row.at_s, row.level_ns, row.high_ns, bases[row.basis]) for row in rows]
+        return [CanaryRound(row.at_s, row.level_ns, row.low_ns, row.idle, bases[row.basis]) for row in rows]
 
     def canary_places(self, unit: str) -> Sequence[tuple[str, str]]:
         """The backends and conditions, as (backend key, conditions key), under which a unit has shown a canary."""
@@ -48,17 +48,17 @@ class CanaryRows(Database):
 
 def keep_round(db: Connection, run: Run) -> None:
     """Note what the round of a run says of the canary, from all of its runs that are stored by now."""
-    query = select(runs.c.canary_p10_ns, runs.c.canary_p90_ns).where(
+    query = select(runs.c.canary_p10_ns, runs.c.canary_low_ns).where(
         runs.c.round_id == run.round_id, runs.c.canary_p10_ns.is_not(None)
     )
     levels = db.execute(query).all()
     if not levels:                                 # a tool shows no canary
         return
     backend, conditions = run.key.split("/")[-2:]
-    highs = [row.canary_p90_ns for row in levels if row.canary_p90_ns is not None]
+    lows = [row.canary_low_ns for row in levels if row.canary_low_ns is not None]
     db.execute(delete(canary_rounds).where(canary_rounds.c.round_id == run.round_id))
     db.execute(insert(canary_rounds).values(
         round_id=run.round_id, unit=run.unit, backend_key=backend, conditions_key=conditions, at_s=run.started_s,
-        level_ns=round(median(row.canary_p10_ns for row in levels)), high_ns=round(median(highs)) if highs else None,
-        basis=encoding.to_json(dict(basis_of(run.fingerprint))),
+        level_ns=round(median(row.canary_p10_ns for row in levels)), low_ns=round(median(lows)) if lows else None,
+        idle=shown_idle(run.before, run.after), basis=encoding.to_json(dict(basis_of(run.fingerprint))),
     ))

@@ -182,7 +182,7 @@ class SqlStore(DeviceRows, CanaryRows):
                         id=run.id, key=run.key, unit=run.unit, round_id=run.round_id, status=run.status,
                         started_s=run.started_s, fingerprint=_fingerprint(db, run.fingerprint),
                         canary_p10_ns=encoding.canary_ns(run.slices, 0.1),
-                        canary_p90_ns=encoding.canary_ns(run.slices, 0.9),
+                        canary_low_ns=encoding.canary_ns(run.slices, 0.0),
                         content=encoding.dump(run, without=("slices", "fingerprint")),
                         slices=encoding.encode_slices(run.slices),
                     ))

@@ -87,7 +87,7 @@ runs = Table(
     Column("started_s", Float, nullable=False),
     Column("fingerprint", String(64), ForeignKey("fingerprints.hash"), nullable=False),
     Column("canary_p10_ns", BigInteger),
-    Column("canary_p90_ns", BigInteger),
+    Column("canary_low_ns", BigInteger),
     Column("content", Text, nullable=False),       # the Run without its slices, as JSON
     Column("slices", LargeBinary, nullable=False),  # see encoding.py
     UniqueConstraint("round_id", "key"),
@@ -102,7 +102,8 @@ canary_rounds = Table(
     Column("conditions_key", String(200), nullable=False),
     Column("at_s", Float, nullable=False),
     Column("level_ns", BigInteger, nullable=False),
-    Column("high_ns", BigInteger),                 # null: measured before it was kept
+    Column("low_ns", BigInteger),                  # null: measured before it was kept
+    Column("idle", Boolean),                       # null: can't be shown
     Column("basis", Text, nullable=False),         # a JSON mapping
     Index("ix_canary_rounds_place", "unit", "backend_key", "conditions_key", "at_s"),
 )
