@@ -127,7 +127,7 @@ class DeviceAgent:
         began_ns = time.monotonic_ns()
         self.spent_ns = {}
         session = self._checked(tasks)
-        transfer_ns = self._shelf.fill([task.artifact for task in tasks], models)
+        transfer_ns = self._shelf.fill([one for task in tasks for one in task.artifacts], models)
         load_ns = 0
         tools = [task for task in tasks if task.measurement.backend.runtime in TOOLS]
         ours = [task for task in tasks if task.measurement.backend.runtime not in TOOLS]
@@ -204,14 +204,14 @@ class DeviceAgent:
         began_ns, started_s = time.monotonic_ns(), time.time()
         self.spent_ns = {}
         session = self._checked(round_.tasks)
-        artifacts = [round_.canary, *(task.artifact for task in round_.tasks)]
+        artifacts = [round_.canary, *(one for task in round_.tasks for one in task.artifacts)]
         transfer_ns = self._shelf.fill(artifacts, models)
         cpus = self._measured_cpus(round_.tasks)
         if round_.tasks[0].measurement.backend.runtime in TOOLS:
             yield from self._measure_with_tool(round_, cpus)
             self.spent_ns = _split(time.monotonic_ns() - began_ns, {"transfer": transfer_ns})
             return
-        log = RoundLog(round_, self._fingerprint(round_.tasks[0], round_.plan), started_s)
+        log = RoundLog(round_, [self._fingerprint(task, round_.plan) for task in round_.tasks], started_s)
         idle = time.monotonic() - self._worked_s > IDLE_S
         command = commands.round_(round_, cpus=cpus, place=self._shelf.place, idle=idle)
         failure: FarmError | None = None
@@ -264,7 +264,8 @@ class DeviceAgent:
     def _fingerprint(self, task: Task, plan: SlicePlan | None) -> Mapping[str, str]:
         conditions = task.measurement.conditions
         setting = self.profile.setting(cluster=conditions.cluster or None, fixed=conditions.clocks == "fixed")
-        return fingerprint(self._opened_hello, task.measurement.backend, plan, setting)
+        inputs = task.measurement.workload.fed
+        return fingerprint(self._opened_hello, task.measurement.backend, plan, setting, inputs=inputs)
 
     def _set_clocks(self, conditions: Conditions, cpus: Sequence[int]) -> None:
         if conditions.clocks == "fixed":

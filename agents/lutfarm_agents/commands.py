@@ -23,6 +23,8 @@ def workload(task: Task, position: int, place: Place) -> dict[str, object]:
         "runtime": task.measurement.backend.runtime,
         "threads": task.measurement.backend.threads,
         "inputs": [asdict(shape) for shape in task.inputs],
+        "fills": [{"name": feed.name, **asdict(feed.fill)} for feed in task.measurement.workload.feeds],
+        "values": None if task.values is None else place(task.values),
         "input_layout": task.input_layout,
         "seed": INPUT_SEED,
         "expected": None if task.expected is None else asdict(task.expected),

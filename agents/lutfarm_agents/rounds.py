@@ -18,7 +18,7 @@ class RoundLog:
     """What has arrived of one round so far."""
 
     round: Round
-    fingerprint: Mapping[str, str]
+    fingerprints: Sequence[Mapping[str, str]]      # by position in the round
     started_s: float                               # Unix time, the host's
     slices: dict[int, list[Slice]] = field(default_factory=dict[int, list[Slice]])
     loaded: dict[int, LoadedEvent] = field(default_factory=dict[int, LoadedEvent])
@@ -79,7 +79,7 @@ class RoundLog:
             status="failed" if failure else "complete" if complete else "truncated",
             started_s=self.started_s,
             ended_s=ended_s,
-            fingerprint=self.fingerprint,
+            fingerprint=self.fingerprints[position],
             slices=tuple(self.slices.get(position, ())),
             failure=failure,
             load_ns=loaded.load_ns if loaded else None,

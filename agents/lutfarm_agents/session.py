@@ -203,10 +203,12 @@ def runtime_version(hello: Hello, runtime: str) -> str:
     return ""
 
 
-def fingerprint(hello: Hello, backend: Backend, plan: SlicePlan | None, setting: str = "") -> Mapping[str, str]:
+def fingerprint(
+    hello: Hello, backend: Backend, plan: SlicePlan | None, setting: str = "", *, inputs: str = ""
+) -> Mapping[str, str]:
     """What may change under the same measurement key; runs are reused only where all of it is equal.
 
-    `plan` is None for a probe, which does not depend on it.  `setting`: see DeviceProfile.setting.
+    `plan` is None for a probe, which does not depend on it.  `setting`: see DeviceProfile.setting.  `inputs`: see Workload.fed.
     """
     found = {
         "os": hello.system,
@@ -221,6 +223,8 @@ def fingerprint(hello: Hello, backend: Backend, plan: SlicePlan | None, setting:
     }
     if setting:
         found["setting"] = setting
+    if inputs:
+        found["inputs"] = inputs
     if plan is not None:
         # A plan without a sustained load, a profiler or a warm-up is the plan that it was before there were any.
         kept = {name: value for name, value in asdict(plan).items() if value or name not in NEWER}

@@ -153,7 +153,7 @@ class ToolAgent:
     def _fingerprint(self, hello: Hello, task: Task, plan: SlicePlan | None) -> Mapping[str, str]:
         conditions = task.measurement.conditions
         setting = self.profile.setting(cluster=conditions.cluster or None, fixed=conditions.clocks == "fixed")
-        return fingerprint(hello, task.measurement.backend, plan, setting)
+        return fingerprint(hello, task.measurement.backend, plan, setting, inputs=task.measurement.workload.fed)
 
     def _checked(self, tasks: Sequence[Task]) -> Hello:
         """The hello of the open session.  Raises LinkLost where none is, NotReady for what no tool measures."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 from lutfarm_runner.wire import Refused
 
@@ -19,6 +19,19 @@ class Shape:
     name: str
     shape: Tuple[int, ...]
     dtype: str
+
+
+@dataclass(frozen=True)
+class Fill:
+    """How the elements of one input are made: lutfarm_jobs.measurement.Fill says what each kind means."""
+
+    name: str
+    kind: str
+    numbers: Tuple[Union[int, float], ...] = ()
+    at: int = 0                                    # of the kind "file": how many of that kind are before it
+
+
+FILL_NUMBERS = {"normal": (0, 0), "uniform": (2, 2), "constant": (1, 1), "count": (2, 2), "values": (0, 100_000), "file": (0, 0)}
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,8 @@ class Workload:
     seed: int = 0
     expected: Optional[Expected] = None
     iteration_ns: Optional[int] = None
+    fills: Tuple[Fill, ...] = ()
+    values: Optional[str] = None                   # the file that fills of the kind "file" lie in, in their order
 
 
 @dataclass(frozen=True)
@@ -169,6 +184,29 @@ def read_shape(value: Any) -> Shape:
     return Shape(text(fields, "name", limit=500), shape, text(fields, "dtype", limit=20))
 
 
+def read_fill(value: Any) -> Fill:
+    """One item of a workload's `fills`."""
+    fields = as_mapping(value, "fills")
+    kind = text(fields, "kind", limit=20)
+    if kind not in FILL_NUMBERS:
+        raise Refused("SpecError", f"kind is {kind!r}, not one of {', '.join(FILL_NUMBERS)}")
+    least, most = FILL_NUMBERS[kind]
+    numbers = items(fields, "numbers", least=least, most=most)
+    if not all(isinstance(number, (bool, int, float)) and number == number for number in numbers):
+        raise Refused("SpecError", "numbers holds what is no number")
+    return Fill(text(fields, "name", limit=2000), kind, tuple(numbers))
+
+
+def read_fills(fields: Fields) -> Tuple[Fill, ...]:
+    """A workload's `fills`, those in a file counted."""
+    fills: List[Fill] = []
+    in_file = 0
+    for item in items({"fills": [], **fields}, "fills", most=100_000):
+        fills.append(replace(read_fill(item), at=in_file))
+        in_file += fills[-1].kind == "file"
+    return tuple(fills)
+
+
 def read_expected(value: Any) -> Optional[Expected]:
     """A workload's `expected`."""
     if value is None:
@@ -206,6 +244,8 @@ def read_workload(value: Any) -> Workload:
         seed=integer({"seed": 0, **fields}, "seed", 0, (1 << 32) - 1),
         expected=read_expected(fields.get("expected")),
         iteration_ns=optional_integer(fields, "iteration_ns", 1, LARGEST),
+        fills=read_fills(fields),
+        values=None if fields.get("values") is None else text(fields, "values"),
     )
 
 

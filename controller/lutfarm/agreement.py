@@ -13,6 +13,8 @@ from dataclasses import dataclass
 BETWEEN_UNITS = frozenset({"os", "cpu_model", "python"})
 # A table's networks are swept and its entries gated: two plans on purpose.
 BETWEEN_PLANS = frozenset({"plan"})
+# Each model file has its own.
+BETWEEN_WORKLOADS = frozenset({"inputs"})
 LABELS_SHOWN = 3
 VALUE_CHARACTERS = 80
 

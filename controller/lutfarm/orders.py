@@ -48,7 +48,7 @@ class OrderBook:
             self.preparing(done, len(step.keys))
             probe = state.standing(key).probe if isinstance(step, MeasureThese) else None
             tasks.append(self.workshop.task(state.plan[key], probe))
-        artifacts = [task.artifact for task in tasks]
+        artifacts = [one for task in tasks for one in task.artifacts]
         if not isinstance(step, MeasureThese):
             self.store.put_artifacts({task.measurement.key: task.artifact for task in tasks})
             return Probing(

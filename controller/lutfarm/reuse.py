@@ -124,12 +124,12 @@ def _judge(store: Store, state: FarmState, unit: str, terms: Terms) -> Callable[
 def _today(
     state: FarmState, unit: str, hello: Hello, terms: Terms, judged: Callable[[Run], Run]
 ) -> _Today:
-    mine = {key: m.backend for key, m in state.plan.items() if m.unit == unit}
-    runs = {backend: fingerprint(hello, backend, terms.plan, terms.setting) for backend in set(mine.values())}
-    probes = {backend: fingerprint(hello, backend, None, terms.setting) for backend in set(mine.values())}
+    mine = {key: (m.backend, m.workload.fed) for key, m in state.plan.items() if m.unit == unit}
+    runs = {place: fingerprint(hello, place[0], terms.plan, terms.setting, inputs=place[1]) for place in set(mine.values())}
+    probes = {place: fingerprint(hello, place[0], None, terms.setting, inputs=place[1]) for place in set(mine.values())}
     return _Today(
-        {key: runs[backend] for key, backend in mine.items()},
-        {key: probes[backend] for key, backend in mine.items()},
+        {key: runs[place] for key, place in mine.items()},
+        {key: probes[place] for key, place in mine.items()},
         terms.strict,
         judged,
     )

@@ -41,6 +41,7 @@ class Workshop:
             measurement=measurement,
             artifact=built.artifact,
             inputs=measurement.workload.inputs or built.inputs,
+            values=self._values(measurement.workload),
             input_layout=built.input_layout,
             expected=expected(
                 measurement.workload, fmt, self.cache_dir, spaces=self._spaces_by_name()
@@ -58,6 +59,14 @@ class Workshop:
     def models_of(self, *artifacts: Artifact) -> Mapping[str, Path]:
         """Where these artifacts lie, by SHA-256."""
         return {artifact.sha256: self.paths[artifact.sha256] for artifact in artifacts}
+
+    def _values(self, workload: Workload) -> Artifact | None:
+        if not workload.values_sha256:
+            return None
+        values = self.sources.values_files[workload.values_sha256]
+        if values.artifact.sha256 not in self.paths:
+            self.paths[values.artifact.sha256] = models.keep_values(values, self.cache_dir).path
+        return values.artifact
 
     def _build(self, measurement: Measurement, fmt: ModelFormat) -> Built:
         # Checked once in a job: a round must not wait until a hundred files were hashed again.

@@ -10,14 +10,17 @@ from typing import Any
 
 from lutfarm_jobs import operators, spaces
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.feeds.resolve import Asked, ValuesFile, feeding
 from lutfarm_jobs.measurement import (
     FORMAT_OF_RUNTIME,
+    OUR_RUNTIMES,
+    Feed,
     InputShape,
     Measurement,
     Workload,
 )
 from lutfarm_jobs.models.info import ModelInfo
-from lutfarm_jobs.models.inspect import inspect_file, resolve_inputs
+from lutfarm_jobs.models.inspect import inspect_file
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.operators.sandwich import fits, pairs
 from lutfarm_jobs.spaces.balanced import balanced
@@ -35,11 +38,14 @@ class ModelFile:
     sha256: str
     format: str
     inputs: tuple[InputShape, ...]
+    feeds: tuple[Feed, ...] = ()
+    values_file: ValuesFile | None = None
 
     @property
     def workload(self) -> Workload:
         """As what is measured: named by file name and content."""
-        return Workload("file", f"{self.path.name}@{self.sha256[:12]}", self.sha256, self.inputs)
+        values = self.values_file.artifact.sha256 if self.values_file else ""
+        return Workload("file", f"{self.path.name}@{self.sha256[:12]}", self.sha256, self.inputs, self.feeds, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,13 @@ class Sources:
     def model_paths(self) -> Mapping[str, Path]:
         """Where each model file lies, by SHA-256."""
         return {model.sha256: model.path for found in self.models.values() for model in found}
+
+
+    @property
+    def values_files(self) -> Mapping[str, ValuesFile]:
+        """Where what model files are fed with is made from, by SHA-256."""
+        models = [model for found in self.models.values() for model in found]
+        return {model.values_file.artifact.sha256: model.values_file for model in models if model.values_file}
 
 
 def resolve(spec: JobSpec, folder: Path) -> Sources:
@@ -118,15 +131,16 @@ def _model_files(workload: ModelsWorkload, folder: Path, *, where: str) -> tuple
         paths |= dict.fromkeys(folder / match for match in matches)
     infos = [inspect_file(path) for path in paths]
     known = {declared.name for info in infos for declared in info.inputs}
-    if unknown := sorted(set(workload.inputs) - known):
-        raise SpecError(f"{where}.inputs: no model of this workload has an input named {unknown[0]!r}")
-    return tuple(_model_file(info, workload.inputs) for info in infos)
+    for field_name, said in (("inputs", workload.inputs), ("values", workload.values)):
+        if unknown := sorted(set(said) - known):
+            raise SpecError(f"{where}.{field_name}: no model of this workload has an input named {unknown[0]!r}")
+    asked = Asked(folder, workload.inputs, workload.values, workload.test_data)
+    return tuple(_model_file(info, asked) for info in infos)
 
 
-def _model_file(info: ModelInfo, shapes: Mapping[str, tuple[int, ...]]) -> ModelFile:
-    mine = {declared.name for declared in info.inputs}
-    wanted = {name: shape for name, shape in shapes.items() if name in mine}
-    return ModelFile(info.path, info.sha256, info.format, resolve_inputs(info, wanted))
+def _model_file(info: ModelInfo, asked: Asked) -> ModelFile:
+    found = feeding(info, asked)
+    return ModelFile(info.path, info.sha256, info.format, found.inputs, found.feeds, found.values_file)
 
 
 def expand(spec: JobSpec, sources: Sources, units: Sequence[str]) -> tuple[Measurement, ...]:
@@ -232,6 +246,13 @@ def _networks(choice: SpaceWorkload, space: Space, *, where: str) -> Iterable[Wo
 
 def _fitting(model: ModelFile, runtimes: frozenset[str]) -> frozenset[str]:
     fitting = frozenset(runtime for runtime in runtimes if FORMAT_OF_RUNTIME[runtime] == model.format)
+    given = next((feed.name for feed in model.feeds if feed.given), None)
+    if given is not None and (tools := sorted(fitting - OUR_RUNTIMES)):
+        ours = ", ".join(sorted(runtimes & OUR_RUNTIMES)) or "onnxruntime"
+        raise SpecError(
+            f"{model.path}: values.{given}: {tools[0]} makes up its inputs by itself and takes none from a job; "
+            f"give runtimes: [{ours}] beside models"
+        )
     if not fitting:
         runtime = next(name for name, fmt in FORMAT_OF_RUNTIME.items() if fmt == model.format)
         raise SpecError(f"{model.path}: no backend of this job runs .{model.format}; add `- runtime: {runtime}`")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 MODELS_VERSION = 1                                 # of how operators and networks become files; another one, other files
@@ -13,6 +16,8 @@ ModelFormat = Literal["onnx", "tflite"]
 FORMAT_OF_RUNTIME: Mapping[str, ModelFormat] = {
     "onnxruntime": "onnx", "tflite": "tflite", "tflite_benchmark_model": "tflite", "onnxruntime_perf_test": "onnx",
 }
+
+OUR_RUNTIMES = frozenset({"onnxruntime", "tflite"})   # that the runner feeds; native tools make up what they run on
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,34 @@ class InputShape:
     dtype: str
 
 
+FillKind = Literal["normal", "uniform", "constant", "count", "values", "file"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """How the elements of one input are made.
+
+    "normal": standard normal numbers from the seed.  "uniform": from `numbers[0]` to `numbers[1]`, both included for
+    whole numbers, from the seed.  "constant": all are `numbers[0]`.  "count": `numbers[0]`, one more, ... along the last
+    axis, beginning again after `numbers[1]` of them (0: never).  "values": `numbers`, row by row.  "file": the values
+    file of the workload holds them.
+    """
+
+    kind: FillKind
+    numbers: tuple[int | float | bool | str, ...] = ()   # texts where the input holds texts
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What one input of a model file holds, and whether the job said so."""
+
+    name: str
+    fill: Fill
+    said: str                                      # readable and short, for example `16000`, `0..30521`, `x.npy`
+    given: bool = False
+    decides: bool = False                          # what runs depends on its values: see lutfarm_jobs.feeds
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """What is run: an operator, a whole network of a space, or a model file.
@@ -67,19 +100,51 @@ class Workload:
     kind "network":  `name` is `<space name>:<architecture in the space's own encoding>`.
     kind "sandwich": an operator between two stubs, "stubs": two stubs alone (lutfarm_jobs.operators.sandwich).
     kind "file":     `name` is `<file name>@<first 12 digits of sha256>`; `sha256` the whole;
-                     `inputs` the shapes that the job fixes, empty where the file's own are static.
+                     `inputs` the shapes that the job fixes, empty where the file's own are static;
+                     `feeds` what each input holds, `values_sha256` the file that some of that lies in;
+                     `computes`: some output depends on an input, or on chance.
     """
 
     kind: Literal["operator", "network", "file", "sandwich", "stubs"]
     name: str
     sha256: str = ""
     inputs: tuple[InputShape, ...] = ()
+    feeds: tuple[Feed, ...] = ()
+    values_sha256: str = ""
+    computes: bool = True
 
     @property
     def key(self) -> str:
         """Readable and stable; names everything that tells two workloads apart."""
         shapes = ",".join(f"{i.name}={'x'.join(map(str, i.shape))}" for i in self.inputs)
-        return f"{self.kind}:{self.name}" + (f"[{shapes}]" if shapes else "")
+        given = self._given
+        return f"{self.kind}:{self.name}" + (f"[{shapes}]" if shapes else "") + (f"{{{given}}}" if given else "")
+
+    @property
+    def _given(self) -> str:
+        """What the job gives, in words where they are short; empty where it gives nothing."""
+        given = [feed for feed in self.feeds if feed.given]
+        words = ",".join(f"{feed.name}={feed.said}" for feed in given)
+        in_file = any(feed.fill.kind == "file" for feed in given)
+        if not in_file and re.fullmatch(r"[A-Za-z0-9._=,-]{0,60}", words):
+            return words
+        return f"values.{_digest([(feed.name, asdict(feed.fill)) for feed in given], self.values_sha256)[:12]}"
+
+    @property
+    def fed(self) -> str:
+        """16 hexadecimal digits of what all inputs hold, given or not; empty where that never varies."""
+        if not self.feeds:
+            return ""
+        return _digest([(feed.name, asdict(feed.fill)) for feed in self.feeds], self.values_sha256)[:16]
+
+    @property
+    def inputs_assumed(self) -> tuple[str, ...]:
+        """The inputs that decide what runs and that the job says nothing of."""
+        return tuple(feed.name for feed in self.feeds if feed.decides and not feed.given)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +316,7 @@ class Artifact:
 
     sha256: str
     size_bytes: int
-    suffix: Literal[".onnx", ".tflite"]
+    suffix: Literal[".onnx", ".tflite", ".npz"]
 
     @property
     def file_name(self) -> str:
@@ -276,10 +341,16 @@ class Task:
     measurement: Measurement
     artifact: Artifact
     inputs: tuple[InputShape, ...] = ()            # empty: the model's own, which are static
+    values: Artifact | None = None                 # what its inputs hold that are filled from a file
     input_layout: Literal["as_is", "nhwc"] = "as_is"   # nhwc: made as NCHW from the seed, then transposed
     expected: Expected | None = None
     iteration_ns: int | None = None                # from the probe; None before it
     model_memory_bytes: int | None = None          # from the probe
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """The files that the device needs."""
+        return (self.artifact,) if self.values is None else (self.artifact, self.values)
 
 
 @dataclass(frozen=True, slots=True)

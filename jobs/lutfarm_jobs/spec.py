@@ -31,6 +31,7 @@ from pydantic import (
 )
 
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.feeds.choices import ValueChoice
 from lutfarm_jobs.measurement import Backend, Conditions, Runtime
 from lutfarm_jobs.problems import describe
 from lutfarm_jobs.yaml_reader import read_yaml
@@ -109,6 +110,19 @@ class ModelsWorkload(_Workload):
     inputs: dict[str, tuple[Dimension, ...]] = Field(
         default_factory=dict, description="shapes of dynamic inputs, by input name"
     )
+    values: dict[str, ValueChoice] = Field(
+        default_factory=dict, description="what inputs hold, by input name: numbers, lists, words, ranges or files"
+    )
+    test_data: str | None = Field(
+        default=None, min_length=1, max_length=4096,
+        description="ONNX's own test data for all inputs: a folder, relative to each model file's",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.values and self.test_data is not None:
+            raise ValueError("values and test_data both say what the inputs hold; give one of them")
+        return self
 
 
 class DeviceChoice(_Strict):
@@ -275,7 +289,10 @@ class Compared(_Strict):
 
 
 # What job files could not say at first, by where it stands: jobs that leave it out keep the id that they had.
-ADDED = {"": ("validates", "compares"), "sampling": ("sweep", "stop"), "workloads": ("archs", "composition", "definition")}
+ADDED = {
+    "": ("validates", "compares"), "sampling": ("sweep", "stop"),
+    "workloads": ("archs", "composition", "definition", "values", "test_data"),
+}
 
 
 class JobSpec(_Strict):
@@ -301,7 +318,7 @@ class JobSpec(_Strict):
             parts = content[place] if place else content
             for part in cast(list[dict[str, object]], parts if isinstance(parts, list) else [parts]):
                 for name in names:
-                    if part.get(name, True) in (None, False, [], "isolated", "interval"):
+                    if part.get(name, True) in (None, False, [], {}, "isolated", "interval"):
                         del part[name]
         if self.compares is not None:              # how long it goes on is no part of what it compares
             content["sampling"] = {name: content["sampling"].get(name) for name in ("passes", "sweep", "confidence")}

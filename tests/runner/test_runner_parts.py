@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lutfarm_runner import environment, greeting, limits
-from lutfarm_runner.backends import Failed, failed, tensors
-from lutfarm_runner.commands import Limits, Plan, Shape, Workload, read_probe
+from lutfarm_runner.backends import Failed, failed, inputs, tensors
+from lutfarm_runner.commands import Fill, Limits, Plan, Shape, Workload, read_probe
 from lutfarm_runner.endings import describe
 from lutfarm_runner.page import SPENT, Page
 from lutfarm_runner.round import allowance_s, is_ours
@@ -194,7 +195,7 @@ def test_a_bug_of_the_runner_is_told_from_a_vendors_error():
         return caught.value.with_traceback(caught.value.__traceback__.tb_next)
 
     assert is_ours(raised(quantile, [], 0.5))
-    assert not is_ours(raised(tensors.concrete_shape, "x", None, (), 0))
+    assert not is_ours(raised(inputs.concrete_shape, "x", None, (), 0))
     assert not is_ours(raised(json.loads, "garbage"))
 
 
@@ -213,9 +214,9 @@ def test_a_vendors_error_by_what_it_means(error, code):
 
 
 def test_inputs_are_drawn_in_nchw_and_laid_out():
-    as_is = tensors.Inputs(WORKLOAD).make([1, 3, 4, 5], "float32")
+    as_is = inputs.Inputs(WORKLOAD).make([1, 3, 4, 5], "float32")
     nhwc = Workload(0, "m", "tflite", 1, seed=5, input_layout="nhwc")
-    laid_out = tensors.Inputs(nhwc).make([1, 4, 5, 3], "float32")
+    laid_out = inputs.Inputs(nhwc).make([1, 4, 5, 3], "float32")
     assert np.array_equal(as_is.transpose(0, 2, 3, 1), laid_out)
     assert laid_out.flags["C_CONTIGUOUS"]
     assert as_is.dtype == np.float32
@@ -225,14 +226,14 @@ def test_inputs_are_drawn_in_nchw_and_laid_out():
 @given(st.integers(0, 99), st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=6))
 def test_a_stream_is_one_draw_of_its_seed_however_it_is_asked(seed, pieces):
     whole = np.random.RandomState(seed).standard_normal(80).astype(np.float32)
-    stream = tensors.Stream(seed)
+    stream = inputs.Stream(seed)
     for first, count in pieces:
         assert np.array_equal(stream.take(first, count), whole[first:first + count])
 
 
 def test_the_second_input_goes_on_where_the_first_ended():
-    inputs = tensors.Inputs(WORKLOAD)
-    made = [inputs.make([3], "float32"), inputs.make([2], "int64"), inputs.make([4], "float16")]
+    one = inputs.Inputs(WORKLOAD)
+    made = [one.make([3], "float32"), one.make([2], "int64"), one.make([4], "float16")]
     whole = np.random.RandomState(5).standard_normal(7).astype(np.float32)
     assert np.array_equal(made[0], whole[:3])
     assert np.array_equal(made[2], whole[3:].astype(np.float16))
@@ -240,15 +241,64 @@ def test_the_second_input_goes_on_where_the_first_ended():
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64", "bool"])
 def test_other_inputs_are_zeros(dtype):
-    made = tensors.Inputs(WORKLOAD).make([2, 2], dtype)
+    made = inputs.Inputs(WORKLOAD).make([2, 2], dtype)
     assert not made.any()
     assert made.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("fill", "dtype", "made"),
+    [
+        (Fill("x", "constant", (16000,)), "int64", [[16000, 16000, 16000], [16000, 16000, 16000]]),
+        (Fill("x", "constant", (True,)), "bool", [[True, True, True], [True, True, True]]),
+        (Fill("x", "constant", (2.5,)), "float16", [[2.5, 2.5, 2.5], [2.5, 2.5, 2.5]]),
+        (Fill("x", "count", (1, 0)), "int32", [[1, 2, 3], [1, 2, 3]]),
+        (Fill("x", "count", (1, 2)), "int64", [[1, 2, 1], [1, 2, 1]]),
+        (Fill("x", "values", (1, 2, 3, 4, 5, 6)), "uint8", [[1, 2, 3], [4, 5, 6]]),
+    ],
+)
+def test_inputs_are_filled_as_the_host_says(fill, dtype, made):
+    found = inputs.Inputs(WORKLOAD).make([2, 3], dtype, fill)
+    assert found.tolist() == made
+    assert found.dtype == dtype
+    assert found.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"),
+    [
+        ("int64", 5, 7), ("bool", False, True), ("uint64", 0, (1 << 64) - 1), ("int64", -(1 << 63), (1 << 63) - 1),
+        ("float32", -0.5, 0.5),
+    ],
+)
+def test_a_range_is_drawn_from_the_seed_and_reaches_both_ends(dtype, low, high):
+    fill = Fill("x", "uniform", (low, high))
+    one, same = (inputs.Inputs(WORKLOAD).make([1000], dtype, fill) for _ in range(2))
+    assert np.array_equal(one, same)
+    assert one.min() >= low
+    assert one.max() <= high
+    assert len(np.unique(one)) > 1
+    if dtype != "float32" and high - low < 3:
+        assert sorted({int(value) for value in one}) == list(range(low, high + 1))
+
+
+def test_a_scalar_can_be_counted_and_an_empty_input_filled():
+    assert inputs.Inputs(WORKLOAD).make([], "int64", Fill("x", "count", (3, 0))).tolist() == 3
+    assert inputs.Inputs(WORKLOAD).make([0, 4], "int64", Fill("x", "uniform", (0, 9))).shape == (0, 4)
+
+
+def test_a_fill_is_found_by_its_name_or_by_its_place():
+    named, unnamed = Fill("b", "constant", (1,)), Fill("", "constant", (2,))
+    workload = replace(WORKLOAD, fills=(named, unnamed))
+    assert inputs.fill_of(workload, "b", 0) == named
+    assert inputs.fill_of(workload, "", 1) == unnamed
+    assert inputs.fill_of(workload, "c", 0) is None
 
 
 @pytest.mark.parametrize(("shape", "code"), [([1 << 20, 1 << 20], "OutOfMemory"), ([2], "WorkloadFailed")])
 def test_impossible_inputs_are_failures(shape, code):
     with pytest.raises(Failed) as caught:
-        tensors.Inputs(WORKLOAD).make(shape, "float32" if code == "OutOfMemory" else "U4")
+        inputs.Inputs(WORKLOAD).make(shape, "float32" if code == "OutOfMemory" else "U4")
     assert caught.value.code == code
 
 
@@ -263,9 +313,9 @@ def test_impossible_inputs_are_failures(shape, code):
 def test_an_inputs_shape_is_given_or_its_own(own, given_shapes, expected):
     if expected is None:
         with pytest.raises(Failed, match="dynamic"):
-            tensors.concrete_shape("x", own, given_shapes, 0)
+            inputs.concrete_shape("x", own, given_shapes, 0)
     else:
-        assert tensors.concrete_shape("x", own, given_shapes, 0) == expected
+        assert inputs.concrete_shape("x", own, given_shapes, 0) == expected
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_dimensions_that_the_file_leaves_open(shape, read_as) -> None:
 @pytest.mark.parametrize(
     ("kind", "name"),
     [(TensorProto.INT64, "int64"), (TensorProto.BOOL, "bool"), (TensorProto.STRING, "string"),
-     (TensorProto.INT4, "type 22")],
+     (TensorProto.INT4, "int4"), (TensorProto.FLOAT8E5M2, "float8_e5m2"), (99, "type 99")],
 )
 def test_element_types(kind: int, name: str) -> None:
     assert read(identity(shape=[1], kind=kind))[0].dtype == name
@@ -113,8 +113,14 @@ def test_inputs_that_have_an_initializer_are_not_asked_for() -> None:
 
 def test_inputs_that_are_no_tensors_are_named_so() -> None:
     graph = identity(shape=[1])
-    graph.input.append(helper.make_tensor_sequence_value_info("s", TensorProto.FLOAT, None))
-    assert [i.dtype for i in read(graph)] == ["float32", "no tensor"]
+    row = helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, [4]))
+    graph.input.append(helper.make_value_info("s", row))
+    graph.input.append(helper.make_value_info("o", helper.make_optional_type_proto(row)))
+    graph.input.append(helper.make_sparse_tensor_value_info("sparse", TensorProto.FLOAT, [4]))
+    found = read(graph)
+    assert [i.dtype for i in found] == ["float32", "sequence(float32)", "optional(sequence(float32))", "sparse()"]
+    assert found[2].shape == (4,)
+    assert not any(i.is_dynamic for i in found)
 
 
 def test_operators_of_other_domains_pass() -> None:

@@ -17,6 +17,8 @@ from lutfarm_jobs.measurement import (
     Environment,
     Expected,
     Failure,
+    Feed,
+    Fill,
     InputShape,
     Limits,
     Measurement,
@@ -45,7 +47,7 @@ def place(artifact: Artifact) -> str:
 
 
 def log_of(*events: object) -> RoundLog:
-    log = RoundLog(a_round("a", "b"), {"runtime": "onnxruntime 1"}, 100.0)
+    log = RoundLog(a_round("a", "b"), [{"runtime": "onnxruntime 1"}, {"runtime": "onnxruntime 1", "inputs": "ab"}], 100.0)
     for event in events:
         log.take(event)
     return log
@@ -92,8 +94,20 @@ def test_a_workload_names_its_shapes_and_what_it_should_put_out() -> None:
         "id": 4, "path": f"/d/{'a' * 64}.onnx", "runtime": "onnxruntime", "threads": 2,
         "inputs": [{"name": "x", "shape": [1, 3, 8, 8], "dtype": "float32"}], "input_layout": "nhwc", "seed": 0,
         "expected": {"positions": [0, 5], "values": [0.5, -1.0], "largest": 2.0, "tolerance": 1e-4},
-        "iteration_ns": 5,
+        "iteration_ns": 5, "fills": [], "values": None,
     }
+
+
+def test_a_workload_names_what_its_inputs_hold_and_the_file_that_some_of_it_lies_in() -> None:
+    feeds = (Feed("sr", Fill("constant", (16000,)), "16000", given=True), Feed("x", Fill("file"), "x.npy", given=True))
+    given = task("a", values=Artifact("b" * 64, 7, ".onnx"))
+    given = replace(given, measurement=replace(given.measurement, workload=Workload("file", "m", feeds=feeds)))
+    found = json.loads(json.dumps(commands.workload(given, 0, place)))
+    assert found["fills"] == [
+        {"name": "sr", "kind": "constant", "numbers": [16000]}, {"name": "x", "kind": "file", "numbers": []},
+    ]
+    assert found["values"] == f"/d/{'b' * 64}.onnx"
+    assert [artifact.sha256[0] for artifact in given.artifacts] == ["a", "b"]
 
 
 def test_probe_batches_fit_one_line_and_lose_nothing() -> None:

@@ -107,7 +107,9 @@ class FakeAgent:
             yield Probe(
                 key=key,
                 unit=self.device.name,
-                fingerprint=fingerprint(self.script.hello, task.measurement.backend, None),
+                fingerprint=fingerprint(
+                    self.script.hello, task.measurement.backend, None, inputs=task.measurement.workload.fed
+                ),
                 probed_s=time.time(),
                 failure=self.script.failures.get(key),
                 load_ns=1_000_000,
@@ -180,7 +182,9 @@ class FakeAgent:
             status=status,
             started_s=now_s,
             ended_s=now_s,
-            fingerprint=fingerprint(self.script.hello, measurement.backend, round_.plan),
+            fingerprint=fingerprint(
+                self.script.hello, measurement.backend, round_.plan, inputs=measurement.workload.fed
+            ),
             slices=slices(round_.plan, self._latency_ns(measurement.key)),
             canary_reference_ns=round_.canary_reference_ns or 70_000,
             reference_provisional=round_.canary_reference_ns is None,

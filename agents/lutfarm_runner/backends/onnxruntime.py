@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-from lutfarm_runner.backends import Failed, call_floor_ns, tensors
-from lutfarm_runner.commands import NO_WORKLOAD, Workload
+from lutfarm_runner.backends import Failed, call_floor_ns, inputs, tensors
+from lutfarm_runner.commands import NO_WORKLOAD, Fill, Workload
 
 NUMPY_OF = {
     "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16",
@@ -31,6 +31,20 @@ IDENTITY = (
 )
 
 
+def held_values(ort: Any, path: str) -> List[Any]:
+    """What a values file holds: a model without inputs whose outputs they are, so that they can be of any type."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    binding = session.io_binding()
+    for meta in session.get_outputs():
+        binding.bind_output(meta.name, "cpu")
+    session.run_with_iobinding(binding)
+    return list(binding.get_outputs())
+
+
 class OrtModel:
     """A session with everything bound once."""
 
@@ -46,17 +60,24 @@ class OrtModel:
     def feed(self, workload: Workload) -> None:
         """See Model.feed."""
         metas = self._session.get_inputs()
-        tensors.check_names([meta.name for meta in metas], workload.inputs)
-        inputs = tensors.Inputs(workload)
+        inputs.check_names([meta.name for meta in metas], workload.inputs)
+        made = inputs.Inputs(workload)
+        held = held_values(self._ort, workload.values) if workload.values else []
         for position, meta in enumerate(metas):
-            if meta.type not in NUMPY_OF:
-                raise Failed("WorkloadFailed", f"input {meta.name!r} is a {meta.type}: not a numeric tensor")
-            shape = tensors.concrete_shape(meta.name, meta.shape, workload.inputs, position)
-            values = inputs.make(shape, NUMPY_OF[meta.type])
-            self._feeds.append(self._ort.OrtValue.ortvalue_from_numpy(values, "cpu", 0))
-            self._binding.bind_ortvalue_input(meta.name, self._feeds[-1])
+            fill = inputs.fill_of(workload, meta.name, position)
+            if fill is not None and fill.kind == "file":
+                value = held[fill.at]
+            else:
+                value = self._made(meta, made, fill, inputs.concrete_shape(meta.name, meta.shape, workload.inputs, position))
+            self._feeds.append(value)
+            self._binding.bind_ortvalue_input(meta.name, value)
         for meta in self._session.get_outputs():
             self._binding.bind_output(meta.name, "cpu")
+
+    def _made(self, meta: Any, made: inputs.Inputs, fill: Optional[Fill], shape: List[int]) -> Any:
+        if meta.type not in NUMPY_OF:
+            raise Failed("WorkloadFailed", f"input {meta.name!r} is a {meta.type}: nothing can be made up for it")
+        return self._ort.OrtValue.ortvalue_from_numpy(made.make(shape, NUMPY_OF[meta.type], fill), "cpu", 0)
 
     def outputs(self) -> List[Any]:
         """See Model.outputs.  Sequences, maps and strings are left out."""

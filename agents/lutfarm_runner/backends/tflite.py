@@ -10,7 +10,7 @@ from typing import Any, List, Optional
 
 import numpy as np
 
-from lutfarm_runner.backends import call_floor_ns, tensors
+from lutfarm_runner.backends import call_floor_ns, inputs, tensors
 from lutfarm_runner.commands import Workload
 from lutfarm_runner.wire import Refused
 
@@ -34,10 +34,14 @@ class TfliteModel:
 
     def feed(self, workload: Workload) -> None:
         """See Model.feed."""
-        inputs = tensors.Inputs(workload)
-        for detail in self._interpreter.get_input_details():
+        made = inputs.Inputs(workload)
+        held = np.load(workload.values, allow_pickle=False) if workload.values else {}
+        for position, detail in enumerate(self._interpreter.get_input_details()):
             shape = [int(size) for size in detail["shape"]]
-            self._interpreter.set_tensor(detail["index"], inputs.make(shape, detail["dtype"]))
+            fill = inputs.fill_of(workload, detail["name"], position)
+            in_file = fill if fill is not None and fill.kind == "file" else None
+            value = held[f"v{in_file.at}"] if in_file else made.make(shape, detail["dtype"], fill)
+            self._interpreter.set_tensor(detail["index"], value)
 
     def outputs(self) -> List[Any]:
         """See Model.outputs."""
@@ -70,10 +74,10 @@ class Tflite(tensors.NumpyBackend):
         """See Backend.load."""
         interpreter = self._interpreter(model_path=workload.path, num_threads=self._threads)
         details = interpreter.get_input_details()
-        tensors.check_names([detail["name"] for detail in details], workload.inputs)
+        inputs.check_names([detail["name"] for detail in details], workload.inputs)
         for position, detail in enumerate(details):
             own = [None if size < 0 else int(size) for size in detail.get("shape_signature", detail["shape"])]
-            shape = tensors.concrete_shape(detail["name"], own, workload.inputs, position)
+            shape = inputs.concrete_shape(detail["name"], own, workload.inputs, position)
             if shape != [int(size) for size in detail["shape"]]:
                 interpreter.resize_tensor_input(detail["index"], shape, strict=True)
         interpreter.allocate_tensors()

@@ -10,7 +10,7 @@ from itertools import groupby
 
 import numpy as np
 
-from lutfarm.agreement import disagreement, words
+from lutfarm.agreement import BETWEEN_WORKLOADS, disagreement, words
 from lutfarm.lut.entry import Entry, Kind
 from lutfarm.lut.scatter import scatter
 from lutfarm.statistics import Sample, Summary, Target, common_share, priors_of, sample, summarize
@@ -86,7 +86,7 @@ def _check_agreement(measured: Sequence[_Measured]) -> None:
         m = one.measurement
         places.setdefault((m.unit, m.backend.key, m.conditions.key), []).append((m.workload.key, one.fingerprint))
     for (unit, backend, _), found in places.items():
-        if differences := disagreement(found):
+        if differences := disagreement(found, may_differ=BETWEEN_WORKLOADS):
             raise RunsDisagree(
                 f"{unit} with {backend}: no table is built from runs that disagree: {words(differences)}.  Run the job again: "
                 "it measures what is outdated"

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from lutfarm.agreement import BETWEEN_UNITS, disagreement, words
+from lutfarm.agreement import BETWEEN_UNITS, BETWEEN_WORKLOADS, disagreement, words
 from lutfarm.lut.entry import Entry, PoolFacts, UnitEffect
 from lutfarm.lut.table import LatencyTable
 from lutfarm.statistics import Interval, Target
@@ -85,7 +85,7 @@ def _check_agreement(
 ) -> None:
     """Raises UnitsDiffer where units were measured with different software or protocols, or set differently."""
     found = [(e.unit, known[e.fingerprint]) for entries in group.values() for e in entries if e.fingerprint in known]
-    if differences := disagreement(found, may_differ=BETWEEN_UNITS):
+    if differences := disagreement(found, may_differ=BETWEEN_UNITS | BETWEEN_WORKLOADS):
         raise UnitsDiffer(
             f"{pooling.profile} with {backend}: not merged, units disagree in {words(differences)}.  Bring them to one state "
             "and run the job again; the units' own entries are exported without --pool"

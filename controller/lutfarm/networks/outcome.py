@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lutfarm.agreement import BETWEEN_PLANS, disagreement, words
+from lutfarm.agreement import BETWEEN_PLANS, BETWEEN_WORKLOADS, disagreement, words
 from lutfarm.lut import Calibration, Entry, Figures, LatencyTable, Network, Prediction, Validation, compare
 from lutfarm.lut.calibration import LEAST_NETWORKS as LEAST_CALIBRATION
 from lutfarm.lut.calibration import calibration_of
@@ -169,7 +169,7 @@ def _check_agreement(held: Held, place: Place) -> None:
         labelled for label, table in (("the table", held.table), ("its networks", held.measured.table))
         for labelled in _labelled(label, table, [e for e in table.entries if (e.unit, e.backend_key) == place])
     ]
-    if differences := disagreement(both, may_differ=BETWEEN_PLANS):
+    if differences := disagreement(both, may_differ=BETWEEN_PLANS | BETWEEN_WORKLOADS):
         raise RunsDisagree(
             f"{place[0]} with {place[1]}: a table is not held against networks that were measured otherwise: "
             f"{words(differences)}.  Run the table's job and this command again"

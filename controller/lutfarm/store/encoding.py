@@ -23,6 +23,8 @@ from lutfarm_jobs.measurement import (
     Conditions,
     Environment,
     Failure,
+    Feed,
+    Fill,
     InputShape,
     Measurement,
     NodeTime,
@@ -175,14 +177,21 @@ def load_report(text: str) -> HealthReport:
         raise StoreError(f"a stored HealthReport is damaged: {error}") from error
 
 
+def _feed(content: dict[str, Any]) -> Feed:
+    fill = content["fill"]
+    others = {name: value for name, value in content.items() if name != "fill"}
+    return Feed(fill=Fill(fill["kind"], tuple(fill["numbers"])), **others)
+
+
 def load_measurement(text: str) -> Measurement:
     """A Measurement from its JSON."""
     try:
         content = json.loads(text)
         workload = content["workload"]
         inputs = tuple(InputShape(i["name"], tuple(i["shape"]), i["dtype"]) for i in workload["inputs"])
+        feeds = tuple(_feed(feed) for feed in workload.get("feeds", ()))
         return Measurement(
-            Workload(**workload | {"inputs": inputs}),
+            Workload(**workload | {"inputs": inputs, "feeds": feeds}),
             content["unit"],
             Backend(**content["backend"]),
             Conditions(**content["conditions"]),

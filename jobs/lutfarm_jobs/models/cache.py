@@ -20,7 +20,8 @@ from lutfarm_jobs.models.files import copy, intact_size, is_sha256, opened, repl
 from lutfarm_jobs.models.graph import Graph
 from lutfarm_jobs.models.inspect import inspect_file
 
-if TYPE_CHECKING:                                  # spaces are made of this package's graphs
+if TYPE_CHECKING:                                  # both are made of what lies in this package
+    from lutfarm_jobs.feeds.resolve import ValuesFile
     from lutfarm_jobs.spaces.base import Space
 
 """Part of what a cached model is found by; raise it when the same graph gives other bytes."""
@@ -110,6 +111,16 @@ def import_file(path: Path, cache_dir: Path, *, sha256: str | None = None) -> Bu
             if found != wanted:
                 raise SpecError(f"{path}: changed since the job was read; run the job again")
     return Built(Artifact(wanted, size_bytes, suffix), target)
+
+
+def keep_values(values: ValuesFile, cache_dir: Path) -> Built:
+    """The file that holds values of a model's inputs, in the cache.  Raises SpecError where they changed."""
+    target = cache_dir / "blobs" / values.artifact.file_name
+    if intact_size(target, values.artifact.sha256) is None:
+        content = values.content()
+        with replacing(target) as file:
+            file.write(content)
+    return Built(values.artifact, target)
 
 
 def canary(fmt: ModelFormat, cache_dir: Path) -> Built:

@@ -22,8 +22,8 @@ _ABANDONED_S = 3600.0
 
 
 @contextmanager
-def opened(path: Path) -> Generator[BinaryIO]:
-    """A model file that somebody named, open for reading: regular, with one name, not too large, not empty.
+def opened(path: Path, what: str = "an .onnx or .tflite file", *, most_bytes: int = LARGEST_BYTES) -> Generator[BinaryIO]:
+    """A file that somebody named, open for reading: regular, with one name, not too large, not empty.
 
     Links are refused: a symbolic link or a second name lets one file stand for another that the job may not
     read.  Raises SpecError naming the file and what to do.
@@ -37,15 +37,15 @@ def opened(path: Path) -> Generator[BinaryIO]:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
-        raise SpecError(f"{path}: is no regular file; name an .onnx or .tflite file")
+        raise SpecError(f"{path}: is no regular file; name {what}")
     with os.fdopen(descriptor, "rb") as file:
         if status.st_nlink > 1:
             links = f"has {status.st_nlink} names (hard links)"
             raise SpecError(f"{path}: {links}; copy it with `cp` and name the copy")
         if status.st_size == 0:
             raise SpecError(f"{path}: is empty (0 bytes); export or download it again")
-        if status.st_size > LARGEST_BYTES:
-            raise SpecError(f"{path}: has {status.st_size} bytes; {LARGEST_BYTES} is the most")
+        if status.st_size > most_bytes:
+            raise SpecError(f"{path}: has {status.st_size} bytes; {most_bytes} is the most")
         yield file
 
 

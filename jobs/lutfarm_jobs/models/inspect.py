@@ -14,7 +14,7 @@ from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import InputShape, ModelFormat
 from lutfarm_jobs.models.bounds import Malformed
 from lutfarm_jobs.models.files import mapped, opened, sha256_of, suffix_of
-from lutfarm_jobs.models.info import FEEDABLE, LARGEST_TENSOR_BYTES, ModelInfo, ModelInput
+from lutfarm_jobs.models.info import LARGEST_TENSOR_BYTES, ModelInfo, ModelInput
 from lutfarm_jobs.models.onnx_reader import read_onnx
 from lutfarm_jobs.models.tflite_reader import IDENTIFIER, read_tflite
 
@@ -43,9 +43,6 @@ def _inputs(path: Path, content: memoryview, fmt: ModelFormat) -> tuple[ModelInp
     except Malformed as error:
         advice = "export or download it again if it is damaged"
         raise SpecError(f"{path}: can't be used as .{fmt}: {error}; {advice}") from error
-    for declared in inputs:
-        if declared.dtype not in FEEDABLE:
-            raise SpecError(f"{path}: input {declared.name!r} is {declared.text}; only numbers can be fed")
     name, times = next(iter(Counter(declared.name for declared in inputs).most_common(1)), ("", 0))
     if times > 1:
         raise SpecError(f"{path}: {times} inputs are named {name!r}; name them apart")
@@ -78,19 +75,16 @@ def resolve_inputs(info: ModelInfo, shapes: Mapping[str, tuple[int, ...]]) -> tu
             f"{info.path}: the shape of {listed} is dynamic; set it in the job beside `models`, "
             f"for example `inputs: {{{example}}}`"
         )
-    resolved = tuple(_resolved(info, declared, shapes.get(declared.name)) for declared in info.inputs)
+    tensors = [declared for declared in info.inputs if not declared.is_container]
+    resolved = tuple(_resolved(info, declared, shapes.get(declared.name)) for declared in tensors)
     return resolved if any(declared.is_dynamic for declared in info.inputs) else ()
 
 
 def _resolved(info: ModelInfo, declared: ModelInput, wanted: tuple[int, ...] | None) -> InputShape:
     if wanted is None:
         return InputShape(declared.name, tuple(size or 1 for size in declared.shape or ()), declared.dtype)
-    fits = declared.shape is None or (
-        len(declared.shape) == len(wanted)
-        and all(own in (None, size) for own, size in zip(declared.shape, wanted, strict=True))
-    )
     where = f"{info.path}: inputs.{declared.name} {list(wanted)}"
-    if not fits:
+    if not declared.takes(wanted):
         raise SpecError(f"{where} contradicts the file, which says {declared.text}")
     if len(wanted) > _HIGHEST_RANK or any(size < 1 for size in wanted):
         raise SpecError(f"{where} must have at most {_HIGHEST_RANK} dimensions, each at least 1")

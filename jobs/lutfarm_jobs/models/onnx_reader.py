@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lutfarm_jobs.models.bounds import Budget, Malformed
-from lutfarm_jobs.models.info import ModelInput, check_size
+from lutfarm_jobs.models.info import ONNX_TYPES, ModelInput, check_size
 from lutfarm_jobs.models.protobuf_reader import fields, integers, nested, number, text
 
 DEEPEST = 64  # graphs within graphs; If and Loop nest a few
@@ -21,11 +21,9 @@ _INSIDE: Mapping[str, Mapping[int, str]] = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
 }
-_ELEMENT_TYPES: Mapping[int, str] = {
-    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "string",
-    9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 14: "complex64", 15: "complex128",
-    16: "bfloat16",
-}  # fmt: skip
+_ELEMENT_TYPES: Mapping[int, str] = {number: name for name, number in ONNX_TYPES.items()}
+_CONTAINERS: Mapping[int, str] = {4: "sequence", 5: "map", 8: "sparse", 9: "optional"}   # fields of TypeProto
+_DEEPEST_TYPE = 8
 
 
 @dataclass(slots=True)
@@ -76,13 +74,24 @@ def _value_info(message: memoryview, budget: Budget) -> ModelInput:
         if field_number == 1:
             name = text(value)
         elif field_number == 2:
-            for kind, inner in fields(nested(value), budget):
-                if kind == 1:
-                    dtype, shape = _tensor_type(nested(inner), budget)
-                elif kind in (4, 5, 7, 8, 9):
-                    dtype = "no tensor"
+            dtype, shape = _type(nested(value), budget, depth=0)
     check_size(name, shape, dtype)
     return ModelInput(name, shape, dtype)
+
+
+def _type(message: memoryview, budget: Budget, *, depth: int) -> tuple[str, tuple[int | None, ...] | None]:
+    """`float32`, `sequence(float32)`, `optional(sequence(float32))`, ... and the shape of the tensors in it."""
+    for kind, value in fields(message, budget):
+        if kind == 1:
+            return _tensor_type(nested(value), budget)
+        if kind in (4, 9) and depth < _DEEPEST_TYPE:
+            for inner_kind, inner in fields(nested(value), budget):
+                if inner_kind == 1:
+                    dtype, shape = _type(nested(inner), budget, depth=depth + 1)
+                    return f"{_CONTAINERS[kind]}({dtype})", shape
+        if kind in _CONTAINERS:
+            return f"{_CONTAINERS[kind]}()", None
+    return "unknown", None
 
 
 def _tensor_type(message: memoryview, budget: Budget) -> tuple[str, tuple[int | None, ...] | None]:
