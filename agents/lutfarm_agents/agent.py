@@ -110,13 +110,13 @@ class DeviceAgent:
     def hello(self) -> Hello:
         """What the device says of itself.  Takes no lock."""
         if self._hello is not None:
-            return self._hello
+            return replace(self._hello, remarks=self._transport.remarks)
         with self._dropping():
             self._transport.reap()
             self._open()
         hello = self._opened_hello
         self._drop()
-        return hello
+        return replace(hello, remarks=self._transport.remarks)
 
     def probe(self, tasks: Sequence[Task], *, limits: Limits, models: Mapping[str, Path]) -> Iterator[Probe]:
         """One throwaway child for each task."""

@@ -46,3 +46,4 @@ class Hello:
     runtimes: Mapping[str, str]                    # package name -> version
     governor: str = ""                             # of the last core; empty where it can't be read
     environment: Environment | None = None         # when it said so
+    remarks: tuple[str, ...] = ()                  # what is unusual about the way there and is got round; see Transport

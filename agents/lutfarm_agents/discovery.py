@@ -15,7 +15,8 @@ from pathlib import Path
 from lutfarm_agents.facts import gather
 from lutfarm_agents.transports.adb import AdbTransport, usb_serials
 from lutfarm_agents.transports.addresses import PHONE_ROOT, checked_serial, parse_ssh
-from lutfarm_agents.transports.ssh import SshTransport, host_keys
+from lutfarm_agents.transports.ssh import SshTransport
+from lutfarm_agents.transports.ssh_login import host_keys
 from lutfarm_jobs.errors import ConnectFailed, FarmError, SpecError
 
 SERVER = ("127.0.0.1", 5037)

@@ -63,6 +63,13 @@ def hello_findings(hello: Hello, limits: HealthLimits) -> Iterator[Finding]:
                 "end what else runs there")
 
 
+def link_findings(remarks: Sequence[str]) -> Iterator[Finding]:
+    """What is unusual about the way to it: lutfarm gets round it, so it is no reason not to measure."""
+    for remark in remarks:
+        seen, _, remedy = remark.partition("; ")
+        yield Finding("link", None, "", "warn", seen, remedy)
+
+
 def core_finding(profile: DeviceProfile, there: Sequence[int]) -> Finding:
     """Whether the cores that the kind of device measures on are among those that the device has."""
     if not lacking(profile, there):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lutfarm_agents.base import Agent
 from lutfarm_agents.device import Hello
-from lutfarm_agents.findings import Finding, HealthLimits, Verdict, core_finding, hello_findings, latency_finding
+from lutfarm_agents.findings import Finding, HealthLimits, Verdict, core_finding, hello_findings, latency_finding, link_findings
 from lutfarm_agents.session import DISTRIBUTIONS, Claim, fingerprint, runtime_version
 from lutfarm_agents.tools import TOOLS
 from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, NotReady, ProtocolMismatch
@@ -99,6 +99,7 @@ def check(agent: Agent, order: CheckOrder, *, waiting: Callable[[str], None]) ->
         hello = agent.hello()
         boot_id = hello.machine_id
         findings += hello_findings(hello, order.limits)
+        findings += link_findings(hello.remarks)
         cores = core_finding(order.profile, hello.cpus) if order.profile else None
         findings += [cores] if cores else []
         if order.tools_only:

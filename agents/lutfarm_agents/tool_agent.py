@@ -91,7 +91,7 @@ class ToolAgent:
 
     def _greet(self) -> Hello:
         hello = greet(self._transport, self._root, self.device.name)
-        return replace(hello, runtimes=self._tools.versions())
+        return replace(hello, runtimes=self._tools.versions(), remarks=self._transport.remarks)
 
     def probe(self, tasks: Sequence[Task], *, limits: Limits, models: Mapping[str, Path]) -> Iterator[Probe]:
         """One short invocation for each task."""

@@ -25,8 +25,8 @@ from lutfarm_agents.transports.addresses import (
     parse_ssh,
 )
 from lutfarm_agents.transports.base import Transport
-from lutfarm_agents.transports.ssh import host_keys
 from lutfarm_agents.transports.ssh_address import SshAddress
+from lutfarm_agents.transports.ssh_login import host_keys
 from lutfarm_jobs.errors import NotReady, SpecError
 from lutfarm_profiles import DeviceProfile, loader
 from lutfarm_profiles.detect import DeviceFacts, Proposal, propose
@@ -87,6 +87,8 @@ def register(wanted: Wanted, home: Home, *, say: Callable[[str], None]) -> Regis
         )
         device = replace(device, address={**device.address, "root": root, **chosen})
     device, hello = _greeted(device, wanted, profile, home, say)
+    for remark in hello.remarks:
+        say(f"{wanted.name}: {remark}")
     return Registered(device, hello, facts, proposal, tuple(fingerprints))
 
 

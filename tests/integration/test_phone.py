@@ -23,7 +23,7 @@ from tests.rig.phone import Phone
 from lutfarm_agents.facts import gather
 from lutfarm_agents.transports.adb import AdbTransport
 from lutfarm_agents.transports.adb_keys import signer
-from lutfarm_agents.transports.remote import Process
+from lutfarm_agents.transports.base import Process
 from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, SpecError
 
 __all__ = ["phone"]

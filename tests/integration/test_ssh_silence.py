@@ -11,18 +11,19 @@ import paramiko
 import pytest
 from tests.rig.board import make_key
 
-from lutfarm_agents.transports import ssh
+from lutfarm_agents.transports import ssh, ssh_process
 from lutfarm_agents.transports.ssh_address import SshAddress
-from lutfarm_jobs.errors import LinkLost, TransferFailed
+from lutfarm_jobs.errors import LinkError, LinkLost
 
 PATIENCE_S = 1.0
 
 
 class Silent(paramiko.ServerInterface):
-    """Lets everybody in and answers no request, as an sshd that is stopped between two messages."""
+    """Lets everybody in, says one word, and then answers no request, as an sshd that is stopped between two messages."""
 
     def __init__(self) -> None:
         self.over = threading.Event()
+        self.greeted = False
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
         return paramiko.AUTH_SUCCESSFUL
@@ -34,8 +35,18 @@ class Silent(paramiko.ServerInterface):
         return paramiko.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        self.over.wait(60)
-        return False
+        if self.greeted:
+            self.over.wait(60)
+            return False
+        self.greeted = True
+
+        def echo() -> None:
+            channel.sendall(command.removeprefix(b"echo ") + b"\n")
+            channel.send_exit_status(0)
+            channel.close()
+
+        threading.Timer(0.1, echo).start()
+        return True
 
     def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
         self.over.wait(60)
@@ -44,6 +55,7 @@ class Silent(paramiko.ServerInterface):
 
 @pytest.fixture
 def transport(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssh.SshTransport]:
+    monkeypatch.setattr(ssh_process, "ANSWER_S", PATIENCE_S)
     monkeypatch.setattr(ssh, "CONNECT_S", PATIENCE_S)
     make_key(tmp_path / "id")
     silent, accepted = Silent(), []
@@ -72,12 +84,10 @@ def transport(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssh.S
 
 
 def test_a_command_that_nobody_answers_is_a_lost_link(transport: ssh.SshTransport) -> None:
-    transport.connection()
     with pytest.raises(LinkLost, match="did not start a command"):
         transport.run(["true"])
 
 
-def test_files_that_nobody_serves_are_a_failed_transfer(transport: ssh.SshTransport) -> None:
-    transport.connection()
-    with pytest.raises(TransferFailed, match="offers no SFTP"):
+def test_files_that_nobody_serves_are_a_lost_link(transport: ssh.SshTransport) -> None:
+    with pytest.raises(LinkError):
         transport.exists("/lutfarm/file")

@@ -47,19 +47,26 @@ def make_key(path: Path) -> str:
     return path.with_suffix(".pub").read_text().strip()
 
 
+def _without(usual: str, own: str) -> str:
+    """The lines of one sshd_config whose keywords are not in another: some may come only once."""
+    given = {line.split()[0] for line in own.splitlines()}
+    return "".join(f"{line}\n" for line in usual.splitlines() if line.split()[0] not in given)
+
+
 class Board(Machine):
-    """One board.  `keys`: public key lines that may log in as root."""
+    """One board.  `keys`: public key lines that may log in as root; `config`: lines of its sshd_config in place of the usual."""
 
     kind = "board"
     port = 22
 
     def __init__(
-        self, name: str, *, keys: Sequence[str], bind: Sequence[str] | None = None, disk_bytes: int = DISK_BYTES
+        self, name: str, *, keys: Sequence[str], bind: Sequence[str] | None = None, disk_bytes: int = DISK_BYTES,
+        config: str = "", shell: str = "/bin/sh",
     ) -> None:
         super().__init__(name, bind=pythons() if bind is None else bind, disk_bytes=disk_bytes)
         self._write("shell", "/usr/bin/dash")
-        self._write("etc/sshd_config", CONFIG)
-        self._write("etc/passwd", PASSWD)
+        self._write("etc/sshd_config", config + _without(CONFIG, config))
+        self._write("etc/passwd", PASSWD.replace("/bin/sh", shell))
         self._write("etc/shadow", SHADOW)
         self._write("etc/group", GROUP)
         self._write("etc/authorized_keys", "".join(f"{key}\n" for key in keys))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 import psutil
-from tests.rig.network import Link, open_link
+from tests.rig.network import Link, open_link, run
 
 HERE = Path(__file__).parent
 START_S = 60.0
@@ -211,6 +211,17 @@ class Machine:
     def free_disk(self, remote: str) -> None:
         """There is room again."""
         self.path(f"{remote}/filler").unlink(missing_ok=True)
+
+    def protect(self, remote: str) -> None:
+        """What is mounted there can't be written any more."""
+        self._remount(remote, "ro")
+
+    def unprotect(self, remote: str) -> None:
+        """It can be written again."""
+        self._remount(remote, "rw")
+
+    def _remount(self, remote: str, how: str) -> None:
+        run("nsenter", "-t", str(self.init_pid), "-m", "mount", "-o", f"remount,{how}", f"{self.path(remote)}")
 
     def heat(self, temperature_c: float) -> None:
         """What its thermometer says."""

@@ -172,6 +172,11 @@ class SimulatedTransport:
         self._machine = machine
         self._epoch_s = epoch_s
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Nothing lies between."""
+        return ()
+
     def put(self, local: Path, remote: str) -> None:
         """Note that it is there."""
         try:

@@ -14,11 +14,15 @@ from pathlib import Path
 
 from adb_shell.transport.base_transport import BaseTransport
 
+from lutfarm_agents.transports import quiet_shell
+from lutfarm_agents.transports.adb_carrier import Tcp
 from lutfarm_agents.transports.adb_keys import signer
-from lutfarm_agents.transports.adb_wire import ERRORS, Connection, Stream, Tcp
+from lutfarm_agents.transports.adb_wire import Connection, Stream
+from lutfarm_agents.transports.base import Process
 from lutfarm_agents.transports.lines import TAIL_BYTES
-from lutfarm_agents.transports.remote import Process, RemoteTransport
-from lutfarm_jobs.errors import ConnectFailed, LinkLost, ReplyTimeout, SpecError, TransferFailed
+from lutfarm_agents.transports.remote import RemoteTransport
+from lutfarm_agents.transports.vendor import ignored, mapped
+from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, ReplyTimeout, SpecError, TransferFailed
 
 DEFAULT_PORT = 5555
 REPLY_S = 8.0
@@ -51,6 +55,11 @@ class AdbTransport(RemoteTransport):
             if self._connection is None:
                 connection = Connection(_carrier(self.serial), self.serial)
                 connection.open(signer(self._keys), authorise_s=self._authorise_s)
+                try:
+                    quiet_shell.check(lambda command: _shell(connection, command), self.serial)
+                except (LinkError, NotReady):
+                    connection.close()
+                    raise
                 self._connection = connection
             return self._connection
 
@@ -65,7 +74,7 @@ class AdbTransport(RemoteTransport):
         return self._connection is not None and not self._connection.lost
 
     def _start(self, command: str) -> Process:
-        return ShellProcess(self.connection().stream(f"shell,v2,raw:{command}"))
+        return _shell(self.connection(), command)
 
     def _push(self, local: Path, remote: str) -> None:
         stream = self.connection().stream("sync:")
@@ -191,6 +200,10 @@ class ShellProcess:
                 self._status = data[0] if data[0] <= 128 else 128 - data[0]
 
 
+def _shell(connection: Connection, command: str) -> Process:
+    return ShellProcess(connection.stream(f"shell,v2,raw:{command}"))
+
+
 def _carrier(serial: str) -> BaseTransport:
     host, colon, port = serial.rpartition(":")
     if colon and port.isdigit() and 0 < int(port) < 65536:
@@ -200,10 +213,8 @@ def _carrier(serial: str) -> BaseTransport:
         from adb_shell.transport.usb_transport import UsbTransport  # needs libusb
     except (ImportError, OSError) as error:
         raise SpecError(f"phones on USB need libusb: pip install 'lutfarm[usb]' ({error})") from error
-    try:
+    with mapped(lambda words: ConnectFailed(f"no phone with the serial number {serial[:80]!r} is on USB: {words}")):
         return UsbTransport.find_adb(serial=serial)
-    except ERRORS as error:
-        raise ConnectFailed(f"no phone with the serial number {serial[:80]!r} is on USB: {error}") from error
 
 
 def usb_serials() -> list[str]:
@@ -212,7 +223,7 @@ def usb_serials() -> list[str]:
         from adb_shell.transport.usb_transport import UsbTransport
     except (ImportError, OSError):
         return []
-    with suppress(*ERRORS):
+    with ignored():
         return [f"{found.serial_number}" for found in UsbTransport.find_all_adb_devices()]
     return []
 

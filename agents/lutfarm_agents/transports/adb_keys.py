@@ -12,20 +12,19 @@ from pathlib import Path
 from adb_shell.auth.keygen import keygen
 from adb_shell.auth.sign_cryptography import CryptographySigner
 
+from lutfarm_agents.transports.vendor import mapped
 from lutfarm_jobs.errors import NotReady
 
 
 def signer(folder: Path) -> CryptographySigner:
     """Signs with `folder`/adbkey, mode 0600; makes the pair where it is not there.  Raises NotReady."""
     private = folder / "adbkey"
-    try:
+    with mapped(lambda words: NotReady(f"the ADB key {private} can't be used: {words}; remove it, and a new one is made")):
         if not private.is_file() or not private.with_suffix(".pub").is_file():
             _make(folder)
         if private.stat().st_mode & 0o077:
             private.chmod(0o600)
         return CryptographySigner(str(private))
-    except (OSError, ValueError) as error:
-        raise NotReady(f"the ADB key {private} can't be used: {error}; remove it, and a new one is made") from error
 
 
 def _make(folder: Path) -> None:

@@ -10,20 +10,17 @@ writes; so only its sockets, messages and keys are used.  One thread reads here 
 from __future__ import annotations
 
 import contextlib
-import select
-import socket
 import struct
 import threading
 import time
 from typing import Protocol
 
 from adb_shell import constants
-from adb_shell.exceptions import AdbConnectionError, TcpTimeoutException
 from adb_shell.transport.base_transport import BaseTransport
-from adb_shell.transport.tcp_transport import TcpTransport
 
-from lutfarm_agents.transports.sockets import watch
-from lutfarm_jobs.errors import ConnectFailed, LinkLost, NotReady, ReplyTimeout
+from lutfarm_agents.transports.adb_carrier import carried
+from lutfarm_agents.transports.vendor import ignored, mapped
+from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, ReplyTimeout
 
 CONNECT_S = 5.0
 WRITE_S = 8.0                                      # a phone that takes nothing for so long is lost
@@ -31,7 +28,6 @@ VERSION = 0x01000001                               # from this version on nobody
 MAX_DATA_BYTES = 256 * 1024
 BUFFER_BYTES = 4 << 20                             # of one stream; the phone waits when it is full
 HEADER = struct.Struct("<6I")
-ERRORS = (OSError, AdbConnectionError, TcpTimeoutException, ValueError, TypeError)
 
 
 class Signer(Protocol):
@@ -40,41 +36,6 @@ class Signer(Protocol):
     def Sign(self, data: bytes) -> bytes: ...  # noqa: N802, D102
 
     def GetPublicKey(self) -> bytes: ...  # noqa: N802, D102
-
-
-class Tcp(TcpTransport):
-    """adb-shell's socket; a peer that vanished is noticed, and descriptors may be above 1023."""
-
-    def connect(self, transport_timeout_s: float | None) -> None:
-        """Connect, and ask the kernel to notice a cut within 8 s."""
-        super().connect(transport_timeout_s)
-        connection = self._connection
-        if connection is None:
-            raise OSError("adb-shell made no connection")
-        watch(connection, lost_after_ms=7000)
-
-    def bulk_read(self, numbytes: int, transport_timeout_s: float | None) -> bytes:
-        """Up to numbytes; b"" when the phone closed."""
-        connection = self._connection
-        if connection is None:
-            return b""
-        _await(connection, select.POLLIN, transport_timeout_s)
-        return connection.recv(numbytes)
-
-    def bulk_write(self, data: bytes, transport_timeout_s: float | None) -> int:
-        """How many bytes were taken."""
-        connection = self._connection
-        if connection is None:
-            raise OSError("the connection is closed")
-        _await(connection, select.POLLOUT, transport_timeout_s)
-        return connection.send(data)
-
-
-def _await(connection: socket.socket, event: int, timeout_s: float | None) -> None:
-    poller = select.poll()
-    poller.register(connection, event)
-    if not poller.poll(None if timeout_s is None else timeout_s * 1000):
-        raise TcpTimeoutException(f"nothing within {timeout_s:g} s")
 
 
 class Connection:
@@ -99,21 +60,22 @@ class Connection:
         authorise_s).
         """
         try:
-            self._carrier.connect(CONNECT_S)
+            with mapped(LinkLost):
+                self._carrier.connect(CONNECT_S)
             self._shake_hands(signer, authorise_s)
-        except TcpTimeoutException as error:
-            self._carrier.close()
+        except ReplyTimeout as error:
+            self._let_go()
             raise ConnectFailed(
                 f"{self.name} is offline: it accepted a connection and did not answer within {CONNECT_S:g} s; "
                 "switch USB debugging off and on again, or restart the phone"
             ) from error
-        except (*ERRORS, LinkLost) as error:
-            self._carrier.close()
+        except LinkLost as error:
+            self._let_go()
             raise ConnectFailed(
                 f"{self.name} is offline: {error}; is it switched on, in reach, and debugging on?"
             ) from error
         except (NotReady, ConnectFailed):
-            self._carrier.close()
+            self._let_go()
             raise
         self._reader.start()
 
@@ -148,7 +110,7 @@ class Connection:
             try:
                 self._write(_pack(command, arg0, arg1, data))
                 self._write(data)
-            except ERRORS as error:
+            except LinkError as error:
                 self.fail(f"{self.name} takes nothing any more: {error}")
                 raise LinkLost(self._failure) from error
 
@@ -168,16 +130,21 @@ class Connection:
     def close(self) -> None:
         """Let go of the phone."""
         self.fail(f"the connection to {self.name} was closed")
-        with contextlib.suppress(*ERRORS):
-            self._carrier.close()
+        self._let_go()
         if self._reader.is_alive() and self._reader is not threading.current_thread():
             self._reader.join(timeout=2.0)
 
+    def _let_go(self) -> None:
+        with ignored():
+            self._carrier.close()
+
     def _write(self, data: bytes) -> None:
+        """Raises LinkLost, ReplyTimeout."""
         deadline_s = time.monotonic() + WRITE_S
         rest = memoryview(data)
         while rest:
-            rest = rest[self._carrier.bulk_write(bytes(rest), max(0.001, deadline_s - time.monotonic())):]
+            with carried():
+                rest = rest[self._carrier.bulk_write(bytes(rest), max(0.001, deadline_s - time.monotonic())):]
 
     def _shake_hands(self, signer: Signer, authorise_s: float) -> None:
         self._write(_pack(constants.CNXN, VERSION, MAX_DATA_BYTES, b"host::features=shell_v2\0"))
@@ -197,7 +164,7 @@ class Connection:
             self._write(_pack(constants.AUTH, kind, 0, answer) + answer)
             try:
                 command, arg0, arg1, data = self._read_message(wait_s)
-            except TcpTimeoutException as error:
+            except ReplyTimeout as error:
                 if attempt == 1:
                     raise NotReady(self._unauthorized()) from error
                 raise
@@ -222,10 +189,8 @@ class Connection:
             while True:
                 command, arg0, arg1, data = self._read_message(None)
                 self._dispatch(command, arg0, arg1, data)
-        except (LinkLost, ConnectFailed) as error:
-            self.fail(f"{self.name}: {error.detail}")
-        except ERRORS as error:
-            self.fail(f"{self.name} went away: {error}")
+        except LinkError as error:
+            self.fail(f"{self.name} went away: {error.detail}")
 
     def _dispatch(self, command: bytes, arg0: int, arg1: int, data: bytes) -> None:
         with self._streams_lock:
@@ -252,7 +217,8 @@ class Connection:
         """USB delivers a message's header and its data in transfers of their own, so neither is read ahead."""
         found = bytearray()
         while len(found) < count:
-            data = self._carrier.bulk_read(count - len(found), timeout_s)
+            with carried():
+                data = self._carrier.bulk_read(count - len(found), timeout_s)
             if not data:
                 raise LinkLost("the connection was closed from the other side")
             found += data

@@ -27,6 +27,31 @@ class Completed:
     stderr: str
 
 
+class Process(Protocol):
+    """A running process at the far end, in bytes."""
+
+    def write(self, data: bytes, timeout_s: float) -> None:
+        """All of it.  Raises LinkLost."""
+        ...
+
+    def read(self, timeout_s: float) -> bytes | None:
+        """Some output; b"" at its end, None where none came in time.  Raises LinkLost."""
+        ...
+
+    def status(self, timeout_s: float) -> int | None:
+        """Exit status, -n for signal n, None where it has not ended in time.  Raises LinkLost."""
+        ...
+
+    @property
+    def stderr_tail(self) -> str:
+        """The end of what it said there."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it; it may go on."""
+        ...
+
+
 class Channel(Protocol):
     """One running remote process, spoken to in lines."""
 
@@ -52,6 +77,11 @@ class Channel(Protocol):
 
 class Transport(Protocol):
     """Files and processes of one device."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is unusual about the way there, is got round, and how it would be mended; as far as is known by now."""
+        ...
 
     def put(self, local: Path, remote: str) -> None:
         """Copy a file; existing content is replaced atomically.  Raises TransferFailed, NotReady where the disk is full."""

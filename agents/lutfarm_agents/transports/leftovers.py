@@ -30,8 +30,9 @@ class Leftovers:
         return path
 
     def forget(self, note: Path) -> None:
-        """The session was ended."""
-        note.unlink(missing_ok=True)
+        """The session was ended.  Where nothing can be removed the note stays: it names processes that are gone."""
+        with contextlib.suppress(OSError):
+            note.unlink(missing_ok=True)
 
     def reap(self) -> int:
         """End the sessions whose host is gone; how many were still there."""

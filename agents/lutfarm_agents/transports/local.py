@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import shutil
@@ -19,10 +20,12 @@ from typing import BinaryIO
 from lutfarm_agents.transports.base import Completed
 from lutfarm_agents.transports.leftovers import Leftovers
 from lutfarm_agents.transports.process import PipeChannel
+from lutfarm_agents.transports.writable import ANOTHER_HOME, unwritable
 from lutfarm_jobs.errors import ConnectFailed, LinkLost, ReplyTimeout, TransferFailed
 
 OUTPUT_LIMIT_BYTES = 1 << 20
 STALE_S = 3600.0
+PLACE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 # What a process on the device gets of the host's environment; nothing that tunes Python or a runtime.
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
@@ -38,6 +41,11 @@ class LocalTransport:
     root: Path
     cpus: frozenset[int] | None = None
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Nothing lies between."""
+        return ()
+
     def put(self, local: Path, remote: str) -> None:
         """Copy, make durable, then rename into place.  Raises TransferFailed."""
         target = self._inside(remote)
@@ -46,6 +54,8 @@ class LocalTransport:
             with local.open("rb") as stream:
                 _replace(stream, target)
         except OSError as error:
+            if error.errno in PLACE_ERRORS:
+                raise unwritable(str(self.root), str(error), instead=ANOTHER_HOME) from error
             raise TransferFailed(f"{local} could not be copied to {target}: {error}") from error
 
     def get(self, remote: str, local: Path) -> None:
@@ -60,7 +70,10 @@ class LocalTransport:
     def exists(self, remote: str) -> bool:
         """Whether a regular file is there; a link is none."""
         path = self._inside(remote)
-        return path.is_file() and not path.is_symlink()
+        try:
+            return path.is_file() and not path.is_symlink()
+        except OSError as error:
+            raise TransferFailed(f"{path} can't be looked at: {error}") from error
 
     @contextmanager
     def spawn(self, argv: Sequence[str], *, env: Mapping[str, str]) -> Generator[PipeChannel]:
@@ -79,16 +92,17 @@ class LocalTransport:
                     env={**kept, **env},
                     start_new_session=True,
                 )
-        except OSError as error:
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
             raise ConnectFailed(f"{argv[0]} could not be started: {error}") from error
-        leftovers = self._leftovers()
-        note = leftovers.note(process.pid)
         channel = PipeChannel(process)
+        note: Path | None = None
         try:
+            note = self._noted(process.pid)
             yield channel
         finally:
             channel.close()
-            leftovers.forget(note)
+            if note is not None:
+                self._leftovers().forget(note)
 
     def run(self, argv: Sequence[str], *, timeout_s: float = 20.0) -> Completed:
         """A small command, to its end; its session is ended with it.  Raises LinkError."""
@@ -120,17 +134,26 @@ class LocalTransport:
     def _leftovers(self) -> Leftovers:
         return Leftovers(self.root / "running")
 
+    def _noted(self, leader: int) -> Path:
+        try:
+            return self._leftovers().note(leader)
+        except OSError as error:
+            raise unwritable(str(self.root), str(error), instead=ANOTHER_HOME) from error
+
     def _make_root(self) -> None:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConnectFailed(f"the device's folder can't be made: {error}") from error
+            raise unwritable(str(self.root), str(error), instead=ANOTHER_HOME) from error
 
     def _inside(self, remote: str) -> Path:
         path = Path(remote)
-        root = self.root.resolve()
         strange = ".." in path.parts or "\n" in remote or "\0" in remote
-        if not path.is_absolute() or strange or not path.parent.resolve().is_relative_to(root):
+        try:
+            inside = path.is_absolute() and not strange and path.parent.resolve().is_relative_to(self.root.resolve())
+        except (OSError, RuntimeError):            # a loop of links; up to Python 3.12 that is a RuntimeError
+            inside = False
+        if not inside:
             raise TransferFailed(f"{remote[:200]!r} is not an absolute path inside {self.root}")
         return path
 

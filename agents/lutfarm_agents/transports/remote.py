@@ -19,12 +19,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from lutfarm_agents.fields import clean
-from lutfarm_agents.transports.base import Completed, Exit
+from lutfarm_agents.transports.base import Completed, Exit, Process
 from lutfarm_agents.transports.leftovers import identity, is_alive
 from lutfarm_agents.transports.lines import LineReader, ending_words
+from lutfarm_agents.transports.writable import is_unwritable, unwritable
 from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, ReplyTimeout, TransferFailed
 
 COMMAND_S = 20.0                                   # a small command on a busy board
@@ -93,34 +93,9 @@ KNOWN_PLACE = """cd "$1" && pwd -P && cd "$2" && pwd -P"""
 INTO_PLACE = 'touch "$1" && chmod 644 "$1" && { fsync "$1" 2>/dev/null || sync "$1"; } && mv -f "$1" "$2"'
 SLOWEST_DISK_BYTES_PER_S = 2_000_000               # an old SD card
 
-# $1 the file that did not get into its place  $2 root.  What is free afterwards.
-TIDY = 'rm -f -- "$1"; df -Pk "$2"'
+# $1 the file that did not get into its place  $2 root.  What is free afterwards, and why nothing can be written there.
+TIDY = 'rm -f -- "$1"; df -Pk "$2"; (: >"$1") 2>&1 && rm -f -- "$1"'
 SPARE_BYTES = 1 << 16                              # a disk with less than this beyond a file is full
-
-
-class Process(Protocol):
-    """A running process at the far end, in bytes."""
-
-    def write(self, data: bytes, timeout_s: float) -> None:
-        """All of it.  Raises LinkLost."""
-        ...
-
-    def read(self, timeout_s: float) -> bytes | None:
-        """Some output; b"" at its end, None where none came in time.  Raises LinkLost."""
-        ...
-
-    def status(self, timeout_s: float) -> int | None:
-        """Exit status, -n for signal n, None where it has not ended in time.  Raises LinkLost."""
-        ...
-
-    @property
-    def stderr_tail(self) -> str:
-        """The end of what it said there."""
-        ...
-
-    def close(self) -> None:
-        """Let go of it; it may go on."""
-        ...
 
 
 class RemoteChannel:
@@ -168,6 +143,11 @@ class RemoteTransport(ABC):
     def __init__(self, root: str) -> None:
         self.root = root.rstrip("/") or "/"
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is unusual about the way there and is got round."""
+        return ()
+
     # What a link must offer
 
     @abstractmethod
@@ -199,19 +179,25 @@ class RemoteTransport(ABC):
     def run(self, argv: Sequence[str], *, timeout_s: float = COMMAND_S) -> Completed:
         """A small command, to its end.  Raises LinkError; ReplyTimeout after timeout_s, and it is ended."""
         token = secrets.token_hex(16)
+        done = self._done(argv, token, timeout_s)
+        if isinstance(done, LinkError):
+            self._end(token)
+            raise done
+        return done
+
+    def _done(self, argv: Sequence[str], token: str, timeout_s: float) -> Completed | LinkError:
+        """The error: it goes on.  Raises LinkError where the link broke."""
         deadline_s = time.monotonic() + timeout_s
-        process = self._start(_with_environment(argv, {"LUTFARM_SESSION": token}))
+        process = self._start(command_line(argv, {"LUTFARM_SESSION": token}))
         said = bytearray()
         try:
             while data := process.read(max(0.0, deadline_s - time.monotonic())):
                 said += data
                 if len(said) > OUTPUT_LIMIT_BYTES:
-                    self._end(token)
-                    raise LinkLost(f"{argv[0][:80]} on the device said more than {OUTPUT_LIMIT_BYTES} bytes")
+                    return LinkLost(f"{argv[0][:80]} on the device said more than {OUTPUT_LIMIT_BYTES} bytes")
             status = None if data is None else process.status(max(0.5, deadline_s - time.monotonic()))
             if status is None:
-                self._end(token)
-                raise ReplyTimeout(f"{argv[0][:80]} on the device did not end within {timeout_s:g} s")
+                return ReplyTimeout(f"{argv[0][:80]} on the device did not end within {timeout_s:g} s")
             return Completed(status, bytes(said), process.stderr_tail)
         finally:
             process.close()
@@ -239,7 +225,7 @@ class RemoteTransport(ABC):
             raise TransferFailed(f"{local} could not be copied to the device: {error}") from error
 
     def _tidy(self, local: Path, incoming: str, error: Exception) -> None:
-        """Remove what a broken copy left.  Raises NotReady where there is no room for the file."""
+        """Remove what a broken copy left.  Raises NotReady where there is no room for the file, or nothing can be written."""
         try:
             done = self.run(["sh", "-c", TIDY, "sh", incoming, self.root])
             needed = local.stat().st_size
@@ -252,6 +238,9 @@ class RemoteTransport(ABC):
                 f"the device's disk is full: {self.root} has {free / 1e6:.1f} MB free, {needed / 1e6:.1f} MB are needed; "
                 "free space there"
             ) from error
+        why = clean(done.stdout.decode("utf-8", "replace"), OUTPUT_LIMIT_BYTES)
+        if is_unwritable(why):
+            raise unwritable(self.root, why[-300:]) from error
 
     def get(self, remote: str, local: Path) -> None:
         """Copy back, atomically.  Raises TransferFailed, or what broke the link."""
@@ -281,7 +270,7 @@ class RemoteTransport(ABC):
         with _live_lock:
             _live.add(token)
         try:
-            process = self._start(_with_environment(command, {**env, "LUTFARM_SESSION": token}))
+            process = self._start(command_line(command, {**env, "LUTFARM_SESSION": token}))
             try:
                 channel = RemoteChannel(process, lambda: self._end(token))
                 _await_start(channel, argv[0], self.root)
@@ -312,7 +301,7 @@ class RemoteTransport(ABC):
 
     def _end(self, token: str) -> None:
         with contextlib.suppress(LinkError):       # gone with the link: the next reap ends it
-            self.run(["sh", "-c", END, "sh", self.root, token])
+            self._done(["sh", "-c", END, "sh", self.root, token], secrets.token_hex(16), COMMAND_S)
 
     def _inside(self, remote: str) -> PurePosixPath:
         path = PurePosixPath(remote)
@@ -326,12 +315,15 @@ class RemoteTransport(ABC):
         found = self.run(["sh", "-c", script, "sh", self.root, str(path.parent)])
         places = found.stdout.decode("utf-8", "replace").splitlines()
         if found.code != 0 or len(places) != 2:
-            raise TransferFailed(f"{path.parent} on the device can't be used: {found.stderr.strip()[-300:]}")
+            why = clean(found.stderr[-300:], 300)
+            raise unwritable(self.root, why) if script == PLACE else TransferFailed(
+                f"{path.parent} on the device can't be used: {why}"
+            )
         if not PurePosixPath(places[1]).is_relative_to(places[0]):
             raise TransferFailed(f"{str(path)[:200]!r} is not inside {self.root}: {path.parent} leads to {places[1][:200]}")
 
 
-def _with_environment(argv: Sequence[str], env: Mapping[str, str]) -> str:
+def command_line(argv: Sequence[str], env: Mapping[str, str]) -> str:
     """One line for the device's shell: every word quoted, the environment clean."""
     kept = " ".join(f'${{{name}:+"{name}=${name}"}}' for name in KEPT)
     own = shlex.join(f"{name}={value}" for name, value in env.items())
@@ -349,9 +341,7 @@ def _await_start(channel: RemoteChannel, program: str, root: str) -> None:
         raise ConnectFailed(f"{program[:200]} could not be started: {error.detail}") from error
     if said == UNWRITABLE:
         why = " ".join(clean(channel.wait(2.0).stderr_tail, 300).split())
-        if "No space left" in why:
-            raise NotReady(f"the device's disk is full: {root} can't be written; free space there")
-        raise NotReady(f"{root} on the device can't be written: {why}; give access to it, or register with another --root")
+        raise unwritable(root, why)
     if said != STARTED:
         raise ConnectFailed(f"{program[:200]} could not be started: the device said {said[:80]!r}")
 

@@ -1,79 +1,158 @@
-"""Boards, through their sshd: one connection each, host keys strict, a jump host where one is named."""
+"""Boards, through their sshd: host keys strict, a jump host where one is named, one connection where one is enough."""
 
 from __future__ import annotations
 
 import logging
-import socket
 import stat
 import threading
 import time
-from collections.abc import Generator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import paramiko
 
-from lutfarm_agents.transports.lines import TAIL_BYTES
-from lutfarm_agents.transports.remote import Process, RemoteTransport
-from lutfarm_agents.transports.sockets import watch
-from lutfarm_agents.transports.ssh_address import HostKey, SshAddress
-from lutfarm_jobs.errors import ConnectFailed, LinkLost, NotReady, TransferFailed
+from lutfarm_agents.transports import quiet_shell, shell_files
+from lutfarm_agents.transports.base import Process
+from lutfarm_agents.transports.remote import RemoteTransport, command_line
+from lutfarm_agents.transports.ssh_address import SshAddress
+from lutfarm_agents.transports.ssh_login import CONNECT_S, connect, disconnect
+from lutfarm_agents.transports.ssh_process import ChannelProcess, answered
+from lutfarm_agents.transports.vendor import ignored, mapped
+from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, TransferFailed
 
-CONNECT_S = 8.0
-KEEPALIVE_S = 2
 CHUNK_BYTES = 1 << 18
-ERRORS = (paramiko.SSHException, OSError, EOFError)
-WINDOW_BYTES = 1 << 21
+MOST_CONNECTIONS = 8
+FREED_S = 0.1
+FEW_SESSIONS = (
+    "sshd opens few sessions on one connection there, so lutfarm opens further connections; "
+    "remove MaxSessions from its sshd_config (the default is 10), and one is enough"
+)
+NO_SFTP = (
+    "sshd offers no SFTP there, so files go through its shell, which takes longer; "
+    "add `Subsystem sftp internal-sftp` to its sshd_config"
+)
 
 # paramiko's thread logs every broken connection with a traceback; here each becomes an error of its own.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
+Hops = Sequence[paramiko.Transport]                # the last one ends at the board
+
 
 class SshTransport(RemoteTransport):
-    """One board; one connection, shared by all threads."""
+    """One board; its connections are shared by all threads."""
 
     def __init__(self, address: SshAddress, *, root: str) -> None:
         super().__init__(root)
         self.address = address
         self._connecting = threading.Lock()
-        self._hops: list[paramiko.Transport] = []
+        self._filing = threading.Lock()
+        self._connections: list[Hops] = []
         self._sftp: paramiko.SFTPClient | None = None
+        self._by_shell = False                     # files: there is no SFTP
+        self._few_sessions = False
 
-    def connection(self) -> paramiko.Transport:
-        """The open connection; made where there is none.  Raises ConnectFailed, NotReady."""
-        with self._connecting:
-            if not self._connected():
-                self._close()
-                self._hops = _connect(self.address)
-            return self._hops[-1]
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is unusual there and is got round."""
+        return (FEW_SESSIONS,) * self._few_sessions + (NO_SFTP,) * self._by_shell
 
     def close(self) -> None:
-        """Release the connection."""
+        """Release the connections."""
         with self._connecting:
             self._close()
 
     def _close(self) -> None:
-        hops, self._hops, self._sftp = self._hops, [], None
-        for hop in reversed(hops):
-            with suppress(*ERRORS):
-                hop.close()
+        opened, self._connections, self._sftp = self._connections, [], None
+        for hops in opened:
+            disconnect(hops)
 
     def _connected(self) -> bool:
-        return bool(self._hops) and all(hop.is_active() for hop in self._hops)
+        return bool(self._connections) and all(hop.is_active() for hops in self._connections for hop in hops)
+
+    def _opened(self) -> list[Hops]:
+        """The open connections; one is made where there is none.  Raises ConnectFailed, NotReady."""
+        with self._connecting:
+            if not self._connected():
+                self._close()
+                self._by_shell = self._few_sessions = False      # it may have been mended meanwhile
+                self._connections.append(self._connect())
+            return list(self._connections)
+
+    def _connect(self) -> Hops:
+        hops = connect(self.address)
+        try:
+            quiet_shell.check(lambda command: self._execute(self._first_session(hops), command), self.address.name)
+        except (LinkError, NotReady):
+            disconnect(hops)
+            raise
+        return hops
+
+    def _first_session(self, hops: Hops) -> paramiko.Channel:
+        channel = self._session_on([hops], patience_s=2.0)
+        if channel is None:
+            raise NotReady(f"{self.address.name} lets this user in and opens no session; see MaxSessions in its sshd_config")
+        return channel
+
+    def _session(self) -> paramiko.Channel:
+        """On the first connection that has room for one; on a new one where none has.  Raises LinkError, NotReady."""
+        opened = self._opened()
+        most = len(opened) >= MOST_CONNECTIONS
+        channel = self._session_on(opened, patience_s=CONNECT_S if most else FREED_S)
+        if channel is not None:
+            return channel
+        if most:
+            raise NotReady(f"{self.address.name}: {len(opened)} connections give no more sessions; {FEW_SESSIONS}")
+        try:
+            further = self._connect()
+        except ConnectFailed as error:
+            raise ConnectFailed(
+                f"{self.address.name} opens no more sessions on one connection, and takes no further connection: "
+                f"{error.detail}; raise MaxSessions in its sshd_config"
+            ) from error
+        with self._connecting:
+            self._connections.append(further)
+            self._few_sessions = True
+        return self._first_session(further)
+
+    def _session_on(self, connections: Sequence[Hops], *, patience_s: float) -> paramiko.Channel | None:
+        """None where none of them gives one more: sshd counts MaxSessions for each.  Raises LinkLost.
+
+        sshd forgets a session some time after it was closed, so that one that was just refused may be given at once.
+        """
+        deadline_s = time.monotonic() + patience_s
+        while True:
+            for hops in connections:
+                with (
+                    mapped(lambda words: LinkLost(f"{self.address.name} opens no session: {words}")),
+                    suppress(paramiko.ChannelException),
+                ):
+                    return hops[-1].open_session(timeout=CONNECT_S)
+            if time.monotonic() > deadline_s:
+                return None
+            time.sleep(0.02)
 
     def _start(self, command: str) -> Process:
         try:
-            channel = self.connection().open_session(timeout=CONNECT_S)
-            with _answered(channel):
-                channel.exec_command(command)
-        except ERRORS as error:
+            return self._execute(self._session(), command)
+        except LinkError:
             self.close()
-            raise LinkLost(f"{self.address.name} did not start a command: {_words(error)}") from error
+            raise
+
+    def _execute(self, channel: paramiko.Channel, command: str) -> Process:
+        with mapped(lambda words: LinkLost(f"{self.address.name} did not start a command: {words}")), answered(channel):
+            channel.exec_command(command)
         return ChannelProcess(channel, self.address.name)
+
+    def _start_words(self, argv: Sequence[str]) -> Process:
+        return self._start(command_line(argv, {}))
 
     def _push(self, local: Path, remote: str) -> None:
         sftp = self._files()
-        try:
+        if sftp is None:
+            shell_files.push(self._start_words, local, remote)
+            return
+        with self._transferring(str(local), remote):
             with local.open("rb") as source, sftp.open(remote, "wb") as target:
                 target.set_pipelined(True)
                 while data := source.read(CHUNK_BYTES):
@@ -81,301 +160,58 @@ class SshTransport(RemoteTransport):
             arrived, sent = sftp.stat(remote).st_size, local.stat().st_size
             if arrived != sent:
                 raise TransferFailed(f"{arrived} of {sent} bytes of {local} arrived; is the board's disk full?")
-        except ERRORS as error:
-            raise self._transfer_failed(error, str(local), remote) from error
 
     def _pull(self, remote: str, local: Path) -> None:
         sftp = self._files()
-        try:
-            with sftp.open(remote, "rb") as source, local.open("wb") as target:
-                source.prefetch(source.stat().st_size or 0)
-                while data := source.read(CHUNK_BYTES):
-                    target.write(data)
-        except ERRORS as error:
-            raise self._transfer_failed(error, remote, str(local)) from error
+        if sftp is None:
+            shell_files.pull(self._start_words, remote, local)
+            return
+        with self._transferring(remote, str(local)), sftp.open(remote, "rb") as source, local.open("wb") as target:
+            source.prefetch(source.stat().st_size or 0)
+            while data := source.read(CHUNK_BYTES):
+                target.write(data)
 
     def _is_file(self, remote: str) -> bool:
         sftp = self._files()
-        try:
-            mode = sftp.lstat(remote).st_mode
-        except FileNotFoundError:
-            return False
-        except ERRORS as error:
-            raise self._transfer_failed(error, remote, "here") from error
+        if sftp is None:
+            return shell_files.is_file(self.run, remote)
+        with self._transferring(remote, "here"):
+            try:
+                mode = sftp.lstat(remote).st_mode
+            except FileNotFoundError:
+                return False
         return mode is not None and stat.S_ISREG(mode)
 
-    def _files(self) -> paramiko.SFTPClient:
-        connection = self.connection()
-        with self._connecting:
-            if self._sftp is None:
-                try:
-                    channel = connection.open_session(window_size=WINDOW_BYTES, timeout=CONNECT_S)
-                    with _answered(channel):
-                        channel.invoke_subsystem("sftp")
-                        self._sftp = paramiko.SFTPClient(channel)
-                except ERRORS as error:
-                    raise TransferFailed(f"{self.address.name} offers no SFTP: {_words(error)}") from error
+    def _files(self) -> paramiko.SFTPClient | None:
+        """None where sshd offers no SFTP.  Raises LinkError, NotReady."""
+        with self._filing:
+            self._opened()
+            if self._sftp is None and not self._by_shell:
+                self._sftp = self._open_sftp()
+                self._by_shell = self._sftp is None
             return self._sftp
 
-    def _transfer_failed(self, error: BaseException, source: str, target: str) -> TransferFailed:
-        if isinstance(error, TimeoutError | EOFError | paramiko.SSHException):
-            self.close()                           # its answers would be taken for those of the next request
-        return TransferFailed(f"{source[:200]} could not be copied to {target[:200]}: {_words(error)}")
-
-
-class ChannelProcess:
-    """A process behind a channel of an SSH connection."""
-
-    def __init__(self, channel: paramiko.Channel, name: str) -> None:
-        self._channel = channel
-        self._name = name
-        self._tail = bytearray()
-        self._sending = threading.Lock()
-        self._reading = threading.Lock()
-        self._news = threading.Event()
-        for pipe in (channel.in_buffer, channel.in_stderr_buffer):
-            pipe.set_event(self._news)
-
-    def write(self, data: bytes, timeout_s: float) -> None:
-        """All of it.  Raises LinkLost."""
-        if self._channel.exit_status_ready():
-            raise LinkLost(f"the process on {self._name} has ended")
-        deadline_s = time.monotonic() + timeout_s
-        rest = memoryview(data)
-        with self._sending:
-            while rest:
-                try:
-                    self._channel.settimeout(max(0.01, deadline_s - time.monotonic()))
-                    sent = self._channel.send(bytes(rest[:65_536]))
-                except ERRORS as error:
-                    raise LinkLost(f"{self._name} took nothing for {timeout_s:g} s: {_words(error)}") from error
-                if not sent:
-                    raise LinkLost(f"the process on {self._name} has ended")
-                rest = rest[sent:]
-
-    def read(self, timeout_s: float) -> bytes | None:
-        """Some output; b"" at its end, None where none came in time.  Raises LinkLost where the link broke."""
-        deadline_s = time.monotonic() + timeout_s
-        with self._reading:
-            while True:
-                self._news.clear()
-                self._drain_stderr()
-                if self._channel.recv_ready():
-                    return self._receive()
-                if self._channel.eof_received or self._channel.closed:
-                    data = self._receive()         # what came just before the end
-                    if not data:
-                        self._raise_if_lost()
-                    return data
-                if not self._news.wait(max(0.0, deadline_s - time.monotonic())):
-                    self._raise_if_lost()
-                    return None
-
-    def status(self, timeout_s: float) -> int | None:
-        """Exit status, -9 where a signal ended the shell above it; None where it has not ended.  Raises LinkLost."""
-        deadline_s = time.monotonic() + timeout_s
-        with self._reading:
-            while not self._channel.status_event.wait(0.02):
-                self._drain_stderr()
-                if time.monotonic() > deadline_s:
-                    self._raise_if_lost()
-                    return None
-            self._drain_stderr()
-        code = self._channel.exit_status
-        if code < 0:
-            self._raise_if_lost()
-            return -9                              # paramiko keeps no name; only what lutfarm kills ends so
-        return code if code <= 128 else 128 - code
-
-    @property
-    def stderr_tail(self) -> str:
-        """The end of what it said there."""
-        return self._tail.decode("utf-8", "replace")
-
-    def close(self) -> None:
-        """Let go of it."""
-        with suppress(*ERRORS):
-            self._channel.close()
-
-    def _receive(self) -> bytes:
+    def _open_sftp(self) -> paramiko.SFTPClient | None:
+        channel = self._session()
         try:
-            self._channel.settimeout(0.0)
-            return self._channel.recv(65_536)
-        except TimeoutError:
-            return b""
-        except ERRORS as error:
-            raise LinkLost(f"{self._name}: {_words(error)}") from error
+            with mapped(lambda words: TransferFailed(f"{self.address.name} offers no SFTP: {words}")), answered(channel):
+                channel.invoke_subsystem("sftp")
+                return paramiko.SFTPClient(channel)
+        except TransferFailed:
+            with ignored():
+                channel.close()
+            if not self._connected():
+                raise
+            return None
 
-    def _raise_if_lost(self) -> None:
-        transport = self._channel.get_transport()
-        if not transport.is_active():
-            raise LinkLost(f"{self._name} went away: the connection broke")
-
-    def _drain_stderr(self) -> None:
-        # Output and noise share one window: noise that nobody takes would stop the output.
-        with suppress(*ERRORS):
-            while self._channel.recv_stderr_ready():
-                self._tail += self._channel.recv_stderr(65_536)
-                del self._tail[:-TAIL_BYTES]
-
-
-@contextmanager
-def _answered(channel: paramiko.Channel) -> Generator[None]:
-    """Closes the channel where the other side does not answer a request in time.
-
-    Its time-out is for data alone: for the answer to a request paramiko waits as long as the connection lives, which outlives
-    an sshd that was stopped between one message and the next.
-    """
-    channel.settimeout(CONNECT_S)
-
-    def give_up() -> None:
-        with suppress(EOFError, OSError, paramiko.SSHException):     # the connection itself ended meanwhile
-            channel.close()
-
-    late = threading.Timer(CONNECT_S, give_up)
-    late.daemon = True
-    late.start()
-    try:
-        yield
-    finally:
-        late.cancel()
-
-
-def _connect(address: SshAddress) -> list[paramiko.Transport]:
-    """The connections from the first jump host to the board, all authenticated.  Raises ConnectFailed, NotReady."""
-    hops: list[paramiko.Transport] = []
-    try:
-        for hop in _chain(address):
-            hops.append(_open_hop(hop, hops[-1] if hops else None))
-            _authenticate(hop, hops[-1])
-    except (ConnectFailed, NotReady):
-        for opened in reversed(hops):
-            opened.close()
-        raise
-    return hops
-
-
-def _chain(address: SshAddress) -> list[SshAddress]:
-    return [*(_chain(address.jump) if address.jump else []), address]
-
-
-def _open_hop(hop: SshAddress, through: paramiko.Transport | None) -> paramiko.Transport:
-    try:
-        sock = _direct(hop) if through is None else through.open_channel(
-            "direct-tcpip", (hop.host, hop.port), ("127.0.0.1", 0), timeout=CONNECT_S
-        )
-        transport = paramiko.Transport(sock, default_window_size=WINDOW_BYTES)
-    except ERRORS as error:
-        raise ConnectFailed(f"{hop.name} can't be reached: {_words(error)}") from error
-    try:
-        transport.banner_timeout = CONNECT_S
-        transport.auth_timeout = CONNECT_S
-        _prefer(transport, hop.host_key)
-        transport.start_client(timeout=CONNECT_S)
-        transport.set_keepalive(KEEPALIVE_S)
-        _check_host_key(hop, shown_key(transport))
-    except ERRORS as error:
-        transport.close()
-        raise ConnectFailed(f"{hop.name} answers, but not as an SSH server should: {_words(error)}") from error
-    except NotReady:
-        transport.close()
-        raise
-    return transport
-
-
-def _direct(hop: SshAddress) -> socket.socket:
-    sock = socket.create_connection((hop.host, hop.port), timeout=CONNECT_S)
-    watch(sock, lost_after_ms=6000)
-    return sock
-
-
-def _prefer(transport: paramiko.Transport, recorded: HostKey | None) -> None:
-    """Ask for the kind of key that is recorded: a server has several, and shows one."""
-    if recorded is None:
-        return
-    options = transport.get_security_options()
-    kinds = list(options.key_types)
-    wanted = [k for k in kinds if k == recorded.kind or (recorded.kind == "ssh-rsa" and k.startswith("rsa-sha2"))]
-    options.key_types = tuple(wanted + [kind for kind in kinds if kind not in wanted])
-
-
-def shown_key(transport: paramiko.Transport) -> HostKey:
-    """The host key that the other side showed and proved."""
-    key = transport.get_remote_server_key()
-    return HostKey(key.get_name(), key.get_base64())
-
-
-def host_keys(address: SshAddress) -> list[HostKey]:
-    """The keys that the jump hosts and the board show, in that order, before anything is believed.
-
-    Raises ConnectFailed; NotReady where a jump host does not let us in.
-    """
-    hops: list[paramiko.Transport] = []
-    chain = _chain(address)
-    try:
-        for hop in chain:
-            hops.append(_open_hop(hop, hops[-1] if hops else None))
-            if hop is not chain[-1]:
-                _authenticate(hop, hops[-1])
-        return [shown_key(hop) for hop in hops]
-    finally:
-        for opened in reversed(hops):
-            opened.close()
-
-
-def _check_host_key(hop: SshAddress, shown: HostKey) -> None:
-    if hop.host_key is not None and hop.host_key != shown:
-        raise NotReady(
-            f"{hop.name} shows another host key: {shown.fingerprint} now, {hop.host_key.fingerprint} when it was "
-            "registered.  If it was installed anew, register it again; if not, somebody else answers in its place"
-        )
-
-
-def _authenticate(hop: SshAddress, transport: paramiko.Transport) -> None:
-    tried: list[str] = []
-    try:
-        with closing(_keys(hop)) as keys:
-            for name, key in keys:
-                tried.append(name)
-                with suppress(paramiko.AuthenticationException):
-                    transport.auth_publickey(hop.user, key)
-                if transport.is_authenticated():
-                    return
-                if not transport.is_active():
-                    break                          # it takes no more tries on one connection
-    except ERRORS as error:
-        raise ConnectFailed(f"{hop.name} broke off the login: {_words(error)}") from error
-    raise NotReady(
-        f"{hop.name} takes none of these keys: {', '.join(tried) or 'there is none'}.  "
-        f"Add one of them there (ssh-copy-id {hop.user}@{hop.host}), or name another with --key"
-    )
-
-
-def _keys(hop: SshAddress) -> Generator[tuple[str, paramiko.PKey]]:
-    if hop.key_file:
-        yield hop.key_file, _load(hop.key_file)
-        return
-    agent = paramiko.Agent()
-    try:
-        for key in agent.get_keys():
-            yield f"agent's {key.get_name()}", key
-    finally:
-        agent.close()
-    for name in ("id_ed25519", "id_ecdsa", "id_rsa"):
-        path = Path("~/.ssh").expanduser() / name
-        if path.is_file():
-            with suppress(NotReady):               # one with a passphrase belongs into the agent
-                yield str(path), _load(str(path))
-
-
-def _load(path: str) -> paramiko.PKey:
-    try:
-        return paramiko.PKey.from_path(path)
-    except (*ERRORS, ValueError, TypeError) as error:
-        if isinstance(error, paramiko.PasswordRequiredException) or "password" in str(error):
-            raise NotReady(f"the key {path} has a passphrase: load it with ssh-add, and don't name it") from error
-        raise NotReady(f"the key {path} can't be used: {_words(error)}") from error
-
-
-def _words(error: BaseException) -> str:
-    return str(error)[:300] or type(error).__name__
+    @contextmanager
+    def _transferring(self, source: str, target: str) -> Generator[None]:
+        """Raises TransferFailed; ends connections whose next answer would be taken for that of another request."""
+        try:
+            with mapped(lambda words: TransferFailed(f"{source[:200]} could not be copied to {target[:200]}: {words}")):
+                yield
+        except TransferFailed as error:
+            cause = error.__cause__
+            if cause is not None and (isinstance(cause, TimeoutError) or not isinstance(cause, OSError)):
+                self.close()
+            raise

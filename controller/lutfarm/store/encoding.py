@@ -160,7 +160,7 @@ def load_device(text: str) -> Device:
 def load_hello(text: str) -> Hello:
     """A Hello from its JSON."""
     hello = _load(Hello, text)
-    return _nested(_load(Hello, text, cpus=tuple(hello.cpus)), environment=Environment)
+    return _nested(_load(Hello, text, cpus=tuple(hello.cpus), remarks=tuple(hello.remarks)), environment=Environment)
 
 
 def load_report(text: str) -> HealthReport:
