@@ -117,9 +117,9 @@ class Listener:
         return [event.run for event in self.of(order_id, Measured)]
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
+def until(condition: Callable[[], bool], what: str, *, timeout_s: float = WAIT_S) -> None:
     """Wait for something outside of the pool."""
-    deadline_s = time.monotonic() + WAIT_S
+    deadline_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline_s, what
         time.sleep(0.02)

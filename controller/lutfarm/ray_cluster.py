@@ -7,8 +7,11 @@ import json
 import os
 import secrets
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
+import time
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +24,8 @@ from lutfarm_agents.transports.leftovers import identity, is_alive
 LONGEST_PARENT = 20
 PREFIX = "lutfarm-"
 END_S = 10.0
+WATCH_S = 30.0
+WATCH_EVERY_S = 0.2
 
 
 @contextmanager
@@ -34,25 +39,67 @@ def private_folder() -> Generator[Path]:
     try:
         (folder / "owner").write_text(json.dumps(identity(os.getpid())))
         (folder / "ray").mkdir()
-        yield folder
+        with _watched(folder):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def _watched(folder: Path) -> Generator[None]:
+    """Beside a process that ends what this one leaves in the folder should it be killed.
+
+    Ray's agents notice within 2 s that their raylet is gone, and then try for a minute to report it to a service that is gone
+    too.  The watcher waits for the end of a pipe, which costs nothing, in a session of its own.
+    """
+    argv = [sys.executable, "-c", "from lutfarm.ray_cluster import watch; watch()", str(folder)]
+    watcher = subprocess.Popen(  # noqa: S603  no shell; argv is our own
+        argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        watcher.kill()
+        watcher.communicate()
+
+
+def watch() -> None:
+    """Until whoever started this process is gone; then end what it left in the folder that argv names, and remove that."""
+    folder = Path(sys.argv[1])
+    sys.stdin.buffer.read()
+    deadline_s = time.monotonic() + WATCH_S
+    while not _is_stale(folder):                   # it closed the pipe, and lives
+        if time.monotonic() > deadline_s or not folder.exists():
+            return
+        time.sleep(WATCH_EVERY_S)
+    while _end_users(folder) and time.monotonic() < deadline_s:
+        time.sleep(WATCH_EVERY_S)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def sweep(parent: Path) -> int:
-    """End what a killed process left: its folder, and those of Ray's agents that live a minute longer; how many."""
+    """End what a killed process left, where its watcher was killed too; how many folders."""
     swept = 0
     for folder in parent.glob(PREFIX + "*"):
-        if not _is_stale(folder):
-            continue
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):
-                # By their log files: they write their titles over their environment.
-                if any(file.path.startswith(f"{folder}/") for file in process.open_files()):
-                    process.kill()
-        shutil.rmtree(folder, ignore_errors=True)
-        swept += 1
+        if _is_stale(folder):
+            _end_users(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            swept += 1
     return swept
+
+
+def _end_users(folder: Path) -> int:
+    """Kill who has a file of the folder open, as all of Ray has its log files; how many.
+
+    Ray's processes write their titles over their environment, and have other parents by now.
+    """
+    found = 0
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if any(file.path.startswith(f"{folder}/") for file in process.open_files()):
+                process.kill()
+                found += 1
+    return found
 
 
 def _is_stale(folder: Path) -> bool:

@@ -83,8 +83,8 @@ class RayPool:
     ) -> RayPool:
         """Start a Ray on this machine, off the measured cores, and a pool that ends it when it is closed."""
         with contextlib.ExitStack() as stack:
-            before, threads = ray_cluster.descendants(), ray_cluster.own_threads()
             folder = stack.enter_context(ray_cluster.private_folder())
+            before, threads = ray_cluster.descendants(), ray_cluster.own_threads()
             stack.callback(lambda: ray_cluster.end(ray_cluster.descendants() - before))
             stack.enter_context(ray_cluster.environment(ray_cluster.settings(folder)))
             stack.callback(ray.shutdown)

@@ -8,7 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -266,14 +266,31 @@ def test_a_killed_driver_takes_everything_with_it(folder: Path) -> None:
         assert process.stdout.readline() == b"open\n"
         family = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
         assert len(family) > 4
-        names = {pid: psutil.Process(pid).name() for pid in family}
-        private = Path(psutil.Process(family[0]).environ()["RAY_AUTH_TOKEN_PATH"]).parent
+        names = {psutil.Process(pid).name() for pid in family}
+        assert {"ray::DashboardAgent", "ray::RuntimeEnvAgent"} <= names
+        private = private_of(family)
         process.kill()
-        # Ray's agents try for a minute to report to the control service that died with the driver.
-        agents = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
-        kit.until(
-            lambda: {names[pid] for pid in family if kit.running(pid)} <= agents, "some of Ray outlived its driver"
-        )
+    # Meant to take 10 s; left alone, Ray's agents would try for a minute to report to the service that died with the driver.
+    kit.until(lambda: not any(map(kit.running, family)), "some of Ray outlived its driver", timeout_s=30.0)
+    kit.until(lambda: not private.exists(), "its folder stayed", timeout_s=30.0)
+
+
+def test_what_a_driver_that_was_killed_with_its_watcher_left_is_swept_by_the_next(folder: Path) -> None:
+    with driver(folder, "stay") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"open\n"
+        family = psutil.Process(process.pid).children(recursive=True)
+        private = private_of([child.pid for child in family])
+        watchers = [child for child in family if "watch()" in " ".join(child.cmdline())]
+        assert len(watchers) == 1
+        watchers[0].kill()
+        process.kill()
     ray_cluster.sweep(private.parent)
-    kit.until(lambda: not any(map(kit.running, family)), "the agents were not swept")
+    kit.until(lambda: not any(kit.running(child.pid) for child in family), "the agents were not swept", timeout_s=30.0)
     assert not private.exists()
+
+
+def private_of(family: Sequence[int]) -> Path:
+    """The folder of a Ray of ours, by the environment of its processes."""
+    found = [psutil.Process(pid).environ().get("RAY_AUTH_TOKEN_PATH") for pid in family]
+    return Path(next(path for path in found if path)).parent
