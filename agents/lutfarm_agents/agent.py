@@ -193,6 +193,7 @@ class DeviceAgent:
             model_memory_bytes=found.model_memory_bytes,
             agreement=found.agreement,
             call_floor_ns=found.floor_ns,
+            notes=found.notes,
         )
 
     def measure(self, round: Round, *, models: Mapping[str, Path]) -> Iterator[Run | Advance]:

@@ -29,6 +29,7 @@ def workload(task: Task, position: int, place: Place) -> dict[str, object]:
         "seed": INPUT_SEED,
         "expected": None if task.expected is None else asdict(task.expected),
         "iteration_ns": task.iteration_ns,
+        "random": list(task.random),
     }
 
 

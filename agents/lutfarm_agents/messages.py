@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lutfarm_agents import fields
 from lutfarm_agents.device import Hello
 from lutfarm_agents.fields import Message, duration_ns, integer, refuse, text
 from lutfarm_jobs.errors import FarmError, ProtocolMismatch, RunnerBug, from_wire
-from lutfarm_jobs.measurement import Environment, NodeTime, Slice
+from lutfarm_jobs.measurement import NOTES, Environment, NodeTime, Slice
 
 PROTOCOL = 1
 MOST_SAMPLES = 100_000
@@ -33,6 +33,7 @@ class ProbedEvent:
     model_memory_bytes: int | None = None
     agreement: float | None = None
     floor_ns: int | None = None
+    notes: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,16 @@ def probed(message: Message, known: int) -> ProbedEvent:
         model_memory_bytes=fields.size_bytes(message, "model_memory_bytes"),
         agreement=fields.optional_number(message, "agreement", 0, 1e300),
         floor_ns=fields.optional_integer(message, "floor_ns", 0, fields.LARGEST_NS),
+        notes={name: text({"notes": why}, "notes", 10_000)[:1000] for name, why in _notes(message).items()},
     )
+
+
+def _notes(message: Message) -> Message:
+    found = fields.entries({"notes": {}, **message}, "notes", most=len(NOTES))
+    for name in found:
+        if name not in NOTES:
+            refuse("notes", name, f"one of {', '.join(NOTES)}")
+    return found
 
 
 def started(message: Message) -> StartedEvent:

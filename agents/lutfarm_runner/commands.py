@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from lutfarm_runner.wire import Refused
 
 RUNTIMES = ("onnxruntime", "tflite", "simulated")
 LARGEST = 1 << 62
+MOST_INPUTS = 4096                                 # of one model; with the next three, what a host may ask for
+LONGEST_NAME = 4096                                # characters
+HIGHEST_RANK = 32                                  # that every numpy has
+LARGEST_SIZE = 1 << 40                             # elements along one axis
+# Operators that may be random or not, by an input; RandomNormal and the like always are.
+SOMETIMES_RANDOM = frozenset({"Dropout", "BiasDropout", "BitmaskDropout", "BitmaskBiasDropout"})
 NO_WORKLOAD = -1                                   # the canary's id: what fails there is no workload's fault
 
 
@@ -59,6 +66,7 @@ class Workload:
     iteration_ns: Optional[int] = None
     fills: Tuple[Fill, ...] = ()
     values: Optional[str] = None                   # the file that fills of the kind "file" lie in, in their order
+    random: Tuple[str, ...] = ()                   # kinds of its operators that make random numbers
 
 
 @dataclass(frozen=True)
@@ -123,6 +131,12 @@ class Round:
     cpus: Tuple[int, ...]
 
 
+def called(names: Sequence[str]) -> List[str]:
+    """What the inputs of a model are called: by name, and `#POSITION` where there is none or several have it."""
+    often = {name for name, count in Counter(names).items() if count > 1}
+    return [f"#{position}" if not name or name in often else name for position, name in enumerate(names)]
+
+
 Fields = Mapping[str, Any]
 
 
@@ -179,9 +193,9 @@ def read_shape(value: Any) -> Shape:
     """One item of a workload's `inputs`."""
     fields = as_mapping(value, "inputs")
     shape = tuple(
-        integer({"shape": size}, "shape", 0, 1 << 40) for size in items(fields, "shape", most=16)
+        integer({"shape": size}, "shape", 0, LARGEST_SIZE) for size in items(fields, "shape", most=HIGHEST_RANK)
     )
-    return Shape(text(fields, "name", limit=500), shape, text(fields, "dtype", limit=20))
+    return Shape(text(fields, "name", limit=LONGEST_NAME), shape, text(fields, "dtype", limit=20))
 
 
 def read_fill(value: Any) -> Fill:
@@ -239,13 +253,14 @@ def read_workload(value: Any) -> Workload:
         path=text(fields, "path"),
         runtime=read_runtime(fields),
         threads=integer(fields, "threads", 1, 256),
-        inputs=tuple(read_shape(item) for item in items({"inputs": [], **fields}, "inputs", most=64)),
+        inputs=tuple(read_shape(item) for item in items({"inputs": [], **fields}, "inputs", most=MOST_INPUTS)),
         input_layout=layout,
         seed=integer({"seed": 0, **fields}, "seed", 0, (1 << 32) - 1),
         expected=read_expected(fields.get("expected")),
         iteration_ns=optional_integer(fields, "iteration_ns", 1, LARGEST),
         fills=read_fills(fields),
         values=None if fields.get("values") is None else text(fields, "values"),
+        random=tuple(text({"random": name}, "random", limit=100) for name in items({"random": [], **fields}, "random", most=100)),
     )
 
 

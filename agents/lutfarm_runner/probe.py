@@ -10,12 +10,13 @@ import traceback
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
+from lutfarm_runner.agreement import agreement
 from lutfarm_runner.backends import Backend, Failed
 from lutfarm_runner.child import Post, open_backends, pin_to
 from lutfarm_runner.commands import Limits, Probe, Workload, read_probe
 from lutfarm_runner.endings import describe
 from lutfarm_runner.limits import die_with_parent, own_bytes, own_peak_bytes, peak_bytes
-from lutfarm_runner.loading import agreement, deadline, load, warm_iteration_ns
+from lutfarm_runner.loading import deadline, load, warm_iteration_ns
 from lutfarm_runner.page import Page
 from lutfarm_runner.wire import Refused, Tail, encode, write_all
 
@@ -110,10 +111,15 @@ def _probe_or_fail(page: Page, backend: Backend, workload: Workload, limits: Lim
 def _probe(page: Page, backend: Backend, workload: Workload, limits: Limits) -> Dict[str, Any]:
     own = own_bytes()
     loaded = load(backend, workload, limits, page)
-    page.mark(workload.id, deadline(2 * limits.iteration_s))
-    apart = agreement(backend, loaded.model, workload)
-    loaded.model.bind_outputs()
-    iteration_ns = warm_iteration_ns(loaded.model, workload, limits, page)
+
+    def begun() -> None:
+        page.mark(workload.id, deadline(2 * limits.iteration_s))
+
+    begun()
+    found = agreement(
+        backend, loaded.model, workload, begun=begun, again=lambda: load(backend, workload, limits, page).model
+    )
+    iteration_ns = warm_iteration_ns(found.model, workload, limits, page)
     grown = max(0, own_peak_bytes() - own)
     return {
         "load_ns": loaded.load_ns,
@@ -121,6 +127,7 @@ def _probe(page: Page, backend: Backend, workload: Workload, limits: Limits) -> 
         "iteration_ns": iteration_ns,
         "peak_memory_bytes": peak_bytes(),
         "model_memory_bytes": grown + Path(workload.path).stat().st_size,
-        "agreement": apart,
+        "agreement": found.apart,
+        "notes": found.notes,
         "floor_ns": backend.floor_ns,
     }

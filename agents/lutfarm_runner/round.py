@@ -72,7 +72,6 @@ def real_clock(threads: int) -> Clock:
 
 def _canary(post: Post, order: Round, backend: Backend) -> Sampler:
     loaded = load(backend, order.canary, order.limits, post.page)
-    loaded.model.bind_outputs()
     warm_up_s = order.plan.warm_up_ns / 1e9
     post.page.mark(None, deadline(warm_up_s + order.limits.iteration_s * (order.plan.warmup_first + 1) + LEAST_S))
     sampler = Sampler(order.plan, real_clock(order.canary.threads), loaded.model.run, order.reference_ns or 0)
@@ -92,7 +91,6 @@ def _load_all(
     subjects: List[Subject] = []
     for workload in order.workloads:
         loaded = load(backend, workload, order.limits, post.page)
-        loaded.model.bind_outputs()
         iteration_ns = workload.iteration_ns
         if iteration_ns is None:
             iteration_ns = warm_iteration_ns(loaded.model, workload, order.limits, post.page)

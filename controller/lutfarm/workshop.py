@@ -30,7 +30,11 @@ class Workshop:
     cache_dir: Path
     sources: Sources
     paths: dict[str, Path] = field(default_factory=dict[str, Path])
+    _random: Mapping[str, tuple[str, ...]] = field(init=False)
     _built: dict[tuple[Workload, ModelFormat], Built] = field(default_factory=dict[tuple[Workload, ModelFormat], Built])
+
+    def __post_init__(self) -> None:
+        self._random = self.sources.random
 
     def task(self, measurement: Measurement, probe: Probe | None) -> Task:
         """The measurement with all that a device needs.  Raises SpecError for a model file that changed."""
@@ -48,6 +52,7 @@ class Workshop:
             ) if probe is None else None,
             iteration_ns=probe.iteration_ns if probe else None,
             model_memory_bytes=probe.model_memory_bytes if probe else None,
+            random=self._random.get(measurement.workload.sha256, ()),
         )
 
     def canary(self, backend: Backend) -> Artifact:

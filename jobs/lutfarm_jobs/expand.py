@@ -40,6 +40,7 @@ class ModelFile:
     inputs: tuple[InputShape, ...]
     feeds: tuple[Feed, ...] = ()
     values_file: ValuesFile | None = None
+    random: tuple[str, ...] = ()                   # kinds of its operators that make random numbers
 
     @property
     def workload(self) -> Workload:
@@ -63,6 +64,11 @@ class Sources:
     def model_paths(self) -> Mapping[str, Path]:
         """Where each model file lies, by SHA-256."""
         return {model.sha256: model.path for found in self.models.values() for model in found}
+
+    @property
+    def random(self) -> Mapping[str, tuple[str, ...]]:
+        """By SHA-256 of a model file: kinds of its operators that make random numbers."""
+        return {model.sha256: model.random for found in self.models.values() for model in found if model.random}
 
 
     @property
@@ -140,7 +146,7 @@ def _model_files(workload: ModelsWorkload, folder: Path, *, where: str) -> tuple
 
 def _model_file(info: ModelInfo, asked: Asked) -> ModelFile:
     found = feeding(info, asked)
-    return ModelFile(info.path, info.sha256, info.format, found.inputs, found.feeds, found.values_file)
+    return ModelFile(info.path, info.sha256, info.format, found.inputs, found.feeds, found.values_file, info.random)
 
 
 def expand(spec: JobSpec, sources: Sources, units: Sequence[str]) -> tuple[Measurement, ...]:

@@ -20,6 +20,10 @@ FORMAT_OF_RUNTIME: Mapping[str, ModelFormat] = {
 OUR_RUNTIMES = frozenset({"onnxruntime", "tflite"})   # that the runner feeds; native tools make up what they run on
 
 
+# What a probe may note of a workload that runs: flags of its entries, each with what was seen.
+NOTES = ("nan_outputs", "nondeterministic", "stateful", "unbound_outputs")
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """Runtime + provider or delegate + threads + precision."""
@@ -279,6 +283,7 @@ class Probe:
     model_memory_bytes: int | None = None          # peak minus what the child had before loading
     agreement: float | None = None                 # largest |difference| to the reference / largest |reference|
     call_floor_ns: int | None = None               # what a call of the runtime costs that computes nothing
+    notes: Mapping[str, str] = field(default_factory=dict[str, str])   # of NOTES: what was seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +351,7 @@ class Task:
     expected: Expected | None = None
     iteration_ns: int | None = None                # from the probe; None before it
     model_memory_bytes: int | None = None          # from the probe
+    random: tuple[str, ...] = ()                   # kinds of its operators that make random numbers
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:

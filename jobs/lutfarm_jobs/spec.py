@@ -35,13 +35,14 @@ from lutfarm_jobs.feeds.choices import ValueChoice
 from lutfarm_jobs.measurement import Backend, Conditions, Runtime
 from lutfarm_jobs.problems import describe
 from lutfarm_jobs.yaml_reader import read_yaml
+from lutfarm_runner.commands import LARGEST_SIZE
 
 JOB_LIMIT_BYTES = 1_000_000
 LEAST_ANCHORS = 3                                  # of a unit that shares work: with fewer it can't be corrected
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-Dimension = Annotated[int, Field(ge=1, le=1_000_000)]
+Dimension = Annotated[int, Field(ge=0, le=LARGEST_SIZE)]
 
 
 def _exactly(value: object) -> object:

@@ -79,7 +79,6 @@ def test_a_talkative_library_does_not_block_and_its_last_words_are_kept(start, b
     ("model", "expected", "detail"),
     [
         ({"fault": "unstable"}, None, "changes by"),
-        ({"fault": "nan"}, None, "NaN"),
         ({"fault": "nan"}, {"positions": [0], "values": [1.0], "largest": 1.0, "tolerance": 0.1}, "NaN"),
         ({"values": [1.0, 2.0]}, {"positions": [1], "values": [2.5], "largest": 2.5, "tolerance": 0.1}, "0.2"),
         ({"values": [1.0]}, {"positions": [1], "values": [2.5], "largest": 2.5, "tolerance": 0.1}, "1 elements"),
@@ -91,6 +90,36 @@ def test_wrong_outputs_are_unstable(start, bench, model, expected, detail):
     probed = start().ask("probe", **order)[0]
     assert probed["code"] == "Unstable"
     assert detail in probed["detail"]
+
+
+def test_what_is_the_same_twice_but_for_nan_is_measured_and_said(start, bench):
+    order = bench.probe({"fault": "nan", "values": [1.0, 2.0]}, {})
+    broken, good, _done = start().ask("probe", **order)
+    assert broken["notes"] == {"nan_outputs": "output 0: 2 of 2"}
+    assert broken["iteration_ns"] > 0
+    assert good["notes"] == {}
+
+
+def test_a_state_that_can_be_put_back_is_no_instability(start, bench):
+    counting, unsteady, _done = start().ask("probe", **bench.probe({"fault": "counts"}, {"fault": "unstable"}))
+    assert "changes by" in counting["notes"]["stateful"]
+    assert counting["iteration_ns"] > 0
+    assert unsteady["code"] == "Unstable"
+
+
+@pytest.mark.parametrize(
+    ("fault", "random", "notes"),
+    [
+        ("unstable", ["RandomNormal", "Dropout"], {"nondeterministic": "RandomNormal, Dropout"}),
+        ("unstable", ["Dropout"], {"nondeterministic": "Dropout"}),
+        ("", ["RandomNormal"], {"nondeterministic": "RandomNormal"}), ("", ["Dropout"], {}),
+    ],
+)
+def test_random_operators_are_named(start, bench, fault, random, notes):
+    order = bench.probe({})
+    order["workloads"] = [bench.workload(0, path=bench.model(fault=fault), random=random)]
+    probed = start().ask("probe", **order)[0]
+    assert (probed.get("code"), probed["notes"]) == (None, notes)
 
 
 @pytest.mark.parametrize(

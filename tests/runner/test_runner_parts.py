@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lutfarm_runner import environment, greeting, limits
-from lutfarm_runner.backends import Failed, failed, inputs, tensors
-from lutfarm_runner.commands import Fill, Limits, Plan, Shape, Workload, read_probe
+from lutfarm_runner.backends import Failed, failed, inputs, outputs, tensors
+from lutfarm_runner.commands import Fill, Limits, Plan, Shape, Workload, called, read_probe
 from lutfarm_runner.endings import describe
 from lutfarm_runner.page import SPENT, Page
 from lutfarm_runner.round import allowance_s, is_ours
@@ -195,7 +195,7 @@ def test_a_bug_of_the_runner_is_told_from_a_vendors_error():
         return caught.value.with_traceback(caught.value.__traceback__.tb_next)
 
     assert is_ours(raised(quantile, [], 0.5))
-    assert not is_ours(raised(inputs.concrete_shape, "x", None, (), 0))
+    assert not is_ours(raised(inputs.concrete_shape, "x", None, ()))
     assert not is_ours(raised(json.loads, "garbage"))
 
 
@@ -287,12 +287,10 @@ def test_a_scalar_can_be_counted_and_an_empty_input_filled():
     assert inputs.Inputs(WORKLOAD).make([0, 4], "int64", Fill("x", "uniform", (0, 9))).shape == (0, 4)
 
 
-def test_a_fill_is_found_by_its_name_or_by_its_place():
-    named, unnamed = Fill("b", "constant", (1,)), Fill("", "constant", (2,))
+def test_a_fill_is_found_by_what_its_input_is_called():
+    named, unnamed = Fill("b", "constant", (1,)), Fill("#1", "constant", (2,))
     workload = replace(WORKLOAD, fills=(named, unnamed))
-    assert inputs.fill_of(workload, "b", 0) == named
-    assert inputs.fill_of(workload, "", 1) == unnamed
-    assert inputs.fill_of(workload, "c", 0) is None
+    assert [inputs.fill_of(workload, name) for name in ("b", "#1", "c")] == [named, unnamed, None]
 
 
 @pytest.mark.parametrize(("shape", "code"), [([1 << 20, 1 << 20], "OutOfMemory"), ([2], "WorkloadFailed")])
@@ -306,29 +304,86 @@ def test_impossible_inputs_are_failures(shape, code):
     ("own", "given_shapes", "expected"),
     [
         ([1, 3], (), [1, 3]), (["n", 3], (Shape("x", (4, 3), "float32"),), [4, 3]), ([], (), []),
-        ([None, 3], (Shape("", (2, 3), "float32"),), [2, 3]),
+        ([None, 3], (Shape("y", (9, 9), "float32"), Shape("x", (0, 3), "float32")), [0, 3]), ([1, 0, 64], (), [1, 0, 64]),
         (["n", 3], (), None), ([-1], (), None), ([None], (), None),
     ],
 )
 def test_an_inputs_shape_is_given_or_its_own(own, given_shapes, expected):
     if expected is None:
         with pytest.raises(Failed, match="dynamic"):
-            inputs.concrete_shape("x", own, given_shapes, 0)
+            inputs.concrete_shape("x", own, given_shapes)
     else:
-        assert inputs.concrete_shape("x", own, given_shapes, 0) == expected
+        assert inputs.concrete_shape("x", own, given_shapes) == expected
 
 
 @pytest.mark.parametrize(
     ("one", "other", "apart"),
-    [([1, 2], [1, 2], 0), ([1, 2], [1, 5], 3), ([np.inf], [np.inf], 0), ([1], [1, 2], np.inf), ([], [], 0)],
+    [
+        ([1, 2], [1, 2], 0), ([1, 2], [1, 5], 3), ([np.inf], [np.inf], 0), ([1], [1, 2], np.inf), ([], [], 0),
+        ([np.nan, 1], [np.nan, 1.5], 0.5), ([np.nan, 1], [1, np.nan], np.inf), ([np.inf], [-np.inf], np.inf),
+        ([np.nan], [np.inf], np.inf), ([np.inf, 2], [1e300, 2], np.inf),
+    ],
 )
 def test_the_difference_of_two_outputs(one, other, apart):
     compare = tensors.NumpyBackend()
     assert compare.difference(np.asarray(one, float), np.asarray(other, float)) == apart
+    assert compare.difference(np.asarray(other, float), np.asarray(one, float)) == apart
 
 
-def test_nan_is_never_agreement():
+def test_finite_elements_decide_what_the_largest_is():
     compare = tensors.NumpyBackend()
-    broken = np.asarray([np.nan, 1.0])
-    assert np.isnan(compare.difference(broken, broken))
-    assert np.isnan(compare.largest(broken))
+    broken = np.asarray([np.nan, 1.0, -3.0, np.inf])
+    assert (compare.largest(broken), compare.nans(broken), compare.finite(broken)) == (3.0, 1, False)
+    assert (compare.largest(np.asarray([np.nan])), compare.nans(np.asarray([7]))) == (0.0, 0)
+
+
+def test_outputs_of_many_elements_are_compared_to_the_end():
+    one = np.zeros(outputs.CHUNK * 2 + 5, np.float32)
+    other = one.copy()
+    other[-1] = 0.25
+    assert outputs.difference(one, other) == 0.25
+    assert outputs.largest(other) == 0.25
+
+
+def listed(value):
+    return [row.tolist() for row in outputs.rows(value)]
+
+
+def test_every_kind_of_output_becomes_rows():
+    assert listed(np.float32(1.5)) == [[1.5]]
+    assert listed(np.asarray([[True], [False]])) == [[True, False]]
+    assert listed(np.asarray([1 + 2j], np.complex64)) == [[1.0, 2.0]]
+    assert listed(np.asarray(["a", "b"], object)) == [["a", "b"]]
+    assert listed(np.zeros((0, 3), np.int8)) == [[]]
+    assert listed([np.ones(2), np.zeros(1)]) == [[1.0, 1.0], [0.0]]
+    assert listed([{0: 0.5, 1: 0.25}]) == [[0, 1], [0.5, 0.25]]
+    assert listed({"cat": 1.0}) == [["cat"], [1.0]]
+    assert listed(None) == listed([]) == listed(object()) == []
+    assert len(listed([0.5] * 100_000)) == 1       # and not a row for each
+
+
+def test_a_copy_is_kept_and_no_view():
+    buffer = np.ones(3, np.float32)
+    (row,) = outputs.rows(buffer)
+    buffer[:] = 7
+    assert row.tolist() == [1, 1, 1]
+
+
+def test_bits_of_narrow_types_without_what_pads_them():
+    assert outputs.bits(b"\xff\xff", 3, 4).tolist() == [0xFF, 0x0F]
+    assert outputs.bits(b"\xff", 1, 2).tolist() == [0x03]
+    assert outputs.bits(b"\xff\xff", 2, 8).tolist() == [0xFF, 0xFF]
+    assert outputs.from_bfloat16(b"\x80\x3f\x00\xc0").tolist() == [1.0, -2.0]
+
+
+@pytest.mark.parametrize(("dtype", "least"), [("float16", 1e-3), ("float32", 1e-4), ("float64", 1e-4), ("int8", 1e-4)])
+def test_two_sums_in_another_order_may_fall_on_neighbouring_numbers(dtype, least):
+    assert least <= outputs.tolerance(np.zeros(1, dtype)) < 3 * least
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [(["a", "b"], ["a", "b"]), (["", "b"], ["#0", "b"]), (["a", "b", "a"], ["#0", "b", "#2"]), ([], [])],
+)
+def test_what_inputs_are_called(names, found):
+    assert called(names) == found

@@ -87,14 +87,14 @@ def test_a_round_command_has_the_wires_fields() -> None:
 def test_a_workload_names_its_shapes_and_what_it_should_put_out() -> None:
     given = task(
         "a", inputs=(InputShape("x", (1, 3, 8, 8), "float32"),), input_layout="nhwc",
-        expected=Expected((0, 5), (0.5, -1.0), 2.0), iteration_ns=5,
+        expected=Expected((0, 5), (0.5, -1.0), 2.0), iteration_ns=5, random=("Bernoulli",),
     )
     found = json.loads(json.dumps(commands.workload(given, 4, place)))
     assert found == {
         "id": 4, "path": f"/d/{'a' * 64}.onnx", "runtime": "onnxruntime", "threads": 2,
         "inputs": [{"name": "x", "shape": [1, 3, 8, 8], "dtype": "float32"}], "input_layout": "nhwc", "seed": 0,
         "expected": {"positions": [0, 5], "values": [0.5, -1.0], "largest": 2.0, "tolerance": 1e-4},
-        "iteration_ns": 5, "fills": [], "values": None,
+        "iteration_ns": 5, "fills": [], "values": None, "random": ["Bernoulli"],
     }
 
 

@@ -56,7 +56,7 @@ def test_the_id_names_the_content_and_not_its_layout() -> None:
         ({"workloads": [{"space": "fbnet-224", "evry": 2}]}, "workloads[0].evry: unknown field"),
         ({"workloads": [{"space": "fbnet-224", "operators": "none"}]}, "asks for nothing"),
         ({"workloads": [{"operators": []}]}, "workloads[0].operators"),
-        ({"workloads": [{"models": ["a.onnx"], "inputs": {"x": [0]}}]}, "workloads[0].inputs.x[0]"),
+        ({"workloads": [{"models": ["a.onnx"], "inputs": {"x": [-1]}}]}, "workloads[0].inputs.x[0]"),
         ({"workloads": [{"space": "fbnet-224", "runtimes": ["tflite"]}]}, "which no backend has"),
         ({"workloads": [3]}, "workloads[0]: a workload needs one of"),
         ({"devices": [], }, "devices"),

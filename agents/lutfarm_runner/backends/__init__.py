@@ -29,18 +29,23 @@ class Failed(Exception):
 class Model(Protocol):
     """A loaded workload."""
 
-    run: Callable[[], object]                      # one iteration; the cheapest public call path
+    run: Callable[[], object]                      # one iteration; the cheapest public call path that this model takes
+    unbound: str                                   # why its outputs are allocated anew each time; empty: they are not
 
     def feed(self, workload: Workload) -> None:
         """Make up the inputs and bind them once.  Raises whatever the vendor raises, or Failed."""
         ...
 
-    def outputs(self) -> Sequence[Any]:
-        """Copies of all outputs of the last run, flat."""
+    def bind_outputs(self) -> None:
+        """Called once, after the first run: from now on outputs stay where they are, if they can.  `run` may be another then."""
         ...
 
-    def bind_outputs(self) -> None:
-        """Called once, after the first run: from now on outputs stay where they are."""
+    def outputs(self) -> Sequence[Any]:
+        """Copies of all outputs of the last run, as rows that the backend can compare."""
+        ...
+
+    def reset(self) -> None:
+        """Put the model's own state back to what it was before the first run, where the runtime can."""
         ...
 
 
@@ -62,11 +67,23 @@ class Backend(Protocol):
         ...
 
     def difference(self, one: Any, other: Any) -> float:
-        """The largest absolute difference between two outputs; NaN where one of them holds NaN."""
+        """The largest absolute difference of two rows' finite elements; infinite where anything else differs."""
         ...
 
     def largest(self, one: Any) -> float:
-        """The largest absolute value of an output; NaN where it holds NaN."""
+        """The largest absolute value of a row's finite elements."""
+        ...
+
+    def nans(self, one: Any) -> int:
+        """How many elements of a row are NaN."""
+        ...
+
+    def finite(self, one: Any) -> bool:
+        """Whether a row holds neither NaN nor an infinity."""
+        ...
+
+    def tolerance(self, one: Any) -> float:
+        """By how much of its largest value a row may differ from run to run."""
         ...
 
 

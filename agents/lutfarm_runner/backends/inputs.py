@@ -15,10 +15,10 @@ from lutfarm_runner.commands import Fill, Shape, Workload
 LARGEST_INPUT = 1 << 32                            # elements; refused before numpy tries
 
 
-def concrete_shape(name: str, own: Sequence[Any], given: Sequence[Shape], position: int) -> List[int]:
-    """An input's shape: as given by name (or position, where names are empty), else the model's own."""
-    for index, shape in enumerate(given):
-        if shape.name == name or (not shape.name and index == position):
+def concrete_shape(name: str, own: Sequence[Any], given: Sequence[Shape]) -> List[int]:
+    """An input's shape: as given by name (see commands.called), else the model's own."""
+    for shape in given:
+        if shape.name == name:
             return list(shape.shape)
     if all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in own):
         return [int(size) for size in own]
@@ -30,8 +30,9 @@ def concrete_shape(name: str, own: Sequence[Any], given: Sequence[Shape], positi
 
 def check_names(names: Sequence[str], given: Sequence[Shape]) -> None:
     """Every given shape has to mean an input of the model."""
+    known = set(names)
     for shape in given:
-        if shape.name and shape.name not in names:
+        if shape.name not in known:
             raise Failed("WorkloadFailed", f"the model has no input {shape.name!r}, but {', '.join(names)}")
 
 
@@ -87,12 +88,9 @@ class Inputs:
         return values.reshape(tuple(shape)).astype(kind, copy=False)
 
 
-def fill_of(workload: Workload, name: str, position: int) -> Optional[Fill]:
-    """What a workload says of an input: by its name, or by its position where it has none."""
-    for index, fill in enumerate(workload.fills):
-        if fill.name == name or (not fill.name and index == position):
-            return fill
-    return None
+def fill_of(workload: Workload, name: str) -> Optional[Fill]:
+    """What a workload says of an input, by its name (see commands.called)."""
+    return next((fill for fill in workload.fills if fill.name == name), None)
 
 
 def filled(random: Any, shape: Tuple[int, ...], kind: Any, fill: Fill) -> Any:

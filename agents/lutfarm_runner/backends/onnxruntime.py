@@ -5,21 +5,29 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import math
 import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from lutfarm_runner.backends import Failed, call_floor_ns, inputs, tensors
-from lutfarm_runner.commands import NO_WORKLOAD, Fill, Workload
+from lutfarm_runner.backends import Failed, call_floor_ns, inputs, outputs, tensors
+from lutfarm_runner.commands import NO_WORKLOAD, Fill, Workload, called
 
 NUMPY_OF = {
     "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16",
     "tensor(int8)": "int8", "tensor(int16)": "int16", "tensor(int32)": "int32", "tensor(int64)": "int64",
     "tensor(uint8)": "uint8", "tensor(uint16)": "uint16", "tensor(uint32)": "uint32",
     "tensor(uint64)": "uint64", "tensor(bool)": "bool",
+}
+# Of tensors whose values numpy has no type for, and whose bits are compared: how many bits an element has.
+BITS_OF = {
+    "tensor(bfloat16)": 16, "tensor(float8e4m3fn)": 8, "tensor(float8e4m3fnuz)": 8, "tensor(float8e5m2)": 8,
+    "tensor(float8e5m2fnuz)": 8, "tensor(float8e8m0)": 8, "tensor(float4e2m1)": 4, "tensor(int4)": 4, "tensor(uint4)": 4,
+    "tensor(int2)": 2, "tensor(uint2)": 2,
 }
 KERNEL = "_kernel_time"                            # ends the event that a node's computation is
 SETTLING = 3                                       # iterations of a fresh session that are left out
@@ -46,50 +54,125 @@ def held_values(ort: Any, path: str) -> List[Any]:
 
 
 class OrtModel:
-    """A session with everything bound once."""
+    """A session with everything bound once; one whose outputs can't be, is called as a plain session.run."""
+
+    unbound = ""
 
     def __init__(self, ort: Any, session: Any) -> None:
         self._ort = ort
         self._session = session
         self._binding = binding = session.io_binding()
-        self._feeds: List[Any] = []                # their memory is bound
+        self._feeds: Dict[str, Any] = {}           # by input; their memory is bound
+        self._results: Optional[Sequence[Any]] = None   # of the last run, where outputs are not bound
         # 2.44 us for 4 bytes; a partial takes 2.53, the private call below it 2.06.  The public one is
         # what everyone else measures with.
-        self.run = lambda: session.run_with_iobinding(binding)
+        self.run: Callable[[], object] = lambda: session.run_with_iobinding(binding)
 
     def feed(self, workload: Workload) -> None:
         """See Model.feed."""
         metas = self._session.get_inputs()
-        inputs.check_names([meta.name for meta in metas], workload.inputs)
+        names = called([meta.name for meta in metas])
+        inputs.check_names(names, workload.inputs)
         made = inputs.Inputs(workload)
         held = held_values(self._ort, workload.values) if workload.values else []
-        for position, meta in enumerate(metas):
-            fill = inputs.fill_of(workload, meta.name, position)
+        for name, meta in zip(names, metas):       # noqa: B905  3.9
+            fill = inputs.fill_of(workload, name)
             if fill is not None and fill.kind == "file":
                 value = held[fill.at]
             else:
-                value = self._made(meta, made, fill, inputs.concrete_shape(meta.name, meta.shape, workload.inputs, position))
-            self._feeds.append(value)
+                value = self._made(meta, made, fill, inputs.concrete_shape(name, meta.shape, workload.inputs))
+            self._feeds[meta.name] = value
             self._binding.bind_ortvalue_input(meta.name, value)
-        for meta in self._session.get_outputs():
+        declared = self._session.get_outputs()
+        for meta in declared:
             self._binding.bind_output(meta.name, "cpu")
+        for meta in declared:
+            if not _is_tensor(meta):
+                self._unbind(f"output {meta.name!r} is a {meta.type}")
+            elif workload.random and not _sizes_of(meta):
+                self._unbind(f"the size of output {meta.name!r} may depend on chance")
 
     def _made(self, meta: Any, made: inputs.Inputs, fill: Optional[Fill], shape: List[int]) -> Any:
         if meta.type not in NUMPY_OF:
             raise Failed("WorkloadFailed", f"input {meta.name!r} is a {meta.type}: nothing can be made up for it")
         return self._ort.OrtValue.ortvalue_from_numpy(made.make(shape, NUMPY_OF[meta.type], fill), "cpu", 0)
 
-    def outputs(self) -> List[Any]:
-        """See Model.outputs.  Sequences, maps and strings are left out."""
-        values = (value for value in self._binding.get_outputs() if value.is_tensor())
-        rows = (tensors.flat(value.numpy()) for value in values if value.data_type() != "tensor(string)")
-        return [row for row in rows if row is not None]
+    def _unbind(self, why: str) -> None:
+        """Every iteration puts its outputs where the runtime likes.
+
+        A binding keeps what the first run put out and takes it for the place of the next run's output: of another shape than
+        declared it is refused, a sequence grows for ever, and an empty optional ends the process.
+        """
+        self.unbound = why[:200]
+        session, feeds = self._session, self._feeds
+        call = session.run if all(_is_known(meta) for meta in session.get_outputs()) else session.run_with_ort_values
+        names = [meta.name for meta in session.get_outputs()]
+
+        def run() -> object:
+            self._results = call(names, feeds)
+            return None
+
+        self.run = run
 
     def bind_outputs(self) -> None:
-        """From the first run on, outputs go where that run put them."""
-        for meta, value in zip(self._session.get_outputs(), self._binding.get_outputs()):  # noqa: B905  3.9
-            if value.is_tensor() and value.data_type() != "tensor(string)":
-                self._binding.bind_ortvalue_output(meta.name, value)
+        """See Model.bind_outputs.  A declared shape is a hint, and a wrong one keeps its output from being bound."""
+        if self._results is not None:
+            return
+        declared, values = self._session.get_outputs(), self._binding.get_outputs()
+        pairs = list(zip(declared, values))        # noqa: B905  3.9
+        for meta, value in pairs:
+            self._binding.bind_ortvalue_output(meta.name, value)
+        others = [(meta, value) for meta, value in pairs if not _fits(meta.shape, value.shape())]
+        if others and not self._runs_bound():
+            meta, value = others[0]
+            self._results = values
+            self._unbind(f"output {meta.name!r} is declared as {list(meta.shape)} and is {list(value.shape())}")
+
+    def _runs_bound(self) -> bool:
+        """Whether outputs whose shapes are not as declared can be bound all the same: an unknown rank looks like no rank."""
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception:  # noqa: BLE001  a vendor's exceptions have no common root; this one is the answer
+            return False
+        return True
+
+    def outputs(self) -> List[Any]:
+        """See Model.outputs."""
+        values = self._binding.get_outputs() if self._results is None else self._results
+        return [row for value in values for row in self._rows(value)]
+
+    def _rows(self, value: Any) -> List[Any]:
+        if not isinstance(value, self._ort.OrtValue):
+            return list(outputs.rows(value))
+        width = BITS_OF.get(value.data_type())
+        if width is None:
+            return list(outputs.rows(value.numpy()))
+        count = math.prod(value.shape())
+        data = ctypes.string_at(value.data_ptr(), (count * width + 7) // 8) if count else b""
+        return [outputs.from_bfloat16(data) if width == 16 else outputs.bits(data, count, width)]
+
+    def reset(self) -> None:
+        """Nothing: a session keeps no state but that of its random numbers, which can't be put back."""
+
+
+def _is_tensor(meta: Any) -> bool:
+    return meta.type.startswith("tensor(")
+
+
+def _is_known(meta: Any) -> bool:
+    """Whether session.run can hand it out: it knows no numpy type for some tensors."""
+    return meta.type not in BITS_OF
+
+
+def _sizes_of(meta: Any) -> bool:
+    """Whether all sizes are declared as numbers."""
+    return all(isinstance(size, int) for size in meta.shape)
+
+
+def _fits(declared: Sequence[Any], shape: Sequence[int]) -> bool:
+    """Whether an output has the shape that the model declares; a name or None is any size."""
+    same = zip(declared, shape)                    # noqa: B905  3.9
+    return len(declared) == len(shape) and all(own == size for own, size in same if isinstance(own, int))
 
 
 class ProfiledModel(OrtModel):

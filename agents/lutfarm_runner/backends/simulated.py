@@ -4,12 +4,14 @@ A model file is JSON: {"iteration_ns": 50000, "fault": "segv", "after": 20, "val
 An iteration spins for iteration_ns, or sleeps where "pause" is true: many devices can share a core then.
 The fault strikes at the run with the number `after` (0: in loading):
 segv, kill, abort, exit, hang, raise, memory (allocates until it is stopped), print (to descriptor 1),
-chatter (1 MB to descriptor 2, then exit), unstable and nan (in the output).
+chatter (1 MB to descriptor 2, then exit); unstable (another output each time), counts (so, until it is reset) and
+nan (in the output).
 """
 
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
 import math
 import os
@@ -55,12 +57,17 @@ FAULTS: Dict[str, Callable[[], None]] = {
     "segv": _signal("SIGSEGV"), "kill": _signal("SIGKILL"), "abort": _signal("SIGABRT"),
     "exit": lambda: os._exit(3), "hang": _hang, "raise": _raise, "memory": _memory, "print": _print,
     "chatter": _chatter,
-    "unstable": lambda: None, "nan": lambda: None,
+    "unstable": lambda: None, "counts": lambda: None, "nan": lambda: None,
 }
+
+
+_READ = itertools.count()                          # how many outputs of this process were read: another one each time
 
 
 class SimulatedModel:
     """Spins; goes wrong when told to."""
+
+    unbound = ""
 
     def __init__(self, model: Dict[str, Any]) -> None:
         self._iteration_ns = int(model.get("iteration_ns", 50_000))
@@ -92,10 +99,16 @@ class SimulatedModel:
         """See Model.outputs."""
         if self._fault == "nan":
             return [[math.nan for _ in self._values]]
-        return [[value + (self._runs if self._fault == "unstable" else 0) for value in self._values]]
+        added = next(_READ) if self._fault == "unstable" else self._runs if self._fault == "counts" else 0
+        return [[value + added for value in self._values]]
 
     def bind_outputs(self) -> None:
         """Nothing to bind."""
+
+    def reset(self) -> None:
+        """Begin to count again, if that is a state."""
+        if self._fault == "counts":
+            self._runs = 0
 
 
 class Simulated:
@@ -117,11 +130,25 @@ class Simulated:
 
     def difference(self, one: Sequence[float], other: Sequence[float]) -> float:
         """See Backend.difference."""
-        return max((abs(a - b) for a, b in zip(one, other)), default=0.0)  # noqa: B905  3.9
+        pairs = zip(one, other)  # noqa: B905  3.9
+        return max((0.0 if a == b or (a != a and b != b) else abs(a - b) for a, b in pairs), default=0.0)
 
     def largest(self, one: Sequence[float]) -> float:
         """See Backend.largest."""
-        return math.nan if any(map(math.isnan, one)) else max(map(abs, one), default=0.0)
+        return max((abs(value) for value in one if math.isfinite(value)), default=0.0)
+
+    def nans(self, one: Sequence[float]) -> int:
+        """See Backend.nans."""
+        return sum(map(math.isnan, one))
+
+    def finite(self, one: Sequence[float]) -> bool:
+        """See Backend.finite."""
+        return all(map(math.isfinite, one))
+
+    def tolerance(self, one: Sequence[float]) -> float:
+        """See Backend.tolerance."""
+        del one
+        return 1e-4
 
 
 def open_backend(threads: int) -> Simulated:

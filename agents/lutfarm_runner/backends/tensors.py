@@ -4,17 +4,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
-import numpy as np
-
+from lutfarm_runner.backends import outputs
 from lutfarm_runner.backends.inputs import draw_ahead
-
-
-def flat(value: Any) -> Optional[Any]:
-    """A copy of a numeric tensor as one row of float64; None for anything else."""
-    array = np.asarray(value)
-    return array.astype(np.float64).ravel() if array.dtype.kind in "fiub" else None
 
 
 class NumpyBackend:
@@ -25,14 +18,21 @@ class NumpyBackend:
         draw_ahead(seed)
 
     def difference(self, one: Any, other: Any) -> float:
-        """See Backend.difference; equal infinities do not differ."""
-        if one.shape != other.shape:
-            return float("inf")
-        if not one.size:
-            return 0.0
-        with np.errstate(invalid="ignore"):
-            return float(np.where(one == other, 0.0, np.abs(one - other)).max())
+        """See Backend.difference."""
+        return outputs.difference(one, other)
 
     def largest(self, one: Any) -> float:
         """See Backend.largest."""
-        return float(np.abs(one).max()) if one.size else 0.0
+        return outputs.largest(one)
+
+    def nans(self, one: Any) -> int:
+        """See Backend.nans."""
+        return outputs.nans(one)
+
+    def finite(self, one: Any) -> bool:
+        """See Backend.finite."""
+        return outputs.finite(one)
+
+    def tolerance(self, one: Any) -> float:
+        """See Backend.tolerance."""
+        return outputs.tolerance(one)

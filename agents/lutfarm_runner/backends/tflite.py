@@ -10,8 +10,8 @@ from typing import Any, List, Optional
 
 import numpy as np
 
-from lutfarm_runner.backends import call_floor_ns, inputs, tensors
-from lutfarm_runner.commands import Workload
+from lutfarm_runner.backends import call_floor_ns, inputs, outputs, tensors
+from lutfarm_runner.commands import Workload, called
 from lutfarm_runner.wire import Refused
 
 # One RELU over four numbers: what a call costs that computes nothing.
@@ -27,6 +27,8 @@ RELU = base64.b64decode(
 class TfliteModel:
     """An interpreter with its inputs set."""
 
+    unbound = ""
+
     def __init__(self, interpreter: Any) -> None:
         self._interpreter = interpreter
         # 0.50 us for four numbers; the private call below it 0.32.  The public one is what everyone measures with.
@@ -36,23 +38,25 @@ class TfliteModel:
         """See Model.feed."""
         made = inputs.Inputs(workload)
         held = np.load(workload.values, allow_pickle=False) if workload.values else {}
-        for position, detail in enumerate(self._interpreter.get_input_details()):
+        details = self._interpreter.get_input_details()
+        for name, detail in zip(called([detail["name"] for detail in details]), details):  # noqa: B905  3.9
             shape = [int(size) for size in detail["shape"]]
-            fill = inputs.fill_of(workload, detail["name"], position)
+            fill = inputs.fill_of(workload, name)
             in_file = fill if fill is not None and fill.kind == "file" else None
             value = held[f"v{in_file.at}"] if in_file else made.make(shape, detail["dtype"], fill)
             self._interpreter.set_tensor(detail["index"], value)
 
-    def outputs(self) -> List[Any]:
-        """See Model.outputs."""
-        rows = (
-            tensors.flat(self._interpreter.get_tensor(detail["index"]))
-            for detail in self._interpreter.get_output_details()
-        )
-        return [row for row in rows if row is not None]
-
     def bind_outputs(self) -> None:
         """Outputs stay where the interpreter put them."""
+
+    def outputs(self) -> List[Any]:
+        """See Model.outputs."""
+        details = self._interpreter.get_output_details()
+        return [row for detail in details for row in outputs.rows(self._interpreter.get_tensor(detail["index"]))]
+
+    def reset(self) -> None:
+        """See Model.reset: variable tensors, such as the state of a streaming network; not what resource variables hold."""
+        self._interpreter.reset_all_variables()
 
 
 class Tflite(tensors.NumpyBackend):
@@ -74,10 +78,11 @@ class Tflite(tensors.NumpyBackend):
         """See Backend.load."""
         interpreter = self._interpreter(model_path=workload.path, num_threads=self._threads)
         details = interpreter.get_input_details()
-        inputs.check_names([detail["name"] for detail in details], workload.inputs)
-        for position, detail in enumerate(details):
+        names = called([detail["name"] for detail in details])
+        inputs.check_names(names, workload.inputs)
+        for name, detail in zip(names, details):   # noqa: B905  3.9
             own = [None if size < 0 else int(size) for size in detail.get("shape_signature", detail["shape"])]
-            shape = inputs.concrete_shape(detail["name"], own, workload.inputs, position)
+            shape = inputs.concrete_shape(name, own, workload.inputs)
             if shape != [int(size) for size in detail["shape"]]:
                 interpreter.resize_tensor_input(detail["index"], shape, strict=True)
         interpreter.allocate_tensors()

@@ -41,6 +41,7 @@ class _Measured:
     load_ns: float | None
     first_inference_ns: float | None
     peak_memory_bytes: int | None
+    notes: tuple[str, ...] = ()                    # what its probe noted, as flags
 
     @property
     def fingerprint(self) -> Mapping[str, str]:
@@ -109,6 +110,7 @@ def _of_runs(measurement: Measurement, runs: Sequence[Run], probes: Sequence[Pro
         first_inference_ns=_median([run.first_inference_ns for run in used], probe and probe.first_inference_ns),
         # A round's process holds other workloads too; the probe's child held this one alone.
         peak_memory_bytes=(probe and probe.peak_memory_bytes) or extremes(run.peak_memory_bytes for run in used)[1],
+        notes=tuple(sorted(probe.notes)) if probe else (),
     )
 
 
@@ -212,7 +214,7 @@ def _entry(one: _Measured, summary: Summary, target: Target, share: float) -> En
         load_ns=one.load_ns,
         first_inference_ns=one.first_inference_ns,
         peak_memory_bytes=one.peak_memory_bytes,
-        flags=summary.flags,
+        flags=(*summary.flags, *one.notes),
         fingerprint=fingerprint_hash(one.fingerprint),
         run_ids=tuple(process.run.id for process in found.processes),
     )

@@ -23,6 +23,12 @@ FLAG_WORDS: Mapping[str, str] = {
     "throttled": "the device said that it throttled, or its clock was a tenth lower after a process than before it, or "
     "than after another",
     "indistinct": "what the operator adds to the stubs around it can’t be told from nothing",
+    "nan_outputs": "the outputs hold NaN for the inputs that it was run with: with inputs that mean something it may take "
+    "other ways, and another time; give values in the job",
+    "nondeterministic": "it makes random numbers, so two runs put out different things, and could not be compared",
+    "stateful": "it keeps a state from run to run, which went on while it was timed",
+    "unbound_outputs": "its outputs can’t stay where they are, so each call allocates and copies them: some microseconds more "
+    "than other entries have",
     "units_left_out": "not every unit of the pool has a result that counts here",
 }
 UNKNOWN_FLAG = "this report has no explanation of this flag"

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from lutfarm_jobs.feeds.values import LARGEST_VALUES_BYTES, Maybe, Row, Tensor, Value
-from lutfarm_jobs.models.bounds import HIGHEST_RANK, Budget, Malformed
+from lutfarm_jobs.models.bounds import Budget, Malformed
 from lutfarm_jobs.models.files import opened
 from lutfarm_jobs.models.info import ONNX_TYPES, ModelInput
 from lutfarm_jobs.models.protobuf_reader import fields
+from lutfarm_runner.commands import HIGHEST_RANK
 
 SUFFIXES = (".npy", ".npz", ".pb")
 MOST_ARRAYS = 10_000

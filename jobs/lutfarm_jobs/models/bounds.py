@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lutfarm_runner.commands import LONGEST_NAME
+
 MOST_STEPS = 5_000_000  # some 5 s; a model of 100,000 nodes takes about 2 million
-LONGEST_NAME_BYTES = 1000
-HIGHEST_RANK = 32
+LONGEST_NAME_BYTES = 4 * LONGEST_NAME
 
 
 class Malformed(ValueError):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
 from lutfarm_jobs.measurement import ModelFormat
-from lutfarm_jobs.models.bounds import HIGHEST_RANK, Malformed
+from lutfarm_jobs.models.bounds import Malformed
+from lutfarm_runner.commands import HIGHEST_RANK, called
 
 LARGEST_TENSOR_BYTES = 1 << 31
 _ELEMENT_BYTES = {
@@ -78,7 +79,13 @@ class ModelInput:
     @property
     def least_bytes(self) -> int:
         """How much it takes with every open dimension at one."""
-        return prod(size or 1 for size in self.shape or ()) * element_bytes(self.dtype)
+        return prod(1 if size is None else size for size in self.shape or ()) * element_bytes(self.dtype)
+
+
+def named(inputs: Sequence[ModelInput]) -> tuple[ModelInput, ...]:
+    """The same, each by a name that means it alone: `#POSITION` where the file gives none, or one to several."""
+    names = called([declared.name for declared in inputs])
+    return tuple(replace(declared, name=name) for declared, name in zip(inputs, names, strict=True))
 
 
 def check_size(name: str, shape: tuple[int | None, ...] | None, dtype: str) -> None:
@@ -99,3 +106,4 @@ class ModelInfo:
     sha256: str
     size_bytes: int
     inputs: tuple[ModelInput, ...]
+    random: tuple[str, ...] = ()                   # kinds of its operators that make random numbers

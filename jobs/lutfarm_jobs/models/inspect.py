@@ -6,20 +6,20 @@ failure is a stored result.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import InputShape, ModelFormat
 from lutfarm_jobs.models.bounds import Malformed
+from lutfarm_jobs.models.chance import random_in_onnx, random_in_tflite
 from lutfarm_jobs.models.files import mapped, opened, sha256_of, suffix_of
-from lutfarm_jobs.models.info import LARGEST_TENSOR_BYTES, ModelInfo, ModelInput
+from lutfarm_jobs.models.info import LARGEST_TENSOR_BYTES, ModelInfo, ModelInput, named
 from lutfarm_jobs.models.onnx_reader import read_onnx
-from lutfarm_jobs.models.tflite_reader import IDENTIFIER, read_tflite
+from lutfarm_jobs.models.tflite_reader import IDENTIFIER, operator_codes, read_tflite
+from lutfarm_runner.commands import HIGHEST_RANK, LONGEST_NAME, MOST_INPUTS
 
 _EXAMPLE_SIZE = 224
-_HIGHEST_RANK = 8
 _FORMATS: Mapping[str, ModelFormat] = {".onnx": "onnx", ".tflite": "tflite"}
 
 
@@ -29,7 +29,8 @@ def inspect_file(path: Path) -> ModelInfo:
     with opened(path) as file:
         content = mapped(file)
         inputs = _inputs(path, content, fmt)
-        return ModelInfo(path, fmt, sha256_of(file), len(content), inputs)
+        random = random_in_onnx(content) if fmt == "onnx" else random_in_tflite(operator_codes(content))
+        return ModelInfo(path, fmt, sha256_of(file), len(content), inputs, random)
 
 
 def _inputs(path: Path, content: memoryview, fmt: ModelFormat) -> tuple[ModelInput, ...]:
@@ -43,10 +44,13 @@ def _inputs(path: Path, content: memoryview, fmt: ModelFormat) -> tuple[ModelInp
     except Malformed as error:
         advice = "export or download it again if it is damaged"
         raise SpecError(f"{path}: can't be used as .{fmt}: {error}; {advice}") from error
-    name, times = next(iter(Counter(declared.name for declared in inputs).most_common(1)), ("", 0))
-    if times > 1:
-        raise SpecError(f"{path}: {times} inputs are named {name!r}; name them apart")
-    return inputs
+    if len(inputs) > MOST_INPUTS:
+        raise SpecError(f"{path}: has {len(inputs)} inputs; {MOST_INPUTS} is the most")
+    for position, declared in enumerate(inputs):
+        if len(declared.name) > LONGEST_NAME or "\0" in declared.name:
+            fault = f"of more than {LONGEST_NAME} characters" if "\0" not in declared.name else "with a NUL character"
+            raise SpecError(f"{path}: input {position} has a name {fault}, {declared.name[:40]!r}...; give it another one")
+    return named(inputs)
 
 
 def _not_tflite(path: Path, content: memoryview) -> str:
@@ -82,12 +86,12 @@ def resolve_inputs(info: ModelInfo, shapes: Mapping[str, tuple[int, ...]]) -> tu
 
 def _resolved(info: ModelInfo, declared: ModelInput, wanted: tuple[int, ...] | None) -> InputShape:
     if wanted is None:
-        return InputShape(declared.name, tuple(size or 1 for size in declared.shape or ()), declared.dtype)
+        return InputShape(declared.name, tuple(size or 0 for size in declared.shape or ()), declared.dtype)
     where = f"{info.path}: inputs.{declared.name} {list(wanted)}"
     if not declared.takes(wanted):
         raise SpecError(f"{where} contradicts the file, which says {declared.text}")
-    if len(wanted) > _HIGHEST_RANK or any(size < 1 for size in wanted):
-        raise SpecError(f"{where} must have at most {_HIGHEST_RANK} dimensions, each at least 1")
+    if len(wanted) > HIGHEST_RANK or any(size < 0 for size in wanted):
+        raise SpecError(f"{where} must have at most {HIGHEST_RANK} dimensions, each 0 or more")
     fixed = ModelInput(declared.name, wanted, declared.dtype)
     if fixed.least_bytes > LARGEST_TENSOR_BYTES:
         raise SpecError(f"{where} takes {fixed.least_bytes} bytes; {LARGEST_TENSOR_BYTES} is the most")
@@ -96,5 +100,5 @@ def _resolved(info: ModelInfo, declared: ModelInput, wanted: tuple[int, ...] | N
 
 def _example(declared: ModelInput) -> list[int]:
     """A shape that fits what the file says: batch 1, other open dimensions as images often have them."""
-    shape = declared.shape or (None, 3, None, None)
-    return [size or (1 if axis == 0 else _EXAMPLE_SIZE) for axis, size in enumerate(shape)]
+    shape = (None, 3, None, None) if declared.shape is None else declared.shape
+    return [size if size is not None else (1 if axis == 0 else _EXAMPLE_SIZE) for axis, size in enumerate(shape)]

@@ -106,9 +106,9 @@ def _tensor_type(message: memoryview, budget: Budget) -> tuple[str, tuple[int | 
 
 
 def _dimension(message: memoryview, budget: Budget) -> int | None:
-    """The size of a dimension; None where the file leaves it open: by a name, by nothing, or by 0 or -1."""
+    """The size of a dimension, which may be 0; None where the file leaves it open: by a name, by nothing, or by -1."""
     for field_number, value in fields(message, budget):
-        if field_number == 1 and number(value) > 0:
+        if field_number == 1 and number(value) >= 0:
             return number(value)
     return None
 

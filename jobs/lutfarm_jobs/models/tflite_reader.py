@@ -77,7 +77,10 @@ class _Table:
 
 
 def read_tflite(content: memoryview) -> tuple[ModelInput, ...]:
-    """The inputs of the first graph, in order.  Raises Malformed for what is no usable TFLite model."""
+    """The inputs of the first graph, in order.  Raises Malformed for what is no usable TFLite model.
+
+    Only the first graph needs outputs: others may be run for what they do, as CALL_ONCE does.
+    """
     model = _Table(content, _read(content, "<I", 0), Budget())
     if (version := model.integer(0, "<I")) != 3:
         raise Malformed(f"it has schema version {version}; only 3 is known")
@@ -88,11 +91,20 @@ def read_tflite(content: memoryview) -> tuple[ModelInput, ...]:
     codes = sum(1 for code in model.tables(1) if _code_lies_within(code))
     inputs: tuple[ModelInput, ...] | None = None
     for graph in model.tables(2):
-        found = _graph(graph, buffers=buffers, codes=codes)
-        inputs = found if inputs is None else inputs
+        found, outputs = _graph(graph, buffers=buffers, codes=codes)
+        if inputs is None:
+            inputs = found
+            if not outputs:
+                raise Malformed("its graph has no output")
     if inputs is None:
         raise Malformed("it holds no graph")
     return inputs
+
+
+def operator_codes(content: memoryview) -> frozenset[int]:
+    """The builtin codes of the operators of a file that was read; old ones stand in a field of their own."""
+    model = _Table(content, _read(content, "<I", 0), Budget())
+    return frozenset(max(code.integer(0, "<b"), code.integer(3, "<i")) for code in model.tables(1))
 
 
 def _buffer_lies_within(buffer: _Table, size_bytes: int) -> bool:
@@ -110,7 +122,8 @@ def _code_lies_within(code: _Table) -> bool:
     return True
 
 
-def _graph(graph: _Table, *, buffers: int, codes: int) -> tuple[ModelInput, ...]:
+def _graph(graph: _Table, *, buffers: int, codes: int) -> tuple[tuple[ModelInput, ...], int]:
+    """The inputs of a graph and how many outputs it has."""
     tensors = [_tensor(tensor, buffers) for tensor in graph.tables(0)]
     inputs, outputs = graph.integers(1, "<i"), graph.integers(2, "<i")
     used = [*inputs, *outputs]
@@ -120,9 +133,7 @@ def _graph(graph: _Table, *, buffers: int, codes: int) -> tuple[ModelInput, ...]
         used += [index for index in (*operator.integers(1, "<i"), *operator.integers(2, "<i")) if index != -1]
     if any(not 0 <= index < len(tensors) for index in used):
         raise Malformed(f"it uses a tensor that is not among its {len(tensors)}")
-    if not outputs:
-        raise Malformed("a graph has no output")
-    return tuple(tensors[index] for index in inputs)
+    return tuple(tensors[index] for index in inputs), len(outputs)
 
 
 def _tensor(tensor: _Table, buffers: int) -> ModelInput:
@@ -133,7 +144,7 @@ def _tensor(tensor: _Table, buffers: int) -> ModelInput:
     if tensor.integer(10, "<I"):
         raise Malformed("its weights lie in another file (external buffers); export it as a single file")
     sizes = signature if len(signature) == len(shape) else shape
-    open_sizes = tuple(size if size > 0 else None for size in sizes)
+    open_sizes = tuple(size if size >= 0 else None for size in sizes)
     declared = ModelInput(tensor.text(3), open_sizes, _TENSOR_TYPES.get(kind, f"type {kind}"))
     check_size(declared.name, declared.shape, declared.dtype)
     return declared
