@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from lutfarm_agents.device import Hello
 from lutfarm_jobs.measurement import Environment
 from lutfarm_profiles import DeviceProfile
 from lutfarm_profiles.cores import lacking, seen, way_out
+from lutfarm_runner.clock import LEAST_STEPS
 
 Verdict = Literal["ok", "warn", "fail"]
 
 MIB = 1024**2
 MAD_TO_SIGMA = 1.4826                              # of a normal distribution
 BAND_SIGMAS = 5.0
+FINE_NS = 20                                       # no operator is shorter than 100 of these: a bound call costs 2,000 ns
 LEAST_BAND = 0.25                                  # of the median: what clocks and neighbours do to a healthy machine
 
 
@@ -52,7 +54,7 @@ class HealthLimits:
 def hello_findings(hello: Hello, limits: HealthLimits) -> Iterator[Finding]:
     """What the hello tells: clock, load, temperature, battery, free space, memory."""
     found = hello.environment or Environment(0.0)
-    yield _clock("clock resolution", hello.clock_resolution_ns, limits)
+    yield _step(hello.clock_resolution_ns, limits)
     yield _clock("timer pair", hello.timer_pair_ns, limits)
     yield _load(found.load_1min, max(1, len(hello.cpus)), limits)
     yield _temperature(found.temperature_c, limits)
@@ -78,13 +80,21 @@ def core_finding(profile: DeviceProfile, there: Sequence[int]) -> Finding:
     return Finding("cores", len(there), "", verdict, seen(profile, there), way_out(profile))
 
 
+def _step(value_ns: int | None, limits: HealthLimits) -> Finding:
+    """Of the clock, measured there."""
+    found = _clock("clock resolution", value_ns, limits)
+    if value_ns is None or found.verdict != "ok" or value_ns <= FINE_NS:
+        return found
+    return replace(found, why=f"iterations below {LEAST_STEPS * value_ns / 1000:g} us are timed several at a time")
+
+
 def _clock(name: str, value_ns: int | None, limits: HealthLimits) -> Finding:
     if value_ns is None:
         return Finding(name, None, "ns", "ok", "not looked at: nothing of ours reads a clock there, the tool reads its own")
     if value_ns > limits.clock_warn_ns:
         verdict: Verdict = "fail" if value_ns > limits.clock_fail_ns else "warn"
         return Finding(
-            name, value_ns, "ns", verdict, f"above {limits.clock_warn_ns} ns: short operators would drown in it",
+            name, value_ns, "ns", verdict, f"above {limits.clock_warn_ns} ns: short operators drown in it, or get wide intervals",
             "choose a finer clocksource (/sys/devices/system/clocksource), or a kernel with high-resolution timers",
         )
     return Finding(name, value_ns, "ns", "ok", "fine enough")

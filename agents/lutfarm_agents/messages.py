@@ -44,6 +44,7 @@ class StartedEvent:
     import_ns: int
     canary_reference_ns: int
     reference_provisional: bool
+    clock_step_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,7 @@ def started(message: Message) -> StartedEvent:
         duration_ns(message, "import_ns"),
         duration_ns(message, "canary_reference_ns", least=1),
         fields.boolean(message, "reference_provisional"),
+        duration_ns(message, "clock_step_ns", least=1),
     )
 
 
@@ -207,6 +209,7 @@ def slice_(message: Message, known: int, passes: int) -> SliceEvent:
             wall_ns=duration_ns(message, "wall_ns"),
             cpu_ns=duration_ns(message, "cpu_ns"),
             run_delay_ns=fields.optional_integer(message, "run_delay_ns", 0, fields.LARGEST_NS),
+            block=integer(message, "block", 1, MOST_SAMPLES),
         ),
     )
 

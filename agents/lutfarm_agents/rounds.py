@@ -87,6 +87,7 @@ class RoundLog:
             peak_memory_bytes=ended.peak_memory_bytes if ended else None,
             canary_reference_ns=started.canary_reference_ns if started else None,
             reference_provisional=self.round.canary_provisional or not started or started.reference_provisional,
+            clock_step_ns=started.clock_step_ns if started else None,
             slices_rejected=ended.rejected.get(position, 0) if ended else 0,
             slices_discarded=ended.discarded.get(position, 0) if ended else 0,
             before=with_power(started.environment if started else None, self.power_before_w),

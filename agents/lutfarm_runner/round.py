@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List
 from lutfarm_runner import sampling
 from lutfarm_runner.backends import Backend, Failed, calling, failed
 from lutfarm_runner.child import Post, hold_still, open_backends, pin_to
+from lutfarm_runner.clock import own_step_ns
 from lutfarm_runner.commands import Limits, Plan, Round, read_round
 from lutfarm_runner.environment import environment
 from lutfarm_runner.limits import peak_bytes
@@ -41,6 +42,7 @@ def play(post: Post, command: Dict[str, Any]) -> None:
         post.writer.send(
             "started", environment=before, import_ns=spent["import"],
             canary_reference_ns=sampler.reference_ns, reference_provisional=order.reference_ns is None,
+            clock_step_ns=sampler.step_ns,
         )
         subjects = _load_all(post, order, backend, sampler, spent)
         _sample(post, order, sampler, subjects, spent, began)
@@ -67,6 +69,7 @@ def real_clock(threads: int) -> Clock:
         time.process_time_ns if threads > 1 else time.thread_time_ns,
         lambda: usage(who).ru_nivcsw,
         run_delay(threads),
+        own_step_ns(),
     )
 
 
@@ -188,7 +191,6 @@ def encode_slice(sample: Sample) -> bytes:
     """The `slice` event of one slice."""
     fields = dict(vars(sample))                    # asdict would copy every sample
     fields["pass"] = fields.pop("pass_index")
-    fields["samples_ns"] = [max(1, value) for value in sample.samples_ns]
     return encode("slice", fields)
 
 

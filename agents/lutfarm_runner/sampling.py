@@ -10,6 +10,8 @@ import random
 from dataclasses import dataclass, field
 from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
+from lutfarm_runner.backends import Failed
+from lutfarm_runner.clock import clock_step_ns, stretch
 from lutfarm_runner.commands import Plan
 
 MOST_ITERATIONS = 20_000                           # of one slice: its line stays under 1 MiB
@@ -21,6 +23,8 @@ FAR_LONGER = 10                                    # times the plan's long_ns: a
 FAR_LONGER_NS = 40_000_000                         # and not before that: what refills the caches does not depend on the plan
 FRESH_CANARY_NS = 50_000                           # a level this young serves the next slice too
 LOST_SHARE = 0.01                                  # of a long iteration that may be spent without a core, beyond the least seen
+CANARY_STEPS = 20                                  # of the clock, that a canary spans: 5 %, and the gate has 12
+MOST_CANARIES = 64                                 # between two readings
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,14 @@ class Clock:
     """How the sampling code tells time; all in ns but `switches`, a count of involuntary switches.
 
     `run_delay_ns`: for how long threads that measure were ready and had no core; None where the system doesn't say.
+    `step_ns`: the smallest by which `now_ns` moves; 0: not known, so the sampler measures it.
     """
 
     now_ns: Callable[[], int]
     cpu_ns: Callable[[], int]
     switches: Callable[[], int]
     run_delay_ns: Callable[[], Optional[int]] = lambda: None
+    step_ns: int = 0
 
 
 @dataclass
@@ -47,6 +53,7 @@ class Subject:
     contended: int = 0                             # slices kept without a quiet window
     rejected: int = 0                              # passes in which no quiet window came
     discarded: int = 0                             # slices timed and not kept
+    timeless: int = 0                              # slices in which the clock did not move over a sample
     profiled: Optional[Callable[[], object]] = None    # an iteration under the runtime's profiler
     seen: bool = False                             # under the profiler, which runs after quiet visits only, or else once
     least_lost: float = 1.0                        # share of a slice without a core: what its threads' waking takes
@@ -68,6 +75,7 @@ class Sample:
     wall_ns: int
     cpu_ns: int
     run_delay_ns: Optional[int] = None
+    block: int = 1                                 # iterations between two readings; a sample is their mean
 
 
 @dataclass
@@ -83,6 +91,11 @@ class Spent:
 def iterations(subject: Subject, plan: Plan) -> int:
     """How many iterations a slice of this subject has."""
     return min(max(1, plan.slice_ns // subject.iteration_ns), MOST_ITERATIONS)
+
+
+def block(subject: Subject, plan: Plan, step_ns: int) -> int:
+    """How many iterations lie between two readings of the clock: 100 of its steps, and at most a slice."""
+    return min(stretch(subject.iteration_ns, step_ns), iterations(subject, plan))
 
 
 def is_long(subject: Subject, plan: Plan) -> bool:
@@ -118,19 +131,27 @@ class Sampler:
     spent: Spent = field(default_factory=Spent)
     _level_ns: int = 0
     _level_at_ns: int = -FRESH_CANARY_NS - 1
+    _canaries: int = 1                             # between two readings
+    step_ns: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.step_ns = self.clock.step_ns or clock_step_ns(self.clock.now_ns)
 
     def level(self) -> int:
         """The canary's level now: the fastest of a few iterations, so its own warm-up drops out."""
-        now, canary = self.clock.now_ns, self.canary
+        now, canary, count = self.clock.now_ns, self.canary, self._canaries
         began = now()
         fastest = 1 << 62
         for _ in range(self.plan.canary_iterations):
             start = now()
-            canary()
+            for _ in range(count):
+                canary()
             fastest = min(fastest, now() - start)
-        self._level_ns, self._level_at_ns = fastest, now()
+        if fastest < CANARY_STEPS * self.step_ns:
+            self._canaries = min(count * stretch(fastest, self.step_ns, CANARY_STEPS), MOST_CANARIES)
+        self._level_ns, self._level_at_ns = max(1, fastest // count), now()
         self.spent.canary += self._level_at_ns - began
-        return fastest
+        return self._level_ns
 
     def warm_up(self) -> None:
         """Keep the device busy with the canary for plan.warm_up_ns: sleeping would let its clock fall."""
@@ -175,12 +196,17 @@ class Sampler:
     def _slice(self, subject: Subject, pass_index: int, before_ns: int, waited_ns: int) -> Sample:
         clock, now, run = self.clock, self.clock.now_ns, subject.run
         long = is_long(subject, self.plan)
-        samples = [0] * iterations(subject, self.plan)
+        size = block(subject, self.plan, self.step_ns)
+        samples = [0] * (iterations(subject, self.plan) // size)
         delay, switches, cpu, wall = clock.run_delay_ns(), clock.switches(), clock.cpu_ns(), now()
-        for index in range(len(samples)):
-            start = now()
-            run()
-            samples[index] = now() - start
+        if size == 1:
+            for index in range(len(samples)):
+                start = now()
+                run()
+                samples[index] = now() - start
+        else:
+            for index in range(len(samples)):
+                samples[index] = _mean_ns(now, run, size)
         wall = now() - wall
         cpu = clock.cpu_ns() - cpu
         switches = clock.switches() - switches
@@ -192,7 +218,7 @@ class Sampler:
         quiet = inside and self.calm(before_ns) and self.calm(after_ns)
         return Sample(
             subject.id, pass_index, samples, before_ns, after_ns, quiet, not long,
-            switches, waited_ns, wall, cpu, delayed,
+            switches, waited_ns, wall, cpu, delayed, size,
         )
 
     def _sweep(self, subject: Subject, pass_index: int) -> List[Sample]:
@@ -202,19 +228,35 @@ class Sampler:
         """
         kept: List[Sample] = []
         self._warm(subject)
-        before_ns, waiting_ns = self.level(), self.plan.wait_ns
+        before_ns, waiting_ns, tries = self.level(), self.plan.wait_ns, 0
         while True:
             wait_ns = self.spent.wait
             before_ns = self._wait(before_ns, self.clock.now_ns() + waiting_ns)
             waited_ns = self.spent.wait - wait_ns
             waiting_ns -= waited_ns
-            kept.append(self._slice(subject, pass_index, before_ns, waited_ns))
-            if kept[-1].quiet:
-                return kept
-            if len(kept) >= self.plan.long_tries:
+            sample = self._slice(subject, pass_index, before_ns, waited_ns)
+            tries += 1
+            if self.timed(subject, sample.samples_ns):
+                kept.append(sample)
+                if sample.quiet:
+                    return kept
+            if tries >= self.plan.long_tries:
                 subject.rejected += 1
                 return kept
-            before_ns = kept[-1].canary_after_ns
+            before_ns = sample.canary_after_ns
+
+    def timed(self, subject: Subject, samples_ns: Sequence[int]) -> bool:
+        """Whether the clock moved over every sample: one of 0 ns is none.  Raises Failed where that happens again and again."""
+        if samples_ns and min(samples_ns) > 0:
+            return True
+        subject.timeless += 1
+        subject.discarded += 1
+        if subject.timeless > self.plan.passes:
+            raise Failed("WorkloadFailed", (
+                f"the device's clock moves in steps of {self.step_ns} ns, too coarse for what takes about "
+                f"{subject.iteration_ns} ns: choose a finer clocksource, or give its profile a larger sampling.slice_ns"
+            ))
+        return False
 
     def visit(self, subject: Subject, pass_index: int) -> List[Sample]:
         """At most one slice of a subject: a quiet one, or else a contended one while the plan keeps those.  See also _sweep."""
@@ -232,12 +274,13 @@ class Sampler:
                 break
             subject.discarded += sample is not None
             self._warm(subject)
-            sample = self._slice(subject, pass_index, before_ns, waited_ns)
-            if sample.quiet:
+            sliced = self._slice(subject, pass_index, before_ns, waited_ns)
+            sample = sliced if self.timed(subject, sliced.samples_ns) else None
+            if sample is not None and sample.quiet:
                 return [sample]
             if self.clock.now_ns() >= end_ns:
                 break
-            before_ns = sample.canary_after_ns
+            before_ns = sliced.canary_after_ns
         subject.rejected += 1
         if sample is None or subject.contended >= self.plan.contended_keep:
             subject.discarded += sample is not None
@@ -252,6 +295,20 @@ def _held(subject: Subject, wall_ns: int, cpu_ns: int, run_delay_ns: Optional[in
     lost = max(0.0, lost_ns / max(1, wall_ns))
     subject.least_lost = min(subject.least_lost, lost)
     return lost <= subject.least_lost + LOST_SHARE
+
+
+def _mean_ns(now: Callable[[], int], run: Callable[[], object], size: int) -> int:
+    """The mean of so many iterations, timed together and rounded."""
+    start = now()
+    for _ in range(size):
+        run()
+    return (now() - start + size // 2) // size
+
+
+def _single_ns(now: Callable[[], int], run: Callable[[], object], _size: int) -> int:
+    start = now()
+    run()
+    return now() - start
 
 
 def sweep(sampler: Sampler, subjects: Sequence[Subject], order: random.Random) -> Iterator[List[Sample]]:
@@ -285,7 +342,9 @@ def sustain(sampler: Sampler, subjects: Sequence[Subject]) -> Iterator[List[Samp
     clock, now, plan = sampler.clock, sampler.clock.now_ns, sampler.plan
     window_ns = plan.sustained_ns // plan.passes
     for subject in subjects:
-        stride = max(1, window_ns // subject.iteration_ns // MOST_OF_WINDOW)
+        size = min(stretch(subject.iteration_ns, sampler.step_ns), max(1, window_ns // subject.iteration_ns))
+        stride = max(1, window_ns // (subject.iteration_ns * size) // MOST_OF_WINDOW)
+        timed = _single_ns if size == 1 else _mean_ns
         for pass_index in range(plan.passes):
             sampler.announce(subject)
             before_ns = sampler.level()
@@ -293,18 +352,18 @@ def sustain(sampler: Sampler, subjects: Sequence[Subject]) -> Iterator[List[Samp
             done = 0
             switches, cpu, wall = clock.switches(), clock.cpu_ns(), now()
             while done == 0 or (now() - wall < window_ns and len(samples) < MOST_ITERATIONS):
-                start = now()
-                subject.run()
+                sample_ns = timed(now, subject.run, size)
                 if done % stride == 0:
-                    samples.append(now() - start)
+                    samples.append(sample_ns)
                 done += 1
             ended = now()
             sampler.spent.slices += ended - wall
             cpu, switches = clock.cpu_ns() - cpu, clock.switches() - switches
+            after_ns = sampler.level()
             yield [Sample(
-                subject.id, pass_index, samples, before_ns, sampler.level(), quiet=True, gated=False,
-                involuntary_switches=switches, waited_ns=0, wall_ns=ended - wall, cpu_ns=cpu,
-            )]
+                subject.id, pass_index, samples, before_ns, after_ns, quiet=True, gated=False,
+                involuntary_switches=switches, waited_ns=0, wall_ns=ended - wall, cpu_ns=cpu, block=size,
+            )] if sampler.timed(subject, samples) else []
 
 
 def rejected(subjects: Sequence[Subject]) -> Dict[int, int]:

@@ -192,6 +192,7 @@ class Slice:
     wall_ns: int
     cpu_ns: int
     run_delay_ns: int | None = None # for how long its threads were ready and had no core, all together; None: not known
+    block: int = 1                  # iterations between two readings of the clock; a sample is their mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +261,7 @@ class Run:
     reference_provisional: bool = True
     slices_rejected: int = 0                       # passes in which no quiet window came
     slices_discarded: int = 0                      # slices that were timed, were not quiet, and were not kept
+    clock_step_ns: int | None = None               # the smallest by which the device's clock moves, as its process saw it
     before: Environment | None = None
     after: Environment | None = None
     summary: ToolSummary | None = None             # of a tool session, which has no slices

@@ -14,6 +14,7 @@ from tests.farm_kit import Quiet
 from lutfarm import assembly
 from lutfarm.farm import Farm
 from lutfarm.local_pool import LocalPool
+from lutfarm.statistics import sample, summarize
 from lutfarm.status import devices_status
 from lutfarm.store import Store, open_store, owners
 from lutfarm.tables import judged
@@ -49,15 +50,15 @@ LATENCIES = (50_000.0, 300_000.0, 9_000_000.0)
 class Bench:
     """Tasks with known latencies, their files and an agent on a simulated device."""
 
-    def __init__(self, folder: Path, simulated: SimulatedDevice) -> None:
+    def __init__(self, folder: Path, simulated: SimulatedDevice, latencies_ns: tuple[float, ...] = LATENCIES) -> None:
         self.models: dict[str, Path] = {}
-        artifacts = [self._file(folder, name) for name in ("canary", *map(str, LATENCIES))]
+        artifacts = [self._file(folder, name) for name in ("canary", *map(str, latencies_ns))]
         self.canary = artifacts[0]
         self.tasks = tuple(
             Task(Measurement(Workload("operator", f"op{n}"), "desk", ORT), artifact)
             for n, artifact in enumerate(artifacts[1:])
         )
-        latencies = {artifact.sha256: ns for artifact, ns in zip(artifacts[1:], LATENCIES, strict=True)}
+        latencies = {artifact.sha256: ns for artifact, ns in zip(artifacts[1:], latencies_ns, strict=True)}
         self.agent = SimulatedAgent(DEVICE, replace(simulated, latencies_ns=latencies), state_dir=folder / "state")
 
     def _file(self, folder: Path, name: str) -> Artifact:
@@ -109,6 +110,36 @@ def test_the_same_seed_gives_the_same_samples(tmp_path: Path) -> None:
         return [piece.samples_ns for index in range(2) for run in made.round(SlicePlan(), index=index) for piece in run.slices]
 
     assert play("one") == play("two")
+
+
+def test_on_a_coarse_clock_short_operators_are_timed_in_blocks(tmp_path: Path) -> None:
+    latencies_ns = (600.0, 1_400.0, 2_500.0, 7_300.0, 250_000.0)
+    made = Bench(tmp_path, SimulatedDevice(noise=compose(LogNormal(0.003)), clock_step_ns=1000), latencies_ns)
+    list(made.agent.prepare(CLAIM))
+    assert made.agent.hello().clock_resolution_ns == 1000
+    probes = list(made.agent.probe(made.tasks, limits=Limits(), models=made.models))
+    made.tasks = tuple(replace(task, iteration_ns=probe.iteration_ns) for task, probe in zip(made.tasks, probes, strict=True))
+    by_round = [made.round(SlicePlan(), index=index) for index in range(4)]
+    for runs, true_ns in zip(zip(*by_round, strict=True), latencies_ns, strict=True):
+        found = sample(runs)
+        assert found is not None
+        summary = summarize(found)
+        assert found.slices[0].block == pytest.approx(max(1, 100_000 / true_ns), rel=0.15)
+        assert summary.interval.estimate_ns == pytest.approx(true_ns, rel=0.012)
+        assert summary.interval.low_ns < true_ns < summary.interval.high_ns
+        assert ("in_blocks" in summary.flags) is (true_ns < 100_000)
+
+
+def test_a_clock_that_is_far_too_coarse_gives_failures_or_intervals_that_hold_its_step(tmp_path: Path) -> None:
+    made = Bench(tmp_path, SimulatedDevice(clock_step_ns=100_000), (2_500.0, 70_000.0, 9_000_000.0))
+    list(made.agent.prepare(CLAIM))
+    by_round = [made.round(SlicePlan(), index=index) for index in range(4)]
+    for runs, true_ns in zip(zip(*by_round, strict=True), (2_500.0, 70_000.0, 9_000_000.0), strict=True):
+        found = sample(runs)
+        assert found is not None
+        interval = summarize(found).interval
+        assert interval.low_ns <= true_ns <= interval.high_ns
+        assert interval.relative_half_width >= 0.5 * 100_000 / max(true_ns, 400_000)
 
 
 def test_a_device_that_is_never_quiet_keeps_a_few_contended_slices(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lutfarm_runner.backends import Failed
 from lutfarm_runner.commands import Plan
 from lutfarm_runner.sampling import (
     BATCH_NS,
@@ -22,6 +23,7 @@ from lutfarm_runner.sampling import (
     iterations,
     quantile,
     rejected,
+    sustain,
     sweep,
     warmups,
 )
@@ -36,6 +38,8 @@ READING_NS = 30                                    # what one look at the clock 
 
 class Machine:
     """Virtual time.  `slow` says by how much work is slowed at a time; `switch_at` when it is preempted."""
+
+    step_ns = 1
 
     def __init__(self, slow=lambda _now: 1.0, switch_at=()):
         self.now = 1_000_000
@@ -61,7 +65,7 @@ class Machine:
         return Subject(number, self.work(number, cost_ns), cost_ns, **fields)
 
     def sampler(self, plan=PLAN, reference_ns=CANARY_NS):
-        clock = Clock(self.look, lambda: self.now, self.switches)
+        clock = Clock(self.look, lambda: self.now, self.switches, step_ns=self.step_ns)
         return Sampler(plan, clock, self.work("canary", CANARY_NS), reference_ns)
 
 
@@ -376,3 +380,65 @@ def test_whatever_the_machine_does_the_counts_hold(costs, period_ns, slow, passe
             assert max(sample.canary_before_ns, sample.canary_after_ns) <= plan.gate_ratio * CANARY_NS
             if sample.gated:
                 assert sample.involuntary_switches == 0
+
+
+class CoarseMachine(Machine):
+    """Its clock moves in steps, and nobody says so."""
+
+    step_ns = 0
+
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def look(self):
+        return super().look() // self.step * self.step
+
+
+@pytest.mark.parametrize("step", [1_000, 2_000])
+@pytest.mark.parametrize("cost", [600, 1_400, 2_500, 7_300, 61_300])
+def test_what_is_short_of_a_hundred_steps_is_timed_in_blocks(step, cost):
+    machine = CoarseMachine(step)
+    _, samples = run_round(machine, [machine.subject(0, cost)])
+    assert len(samples) == PLAN.passes
+    for sample in samples:
+        assert sample.block == -(-100 * step // cost)
+        assert sample.block * len(sample.samples_ns) <= max(sample.block, PLAN.slice_ns // cost)
+        assert all(value == pytest.approx(cost, rel=0.012) for value in sample.samples_ns)
+
+
+def test_on_a_fine_clock_every_iteration_is_a_sample():
+    clock = Clock(lambda: 0, lambda: 0, lambda: 0, step_ns=1)
+    assert Sampler(PLAN, clock, lambda: None).step_ns == 1
+    machine = Machine()
+    _, samples = run_round(machine, [machine.subject(0, 50_000)])
+    assert {(sample.block, len(sample.samples_ns)) for sample in samples} == {(1, 8)}
+
+
+def test_a_block_is_never_longer_than_a_slice():
+    machine = CoarseMachine(10_000)
+    _, samples = run_round(machine, [machine.subject(0, 30_000)])
+    assert {(sample.block, len(sample.samples_ns)) for sample in samples} == {(13, 1)}
+
+
+def test_a_clock_that_does_not_move_over_a_sample_is_a_failure_and_no_estimate():
+    machine = CoarseMachine(1_000_000)
+    with pytest.raises(Failed, match=r"steps of 1000000 ns, too coarse for what takes about 660 ns"):
+        run_round(machine, [machine.subject(0, 660)])
+
+
+def test_a_canary_of_few_steps_is_run_several_times_between_two_readings():
+    machine = CoarseMachine(10_000)
+    sampler = machine.sampler()
+    for _ in range(3):
+        sampler.level()
+    assert all(sampler.level() == pytest.approx(CANARY_NS, rel=0.06) for _ in range(20))
+
+
+def test_a_sustained_load_has_blocks_too():
+    machine = CoarseMachine(1_000)
+    plan = replace(PLAN, passes=3, sustained_ns=30_000_000)
+    batches = sustain(machine.sampler(plan), [machine.subject(0, 7_300)])
+    samples = [sample for batch in batches for sample in batch]
+    assert [sample.block for sample in samples] == [14] * 3
+    assert all(value == pytest.approx(7_300, rel=0.012) for sample in samples for value in sample.samples_ns)

@@ -18,12 +18,12 @@ BEAT = {"type": "beat"}
 ENVIRONMENT = {"time_s": 1.0}
 STARTED = {
     "type": "started", "environment": ENVIRONMENT, "import_ns": 1, "canary_reference_ns": 70,
-    "reference_provisional": True,
+    "reference_provisional": True, "clock_step_ns": 1,
 }
 LOADED = {"type": "loaded", "id": 0, "load_ns": 3, "first_inference_ns": 4}
 SLICE = {
     "type": "slice", "id": 0, "pass": 0, "samples_ns": [100], "canary_before_ns": 70, "canary_after_ns": 71,
-    "quiet": True, "gated": True, "involuntary_switches": 0, "waited_ns": 0, "wall_ns": 100, "cpu_ns": 100,
+    "quiet": True, "gated": True, "involuntary_switches": 0, "waited_ns": 0, "wall_ns": 100, "cpu_ns": 100, "block": 1,
 }
 ENDED = {
     "type": "ended", "environment": ENVIRONMENT, "peak_memory_bytes": 1, "rejected": {}, "discarded": {},

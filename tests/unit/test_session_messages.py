@@ -32,13 +32,13 @@ PROBED = {
 }
 STARTED = {
     "type": "started", "environment": ENVIRONMENT, "import_ns": 9, "canary_reference_ns": 70_000,
-    "reference_provisional": True,
+    "reference_provisional": True, "clock_step_ns": 1,
 }
 LOADED = {"type": "loaded", "id": 0, "load_ns": 3, "first_inference_ns": 4}
 SLICE = {
     "type": "slice", "id": 2, "pass": 11, "samples_ns": [100, 101], "canary_before_ns": 70, "canary_after_ns": 71,
     "quiet": True, "gated": True, "involuntary_switches": 0, "waited_ns": 0, "wall_ns": 201, "cpu_ns": 201,
-    "run_delay_ns": 7,
+    "run_delay_ns": 7, "block": 1,
 }
 ENDED = {
     "type": "ended", "environment": ENVIRONMENT, "peak_memory_bytes": 10, "rejected": {"2": 3},
@@ -130,6 +130,9 @@ def test_a_probe_that_failed_needs_no_figures() -> None:
         ("slice", "samples_ns", [1] * 100_001),
         ("slice", "samples_ns", {"0": 1}),
         ("slice", "canary_before_ns", 0),
+        ("slice", "block", 0),
+        ("slice", "block", None),
+        ("started", "clock_step_ns", 0),
         ("slice", "quiet", 1),
         ("slice", "quiet", None),
         ("slice", "involuntary_switches", -1),

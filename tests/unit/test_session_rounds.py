@@ -53,7 +53,7 @@ def log_of(*events: object) -> RoundLog:
     return log
 
 
-STARTED = StartedEvent(BEFORE, 1, 70_000, False)
+STARTED = StartedEvent(BEFORE, 1, 70_000, False, 1)
 SLICES = [SliceEvent(position, slice_) for position in (0, 1) for slice_ in slices(PLAN, 100_000)]
 ENDED = EndedEvent(AFTER, 1 << 26, {1: 1}, {1: 2}, {"slices": 9, "import": 2})
 

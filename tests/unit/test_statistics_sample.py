@@ -201,3 +201,19 @@ def test_what_processes_shift_together_is_told_from_the_rest(shift: float, own: 
 )
 def test_what_cant_be_told_is_taken_for_common(few: list[list[tuple[str, float]]]) -> None:
     assert common_share(few, [0.01] * len(few)) == 1.0
+
+
+@pytest.mark.parametrize(("step_ns", "block", "quantum_ns"), [
+    (1000, 1, 1000.0), (1000, 4, 250.0), (1000, 40, 0.0), (1, 1, 0.0), (None, 1, 0.0),
+])
+def test_the_interval_holds_what_a_coarse_clock_hides(step_ns: int | None, block: int, quantum_ns: float) -> None:
+    pieces = [replace(piece(2500, 2510, 2490), block=block) for _ in range(12)]
+    fine = sample([run(*pieces, number=n) for n in range(4)])
+    found = sample([replace(run(*pieces, number=n), clock_step_ns=step_ns) for n in range(4)])
+    assert fine is not None
+    assert found is not None
+    before, after = summarize(fine), summarize(found)
+    assert after.interval.estimate_ns == before.interval.estimate_ns
+    assert after.interval.high_ns == pytest.approx(before.interval.high_ns + quantum_ns)
+    assert 0 < after.interval.low_ns <= before.interval.low_ns
+    assert ("converged" in after.flags) is (quantum_ns == 0)

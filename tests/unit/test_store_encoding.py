@@ -38,6 +38,11 @@ def test_a_damaged_blob_is_an_error_or_tells_the_truth(value: tuple[Slice, ...],
         assert "damaged" in error.detail
 
 
+def test_a_slice_of_blocks_keeps_how_many_iterations_each_has() -> None:
+    pieces = tuple(replace(SLICE, block=count, quiet=quiet) for count in (1, 2, 152, 20_000) for quiet in (True, False))
+    assert encoding.decode_slices(encoding.encode_slices(pieces)) == pieces
+
+
 def test_a_blob_of_twenty_samples_is_small() -> None:
     one = Slice(0, tuple(range(100_000, 100_020)), 70_000, 70_100, True, True, 0, 0, 400_000, 400_000)
     assert len(encoding.encode_slices((one,) * 12)) < 12 * (20 + 9) * 8 / 2

@@ -23,6 +23,7 @@ FORK_NS = 10_000_000                               # the same, of a child of one
 LOAD_NS = 3_000_000
 FULL_KHZ = 2_000_000
 CORES = 2
+ROUGH = 20                                         # steps of the clock that tell how long an iteration takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class SimulatedDevice:
 
     latencies_ns: true latencies by the SHA-256 of a model file; any other one's is drawn from `least_ns` to `most_ns`,
     evenly in log, by its SHA-256.  `slower`: a device so many times slower, canary included.  `reading_ns`: what a look
-    at the clock costs, which every sample holds once.  `virtual`: it says that it is a guest of a hypervisor.
+    at the clock costs, which every sample holds once.  `clock_step_ns`: the clock moves by multiples of it.  `virtual`: it says
+    that it is a guest of a hypervisor.
     """
 
     noise: Noise = Noise()
@@ -43,6 +45,7 @@ class SimulatedDevice:
     slower: float = 1.0
     reading_ns: float = 30.0
     virtual: bool = False
+    clock_step_ns: int = 1
 
     def true_ns(self, sha256: str) -> float:
         """What a model file takes here without any noise.  Raises SpecError for what is no SHA-256."""
@@ -130,7 +133,10 @@ class Machine:
 
     def clock(self) -> Clock:
         """As the sampling code wants it."""
-        return Clock(self._look, lambda: int(self.now_ns - self._stolen_ns), self._switches, lambda: int(self._stolen_ns))
+        return Clock(
+            self._look, lambda: int(self.now_ns - self._stolen_ns), self._switches, lambda: int(self._stolen_ns),
+            self.device.clock_step_ns,
+        )
 
     def process(self, start_ns: float = IMPORT_NS) -> Process:
         """A fresh process, which spends `start_ns` before it loads anything."""
@@ -200,7 +206,8 @@ class Machine:
         if jumps is not None and self.now_ns >= self._jump_at_ns:
             self._jumped_ns += jumps.jump_ns
             self._jump_at_ns = self._next_jump()
-        return int(self.now_ns) + self._jumped_ns
+        step_ns = self.device.clock_step_ns
+        return int(self.now_ns) // step_ns * step_ns + self._jumped_ns
 
     def _next_jump(self) -> float:
         jumps = self.device.noise.jumps
@@ -318,8 +325,16 @@ def begin_round(
 
 
 def warm_iteration_ns(clock: Clock, run: Callable[[], object]) -> int:
-    """The median of a few warm iterations, at least 1 ns."""
-    return max(1, sorted(_timed(clock, run) for _ in range(7))[3])
+    """The median of a few warm iterations; where one is short of ROUGH steps of the clock, the mean of as many as are not."""
+    middle_ns = sorted(_timed(clock, run) for _ in range(7))[3]
+    if middle_ns >= ROUGH * clock.step_ns:
+        return middle_ns
+    start_ns = clock.now_ns()
+    count = 0
+    while clock.now_ns() - start_ns < ROUGH * clock.step_ns:
+        run()
+        count += 1
+    return max(1, (clock.now_ns() - start_ns) // count)
 
 
 def _timed(clock: Clock, run: Callable[[], object]) -> int:

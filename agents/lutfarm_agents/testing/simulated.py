@@ -128,7 +128,7 @@ class SimulatedRunner:
             subject.id = number
         yield encode("started", {
             "environment": before, "import_ns": 0, "canary_reference_ns": played.sampler.reference_ns,
-            "reference_provisional": played.provisional,
+            "reference_provisional": played.provisional, "clock_step_ns": machine.device.clock_step_ns,
         })
         for number, (load_ns, first_ns) in zip(ids, played.loaded, strict=True):
             yield encode("loaded", {"id": number, "load_ns": load_ns, "first_inference_ns": first_ns})
@@ -154,8 +154,9 @@ class SimulatedRunner:
             "protocol": PROTOCOL, "runner_sha256": runner_sha256, "python": "CPython 3.11.0", "machine": "simulated",
             "system": "Simulated 1.0", "cpu_model": "simulated", "cpus": [0, 1], "memory_bytes": 1 << 33,
             "machine_id": hashlib.sha256(f"simulated {id(self._machine)} {seed}".encode()).hexdigest()[:32],
-            "clock_resolution_ns": 1, "timer_pair_ns": round(self._machine.device.reading_ns), "runtimes": RUNTIMES,
-            "governor": None, "environment": self._environment(),
+            "clock_resolution_ns": self._machine.device.clock_step_ns,
+            "timer_pair_ns": round(self._machine.device.reading_ns), "runtimes": RUNTIMES, "governor": None,
+            "environment": self._environment(),
         }
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 from typing import Any, Callable, Generator, List, Optional, Protocol, Sequence
 
+from lutfarm_runner.clock import own_step_ns, stretch
 from lutfarm_runner.commands import RUNTIMES, Workload
 from lutfarm_runner.wire import Refused
 
@@ -106,14 +107,19 @@ def failed(error: BaseException, doing: str) -> Failed:
 
 
 def call_floor_ns(run: Callable[[], object], calls: int = 400) -> int:
-    """The lower quartile of so many calls, as a slice would time them."""
+    """The lower quartile of so many calls, as a slice would time them: together, where the clock is too coarse for one."""
     now = time.perf_counter_ns
-    samples: List[int] = []
-    for _ in range(calls):
-        start = now()
+    began = now()
+    for _ in range(calls // 4):
         run()
-        samples.append(now() - start)
-    return sorted(samples)[calls // 4]
+    size = min(stretch((now() - began) // (calls // 4), own_step_ns()), calls)
+    samples: List[int] = []
+    for _ in range(calls // size):
+        start = now()
+        for _ in range(size):
+            run()
+        samples.append((now() - start) // size)
+    return sorted(samples)[len(samples) // 4]
 
 
 def open_backend(runtime: str, threads: int) -> Backend:

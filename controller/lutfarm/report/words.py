@@ -29,6 +29,8 @@ FLAG_WORDS: Mapping[str, str] = {
     "stateful": "it keeps a state from run to run, which went on while it was timed",
     "unbound_outputs": "its outputs can’t stay where they are, so each call allocates and copies them: some microseconds more "
     "than other entries have",
+    "in_blocks": "the device’s clock is too coarse for single iterations: several lie between two readings, and percentiles and "
+    "spreads are those of their means",
     "units_left_out": "not every unit of the pool has a result that counts here",
 }
 UNKNOWN_FLAG = "this report has no explanation of this flag"

@@ -27,6 +27,7 @@ Flag = Literal[
     "changed",
     "reference_stale",
     "throttled",
+    "in_blocks",
     "not_precise",
     "indistinct",                                  # of sandwiched entries alone: see lut/sandwich.py
     "units_left_out",                              # of a pool's entries alone: see lut/pools.py
@@ -151,6 +152,11 @@ def _throttled(found: Sample) -> bool:
     return any(after < SLOWER_CLOCK * max(before or 0, highest_after) for before, after in pairs if after)
 
 
+def _in_blocks(found: Sample) -> bool:
+    """The clock is too coarse for single iterations."""
+    return any(piece.block > 1 for piece in found.slices)
+
+
 _RULES: tuple[tuple[Flag, Callable[[Sample], bool]], ...] = (
     ("reference_provisional", _reference_provisional),
     ("contended", _contended),
@@ -161,4 +167,5 @@ _RULES: tuple[tuple[Flag, Callable[[Sample], bool]], ...] = (
     ("changed", _changed),
     ("reference_stale", _reference_stale),
     ("throttled", _throttled),
+    ("in_blocks", _in_blocks),
 )

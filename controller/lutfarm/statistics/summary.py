@@ -10,6 +10,7 @@ from lutfarm.statistics.held_up import disagree
 from lutfarm.statistics.interval import DEFAULT_SPREAD, PRIOR_DF, Interval, moderated_interval
 from lutfarm.statistics.lost import lost_share
 from lutfarm.statistics.precision import least_processes
+from lutfarm.statistics.quantum import quantum_ns, widened
 from lutfarm.statistics.sample import Sample
 from lutfarm.statistics.swept import MOST_SLOWER_THAN_CANARY
 
@@ -64,7 +65,7 @@ def summarize(
             low_ns=min(interval.low_ns, _least_ns(found)) / _most_slowed(found),
             high_ns=max(interval.high_ns, found.iterations.max_ns),
         )
-    interval = reaching(interval, found)
+    interval = widened(reaching(interval, found), quantum_ns(found))
     raised = flags(
         found, interval, relative_target=wanted.relative_half_width, minimum_processes=wanted.least_processes(prior_df)
     )

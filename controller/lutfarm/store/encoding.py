@@ -1,8 +1,8 @@
 """Values to rows and back.  Slices become one compressed blob of little-endian 64-bit integers.
 
 Blob, version 2: the magic `LFS2`, then zlib of: slice count, then for each slice pass index, canary before,
-canary after, flags (1 quiet, 2 gated), involuntary switches, waited, wall and CPU time, time spent ready without a core (-1: not
-known), sample count, and the samples; all int64, all times in ns.
+canary after, flags (1 quiet, 2 gated, 4 for each further iteration of a block), involuntary switches, waited, wall and
+CPU time, time spent ready without a core (-1: not known), sample count, and the samples; all int64, all times in ns.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ def encode_slices(slices: Sequence[Slice]) -> bytes:
     numbers: list[int] = [len(slices)]
     for s in slices:
         numbers += (
-            s.pass_index, s.canary_before_ns, s.canary_after_ns, s.quiet + 2 * s.gated, s.involuntary_switches,
-            s.waited_ns, s.wall_ns, s.cpu_ns, -1 if s.run_delay_ns is None else s.run_delay_ns, len(s.samples_ns), *s.samples_ns,
+            s.pass_index, s.canary_before_ns, s.canary_after_ns, s.quiet + 2 * s.gated + 4 * (s.block - 1),
+            s.involuntary_switches, s.waited_ns, s.wall_ns, s.cpu_ns, -1 if s.run_delay_ns is None else s.run_delay_ns,
+            len(s.samples_ns), *s.samples_ns,
         )
     return MAGIC + zlib.compress(struct.pack(f"<{len(numbers)}q", *numbers), 6)
 
@@ -74,13 +75,13 @@ def _slices(numbers: Sequence[int]) -> list[Slice]:
     for _ in range(numbers[0]):
         index, before, after, flags, switches, waited, wall, cpu, delay, count = numbers[at : at + _FIELDS]
         at += _FIELDS
-        if count < 0 or at + count > len(numbers) or not 0 <= flags < 4:
+        if count < 0 or at + count > len(numbers) or flags < 0:
             raise StoreError("a run's samples are damaged: the blob contradicts itself")
         samples = tuple(numbers[at : at + count])
         at += count
+        quiet, gated, block = bool(flags & 1), bool(flags & 2), 1 + flags // 4
         found.append(Slice(
-            index, samples, before, after, bool(flags & 1), bool(flags & 2), switches, waited, wall, cpu,
-            None if delay < 0 else delay,
+            index, samples, before, after, quiet, gated, switches, waited, wall, cpu, None if delay < 0 else delay, block
         ))
     if at != len(numbers):
         raise StoreError("a run's samples are damaged: the blob contradicts itself")
