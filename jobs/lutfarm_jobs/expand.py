@@ -41,12 +41,14 @@ class ModelFile:
     feeds: tuple[Feed, ...] = ()
     values_file: ValuesFile | None = None
     random: tuple[str, ...] = ()                   # kinds of its operators that make random numbers
+    computes: bool = True
 
     @property
     def workload(self) -> Workload:
         """As what is measured: named by file name and content."""
         values = self.values_file.artifact.sha256 if self.values_file else ""
-        return Workload("file", f"{self.path.name}@{self.sha256[:12]}", self.sha256, self.inputs, self.feeds, values)
+        name = f"{self.path.name}@{self.sha256[:12]}"
+        return Workload("file", name, self.sha256, self.inputs, self.feeds, values, self.computes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,9 @@ def _model_files(workload: ModelsWorkload, folder: Path, *, where: str) -> tuple
 
 def _model_file(info: ModelInfo, asked: Asked) -> ModelFile:
     found = feeding(info, asked)
-    return ModelFile(info.path, info.sha256, info.format, found.inputs, found.feeds, found.values_file, info.random)
+    return ModelFile(
+        info.path, info.sha256, info.format, found.inputs, found.feeds, found.values_file, info.random, found.computes
+    )
 
 
 def expand(spec: JobSpec, sources: Sources, units: Sequence[str]) -> tuple[Measurement, ...]:

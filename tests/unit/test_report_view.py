@@ -7,6 +7,7 @@ from lutfarm.report import view
 from lutfarm.report.facts import composition, facts
 from lutfarm.report.words import FLAG_WORDS, UNKNOWN_FLAG
 from lutfarm.statistics.flags import Flag
+from lutfarm_jobs.measurement import NOTES
 
 
 def test_a_measured_entry_is_printed_with_its_interval() -> None:
@@ -67,8 +68,8 @@ def test_the_legend_counts_the_grades_of_operators_only() -> None:
     ]
 
 
-def test_every_flag_that_statistics_raise_has_words() -> None:
-    assert set(Flag.__args__) == set(FLAG_WORDS)  # type: ignore[attr-defined]
+def test_every_flag_and_note_has_words() -> None:
+    assert {*Flag.__args__, *NOTES} == set(FLAG_WORDS)  # type: ignore[attr-defined]
 
 
 def test_flags_are_counted_and_an_unknown_one_is_listed_last() -> None:

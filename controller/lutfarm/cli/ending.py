@@ -8,6 +8,7 @@ from pathlib import Path
 from lutfarm.cli.output import plain, print_json, printable, say
 from lutfarm.farm import Outcome
 from lutfarm.forward import way_back
+from lutfarm.lut import fed
 from lutfarm.lut.verdict import Verdict, table_verdict
 from lutfarm.store import Store
 from lutfarm.tables import table_of
@@ -22,6 +23,7 @@ class Judged:
     verdict: Verdict | None
     precise: frozenset[str] = frozenset()          # measurement keys
     why: str = ""
+    warnings: tuple[str, ...] = ()                 # of inputs that nobody gave
 
 
 def again(job: Path, *, fresh: bool) -> str:
@@ -41,7 +43,7 @@ def judged_job(store: Store, job_id: str, *, again: str) -> Judged:
     except SpecError as error:                     # runs that disagree: what was measured is stored all the same
         return Judged(None, why=error.detail)
     precise = frozenset(entry.key for entry in table.entries if "converged" in entry.flags)
-    return Judged(table_verdict(table, again=again, target=target), precise)
+    return Judged(table_verdict(table, again=again, target=target), precise, warnings=tuple(fed.warnings(table.entries)))
 
 
 def report(outcome: Outcome, judged: Judged, *, as_json: bool, opening: bool = True) -> None:
@@ -59,6 +61,7 @@ def report(outcome: Outcome, judged: Judged, *, as_json: bool, opening: bool = T
             "complete": len(done),
             "precise": precise,
             "gave_up": gave_up,
+            "warnings": list(judged.warnings),
             "failed": failed,
             "missing": list(outcome.missing),
             "runs": sum(state.standing(key).complete for key in plan),
@@ -71,6 +74,8 @@ def report(outcome: Outcome, judged: Judged, *, as_json: bool, opening: bool = T
         say(judged.verdict.sentence if judged.verdict else f"no table can be made: {printable(judged.why)}")
     say(f"job {outcome.job_id}: {len(done)} of {len(plan)} measurements done, {_how(outcome, precise)}{len(failed)} failed, "
         f"{_undone(outcome, len(plan) - len(done) - len(failed))}")
+    for warning in judged.warnings:
+        say(printable(warning))
     _say_trouble(outcome, failed, gave_up)
     if len(outcome.missing) < len(plan) or not plan:           # else there is nothing that a table could hold
         say(f"table: lutfarm lut export {outcome.job_id} --out table.json")

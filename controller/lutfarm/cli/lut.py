@@ -10,10 +10,10 @@ import typer
 
 from lutfarm.cli import exits
 from lutfarm.cli.diff import diff_tables
-from lutfarm.cli.output import HomeOption, JsonOption, interval, latency, plain, print_json, print_rows, say
+from lutfarm.cli.output import HomeOption, JsonOption, interval, latency, plain, print_json, print_rows, printable, say
 from lutfarm.cli.validate import validate
 from lutfarm.home import find_home
-from lutfarm.lut import Figures, LatencyTable, Prediction, load, save
+from lutfarm.lut import Figures, LatencyTable, Prediction, fed, load, save
 from lutfarm.lut.entry import Entry
 from lutfarm.lut.validate import words
 from lutfarm.lut.verdict import table_verdict
@@ -100,6 +100,8 @@ def show(
             return
         say(judged.sentence)
         print_rows(ENTRY_COLUMNS, [entry_row(entry) for entry in table.entries])
+        for warning in fed.warnings(table.entries):
+            say(printable(warning))
         say(table.describe())
 
 

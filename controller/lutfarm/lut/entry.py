@@ -74,6 +74,8 @@ class Entry:
     first_inference_ns: float | None = None
     peak_memory_bytes: int | None = None
     flags: tuple[str, ...] = ()
+    inputs: str = ""                               # of a model file: what each held; see lut/fed.py
+    inputs_assumed: str = ""                       # those that decide what runs and that nobody gave
     fingerprint: str = ""                          # hash of what may change under the same key
     run_ids: tuple[str, ...] = ()
     failure_code: str | None = None                # class name of lutfarm_jobs.errors

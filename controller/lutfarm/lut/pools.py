@@ -181,6 +181,7 @@ def _entry(
         key="/".join((first.quantity, first.workload_key, pooling.name, first.backend_key, first.conditions_key)),
         workload_key=first.workload_key, unit=pooling.name, backend_key=first.backend_key, kind=first.kind,
         conditions_key=first.conditions_key, quantity=first.quantity, quantity_unit=first.quantity_unit,
+        inputs=first.inputs, inputs_assumed=first.inputs_assumed,
     )
     if all(entry.kind == "zero" for entry in found):
         return replace(named, estimate_ns=0.0, low_ns=0.0, high_ns=0.0)

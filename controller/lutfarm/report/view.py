@@ -44,6 +44,7 @@ class EntryRow:
     iterations: str
     rejected: str
     flags: tuple[str, ...]
+    inputs: str
     failure: str = ""
     reason: str = ""
 
@@ -93,6 +94,7 @@ def entry_row(entry: Entry, *, place: str = "") -> EntryRow:
         iterations=str(entry.iterations),
         rejected=str(entry.slices_rejected),
         flags=tuple(printable(flag) for flag in entry.flags),
+        inputs=printable(entry.inputs),
         failure=printable(entry.failure_code or ""),
         reason="\n".join(printable(line) for line in (entry.failure_detail or "").splitlines()),
     )

@@ -31,6 +31,10 @@ FLAG_WORDS: Mapping[str, str] = {
     "than other entries have",
     "in_blocks": "the device’s clock is too coarse for single iterations: several lie between two readings, and percentiles and "
     "spreads are those of their means",
+    "inputs_assumed": "what the model computes depends on inputs that the job says nothing of: with other values it may take "
+    "many times as long; the job’s `values` say what they hold",
+    "nothing_computed": "no output depends on what an input holds: the runtime may compute all of it when it loads the model, "
+    "and what is timed is a copy",
     "units_left_out": "not every unit of the pool has a result that counts here",
 }
 UNKNOWN_FLAG = "this report has no explanation of this flag"

@@ -30,6 +30,8 @@ Flag = Literal[
     "in_blocks",
     "not_precise",
     "indistinct",                                  # of sandwiched entries alone: see lut/sandwich.py
+    "inputs_assumed",                              # both of a model file: see lut/fed.py
+    "nothing_computed",
     "units_left_out",                              # of a pool's entries alone: see lut/pools.py
 ]
 

@@ -37,14 +37,14 @@ def given(choice: object, declared: ModelInput) -> Given:
     if isinstance(choice, dict):
         low, high = cast("dict[str, list[Scalar]]", choice)["uniform"]
         bounds = _as(low, declared), _as(high, declared)
-        return Given(Fill("uniform", bounds), f"{_text(bounds[0])}..{_text(bounds[1])}")
+        return Given(Fill("uniform", bounds), f"{text_of(bounds[0])}..{text_of(bounds[1])}")
     if isinstance(choice, list):
         items = cast("list[object]", choice)
         shape = _shape(items)
         numbers = tuple(_as(item, declared) for item in _flat(items))
-        return Given(Fill("values", numbers), _short(",".join(map(_text, numbers))), shape)
+        return Given(Fill("values", numbers), _short(",".join(map(text_of, numbers))), shape)
     number = _as(cast(Scalar, choice), declared)
-    return Given(Fill("constant", (number,)), _text(number))
+    return Given(Fill("constant", (number,)), text_of(number))
 
 
 def _texts(choice: object) -> Given:
@@ -104,7 +104,8 @@ def _flat(items: list[object]) -> Iterator[Any]:
             yield item
 
 
-def _text(value: Scalar) -> str:
+def text_of(value: object) -> str:
+    """A number as a job would write it."""
     return str(value).lower() if isinstance(value, bool) else repr(value).removesuffix(".0")
 
 

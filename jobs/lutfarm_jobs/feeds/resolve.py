@@ -11,6 +11,7 @@ from typing import Literal, cast
 
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.feeds import files
+from lutfarm_jobs.feeds.analysis import Analysis, analysed
 from lutfarm_jobs.feeds.choices import WORDS
 from lutfarm_jobs.feeds.given import MOST_INLINE, Given, given
 from lutfarm_jobs.feeds.made import made, on_host
@@ -57,20 +58,21 @@ class Feeding:
     inputs: tuple[InputShape, ...]
     feeds: tuple[Feed, ...]
     values_file: ValuesFile | None = None
+    computes: bool = True
 
 
 def feeding(info: ModelInfo, asked: Asked) -> Feeding:
     """Raises SpecError naming file and field for values that the model does not take, and for shapes that are left open."""
     found = _resolved(info, asked)
     if not found.values:
-        return Feeding(found.inputs, found.feeds)
+        return Feeding(found.inputs, found.feeds, computes=found.computes)
     try:
         content = packed(found.values, info.format)
     except ValueError as error:
         raise SpecError(f"{info.path}: values: {error}") from error
     suffix: Literal[".onnx", ".npz"] = ".onnx" if info.format == "onnx" else ".npz"
     artifact = Artifact(hashlib.sha256(content).hexdigest(), len(content), suffix)
-    return Feeding(found.inputs, found.feeds, ValuesFile(artifact, info, asked))
+    return Feeding(found.inputs, found.feeds, ValuesFile(artifact, info, asked), found.computes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class _Resolved:
     inputs: tuple[InputShape, ...]
     feeds: tuple[Feed, ...]
     values: tuple[Value, ...]
+    computes: bool
 
 
 def _resolved(info: ModelInfo, asked: Asked) -> _Resolved:
@@ -85,20 +88,28 @@ def _resolved(info: ModelInfo, asked: Asked) -> _Resolved:
     inputs = resolve_inputs(info, _shapes(info, asked, said))
     shapes = {declared.name: tuple(1 if size is None else size for size in declared.shape or ()) for declared in info.inputs}
     shapes |= {one.name: one.shape for one in inputs}
+    analysis = analysed(info)
     feeds: list[Feed] = []
     values: list[Value] = []
     for declared in info.inputs:
-        feed, value = _feed(declared, said.get(declared.name), shapes[declared.name])
+        feed, value = _feed(declared, said.get(declared.name), analysis, shapes)
         feeds.append(feed)
         values += [] if value is None else [value]
     size_bytes = sum(value.array.nbytes for value in values if isinstance(value, Tensor))
     if size_bytes > LARGEST_VALUES_BYTES:
         raise SpecError(f"{info.path}: values: all together have {size_bytes} bytes; {LARGEST_VALUES_BYTES} is the most")
-    return _Resolved(inputs, tuple(feeds), tuple(values))
+    return _Resolved(inputs, tuple(feeds), tuple(values), analysis.computes)
 
 
-def _feed(declared: ModelInput, said: Given | None, shape: tuple[int, ...]) -> tuple[Feed, Value | None]:
-    feed = assumed(declared, shape) if said is None else Feed(declared.name, said.fill, said.said, given=True)
+def _feed(
+    declared: ModelInput, said: Given | None, analysis: Analysis, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[Feed, Value | None]:
+    shape = shapes[declared.name]
+    feed = (
+        assumed(declared, shape, analysis.roles.get(declared.name, ()), shapes) if said is None
+        else Feed(declared.name, said.fill, said.said, given=True)
+    )
+    feed = replace(feed, decides=declared.name in analysis.decided)
     value = None if said is None else said.value
     if value is None and on_host(declared):
         value = made(declared, feed.fill, shape)

@@ -52,7 +52,7 @@ def _main_graph(graph: memoryview, found: _Found) -> None:
     """Inputs, names of initializers, outputs; those of inner graphs are nobody's business."""
     for field_number, value in fields(graph, found.budget):
         if field_number in (11, 12, 13):
-            declared = _value_info(nested(value), found.budget)
+            declared = value_info(nested(value), found.budget)
             if field_number == 11:
                 found.inputs[declared.name] = declared
             found.outputs += field_number == 12
@@ -68,7 +68,19 @@ def _names(message: memoryview, field_number: int, budget: Budget) -> set[str]:
     return {text(value) for number_, value in fields(message, budget) if number_ == field_number}
 
 
-def _value_info(message: memoryview, budget: Budget) -> ModelInput:
+def initializer(message: memoryview, budget: Budget) -> tuple[str, tuple[int, ...]]:
+    """Name and shape of a constant."""
+    name, sizes = "", list[int]()
+    for field_number, value in fields(message, budget):
+        if field_number == 1:
+            sizes += integers(value, budget)
+        elif field_number == 8:
+            name = text(value)
+    return name, tuple(sizes)
+
+
+def value_info(message: memoryview, budget: Budget) -> ModelInput:
+    """What is declared of an input, an output or what lies between."""
     name, dtype, shape = "", "unknown", None
     for field_number, value in fields(message, budget):
         if field_number == 1:

@@ -20,7 +20,7 @@ _TENSOR_TYPES: Mapping[int, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
+class Table:
     """A flatbuffer table; `slots` are counted as in the schema, from 0."""
 
     content: memoryview
@@ -32,12 +32,17 @@ class _Table:
         at = self._field(slot)
         return default if at is None else _read(self.content, form, at)
 
-    def tables(self, slot: int) -> Iterator[_Table]:
+    def table(self, slot: int) -> Table | None:
+        """A table, or None where there is none."""
+        at = self._field(slot)
+        return None if at is None else Table(self.content, at + _read(self.content, "<I", at), self.budget)
+
+    def tables(self, slot: int) -> Iterator[Table]:
         """A list of tables."""
         start, length = self._vector(slot, 4)
         self.budget.spend(length)
         for at in range(start, start + 4 * length, 4):
-            yield _Table(self.content, at + _read(self.content, "<I", at), self.budget)
+            yield Table(self.content, at + _read(self.content, "<I", at), self.budget)
 
     def integers(self, slot: int, form: str) -> tuple[int, ...]:
         """A list of numbers; empty where there is none."""
@@ -81,7 +86,7 @@ def read_tflite(content: memoryview) -> tuple[ModelInput, ...]:
 
     Only the first graph needs outputs: others may be run for what they do, as CALL_ONCE does.
     """
-    model = _Table(content, _read(content, "<I", 0), Budget())
+    model = root(content, Budget())
     if (version := model.integer(0, "<I")) != 3:
         raise Malformed(f"it has schema version {version}; only 3 is known")
     for slot in (8, 9):
@@ -103,18 +108,23 @@ def read_tflite(content: memoryview) -> tuple[ModelInput, ...]:
 
 def operator_codes(content: memoryview) -> frozenset[int]:
     """The builtin codes of the operators of a file that was read; old ones stand in a field of their own."""
-    model = _Table(content, _read(content, "<I", 0), Budget())
+    model = root(content, Budget())
     return frozenset(max(code.integer(0, "<b"), code.integer(3, "<i")) for code in model.tables(1))
 
 
-def _buffer_lies_within(buffer: _Table, size_bytes: int) -> bool:
+def root(content: memoryview, budget: Budget) -> Table:
+    """The table of the whole file."""
+    return Table(content, _read(content, "<I", 0), budget)
+
+
+def _buffer_lies_within(buffer: Table, size_bytes: int) -> bool:
     buffer.check_bytes(0)
     if buffer.integer(1, "<Q") + buffer.integer(2, "<Q") > size_bytes:
         raise Malformed("a buffer goes beyond its end")
     return True
 
 
-def _code_lies_within(code: _Table) -> bool:
+def _code_lies_within(code: Table) -> bool:
     """The first things that a writer packs stand last in the file, and so are the first to be cut off."""
     code.text(1)
     for slot, form in ((0, "<b"), (2, "<i"), (3, "<i")):
@@ -122,7 +132,7 @@ def _code_lies_within(code: _Table) -> bool:
     return True
 
 
-def _graph(graph: _Table, *, buffers: int, codes: int) -> tuple[tuple[ModelInput, ...], int]:
+def _graph(graph: Table, *, buffers: int, codes: int) -> tuple[tuple[ModelInput, ...], int]:
     """The inputs of a graph and how many outputs it has."""
     tensors = [_tensor(tensor, buffers) for tensor in graph.tables(0)]
     inputs, outputs = graph.integers(1, "<i"), graph.integers(2, "<i")
@@ -136,7 +146,7 @@ def _graph(graph: _Table, *, buffers: int, codes: int) -> tuple[tuple[ModelInput
     return tuple(tensors[index] for index in inputs), len(outputs)
 
 
-def _tensor(tensor: _Table, buffers: int) -> ModelInput:
+def _tensor(tensor: Table, buffers: int) -> ModelInput:
     shape, signature = tensor.integers(0, "<i"), tensor.integers(7, "<i")
     kind = tensor.integer(1, "<b")
     if tensor.integer(2, "<I") >= max(buffers, 1):

@@ -1,0 +1,74 @@
+"""What an entry says of the inputs that it was measured on.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lutfarm.lut.entry import Entry
+from lutfarm.statistics.flags import Flag
+from lutfarm_jobs.measurement import OUR_RUNTIMES, Feed, Measurement
+
+MOST_CHARACTERS = 400
+MOST_NAMES = 10
+MOST_ENTRIES = 5
+BY_THE_TOOL = "made up by the tool"
+
+
+def inputs(measurement: Measurement) -> str:
+    """For example `rate=16000 (assumed, decides what runs); x=normal`; empty for what is no model file."""
+    feeds = measurement.workload.feeds
+    if feeds and measurement.backend.runtime not in OUR_RUNTIMES:
+        return BY_THE_TOOL
+    # Those that matter stand first, where the text ends too early.
+    ranked = sorted(feeds, key=lambda feed: (not (feed.decides and not feed.given), not feed.given))
+    text = "; ".join(map(_words, ranked))
+    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"
+
+
+def _words(feed: Feed) -> str:
+    if feed.given:
+        return f"{feed.name}={feed.said} (given)"
+    return f"{feed.name}={feed.said}" + (" (assumed, decides what runs)" if feed.decides else "")
+
+
+def assumed(measurement: Measurement) -> str:
+    """The names of the inputs that decide what runs and that the job says nothing of, in one text."""
+    return names(measurement.workload.inputs_assumed)
+
+
+def names(found: Sequence[str]) -> str:
+    """Some of them, and how many there are more."""
+    some = ", ".join(name[:80] for name in found[:MOST_NAMES])
+    return some + (f" and {len(found) - MOST_NAMES} more" if len(found) > MOST_NAMES else "")
+
+
+def raised(measurement: Measurement) -> tuple[Flag, ...]:
+    """What has to be known of the inputs before the number is believed."""
+    workload = measurement.workload
+    found: tuple[Flag, ...] = ("inputs_assumed",) if workload.inputs_assumed else ()
+    return found if workload.computes else (*found, "nothing_computed")
+
+
+def warnings(entries: Iterable[Entry]) -> list[str]:
+    """What is said beside a table: which entries hang on inputs that nobody gave, and which compute nothing."""
+    measured = [entry for entry in entries if entry.kind == "measured"]
+    guessed = [f"{_short(entry.workload_key)} ({entry.inputs_assumed})" for entry in measured if "inputs_assumed" in entry.flags]
+    idle = [_short(entry.workload_key) for entry in measured if "nothing_computed" in entry.flags]
+    found: list[str] = []
+    if guessed:
+        what = "what runs depends on inputs that the job says nothing of"
+        found.append(f"inputs_assumed: {what}: {_some(guessed)}; give them under `values`")
+    if idle:
+        what = "no output depends on what an input holds, so that the runtime may compute all of it at load"
+        found.append(f"nothing_computed: {what}: {_some(idle)}")
+    return found
+
+
+def _some(found: Sequence[str]) -> str:
+    distinct = list(dict.fromkeys(found))
+    more = len(distinct) - MOST_ENTRIES
+    return ", ".join(distinct[:MOST_ENTRIES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _short(workload_key: str) -> str:
+    return workload_key.partition(":")[2][:120]

@@ -1,0 +1,305 @@
+"""Which inputs of a model decide what it computes: values followed through every kind of graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from onnx import TensorProto, helper, numpy_helper
+
+from lutfarm_jobs.feeds.analysis import UNKNOWN, Analysis, analysis_of
+from lutfarm_jobs.models.onnx_reader import read_onnx
+from lutfarm_jobs.models.tflite_reader import read_tflite
+
+F, INT, B = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
+node, value = helper.make_node, helper.make_tensor_value_info
+
+
+def constant(name: str, *numbers: float, kind: Any = np.int64) -> TensorProto:
+    return numpy_helper.from_array(np.array(numbers, kind), name)
+
+
+def scalar(name: str, number: float, kind: Any = np.int64) -> TensorProto:
+    return numpy_helper.from_array(np.array(number, kind), name)
+
+
+X, N, K = value("x", F, [4, 8]), value("n", INT, [1]), value("k", INT, [])
+TWO, AXIS = constant("two", 2, 4), constant("axis", 0)
+
+
+def analysed(
+    nodes: Sequence[Any], inputs: Sequence[Any] = (X, N), constants: Sequence[Any] = (TWO, AXIS), *,
+    outputs: Sequence[str] = ("y",), functions: Sequence[Any] = (),
+) -> Analysis:
+    graph = helper.make_graph(list(nodes), "g", list(inputs), [value(name, F, None) for name in outputs], list(constants))
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, functions=list(functions))
+    content = memoryview(model.SerializeToString())
+    return analysis_of(content, "onnx", read_onnx(content))
+
+
+def body(nodes: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[Any], constants: Sequence[Any] = ()) -> Any:
+    return helper.make_graph(list(nodes), "inner", list(inputs), list(outputs), list(constants))
+
+
+THROUGH = [node("Cast", ["n"], ["n32"], to=TensorProto.INT32), node("Cast", ["n32"], ["m"], to=INT)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "nodes"),
+    [
+        ("Reshape", [node("Concat", ["n", "axis"], ["s"], axis=0), node("Reshape", ["x", "s"], ["y"])]),
+        ("Reshape", [*THROUGH, node("Mul", ["m", "two"], ["s"]), node("Reshape", ["x", "s"], ["y"])]),
+        ("Expand", [node("Expand", ["x", "n"], ["y"])]),
+        ("Tile", [node("Concat", ["n", "n"], ["s"], axis=0), node("Tile", ["x", "s"], ["y"])]),
+        ("Range", [node("Squeeze", ["n"], ["s"]), node("Range", ["s", "s", "s"], ["y"])]),
+        ("ConstantOfShape", [node("ConstantOfShape", ["n"], ["y"])]),
+        ("Slice", [node("Slice", ["x", "axis", "n"], ["y"])]),
+        ("Pad", [node("Pad", ["x", "n"], ["y"])]),
+        ("TopK", [node("TopK", ["x", "n"], ["y", "i"])]),
+        ("Trilu", [node("Trilu", ["x", "n"], ["y"])]),
+        ("OneHot", [node("OneHot", ["axis", "n", "two"], ["y"])]),
+        ("Split", [node("Split", ["x", "n"], ["y", "z"])]),
+        ("Resize", [node("Resize", ["x", "", "", "n"], ["y"])]),
+        ("Unsqueeze", [node("Unsqueeze", ["x", "n"], ["y"])]),
+        ("ReduceSum", [node("ReduceSum", ["x", "n"], ["y"])]),
+        ("CumSum", [node("CumSum", ["x", "n"], ["y"])]),
+        ("LSTM", [node("LSTM", ["x", "w", "r", "", "n"], ["y"], hidden_size=1)]),
+        ("GRU", [node("GRU", ["x", "w", "r", "", "n"], ["y"], hidden_size=1)]),
+        ("Compress", [node("Cast", ["n"], ["c"], to=B), node("Compress", ["x", "c"], ["y"])]),
+        ("NonZero", [node("Where", ["n", "two", "axis"], ["w"]), node("NonZero", ["w"], ["y"])]),
+        ("SequenceAt", [node("SequenceConstruct", ["x"], ["q"]), node("SequenceAt", ["q", "n"], ["y"])]),
+    ],
+)
+def test_an_input_that_reaches_a_size_an_axis_or_a_length_decides(kind: str, nodes: Sequence[Any]) -> None:
+    found = analysed(nodes)
+    assert found.decided == {"n": (kind,)}
+    assert found.computes
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [node("Gather", ["x", "n"], ["y"])],
+        [node("Where", ["n", "x", "x"], ["y"])],
+        [node("Cast", ["n"], ["f"], to=F), node("Mul", ["x", "f"], ["y"])],
+        [node("ScatterND", ["x", "n", "x"], ["y"])],
+        [node("Gather", ["x", "n"], ["e"]), node("Shape", ["e"], ["s"]), node("Reshape", ["x", "s"], ["y"])],
+        [node("Shape", ["x"], ["s"]), node("Mul", ["s", "two"], ["t"]), node("Expand", ["x", "t"], ["y"])],
+        [node("Reshape", ["x", "two"], ["y"]), node("TopK", ["x", "axis"], ["z", "i"])],
+    ],
+)
+def test_an_input_of_which_only_results_are_made_does_not(nodes: Sequence[Any]) -> None:
+    assert analysed(nodes).decided == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "nodes"),
+    [
+        ("NonMaxSuppression", [node("NonMaxSuppression", ["x", "x", "axis"], ["y"])]),
+        ("NonZero", [node("Relu", ["x"], ["r"]), node("NonZero", ["r"], ["y"])]),
+        ("Compress", [node("Greater", ["x", "two"], ["c"]), node("Compress", ["x", "c"], ["y"])]),
+        ("Unique", [node("Unique", ["x"], ["y"])]),
+        ("Loop", [node("Cast", ["x"], ["t"], to=INT),
+                  node("Loop", ["t", ""], ["y"], body=body([], [value("i", INT, []), value("c", B, [])], [value("c", B, [])]))]),
+    ],
+)
+def test_data_that_decide_how_much_is_left_decide(kind: str, nodes: Sequence[Any]) -> None:
+    assert analysed(nodes).decided == {"x": (kind,)}
+
+
+ITER, COND, CARRIED = value("i", INT, []), value("c", B, []), value("v", F, [4, 8])
+
+
+def loop(nodes: Sequence[Any], condition: str, *inputs: str, constants: Sequence[Any] = ()) -> Any:
+    inner = body(nodes, [ITER, COND, CARRIED], [value(condition, B, []), value("w", F, [4, 8])], constants)
+    return node("Loop", list(inputs), ["y"], body=inner)
+
+
+@pytest.mark.parametrize(
+    ("inner", "decided"),
+    [
+        (loop([node("Relu", ["v"], ["w"])], "c", "k", "", "x"), {"k": ("Loop",)}),
+        (loop([node("Relu", ["v"], ["w"])], "c", "", "k", "x"), {"k": ("Loop",)}),
+        (loop([node("Relu", ["v"], ["w"])], "c", "trips", "", "x"), {}),
+        # the condition is made in the body: of what is carried, of the count, of what lies outside
+        (loop([node("Relu", ["v"], ["w"]), node("ReduceMax", ["v"], ["m"]), node("Greater", ["m", "m"], ["go"])], "go",
+              "trips", "", "x"), {"x": ("Loop",)}),
+        (loop([node("Relu", ["v"], ["w"]), node("Less", ["i", "k"], ["go"])], "go", "trips", "", "x"), {"k": ("Loop",)}),
+        (loop([node("Relu", ["v"], ["w"]), node("Less", ["i", "trips"], ["go"])], "go", "trips", "", "x"), {}),
+        # only in the second turn does the outer value get to what is carried, and by it to a size
+        (loop([node("Expand", ["v", "k"], ["w"])], "c", "trips", "", "x"), {"k": ("Expand",)}),
+        (loop([node("Cast", ["v"], ["s"], to=INT), node("Expand", ["x", "s"], ["e"]), node("Add", ["e", "k"], ["w"])], "c",
+              "trips", "", "start"), {"x": ("Expand",), "k": ("Expand",)}),
+    ],
+)
+def test_loops_are_followed_round_and_from_outside(inner: Any, decided: dict[str, tuple[str, ...]]) -> None:
+    constants = [scalar("trips", 3), constant("start", 1.0, kind=np.float32)]
+    assert analysed([inner], (X, K), constants).decided == decided
+
+
+def test_branches_and_what_they_take_from_outside() -> None:
+    reshaped = body([node("Reshape", ["x", "n"], ["a"])], [], [value("a", F, None)])
+    plain = body([node("Relu", ["x"], ["b"])], [], [value("b", F, None)])
+    chosen = node("If", ["k"], ["y"], then_branch=reshaped, else_branch=plain)
+    assert analysed([chosen], (X, N, K)).decided == {"n": ("Reshape",), "k": ("If",)}
+    # what comes out of a branch goes on
+    sized = body([node("Identity", ["n"], ["a"])], [], [value("a", INT, None)])
+    other = body([node("Identity", ["two"], ["b"])], [], [value("b", INT, None)])
+    chosen = node("If", ["flag"], ["s"], then_branch=sized, else_branch=other)
+    found = analysed([chosen, node("Reshape", ["x", "s"], ["y"])], constants=(TWO, scalar("flag", 1, np.bool_)))
+    assert found.decided == {"n": ("Reshape",)}
+
+
+def test_a_scan_passes_states_round_and_elements_through() -> None:
+    inner = body(
+        [node("Add", ["state", "element"], ["next"]), node("Identity", ["next"], ["out"])],
+        [value("state", INT, [1]), value("element", INT, [1])], [value("next", INT, [1]), value("out", INT, [1])],
+    )
+    scan = node("Scan", ["axis", "n"], ["last", "all"], body=inner, num_scan_inputs=1)
+    assert analysed([scan, node("Reshape", ["x", "last"], ["y"])]).decided == {"n": ("Reshape",)}
+    assert analysed([scan, node("Relu", ["x"], ["y"])]).decided == {}
+
+
+def test_functions_of_the_model_are_looked_into_at_every_call() -> None:
+    inner = helper.make_function(
+        "own", "Resized", ["data", "size"], ["out"], [node("Reshape", ["data", "size"], ["out"])], [helper.make_opsetid("", 18)]
+    )
+    outer = helper.make_function(
+        "own", "Twice", ["data", "size"], ["out"],
+        [node("Resized", ["data", "size"], ["once"], domain="own"), node("Resized", ["once", "size"], ["out"], domain="own")],
+        [helper.make_opsetid("own", 1)],
+    )
+    called = node("Twice", ["x", "n"], ["y"], domain="own")
+    assert analysed([called], functions=[inner, outer]).decided == {"n": ("Reshape",)}
+    called = node("Twice", ["x", "two"], ["y"], domain="own")
+    assert analysed([called], functions=[inner, outer]).decided == {}
+
+
+def test_functions_that_call_themselves_end_in_doubt() -> None:
+    mad = helper.make_function(
+        "own", "Mad", ["a"], ["b"], [node("Mad", ["a"], ["b"], domain="own")] * 2, [helper.make_opsetid("own", 1)]
+    )
+    assert analysed([node("Mad", ["x"], ["y"], domain="own")], functions=[mad]).decided == {"x": (UNKNOWN,), "n": (UNKNOWN,)}
+
+
+def test_nodes_in_any_order_say_the_same() -> None:
+    nodes = [node("Reshape", ["x", "s"], ["y"]), node("Mul", ["m", "two"], ["s"]), *reversed(THROUGH)]
+    assert analysed(nodes).decided == {"n": ("Reshape",)}
+
+
+def test_a_sequence_is_made_up_in_its_length_too() -> None:
+    row = helper.make_value_info("q", helper.make_sequence_type_proto(helper.make_tensor_type_proto(F, [2])))
+    assert analysed([node("ConcatFromSequence", ["q"], ["y"], axis=0)], (row,)).decided == {"q": ("sequence(float32)",)}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "inputs", "computes"),
+    [
+        ([node("MatMul", ["two", "two"], ["y"])], (), False),
+        ([node("MatMul", ["two", "two"], ["y"])], (X,), False),
+        ([node("Identity", ["x"], ["y"])], (X,), False),
+        ([node("Dropout", ["x"], ["d"]), node("Identity", ["d"], ["y"])], (X,), False),
+        ([node("Shape", ["x"], ["s"]), node("Mul", ["s", "two"], ["y"])], (X,), False),
+        ([node("Shape", ["x"], ["s"]), node("Mul", ["s", "two"], ["y"])], (value("x", F, ["n", 8]),), True),
+        ([node("ConstantOfShape", ["two"], ["y"]), node("Relu", ["x"], ["unused"])], (X,), False),
+        ([node("Relu", ["x"], ["y"])], (X,), True),
+        ([node("RandomNormal", [], ["y"], shape=[2])], (), True),
+        ([node("RandomNormalLike", ["x"], ["r"]), node("Identity", ["r"], ["y"])], (X,), True),
+        ([node("If", ["k"], ["y"], then_branch=body([], [], [value("a", F, None)], [constant("a", 1.0, kind=np.float32)]),
+               else_branch=body([], [], [value("b", F, None)], [constant("b", 2.0, kind=np.float32)]))], (K,), True),
+    ],
+)
+def test_whether_anything_is_computed(nodes: Sequence[Any], inputs: Sequence[Any], computes: bool) -> None:
+    assert analysed(nodes, inputs).computes == computes
+
+
+def tflite(
+    operators: Sequence[tuple[int, list[int], list[int], Any]], tensors: Sequence[tuple[str, list[int], int]], inputs: list[int],
+    outputs: list[int], others: Sequence[tuple[Sequence[Any], list[int], list[int]]] = (),
+) -> Analysis:
+    """A model of one graph and others over the same tensors."""
+    codes = sorted({op[0] for ops in (operators, *(one[0] for one in others)) for op in ops})
+
+    def graph(ops: Sequence[Any], came: list[int], went: list[int]) -> Any:
+        made_of = [schema.TensorT(shape=shape, type=kind, name=name) for name, shape, kind in tensors]
+        return schema.SubGraphT(
+            tensors=made_of, inputs=came, outputs=went,
+            operators=[
+                schema.OperatorT(
+                    opcodeIndex=codes.index(code), inputs=fed, outputs=made, builtinOptions=options,
+                    builtinOptionsType=getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T")) if options else 0,
+                ) for code, fed, made, options in ops
+            ],
+        )
+
+    model = schema.ModelT(
+        version=3, buffers=[schema.BufferT()],
+        operatorCodes=[schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=min(code, 127), version=1) for code in codes],
+        subgraphs=[graph(operators, inputs, outputs), *(graph(*one) for one in others)],
+    )
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    content = memoryview(bytes(builder.Output()))
+    return analysis_of(content, "tflite", read_tflite(content))
+
+
+Op, FLOAT32, INT32, BOOL = schema.BuiltinOperator, schema.TensorType.FLOAT32, schema.TensorType.INT32, schema.TensorType.BOOL
+TENSORS = [("x", [4, 8], FLOAT32), ("n", [2], INT32), ("k", [], BOOL), ("a", [4, 8], FLOAT32),
+           ("b", [2], INT32), ("c", [], BOOL), ("z", [2], INT32)]
+
+
+DATA, MADE_OF_N, OTHER = 0, 4, 6
+
+
+@pytest.mark.parametrize(
+    ("code", "inputs"),
+    [
+        ("RESHAPE", [DATA, MADE_OF_N]), ("TILE", [DATA, MADE_OF_N]), ("RANGE", [MADE_OF_N, OTHER, OTHER]),
+        ("SLICE", [DATA, OTHER, MADE_OF_N]), ("STRIDED_SLICE", [DATA, OTHER, MADE_OF_N, OTHER]), ("TOPK_V2", [DATA, MADE_OF_N]),
+        ("FILL", [MADE_OF_N, DATA]), ("PAD", [DATA, MADE_OF_N]), ("WHERE", [MADE_OF_N]), ("UNIQUE", [MADE_OF_N]),
+        ("ONE_HOT", [OTHER, MADE_OF_N, DATA, DATA]), ("BROADCAST_TO", [DATA, MADE_OF_N]), ("SPLIT", [MADE_OF_N, DATA]),
+        ("RESIZE_BILINEAR", [DATA, MADE_OF_N]), ("EXPAND_DIMS", [DATA, MADE_OF_N]), ("TRANSPOSE_CONV", [MADE_OF_N, DATA, DATA]),
+        ("NON_MAX_SUPPRESSION_V4", [OTHER, OTHER, MADE_OF_N, OTHER, OTHER]), ("SCATTER_ND", [OTHER, DATA, MADE_OF_N]),
+        ("SUM", [DATA, MADE_OF_N]), ("SPLIT_V", [DATA, MADE_OF_N, OTHER]),
+    ],
+)
+def test_tflite_operators_that_hang_on_a_value(code: str, inputs: list[int]) -> None:
+    operators = [(Op.NEG, [1], [MADE_OF_N], None), (getattr(Op, code), inputs, [3], None)]
+    assert tflite(operators, TENSORS, [0, 1], [3]).decided == {"n": (code,)}
+
+
+def test_tflite_gathering_and_shapes_decide_nothing() -> None:
+    found = tflite([(Op.GATHER, [0, 1], [3], None), (Op.SHAPE, [3], [4], None), (Op.RESHAPE, [0, 4], [3], None)], TENSORS,
+                   [0, 1], [3])
+    assert found.decided == {}
+    assert [(role.kind, role.rows) for role in found.roles["n"]] == [("GATHER", 4)]
+
+
+def test_tflite_branches_and_loops() -> None:
+    branch = ([(Op.RESHAPE, [0, 1], [3], None)], [0, 1], [3])
+    other = ([(Op.RELU, [0], [3], None)], [0, 1], [3])
+    found = tflite([(Op.IF, [2, 0, 1], [3], schema.IfOptionsT(1, 2))], TENSORS, [0, 1, 2], [3], [branch, other])
+    assert found.decided == {"k": ("IF",), "n": ("RESHAPE",)}
+    condition = ([(Op.LESS, [1, 4], [5], None)], [1, 0], [5])
+    round_ = ([(Op.NEG, [1], [4], None), (Op.RELU, [0], [3], None)], [1, 0], [4, 3])
+    found = tflite([(Op.WHILE, [1, 0], [4, 3], schema.WhileOptionsT(1, 2))], TENSORS, [0, 1], [3], [condition, round_])
+    assert found.decided == {"n": ("WHILE",)}
+    found = tflite([(Op.WHILE, [4, 0], [4, 3], schema.WhileOptionsT(1, 2))], TENSORS, [0, 1], [3], [condition, round_])
+    assert found.decided == {}
+    assert found.computes
+
+
+def test_tflite_models_that_compute_nothing() -> None:
+    assert not tflite([(Op.ADD, [3, 3], [0], None)], TENSORS, [], [0]).computes
+    assert not tflite([(Op.SHAPE, [0], [4], None)], TENSORS, [0], [4]).computes
+    assert tflite([(Op.RELU, [0], [3], None)], TENSORS, [0], [3]).computes
+
+
+def test_a_tflite_graph_that_calls_one_that_is_not_there_is_in_doubt() -> None:
+    found = tflite([(Op.IF, [2, 0], [3], schema.IfOptionsT(7, 8))], TENSORS, [0, 2], [3])
+    assert found.decided == {"x": (UNKNOWN,), "k": (UNKNOWN,)}
