@@ -38,7 +38,10 @@ class Fill:
     at: int = 0                                    # of the kind "file": how many of that kind are before it
 
 
-FILL_NUMBERS = {"normal": (0, 0), "uniform": (2, 2), "constant": (1, 1), "count": (2, 2), "values": (0, 100_000), "file": (0, 0)}
+FILL_NUMBERS = {                                   # by kind: how many numbers it has, at least and at most
+    "normal": (0, 0), "uniform": (2, 2), "constant": (1, 1), "count": (2, 2), "values": (0, 100_000), "file": (0, 0),
+    "absent": (0, 0),
+}
 
 
 @dataclass(frozen=True)
@@ -208,14 +211,14 @@ def read_fill(value: Any) -> Fill:
     numbers = items(fields, "numbers", least=least, most=most)
     if not all(isinstance(number, (bool, int, float)) and number == number for number in numbers):
         raise Refused("SpecError", "numbers holds what is no number")
-    return Fill(text(fields, "name", limit=2000), kind, tuple(numbers))
+    return Fill(text(fields, "name", limit=LONGEST_NAME), kind, tuple(numbers))
 
 
 def read_fills(fields: Fields) -> Tuple[Fill, ...]:
     """A workload's `fills`, those in a file counted."""
     fills: List[Fill] = []
     in_file = 0
-    for item in items({"fills": [], **fields}, "fills", most=100_000):
+    for item in items({"fills": [], **fields}, "fills", most=MOST_INPUTS):
         fills.append(replace(read_fill(item), at=in_file))
         in_file += fills[-1].kind == "file"
     return tuple(fills)

@@ -68,7 +68,7 @@ class InputShape:
     dtype: str
 
 
-FillKind = Literal["normal", "uniform", "constant", "count", "values", "file"]
+FillKind = Literal["normal", "uniform", "constant", "count", "values", "file", "absent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Fill:
     "normal": standard normal numbers from the seed.  "uniform": from `numbers[0]` to `numbers[1]`, both included for
     whole numbers, from the seed.  "constant": all are `numbers[0]`.  "count": `numbers[0]`, one more, ... along the last
     axis, beginning again after `numbers[1]` of them (0: never).  "values": `numbers`, row by row.  "file": the values
-    file of the workload holds them.
+    file of the workload holds them.  "absent": an optional that has no value.
     """
 
     kind: FillKind

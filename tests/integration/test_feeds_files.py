@@ -93,6 +93,16 @@ def test_sequences_and_optionals_of_test_data_reach_the_runtime(tmp_path: Path) 
     assert optional.tolist() == [1, 1]
 
 
+def test_an_optional_without_a_value_is_handed_in_as_nothing(tmp_path: Path) -> None:
+    elements = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+    path = model(tmp_path / "model.onnx", helper.make_value_info("o", helper.make_optional_type_proto(elements)), tensor("x"))
+    (tmp_path / "input_0.pb").write_bytes(onnx.OptionalProto(elem_type=1).SerializeToString())
+    (tmp_path / "input_1.pb").write_bytes(numpy_helper.from_array(np.ones((2, 3), np.float32), "x").SerializeToString())
+    found = fed(path, test_data=".")
+    assert [feed.fill.kind for feed in found.feeds] == ["absent", "file"]
+    assert len(held(found)) == 1
+
+
 def test_the_same_values_make_the_same_file(tmp_path: Path) -> None:
     path = model(tmp_path / "m.onnx", tensor())
     for name in ("a", "b"):

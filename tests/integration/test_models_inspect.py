@@ -18,6 +18,7 @@ from tests import models_kit as kit
 from tests import tflite_kit
 
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.feeds.resolve import Asked, feeding
 from lutfarm_jobs.measurement import InputShape
 from lutfarm_jobs.models.files import LARGEST_BYTES
 from lutfarm_jobs.models.info import ModelInfo, ModelInput
@@ -262,6 +263,7 @@ def test_whatever_a_file_holds_only_spec_errors_come_out(
     try:
         info = inspect_file(path)
         resolve_inputs(info, {})
+        feeding(info, Asked(tmp_path))
     except SpecError as error:
         assert str(path) in str(error)
 

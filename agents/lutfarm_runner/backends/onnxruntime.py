@@ -77,6 +77,9 @@ class OrtModel:
         held = held_values(self._ort, workload.values) if workload.values else []
         for name, meta in zip(names, metas):       # noqa: B905  3.9
             fill = inputs.fill_of(workload, name)
+            if fill is not None and fill.kind == "absent":
+                self._feeds[meta.name] = None
+                continue
             if fill is not None and fill.kind == "file":
                 value = held[fill.at]
             else:
@@ -86,6 +89,9 @@ class OrtModel:
         declared = self._session.get_outputs()
         for meta in declared:
             self._binding.bind_output(meta.name, "cpu")
+        absent = [name for name, value in self._feeds.items() if value is None]
+        if absent:                                 # a binding can't hold it: the process would end
+            self._unbind(f"input {absent[0]!r} has no value")
         for meta in declared:
             if not _is_tensor(meta):
                 self._unbind(f"output {meta.name!r} is a {meta.type}")

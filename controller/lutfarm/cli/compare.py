@@ -28,6 +28,7 @@ from lutfarm.comparing import (
 from lutfarm.farm import Outcome
 from lutfarm.forward import way_back
 from lutfarm.home import Home, find_home
+from lutfarm.lut import fed
 from lutfarm.stopping import pair_rule
 from lutfarm.store import Store, open_store
 from lutfarm_jobs.errors import SpecError
@@ -83,6 +84,8 @@ def _measured(
     sampling, wanted = spec.sampling, {key for pair in pairs.keys for key in pair}
     course = PairCourse(spec.id, pairs.keys, spec.id, pair_rule(spec), submitted.terms)
     submitted = replace(submitted, plan=tuple(m for m in submitted.plan if m.key in wanted), course=course)
+    for warning in () if quiet else fed.warnings_before(submitted.plan):
+        say(printable(warning))
     with (
         deferred() as check,
         assembly.farm(submitted, sources, store, place, kind="local" if kind == "local" else "ray") as farm,

@@ -12,9 +12,10 @@ from lutfarm import assembly
 from lutfarm.cli import exits
 from lutfarm.cli.ending import again, judged_job, report
 from lutfarm.cli.interrupts import deferred
-from lutfarm.cli.output import HomeOption, JsonOption, duration, print_json, print_rows, say
+from lutfarm.cli.output import HomeOption, JsonOption, duration, print_json, print_rows, printable, say
 from lutfarm.cli.progress import RunDisplay, seconds_left
 from lutfarm.home import find_home
+from lutfarm.lut import fed
 from lutfarm.reuse import foresee
 from lutfarm.state import FarmState, begin
 from lutfarm.stopping import stop_rule
@@ -81,6 +82,8 @@ def plan(job: JobArgument, home: HomeOption = None, json: JsonOption = False) ->
             print_json({"job": spec.id, "devices": rows, "held_s": round(held_s, 1), "keys": list(state.plan)})
             return
         print_rows(list(rows[0]), [list(row.values()) for row in rows], title=f"job {spec.id}")
+        for warning in fed.warnings_before(submitted.plan):
+            say(printable(warning))
         say(f"devices will be held for about {duration(held_s)}; {_rounds(state)}")
 
 

@@ -51,9 +51,18 @@ def raised(measurement: Measurement) -> tuple[Flag, ...]:
 
 def warnings(entries: Iterable[Entry]) -> list[str]:
     """What is said beside a table: which entries hang on inputs that nobody gave, and which compute nothing."""
-    measured = [entry for entry in entries if entry.kind == "measured"]
-    guessed = [f"{_short(entry.workload_key)} ({entry.inputs_assumed})" for entry in measured if "inputs_assumed" in entry.flags]
-    idle = [_short(entry.workload_key) for entry in measured if "nothing_computed" in entry.flags]
+    return _warnings((entry.workload_key, entry.inputs_assumed, entry.flags) for entry in entries if entry.kind == "measured")
+
+
+def warnings_before(measurements: Iterable[Measurement]) -> list[str]:
+    """The same of what is still to be measured."""
+    return _warnings((one.workload.key, assumed(one), raised(one)) for one in measurements)
+
+
+def _warnings(found_in: Iterable[tuple[str, str, Sequence[str]]]) -> list[str]:
+    looked_at = list(found_in)
+    guessed = [f"{_short(key)} ({inputs})" for key, inputs, flags in looked_at if "inputs_assumed" in flags]
+    idle = [_short(key) for key, _, flags in looked_at if "nothing_computed" in flags]
     found: list[str] = []
     if guessed:
         what = "what runs depends on inputs that the job says nothing of"

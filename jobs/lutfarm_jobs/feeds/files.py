@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lutfarm_jobs.feeds.values import LARGEST_VALUES_BYTES, Maybe, Row, Tensor, Value
+from lutfarm_jobs.feeds.values import LARGEST_VALUES_BYTES, Absent, Maybe, Row, Tensor, Value
 from lutfarm_jobs.models.bounds import Budget, Malformed
 from lutfarm_jobs.models.files import opened
 from lutfarm_jobs.models.info import ONNX_TYPES, ModelInput
@@ -26,7 +26,7 @@ MOST_ARRAYS = 10_000
 _DATA_TYPE = {number: name for name, number in ONNX_TYPES.items()}
 
 
-def read(path: Path, declared: ModelInput, array: str | None = None) -> Value:
+def read(path: Path, declared: ModelInput, array: str | None = None) -> Value | Absent:
     """What a file holds for an input; `array` names one of an .npz.
 
     Raises SpecError where it can't be read, ValueError where it is none or holds what the input does not take.
@@ -37,10 +37,10 @@ def read(path: Path, declared: ModelInput, array: str | None = None) -> Value:
         found = _value(path, content, declared, array)
     except Malformed as error:
         raise ValueError(f"{path.name} can't be used: {error}") from error
-    return _fitting(found, declared, path.name)
+    return found if isinstance(found, Absent) else _fitting(found, declared, path.name)
 
 
-def _value(path: Path, content: bytes, declared: ModelInput, array: str | None) -> Value:
+def _value(path: Path, content: bytes, declared: ModelInput, array: str | None) -> Value | Absent:
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return npy(content)
@@ -101,7 +101,7 @@ def _member(content: bytes, name: str, *, named: bool) -> bytes:
         raise Malformed(f"it is no .npz: {str(error)[:200]}") from error
 
 
-def protobuf(content: bytes, dtype: str) -> Value:
+def protobuf(content: bytes, dtype: str) -> Value | Absent:
     """TensorProto, SequenceProto or OptionalProto, whichever the input's type asks for.  Raises Malformed."""
     import onnx
     from google.protobuf.message import DecodeError
@@ -110,7 +110,8 @@ def protobuf(content: bytes, dtype: str) -> Value:
     kind = kinds.get(dtype.partition("(")[0], onnx.TensorProto)
     _count(memoryview(content), Budget(), depth=0)
     try:
-        return _decoded(kind.FromString(content))
+        proto = kind.FromString(content)
+        return _optional(proto) if isinstance(proto, onnx.OptionalProto) else _decoded(proto)
     except DecodeError as error:
         raise Malformed(f"it is no {kind.DESCRIPTOR.name}: {str(error)[:200]}") from error
 
@@ -125,7 +126,7 @@ def _count(message: memoryview, budget: Budget, *, depth: int) -> None:
                 budget.spend()
 
 
-def _decoded(proto: Any) -> Value:
+def _decoded(proto: Any) -> Tensor | Row:
     import onnx
 
     if isinstance(proto, onnx.TensorProto):
@@ -135,12 +136,16 @@ def _decoded(proto: Any) -> Value:
             raise Malformed("it is a sequence of something else than tensors")
         items = tuple(_of_proto(one) for one in proto.tensor_values)
         return Row(items[0].dtype if items else "", items)
-    if proto.elem_type == onnx.OptionalProto.TENSOR:
-        return Maybe(_of_proto(proto.tensor_value))
-    if proto.elem_type == onnx.OptionalProto.SEQUENCE:
-        found = _decoded(proto.sequence_value)
-        return Maybe(found) if isinstance(found, Row) else found
-    raise Malformed("it is an optional without a value, which onnxruntime takes from no caller")
+    raise Malformed("it holds neither a tensor nor a sequence")
+
+
+def _optional(proto: Any) -> Maybe | Absent:
+    for name in ("tensor_value", "sequence_value"):
+        if proto.HasField(name):
+            return Maybe(_decoded(getattr(proto, name)))
+    if proto.HasField("sparse_tensor_value") or proto.HasField("map_value") or proto.HasField("optional_value"):
+        raise Malformed("it is an optional of something else than a tensor or a sequence")
+    return Absent()
 
 
 def _of_proto(proto: Any) -> Tensor:

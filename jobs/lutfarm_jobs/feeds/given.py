@@ -10,7 +10,7 @@ from typing import Any, cast
 from lutfarm_jobs.feeds.choices import WORDS, Scalar
 from lutfarm_jobs.feeds.values import Value
 from lutfarm_jobs.measurement import Fill
-from lutfarm_jobs.models.info import FLOATING, ModelInput, integer_bounds
+from lutfarm_jobs.models.info import FLOATING, WHOLE, ModelInput, integer_bounds
 
 MOST_INLINE = 256                                  # elements that travel in the command itself
 _SAID_CHARACTERS = 40
@@ -30,7 +30,7 @@ def given(choice: object, declared: ModelInput) -> Given:
     """What a job says without a file.  Raises ValueError with what does not fit."""
     if declared.dtype == "string":
         return _texts(choice)
-    if "(" in declared.dtype:
+    if declared.dtype not in FLOATING | WHOLE | {"bool"}:
         raise ValueError(f"the model's input is a {declared.text}; give a file: input_0.pb of ONNX's test data has its form")
     if isinstance(choice, str):
         return _word(choice, declared)

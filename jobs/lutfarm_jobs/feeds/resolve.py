@@ -16,7 +16,7 @@ from lutfarm_jobs.feeds.choices import WORDS
 from lutfarm_jobs.feeds.given import MOST_INLINE, Given, given
 from lutfarm_jobs.feeds.made import made, on_host
 from lutfarm_jobs.feeds.rules import assumed
-from lutfarm_jobs.feeds.values import LARGEST_VALUES_BYTES, Tensor, Value, packed
+from lutfarm_jobs.feeds.values import LARGEST_VALUES_BYTES, Absent, Tensor, Value, packed
 from lutfarm_jobs.measurement import Artifact, Feed, Fill, InputShape
 from lutfarm_jobs.models.info import ModelInfo, ModelInput
 from lutfarm_jobs.models.inspect import resolve_inputs
@@ -110,6 +110,8 @@ def _feed(
         else Feed(declared.name, said.fill, said.said, given=True)
     )
     feed = replace(feed, decides=declared.name in analysis.decided)
+    if feed.fill.kind == "absent":
+        return feed, None
     value = None if said is None else said.value
     if value is None and on_host(declared):
         value = made(declared, feed.fill, shape)
@@ -147,7 +149,9 @@ def _file(choice: object, declared: ModelInput) -> tuple[str | None, str | None]
     return None, None
 
 
-def _held(value: Value, name: str) -> Given:
+def _held(value: Value | Absent, name: str) -> Given:
+    if isinstance(value, Absent):
+        return Given(Fill("absent"), name)
     return Given(Fill("file"), name, value.shape if isinstance(value, Tensor) else None, value)
 
 

@@ -9,7 +9,7 @@ from math import prod
 from lutfarm_jobs.feeds.analysis import LENGTHS, Role
 from lutfarm_jobs.feeds.given import text_of
 from lutfarm_jobs.measurement import Feed, Fill
-from lutfarm_jobs.models.info import FLOATING, ModelInput, integer_bounds
+from lutfarm_jobs.models.info import FLOATING, WHOLE, ModelInput, integer_bounds
 
 SAMPLE_RATE_HZ = 16000                             # what speech is trained on
 LAST = (1 << 31) - 1                               # as a slice's end: as far as there is something
@@ -53,6 +53,8 @@ def assumed(
 def _of_use(
     declared: ModelInput, shape: tuple[int, ...], roles: Sequence[Role], shapes: Mapping[str, tuple[int, ...]]
 ) -> Fill | None:
+    if declared.dtype not in FLOATING | WHOLE | {"bool"}:
+        return None                                # texts, sequences, and what nobody can make up
     for role in roles:
         made = OF_ROLE.get((role.kind, role.place))
         if made is None and role.place == 1 and _REDUCTIONS.fullmatch(role.kind):
@@ -61,9 +63,7 @@ def _of_use(
             return _filled(made, declared, shape)
         if role.kind in LENGTHS and role.place == LENGTHS[role.kind][0]:
             return _all(declared, _length(role, declared, shape, shapes))
-    if declared.dtype in FLOATING or declared.dtype == "string" or declared.is_container:
-        return None
-    return _of_name(declared, shape, roles, shapes)
+    return None if declared.dtype in FLOATING else _of_name(declared, shape, roles, shapes)
 
 
 def _of_name(
@@ -98,7 +98,7 @@ def _of_type(declared: ModelInput) -> Fill:
         return Fill("constant", (True,))
     if inner in DATA_BITS:
         return Fill("uniform", integer_bounds(inner))
-    return Fill("count", (1, SMALL)) if inner.startswith(("int", "uint")) else Fill("normal")
+    return Fill("count", (1, SMALL)) if inner in WHOLE else Fill("normal")
 
 
 def _filled(made: str | float, declared: ModelInput, shape: tuple[int, ...]) -> Fill:

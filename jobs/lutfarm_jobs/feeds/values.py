@@ -49,6 +49,11 @@ class Maybe:
     value: Tensor | Row
 
 
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """An optional without a value: no file can hold it, the runner hands in nothing."""
+
+
 Value = Tensor | Row | Maybe
 
 

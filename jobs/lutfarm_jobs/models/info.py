@@ -29,6 +29,8 @@ RUNNER_TYPES = frozenset({
 """Those that every numpy knows, so that the runner can make data for them; others are made on the host."""
 FLOATING = frozenset(name for name in ONNX_TYPES if "float" in name)
 
+WHOLE = frozenset(name for name in ONNX_TYPES if name.removeprefix("u").startswith("int"))
+
 
 def integer_bounds(dtype: str) -> tuple[int, int]:
     """The least and the largest value of an integer type, such as `uint8` or `int4`."""

@@ -28,12 +28,12 @@ def inspect_file(path: Path) -> ModelInfo:
     fmt = _FORMATS[suffix_of(path)]
     with opened(path) as file:
         content = mapped(file)
-        inputs = _inputs(path, content, fmt)
-        random = random_in_onnx(content) if fmt == "onnx" else random_in_tflite(operator_codes(content))
+        inputs, random = _declared(path, content, fmt)
         return ModelInfo(path, fmt, sha256_of(file), len(content), inputs, random)
 
 
-def _inputs(path: Path, content: memoryview, fmt: ModelFormat) -> tuple[ModelInput, ...]:
+def _declared(path: Path, content: memoryview, fmt: ModelFormat) -> tuple[tuple[ModelInput, ...], tuple[str, ...]]:
+    """The inputs, and the kinds of operators that make random numbers."""
     is_tflite = bytes(content[4:8]) == IDENTIFIER
     if fmt == "onnx" and is_tflite:
         raise SpecError(f"{path}: holds a TensorFlow Lite model; rename it to {path.stem}.tflite")
@@ -41,6 +41,7 @@ def _inputs(path: Path, content: memoryview, fmt: ModelFormat) -> tuple[ModelInp
         raise SpecError(f"{path}: {_not_tflite(path, content)}")
     try:
         inputs = read_tflite(content) if is_tflite else read_onnx(content)
+        random = random_in_tflite(operator_codes(content)) if is_tflite else random_in_onnx(content)
     except Malformed as error:
         advice = "export or download it again if it is damaged"
         raise SpecError(f"{path}: can't be used as .{fmt}: {error}; {advice}") from error
@@ -50,7 +51,7 @@ def _inputs(path: Path, content: memoryview, fmt: ModelFormat) -> tuple[ModelInp
         if len(declared.name) > LONGEST_NAME or "\0" in declared.name:
             fault = f"of more than {LONGEST_NAME} characters" if "\0" not in declared.name else "with a NUL character"
             raise SpecError(f"{path}: input {position} has a name {fault}, {declared.name[:40]!r}...; give it another one")
-    return named(inputs)
+    return named(inputs), random
 
 
 def _not_tflite(path: Path, content: memoryview) -> str:
