@@ -16,6 +16,7 @@ import pytest
 
 from lutfarm.cli.output import plain
 from lutfarm.lut import load
+from lutfarm.statistics.flags import BUSY
 
 CHOICES = "".join(
     f"      - {{name: {name}, operator: conv_H16_W16_Cin8_Cout8_k{kernel}_s1_g1_relu}}\n"
@@ -60,51 +61,78 @@ def exported(lutfarm: Callable, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_unseen_networks_are_measured_once_and_the_table_carries_what_they_say(lutfarm: Callable, tmp_path: Path) -> None:
-    result = validate(lutfarm, "--networks", "5", "--calibrate", "3", "--json")
+    result = validate(lutfarm, "--networks", "5", "--calibrate", "6", "--json")
     assert result.returncode == 0, result.stderr
     outcome = json.loads(result.stdout)
     assert [place["backend_key"] for place in outcome["places"]] == BACKENDS
     for place in outcome["places"]:
-        assert [n["role"] for n in place["networks"]] == ["validation"] * 5 + ["calibration"] * 3 + ["anchor"] * 3
-        assert len({n["arch"] for n in place["networks"]}) == 11
-        assert place["figures"]["n"] == place["ceiling"]["n"] == place["calibrated"]["figures"]["n"] == 5
-        assert 0 <= place["ceiling"]["mape"] < place["figures"]["mape"]
+        assert [n["role"] for n in place["networks"]] == ["validation"] * 5 + ["calibration"] * 6 + ["anchor"] * 3
+        assert len({n["arch"] for n in place["networks"]}) == 14
+        assert place["figures"]["n"] == 5
+        check_busy(place, [one for one in outcome["uncalibrated"] if one["backend_key"] == place["backend_key"]])
         assert place["unusable"] == []
         assert place["scope"] == "sitting"
     had = runs(lutfarm)
-    assert had == 2 * 11 * 7
+    assert had == 2 * 14 * 7
     said = exported(lutfarm, "--out", "all.json", "--out", "all.csv", "--out", "all.parquet").stderr
     found = {suffix: load(tmp_path / f"all.{suffix}") for suffix in ("json", "csv", "parquet")}
     for backend in BACKENDS:
         assert f"desk with {backend}: validated against 5 networks of tiny-" in said
     assert found["json"] == found["csv"] == found["parquet"]
     shown = plain(found["json"].manifest)
-    assert shown["validations"] == [{n: v for n, v in place.items() if n != "unusable"} for place in outcome["places"]]
-    assert [(one["backend_key"], len(one["networks"])) for one in shown["calibrations"]] == [(key, 3) for key in BACKENDS]
+    fields = shown["validations"][0].keys()
+    assert shown["validations"] == [{n: v for n, v in place.items() if n in fields} for place in outcome["places"]]
+    assert shown["uncalibrated"] == outcome["uncalibrated"]
+    assert [(one["backend_key"], len(one["networks"])) for one in shown["calibrations"]] == [
+        (place["backend_key"], quiet(place, "calibration")) for place in outcome["places"] if place["calibrated"]
+    ]
     check_predictions(lutfarm, tmp_path, outcome["places"][1])
     check_moved(lutfarm, tmp_path, outcome, had)
+
+
+def quiet(place: dict, role: str) -> int:
+    """How many networks of a place a quiet machine measured."""
+    return sum(n["role"] == role and BUSY.isdisjoint(n["measured_flags"]) for n in place["networks"])
+
+
+def check_busy(place: dict, uncalibrated: list[dict]) -> None:
+    """What a validation says of a machine that may be busy, and what it may be calibrated on."""
+    assert place["busy_share"] == pytest.approx(1 - quiet(place, "validation") / 5)
+    others = place["quiet_figures"]
+    assert others is None if quiet(place, "validation") < 2 else others["n"] == quiet(place, "validation")
+    if quiet(place, "calibration") < 5:
+        assert place["calibrated"] is None
+        assert "at least 5 are needed" in uncalibrated[0]["reason"]
+    else:
+        assert uncalibrated == []
+        assert place["calibrated"]["networks"] == quiet(place, "calibration")
+        assert place["calibrated"]["figures"]["n"] == 5
 
 
 def check_predictions(lutfarm: Callable, tmp_path: Path, place: dict) -> None:
     """The exported table predicts as `validate` said, calibrated or not, and says which."""
     networks = [n for n in place["networks"] if n["role"] == "validation"]
+    size = place["calibrated"]["networks"] if place["calibrated"] else 0
     asked = ("lut", "predict", "all.csv", "--space", "space.yaml", "--backend", BACKENDS[1], *(n["arch"] for n in networks))
+    plain_names = ("predicted_ns", "predicted_low_ns", "predicted_high_ns")
     for options, names, figures in (
-        ((), ("calibrated_ns", "calibrated_low_ns", "calibrated_high_ns"), place["calibrated"]["figures"]),
-        (("--uncalibrated",), ("predicted_ns", "predicted_low_ns", "predicted_high_ns"), place["figures"]),
+        ((), ("calibrated_ns", "calibrated_low_ns", "calibrated_high_ns"), place["calibrated"]["figures"])
+        if size else ((), plain_names, place["figures"]),
+        (("--uncalibrated",), plain_names, place["figures"]),
     ):
         found = json.loads(lutfarm(*asked, *options, "--json").stdout)
         for network, prediction in zip(networks, found, strict=True):
             bounds = [prediction[name] for name in ("latency_ns", "low_ns", "high_ns")]
             assert bounds == pytest.approx([network[name] for name in names])
-            assert prediction["calibrated_on"] == (0 if options else 3)
+            assert prediction["calibrated_on"] == (0 if options else size)
             assert prediction["validation"] == figures
-    assert "sum of entries, calibrated on 3 networks: MAPE" in lutfarm(*asked).stderr
+    calibrated = f", calibrated on {size} networks" if size else ""
+    assert f"sum of entries{calibrated}" in lutfarm(*asked).stderr
     report = lutfarm("lut", "report", "all.parquet", "--backend", BACKENDS[1], "--out", "part.html")
     assert report.returncode == 0, report.stderr
-    assert "; calibrated on 3 networks: MAPE" in report.stderr
+    assert (f"; calibrated on {size} networks: MAPE" if size else "; ") in report.stderr
     assert BACKENDS[0] not in report.stderr
-    assert "calibrated on 3 others" in (tmp_path / "part.html").read_text()
+    assert (f"calibrated on {size} others" if size else "Not calibrated for") in (tmp_path / "part.html").read_text()
 
 
 def check_moved(lutfarm: Callable, tmp_path: Path, outcome: dict, had: int) -> None:
@@ -114,7 +142,7 @@ def check_moved(lutfarm: Callable, tmp_path: Path, outcome: dict, had: int) -> N
     bare = json.loads(exported(lutfarm, "--uncalibrated", "--out", "bare.json", "--json").stdout)
     assert [(len(place["validated"]), place["calibrated"]) for place in bare["places"]] == [(1, []), (1, [])]
     for options in ((), ("--space", "attic/moved.yaml")):
-        again = json.loads(validate(lutfarm, "--networks", "5", "--calibrate", "3", "--json", *options).stdout)
+        again = json.loads(validate(lutfarm, "--networks", "5", "--calibrate", "6", "--json", *options).stdout)
         assert again == outcome
     assert runs(lutfarm) == had
 
@@ -178,9 +206,19 @@ def test_tables_that_are_built_the_way_of_a_network_predict_networks(
     shown = json.loads(lutfarm("lut", "show", "way.json", "--json").stdout)
     operators = [e for e in shown["entries"] if e["workload_key"].startswith("operator:")]
     assert len(operators) == 6 * len(runtimes)
-    assert {e["statistic"] for e in operators} == told
+    assert {e["statistic"] for e in operators if e["kind"] == "measured"} <= told
+    unknown = [e for e in operators if e["kind"] == "failed"]
+    for one in unknown:                            # on a busy machine, rather than a number that is wrong by factors
+        assert "measured on a busy machine" in one["failure_detail"] or "to its stubs" in one["failure_detail"]
     result = lutfarm("lut", "validate", "way", "--networks", "4", "--pool", "local", "--json")
+    if unknown:
+        assert result.returncode in (0, 2, 4), result.stderr
+        return
     assert result.returncode == 0, result.stderr
     for place in json.loads(result.stdout)["places"]:
+        good = [
+            n["predicted_ns"] / n["measured_ns"] - 1 for n in place["networks"]
+            if n["role"] == "validation" and BUSY.isdisjoint([*n["measured_flags"], *n["predicted_flags"]])
+        ]
         # Alone, each of these operators carries a call of its own: such a table is 5 to 70 % too slow.
-        assert place["figures"]["mape"] < 0.15
+        assert sum(map(abs, good)) <= 0.15 * len(good)

@@ -79,6 +79,27 @@ def quiet(tmp_path: Path) -> Bench:
     return made
 
 
+def test_a_long_workload_on_a_busy_machine_is_tried_again_within_a_pass(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, SimulatedDevice(noise=compose(TwoStates(fast_s=(0.02,), slow_s=(0.02,))), seed=3))
+    assert list(bench.agent.prepare(CLAIM)) == []
+    plan = SlicePlan(passes=6)
+    advances: list[Advance] = []
+    order = Round("r0", 0, bench.tasks, plan, 5, bench.canary, 70_000)
+    runs: list[Run] = []
+    for found in bench.agent.measure(order, models=bench.models):
+        (advances if isinstance(found, Advance) else runs).append(found)  # type: ignore[arg-type]
+    long = runs[2]
+    tries = [sum(piece.pass_index == index for piece in long.slices) for index in range(plan.passes)]
+    assert max(tries) > 1
+    assert all(1 <= count <= plan.long_tries for count in tries)
+    assert {piece.quiet for piece in long.slices} == {True, False}
+    for index in range(plan.passes):               # the last one of a visit is quiet, or there were as many as there may be
+        mine = [piece for piece in long.slices if piece.pass_index == index]
+        assert mine[-1].quiet or len(mine) == plan.long_tries
+        assert not any(piece.quiet for piece in mine[:-1])
+    assert max(one.done for one in advances) <= advances[-1].total
+
+
 def test_probes_and_rounds_go_through_the_agent_with_their_structure(quiet: Bench) -> None:
     assert quiet.agent.ready
     probes = list(quiet.agent.probe(quiet.tasks, limits=Limits(), models=quiet.models))

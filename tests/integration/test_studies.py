@@ -74,7 +74,7 @@ def measured(
 
 
 def study(store: Store, job: Job, space: Space, prints: Sequence[dict[str, str]], *, seed: int, at_s: float) -> str:
-    wanted = Study(job=job.id, networks=4, calibrate=2, seed=seed)
+    wanted = Study(job=job.id, networks=4, calibrate=5, seed=seed)
     known = studies_of(store, job.id)
     spec = plan_study(job, table_of(store, job.id), space, wanted, studies=known, definition=TINY)
     made, _, plan = opened(store, spec, at_s)

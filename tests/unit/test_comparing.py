@@ -205,6 +205,8 @@ def came_to(**other: object) -> Comparison:
         (came_to(), "90 % interval 1.0000 - 1.0200, over 8 pairs"),
         (came_to(left_out={"operator:y": "failed on B: OutOfMemory"}), "left out: operator:y: failed on B: OutOfMemory"),
         (came_to(left_out={"operator:y": "failed"}, verdict="undecided"), "1 of 2 workloads are left out, and nothing is known"),
+        (came_to(workloads=(replace(came_to().workloads[0], flags=("contended",)),)),
+         "a busy machine measured 1 of 1 workloads (contended)"),
         (came_to(high=1.04, verdict="undecided", rounds_to_settle=5), "about 5 more rounds would settle it"),
     ],
 )

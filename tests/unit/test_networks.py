@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.lut_kit import ORT, TFLITE, UNIT, entry, manifest, piece, run
 
-from lutfarm.lut import Entry, LatencyTable, Validation
+from lutfarm.lut import Calibration, Entry, LatencyTable, Uncalibrated, Validation
 from lutfarm.networks.draw import draw
 from lutfarm.networks.outcome import Held, Measured, Outcome, calibration_for, outcome_of
 from lutfarm.networks.study import StudyJob, find_study, plan_study
@@ -159,6 +159,82 @@ def test_calibration_networks_show_what_calibrating_gives() -> None:
     assert place.calibrated.figures.n == 8
     assert place.calibrated.figures.mape < 0.01
     assert place.calibrated.coverage == 1.0
+
+
+def as_busy(found: Entry, factor: float = 1.2) -> Entry:
+    """As a busy machine measured it."""
+    ns = factor * (found.estimate_ns or 0.0)
+    return replace(found, estimate_ns=ns, low_ns=ns / 2, high_ns=2 * ns, flags=("contended", "no_quiet_window", "not_precise"))
+
+
+def test_a_validation_says_what_a_busy_machine_measured_and_gives_the_figures_of_the_others() -> None:
+    spec = planned(networks=8, calibrate=0)
+    study = StudyJob(spec.id, spec, 1.0)
+    plan, entries = measured_networks(spec, 0.9)
+    entries[:3] = [as_busy(one) for one in entries[:3]]
+    (place,) = held(study, Measured(LatencyTable.of(entries, manifest()), processes(entries)), plan).places
+    assert place.busy_share == pytest.approx(3 / 8)
+    assert [network.busy for network in place.used] == [True] * 3 + [False] * 5
+    assert place.figures.n == 8
+    assert place.figures.bias == pytest.approx((5 * (1 / 0.9 - 1) + 3 * (1 / 1.08 - 1)) / 8)
+    assert place.quiet_figures is not None
+    assert (place.quiet_figures.n, place.quiet_figures.bias) == (5, pytest.approx(1 / 0.9 - 1))
+    assert "a busy machine measured 3 of the 8; of the 5 others: MAPE 11.1 %" in place.describe()
+
+
+def test_where_a_busy_machine_measured_nearly_all_there_are_no_figures_without_it() -> None:
+    spec = planned(networks=4, calibrate=0)
+    plan, entries = measured_networks(spec, 0.9)
+    entries = [as_busy(one) if at else one for at, one in enumerate(entries)]
+    (place,) = held(StudyJob(spec.id, spec, 1.0), Measured(LatencyTable.of(entries, manifest()), processes(entries)), plan).places
+    assert (place.busy_share, place.quiet_figures, place.quiet_calibrated_figures) == (0.75, None, None)
+    assert "a busy machine measured 3 of the 4: these figures are the machine's as much as the table's" in place.describe()
+
+
+def calibrations(busy: int, *, calibrate: int = 7) -> tuple[Outcome, Calibration | Uncalibrated | None]:
+    """Of a study whose first `busy` calibration networks a busy machine measured, 20 % too slow."""
+    spec = planned(networks=4, calibrate=calibrate)
+    study = StudyJob(spec.id, spec, 1.0)
+    plan, entries = measured_networks(spec, 0.8)
+    entries[4 : 4 + busy] = [as_busy(one, 1.4) for one in entries[4 : 4 + busy]]
+    measured = Measured(LatencyTable.of(entries, manifest()), processes(entries, wobble=0.002))
+    one = Held(study, priced(), FBNET, measured, plan)
+    return held(study, measured, plan), calibration_for(one, one.places[0])
+
+
+def test_a_calibration_learns_nothing_from_a_busy_machine_and_says_so() -> None:
+    outcome, found = calibrations(2)
+    assert isinstance(found, Calibration)
+    assert (len(found.networks), found.left_out) == (5, 2)
+    assert found.describe() == "calibrated on 5 networks, 2 that a busy machine measured left out"
+    (place,) = outcome.places
+    assert place.calibrated is not None
+    assert (place.calibrated.networks, outcome.uncalibrated) == (5, ())
+    assert place.calibrated.figures.mape < 0.01
+
+
+@pytest.mark.parametrize(
+    ("busy", "calibrate", "said"),
+    [
+        (3, 7, "4 of its networks are good enough, at least 5 are needed (a busy machine measured 3 others)"),
+        (7, 7, "0 of its networks are good enough, at least 5 are needed (a busy machine measured 7 others)"),
+        (0, 4, "4 of its networks are good enough, at least 5 are needed (4 were asked for)"),
+    ],
+)
+def test_fewer_than_five_good_networks_calibrate_nothing(busy: int, calibrate: int, said: str) -> None:
+    outcome, found = calibrations(busy, calibrate=calibrate)
+    assert isinstance(found, Uncalibrated)
+    assert said in found.reason
+    (place,) = outcome.places
+    assert (place.calibrated, outcome.uncalibrated) == (None, (found,))
+    table = priced().with_calibrations([], uncalibrated=[found])
+    assert f"{UNIT} with {ORT.key}: not calibrated for fbnet-32: {said}" in table.describe()
+    assert table.select(unit=UNIT).manifest.uncalibrated == (found,)
+
+
+def test_without_calibration_networks_there_is_nothing_to_refuse() -> None:
+    outcome, found = calibrations(0, calibrate=0)
+    assert (found, outcome.uncalibrated) == (None, ())
 
 
 def test_anchors_say_how_another_sitting_differs() -> None:

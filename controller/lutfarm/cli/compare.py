@@ -134,9 +134,9 @@ def _print(found: Comparison, *, as_json: bool) -> None:
         print_json(plain(found))
         return
     print_rows(
-        ["workload", "A", "B", "B / A", f"{100 * found.confidence:g} % interval", "pairs", "verdict"],
+        ["workload", "A", "B", "B / A", f"{100 * found.confidence:g} % interval", "pairs", "verdict", "flags"],
         [[w.workload.removeprefix("operator:"), latency(w.a_ns), latency(w.b_ns), f"{w.ratio:.3f}",
-          f"{w.low:.3f} - {w.high:.3f}", w.pairs, _word(w)]
+          f"{w.low:.3f} - {w.high:.3f}", w.pairs, _word(w), " ".join(w.flags)]
          for w in sorted(found.workloads, key=lambda w: -w.ratio)],
     )
     for line in words(found):
@@ -156,6 +156,12 @@ def words(found: Comparison) -> list[str]:
     lines += [f"left out: {name}: {why}" for name, why in found.left_out.items()]
     if found.lone_processes:
         lines.append(f"{found.lone_processes} processes without a partner close in time are in no pair")
+    if busy := [one for one in found.workloads if one.flags]:
+        told = ", ".join(sorted({flag for one in busy for flag in one.flags}))
+        lines.append(
+            f"a busy machine measured {len(busy)} of {len(found.workloads)} workloads ({told}): "
+            "what disturbed both sides alike cancels in the ratio, and nothing else does"
+        )
     lines.append(
         f"overall B takes {found.ratio:.4f} x A (geometric mean of {len(found.workloads)} workloads; "
         f"{100 * found.confidence:g} % interval {found.low:.4f} - {found.high:.4f}, "

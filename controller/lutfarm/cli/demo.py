@@ -182,6 +182,9 @@ def results(store: Store, job_id: str, out: Path) -> None:
         for line in outcome_words(validation):
             say(line)
     for place in table.places:
+        for one in table.manifest.uncalibrated:
+            if one.place == place:
+                say(f"{' with '.join(place)}: {one.describe()}")
         refused = [one.describe() for one in table.manifest.refusals if one.place == place]
         if refused or place not in {validation.place for validation in validations}:
             say(f"{' with '.join(place)}: {'; '.join(refused) or UNVALIDATED}")

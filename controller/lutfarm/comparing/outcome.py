@@ -11,6 +11,8 @@ import numpy as np
 
 from lutfarm.agreement import agree
 from lutfarm.comparing.sides import PairPlan
+from lutfarm.statistics import sample, summarize
+from lutfarm.statistics.flags import BUSY
 from lutfarm.statistics.pairs import (
     PairRatio,
     Process,
@@ -32,7 +34,10 @@ from lutfarm_jobs.measurement import Run
 
 @dataclass(frozen=True, slots=True)
 class WorkloadRatio:
-    """One workload: B over A.  `differs` from 1, `slower` by more than the margin: both after correction for their number."""
+    """One workload: B over A.  `differs` from 1, `slower` by more than the margin: both after correction for their number.
+
+    `flags`: what a table would say of either side's entry where a busy machine measured it (flags.BUSY).
+    """
 
     workload: str
     a_ns: float
@@ -44,6 +49,7 @@ class WorkloadRatio:
     statistic: str
     differs: bool
     slower: bool
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,8 @@ class _Pairs:
     statistic: str
     levels_ns: tuple[tuple[str, float, float], ...]    # pair, A, B
     lone: int
+
+    flags: tuple[str, ...] = ()
 
     @property
     def ratios(self) -> dict[str, float]:
@@ -112,7 +120,8 @@ def compared(
 def _workload(name: str, pairs: _Pairs, found: PairRatio, *, differs: bool, slower: bool) -> WorkloadRatio:
     a, b = (math.exp(float(np.mean(np.log([row[side] for row in pairs.levels_ns])))) for side in (1, 2))
     return WorkloadRatio(
-        name, a, b, found.ratio, found.low, found.high, found.pairs, pairs.statistic, differs=differs, slower=slower
+        name, a, b, found.ratio, found.low, found.high, found.pairs, pairs.statistic, differs=differs, slower=slower,
+        flags=pairs.flags,
     )
 
 
@@ -141,10 +150,15 @@ def _pairs(a: Sequence[Run], b: Sequence[Run]) -> _Pairs | str:
         and first.statistic == second.statistic == statistics[0]
     )
     if len(found) > 1 and statistics[0]:
-        return _Pairs(statistics[0], found, len(a) + len(b) - 2 * len(pairs))
+        return _Pairs(statistics[0], found, len(a) + len(b) - 2 * len(pairs), _busy(a, b))
     if len(pairs) > 1:
         return f"of {len(pairs)} pairs {len(found)} had a quiet window on both sides, two are needed"
     return f"only {len(pairs)} whole pair{'' if len(pairs) == 1 else 's'}"
+
+
+def _busy(*sides: Sequence[Run]) -> tuple[str, ...]:
+    raised = {flag for runs in sides if (one := sample(runs)) is not None for flag in summarize(one).flags}
+    return tuple(sorted(raised & BUSY))
 
 
 def _failure(store: Store, a: str, b: str) -> str | None:

@@ -77,7 +77,7 @@ def verdict(
 
 
 def _busy_visits(measured: Sequence[Entry]) -> float | None:
-    gated = [entry for entry in measured if entry.statistic.startswith("p25")]
+    gated = [entry for entry in measured if entry.statistic.startswith(("p25", "p10"))]
     visits = sum(entry.slices_kept + entry.slices_rejected for entry in gated)
     return sum(entry.slices_rejected for entry in gated) / visits if visits else None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lutfarm.lut import Figures, LatencyTable, Network, Validation
 from lutfarm.lut.table import UNVALIDATED
+from lutfarm.lut.validate import words as figure_words
 from lutfarm.report.plots import prediction_plot
 from lutfarm.report.rows import calibrated_spots, plain_spots
 from lutfarm.report.words import latency, latency_interval, percent, printable, scope, signed_percent
@@ -87,7 +88,7 @@ def _comparison(number: int, found: Validation, table: LatencyTable) -> Comparis
         ) if plain else "",
         rows=tuple(_line(network) for network in used),
         left_out=tuple((printable(network.arch), printable(network.failure)) for network in found.unusable),
-        notes=tuple(printable(note) for note in _notes(found)),
+        notes=tuple(printable(note) for note in (*_notes(found), *_uncalibrated(found, table))),
     )
 
 
@@ -130,6 +131,10 @@ def _share(value: float | None) -> str:
 def _notes(found: Validation) -> Sequence[str]:
     made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(found.measured_s))
     notes = [f"Networks of {found.space}, drawn with seed {found.seed}, measured by job {found.study_id} of {made}."]
+    if told := found.busy_words():
+        notes.append(f"{told[0].upper()}{told[1:]}.")
+        if found.quiet_calibrated_figures:
+            notes.append(f"Of these others, calibrated: {figure_words(found.quiet_calibrated_figures)}.")
     if found.scope:
         notes.append(f"Intervals of the measured networks: {100 * found.confidence:g} %, {scope(found.scope)}.")
     if found.anchor_shift is not None:
@@ -141,6 +146,12 @@ def _notes(found: Validation) -> Sequence[str]:
     return notes
 
 
+def _uncalibrated(found: Validation, table: LatencyTable) -> list[str]:
+    """Why these predictions are not calibrated, though networks were measured for it."""
+    mine = [one for one in table.manifest.uncalibrated if (one.place, one.space) == (found.place, found.space)]
+    return [f"N{one.describe()[1:]}." for one in mine]
+
+
 def _line(network: Network) -> NetworkLine:
     calibrated_ns, measured_ns = network.calibrated_ns, network.measured_ns or 0.0
     known = calibrated_ns is not None
@@ -150,7 +161,7 @@ def _line(network: Network) -> NetworkLine:
         predicted_interval=latency_interval(network.predicted_low_ns, network.predicted_high_ns),
         calibrated=latency(calibrated_ns) if calibrated_ns is not None else "",
         calibrated_interval=latency_interval(network.calibrated_low_ns, network.calibrated_high_ns) if known else "",
-        measured=latency(measured_ns),
+        measured=latency(measured_ns) + (" (busy machine)" if network.busy else ""),
         measured_interval=latency_interval(network.measured_low_ns, network.measured_high_ns),
         error=signed_percent((network.predicted_ns or 0.0) / measured_ns - 1),
         calibrated_error=signed_percent(calibrated_ns / measured_ns - 1) if calibrated_ns is not None else "",

@@ -13,7 +13,8 @@ FLAG_WORDS: Mapping[str, str] = {
     "Nothing speaks against the number; once the device is known better the same runs lose the flag",
     "reference_stale": "the canary settled away from its reference, or the processes belong to times with different ones, so "
     "what counts as quiet is in doubt",
-    "contended": "more than half of the visits found no quiet window",
+    "contended": "more than half of the visits found no quiet window; or, of a long workload, more than 3 % may be hidden "
+    "between calm canaries",
     "no_quiet_window": "no quiet window came at all: the estimate is not that of the uncontended device",
     "processes_disagree": "the processes differ by a quarter or more, and too few agree to tell which of them something held up: "
     "this is no estimate, and the interval reaches over all of them",
@@ -41,7 +42,7 @@ UNKNOWN_FLAG = "this report has no explanation of this flag"
 
 _STATISTICS: Mapping[str, str] = {
     "p25_quiet": "the 25th percentile of the iterations of each process’s quiet slices, averaged in log over processes",
-    "p10_swept": "for long workloads, which no gate can pass, the 10th percentile of each process’s iterations, "
+    "p10_swept": "for long workloads the 10th percentile of each process’s iterations between two calm canaries, "
     "averaged in log over processes",
     "tool_mean": "a native tool’s mean of each invocation, averaged in log over invocations; its neighbours are not known",
     "tool_median": "a native tool’s median of each invocation, averaged in log over invocations; its neighbours are not known",

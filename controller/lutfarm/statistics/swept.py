@@ -55,7 +55,7 @@ def hidden_slowdown(runs: Sequence[Run], level_ns: float) -> float:
     returns_ns = [piece.waited_ns for _, piece in known if piece.waited_ns > WAITED_NS]
     share = _slow_between(stays, wall_ns, float(np.median(returns_ns)) if returns_ns else 0.0)
     loud = float(np.median([piece.canary_after_ns / (run.canary_reference_ns or 1) for run, piece in ended]))
-    seen = float(np.median([piece.wall_ns / len(piece.samples_ns) for _, piece in ended])) / level_ns
+    seen = float(np.median([np.median(piece.samples_ns) for _, piece in ended])) / level_ns
     return share * max(0.0, MOST_SLOWER_THAN_CANARY * loud - 1, seen - 1)
 
 
