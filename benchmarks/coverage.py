@@ -77,7 +77,7 @@ def scenarios() -> list[Scenario]:
         Scenario("two states, 60 s", compose(*USUAL, TwoStates(fast_s=(60.0,), slow_s=(60.0,)))),
         Scenario("drift 2 % in 10 min", compose(*USUAL, Drift(0.02, 600.0))),
         Scenario("thermal, throttles", compose(*USUAL, Thermal(time_constant_s=0.5))),
-        Scenario("neighbour", compose(*USUAL, Neighbour())),
+        Scenario("neighbour", compose(*USUAL, Neighbour()), history_rounds=40),   # with company in a third of them
         Scenario("clock jumps", compose(*USUAL, ClockJumps())),
         Scenario("canary changed, a runtime with it", compose(*USUAL, CanaryChange(1.4, 20)), announced=True, history_rounds=40),
         Scenario(
@@ -87,7 +87,7 @@ def scenarios() -> list[Scenario]:
         Scenario("canary changed minutes ago, unsaid", compose(*USUAL, CanaryChange(1.4, 20)), quiet=False, history_rounds=24),
         Scenario("all samples equal", Noise()),
         Scenario("100 times slower", compose(*USUAL), slower=100.0),
-        Scenario("all together", everything),
+        Scenario("all together", everything, history_rounds=40),
         Scenario("first contact", compose(*USUAL), first_contact=True),
         Scenario("never quiet, first contact", compose(*USUAL, Contended()), quiet=False, first_contact=True),
         Scenario("never quiet, known device", compose(*USUAL, Contended()), quiet=False, known_canary=True),
