@@ -219,3 +219,13 @@ def test_a_calm_device_is_never_based_anew(first: list[int], more: list[int]) ->
     history = epochs(rounds(*first, *more))
     assert [epoch.why for epoch in history] == ["first contact"]
     assert history[0].provisional is False
+
+
+def test_a_faster_speed_judges_no_more_than_a_month_of_what_came_before_it() -> None:
+    """Before that the device was another one, as far as anybody can tell."""
+    slow = Epoch(0.0, 1.0, 140, False, 20, "first contact", "", OLD)
+    fast = Epoch(3 * HORIZON_S, 9e9, 100, False, 20, "faster", "", OLD)
+    history = (slow, fast)
+    assert judging(history, OLD, 2 * HORIZON_S - 1.0).reference_ns == 140
+    assert judging(history, OLD, 2 * HORIZON_S + 1.0).reference_ns == 100
+    assert judging(history, OLD, 3 * HORIZON_S + 1.0).reference_ns == 100

@@ -167,3 +167,16 @@ def test_the_order_of_time_reversed_shows_the_same_step(values: list[float]) -> 
     assert backward is not None
     assert forward.p_value == backward.p_value
     assert len(list(groupby(values))) > 1 or forward.ratio == 1.0
+
+
+def test_a_part_that_comes_out_below_zero_takes_nothing_from_the_parts_outside_it() -> None:
+    """Slices whose means agree better than chance: their variance is none, and that of the processes is by the slices' own."""
+    dice = np.random.default_rng(5)
+    one = dice.normal(0, 0.01, 6)
+    series = [1e5 * np.exp(process + one - one.mean()) for process in (0.0, 0.03, -0.02, 0.01) for _ in range(5)]
+    found = components(series, [n // 5 for n in range(20)], [0] * 20)
+    assert found.between_slices == 0.0
+    within = float((one - one.mean()) @ (one - one.mean())) / 5
+    means = np.array([0.0, 0.03, -0.02, 0.01])
+    expected = means.var(ddof=1) - within / 30     # mean squares: 30 n s^2 = within + 30 between
+    assert found.between_processes == pytest.approx(math.sqrt(expected), rel=1e-6)

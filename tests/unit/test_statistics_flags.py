@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.lut_kit import REFERENCE_NS, piece, run
 
 from lutfarm.statistics import Target, sample, summarize
-from lutfarm.statistics.conditions import canary_level, extremes, scope, wall_over_cpu
+from lutfarm.statistics.conditions import canary_level, extremes, scope, sittings_of, wall_over_cpu
+from lutfarm.statistics.distributions import kendall
 from lutfarm_jobs.measurement import Run
 
 
@@ -192,3 +195,38 @@ def test_a_step_from_one_level_to_another_is_flagged_and_a_small_one_is_not() ->
     assert "changed" in flags(*calm(*stepped))
     assert "changed" not in flags(*calm(*[1000 + n % 3 for n in range(6)], *[1010 + n % 3 for n in range(6)]))
     assert "changed" not in flags(*calm(*stepped[2:10]))
+
+
+def test_processes_are_counted_to_their_sittings_in_whatever_order_they_come() -> None:
+    day = 86_400.0
+    starts_s = (day, 0.0, day + 9, 5.0)
+    runs = [replace(each, started_s=at, ended_s=at + 1) for each, at in zip(calm(1000, 1001, 999, 1000), starts_s, strict=True)]
+    found = sample(runs)
+    assert found is not None
+    by_start = {process.run.started_s: number for process, number in zip(found.processes, sittings_of(found), strict=True)}
+    assert by_start == {0.0: 0, 5.0: 0, day: 1, day + 9: 1}
+    backwards = replace(found, processes=found.processes[::-1])
+    again = {p.run.started_s: number for p, number in zip(backwards.processes, sittings_of(backwards), strict=True)}
+    assert again == by_start
+
+
+RISING = [1000 + number for number in range(18)]
+
+
+@pytest.mark.parametrize("levels", [[1100] * 6 + RISING, [1000] * 6 + [2100 - level for level in RISING]])
+def test_a_step_is_a_change_whether_it_goes_up_or_down(levels: list[int]) -> None:
+    """With a slope against it, so that it's no trend."""
+    assert kendall(range(len(levels)), levels)[1] > 0.05
+    assert "changed" in flags(*calm(*levels))
+
+
+@pytest.mark.parametrize("slowed", [1.0, 1.3])
+def test_the_interval_of_contended_slices_reaches_down_to_where_the_quiet_latency_may_be(slowed: float) -> None:
+    """The quiet machine may be as much faster as the canary showed, and operators slow down by more than it does."""
+    loud = [piece(1000, quiet=False, canary_ns=round(slowed * REFERENCE_NS))] * 12
+    found = sample([run(*loud, number=n) for n in range(4)])
+    assert found is not None
+    assert found.statistic == "p25_contended"
+    interval = summarize(found).interval
+    assert interval.low_ns < 1000 / slowed * (1.0 if slowed > 1 else 1.001)
+    assert interval.high_ns >= 1000

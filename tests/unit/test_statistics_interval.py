@@ -125,3 +125,9 @@ def test_the_prior_is_freed_of_the_medians_bias() -> None:
 
 def test_no_prior_is_narrower_than_a_clock_can_tell() -> None:
     assert prior_spread([0.0] * 8, [3] * 8).tolist() == [SMALLEST_SPREAD] * 8
+
+
+@pytest.mark.parametrize("prior_df", [0.0, 0.5, 20.0])
+def test_one_process_has_three_degrees_of_freedom_whatever_the_priors_weight(prior_df: float) -> None:
+    found = moderated_interval([200.0], prior_spread=0.013, prior_df=prior_df)
+    assert math.log(found.high_ns / found.estimate_ns) == pytest.approx(3.182 * 0.013, rel=1e-3)

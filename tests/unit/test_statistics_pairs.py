@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lutfarm.statistics.pairs import (
+    PAIR_GAP_S,
     PairRatio,
     Process,
     a_first,
@@ -211,3 +212,11 @@ def test_intervals_of_pairs_hold_the_truth_on_a_machine_that_drifts_and_changes_
     assert tries > 400
     assert hits / tries >= 0.92                    # 95 % less three standard errors
     assert overall_hits >= 52                      # of 60; less than that has a chance of 0.4 % at 95 %
+
+
+def test_a_process_that_takes_long_is_the_partner_of_the_one_that_follows_its_end() -> None:
+    long = Process("a1", 0.0, 3600.0, 100.0)
+    after_it = Process("b1", 3601.0, 3602.0, 100.0)
+    assert matched([long], [after_it]) == [(long, after_it)]
+    late = Process("b1", 3600.0 + PAIR_GAP_S + 1, 9e9, 100.0)
+    assert matched([long], [late]) == []

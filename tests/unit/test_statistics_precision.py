@@ -156,3 +156,8 @@ def test_rounds_needed_never_pass_the_most_and_never_promise_nothing(
 
 def test_halving_an_interval_takes_four_times_the_processes() -> None:
     assert rounds_needed(Reached(0.04, settled=True), RULE, done=4, most=100) == 12
+
+
+@pytest.mark.parametrize(("settled", "width", "enough"), [(True, 0.01, True), (True, 0.03, False), (False, 0.01, False)])
+def test_a_narrow_interval_of_too_few_processes_is_not_enough(settled: bool, width: float, enough: bool) -> None:
+    assert Reached(width, settled).enough(RULE) is enough

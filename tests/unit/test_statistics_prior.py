@@ -92,3 +92,10 @@ def test_a_contended_interval_reaches_down_by_what_the_canary_shows() -> None:
     interval = summarize(found).interval
     assert interval.low_ns <= 150 / (1.4 * MOST_SLOWER_THAN_CANARY)
     assert interval.high_ns >= 160
+
+
+def test_an_entry_is_no_other_to_itself_and_one_of_a_single_process_is_none_to_anybody() -> None:
+    rng = np.random.default_rng(1)
+    five = entries(rng.normal(0, 0.01, (4, 5)))
+    single = entries(rng.normal(0, 0.01, (1, 1)))
+    assert [prior.df for prior in priors_of([*five, *single])] == [0.0] * 5 + [PRIOR_DF]

@@ -156,3 +156,12 @@ def test_the_interval_of_an_entry_has_the_mean_process_in_it() -> None:
     assert wide.relative_half_width > 3 * own.relative_half_width
     assert wide.relative_half_width == pytest.approx(2.447 * math.sqrt(fit.common_variance), rel=0.1)
     assert 0.9 < common_part(own, fit, 7) < 1
+
+
+def test_processes_that_are_alike_have_no_variance_of_their_own() -> None:
+    """What their effects seem to differ by is the networks' own noise, and is taken off."""
+    fits = [fit_sweep(synthetic(seed, networks=8, shift=0.0, noise=0.02)[0]) for seed in range(60)]
+    found = [fit.process_variance for fit in fits if fit is not None]
+    raw = [float(np.var(list(fit.processes.values()), ddof=1)) for fit in fits if fit is not None]
+    assert np.mean(found) < 0.6 * np.mean(raw)
+    assert min(found) >= 0.0
