@@ -9,11 +9,11 @@ import pytest
 from tests.lut_kit import ORT, UNIT, entry, manifest
 
 from lutfarm.lut import DeviceFacts, LatencyTable
-from lutfarm.lut.calibration import Observed, Priors
+from lutfarm.lut.calibration import Observed, Priors, calibration_of
 from lutfarm.lut.effects import features_of
 from lutfarm.lut.estimates import estimates
-from lutfarm.lut.posterior import calibrate
-from lutfarm.lut.terms import Estimate, Terms
+from lutfarm.lut.posterior import Posterior, calibrate
+from lutfarm.lut.terms import Estimate, Terms, Toward
 from lutfarm.networks.calibrated import predictions_ns
 from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError
@@ -150,3 +150,81 @@ def test_isolated_operators_lose_the_call_that_a_network_has_once() -> None:
     assert taken["tiny"].log_error == pytest.approx(0.1)
     inside = LatencyTable.of(found.values(), manifest(devices=(floor,), composition="in_network"))
     assert estimates(inside.entries, inside.manifest)["big"].estimate_ns == 100_000.0
+
+
+def of_one_world(seed: int = 11, **changes: object) -> tuple[World, Posterior, Toward]:
+    """A calibration on 20 networks, and all operators of the space as it sees them; `changes` to every entry."""
+    world = World.drawn("fbnet-32", "tflite", seed)
+    entries = {key: replace(one, **changes) for key, one in world.entries.items()}  # type: ignore[arg-type]
+    features = features_of(world.space)
+    found = calibrate(world.measured(list(world.space.random(8, 20))), entries, features)
+    return world, found, found.toward(Terms.of(sorted(entries), entries, features))
+
+
+def widths(found: Posterior, of: Toward) -> tuple[np.ndarray, np.ndarray]:
+    """Of each operator's interval, and of some networks'."""
+    each = found.operators_ns(of)
+    counts = np.eye(len(of.terms.keys))[:12] + 1.0
+    networks = found.intervals_ns(of, counts)
+    return each[:, 2] - each[:, 1], networks[:, 2] - networks[:, 1]
+
+
+def test_errors_that_entries_make_together_widen_what_is_said_of_an_operator_that_no_network_held() -> None:
+    unseen = Estimate(5000.0, 0.0, ())
+    together = replace(unseen, common=(0.2,))
+    _, found, _ = of_one_world()
+    alone = found.operators_ns(found.toward(Terms.of(["new"], {"new": unseen}, {})))[0]
+    common = found.operators_ns(found.toward(Terms.of(["new"], {"new": together}, {})))[0]
+    assert common[2] - common[1] > 1.2 * (alone[2] - alone[1])
+
+
+def test_networks_that_contradict_the_model_widen_every_interval_by_as_much() -> None:
+    """The misfit is a variance: four times as much is twice as wide, but for what the sizes' mixture adds."""
+    _, found, of = of_one_world()
+    strained = replace(found, diagnostics=replace(found.diagnostics, misfit=4 * found.diagnostics.misfit))
+    for plain, wide in zip(widths(found, of), widths(strained, of), strict=True):
+        assert (wide > 1.5 * plain).all()
+        assert np.median(wide / plain) == pytest.approx(2.0, rel=0.05)
+
+
+def test_a_network_is_predicted_as_it_would_be_measured_with_the_error_of_measuring_it() -> None:
+    world, found, of = of_one_world()
+    known = [replace(one, log_error=0.1) for one in world.measured(list(world.space.random(8, 20)))]
+    rough = calibrate(known, world.entries, features_of(world.space))
+    middle, low, high = rough.intervals_ns(rough.toward(of.terms), np.ones((1, len(of.terms.keys))))[0]
+    assert high - low > 0.8 * 2 * 1.96 * 0.1 * middle
+    assert found.n == rough.n == 20
+
+
+def test_no_more_than_a_fifth_of_the_networks_is_ever_called_odd() -> None:
+    """Where half of them contradict the other half, nobody can say which half it is."""
+    world = World.drawn("fbnet-32", "tflite", 7)
+    known = world.measured(list(world.space.random(8, 20)))
+    factors = np.random.default_rng(3).uniform(1.5, 4.0, 10)
+    odd = [replace(one, measured_ns=factor * one.measured_ns) for one, factor in zip(known[:10], factors, strict=True)]
+    found = calibrate([*odd, *known[10:]], world.entries, features_of(world.space))
+    assert len(found.diagnostics.outliers) <= 4
+
+
+def test_a_calibration_from_outside_cannot_ask_for_a_grid_without_end() -> None:
+    many = tuple(0.01 * (1 + n) for n in range(17))
+    with pytest.raises(SpecError, match="more than 256 combinations"):
+        Priors(own=many, shared=many)
+    assert Priors(own=many[:16], shared=many[:16], noise=(0.01,)).own == many[:16]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"operators": (0, 0), "counts": (1, 2)}, "twice|more than once"),
+        ({"operators": (0, 1), "counts": (1,)}, "2 operators and 1 counts"),
+        ({"operators": (), "counts": ()}, "0 operators and 0 counts"),
+    ],
+)
+def test_a_network_that_names_an_operator_twice_is_refused(changes: dict[str, object], said: str) -> None:
+    found = calibration_of(
+        [Observed((n,), {"a": 1, "b": 2}, 5e6 + n, 0.01) for n in range(6)], space="tiny", unit=UNIT, backend_key=ORT.key
+    )
+    networks = (replace(found.networks[0], **changes), *found.networks[1:])  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match=said):
+        replace(found, networks=networks)
