@@ -27,7 +27,7 @@ from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import Sources, expand, nothings, resolve, with_definitions
 from lutfarm_jobs.measurement import SlicePlan
-from lutfarm_jobs.sharing import Share
+from lutfarm_jobs.sharing import Share, expected_ns
 from lutfarm_jobs.spec import DeviceChoice, JobSpec, PoolChoice, load_job
 from lutfarm_profiles import DeviceProfile, loader
 from lutfarm_profiles.cores import cores_for
@@ -108,7 +108,11 @@ def submit(
         )
         shares.append(share)
     zeros = nothings(spec, sources)
-    return Submission(spec, plan, devices, terms, zeros, retry_failed, tuple(shares)), sources
+    guessed = {workload: expected_ns(workload, sources) for workload in {m.workload for m in plan}}
+    return Submission(
+        spec, plan, devices, terms, zeros, retry_failed, tuple(shares),
+        expected_ns={m.key: guessed[m.workload] for m in plan},
+    ), sources
 
 
 def terms_of(spec: JobSpec, devices: Mapping[str, Device]) -> dict[str, Terms]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from lutfarm.cooling import after_heat, after_work
@@ -92,6 +92,7 @@ class Submission:
     shares: tuple[Share, ...] = ()                 # pools whose units share the work
     course: Course = Plain()
     until_s: float | None = None                   # Unix time at which it ends, done or not: what runs then is cancelled
+    expected_ns: Mapping[str, float] = field(default_factory=dict[str, float])   # by key: a first guess at an iteration
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class Farm:
             state = begin(
                 submission.plan, devices, rounds=spec.sampling.rounds,
                 budget_s=spec.sampling.device_time_budget_s, shares=submission.shares, rule=stop_rule(spec),
-                until_s=submission.until_s,
+                until_s=submission.until_s, expected_ns=submission.expected_ns,
             )
             state = without(state, barred)
             for opened in self._last_heard(barred):

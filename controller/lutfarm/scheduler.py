@@ -157,7 +157,13 @@ def model_bytes(state: FarmState, measurement: Measurement) -> int:
 def round_seconds(state: FarmState, measurement: Measurement, plan: SlicePlan) -> float:
     """About how long one round of it holds the device, on a quiet machine."""
     probe = state.standing(measurement.key).probe
-    return seconds_of((probe.iteration_ns if probe else None) or 1_000_000, plan, load_ns=probe.load_ns if probe else None)
+    return seconds_of(iteration_of(state, measurement), plan, load_ns=probe.load_ns if probe else None)
+
+
+def iteration_of(state: FarmState, measurement: Measurement) -> float:
+    """What one iteration takes in ns, by its probe; before that as a first guess."""
+    probe = state.standing(measurement.key).probe
+    return (probe.iteration_ns if probe else None) or state.expected_ns.get(measurement.key, 1_000_000.0)
 
 
 def due_seconds(state: FarmState, step: Step, plan: SlicePlan) -> float:

@@ -78,6 +78,7 @@ class FarmState:
     stopped: tuple[str, str] | None = None         # an error that ends the job: (code, detail)
     until_s: float | None = None                   # Unix time at which it ends, done or not
     time_up: bool = False                          # that time came
+    expected_ns: Mapping[str, float] = field(default_factory=dict[str, float])   # by key: a first guess at an iteration
     shares: tuple[Share, ...] = ()                 # pools whose units share the work
     rule: StopRule | None = None                   # None: `rounds` of each, however precise
     reached: Mapping[str, Reached] = field(default_factory=dict[str, Reached])   # by key, as of the last round
@@ -141,6 +142,7 @@ def begin(
     rounds: int,
     budget_s: float | None = None,
     until_s: float | None = None,
+    expected_ns: Mapping[str, float] | None = None,
     standings: Mapping[str, Standing] | None = None,
     shares: Sequence[Share] = (),
     rule: StopRule | None = None,
@@ -153,6 +155,7 @@ def begin(
         units={name: Unit(name) for name in units},
         budget_s=budget_s,
         until_s=until_s,
+        expected_ns=dict(expected_ns or {}),
         shares=tuple(shares),
         rule=rule,
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.lut_kit import entry, failed, manifest
+from tests.lut_kit import entry, failed, manifest, validation
 
 from lutfarm.lut import Entry, LatencyTable
 from lutfarm.lut.calibration import Observed, calibration_of
-from lutfarm.lut.verdict import table_verdict, verdict
+from lutfarm.lut.validate import Uncalibrated
+from lutfarm.lut.verdict import Held, table_verdict, verdict
 
 GOOD = ("converged",)
 FIRST = ("converged", "reference_provisional")
@@ -49,7 +50,7 @@ def test_first_contact_compares_nothing_yet_and_says_how_that_ends() -> None:
     found = verdict(many(7, FIRST))
     assert found.sentence == (
         "All 7 entries are quiet and precise; what this machine's full speed is, is not established yet: do not compare "
-        "devices by this table; measure anything there later, and export it again."
+        "devices by this table; measure anything there while nothing else runs, and export it again."
     )
     assert (found.precise, found.provisional, found.machine) == (7, 7, "not established")
 
@@ -99,6 +100,26 @@ def test_a_calibration_on_fewer_than_five_networks_is_named(networks: int, few: 
     found = table_verdict(LatencyTable.of(many(6), manifest(calibrations=(calibration,))))
     assert found.few_networks == few
     assert ("too few to correct anything" in found.sentence) is (few is not None)
+
+
+def test_networks_that_a_busy_machine_measured_judge_no_prediction() -> None:
+    found = verdict(many(6), held=Held(networks=12, busy=9))
+    assert found.sentence == (
+        "All 6 entries are quiet and precise; the machine was quiet; a busy machine measured 9 of the 12 networks that it was "
+        "held against: do not judge its predictions by its validation."
+    )
+    assert (found.networks, found.busy_networks) == (12, 9)
+    known = validation([100.0, 200.0], [110.0, 190.0])
+    busy = replace(known, networks=tuple(replace(one, measured_flags=("contended",)) for one in known.networks))
+    assert table_verdict(LatencyTable.of(many(6), manifest(validations=(busy,)))).busy_networks == 2
+    assert table_verdict(LatencyTable.of(many(6), manifest(validations=(known,)))).do_not == ()
+
+
+def test_networks_that_were_too_few_to_calibrate_are_named() -> None:
+    lacking = Uncalibrated("desk", "onnxruntime-cpu-t1-fp32", "tiny", "1 of its networks is good enough")
+    found = table_verdict(LatencyTable.of(many(6), manifest(uncalibrated=(lacking,))))
+    assert found.few_networks == 0
+    assert "not calibrated, fewer than 5 networks were good enough" in found.sentence
 
 
 def test_a_table_names_its_job_where_nobody_says_how_it_is_measured_again() -> None:

@@ -21,7 +21,7 @@ from lutfarm.cli import exits
 from lutfarm.cli.ending import judged_job, report
 from lutfarm.cli.interrupts import deferred
 from lutfarm.cli.lut import ENTRY_COLUMNS, entry_row
-from lutfarm.cli.output import HomeOption, duration, latency, plain, print_rows, say
+from lutfarm.cli.output import HomeOption, JsonOption, duration, latency, plain, print_json, print_rows, say
 from lutfarm.cli.progress import RunDisplay
 from lutfarm.cli.validate import study_spec
 from lutfarm.cli.validate import words as outcome_words
@@ -30,7 +30,7 @@ from lutfarm.farm import Farm
 from lutfarm.greeting import greet
 from lutfarm.home import Home, find_home
 from lutfarm.host_load import watch
-from lutfarm.lut import save
+from lutfarm.lut import LatencyTable, save
 from lutfarm.lut.table import UNVALIDATED
 from lutfarm.lut.verdict import table_verdict
 from lutfarm.networks import studies_of
@@ -70,6 +70,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Where the results go.")] = Path("demo-out"),
     minutes: Annotated[float, typer.Option(min=0.5, max=600, help="About how long it may take.")] = 3.0,
     home: HomeOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Measure FBNet's operators on this machine, predict networks, measure those, show the error and calibrate."""
     with exits.exits():
@@ -85,8 +86,15 @@ def demo(
                     f"measured, to end within {duration(60 * minutes)}")
             job_id = _measure(store, place, clock, stages)
             with stages.stage("table and report"):
-                results(store, job_id, out)
+                table = results(store, job_id, out)
         (out / "timings.json").write_text(stdlib_json.dumps(stages.seconds, indent=2) + "\n")
+        judged = table_verdict(table, again=AGAIN, target=demo_spec().sampling.target_relative_interval)
+        if json:
+            validations = plain(table.manifest.validations)
+            print_json({"verdict": plain(judged), "job": job_id, "validations": validations, "seconds": stages.seconds})
+            return
+        say(judged.sentence)
+        _show(table)
         say(f"took {duration(stages.seconds['total'])}; open {out / 'report.html'} in a browser")
 
 
@@ -159,15 +167,19 @@ def _networks(store: Store, job_id: str, clock: Clock) -> tuple[int, int]:
     return now.networks(time.time())
 
 
-def results(store: Store, job_id: str, out: Path) -> None:
-    """Write the table in three formats, its validation and the report; print what stands out."""
+def results(store: Store, job_id: str, out: Path) -> LatencyTable:
+    """Write the table in three formats, its validation and the report."""
     table = validated_table(store, job_id)
-    say(table_verdict(table, again=AGAIN).sentence)
     for suffix in ("json", "csv", "parquet"):
         save(table, out / f"lut.{suffix}")
-    validations = table.manifest.validations
-    (out / "validation.json").write_text(stdlib_json.dumps(plain(validations), indent=2) + "\n")
+    (out / "validation.json").write_text(stdlib_json.dumps(plain(table.manifest.validations), indent=2) + "\n")
     render_report(table, out=out / "report.html", title=f"{SPACE} on {DEVICE}")
+    return table
+
+
+def _show(table: LatencyTable) -> None:
+    """What stands out."""
+    validations = table.manifest.validations
     operators = [e for e in table.entries if e.kind == "measured" and e.workload_key.startswith("operator:")]
     ranked = sorted(operators, key=lambda entry: entry.estimate_ns or 0.0)
     print_rows(ENTRY_COLUMNS, [entry_row(entry) for entry in ranked[:5]], title="fastest")
@@ -186,6 +198,7 @@ def results(store: Store, job_id: str, out: Path) -> None:
             if one.place == place:
                 say(f"{' with '.join(place)}: {one.describe()}")
         refused = [one.describe() for one in table.manifest.refusals if one.place == place]
+        refused += [one.describe() for one in table.manifest.uncalibrated if one.place == place]
         if refused or place not in {validation.place for validation in validations}:
             say(f"{' with '.join(place)}: {'; '.join(refused) or UNVALIDATED}")
 

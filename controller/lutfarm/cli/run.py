@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,14 +14,20 @@ from lutfarm.cli import exits
 from lutfarm.cli.ending import again, judged_job, report
 from lutfarm.cli.interrupts import deferred
 from lutfarm.cli.output import HomeOption, JsonOption, duration, print_json, print_rows, printable, say
-from lutfarm.cli.progress import RunDisplay, seconds_left
+from lutfarm.cli.progress import RunDisplay
+from lutfarm.durations import LOADED_PACE, PLAIN_POOL, PROGRAM, RAY, Parts, Span, work_left
+from lutfarm.farm import Submission
 from lutfarm.home import find_home
+from lutfarm.host_load import watch
 from lutfarm.lut import fed
+from lutfarm.past_rounds import known_of
+from lutfarm.pools import machines_of
 from lutfarm.reuse import foresee
 from lutfarm.state import FarmState, begin
 from lutfarm.stopping import stop_rule
-from lutfarm.store import open_store
+from lutfarm.store import Store, open_store
 
+LOOK_S = 0.3                                       # at what else computes on this machine
 JobArgument = Annotated[Path, typer.Argument(metavar="JOB", help="The job's YAML file.")]
 
 
@@ -53,15 +60,23 @@ def run(
             raise typer.Exit(exits.INCOMPLETE)
 
 
-def plan(job: JobArgument, home: HomeOption = None, json: JsonOption = False) -> None:
-    """What would be measured, what is reused, how long the devices will be held.  Changes nothing."""
+def plan(
+    job: JobArgument,
+    home: HomeOption = None,
+    pool: Annotated[str, typer.Option(help="ray, or local for debugging.")] = "ray",
+    json: JsonOption = False,
+) -> None:
+    """What would be measured, what is reused, how long it will take.  Changes nothing."""
     with exits.exits():
+        if pool not in ("ray", "local"):
+            raise typer.BadParameter(f"{pool!r} is neither ray nor local", param_hint="--pool")
         place = find_home(home)
         with open_store(place.path) as store:
             submitted, _ = assembly.submission(job, store)
             spec = submitted.spec
             state = begin(submitted.plan, submitted.devices, rounds=spec.sampling.rounds,
-                          budget_s=spec.sampling.device_time_budget_s, shares=submitted.shares, rule=stop_rule(spec))
+                          budget_s=spec.sampling.device_time_budget_s, shares=submitted.shares, rule=stop_rule(spec),
+                          expected_ns=submitted.expected_ns)
             known = store.job(spec.id)
             fresh_since_s = (known[0].created_s if known else time.time()) if spec.fresh else None
             rows: list[dict[str, object]] = []
@@ -77,14 +92,51 @@ def plan(job: JobArgument, home: HomeOption = None, json: JsonOption = False) ->
                     "own runs": found.own_runs,
                     "reused runs": found.adopted_runs,
                 })
-            held_s = seconds_left(state, submitted.terms)
+            parts = _parts(submitted, state, store)
+        begun = PROGRAM + (RAY if pool == "ray" else PLAIN_POOL)
+        wall = parts.whole + begun
+        held = parts.opening + parts.probing + parts.rounds + parts.waiting
         if json:
-            print_json({"job": spec.id, "devices": rows, "held_s": round(held_s, 1), "keys": list(state.plan)})
+            print_json({
+                "job": spec.id, "devices": rows, "wall_s": _span(wall), "held_s": _span(held),
+                "parts_s": {"start and end": _span(begun), **{name: _span(getattr(parts, name)) for name in PARTS}},
+                "keys": list(state.plan),
+            })
             return
         print_rows(list(rows[0]), [list(row.values()) for row in rows], title=f"job {spec.id}")
         for warning in fed.warnings_before(submitted.plan):
             say(printable(warning))
-        say(f"devices will be held for about {duration(held_s)}; {_rounds(state)}")
+        named = {"start and end": begun, **{name: getattr(parts, name) for name in PARTS}}
+        each = ", ".join(f"{name} {_words(span)}" for name, span in named.items() if span.high_s >= 0.5)
+        say(f"it will take {_words(wall)}: {each}; {_rounds(state)}")
+
+
+PARTS = ("opening", "building", "probing", "rounds", "waiting")
+
+
+def _parts(submitted: Submission, state: FarmState, store: Store) -> Parts:
+    """What is left, by what the store knows of the devices, and for this machine by what else runs on it now."""
+    known = {
+        unit: known_of(store, unit, submitted.plan, submitted.terms[unit], submitted.expected_ns) for unit in submitted.devices
+    }
+    machines = machines_of(store)                  # units of one machine take turns
+    units = {name: replace(unit, machine_id=machines.get(name, "")) for name, unit in state.units.items()}
+    transports = {unit: device.transport for unit, device in submitted.devices.items()}
+    if "local" in transports.values() and watch(LOOK_S).loaded:
+        known = {
+            unit: replace(one, pace=LOADED_PACE) if transports[unit] == "local" and one.pace is None else one
+            for unit, one in known.items()
+        }
+    return work_left(replace(state, units=units), submitted.terms, known, transports=transports)
+
+
+def _span(span: Span) -> list[float]:
+    return [round(span.low_s, 1), round(span.high_s, 1)]
+
+
+def _words(span: Span) -> str:
+    low, high = duration(span.low_s), duration(span.high_s)
+    return low if low == high else f"{low} to {high}"
 
 
 def _rounds(state: FarmState) -> str:

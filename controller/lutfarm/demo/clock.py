@@ -13,6 +13,7 @@ CLOSING_S = 9.0                                    # to end Ray, make the table 
 MOST_CLOSING = 0.2                                 # of the whole time
 PASSES = 12
 NETWORK_S = 4.0                                    # to build, probe and measure one network in 7 processes of 12 passes each
+RETRIED = 1.5                                      # times longer, where iterations that were disturbed are repeated
 NETWORKS, CALIBRATE, FEWEST = 12, 8, 3             # to validate with, to calibrate on; with fewer there is nothing to see
 
 
@@ -40,7 +41,7 @@ class Clock:
 
         Fewer than five calibrate nothing, so there are five or none.
         """
-        each_s = NETWORK_S * self.load.slowdown
+        each_s = NETWORK_S * self.load.slowdown * (RETRIED if self.load.loaded else 1.0)
         room = max(0, min(NETWORKS + CALIBRATE, int((self.closing_s - now_s) / each_s) - ANCHORS))
         networks = min(NETWORKS, max(FEWEST, round(room * NETWORKS / (NETWORKS + CALIBRATE))))
         calibrate = min(CALIBRATE, room - networks)

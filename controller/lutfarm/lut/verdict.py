@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from lutfarm.lut.calibration import LEAST_NETWORKS as LEAST_CALIBRATION
@@ -17,10 +17,23 @@ BUSY_VISITS = 0.10                                 # a quiet machine has a quiet
 
 Machine = Literal["quiet", "busy", "disturbed", "not established", "not seen"]
 
-COMPARE, CALIBRATE, RANK, PREDICT = (
+COMPARE, CALIBRATE, RANK, PREDICT, JUDGE = (
     "compare devices by this table", "calibrate on it", "rank what lies closer together than the intervals",
-    "predict networks with what is missing",
+    "predict networks with what is missing", "judge its predictions by its validation",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What whole networks say of a table: how many it was held against, how many of them a busy machine measured.
+
+    `calibrated`: on how many each of its calibrations rests; `lacking`: places whose networks were too few to calibrate.
+    """
+
+    networks: int = 0
+    busy: int = 0
+    calibrated: tuple[int, ...] = ()
+    lacking: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +56,9 @@ class Verdict:
     missing: int
     machine: Machine
     busy_visits: float | None
-    few_networks: int | None                       # on which a calibration rests, where these are too few
+    few_networks: int | None                       # on which a calibration rests, where these are too few; 0: none came about
+    networks: int                                  # that it was held against
+    busy_networks: int                             # ... and that a busy machine measured
     do_not: tuple[str, ...]
     next: str                                      # what to do instead; empty where nothing is to be done
 
@@ -52,28 +67,32 @@ def table_verdict(table: LatencyTable, *, again: str = "", target: float | None 
     """The verdict on a table; `again`: how its job is measured anew, `target`: the relative half-width that it asked for."""
     manifest = table.manifest
     words = again or f"put `fresh: true` into the file of job {manifest.job_name} and run it"
-    networks = [len(one.networks) for one in manifest.calibrations]
-    return verdict(table.entries, missing=len(manifest.missing), networks=networks, again=words, target=target)
+    used = [network for one in manifest.validations for network in one.used]
+    held = Held(
+        len(used), sum(network.busy for network in used),
+        tuple(len(one.networks) for one in manifest.calibrations), len(manifest.uncalibrated),
+    )
+    return verdict(table.entries, missing=len(manifest.missing), held=held, again=words, target=target)
 
 
 def verdict(
-    entries: Sequence[Entry], *, missing: int = 0, networks: Collection[int] = (), again: str = "", target: float | None = None
+    entries: Sequence[Entry], *, missing: int = 0, held: Held = Held(), again: str = "", target: float | None = None
 ) -> Verdict:
-    """The verdict on entries; `networks`: on how many each calibration rests, `missing`: entries that are not measured yet."""
+    """The verdict on entries; `missing`: how many are not measured yet."""
     measured = [entry for entry in entries if entry.kind == "measured"]
     grades: Counter[Grade] = Counter(grade_of(entry.flags) for entry in measured)
     failed = sum(entry.kind == "failed" for entry in entries)
-    few = min((count for count in networks if count < LEAST_CALIBRATION), default=None)
+    few = min((count for count in held.calibrated if count < LEAST_CALIBRATION), default=0 if held.lacking else None)
     busy = _busy_visits(measured)
     machine = _machine(measured, grades, busy)
-    do_not = _do_not(machine, grades, len(measured), missing)
-    todo = _next(machine, grades, missing, again) if measured else ""
-    return Verdict(
-        sentence=_sentence(measured, grades, failed, missing, machine, busy, few, do_not, todo, target),
-        entries=len(measured), precise=grades["precise"] + grades["provisional"], provisional=grades["provisional"],
-        wide=grades["wide"], disturbed=grades["disturbed"], failed=failed, missing=missing,
-        machine=machine, busy_visits=busy, few_networks=few, do_not=do_not, next=todo,
+    do_not = _do_not(machine, grades, len(measured), missing, held)
+    found = Verdict(
+        sentence="", entries=len(measured), precise=grades["precise"] + grades["provisional"],
+        provisional=grades["provisional"], wide=grades["wide"], disturbed=grades["disturbed"], failed=failed, missing=missing,
+        machine=machine, busy_visits=busy, few_networks=few, networks=held.networks, busy_networks=held.busy, do_not=do_not,
+        next=_next(machine, grades, missing, again) if measured else "",
     )
+    return replace(found, sentence=_sentence(found, target))
 
 
 def _busy_visits(measured: Sequence[Entry]) -> float | None:
@@ -92,7 +111,7 @@ def _machine(measured: Sequence[Entry], grades: Counter[Grade], busy: float | No
     return "busy" if busy is not None and busy > BUSY_VISITS else "quiet"
 
 
-def _do_not(machine: Machine, grades: Counter[Grade], count: int, missing: int) -> tuple[str, ...]:
+def _do_not(machine: Machine, grades: Counter[Grade], count: int, missing: int, held: Held) -> tuple[str, ...]:
     found: list[str] = []
     if machine in ("disturbed", "not established", "not seen"):
         found.append(COMPARE)
@@ -100,6 +119,8 @@ def _do_not(machine: Machine, grades: Counter[Grade], count: int, missing: int) 
         found.append(CALIBRATE)
     elif grades["wide"] > SHARE_BY_CHANCE * count:
         found.append(RANK)
+    if held.busy > SHARE_BY_CHANCE * held.networks:
+        found.append(JUDGE)
     return (*found, PREDICT) if missing else tuple(found)
 
 
@@ -109,31 +130,40 @@ def _next(machine: Machine, grades: Counter[Grade], missing: int, again: str) ->
     if missing:
         return "run the job again: it measures what is missing"
     if machine == "not established":
-        return "measure anything there later, and export it again"
+        return "measure anything there while nothing else runs, and export it again"
     if grades["wide"]:
         return "more rounds narrow what is wide"
     return ""
 
 
-def _sentence(
-    measured: Sequence[Entry], grades: Counter[Grade], failed: int, missing: int, machine: Machine, busy: float | None,
-    few: int | None, do_not: Sequence[str], todo: str, target: float | None,
-) -> str:
-    rest = [(grades["disturbed"], "disturbed"), (grades["wide"], "too wide"), (failed, "failed"), (missing, "not measured yet")]
+def _sentence(found: Verdict, target: float | None) -> str:
+    rest = [(found.disturbed, "disturbed"), (found.wide, "too wide"), (found.failed, "failed")]
+    rest.append((found.missing, "not measured yet"))
     others = ", ".join(f"{count} {word}" for count, word in rest if count)
-    if not measured:
+    if not found.entries:
         return f"Nothing was measured{f' ({others})' if others else ''}: there is nothing in this table to use."
-    good, count = grades["precise"] + grades["provisional"], len(measured)
-    kind = "precise" if machine == "not seen" else "quiet and precise"
+    good, count = found.precise, found.entries
+    kind = "precise" if found.machine == "not seen" else "quiet and precise"
     which = f"{good} of {count}" if good < count else f"All {count}" if count > 1 else "The only"
     text = f"{which} {'entry is' if count == 1 else 'entries are'} {kind}"
     text += f" to +-{100 * target:.3g} %" if target and good else ""
     text += f" ({others})" if others else ""
-    text += f"; {_MACHINE[machine]}"
-    text += f" at {100 * busy:.0f} % of the visits, which do not count" if machine == "busy" and busy else ""
-    text += f"; calibrated on {few} {'network' if few == 1 else 'networks'}, too few to correct anything" if few else ""
-    text += f": do not {' nor '.join(do_not)}" if do_not else ""
-    return f"{text}; {todo}." if todo else f"{text}."
+    text += f"; {_MACHINE[found.machine]}"
+    if found.machine == "busy" and found.busy_visits:
+        text += f" at {100 * found.busy_visits:.0f} % of the visits, which do not count"
+    if found.busy_networks:
+        text += f"; a busy machine measured {found.busy_networks} of the {found.networks} networks that it was held against"
+    if found.few_networks is not None:
+        text += f"; {_few(found.few_networks)}"
+    text += f": do not {' nor '.join(found.do_not)}" if found.do_not else ""
+    return f"{text}; {found.next}." if found.next else f"{text}."
+
+
+def _few(networks: int) -> str:
+    """Of a calibration that is none."""
+    if networks:
+        return f"calibrated on {networks} {'network' if networks == 1 else 'networks'}, too few to correct anything"
+    return f"not calibrated, fewer than {LEAST_CALIBRATION} networks were good enough"
 
 
 _MACHINE = {

@@ -49,6 +49,7 @@ class Reached:
 
     relative_half_width: float
     settled: bool
+    least: int = LEAST_ROUNDS                      # how many processes are enough for that
 
     def enough(self, rule: StopRule) -> bool:
         """Whether it is precise, and may stop."""
@@ -128,7 +129,7 @@ def _intervals(by_key: Mapping[str, Mapping[str, float]], rule: StopRule) -> dic
 
 def _judged(interval: Interval, processes: int, rule: StopRule, prior_df: float) -> Reached:
     least = least_processes(rule.least_rounds, rule.rounds, prior_df=prior_df)
-    return Reached(interval.relative_half_width, processes >= least)
+    return Reached(interval.relative_half_width, processes >= least, least)
 
 
 def rounds_needed(now: Reached | None, rule: StopRule, *, done: int, most: int) -> int:
@@ -138,4 +139,4 @@ def rounds_needed(now: Reached | None, rule: StopRule, *, done: int, most: int) 
     if now is None or not math.isfinite(now.relative_half_width):
         return max(0, max(rule.least_rounds, LEAST_ROUNDS, done + 1) - done) if done < most else 0
     wanted = math.ceil(done * (now.relative_half_width / rule.relative_half_width) ** 2)
-    return max(0, min(most, max(wanted, done + 1)) - done)
+    return max(0, min(most, max(wanted, done + 1, now.least)) - done)
