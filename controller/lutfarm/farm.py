@@ -14,6 +14,7 @@ from lutfarm.leases import Leases, leases
 from lutfarm.orders import OrderBook
 from lutfarm.pool import AgentPool, Event, Measured, Opened, Probed, Waiting
 from lutfarm.reassign import reassign
+from lutfarm.refused import refusals
 from lutfarm.reuse import Resumed, resume
 from lutfarm.scheduler import Step, Terms, decide, due_seconds
 from lutfarm.state import FarmState, after, begin, ordered, resumed
@@ -164,6 +165,9 @@ class Farm:
                     self.store.extend_plan(job.id, moved)
                 for opened in (event for event in events if isinstance(event, Opened)):
                     state = self._resume(submission, job, state, opened, began_s, watch)
+                    refused = self._refused(state, opened, terms[opened.unit])
+                    self._commit(refused, held, job.id, watch)
+                    state = after(state, refused, time.time())
                 state = submission.course.settled(state, events, self.store, time.time())
                 state, told = after_heat(state, events, terms, time.time())
                 drifted = after_drift(self.store, events, terms, time.time())
@@ -191,6 +195,11 @@ class Farm:
         )
         watch.resumed(opened.unit, found)
         return resumed(state, found.standings)
+
+    def _refused(self, state: FarmState, opened: Opened, terms: Terms) -> list[Probed]:
+        """What fails on a device without its being asked, and did not yet."""
+        new = [m for key, m in state.plan.items() if not state.standing(key).failed]
+        return refusals(new, opened, terms.setting, time.time())
 
     def _last_heard(self, barred: Sequence[DeviceRecord]) -> Iterator[Opened]:
         """What devices that may not be used said last: what the store has of them counts all the same."""

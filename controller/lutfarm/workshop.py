@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lutfarm_jobs import models
 from lutfarm_jobs.expand import Sources
+from lutfarm_jobs.feeds.resolve import ValuesFile
 from lutfarm_jobs.measurement import (
     FORMAT_OF_RUNTIME,
     Artifact,
@@ -31,10 +32,13 @@ class Workshop:
     sources: Sources
     paths: dict[str, Path] = field(default_factory=dict[str, Path])
     _random: Mapping[str, tuple[str, ...]] = field(init=False)
+    _paths: Mapping[str, Path] = field(init=False)
+    _values_files: Mapping[str, ValuesFile] = field(init=False)
     _built: dict[tuple[Workload, ModelFormat], Built] = field(default_factory=dict[tuple[Workload, ModelFormat], Built])
 
     def __post_init__(self) -> None:
         self._random = self.sources.random
+        self._paths, self._values_files = self.sources.model_paths, self.sources.values_files
 
     def task(self, measurement: Measurement, probe: Probe | None) -> Task:
         """The measurement with all that a device needs.  Raises SpecError for a model file that changed."""
@@ -68,7 +72,7 @@ class Workshop:
     def _values(self, workload: Workload) -> Artifact | None:
         if not workload.values_sha256:
             return None
-        values = self.sources.values_files[workload.values_sha256]
+        values = self._values_files[workload.values_sha256]
         if values.artifact.sha256 not in self.paths:
             self.paths[values.artifact.sha256] = models.keep_values(values, self.cache_dir).path
         return values.artifact
@@ -79,7 +83,7 @@ class Workshop:
         place = workload, fmt
         if place not in self._built:
             self._built[place] = (
-                models.import_file(self.sources.model_paths[workload.sha256], self.cache_dir, sha256=workload.sha256)
+                models.import_file(self._paths[workload.sha256], self.cache_dir, sha256=workload.sha256)
                 if workload.kind == "file"
                 else models.build(workload, fmt, self.cache_dir, spaces=self._spaces_by_name())
             )

@@ -2,7 +2,7 @@
 
 FarmError
   SpecError          the person who wrote the file        never retried
-    RunsDisagree ExtraMissing
+    RunsDisagree ExtraMissing ModelRefused
   LinkError          cabling, network                     retried on the same device, with backoff
     ConnectFailed LinkLost TransferFailed ReplyTimeout
   DeviceError        the lab                              device quarantined, work goes elsewhere
@@ -52,6 +52,10 @@ class FarmError(Exception):
 
 class SpecError(FarmError):
     """The job, profile, model or table file can't be used as it is."""
+
+
+class ModelRefused(SpecError):
+    """A model file can't be used as it is.  Beside models that can be it is a stored failure, and not the job's end."""
 
 
 class RunsDisagree(SpecError):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lutfarm_jobs import operators, spaces
-from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.errors import ModelRefused, SpecError
 from lutfarm_jobs.feeds.resolve import Asked, ValuesFile, feeding
 from lutfarm_jobs.measurement import (
     FORMAT_OF_RUNTIME,
@@ -19,8 +19,9 @@ from lutfarm_jobs.measurement import (
     Measurement,
     Workload,
 )
+from lutfarm_jobs.models.files import plain, sha256_of
 from lutfarm_jobs.models.info import ModelInfo
-from lutfarm_jobs.models.inspect import inspect_file
+from lutfarm_jobs.models.inspect import format_of, inspect_file
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.operators.sandwich import fits, pairs
 from lutfarm_jobs.spaces.balanced import balanced
@@ -42,13 +43,14 @@ class ModelFile:
     values_file: ValuesFile | None = None
     random: tuple[str, ...] = ()                   # kinds of its operators that make random numbers
     computes: bool = True
+    refused: str = ""                              # why it can't be used, beside others that can be
 
     @property
     def workload(self) -> Workload:
         """As what is measured: named by file name and content."""
         values = self.values_file.artifact.sha256 if self.values_file else ""
         name = f"{self.path.name}@{self.sha256[:12]}"
-        return Workload("file", name, self.sha256, self.inputs, self.feeds, values, self.computes)
+        return Workload("file", name, self.sha256, self.inputs, self.feeds, values, self.computes, self.refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,10 @@ class Sources:
 
 
 def resolve(spec: JobSpec, folder: Path) -> Sources:
-    """Load the spaces and read the model files of a job that lies in `folder`.  Raises SpecError."""
+    """Load the spaces and read the model files of a job that lies in `folder`.
+
+    Raises SpecError; for model files that can't be used only where nothing else is to be measured.
+    """
     found_spaces: dict[str, Space] = {}
     models: dict[int, tuple[ModelFile, ...]] = {}
     definitions: dict[str, Mapping[str, Any]] = {}
@@ -96,6 +101,9 @@ def resolve(spec: JobSpec, folder: Path) -> Sources:
                 definitions[workload.space] = definition
         elif isinstance(workload, ModelsWorkload):
             models[position] = _model_files(workload, folder, where=f"workloads[{position}]")
+    refused = [model.refused for found in models.values() for model in found if model.refused]
+    if refused and len(models) == len(spec.workloads) and len(refused) == sum(map(len, models.values())):
+        raise SpecError(refused[0] + (f" (and {len(refused) - 1} more model files that can't be used)" if refused[1:] else ""))
     return Sources(found_spaces, models, definitions)
 
 
@@ -137,17 +145,29 @@ def _model_files(workload: ModelsWorkload, folder: Path, *, where: str) -> tuple
         if not matches:
             raise SpecError(f"{where}.models: {pattern!r} matches no file in {folder}; correct the path or glob")
         paths |= dict.fromkeys(folder / match for match in matches)
-    infos = [inspect_file(path) for path in paths]
+    read = [_read(path) for path in paths]
+    infos = [one for one in read if isinstance(one, ModelInfo)]
     known = {declared.name for info in infos for declared in info.inputs}
     for field_name, said in (("inputs", workload.inputs), ("values", workload.values)):
-        if unknown := sorted(set(said) - known):
+        if infos and (unknown := sorted(set(said) - known)):
             raise SpecError(f"{where}.{field_name}: no model of this workload has an input named {unknown[0]!r}")
     asked = Asked(folder, workload.inputs, workload.values, workload.test_data)
-    return tuple(_model_file(info, asked) for info in infos)
+    return tuple(_model_file(one, asked) if isinstance(one, ModelInfo) else one for one in read)
+
+
+def _read(path: Path) -> ModelInfo | ModelFile:
+    try:
+        return inspect_file(path)
+    except ModelRefused as error:
+        with plain(path) as file:
+            return ModelFile(path, sha256_of(file), format_of(path), (), refused=error.detail)
 
 
 def _model_file(info: ModelInfo, asked: Asked) -> ModelFile:
-    found = feeding(info, asked)
+    try:
+        found = feeding(info, asked)
+    except ModelRefused as error:
+        return ModelFile(info.path, info.sha256, info.format, (), refused=error.detail)
     return ModelFile(
         info.path, info.sha256, info.format, found.inputs, found.feeds, found.values_file, info.random, found.computes
     )

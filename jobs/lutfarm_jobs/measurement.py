@@ -68,6 +68,7 @@ class InputShape:
     dtype: str
 
 
+LONGEST_SHAPES = 300                               # characters of a key; a database may index 2,700 bytes at most
 FillKind = Literal["normal", "uniform", "constant", "count", "values", "file", "absent"]
 
 
@@ -106,7 +107,8 @@ class Workload:
     kind "file":     `name` is `<file name>@<first 12 digits of sha256>`; `sha256` the whole;
                      `inputs` the shapes that the job fixes, empty where the file's own are static;
                      `feeds` what each input holds, `values_sha256` the file that some of that lies in;
-                     `computes`: some output depends on an input, or on chance.
+                     `computes`: some output depends on an input, or on chance;
+                     `refused`: why the file can't be used.  It is never sent to a device, and is a failure.
     """
 
     kind: Literal["operator", "network", "file", "sandwich", "stubs"]
@@ -116,12 +118,15 @@ class Workload:
     feeds: tuple[Feed, ...] = ()
     values_sha256: str = ""
     computes: bool = True
+    refused: str = ""
 
     @property
     def key(self) -> str:
         """Readable and stable; names everything that tells two workloads apart."""
         shapes = ",".join(f"{i.name}={'x'.join(map(str, i.shape))}" for i in self.inputs)
-        given = self._given
+        if len(shapes) > LONGEST_SHAPES:
+            shapes = f"{len(self.inputs)} shapes.{_digest(shapes)[:12]}"
+        given = "refused" if self.refused else self._given
         return f"{self.kind}:{self.name}" + (f"[{shapes}]" if shapes else "") + (f"{{{given}}}" if given else "")
 
     @property

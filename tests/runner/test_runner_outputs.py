@@ -104,6 +104,16 @@ def test_a_sequence_does_not_grow_while_it_is_timed(start, bench, onnx_file):
     assert of_type(events, "ended"), events
 
 
+def test_texts_do_not_grow_from_run_to_run(probed, onnx_file):
+    words = helper.make_tensor("w", T.STRING, [2], [b"ab", b"cd"])
+    path = onnx_file(
+        helper.make_node("StringConcat", ["w", "w"], ["y"]), helper.make_node("Relu", ["x"], ["z"]), initializers=[words],
+        inputs=[tensor("x", T.FLOAT, 2)], outputs=[tensor("y", T.STRING, 2), tensor("z", T.FLOAT, 2)],
+    )
+    (event,) = probed(path)
+    assert event["notes"] == {"unbound_outputs": "output 'y' is a tensor(string)"}
+
+
 def test_a_scalar_an_input_as_output_and_two_hundred_outputs(probed, onnx_file):
     x = tensor("x", T.FLOAT, 2)
     scalar = onnx_file(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,18 @@ def test_a_job_of_nothing_is_an_error() -> None:
     with pytest.raises(SpecError, match="nothing by structure"):
         keys(spec)
     assert nothings(spec, sources(spec)) == ("identity_H8_W8_C8",)
+
+
+def test_a_thousand_shapes_make_a_key_that_a_database_can_index() -> None:
+    def key(size: int) -> str:
+        shapes = tuple(InputShape(f"past_key_values.{number}", (1, size, 64), "float32") for number in range(1000))
+        return keys(job({"models": ["m.onnx"]}), w0=(ModelFile(Path("m.onnx"), "ab" * 32, "onnx", shapes),))[0]
+
+    assert key(0).startswith("latency/file:m.onnx@abababababab[1000 shapes.")
+    assert len(key(0)) < 150
+    assert key(0) != key(1)
+
+
+def test_a_refused_file_has_a_key_of_its_own() -> None:
+    (bad,) = keys(job({"models": ["m.tflite"]}, runtimes=("tflite",)), w0=(replace(TFLITE, refused="it is damaged"),))
+    assert bad == "latency/file:m.tflite@cdcdcdcdcdcd{refused}/desk/tflite-cpu-t1-fp32/b1-steady"

@@ -93,7 +93,7 @@ class OrtModel:
         if absent:                                 # a binding can't hold it: the process would end
             self._unbind(f"input {absent[0]!r} has no value")
         for meta in declared:
-            if not _is_tensor(meta):
+            if not _stays(meta):
                 self._unbind(f"output {meta.name!r} is a {meta.type}")
             elif workload.random and not _sizes_of(meta):
                 self._unbind(f"the size of output {meta.name!r} may depend on chance")
@@ -107,7 +107,7 @@ class OrtModel:
         """Every iteration puts its outputs where the runtime likes.
 
         A binding keeps what the first run put out and takes it for the place of the next run's output: of another shape than
-        declared it is refused, a sequence grows for ever, and an empty optional ends the process.
+        declared it is refused, sequences and texts grow for ever, and an empty optional ends the process.
         """
         self.unbound = why[:200]
         session, feeds = self._session, self._feeds
@@ -161,8 +161,9 @@ class OrtModel:
         """Nothing: a session keeps no state but that of its random numbers, which can't be put back."""
 
 
-def _is_tensor(meta: Any) -> bool:
-    return meta.type.startswith("tensor(")
+def _stays(meta: Any) -> bool:
+    """Whether a second run may put an output where the first did: StringConcat appends to what it finds there."""
+    return meta.type.startswith("tensor(") and meta.type != "tensor(string)"
 
 
 def _is_known(meta: Any) -> bool:

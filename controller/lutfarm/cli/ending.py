@@ -10,6 +10,7 @@ from lutfarm.farm import Outcome
 from lutfarm.forward import way_back
 from lutfarm.lut import fed
 from lutfarm.lut.verdict import Verdict, table_verdict
+from lutfarm.state import FarmState
 from lutfarm.store import Store
 from lutfarm.tables import table_of
 from lutfarm_jobs.errors import SpecError
@@ -63,6 +64,7 @@ def report(outcome: Outcome, judged: Judged, *, as_json: bool, opening: bool = T
             "gave_up": gave_up,
             "warnings": list(judged.warnings),
             "failed": failed,
+            "notes": noted(outcome.state),
             "missing": list(outcome.missing),
             "runs": sum(state.standing(key).complete for key in plan),
             "device_time_s": {unit.name: round(unit.spent_s, 1) for unit in state.units.values()},
@@ -77,8 +79,21 @@ def report(outcome: Outcome, judged: Judged, *, as_json: bool, opening: bool = T
     for warning in judged.warnings:
         say(printable(warning))
     _say_trouble(outcome, failed, gave_up)
+    for flag, seen in noted(state).items():
+        key, why = next(iter(seen.items()))
+        say(f"  {flag}: {len(seen)} of them, such as {printable(key)}: {printable(why)[:200]}")
     if len(outcome.missing) < len(plan) or not plan:           # else there is nothing that a table could hold
         say(f"table: lutfarm lut export {outcome.job_id} --out table.json")
+
+
+def noted(state: FarmState) -> dict[str, dict[str, str]]:
+    """By flag: what was seen of the workloads when they were probed, by measurement."""
+    found: dict[str, dict[str, str]] = {}
+    for key in state.plan:
+        probe = state.standing(key).probe
+        for flag, why in probe.notes.items() if probe else ():
+            found.setdefault(flag, {})[key] = why
+    return {flag: found[flag] for flag in sorted(found)}
 
 
 def _say_trouble(outcome: Outcome, failed: list[str], gave_up: list[str]) -> None:

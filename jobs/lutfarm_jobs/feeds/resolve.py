@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
 
-from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.errors import ModelRefused, SpecError
 from lutfarm_jobs.feeds import files
 from lutfarm_jobs.feeds.analysis import Analysis, analysed
 from lutfarm_jobs.feeds.choices import WORDS
@@ -62,7 +62,10 @@ class Feeding:
 
 
 def feeding(info: ModelInfo, asked: Asked) -> Feeding:
-    """Raises SpecError naming file and field for values that the model does not take, and for shapes that are left open."""
+    """Raises SpecError naming file and field for values that the model does not take, and for shapes that are left open.
+
+    That is ModelRefused where it is the test data beside the model that can't be used.
+    """
     found = _resolved(info, asked)
     if not found.values:
         return Feeding(found.inputs, found.feeds, computes=found.computes)
@@ -162,18 +165,18 @@ def _test_data(info: ModelInfo, folder: str) -> dict[str, Given]:
     try:
         numbers = sorted(int(match[1]) for entry in path.iterdir() if (match := _INPUT_FILE.fullmatch(entry.name)))
     except OSError as error:
-        raise SpecError(f"{where}: {path} can't be read: {error.strerror}") from error
+        raise ModelRefused(f"{where}: {path} can't be read: {error.strerror}") from error
     if numbers != list(range(len(numbers))) or len(numbers) > len(info.inputs):
         seen = ", ".join(f"input_{number}.pb" for number in numbers[:10]) or "none"
         most = len(info.inputs) - 1
-        raise SpecError(f"{where}: it should hold input_0.pb to input_{most}.pb, one for each input, and has {seen}")
+        raise ModelRefused(f"{where}: it should hold input_0.pb to input_{most}.pb, one for each input, and has {seen}")
     found: dict[str, Given] = {}
     for number in numbers:
         name = f"input_{number}.pb"
         try:
             found[info.inputs[number].name] = _held(files.read(path / name, info.inputs[number]), f"{folder}/{name}")
         except ValueError as error:
-            raise SpecError(f"{where}: {error}") from error
+            raise ModelRefused(f"{where}: {error}") from error
     return found
 
 

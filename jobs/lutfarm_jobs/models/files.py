@@ -14,16 +14,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from lutfarm_jobs.errors import SpecError, StoreUnwritable
+from lutfarm_jobs.errors import ModelRefused, SpecError, StoreUnwritable
 
 LARGEST_BYTES = 2_000_000_000  # protobuf can't express more, and a .tflite beyond it needs appended data
+MODEL = "an .onnx or .tflite file"
 _CHUNK_BYTES = 1 << 20
 _ABANDONED_S = 3600.0
 
 
 @contextmanager
-def opened(path: Path, what: str = "an .onnx or .tflite file", *, most_bytes: int = LARGEST_BYTES) -> Generator[BinaryIO]:
-    """A file that somebody named, open for reading: regular, with one name, not too large, not empty.
+def plain(path: Path, what: str = MODEL) -> Generator[BinaryIO]:
+    """A file that somebody named, open for reading: regular, with one name.
 
     Links are refused: a symbolic link or a second name lets one file stand for another that the job may not
     read.  Raises SpecError naming the file and what to do.
@@ -42,10 +43,18 @@ def opened(path: Path, what: str = "an .onnx or .tflite file", *, most_bytes: in
         if status.st_nlink > 1:
             links = f"has {status.st_nlink} names (hard links)"
             raise SpecError(f"{path}: {links}; copy it with `cp` and name the copy")
-        if status.st_size == 0:
-            raise SpecError(f"{path}: is empty (0 bytes); export or download it again")
-        if status.st_size > most_bytes:
-            raise SpecError(f"{path}: has {status.st_size} bytes; {most_bytes} is the most")
+        yield file
+
+
+@contextmanager
+def opened(path: Path, what: str = MODEL, *, most_bytes: int = LARGEST_BYTES) -> Generator[BinaryIO]:
+    """The same, neither empty nor too large.  Raises ModelRefused too."""
+    with plain(path, what) as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        if size_bytes == 0:
+            raise ModelRefused(f"{path}: is empty (0 bytes); export or download it again")
+        if size_bytes > most_bytes:
+            raise ModelRefused(f"{path}: has {size_bytes} bytes; {most_bytes} is the most")
         yield file
 
 

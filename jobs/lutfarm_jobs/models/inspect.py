@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.errors import ModelRefused, SpecError
 from lutfarm_jobs.measurement import InputShape, ModelFormat
 from lutfarm_jobs.models.bounds import Malformed
 from lutfarm_jobs.models.chance import random_in_onnx, random_in_tflite
@@ -23,9 +23,17 @@ _EXAMPLE_SIZE = 224
 _FORMATS: Mapping[str, ModelFormat] = {".onnx": "onnx", ".tflite": "tflite"}
 
 
+def format_of(path: Path) -> ModelFormat:
+    """By its suffix.  Raises SpecError for any other."""
+    return _FORMATS[suffix_of(path)]
+
+
 def inspect_file(path: Path) -> ModelInfo:
-    """What a model file declares.  Raises SpecError naming the file, what is wrong and what to do."""
-    fmt = _FORMATS[suffix_of(path)]
+    """What a model file declares.  Raises SpecError naming the file, what is wrong and what to do.
+
+    That is ModelRefused where it is the content that is wrong.
+    """
+    fmt = format_of(path)
     with opened(path) as file:
         content = mapped(file)
         inputs, random = _declared(path, content, fmt)
@@ -36,21 +44,21 @@ def _declared(path: Path, content: memoryview, fmt: ModelFormat) -> tuple[tuple[
     """The inputs, and the kinds of operators that make random numbers."""
     is_tflite = bytes(content[4:8]) == IDENTIFIER
     if fmt == "onnx" and is_tflite:
-        raise SpecError(f"{path}: holds a TensorFlow Lite model; rename it to {path.stem}.tflite")
+        raise ModelRefused(f"{path}: holds a TensorFlow Lite model; rename it to {path.stem}.tflite")
     if fmt == "tflite" and not is_tflite:
-        raise SpecError(f"{path}: {_not_tflite(path, content)}")
+        raise ModelRefused(f"{path}: {_not_tflite(path, content)}")
     try:
         inputs = read_tflite(content) if is_tflite else read_onnx(content)
         random = random_in_tflite(operator_codes(content)) if is_tflite else random_in_onnx(content)
     except Malformed as error:
         advice = "export or download it again if it is damaged"
-        raise SpecError(f"{path}: can't be used as .{fmt}: {error}; {advice}") from error
+        raise ModelRefused(f"{path}: can't be used as .{fmt}: {error}; {advice}") from error
     if len(inputs) > MOST_INPUTS:
-        raise SpecError(f"{path}: has {len(inputs)} inputs; {MOST_INPUTS} is the most")
+        raise ModelRefused(f"{path}: has {len(inputs)} inputs; {MOST_INPUTS} is the most")
     for position, declared in enumerate(inputs):
         if len(declared.name) > LONGEST_NAME or "\0" in declared.name:
             fault = f"of more than {LONGEST_NAME} characters" if "\0" not in declared.name else "with a NUL character"
-            raise SpecError(f"{path}: input {position} has a name {fault}, {declared.name[:40]!r}...; give it another one")
+            raise ModelRefused(f"{path}: input {position} has a name {fault}, {declared.name[:40]!r}...; give it another one")
     return named(inputs), random
 
 
