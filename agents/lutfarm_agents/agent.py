@@ -14,7 +14,7 @@ from lutfarm_agents import commands, payload
 from lutfarm_agents import holder as holding
 from lutfarm_agents.base import Advance
 from lutfarm_agents.beside import Beside
-from lutfarm_agents.climate import Climate
+from lutfarm_agents.climate import Climate, seen_by
 from lutfarm_agents.clocks import Clocks
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.messages import DiedEvent, ProbedEvent, SliceEvent
@@ -219,12 +219,13 @@ class DeviceAgent:
         try:
             with self._dropping():
                 self._set_clocks(round_.tasks[0].measurement.conditions, cpus)
-                before, log.power_before_w = self._climate.read(), self._power.read_w()
+                log.climate_before, log.power_before_w = self._climate.read(), self._power.read_w()
                 if not self._cancelled.is_set():
                     yield from self._follow(session, command, log)
                     self._worked_s = time.monotonic()
                     log.power_after_w = self._power.read_w()
-                    log.throttled = self._climate.throttled(before, self._climate.read())
+                    log.climate_after = self._climate.read()
+                    log.throttled = self._climate.throttled(log.climate_before, log.climate_after)
         except (LinkError, DeviceError, RunnerBug) as error:
             failure = error
         self.spent_ns = _split(time.monotonic_ns() - began_ns, {"transfer": transfer_ns, **log.spent_ns()})
@@ -329,6 +330,7 @@ class DeviceAgent:
         if self._hello.runner_sha256 != sha256:
             other = self._hello.runner_sha256[:12]
             raise ProtocolMismatch(f"{self.device.name} runs the runner {other}, not {sha256[:12]}")
+        self._hello = replace(self._hello, environment=seen_by(self._hello.environment, self._climate.read()))
         self._session = session
         return session
 

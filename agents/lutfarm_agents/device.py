@@ -47,3 +47,7 @@ class Hello:
     governor: str = ""                             # of the last core; empty where it can't be read
     environment: Environment | None = None         # when it said so
     remarks: tuple[str, ...] = ()                  # what is unusual about the way there and is got round; see Transport
+    cpus_off: tuple[int, ...] = ()                 # that it has, and that are switched off: nothing is known of them
+    word_bits: int = 0                             # of the interpreter, or of the shell where there is none; 0: it does not say
+    abi: str = ""                                  # for example arm-linux-gnueabihf
+    libc: str = ""                                 # for example glibc 2.36

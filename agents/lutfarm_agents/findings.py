@@ -10,7 +10,7 @@ from typing import Literal
 from lutfarm_agents.device import Hello
 from lutfarm_jobs.measurement import Environment
 from lutfarm_profiles import DeviceProfile
-from lutfarm_profiles.cores import lacking, seen, way_out
+from lutfarm_profiles.cores import lacking, seen, switch_on, unseen, way_out
 from lutfarm_runner.clock import LEAST_STEPS
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -43,6 +43,7 @@ class HealthLimits:
     load_per_core: float = 0.5                     # 1 min average; never a failure: the gate sees what disturbs
     temperature_warn_c: float = 75.0
     temperature_fail_c: float = 90.0
+    zones: tuple[str, ...] | None = None           # the types of thermal zones that decide; None: the processor's
     battery_percent: float = 20.0
     charging: Literal["any", "required", "forbidden"] = "any"
     free_warn_bytes: int = 1024 * MIB
@@ -57,7 +58,7 @@ def hello_findings(hello: Hello, limits: HealthLimits) -> Iterator[Finding]:
     yield _step(hello.clock_resolution_ns, limits)
     yield _clock("timer pair", hello.timer_pair_ns, limits)
     yield _load(found.load_1min, max(1, len(hello.cpus)), limits)
-    yield _temperature(found.temperature_c, limits)
+    yield _temperature(found.temperature_c, limits, found.temperature_zone or "")
     yield _battery(found, limits)
     yield _room("free space", found.free_bytes, limits.free_warn_bytes, limits.free_fail_bytes,
                 "remove files near lutfarm's folder there")
@@ -72,11 +73,16 @@ def link_findings(remarks: Sequence[str]) -> Iterator[Finding]:
         yield Finding("link", None, "", "warn", seen, remedy)
 
 
-def core_finding(profile: DeviceProfile, there: Sequence[int]) -> Finding:
-    """Whether the cores that the kind of device measures on are among those that the device has."""
+def core_finding(profile: DeviceProfile, there: Sequence[int], off: Sequence[int] = ()) -> Finding:
+    """Whether the cores that the kind of device measures on are among those that the device has; `off`: are switched off."""
+    if off and (not lacking(profile, there) or set(lacking(profile, there)) & set(off)):
+        on_all = all(cluster.cpus == "all" for cluster in profile.clusters if cluster.name == profile.measured_cluster)
+        if on_all or lacking(profile, there):
+            verdict: Verdict = "warn" if profile.measured_cpus(there) else "fail"
+            return Finding("cores", len(there), "", verdict, unseen(off), switch_on(off))
     if not lacking(profile, there):
         return Finding("cores", len(there), "", "ok", "those that its profile measures on are there")
-    verdict: Verdict = "warn" if profile.measured_cpus(there) else "fail"
+    verdict = "warn" if profile.measured_cpus(there) else "fail"
     return Finding("cores", len(there), "", verdict, seen(profile, there), way_out(profile))
 
 
@@ -111,15 +117,21 @@ def _load(load_1min: float | None, cores: int, limits: HealthLimits) -> Finding:
     return Finding("idle load", load_1min, f"on {cores} cores", "ok", "idle")
 
 
-def _temperature(value_c: float | None, limits: HealthLimits) -> Finding:
+def _temperature(value_c: float | None, limits: HealthLimits, zone: str = "") -> Finding:
+    """`zone`: the type of the thermal zone that it is of."""
     if value_c is None:
         return Finding("temperature", None, "C", "ok", "no sensor that can be read: throttling can't be seen there")
+    if limits.zones is not None and zone and zone not in limits.zones:
+        return Finding("temperature", value_c, "C", "ok", f"of the zone {zone}, which its profile does not watch")
+    of = f"zone {zone}: " if zone else ""
+    leave_out = f"; if {zone or 'that zone'} is no thermometer of the processor, name others in its profile's thermal.zones"
     if value_c > limits.temperature_fail_c:
-        return Finding("temperature", value_c, "C", "fail", f"{value_c:.1f} C is above {limits.temperature_fail_c:.1f} C",
-                       "let it cool; see its fan and airflow")
+        return Finding("temperature", value_c, "C", "fail", f"{of}{value_c:.1f} C is above {limits.temperature_fail_c:.1f} C",
+                       "let it cool; see its fan and airflow" + leave_out)
     if value_c > limits.temperature_warn_c:
-        return Finding("temperature", value_c, "C", "warn", f"above {limits.temperature_warn_c:.1f} C", "it may throttle soon")
-    return Finding("temperature", value_c, "C", "ok", "cool enough")
+        return Finding("temperature", value_c, "C", "warn", f"{of}above {limits.temperature_warn_c:.1f} C",
+                       "it may throttle soon" + leave_out)
+    return Finding("temperature", value_c, "C", "ok", f"{of}cool enough")
 
 
 def _battery(found: Environment, limits: HealthLimits) -> Finding:

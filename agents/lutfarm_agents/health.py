@@ -17,7 +17,7 @@ from lutfarm_agents.findings import Finding, HealthLimits, Verdict, core_finding
 from lutfarm_agents.session import DISTRIBUTIONS, Claim, fingerprint, runtime_version
 from lutfarm_agents.tools import TOOLS
 from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, NotReady, ProtocolMismatch
-from lutfarm_jobs.measurement import Failure, Limits, Probe, Round, Run, SlicePlan, Task
+from lutfarm_jobs.measurement import Failure, Limits, Probe, Round, Run, SlicePlan, Task, ToolSummary
 from lutfarm_profiles import DeviceProfile
 
 PASSES = 8
@@ -100,7 +100,7 @@ def check(agent: Agent, order: CheckOrder, *, waiting: Callable[[str], None]) ->
         boot_id = hello.machine_id
         findings += hello_findings(hello, order.limits)
         findings += link_findings(hello.remarks)
-        cores = core_finding(order.profile, hello.cpus) if order.profile else None
+        cores = core_finding(order.profile, hello.cpus, hello.cpus_off) if order.profile else None
         findings += [cores] if cores else []
         if order.tools_only:
             findings.append(NO_RUNNER)
@@ -192,6 +192,7 @@ def _tool(agent: Agent, hello: Hello, task: Task, order: CheckOrder) -> Iterator
             yield Finding(f"start {key}", None, "", "ok", "the tool measures the reference model; its output can't be looked at")
             (run,) = _runs(agent, task, order)
             if run.summary is not None:
+                yield from _said(key, run.summary)
                 yield from _latency(hello, task, order, run.summary.level_ns)
                 return
             failure = run.failure or Failure("NotReady", "it gave no result")
@@ -201,6 +202,21 @@ def _tool(agent: Agent, hello: Hello, task: Task, order: CheckOrder) -> Iterator
         f"start {key}", failure.code, "", "fail", failure.detail,
         "run the tool there by hand and see what it says; push another build of it and register the device again",
     )
+
+
+def _said(key: str, summary: ToolSummary) -> Iterator[Finding]:
+    """What a tool's own words leave open."""
+    if summary.partly_delegated:
+        total = "an unknown number" if summary.nodes_total is None else summary.nodes_total
+        yield Finding(
+            f"delegated {key}", summary.nodes_delegated, f"of {total}", "warn", "the rest of the graph ran elsewhere",
+            "entries say partly_delegated; see which operators the delegate supports",
+        )
+    if summary.unknown_lines:
+        yield Finding(
+            f"said {key}", None, "", "warn", f"no known version prints: {' | '.join(summary.unknown_lines)[:500]}",
+            "read it before you believe its numbers; entries say unknown_output",
+        )
 
 
 def _runs(agent: Agent, task: Task, order: CheckOrder) -> list[Run]:

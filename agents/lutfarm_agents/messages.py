@@ -117,6 +117,10 @@ def hello(message: Message) -> Hello:
         },
         governor=_optional_text(message, "governor") or "",
         environment=environment(message),
+        cpus_off=fields.integers(message, "cpus_off", low=0, high=65_535, most=4096),
+        word_bits=integer(message, "word_bits", 8, 128),
+        abi=text(message, "abi", 100),
+        libc=text(message, "libc", 100),
     )
 
 
@@ -128,6 +132,7 @@ def environment(message: Message) -> Environment:
         governor=_optional_text(found, "governor"),
         frequency_khz=fields.optional_integer(found, "frequency_khz", 0, 10**9),
         temperature_c=fields.optional_number(found, "temperature_c", -100, 300),
+        temperature_zone=_optional_text(found, "temperature_zone"),
         load_1min=fields.optional_number(found, "load_1min", 0, 1e6),
         memory_available_bytes=fields.size_bytes(found, "memory_available_bytes"),
         battery_percent=fields.optional_number(found, "battery_percent", 0, 100),

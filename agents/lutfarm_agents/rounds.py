@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from lutfarm_agents.climate import Reading, seen_by
 from lutfarm_agents.messages import DiedEvent, EndedEvent, LoadedEvent, NodesEvent, SliceEvent, StartedEvent
 from lutfarm_agents.power import with_power
 from lutfarm_agents.session import RoundEvent
@@ -29,6 +30,8 @@ class RoundLog:
     throttled: bool = False
     power_before_w: float | None = None
     power_after_w: float | None = None
+    climate_before: Reading = Reading()
+    climate_after: Reading = Reading()
 
     @property
     def total(self) -> int:
@@ -90,8 +93,8 @@ class RoundLog:
             clock_step_ns=started.clock_step_ns if started else None,
             slices_rejected=ended.rejected.get(position, 0) if ended else 0,
             slices_discarded=ended.discarded.get(position, 0) if ended else 0,
-            before=with_power(started.environment if started else None, self.power_before_w),
-            after=with_power(ended.environment if ended else None, self.power_after_w),
+            before=with_power(seen_by(started.environment if started else None, self.climate_before), self.power_before_w),
+            after=with_power(seen_by(ended.environment if ended else None, self.climate_after), self.power_after_w),
             throttled=self.throttled,
             nodes=self.nodes.get(position, ()),
         )

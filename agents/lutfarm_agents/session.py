@@ -221,6 +221,12 @@ def fingerprint(
         "protocol": str(messages.PROTOCOL),
         "models": str(MODELS_VERSION),             # of operators and networks; a model file's content is in its key
     }
+    if hello.word_bits:                            # a 32-bit and a 64-bit interpreter under one kernel are two devices
+        found["abi"] = f"{hello.word_bits} bits {hello.abi}".strip()
+    if hello.libc:
+        found["libc"] = hello.libc
+    if hello.cpus_off:                             # the last of the cores that are on is another one once they are back
+        found["cpus_off"] = ",".join(map(str, hello.cpus_off))
     if setting:
         found["setting"] = setting
     if inputs:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lutfarm_agents.base import Advance
-from lutfarm_agents.climate import Climate
+from lutfarm_agents.climate import Climate, seen_by
 from lutfarm_agents.clocks import Clocks
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.holder import Holder, argv
@@ -46,8 +46,9 @@ class ToolAgent:
         self._shelf = Shelf(self._transport, f"{self._root}/models")
         self._clocks = Clocks(self._transport, self._root, self.profile, device.name)
         self._tools = ToolSession(device, self._transport, self._run)
+        self._climate = Climate(self._transport, self.profile.thermal)
         self._rounds = ToolRounds(
-            self._tools, self._shelf, self._transport, self._root, Climate(self._transport, self.profile.thermal),
+            self._tools, self._shelf, self._transport, self._root, self._climate,
             Power(self._transport, self.profile.power_sensor),
         )
         self._cancelled = threading.Event()
@@ -91,7 +92,10 @@ class ToolAgent:
 
     def _greet(self) -> Hello:
         hello = greet(self._transport, self._root, self.device.name)
-        return replace(hello, runtimes=self._tools.versions(), remarks=self._transport.remarks)
+        return replace(
+            hello, runtimes=self._tools.versions(), remarks=self._transport.remarks,
+            environment=seen_by(hello.environment, self._climate.read()),
+        )
 
     def probe(self, tasks: Sequence[Task], *, limits: Limits, models: Mapping[str, Path]) -> Iterator[Probe]:
         """One short invocation for each task."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lutfarm_agents.base import Advance
-from lutfarm_agents.climate import Climate, Reading
+from lutfarm_agents.climate import Climate, Reading, seen_by
 from lutfarm_agents.power import Power, with_power
 from lutfarm_agents.shelf import Shelf
 from lutfarm_agents.shell_greeting import look
@@ -45,4 +45,5 @@ class ToolRounds:
 
     def _look(self, cpus: Sequence[int]) -> tuple[Environment | None, Reading]:
         moment = look(self.transport, self.root, cpus[-1])
-        return with_power(moment, self.power.read_w()), self.climate.read()
+        reading = self.climate.read()
+        return with_power(seen_by(moment, reading), self.power.read_w()), reading

@@ -7,12 +7,15 @@ import time
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
+from lutfarm_runner.zones import hottest as hottest_of
+
 LARGEST_BYTES = 1 << 50                            # a network file system may claim more; the wire has no room for it
 BUSY = (0, 1, 2, 5, 6, 7)                          # of a cpu line of /proc/stat: user, nice, system, irq, softirq, steal
 HYPERVISORS = (                                    # files that only a guest has
     "sys/hypervisor/type", "proc/device-tree/hypervisor/compatible", "proc/xen/capabilities",
 )
-HOTTEST_C = 200.0                                  # sensors that say more are broken or not thermometers
+MOST_CPUS = 4096
+MOST_OF_NAME = 40                                  # characters
 
 
 def read_text(path: str) -> Optional[str]:
@@ -46,11 +49,33 @@ def memory_bytes(name: str) -> Optional[int]:
     return int(value[0]) * 1024 if value and value[0].isdigit() else None
 
 
-def temperature_c(root: str = "/sys/class/thermal") -> Optional[float]:
-    """The hottest readable zone."""
-    values = [read_int(str(path / "temp")) for path in sorted(Path(root).glob("thermal_zone*"))]
-    celsius = [value / 1000.0 for value in values if value is not None]
-    return max((value for value in celsius if -50.0 < value < HOTTEST_C), default=None)
+def zones(root: str = "/sys/class/thermal") -> List[Tuple[str, int]]:
+    """Type and reading of every thermal zone that can be read."""
+    found: List[Tuple[str, int]] = []
+    for path in sorted(Path(root).glob("thermal_zone*")):
+        raw = read_int(str(path / "temp"))
+        if raw is not None:
+            found.append(((read_text(str(path / "type")) or "")[:MOST_OF_NAME], raw))
+    return found
+
+
+def cpus_off(root: str = "/sys/devices/system/cpu") -> List[int]:
+    """Cores that the machine has and that are switched off; not the siblings of a machine whose SMT is off."""
+    if read_text(root + "/smt/control") in ("off", "forceoff"):
+        return []
+    present, online = (cpu_list(read_text(f"{root}/{name}") or "") for name in ("present", "online"))
+    return sorted(set(present) - set(online)) if online else []
+
+
+def cpu_list(text: str) -> List[int]:
+    """From the kernel's form, such as 0-3,6; empty where it is none."""
+    found: List[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not (first.isdecimal() and (last or first).isdecimal()) or int(last or first) >= MOST_CPUS:
+            return []
+        found += range(int(first), int(last or first) + 1)
+    return found
 
 
 def load_1min() -> Optional[float]:
@@ -125,12 +150,14 @@ def environment(cpu: Optional[int]) -> Dict[str, object]:
     """E of docs/wire.md; governor and frequency of the measured core."""
     battery_percent, battery_charging = battery()
     busy_s, cores = busy()
+    hottest = hottest_of(zones())
     frequency = f"/sys/devices/system/cpu/cpu{cpu or 0}/cpufreq"
     return {
         "time_s": time.time(),
         "governor": governor(cpu or 0),
         "frequency_khz": read_int(frequency + "/scaling_cur_freq"),
-        "temperature_c": temperature_c(),
+        "temperature_c": hottest.celsius if hottest else None,
+        "temperature_zone": hottest.zone if hottest else None,
         "load_1min": load_1min(),
         "memory_available_bytes": memory_bytes("MemAvailable"),
         "battery_percent": battery_percent,

@@ -10,8 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Dict
 
-from lutfarm_runner import PROTOCOL, clock
-from lutfarm_runner.environment import colon_field, environment, governor, memory_bytes, read_text
+from lutfarm_runner import PROTOCOL, binary, clock
+from lutfarm_runner.environment import colon_field, cpus_off, environment, governor, memory_bytes, read_text
 from lutfarm_runner.limits import available_cpus
 
 DISTRIBUTIONS = ("onnxruntime", "ai-edge-litert", "tflite-runtime", "numpy")
@@ -69,6 +69,10 @@ def hello() -> Dict[str, object]:
         "system": f"{platform.system()} {platform.release()}",
         "cpu_model": cpu_model(),
         "cpus": cpus,
+        "cpus_off": cpus_off(),
+        "word_bits": binary.word_bits(),
+        "abi": binary.abi(),
+        "libc": binary.libc(),
         "memory_bytes": memory_bytes("MemTotal") or 0,
         "machine_id": machine_id(),
         "clock_resolution_ns": clock.clock_step_ns(time.perf_counter_ns),

@@ -104,7 +104,8 @@ def limits_of(profile: DeviceProfile) -> HealthLimits:
     limits = HealthLimits(memory_warn_bytes=min(HealthLimits().memory_warn_bytes, profile.memory_budget_bytes))
     if profile.thermal is not None:                # a device between resume_c and limit_c works, and may soon have to rest
         limits = replace(
-            limits, temperature_warn_c=profile.thermal.resume_c, temperature_fail_c=profile.thermal.limit_c
+            limits, temperature_warn_c=profile.thermal.resume_c, temperature_fail_c=profile.thermal.limit_c,
+            zones=None if profile.thermal.zones == "all" else profile.thermal.zones,
         )
     if profile.battery is not None:
         limits = replace(

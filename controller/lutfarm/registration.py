@@ -175,6 +175,7 @@ def device_facts(facts: ShellFacts, transport: str) -> DeviceFacts:
     """As the profiles are matched."""
     return DeviceFacts(
         machine=facts.machine, properties=facts.properties, device_tree=facts.device_tree, cpu_parts=facts.cpu_parts,
-        cores=facts.cores, memory_bytes=facts.memory_bytes, os=facts.os, transport=transport,
+        cores=facts.cores, capacities=facts.capacities, kinds=facts.kinds, off=facts.off,
+        memory_bytes=facts.memory_bytes, os=facts.os, transport=transport,
     )
 

@@ -29,6 +29,19 @@ def way_out(profile: DeviceProfile) -> str:
     return WAY_OUT.format(generic="generic-android" if profile.transport == "adb" else "generic-linux")
 
 
+def unseen(off: Sequence[int]) -> str:
+    """What is not known of cores that are switched off, in words."""
+    return f"{_words(off)} {'is' if len(off) == 1 else 'are'} off or say no clock: whether they are the fastest is not known"
+
+
+def switch_on(off: Sequence[int]) -> str:
+    """What to do about it."""
+    return (
+        f"switch them on (echo 1 >/sys/devices/system/cpu/cpu{off[0]}/online as root; no power saving, a charger), then check "
+        "it again: what is measured until then is of the cores that are on, and says so in its fingerprint"
+    )
+
+
 def cores_for(
     profile: DeviceProfile, there: Sequence[int], *, threads: int, device: str, cluster: str | None = None
 ) -> Sequence[int]:

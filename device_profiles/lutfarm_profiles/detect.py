@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lutfarm_jobs.errors import SpecError
+from lutfarm_profiles.clusters import OTHER, core_clusters
 from lutfarm_profiles.cores import lacking, seen
 from lutfarm_profiles.facts import DeviceFacts, clean_facts, tree_compatible, tree_model
 from lutfarm_profiles.loader import load_all
@@ -15,7 +16,6 @@ __all__ = ["DeviceFacts", "Proposal", "core_clusters", "filled", "propose"]
 
 _ANDROID = "generic-android"
 _LINUX = "generic-linux"
-_CLUSTER_NAMES = {1: ("all",), 2: ("little", "big"), 3: ("little", "mid", "big")}
 # No device says these of itself, so a generic profile has none of them unless a person writes them down.
 _NEVER_DETECTED = ("thermal", "battery", "frequency", "power_sensor")
 
@@ -35,9 +35,15 @@ class Proposal:
     os: str | None
     memory_bytes: int | None
     clusters: tuple[CoreCluster, ...]
-    """Cores of equal highest clock, the slowest first."""
+    """Equal cores, the slowest first, then those of which nothing is known."""
     passed_over: str = ""
     """The profile that would fit, but for the cores of its measured cluster, and why; empty where there is none."""
+
+    @property
+    def unseen(self) -> tuple[int, ...]:
+        """Cores of which nothing is known, while others say what they are: switched off, most likely."""
+        found = next((cluster.cpus for cluster in self.clusters if cluster.name == OTHER), ())
+        return () if isinstance(found, str) else tuple(found)
 
 
 def propose(facts: DeviceFacts, profiles: Sequence[DeviceProfile] | None = None) -> Proposal:
@@ -63,7 +69,9 @@ def propose(facts: DeviceFacts, profiles: Sequence[DeviceProfile] | None = None)
         soc=profile.soc or _soc(known),
         os=known.os or known.properties.get("ro.build.version.release"),
         memory_bytes=known.memory_bytes,
-        clusters=core_clusters(known.cores),
+        clusters=core_clusters(
+            known.cores, capacities=known.capacities, kinds=known.kinds, off=known.off, machine=known.machine
+        ),
         passed_over=passed_over,
     )
     if not generic:
@@ -75,29 +83,10 @@ def propose(facts: DeviceFacts, profiles: Sequence[DeviceProfile] | None = None)
     return replace(found, undetected=tuple(missing))
 
 
-def core_clusters(cores: Sequence[tuple[int, int | None]]) -> tuple[CoreCluster, ...]:
-    """Cores grouped by their highest clock, the slowest first; cores whose clock is unknown are the group `other`.
-
-    () where no clock at all is known: cores of different kinds could not be told apart.
-    """
-    groups: dict[int, list[int]] = {}
-    other: list[int] = []
-    for cpu, khz in cores:
-        (other if khz is None else groups.setdefault(khz, [])).append(cpu)
-    if not groups:
-        return ()
-    names = _CLUSTER_NAMES.get(len(groups), tuple(f"group{number}" for number in range(len(groups))))
-    ordered = zip(names, sorted(groups), strict=True)
-    found = [CoreCluster(name=name, cpus=tuple(sorted(groups[khz])), max_khz=khz) for name, khz in ordered]
-    if other:
-        found.append(CoreCluster(name="other", cpus=tuple(sorted(other))))
-    return tuple(found)
-
-
 def filled(profile: DeviceProfile, proposal: Proposal) -> DeviceProfile:
-    """A generic profile with what was detected: its maker, model and SoC, its clusters, the fastest of them measured."""
+    """A generic profile with what was detected: its maker, model and SoC, its clusters, the fastest that is known measured."""
     changes: dict[str, object] = {name: getattr(proposal, name) for name in ("vendor", "model", "soc")}
-    fast = [cluster for cluster in proposal.clusters if cluster.max_khz is not None]
+    fast = [cluster for cluster in proposal.clusters if cluster.name != OTHER]
     if fast:
         changes |= {"clusters": [cluster.model_dump() for cluster in proposal.clusters], "measured_cluster": fast[-1].name}
     return DeviceProfile.model_validate({**profile.model_dump(), **changes})

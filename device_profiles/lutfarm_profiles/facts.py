@@ -25,6 +25,9 @@ class DeviceFacts:
     memory_bytes: int | None = None
     os: str = ""                                               # as /etc/os-release or ro.build.version.release names it
     transport: str = "local"
+    capacities: Mapping[int, int] = field(default_factory=dict[int, int])          # cpu -> its cpu_capacity
+    kinds: Mapping[int, str] = field(default_factory=dict[int, str])               # cpu -> its part or type
+    off: tuple[int, ...] = ()                                  # cores that are switched off
 
 
 def clean_facts(facts: DeviceFacts) -> DeviceFacts:
@@ -35,6 +38,12 @@ def clean_facts(facts: DeviceFacts) -> DeviceFacts:
         device_tree=_texts(facts.device_tree),
         cpu_parts=_texts(facts.cpu_parts),
         cores=_cores(facts.cores),
+        capacities={
+            cpu: capacity for cpu, capacity in facts.capacities.items()
+            if _whole(cpu, most=65_535, least=0) is not None and _whole(capacity, most=1_000_000) is not None
+        },
+        kinds={cpu: kind for cpu, kind in facts.kinds.items() if _whole(cpu, most=65_535, least=0) is not None and _text(kind)},
+        off=tuple(cpu for cpu in facts.off if _whole(cpu, most=65_535, least=0) is not None)[:_MOST_CORES],
         memory_bytes=_whole(facts.memory_bytes, most=1 << 50),
         os=_text(facts.os),
         transport=_text(facts.transport),

@@ -207,7 +207,7 @@ class Environment:
     time_s: float                                  # Unix time of the device
     governor: str | None = None
     frequency_khz: int | None = None               # of the measured core
-    temperature_c: float | None = None             # hottest readable zone
+    temperature_c: float | None = None             # the processor's hottest zone, or that of what may be its
     load_1min: float | None = None
     memory_available_bytes: int | None = None
     battery_percent: float | None = None
@@ -218,6 +218,7 @@ class Environment:
     own_s: float | None = None                     # CPU time of the process that says so
     cores: int | None = None                       # that are online
     virtual: bool | None = None                    # a guest of a hypervisor, where that shows
+    temperature_zone: str | None = None            # the type of the zone that temperature_c is of
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,10 @@ class ToolSummary:
     max_ns: int
     median_ns: int | None = None
     p95_ns: int | None = None
-    nodes_delegated: int | None = None             # that a delegate took
+    nodes_delegated: int | None = None             # that the asked delegate or provider took; as many as are printed
+    nodes_total: int | None = None                 # of the graph
+    partly_delegated: bool = False                 # something else ran the rest
+    unknown_lines: tuple[str, ...] = ()            # that no known version prints
 
 
 @dataclass(frozen=True, slots=True)

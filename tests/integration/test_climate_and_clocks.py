@@ -46,7 +46,7 @@ def test_throttling_is_seen_by_counter_and_by_temperature(board: Board, transpor
     board.heat(40.0)
     board.sysfs(COUNTER.removeprefix("/sys/"), "7")
     before = climate.read()
-    assert before == Reading(40.0, 7, False)
+    assert before == Reading(40.0, 7, False, "cpu-thermal")
     assert not climate.throttled(before, climate.read())
     board.sysfs(COUNTER.removeprefix("/sys/"), "9")
     assert climate.throttled(before, climate.read())
@@ -58,7 +58,7 @@ def test_throttling_is_seen_by_counter_and_by_temperature(board: Board, transpor
 @pytest.mark.parametrize(("text", "expected"), [
     ("", Reading()),
     ("zone 999999 cpu\nzone -99999 cpu\nzone nan cpu\nzone 1e9 cpu", Reading()),
-    ("zone 42000 cpu\nzone 51000 gpu\n<html>\n\x1b[31m", Reading(51.0)),
+    ("zone 42000 cpu\nzone 51000 gpu\n<html>\n\x1b[31m", Reading(42.0, zone="cpu")),
     ("counter 5\ncounter -1\ncounter x\ncounter 4", Reading(None, 9)),
     ("counter " + "9" * 100, Reading()),
 ])

@@ -144,9 +144,11 @@ def test_a_device_without_python_is_measured_and_says_what_it_is(place: Place, t
         hello = agent.hello()
         assert (hello.python, hello.runner_sha256, hello.clock_resolution_ns) == ("", "", None)
         assert hello.cpus == tuple(sorted(os.sched_getaffinity(0)))
+        assert (hello.word_bits, hello.cpus_off) == (64, ())
         assert hello.runtimes[RUNTIME].startswith("sha256:")
         assert hello.environment is not None
         assert (hello.environment.temperature_c, hello.environment.governor) == (41.5, "schedutil")
+        assert hello.environment.temperature_zone == "cpu-thermal"
         assert (hello.environment.memory_available_bytes or 0) > 0
         assert (hello.environment.free_bytes or 0) > 0
         assert list(agent.prepare(ANNA)) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from dataclasses import replace
 
@@ -13,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lutfarm_runner import environment, greeting, limits
+from lutfarm_agents.testing import REAL
+from lutfarm_runner import binary, environment, greeting, limits
 from lutfarm_runner.backends import Failed, failed, inputs, outputs, tensors
 from lutfarm_runner.commands import Fill, Limits, Plan, Shape, Workload, called, read_probe
 from lutfarm_runner.endings import describe
@@ -34,15 +36,53 @@ def test_environment_has_the_fields_of_a_measurement():
     assert found.load_1min >= 0
 
 
-@pytest.mark.parametrize(
-    ("zones", "expected"),
-    [({}, None), ({"0": "41000"}, 41.0), ({"0": "41000", "1": "55500"}, 55.5), ({"0": "x", "1": "7000000"}, None)],
-)
-def test_the_hottest_plausible_zone_counts(tmp_path, zones, expected):
-    for number, reading in zones.items():
+def test_zones_are_read_with_their_types(tmp_path):
+    zones = [("cpu-thermal", "41000"), (None, "55500"), ("x", "nonsense"), ("battery", "-40000")]
+    for number, (kind, reading) in enumerate(zones):
         (tmp_path / f"thermal_zone{number}").mkdir()
         (tmp_path / f"thermal_zone{number}" / "temp").write_text(reading + "\n")
-    assert environment.temperature_c(str(tmp_path)) == expected
+        if kind:
+            (tmp_path / f"thermal_zone{number}" / "type").write_text(kind + "\n")
+    assert environment.zones(str(tmp_path)) == [("cpu-thermal", 41000), ("", 55500), ("battery", -40000)]
+    assert environment.zones(str(tmp_path / "nowhere")) == []
+
+
+@pytest.mark.parametrize(("present", "online", "smt", "off"), [
+    ("0-7", "0-3", None, [4, 5, 6, 7]), ("0-7", "0-7", None, []), ("0-15", "0-7", "off", []),
+    ("0-7", "0,2-3", "notsupported", [1, 4, 5, 6, 7]),
+    ("0-7", None, None, []), ("0-7", "x", None, []), ("0-99999", "0-3", None, []),
+])
+def test_cores_that_are_off_are_named(tmp_path, present, online, smt, off):
+    (tmp_path / "smt").mkdir()
+    for name, text in (("present", present), ("online", online), ("smt/control", smt)):
+        if text is not None:
+            (tmp_path / name).write_text(text + "\n")
+    assert environment.cpus_off(str(tmp_path)) == off
+
+
+@pytest.mark.parametrize("name", sorted(REAL))
+def test_trees_of_real_devices_are_read(tmp_path, name):
+    real = REAL[name]
+    real.write(tmp_path)
+    assert tuple(environment.cpus_off(str(tmp_path / "devices/system/cpu"))) == real.off
+    found = environment.zones(str(tmp_path / "class/thermal"))
+    assert sorted(found) == sorted((kind, int(reading)) for kind, reading in real.zones)
+
+
+@pytest.mark.parametrize(("header", "floats"), [
+    (b"\x7fELF\x01\x01" + bytes(10) + b"\x02\0\x28\0" + bytes(16) + b"\0\x04\0\x05" + bytes(24), "hard-float"),
+    (b"\x7fELF\x01\x01" + bytes(10) + b"\x02\0\x28\0" + bytes(16) + b"\0\x02\0\x05" + bytes(24), "soft-float"),
+    (b"\x7fELF\x01\x01" + bytes(10) + b"\x02\0\x03\0" + bytes(16) + b"\0\x04\0\x05" + bytes(24), ""),
+    (b"\x7fELF\x02\x01" + bytes(10) + b"\x02\0\xb7\0" + bytes(44), ""), (b"#!/bin/sh\n", ""), (b"", ""),
+])
+def test_how_an_arm_program_passes_floats(header, floats):
+    assert binary.arm_floats(header) == floats
+
+
+def test_this_interpreter_says_what_it_was_built_for():
+    assert binary.word_bits() == (64 if sys.maxsize > 2**32 else 32)
+    assert binary.abi()
+    assert isinstance(binary.libc(), str)
 
 
 @pytest.mark.parametrize(

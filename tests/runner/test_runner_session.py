@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 
@@ -24,6 +25,8 @@ def test_hello_describes_the_device(start, archive):
     assert len(hello["machine_id"]) == 32
     assert hello["clock_resolution_ns"] >= 1
     assert hello["timer_pair_ns"] >= 0
+    assert hello["word_bits"] == struct.calcsize("P") * 8
+    assert hello["abi"]
     assert {"numpy", "onnxruntime", "ai-edge-litert"} <= set(hello["runtimes"])
 
 

@@ -22,6 +22,7 @@ ENVIRONMENT = {
 HELLO = {
     "type": "hello", "protocol": 1, "runner_sha256": "ab" * 32, "python": "CPython 3.11.7", "machine": "x86_64",
     "system": "Linux 6.1", "cpu_model": "a cpu", "cpus": [0, 1], "memory_bytes": 1 << 33,
+    "cpus_off": [5], "word_bits": 64, "abi": "x86_64-linux-gnu", "libc": "glibc 2.36",
     "machine_id": "m", "clock_resolution_ns": 1, "timer_pair_ns": 75, "runtimes": {"onnxruntime": "1.32.0"},
     "governor": None, "executable": "/usr/bin/python3",
     "environment": ENVIRONMENT,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lutfarm_agents.shell_greeting import cpu_list, parse
+from lutfarm_agents.shell_greeting import built_for, cpu_list, cpus_off, parse
 
 SAID = """machine aarch64
 system Linux 5.10.0
@@ -52,3 +52,26 @@ def test_nothing_that_it_says_breaks_the_host(text: str) -> None:
     found = parse(text, 0.0)
     assert found.temperature_c is None or -50 < found.temperature_c < 200
     assert found.battery_percent is None or 0 <= found.battery_percent <= 100
+
+
+HARD = "7f454c460101010000000000000000000300280001000000" + "00" * 12 + "00040005" + "00" * 12
+WIDE = "7f454c4602010100" + "00" * 44
+
+
+@pytest.mark.parametrize(("text", "machine", "bits", "abi"), [
+    (f"bits 32\nelf {HARD}\nabi \n", "aarch64", 32, "aarch64 hard-float"),
+    (f"bits \nelf {WIDE}\nabi arm64-v8a\n", "aarch64", 64, "arm64-v8a"),
+    ("bits 32\nelf \nabi armeabi-v7a\n", "aarch64", 32, "armeabi-v7a"),
+    ("bits 64\n", "x86_64", 64, "x86_64"), ("bits 65\nelf zz\n", "x86_64", 0, "x86_64"),
+    ("abi arm64-v8a\n", "aarch64", 64, "arm64-v8a"),
+])
+def test_word_size_and_abi_of_what_runs_there(text: str, machine: str, bits: int, abi: str) -> None:
+    assert built_for(text, machine) == (bits, abi)
+
+
+@pytest.mark.parametrize(("text", "off"), [
+    ("present 0-7\nonline 0-3\n", (4, 5, 6, 7)), ("present 0-7\nonline 0-7\n", ()), ("smt off\npresent 0-7\nonline 0-3\n", ()),
+    ("present 0-7\n", ()), ("present x\nonline 0\n", ()),
+])
+def test_cores_that_are_off(text: str, off: tuple[int, ...]) -> None:
+    assert cpus_off(text) == off

@@ -29,14 +29,11 @@ Inference timings in us: Init: 5579, First inference: 1357602, Warmup (avg): 1.3
 """
 NEW = """INFO: STARTING!
 INFO: Loaded model m.tflite
-INFO: Created TensorFlow Lite XNNPACK delegate for CPU.
 INFO: count=12 first=44123 curr=40001 min=39900 max=44123 avg=40410.2 std=1180 p5=39911 median=40020 p95=43001
 INFO: Running benchmark for at least 50 iterations
 INFO: count=50 first=40210 curr=40120 min=39880 max=41900 avg=40180.5 std=300 p5=39900 median=40111 p95=40900
 INFO: Inference timings in us: Init: 11222, First inference: 51000, Warmup (avg): 40410.2, Inference (avg): 40180.5
 """
-DELEGATED = "INFO: Replacing 64 out of 66 node(s) with delegate (TfLiteGpuDelegateV2) node, yielding 3 partitions.\n" + NEW
-FALLEN = "ERROR: operations are not supported by GPU delegate\nINFO: Replacing 0 out of 66 node(s) with delegate\n" + NEW
 VERBOSE = """iteration:0,time_cost:0.00125
 iteration:1,time_cost:1.23e-03
 iteration:2,time_cost:0.00121
@@ -78,14 +75,6 @@ def test_benchmark_models_output(text: str, level_ns: int, count: int, median_ns
     assert (summary.statistic, summary.level_ns, summary.count) == ("tool_mean", level_ns, count)
     assert (summary.median_ns, found.load_ns) == (median_ns, load_ns)
     assert not found.samples_ns
-
-
-def test_a_delegate_that_took_nodes_is_counted_and_one_that_took_none_is_a_failure() -> None:
-    assert benchmark_model.parse(DELEGATED, GPU).summary.nodes_delegated == 64
-    with pytest.raises(WorkloadFailed, match="took none of the model's 66 nodes"):
-        benchmark_model.parse(FALLEN, GPU)
-    with pytest.raises(WorkloadFailed, match="took none"):
-        benchmark_model.parse(NEW, GPU)
 
 
 @pytest.mark.parametrize("text", [VERBOSE, ROWS])

@@ -15,13 +15,16 @@ from lutfarm_agents.testing.noise import (
 )
 from lutfarm_agents.testing.simulated import SimulatedAgent, SimulatedAgents, SimulatedRunner, SimulatedTransport
 from lutfarm_agents.testing.states import Contended, Drift, Neighbour, Thermal, TwoStates
+from lutfarm_agents.testing.sysfs import REAL, Core, Sysfs
 
 __all__ = [
     "HELLO",
+    "REAL",
     "Autocorrelated",
     "CanaryChange",
     "ClockJumps",
     "Contended",
+    "Core",
     "Drift",
     "FakeAgent",
     "LogNormal",
@@ -40,6 +43,7 @@ __all__ = [
     "SimulatedRunner",
     "SimulatedTransport",
     "Spikes",
+    "Sysfs",
     "Thermal",
     "TwoStates",
     "VirtualRound",

@@ -152,7 +152,8 @@ class SimulatedRunner:
         seed = self._machine.device.seed
         return {
             "protocol": PROTOCOL, "runner_sha256": runner_sha256, "python": "CPython 3.11.0", "machine": "simulated",
-            "system": "Simulated 1.0", "cpu_model": "simulated", "cpus": [0, 1], "memory_bytes": 1 << 33,
+            "system": "Simulated 1.0", "cpu_model": "simulated", "cpus": [0, 1], "cpus_off": [],
+            "word_bits": 64, "abi": "simulated", "libc": "", "memory_bytes": 1 << 33,
             "machine_id": hashlib.sha256(f"simulated {id(self._machine)} {seed}".encode()).hexdigest()[:32],
             "clock_resolution_ns": self._machine.device.clock_step_ns,
             "timer_pair_ns": round(self._machine.device.reading_ns), "runtimes": RUNTIMES, "governor": None,

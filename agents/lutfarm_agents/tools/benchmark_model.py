@@ -7,9 +7,12 @@ without p5, median and p95; microseconds in all of them.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 
-from lutfarm_agents.tools.report import NUMBER, ToolReport, plain, refuse_fallback, time_ns
-from lutfarm_jobs.errors import ProtocolMismatch, SpecError
+from lutfarm_agents.tools import delegates
+from lutfarm_agents.tools.report import NUMBER, ToolReport, plain, shown, time_ns, unknown_lines
+from lutfarm_jobs.errors import ProtocolMismatch, SpecError, WorkloadFailed
 from lutfarm_jobs.measurement import Backend, ToolSummary
 
 DELEGATES = {
@@ -19,8 +22,24 @@ DELEGATES = {
     "nnapi": ["--use_nnapi=true"],
     "hexagon": ["--use_hexagon=true"],
     "coreml": ["--use_coreml=true"],
+    "qnn": ["--external_delegate_path=libQnnTFLiteDelegate.so", "--external_delegate_options=backend_type:htp"],
+    "edgetpu": ["--external_delegate_path=libedgetpu.so.1"],
 }
-US = 1000.0
+US, MS = 1e3, 1e6
+REFUSED = re.compile(
+    r".{0,80}(?:acceleration|delegate)[^\n]{0,40}(?:is unsupported|isn't supported|is not supported)[^\n]{0,60}platform.{0,40}"
+    r"|unrecognized commandline flag: --(?:use_|external_delegate)[^\n]{0,100}", re.IGNORECASE
+)
+KNOWN = re.compile(
+    r"STARTING!|[#\w][\w ()/#&%.,'`-]{0,80}: ?\[[^\n]*\]$|Loaded model |Initialized session in |Running benchmark for at least "
+    r"|count=\d|Inference timings in us: |Note: as the benchmark tool itself|The input model file size|={3,}"
+    r"|(?:Overall )?[Pp]eak memory (?:footprint|usage)|Memory footprint delta|Initialized TensorFlow Lite runtime"
+    r"|resolved reporter|Created TensorFlow Lite (?:[\w ]+ )?delegate for|[\w ]{1,40} delegate created\."
+    r"|Going to apply \d+ delegates one after another|(?:Explicitly a|A)pplied [\w -]+ delegate, and the model graph"
+    r"|Though [\w -]+ delegate is (?:explicitly )?applied|Replacing \d+ (?:out of \d+ )?node\(s\) with delegate"
+    r"|Created \d+ GPU delegate kernels|Initialized Open\wL-based API|Loaded OpenCL library"
+    r"|Signature name:|Model initialization:|Warmup \(|Inference \(|Throughput:|Memory Usage:|(?:Init|Overall) footprint:"
+)
 
 
 def argv(binary: str, model: str, backend: Backend, runs: int) -> list[str]:
@@ -34,43 +53,60 @@ def argv(binary: str, model: str, backend: Backend, runs: int) -> list[str]:
 
 
 def parse(text: str, backend: Backend) -> ToolReport:
-    """Raises ProtocolMismatch where no result is in it, WorkloadFailed where the delegate took nothing."""
+    """Raises ProtocolMismatch where no result is in it, WorkloadFailed where nothing says that the asked delegate ran."""
     said = plain(text)
-    taken = re.findall(r"Replacing (\d{1,7}) out of (\d{1,7}) node\(s\) with delegate", said)
-    if backend.provider not in ("cpu", "xnnpack"):
-        replaced = sum(int(count) for count, _ in taken)
-        total = max((int(count) for _, count in taken), default=0)
-        refuse_fallback(backend.provider, replaced, total, "it fell back to the CPU; see what it supports, or ask for xnnpack")
+    if backend.provider != "cpu" and (refused := REFUSED.search(said)):
+        raise WorkloadFailed(f"the delegate {backend.provider} did not run: {refused[0].strip()[:300]}")
+    share = delegates.share_of(backend.provider, said)
+    found = _litert(said) or _classic(said)
+    unknown = unknown_lines(said, KNOWN)
+    return replace(found, summary=replace(
+        found.summary,
+        nodes_delegated=share.taken if share else None,
+        nodes_total=share.total if share else None,
+        partly_delegated=bool(share and share.partly),
+        unknown_lines=unknown,
+    ))
+
+
+def _classic(said: str) -> ToolReport:
     # The last line of counts is that of the timed runs; the one before is the warm-up's.
     lines = re.findall(rf"count=(\d{{1,9}})((?: (?:first|curr|min|max|avg|std|p5|median|p95)=(?:{NUMBER}))*)", said)
     if not lines:
-        raise ProtocolMismatch(f"benchmark_model printed no result: {' '.join(said.split())[-300:] or 'it said nothing'}")
+        raise ProtocolMismatch(f"benchmark_model printed no result: {shown(said)}")
     count, rest = lines[-1]
     found = dict(re.findall(rf"(\w+)=({NUMBER})", rest))
     if "avg" not in found and "curr" in found:     # one run only: first and curr
         found |= {"avg": found["curr"], "min": found["curr"], "max": found["curr"]}
+    timings = dict(re.findall(rf"(Init|First inference)(?:[^:\n]{{0,40}})?: ({NUMBER})", said))
+    return _report(found, int(count), US, timings.get("Init"), timings.get("First inference"))
+
+
+def _litert(said: str) -> ToolReport | None:
+    """What the benchmark of LiteRT's CompiledModel prints; None where it is not that."""
+    average = re.search(rf"Inference \(avg\):\s+({NUMBER}) ms \((\d{{1,9}}) runs?\)", said)
+    if average is None:
+        return None
+    found = {"avg": average[1]} | dict(re.findall(rf"Inference \((min|max)\):\s+({NUMBER}) ms", said))
+    named = dict(re.findall(rf"(Model initialization|Warmup \(first\)):\s+({NUMBER}) ms", said))
+    return _report(found, int(average[2]), MS, named.get("Model initialization"), named.get("Warmup (first)"))
+
+
+def _report(found: Mapping[str, str], count: int, unit_ns: float, load: str | None, first: str | None) -> ToolReport:
     missing = [name for name in ("avg", "min", "max") if name not in found]
     if missing:
-        raise ProtocolMismatch(f"benchmark_model's result has no {', '.join(missing)}: {rest[:200]!r}")
+        raise ProtocolMismatch(f"benchmark_model's result has no {', '.join(missing)}: {str(dict(found))[:200]}")
 
-    def us(name: str) -> int | None:
-        return time_ns(found[name], unit_ns=US, what=name) if name in found else None
+    def ns(text: str | None, name: str) -> int | None:
+        return None if text is None else time_ns(text, unit_ns=unit_ns, what=name)
 
-    timings = dict(re.findall(rf"(Init|First inference)(?:[^:\n]{{0,40}})?: ({NUMBER})", said))
     summary = ToolSummary(
         statistic="tool_mean",
-        level_ns=us("avg") or 0,
-        count=int(count),
-        min_ns=us("min") or 0,
-        max_ns=us("max") or 0,
-        median_ns=us("median"),
-        p95_ns=us("p95"),
-        nodes_delegated=sum(int(count) for count, _ in taken) if taken else None,
+        level_ns=ns(found["avg"], "avg") or 0,
+        count=count,
+        min_ns=ns(found["min"], "min") or 0,
+        max_ns=ns(found["max"], "max") or 0,
+        median_ns=ns(found.get("median"), "median"),
+        p95_ns=ns(found.get("p95"), "p95"),
     )
-    return ToolReport(
-        summary,
-        load_ns=time_ns(timings["Init"], unit_ns=US, what="Init") if "Init" in timings else None,
-        first_inference_ns=(
-            time_ns(timings["First inference"], unit_ns=US, what="First inference") if "First inference" in timings else None
-        ),
-    )
+    return ToolReport(summary, load_ns=ns(load, "Init"), first_inference_ns=ns(first, "First inference"))

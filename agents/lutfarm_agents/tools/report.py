@@ -7,12 +7,30 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lutfarm_jobs.errors import ProtocolMismatch, WorkloadFailed
+from lutfarm_jobs.errors import ProtocolMismatch
 from lutfarm_jobs.measurement import Backend, ToolSummary
 
 LARGEST_S = 3600.0                                 # one inference that is said to take longer is nonsense
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf)"
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+SHOWN = 400
+MOST_LINES, LONGEST_LINE = 8, 200
+# INFO: of TensorFlow Lite, a place in LiteRT's sources, the beginning of a line of Android's log.
+PREFIX = re.compile(
+    r"^\s*(?:\d\d-\d\d [\d:.]{8,20}\s+\d+\s+\d+ [VDIWEF] [^:\n]{1,40}: )?"
+    r"(?:(?:INFO|VERBOSE|WARNING|WARN|ERROR): ?)?(?:\[[\w.]{1,80}:\d+\] ?)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How much of a graph the asked delegate or provider ran; None where that is not printed."""
+
+    taken: int | None
+    total: int | None
+    partly: bool                                   # something else ran the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +67,14 @@ def time_ns(text: str, *, unit_ns: float, what: str) -> int:
     return max(1, round(value * unit_ns))
 
 
-def refuse_fallback(wanted: str, replaced: int, total: int, why: str) -> None:
-    """A delegate that took nothing measured the CPU under another name.  Raises WorkloadFailed."""
-    if replaced == 0:
-        raise WorkloadFailed(f"the delegate {wanted} took none of the model's {total} nodes: {why}")
+def shown(text: str) -> str:
+    """The end of what a tool printed, in one line."""
+    return " ".join(text.split())[-SHOWN:] or "nothing"
+
+
+def unknown_lines(said: str, known: re.Pattern[str]) -> tuple[str, ...]:
+    """The lines that no known version prints, each once and cut; what there is beyond MOST_LINES of them is counted."""
+    cut = (PREFIX.sub("", line).strip() for line in said.splitlines())
+    found = list(dict.fromkeys(line[:LONGEST_LINE] for line in cut if line and not known.match(line)))
+    more = len(found) - MOST_LINES
+    return (*found[:MOST_LINES], f"and {more} more such lines") if more > 0 else tuple(found)

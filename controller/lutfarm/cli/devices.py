@@ -17,7 +17,7 @@ from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import NAME_PATTERN
 from lutfarm_profiles import loader
-from lutfarm_profiles.cores import lacking, seen, way_out
+from lutfarm_profiles.cores import lacking, seen, switch_on, unseen, way_out
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The devices of the farm.")
 for command in (health.check, health.hold, health.release, health.retire):
@@ -87,6 +87,8 @@ def register(
         )
         if found.device.profile == found.proposal.profile and found.proposal.undetected:
             say(f"its kind is unknown; nobody knows its {', '.join(found.proposal.undetected)}: see docs/profiles.md")
+        if found.proposal.unseen:
+            say(f"{name}: {unseen(found.proposal.unseen)}; {switch_on(found.proposal.unseen)}")
         if twins:
             say(f"{name} is the same hardware as {', '.join(twins)}: they measure in turns, and in a pool they are no two units; "
                 "lutfarm device retire NAME takes one out")

@@ -102,9 +102,12 @@ def show(
         print_rows(ENTRY_COLUMNS, [entry_row(entry) for entry in table.entries])
         for warning in fed.warnings(table.entries):
             say(printable(warning))
+        for lines in list(dict.fromkeys(entry.tool_lines for entry in table.entries if entry.tool_lines))[:MOST_TOOL_LINES]:
+            say(f"a native tool printed what no known version of it prints: {printable(lines)}")
         say(table.describe())
 
 
+MOST_TOOL_LINES = 5
 ENTRY_COLUMNS = ("workload", "device", "backend", "latency", "interval", "processes", "flags")
 
 
@@ -119,7 +122,14 @@ def entry_row(entry: Entry) -> list[object]:
     name = entry.workload_key
     return [name if name.startswith(("sandwich:", "stubs:")) else name.partition(":")[2], entry.unit, entry.backend_key, shown,
             interval(entry.low_ns, entry.high_ns) if entry.kind == "measured" else "-",
-            entry.processes, " ".join(entry.flags)]
+            entry.processes, " ".join(_flag(entry, flag) for flag in entry.flags)]
+
+
+def _flag(entry: Entry, flag: str) -> str:
+    """With the counts, where only part of a graph was delegated."""
+    if flag != "partly_delegated" or entry.nodes_delegated is None:
+        return flag
+    return f"{flag}({entry.nodes_delegated}/{entry.nodes_total if entry.nodes_total is not None else '?'})"
 
 
 @app.command()

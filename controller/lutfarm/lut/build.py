@@ -12,6 +12,7 @@ import numpy as np
 
 from lutfarm.agreement import BETWEEN_WORKLOADS, disagreement, words
 from lutfarm.lut import fed
+from lutfarm.lut.delegated import delegated
 from lutfarm.lut.entry import Entry, Kind
 from lutfarm.lut.scatter import scatter
 from lutfarm.statistics import Sample, Summary, Target, common_share, priors_of, sample, summarize
@@ -215,6 +216,7 @@ def _entry(one: _Measured, summary: Summary, target: Target, share: float) -> En
         load_ns=one.load_ns,
         first_inference_ns=one.first_inference_ns,
         peak_memory_bytes=one.peak_memory_bytes,
+        **delegated(found),
         flags=(*summary.flags, *one.notes, *fed.raised(one.measurement)),
         fingerprint=fingerprint_hash(one.fingerprint),
         run_ids=tuple(process.run.id for process in found.processes),

@@ -73,6 +73,9 @@ class Entry:
     load_ns: float | None = None
     first_inference_ns: float | None = None
     peak_memory_bytes: int | None = None
+    nodes_delegated: int | None = None             # by what a native tool was asked for; the fewest of its processes
+    nodes_total: int | None = None                 # of the graph, as the tool says
+    tool_lines: str | None = None                  # what the tool printed that no known version of it prints
     flags: tuple[str, ...] = ()
     inputs: str = ""                               # of a model file: what each held; see lut/fed.py
     inputs_assumed: str = ""                       # those that decide what runs and that nobody gave

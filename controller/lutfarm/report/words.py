@@ -36,6 +36,8 @@ FLAG_WORDS: Mapping[str, str] = {
     "many times as long; the job’s `values` say what they hold",
     "nothing_computed": "no output depends on what an input holds: the runtime may compute all of it when it loads the model, "
     "and what is timed is a copy",
+    "partly_delegated": "the delegate or provider ran only part of the graph; the rest ran elsewhere, most likely on the CPU",
+    "unknown_output": "the native tool printed lines that no known version of it prints: read them before you believe the number",
     "units_left_out": "not every unit of the pool has a result that counts here",
 }
 UNKNOWN_FLAG = "this report has no explanation of this flag"

@@ -28,6 +28,8 @@ Flag = Literal[
     "reference_stale",
     "throttled",
     "in_blocks",
+    "partly_delegated",
+    "unknown_output",
     "not_precise",
     "indistinct",                                  # of sandwiched entries alone: see lut/sandwich.py
     "inputs_assumed",                              # both of a model file: see lut/fed.py
@@ -159,6 +161,16 @@ def _in_blocks(found: Sample) -> bool:
     return any(piece.block > 1 for piece in found.slices)
 
 
+def _partly_delegated(found: Sample) -> bool:
+    """A native tool said that the asked delegate or provider did not run the whole graph."""
+    return any(process.run.summary.partly_delegated for process in found.processes if process.run.summary)
+
+
+def _unknown_output(found: Sample) -> bool:
+    """A native tool printed lines that no known version of it prints."""
+    return any(process.run.summary.unknown_lines for process in found.processes if process.run.summary)
+
+
 _RULES: tuple[tuple[Flag, Callable[[Sample], bool]], ...] = (
     ("reference_provisional", _reference_provisional),
     ("contended", _contended),
@@ -170,4 +182,6 @@ _RULES: tuple[tuple[Flag, Callable[[Sample], bool]], ...] = (
     ("reference_stale", _reference_stale),
     ("throttled", _throttled),
     ("in_blocks", _in_blocks),
+    ("partly_delegated", _partly_delegated),
+    ("unknown_output", _unknown_output),
 )

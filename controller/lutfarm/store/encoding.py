@@ -121,8 +121,9 @@ def load_run(text: str, fingerprint: Mapping[str, str], slices: tuple[Slice, ...
         nodes: tuple[Any, ...] = tuple(NodeTime(**node) for node in cast(Sequence[dict[str, Any]], run.nodes))
     except TypeError as error:
         raise StoreError(f"a stored Run is damaged: {error}") from error
-    run = replace(run, nodes=nodes)
-    return _nested(run, failure=Failure, before=Environment, after=Environment, summary=ToolSummary)
+    run = _nested(replace(run, nodes=nodes), failure=Failure, before=Environment, after=Environment, summary=ToolSummary)
+    summary = run.summary and replace(run.summary, unknown_lines=tuple(run.summary.unknown_lines))
+    return replace(run, summary=summary)
 
 
 def load_probe(text: str, fingerprint: Mapping[str, str]) -> Probe:
@@ -161,7 +162,8 @@ def load_device(text: str) -> Device:
 def load_hello(text: str) -> Hello:
     """A Hello from its JSON."""
     hello = _load(Hello, text)
-    return _nested(_load(Hello, text, cpus=tuple(hello.cpus), remarks=tuple(hello.remarks)), environment=Environment)
+    lists = {"cpus": tuple(hello.cpus), "remarks": tuple(hello.remarks), "cpus_off": tuple(hello.cpus_off)}
+    return _nested(_load(Hello, text, **lists), environment=Environment)
 
 
 def load_report(text: str) -> HealthReport:
