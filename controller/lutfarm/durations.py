@@ -18,7 +18,7 @@ from lutfarm.statistics.precision import LEAST_ROUNDS, LEAST_ROUNDS_ALONE
 from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Measurement
 
 PROBE_ITERATIONS = 12                              # cold, warm, compared
-OFTEN_MORE_ROUNDS = 1.6                            # times the least number: where processes differ by more than usual
+OFTEN_MORE_ROUNDS = 1.3                            # times the least number: where processes differ by more than usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,11 @@ BUILD: Mapping[str, Span] = {                      # a model and the output that
     "network": Span(0.8, 1.7), "file": Span(0.02, 0.5),
 }
 BUILT = Span(0.001, 0.01)                          # found in the cache, and checked
-PROBE = Span(0.02, 0.06)                           # a throwaway child, beside its iterations
+PROBE = Span(0.015, 0.04)                          # a throwaway child, beside its iterations
 PROBE_ORDER = Span(0.3, 0.8)                       # the process that they are forked of
-PACE = Span(0.8, 1.5)                              # of rounds on a quiet machine of which nothing is known
+PACE = Span(0.75, 1.3)                             # of rounds on a quiet machine of which nothing is known
 LOADED_PACE = Span(1.2, 3.5)                       # where other programs compute beside them: they wait for quiet windows
-NOT_PROBED: Mapping[str, Span] = {"local": Span(0.1, 0.3)}    # what a first guess at an iteration is off by, as factors
+NOT_PROBED: Mapping[str, Span] = {"local": Span(0.1, 0.22)}   # what a first guess at an iteration is off by, as factors
 NOT_PROBED_FAR = Span(0.3, 2.0)
 
 
