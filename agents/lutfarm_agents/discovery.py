@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -102,7 +103,8 @@ def _board(text: str, key_file: str) -> Callable[[], Candidate]:
         except FarmError as error:
             return Candidate("ssh", text, "no_entry", f"host key {fingerprint}; {error.detail}; then discover again")
         model = facts.device_tree[0] if facts.device_tree else facts.machine
-        return Candidate("ssh", text, "ready", f"host key {fingerprint}; lutfarm device register NAME --ssh {text}", model)
+        key = f" --key {shlex.quote(key_file)}" if key_file else ""
+        return Candidate("ssh", text, "ready", f"host key {fingerprint}; lutfarm device register NAME --ssh {text}{key}", model)
     return ask
 
 

@@ -21,12 +21,12 @@ from lutfarm_jobs.errors import MeasurementError, NotReady, ReplyTimeout, Worklo
 from lutfarm_jobs.measurement import Failure, Limits, Probe, Round, Run, Task
 from lutfarm_profiles.cores import cores_for
 from lutfarm_profiles.profile import DeviceProfile
+from lutfarm_runner.endings import LIMITS
 
 PROBE_RUNS = 5
 LEAST_RUNS, MOST_RUNS = 20, 2000                   # of one invocation: its output stays under 1 MiB
 FILL_S = 1.0                                       # an invocation has as many runs as fill this
 PATH_PATTERN = r"/[^\x00-\x1f\x7f]{1,500}"
-
 
 @dataclass(frozen=True, slots=True)
 class ToolSession:
@@ -117,7 +117,7 @@ class ToolSession:
             return self.run(argv, timeout_s)
         except ReplyTimeout as error:
             self.transport.run(["true"])           # raises where it was the link that fell silent
-            raise WorkloadTimeout(f"not done after {timeout_s:.0f} s") from error
+            raise WorkloadTimeout(f"not done after {timeout_s:.0f} s: {LIMITS}") from error
 
 
 def measured_cpus(profile: DeviceProfile, hello: Hello, tasks: Sequence[Task], name: str) -> Sequence[int]:

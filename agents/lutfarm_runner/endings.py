@@ -8,12 +8,14 @@ from typing import Tuple
 from lutfarm_runner.backends import OUT_OF_MEMORY
 from lutfarm_runner.wire import Tail, printable
 
+LIMITS = "loading may take limits.load_s and an iteration limits.iteration_s of the device's profile, which can be raised there"
+
 
 def describe(code: int, tail: Tail, *, hung: bool) -> Tuple[str, str]:
     """Error code and detail for an exit code, negative for a signal; `hung`: we ended it, its time was up."""
     said = printable(tail.data)
     if hung:
-        return "WorkloadTimeout", "did not come back in time and was ended" + _quoted(said)
+        return "WorkloadTimeout", f"did not come back in time and was ended: {LIMITS}{_quoted(said)}"
     error, what = "WorkloadFailed", f"ended with exit status {code} and without a result"
     if code < 0:
         what = f"ended by {_name(-code)}"

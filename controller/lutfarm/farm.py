@@ -228,7 +228,7 @@ class Farm:
         missing = tuple(
             key for key in state.plan if not state.standing(key).failed and not state.standing(key).complete
         )
-        reasons = [f"{unit.name} is {unit.out}: {unit.quarantined}" for unit in state.units.values() if unit.out]
+        reasons = [f"{unit.name} was {unit.out} then: {unit.quarantined}" for unit in state.units.values() if unit.out]
         self.store.close_job(job.id, "open" if missing or state.left else "complete", "; ".join(reasons))
         return Outcome(job.id, state, missing, state.left)
 

@@ -178,6 +178,11 @@ def out_of_work(state: FarmState, unit: str, out: str, reason: str) -> FarmState
     return _with_unit(state, replace(state.units[unit], out=out, quarantined=reason or out))
 
 
+def back_to_work(state: FarmState, unit: str) -> FarmState:
+    """After a unit that was taken out of work was given back."""
+    return _with_unit(state, replace(state.units[unit], out="", quarantined=""))
+
+
 @dataclass(slots=True)
 class _Changes:
     standings: dict[str, Standing]

@@ -11,7 +11,7 @@ from lutfarm.cooling import Told
 from lutfarm.device_states import NO_WORK, DeviceEvent, DeviceRecord
 from lutfarm.pool import Done, Event, Opened
 from lutfarm.retry import MOST_ATTEMPTS
-from lutfarm.state import FarmState, out_of_work
+from lutfarm.state import FarmState, back_to_work, out_of_work
 from lutfarm.store.base import Store
 
 LOOK_S = 2.0                                       # how soon a job notices that somebody holds its device
@@ -77,7 +77,16 @@ class UnitStates:
                 self.store.step_device(unit.name, DeviceEvent("link failing", why, until_s=unit.not_before_s), now_s)
         if now_s - self._looked_s >= LOOK_S:
             self._looked_s = now_s
-            state = without(state, self.barred(self._at_work))
+            state = self._given_back(without(state, self.barred(self._at_work)), now_s)
+        return state
+
+    def _given_back(self, state: FarmState, now_s: float) -> FarmState:
+        """The job's state with devices that were held while it ran, and are released."""
+        for unit in self._at_work:
+            held = state.units[unit].out == "maintenance"
+            if held and self.store.device_record(unit, now_s).state not in NO_WORK:
+                self.store.step_device(unit, DeviceEvent("lease taken", self.holder), now_s)
+                state = back_to_work(state, unit)
         return state
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +152,10 @@ def _model_files(workload: ModelsWorkload, folder: Path, *, where: str) -> tuple
         if infos and (unknown := sorted(set(said) - known)):
             raise SpecError(f"{where}.{field_name}: no model of this workload has an input named {unknown[0]!r}")
     asked = Asked(folder, workload.inputs, workload.values, workload.test_data)
-    return tuple(_model_file(one, asked) if isinstance(one, ModelInfo) else one for one in read)
+    return tuple(
+        _model_file(one, replace(asked, shapes=_shapes_for(one, infos, workload.inputs))) if isinstance(one, ModelInfo) else one
+        for one in read
+    )
 
 
 def _read(path: Path) -> ModelInfo | ModelFile:
@@ -161,6 +164,21 @@ def _read(path: Path) -> ModelInfo | ModelFile:
     except ModelRefused as error:
         with plain(path) as file:
             return ModelFile(path, sha256_of(file), format_of(path), (), refused=error.detail)
+
+
+def _shapes_for(
+    info: ModelInfo, infos: Sequence[ModelInfo], shapes: Mapping[str, tuple[int, ...]]
+) -> Mapping[str, tuple[int, ...]]:
+    """A shape fills what files leave open.  One whose own is closed keeps it where a file beside it takes this."""
+    taken = {
+        declared.name for each in infos for declared in each.inputs
+        if declared.name in shapes and declared.takes(shapes[declared.name])
+    }
+    kept = {
+        declared.name for declared in info.inputs
+        if declared.name in taken and not declared.is_dynamic and not declared.takes(shapes[declared.name])
+    }
+    return {name: shape for name, shape in shapes.items() if name not in kept}
 
 
 def _model_file(info: ModelInfo, asked: Asked) -> ModelFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -173,6 +174,16 @@ def test_what_a_user_sees_of_a_shell_that_greets(ssh_key: tuple[Path, str], tmp_
     assert "Traceback" not in refused.stderr
     assert json.loads(found.stdout)[0]["state"] == "no_entry"
     assert GREETS[1] in json.loads(found.stdout)[0]["detail"]
+
+
+def test_what_discover_says_registers_the_board(ssh_key: tuple[Path, str], tmp_path: Path) -> None:
+    with odd(ssh_key, python=True) as (board, _):
+        (tmp_path / "hosts").write_text(f"root@{board.link.address}\n")
+        found = lutfarm(tmp_path, "device", "discover", "--hosts", str(tmp_path / "hosts"), "--key", str(ssh_key[0]), "--json")
+        line = json.loads(found.stdout)[0]["detail"].partition("; lutfarm ")[2]
+        words = shlex.split(line.replace("NAME", "b"))
+        said = lutfarm(tmp_path / "home", *words, "--python", sys.executable)
+        assert said.returncode == 0, said.stderr
 
 
 def test_what_a_user_sees_of_few_sessions_and_no_sftp(ssh_key: tuple[Path, str], tmp_path: Path) -> None:

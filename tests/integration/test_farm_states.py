@@ -14,7 +14,7 @@ import pytest
 from tests.farm_kit import Quiet
 
 from lutfarm import assembly, retry, unit_states
-from lutfarm.device_states import DeviceEvent
+from lutfarm.device_states import DeviceEvent, DeviceRecord
 from lutfarm.farm import Farm, Outcome
 from lutfarm.leases import leases
 from lutfarm.local_pool import LocalPool
@@ -99,7 +99,7 @@ def test_a_device_error_quarantines_in_the_store_and_the_others_go_on(store: Sto
     assert [key.split("/")[2] for key in outcome.left] == ["b"]
     found = store.job(outcome.job_id)
     assert found is not None
-    assert (found[0].state, found[0].reason) == ("open", "b is quarantined: NotReady: its fan is off")
+    assert (found[0].state, found[0].reason) == ("open", "b was quarantined then: NotReady: its fan is off")
 
 
 def test_a_quarantined_device_is_left_alone_until_it_passed_a_check(store: Store, run: Run) -> None:
@@ -197,6 +197,39 @@ def test_a_device_that_is_held_in_mid_job_ends_its_order_and_is_left(
     assert outcome.state.units["b"].out == "maintenance"
     assert len(outcome.left) == 1
     assert [run.unit for run in store.runs(outcome.job_id) if run.unit == "b"] != []
+
+
+def test_a_device_that_is_released_in_mid_job_goes_on(
+    store: Store, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit_states, "LOOK_S", 0.0)
+    told: list[str] = []
+
+    def step(unit: str, event: DeviceEvent, now_s: float) -> DeviceRecord:
+        after = plain_step(unit, event, now_s)
+        if unit == "b" and event.kind == "lease taken" and not told:
+            told.append("held")
+            plain_step("b", DeviceEvent("held", "new fan"), now_s)
+        return after
+
+    def record(unit: str, now_s: float) -> DeviceRecord:
+        found = plain_record(unit, now_s)
+        if unit == "b" and found.state == "maintenance" and told == ["held"]:
+            told.append("seen")                    # by the job, which leaves it
+        elif unit == "b" and found.state == "maintenance" and told == ["held", "seen"]:
+            told.append("released")
+            return plain_step("b", DeviceEvent("released"), now_s)
+        return found
+
+    plain_step, plain_record = store.step_device, store.device_record
+    monkeypatch.setattr(store, "step_device", step)
+    monkeypatch.setattr(store, "device_record", record)
+    outcome = run()
+    assert told == ["held", "seen", "released"]
+    assert outcome.left == ()
+    assert outcome.state.units["b"].out == ""
+    assert [kind for kind, _ in history(store, "b")] == ["lease taken", "held", "released", "lease taken", "lease ended"]
+    assert state(store, "b") == ("ready", "")
 
 
 def test_a_device_that_stays_too_hot_rests_and_is_given_up(store: Store, run: Run) -> None:

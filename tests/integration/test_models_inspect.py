@@ -18,6 +18,7 @@ from tests import models_kit as kit
 from tests import tflite_kit
 
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.expand import ModelFile, _model_files
 from lutfarm_jobs.feeds.resolve import Asked, feeding
 from lutfarm_jobs.measurement import InputShape
 from lutfarm_jobs.models.files import LARGEST_BYTES
@@ -25,6 +26,7 @@ from lutfarm_jobs.models.info import ModelInfo, ModelInput
 from lutfarm_jobs.models.inspect import inspect_file, resolve_inputs
 from lutfarm_jobs.models.onnx_writer import write_onnx
 from lutfarm_jobs.models.tflite_writer import write_tflite
+from lutfarm_jobs.spec import ModelsWorkload, parse_job
 
 ONNX = write_onnx(kit.graph(kit.SMALL["conv1x1"]))
 TFLITE = write_tflite(kit.graph(kit.SMALL["conv1x1"]))
@@ -277,3 +279,33 @@ def test_inspecting_imports_no_runtime_and_not_even_onnx(tmp_path: Path) -> None
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_shape_for_many_files_leaves_those_that_are_closed_as_they_are(tmp_path: Path) -> None:
+    """`inputs` over a glob: one file is open, one closed with that shape, one closed with another."""
+    write(tmp_path / "open.onnx", model_with_inputs(x=[None, 3, None, None]))
+    write(tmp_path / "same.onnx", model_with_inputs(x=[1, 3, 64, 64]))
+    write(tmp_path / "other.onnx", model_with_inputs(x=[1, 3, 32, 32]))
+    for files, shapes in (
+        (["*.onnx"], [(1, 3, 64, 64), (), ()]),    # by name: open, other, same
+        (["other.onnx", "open.onnx"], [(), (1, 3, 64, 64)]),
+    ):
+        spec = job_of(files, {"x": [1, 3, 64, 64]})
+        found = load(spec, tmp_path)
+        assert [model.inputs[0].shape if model.inputs else () for model in found] == shapes
+    with pytest.raises(SpecError, match=r"other\.onnx: inputs.x .* contradicts the file"):
+        load(job_of(["other.onnx"], {"x": [1, 3, 64, 64]}), tmp_path)
+
+
+def job_of(models: list[str], inputs: dict[str, list[int]]) -> ModelsWorkload:
+    spec = parse_job(
+        {"name": "j", "workloads": [{"models": models, "inputs": inputs}], "devices": ["desk"],
+         "backends": [{"runtime": "onnxruntime"}]}, source="job",
+    )
+    found = spec.workloads[0]
+    assert isinstance(found, ModelsWorkload)
+    return found
+
+
+def load(workload: ModelsWorkload, folder: Path) -> tuple[ModelFile, ...]:
+    return _model_files(workload, folder, where="workloads[0]")

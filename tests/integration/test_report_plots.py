@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lutfarm.lut.grades import GRADES
 from lutfarm.report.plots import LABELLED_ROWS, Point, latency_plot, prediction_plot
+from lutfarm.report.ratio_plot import Labels, RatioRow, picture
 from lutfarm.report.rows import Spot
 from lutfarm.report.svg import COLOURS
 
@@ -140,3 +141,21 @@ def test_sums_stand_behind_calibrated_predictions_only_where_there_are_some() ->
     assert "calibrated from +3.3 % to +10.0 %" in both
     assert "var(--page)" in both
     assert "var(--page)" not in plain
+
+
+def test_an_outlier_does_not_flatten_the_other_errors() -> None:
+    """Errors of some 10 % and one of 4,632 %: the panel ends near the others, and says how far out the one lies."""
+    wild = Spot(48e6, 1e6, (40e6, 50e6), (1e6, 1e6))
+    svg = prediction_plot([*networks(6), wild], [], name="n", title="t")
+    assert "+4.7e+03 %" in svg
+    ticks = [float(found.replace("\u2212", "-")) for found in re.findall(r">([\u2212-]?\d+)</text>", svg)]
+    assert max(map(abs, ticks)) < 100
+    assert "%</text>" not in prediction_plot(networks(6), [], name="n", title="t").replace("error, %</text>", "")
+
+
+def test_the_picture_of_a_comparison_shows_the_margin() -> None:
+    rows = [RatioRow("conv", 1e6, 1.02e6, 1.02, 1.01, 1.03, "slower")]
+    for margin, shown in ((None, []), (0.03, ["margin 3 %"])):
+        legend = picture(rows, (), Labels("a", "b", 1.02, "overall", 0.95, margin)).axes[0].get_legend()
+        assert legend is not None
+        assert [text.get_text() for text in legend.get_texts() if "margin" in text.get_text()] == shown

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -183,6 +186,50 @@ def test_a_read_only_disk_ends_in_words(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with pytest.raises(StoreUnwritable, match="--home"), open_store(small_disk) as store:
         store.put_device(DESK)
+
+
+def stored(home: Path) -> None:
+    with open_store(home) as store:
+        store.put_device(DESK)
+        store.open_job(JOB, PLAN)
+        lease = store.acquire("desk", owner="me 1 1.0", holder="x", now_s=0.0, ttl_s=10.0)
+        assert isinstance(lease, Lease)
+        store.commit([run()], lease, JOB.id)
+
+
+@pytest.mark.parametrize("state", ["read-only", "full"])
+def test_what_is_stored_where_nothing_can_be_written_is_read(small_disk: Path, tmp_path: Path, state: str) -> None:
+    stored(small_disk)
+    if state == "read-only":
+        subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    else:
+        with contextlib.suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as file:
+            while True:
+                file.write(b"\0" * 512)
+    for words in (["status"], ["job", "show", "job"], ["job", "list"], ["device", "list"], ["device", "show", "desk"]):
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("lutfarm")), *words, "--json"],
+            env={**os.environ, "LUTFARM_HOME": str(small_disk)}, capture_output=True, text=True, timeout=120, check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "desk" in done.stdout or "job-1" in done.stdout
+
+
+def test_what_a_killed_writer_left_in_the_wal_is_read_too(small_disk: Path, tmp_path: Path) -> None:
+    stored(tmp_path)
+    with open_store(tmp_path) as writer, writer._read() as held:             # the last one to leave would empty the WAL
+        held.exec_driver_sql("SELECT 1")
+        writer.put_device(replace(DESK, name="late"))
+        for name in ("farm.db", "farm.db-wal"):
+            shutil.copy(tmp_path / name, small_disk / name)
+    assert (small_disk / "farm.db-wal").stat().st_size > 0
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    with open_store(small_disk, to_read=True) as store:
+        assert [device.name for device in store.devices()] == ["desk", "late"]
+        with pytest.raises(StoreError):
+            store.put_device(DESK)
+    with pytest.raises(StoreUnwritable):
+        open_store(small_disk)
 
 
 def test_a_home_that_can_not_be_made_is_said(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lutfarm.cli.ending import Judged, report
-from lutfarm.cli.progress import RunDisplay
+from lutfarm.cli.progress import RunDisplay, _half_width
 from lutfarm.farm import Outcome
 from lutfarm.pool import Done, Opened, Waiting
 from lutfarm.scheduler import Terms
@@ -49,3 +49,16 @@ def test_a_lost_device_leaves_measurements_that_are_not_done_in_every_line(capsy
     assert "9 not done (without any whole run)" in (nothing := capsys.readouterr().err)
     assert "lut export" in said
     assert "lut export" not in nothing
+
+
+def test_a_width_of_thousands_of_percent_is_no_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _half_width(0.0234) == "+-2.3 %"
+    assert _half_width(0.99) == "+-99 %"
+    assert _half_width(10.4) == "more than +-100 %"
+
+
+def test_a_result_for_a_program_comes_with_progress_once_it_takes_long(capsys: pytest.CaptureFixture[str]) -> None:
+    display = RunDisplay({"desk": Terms(SlicePlan())}, brief=True)
+    display.update(began(), ())
+    assert capsys.readouterr().err == ""
+    assert "9 measurements, opening the devices" in line(display, began(), capsys)

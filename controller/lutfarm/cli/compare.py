@@ -89,7 +89,7 @@ def _measured(
     with (
         deferred() as check,
         assembly.farm(submitted, sources, store, place, kind="local" if kind == "local" else "ray") as farm,
-        RunDisplay(submitted.terms, check=check, quiet=quiet) as display,
+        RunDisplay(submitted.terms, check=check, brief=quiet) as display,
     ):
         check()
         outcome = farm.run(submitted, display)
@@ -126,7 +126,7 @@ def _draw(found: Comparison, out: Path) -> None:
                  "no difference" if not w.differs else "slower" if w.ratio > 1 else "faster")
         for w in found.workloads
     ]
-    save_picture(picture(rows, (), Labels(found.a, found.b, found.ratio, "overall", found.confidence)), out)
+    save_picture(picture(rows, (), Labels(found.a, found.b, found.ratio, "overall", found.confidence, found.margin)), out)
 
 
 def _print(found: Comparison, *, as_json: bool) -> None:

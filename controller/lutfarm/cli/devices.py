@@ -66,7 +66,7 @@ def register(
         place = find_home(home)
         with open_store(place.path) as store:      # first: a device is not asked where nothing can be kept of it
             require_writable(place)
-            found = register_device(wanted, place, say=(lambda _: None) if json else say)
+            found = register_device(wanted, place, say=say)
             store.step_device(name, DeviceEvent("registered"), time.time())
             store.put_device(found.device)
             store.put_hello(name, found.hello, time.time())
@@ -144,7 +144,7 @@ def _labels(texts: list[str]) -> dict[str, str]:
 @app.command("list")
 def list_(home: HomeOption = None, json: JsonOption = False) -> None:
     """All registered devices."""
-    with exits.exits(), open_store(find_home(home).path) as store:
+    with exits.exits(), open_store(find_home(home).path, to_read=True) as store:
         now_s = time.time()
         devices = [(device, store.device_record(device.name, now_s)) for device in store.devices()]
         if json:
@@ -170,7 +170,7 @@ def show(name: str, home: HomeOption = None, json: JsonOption = False) -> None:
     from lutfarm.canaries import canaries
     from lutfarm.cli import canary_history
 
-    with exits.exits(), open_store(find_home(home).path) as store:
+    with exits.exits(), open_store(find_home(home).path, to_read=True) as store:
         device = store.device(name)
         if device is None:
             raise SpecError(f"no device is registered as {name[:80]!r}; see lutfarm device list")

@@ -74,7 +74,8 @@ def _state(home: Home) -> list[Finding]:
     sound = version >= SQLITE_SOUND
     found = [
         Finding("sqlite", "ok" if sound else "note", sqlite3.sqlite_version, "" if sound else
-                "before 3.51.3 a WAL database can be damaged by a rare race; keep to one writing process"),
+                "any number of lutfarm may read and write at once; before 3.51.3 a rare race of two that write can damage the "
+                "file: run long jobs one after another, or keep a copy (deploy/README.md)"),
     ]
     try:
         with open_store(home.path) as store:

@@ -97,7 +97,7 @@ def hold(
     reason: Annotated[str, typer.Option(help="Why; shown to everybody who asks for the device.")],
     home: HomeOption = None,
 ) -> None:
-    """Take a device out of work for maintenance.  A job that uses it ends its present order and leaves it."""
+    """Take a device out of work for maintenance.  A job ends its present order there and leaves it until it is released."""
     if not reason.strip():
         raise typer.BadParameter("say why", param_hint="--reason")
     _tell(name, "held", home, printable(reason.strip())[:500])

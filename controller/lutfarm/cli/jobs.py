@@ -21,7 +21,7 @@ app.command()(why)
 @app.command("list")
 def list_(home: HomeOption = None, json: JsonOption = False) -> None:
     """All jobs, newest first."""
-    with exits.exits(), open_store(find_home(home).path) as store:
+    with exits.exits(), open_store(find_home(home).path, to_read=True) as store:
         jobs = store.jobs()
         if json:
             print_json([plain(job) | {"counts": plain(counts)} for job, counts in jobs])
@@ -42,7 +42,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """One job: how many runs each measurement has."""
-    with exits.exits(), open_store(find_home(home).path) as store:
+    with exits.exits(), open_store(find_home(home).path, to_read=True) as store:
         found = store.job(job_id)
         if found is None:
             raise SpecError(f"no job is called {job_id[:80]!r}; see lutfarm job list")

@@ -50,7 +50,7 @@ def export(
 ) -> None:
     """Build the table of a job from its stored runs, and write it with what `validate` said of it."""
     with exits.exits():
-        with open_store(find_home(home).path) as store:
+        with open_store(find_home(home).path, to_read=True) as store:
             table = validated_table(store, job_id, pool=pool, unit=device, backend=backend)
         if calibrated is False:
             table = table.with_calibrations(())

@@ -23,7 +23,7 @@ LISTEN = "127.0.0.1:9464"
 
 def status(home: HomeOption = None, json: JsonOption = False) -> None:
     """What every device is doing: its state and why, temperature, last check, what runs, time left."""
-    with exits.exits(), open_store(find_home(home).path) as store:
+    with exits.exits(), open_store(find_home(home).path, to_read=True) as store:
         now_s = time.time()
         found = devices_status(store, now_s)
         if json:
@@ -73,7 +73,7 @@ def metrics(
 
     from lutfarm.metrics import FarmCollector
 
-    with exits.exits(on_interrupt="metrics are no longer served"), open_store(find_home(home).path) as store:
+    with exits.exits(on_interrupt="metrics are no longer served"), open_store(find_home(home).path, to_read=True) as store:
         registry = CollectorRegistry()
         registry.register(FarmCollector(store))
         if once:

@@ -28,20 +28,20 @@ BAR_EVERY_S = 1.0                                  # what it shows takes 50 ms t
 class RunDisplay:
     """A Watcher that shows devices, rounds, precision reached so far and time left.
 
-    `check`: called wherever the job may be stopped; what it raises ends the job.
+    `check`: called wherever the job may be stopped; what it raises ends the job.  `brief`: somebody reads the result by a
+    program, so no bar, and a line only after a while.
     """
 
-    def __init__(self, terms: Mapping[str, Terms], *, check: Callable[[], None] = lambda: None, quiet: bool = False) -> None:
+    def __init__(self, terms: Mapping[str, Terms], *, check: Callable[[], None] = lambda: None, brief: bool = False) -> None:
         self._terms = terms
         self._check = check
-        self._quiet = quiet
         self._estimates: defaultdict[str, list[float]] = defaultdict(list)
         self._in_order: dict[str, tuple[int, int]] = {}
         self._said: set[tuple[str, str]] = set()
         self._waits: dict[str, str] = {}           # by unit, who has it now
-        self._next_line_s = 0.0
+        self._next_line_s = time.monotonic() + LINE_EVERY_S if brief else 0.0
         self._bar: Progress | None = None
-        if err.is_terminal and not quiet:
+        if err.is_terminal and not brief:
             self._bar = Progress(
                 TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"),
                 TimeElapsedColumn(), console=err, transient=True,
@@ -123,7 +123,7 @@ class RunDisplay:
         if failed:
             parts.append(f"{failed} failed")
         if widths := [now.relative_half_width for now in state.reached.values()] or self._widths():
-            parts.append(f"typically +-{100 * stdlib_statistics.median(widths):.2g} %")
+            parts.append(f"typically {_half_width(stdlib_statistics.median(widths))}")
         waits = self._closed(state)
         parts.append(f"{duration(work_left(state, self._terms).whole.middle_s)} {'of work ' if waits else ''}left")
         held = [f"{u.name} {u.out}" for u in state.units.values() if u.out]
@@ -143,7 +143,7 @@ class RunDisplay:
         return [w for es in self._estimates.values() if (w := relative_half_width(es)) is not None]
 
     def _is_due(self) -> bool:
-        return not self._quiet and time.monotonic() >= self._next_line_s
+        return time.monotonic() >= self._next_line_s
 
     def _show(self, text: str, share: float | None) -> None:
         if self._bar:
@@ -151,9 +151,14 @@ class RunDisplay:
             self._bar.update(
                 self._task, total=None if share is None else 1.0, completed=share or 0.0, state=printable(text)
             )
-        elif not self._quiet and time.monotonic() >= self._next_line_s:
+        elif time.monotonic() >= self._next_line_s:
             self._next_line_s = time.monotonic() + LINE_EVERY_S
             say(text)
+
+
+def _half_width(share: float) -> str:
+    """Two processes that differ say next to nothing: 3.4e+03 % is no figure."""
+    return f"+-{100 * share:.2g} %" if share < 1 else "more than +-100 %"
 
 
 def _share_done(state: FarmState) -> float:

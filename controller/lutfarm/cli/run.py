@@ -50,7 +50,7 @@ def run(
             with (
                 deferred() as check,
                 assembly.farm(submitted, sources, store, place, kind=pool) as farm,
-                RunDisplay(submitted.terms, check=check, quiet=json) as display,
+                RunDisplay(submitted.terms, check=check, brief=json) as display,
             ):
                 check()
                 outcome = farm.run(submitted, display)

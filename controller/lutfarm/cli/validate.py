@@ -109,7 +109,7 @@ def _measure(store: Store, place: Home, spec: JobSpec, *, kind: str, retry_faile
     with (
         deferred() as check,
         assembly.farm(submitted, sources, store, place, kind="local" if kind == "local" else "ray") as farm,
-        RunDisplay(submitted.terms, check=check, quiet=quiet) as display,
+        RunDisplay(submitted.terms, check=check, brief=quiet) as display,
     ):
         check()
         return farm.run(submitted, display)

@@ -24,7 +24,7 @@ def why(
     json: JsonOption = False,
 ) -> None:
     """Why a job is where it is: each device's state, what it waits for and what comes next; what is done, failed, left."""
-    with exits.exits(), open_store(find_home(home).path) as store:
+    with exits.exits(), open_store(find_home(home).path, to_read=True) as store:
         found = store.job(job_id)
         if found is None:
             raise SpecError(f"no job is called {job_id[:80]!r}; see lutfarm job list")

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import hypot, log10
+from statistics import median
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -156,6 +157,7 @@ def prediction_plot(plain: Sequence[Spot], calibrated: Sequence[Spot], *, name: 
     _draw_spots(top, bottom, plain, "muted" if calibrated else "precise", label="sum of entries", hollow=bool(calibrated))
     if calibrated:
         _draw_spots(top, bottom, calibrated, "precise", label="calibrated", hollow=False)
+    _limit_errors(bottom, every)
     legend = top.legend(frameon=False, loc="upper left", fontsize=SMALL_PX)
     for text in legend.get_texts():
         text.set_color(COLOURS["ink"])
@@ -182,6 +184,27 @@ def _draw_spots(top: Axes, bottom: Axes, spots: Sequence[Spot], colour: str, *, 
         yerr=_arms([(spot.predicted_ns, spot.predicted_bounds_ns) for spot in spots]), **style,
     )
     bottom.errorbar(measured, [100 * spot.relative_error for spot in spots], yerr=_error_arms(spots), **style)
+
+
+def _limit_errors(axes: Axes, spots: Sequence[Spot]) -> None:
+    """An outlier must not flatten the others: beyond the edge it is a triangle there, with its figure."""
+    errors = [100 * spot.relative_error for spot in spots]
+    edge = _edge_of(errors)
+    if max(map(abs, errors)) <= edge:
+        return
+    axes.set_ylim(-edge, edge)
+    for spot, error in zip(spots, errors, strict=True):
+        if abs(error) > edge:
+            height = 0.9 * edge if error > 0 else -0.9 * edge
+            axes.plot([spot.measured_ns], [height], linestyle="none", marker="^" if error > 0 else "v", markersize=6,
+                      color=COLOURS["disturbed"], clip_on=False)
+            axes.annotate(f"{error:+.3g} %", (spot.measured_ns, height), xytext=(6, 0), textcoords="offset points",
+                          fontsize=SMALL_PX, va="center", color=COLOURS["ink"])
+
+
+def _edge_of(errors: Sequence[float]) -> float:
+    """Four times the median error, at least 20 %: what lies further out is an outlier."""
+    return max(20.0, 4 * median(map(abs, errors)))
 
 
 def _spot_words(plain: Sequence[Spot], calibrated: Sequence[Spot]) -> str:

@@ -50,13 +50,17 @@ class RatioRow:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What the picture says of the two sides, of their common ratio (None: not drawn) and its name, and of the intervals."""
+    """What the picture says of the two sides, of their common ratio (None: not drawn) and its name, and of the intervals.
+
+    `margin`: up to how much slower B may be, as a share; None where nobody asked.
+    """
 
     a: str
     b: str
     middle: float | None
     middle_name: str
     confidence: float
+    margin: float | None = None
 
 
 def picture(rows: Sequence[RatioRow], flips: Sequence[tuple[int, int]], labels: Labels) -> Figure:
@@ -113,6 +117,9 @@ def _ratios(axes: Axes, ranked: Sequence[RatioRow], labels: Labels, *, labelled:
         axes.plot([100 * (row.ratio - 1) for _, row in rows], heights, linestyle="none", marker=marker,
                   markersize=5 if labelled else 3, color=colour, label=f"{verdict} ({len(rows)})")
     axes.axvline(0, color=COLOURS["ink"], linewidth=1)
+    if labels.margin is not None:
+        axes.axvspan(0, 100 * labels.margin, facecolor=COLOURS["line"], alpha=0.8, zorder=0,
+                     label=f"margin {100 * labels.margin:.3g} %")
     if labels.middle is not None:
         axes.axvline(100 * (labels.middle - 1), color=COLOURS["muted"], linewidth=1, linestyle="--",
                      label=f"{labels.middle_name} {100 * (labels.middle - 1):+.1f} %")

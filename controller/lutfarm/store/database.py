@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
@@ -15,9 +16,10 @@ from lutfarm.store.faults import mapped
 class Database:
     """A context manager; leaving it closes the database."""
 
-    def __init__(self, engine: Engine, place: str) -> None:
+    def __init__(self, engine: Engine, place: str, copies: TemporaryDirectory[str] | None = None) -> None:
         self._engine = engine
         self._place = place
+        self._copies = copies                      # of a database that can only be read elsewhere
 
     def __enter__(self) -> Self:
         return self
@@ -40,3 +42,5 @@ class Database:
     def close(self) -> None:
         """Release the database."""
         self._engine.dispose()
+        if self._copies is not None:
+            self._copies.cleanup()

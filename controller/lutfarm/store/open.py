@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL
@@ -22,8 +25,20 @@ BUSY_S = 30.0
 NEWEST = "0004"                                    # the last revision of migrations/
 
 
-def open_store(home: Path) -> SqlStore:
-    """The store of a home; made where there is none.  Raises StoreError."""
+def open_store(home: Path, *, to_read: bool = False) -> SqlStore:
+    """The store of a home; made where there is none.  Raises StoreError.
+
+    `to_read`: nothing will be written, so a home that is full or read-only is read all the same.
+    """
+    try:
+        return _open(home)
+    except StoreUnwritable:
+        if not to_read or not (home / FILE_NAME).is_file():
+            raise
+        return open_reading(home / FILE_NAME)
+
+
+def _open(home: Path) -> SqlStore:
     path = home / FILE_NAME
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -46,6 +61,45 @@ def _one_at_a_time(home: Path) -> Generator[None]:
     with (home / ".opening").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def open_reading(path: Path) -> SqlStore:
+    """A database where nothing can be written.  Raises StoreError.
+
+    A reader of a WAL database writes beside it.  Where it can't, the file is read as it stands, which is all of it if no WAL
+    lies there; where one does, both are copied to where temporary files go.
+    """
+    wal = path.with_name(f"{path.name}-wal")
+    copies: tempfile.TemporaryDirectory[str] | None = None
+    query = "mode=ro&immutable=1"
+    source = path
+    try:
+        if wal.is_file() and wal.stat().st_size > 0:
+            copies = tempfile.TemporaryDirectory(prefix="lutfarm-reading-")
+            for file in (path, wal):
+                shutil.copy2(file, copies.name)
+            source, query = Path(copies.name) / path.name, "mode=rw"
+    except OSError as error:
+        if copies is not None:
+            copies.cleanup()
+        raise StoreUnwritable(
+            f"{path}: can't be read where it is, nor be copied to {tempfile.gettempdir()}: {error.strerror}; make room, "
+            "or name another folder in TMPDIR"
+        ) from error
+    engine = create_engine(f"sqlite:///file:{quote(str(source))}?{query}&uri=true")
+    event.listen(engine, "connect", _set_up_reading)
+    event.listen(engine, "begin", _begin)
+    with mapped(str(path)):
+        current = _revision(engine)
+    if current != NEWEST:
+        engine.dispose()
+        raise StoreUnwritable(f"{path}: another version wrote it, and it can't be brought up to date: make it writable")
+    return SqlStore(engine, str(path), copies=copies)
+
+
+def _set_up_reading(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA query_only=ON")
 
 
 def _set_up(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:

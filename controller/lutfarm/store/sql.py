@@ -7,6 +7,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, delete, func, insert, literal, select, update
@@ -39,13 +40,20 @@ BATCH = 500                                        # keys in one IN (...)
 class SqlStore(DeviceRows, CanaryRows):
     """A store in one database.  A context manager; leaving it closes the database."""
 
-    def __init__(self, engine: Engine, place: str) -> None:
-        super().__init__(engine, place)
+    def __init__(self, engine: Engine, place: str, *, copies: TemporaryDirectory[str] | None = None) -> None:
+        super().__init__(engine, place, copies)
+        with self._read() as db:
+            known = db.execute(select(farms.c.id)).scalar()
+        self._farm_id = known or self._named()
+
+    def _named(self) -> str:
+        """Another process may have given the name meanwhile."""
         with self._write() as db:
             known = db.execute(select(farms.c.id)).scalar()
-            self._farm_id = known or uuid.uuid4().hex
             if known is None:
-                db.execute(insert(farms).values(id=self._farm_id))
+                known = uuid.uuid4().hex
+                db.execute(insert(farms).values(id=known))
+        return known
 
     @property
     def farm_id(self) -> str:
