@@ -68,7 +68,7 @@ def tasks(
     for operator in operators:
         built = built_graph(operator.graph(), FORMAT_OF_RUNTIME[runtime], cache_dir)
         measurement = Measurement(Workload("operator", operator.name), UNIT, backend)
-        made.append(Task(measurement, built.artifact, built.inputs, built.input_layout))
+        made.append(Task(measurement, built.artifact, built.inputs, input_layout=built.input_layout))
         paths[built.artifact.sha256] = built.path
     return made, paths
 

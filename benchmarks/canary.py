@@ -89,7 +89,7 @@ def tasks(keys: Sequence[str], runtime: Runtime, cache: Path) -> tuple[list[Task
         workload = Workload("operator", key)
         built = models.build(workload, FORMAT_OF_RUNTIME[runtime], cache)
         measurement = Measurement(workload, _device.UNIT, Backend(runtime))
-        made.append(Task(measurement, built.artifact, built.inputs, built.input_layout))
+        made.append(Task(measurement, built.artifact, built.inputs, input_layout=built.input_layout))
         paths[built.artifact.sha256] = built.path
     return made, paths
 
