@@ -11,7 +11,7 @@ from tests.store_kit import DESK, FINGERPRINT, HELLO, PLAN, SLICE, probe, run
 
 from lutfarm.store import encoding
 from lutfarm_jobs.errors import StoreError
-from lutfarm_jobs.measurement import NodeTime, Slice
+from lutfarm_jobs.measurement import Backend, Feed, Fill, InputShape, Measurement, NodeTime, Slice, Workload
 
 ns = st.integers(0, 2**62)
 slices = st.builds(
@@ -74,3 +74,17 @@ def test_the_canary_levels_of_a_run_are_quantiles() -> None:
     assert encoding.canary_ns(levels, 0.1) == 101
     assert encoding.canary_ns(levels, 0.9) == 207
     assert encoding.canary_ns([], 0.1) is None
+
+
+def test_what_a_measurement_says_of_its_inputs_survives() -> None:
+    feeds = (
+        Feed("sr", Fill("constant", (16000,)), "16000", given=True, decides=True), Feed("m", Fill("constant", (True,)), "true"),
+        Feed("r", Fill("uniform", (0.5, 2.0)), "0.5..2"), Feed("x", Fill("file"), "x.npy", given=True),
+    )
+    workload = Workload(
+        "file", "m.onnx@0", "a" * 64, (InputShape("x", (1, 0), "float32"),), feeds, values_sha256="b" * 64, computes=False
+    )
+    measurement = Measurement(workload, "desk", Backend("onnxruntime"))
+    found = encoding.load_measurement(encoding.dump(measurement))
+    assert found == measurement
+    assert (found.key, found.workload.fed) == (measurement.key, measurement.workload.fed)
