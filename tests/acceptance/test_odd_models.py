@@ -90,7 +90,7 @@ def test_each_odd_model_is_measured_or_is_one_failure(entries: Callable, tmp_pat
 
 def test_more_inputs_than_a_decoder_has_caches_and_an_empty_one(entries: Callable, tmp_path: Path) -> None:
     names = [f"past_key_values.{number // 2}.{'decoder.key' if number % 2 else 'decoder.value'}" for number in range(1000)]
-    relu(tmp_path / "good.onnx", 1, 8)
+    (tmp_path / "good.tflite").write_bytes(tflite_kit.of_two_inputs(["a", "b"]))
     save(tmp_path / "cache.onnx", *(helper.make_node("Relu", [name], [f"{name}.y"]) for name in names),
          inputs=[tensor(name, T.FLOAT, 1, "past", 8) for name in names],
          outputs=[tensor(f"{name}.y", T.FLOAT, 1, "past", 8) for name in names])  # fmt: skip
@@ -98,7 +98,7 @@ def test_more_inputs_than_a_decoder_has_caches_and_an_empty_one(entries: Callabl
     shapes = ", ".join(f'"{name}": [1, {number % 3}, 8]' for number, name in enumerate(names))
     found = entries(f"    inputs: {{{shapes}}}\n")
     assert {name: (entry["kind"], entry["failure_detail"]) for name, entry in found.items()} == dict.fromkeys(
-        ["good.onnx", "cache.onnx", "closed.onnx"], ("measured", None)
+        ["good.tflite", "cache.onnx", "closed.onnx"], ("measured", None)
     )
     assert len(found["cache.onnx"]["key"]) < 300
 
