@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import threading
 
 import pytest
 from hypothesis import settings
@@ -15,6 +17,10 @@ from xdist.scheduler import LoadScopeScheduling
 settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("untimed")
 
+
+# A shell that starts the tests in the background ignores SIGINT, and so would every `lutfarm` that they start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What measures on this machine: it has one lock, so that two workers would only wait for each other.
 HERE = re.compile(r"tests/(acceptance/(?!test_(bad_input|help|lut_diff))|integration/test_farm\.py)")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -173,9 +175,16 @@ def test_a_check_does_not_wait_for_ever_without_saying_for_whom(lutfarm: Callabl
     from lutfarm.store import open_store, owners
     from lutfarm_jobs.measurement import Lease
 
-    with open_store(tmp_path / "home") as store:   # a lease of this process, which lives
-        lease = store.acquire("desk", owner=owners.me(), holder="bob: job other, process 1", now_s=time.time(), ttl_s=3.0)
+    with open_store(tmp_path / "home") as store:   # a lease of this process, which lives, and lasts until the check has said so
+        lease = store.acquire("desk", owner=owners.me(), holder="bob: job other, process 1", now_s=time.time(), ttl_s=600.0)
         assert isinstance(lease, Lease)
-    result = lutfarm("device", "check", "desk")
-    assert result.returncode == 0, result.stderr
-    assert "desk: waiting, it is held by bob: job other, process 1" in result.stderr
+        with subprocess.Popen(
+            [Path(sys.executable).with_name("lutfarm"), "device", "check", "desk"], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            env=os.environ | {"LUTFARM_HOME": str(tmp_path / "home")},
+        ) as checking:
+            assert checking.stderr is not None
+            assert any("desk: waiting, it is held by bob: job other, process 1" in line for line in checking.stderr)
+            store.release(lease)
+            _, said = checking.communicate(timeout=200)
+    assert checking.returncode == 0, said

@@ -28,7 +28,7 @@ from lutfarm_jobs.errors import ConnectFailed, LinkLost, NotReady, ProtocolMisma
 from lutfarm_jobs.measurement import Artifact, Backend, Expected, Limits, Measurement, Probe, Run, SlicePlan, Task, Workload
 
 CLAIM = Claim("desk", "test 1", "anna", "f" * 32, 1)
-LIMITS = Limits(memory_bytes=1 << 29, load_s=10, iteration_s=2)
+LIMITS = Limits(memory_bytes=1 << 29, load_s=30, iteration_s=5)      # a busy machine takes two to fill the memory
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-FAST = {"memory_bytes": 1 << 28, "load_s": 2.0, "iteration_s": 1.0}
+FAST = {"memory_bytes": 1 << 28, "load_s": 10.0, "iteration_s": 4.0}
 
 FAULTS = [
     ({"fault": "segv"}, "WorkloadFailed", "SIGSEGV"),
