@@ -87,10 +87,36 @@ def test_a_faster_clock_for_all_changes_no_effect(factor: float, seed: int) -> N
 def test_the_standard_errors_of_the_balanced_layout_are_the_textbooks() -> None:
     """Variance of an effect: sigma^2 * (units - 1) / (units * operators)."""
     fit = fitted(table({"u1": 0.1, "u2": 0.0, "u3": -0.1}, [1e4, 1e5, 1e6, 1e7, 1e8], noise=0.02))
-    sigma2 = max(fit.variance, 0.02**2)
     assert fit.df == (3 - 1) * (5 - 1)
-    assert fit.effect_variance("u2") == pytest.approx(sigma2 * 2 / 15)
-    assert fit.operator_variances["op0"] == pytest.approx(sigma2 / 3)
+    assert fit.weights == {unit: pytest.approx(2 / 15) for unit in UNITS[:3]}
+    assert fit.own == (pytest.approx(0.02**2), pytest.approx(15 * 7))
+    assert fit.effect_variance("u2") == pytest.approx((0.02**2 + fit.interactions["u2"][0]) * 2 / 15)
+    mine = sum(residual**2 for (_, unit), residual in fit.residuals.items() if unit == "u2") * 3 / 2
+    assert fit.interactions["u2"] == (pytest.approx(max(0.0, (mine + fit.variance) / 5 - 0.02**2)), 5.0)
+    assert sum(value for value, _ in fit.operator_parts["op0"]) == pytest.approx(max(fit.variance, 0.02**2) / 3)
+
+
+def test_an_odd_unit_is_told_by_its_own_residuals() -> None:
+    """Where one unit's operators scatter, its intervals are wide, and those of the others, that agree, are not."""
+    odd = [1.0, 1.06, 0.95, 1.05, 0.94, 1.0]
+    levels = {
+        f"op{at}": {unit: Level(1e5 * (factor if unit == "u1" else 1.0), 0.001) for unit in UNITS[:4]}
+        for at, factor in enumerate(odd)
+    }
+    fit = fitted(levels)
+    assert fit.interactions["u1"][0] > 4 * fit.interactions["u2"][0] > 0
+    lone = Level(1e5, 0.001)
+    wide, narrow = (corrected(lone, unit, fit, confidence=0.95).relative_half_width for unit in ("u1", "u2"))
+    assert wide > 2 * narrow
+
+
+def test_a_part_that_happens_to_be_small_does_not_lend_its_degrees_of_freedom() -> None:
+    """Two units and three anchors leave two degrees of freedom: t = 4.3, however little of the variance is their share."""
+    levels = {f"op{at}": {"u1": Level(1e5 * math.exp(e), 1e-6), "u2": Level(1e5, 1e-6)} for at, e in enumerate((0.0, 0.01, 0.02))}
+    fit = fitted(levels)
+    found = corrected(Level(1e5, 1e-6, 7.0), "u1", fit, confidence=0.95)
+    of_one = (1 + fit.weights["u1"]) * fit.interactions["u1"][0]
+    assert math.log(found.high_ns / found.estimate_ns) == pytest.approx(4.302653 * math.sqrt(of_one), rel=1e-3)
 
 
 def test_intervals_of_corrected_entries_cover_the_truth_as_often_as_they_say() -> None:
@@ -142,7 +168,7 @@ def test_a_corrected_interval_is_wider_than_the_units_own() -> None:
     own = Level(1e5, 0.005, 7.0)
     found = corrected(own, "u1", fit, confidence=0.95)
     assert found.estimate_ns == pytest.approx(1e5 * math.exp(-fit.effects["u1"]))
-    assert found.spread**2 == pytest.approx(0.005**2 + fit.effect_variance("u1") + fit.interaction_variance)
+    assert found.spread**2 == pytest.approx(0.005**2 + fit.effect_variance("u1") + fit.interactions["u1"][0])
 
 
 def test_the_mean_over_units_is_student_t_over_units() -> None:

@@ -18,6 +18,9 @@ from lutfarm.statistics.distributions import student_quantile
 from lutfarm.statistics.interval import PRIOR_DF, Interval
 
 RANK_TOLERANCE = 1e-9
+POOLED_DF = 1.0                                    # that all units together weigh in what is said of one (benchmarks/pools.py)
+
+Part = tuple[float, float]                         # a variance, and its degrees of freedom
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +36,26 @@ class Level:
 class UnitFit:
     """What anchors say of units; all values are of logarithms, so 0.05 is about 5 %.
 
-    `effects` by unit, above zero: slower than the mean unit; `covariance` of the effects, in the order of `effects`;
-    `operators`: by operator, on the mean unit; `operator_variances` of them; `residuals` by (operator, unit);
-    `variance` of a residual with `df` degrees of freedom; `interaction_variance` is what of it the precision of the
-    anchors' own estimates does not explain: by how much an operator's unit effect differs from the unit's.
+    `effects` by unit, above zero: slower than the mean unit; `weights` by unit: the variance of its effect over that of
+    one observation; `operators`: by operator, on the mean unit; `operator_parts`: what their variances consist of;
+    `residuals` by (operator, unit); `variance` of a residual with `df` degrees of freedom; `own`: what the anchors' own
+    precision explains of it; `interactions`, by unit: what it does not, which is by how much operators differ from their
+    unit's effect.
     """
 
     effects: Mapping[str, float]
-    covariance: tuple[tuple[float, ...], ...]
+    weights: Mapping[str, float]
     operators: Mapping[str, float]
-    operator_variances: Mapping[str, float]
+    operator_parts: Mapping[str, tuple[Part, ...]]
     residuals: Mapping[tuple[str, str], float]
     variance: float
     df: int
-    interaction_variance: float
+    own: Part
+    interactions: Mapping[str, Part]
 
     def effect_variance(self, unit: str) -> float:
         """The square of the standard error of a unit's effect."""
-        position = list(self.effects).index(unit)
-        return self.covariance[position][position]
+        return self.weights[unit] * (self.own[0] + self.interactions[unit][0])
 
     @property
     def spread(self) -> float:
@@ -107,41 +111,67 @@ def fit_units(levels: Mapping[str, Mapping[str, Level]]) -> UnitFit | None:
         operators[operator] = sum(rest.values()) / len(rest)
         residuals |= {(operator, unit): value - operators[operator] for unit, value in rest.items()}
     variance = sum(residual**2 for residual in residuals.values()) / df
-    own = sum(level.log_error**2 for found in shared.values() for level in found.values()) / count
-    # Chance must not make the residuals look more precise than the anchors' own estimates are.
-    covariance = max(variance, own) * inverse
-    means: dict[str, float] = {}
+    own = _mean([(level.log_error**2, level.df) for found in shared.values() for level in found.values()])
+    interaction = max(0.0, variance - own[0])
+    parts: dict[str, tuple[Part, ...]] = {}
     for operator, found in shared.items():
         at = np.array([place[unit] for unit in found])
-        of_effects = float(covariance[np.ix_(at, at)].sum()) / len(at) ** 2
-        means[operator] = max(variance, own) / len(at) + max(of_effects, 0.0)
+        noise, noise_df = _mean([(level.log_error**2, level.df) for level in found.values()])
+        of_effects = max(float(inverse[np.ix_(at, at)].sum()) / len(at) ** 2, 0.0)       # those of all units add up to nothing
+        parts[operator] = (
+            (noise / len(at), noise_df), (own[0] * of_effects, own[1]), (interaction * (1 / len(at) + of_effects), df),
+        )
     return UnitFit(
         effects={unit: float(effects[index]) for unit, index in place.items()},
-        covariance=tuple(tuple(float(value) for value in row) for row in covariance),
+        weights={unit: float(inverse[index, index]) for unit, index in place.items()},
         operators=operators,
-        operator_variances=means,
+        operator_parts=parts,
         residuals=residuals,
         variance=variance,
         df=df,
-        interaction_variance=max(0.0, variance - own),
+        own=own,
+        interactions={unit: _interaction(unit, shared, residuals, own[0], variance, df) for unit in place},
     )
+
+
+def _mean(parts: Sequence[Part]) -> Part:
+    """The mean of variances, with Satterthwaite's degrees of freedom (Biometrics Bulletin 2 (1946) 110-114)."""
+    total = sum(value for value, _ in parts)
+    squares = sum(value**2 / df for value, df in parts)
+    return total / len(parts), total**2 / squares if squares else math.inf
+
+
+def _interaction(
+    unit: str, shared: Mapping[str, Mapping[str, Level]], residuals: Mapping[tuple[str, str], float], own: float,
+    variance: float, df: int,
+) -> Part:
+    """By how much operators differ from one unit's effect: by its own residuals, and a little by all units' together.
+
+    One unit may be odd where the others are alike (another cooler): by a common variance its intervals held the truth of 69 %.
+    A residual of an operator on n units has 1 - 1/n of the variance.
+    """
+    mine = [residuals[operator, unit] ** 2 / (1 - 1 / len(found)) for operator, found in shared.items() if unit in found]
+    own_df = len(mine) - 1
+    moderated = (sum(mine) + POOLED_DF * variance) / (own_df + POOLED_DF)
+    return max(0.0, moderated - own), min(own_df + POOLED_DF, float(df))
 
 
 def corrected(level: Level, unit: str, fit: UnitFit, *, confidence: float) -> Interval:
     """One unit's estimate as the pool's mean unit would have it.
 
-    Its variance is the sum of three: the estimate's own, the unit effect's, and that of operators around it; their
-    degrees of freedom together are those of F. E. Satterthwaite, "An approximate distribution of estimates of variance
-    components", Biometrics Bulletin 2 (1946) 110-114.
+    Its variance is the sum of three: the estimate's own, what of the unit effect's the anchors' precision explains, and
+    that of operators around it, of which this one and the effect have a share.
     """
-    parts = [(level.log_error**2, level.df), (fit.effect_variance(unit), fit.df), (fit.interaction_variance, fit.df)]
+    weight = fit.weights[unit]
+    own, (interaction, df) = fit.own, fit.interactions[unit]
+    parts = [(level.log_error**2, level.df), (weight * own[0], own[1]), ((1 + weight) * interaction, df)]
     middle = math.log(level.estimate_ns) - fit.effects[unit]
     return _interval(middle, parts, confidence)
 
 
 def anchored(operator: str, fit: UnitFit, *, confidence: float) -> Interval:
     """An anchor's latency on the pool's mean unit."""
-    return _interval(fit.operators[operator], [(fit.operator_variances[operator], fit.df)], confidence)
+    return _interval(fit.operators[operator], fit.operator_parts[operator], confidence)
 
 
 def over_units(levels: Sequence[Level], *, confidence: float) -> Interval:
@@ -181,11 +211,12 @@ def _by_effect(effects: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
     return sorted(effects, key=lambda pair: (pair[1], pair[0]))
 
 
-def _interval(middle: float, parts: Sequence[tuple[float, float]], confidence: float) -> Interval:
+def _interval(middle: float, parts: Sequence[Part], confidence: float) -> Interval:
+    """Each part with its own quantile (W. G. Cochran and G. M. Cox, Experimental Designs, 2nd edition, Wiley 1957, section 4.14).
+
+    One number of degrees of freedom for their sum (Satterthwaite's) is too large where a part of two happens to be small.
+    """
     variance = sum(value for value, _ in parts)
-    if variance == 0:
-        return Interval(math.exp(middle), math.exp(middle), math.exp(middle), 0.0)
-    df = variance**2 / sum(value**2 / df for value, df in parts)
-    half = student_quantile(df, 0.5 + confidence / 2) * math.sqrt(variance)
+    half = math.sqrt(sum(student_quantile(df, 0.5 + confidence / 2) ** 2 * value for value, df in parts if value > 0))
     # Exponentials round: the estimate stays inside.
     return Interval(math.exp(middle), math.exp(middle - half), math.exp(middle + half), math.sqrt(variance))
