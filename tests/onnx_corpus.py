@@ -38,7 +38,8 @@ def _write_case(folder: Path, model: onnx.ModelProto, inputs: Sequence[Any]) -> 
     data = folder / "test_data_set_0"
     data.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(model.SerializeToString())
-    for position, (declared, value) in enumerate(zip(model.graph.input, inputs, strict=True)):
+    # some initializers are declared as inputs, behind those that are fed
+    for position, (declared, value) in enumerate(zip(model.graph.input, inputs, strict=False)):
         (data / f"input_{position}.pb").write_bytes(_proto(declared, value).SerializeToString())
 
 
