@@ -10,6 +10,7 @@ from lutfarm.device_states import NO_WORK, DeviceEvent
 from lutfarm.pool import Event, Measured
 from lutfarm.scheduler import Terms
 from lutfarm.store.base import Store
+from lutfarm_jobs.measurement_key import canary_place
 
 
 def after_drift(store: Store, events: Iterable[Event], terms: Mapping[str, Terms], now_s: float) -> list[Told]:
@@ -20,7 +21,7 @@ def after_drift(store: Store, events: Iterable[Event], terms: Mapping[str, Terms
         limit = terms[unit].hold_above if unit in terms else None
         if limit is None or store.device_record(unit, now_s).state in NO_WORK:
             continue
-        backend, conditions = run.key.split("/")[-2:]
+        backend, conditions = canary_place(run.key)
         event = verdict(canary(store, unit, backend, conditions), limit)
         if event is not None:
             told.append(Told(unit, event))

@@ -10,11 +10,12 @@ from lutfarm.statistics import epochs, judging
 from lutfarm.statistics.regate import regated
 from lutfarm.store.base import Store
 from lutfarm_jobs.measurement import Measurement, Run
+from lutfarm_jobs.measurement_key import canary_place
 
 
 def judge(store: Store, plan: Iterable[Measurement], terms: Mapping[str, Terms]) -> Callable[[Run], Run]:
     """For runs of the plan's measurements; `terms` by unit.  Reads the canaries' histories once."""
-    places = {m.key: (m.unit, m.backend.key, m.conditions.key) for m in plan}
+    places = {m.key: (m.unit, *canary_place(m.key)) for m in plan}
     histories = {place: epochs(store.canary_rounds(*place)) for place in set(places.values())}
 
     def judged(run: Run) -> Run:

@@ -19,6 +19,7 @@ from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
 from lutfarm_agents.session import fingerprint
 from lutfarm_jobs.measurement import Lease, Measurement, Round, Task
+from lutfarm_jobs.measurement_key import canary_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class OrderBook:
         hello, terms = state.units[measurement.unit].hello, self.terms[measurement.unit]
         if hello is None:
             return CanaryReference()
-        place = measurement.unit, measurement.backend.key, measurement.conditions.key
+        place = measurement.unit, *canary_place(measurement.key)
         # This job holds the device, so nobody else adds rounds: only what is new has to be read.
         rounds = self._rounds.setdefault(place, [])
         rounds += self.store.canary_rounds(*place, after_s=rounds[-1].at_s if rounds else None)

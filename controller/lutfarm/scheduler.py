@@ -145,7 +145,7 @@ def _group(state: FarmState, measurement: Measurement, plan: SlicePlan) -> tuple
     # Long workloads are swept, not gated, and would evict what short ones keep warm: rounds of their own.
     probe = state.standing(measurement.key).probe
     is_long = probe is not None and (probe.iteration_ns or 0) > plan.long_ns
-    return measurement.backend.key, is_long
+    return measurement.backend.process_key, is_long
 
 
 def model_bytes(state: FarmState, measurement: Measurement) -> int:

@@ -220,7 +220,7 @@ def _judged(state: FarmState, units: Collection[str]) -> FarmState:
     groups: dict[tuple[str, str], dict[str, tuple[Level, ...]]] = {}
     for key, m in state.plan.items():
         if m.unit in units and not state.standing(key).failed:
-            groups.setdefault((m.unit, m.backend.key), {})[key] = state.standing(key).levels
+            groups.setdefault((m.unit, m.backend.process_key), {})[key] = state.standing(key).levels
     found = dict(state.reached)
     for levels in groups.values():
         found |= reached(levels, state.rule)

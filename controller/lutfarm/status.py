@@ -9,6 +9,7 @@ from lutfarm.canaries import Canary, canary
 from lutfarm.cooling import rests_until_s
 from lutfarm.store.base import Job, Store
 from lutfarm_jobs.measurement import Measurement, Run
+from lutfarm_jobs.measurement_key import canary_place
 from lutfarm_jobs.spec import JobSpec
 from lutfarm_profiles import loader
 
@@ -125,6 +126,6 @@ def last_canary(store: Store, run: Run | None) -> Canary | None:
     """The canary that ran in a run's round; None without a run, or where it shows none."""
     if run is None:
         return None
-    backend, conditions = run.key.split("/")[-2:]
+    backend, conditions = canary_place(run.key)
     found = canary(store, run.unit, backend, conditions)
     return found if found.rounds else None

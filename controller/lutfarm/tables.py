@@ -143,6 +143,7 @@ def _manifest(
             )
             for backend in dict.fromkeys(m.backend for m in plan)
         ),
+        files={m.workload.key: m.workload.path for m in plan if m.workload.path},
         protocol=protocol,
         protocol_hash=hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()[:16],
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lutfarm_jobs import operators, spaces
+from lutfarm_jobs.asked import Wanted, check_precisions, with_all_paths
 from lutfarm_jobs.errors import ModelRefused, SpecError
 from lutfarm_jobs.feeds.resolve import Asked, ValuesFile, feeding
 from lutfarm_jobs.measurement import (
@@ -19,8 +19,10 @@ from lutfarm_jobs.measurement import (
     Measurement,
     Workload,
 )
+from lutfarm_jobs.model_names import named, takes
+from lutfarm_jobs.models.batch import batch_of
 from lutfarm_jobs.models.files import plain, sha256_of
-from lutfarm_jobs.models.info import ModelInfo
+from lutfarm_jobs.models.info import ModelInfo, ModelInput
 from lutfarm_jobs.models.inspect import format_of, inspect_file
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.operators.sandwich import fits, pairs
@@ -44,13 +46,20 @@ class ModelFile:
     random: tuple[str, ...] = ()                   # kinds of its operators that make random numbers
     computes: bool = True
     refused: str = ""                              # why it can't be used, beside others that can be
+    name: str = ""                                 # as the job names it
+    precision: str = ""
+    batch_size: int | None = None
+    takes: str = ""                                # types and shapes of all inputs, in words
 
     @property
     def workload(self) -> Workload:
         """As what is measured: named by file name and content."""
         values = self.values_file.artifact.sha256 if self.values_file else ""
         name = f"{self.path.name}@{self.sha256[:12]}"
-        return Workload("file", name, self.sha256, self.inputs, self.feeds, values, self.computes, self.refused)
+        return Workload(
+            "file", name, self.sha256, self.inputs, self.feeds, values, self.computes, self.refused,
+            path=self.name, takes=self.takes,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +148,8 @@ def _is_file(text: str) -> bool:
 
 
 def _model_files(workload: ModelsWorkload, folder: Path, *, where: str) -> tuple[ModelFile, ...]:
-    paths: dict[Path, None] = {}
-    for pattern in workload.models:
-        matches = sorted(glob.glob(pattern, root_dir=folder, recursive=True, include_hidden=True))
-        if not matches:
-            raise SpecError(f"{where}.models: {pattern!r} matches no file in {folder}; correct the path or glob")
-        paths |= dict.fromkeys(folder / match for match in matches)
-    read = [_read(path) for path in paths]
+    names = named(workload.models, folder, where=where)
+    read = [_read(folder / name, name) for name in names]
     infos = [one for one in read if isinstance(one, ModelInfo)]
     known = {declared.name for info in infos for declared in info.inputs}
     for field_name, said in (("inputs", workload.inputs), ("values", workload.values)):
@@ -153,17 +157,18 @@ def _model_files(workload: ModelsWorkload, folder: Path, *, where: str) -> tuple
             raise SpecError(f"{where}.{field_name}: no model of this workload has an input named {unknown[0]!r}")
     asked = Asked(folder, workload.inputs, workload.values, workload.test_data)
     return tuple(
-        _model_file(one, replace(asked, shapes=_shapes_for(one, infos, workload.inputs))) if isinstance(one, ModelInfo) else one
-        for one in read
+        _model_file(one, replace(asked, shapes=_shapes_for(one, infos, workload.inputs)), name)
+        if isinstance(one, ModelInfo) else one
+        for one, name in zip(read, names, strict=True)
     )
 
 
-def _read(path: Path) -> ModelInfo | ModelFile:
+def _read(path: Path, name: str) -> ModelInfo | ModelFile:
     try:
         return inspect_file(path)
     except ModelRefused as error:
         with plain(path) as file:
-            return ModelFile(path, sha256_of(file), format_of(path), (), refused=error.detail)
+            return ModelFile(path, sha256_of(file), format_of(path), (), refused=error.detail, name=name)
 
 
 def _shapes_for(
@@ -181,13 +186,16 @@ def _shapes_for(
     return {name: shape for name, shape in shapes.items() if name not in kept}
 
 
-def _model_file(info: ModelInfo, asked: Asked) -> ModelFile:
+def _model_file(info: ModelInfo, asked: Asked, name: str) -> ModelFile:
     try:
         found = feeding(info, asked)
     except ModelRefused as error:
-        return ModelFile(info.path, info.sha256, info.format, (), refused=error.detail)
+        return ModelFile(info.path, info.sha256, info.format, (), refused=error.detail, name=name)
+    fed = [ModelInput(i.name, i.shape, i.dtype) for i in found.inputs] or list(info.inputs)
+    batch = batch_of([[size or 0 for size in one.shape or ()] for one in fed], info.output_leads)
     return ModelFile(
-        info.path, info.sha256, info.format, found.inputs, found.feeds, found.values_file, info.random, found.computes
+        info.path, info.sha256, info.format, found.inputs, found.feeds, found.values_file, info.random, found.computes,
+        name=name, precision=info.precision, batch_size=batch, takes=takes(fed),
     )
 
 
@@ -197,13 +205,17 @@ def expand(spec: JobSpec, sources: Sources, units: Sequence[str]) -> tuple[Measu
     The order is unit by unit, backend by backend, workload by workload as in the file.
     Raises SpecError for an operator key that is none, or where a model fits no backend.
     """
-    asked = tuple(_workloads(spec, sources))
+    wanted = with_all_paths(tuple(_workloads(spec, sources)))
+    check_precisions(spec, wanted)
     plan: dict[str, Measurement] = {}
     for unit in units:
-        for backend in (choice.value for choice in spec.backends):
-            for workload, runtimes in asked:
-                if backend.runtime in runtimes:
-                    measurement = Measurement(workload, unit, backend, spec.conditions.value)
+        for choice in spec.backends:
+            for one in wanted:
+                if one.fits(choice):
+                    measurement = Measurement(
+                        one.workload, unit, replace(choice.value, precision=one.precision),
+                        replace(spec.conditions.value, batch_size=one.batch_size),
+                    )
                     plan.setdefault(measurement.key, measurement)
     if len(plan) > MOST_MEASUREMENTS:
         raise SpecError(f"the job asks for {len(plan)} measurements; {MOST_MEASUREMENTS} is the most")
@@ -226,25 +238,25 @@ def nothings(spec: JobSpec, sources: Sources) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _workloads(spec: JobSpec, sources: Sources) -> Iterable[tuple[Workload, frozenset[str]]]:
+def _workloads(spec: JobSpec, sources: Sources) -> Iterable[Wanted]:
     """Each workload with the runtimes that it is for."""
     every = frozenset(backend.runtime for backend in spec.backends)
     for position, choice in enumerate(spec.workloads):
         runtimes = frozenset(choice.runtimes) if choice.runtimes else every
         if isinstance(choice, SpaceWorkload):
             space = sources.spaces[choice.space]
-            yield from ((workload, runtimes) for workload in _operators(choice, space))
+            yield from (Wanted(workload, runtimes) for workload in _operators(choice, space))
             for runtime in sorted(runtimes):
-                yield from ((workload, frozenset({runtime})) for workload in _apart(choice, space, runtime))
-            yield from ((workload, runtimes) for workload in _networks(choice, space, where=f"workloads[{position}]"))
+                yield from (Wanted(workload, frozenset({runtime})) for workload in _apart(choice, space, runtime))
+            yield from (Wanted(workload, runtimes) for workload in _networks(choice, space, where=f"workloads[{position}]"))
         elif isinstance(choice, OperatorsWorkload):
             for index, key in enumerate(choice.operators):
                 operator = _parse(key, where=f"workloads[{position}].operators[{index}]")
                 if not operator.is_nothing:
-                    yield Workload("operator", operator.key), runtimes
+                    yield Wanted(Workload("operator", operator.key), runtimes)
         else:
             for model in sources.models[position]:
-                yield model.workload, _fitting(model, runtimes)
+                yield Wanted(model.workload, _fitting(model, runtimes), model.precision, model.batch_size)
 
 
 def _parse(key: str, *, where: str) -> Operator:

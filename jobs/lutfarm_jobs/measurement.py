@@ -22,21 +22,27 @@ OUR_RUNTIMES = frozenset({"onnxruntime", "tflite"})   # that the runner feeds; n
 
 # What a probe may note of a workload that runs: flags of its entries, each with what was seen.
 NOTES = ("nan_outputs", "nondeterministic", "stateful", "unbound_outputs")
+BUILT_PRECISION, BUILT_BATCH = "fp32", 1           # of what lutfarm makes itself: operators, networks, canaries
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Runtime + provider or delegate + threads + precision."""
+    """Runtime + provider or delegate + threads + precision of what is run (lutfarm_jobs.precision; empty: not told)."""
 
     runtime: Runtime
     threads: int = 1
-    precision: Literal["fp32"] = "fp32"
+    precision: str = BUILT_PRECISION
     provider: str = "cpu"
+
+    @property
+    def process_key(self) -> str:
+        """What a process is started with, whatever it runs: for example `onnxruntime-cpu-t1`."""
+        return f"{self.runtime}-{self.provider}-t{self.threads}"
 
     @property
     def key(self) -> str:
         """For example `onnxruntime-cpu-t1-fp32`."""
-        return f"{self.runtime}-{self.provider}-t{self.threads}-{self.precision}"
+        return f"{self.process_key}-{self.precision}" if self.precision else self.process_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class Conditions:
     cluster: of the profile; empty for the one that it measures on.
     """
 
-    batch_size: int = 1
+    batch_size: int | None = BUILT_BATCH           # None: not told (lutfarm_jobs.models.batch)
     state: Literal["steady", "sustained"] = "steady"
     cluster: str = ""
     clocks: Literal["free", "fixed"] = "free"
@@ -55,8 +61,9 @@ class Conditions:
     @property
     def key(self) -> str:
         """For example `b1-steady`, or `b1-sustained-cluster.big-fixed`."""
+        batch = "" if self.batch_size is None else f"b{self.batch_size}-"
         cluster = f"-cluster.{self.cluster}" if self.cluster else ""
-        return f"b{self.batch_size}-{self.state}{cluster}" + ("-fixed" if self.clocks == "fixed" else "")
+        return f"{batch}{self.state}{cluster}" + ("-fixed" if self.clocks == "fixed" else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,7 @@ class Workload:
                      `feeds` what each input holds, `values_sha256` the file that some of that lies in;
                      `computes`: some output depends on an input, or on chance;
                      `refused`: why the file can't be used.  It is never sent to a device, and is a failure.
+                     `path` the file as the job names it, `takes` the types and shapes of all inputs, in words.
     """
 
     kind: Literal["operator", "network", "file", "sandwich", "stubs"]
@@ -119,6 +127,8 @@ class Workload:
     values_sha256: str = ""
     computes: bool = True
     refused: str = ""
+    path: str = ""
+    takes: str = ""
 
     @property
     def key(self) -> str:
@@ -169,9 +179,12 @@ class Measurement:
     @property
     def key(self) -> str:
         """For example `latency/operator:conv_H56_.../desk/onnxruntime-cpu-t1-fp32/b1-steady`."""
-        return "/".join(
-            (self.quantity, self.workload.key, self.unit, self.backend.key, self.conditions.key)
-        )
+        return "/".join((self.quantity, self.workload.key, self.unit, self.backend.key, self.conditions.key))
+
+    @property
+    def label(self) -> str:
+        """The key, and of a file where it lies: for people."""
+        return f"{self.key} ({self.workload.path})" if self.workload.path else self.key
 
 
 @dataclass(frozen=True, slots=True)

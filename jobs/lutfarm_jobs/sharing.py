@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from lutfarm_jobs import operators
 from lutfarm_jobs.expand import Sources
 from lutfarm_jobs.measurement import Measurement, Workload
+from lutfarm_jobs.measurement_key import place_of
 
 # The sizes are crude on purpose: they only order workloads and balance the units, and probes replace them.
 OVERHEAD_NS = 10_000.0
 MULTIPLY_ACCUMULATES_PER_NS = 4.0
 FILE_NS = 10_000_000.0
 
-Item = tuple[str, str, str]                        # what is shared: keys of the workload, backend and conditions
+Item = tuple[str, str, str]                        # what is shared: the workload's key, and its place (place_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Share:
 
 def item_of(measurement: Measurement) -> Item:
     """What it measures, whichever unit does."""
-    return measurement.workload.key, measurement.backend.key, measurement.conditions.key
+    return measurement.workload.key, *place_of(measurement.key)
 
 
 def expected_ns(workload: Workload, sources: Sources) -> float:

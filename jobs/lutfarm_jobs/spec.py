@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -32,7 +33,8 @@ from pydantic import (
 
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.feeds.choices import ValueChoice
-from lutfarm_jobs.measurement import Backend, Conditions, Runtime
+from lutfarm_jobs.measurement import BUILT_PRECISION, Backend, Conditions, Runtime
+from lutfarm_jobs.precision import canonical
 from lutfarm_jobs.problems import describe
 from lutfarm_jobs.yaml_reader import read_yaml
 from lutfarm_runner.commands import LARGEST_SIZE
@@ -163,19 +165,23 @@ class PoolChoice(_Strict):
 
 
 class BackendChoice(_Strict):
-    """Runtime, threads and precision."""
+    """Runtime and threads; a precision only to be held to it: what is run has its own."""
 
     runtime: RuntimeName
     threads: Count = Field(default=1, ge=1, le=256)
-    precision: Literal["fp32"] = "fp32"
+    precision: Annotated[str, Field(max_length=80), AfterValidator(canonical)] | None = Field(
+        default=None, description="only what computes in it, such as int8 or int8+fp32; a file of another is refused"
+    )
     provider: str = Field(
         default="cpu", pattern=r"^[a-z0-9_]{1,20}$", description="a native tool's delegate or execution provider"
     )
 
     @property
     def value(self) -> Backend:
-        """As the value that travels."""
-        return Backend(runtime=self.runtime, threads=self.threads, precision=self.precision, provider=self.provider)
+        """As the value that travels; precision: of what lutfarm builds, unless it says another."""
+        return Backend(
+            runtime=self.runtime, threads=self.threads, precision=self.precision or BUILT_PRECISION, provider=self.provider
+        )
 
     @model_validator(mode="after")
     def _provider_exists(self) -> Self:

@@ -44,6 +44,8 @@ for _ in range(100_000):
     print(one.id, flush=True)
 """
 
+PLACE = "onnxruntime-cpu-t1-fp32/b1-steady"
+
 
 def python(code: str, *args: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
@@ -115,12 +117,12 @@ def test_the_canarys_rounds_of_an_older_store_are_kept(tmp_path: Path) -> None:
             db.execute(text(
                 "INSERT INTO runs (id, key, unit, round_id, status, started_s, fingerprint, canary_p10_ns, content, slices) "
                 "VALUES (:id, :key, 'desk', :round, 'complete', 5.0, 'f', :level_ns, '{}', '')"
-            ), {"id": str(number), "key": f"latency/operator:{key}/desk/ort/b1-steady", "round": "r1" if number else "r0",
+            ), {"id": str(number), "key": f"latency/operator:{key}/desk/{PLACE}", "round": "r1" if number else "r0",
                 "level_ns": level_ns})
     engine.dispose()
     basis = (("runtime", "onnxruntime 1.32.0"),)
     with open_store(tmp_path) as store:
-        found = store.canary_rounds("desk", "ort", "b1-steady")
+        found = store.canary_rounds("desk", *PLACE.split("/"))
     assert sorted(one.level_ns for one in found) == [900, 1500]
     assert {(one.at_s, one.low_ns, one.idle, one.basis) for one in found} == {(5.0, None, None, basis)}
 

@@ -12,11 +12,18 @@ from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import ModelFile, Sources, expand, nothings
 from lutfarm_jobs.measurement import InputShape
+from lutfarm_jobs.measurement_key import canary_place, place_of
 from lutfarm_jobs.spec import JobSpec, parse_job
 
 CONV = "conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu"
-ONNX = ModelFile(Path("m.onnx"), "ab" * 32, "onnx", (InputShape("x", (1, 3, 8, 8), "float32"),))
-TFLITE = ModelFile(Path("m.tflite"), "cd" * 32, "tflite", ())
+ONNX = ModelFile(
+    Path("m.onnx"), "ab" * 32, "onnx", (InputShape("x", (1, 3, 8, 8), "float32"),),
+    name="m.onnx", precision="fp32", batch_size=1, takes="x float32[1, 3, 8, 8]",
+)
+TFLITE = ModelFile(
+    Path("m.tflite"), "cd" * 32, "tflite", (), name="m.tflite", precision="int8", batch_size=8, takes="x int8[8, 4]"
+)
+UNTOLD = replace(ONNX, sha256="ef" * 32, inputs=(), precision="", batch_size=None)
 
 
 def job(*workloads: dict[str, Any], runtimes: tuple[str, ...] = ("onnxruntime",)) -> JobSpec:
@@ -103,8 +110,70 @@ def test_a_model_runs_on_the_runtime_of_its_format() -> None:
     found = keys(spec, w0=(ONNX, TFLITE))
     assert found == [
         "latency/file:m.onnx@abababababab[x=1x3x8x8]/desk/onnxruntime-cpu-t1-fp32/b1-steady",
-        "latency/file:m.tflite@cdcdcdcdcdcd/desk/tflite-cpu-t1-fp32/b1-steady",
+        "latency/file:m.tflite@cdcdcdcdcdcd/desk/tflite-cpu-t1-int8/b8-steady",
     ]
+
+
+def test_what_a_file_does_not_tell_is_left_out() -> None:
+    spec = job({"operators": [CONV]}, {"models": ["*"]})
+    assert keys(spec, w1=(UNTOLD,)) == [
+        f"latency/operator:{CONV}/desk/onnxruntime-cpu-t1-fp32/b1-steady",
+        "latency/file:m.onnx@efefefefefef/desk/onnxruntime-cpu-t1/steady",
+    ]
+
+
+def precise(*backends: tuple[str, str | None], workloads: tuple[dict[str, Any], ...] = ({"models": ["*"]},)) -> JobSpec:
+    named = [{"runtime": runtime} | ({"precision": said} if said else {}) for runtime, said in backends]
+    return parse_job({"name": "j", "workloads": list(workloads), "devices": ["desk"], "backends": named}, source="job")
+
+
+def test_a_backend_that_says_a_precision_runs_what_has_it() -> None:
+    other = replace(ONNX, path=Path("n.onnx"), sha256="01" * 32, inputs=(), precision="int8+fp32", name="n.onnx")
+    both = precise(("onnxruntime", "fp32"), ("onnxruntime", "fp32+int8"))
+    assert [key.split("/")[3] for key in keys(both, w0=(ONNX, other))] == [
+        "onnxruntime-cpu-t1-fp32", "onnxruntime-cpu-t1-int8+fp32",
+    ]
+    assert len(keys(precise(("onnxruntime", None)), w0=(ONNX, other))) == 2
+
+
+@pytest.mark.parametrize(
+    ("backends", "model", "said"),
+    [
+        ([("onnxruntime", "int8")], ONNX, r"m\.onnx computes in fp32, .*precision: int8; .*or say precision: fp32"),
+        ([("tflite", "fp32")], TFLITE, r"m\.tflite computes in int8, .*precision: fp32; .*or say precision: int8"),
+        ([("onnxruntime", "fp32")], UNTOLD, "does not tell in what precision it computes.*leave precision out"),
+        ([("onnxruntime", None), ("onnxruntime", "int8")], ONNX, r"backends\[1\] says precision: int8.*there is: fp32"),
+    ],
+)
+def test_a_precision_that_a_file_does_not_have_is_refused(
+    backends: list[tuple[str, str | None]], model: ModelFile, said: str
+) -> None:
+    with pytest.raises(SpecError, match=said):
+        keys(precise(*backends), w0=(model,))
+
+
+def test_operators_are_built_in_fp32_and_in_nothing_else() -> None:
+    with pytest.raises(SpecError, match=r"is built in fp32, .*precision: int8"):
+        keys(precise(("onnxruntime", "int8"), workloads=({"operators": [CONV]},)))
+    with pytest.raises(SpecError, match=r"backends\[0\]\.precision.*unknown precision 'int7'"):
+        precise(("onnxruntime", "int7"))
+
+
+def test_one_file_in_two_places_is_one_measurement_that_names_both() -> None:
+    elsewhere = replace(UNTOLD, path=Path("b/m.onnx"), name="b/m.onnx")
+    spec = job({"models": ["*"]})
+    (found,) = expand(spec, sources(spec, w0=(replace(UNTOLD, name="a/m.onnx"), elsewhere)), ["desk"])
+    assert found.workload.path == "a/m.onnx, b/m.onnx"
+    assert found.label == f"{found.key} (a/m.onnx, b/m.onnx)"
+
+
+def test_a_canary_is_the_same_whatever_it_stands_beside() -> None:
+    spec = job({"operators": [CONV]}, {"models": ["*"]}, runtimes=("onnxruntime", "tflite"))
+    found = keys(spec, w1=(ONNX, UNTOLD, TFLITE))
+    assert {canary_place(key) for key in found} == {
+        ("onnxruntime-cpu-t1-fp32", "b1-steady"), ("tflite-cpu-t1-fp32", "b1-steady"),
+    }
+    assert {place_of(key) for key in found} == {("onnxruntime-cpu-t1", "steady"), ("tflite-cpu-t1", "steady")}
 
 
 def test_a_model_that_no_backend_runs_is_an_error_that_says_what_to_add() -> None:
@@ -136,4 +205,4 @@ def test_a_thousand_shapes_make_a_key_that_a_database_can_index() -> None:
 
 def test_a_refused_file_has_a_key_of_its_own() -> None:
     (bad,) = keys(job({"models": ["m.tflite"]}, runtimes=("tflite",)), w0=(replace(TFLITE, refused="it is damaged"),))
-    assert bad == "latency/file:m.tflite@cdcdcdcdcdcd{refused}/desk/tflite-cpu-t1-fp32/b1-steady"
+    assert bad == "latency/file:m.tflite@cdcdcdcdcdcd{refused}/desk/tflite-cpu-t1-int8/b8-steady"

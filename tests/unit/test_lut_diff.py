@@ -115,7 +115,9 @@ def test_no_common_operator_is_an_error_that_says_what_there_is() -> None:
 def test_tables_of_several_backends_are_matched_backend_by_backend() -> None:
     both = table(entry("x", 100.0), entry("x", 50.0, backend=TFLITE))
     found = diff(both, table(entry("x", 60.0, backend=TFLITE), entry("x", 90.0)))
-    assert {e.workload.rpartition(" ")[2]: round(e.ratio, 9) for e in found.entries} == {ORT.key: 0.9, TFLITE.key: 1.2}
+    assert {e.workload.rpartition(" ")[2]: round(e.ratio, 9) for e in found.entries} == {
+        ORT.process_key: 0.9, TFLITE.process_key: 1.2,
+    }
     one = diff(table(entry("x", 100.0)), both)
     assert len(one.entries) == len(one.only_in_b) == 1
 

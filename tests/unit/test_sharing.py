@@ -23,7 +23,7 @@ times = st.dictionaries(st.text("abcdef", min_size=1, max_size=6), st.floats(0.0
 
 
 def items_of(named: dict[str, float]) -> dict[Item, float]:
-    return {(f"operator:{name}", ORT.key, "b1-steady"): value for name, value in named.items()}
+    return {(f"operator:{name}", ORT.process_key, "steady"): value for name, value in named.items()}
 
 
 def plan_of(*names: str, units: tuple[str, ...] = UNITS, backend: Backend = ORT) -> tuple[Measurement, ...]:
@@ -81,8 +81,8 @@ def test_each_backend_has_anchors_of_its_own_and_networks_only_fill_up() -> None
     plan = (*plan_of(*"abcdef"), *plan_of("a", "b", backend=TFLITE), *networks)
     sizes = {item_of(m): 10.0 + position for position, m in enumerate(plan)}
     anchors = choose_anchors(plan, sizes, 4)
-    assert sum(item[1] == ORT.key for item in anchors) == 4
-    mine = sorted(item[0].partition(":")[0] for item in anchors if item[1] == TFLITE.key)
+    assert sum(item[1] == ORT.process_key for item in anchors) == 4
+    mine = sorted(item[0].partition(":")[0] for item in anchors if item[1] == TFLITE.process_key)
     assert mine == ["network", "network", "operator", "operator"]
 
 

@@ -66,7 +66,7 @@ def test_the_id_names_the_content_and_not_its_layout() -> None:
         ({"backends": [{"runtime": "tflite", "threads": 0}]}, "backends[0].threads"),
         ({"backends": [{"runtime": "tflite", "threads": True}]}, "a whole number is needed"),
         ({"backends": [{"runtime": "tflite", "threads": 1.0}]}, "a whole number is needed"),
-        ({"backends": [{"runtime": "tflite", "precision": "int8"}]}, "backends[0].precision"),
+        ({"backends": [{"runtime": "tflite", "precision": "int7"}]}, "backends[0].precision"),
         ({"sampling": {"target_relative_interval": 0}}, "sampling.target_relative_interval"),
         ({"sampling": {"target_relative_interval": float("nan")}}, "sampling.target_relative_interval"),
         ({"sampling": {"rounds": -1}}, "sampling.rounds"),

@@ -70,6 +70,7 @@ def report(outcome: Outcome, judged: Judged, *, as_json: bool, opening: bool = T
             "device_time_s": {unit.name: round(unit.spent_s, 1) for unit in state.units.values()},
             "quarantined": {u.name: u.quarantined for u in state.units.values() if u.out},
             "left": list(outcome.left),
+            "files": {m.workload.key: m.workload.path for m in plan.values() if m.workload.path},
         })
         return
     if opening or not judged.verdict:
@@ -101,9 +102,10 @@ def _say_trouble(outcome: Outcome, failed: list[str], gave_up: list[str]) -> Non
     for key in failed[:20]:
         probe = state.standing(key).probe
         reason = f"{probe.failure.code}: {probe.failure.detail[:200]}" if probe and probe.failure else "in a round"
-        say(f"  failed {key}: {reason}")
+        say(f"  failed {printable(state.plan[key].label)}: {reason}")
     if gave_up:
-        say(f"{len(gave_up)} broke off too often to be tried again in this run: {', '.join(gave_up[:5])}")
+        say(f"{len(gave_up)} broke off too often to be tried again in this run: "
+            f"{', '.join(printable(state.plan[key].label) for key in gave_up[:5])}")
     if state.time_up and any(state.wants(key) for key in state.plan):
         say("the time was up; what is not done was not measured, or in fewer rounds than it wanted")
     elif any(state.spent(unit) for unit in state.units.values()) and any(state.wants(key) for key in state.plan):

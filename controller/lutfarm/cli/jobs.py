@@ -57,6 +57,6 @@ def show(
         say(f"job {job.id}: {job.state} {job.reason}".rstrip())
         print_rows(
             ["measurement", "complete", "truncated", "failed"],
-            [[m.key, *(by_key.get(m.key, {}).get(s, 0) for s in ("complete", "truncated", "failed"))]
+            [[m.label, *(by_key.get(m.key, {}).get(s, 0) for s in ("complete", "truncated", "failed"))]
              for m in store.measurements(job.id)],
         )

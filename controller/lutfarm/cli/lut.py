@@ -99,7 +99,11 @@ def show(
             print_json({"verdict": plain(judged), "manifest": plain(table.manifest), "entries": entries})
             return
         say(judged.sentence)
-        print_rows(ENTRY_COLUMNS, [entry_row(entry) for entry in table.entries])
+        files = any(entry.path for entry in table.entries)
+        print_rows(
+            (*ENTRY_COLUMNS, *(FILE_COLUMNS if files else ())),
+            [[*entry_row(entry), *(_of_file(entry) if files else ())] for entry in table.entries],
+        )
         for warning in fed.warnings(table.entries):
             say(printable(warning))
         for lines in list(dict.fromkeys(entry.tool_lines for entry in table.entries if entry.tool_lines))[:MOST_TOOL_LINES]:
@@ -109,6 +113,7 @@ def show(
 
 MOST_TOOL_LINES = 5
 ENTRY_COLUMNS = ("workload", "device", "backend", "latency", "interval", "processes", "flags")
+FILE_COLUMNS = ("batch", "inputs")
 
 
 def entry_row(entry: Entry) -> list[object]:
@@ -119,7 +124,7 @@ def entry_row(entry: Entry) -> list[object]:
         shown = "0 (nothing by structure)"
     else:
         shown = latency(entry.estimate_ns)
-    name = entry.workload_key
+    name = entry.workload_label
     return [name if name.startswith(("sandwich:", "stubs:")) else name.partition(":")[2], entry.unit, entry.backend_key, shown,
             interval(entry.low_ns, entry.high_ns) if entry.kind == "measured" else "-",
             entry.processes, " ".join(_flag(entry, flag) for flag in entry.flags)]
@@ -130,6 +135,11 @@ def _flag(entry: Entry, flag: str) -> str:
     if flag != "partly_delegated" or entry.nodes_delegated is None:
         return flag
     return f"{flag}({entry.nodes_delegated}/{entry.nodes_total if entry.nodes_total is not None else '?'})"
+
+
+def _of_file(entry: Entry) -> list[object]:
+    """What a model file says of itself; a dash where it doesn't."""
+    return [entry.batch_size or "-", entry.takes or "-"]
 
 
 @app.command()

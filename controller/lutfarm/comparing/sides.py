@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.measurement import Backend, Measurement
 from lutfarm_jobs.problems import describe
-from lutfarm_jobs.spec import BackendChoice, Compared, ComparedSide, JobSpec
+from lutfarm_jobs.spec import BackendChoice, Compared, ComparedSide, JobSpec, ModelsWorkload
 
 SETTINGS = ("device", "runtime", "threads", "precision", "provider")
 
@@ -83,13 +83,25 @@ def _number(name: str, value: str, option: str) -> str | int:
 def names_of(spec: JobSpec) -> tuple[str, str]:
     """What the sides are called."""
     sides = _sides(spec)
-    return f"{sides.a.device} with {sides.a.backend.value.key}", f"{sides.b.device} with {sides.b.backend.value.key}"
+    files = any(isinstance(workload, ModelsWorkload) for workload in spec.workloads)
+    return _name(sides.a, files=files), _name(sides.b, files=files)
+
+
+def _name(side: ComparedSide, *, files: bool) -> str:
+    """Without a precision where model files bring their own and the side says none."""
+    backend = side.backend.value
+    return f"{side.device} with {backend.process_key if files and side.backend.precision is None else backend.key}"
 
 
 def _sides(spec: JobSpec) -> Compared:
     if spec.compares is None:
         raise ValueError(f"{spec.name} compares nothing")
     return spec.compares
+
+
+def _runs(choice: BackendChoice, backend: Backend) -> bool:
+    """Whether a side measured under a backend, whose precision is that of what it ran."""
+    return choice.value.process_key == backend.process_key and choice.precision in (None, backend.precision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +116,7 @@ def plan_pairs(spec: JobSpec, plan: Sequence[Measurement]) -> PairPlan:
     """Which workloads run on both sides.  Raises SpecError where none does."""
     sides = _sides(spec)
     by_side: list[dict[str, str]] = [
-        {m.workload.key: m.key for m in plan if (m.unit, m.backend) == (side.device, side.backend.value)}
+        {m.workload.key: m.key for m in plan if m.unit == side.device and _runs(side.backend, m.backend)}
         for side in (sides.a, sides.b)
     ]
     mine, theirs = by_side

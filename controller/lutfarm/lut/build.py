@@ -22,7 +22,16 @@ from lutfarm.statistics.interval import log_variance
 from lutfarm.statistics.summary import reaching
 from lutfarm.statistics.sweep import SweepFit, common_part, fit_sweep, widened
 from lutfarm_jobs.errors import RunsDisagree
-from lutfarm_jobs.measurement import Failure, Measurement, Probe, Run, Workload
+from lutfarm_jobs.measurement import (
+    BUILT_BATCH,
+    BUILT_PRECISION,
+    Failure,
+    Measurement,
+    Probe,
+    Run,
+    Workload,
+)
+from lutfarm_jobs.measurement_key import place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,7 @@ def _check_agreement(measured: Sequence[_Measured]) -> None:
     places: dict[tuple[str, str, str], list[tuple[str, Mapping[str, str]]]] = {}
     for one in measured:
         m = one.measurement
-        places.setdefault((m.unit, m.backend.key, m.conditions.key), []).append((m.workload.key, one.fingerprint))
+        places.setdefault((m.unit, *place_of(m.key)), []).append((m.workload.key, one.fingerprint))
     for (unit, backend, _), found in places.items():
         if differences := disagreement(found, may_differ=BETWEEN_WORKLOADS):
             raise RunsDisagree(
@@ -131,7 +140,7 @@ def _estimated(measured: Sequence[_Measured], target: Target) -> dict[str, Entry
     """Entries of one unit, backend and statistic share what is known of the spread between processes."""
     groups: dict[tuple[str, str, str], list[_Measured]] = {}
     for one in measured:
-        place = (one.measurement.unit, one.measurement.backend.key, one.sample.statistic)
+        place = (one.measurement.unit, one.measurement.backend.process_key, one.sample.statistic)
         groups.setdefault(place, []).append(one)
     entries: dict[str, Entry] = {}
     for (_, _, statistic), group in groups.items():
@@ -239,6 +248,10 @@ def _named(measurement: Measurement, kind: Kind) -> Entry:
         quantity=measurement.quantity,
         inputs=fed.inputs(measurement),
         inputs_assumed=fed.assumed(measurement),
+        precision=measurement.backend.precision,
+        batch_size=measurement.conditions.batch_size,
+        path=measurement.workload.path,
+        takes=measurement.workload.takes,
     )
 
 
@@ -253,8 +266,17 @@ def _failed(measurement: Measurement, failure: Failure, run_ids: Sequence[str]) 
 
 def _zero_entries(measurements: Sequence[Measurement], zeros: Collection[str]) -> Iterable[Entry]:
     """One for each operator that is nothing by structure, in each place that the job measures."""
-    places = {(m.unit, m.backend.key, m.conditions.key): m for m in measurements}
+    places = {(m.unit, *place_of(m.key)): _as_built(m) for m in measurements}
     for place in places.values():
         for key in zeros:
             zero = replace(place, workload=Workload("operator", key))
             yield replace(_named(zero, "zero"), estimate_ns=0.0, low_ns=0.0, high_ns=0.0)
+
+
+def _as_built(measurement: Measurement) -> Measurement:
+    """Under the same conditions, but of what lutfarm builds: operators have no model file's precision and batch."""
+    return replace(
+        measurement,
+        backend=replace(measurement.backend, precision=BUILT_PRECISION),
+        conditions=replace(measurement.conditions, batch_size=BUILT_BATCH),
+    )

@@ -14,6 +14,7 @@ from lutfarm.statistics.distributions import kendall
 from lutfarm.statistics.ratios import Orders, differ, level_of, orders, ratio_of
 from lutfarm.statistics.units import Level
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement_key import place_of
 
 CONFIDENCE = 0.95                                  # of the ratios' intervals, whatever that of the entries' is
 MOST_ENTRIES = 5_000                               # of a table: the orders of all its pairs are compared, 12 million of them
@@ -184,14 +185,21 @@ def _level(entry: Entry) -> Level:
     )
 
 
+def _where(entry: Entry) -> dict[str, str]:
+    """Where it was measured, without the precision and batch that are the workload's own."""
+    backend, conditions = place_of(entry.key)
+    return {"backend_key": backend, "unit": entry.unit, "conditions_key": conditions}
+
+
 def _named_by(a: LatencyTable, b: LatencyTable) -> tuple[str, ...]:
-    """The columns beside the workload that tell entries apart: those of which a table has several values."""
-    columns = ("backend_key", "unit", "conditions_key")
-    return tuple(name for name in columns if any(len(set(table.columns.texts(name))) > 1 for table in (a, b)))
+    """What beside the workload tells entries apart: that of which a table has several values."""
+    found = [[_where(entry) for entry in table.entries] for table in (a, b)]
+    names = ("backend_key", "unit", "conditions_key")
+    return tuple(name for name in names if any(len({each[name] for each in places}) > 1 for places in found))
 
 
 def _by_name(table: LatencyTable, names: Sequence[str]) -> dict[str, Entry]:
-    return {" ".join((entry.workload_key, *(str(getattr(entry, name)) for name in names))): entry for entry in table.entries}
+    return {" ".join((entry.workload_key, *(_where(entry)[name] for name in names))): entry for entry in table.entries}
 
 
 def _refused(name: str, a: Entry, b: Entry) -> Refused | None:

@@ -29,6 +29,10 @@ class Entry:
     backend_key: str
     kind: Kind
     conditions_key: str = "b1-steady"
+    precision: str = ""                            # of a model file its own (lutfarm_jobs.precision); empty: it doesn't tell
+    batch_size: int | None = None                  # of a model file its own; None: it can't be told
+    path: str = ""                                 # of a model file: as the job names it
+    takes: str = ""                                # of a model file: types and shapes of its inputs
     quantity: str = "latency"
     quantity_unit: str = "ns"
     statistic: str = ""                            # p25_quiet, p10_swept, p50_sustained, tool_mean, ...; empty unless measured
@@ -83,6 +87,12 @@ class Entry:
     run_ids: tuple[str, ...] = ()
     failure_code: str | None = None                # class name of lutfarm_jobs.errors
     failure_detail: str | None = None
+
+    @property
+    def workload_label(self) -> str:
+        """The workload's key; of a file with its path in place of its name: two folders may hold one name."""
+        name = self.path.rpartition("/")[2]
+        return self.workload_key.replace(f"file:{name}@", f"file:{self.path}@", 1) if self.path else self.workload_key
 
     @property
     def relative_half_width(self) -> float | None:
@@ -176,5 +186,6 @@ class Manifest:
     uncalibrated: tuple[Uncalibrated, ...] = ()     # why there is no calibration, though networks were measured for one
     calibrations: tuple[Calibration, ...] = ()      # by device, backend and space: predictions use them unless told not to
     missing: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict[str, str])     # by workload key: each model file as the job names it
     pools: tuple[PoolFacts, ...] = ()
     fingerprints: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])

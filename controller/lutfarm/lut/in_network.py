@@ -202,7 +202,8 @@ def _entries(
         workload = f"operator:{key}"
         found.append(Entry(
             key=some.key.replace(some.workload_key, workload, 1), workload_key=workload, unit=some.unit,
-            backend_key=some.backend_key, kind="measured", conditions_key=some.conditions_key, statistic="in_network",
+            backend_key=some.backend_key, kind="measured", conditions_key=some.conditions_key,
+            precision=some.precision, batch_size=some.batch_size, statistic="in_network",
             estimate_ns=interval.estimate_ns, low_ns=interval.low_ns, high_ns=interval.high_ns, confidence=confidence,
             scope="networks", processes=processes, between_spread=interval.spread,
             common_share=common_part(own, fit, len(mine)) if fit else 1.0,

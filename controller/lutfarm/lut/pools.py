@@ -18,13 +18,14 @@ from lutfarm.statistics.flags import Flag
 from lutfarm.statistics.ratios import level_of
 from lutfarm.statistics.units import Level, UnitFit, anchored, corrected, disagreements, fit_units, over_units
 from lutfarm_jobs.errors import UnitsDiffer
+from lutfarm_jobs.measurement_key import place_of
 from lutfarm_jobs.spec import LEAST_ANCHORS
 
 SCOPE_ALL = "units"
 SCOPE_SHARE = "processes and anchors, for the mean unit of the pool"
 UNITS_LEFT_OUT: Flag = "units_left_out"
 
-Place = tuple[str, str]                            # keys of backend and conditions
+Place = tuple[str, str]                            # lutfarm_jobs.measurement.place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,14 @@ def pooled(table: LatencyTable, pooling: Pooling, target: Target | None = None) 
         raise UnitsDiffer(f"the pool {pooling.profile} needs two units with entries in this table; it has {has}")
     groups: dict[Place, dict[str, list[Entry]]] = {}
     for entry in mine:
-        by_workload = groups.setdefault((entry.backend_key, entry.conditions_key), {})
+        by_workload = groups.setdefault(place_of(entry.key), {})
         by_workload.setdefault(entry.workload_key, []).append(entry)
     entries: list[Entry] = []
     effects: list[UnitEffect] = []
     wanted = target or Target()
-    for (backend, _), group in groups.items():
+    for (process, _), group in groups.items():
+        named = {entry.backend_key for found in group.values() for entry in found}
+        backend = named.pop() if len(named) == 1 else process
         _check_agreement(group, table.manifest.fingerprints, pooling, backend)
         merging = _shared(group, pooling, wanted, backend) if pooling.replicate == "share" else _replicated(group, wanted)
         entries += [
@@ -182,6 +185,7 @@ def _entry(
         workload_key=first.workload_key, unit=pooling.name, backend_key=first.backend_key, kind=first.kind,
         conditions_key=first.conditions_key, quantity=first.quantity, quantity_unit=first.quantity_unit,
         inputs=first.inputs, inputs_assumed=first.inputs_assumed,
+        precision=first.precision, batch_size=first.batch_size, path=first.path, takes=first.takes,
     )
     if all(entry.kind == "zero" for entry in found):
         return replace(named, estimate_ns=0.0, low_ns=0.0, high_ns=0.0)

@@ -131,5 +131,6 @@ def _half_ns(entry: Entry) -> float:
 def _failed(named: Entry, code: str, detail: str) -> Entry:
     return Entry(
         key=named.key, workload_key=named.workload_key, unit=named.unit, backend_key=named.backend_key, kind="failed",
-        conditions_key=named.conditions_key, run_ids=named.run_ids, failure_code=code, failure_detail=detail,
+        conditions_key=named.conditions_key, precision=named.precision, batch_size=named.batch_size, run_ids=named.run_ids,
+        failure_code=code, failure_detail=detail,
     )

@@ -82,7 +82,8 @@ def _solved(networks: Sequence[tuple[Space, Entry]], relative_target: float, con
         workload = f"operator:{key}"
         found.append(Entry(
             key=some.key.replace(some.workload_key, workload, 1), workload_key=workload, unit=some.unit,
-            backend_key=some.backend_key, kind="measured", conditions_key=some.conditions_key, statistic="solved",
+            backend_key=some.backend_key, kind="measured", conditions_key=some.conditions_key,
+            precision=some.precision, batch_size=some.batch_size, statistic="solved",
             estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns, confidence=posterior.confidence, scope="networks",
             processes=some.processes, common_share=1.0, flags=("converged",) if precise else ("not_precise",),
             fingerprint=some.fingerprint,

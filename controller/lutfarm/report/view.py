@@ -83,7 +83,7 @@ def entry_row(entry: Entry, *, place: str = "") -> EntryRow:
     measured = entry.kind == "measured"
     width = entry.relative_half_width if measured else None
     return EntryRow(
-        name=workload_name(entry.workload_key),
+        name=workload_name(entry.workload_label),
         place=printable(place),
         latency=shown,
         interval=latency_interval(entry.low_ns, entry.high_ns) if measured else "–",
@@ -133,7 +133,7 @@ def _group(number: int, place: tuple[str, str], entries: Sequence[Entry], target
 
 def _point(entry: Entry) -> Point:
     return Point(
-        workload_name(entry.workload_key), entry.estimate_ns or 0.0, entry.low_ns, entry.high_ns,
+        workload_name(entry.workload_label), entry.estimate_ns or 0.0, entry.low_ns, entry.high_ns,
         grade_of(entry.flags),
     )
 

@@ -12,6 +12,7 @@ from lutfarm.store import encoding
 from lutfarm.store.database import Database
 from lutfarm.store.tables import canary_rounds, runs
 from lutfarm_jobs.measurement import Run
+from lutfarm_jobs.measurement_key import canary_place
 
 
 class CanaryRows(Database):
@@ -54,7 +55,7 @@ def keep_round(db: Connection, run: Run) -> None:
     levels = db.execute(query).all()
     if not levels:                                 # a tool shows no canary
         return
-    backend, conditions = run.key.split("/")[-2:]
+    backend, conditions = canary_place(run.key)
     lows = [row.canary_low_ns for row in levels if row.canary_low_ns is not None]
     db.execute(delete(canary_rounds).where(canary_rounds.c.round_id == run.round_id))
     db.execute(insert(canary_rounds).values(

@@ -109,3 +109,5 @@ class ModelInfo:
     size_bytes: int
     inputs: tuple[ModelInput, ...]
     random: tuple[str, ...] = ()                   # kinds of its operators that make random numbers
+    precision: str = ""                            # see lutfarm_jobs.precision; empty: the file does not tell
+    output_leads: tuple[int | None, ...] = ()      # see `batch`

@@ -11,11 +11,14 @@ from pathlib import Path
 
 from lutfarm_jobs.errors import ModelRefused, SpecError
 from lutfarm_jobs.measurement import InputShape, ModelFormat
+from lutfarm_jobs.models.batch import onnx_output_leads, tflite_output_leads
 from lutfarm_jobs.models.bounds import Malformed
 from lutfarm_jobs.models.chance import random_in_onnx, random_in_tflite
 from lutfarm_jobs.models.files import mapped, opened, sha256_of, suffix_of
 from lutfarm_jobs.models.info import LARGEST_TENSOR_BYTES, ModelInfo, ModelInput, named
+from lutfarm_jobs.models.onnx_precision import onnx_precision
 from lutfarm_jobs.models.onnx_reader import read_onnx
+from lutfarm_jobs.models.tflite_precision import tflite_precision
 from lutfarm_jobs.models.tflite_reader import IDENTIFIER, operator_codes, read_tflite
 from lutfarm_runner.commands import HIGHEST_RANK, LONGEST_NAME, MOST_INPUTS
 
@@ -37,7 +40,11 @@ def inspect_file(path: Path) -> ModelInfo:
     with opened(path) as file:
         content = mapped(file)
         inputs, random = _declared(path, content, fmt)
-        return ModelInfo(path, fmt, sha256_of(file), len(content), inputs, random)
+        precision, leads = (
+            (onnx_precision(content), onnx_output_leads(content)) if fmt == "onnx"
+            else (tflite_precision(content), tflite_output_leads(content))
+        )
+        return ModelInfo(path, fmt, sha256_of(file), len(content), inputs, random, precision, leads)
 
 
 def _declared(path: Path, content: memoryview, fmt: ModelFormat) -> tuple[tuple[ModelInput, ...], tuple[str, ...]]:

@@ -57,6 +57,10 @@ class Table:
         end = start + min(length, LONGEST_NAME_BYTES)
         return bytes(self.content[start:end]).decode("utf-8", errors="replace")
 
+    def length(self, slot: int, element_bytes: int = 1) -> int:
+        """How many elements a list has; all of them lie within the file."""
+        return self._vector(slot, element_bytes)[1]
+
     def check_bytes(self, slot: int) -> None:
         """Raises Malformed where a list of bytes is not all within the file."""
         self._vector(slot, 1)
