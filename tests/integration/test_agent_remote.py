@@ -167,7 +167,8 @@ def test_a_link_that_breaks_in_mid_round_loses_nothing_that_had_arrived(
         place.machine.go_on()
     (run,) = runs
     assert run.status == "truncated"
-    assert len(run.slices) == arrived >= 3
+    # On a busy machine a visit may take several tries.
+    assert len({piece.pass_index for piece in run.slices}) == arrived >= 3
     assert noticed_s < NOTICED_S
     assert not agent.ready
     until(place.machine.answers, "the device is back")
