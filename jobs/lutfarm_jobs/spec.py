@@ -321,6 +321,8 @@ class JobSpec(_Strict):
         content = self.model_dump(mode="json")
         if self.conditions == ConditionsChoice():
             del content["conditions"]              # jobs that were written before there were any keep their id
+        for backend in content["backends"]:        # one that says none runs what lutfarm builds in this, as ever
+            backend["precision"] = backend["precision"] or BUILT_PRECISION
         for place, names in ADDED.items():
             parts = content[place] if place else content
             for part in cast(list[dict[str, object]], parts if isinstance(parts, list) else [parts]):
