@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from tests import pool_kit as kit
@@ -27,8 +28,8 @@ from lutfarm_agents.findings import Finding, HealthLimits
 from lutfarm_agents.health import CheckOrder, HealthReport, Reference, check
 from lutfarm_agents.session import Claim
 from lutfarm_agents.testing import FakeAgent, Script
-from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Artifact, Backend, Failure, Measurement, Task, Workload
+from lutfarm_jobs.errors import LinkLost, NotReady, SpecError
+from lutfarm_jobs.measurement import Artifact, Backend, Failure, Measurement, Probe, Round, Run, Task, Workload
 from lutfarm_jobs.spec import parse_job
 from lutfarm_profiles import loader
 
@@ -249,7 +250,45 @@ def test_the_history_counts_by_backend() -> None:
     report = looked(Script(latencies_ns={TASKS[0].measurement.key: 200_000}), slower)
     assert [f.name for f in report.failed] == [f"latency {BACKEND}"]
     # What was found too slow is no part of the history.
-    assert not looked(Script(latency_ns=200_000), replace(ORDER, history=[first, report, report, report])).fit
+    again = looked(Script(latencies_ns={TASKS[0].measurement.key: 200_000}), replace(ORDER, history=[first, *[report] * 5]))
+    assert [f.name for f in again.failed] == [f"latency {BACKEND}"]
+
+
+class Forgetful(FakeAgent):
+    """Its session ends with the first runtime that can't be imported, as a supervisor's does that it takes along."""
+
+    def _probe(self, tasks: Sequence[Task]) -> Iterator[Probe]:
+        if not self.ready:
+            raise LinkLost("no session is open")
+        if tasks[0] is TASKS[0]:
+            self.ready = False
+            raise NotReady("it ended the template")
+        return super()._probe(tasks)
+
+
+def test_after_a_runtime_that_took_the_session_with_it_the_next_is_looked_at_in_another() -> None:
+    report = check(Forgetful(Device("desk", kit.PROFILE, "local", {}), Script()), ORDER, waiting=lambda _: None)
+    assert [f.name for f in report.failed] == [f"import {BACKEND}"]
+    assert [reference.backend for reference in report.references] == ["tflite-cpu-t1-fp32"]
+
+
+class Disturbed(FakeAgent):
+    """So many of its slices are quiet."""
+
+    quiet = 0
+
+    def _run(self, round_: Round, task: Task, status: Literal["complete", "truncated"]) -> Run:
+        run = super()._run(round_, task, status)
+        return replace(run, slices=tuple(replace(s, quiet=at < self.quiet) for at, s in enumerate(run.slices)))
+
+
+@pytest.mark.parametrize(("quiet", "said"), [(8, "ok"), (4, "ok"), (3, "warn"), (0, "warn")])
+def test_a_machine_is_quiet_enough_where_half_of_the_windows_are(quiet: int, said: str) -> None:
+    agent = Disturbed(Device("desk", kit.PROFILE, "local", {}), Script())
+    agent.quiet = quiet
+    report = check(agent, ORDER, waiting=lambda _: None)
+    found = next(f for f in report.findings if f.name == f"quiet windows {BACKEND}")
+    assert (found.value, found.unit, found.verdict) == (quiet, "of 8", said)
 
 
 def test_only_heat_is_a_reason_to_wait() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import stat
@@ -84,16 +85,16 @@ def test_nobody_else_is_ended(start, path, wanted):
 
 
 def test_a_forged_content_ends_no_innocent_process(path):
-    victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    victim = subprocess.Popen(
+        [sys.executable, "-c", "print(input())"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
     holder = DeviceLock(Lock(path, "a", "run a", "farm", 1))
     assert holder.attempt() is None
     forged = Content("x", "forged", "farm", 1, "", victim.pid, started_at(victim.pid), 1.0)
     Path(path).write_text(json.dumps(asdict(forged)))
     other = DeviceLock(Lock(path, "b", "run b", "farm", 2))
     assert other.attempt() == forged
-    assert victim.poll() is None
-    victim.kill()
-    victim.wait()
+    assert victim.communicate(b"it lives\n", timeout=30)[0] == b"it lives\n"
     holder.close()
     other.close()
 
@@ -241,4 +242,34 @@ def test_content_says_since_when(path):
     assert (content.pid, content.token, content.unit) == (os.getpid(), 7, "desk")
     assert content.pid_start == started_at(os.getpid()) > 0
     assert abs(content.since_s - time.time()) < 3600
+    lock.close()
+
+
+def test_a_link_to_a_plain_file_is_refused_and_the_file_left_alone(tmp_path, path):
+    (tmp_path / "target").write_text("precious")
+    Path(path).symlink_to(tmp_path / "target")
+    with pytest.raises(Refused, match="it is a symbolic link; remove it"):
+        DeviceLock(Lock(path, "a", "run a", "farm", 1)).attempt()
+    assert (tmp_path / "target").read_text() == "precious"
+
+
+def test_who_wrote_between_exclusive_and_shared_has_it(path, monkeypatch):
+    """From exclusive to shared is not atomic: another may pass through in between, and is in."""
+    lock, other = (DeviceLock(Lock(path, name, f"run {name}", "", 1)) for name in "ab")
+    flock = DeviceLock._flock
+
+    def late(self, kind):
+        if self is lock and kind == fcntl.LOCK_SH:
+            flock(self, fcntl.LOCK_UN)
+            assert other.attempt() is None
+        return flock(self, kind)
+
+    monkeypatch.setattr(DeviceLock, "_flock", late)
+    found = lock.attempt()
+    assert found is not None
+    assert found.holder == "run b"
+    monkeypatch.undo()
+    assert lock.attempt().holder == "run b"
+    other.close()
+    assert lock.attempt() is None                  # and what it had for a moment it gave back
     lock.close()

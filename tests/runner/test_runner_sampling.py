@@ -442,3 +442,31 @@ def test_a_sustained_load_has_blocks_too():
     samples = [sample for batch in batches for sample in batch]
     assert [sample.block for sample in samples] == [14] * 3
     assert all(value == pytest.approx(7_300, rel=0.012) for sample in samples for value in sample.samples_ns)
+
+
+def test_once_enough_contended_slices_are_kept_a_busy_machine_is_waited_for_and_not_measured():
+    machine = Machine(lambda _now: 1.5)
+    subject = machine.subject(0, 100_000)
+    _, samples = run_round(machine, [subject])
+    last = samples[-1]
+    assert [sample.pass_index for sample in samples] == [0, 1, 2]
+    assert discarded([subject]) == {}
+    per_visit = iterations(subject, PLAN)
+    dropped = PLAN.warmup_first + 2 * PLAN.warmup_again
+    assert sum(name == 0 for name, _ in machine.runs) == PLAN.contended_keep * per_visit + dropped
+    assert last.quiet is False
+
+
+def test_a_window_of_a_sustained_load_keeps_two_hundred_iterations_from_its_begin_to_its_end():
+    machine = Machine()
+    first_ns = machine.now
+    machine.slow = lambda now: 1.0 + (now - first_ns) / 100_000_000       # twice as slow after 100 ms
+    plan = replace(PLAN, passes=1, sustained_ns=100_000_000)
+    subject = machine.subject(0, 10_000)
+    ((sample,),) = sustain(machine.sampler(plan), [subject])
+    ran = sum(name == 0 for name, _ in machine.runs)
+    assert ran > 5_000
+    assert len(sample.samples_ns) == -(-ran // 50)
+    assert sample.samples_ns[0] == pytest.approx(10_000, rel=0.02)
+    assert sample.samples_ns[-1] == pytest.approx(20_000, rel=0.03)
+    assert sample.samples_ns == sorted(sample.samples_ns)

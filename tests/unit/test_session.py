@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -179,3 +181,46 @@ def test_the_runtime_is_the_one_that_the_runner_prefers(
     runtimes: dict[str, str], runtime: str, version: str
 ) -> None:
     assert runtime_version(replace(HELLO, runtimes=runtimes), runtime) == version
+
+
+class Silence(ReplayChannel):
+    """Beats every so many seconds of its own time, up to a moment; `over` is set long after that."""
+
+    def __init__(self, *, beat_s: float, until_s: float) -> None:
+        super().__init__([])
+        self.now_s, self.over = 1000.0, threading.Event()
+        self._beat_s, self._until_s = beat_s, 1000.0 + until_s
+        self._next_s = self.now_s + beat_s
+
+    def receive(self, timeout_s: float) -> str:
+        self.now_s += timeout_s
+        if self.now_s > self._until_s + 60.0:
+            self.over.set()
+        if self._next_s <= self.now_s <= self._until_s:
+            self._next_s += self._beat_s
+            return json.dumps(BEAT)
+        raise ReplyTimeout("nothing came")
+
+
+def test_between_two_commands_a_silent_runner_is_lost_within_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    channel = Silence(beat_s=4.0, until_s=30.0)
+    monkeypatch.setattr("lutfarm_agents.session.time", SimpleNamespace(monotonic=lambda: channel.now_s))
+    with pytest.raises(ReplyTimeout):
+        RunnerSession(channel).attend(channel.over)
+    assert 1028.0 + 9.0 <= channel.now_s < 1028.0 + 10.0
+
+
+def test_a_runner_that_beats_is_attended_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    channel = Silence(beat_s=4.0, until_s=300.0)
+    monkeypatch.setattr("lutfarm_agents.session.time", SimpleNamespace(monotonic=lambda: channel.now_s))
+    ended = threading.Event()
+    receive = channel.receive
+
+    def heard(timeout_s: float) -> str:
+        if channel.now_s > 1200.0:
+            ended.set()
+        return receive(timeout_s)
+
+    monkeypatch.setattr(channel, "receive", heard)
+    RunnerSession(channel).attend(ended)
+    assert channel.now_s > 1200.0
