@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from lutfarm_agents.transports.leftovers import Leftovers, session_members
+from lutfarm_agents.transports.leftovers import Leftovers, end_session, identity, is_alive, session_members
 from lutfarm_agents.transports.local import LocalTransport, write_durably
 from lutfarm_jobs.errors import TransferFailed
 
@@ -29,6 +30,27 @@ def test_a_spawned_process_leads_a_session_of_its_own(tmp_path: Path) -> None:
         leader = int(channel.receive(WAIT_S))
         assert os.getsid(leader) == leader != os.getsid(0)
         assert len(session_members(leader)) == 2
+
+
+def test_what_left_its_session_is_ended_with_the_leader_that_it_descends_from(tmp_path: Path) -> None:
+    code = (
+        "import subprocess, sys, time; nap = 'import time; time.sleep(60)'; "
+        "child = subprocess.Popen([sys.executable, '-c', nap], start_new_session=True); "
+        "print(child.pid, flush=True); time.sleep(60)"
+    )
+    leader = subprocess.Popen(python(code), stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert leader.stdout is not None
+    child = int(leader.stdout.readline())
+    known = identity(child)
+    assert is_alive(known)
+    assert set(session_members(leader.pid)) == {leader.pid, child}
+    end_session(leader.pid)
+    assert leader.wait(WAIT_S) == -9
+    deadline_s = time.monotonic() + WAIT_S
+    while is_alive(known):
+        assert time.monotonic() < deadline_s, "it outlived its leader"
+        time.sleep(0.02)
+    leader.stdout.close()
 
 
 def test_a_process_may_use_cores_that_its_host_keeps_off(tmp_path: Path) -> None:

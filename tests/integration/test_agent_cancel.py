@@ -1,0 +1,39 @@
+"""A cancel that comes before the runner has begun what it is to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from lutfarm_agents.agent import DeviceAgent
+from lutfarm_agents.device import Device
+from lutfarm_agents.rounds import RoundLog
+from lutfarm_agents.session import RunnerSession
+from lutfarm_agents.testing import ReplayChannel
+from lutfarm_agents.transports.base import Transport
+from lutfarm_jobs.measurement import Artifact, Limits, Round, SlicePlan
+
+SAID = [
+    {
+        "type": "started", "environment": {"time_s": 1.0}, "import_ns": 1, "canary_reference_ns": 70,
+        "reference_provisional": True, "clock_step_ns": 1,
+    },
+    {"type": "done", "cancelled": True},
+]
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_a_round_that_begins_after_its_cancel_is_ended_with_its_first_word(tmp_path: Path, cancelled: bool) -> None:
+    """The supervisor knew of no command to end when the cancel came, and forgot it."""
+    channel = ReplayChannel([json.dumps(line) for line in SAID])
+    agent = DeviceAgent(
+        Device("desk", "generic-linux-aarch64", "local", {}), state_dir=tmp_path, transport=cast("Transport", object())
+    )
+    if cancelled:
+        agent.cancel()
+    round_ = Round(id="r", index=0, tasks=(), plan=SlicePlan(), seed=0, canary=Artifact("1" * 64, 1, ".onnx"), limits=Limits())
+    assert list(agent._follow(RunnerSession(channel), {"seed": 0}, RoundLog(round_, [], 1.0))) == []
+    assert [json.loads(line)["type"] for line in channel.sent] == (["round", "cancel"] if cancelled else ["round"])
