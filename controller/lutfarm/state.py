@@ -10,7 +10,7 @@ from lutfarm.retry import judge
 from lutfarm.statistics.precision import Level, Reached, StopRule, level_of, reached, rounds_needed
 from lutfarm_agents.device import Hello
 from lutfarm_jobs.errors import DeviceLost, LinkError, Retry, from_wire
-from lutfarm_jobs.measurement import Measurement, Probe, Run
+from lutfarm_jobs.measurement import Failure, Measurement, Probe, Run
 from lutfarm_jobs.sharing import Share
 
 PACE_KNOWN_S = 2.0                                 # of rounds: what the pace of one that was never seen weighs
@@ -24,12 +24,13 @@ class Standing:
     complete: int = 0
     truncated: int = 0
     failed: bool = False
+    failure: Failure | None = None                 # why, where that is known
     levels: tuple[Level, ...] = ()                 # of its complete runs, where there was a quiet slice
 
     def with_run(self, run: Run) -> Standing:
         """After one more run."""
         if run.status == "failed":
-            return replace(self, failed=True)
+            return replace(self, failed=True, failure=run.failure)
         if run.status == "truncated":
             return replace(self, truncated=self.truncated + 1)
         level = level_of(run)
@@ -37,7 +38,8 @@ class Standing:
 
     def with_probe(self, probe: Probe) -> Standing:
         """After a probe; a failed one is the measurement's result."""
-        return replace(self, probe=probe, failed=self.failed or probe.failure is not None)
+        failure = self.failure or probe.failure
+        return replace(self, probe=probe, failed=self.failed or failure is not None, failure=failure)
 
 
 @dataclass(frozen=True, slots=True)

@@ -391,3 +391,12 @@ def test_what_failed_says_nothing_of_the_spread_of_what_is_left() -> None:
     failing = [Measured("o", run_of(m, "failed")) for m in EIGHT[3:]]
     state = after(ordered(state, "desk", "o"), [*failing, Done("o", "desk")], 0.0)
     assert {m.key for m in EIGHT if state.wants(m.key)} == {m.key for m in EIGHT[:3]}
+
+
+def test_why_a_measurement_failed_is_known_whether_its_probe_or_a_round_failed() -> None:
+    state = probed(opened(begin([A, B], ["desk"], rounds=2), "desk"), B)
+    state = after(state, [Probed("o", replace(probe_of(A), failure=Failure("OutOfMemory", "40 GB")))], 0.0)
+    state = after(state, [Measured("o", run_of(B, "failed"))], 0.0)
+    assert [state.standing(m.key).failure for m in (A, B)] == [
+        Failure("OutOfMemory", "40 GB"), Failure("WorkloadFailed", "signal 11")
+    ]

@@ -100,8 +100,8 @@ def noted(state: FarmState) -> dict[str, dict[str, str]]:
 def _say_trouble(outcome: Outcome, failed: list[str], gave_up: list[str]) -> None:
     state = outcome.state
     for key in failed[:20]:
-        probe = state.standing(key).probe
-        reason = f"{probe.failure.code}: {probe.failure.detail[:200]}" if probe and probe.failure else "in a round"
+        failure = state.standing(key).failure
+        reason = f"{failure.code}: {printable(failure.detail)[:300]}" if failure else "in an earlier sitting"
         say(f"  failed {printable(state.plan[key].label)}: {reason}")
     if gave_up:
         say(f"{len(gave_up)} broke off too often to be tried again in this run: "
