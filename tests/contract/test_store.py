@@ -169,6 +169,14 @@ def test_runs_of_other_jobs_are_adopted_by_link(store: Store, lease: Lease) -> N
     assert (counts["job-1"].runs, counts["job-1"].reused_runs, counts["job-1"].failures) == (4, 0, 1)
 
 
+def test_the_last_runs_of_a_unit_are_its_newest_newest_first(store: Store, lease: Lease) -> None:
+    by_start = {at: run(started_s=float(at), ended_s=at + 0.5) for at in (30, 10, 40, 20)}
+    store.commit(list(by_start.values()), lease, "job-1")
+    assert [found.id for found in store.last_runs("desk", most=2)] == [by_start[40].id, by_start[30].id]
+    assert [found.started_s for found in store.last_runs("desk", most=9)] == [40.0, 30.0, 20.0, 10.0]
+    assert list(store.last_runs("other", most=9)) == []
+
+
 def test_a_newer_probe_of_the_same_fingerprint_replaces(store: Store, lease: Lease) -> None:
     failed = probe(failure=Failure("OutOfMemory", "40 GB"), probed_s=2.0)
     other = probe(fingerprint={"runtime": "1.31"}, probed_s=3.0)

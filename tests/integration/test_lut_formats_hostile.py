@@ -79,6 +79,7 @@ def test_an_edited_file_is_refused_by_name(
         ("json", '"estimate_ns": 100.0', '"estimate_ns": 1e999', "estimate_ns is no finite number"),
         ("json", '"estimate_ns": 100.0', '"estimate_ns": "100.0"', "field estimate_ns"),
         ("json", '"estimate_ns": 100.0', '"estimate_ns": -1', "not above zero"),
+        ("json", '"low_ns": 98.0', '"low_ns": -98.0', "estimate lies outside its interval"),
         ("json", '"processes": 5', f'"processes": {2**63}', "field processes"),
         ("json", '"processes": 5', f'"processes": {"9" * 5000}', "cut or no JSON"),
         ("json", '"processes": 5', '"proccesses": 5', "entry 1: its fields"),

@@ -81,6 +81,30 @@ def test_two_processes_open_a_new_store_at_once(tmp_path: Path) -> None:
     assert len({out for out, _ in said}) == 1
 
 
+def test_what_is_committed_has_reached_the_disk(tmp_path: Path) -> None:
+    """No test can pull the plug: SQLite waits for the disk at each commit where it says 2, FULL, or more."""
+    with open_store(tmp_path) as store:
+        with store._read() as db:
+            assert db.execute(text("PRAGMA synchronous")).scalar_one() >= 2
+            assert db.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
+        with store._write() as db:
+            assert db.execute(text("PRAGMA synchronous")).scalar_one() >= 2
+
+
+def test_who_will_write_keeps_other_writers_out_from_its_first_look_on_and_who_reads_nobody(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store, contextlib.closing(
+        sqlite3.connect(tmp_path / "farm.db", timeout=0, isolation_level=None)
+    ) as other:
+        with store._read() as db:
+            db.execute(text("SELECT count(*) FROM runs")).scalar_one()
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("ROLLBACK")
+        with store._write() as db:
+            db.execute(text("SELECT count(*) FROM runs")).scalar_one()
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+
+
 def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
     open_store(tmp_path).close()
     with create_engine(f"sqlite:///{tmp_path}/farm.db").connect() as db:

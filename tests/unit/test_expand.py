@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lutfarm_jobs import expand as expansion
 from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import ModelFile, Sources, expand, nothings
@@ -191,6 +192,15 @@ def test_a_job_of_nothing_is_an_error() -> None:
     with pytest.raises(SpecError, match="nothing by structure"):
         keys(spec)
     assert nothings(spec, sources(spec)) == ("identity_H8_W8_C8",)
+
+
+def test_a_job_of_more_measurements_than_a_farm_plans_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = job({"space": "fbnet-224"})
+    monkeypatch.setattr(expansion, "MOST_MEASUREMENTS", 106)
+    assert len(keys(spec)) == 106
+    monkeypatch.setattr(expansion, "MOST_MEASUREMENTS", 105)
+    with pytest.raises(SpecError, match="asks for 106 measurements; 105 is the most"):
+        keys(spec)
 
 
 def test_a_thousand_shapes_make_a_key_that_a_database_can_index() -> None:

@@ -221,6 +221,29 @@ def test_figures_are_those_of_the_networks(changes: dict[str, float], said: str)
         replace(right, figures=replace(right.figures, **changes))  # type: ignore[arg-type]
 
 
+def test_a_ceiling_is_checked_by_itself_for_what_cant_be_since_no_network_tells_it() -> None:
+    right = validation([1.0, 2.0], [1.1, 2.0])
+    assert right.ceiling is not None
+    for impossible in ({"mape": 0.5}, {"within_5_percent": 1.0, "within_10_percent": 0.5}, {"n": 0}):
+        with pytest.raises(SpecError, match="ceiling can't be true"):
+            replace(right, ceiling=replace(right.ceiling, **impossible))  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match="a ceiling of 3 networks, but 2 were held"):
+        replace(right, ceiling=compare([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize(("within", "predicted"), [("within_5_percent", 105.0), ("within_10_percent", 110.0)])
+def test_a_network_right_on_an_edge_may_be_counted_on_either_side_of_it(within: str, predicted: float) -> None:
+    """Another machine, or another order of the same sum, rounds it the other way."""
+    right = validation([100.0, 100.0, 100.0, predicted], [100.0] * 4)
+    for counted in (0.75, 1.0):
+        changes = {"within_10_percent": 1.0, within: counted}
+        assert getattr(replace(right, figures=replace(right.figures, **changes)).figures, within) == counted
+    beside = validation([100.0, 100.0, 100.0, predicted + 1.0], [100.0] * 4)
+    assert getattr(beside.figures, within) == 0.75
+    with pytest.raises(SpecError, match=f"figures say {within} 1, its networks 0.75"):
+        replace(beside, figures=replace(beside.figures, **{"within_10_percent": 1.0, within: 1.0}))
+
+
 def test_figures_are_those_of_the_networks_after_calibration_too() -> None:
     right = validation([1.0, 2.0], [1.1, 2.0], coverage=1.0)
     networks = tuple(replace(n, calibrated_ns=n.measured_ns, calibrated_low_ns=n.measured_ns, calibrated_high_ns=n.measured_ns)

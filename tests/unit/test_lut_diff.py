@@ -57,6 +57,15 @@ def test_a_common_shift_is_told_from_what_differs_beside_it() -> None:
     assert found.flip_share == pytest.approx(1 / 28)
 
 
+@pytest.mark.parametrize(("entries", "told"), [(4, {None}), (5, {False})])
+def test_a_shift_is_told_from_five_entries_on(entries: int, told: set[bool | None]) -> None:
+    a, b = (table(*(entry(name, factor * 100.0 * 1.3**n) for n, name in enumerate(NAMES[:entries])), job=job)
+            for factor, job in ((1.0, "j"), (1.2, "k")))
+    found = diff(a, b)
+    assert {e.differs_beside_shift for e in found.entries} == told
+    assert all(e.differs for e in found.entries)
+
+
 def test_one_entry_is_enough_and_says_nothing_of_shifts_and_ranks() -> None:
     found = diff(table(entry("x", 100.0)), table(entry("x", 150.0, backend=TFLITE), job="k"))
     (only,) = found.entries

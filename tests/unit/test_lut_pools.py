@@ -143,6 +143,22 @@ def test_statistics_are_never_mixed() -> None:
     assert [key.split("/")[1] for key in found.manifest.missing] == ["operator:B"]
 
 
+def test_of_two_statistics_that_as_many_units_have_the_pool_takes_the_one_of_the_uncontended_device() -> None:
+    entries = [entry("A", f"u{n}", ns, statistic=statistic) for n, (ns, statistic) in enumerate((
+        (150.0, "p25_contended"), (152.0, "p25_contended"), (100.0, "p25_quiet"), (101.0, "p25_quiet"),
+    ))]
+    (one,) = of_pool(pooled(table(entries, units=[f"u{n}" for n in range(4)]), ALL)).values()
+    assert (one.statistic, one.estimate_ns) == ("p25_quiet", pytest.approx(math.sqrt(100 * 101)))
+    assert "units_left_out" in one.flags
+
+
+def test_a_unit_that_should_have_replicated_and_has_no_entry_is_left_out_and_one_that_shares_is_not() -> None:
+    entries = [*(entry("A", unit, 100.0) for unit in UNITS), *(entry("B", unit, 100.0) for unit in UNITS[:2])]
+    mine = of_pool(pooled(table(entries), ALL))
+    assert {name: "units_left_out" in one.flags for name, one in mine.items()} == {"A": False, "B": True}
+    assert not any("units_left_out" in one.flags for one in of_pool(pooled(table(shared()), SHARE)).values())
+
+
 def test_flags_of_units_are_kept() -> None:
     flags = ("throttled", "not_precise")
     entries = [entry("A", "u1", 100.0, flags=flags), entry("A", "u2", 100.0), entry("A", "u3", 100.0)]

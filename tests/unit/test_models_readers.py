@@ -251,6 +251,12 @@ def test_wire_types_that_onnx_never_has_are_refused(content: bytes) -> None:
         list(fields(memoryview(content), Budget()))
 
 
+@pytest.mark.parametrize("content", [b"\x0a\x03ab", b"\x09" + b"1" * 7, b"\x0d" + b"1" * 3, b"\x0a\x01"])
+def test_a_field_that_goes_beyond_its_message_is_refused(content: bytes) -> None:
+    with pytest.raises(Malformed, match="beyond its end"):
+        list(fields(memoryview(content), Budget()))
+
+
 def test_fields_are_bounded() -> None:
     with pytest.raises(Malformed, match="more than"):
         list(fields(memoryview(b"\x08\x01" * 11), Budget(10)))

@@ -130,6 +130,14 @@ def test_padding_at_stride_2_is_what_tflite_calls_same(size: int, kernel: int) -
     assert operator.builtinOptions.padding == schema.Padding.SAME
 
 
+def test_a_global_pool_keeps_the_dimensions_that_what_follows_it_needs() -> None:
+    model = tflite_model(kit.graph(kit.SMALL["squeeze_excite"]))
+    subgraph = model.subgraphs[0]
+    (mean,) = (op for op in subgraph.operators if OPERATORS[model.operatorCodes[op.opcodeIndex].builtinCode] == "MEAN")
+    assert mean.builtinOptions.keepDims
+    assert list(subgraph.tensors[mean.outputs[0]].shape) == [1, 1, 1, 8]
+
+
 def test_operator_codes_stand_also_where_old_runtimes_look() -> None:
     for name in ("conv3x3_h_swish", "channel_shuffle", "global_average_pool"):
         for code in tflite_model(kit.graph(kit.SMALL[name])).operatorCodes:

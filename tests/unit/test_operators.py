@@ -13,6 +13,7 @@ from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.models.graph import Activation
 from lutfarm_jobs.operators import kinds
 from lutfarm_jobs.operators.base import Operator
+from lutfarm_jobs.operators.keys import seed_of
 
 EVERY = {operator.key: operator for name in spaces.names() for operator in spaces.load(name).operators()}
 size = st.integers(1, 512)
@@ -127,6 +128,12 @@ def test_a_graph_begins_with_the_operators_input_and_is_nothing_only_where_it_sa
         assert (not graph.nodes) == operator.is_nothing
     if graph.nodes:
         graph.check_writable()
+
+
+def test_the_seed_of_a_name_is_the_same_for_ever() -> None:
+    """The first four bytes of its SHA-256: weights, and with them all that was measured, hang on it."""
+    assert seed_of("abc") == 0xBA7816BF
+    assert operators.graph_of(kinds.Add(8, 8, 16)).seed == seed_of(kinds.Add(8, 8, 16).key)
 
 
 def test_the_seed_follows_from_the_key_alone() -> None:
