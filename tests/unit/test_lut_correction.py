@@ -238,6 +238,8 @@ def test_a_network_right_on_an_edge_may_be_counted_on_either_side_of_it(within: 
     for counted in (0.75, 1.0):
         changes = {"within_10_percent": 1.0, within: counted}
         assert getattr(replace(right, figures=replace(right.figures, **changes)).figures, within) == counted
+    with pytest.raises(SpecError, match=r"figures say within_5_percent 0\.5, its networks 0\.75"):
+        replace(right, figures=replace(right.figures, within_5_percent=0.5))     # of three that lie on no edge
     beside = validation([100.0, 100.0, 100.0, predicted + 1.0], [100.0] * 4)
     assert getattr(beside.figures, within) == 0.75
     with pytest.raises(SpecError, match=f"figures say {within} 1, its networks 0.75"):

@@ -361,16 +361,20 @@ def _miscounted(name: str, told: Figures, pairs: Sequence[tuple[float | None, fl
     counted = compare([predicted or 0.0 for predicted, _ in pairs], [measured or 0.0 for _, measured in pairs])
     for field in fields(Figures):
         said, true = getattr(told, field.name), getattr(counted, field.name)
-        # A network that lies right on 5 or 10 % falls to one side or the other by rounding.
-        least = _on_an_edge(pairs, field.name) / told.n if field.name.startswith("within_") else 0.0
-        if not _same(said, true, least):
+        if field.name.startswith("within_"):
+            least, most = _either_side(pairs, 0.05 if field.name == "within_5_percent" else 0.10)
+            right = least - ROUNDING <= said <= most + ROUNDING
+        else:
+            right = _same(said, true)
+        if not right:
             yield f"{name} say {field.name} {_shown(said)}, its networks {_shown(true)}"
 
 
-def _on_an_edge(pairs: Sequence[tuple[float | None, float | None]], name: str) -> int:
-    edge = 0.05 if name == "within_5_percent" else 0.10
-    errors = [abs(predicted / measured - 1) for predicted, measured in pairs if predicted is not None and measured]
-    return sum(abs(error - edge) < ROUNDING for error in errors)
+def _either_side(pairs: Sequence[tuple[float | None, float | None]], edge: float) -> tuple[float, float]:
+    """The least and the largest share within an edge: a network right on it falls to either side by rounding."""
+    errors = [abs((predicted or 0.0) / measured - 1) for predicted, measured in pairs if measured]
+    least, most = (sum(error < edge + margin for error in errors) for margin in (-ROUNDING, ROUNDING))
+    return least / len(errors), most / len(errors)
 
 
 def _miscovered(name: str, told: float | None, covered: Sequence[bool | None]) -> Iterator[str]:
@@ -378,10 +382,10 @@ def _miscovered(name: str, told: float | None, covered: Sequence[bool | None]) -
         yield f"{name} is {_shown(told)}, of its networks {_shown(share(covered))}"
 
 
-def _same(told: float | None, counted: float | None, least: float = 0.0) -> bool:
+def _same(told: float | None, counted: float | None) -> bool:
     if told is None or counted is None:
         return told is counted
-    return abs(told - counted) <= max(least, ROUNDING) * (1 + abs(counted))
+    return abs(told - counted) <= ROUNDING * (1 + abs(counted))
 
 
 def _shown(value: float | None) -> str:
