@@ -198,7 +198,8 @@ def test_a_fault_in_mid_round_is_noticed_and_loses_nothing_that_had_arrived(
             vm.start() if fault == "kill" else vm.mend()
         (run,) = runs
         assert run.status == "truncated"
-        assert len(run.slices) == arrived >= 3
+        # On a busy machine a visit may take several tries.
+        assert len({piece.pass_index for piece in run.slices}) == arrived >= 3
         assert not agent.ready
         assert fault == "kill" or f"nothing for {SILENCE_S:g} s" in noticed.value.detail
         # What was there before is there again: the runner, its Python, the models; and the lock is free.
