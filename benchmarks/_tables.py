@@ -122,7 +122,7 @@ class Desk:
         submitted, sources = assembly.submit(spec, self.home, self.store)
         with self._farm(submitted, sources) as farm:
             metered = Metered(farm.pool)
-            outcome = replace(farm, pool=metered).run(submitted, RunDisplay(submitted.terms, quiet=True))
+            outcome = replace(farm, pool=metered).run(submitted, RunDisplay(submitted.terms, brief=True))
         wall_s = time.monotonic() - began_s
         table = table_of(self.store, outcome.job_id)
         entries = [entry for entry in table.entries if entry.kind == "measured"]

@@ -76,7 +76,7 @@ class Bench:
         """Measure; the job's id."""
         submitted, sources = assembly.submit(spec, Path("/"), self.store)
         with assembly.farm(submitted, sources, self.store, self.home, kind="local") as farm:
-            outcome = farm.run(submitted, RunDisplay(submitted.terms, quiet=True))
+            outcome = farm.run(submitted, RunDisplay(submitted.terms, brief=True))
         self.spent_s[outcome.job_id] = sum(unit.spent_s for unit in outcome.state.units.values())
         return outcome.job_id
 

@@ -20,6 +20,9 @@ from _device import scratch
 from _table import Report, options
 from onnx import TensorProto, helper
 
+from lutfarm_jobs import operators
+from lutfarm_jobs.models.tflite_writer import write_tflite
+
 EXAMPLES = Path(__file__).parent.parent / "jobs" / "examples"
 LEAST, MOST = 0.7, 1.5
 CHANNELS = (8, 24, 64)
@@ -45,6 +48,8 @@ def jobs_in(folder: Path) -> list[Path]:
     (folder / "models").mkdir()
     for channels in CHANNELS:
         onnx.save(model(channels), folder / "models" / f"conv{channels}.onnx")
+        graph = operators.graph_of(operators.parse(f"conv_H28_W28_Cin{channels}_Cout{channels}_k3_s1_g1_relu"))
+        (folder / "models" / f"conv{channels}.tflite").write_bytes(write_tflite(graph))
     return sorted(folder.glob("*.yaml"), key=lambda path: ("space:" in path.read_text(), path.name))
 
 

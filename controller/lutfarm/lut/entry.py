@@ -45,7 +45,7 @@ class Entry:
     iterations: int = 0
     slices_kept: int = 0
     slices_rejected: int = 0                       # visits that found no quiet window
-    runs_left_out: int = 0                         # of an older fingerprint, or cut short
+    runs_left_out: int = 0                         # of an older fingerprint, cut short, held up, or without a quiet slice
     mean_ns: float | None = None
     median_ns: float | None = None
     p10_ns: float | None = None
