@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, cast
 
@@ -93,15 +92,13 @@ class Child:
 
     def patience_s(self, grace_s: float) -> float:
         """How long to sleep before the deadline has to be looked at: slices move it without a word."""
-        deadline_ns = self.page.read().deadline_ns
-        if not deadline_ns:
-            return 1.0
-        return max(0.01, (deadline_ns - time.monotonic_ns()) / 1e9 + grace_s)
+        left_ns = self.page.read().left_ns()
+        return 1.0 if left_ns is None else max(0.01, left_ns / 1e9 + grace_s)
 
     def overdue(self, grace_s: float) -> bool:
         """Whether what it does now should be over."""
-        deadline_ns = self.page.read().deadline_ns
-        return self.running and 0 < deadline_ns < time.monotonic_ns() - grace_s * 1e9
+        left_ns = self.page.read().left_ns()
+        return self.running and left_ns is not None and left_ns < -grace_s * 1e9
 
     def end_late(self) -> None:
         """End it because its time is up."""

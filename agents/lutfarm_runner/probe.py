@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import time
 import traceback
 from pathlib import Path
 from typing import Any, Dict, Tuple
@@ -67,7 +66,7 @@ def _listen(child: int, report: int, noise: int, page: Page) -> Tuple[bytes, Tai
     """Read what the child says until it has gone; end it when its deadline passes."""
     line, tail, open_ends = b"", Tail(), [report, noise]
     while open_ends:
-        left_s = (page.read().deadline_ns - time.monotonic_ns()) / 1e9
+        left_s = (page.read().left_ns() or 0) / 1e9
         if left_s <= 0:
             os.kill(child, signal.SIGKILL)
             return line, tail, True

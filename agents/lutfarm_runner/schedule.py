@@ -21,6 +21,17 @@ def run_delay(threads: int) -> Callable[[], Optional[int]]:
     return lambda: _delay_ns(descriptor)
 
 
+def waited_ns(pid: int) -> Optional[int]:
+    """For how long a process's first thread was ready without a core, since it began; None where nobody can say."""
+    descriptor = _open(f"/proc/{pid}/schedstat")
+    if descriptor < 0:
+        return None
+    try:
+        return _delay_ns(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _open(path: str) -> int:
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -19,7 +19,6 @@ from lutfarm_runner import binary, environment, greeting, limits
 from lutfarm_runner.backends import Failed, failed, inputs, outputs, tensors
 from lutfarm_runner.commands import Fill, Limits, Plan, Shape, Workload, called, read_probe
 from lutfarm_runner.endings import describe
-from lutfarm_runner.page import SPENT, Page
 from lutfarm_runner.round import allowance_s, is_ours
 from lutfarm_runner.sampling import Subject, quantile
 from lutfarm_runner.wire import Lines, Refused, Tail, decode, encode, printable, write_all
@@ -189,19 +188,6 @@ def test_any_probe_order_is_read_or_refused(fields):
 def test_nan_never_gets_onto_the_wire():
     with pytest.raises(ValueError, match="JSON"):
         encode("probed", {"agreement": float("nan")})
-
-
-def test_a_page_is_shared_through_its_descriptor():
-    page = Page.create()
-    child = Page(os.dup(page.descriptor))
-    assert (page.read().id, page.read().deadline_ns) == (None, 0)
-    child.mark(7, 123)
-    child.spend({name: index for index, name in enumerate(SPENT)})
-    assert (page.read().id, page.read().deadline_ns) == (7, 123)
-    assert page.spent_ns() == {name: index for index, name in enumerate(SPENT)}
-    assert page.age_ns() > 0
-    child.close()
-    page.close()
 
 
 def test_memory_readings_are_consistent():
