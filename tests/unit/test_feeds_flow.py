@@ -197,6 +197,34 @@ def test_a_sequence_is_made_up_in_its_length_too() -> None:
     assert analysed([node("ConcatFromSequence", ["q"], ["y"], axis=0)], (row,)).decided == {"q": ("sequence(float32)",)}
 
 
+OPEN = value("x", F, ["n", 8])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "inputs", "rows"),
+    [
+        ([node("GatherElements", ["x", "n"], ["y"], axis=1)], (X, N), {(8,)}),
+        ([node("GatherElements", ["x", "n"], ["y"], axis=-2)], (OPEN, N), {(("x", -2),)}),
+        ([node("ScatterElements", ["x", "n", "u"], ["y"])], (X, N), {(4,)}),
+        ([node("GatherND", ["x", "n"], ["y"])], (X, N), {(4, 8)}),
+        ([node("ScatterND", ["x", "n", "u"], ["y"])], (value("x", F, None), N), {()}),
+        ([node("NegativeLogLikelihoodLoss", ["x", "n"], ["y"])], (X, N), {(8,)}),
+        ([node("SoftmaxCrossEntropyLoss", ["x", "n"], ["y"])], (X, N), {(8,)}),
+        ([node("RoiAlign", ["x", "r", "n"], ["y"])], (X, N), {(4,)}),
+        ([node("ArrayFeatureExtractor", ["x", "n"], ["y"], domain="ai.onnx.ml")], (X, N), {(8,)}),
+        ([node("GatherBlockQuantized", ["x", "n", "s"], ["y"], domain="com.microsoft", gather_axis=1)], (X, N), {(8,)}),
+        ([node("RotaryEmbedding", ["q", "x", "x", "n"], ["y"])], (X, N), {(4,)}),
+        ([node("RotaryEmbedding", ["q", "n", "x", "x"], ["y"], domain="com.microsoft")], (X, N), {(4,)}),
+        # a negative index counts from the end: the exporter's own way to say so
+        ([node("Less", ["n", "axis"], ["l"]), node("Add", ["n", "axis"], ["a"]), node("Where", ["l", "a", "n"], ["i"]),
+          node("Gather", ["x", "i"], ["y"])], (X, N), {(), (4,)}),
+        ([node("Min", ["axis", "n"], ["i"]), node("Gather", ["x", "i"], ["y"], axis=1)], (X, N), {(8,)}),
+    ],
+)
+def test_what_indices_point_into_is_found(nodes: Sequence[Any], inputs: Sequence[Any], rows: set[tuple[Any, ...]]) -> None:
+    assert {role.rows for role in analysed(nodes, inputs).roles["n"]} == rows
+
+
 @pytest.mark.parametrize(
     ("nodes", "inputs", "computes"),
     [
@@ -277,7 +305,10 @@ def test_tflite_gathering_and_shapes_decide_nothing() -> None:
     found = tflite([(Op.GATHER, [0, 1], [3], None), (Op.SHAPE, [3], [4], None), (Op.RESHAPE, [0, 4], [3], None)], TENSORS,
                    [0, 1], [3])
     assert found.decided == {}
-    assert [(role.kind, role.rows) for role in found.roles["n"]] == [("GATHER", 4)]
+    assert [(role.kind, role.rows) for role in found.roles["n"]] == [("GATHER", (4,))]
+    for code, inputs, rows in ((Op.GATHER_ND, [0, 1], (4, 8)), (Op.SCATTER_ND, [1, 0, 2], (4, 8))):
+        (role,) = tflite([(code, inputs, [3], None)], TENSORS, [0, 1], [3]).roles["n"]
+        assert role.rows == rows
 
 
 def test_tflite_branches_and_loops() -> None:

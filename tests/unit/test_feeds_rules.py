@@ -51,9 +51,12 @@ def test_by_name(name: str, dtype: str, made: Fill) -> None:
 @pytest.mark.parametrize(
     ("role", "dtype", "shape", "made"),
     [
-        (Role("Gather", 1, rows=30522), "int64", (2,), Fill("uniform", (0, 30521))),
-        (Role("GATHER", 1, rows=10), "int32", (2,), Fill("uniform", (0, 9))),
+        (Role("Gather", 1, rows=(30522,)), "int64", (2,), Fill("uniform", (0, 30521))),
+        (Role("GATHER", 1, rows=(10,)), "int32", (2,), Fill("uniform", (0, 9))),
         (Role("Gather", 1), "int64", (2,), Fill("count", (1, 100))),
+        (Role("ScatterND", 1, rows=(9, 5, 7)), "int64", (2,), Fill("uniform", (0, 4))),
+        (Role("GatherElements", 1, rows=(("audio", 0),)), "int64", (2,), Fill("uniform", (0, 1))),
+        (Role("GatherElements", 1, rows=(("elsewhere", 0),)), "int64", (2,), Fill("count", (1, 100))),
         (Role("LSTM", 4, length=100), "int32", (1,), Fill("constant", (100,))),
         (Role("GRU", 4, length=("audio", 1)), "int32", (2,), Fill("constant", (480,))),
         (Role("GRU", 4), "int32", (2,), Fill("constant", (480,))),
@@ -78,9 +81,10 @@ def test_by_what_it_is_for(role: Role, dtype: str, shape: tuple[int, ...], made:
 
 
 def test_the_smallest_table_that_ids_pick_from_bounds_them() -> None:
-    assert fill("int64", Role("Gather", 1, rows=500), Role("Add", 0), Role("Gather", 1, rows=20)) == Fill("uniform", (0, 19))
-    assert fill("int64", Role("Gather", 1, rows=512), name="position_ids") == Fill("count", (0, 512))
-    assert fill("uint8", Role("Gather", 1, rows=30522)) == Fill("uniform", (0, 255))
+    large, small = Role("Gather", 1, rows=(500,)), Role("Gather", 1, rows=(20,))
+    assert fill("int64", large, Role("Add", 0), small) == Fill("uniform", (0, 19))
+    assert fill("int64", Role("Gather", 1, rows=(512,)), name="position_ids") == Fill("count", (0, 512))
+    assert fill("uint8", Role("Gather", 1, rows=(30522,))) == Fill("uniform", (0, 255))
 
 
 def test_what_it_holds_can_be_told_in_a_few_characters() -> None:

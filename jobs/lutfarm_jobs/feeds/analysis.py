@@ -14,13 +14,22 @@ from lutfarm_jobs.models.bounds import Malformed
 from lutfarm_jobs.models.files import mapped, opened
 from lutfarm_jobs.models.info import ModelInfo, ModelInput
 
-TABLES: Mapping[str, tuple[int, int]] = {          # by kind: the place of the ids, that of the table
-    "Gather": (1, 0), "GATHER": (1, 0), "EMBEDDING_LOOKUP": (0, 1), "EmbedLayerNormalization": (0, 2),
+ATTRIBUTE, EVERY, MADE = "attribute", "every", -1
+# By kind, and the place of the indices: the place of what they point into (MADE: the first output), and along which axis of it.
+TABLES: Mapping[tuple[str, int], tuple[int, int | str]] = {
+    ("Gather", 1): (0, ATTRIBUTE), ("GATHER", 1): (0, ATTRIBUTE), ("EMBEDDING_LOOKUP", 0): (1, 0),
+    ("GatherElements", 1): (0, ATTRIBUTE), ("ScatterElements", 1): (0, ATTRIBUTE), ("Scatter", 1): (0, ATTRIBUTE),
+    ("GatherND", 1): (0, EVERY), ("ScatterND", 1): (0, EVERY), ("GATHER_ND", 1): (0, EVERY), ("SCATTER_ND", 0): (MADE, EVERY),
+    ("GatherBlockQuantized", 1): (0, ATTRIBUTE), ("ArrayFeatureExtractor", 1): (0, -1), ("RoiAlign", 2): (0, 0),
+    ("EmbedLayerNormalization", 0): (2, 0), ("EmbedLayerNormalization", 1): (4, 0),
+    ("RotaryEmbedding", 3): (1, 0), ("RotaryEmbedding", 1): (2, 0),      # ONNX's own, com.microsoft's
+    ("NegativeLogLikelihoodLoss", 1): (0, 1), ("SoftmaxCrossEntropyLoss", 1): (0, 1),
 }
 LENGTHS: Mapping[str, tuple[int, int]] = {         # by kind: the place of the lengths, that of the sequence
     "LSTM": (4, 0), "GRU": (4, 0), "RNN": (4, 0), "ReverseSequence": (1, 0), "DynamicQuantizeLSTM": (4, 0),
 }
 
+Size = int | tuple[str, int]
 UNKNOWN = "a graph that can't be followed"
 
 
@@ -28,14 +37,14 @@ UNKNOWN = "a graph that can't be followed"
 class Role:
     """One thing that an input is used for: as the n-th input of a kind of node.
 
-    `rows`: of the table that it picks from.  `length`: of the sequence that it says the length of, or the name and the axis of
-    the input that has it.
+    `rows`: how many there are of what it picks from; of several axes all.  `length`: of the sequence that it says the length
+    of.  Either is a size, or the name and the axis of the input that has it.
     """
 
     kind: str
     place: int
-    rows: int | None = None
-    length: int | tuple[str, int] | None = None
+    rows: tuple[Size, ...] = ()
+    length: Size | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +86,35 @@ def _of(flat: Flat, inputs: Sequence[ModelInput]) -> Analysis:
 
 def _roles(flat: Flat, readers: Mapping[int, Sequence[int]], tensor: int, names: Sequence[str]) -> Iterator[Role]:
     for step, place in first_uses(flat, readers, tensor, MOVING | MOVING_TFLITE):
-        rows = length = None
-        if step.kind in TABLES and place == TABLES[step.kind][0]:
-            rows = _size(flat, step, TABLES[step.kind][1], step.axis)
+        rows: tuple[Size, ...] = ()
+        length = None
+        if (step.kind, place) in TABLES:
+            rows = _rows(flat, step, *TABLES[step.kind, place], names)
         if step.kind in LENGTHS and place == LENGTHS[step.kind][0]:
             length = _length(flat, step, LENGTHS[step.kind][1], names)
         yield Role(step.kind, place, rows, length)
 
 
-def _size(flat: Flat, step: Step, place: int, axis: int) -> int | None:
-    """Of one dimension of a step's input, where the file says it."""
-    shape = flat.shapes.get(step.inputs[place], ()) if place < len(step.inputs) else ()
-    return shape[axis] if -len(shape) <= axis < len(shape) else None
+def _rows(flat: Flat, step: Step, place: int, along: int | str, names: Sequence[str]) -> tuple[Size, ...]:
+    """The sizes that bound an index; none where one of them is not known."""
+    ends = step.outputs[:1] if place == MADE else step.inputs[place : place + 1]
+    if not ends or ends[0] < 0:
+        return ()
+    rank = len(flat.shapes.get(ends[0], ()))
+    axes = range(rank) if along == EVERY else [step.axis if isinstance(along, str) else along]
+    sizes = [_size(flat, ends[0], axis, names) for axis in axes]
+    return tuple(size for size in sizes if size is not None) if None not in sizes else ()
 
 
-def _length(flat: Flat, step: Step, place: int, names: Sequence[str]) -> int | tuple[str, int] | None:
-    """How long the sequence is; of onnx's layouts 0 has time first, 1 the batch."""
-    axis = step.layout
-    known = _size(flat, step, place, axis)
-    tensor = step.inputs[place]
+def _size(flat: Flat, tensor: int, axis: int, names: Sequence[str]) -> Size | None:
+    """Of one dimension of a tensor: as the file says it, or where to look for it once all inputs have their shapes."""
+    shape = flat.shapes.get(tensor, ())
+    known = shape[axis] if -len(shape) <= axis < len(shape) else None
     if known is None and tensor in flat.inputs:
         return names[flat.inputs.index(tensor)], axis
     return known
+
+
+def _length(flat: Flat, step: Step, place: int, names: Sequence[str]) -> Size | None:
+    """How long the sequence is; of onnx's layouts 0 has time first, 1 the batch."""
+    return _size(flat, step.inputs[place], step.layout, names)

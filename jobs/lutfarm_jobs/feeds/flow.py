@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from lutfarm_jobs.models.bounds import Malformed
 
+MIXING = frozenset({"Concat", "ConcatTraining", "Where", "Max", "Min"})     # elements of several inputs come out as they are
 MOST_STEPS = 1_000_000                             # flattened nodes, and visits of them
 
 
@@ -151,7 +152,7 @@ def first_uses(
             most -= 1
             step = flat.steps[index]
             for place in (place for place, name in enumerate(step.inputs) if name == here):
-                if (step.passing or step.kind in passing) and (place == 0 or step.kind.startswith("Concat")):
+                if (step.passing or step.kind in passing) and (place == 0 or step.kind in MIXING):
                     new = [output for output in step.outputs if output >= 0 and output not in seen]
                     seen.update(new)
                     waiting.extend(new)

@@ -52,6 +52,6 @@ CHANCE = frozenset({
 PASSING = frozenset({"Identity", "OptionalGetElement", "Optional"})
 MOVING = frozenset({
     "Identity", "Cast", "CastLike", "Unsqueeze", "Squeeze", "Reshape", "Flatten", "Transpose", "Expand", "Slice", "Tile", "Split",
-    "Concat", "Gather", "OptionalGetElement", "Compress", "Clip",
+    "Concat", "Gather", "OptionalGetElement", "Compress", "Clip", "Where", "Max", "Min",
 })
 """What passes elements on as they are, or in another type or order: an input's role is what it meets behind these."""

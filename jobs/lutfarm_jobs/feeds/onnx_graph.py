@@ -170,7 +170,7 @@ class _Flattening:
             self.flat.add(Step(
                 node.kind, inputs, outputs, DECIDING.get(node.kind, frozenset()), cut=node.kind in CUT,
                 passing=node.kind in PASSING or (node.kind == "Dropout" and len(inputs) < 3), chance=node.kind in CHANCE,
-                axis=node.numbers.get("axis", 0), layout=node.numbers.get("layout", 0),
+                axis=node.numbers.get("axis", node.numbers.get("gather_axis", 0)), layout=node.numbers.get("layout", 0),
             ))
 
     def _known(self, name: str, scope: _Scope) -> int:

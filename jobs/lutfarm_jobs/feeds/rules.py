@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from math import prod
 
-from lutfarm_jobs.feeds.analysis import LENGTHS, Role
+from lutfarm_jobs.feeds.analysis import LENGTHS, Role, Size
 from lutfarm_jobs.feeds.given import text_of
 from lutfarm_jobs.measurement import Feed, Fill
 from lutfarm_jobs.models.info import FLOATING, WHOLE, ModelInput, integer_bounds
@@ -69,7 +69,7 @@ def _of_use(
 def _of_name(
     declared: ModelInput, shape: tuple[int, ...], roles: Sequence[Role], shapes: Mapping[str, tuple[int, ...]]
 ) -> Fill | None:
-    rows = min((role.rows for role in roles if role.rows), default=None)
+    rows = min((bound for role in roles if (bound := _bound(role, shapes))), default=None)
     if _MASK.search(declared.name):
         return _all(declared, 1)
     if declared.dtype == "bool":
@@ -87,6 +87,21 @@ def _of_name(
     if _RATE.search(declared.name):
         return _all(declared, SAMPLE_RATE_HZ)
     return None
+
+
+def _bound(role: Role, shapes: Mapping[str, tuple[int, ...]]) -> int | None:
+    """How many there are of what an index picks from: the fewest, of several axes; None where that is not known."""
+    sizes = [_known(size, shapes) for size in role.rows]
+    found = [size for size in sizes if size is not None]
+    return min(found) if found and len(found) == len(sizes) else None
+
+
+def _known(size: Size, shapes: Mapping[str, tuple[int, ...]]) -> int | None:
+    if isinstance(size, int):
+        return size
+    name, axis = size
+    axes = shapes.get(name, ())
+    return axes[axis] if -len(axes) <= axis < len(axes) else None
 
 
 def _of_type(declared: ModelInput) -> Fill:
@@ -124,10 +139,7 @@ def _length(
     role: Role | None, declared: ModelInput, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]
 ) -> int:
     """Of the sequence: as the graph says it; else the dimension behind the batch of the first other input that has one."""
-    known = role.length if role is not None else None
-    if isinstance(known, tuple):
-        axes = shapes.get(known[0], ())
-        known = axes[known[1]] if known[1] < len(axes) else None
+    known = _known(role.length, shapes) if role is not None and role.length is not None else None
     if known is not None:
         return known
     others = [axes for name, axes in shapes.items() if name != declared.name and axes]
