@@ -192,7 +192,7 @@ def _model_file(info: ModelInfo, asked: Asked, name: str) -> ModelFile:
     except ModelRefused as error:
         return ModelFile(info.path, info.sha256, info.format, (), refused=error.detail, name=name)
     fed = [ModelInput(i.name, i.shape, i.dtype) for i in found.inputs] or list(info.inputs)
-    batch = batch_of([[size or 0 for size in one.shape or ()] for one in fed], info.output_leads)
+    batch = batch_of([[size or 0 for size in one.shape or ()] for one in fed], info.leads)
     return ModelFile(
         info.path, info.sha256, info.format, found.inputs, found.feeds, found.values_file, info.random, found.computes,
         name=name, precision=info.precision, batch_size=batch, takes=takes(fed),

@@ -180,6 +180,19 @@ def test_functions_of_the_model_are_looked_into_at_every_call() -> None:
     assert analysed([called], functions=[inner, outer]).decided == {}
 
 
+def test_of_two_functions_of_one_name_the_one_that_is_called_is_looked_into() -> None:
+    opsets = [helper.make_opsetid("", 18)]
+    sizes, plain = node("Reshape", ["a", "b"], ["c"]), node("Relu", ["a"], ["c"])
+    functions = [
+        helper.make_function("own", "f", ["a", "b"], ["c"], [body_], opsets, overload=name)
+        for name, body_ in (("sizes", sizes), ("", plain))
+    ]
+    call = node("f", ["x", "n"], ["y"], domain="own")
+    assert analysed([call], functions=functions).decided == {}
+    call.overload = "sizes"
+    assert analysed([call], functions=functions).decided == {"n": ("Reshape",)}
+
+
 def test_functions_that_call_themselves_end_in_doubt() -> None:
     mad = helper.make_function(
         "own", "Mad", ["a"], ["b"], [node("Mad", ["a"], ["b"], domain="own")] * 2, [helper.make_opsetid("own", 1)]

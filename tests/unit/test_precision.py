@@ -16,7 +16,7 @@ from onnx import TensorProto as T
 from onnx import helper, numpy_helper
 from tests import models_kit as kit
 
-from lutfarm_jobs.models.batch import batch_of, onnx_output_leads, tflite_output_leads
+from lutfarm_jobs.models.batch import NO_BATCH, batch_of, onnx_leads, tflite_leads
 from lutfarm_jobs.models.onnx_precision import onnx_precision
 from lutfarm_jobs.models.onnx_writer import write_onnx
 from lutfarm_jobs.models.tflite_precision import tflite_precision
@@ -105,6 +105,13 @@ CASES: dict[str, tuple[bytes, str]] = {
     "a weight from a node": (
         model([node("Constant", "", "w", value=numpy_helper.from_array(np.zeros((4, 4), np.float16))),
                node("Cast", "x", "h", to=T.FLOAT16), node("Gemm", "h w", "m"), node("Cast", "m", "y", to=T.FLOAT)]), "fp16"),
+    "a sum of products by letters": (
+        model([*Q_W, node("Einsum", "x wd", "y", equation="ij,jk->ik")], weight("wq", T.INT8), SCALE, INT8), "int8+fp32"),
+    "packed weights of another contributed operator": (
+        model([node("MatMulBnb4", "x wq s", "y", domain="com.microsoft")], weight("wq", T.UINT8), SCALE), "int4+fp32"),
+    "packed weights of 8 bits": (
+        model([node("QMoE", "x r wq s", "y", domain="com.microsoft", expert_weight_bits=8)], weight("wq", T.UINT8), SCALE),
+        "int8+fp32"),
     "in a branch": (model([branch("MatMul")], weight("w", T.FLOAT), weight("c", T.BOOL, [])), "fp32"),
     "nothing but an activation": (model([node("Relu", "x", "y")]), "fp32"),
     "nothing but a quantised activation": (
@@ -135,6 +142,25 @@ def test_a_function_of_the_model_is_looked_into() -> None:
     assert onnx_precision(memoryview(content)) == "fp32"
 
 
+def test_of_two_functions_of_one_name_the_one_that_is_called_counts() -> None:
+    def overloaded(name: str, nodes: list[Node]) -> onnx.FunctionProto:
+        return helper.make_function("mine", "f", ["a", "b"], ["c"], nodes, [helper.make_opsetid("", 17)], overload=name)
+
+    half = [node("Cast", "a", "h", to=T.FLOAT16), node("Cast", "b", "v", to=T.FLOAT16), node("MatMul", "h v", "p"),
+            node("Cast", "p", "c", to=T.FLOAT)]  # fmt: skip
+    call = node("f", "x w", "y", domain="mine")
+    call.overload = "half"
+    functions = [overloaded("half", half), overloaded("", [node("MatMul", "a b", "c")])]
+    assert onnx_precision(memoryview(model([call], weight("w", T.FLOAT), functions=functions))) == "fp16"
+
+
+def test_sparse_weights_have_a_type() -> None:
+    graph = onnx.load_from_string(model([node("MatMul", "x w", "y")])).graph
+    graph.sparse_initializer.add(values=weight("w", T.FLOAT16, [3]), dims=WEIGHT)
+    graph.input[0].type.tensor_type.elem_type = T.FLOAT16
+    assert onnx_precision(memoryview(helper.make_model(graph).SerializeToString())) == "fp16"
+
+
 def test_functions_that_call_themselves_end() -> None:
     for calls in (1, 3):
         inner = function("f", [node("f", "a b", "c", domain="mine")] * calls)
@@ -145,7 +171,8 @@ Op, Kind = schema.BuiltinOperator, schema.TensorType
 
 
 def tflite(
-    operators: list[tuple[int, list[int], list[int]]], kinds: list[int], *, constants: Sequence[int] = ()
+    operators: list[tuple[int, list[int], list[int]]], kinds: list[int], *, constants: Sequence[int] = (),
+    options: Any = None,
 ) -> bytes:
     """Tensor 0 is the input, the last one the output; int8 ones have a scale."""
     tensors = [
@@ -155,10 +182,14 @@ def tflite(
         )
         for at, kind in enumerate(kinds)
     ]
+    told = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T")) if options else 0
     codes = [schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=min(code, 127)) for code, _, _ in operators]
     graph = schema.SubGraphT(
         tensors=tensors, inputs=[0], outputs=[len(kinds) - 1],
-        operators=[schema.OperatorT(opcodeIndex=at, inputs=i, outputs=o) for at, (_, i, o) in enumerate(operators)],
+        operators=[
+            schema.OperatorT(opcodeIndex=at, inputs=i, outputs=o, builtinOptions=options, builtinOptionsType=told)
+            for at, (_, i, o) in enumerate(operators)
+        ],
     )
     buffers = [schema.BufferT(), schema.BufferT(data=[0] * 16)]
     builder = flatbuffers.Builder(1024)
@@ -186,6 +217,7 @@ TFLITE_CASES: dict[str, tuple[bytes, str]] = {
     "an activation alone": (tflite([(Op.RELU, [0], [1])], [F32, F32]), "fp32"),
     "a quantised activation alone": (tflite([(Op.RELU, [0], [1])], [I8, I8]), "int8"),
     "indices": (tflite([(Op.ADD, [0, 0], [1])], [I32, I32]), ""),
+    "places in a table": (tflite([(Op.EMBEDDING_LOOKUP, [0, 1], [2])], [I32, F32, F32], constants=[1]), "fp32"),
     "somebody's own": (tflite([(Op.CUSTOM, [0], [1])], [F32, F32]), ""),
 }
 
@@ -229,6 +261,7 @@ def test_whatever_the_bytes_something_is_said_or_nothing(read: Any, data: st.Dat
         ([()], (), None),
         ([], (4,), None),
         ([(0, 64)], (0,), None),
+        ([(10, 2, 3)], (10, NO_BATCH), None),      # ten steps of two samples
     ],
 )
 def test_the_batch_is_what_all_inputs_begin_with(
@@ -243,9 +276,42 @@ def test_what_outputs_begin_with_is_read_as_far_as_it_is_declared() -> None:
         for name, shape in (("a", [8, 2]), ("b", ["n", 2]), ("c", []), ("d", None), ("e", [0]))
     ]
     graph = helper.make_graph([], "g", [], outputs)
-    assert onnx_output_leads(memoryview(helper.make_model(graph).SerializeToString())) == (8, None, None)
-    assert tflite_output_leads(memoryview(tflite([(Op.RELU, [0], [1])], [F32, F32]))) == (8,)
-    assert onnx_output_leads(memoryview(b"\x3a\xff")) == ()
+    assert onnx_leads(memoryview(helper.make_model(graph).SerializeToString())) == (8, None, None)
+    assert tflite_leads(memoryview(tflite([(Op.RELU, [0], [1])], [F32, F32]))) == (8,)
+    assert onnx_leads(memoryview(b"\x3a\xff")) == ()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "no_batch"),
+    [
+        ([node("LSTM", "x w r", "y", hidden_size=4)], True),
+        ([node("Identity", "x", "i"), node("GRU", "i w r", "y", hidden_size=4, layout=0)], True),
+        ([node("GRU", "x w r", "y", hidden_size=4, layout=1)], False),
+        ([node("Relu", "x", "i"), node("LSTM", "i w r", "y", hidden_size=4)], False),       # whatever i is by now
+        ([node("Transpose", "x", "i", perm=[1, 0, 2]), node("LSTM", "i w r", "y", hidden_size=4)], False),
+        ([node("ReverseSequence", "x l", "y", time_axis=0, batch_axis=1)], True),
+        ([node("ReverseSequence", "x l", "y", time_axis=1, batch_axis=0)], False),
+        ([node("Unsqueeze", "x", "i", axes=[0]), node("Conv", "i w", "y")], True),           # one image
+        ([node("Unsqueeze", "x zero", "i"), node("Conv", "i w", "y")], True),
+        ([node("Unsqueeze", "x one", "i"), node("Conv", "i w", "y")], False),
+        ([node("Unsqueeze", "x somewhere", "i"), node("Conv", "i w", "y")], False),
+    ],
+)
+def test_a_first_axis_that_is_time_or_a_channel_is_no_batch(nodes: list[Node], no_batch: bool) -> None:
+    axes = [numpy_helper.from_array(np.array([at]), name) for at, name in enumerate(("zero", "one"))]
+    assert onnx_leads(memoryview(model(nodes, *axes))) == ((NO_BATCH,) if no_batch else ())
+
+
+@pytest.mark.parametrize("time_major", [True, False])
+@pytest.mark.parametrize(("code", "options"), [
+    (Op.UNIDIRECTIONAL_SEQUENCE_RNN, schema.SequenceRNNOptionsT),
+    (Op.BIDIRECTIONAL_SEQUENCE_RNN, schema.BidirectionalSequenceRNNOptionsT),
+    (Op.UNIDIRECTIONAL_SEQUENCE_LSTM, schema.UnidirectionalSequenceLSTMOptionsT),
+    (Op.BIDIRECTIONAL_SEQUENCE_LSTM, schema.BidirectionalSequenceLSTMOptionsT),
+])
+def test_a_tflite_files_sequence_may_have_its_time_first(code: int, options: Any, time_major: bool) -> None:
+    content = tflite([(code, [0, 1, 1, 1, 1], [2])], [F32, F32, F32], constants=[1], options=options(timeMajor=time_major))
+    assert tflite_leads(memoryview(content)) == ((8, NO_BATCH) if time_major else (8,))
 
 
 @pytest.mark.parametrize(("text", "expected"), [("int8", "int8"), ("fp32+int8", "int8+fp32"), ("fp16+fp16", "fp16")])

@@ -20,6 +20,7 @@ MOST_STEPS = 3 * 5_000_000                         # fields that are read: a fun
 class _Node:
     kind: str = ""
     domain: str = ""
+    overload: str = ""
     inputs: list[str] = field(default_factory=list[str])
     outputs: list[str] = field(default_factory=list[str])
     graphs: list[memoryview] = field(default_factory=list[memoryview])
@@ -73,7 +74,7 @@ class _Flattening:
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.flat = Flat()
-        self.functions: dict[tuple[str, str], _Function] = {}
+        self.functions: dict[tuple[str, str, str], _Function] = {}
 
     def new(self, scope: _Scope, name: str) -> int:
         """A tensor with this name in a scope."""
@@ -81,8 +82,8 @@ class _Flattening:
         return scope.tensors[name]
 
     def keep_function(self, message: memoryview) -> None:
-        """A model's own function, by its domain and name."""
-        name = domain = ""
+        """A model's own function, by its domain, its name, and which of that name it is."""
+        name = domain = overload = ""
         inputs: list[str] = []
         outputs: list[str] = []
         nodes: list[memoryview] = []
@@ -91,13 +92,15 @@ class _Flattening:
                 name = text(value)
             elif field_number == 10:
                 domain = text(value)
+            elif field_number == 13:
+                overload = text(value)
             elif field_number == 4:
                 inputs.append(text(value))
             elif field_number == 5:
                 outputs.append(text(value))
             elif field_number == 7:
                 nodes.append(nested(value))
-        self.functions[domain, name] = _Function(tuple(inputs), tuple(outputs), tuple(nodes))
+        self.functions[domain, name, overload] = _Function(tuple(inputs), tuple(outputs), tuple(nodes))
 
     def graph(self, message: memoryview, scope: _Scope, *, depth: int) -> tuple[list[int], list[int]]:
         """The tensors that go in and come out, after its nodes became steps."""
@@ -144,6 +147,8 @@ class _Flattening:
                 node.kind = text(value)
             elif field_number == 7:
                 node.domain = text(value)
+            elif field_number == 8:
+                node.overload = text(value)
             elif field_number == 5:
                 self._attribute(nested(value), node)
         return node
@@ -161,7 +166,7 @@ class _Flattening:
     def _step(self, node: _Node, scope: _Scope, *, depth: int) -> None:
         inputs = tuple(self._known(name, scope) for name in node.inputs)
         outputs = tuple(scope.tensors[name] if name else -1 for name in node.outputs)
-        function = self.functions.get((node.domain, node.kind))
+        function = self.functions.get((node.domain, node.kind, node.overload))
         if function is not None:
             self._call(function, inputs, outputs, depth=depth)
         elif node.graphs:

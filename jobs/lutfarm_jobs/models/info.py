@@ -110,4 +110,4 @@ class ModelInfo:
     inputs: tuple[ModelInput, ...]
     random: tuple[str, ...] = ()                   # kinds of its operators that make random numbers
     precision: str = ""                            # see lutfarm_jobs.precision; empty: the file does not tell
-    output_leads: tuple[int | None, ...] = ()      # see `batch`
+    leads: tuple[int | None, ...] = ()             # see `batch`

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lutfarm_jobs.errors import ModelRefused, SpecError
 from lutfarm_jobs.measurement import InputShape, ModelFormat
-from lutfarm_jobs.models.batch import onnx_output_leads, tflite_output_leads
+from lutfarm_jobs.models.batch import onnx_leads, tflite_leads
 from lutfarm_jobs.models.bounds import Malformed
 from lutfarm_jobs.models.chance import random_in_onnx, random_in_tflite
 from lutfarm_jobs.models.files import mapped, opened, sha256_of, suffix_of
@@ -41,8 +41,8 @@ def inspect_file(path: Path) -> ModelInfo:
         content = mapped(file)
         inputs, random = _declared(path, content, fmt)
         precision, leads = (
-            (onnx_precision(content), onnx_output_leads(content)) if fmt == "onnx"
-            else (tflite_precision(content), tflite_output_leads(content))
+            (onnx_precision(content), onnx_leads(content)) if fmt == "onnx"
+            else (tflite_precision(content), tflite_leads(content))
         )
         return ModelInfo(path, fmt, sha256_of(file), len(content), inputs, random, precision, leads)
 

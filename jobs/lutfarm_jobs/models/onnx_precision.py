@@ -22,13 +22,17 @@ ELEMENTS: Mapping[int, str] = {
 WORKERS: Mapping[str, tuple[int, ...]] = {
     "Conv": (0, 1), "ConvTranspose": (0, 1), "DeformConv": (0, 1), "FusedConv": (0, 1), "NhwcFusedConv": (0, 1),
     "MatMul": (0, 1), "Gemm": (0, 1), "FusedMatMul": (0, 1), "FusedGemm": (0, 1),
+    "Einsum": tuple(range(64)), "GemmFloat8": (0, 1),
     "LSTM": (0, 1, 2), "GRU": (0, 1, 2), "RNN": (0, 1, 2), "Attention": (0, 1), "MultiHeadAttention": (0, 1),
-    "GroupQueryAttention": (0, 1),
+    "GroupQueryAttention": (0, 1), "PackedAttention": (0, 1), "SparseAttention": (0, 1), "LongformerAttention": (0, 1),
+    "DecoderMaskedMultiHeadAttention": (0, 1), "DecoderMaskedSelfAttention": (0, 1), "MoE": (0, 2),
     "QLinearConv": (0, 3), "QLinearMatMul": (0, 3), "QGemm": (0, 3), "QAttention": (0, 1), "ConvInteger": (0, 1),
     "MatMulInteger": (0, 1), "MatMulIntegerToFloat": (0, 1),
     "DynamicQuantizeMatMul": (1,), "DynamicQuantizeLSTM": (1, 2),       # what comes in is quantised on the way
-    "MatMulNBits": (0,),                                                # its weights: see _works
+    "MatMulNBits": (0,), "MatMulBnb4": (0,), "QMoE": (0,),              # their weights are packed: see PACKED
 }  # fmt: skip
+PACKED: Mapping[str, str] = {"MatMulNBits": "bits", "MatMulBnb4": "", "QMoE": "expert_weight_bits"}
+"""By kind: the attribute that says of how many bits its weights are; 4 where none does."""
 MOVERS = frozenset({"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"})
 SOURCES = frozenset({"ConstantOfShape", "RandomNormal", "RandomUniform"})      # of float32, unless they say otherwise
 
@@ -40,13 +44,17 @@ class _Node:
     inputs: Sequence[str]
     outputs: Sequence[str]
     attributes: Sequence[memoryview]
+    overload: str = ""
+
+
+_Name = tuple[str, str, str]                       # of a function: domain, name, which of that name
 
 
 @dataclass(slots=True)
 class _Walk:
     budget: Budget = field(default_factory=Budget)
     seen: Seen = field(default_factory=Seen)
-    functions: dict[tuple[str, str], memoryview] = field(default_factory=dict[tuple[str, str], memoryview])
+    functions: dict[_Name, memoryview] = field(default_factory=dict[_Name, memoryview])
 
 
 Tensors = dict[str, Operand]
@@ -81,6 +89,10 @@ def _graph(walk: _Walk, graph: memoryview, outer: Tensors, given: Sequence[Opera
         elif number_ == 5:
             name, operand = _tensor(nested(value), walk.budget)
             tensors[name] = operand
+        elif number_ == 15:
+            for values in (inner for at, inner in fields(nested(value), walk.budget) if at == 1):
+                name, operand = _tensor(nested(values), walk.budget)
+                tensors[name] = operand
         elif number_ == 11:
             inputs.append(_declared(nested(value), walk.budget))
         elif number_ == 12:
@@ -98,7 +110,7 @@ def _node(walk: _Walk, node: _Node, tensors: Tensors, *, depth: int) -> None:
     if depth > DEEPEST:
         raise Malformed(f"it nests graphs more than {DEEPEST} deep")
     operands = [tensors.get(name, Operand()) for name in node.inputs]
-    body = walk.functions.get((node.domain, node.kind))
+    body = walk.functions.get((node.domain, node.kind, node.overload))
     if body is not None:
         made = _call(walk, body, operands, depth=depth + 1)
     elif graphs := list(_inner(node, walk.budget)):
@@ -137,8 +149,8 @@ def _note(walk: _Walk, node: _Node, operands: Sequence[Operand]) -> None:
     places = WORKERS.get(node.kind)
     if places is not None:
         taken = [operands[at] for at in places if at < len(operands)]
-        if node.kind == "MatMulNBits":
-            taken.append(Operand(f"int{_integer(node, 'bits', walk.budget) or 4}"))
+        if node.kind in PACKED:
+            taken.append(Operand(f"int{_integer(node, PACKED[node.kind], walk.budget) or 4}"))
         walk.seen.works_on(taken)
     elif operands and "Quantize" not in node.kind and node.kind not in ("Cast", "CastLike", "Shape", "Size"):
         walk.seen.passes(operands[0], integers=node.kind.startswith("QLinear"))
@@ -221,6 +233,8 @@ def _read(message: memoryview, budget: Budget) -> _Node:
             attributes.append(nested(value))
         elif number_ == 7:
             found = replace(found, domain=text(value))
+        elif number_ == 8:
+            found = replace(found, overload=text(value))
     return replace(found, inputs=inputs, outputs=outputs, attributes=attributes)
 
 
@@ -248,6 +262,6 @@ def _declared(message: memoryview, budget: Budget) -> tuple[str, Operand]:
     return name, Operand(held)
 
 
-def _function_name(message: memoryview, budget: Budget) -> tuple[str, str]:
-    found = {number_: text(value) for number_, value in fields(message, budget) if number_ in (1, 10)}
-    return found.get(10, ""), found.get(1, "")
+def _function_name(message: memoryview, budget: Budget) -> _Name:
+    found = {number_: text(value) for number_, value in fields(message, budget) if number_ in (1, 10, 13)}
+    return found.get(10, ""), found.get(1, ""), found.get(13, "")

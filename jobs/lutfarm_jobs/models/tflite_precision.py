@@ -16,6 +16,7 @@ ELEMENTS: Mapping[int, str] = {
     0: "fp32", 1: "fp16", 2: "int32", 3: "int8", 4: "int64", 7: "int16", 9: "int8", 10: "fp64", 16: "int16", 17: "int4",
     18: "bf16", 19: "int2", 20: "int4", 21: "fp8", 22: "fp8",
 }  # fmt: skip
+TABLE_FIRST = {7: 1}                               # EMBEDDING_LOOKUP, whose first input are places in its second
 DEQUANTIZE, QUANTIZE, CAST, CUSTOM = 6, 114, 53, 32
 # The operators that do the work (schema: BuiltinOperator), with the inputs that they multiply.
 WORKERS: Mapping[int, tuple[int, ...]] = {
@@ -64,7 +65,8 @@ def _graph(graph: Table, seen: Seen, kinds: Sequence[int], filled: Sequence[bool
         elif kind == CUSTOM:
             seen.strange = True
         elif kind not in (DEQUANTIZE, QUANTIZE, CAST):
-            for index in [index for index in inputs if index >= 0][:1]:
+            at = TABLE_FIRST.get(kind, 0)
+            for index in [index for index in inputs if index >= 0][at : at + 1]:
                 seen.passes(Operand(tensors[index].held), integers=tensors[index].has_scale)
 
 
