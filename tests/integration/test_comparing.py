@@ -232,6 +232,25 @@ def test_a_workload_without_two_quiet_pairs_is_left_out_and_said(tmp_path: Path,
     assert {w.statistic for w in found.workloads} == {"p25_quiet"}
 
 
+class Throttled(FakeAgent):
+    """One workload of tflite runs on a device that says that it throttles."""
+
+    def _run(self, round_: Round, task: Task, status: Literal["complete", "truncated"]) -> Run:
+        run = super()._run(round_, task, status)
+        hot = task.measurement.workload.name == OPERATORS[1] and "tflite" in run.key
+        return replace(run, throttled=hot, reference_provisional=True)
+
+
+def test_what_made_one_side_slower_is_said_beside_its_ratio(tmp_path: Path, store: Store) -> None:
+    bench = scripted(tmp_path, store, {"desk": Script()})
+    bench.factory = lambda device, folder, cpus: Throttled(device, Script())
+    bench.run(rounds=4)
+    flagged = {w.workload: w.flags for w in bench.outcome().workloads}
+    assert "throttled" in flagged[f"operator:{OPERATORS[1]}"]
+    assert all("throttled" not in flags for name, flags in flagged.items() if name != f"operator:{OPERATORS[1]}")
+    assert all("reference_provisional" not in flags for flags in flagged.values())    # it is the same for both sides
+
+
 class SlowAtFirst(FakeAgent):
     """The machine is slow in the first two processes of tflite, which pass their own gate: nothing else is known yet."""
 

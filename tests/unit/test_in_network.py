@@ -179,3 +179,25 @@ def test_operators_that_only_a_busy_machine_measured_say_so() -> None:
         assert entry.flags == ("contended", "not_precise")
         assert (entry.low_ns or 0) <= costs[key] * 1.05
         assert (entry.low_ns or 0) <= (entry.estimate_ns or 0) <= (entry.high_ns or 0)
+
+
+def test_what_canaries_cant_have_shown_of_quiet_processes_widens_the_operators_and_flags_them() -> None:
+    plan, runs, layers, _ = synthetic()
+    known = [replace(one, slices=tuple(replace(each, quiet=True) for each in one.slices)) for one in runs]
+    ends_loud = [
+        replace(one, slices=(*one.slices[:2], *(replace(each, quiet=False, canary_after_ns=2 * each.canary_after_ns)
+                                                for each in one.slices[2:])))
+        for one in known
+    ]
+    good, doubted = derived(plan, known, layers), derived(plan, ends_loud, layers)
+    for key, entry in doubted.items():
+        assert "contended" in entry.flags
+        assert "converged" not in entry.flags
+        assert (entry.low_ns or 0) < 0.97 * (good[key].low_ns or 0)
+
+
+def test_operators_of_a_device_that_is_not_known_well_say_so() -> None:
+    plan, runs, layers, _ = synthetic()
+    found = derived(plan, [replace(one, reference_provisional=True) for one in runs], layers)
+    assert found
+    assert all("reference_provisional" in entry.flags for entry in found.values())

@@ -213,6 +213,30 @@ def test_a_calibration_learns_nothing_from_a_busy_machine_and_says_so() -> None:
     assert place.calibrated.figures.mape < 0.01
 
 
+def test_a_calibration_says_what_its_networks_are_flagged_with_and_so_does_each_prediction() -> None:
+    spec = planned(networks=4, calibrate=6)
+    plan, entries = measured_networks(spec, 0.8)
+    entries[5] = replace(entries[5], flags=("not_precise", "throttled", "reference_provisional"))
+    entries[0] = replace(entries[0], flags=("drift",))         # of a network to validate with
+    measured = Measured(LatencyTable.of(entries, manifest()), processes(entries, wobble=0.002))
+    one = Held(StudyJob(spec.id, spec, 1.0), priced(), FBNET, measured, plan)
+    found = calibration_for(one, one.places[0])
+    assert isinstance(found, Calibration)
+    assert found.flags == ("reference_provisional", "throttled")
+    assert found.describe() == "calibrated on 6 networks, some of them reference_provisional, throttled"
+    table = priced().with_calibrations([found])
+    assert {"reference_provisional", "throttled"} <= set(table.predict(FBNET, FBNET.random(1, 1)[0]).flags)
+    assert "throttled" not in table.predict(FBNET, FBNET.random(1, 1)[0], uncalibrated=True).flags
+
+
+@pytest.mark.parametrize("flags", [("",), ("two words",), ("x" * 61,), ("bell\a",), tuple(f"f{n}" for n in range(101))])
+def test_what_is_no_flag_is_refused_of_a_calibration(flags: tuple[str, ...]) -> None:
+    _, found = calibrations(0)
+    assert isinstance(found, Calibration)
+    with pytest.raises(SpecError, match="are none"):
+        replace(found, flags=flags)
+
+
 @pytest.mark.parametrize(
     ("busy", "calibrate", "said"),
     [

@@ -158,6 +158,9 @@ def test_an_activation_is_measured_alone_and_the_call_is_taken_off() -> None:
     one = entry("act_H32_W32_C16_relu", 5000.0)
     (found,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 3000.0}).entries
     assert (found.estimate_ns, found.low_ns, found.high_ns, found.statistic) == (2000.0, 1900.0, 2100.0, "sandwiched")
+    assert found.flags == ("not_precise",)         # +-100 ns were +-2 % of 5 us, and are +-5 % of 2 us
+    (still,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 0.0}).entries
+    assert still.flags == ("converged",)
     (least,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 9000.0}).entries
     assert least.low_ns == 0.0
     assert 0 < (least.estimate_ns or 0) <= (least.high_ns or 0) < 200.0

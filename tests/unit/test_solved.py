@@ -144,3 +144,26 @@ def test_where_too_few_are_left_the_operators_say_that_a_busy_machine_measured_t
     assert all(set(e.flags) == {"contended", "not_precise"} for e in found.values())
     inside = [(e.low_ns or 0) <= costs[key.removeprefix("operator:")] <= (e.high_ns or 0) for key, e in found.items()]
     assert np.mean(inside) > 0.9
+
+
+def flagged(measured: LatencyTable, count: int, flag: str) -> LatencyTable:
+    """The first so many networks with one flag more."""
+    return LatencyTable.of(
+        [replace(e, flags=(*e.flags, flag)) if at < count else e for at, e in enumerate(measured.entries)], manifest()
+    )
+
+
+@pytest.mark.parametrize(
+    ("flag", "count", "is_theirs"),
+    [("reference_provisional", 1, True), ("reference_stale", 1, True), ("throttled", 1, True),
+     ("drift", 1, False), ("drift", 10, True), ("preempted", 9, False)],
+)
+def test_operators_have_their_networks_flags_but_not_what_chance_raises_in_a_few(flag: str, count: int, is_theirs: bool) -> None:
+    found = told(flagged(table(true_ns(2), 20), count, flag))
+    assert found
+    assert {flag in entry.flags for entry in found.values()} == {is_theirs}
+
+
+def test_operators_of_a_busy_machine_keep_what_else_is_known_of_it() -> None:
+    found = told(flagged(noisy(table(true_ns(2), 20), 15), 20, "reference_provisional"))
+    assert all({"contended", "not_precise", "reference_provisional"} <= set(entry.flags) for entry in found.values())

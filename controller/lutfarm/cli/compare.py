@@ -29,6 +29,7 @@ from lutfarm.farm import Outcome
 from lutfarm.forward import way_back
 from lutfarm.home import Home, find_home
 from lutfarm.lut import fed
+from lutfarm.statistics.flags import BUSY
 from lutfarm.stopping import pair_rule
 from lutfarm.store import Store, open_store
 from lutfarm_jobs.errors import SpecError
@@ -156,8 +157,8 @@ def words(found: Comparison) -> list[str]:
     lines += [f"left out: {name}: {why}" for name, why in found.left_out.items()]
     if found.lone_processes:
         lines.append(f"{found.lone_processes} processes without a partner close in time are in no pair")
-    if busy := [one for one in found.workloads if one.flags]:
-        told = ", ".join(sorted({flag for one in busy for flag in one.flags}))
+    if busy := [one for one in found.workloads if not BUSY.isdisjoint(one.flags)]:
+        told = ", ".join(sorted({flag for one in busy for flag in one.flags} & BUSY))
         lines.append(
             f"a busy machine measured {len(busy)} of {len(found.workloads)} workloads ({told}): "
             "what disturbed both sides alike cancels in the ratio, and nothing else does"

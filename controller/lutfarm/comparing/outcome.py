@@ -12,7 +12,6 @@ import numpy as np
 from lutfarm.agreement import agree
 from lutfarm.comparing.sides import PairPlan
 from lutfarm.statistics import sample, summarize
-from lutfarm.statistics.flags import BUSY
 from lutfarm.statistics.pairs import (
     PairRatio,
     Process,
@@ -31,12 +30,15 @@ from lutfarm.tables import judged as judged_runs
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Run
 
+# Of one side's interval, or of how fast the quiet device is: both sides of a sitting have the same reference.
+NOT_OF_A_RATIO = frozenset({"converged", "not_precise", "reference_provisional"})
+
 
 @dataclass(frozen=True, slots=True)
 class WorkloadRatio:
     """One workload: B over A.  `differs` from 1, `slower` by more than the margin: both after correction for their number.
 
-    `flags`: what a table would say of either side's entry where a busy machine measured it (flags.BUSY).
+    `flags`: what a table would say of either side's entry, but NOT_OF_A_RATIO.
     """
 
     workload: str
@@ -150,15 +152,15 @@ def _pairs(a: Sequence[Run], b: Sequence[Run]) -> _Pairs | str:
         and first.statistic == second.statistic == statistics[0]
     )
     if len(found) > 1 and statistics[0]:
-        return _Pairs(statistics[0], found, len(a) + len(b) - 2 * len(pairs), _busy(a, b))
+        return _Pairs(statistics[0], found, len(a) + len(b) - 2 * len(pairs), _raised(a, b))
     if len(pairs) > 1:
         return f"of {len(pairs)} pairs {len(found)} had a quiet window on both sides, two are needed"
     return f"only {len(pairs)} whole pair{'' if len(pairs) == 1 else 's'}"
 
 
-def _busy(*sides: Sequence[Run]) -> tuple[str, ...]:
+def _raised(*sides: Sequence[Run]) -> tuple[str, ...]:
     raised = {flag for runs in sides if (one := sample(runs)) is not None for flag in summarize(one).flags}
-    return tuple(sorted(raised & BUSY))
+    return tuple(sorted(raised - NOT_OF_A_RATIO))
 
 
 def _failure(store: Store, a: str, b: str) -> str | None:

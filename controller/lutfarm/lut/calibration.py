@@ -7,7 +7,7 @@ second, is auditable, and leaves nothing to forge but the measurements themselve
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,8 @@ from lutfarm_jobs.errors import SpecError
 
 Basis = Literal["entries", "analytic"]
 
+OF_INTERVALS = frozenset({"converged", "not_precise"})
+
 VERSION = 1
 LEAST_NETWORKS = 5                                 # that a quiet machine measured: fewer calibrate nothing
 MOST_NETWORKS = 200
@@ -23,6 +25,7 @@ MOST_OPERATORS = 20_000
 MOST_SIZES = 256                                   # combinations of the sizes that are integrated over
 LARGEST_COUNT = 1_000_000
 LARGEST_NS = 1e15                                  # eleven days
+MOST_FLAGS, MOST_FLAG = 100, 60                    # of its networks together; characters of one
 LARGEST_ERROR = 3.0                                # of a logarithm: a factor of 20
 
 
@@ -106,6 +109,7 @@ class Calibration:
     effects: str = RULE
     version: int = VERSION
     left_out: int = 0                              # networks that were measured for it by a busy machine
+    flags: tuple[str, ...] = ()                    # that some of its networks have, but what says how wide their intervals are
 
     def __post_init__(self) -> None:
         """Raises SpecError naming what can't be true."""
@@ -123,6 +127,9 @@ class Calibration:
             raise SpecError(f"calibration: operators stand twice, or are more than {MOST_OPERATORS}")
         if not 0 <= self.left_out <= MOST_NETWORKS:
             raise SpecError(f"calibration: {self.left_out} networks are left out, not 0 to {MOST_NETWORKS}")
+        odd = [flag for flag in self.flags if not 0 < len(flag) <= MOST_FLAG or not flag.isprintable() or " " in flag]
+        if len(self.flags) > MOST_FLAGS or odd:
+            raise SpecError(f"calibration: it has {len(self.flags)} flags, {len(odd)} of them are none")
         for place, network in enumerate(self.networks):
             _check_network(f"networks[{place}]", network, len(self.operators))
 
@@ -147,7 +154,8 @@ class Calibration:
     def describe(self) -> str:
         """As a prediction says it."""
         count = f"{len(self.networks)} network{'s' if len(self.networks) != 1 else ''}"
-        return f"calibrated on {count}" + (f", {self.left_out} that a busy machine measured left out" if self.left_out else "")
+        left_out = f", {self.left_out} that a busy machine measured left out" if self.left_out else ""
+        return f"calibrated on {count}{left_out}" + (f", some of them {', '.join(self.flags)}" if self.flags else "")
 
 
 def calibration_of(
@@ -160,6 +168,7 @@ def calibration_of(
     basis: Basis = "entries",
     confidence: float = 0.95,
     left_out: int = 0,
+    flags: Collection[str] = (),
 ) -> Calibration:
     """From measured networks.  Raises SpecError for none, for too many, and for values that can't be true."""
     keys = tuple(dict.fromkeys(key for one in observed for key in sorted(one.composition)))
@@ -178,6 +187,7 @@ def calibration_of(
     return Calibration(
         space=space, unit=unit, backend_key=backend_key, operators=keys, networks=networks,
         priors=priors or default, basis=basis, confidence=confidence, left_out=left_out,
+        flags=tuple(sorted(set(flags) - OF_INTERVALS)),
     )
 
 

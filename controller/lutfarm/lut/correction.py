@@ -53,7 +53,8 @@ class Correction:
         estimate_ns, low_ns, high_ns = (float(ns) for ns in self.compose(np.array([arch], dtype=np.int64))[0])
         return replace(
             plain, latency_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns,
-            flags=(*plain.flags, *self.posterior.diagnostics.flags), calibrated_on=len(self.calibration.networks),
+            flags=(*sorted({*plain.flags, *self.calibration.flags}), *self.posterior.diagnostics.flags),
+            calibrated_on=len(self.calibration.networks),
             composed=f"{plain.composed}, {self.calibration.describe()}",
         )
 

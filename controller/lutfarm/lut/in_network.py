@@ -19,9 +19,10 @@ import numpy as np
 
 from lutfarm.agreement import agree
 from lutfarm.lut.entry import Entry
+from lutfarm.lut.inherited import inherited
 from lutfarm.lut.table import LatencyTable
 from lutfarm.statistics import moderated_interval, prior_spread, sample
-from lutfarm.statistics.flags import BUSY
+from lutfarm.statistics.flags import BUSY, MOST_HIDDEN
 from lutfarm.statistics.held_up import held_up
 from lutfarm.statistics.interval import log_variance
 from lutfarm.statistics.sweep import SweepFit, common_part, fit_sweep, widened
@@ -146,14 +147,15 @@ def in_network(
         newest = max(mine, key=lambda run: (run.started_s, run.id))
         alike = [run for run in mine if agree(run.fingerprint, newest.fingerprint)]    # of one runtime and protocol
         some = networks.get(newest.key)
+        parts = _by_quiet(alike)
         quiet, busy = (
             [one for run in part if (one := profiled(run, *layers[planned[run.key].workload.name])) is not None]
-            for part in _by_quiet(alike)
+            for part in parts
         )
         if some is not None and (quiet or busy):
-            asked = partial(_entries, some=some, call_ns=call_ns.get(place, 0.0), first=first,
+            asked = partial(_entries, some=some, networks=networks, call_ns=call_ns.get(place, 0.0), first=first,
                             relative_target=relative_target, confidence=confidence)
-            derived += _preferred(asked, quiet, busy, _most_slowed(networks, alike))
+            derived += _preferred(asked, quiet, busy, hidden=_hidden(parts[0]), slowed=_most_slowed(networks, alike))
     return LatencyTable.of((*table.entries, *derived), replace(table.manifest, composition="in_network"))
 
 
@@ -173,20 +175,42 @@ def _most_slowed(networks: Mapping[str, Entry], runs: Sequence[Run]) -> float:
     ), default=1.0)
 
 
+def _hidden(runs: Sequence[Run]) -> float:
+    """By how much networks may be slower all the same where their iterations lay between calm canaries: the median of them."""
+    by_network: dict[str, list[Run]] = {}
+    for run in runs:
+        by_network.setdefault(run.key, []).append(run)
+    found = [one.hidden for mine in by_network.values() if (one := sample(mine)) is not None]
+    return float(np.median(found)) if found else 0.0
+
+
 def _preferred(
-    asked: Callable[[Sequence[Profiled]], list[Entry]], quiet: Sequence[Profiled], busy: Sequence[Profiled], slowed: float
+    asked: Callable[[Sequence[Profiled]], list[Entry]], quiet: Sequence[Profiled], busy: Sequence[Profiled], *,
+    hidden: float, slowed: float,
 ) -> list[Entry]:
-    """Entries from quiet processes; what these lack, from all, flagged, with an interval that reaches down to where it may be."""
+    """Entries from quiet processes; what these lack, from all, flagged, with an interval that reaches down to where it may be.
+
+    `hidden`: what canaries can't have shown of the quiet ones; `slowed`: how many times too slow the others may be.
+    """
     good = asked(quiet) if quiet else []
+    if hidden > MOST_HIDDEN:
+        good = [_slowed(entry, 1 + hidden) for entry in good]
+    else:
+        good = [replace(entry, low_ns=(entry.low_ns or 0.0) / (1 + hidden)) for entry in good]
     known = {entry.workload_key for entry in good}
     rest = [entry for entry in asked([*quiet, *busy]) if entry.workload_key not in known] if busy else []
-    return good + [
-        replace(entry, low_ns=(entry.low_ns or 0.0) / slowed, flags=("contended", "not_precise")) for entry in rest
-    ]
+    return good + [_slowed(entry, slowed) for entry in rest]
+
+
+def _slowed(entry: Entry, by: float) -> Entry:
+    """As it stands where a busy machine measured its networks: flagged, and maybe so many times too slow."""
+    raised = {*entry.flags, "contended", "not_precise"} - {"converged"}
+    return replace(entry, low_ns=(entry.low_ns or 0.0) / by, flags=tuple(sorted(raised)))
 
 
 def _entries(
-    runs: Sequence[Profiled], *, some: Entry, call_ns: float, first: str, relative_target: float, confidence: float
+    runs: Sequence[Profiled], *, some: Entry, networks: Mapping[str, Entry], call_ns: float, first: str,
+    relative_target: float, confidence: float,
 ) -> list[Entry]:
     fit = sweep_of(runs)
     levels = operator_levels(runs, call_ns, fit)
@@ -194,6 +218,7 @@ def _entries(
     values = [[ns + (call_ns if key == first else 0.0) for _, ns in levels[key]] for key in keys]
     priors = prior_spread([log_variance(mine) for mine in values], [len(mine) - 1 for mine in values])
     processes = len({run.round_id for run in runs})
+    of_networks = inherited([networks[key].flags for key in {run.network for run in runs} if key in networks])
     found: list[Entry] = []
     for key, mine, prior in zip(keys, values, priors, strict=True):
         own = moderated_interval(mine, confidence=confidence, prior_spread=float(prior))
@@ -207,6 +232,6 @@ def _entries(
             estimate_ns=interval.estimate_ns, low_ns=interval.low_ns, high_ns=interval.high_ns, confidence=confidence,
             scope="networks", processes=processes, between_spread=interval.spread,
             common_share=common_part(own, fit, len(mine)) if fit else 1.0,
-            flags=("converged",) if precise else ("not_precise",), fingerprint=some.fingerprint,
+            flags=("converged" if precise else "not_precise", *of_networks), fingerprint=some.fingerprint,
         ))
     return found

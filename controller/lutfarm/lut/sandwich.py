@@ -41,11 +41,14 @@ def sandwiched(
             stubs = {name: found.get((unit, backend, conditions, STUBS + name)) for name in names}
             if all(stubs.values()):                # a pair that is not measured yet: neither is the operator
                 derived.append(_derived(entry, [stub for name in names if (stub := stubs[name])], relative_target))
-    kept = [_without_call(entry, (call_ns or {}).get((entry.unit, entry.backend_key), 0.0)) for entry in table.entries]
+    calls_ns = call_ns or {}
+    kept = [
+        _without_call(entry, calls_ns.get((entry.unit, entry.backend_key), 0.0), relative_target) for entry in table.entries
+    ]
     return LatencyTable.of((*kept, *derived), replace(table.manifest, composition="sandwiched"))
 
 
-def _without_call(entry: Entry, call_ns: float) -> Entry:
+def _without_call(entry: Entry, call_ns: float, relative_target: float) -> Entry:
     if entry.kind != "measured" or not entry.workload_key.startswith(OPERATOR):
         return entry
     rest_ns, half_ns = (entry.estimate_ns or 0.0) - call_ns, _half_ns(entry)
@@ -55,7 +58,9 @@ def _without_call(entry: Entry, call_ns: float) -> Entry:
         low_ns, high_ns = (max(0.0, (ns or 0.0) - call_ns) for ns in (entry.low_ns, entry.high_ns))
         return replace(_bare(entry), statistic="sandwiched", estimate_ns=rest_ns, low_ns=low_ns, high_ns=high_ns)
     estimate_ns, low_ns, high_ns = positive(max(rest_ns, -half_ns), half_ns)
-    raised = set(entry.flags) - {"converged"} | {"indistinct", "not_precise"} if rest_ns <= half_ns else set(entry.flags)
+    raised = set(entry.flags) | ({"indistinct"} if rest_ns <= half_ns else set[str]())
+    if call_ns and half_ns > relative_target * estimate_ns:        # the same interval round less
+        raised = raised - {"converged"} | {"not_precise"}
     return replace(
         _bare(entry), statistic="sandwiched", estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns, flags=tuple(sorted(raised))
     )

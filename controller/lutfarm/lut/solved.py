@@ -13,6 +13,7 @@ from lutfarm.lut.analytic import analytic
 from lutfarm.lut.calibration import ANALYTIC_PRIORS, Observed
 from lutfarm.lut.effects import effects_of
 from lutfarm.lut.entry import Entry
+from lutfarm.lut.inherited import inherited
 from lutfarm.lut.posterior import calibrate
 from lutfarm.lut.table import LatencyTable
 from lutfarm.lut.terms import Terms
@@ -32,6 +33,7 @@ def solved(
 
     The networks of all spaces tell together: spaces share operators.  Of fewer than LEAST_NETWORKS none is told.  Those that
     a busy machine measured are left out, as long as so many others are there; else what is told is flagged `contended`.
+    Other flags of the networks are those of what is told from them: see `inherited`.
     """
     derived: list[Entry] = []
     for unit, backend in table.places:
@@ -62,7 +64,10 @@ def _of_networks(
     slowed = max((entry.estimate_ns or 1.0) / max(LEAST_NS, entry.low_ns or 1.0) for entry in busy)
     known = {entry.workload_key for entry in good}
     return good + [
-        replace(entry, low_ns=(entry.low_ns or 0.0) / slowed, flags=("contended", "not_precise"))
+        replace(
+            entry, low_ns=(entry.low_ns or 0.0) / slowed,
+            flags=tuple(sorted({*entry.flags, "contended", "not_precise"} - {"converged"})),
+        )
         for entry in _solved(networks, relative_target, confidence) if entry.workload_key not in known
     ]
 
@@ -74,6 +79,7 @@ def _solved(networks: Sequence[tuple[Space, Entry]], relative_target: float, con
     posterior = calibrate(known, priors, features, priors=WITHOUT_INTERCEPT, confidence=confidence)
     terms = posterior.toward(Terms.of(keys, priors, features))
     _, some = networks[0]
+    of_networks = inherited([entry.flags for _, entry in networks])
     found: list[Entry] = []
     for key, (middle, low, high) in zip(keys, posterior.operators_ns(terms).tolist(), strict=True):
         estimate_ns = max(LEAST_NS, middle)
@@ -85,8 +91,8 @@ def _solved(networks: Sequence[tuple[Space, Entry]], relative_target: float, con
             backend_key=some.backend_key, kind="measured", conditions_key=some.conditions_key,
             precision=some.precision, batch_size=some.batch_size, statistic="solved",
             estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns, confidence=posterior.confidence, scope="networks",
-            processes=some.processes, common_share=1.0, flags=("converged",) if precise else ("not_precise",),
-            fingerprint=some.fingerprint,
+            processes=some.processes, common_share=1.0,
+            flags=("converged" if precise else "not_precise", *of_networks), fingerprint=some.fingerprint,
         ))
     return found
 

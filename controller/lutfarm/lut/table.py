@@ -45,7 +45,7 @@ class LatencyTable:
         self._columns = columns
         self._manifest = manifest
         self._forecasts: dict[tuple[int, bool], tuple[Space, Forecast]] = {}
-        if manifest.validations or manifest.refusals or manifest.calibrations:
+        if manifest.validations or manifest.refusals or manifest.calibrations or manifest.uncalibrated:
             check_manifest(manifest, self.places)
 
     @classmethod

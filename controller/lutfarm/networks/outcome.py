@@ -99,6 +99,7 @@ def calibration_for(held: Held, place: Place) -> Calibration | Uncalibrated | No
     return calibration_of(
         observed(held.table.select(unit=place[0], backend=place[1]).computed(held.space), spare, errors_of(fit, keys)),
         space=held.space.name, unit=place[0], backend_key=place[1], confidence=_confidence(held.table), left_out=busy,
+        flags={flag for network in wanted if network.arch in spare for flag in network.measured_flags},
     )
 
 

@@ -8,8 +8,9 @@ from collections.abc import Collection, Mapping
 FLAG_WORDS: Mapping[str, str] = {
     "converged": "the interval is as narrow as the job asked for, from quiet slices of enough processes",
     "not_precise": "the interval is wider than the job asked for, or too few processes measured it",
-    "reference_provisional": "the canary’s reference rests on fewer than 16 rounds or ten minutes (one minute where a slower "
-    "speed was seen too): were the machine slow all the time, this number would be slow too, and nothing here would show it. "
+    "reference_provisional": "the canary’s reference is not established yet, which takes 16 rounds over ten minutes on a machine "
+    "that was shown to be idle, or rounds in eight different half hours: were the machine slow all the time, this number would "
+    "be slow too, and nothing here would show it. "
     "Nothing speaks against the number; once the device is known better the same runs lose the flag",
     "reference_stale": "the canary settled away from its reference, or the processes belong to times with different ones, so "
     "what counts as quiet is in doubt",
