@@ -35,6 +35,7 @@ GROUPS = {"polls": 1, "orders": 1}
 CALL_S = 60.0
 POLL_S = 2.0
 POLL_LATE_S = 30.0                                 # a host that does not answer a poll of 2 s for so long is lost
+START_LATE_S = 240.0                               # ... and one that has not said its first word: beside others imports take long
 CLOSE_S = 40.0
 
 
@@ -48,6 +49,12 @@ class _Seat:
     poll_since_s: float = 0.0
     orders: dict[str, str] = field(default_factory=dict[str, str])     # order id -> unit
     models: set[str] = field(default_factory=set[str])                 # artifacts that the host can see
+
+    @property
+    def patience_s(self) -> float:
+        """For how long nothing may come of a poll."""
+        began, _ = ray.wait([self.pid], timeout=0)
+        return POLL_LATE_S if began else START_LATE_S
 
     def call(self, method: str, *arguments: object, group: str = "orders") -> Any:
         """A reference to what the actor will answer."""
@@ -176,8 +183,8 @@ class RayPool:
         for host, seat in list(self._seats.items()):
             if seat.poll is None and seat.orders:
                 seat.poll, seat.poll_since_s = seat.call("poll", POLL_S, group="polls"), now_s
-            elif seat.poll is not None and now_s - seat.poll_since_s > POLL_LATE_S:
-                self._lose(host, f"its process said nothing for {POLL_LATE_S:.0f} s")
+            elif seat.poll is not None and now_s - seat.poll_since_s > seat.patience_s:
+                self._lose(host, f"its process said nothing for {now_s - seat.poll_since_s:.0f} s")
         polls = {seat.poll: host for host, seat in self._seats.items() if seat.poll is not None}
         if not polls:
             if not self._arrived:

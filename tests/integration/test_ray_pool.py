@@ -8,12 +8,14 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+import ray
 from tests import pool_kit as kit
 
 from lutfarm import ray_cluster, ray_pool
@@ -162,6 +164,24 @@ def test_an_actor_that_hangs_is_given_up(
     kit.until(lambda: not kit.running(pid), "the hung actor was not ended")
     monkeypatch.undo()
     open_(listener, "idle")
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_process_that_still_starts_is_not_taken_for_one_that_hangs(folder: Path) -> None:
+    """Beside others it may import for longer than a poll may be late."""
+    pid = ray.remote(num_cpus=0)(_once_there).remote(str(folder / "begun"))
+    seat = ray_pool._Seat(actor=None, pid=pid)
+    assert seat.patience_s == ray_pool.START_LATE_S >= 4 * ray_pool.POLL_LATE_S
+    (folder / "begun").touch()
+    ray.wait([pid], timeout=kit.WAIT_S)
+    assert seat.patience_s == ray_pool.POLL_LATE_S
+
+
+def _once_there(path: str) -> int:
+    end_s = time.monotonic() + 200
+    while not os.path.exists(path) and time.monotonic() < end_s:  # noqa: PTH110
+        time.sleep(0.05)
+    return os.getpid()
 
 
 def test_a_killed_actor_takes_the_runner_on_the_device_with_it(
