@@ -53,7 +53,7 @@ QUIET, WORST, ALWAYS = "quiet", "compute 90 %, both cores", "always, both cores"
 HARMLESS = {"converged", "not_precise"}
 NEAR, CALM = 0.03, 1.05
 TOOL_S = 6.0
-STRETCH_S = 2.0                                    # of a quiet stretch, for each kind
+STRETCH_S, STRETCHES = 2.0, 3                      # a quiet stretch, for each kind: so many processes of so long
 PAST_JOBS, PAST_S = 4, 86_400.0
 WITHIN, COVERED, POINTS = 95.0, 90.0, 3.0          # to reach
 
@@ -110,9 +110,9 @@ class Bench:
     loud: defaultdict[Cell, list[float]] = field(default_factory=lambda: defaultdict(list))
     jobs: int = 0
 
-    def stretch(self) -> None:
-        """Quiet slices of everything."""
-        for kind in self.kinds:
+    def stretch(self, *kinds: Kind) -> None:
+        """Quiet slices, of these kinds or all."""
+        for kind in (kind for _ in range(STRETCHES) for kind in kinds or self.kinds):
             for name, levels in kind.rivals.slices_ns(STRETCH_S).items():
                 self.quiet[kind.name, name] += levels
 
@@ -129,6 +129,7 @@ class Bench:
     def condition(self, name: str, neighbours: Neighbours | None) -> None:
         """Everything by every protocol, beside these neighbours."""
         for kind in self.kinds:
+            self.stretch(kind)                     # the truth needs as many moments as there are
             with beside(neighbours, seed=self.order.randrange(2**16)):
                 entries, took_s = self.table(kind)
                 self.note((name, kind.name, OURS), entries, took_s)

@@ -18,7 +18,7 @@ from lutfarm.cli.progress import RunDisplay
 from lutfarm.durations import LOADED_PACE, PLAIN_POOL, PROGRAM, RAY, Parts, Span, work_left
 from lutfarm.farm import Submission
 from lutfarm.home import find_home
-from lutfarm.host_load import watch
+from lutfarm.host_load import LOADED_CORES, watch
 from lutfarm.lut import fed
 from lutfarm.past_rounds import known_of
 from lutfarm.pools import machines_of
@@ -27,7 +27,7 @@ from lutfarm.state import FarmState, begin
 from lutfarm.stopping import stop_rule
 from lutfarm.store import Store, open_store
 
-LOOK_S = 0.3                                       # at what else computes on this machine
+LOOK_S = 1.0                                       # at what else computes on this machine
 JobArgument = Annotated[Path, typer.Argument(metavar="JOB", help="The job's YAML file.")]
 
 
@@ -122,7 +122,7 @@ def _parts(submitted: Submission, state: FarmState, store: Store) -> Parts:
     machines = machines_of(store)                  # units of one machine take turns
     units = {name: replace(unit, machine_id=machines.get(name, "")) for name, unit in state.units.items()}
     transports = {unit: device.transport for unit, device in submitted.devices.items()}
-    if "local" in transports.values() and watch(LOOK_S).loaded:
+    if "local" in transports.values() and watch(LOOK_S).others >= LOADED_CORES:    # not what was before
         known = {
             unit: replace(one, pace=LOADED_PACE) if transports[unit] == "local" and one.pace is None else one
             for unit, one in known.items()
