@@ -73,6 +73,7 @@ def test_the_same_command_again_measures_nothing_twice(lutfarm: Callable, job_fi
     again = lutfarm("run", path, "--pool", "local")
     assert again.returncode == 0
     assert "9 runs of this job are stored" in again.stderr
+    assert "once you put `fresh: true` into it" in again.stderr.replace("\n", " ")
     assert counts(lutfarm) == before
 
 
@@ -88,6 +89,11 @@ def test_another_job_reuses_runs_and_says_so_and_fresh_does_not(lutfarm: Callabl
     assert "reusing" not in fresh.stderr
     listed = {j["name"]: j["counts"] for j in json.loads(lutfarm("job", "list", "--json").stdout)}
     assert listed["third"] == {"measurements": 3, "runs": 9, "reused_runs": 0, "failures": 0}
+    again = lutfarm("run", job_file(job("third", extra="fresh: true\n", runtimes=("onnxruntime",))), "--pool", "local")
+    assert "nothing was measured now: all of it is stored" in again.stderr.replace("\n", " ")
+    assert "once you give it another `name`" in again.stderr.replace("\n", " ")
+    anew = lutfarm("run", job_file(job("fourth", extra="fresh: true\n", runtimes=("onnxruntime",))), "--pool", "local", "--json")
+    assert json.loads(anew.stdout)["runs_now"] == 9
 
 
 @contextmanager

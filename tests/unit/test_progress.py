@@ -9,7 +9,7 @@ from lutfarm.cli.progress import RunDisplay, _half_width
 from lutfarm.farm import Outcome
 from lutfarm.pool import Done, Opened, Waiting
 from lutfarm.scheduler import Terms
-from lutfarm.state import FarmState, after, begin, out_of_work
+from lutfarm.state import FarmState, Standing, after, begin, out_of_work, resumed
 from lutfarm_agents.testing import HELLO
 from lutfarm_jobs.measurement import Backend, Measurement, SlicePlan, Workload
 
@@ -41,14 +41,26 @@ def test_waiting_does_not_look_like_measuring(capsys: pytest.CaptureFixture[str]
 
 def test_a_lost_device_leaves_measurements_that_are_not_done_in_every_line(capsys: pytest.CaptureFixture[str]) -> None:
     state = out_of_work(began(), "desk", "lost", "ConnectFailed: no route")
-    report(Outcome("j", state, (), state.left), Judged(None, why="gone"), as_json=False)
+    report(Outcome("j", state, (), state.left), Judged(None, "AGAIN", why="gone"), runs_now=0, as_json=False)
     said = capsys.readouterr().err
     assert "0 of 9 measurements done, with all 3 rounds, 0 failed, 9 not done (9 of them with some runs)" in said
     assert "9 measurements wait for devices that are out of work" in said
-    report(Outcome("j", state, tuple(m.key for m in PLAN), state.left), Judged(None, why="gone"), as_json=False)
+    lost = Outcome("j", state, tuple(m.key for m in PLAN), state.left)
+    report(lost, Judged(None, "AGAIN", why="gone"), runs_now=0, as_json=False)
     assert "9 not done (without any whole run)" in (nothing := capsys.readouterr().err)
     assert "lut export" in said
     assert "lut export" not in nothing
+
+
+def test_a_job_that_was_complete_says_so_and_how_to_measure_it_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = resumed(began(), {m.key: Standing(complete=3) for m in PLAN})
+    judged = Judged(None, "lutfarm run j.yaml, once you give it another `name`", why="gone")
+    report(Outcome("j", whole, ()), judged, runs_now=0, as_json=False)
+    told = f"nothing was measured now: all of it is stored. To measure it anew: {judged.again}"
+    assert told in capsys.readouterr().err.replace("\n", " ")
+    report(Outcome("j", whole, ()), judged, runs_now=27, as_json=False)
+    report(Outcome("j", began(), tuple(m.key for m in PLAN)), judged, runs_now=0, as_json=False)
+    assert "nothing was measured now" not in capsys.readouterr().err
 
 
 def test_a_width_of_thousands_of_percent_is_no_figure(capsys: pytest.CaptureFixture[str]) -> None:

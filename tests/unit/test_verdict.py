@@ -124,4 +124,4 @@ def test_networks_that_were_too_few_to_calibrate_are_named() -> None:
 
 def test_a_table_names_its_job_where_nobody_says_how_it_is_measured_again() -> None:
     found = table_verdict(LatencyTable.of(many(2, ("contended", "not_precise")), manifest(job_name="fbnet")))
-    assert "put `fresh: true` into the file of job fbnet and run it" in found.sentence
+    assert "give the file of job fbnet `fresh: true` and another `name`, and run it" in found.sentence

@@ -121,7 +121,8 @@ def _measure(store: Store, place: Home, clock: Clock, stages: Stages) -> str:
         with stages.stage("measure"), RunDisplay(submitted.terms, check=check) as display:
             check()
             outcome = farm.run(replace(submitted, until_s=clock.operators_until_s(time.time())), display)
-        report(outcome, judged_job(store, outcome.job_id, again=AGAIN), as_json=False, opening=False)
+        judged = judged_job(store, outcome.job_id, again=AGAIN)
+        report(outcome, judged, runs_now=display.runs, as_json=False, opening=False)
         with stages.stage("validate"):
             _validate(farm, store, place, outcome.job_id, clock, check)
     return outcome.job_id
@@ -194,9 +195,6 @@ def _show(table: LatencyTable) -> None:
         for line in outcome_words(validation):
             say(line)
     for place in table.places:
-        for one in table.manifest.uncalibrated:
-            if one.place == place:
-                say(f"{' with '.join(place)}: {one.describe()}")
         refused = [one.describe() for one in table.manifest.refusals if one.place == place]
         refused += [one.describe() for one in table.manifest.uncalibrated if one.place == place]
         if refused or place not in {validation.place for validation in validations}:

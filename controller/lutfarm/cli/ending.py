@@ -22,6 +22,7 @@ class Judged:
     """What the table of a job says: its verdict, and which measurements it calls precise; or why there is no table."""
 
     verdict: Verdict | None
+    again: str                                     # how its job is measured anew
     precise: frozenset[str] = frozenset()          # measurement keys
     why: str = ""
     warnings: tuple[str, ...] = ()                 # of inputs that nobody gave
@@ -42,13 +43,14 @@ def judged_job(store: Store, job_id: str, *, again: str) -> Judged:
     try:
         table = table_of(store, job_id)
     except SpecError as error:                     # runs that disagree: what was measured is stored all the same
-        return Judged(None, why=error.detail)
+        return Judged(None, again, why=error.detail)
     precise = frozenset(entry.key for entry in table.entries if "converged" in entry.flags)
-    return Judged(table_verdict(table, again=again, target=target), precise, warnings=tuple(fed.warnings(table.entries)))
+    verdict = table_verdict(table, again=again, target=target)
+    return Judged(verdict, again, precise, warnings=tuple(fed.warnings(table.entries)))
 
 
-def report(outcome: Outcome, judged: Judged, *, as_json: bool, opening: bool = True) -> None:
-    """How a job ended; `opening`: with the verdict, where nothing that follows opens with one."""
+def report(outcome: Outcome, judged: Judged, *, runs_now: int, as_json: bool, opening: bool = True) -> None:
+    """How a job ended; `runs_now`: of this sitting; `opening`: with the verdict, where nothing that follows opens with one."""
     state, plan = outcome.state, outcome.state.plan
     failed = sorted(key for key in plan if state.standing(key).failed)
     done = [key for key in plan if state.done(key)]
@@ -67,6 +69,7 @@ def report(outcome: Outcome, judged: Judged, *, as_json: bool, opening: bool = T
             "notes": noted(outcome.state),
             "missing": list(outcome.missing),
             "runs": sum(state.standing(key).complete for key in plan),
+            "runs_now": runs_now,
             "device_time_s": {unit.name: round(unit.spent_s, 1) for unit in state.units.values()},
             "quarantined": {u.name: u.quarantined for u in state.units.values() if u.out},
             "left": list(outcome.left),
@@ -77,6 +80,8 @@ def report(outcome: Outcome, judged: Judged, *, as_json: bool, opening: bool = T
         say(judged.verdict.sentence if judged.verdict else f"no table can be made: {printable(judged.why)}")
     say(f"job {outcome.job_id}: {len(done)} of {len(plan)} measurements done, {_how(outcome, precise)}{len(failed)} failed, "
         f"{_undone(outcome, len(plan) - len(done) - len(failed))}")
+    if done and not runs_now and len(done) + len(failed) == len(plan):
+        say(f"nothing was measured now: all of it is stored. To measure it anew: {judged.again}")
     for warning in judged.warnings:
         say(printable(warning))
     _say_trouble(outcome, failed, gave_up)

@@ -33,6 +33,7 @@ class RunDisplay:
     """
 
     def __init__(self, terms: Mapping[str, Terms], *, check: Callable[[], None] = lambda: None, brief: bool = False) -> None:
+        self.runs = 0                              # that arrived while it looked on
         self._terms = terms
         self._check = check
         self._estimates: defaultdict[str, list[float]] = defaultdict(list)
@@ -90,6 +91,7 @@ class RunDisplay:
     def update(self, state: FarmState, events: Sequence[Event]) -> None:
         """Redraw."""
         self._check()
+        self.runs += sum(isinstance(event, Measured) for event in events)
         for event in events:
             if isinstance(event, Opened | Done):
                 self._waits.pop(event.unit, None)

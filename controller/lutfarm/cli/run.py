@@ -55,7 +55,7 @@ def run(
                 check()
                 outcome = farm.run(submitted, display)
             judged = judged_job(store, outcome.job_id, again=again(job, fresh=submitted.spec.fresh))
-        report(outcome, judged, as_json=json)
+        report(outcome, judged, runs_now=display.runs, as_json=json)
         if outcome.missing or outcome.left:
             raise typer.Exit(exits.INCOMPLETE)
 

@@ -16,7 +16,7 @@ from lutfarm.cli.progress import RunDisplay
 from lutfarm.farm import Outcome as RunOutcome
 from lutfarm.home import Home, find_home
 from lutfarm.lut import Figures, LatencyTable, Validation
-from lutfarm.lut.calibration import MOST_NETWORKS
+from lutfarm.lut.calibration import LEAST_NETWORKS, MOST_NETWORKS
 from lutfarm.networks import Outcome, find_study, plan_study, studies_of
 from lutfarm.store import Job, Store, open_store
 from lutfarm.tables import table_of
@@ -31,7 +31,7 @@ def validate(
     networks: Annotated[int, typer.Option("--networks", min=2, max=5000, help="How many networks to hold it against.")] = 20,
     calibrate: Annotated[int, typer.Option(
         "--calibrate", min=0, max=MOST_NETWORKS,
-        help="Measure so many others too, and calibrate the table's predictions on them from then on.",
+        help="Measure so many others too, five or more, and calibrate the table's predictions on them from then on.",
     )] = 0,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Other seeds draw other networks.")] = 0,
     space: Annotated[str | None, typer.Option(
@@ -49,6 +49,12 @@ def validate(
     with exits.exits():
         if pool not in ("ray", "local"):
             raise typer.BadParameter(f"{pool!r} is neither ray nor local", param_hint="--pool")
+        if 0 < calibrate < LEAST_NETWORKS:
+            raise typer.BadParameter(
+                f"{calibrate} are too few: fewer than {LEAST_NETWORKS} networks correct nothing. Give {LEAST_NETWORKS} or more, "
+                "some above that where the machine may be busy, or leave it out",
+                param_hint="--calibrate",
+            )
         place = find_home(home)
         with open_store(place.path) as store:
             job, table, drawn_from, definition = _asked(store, job_id, space)

@@ -66,7 +66,7 @@ class Verdict:
 def table_verdict(table: LatencyTable, *, again: str = "", target: float | None = None) -> Verdict:
     """The verdict on a table; `again`: how its job is measured anew, `target`: the relative half-width that it asked for."""
     manifest = table.manifest
-    words = again or f"put `fresh: true` into the file of job {manifest.job_name} and run it"
+    words = again or f"give the file of job {manifest.job_name} `fresh: true` and another `name`, and run it"
     used = [network for one in manifest.validations for network in one.used]
     held = Held(
         len(used), sum(network.busy for network in used),
