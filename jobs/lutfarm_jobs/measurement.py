@@ -144,8 +144,12 @@ class Workload:
         """What the job gives, in words where they are short; empty where it gives nothing."""
         given = [feed for feed in self.feeds if feed.given]
         words = ",".join(f"{feed.name}={feed.said}" for feed in given)
-        in_file = any(feed.fill.kind == "file" for feed in given)
-        if not in_file and re.fullmatch(r"[A-Za-z0-9._=,-]{0,60}", words):
+        # Texts and names may hold what stands between two of them: then two feeds would have one key.
+        plain = all(
+            feed.fill.kind != "file" and not any(isinstance(one, str) for one in feed.fill.numbers) and "=" not in feed.name
+            and "," not in feed.name for feed in given
+        )
+        if plain and re.fullmatch(r"[A-Za-z0-9._=,-]{0,60}", words):
             return words
         return f"values.{_digest([(feed.name, asdict(feed.fill)) for feed in given], self.values_sha256)[:12]}"
 

@@ -99,6 +99,22 @@ def test_keys_of_long_or_filed_values_are_told_apart_by_a_hash() -> None:
     assert all(key.startswith("file:m.onnx@0{values.") for key in (*long, *filed))
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ([("x", ["a,b", "c"])], [("x", ["a", "b,c"])]),
+        ([("x", ["a,y=b"])], [("x", ["a"]), ("y", ["b"])]),
+        ([("x", [1]), ("y", [2])], [("x=1,y", [2])]),
+    ],
+)
+def test_what_reads_alike_and_is_another_thing_has_another_key(one: list[Any], other: list[Any]) -> None:
+    keys = [
+        workload(*(Feed(name, Fill("values", tuple(of)), ",".join(map(str, of)), given=True) for name, of in feeds)).key
+        for feeds in (one, other)
+    ]
+    assert keys[0] != keys[1]
+
+
 def test_what_is_fed_is_hashed_whoever_says_so() -> None:
     feeds = [Feed("x", Fill("constant", (value,)), "", given=given_) for value in (0, 1) for given_ in (True, False)]
     hashes = [workload(feed).fed for feed in feeds]
