@@ -102,6 +102,12 @@ HEXAGON = """INFO: Created TensorFlow Lite delegate for Hexagon.
 INFO: Hexagon delegate: 64 nodes delegated out of 66 nodes with 1 partitions.
 INFO: Replacing 64 out of 66 node(s) with delegate (TfLiteHexagonDelegate) node, yielding 2 partitions.
 """ + RESULT
+HEXAGON_COUNTS = """INFO: Hexagon delegate: 64 nodes delegated out of 66 nodes with 1 partitions.
+INFO: Explicitly applied Hexagon delegate, and the model graph will be partially executed by the delegate w/ 1 delegate kernels.
+""" + RESULT
+COREML_COUNTS = """INFO: CoreML delegate: 2 nodes delegated out of 500 nodes, with 1 partitions.
+INFO: Explicitly applied COREML delegate, and the model graph will be partially executed by the delegate w/ 1 delegate kernels.
+""" + RESULT
 COREML = """INFO: COREML delegate created.
 INFO: Explicitly applied COREML delegate, and the model graph will be completely executed by the delegate.
 """ + RESULT
@@ -143,6 +149,8 @@ def ort(provider: str, text: str) -> ToolSummary:
     ("edgetpu", EDGE_TPU, 1, 1, False),
     ("hexagon", HEXAGON, 64, 66, True),
     ("coreml", COREML, None, None, False),
+    ("hexagon", HEXAGON_COUNTS, 64, 66, True),
+    ("coreml", COREML_COUNTS, 2, 500, True),
     ("cpu", RESULT, None, None, False),
     ("cpu", XNNPACK_NOTHING, None, None, False),
 ])
@@ -156,6 +164,10 @@ def test_a_delegate_that_ran_is_counted(provider: str, text: str, taken: int | N
     ("nnapi", NNAPI_NOTHING, "nnapi took none of the model's nodes, and tflitexnnpackdelegate took 64 of 66 nodes"),
     ("nnapi", TF_2_14_TWO, "nnapi took none"),
     ("xnnpack", XNNPACK_NOTHING, "xnnpack took none"),
+    ("hexagon", "INFO: Hexagon delegate: 0 nodes delegated out of 66 nodes with 0 partitions.\n" + RESULT, "model's 66 nodes"),
+    ("cpu", COREML_COUNTS, "own kernels were asked for, and the delegate coreml took 2 of 500"),
+    ("cpu", COUNTS + "ERROR: Benchmarking failed.\n", "ended with 'Benchmarking failed'"),
+    ("cpu", COUNTS + "ERROR: Failed to invoke!\n", "ended with 'Failed to invoke!'"),
     ("gpu", RESTORED, "gpu took none"),
     ("gpu", "ERROR: No operations will run on the GPU, and all 31 operations will run on the CPU.\n" + RESULT, "the model's 31"),
     ("gpu", RESULT, r"nothing .* says that the delegate gpu ran. Looked for: 'Explicitly applied GPU .*count=50 first=10150"),
@@ -190,6 +202,17 @@ def test_lines_that_no_version_prints_are_shown() -> None:
     assert len(many) == 9
     assert many[-1] == "and 12 more such lines"
     assert all(len(line) <= 200 for line in many)
+
+
+def test_a_count_that_both_the_delegate_and_the_runtime_print_is_counted_once() -> None:
+    assert tflite("hexagon", HEXAGON).unknown_lines == ()
+    assert tflite("hexagon", HEXAGON_COUNTS).unknown_lines == ()
+
+
+@pytest.mark.parametrize(("old", "new"), [("min=10010", "min=20010"), ("max=10300", "max=9300")])
+def test_an_average_beyond_what_it_is_the_average_of_is_no_number(old: str, new: str) -> None:
+    with pytest.raises(ProtocolMismatch, match="not between"):
+        tflite("cpu", RESULT.replace(old, new))
 
 
 def test_a_litert_benchmark_without_its_result_is_none() -> None:

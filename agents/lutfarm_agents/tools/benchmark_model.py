@@ -26,15 +26,18 @@ DELEGATES = {
     "edgetpu": ["--external_delegate_path=libedgetpu.so.1"],
 }
 US, MS = 1e3, 1e6
+ROUNDED = 1.01                                     # numbers are printed with a few digits
 REFUSED = re.compile(
     r".{0,80}(?:acceleration|delegate)[^\n]{0,40}(?:is unsupported|isn't supported|is not supported)[^\n]{0,60}platform.{0,40}"
     r"|unrecognized commandline flag: --(?:use_|external_delegate)[^\n]{0,100}", re.IGNORECASE
 )
+FAILED = re.compile(r"Benchmarking failed\b|Failed to (?:invoke|allocate tensors)[^\n]{0,80}")
 KNOWN = re.compile(
     r"STARTING!|[#\w][\w ()/#&%.,'`-]{0,80}: ?\[[^\n]*\]$|Loaded model |Initialized session in |Running benchmark for at least "
     r"|count=\d|Inference timings in us: |Note: as the benchmark tool itself|The input model file size|={3,}"
     r"|(?:Overall )?[Pp]eak memory (?:footprint|usage)|Memory footprint delta|Initialized TensorFlow Lite runtime"
-    r"|resolved reporter|Created TensorFlow Lite (?:[\w ]+ )?delegate for|[\w ]{1,40} delegate created\."
+    r"|resolved reporter|[\w-]{1,40} delegate: \d+ nodes delegated"
+    r"|Created TensorFlow Lite (?:[\w ]+ )?delegate for|[\w ]{1,40} delegate created\."
     r"|Going to apply \d+ delegates one after another|(?:Explicitly a|A)pplied [\w -]+ delegate, and the model graph"
     r"|Though [\w -]+ delegate is (?:explicitly )?applied|Replacing \d+ (?:out of \d+ )?node\(s\) with delegate"
     r"|Created \d+ GPU delegate kernels|Initialized Open\wL-based API|Loaded OpenCL library"
@@ -58,6 +61,8 @@ def parse(text: str, backend: Backend) -> ToolReport:
     if backend.provider != "cpu" and (refused := REFUSED.search(said)):
         raise WorkloadFailed(f"the delegate {backend.provider} did not run: {refused[0].strip()[:300]}")
     share = delegates.share_of(backend.provider, said)
+    if failed := FAILED.search(said):
+        raise WorkloadFailed(f"benchmark_model ended with {failed[0]!r}: what it printed before is no result")
     found = _litert(said) or _classic(said)
     unknown = unknown_lines(said, KNOWN)
     return replace(found, summary=replace(
@@ -100,12 +105,15 @@ def _report(found: Mapping[str, str], count: int, unit_ns: float, load: str | No
     def ns(text: str | None, name: str) -> int | None:
         return None if text is None else time_ns(text, unit_ns=unit_ns, what=name)
 
+    average, least, most = (ns(found[name], name) or 0 for name in ("avg", "min", "max"))
+    if not least <= ROUNDED * average <= ROUNDED * ROUNDED * most:
+        raise ProtocolMismatch(f"benchmark_model's average is not between its least and its most: {str(dict(found))[:200]}")
     summary = ToolSummary(
         statistic="tool_mean",
-        level_ns=ns(found["avg"], "avg") or 0,
+        level_ns=average,
         count=count,
-        min_ns=ns(found["min"], "min") or 0,
-        max_ns=ns(found["max"], "max") or 0,
+        min_ns=least,
+        max_ns=most,
         median_ns=ns(found.get("median"), "median"),
         p95_ns=ns(found.get("p95"), "p95"),
     )

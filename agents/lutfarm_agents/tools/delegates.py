@@ -31,6 +31,7 @@ REPLACING = re.compile(
 )
 UNDONE = re.compile(r"Restored original execution plan after delegate application|Failed to apply ([\w -]{1,40}?) delegate")
 OPERATIONS = re.compile(r"(\d{1,7}|No) operations will run on the GPU, and (?:the remaining|all) (\d{1,7})\b")
+DELEGATED = re.compile(r"([\w-]{1,40}) delegate: (\d{1,7}) nodes delegated out of (\d{1,7}) nodes")
 CREATED = re.compile(r"Created TensorFlow Lite (XNNPACK) delegate for CPU|(XNNPACK) delegate created")
 ACCELERATORS = re.compile(r"NNAPI accelerators available: \[([^\]\n]{0,500})\]")
 
@@ -103,6 +104,9 @@ def _taken(said: str) -> dict[str, Taken]:
             of = int(total) if total else count if partitions == "1" else None
             one = found.setdefault(_plain(replacing[3] or "a delegate without a name"), Taken())
             one.nodes[replacing[5] or f"line {number}"] = (count, of)
+    for name, count, total in DELEGATED.findall(said):            # Hexagon's and Core ML's own words
+        if not any(each.nodes for other, each in found.items() if _plain(name) in other):
+            found.setdefault(_plain(name), Taken()).nodes["all"] = (int(count), int(total))
     if (operations := OPERATIONS.search(said)) and not any(each.nodes for name, each in found.items() if _is("gpu", name)):
         count = 0 if operations[1] == "No" else int(operations[1])
         found.setdefault("gpu", Taken()).nodes["operations"] = (count, count + int(operations[2]))
