@@ -110,6 +110,27 @@ def counting() -> bytes:
     return made.content()
 
 
+def silent_at_first() -> bytes:
+    """v = v + 1 from 1 on, and y = x + relu(v - 4): the first four runs are alike."""
+    made = Tflite()
+    main, init = made.graph(), made.graph()
+    x, y = made.tensor(main, "x", [1, 4]), made.tensor(main, "y", [1, 4])
+    handle, old, new = made.tensor(main, "v", [], RESOURCE), made.tensor(main, "old", [1, 4]), made.tensor(main, "new", [1, 4])
+    one, four = (made.tensor(main, f"c{n}", [1, 4], data=np.full((1, 4), n, np.float32)) for n in (1, 4))
+    late, shown = made.tensor(main, "late", [1, 4]), made.tensor(main, "shown", [1, 4])
+    made.operator(main, Op.CALL_ONCE, [], [], schema.CallOnceOptionsT(initSubgraphIndex=init))
+    made.operator(main, Op.VAR_HANDLE, [], [handle], schema.VarHandleOptionsT(container="", sharedName="v"))
+    made.operator(main, Op.READ_VARIABLE, [handle], [old], schema.ReadVariableOptionsT())
+    made.operator(main, Op.ADD, [old, one], [new], schema.AddOptionsT())
+    made.operator(main, Op.ASSIGN_VARIABLE, [handle, new], [], schema.AssignVariableOptionsT())
+    made.operator(main, Op.SUB, [old, four], [late], schema.SubOptionsT())
+    made.operator(main, Op.RELU, [late], [shown])
+    made.operator(main, Op.ADD, [x, shown], [y], schema.AddOptionsT())
+    made.ends(main, [x], [y])
+    _set_once(made, init)
+    return made.content()
+
+
 def recurrent(units: int = 4) -> bytes:
     """h = tanh(W x + R h + b) with h in a variable tensor: a streaming network."""
     made = Tflite()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from lutfarm_runner.backends import Backend, Failed, Model, calling
 from lutfarm_runner.commands import SOMETIMES_RANDOM, Expected, Workload
 
+EMPTY_OUTPUTS = "empty_outputs"
 NAN_OUTPUTS = "nan_outputs"
 NONDETERMINISTIC = "nondeterministic"
 STATEFUL = "stateful"
 UNBOUND = "unbound_outputs"
+MOST_RUNS = 8                                      # after the first: a state may show only every so many runs
+RUNS_NS = 20_000_000                               # of which no further one is begun after this
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,10 @@ def agreement(
     if workload.expected is not None:
         return Agreement(_from_reference(backend, once, workload.expected), notes, model)
     notes.update(_holding_nan(backend, once))
+    if not any(len(row) for row in once):
+        notes[EMPTY_OUTPUTS] = "no output has any element" if once else "no output holds anything"
     certain = [name for name in workload.random if name not in SOMETIMES_RANDOM]
-    changes = _changes(backend, once, _next(model, begun))
+    changes = _ever_changes(backend, once, model, begun)
     if certain or (changes and workload.random):
         notes[NONDETERMINISTIC] = ", ".join(workload.random)
     elif changes:
@@ -56,6 +62,16 @@ def _next(model: Model, begun: Callable[[], None]) -> Sequence[Any]:
     with calling("running"):
         model.run()
     return read(model)
+
+
+def _ever_changes(backend: Backend, once: Sequence[Any], model: Model, begun: Callable[[], None]) -> str:
+    """How the outputs of one of the next few runs differ from those of the first; empty where none do."""
+    end_ns = time.monotonic_ns() + RUNS_NS
+    for _ in range(MOST_RUNS):
+        changes = _changes(backend, once, _next(model, begun))
+        if changes or time.monotonic_ns() >= end_ns:
+            return changes
+    return ""
 
 
 def _put_back(

@@ -21,7 +21,7 @@ OUR_RUNTIMES = frozenset({"onnxruntime", "tflite"})   # that the runner feeds; n
 
 
 # What a probe may note of a workload that runs: flags of its entries, each with what was seen.
-NOTES = ("nan_outputs", "nondeterministic", "stateful", "unbound_outputs")
+NOTES = ("empty_outputs", "nan_outputs", "nondeterministic", "stateful", "unbound_outputs")
 BUILT_PRECISION, BUILT_BATCH = "fp32", 1           # of what lutfarm makes itself: operators, networks, canaries
 
 

@@ -165,6 +165,25 @@ def test_nan_is_said_and_measured(probed, onnx_file, kind):
     assert event["iteration_ns"] > 0
 
 
+@pytest.mark.parametrize("kind", ["BFLOAT16", "FLOAT8E4M3FN", "FLOAT8E5M2", "FLOAT8E4M3FNUZ", "FLOAT8E5M2FNUZ"])
+def test_nan_of_few_bits_is_said_too(probed, onnx_file, kind):
+    path = onnx_file(
+        helper.make_node("Log", ["x"], ["l"]), helper.make_node("Cast", ["l"], ["y"], to=getattr(T, kind)),
+        inputs=[tensor("x", T.FLOAT, 64)], outputs=[tensor("y", getattr(T, kind), 64)],
+    )
+    (event,) = probed(path)
+    assert (event.get("detail"), list(event["notes"])) == (None, ["nan_outputs"])
+
+
+def test_outputs_without_an_element_are_said(probed, onnx_file):
+    x, y, z = tensor("x", T.FLOAT, 0, 4), tensor("y", T.FLOAT, 0, 4), tensor("z", T.FLOAT)
+    relu, total = helper.make_node("Relu", ["x"], ["y"]), helper.make_node("ReduceSum", ["x"], ["z"], keepdims=0)
+    nothing, something = onnx_file(relu, inputs=[x], outputs=[y]), onnx_file(relu, total, inputs=[x], outputs=[y, z])
+    one, other = probed(nothing, something)
+    assert (one.get("detail"), one["notes"]) == (None, {"empty_outputs": "no output has any element"})
+    assert (other.get("detail"), other["notes"]) == (None, {})
+
+
 def test_minus_infinity_is_a_number_like_any_other(probed, onnx_file):
     zero = numpy_helper.from_array(np.zeros(1, np.float32), "z")
     path = onnx_file(
@@ -199,10 +218,10 @@ def test_random_operators_are_named_and_measured(start, bench, probed, onnx_file
         (tflite_kit.of_two_inputs(["x", "x"], signature=[-1, 4]),
          {"inputs": [{"name": f"#{position}", "shape": [3, 4], "dtype": "float32"} for position in range(2)]}, []),
         (tflite_kit.with_init_subgraph(), {}, []), (tflite_kit.recurrent(), {}, ["stateful"]),
-        (tflite_kit.counting(), {}, ["stateful"]),
+        (tflite_kit.counting(), {}, ["stateful"]), (tflite_kit.silent_at_first(), {}, ["stateful"]),
         (tflite_kit.random_uniform(), {"random": ["RANDOM_UNIFORM"]}, ["nondeterministic"]),
     ],
-    ids=["no names", "one name", "init", "variables", "resources", "random"],
+    ids=["no names", "one name", "init", "variables", "resources", "a state that shows late", "random"],
 )  # fmt: skip
 def test_tflite_files_with_a_life_of_their_own(start, bench, probed, tmp_path, content, more, notes):
     path = tmp_path / "m.tflite"

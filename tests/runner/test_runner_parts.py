@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -400,6 +401,15 @@ def test_bits_of_narrow_types_without_what_pads_them():
     assert outputs.bits(b"\xff", 1, 2).tolist() == [0x03]
     assert outputs.bits(b"\xff\xff", 2, 8).tolist() == [0xFF, 0xFF]
     assert outputs.from_bfloat16(b"\x80\x3f\x00\xc0").tolist() == [1.0, -2.0]
+
+
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"])
+def test_every_float_of_eight_bits_is_the_number_that_it_stands_for(name):
+    codes = bytes(range(256))
+    wanted = np.frombuffer(codes, getattr(ml_dtypes, name)).astype(np.float32)
+    found = outputs.from_float8(codes, name.replace("_", "").replace("e8m0fnu", "e8m0"))
+    np.testing.assert_array_equal(found, wanted)
+    assert outputs.nans(found) == np.isnan(wanted).sum() > 0
 
 
 @pytest.mark.parametrize(("dtype", "least"), [("float16", 1e-3), ("float32", 1e-4), ("float64", 1e-4), ("int8", 1e-4)])

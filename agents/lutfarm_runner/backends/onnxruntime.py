@@ -23,7 +23,7 @@ NUMPY_OF = {
     "tensor(uint8)": "uint8", "tensor(uint16)": "uint16", "tensor(uint32)": "uint32",
     "tensor(uint64)": "uint64", "tensor(bool)": "bool",
 }
-# Of tensors whose values numpy has no type for, and whose bits are compared: how many bits an element has.
+# Of tensors whose values numpy has no type for: how many bits an element has.
 BITS_OF = {
     "tensor(bfloat16)": 16, "tensor(float8e4m3fn)": 8, "tensor(float8e4m3fnuz)": 8, "tensor(float8e5m2)": 8,
     "tensor(float8e5m2fnuz)": 8, "tensor(float8e8m0)": 8, "tensor(float4e2m1)": 4, "tensor(int4)": 4, "tensor(uint4)": 4,
@@ -155,6 +155,8 @@ class OrtModel:
             return list(outputs.rows(value.numpy()))
         count = math.prod(value.shape())
         data = ctypes.string_at(value.data_ptr(), (count * width + 7) // 8) if count else b""
+        if width == 8:
+            return [outputs.from_float8(data, value.data_type()[len("tensor("):-1])]
         return [outputs.from_bfloat16(data) if width == 16 else outputs.bits(data, count, width)]
 
     def reset(self) -> None:

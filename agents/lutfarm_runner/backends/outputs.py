@@ -53,6 +53,34 @@ def from_bfloat16(data: bytes) -> Any:
     return (np.frombuffer(data, np.uint16).astype(np.uint32) << 16).view(np.float32)
 
 
+def _float8_values(bias: int, mantissa_bits: int, *, ieee: bool, nan: int) -> Any:
+    """What each of the 256 bytes means: with infinities above `nan` (IEEE), or finite numbers but for `nan`."""
+    codes = np.arange(256)
+    sign = np.where(codes >= 128, -1.0, 1.0)
+    exponent, mantissa = (codes & 127) >> mantissa_bits, codes & ((1 << mantissa_bits) - 1)
+    fraction = mantissa / (1 << mantissa_bits)
+    values = sign * np.where(exponent == 0, fraction * 2.0 ** (1 - bias), (1 + fraction) * 2.0 ** (exponent - bias))
+    if ieee:
+        values = np.where(exponent == 31, np.where(mantissa == 0, sign * np.inf, np.nan), values)
+    else:
+        values[[nan, nan | 128]] = np.nan          # of those without a second zero, both are one code
+    return values.astype(np.float32)
+
+
+_FLOAT8 = {                                        # as the onnx specification has them
+    "float8e4m3fn": lambda: _float8_values(7, 3, ieee=False, nan=127),
+    "float8e4m3fnuz": lambda: _float8_values(8, 3, ieee=False, nan=128),
+    "float8e5m2": lambda: _float8_values(15, 2, ieee=True, nan=127),
+    "float8e5m2fnuz": lambda: _float8_values(16, 2, ieee=False, nan=128),
+    "float8e8m0": lambda: np.where(np.arange(256) == 255, np.nan, 2.0 ** (np.arange(256) - 127.0)).astype(np.float32),
+}
+
+
+def from_float8(data: bytes, kind: str) -> Any:
+    """As float32; `kind` is ONNX's name in small letters."""
+    return _FLOAT8[kind]()[np.frombuffer(data, np.uint8)]
+
+
 def difference(one: Any, other: Any) -> float:
     """The largest absolute difference of two rows' finite elements.
 

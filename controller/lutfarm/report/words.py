@@ -25,6 +25,8 @@ FLAG_WORDS: Mapping[str, str] = {
     "throttled": "the device said that it throttled, or its clock was a tenth lower after a process than before it, or "
     "than after another",
     "indistinct": "what the operator adds to the stubs around it can’t be told from nothing",
+    "empty_outputs": "no output has any element for the inputs that it was run with: with inputs that leave something it may "
+    "take many times as long; give values or shapes in the job",
     "nan_outputs": "the outputs hold NaN for the inputs that it was run with: with inputs that mean something it may take "
     "other ways, and another time; give values in the job",
     "nondeterministic": "it makes random numbers, so two runs put out different things, and could not be compared",
