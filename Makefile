@@ -1,5 +1,6 @@
 # make demo   installs what is needed and runs the main job on this machine
 # make test   installs what is needed and passes all tests
+# make mutants  changes the sources in small ways and counts how many changes the tests notice (about 20 minutes)
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: install demo test check bench bench-quick system clean lock
+.PHONY: install demo test check mutants bench bench-quick system clean lock
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -33,6 +34,9 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+mutants: $(STAMP)
+	$(BIN)/python scripts/mutants.py $(MUTANTS)
 
 bench: $(STAMP)
 	@for command in benchmarks/[a-z]*.py; do echo "== $$command"; $(BIN)/python $$command || exit 1; done
