@@ -109,6 +109,26 @@ def test_what_was_committed_is_there_after_reopening(store: Store, lease: Lease,
     assert other.round_counts("job-1") == {KEYS[0]: {"complete": 1}, KEYS[1]: {"failed": 1}}
 
 
+def test_a_failed_probe_counts_as_a_failed_measurement(store: Store, lease: Lease) -> None:
+    store.commit([run()], lease, "job-1")
+    store.commit_probe(probe(), lease, "job-1")
+    store.commit_probe(probe(KEYS[1], failure=Failure("WorkloadFailed", "x")), lease, "job-1")
+    assert store.round_counts("job-1") == {KEYS[0]: {"complete": 1}, KEYS[1]: {"failed": 1}}
+
+
+@pytest.mark.parametrize(("asked", "found"), [
+    ("job-1", "job-1"), ("job", "job-1"), ("job-", "job-1"), ("jo", None), ("job-1x", None), ("", None), ("%", None),
+    ("job_", None),
+])
+def test_a_job_is_found_by_id_by_name_and_by_the_start_of_its_id_where_that_is_one(
+    store: Store, asked: str, found: str | None
+) -> None:
+    store.open_job(JOB, PLAN)
+    store.open_job(replace(JOB, id="joc-2", name="other"), PLAN)
+    got = store.job(asked)
+    assert (got and got[0].id) == found
+
+
 def test_the_same_run_again_changes_nothing(store: Store, lease: Lease) -> None:
     done = run()
     for _ in range(3):

@@ -231,8 +231,11 @@ def test_take_over_is_for_an_older_lease_of_the_same_unit(wanted, found, allowed
 
 
 def test_a_missing_folder_says_so(tmp_path):
-    with pytest.raises(Refused, match="can't be used"):
-        DeviceLock(Lock(str(tmp_path / "no" / "lock"), "a", "h", "f", 1))
+    missing = str(tmp_path / "no" / "lock")
+    said = f"the lock {missing} can't be used: No such file or directory; correct lock_path"
+    with pytest.raises(Refused, match=said) as caught:
+        DeviceLock(Lock(missing, "a", "h", "f", 1))
+    assert caught.value.code == "NotReady"
 
 
 def test_content_says_since_when(path):
@@ -248,7 +251,7 @@ def test_content_says_since_when(path):
 def test_a_link_to_a_plain_file_is_refused_and_the_file_left_alone(tmp_path, path):
     (tmp_path / "target").write_text("precious")
     Path(path).symlink_to(tmp_path / "target")
-    with pytest.raises(Refused, match="it is a symbolic link; remove it"):
+    with pytest.raises(Refused, match=f"the lock {path} can't be used: it is a symbolic link; remove it"):
         DeviceLock(Lock(path, "a", "run a", "farm", 1)).attempt()
     assert (tmp_path / "target").read_text() == "precious"
 

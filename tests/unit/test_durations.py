@@ -104,6 +104,8 @@ def test_a_probe_is_asked_for_once_and_a_model_is_built_once_for_all_devices() -
 def test_a_budget_is_the_most_that_rounds_take_and_rests_come_on_top() -> None:
     state = probed(began(plan(600), budget_s=5.0))
     assert left(state).rounds == Span(5.0, 5.0)
+    spent = replace(state, units={name: replace(unit, spent_s=6.0) for name, unit in state.units.items()})
+    assert left(spent).rounds == Span()            # a round that took longer than was left takes nothing from what is to come
     rests = left(probed(began(plan(6), rounds=4)), Terms(SlicePlan(), cooldown_s=30.0)).waiting
     assert rests == Span(120.0, 120.0)
 

@@ -85,7 +85,7 @@ def test_a_missing_operator_is_an_error_that_says_which_and_how_to_get_it() -> N
     with pytest.raises(MissingEntry, match="no latency for 2 of the 4 operators") as caught:
         table("B", "C").predict(TinySpace(), (0, 1))
     assert "desk with onnxruntime-cpu-t1-fp32" in str(caught.value)
-    assert "`- operators: [B, C]`" in str(caught.value)
+    assert "needed: B, C; measure them with a job that has `- operators: [B, C]`, or allow" in str(caught.value)
     assert "allow_partial" in str(caught.value)
     assert isinstance(caught.value, SpecError)
 

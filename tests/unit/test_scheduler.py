@@ -179,6 +179,8 @@ def test_a_device_error_quarantines_and_the_others_go_on() -> None:
     state = ordered(begin([one, two], ["u1", "u2"], rounds=1), "u1", "order")
     state = after(state, [Done("order", "u1", ("NotReady", "61 C"))], 0.0)
     assert state.units["u1"].quarantined == "NotReady: 61 C"
+    assert (state.units["u1"].failures_in_a_row, state.units["u1"].out) == (1, "quarantined")
+    assert (state.units["u2"].failures_in_a_row, state.units["u2"].quarantined) == (0, "")
     assert steps(state) == [Open("u2")]
 
 
@@ -400,3 +402,22 @@ def test_why_a_measurement_failed_is_known_whether_its_probe_or_a_round_failed()
     assert [state.standing(m.key).failure for m in (A, B)] == [
         Failure("OutOfMemory", "40 GB"), Failure("WorkloadFailed", "signal 11")
     ]
+
+
+@pytest.mark.parametrize(
+    ("iteration_ms", "plan", "load_ns", "took_ms"),
+    [
+        (0.1, PLAN, None, 10 + 16 * (0.4 + 2 * 0.1 + 2 * 3 * 0.06)),           # as many iterations as fill a slice
+        (1.0, PLAN, 1_000_000, 1 + 16 * (1 + 2 * 1 + 0.36)),                   # one that is longer
+        (4.0, PLAN, None, 10 + 16 * (4 + 2 * 4 + 0.36)),                       # just not long
+        (5.0, PLAN, None, 10 + 16 * (5 + 5 + 0.36)),                           # swept, after one
+        (40.0, PLAN, None, 10 + 16 * (40 + 40 + 0.36)),
+        (41.0, PLAN, None, 10 + 16 * (41 + 0.36)),                             # too long to be run twice
+        (0.1, SlicePlan(profile=2), None, 10 + 16 * (0.4 + 4 * 0.1 + 0.36)),
+        (0.1, SlicePlan(sustained_ns=10**10), None, 10 + 10_000),
+    ],
+)
+def test_how_long_a_round_of_a_workload_takes(
+    iteration_ms: float, plan: SlicePlan, load_ns: float | None, took_ms: float
+) -> None:
+    assert seconds_of(iteration_ms * 1e6, plan, load_ns=load_ns) == pytest.approx(took_ms / 1e3)

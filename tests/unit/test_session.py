@@ -12,6 +12,7 @@ import pytest
 from lutfarm_agents.messages import DiedEvent, EndedEvent, LoadedEvent, ProbedEvent, SliceEvent, StartedEvent
 from lutfarm_agents.session import Claim, RunnerSession, fingerprint, runtime_version
 from lutfarm_agents.testing import HELLO, ReplayChannel
+from lutfarm_agents.transports.base import Exit
 from lutfarm_jobs.errors import LinkLost, NotReady, ProtocolMismatch, ReplyTimeout
 from lutfarm_jobs.measurement import Backend, SlicePlan
 
@@ -134,6 +135,21 @@ def test_a_silent_device_is_a_timeout_and_a_broken_link_is_lost() -> None:
     talk, _ = session(STARTED)
     with pytest.raises(LinkLost):
         a_round(talk)
+
+
+def test_stopping_asks_the_runner_to_end_and_waits_a_moment_and_not_for_ever() -> None:
+    waited_s: list[float] = []
+
+    class Ending(ReplayChannel):
+        def wait(self, timeout_s: float) -> Exit:
+            waited_s.append(timeout_s)
+            return super().wait(timeout_s)
+
+    channel = Ending([])
+    RunnerSession(channel).stop()
+    assert [json.loads(line) for line in channel.sent] == [{"type": "stop"}]
+    assert len(waited_s) == 1
+    assert 0.0 < waited_s[0] <= 10.0
 
 
 def test_stopping_is_no_error_when_the_runner_has_gone() -> None:

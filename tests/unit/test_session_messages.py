@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lutfarm_agents import fields, messages
-from lutfarm_agents.messages import DiedEvent, EndedEvent
+from lutfarm_agents.messages import DiedEvent, EndedEvent, LoadedEvent, ProbedEvent, StartedEvent
 from lutfarm_jobs.errors import NotReady, ProtocolMismatch, RunnerBug
 from lutfarm_jobs.measurement import Environment
 
@@ -79,6 +79,74 @@ def test_a_good_ending_arrives_whole() -> None:
         10, {2: 3}, {2: 1}, {"import": 1, "slices": 2}
     )
     assert messages.died(DIED, 3) == DiedEvent(None, "WorkloadFailed", "SIGSEGV", {})
+
+
+BOUNDS = [
+    *(("hello", name, 0, 10**13) for name in ("clock_resolution_ns", "timer_pair_ns")),
+    ("hello", "word_bits", 8, 128), ("hello", "memory_bytes", 0, 1 << 50),
+    *(("probed", name, 0, 10**13) for name in ("load_ns", "first_inference_ns", "floor_ns")),
+    ("probed", "iteration_ns", 1, 10**13),
+    *(("probed", name, 0, 1 << 50) for name in ("peak_memory_bytes", "model_memory_bytes")), ("probed", "id", 0, 2),
+    ("started", "import_ns", 0, 10**13), ("started", "canary_reference_ns", 1, 10**13), ("started", "clock_step_ns", 1, 10**13),
+    ("loaded", "id", 0, 2), ("loaded", "load_ns", 0, 10**13), ("loaded", "first_inference_ns", 0, 10**13),
+    *(("slice", name, 0, 10**13) for name in ("waited_ns", "wall_ns", "cpu_ns", "run_delay_ns")),
+    *(("slice", name, 1, 10**13) for name in ("canary_before_ns", "canary_after_ns")),
+    ("slice", "id", 0, 2), ("slice", "pass", 0, 11), ("slice", "involuntary_switches", 0, 10**9), ("slice", "block", 1, 100_000),
+    ("ended", "peak_memory_bytes", 0, 1 << 50), ("died", "id", 0, 2),
+]
+
+
+@pytest.mark.parametrize(("kind", "field", "least", "most"), BOUNDS)
+def test_a_figure_may_be_at_its_bounds_and_not_beyond(kind: str, field: str, least: int, most: int) -> None:
+    content, read = READERS[kind]
+    for value in (least, most):
+        read({**content, field: value})
+    for value in (least - 1, most + 1):
+        with pytest.raises(ProtocolMismatch, match=field):
+            read({**content, field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "least", "most"),
+    [
+        ("time_s", 0, 10**11), ("frequency_khz", 0, 10**9), ("temperature_c", -100, 300), ("load_1min", 0, 10**6),
+        ("battery_percent", 0, 100), ("busy_s", 0, 10**12), ("own_s", 0, 10**12), ("cores", 1, 65_536),
+        ("memory_available_bytes", 0, 1 << 50), ("free_bytes", 0, 1 << 50),
+    ],
+)
+def test_what_a_machine_says_of_itself_may_be_at_its_bounds_and_not_beyond(field: str, least: int, most: int) -> None:
+    for value in (least, most):
+        messages.environment({"environment": {**ENVIRONMENT, field: value}})
+    for value in (least - 1, most + 1):
+        with pytest.raises(ProtocolMismatch, match=field):
+            messages.environment({"environment": {**ENVIRONMENT, field: value}})
+
+
+@pytest.mark.parametrize(
+    ("field", "limit"),
+    [("python", 200), ("machine", 100), ("system", 300), ("cpu_model", 300), ("machine_id", 100), ("runner_sha256", 64),
+     ("abi", 100), ("libc", 100), ("governor", 100)],
+)
+def test_a_word_may_be_as_long_as_its_field_and_not_longer(field: str, limit: int) -> None:
+    assert getattr(messages.hello({**HELLO, field: "x" * limit}), field) == "x" * limit
+    with pytest.raises(ProtocolMismatch, match=field):
+        messages.hello({**HELLO, field: "x" * (limit + 1)})
+
+
+def test_a_good_probe_and_a_good_start_arrive_whole() -> None:
+    assert messages.probed({**PROBED, "floor_ns": 3}, 3) == ProbedEvent(
+        1, load_ns=5, first_inference_ns=6, iteration_ns=7, peak_memory_bytes=8, agreement=1e-6, floor_ns=3,
+    )
+    assert messages.started(STARTED) == StartedEvent(messages.environment(STARTED), 9, 70_000, True, 1)
+    assert messages.loaded(LOADED, 3) == LoadedEvent(0, 3, 4)
+    slice_ = messages.slice_(SLICE, 3, 12).slice
+    assert (slice_.canary_before_ns, slice_.canary_after_ns, slice_.gated, slice_.involuntary_switches) == (70, 71, True, 0)
+    assert (slice_.waited_ns, slice_.wall_ns, slice_.cpu_ns, slice_.block) == (0, 201, 201, 1)
+    hello = messages.hello(HELLO)
+    assert (hello.python, hello.system, hello.cpu_model, hello.machine_id) == ("CPython 3.11.7", "Linux 6.1", "a cpu", "m")
+    assert (hello.memory_bytes, hello.clock_resolution_ns, hello.timer_pair_ns) == (1 << 33, 1, 75)
+    assert (hello.cpus_off, hello.word_bits, hello.abi, hello.libc) == ((5,), 64, "x86_64-linux-gnu", "glibc 2.36")
+    assert (hello.runner_sha256, hello.environment) == ("ab" * 32, messages.environment(HELLO))
 
 
 def test_a_probe_that_failed_needs_no_figures() -> None:

@@ -158,6 +158,11 @@ def test_halving_an_interval_takes_four_times_the_processes() -> None:
     assert rounds_needed(Reached(0.04, settled=True), RULE, done=4, most=100) == 12
 
 
+def test_what_is_just_too_wide_needs_one_process_more() -> None:
+    assert rounds_needed(Reached(1.01 * RULE.relative_half_width, settled=True), RULE, done=10, most=100) == 1
+    assert rounds_needed(Reached(RULE.relative_half_width, settled=False), RULE, done=10, most=100) == 1
+
+
 @pytest.mark.parametrize(("settled", "width", "enough"), [(True, 0.01, True), (True, 0.03, False), (False, 0.01, False)])
 def test_a_narrow_interval_of_too_few_processes_is_not_enough(settled: bool, width: float, enough: bool) -> None:
     assert Reached(width, settled).enough(RULE) is enough
