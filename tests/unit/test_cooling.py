@@ -32,7 +32,7 @@ def hello(temperature_c: float | None, unit: str = "a") -> Opened:
 
 
 def test_a_hot_device_rests_is_looked_at_and_goes_on_when_it_is_cool() -> None:
-    hot, told = after_heat(state(), [ran(80.1)], TERMS, 1000.0)
+    hot, told = after_heat(state(), [Done("o", "b"), ran(80.1), ran(20.0, "b")], TERMS, 1000.0)
     assert [(t.unit, t.event.kind, t.event.until_s) for t in told] == [("a", "too hot", 1010.0)]
     assert [step.unit for step in decide(hot, TERMS, 1009.0)] == ["b"]
     assert Open("a") in decide(hot, TERMS, 1010.0)
@@ -40,8 +40,9 @@ def test_a_hot_device_rests_is_looked_at_and_goes_on_when_it_is_cool() -> None:
     assert [t.event.kind for t in told] == ["too hot"]
     assert warm.units["a"].hot_since_s == 1000.0
     cool, told = after_heat(warm, [hello(60.0)], TERMS, 1020.0)
-    assert [t.event.kind for t in told] == ["cooled"]
+    assert [(t.unit, t.event.kind, t.event.reason) for t in told] == [("a", "cooled", "60.0 C")]
     assert cool.units["a"].hot_since_s is None
+    assert cool.units["b"] == state().units["b"]
 
 
 def test_a_device_that_stays_hot_is_given_up_with_the_reason() -> None:
@@ -49,7 +50,9 @@ def test_a_device_that_stays_hot_is_given_up_with_the_reason() -> None:
     still, told = after_heat(hot, [hello(90.0)], TERMS, 1100.0)
     assert [t.event.kind for t in told] == ["device failed"]
     assert still.units["a"].out == "quarantined"
-    assert "90.0 C" in still.units["a"].quarantined
+    assert "still 90.0 C, and it goes on at 60.0 C after 100 s" in still.units["a"].quarantined
+    assert still.units["a"].quarantined == told[0].event.reason
+    assert [t.event.kind for t in after_heat(hot, [hello(90.0)], TERMS, 1099.9)[1]] == ["too hot"]       # not yet
     assert [step.unit for step in decide(still, TERMS, 2000.0)] == ["b"]
 
 
@@ -103,6 +106,7 @@ def test_a_device_that_says_that_it_throttled_rests_below_the_limit_too() -> Non
 def test_one_that_shows_no_temperature_rests_once() -> None:
     slow, told = after_heat(state(), [ran(None, throttled=True)], TERMS, 1000.0)
     assert [t.event.until_s for t in told] == [1010.0]
+    assert told[0].event.reason.startswith("throttled at a temperature that it does not show, ")
     assert Open("a") in decide(slow, TERMS, 1010.0)
     awake, told = after_heat(slow, [Opened("o", "a", HELLO)], TERMS, 1010.0)
     assert [t.event.kind for t in told] == ["cooled"]

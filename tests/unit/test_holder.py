@@ -228,3 +228,57 @@ def test_lines_that_are_no_text_are_left_out_but_not_without_end() -> None:
     assert Shell("a", *[bad] * 1000, "b", "ended-TOKEN 0").holder.run(["tool"], 30.0).stdout == b"a\nb\n"
     with pytest.raises(ProtocolMismatch):
         Shell(*[bad] * 1001, "ended-TOKEN 0").holder.run(["tool"], 30.0)
+
+
+class Passing:
+    """Time that passes only while the renewals wait; closed at `until_s`."""
+
+    def __init__(self, until_s: float) -> None:
+        self.now_s = 100.0
+        self._until_s = until_s
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def time(self) -> float:
+        return self.now_s
+
+    def wait(self, seconds_s: float) -> bool:
+        self.now_s += seconds_s
+        return self.now_s > self._until_s
+
+
+def renewed(monkeypatch: pytest.MonkeyPatch, *, token: str = "", lost: bool = False) -> tuple[list[float], Passing]:
+    """When renewals were sent within 100 s."""
+    passing = Passing(until_s=200.0)
+    monkeypatch.setattr("lutfarm_agents.holder.time", passing)
+    at_s: list[float] = []
+
+    class Told(ReplayChannel):
+        def send(self, line: str) -> None:
+            assert line == "keep 60"
+            at_s.append(passing.now_s)
+            if lost:
+                raise LinkLost("gone")
+
+    holder = Holder(Told(["holder 12 34"]), cast("Transport", None), "desk", "/tmp/lock")
+    monkeypatch.setattr(holder, "_closed", passing)
+    monkeypatch.setattr(holder, "_renewed_s", 100.0)
+    monkeypatch.setattr(holder, "_token", token)
+    holder._renew()
+    return at_s, passing
+
+
+def test_a_lock_that_is_held_is_renewed_well_before_its_watchdog_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_s, _ = renewed(monkeypatch)
+    assert at_s == [120.0, 140.0, 160.0, 180.0, 200.0]
+
+
+def test_while_a_tool_runs_nothing_shortens_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert renewed(monkeypatch, token="ab" * 16)[0] == []
+
+
+def test_renewals_end_with_the_link_and_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_s, passing = renewed(monkeypatch, lost=True)
+    assert at_s == [120.0]
+    assert passing.now_s == 120.0

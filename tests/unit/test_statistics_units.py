@@ -225,3 +225,26 @@ def test_an_anchor_on_which_units_differ_otherwise_than_elsewhere_is_named() -> 
     assert "op3" in said
     assert "u2 and u1" in said
     assert disagreements(fit, 0.40) == []
+
+
+def test_the_error_of_an_operator_that_a_unit_lacks_is_that_of_least_squares() -> None:
+    """The same by the design matrix: a column for each operator, and the unit effects in a basis whose sums are 0."""
+    scattered = table(dict.fromkeys(UNITS, 0.0), [1e5, 2e5, 3e5, 4e5], noise=0.05)
+    levels = {
+        operator: {unit: Level(level.estimate_ns, 0.01, 7.0) for unit, level in found.items()}
+        for operator, found in scattered.items()
+    }
+    first, second = list(levels)[:2]
+    del levels[first]["u4"], levels[second]["u1"], levels[second]["u2"]
+    fit = fitted(levels)
+    cells = [(operator, unit) for operator, found in levels.items() for unit in found]
+    effects = np.array([[unit == other for other in UNITS] for _, unit in cells], dtype=float)
+    basis = np.vstack([np.eye(3), -np.ones(3)])
+    operators = np.array([[operator == other for other in levels] for operator, _ in cells], dtype=float)
+    design = np.hstack([operators, effects @ basis])
+    of_operators = np.diag(np.linalg.inv(design.T @ design))[: len(levels)]
+    between = max(0.0, fit.variance - fit.own[0])
+    assert between > 0
+    for operator, expected in zip(levels, of_operators, strict=True):
+        assert fit.operator_parts[operator][2][0] == pytest.approx(between * expected)
+        assert fit.operator_parts[operator][1][0] == pytest.approx(fit.own[0] * (expected - 1 / len(levels[operator])))
