@@ -96,7 +96,7 @@ class RayPool:
             stack.enter_context(ray_cluster.environment(ray_cluster.settings(folder)))
             stack.callback(ray.shutdown)
             with ray_cluster.on_all(measured_cpus), _own_sigterm():
-                _init(folder)
+                _started(folder)
             ray_cluster.keep_away(measured_cpus, but=threads)
             return cls(
                 opened=stack.pop_all(),
@@ -260,6 +260,18 @@ def _own_sigterm() -> Generator[None]:
 
 def _leave(_handler: object) -> None:
     """Change nothing."""
+
+
+def _started(folder: Path) -> None:
+    """Raises NotReady where Ray does not start."""
+    try:
+        _init(folder)
+    except Exception as error:  # Ray raises the bare class too
+        seen = " ".join(str(error).split())[:300] or type(error).__name__
+        raise NotReady(
+            f"Ray did not start on this machine: {seen}; run it again once the machine is less busy (memory, processes, "
+            "space in /tmp), or measure without it: --pool local"
+        ) from error
 
 
 def _init(folder: Path) -> None:

@@ -22,6 +22,7 @@ from lutfarm import ray_cluster, ray_pool
 from lutfarm.pool import Done, Opened
 from lutfarm.ray_pool import RayPool
 from lutfarm_agents.testing import Script, ScriptedAgents
+from lutfarm_jobs.errors import NotReady
 
 pytestmark = pytest.mark.slow
 
@@ -47,6 +48,15 @@ def pool(folder: Path) -> Iterator[RayPool]:
     )
     yield found
     found.close()
+
+
+def test_a_ray_that_does_not_start_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def init(**_: object) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(NotReady, match=r"did not start .*timed out during startup.*--pool local"):
+        RayPool.start(state_dir=tmp_path)
 
 
 @pytest.fixture
