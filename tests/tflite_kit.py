@@ -74,6 +74,16 @@ def of_two_inputs(names: Sequence[str | None], *, shape: Sequence[int] = (1, 4),
 
 def with_init_subgraph() -> bytes:
     """y = x + v, where a CALL_ONCE graph without outputs sets the variable v."""
+    return _of_variable(assigned=False)
+
+
+def counting() -> bytes:
+    """y = v = v + x in a resource variable, which no interpreter puts back."""
+    return _of_variable(assigned=True)
+
+
+def _of_variable(*, assigned: bool) -> bytes:
+    """y = x + v; `assigned`: and then v = y."""
     made = Tflite()
     main, init = made.graph(), made.graph()
     x, y = made.tensor(main, "x", [1, 4]), made.tensor(main, "y", [1, 4])
@@ -82,6 +92,8 @@ def with_init_subgraph() -> bytes:
     made.operator(main, Op.VAR_HANDLE, [], [handle], schema.VarHandleOptionsT(container="", sharedName="v"))
     made.operator(main, Op.READ_VARIABLE, [handle], [value], schema.ReadVariableOptionsT())
     made.operator(main, Op.ADD, [x, value], [y], schema.AddOptionsT())
+    if assigned:
+        made.operator(main, Op.ASSIGN_VARIABLE, [handle, y], [], schema.AssignVariableOptionsT())
     made.ends(main, [x], [y])
     _set_once(made, init)
     return made.content()
@@ -92,22 +104,6 @@ def _set_once(made: Tflite, init: int) -> None:
     start = made.tensor(init, "start", [1, 4], data=np.ones((1, 4), np.float32))
     made.operator(init, Op.VAR_HANDLE, [], [handle], schema.VarHandleOptionsT(container="", sharedName="v"))
     made.operator(init, Op.ASSIGN_VARIABLE, [handle, start], [], schema.AssignVariableOptionsT())
-
-
-def counting() -> bytes:
-    """y = v = v + x in a resource variable, which no interpreter puts back."""
-    made = Tflite()
-    main, init = made.graph(), made.graph()
-    x, y = made.tensor(main, "x", [1, 4]), made.tensor(main, "y", [1, 4])
-    handle, value = made.tensor(main, "v", [], RESOURCE), made.tensor(main, "read", [1, 4])
-    made.operator(main, Op.CALL_ONCE, [], [], schema.CallOnceOptionsT(initSubgraphIndex=init))
-    made.operator(main, Op.VAR_HANDLE, [], [handle], schema.VarHandleOptionsT(container="", sharedName="v"))
-    made.operator(main, Op.READ_VARIABLE, [handle], [value], schema.ReadVariableOptionsT())
-    made.operator(main, Op.ADD, [x, value], [y], schema.AddOptionsT())
-    made.operator(main, Op.ASSIGN_VARIABLE, [handle, y], [], schema.AssignVariableOptionsT())
-    made.ends(main, [x], [y])
-    _set_once(made, init)
-    return made.content()
 
 
 def silent_at_first() -> bytes:

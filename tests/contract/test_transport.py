@@ -1,175 +1,23 @@
-"""What every transport does: files arrive whole, processes are spoken to in lines and end with their block."""
+"""What every transport does with processes: they are spoken to in lines and end with their block."""
 
 from __future__ import annotations
 
-import itertools
-import json
-import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 from tests.rig.board import Board
 from tests.rig.fixtures import board, phone, ssh_key
-from tests.rig.machine import Machine, until
+from tests.rig.machine import until
 from tests.rig.phone import Phone
+from tests.transport_kit import KINDS, WAIT_S, Place, make_place, place, python, transport
 
-from lutfarm_agents.transports.adb import AdbTransport
 from lutfarm_agents.transports.base import Transport
-from lutfarm_agents.transports.local import LocalTransport
-from lutfarm_agents.transports.ssh import SshTransport
-from lutfarm_agents.transports.ssh_address import SshAddress
-from lutfarm_jobs.errors import ConnectFailed, LinkLost, ProtocolMismatch, ReplyTimeout, TransferFailed
+from lutfarm_jobs.errors import ConnectFailed, LinkLost, ProtocolMismatch, ReplyTimeout
 
-__all__ = ["board", "phone", "ssh_key"]
-WAIT_S = 20.0
-folders = itertools.count()
-
-
-SHELL_CHARACTERS = "a b'c\"d$(touch pwned)`id`;&|<>*?#~!\\e"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A transport, and its device's files as they look from here."""
-
-    transport: Transport
-    root: str                                      # on the device
-    seen: Path                                     # the same folder, seen from this machine
-    machine: Machine | None
-
-    def at(self, name: str) -> str:
-        """A path on the device."""
-        return f"{self.root}/{name}"
-
-    def processes(self, marker: str) -> list[psutil.Process]:
-        """Processes on the device whose command line holds `marker`."""
-        pool = psutil.process_iter() if self.machine is None else self.machine.processes()
-        return [p for p in pool if _holds(p, marker)]
-
-
-def _holds(process: psutil.Process, marker: str) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE and any(marker in word for word in process.cmdline())
-    except psutil.Error:
-        return False
-
-
-KINDS = ("local", "adb", "ssh")
-
-
-def make_place(kind: str, machine: Machine | None, key: str, folder: Path) -> Place:
-    if machine is None:
-        root = folder / "device"
-        return Place(LocalTransport(root), str(root), root, None)
-    if kind == "adb":
-        remote = f"/data/local/tmp/lutfarm {next(folders)}"
-        return Place(AdbTransport(machine.address, root=remote, keys=folder / "keys"), remote, machine.path(remote), machine)
-    remote = f"/home/board/lutfarm {next(folders)}"
-    address = SshAddress(machine.link.address, "root", machine.port, key)
-    return Place(SshTransport(address, root=remote), remote, machine.path(remote), machine)
-
-
-@pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    key = str(request.getfixturevalue("ssh_key")[0]) if request.param == "ssh" else ""
-    machine = {"adb": "phone", "ssh": "board"}.get(request.param)
-    place = make_place(request.param, request.getfixturevalue(machine) if machine else None, key, tmp_path)
-    yield place
-    place.transport.close()
-
-
-@pytest.fixture
-def transport(place: Place) -> Transport:
-    return place.transport
-
-
-def python(code: str) -> list[str]:
-    return [sys.executable, "-I", "-c", code]
-
-
-def test_a_file_arrives_whole_and_comes_back(place: Place, tmp_path: Path) -> None:
-    local = tmp_path / "model"
-    local.write_bytes(b"\0\xff" * 1_000_000)
-    remote = place.at("models/a.onnx")
-    assert not place.transport.exists(remote)
-    place.transport.put(local, remote)
-    assert place.transport.exists(remote)
-    place.transport.get(remote, tmp_path / "back")
-    assert (tmp_path / "back").read_bytes() == local.read_bytes()
-
-
-@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 262_144, 1_000_003])
-def test_files_of_all_sizes_are_whole(place: Place, tmp_path: Path, size: int) -> None:
-    local = tmp_path / "model"
-    local.write_bytes(os.urandom(size))
-    place.transport.put(local, place.at("a"))
-    place.transport.get(place.at("a"), tmp_path / "back")
-    assert (tmp_path / "back").read_bytes() == local.read_bytes()
-
-
-def test_a_file_is_replaced_and_nothing_is_left_beside_it(place: Place, tmp_path: Path) -> None:
-    for content in (b"old and longer", b"new"):
-        (tmp_path / "model").write_bytes(content)
-        place.transport.put(tmp_path / "model", place.at("a"))
-    assert (place.seen / "a").read_bytes() == b"new"
-    assert [path.name for path in place.seen.iterdir()] == ["a"]
-
-
-def test_a_failed_copy_says_so_and_keeps_what_was_there(place: Place, tmp_path: Path) -> None:
-    (tmp_path / "model").write_bytes(b"good")
-    place.transport.put(tmp_path / "model", place.at("a"))
-    with pytest.raises(TransferFailed, match="absent"):
-        place.transport.put(tmp_path / "absent", place.at("a"))
-    with pytest.raises(TransferFailed):
-        place.transport.put(tmp_path, place.at("a"))
-    with pytest.raises(TransferFailed):
-        place.transport.get(place.at("absent"), tmp_path / "back")
-    assert not (tmp_path / "back").exists()
-    assert (place.seen / "a").read_bytes() == b"good"
-    assert [path.name for path in place.seen.iterdir()] == ["a"]
-
-
-@pytest.mark.parametrize("remote", ["a", "models/a", "/etc/lutfarm-test", "{root}/../a", "{root}/link/a", "", "{root}/a\n/b"])
-def test_no_path_leads_out_of_the_devices_folder(place: Place, tmp_path: Path, remote: str) -> None:
-    outside = place.seen.with_name(f"{place.seen.name}-outside")
-    outside.mkdir()
-    place.seen.mkdir()
-    (place.seen / "link").symlink_to(f"{place.root}-outside")
-    (tmp_path / "model").write_bytes(b"x")
-    with pytest.raises(TransferFailed, match="inside"):
-        place.transport.put(tmp_path / "model", remote.format(root=place.root))
-    assert not list(outside.iterdir())
-    assert [path.name for path in place.seen.iterdir()] == ["link"]
-
-
-def test_a_link_or_a_folder_is_no_file(place: Place) -> None:
-    place.seen.mkdir()
-    (place.seen / "file").write_bytes(b"x")
-    (place.seen / "link").symlink_to("file")
-    (place.seen / "folder").mkdir()
-    assert place.transport.exists(place.at("file"))
-    assert not place.transport.exists(place.at("link"))
-    assert not place.transport.exists(place.at("folder"))
-
-
-def test_names_are_never_read_by_a_shell(place: Place, tmp_path: Path) -> None:
-    (tmp_path / "model").write_bytes(b"x")
-    remote = place.at(f"{SHELL_CHARACTERS}/{SHELL_CHARACTERS}")
-    place.transport.put(tmp_path / "model", remote)
-    assert place.transport.exists(remote)
-    place.transport.get(remote, tmp_path / "back")
-    words = [SHELL_CHARACTERS, "-n", "", "$HOME", "zwölf"]
-    code = "import sys, os, json; print(json.dumps([sys.argv[1:], os.environ['X']]))"
-    with place.transport.spawn([*python(code), *words], env={"X": SHELL_CHARACTERS}) as channel:
-        assert json.loads(channel.receive(WAIT_S)) == [words, SHELL_CHARACTERS]
-    assert not list(place.seen.rglob("pwned"))
+__all__ = ["board", "phone", "place", "ssh_key", "transport"]
 
 
 def test_lines_go_both_ways(transport: Transport) -> None:
@@ -378,37 +226,6 @@ def test_the_environment_is_clean(transport: Transport, monkeypatch: pytest.Monk
         line = channel.receive(WAIT_S)
     assert '"ORT_DISABLE_TELEMETRY": "1"' in line
     assert not [name for name in ("SECRET_TOKEN", "PYTHONPATH", "OMP_NUM_THREADS") if name in line]
-
-
-
-
-def test_what_broken_copies_left_is_removed_once_no_copy_can_still_write_it(place: Place, tmp_path: Path) -> None:
-    (tmp_path / "model").write_bytes(b"x")
-    place.transport.put(tmp_path / "model", place.at("bundles/kept"))
-    place.transport.put(tmp_path / "model", place.at("models/kept"))
-    long_ago_s = time.time() - 3700
-    for name in (".incoming-0123", "models/.incoming-0123", "models/old", "bundles/.incoming-0123"):
-        (place.seen / name).write_bytes(b"half")
-        os.utime(place.seen / name, (long_ago_s, long_ago_s))
-    (place.seen / "models" / ".incoming-4567").write_bytes(b"somebody is copying it")
-    assert place.transport.reap() == 0
-    names = {str(path.relative_to(place.seen)) for path in place.seen.rglob("*") if path.is_file()}
-    assert names == {"bundles/kept", "models/kept", "models/old", "models/.incoming-4567"}
-
-
-@pytest.mark.parametrize("place", ["adb", "ssh"], indirect=True)     # a bundle is for phones and boards
-def test_a_half_unpacked_bundle_is_removed_with_its_archive(place: Place) -> None:
-    bundles = place.seen / "bundles"
-    for name in ("dead.part/usr", "live.part/usr", "whole/usr"):
-        (bundles / name).mkdir(parents=True)
-    long_ago_s = time.time() - 3700
-    for name in ("dead.tar", "whole/usr/data.tar", "live.tar"):
-        (bundles / name).write_bytes(b"x")
-    for name in ("dead.tar", "whole/usr/data.tar"):
-        os.utime(bundles / name, (long_ago_s, long_ago_s))
-    place.transport.reap()
-    assert {path.name for path in bundles.iterdir()} == {"live.part", "live.tar", "whole"}
-    assert (bundles / "whole" / "usr" / "data.tar").exists()
 
 
 HOST = """

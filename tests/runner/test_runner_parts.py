@@ -1,4 +1,4 @@
-"""Parts of the runner by themselves: readings, endings, lines, the shared page, comparisons."""
+"""Parts of the runner by themselves: readings, endings, lines, the shared page."""
 
 from __future__ import annotations
 
@@ -7,24 +7,19 @@ import os
 import signal
 import sys
 import time
-from dataclasses import replace
 
-import ml_dtypes
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lutfarm_agents.testing import REAL
 from lutfarm_runner import binary, environment, greeting, limits
-from lutfarm_runner.backends import Failed, failed, inputs, outputs, tensors
-from lutfarm_runner.commands import Fill, Limits, Plan, Shape, Workload, called, read_probe
+from lutfarm_runner.backends import failed, inputs
+from lutfarm_runner.commands import Limits, Plan, read_probe
 from lutfarm_runner.endings import describe
 from lutfarm_runner.round import allowance_s, is_ours
 from lutfarm_runner.sampling import Subject, quantile
 from lutfarm_runner.wire import Lines, Refused, Tail, decode, encode, printable, write_all
-
-WORKLOAD = Workload(0, "m", "onnxruntime", 1, seed=5)
 
 
 def test_environment_has_the_fields_of_a_measurement():
@@ -238,188 +233,3 @@ def test_a_vendors_error_by_what_it_means(error, code):
     found = failed(error, "loading")
     assert found.code == code
     assert found.detail.startswith("loading: ")
-
-
-def test_inputs_are_drawn_in_nchw_and_laid_out():
-    as_is = inputs.Inputs(WORKLOAD).make([1, 3, 4, 5], "float32")
-    nhwc = Workload(0, "m", "tflite", 1, seed=5, input_layout="nhwc")
-    laid_out = inputs.Inputs(nhwc).make([1, 4, 5, 3], "float32")
-    assert np.array_equal(as_is.transpose(0, 2, 3, 1), laid_out)
-    assert laid_out.flags["C_CONTIGUOUS"]
-    assert as_is.dtype == np.float32
-    assert np.array_equal(as_is, np.random.RandomState(5).standard_normal((1, 3, 4, 5)).astype(np.float32))
-
-
-@given(st.integers(0, 99), st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=6))
-def test_a_stream_is_one_draw_of_its_seed_however_it_is_asked(seed, pieces):
-    whole = np.random.RandomState(seed).standard_normal(80).astype(np.float32)
-    stream = inputs.Stream(seed)
-    for first, count in pieces:
-        assert np.array_equal(stream.take(first, count), whole[first:first + count])
-
-
-def test_the_second_input_goes_on_where_the_first_ended():
-    one = inputs.Inputs(WORKLOAD)
-    made = [one.make([3], "float32"), one.make([2], "int64"), one.make([4], "float16")]
-    whole = np.random.RandomState(5).standard_normal(7).astype(np.float32)
-    assert np.array_equal(made[0], whole[:3])
-    assert np.array_equal(made[2], whole[3:].astype(np.float16))
-
-
-@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64", "bool"])
-def test_other_inputs_are_zeros(dtype):
-    made = inputs.Inputs(WORKLOAD).make([2, 2], dtype)
-    assert not made.any()
-    assert made.dtype == dtype
-
-
-@pytest.mark.parametrize(
-    ("fill", "dtype", "made"),
-    [
-        (Fill("x", "constant", (16000,)), "int64", [[16000, 16000, 16000], [16000, 16000, 16000]]),
-        (Fill("x", "constant", (True,)), "bool", [[True, True, True], [True, True, True]]),
-        (Fill("x", "constant", (2.5,)), "float16", [[2.5, 2.5, 2.5], [2.5, 2.5, 2.5]]),
-        (Fill("x", "count", (1, 0)), "int32", [[1, 2, 3], [1, 2, 3]]),
-        (Fill("x", "count", (1, 2)), "int64", [[1, 2, 1], [1, 2, 1]]),
-        (Fill("x", "values", (1, 2, 3, 4, 5, 6)), "uint8", [[1, 2, 3], [4, 5, 6]]),
-    ],
-)
-def test_inputs_are_filled_as_the_host_says(fill, dtype, made):
-    found = inputs.Inputs(WORKLOAD).make([2, 3], dtype, fill)
-    assert found.tolist() == made
-    assert found.dtype == dtype
-    assert found.flags.c_contiguous
-
-
-@pytest.mark.parametrize(
-    ("dtype", "low", "high"),
-    [
-        ("int64", 5, 7), ("bool", False, True), ("uint64", 0, (1 << 64) - 1), ("int64", -(1 << 63), (1 << 63) - 1),
-        ("float32", -0.5, 0.5),
-    ],
-)
-def test_a_range_is_drawn_from_the_seed_and_reaches_both_ends(dtype, low, high):
-    fill = Fill("x", "uniform", (low, high))
-    one, same = (inputs.Inputs(WORKLOAD).make([1000], dtype, fill) for _ in range(2))
-    assert np.array_equal(one, same)
-    assert one.min() >= low
-    assert one.max() <= high
-    assert len(np.unique(one)) > 1
-    if dtype != "float32" and high - low < 3:
-        assert sorted({int(value) for value in one}) == list(range(low, high + 1))
-
-
-def test_a_scalar_can_be_counted_and_an_empty_input_filled():
-    assert inputs.Inputs(WORKLOAD).make([], "int64", Fill("x", "count", (3, 0))).tolist() == 3
-    assert inputs.Inputs(WORKLOAD).make([0, 4], "int64", Fill("x", "uniform", (0, 9))).shape == (0, 4)
-
-
-def test_a_fill_is_found_by_what_its_input_is_called():
-    named, unnamed = Fill("b", "constant", (1,)), Fill("#1", "constant", (2,))
-    workload = replace(WORKLOAD, fills=(named, unnamed))
-    assert [inputs.fill_of(workload, name) for name in ("b", "#1", "c")] == [named, unnamed, None]
-
-
-@pytest.mark.parametrize(("shape", "code"), [([1 << 20, 1 << 20], "OutOfMemory"), ([2], "WorkloadFailed")])
-def test_impossible_inputs_are_failures(shape, code):
-    with pytest.raises(Failed) as caught:
-        inputs.Inputs(WORKLOAD).make(shape, "float32" if code == "OutOfMemory" else "U4")
-    assert caught.value.code == code
-
-
-@pytest.mark.parametrize(
-    ("own", "given_shapes", "expected"),
-    [
-        ([1, 3], (), [1, 3]), (["n", 3], (Shape("x", (4, 3), "float32"),), [4, 3]), ([], (), []),
-        ([None, 3], (Shape("y", (9, 9), "float32"), Shape("x", (0, 3), "float32")), [0, 3]), ([1, 0, 64], (), [1, 0, 64]),
-        (["n", 3], (), None), ([-1], (), None), ([None], (), None),
-    ],
-)
-def test_an_inputs_shape_is_given_or_its_own(own, given_shapes, expected):
-    if expected is None:
-        with pytest.raises(Failed, match="dynamic"):
-            inputs.concrete_shape("x", own, given_shapes)
-    else:
-        assert inputs.concrete_shape("x", own, given_shapes) == expected
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "apart"),
-    [
-        ([1, 2], [1, 2], 0), ([1, 2], [1, 5], 3), ([np.inf], [np.inf], 0), ([1], [1, 2], np.inf), ([], [], 0),
-        ([np.nan, 1], [np.nan, 1.5], 0.5), ([np.nan, 1], [1, np.nan], np.inf), ([np.inf], [-np.inf], np.inf),
-        ([np.nan], [np.inf], np.inf), ([np.inf, 2], [1e300, 2], np.inf),
-    ],
-)
-def test_the_difference_of_two_outputs(one, other, apart):
-    compare = tensors.NumpyBackend()
-    assert compare.difference(np.asarray(one, float), np.asarray(other, float)) == apart
-    assert compare.difference(np.asarray(other, float), np.asarray(one, float)) == apart
-
-
-def test_finite_elements_decide_what_the_largest_is():
-    compare = tensors.NumpyBackend()
-    broken = np.asarray([np.nan, 1.0, -3.0, np.inf])
-    assert (compare.largest(broken), compare.nans(broken), compare.finite(broken)) == (3.0, 1, False)
-    assert (compare.largest(np.asarray([np.nan])), compare.nans(np.asarray([7]))) == (0.0, 0)
-
-
-def test_outputs_of_many_elements_are_compared_to_the_end():
-    one = np.zeros(outputs.CHUNK * 2 + 5, np.float32)
-    other = one.copy()
-    other[-1] = 0.25
-    assert outputs.difference(one, other) == 0.25
-    assert outputs.largest(other) == 0.25
-
-
-def listed(value):
-    return [row.tolist() for row in outputs.rows(value)]
-
-
-def test_every_kind_of_output_becomes_rows():
-    assert listed(np.float32(1.5)) == [[1.5]]
-    assert listed(np.asarray([[True], [False]])) == [[True, False]]
-    assert listed(np.asarray([1 + 2j], np.complex64)) == [[1.0, 2.0]]
-    assert listed(np.asarray(["a", "b"], object)) == [["a", "b"]]
-    assert listed(np.zeros((0, 3), np.int8)) == [[]]
-    assert listed([np.ones(2), np.zeros(1)]) == [[1.0, 1.0], [0.0]]
-    assert listed([{0: 0.5, 1: 0.25}]) == [[0, 1], [0.5, 0.25]]
-    assert listed({"cat": 1.0}) == [["cat"], [1.0]]
-    assert listed(None) == listed([]) == listed(object()) == []
-    assert len(listed([0.5] * 100_000)) == 1       # and not a row for each
-
-
-def test_a_copy_is_kept_and_no_view():
-    buffer = np.ones(3, np.float32)
-    (row,) = outputs.rows(buffer)
-    buffer[:] = 7
-    assert row.tolist() == [1, 1, 1]
-
-
-def test_bits_of_narrow_types_without_what_pads_them():
-    assert outputs.bits(b"\xff\xff", 3, 4).tolist() == [0xFF, 0x0F]
-    assert outputs.bits(b"\xff", 1, 2).tolist() == [0x03]
-    assert outputs.bits(b"\xff\xff", 2, 8).tolist() == [0xFF, 0xFF]
-    assert outputs.from_bfloat16(b"\x80\x3f\x00\xc0").tolist() == [1.0, -2.0]
-
-
-@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"])
-def test_every_float_of_eight_bits_is_the_number_that_it_stands_for(name):
-    codes = bytes(range(256))
-    wanted = np.frombuffer(codes, getattr(ml_dtypes, name)).astype(np.float32)
-    found = outputs.from_float8(codes, name.replace("_", "").replace("e8m0fnu", "e8m0"))
-    np.testing.assert_array_equal(found, wanted)
-    assert outputs.nans(found) == np.isnan(wanted).sum() > 0
-
-
-@pytest.mark.parametrize(("dtype", "least"), [("float16", 1e-3), ("float32", 1e-4), ("float64", 1e-4), ("int8", 1e-4)])
-def test_two_sums_in_another_order_may_fall_on_neighbouring_numbers(dtype, least):
-    assert least <= outputs.tolerance(np.zeros(1, dtype)) < 3 * least
-
-
-@pytest.mark.parametrize(
-    ("names", "found"),
-    [(["a", "b"], ["a", "b"]), (["", "b"], ["#0", "b"]), (["a", "b", "a"], ["#0", "b", "#2"]), ([], [])],
-)
-def test_what_inputs_are_called(names, found):
-    assert called(names) == found

@@ -9,15 +9,12 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.sampling_kit import CANARY_NS, PLAN, READING_NS, Machine, run_round, square_wave
 
-from lutfarm_runner.backends import Failed
-from lutfarm_runner.commands import Plan
 from lutfarm_runner.sampling import (
     BATCH_NS,
     MOST_ITERATIONS,
     REFERENCE_NS,
-    Clock,
-    Sampler,
     Subject,
     discarded,
     iterations,
@@ -27,55 +24,6 @@ from lutfarm_runner.sampling import (
     sweep,
     warmups,
 )
-
-PLAN = Plan(
-    passes=12, slice_ns=400_000, warmup_first=5, warmup_again=2, gate_ratio=1.12, wait_ns=12_000_000,
-    contended_keep=3, long_ns=4_000_000, canary_iterations=3,
-)
-CANARY_NS = 20_000
-READING_NS = 30                                    # what one look at the clock costs
-
-
-class Machine:
-    """Virtual time.  `slow` says by how much work is slowed at a time; `switch_at` when it is preempted."""
-
-    step_ns = 1
-
-    def __init__(self, slow=lambda _now: 1.0, switch_at=()):
-        self.now = 1_000_000
-        self.slow = slow
-        self.switch_at = sorted(switch_at)
-        self.runs = []                             # (what, when)
-
-    def look(self):
-        self.now += READING_NS
-        return self.now
-
-    def switches(self):
-        return sum(at <= self.now for at in self.switch_at)
-
-    def work(self, name, cost_ns):
-        def run():
-            self.runs.append((name, self.now))
-            self.now += round(cost_ns * self.slow(self.now))
-
-        return run
-
-    def subject(self, number, cost_ns, **fields):
-        return Subject(number, self.work(number, cost_ns), cost_ns, **fields)
-
-    def sampler(self, plan=PLAN, reference_ns=CANARY_NS):
-        clock = Clock(self.look, lambda: self.now, self.switches, step_ns=self.step_ns)
-        return Sampler(plan, clock, self.work("canary", CANARY_NS), reference_ns)
-
-
-def run_round(machine, subjects, plan=PLAN, *, seed=1, reference_ns=CANARY_NS):
-    sampler = machine.sampler(plan, reference_ns)
-    return sampler, [sample for batch in sweep(sampler, subjects, random.Random(seed)) for sample in batch]
-
-
-def square_wave(period_ns, slow):
-    return lambda now: slow if (now // period_ns) % 2 else 1.0
 
 
 def test_on_a_quiet_machine_every_visit_gives_one_quiet_slice():
@@ -210,80 +158,6 @@ def test_how_many_iterations_fill_a_slice(iteration_ns, count):
     assert iterations(Subject(0, int, iteration_ns), PLAN) == count
 
 
-def test_long_workloads_are_swept_and_every_iteration_is_kept_with_its_verdict():
-    machine = Machine(square_wave(40_000_000, 1.5))
-    subjects = [machine.subject(n, 30_000_000) for n in range(4)]
-    _, samples = run_round(machine, subjects)
-    assert len(samples) == 48
-    assert all(len(s.samples_ns) == 1 and not s.gated for s in samples)
-    assert {s.quiet for s in samples} == {True, False}
-    for sample in samples:
-        assert sample.quiet == (max(sample.canary_before_ns, sample.canary_after_ns) < CANARY_NS * 1.12)
-    assert sum(rejected(subjects).values()) == sum(not sample.quiet for sample in samples)
-
-
-def test_nothing_but_canaries_lies_around_a_swept_iteration():
-    machine = Machine()
-    run_round(machine, [machine.subject(n, 30_000_000) for n in range(3)], replace(PLAN, passes=2))
-    names = [name for name, _ in machine.runs]
-    for at in (at for at, name in enumerate(names) if name != "canary"):
-        warm_up = names[at + 1] != "canary"
-        assert warm_up or names[at - 1] == names[at + 1] == "canary"
-        assert not warm_up or names[at + 1] == names[at]
-
-
-def test_a_swept_visit_tries_again_until_one_is_quiet():
-    machine = Machine(lambda now: 1.5 if now < 300_000_000 else 1.0)
-    subject = machine.subject(0, 30_000_000)
-    _, samples = run_round(machine, [subject], replace(PLAN, passes=3, long_tries=4))
-    by_pass = [[s.quiet for s in samples if s.pass_index == p] for p in range(3)]
-    assert by_pass == [[False] * 4, [False, True], [True]]
-    assert rejected([subject]) == {0: 1}
-
-
-def test_a_swept_visit_waits_for_a_calm_machine_no_longer_than_it_may():
-    machine = Machine(lambda _now: 1.5)
-    _, samples = run_round(machine, [machine.subject(0, 30_000_000)], replace(PLAN, passes=1, long_tries=3))
-    assert len(samples) == 3
-    assert PLAN.wait_ns <= sum(s.waited_ns for s in samples) < 2 * PLAN.wait_ns
-    waiting = Machine(lambda now: 1.5 if now < 50_000_000 else 1.0)
-    _, samples = run_round(waiting, [waiting.subject(0, 30_000_000, fresh=False)], replace(PLAN, passes=1, long_tries=3))
-    assert [s.quiet for s in samples] == [True]
-    assert 1_000_000 < samples[0].waited_ns < PLAN.wait_ns     # the warm-up ends after 46 ms
-
-
-@pytest.mark.parametrize(("delayed_ns", "quiet"), [(0, True), (290_000, True), (400_000, False), (None, False)])
-def test_a_long_iteration_that_lost_its_core_is_not_quiet(delayed_ns, quiet):
-    machine = Machine()
-    work, delay = machine.work(0, 30_000_000), [0]
-
-    def run():
-        work()
-        delay[0] += delayed_ns or 0
-
-    # Without an account of waiting it is wall against CPU time, which stands still here.
-    sampler = machine.sampler()
-    sampler.clock = Clock(machine.look, lambda: 0, lambda: 0, lambda: None if delayed_ns is None else delay[0])
-    subject = Subject(0, run, 30_000_000, least_lost=0.0)
-    [sample] = sampler.visit(subject, 0)
-    assert sample.run_delay_ns == delayed_ns
-    assert sample.quiet is quiet
-
-
-def test_what_its_own_threads_lose_at_the_best_of_times_counts_for_nothing():
-    machine = Machine()
-    work, delay = machine.work(0, 30_000_000), [0]
-
-    def run():
-        work()
-        delay[0] += 900_000
-
-    sampler = machine.sampler()
-    sampler.clock = Clock(machine.look, lambda: 0, lambda: 0, lambda: delay[0])
-    [sample] = sampler.visit(Subject(0, run, 30_000_000), 0)
-    assert sample.quiet
-
-
 def test_passes_go_through_all_in_a_new_order_that_the_seed_fixes():
     def orders(seed):
         machine = Machine()
@@ -380,68 +254,6 @@ def test_whatever_the_machine_does_the_counts_hold(costs, period_ns, slow, passe
             assert max(sample.canary_before_ns, sample.canary_after_ns) <= plan.gate_ratio * CANARY_NS
             if sample.gated:
                 assert sample.involuntary_switches == 0
-
-
-class CoarseMachine(Machine):
-    """Its clock moves in steps, and nobody says so."""
-
-    step_ns = 0
-
-    def __init__(self, step):
-        super().__init__()
-        self.step = step
-
-    def look(self):
-        return super().look() // self.step * self.step
-
-
-@pytest.mark.parametrize("step", [1_000, 2_000])
-@pytest.mark.parametrize("cost", [600, 1_400, 2_500, 7_300, 61_300])
-def test_what_is_short_of_a_hundred_steps_is_timed_in_blocks(step, cost):
-    machine = CoarseMachine(step)
-    _, samples = run_round(machine, [machine.subject(0, cost)])
-    assert len(samples) == PLAN.passes
-    for sample in samples:
-        assert sample.block == -(-100 * step // cost)
-        assert sample.block * len(sample.samples_ns) <= max(sample.block, PLAN.slice_ns // cost)
-        assert all(value == pytest.approx(cost, rel=0.012) for value in sample.samples_ns)
-
-
-def test_on_a_fine_clock_every_iteration_is_a_sample():
-    clock = Clock(lambda: 0, lambda: 0, lambda: 0, step_ns=1)
-    assert Sampler(PLAN, clock, lambda: None).step_ns == 1
-    machine = Machine()
-    _, samples = run_round(machine, [machine.subject(0, 50_000)])
-    assert {(sample.block, len(sample.samples_ns)) for sample in samples} == {(1, 8)}
-
-
-def test_a_block_is_never_longer_than_a_slice():
-    machine = CoarseMachine(10_000)
-    _, samples = run_round(machine, [machine.subject(0, 30_000)])
-    assert {(sample.block, len(sample.samples_ns)) for sample in samples} == {(13, 1)}
-
-
-def test_a_clock_that_does_not_move_over_a_sample_is_a_failure_and_no_estimate():
-    machine = CoarseMachine(1_000_000)
-    with pytest.raises(Failed, match=r"steps of 1000000 ns, too coarse for what takes about 660 ns"):
-        run_round(machine, [machine.subject(0, 660)])
-
-
-def test_a_canary_of_few_steps_is_run_several_times_between_two_readings():
-    machine = CoarseMachine(10_000)
-    sampler = machine.sampler()
-    for _ in range(3):
-        sampler.level()
-    assert all(sampler.level() == pytest.approx(CANARY_NS, rel=0.06) for _ in range(20))
-
-
-def test_a_sustained_load_has_blocks_too():
-    machine = CoarseMachine(1_000)
-    plan = replace(PLAN, passes=3, sustained_ns=30_000_000)
-    batches = sustain(machine.sampler(plan), [machine.subject(0, 7_300)])
-    samples = [sample for batch in batches for sample in batch]
-    assert [sample.block for sample in samples] == [14] * 3
-    assert all(value == pytest.approx(7_300, rel=0.012) for sample in samples for value in sample.samples_ns)
 
 
 def test_once_enough_contended_slices_are_kept_a_busy_machine_is_waited_for_and_not_measured():
