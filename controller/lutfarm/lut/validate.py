@@ -185,32 +185,8 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why networks that were measured on one device and backend say nothing of a table."""
-
-    unit: str
-    backend_key: str
-    space: str
-    reason: str
-
-    def __post_init__(self) -> None:
-        """Raises SpecError for a reason that is none, or too long."""
-        if not 0 < len(self.reason) <= MOST_REASON:
-            raise SpecError(f"a refusal of {self.unit[:80]!r} with {self.backend_key[:80]!r} has {len(self.reason)} characters")
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """The unit and the backend's key."""
-        return self.unit, self.backend_key
-
-    def describe(self) -> str:
-        """In one line."""
-        return f"not validated against networks of {self.space}: {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
-class Uncalibrated:
-    """Why networks that were measured on one device and backend to calibrate a table do not."""
+class Reason:
+    """Why networks that were measured on one device and backend do not serve a table."""
 
     unit: str
     backend_key: str
@@ -221,13 +197,32 @@ class Uncalibrated:
         """Raises SpecError for a reason that is none, or too long."""
         if not 0 < len(self.reason) <= MOST_REASON:
             raise SpecError(
-                f"what is not calibrated of {self.unit[:80]!r} with {self.backend_key[:80]!r} has {len(self.reason)} characters"
+                f"{self.describe()[:60]!r} of {self.unit[:80]!r} with {self.backend_key[:80]!r} has a reason of "
+                f"{len(self.reason)} characters, not of 1 to {MOST_REASON}"
             )
 
     @property
     def place(self) -> tuple[str, str]:
         """The unit and the backend's key."""
         return self.unit, self.backend_key
+
+    def describe(self) -> str:
+        """In one line."""
+        return f"networks of {self.space} do not count: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal(Reason):
+    """Why they say nothing of it."""
+
+    def describe(self) -> str:
+        """In one line."""
+        return f"not validated against networks of {self.space}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Uncalibrated(Reason):
+    """Why it is not calibrated on them."""
 
     def describe(self) -> str:
         """In one line."""
