@@ -197,6 +197,14 @@ def test_the_last_runs_of_a_unit_are_its_newest_newest_first(store: Store, lease
     assert list(store.last_runs("other", most=9)) == []
 
 
+def test_each_run_comes_with_its_own_fingerprint_and_once(store: Store, lease: Lease) -> None:
+    older, newer = (run(started_s=at, ended_s=at + 0.5, fingerprint={"runtime": f"1.3{at:g}"}) for at in (1.0, 2.0))
+    store.commit([older, newer], lease, "job-1")
+    wanted = [(newer.id, newer.fingerprint), (older.id, older.fingerprint)]
+    assert [(found.id, found.fingerprint) for found in store.last_runs("desk", most=9)] == wanted
+    assert [(found.id, found.fingerprint) for found in store.runs_after(0.0)] == wanted[::-1]
+
+
 def test_a_newer_probe_of_the_same_fingerprint_replaces(store: Store, lease: Lease) -> None:
     failed = probe(failure=Failure("OutOfMemory", "40 GB"), probed_s=2.0)
     other = probe(fingerprint={"runtime": "1.31"}, probed_s=3.0)

@@ -49,6 +49,13 @@ def test_until_it_is_established_it_is_provisional() -> None:
     assert told(epochs(rounds(*[100] * 5))) == [("first contact", 100, True, 5)]
 
 
+def test_what_ages_out_leaves_the_rounds_of_the_last_month() -> None:
+    history = epochs(rounds(*[100] * 32, every_s=24 * HOUR_S))
+    assert [epoch.why for epoch in history] == ["first contact", "aged out"]
+    assert history[1].detail == "from the 30 rounds of the last 30 days"
+    assert history[1].rounds == 31
+
+
 def test_another_runtime_is_another_canary_at_once() -> None:
     before, after = rounds(*[100] * 20), rounds(*[140] * 3, start_s=HOUR_S, basis=NEW)
     history = epochs([*before, *after])
