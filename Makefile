@@ -1,6 +1,6 @@
 # make demo   installs what is needed and runs the main job on this machine
 # make test   installs what is needed and passes all tests
-# make mutants  changes the sources in small ways and counts how many changes the tests notice (about 20 minutes)
+# make mutants  changes the sources in small ways and counts how many changes the tests notice
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
