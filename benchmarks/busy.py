@@ -4,11 +4,13 @@ Three kinds of workloads, each by a job of the farm with its default sampling: o
 operators with two threads.  Beside them how others measure: the mean of 50 iterations, TVM's time_evaluator, TensorFlow
 Lite's benchmark_model with as much time as ours took, 6 s at most.  Neighbours are processes pinned to a core, there for a share
 of the time in turns of 0.12 s; `always`: without a pause, on both cores.  The device is known: its canary has a quiet past (short
-jobs at the beginning, put back by a day, as it can't be waited for here).
+jobs at the beginning and in every quiet stretch, put back by a day and more, as it can't be waited for here); what it says of
+the slices is asked at the end, as the farm does when a table is read.
 
 Truth: in quiet stretches between any two conditions, short slices of everything in fresh processes that no gate chose; the
-lower mode of their levels.  `calm %`: the share of such slices, beside the neighbours of a row, that lie within 5 % of the
-truth: where it is 0 there was no quiet window.
+lower mode of their levels.  `itself`: the quiet processes' own lower quartiles against it, which is what this machine can
+reach.  `calm %`: the share of such slices, beside the neighbours of a row, that lie within 5 % of the truth: where it is 0
+there was no quiet window.
 
 An entry is *flagged* where it has another flag than `converged` and `not_precise`; `unflagged` is all that a reader would rely
 on.  `within` and `covered` are of the unflagged: the estimate within 3 % of the truth, the truth within the interval; `covered
@@ -38,7 +40,7 @@ from _beside import Neighbours, beside
 from _levels import lower_mode_ns
 from _rivals import Rivals
 from _table import Report, options
-from _tables import BACKEND, Desk, files, mix, register, spread_over
+from _tables import BACKEND, Desk, Tabled, files, mix, register, spread_over
 
 from lutfarm.home import find_home
 from lutfarm.networks import studies_of
@@ -106,7 +108,8 @@ class Bench:
     order: random.Random
     said: defaultdict[Cell, list[tuple[str, Said]]] = field(default_factory=lambda: defaultdict(list))
     took_s: defaultdict[Cell, float] = field(default_factory=lambda: defaultdict(float))
-    quiet: defaultdict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    jobs_of: dict[Cell, str] = field(default_factory=dict)
+    quiet: defaultdict[tuple[str, str], list[list[float]]] = field(default_factory=lambda: defaultdict(list))
     loud: defaultdict[Cell, list[float]] = field(default_factory=lambda: defaultdict(list))
     jobs: int = 0
 
@@ -114,25 +117,41 @@ class Bench:
         """Quiet slices, of these kinds or all."""
         for kind in (kind for _ in range(STRETCHES) for kind in kinds or self.kinds):
             for name, levels in kind.rivals.slices_ns(STRETCH_S).items():
-                self.quiet[kind.name, name] += levels
+                self.quiet[kind.name, name].append(levels)
 
-    def table(self, kind: Kind, **sampling: object) -> tuple[dict[str, Said], float]:
-        """A job's entries, and how long it took."""
+    def job(self, kind: Kind, **sampling: object) -> Tabled:
+        """Measures a kind once more."""
         self.jobs += 1
-        made = self.desk.play({"name": f"busy-{self.jobs}", **kind.job, **({"sampling": sampling} if sampling else {})})
-        by_key = {m.key: m.workload.name for m in self.desk.store.measurements(made.job_id)}
-        return {
-            by_key[entry.key]: Said(float(entry.estimate_ns or 0), entry.low_ns, entry.high_ns, frozenset(entry.flags))
-            for entry in made.table.entries if entry.key in by_key
-        }, made.wall_s
+        return self.desk.play({"name": f"busy-{self.jobs}", **kind.job, **({"sampling": sampling} if sampling else {})})
 
-    def condition(self, name: str, neighbours: Neighbours | None) -> None:
+    def past(self, home: Path, kind: Kind, rounds: int) -> None:
+        """A short quiet job, whose canary's rounds are put back in time."""
+        began_s = time.time()
+        self.job(kind, rounds=rounds, stop="rounds", passes=2)
+        with sqlite3.connect(find_home(home).path / "farm.db") as db:
+            for (round_id,) in db.execute("SELECT round_id FROM canary_rounds WHERE at_s >= ?", (began_s,)).fetchall():
+                back_s = PAST_S * (1 + self.order.random())
+                db.execute("UPDATE canary_rounds SET at_s = at_s - ? WHERE round_id = ?", (back_s, round_id))
+
+    def read(self) -> None:
+        """The tables of all conditions, by what is known of the canary at the end."""
+        for cell, job_id in self.jobs_of.items():
+            by_key = {m.key: m.workload.name for m in self.desk.store.measurements(job_id)}
+            self.said[cell] = [
+                (by_key[entry.key], Said(float(entry.estimate_ns or 0), entry.low_ns, entry.high_ns, frozenset(entry.flags)))
+                for entry in table_of(self.desk.store, job_id).entries if entry.key in by_key
+            ]
+
+    def condition(self, home: Path, name: str, neighbours: Neighbours | None) -> None:
         """Everything by every protocol, beside these neighbours."""
         for kind in self.kinds:
-            self.stretch(kind)                     # the truth needs as many moments as there are
+            self.stretch(kind)                     # the truth needs as many moments as there are, and so does the past
+            self.past(home, kind, 1)
             with beside(neighbours, seed=self.order.randrange(2**16)):
-                entries, took_s = self.table(kind)
-                self.note((name, kind.name, OURS), entries, took_s)
+                ours = self.job(kind)
+                took_s = ours.wall_s
+                self.jobs_of[name, kind.name, OURS] = ours.job_id
+                self.note((name, kind.name, OURS), {}, took_s)
                 for protocol, wanted, more in (
                     ("mean of 50", "iterations", {"count": 50}), ("TVM time_evaluator", "tvm", {}),
                     ("benchmark_model", "benchmark_model", {"until_s": time.monotonic() + min(took_s, TOOL_S)}),
@@ -147,7 +166,14 @@ class Bench:
         self.took_s[cell] += took_s
 
     def truth_ns(self, kind: str, name: str) -> float:
-        return lower_mode_ns(self.quiet[kind, name])
+        return lower_mode_ns([level for levels in self.quiet[kind, name] for level in levels])
+
+    def itself(self, kind: str) -> list[float]:
+        """What quiet processes, each by its lower quartile, say over the truth."""
+        return [
+            float(np.percentile(levels, 25)) / self.truth_ns(kind, name)
+            for (where, name), processes in self.quiet.items() if where == kind for levels in processes
+        ]
 
     def judged(self, kind: str, protocol: str, where: Collection[str]) -> list[Judged]:
         """What a protocol said in some conditions."""
@@ -213,16 +239,11 @@ def conditions(*, quick: bool) -> dict[str, Neighbours | None]:
 
 
 def give_past(home: Path, bench: Bench) -> None:
-    """Short quiet jobs, then their canaries' rounds are put back in time."""
+    """Short quiet jobs, so that the first condition has a past, too."""
     for _ in range(PAST_JOBS):
         for kind in bench.kinds:
-            bench.table(kind, rounds=4, stop="rounds", passes=2)
+            bench.past(home, kind, 4)
     bench.stretch()
-    with sqlite3.connect(find_home(home).path / "farm.db") as db:
-        ranked = db.execute("SELECT round_id FROM canary_rounds ORDER BY at_s").fetchall()
-        for number, (round_id,) in enumerate(ranked):
-            back_s = PAST_S * (1 + (len(ranked) - number) / len(ranked))
-            db.execute("UPDATE canary_rounds SET at_s = at_s - ? WHERE round_id = ?", (back_s, round_id))
 
 
 def rows(bench: Bench) -> Iterator[tuple[object, ...]]:
@@ -272,6 +293,12 @@ def verdicts(bench: Bench) -> Iterator[str]:
             if bench.calm(condition, kind) == 0:
                 flagged = percent([one.flagged for one in bench.judged(kind, OURS, [condition])])
                 yield f"no quiet window, {condition}, {kind}: {flagged} % flagged; to reach 100"
+        quiet = bench.itself(kind)
+        low, high = (100 * (float(np.percentile(quiet, share)) - 1) for share in (5, 95))
+        yield (
+            f"{kind}, this machine itself, {len(quiet)} quiet processes: {percent([abs(one - 1) <= NEAR for one in quiet])} % "
+            f"within 3 %, from {low:+.1f} to {high:+.1f} % (5th and 95th percentile)"
+        )
     for condition in bench.places:
         raised = Counter(
             flag for (where, _, protocol), found in bench.said.items() if (where, protocol) == (condition, OURS)
@@ -341,8 +368,9 @@ def main() -> None:
             for name in order.sample(list(wanted), len(wanted)):
                 bench.stretch()
                 say(began_s, name)
-                bench.condition(name, wanted[name])
+                bench.condition(home, name, wanted[name])
             bench.stretch()
+            bench.read()
         report.rows += rows(bench)
         report.notes += verdicts(bench)
         say(began_s, "validation")
