@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lutfarm.store import owners
-from lutfarm_agents.agent import DeviceAgent
-from lutfarm_agents.device import Device
-from lutfarm_agents.session import Claim
+from lutfarm_agents.device import Claim, Device
+from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_jobs.measurement import (
     FORMAT_OF_RUNTIME,
     Backend,

@@ -31,7 +31,7 @@ from _table import Report, options
 from _tables import mix, spread_over
 from scipy.stats import mannwhitneyu
 
-from lutfarm_agents.agent import DeviceAgent
+from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_jobs import models
 from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Measurement, Run, Runtime, Slice, SlicePlan, Task, Workload
 from lutfarm_jobs.models.graph import Graph

@@ -104,9 +104,9 @@ def one_fault(machine: object, kind: str, folder: Path, *, key_file: str, dice: 
     from tests.rig.board import Board
     from tests.rig.machine import Machine, until
 
-    from lutfarm_agents.agent import DeviceAgent
-    from lutfarm_agents.base import Advance
-    from lutfarm_agents.session import Claim
+    from lutfarm_agents.device import Claim
+    from lutfarm_agents.interface import Advance
+    from lutfarm_agents.runner_agent import DeviceAgent
     from lutfarm_jobs.errors import LinkError
     from lutfarm_jobs.measurement import Limits, Run, SlicePlan
 

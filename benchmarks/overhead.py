@@ -21,7 +21,7 @@ import _device
 from _device import Convolution
 from _table import Report, median_interval, options
 
-from lutfarm_agents.agent import DeviceAgent
+from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_jobs.measurement import Run, SlicePlan, Task
 
 SCRIPT = Path(__file__).with_name("_standalone.py")

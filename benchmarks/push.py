@@ -34,9 +34,9 @@ def main() -> None:
     from tests.rig.board import Board, make_key
     from tests.rig.phone import Phone
 
-    from lutfarm_agents.transports.adb import AdbTransport
-    from lutfarm_agents.transports.ssh import SshTransport
-    from lutfarm_agents.transports.ssh_address import SshAddress
+    from lutfarm_agents.address import SshAddress
+    from lutfarm_agents.transports.adb.transport import AdbTransport
+    from lutfarm_agents.transports.ssh.transport import SshTransport
 
     report = Report(
         f"Pushing {SIZE_BYTES >> 20} MB, {times} times each in turn",

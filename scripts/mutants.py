@@ -37,9 +37,10 @@ GROUPS = {
     "statistics": ["lutfarm/statistics/*.py"],
     "tables": ["lutfarm/lut/*.py"],
     "store": ["lutfarm/store/*.py"],
-    "wire": [*(f"lutfarm_agents/{name}.py" for name in ("session", "messages", "rounds", "fields", "commands")),
-             "lutfarm_runner/wire.py"],
-    "locks": ["lutfarm_agents/holder.py", "lutfarm_runner/lock.py", "lutfarm/leases.py", "lutfarm/store/owners.py"],
+    "wire": ["lutfarm_agents/wire/*.py", "lutfarm_agents/fingerprint.py", "lutfarm_agents/sanitize.py", "lutfarm_runner/wire.py"],
+    "locks": [
+        "lutfarm_agents/device_lock/*.py", "lutfarm_runner/lock.py", "lutfarm/leases.py", "lutfarm/store/owners.py",
+    ],
 }
 # What runs in this process: a change in another process's copy is not seen by the coverage that picks the tests.
 TESTS = (

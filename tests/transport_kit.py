@@ -12,11 +12,11 @@ import psutil
 import pytest
 from tests.rig.machine import Machine
 
-from lutfarm_agents.transports.adb import AdbTransport
-from lutfarm_agents.transports.base import Transport
+from lutfarm_agents.address import SshAddress
+from lutfarm_agents.transports.adb.transport import AdbTransport
+from lutfarm_agents.transports.interface import Transport
 from lutfarm_agents.transports.local import LocalTransport
-from lutfarm_agents.transports.ssh import SshTransport
-from lutfarm_agents.transports.ssh_address import SshAddress
+from lutfarm_agents.transports.ssh.transport import SshTransport
 
 WAIT_S = 20.0
 folders = itertools.count()

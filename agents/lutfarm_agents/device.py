@@ -51,3 +51,15 @@ class Hello:
     word_bits: int = 0                             # of the interpreter, or of the shell where there is none; 0: it does not say
     abi: str = ""                                  # for example arm-linux-gnueabihf
     libc: str = ""                                 # for example glibc 2.36
+
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """For whom a device's lock is taken."""
+
+    unit: str
+    owner: str                                     # one `lutfarm run`: sessions of one owner share a machine
+    holder: str                                    # readable, shown to others who wait
+    farm_id: str                                   # which store's tokens may be compared
+    token: int

@@ -10,20 +10,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from lutfarm_agents.base import Advance
-from lutfarm_agents.climate import Climate, seen_by
-from lutfarm_agents.clocks import Clocks
-from lutfarm_agents.device import Device, Hello
-from lutfarm_agents.holder import Holder, argv
-from lutfarm_agents.power import Power
-from lutfarm_agents.session import Claim, fingerprint
-from lutfarm_agents.shelf import Shelf
-from lutfarm_agents.shell_greeting import greet
-from lutfarm_agents.tool_round import ToolRounds
-from lutfarm_agents.tool_session import ToolSession, measured_cpus
-from lutfarm_agents.tools import TOOLS
-from lutfarm_agents.transports.addresses import open_transport, root_of
-from lutfarm_agents.transports.base import Completed, Transport
+from lutfarm_agents.conditions.cpu_clocks import Clocks
+from lutfarm_agents.conditions.measured_cores import measured_cpus
+from lutfarm_agents.conditions.power import Power
+from lutfarm_agents.conditions.thermal import Climate, seen_by
+from lutfarm_agents.device import Claim, Device, Hello
+from lutfarm_agents.device_lock.shell_lock import ShellLock, argv
+from lutfarm_agents.discovery.shell_hello import greet
+from lutfarm_agents.fingerprint import fingerprint
+from lutfarm_agents.interface import Advance
+from lutfarm_agents.native_tools import TOOLS
+from lutfarm_agents.native_tools.invocation import ToolSession
+from lutfarm_agents.native_tools.tool_rounds import ToolRounds
+from lutfarm_agents.provisioning.model_cache import ModelCache
+from lutfarm_agents.transports.interface import Completed, Transport
+from lutfarm_agents.transports.registry import open_transport, root_of
 from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, LinkLost, NotReady
 from lutfarm_jobs.measurement import Limits, Probe, Round, Run, SlicePlan, Task
 from lutfarm_profiles import loader
@@ -41,14 +42,14 @@ class ToolAgent:
         self._root = root_of(device, state_dir)
         self._transport: Transport = transport or open_transport(device, state_dir)
         self._opened = contextlib.ExitStack()
-        self._holder: Holder | None = None         # once the lock is ours
+        self._holder: ShellLock | None = None         # once the lock is ours
         self._hello: Hello | None = None
-        self._shelf = Shelf(self._transport, f"{self._root}/models")
+        self._model_cache = ModelCache(self._transport, f"{self._root}/models")
         self._clocks = Clocks(self._transport, self._root, self.profile, device.name)
         self._tools = ToolSession(device, self._transport, self._run)
         self._climate = Climate(self._transport, self.profile.thermal)
         self._rounds = ToolRounds(
-            self._tools, self._shelf, self._transport, self._root, self._climate,
+            self._tools, self._model_cache, self._transport, self._root, self._climate,
             Power(self._transport, self.profile.power_sensor),
         )
         self._cancelled = threading.Event()
@@ -72,9 +73,9 @@ class ToolAgent:
             path = self.profile.lock_path
             channel = self._opened.enter_context(self._transport.spawn(argv(path), env={}))
             holder = self._opened.enter_context(
-                contextlib.closing(Holder(channel, self._transport, self.device.name, path))
+                contextlib.closing(ShellLock(channel, self._transport, self.device.name, path))
             )
-            self._shelf.forget()
+            self._model_cache.forget()
             self._hello = self._greet()
             self.spent_ns = {"other": time.monotonic_ns() - began_ns}     # waiting for others is no use of the device
             yield from holder.take(claim, self._cancelled)
@@ -104,12 +105,12 @@ class ToolAgent:
 
     def _probe(self, tasks: Sequence[Task], limits: Limits, models: Mapping[str, Path]) -> Iterator[Probe]:
         hello = self._checked(tasks)
-        self._shelf.fill([task.artifact for task in tasks], models)
+        self._model_cache.fill([task.artifact for task in tasks], models)
         with self._dropping():
             for task in tasks:
                 cpus = measured_cpus(self.profile, hello, [task], self.device.name)
                 found = self._tools.probe(
-                    task, self._shelf.place(task.artifact), limits, cpus, self._fingerprint(hello, task, None)
+                    task, self._model_cache.place(task.artifact), limits, cpus, self._fingerprint(hello, task, None)
                 )
                 if self._cancelled.is_set():       # it was ended, so what it said is no result
                     return
@@ -122,7 +123,7 @@ class ToolAgent:
 
     def _measure(self, round_: Round, models: Mapping[str, Path]) -> Iterator[Run | Advance]:
         hello = self._checked(round_.tasks)
-        self._shelf.fill([task.artifact for task in round_.tasks], models)
+        self._model_cache.fill([task.artifact for task in round_.tasks], models)
         cpus = measured_cpus(self.profile, hello, round_.tasks, self.device.name)
         with self._dropping():
             if round_.tasks[0].measurement.conditions.clocks == "fixed":

@@ -18,10 +18,10 @@ def main() -> int:
         supervise()
         return 0
     if len(arguments) == 3 and arguments[0] in ("probe", "round"):
-        from lutfarm_runner import child
+        from lutfarm_runner import inside_child
 
         role = importlib.import_module(f"lutfarm_runner.{arguments[0]}")
-        child.run_child(role.play, int(arguments[1]), int(arguments[2]))
+        inside_child.run_child(role.play, int(arguments[1]), int(arguments[2]))
     sys.stderr.write(USAGE)
     return 2
 

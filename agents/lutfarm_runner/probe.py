@@ -11,12 +11,12 @@ from typing import Any, Dict, Tuple
 
 from lutfarm_runner.agreement import agreement
 from lutfarm_runner.backends import Backend, Failed
-from lutfarm_runner.child import Post, open_backends, pin_to
 from lutfarm_runner.commands import Limits, Probe, Workload, read_probe
-from lutfarm_runner.endings import describe
-from lutfarm_runner.limits import die_with_parent, own_bytes, own_peak_bytes, peak_bytes
-from lutfarm_runner.loading import deadline, load, warm_iteration_ns
-from lutfarm_runner.page import Page
+from lutfarm_runner.exit_reason import describe
+from lutfarm_runner.inside_child import Post, open_backends, pin_to
+from lutfarm_runner.load_workload import deadline, load, warm_iteration_ns
+from lutfarm_runner.machine.limits import die_with_parent, own_bytes, own_peak_bytes, peak_bytes
+from lutfarm_runner.shared_page import Page
 from lutfarm_runner.wire import Refused, Tail, encode, write_all
 
 GRACE_S = 5.0                                      # the template itself has this much longer than its child

@@ -12,12 +12,11 @@ from lutfarm.device_states import DeviceEvent, DeviceRecord, require
 from lutfarm.home import Home
 from lutfarm.leases import leases
 from lutfarm.store.base import Store
-from lutfarm_agents.choice import agent_of
-from lutfarm_agents.device import Device
-from lutfarm_agents.findings import HealthLimits
-from lutfarm_agents.health import PASSES, CheckOrder, HealthReport, check
-from lutfarm_agents.session import Claim
-from lutfarm_agents.tools import TOOLS
+from lutfarm_agents.device import Claim, Device
+from lutfarm_agents.factory import agent_of
+from lutfarm_agents.health.check import PASSES, CheckOrder, HealthReport, check
+from lutfarm_agents.health.findings import HealthLimits
+from lutfarm_agents.native_tools import TOOLS
 from lutfarm_jobs import models
 from lutfarm_jobs.errors import DeviceLost, LinkError, from_wire
 from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Lease, Measurement, Runtime, SlicePlan, Task, Workload

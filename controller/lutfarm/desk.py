@@ -24,9 +24,8 @@ from lutfarm.pool import (
     Progress,
     Waiting,
 )
-from lutfarm_agents.base import Advance, Agent
-from lutfarm_agents.device import Device
-from lutfarm_agents.session import Claim
+from lutfarm_agents.device import Claim, Device
+from lutfarm_agents.interface import Advance, Agent
 from lutfarm_jobs.errors import FarmError, LinkLost, RunnerBug
 
 PROGRESS_S = 0.25

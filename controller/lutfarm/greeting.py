@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 
 from lutfarm.home import Home
-from lutfarm_agents.choice import agent_of
 from lutfarm_agents.device import Device, Hello
+from lutfarm_agents.factory import agent_of
 
 
 def greet(device: Device, home: Home) -> Hello:

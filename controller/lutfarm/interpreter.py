@@ -8,10 +8,10 @@ from pathlib import Path
 
 from lutfarm.bundle.shelf import shelved
 from lutfarm.home import Home, find_home
-from lutfarm_agents.bundle import ARCHES, Bundle, arch_of
 from lutfarm_agents.device import Device, Hello
-from lutfarm_agents.session import DISTRIBUTIONS, runtime_version
-from lutfarm_agents.tools import TOOLS
+from lutfarm_agents.fingerprint import DISTRIBUTIONS, runtime_version
+from lutfarm_agents.native_tools import TOOLS
+from lutfarm_agents.provisioning.bundle_layout import ARCHES, Bundle, arch_of
 from lutfarm_jobs.errors import NotReady, SpecError
 
 NO_PYTHON = "none"                                 # instead of an interpreter: nothing of ours is to run there

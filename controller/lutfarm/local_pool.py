@@ -12,9 +12,9 @@ from pathlib import Path
 
 from lutfarm.desk import Desk
 from lutfarm.pool import Event, Opening, Order
-from lutfarm_agents.base import Agent
-from lutfarm_agents.choice import agent_of
 from lutfarm_agents.device import Device
+from lutfarm_agents.factory import agent_of
+from lutfarm_agents.interface import Agent
 
 AgentFactory = Callable[[Device, Path, frozenset[int] | None], Agent]
 

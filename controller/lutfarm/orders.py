@@ -17,7 +17,7 @@ from lutfarm.statistics.canary_epochs import current
 from lutfarm.store.base import Store
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
-from lutfarm_agents.session import fingerprint
+from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.measurement import Lease, Measurement, Round, Task
 from lutfarm_jobs.measurement_key import canary_place
 

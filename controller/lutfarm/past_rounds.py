@@ -10,7 +10,7 @@ from itertools import pairwise
 from lutfarm.durations import Known, Span
 from lutfarm.scheduler import ROUND_S, Terms, seconds_of
 from lutfarm.store.base import Store
-from lutfarm_agents.session import fingerprint
+from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.measurement import Measurement, Probe, Run
 
 MOST_RUNS = 1500

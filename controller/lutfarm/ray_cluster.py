@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from lutfarm_agents.transports.leftovers import identity, is_alive
+from lutfarm_agents.process_identity import identity, is_alive
 
 # A unix socket's path may have 107 bytes; Ray appends up to 66 to its folder, and we 20 to this one.
 LONGEST_PARENT = 20

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lutfarm.local_pool import AgentFactory, LocalPool
 from lutfarm.pool import Event, Opening, Order
-from lutfarm_agents.shelf import sha256_of
+from lutfarm_agents.provisioning.model_cache import sha256_of
 from lutfarm_agents.transports.local import write_durably
 from lutfarm_jobs.errors import TransferFailed
 

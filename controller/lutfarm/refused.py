@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lutfarm.pool import Opened, Probed
-from lutfarm_agents.session import fingerprint
+from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.measurement import Failure, Measurement, Probe
 
 

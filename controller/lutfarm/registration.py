@@ -12,21 +12,15 @@ from lutfarm.greeting import greet
 from lutfarm.home import Home
 from lutfarm.interpreter import NO_PYTHON, choose, fitting, lacks, next_step
 from lutfarm.key_file import private_key
+from lutfarm_agents.address import SshAddress
 from lutfarm_agents.device import Device, Hello
-from lutfarm_agents.facts import ShellFacts, gather
-from lutfarm_agents.tool_paths import wrong_path
-from lutfarm_agents.tool_session import PATH_PATTERN
-from lutfarm_agents.tools import TOOLS
-from lutfarm_agents.transports.addresses import (
-    PHONE_ROOT,
-    checked_root,
-    checked_serial,
-    open_transport,
-    parse_ssh,
-)
-from lutfarm_agents.transports.base import Transport
-from lutfarm_agents.transports.ssh_address import SshAddress
-from lutfarm_agents.transports.ssh_login import host_keys
+from lutfarm_agents.discovery.shell_facts import ShellFacts, gather
+from lutfarm_agents.native_tools import TOOLS
+from lutfarm_agents.native_tools.invocation import PATH_PATTERN
+from lutfarm_agents.native_tools.path_check import wrong_path
+from lutfarm_agents.transports.interface import Transport
+from lutfarm_agents.transports.registry import PHONE_ROOT, checked_root, checked_serial, open_transport, parse_ssh
+from lutfarm_agents.transports.ssh.login import host_keys
 from lutfarm_jobs.errors import NotReady, SpecError
 from lutfarm_profiles import DeviceProfile, loader
 from lutfarm_profiles.detect import DeviceFacts, Proposal, propose

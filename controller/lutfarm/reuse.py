@@ -17,7 +17,7 @@ from lutfarm.state import FarmState, Standing, begin, resumed
 from lutfarm.stopping import stop_rule
 from lutfarm.store.base import Job, Store
 from lutfarm_agents.device import Hello
-from lutfarm_agents.session import fingerprint
+from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.measurement import Measurement, Run
 from lutfarm_jobs.spec import JobSpec
 

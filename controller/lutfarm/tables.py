@@ -23,7 +23,7 @@ from lutfarm.scheduler import Terms
 from lutfarm.statistics import Target
 from lutfarm.store.base import Job, Store
 from lutfarm_agents.device import Device, Hello
-from lutfarm_agents.session import runtime_version
+from lutfarm_agents.fingerprint import runtime_version
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import read_definition, space_of
 from lutfarm_jobs.measurement import Measurement, Probe, Run

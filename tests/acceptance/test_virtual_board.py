@@ -18,8 +18,8 @@ from tests.rig.machine import until
 from tests.rig.virtual_board import VirtualBoard
 
 from lutfarm.store import Job, Store, open_store
-from lutfarm_agents.transports.ssh import SshTransport
-from lutfarm_agents.transports.ssh_address import HostKey, SshAddress
+from lutfarm_agents.address import HostKey, SshAddress
+from lutfarm_agents.transports.ssh.transport import SshTransport
 
 __all__ = ["ssh_key"]
 pytestmark = [pytest.mark.emulated, pytest.mark.timeout(900)]

@@ -12,8 +12,8 @@ from tests.store_kit import DESK, FINGERPRINT, HELLO, JOB, PLAN, SLICE, probe, r
 from lutfarm.canary_round import CanaryRound
 from lutfarm.device_states import DeviceEvent, DeviceRecord
 from lutfarm.store import Store, open_store, owners
-from lutfarm_agents.findings import Finding
-from lutfarm_agents.health import HealthReport, Reference
+from lutfarm_agents.health.check import HealthReport, Reference
+from lutfarm_agents.health.findings import Finding
 from lutfarm_jobs.errors import LeaseLost, SpecError
 from lutfarm_jobs.measurement import Artifact, Environment, Failure, Lease, Run
 

@@ -14,7 +14,7 @@ from tests.rig.machine import until
 from tests.rig.phone import Phone
 from tests.transport_kit import KINDS, WAIT_S, Place, make_place, place, python, transport
 
-from lutfarm_agents.transports.base import Transport
+from lutfarm_agents.transports.interface import Transport
 from lutfarm_jobs.errors import ConnectFailed, LinkLost, ProtocolMismatch, ReplyTimeout
 
 __all__ = ["board", "phone", "place", "ssh_key", "transport"]
@@ -231,10 +231,10 @@ def test_the_environment_is_clean(transport: Transport, monkeypatch: pytest.Monk
 HOST = """
 import sys
 from pathlib import Path
-from lutfarm_agents.transports.adb import AdbTransport
+from lutfarm_agents.transports.adb.transport import AdbTransport
 from lutfarm_agents.transports.local import LocalTransport
-from lutfarm_agents.transports.ssh import SshTransport
-from lutfarm_agents.transports.ssh_address import SshAddress
+from lutfarm_agents.transports.ssh.transport import SshTransport
+from lutfarm_agents.address import SshAddress
 kind, root, where, key = sys.argv[1:]
 if kind == "local":
     transport = LocalTransport(Path(root))

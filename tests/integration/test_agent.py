@@ -18,12 +18,12 @@ import pytest
 from tests import pool_kit as kit
 from tests.tools_kit import RUNTIME, SCRIPT
 
-from lutfarm_agents import commands
-from lutfarm_agents.agent import DeviceAgent
-from lutfarm_agents.base import Advance
-from lutfarm_agents.climate import Climate
-from lutfarm_agents.commands import probe_batches
-from lutfarm_agents.session import Claim
+from lutfarm_agents.conditions.thermal import Climate
+from lutfarm_agents.device import Claim
+from lutfarm_agents.interface import Advance
+from lutfarm_agents.runner_agent import DeviceAgent
+from lutfarm_agents.wire import commands
+from lutfarm_agents.wire.commands import probe_batches
 from lutfarm_jobs.errors import ConnectFailed, LinkLost, NotReady, ProtocolMismatch, ReplyTimeout, SpecError, TransferFailed
 from lutfarm_jobs.measurement import Artifact, Backend, Expected, Limits, Measurement, Probe, Run, SlicePlan, Task, Workload
 
@@ -62,8 +62,8 @@ def test_a_kind_with_a_warm_up_and_a_power_sensor(lock: Path, tmp_path: Path, mo
         idle.append(named["idle"])
         return commands.round_(*args, **named)
 
-    monkeypatch.setattr("lutfarm_agents.agent.commands", SimpleNamespace(**{**vars(commands), "round_": noted}))
-    monkeypatch.setattr("lutfarm_agents.agent.IDLE_S", 3600.0)
+    monkeypatch.setattr("lutfarm_agents.runner_agent.commands", SimpleNamespace(**{**vars(commands), "round_": noted}))
+    monkeypatch.setattr("lutfarm_agents.runner_agent.IDLE_S", 3600.0)
     agent = DeviceAgent(kit.device("desk"), state_dir=tmp_path / "state")
     assert list(agent.prepare(CLAIM)) == []
     plan = agent.profile.slice_plan(SlicePlan(passes=2))
@@ -335,7 +335,7 @@ def test_a_runtime_that_the_interpreter_lacks_is_named(
 def test_an_interpreter_that_is_none_is_said(
     lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: str, error: type[Exception], said: str
 ) -> None:
-    monkeypatch.setattr("lutfarm_agents.session.HELLO_S", 1.0)
+    monkeypatch.setattr("lutfarm_agents.wire.session.HELLO_S", 1.0)
     programs = {"garbled": "printf '\\377\\376\\n'; read -r line", "silent": "exec sleep 600"}
     for name, text in programs.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")

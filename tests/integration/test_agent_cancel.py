@@ -8,12 +8,12 @@ from typing import cast
 
 import pytest
 
-from lutfarm_agents.agent import DeviceAgent
 from lutfarm_agents.device import Device
-from lutfarm_agents.rounds import RoundLog
-from lutfarm_agents.session import RunnerSession
+from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_agents.testing import ReplayChannel
-from lutfarm_agents.transports.base import Transport
+from lutfarm_agents.transports.interface import Transport
+from lutfarm_agents.wire.round_log import RoundLog
+from lutfarm_agents.wire.session import RunnerSession
 from lutfarm_jobs.measurement import Artifact, Limits, Round, SlicePlan
 
 SAID = [

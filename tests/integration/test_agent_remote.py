@@ -17,10 +17,9 @@ from tests import pool_kit as kit
 from tests.rig.fixtures import board, phone, ssh_key
 from tests.rig.machine import Machine, until
 
-from lutfarm_agents.agent import DeviceAgent
-from lutfarm_agents.base import Advance
-from lutfarm_agents.device import Device
-from lutfarm_agents.session import Claim
+from lutfarm_agents.device import Claim, Device
+from lutfarm_agents.interface import Advance
+from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_jobs.errors import LinkError, ReplyTimeout
 from lutfarm_jobs.measurement import Artifact, Limits, Run, SlicePlan, Task
 
@@ -81,7 +80,7 @@ def canary(folder: Path, models: dict[str, Path]) -> Artifact:
 GREETS = """
 import json, sys
 from pathlib import Path
-from lutfarm_agents.agent import DeviceAgent
+from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_agents.device import Device
 transport, address, state = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
 DeviceAgent(Device("unit", "test-machine", transport, address), state_dir=state).hello()
@@ -92,7 +91,7 @@ def test_an_interpreter_that_says_nothing_is_named_and_not_left_running(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silent = silent_program(place)
-    monkeypatch.setattr("lutfarm_agents.session.HELLO_S", 1.0)
+    monkeypatch.setattr("lutfarm_agents.wire.session.HELLO_S", 1.0)
     with closing(silent.agent()) as agent, pytest.raises(ReplyTimeout, match=r"unit: .*/silent said nothing for 1 s; see what"):
         agent.hello()
     assert not place.machine.processes()

@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
-from lutfarm_agents.beside import Beside
-from lutfarm_agents.holder import Holder
-from lutfarm_agents.session import RunnerSession
-from lutfarm_agents.transports.base import Channel, Completed
+from lutfarm_agents.device_lock.locked_tool import Beside
+from lutfarm_agents.device_lock.shell_lock import ShellLock
+from lutfarm_agents.transports.interface import Channel, Completed
+from lutfarm_agents.wire.session import RunnerSession
 from lutfarm_jobs.errors import FarmError, LinkLost, ProtocolMismatch, ReplyTimeout
 
 
@@ -48,7 +48,7 @@ class Tool:
 
 
 def beside(wire: Wire, tool: Tool) -> Beside:
-    return Beside(RunnerSession(cast("Channel", wire)), cast("Holder", tool))
+    return Beside(RunnerSession(cast("Channel", wire)), cast("ShellLock", tool))
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -15,9 +15,9 @@ import pytest
 from tests.rig.board import Board
 from tests.rig.fixtures import needs_rig, ssh_key
 
-from lutfarm_agents.facts import gather
-from lutfarm_agents.transports.ssh import FEW_SESSIONS, NO_SFTP, SshTransport
-from lutfarm_agents.transports.ssh_address import SshAddress
+from lutfarm_agents.address import SshAddress
+from lutfarm_agents.discovery.shell_facts import gather
+from lutfarm_agents.transports.ssh.transport import FEW_SESSIONS, NO_SFTP, SshTransport
 from lutfarm_jobs.errors import NotReady, TransferFailed
 
 __all__ = ["ssh_key"]

@@ -17,7 +17,7 @@ from tests.bundle_kit import a_bundle, built, needs_debian_12
 from lutfarm.bundle import build, shelved
 from lutfarm.bundle.archive import file_sha256
 from lutfarm.bundle.build import copy_to
-from lutfarm_agents.bundle import ARCHES
+from lutfarm_agents.provisioning.bundle_layout import ARCHES
 from lutfarm_jobs.errors import SpecError, StoreUnwritable
 
 CLI = [sys.executable, "-c", "from lutfarm.cli import main; main()"]

@@ -19,7 +19,7 @@ from lutfarm.bundle import recipe
 from lutfarm.bundle.archive import write_tar
 from lutfarm.bundle.contents import collect
 from lutfarm.bundle.shelf import find, shelved
-from lutfarm_agents.bundle import ARCHES
+from lutfarm_agents.provisioning.bundle_layout import ARCHES
 from lutfarm_jobs.errors import SpecError
 
 INPUTS = "1" * 64

@@ -10,12 +10,12 @@ import pytest
 from tests.rig.board import Board
 from tests.rig.fixtures import board, ssh_key
 
-from lutfarm_agents.climate import Climate, Reading, parse
-from lutfarm_agents.clocks import Clocks
-from lutfarm_agents.clocks import parse as parse_note
-from lutfarm_agents.power import Power
-from lutfarm_agents.transports.ssh import SshTransport
-from lutfarm_agents.transports.ssh_address import HostKey, SshAddress
+from lutfarm_agents.address import HostKey, SshAddress
+from lutfarm_agents.conditions.cpu_clocks import Clocks
+from lutfarm_agents.conditions.cpu_clocks import parse as parse_note
+from lutfarm_agents.conditions.power import Power
+from lutfarm_agents.conditions.thermal import Climate, Reading, parse
+from lutfarm_agents.transports.ssh.transport import SshTransport
 from lutfarm_jobs.errors import NotReady
 from lutfarm_profiles.conditions import Frequency, PowerSensor, Thermal
 from lutfarm_profiles.profile import CoreCluster, DeviceProfile

@@ -23,10 +23,9 @@ from lutfarm.home import Home
 from lutfarm.local_pool import LocalPool
 from lutfarm.store import Store, open_store, owners
 from lutfarm.workshop import Workshop
-from lutfarm_agents.device import Device
-from lutfarm_agents.findings import Finding, HealthLimits
-from lutfarm_agents.health import CheckOrder, HealthReport, Reference, check
-from lutfarm_agents.session import Claim
+from lutfarm_agents.device import Claim, Device
+from lutfarm_agents.health.check import CheckOrder, HealthReport, Reference, check
+from lutfarm_agents.health.findings import Finding, HealthLimits
 from lutfarm_agents.testing import FakeAgent, Script
 from lutfarm_jobs.errors import LinkLost, NotReady, SpecError
 from lutfarm_jobs.measurement import Artifact, Backend, Failure, Measurement, Probe, Round, Run, Task, Workload

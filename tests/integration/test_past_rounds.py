@@ -14,7 +14,7 @@ from lutfarm.durations import Known
 from lutfarm.past_rounds import known_of
 from lutfarm.scheduler import ROUND_S, Terms, seconds_of
 from lutfarm.store import Store, open_store
-from lutfarm_agents.session import fingerprint
+from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.measurement import Backend, Measurement, SlicePlan, Workload
 
 TERMS = Terms(SlicePlan())

@@ -20,10 +20,10 @@ from tests.rig.fixtures import needs_rig, phone
 from tests.rig.machine import pythons, until
 from tests.rig.phone import Phone
 
-from lutfarm_agents.facts import gather
-from lutfarm_agents.transports.adb import AdbTransport
-from lutfarm_agents.transports.adb_keys import signer
-from lutfarm_agents.transports.base import Process
+from lutfarm_agents.discovery.shell_facts import gather
+from lutfarm_agents.transports.adb.keys import signer
+from lutfarm_agents.transports.adb.transport import AdbTransport
+from lutfarm_agents.transports.interface import Process
 from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, SpecError
 
 __all__ = ["phone"]
@@ -188,7 +188,7 @@ def test_a_full_phone_is_not_ready_and_keeps_what_it_has(tmp_path: Path) -> None
 ])
 def test_strange_serial_numbers_reach_nothing(tmp_path: Path, serial: str) -> None:
     from lutfarm_agents.device import Device
-    from lutfarm_agents.transports.addresses import open_transport
+    from lutfarm_agents.transports.registry import open_transport
 
     with pytest.raises(SpecError, match="neither a phone's serial number"):
         open_transport(Device("px", "generic-linux-aarch64", "adb", {"serial": serial}), tmp_path)

@@ -14,7 +14,7 @@ from lutfarm.scheduler import Terms
 from lutfarm.state import begin, resumed
 from lutfarm.statistics.precision import StopRule
 from lutfarm.store import Store, open_store
-from lutfarm_agents.session import fingerprint
+from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.measurement import Failure, Lease, SlicePlan
 
 M = PLAN[0]

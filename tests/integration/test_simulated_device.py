@@ -19,10 +19,9 @@ from lutfarm.status import devices_status
 from lutfarm.store import Store, open_store, owners
 from lutfarm.tables import judged
 from lutfarm.workshop import Workshop
-from lutfarm_agents.base import Advance
-from lutfarm_agents.device import Device
-from lutfarm_agents.session import Claim, RunnerSession
-from lutfarm_agents.shelf import sha256_of
+from lutfarm_agents.device import Claim, Device
+from lutfarm_agents.interface import Advance
+from lutfarm_agents.provisioning.model_cache import sha256_of
 from lutfarm_agents.testing import (
     Contended,
     LogNormal,
@@ -37,6 +36,7 @@ from lutfarm_agents.testing import (
     WarmUp,
     compose,
 )
+from lutfarm_agents.wire.session import RunnerSession
 from lutfarm_jobs.errors import LinkLost, ProtocolMismatch, ReplyTimeout, SpecError
 from lutfarm_jobs.measurement import Artifact, Backend, Lease, Limits, Measurement, Round, Run, SlicePlan, Task, Workload
 from lutfarm_jobs.spec import JobSpec, parse_job

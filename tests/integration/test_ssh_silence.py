@@ -11,8 +11,9 @@ import paramiko
 import pytest
 from tests.rig.board import make_key
 
-from lutfarm_agents.transports import ssh, ssh_process
-from lutfarm_agents.transports.ssh_address import SshAddress
+from lutfarm_agents.address import SshAddress
+from lutfarm_agents.transports.ssh import process
+from lutfarm_agents.transports.ssh import transport as ssh
 from lutfarm_jobs.errors import LinkError, LinkLost
 
 PATIENCE_S = 1.0
@@ -55,7 +56,7 @@ class Silent(paramiko.ServerInterface):
 
 @pytest.fixture
 def transport(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssh.SshTransport]:
-    monkeypatch.setattr(ssh_process, "ANSWER_S", PATIENCE_S)
+    monkeypatch.setattr(process, "ANSWER_S", PATIENCE_S)
     monkeypatch.setattr(ssh, "CONNECT_S", PATIENCE_S)
     make_key(tmp_path / "id")
     silent, accepted = Silent(), []

@@ -19,12 +19,11 @@ from tests.rig.fixtures import board, phone, ssh_key
 from tests.rig.machine import Machine, until
 from tests.tools_kit import RUNTIME, FakeTool
 
-from lutfarm_agents import holder as holding
-from lutfarm_agents.agent import DeviceAgent
-from lutfarm_agents.base import Agent
-from lutfarm_agents.choice import agent_of
-from lutfarm_agents.device import Device
-from lutfarm_agents.session import Claim
+from lutfarm_agents.device import Claim, Device
+from lutfarm_agents.device_lock import shell_lock as holding
+from lutfarm_agents.factory import agent_of
+from lutfarm_agents.interface import Agent
+from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_agents.tool_agent import ToolAgent
 from lutfarm_jobs.errors import LinkError, NotReady
 from lutfarm_jobs.measurement import Backend, Limits, Measurement, Round, Run, Task, Workload
@@ -38,7 +37,7 @@ KEEPS_IT = """
 import json, sys
 from pathlib import Path
 from lutfarm_agents.device import Device
-from lutfarm_agents.session import Claim
+from lutfarm_agents.wire.session import Claim
 from lutfarm_agents.tool_agent import ToolAgent
 from tests.integration.test_tool_agent import LIMITS, a_task
 address, state, models = json.loads(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])

@@ -25,14 +25,17 @@ import pytest
 from adb_shell import constants
 from tests.rig.board import make_key
 
-from lutfarm_agents.transports import adb, adb_keys, quiet_shell, ssh_login
-from lutfarm_agents.transports.adb import AdbTransport
-from lutfarm_agents.transports.adb_wire import HEADER, VERSION
+from lutfarm_agents.address import HostKey, SshAddress
+from lutfarm_agents.transports import quiet_shell
+from lutfarm_agents.transports.adb import keys
+from lutfarm_agents.transports.adb import transport as adb
+from lutfarm_agents.transports.adb.transport import AdbTransport
+from lutfarm_agents.transports.adb.wire import HEADER, VERSION
 from lutfarm_agents.transports.local import LocalTransport
 from lutfarm_agents.transports.remote import RemoteTransport
-from lutfarm_agents.transports.ssh import SshTransport
-from lutfarm_agents.transports.ssh_address import HostKey, SshAddress
-from lutfarm_agents.transports.ssh_login import host_keys
+from lutfarm_agents.transports.ssh import login
+from lutfarm_agents.transports.ssh.login import host_keys
+from lutfarm_agents.transports.ssh.transport import SshTransport
 from lutfarm_jobs.errors import FarmError
 
 ROOT = "/lutfarm"
@@ -151,9 +154,9 @@ def attempt(what: Callable[[], object]) -> None:
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quiet_shell, "check", lambda start, name: None)
-    monkeypatch.setattr("lutfarm_agents.transports.ssh.CONNECT_S", 0.05)
-    monkeypatch.setattr("lutfarm_agents.transports.ssh.FREED_S", 0.0)
-    monkeypatch.setattr("lutfarm_agents.transports.ssh.MOST_CONNECTIONS", 1)
+    monkeypatch.setattr("lutfarm_agents.transports.ssh.transport.CONNECT_S", 0.05)
+    monkeypatch.setattr("lutfarm_agents.transports.ssh.transport.FREED_S", 0.0)
+    monkeypatch.setattr("lutfarm_agents.transports.ssh.transport.MOST_CONNECTIONS", 1)
     monkeypatch.setattr("lutfarm_agents.transports.remote.START_S", 0.05)
     monkeypatch.setattr(paramiko, "SFTPClient", lambda channel: channel)
 
@@ -166,7 +169,7 @@ IN_USE = ["open_session", "exec_command", "invoke_subsystem", "send", "recv", "s
 def test_a_connection_in_use(point: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_waiting: None) -> None:
     for kind in OF_SSH:
         monkeypatch.setattr(
-            "lutfarm_agents.transports.ssh.connect", lambda address, kind=kind: [Vendor(point, made(kind))]
+            "lutfarm_agents.transports.ssh.transport.connect", lambda address, kind=kind: [Vendor(point, made(kind))]
         )
         transport = SshTransport(SshAddress("127.0.0.1", "root"), root=ROOT)
         for call in calls(transport, tmp_path):
@@ -183,11 +186,11 @@ def test_a_login(point: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     make_key(tmp_path / "id")
     hop = SshAddress("127.0.0.1", "root", key_file=key, host_key=HostKey("ssh-ed25519", "AAAA"))
     behind = SshAddress("127.0.0.1", "root", key_file=key, jump=hop)
-    monkeypatch.setattr(ssh_login, "_direct", lambda hop: None)
+    monkeypatch.setattr(login, "_direct", lambda hop: None)
     for kind in OF_SSH:
         monkeypatch.setattr(paramiko, "Transport", lambda *_, kind=kind, **__: Vendor(point, made(kind)))
         for address in (hop, behind):
-            attempt(lambda address=address: ssh_login.connect(address))
+            attempt(lambda address=address: login.connect(address))
             attempt(lambda address=address: host_keys(address))
 
 
@@ -197,7 +200,7 @@ def test_what_a_login_needs(where: str, tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / ".ssh").mkdir()
     make_key(tmp_path / ".ssh" / "id_ed25519")
     if where != "socket.create_connection":
-        monkeypatch.setattr(ssh_login, "_direct", lambda hop: None)
+        monkeypatch.setattr(login, "_direct", lambda hop: None)
     if where != "paramiko.Transport":
         monkeypatch.setattr(paramiko, "Transport", lambda *_, **__: Vendor("auth_publickey", paramiko.AuthenticationException()))
     for kind in OF_SSH:
@@ -207,7 +210,7 @@ def test_what_a_login_needs(where: str, tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(where, refuse)
         for key in [""] if where == "paramiko.Agent" else ["", str(tmp_path / ".ssh" / "id_ed25519")]:
             with pytest.raises(FarmError):
-                ssh_login.connect(SshAddress("127.0.0.1", "root", key_file=key, port=1))
+                login.connect(SshAddress("127.0.0.1", "root", key_file=key, port=1))
 
 
 class Carrier:
@@ -249,8 +252,8 @@ class Carrier:
 
 @pytest.mark.parametrize("point", ["connect", "first read", "first write", "later read", "later write", "close"])
 def test_a_phone(point: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_waiting: None) -> None:
-    monkeypatch.setattr("lutfarm_agents.transports.adb_wire.WRITE_S", 0.01)
-    monkeypatch.setattr(adb_keys, "signer", lambda folder: None)
+    monkeypatch.setattr("lutfarm_agents.transports.adb.wire.WRITE_S", 0.01)
+    monkeypatch.setattr(keys, "signer", lambda folder: None)
     monkeypatch.setattr(adb, "signer", lambda folder: None)
     for kind in OF_ADB:
         carrier = Carrier(point, made(kind))
@@ -268,9 +271,9 @@ def test_the_key_for_phones(where: str, tmp_path: Path, monkeypatch: pytest.Monk
         def refuse(*_: object, kind: type[BaseException] = kind) -> None:
             raise made(kind)
 
-        monkeypatch.setattr(adb_keys, where, refuse)
+        monkeypatch.setattr(keys, where, refuse)
         with pytest.raises(FarmError, match=r"the ADB key .* can't be used"):
-            adb_keys.signer(tmp_path / where)
+            keys.signer(tmp_path / where)
 
 
 NUMBERS = [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE,

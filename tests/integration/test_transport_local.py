@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lutfarm_agents.transports.leftovers import Leftovers, end_session, identity, is_alive, session_members
+from lutfarm_agents.process_identity import identity, is_alive
 from lutfarm_agents.transports.local import LocalTransport, write_durably
+from lutfarm_agents.transports.orphans import Orphans, end_session, session_members
 from lutfarm_jobs.errors import TransferFailed
 
 WAIT_S = 20.0
@@ -71,14 +72,14 @@ def test_a_process_may_use_cores_that_its_host_keeps_off(tmp_path: Path) -> None
 ])
 def test_a_damaged_note_ends_nothing(tmp_path: Path, content: str) -> None:
     (tmp_path / "1").write_text(content)
-    assert Leftovers(tmp_path).reap() == 0
+    assert Orphans(tmp_path).reap() == 0
     assert not list(tmp_path.iterdir())
 
 
 def test_a_note_about_a_pid_that_came_again_ends_nothing(tmp_path: Path) -> None:
     other = subprocess.Popen(python("input()"), stdin=subprocess.PIPE, start_new_session=True)
     (tmp_path / str(other.pid)).write_text(f'{{"leader": [{other.pid}, 1.0], "host": [999999999, 1.0]}}')
-    assert Leftovers(tmp_path).reap() == 0
+    assert Orphans(tmp_path).reap() == 0
     assert other.poll() is None
     other.kill()
     other.wait()

@@ -13,13 +13,14 @@ from typing import cast
 import paramiko
 import pytest
 
-from lutfarm_agents.transports import remote, ssh_process
-from lutfarm_agents.transports.adb import AdbTransport
-from lutfarm_agents.transports.adb_wire import MAX_DATA_BYTES, Connection
-from lutfarm_agents.transports.base import Completed, Process
+from lutfarm_agents.address import SshAddress
+from lutfarm_agents.transports import remote
+from lutfarm_agents.transports.adb.transport import AdbTransport
+from lutfarm_agents.transports.adb.wire import MAX_DATA_BYTES, Connection
+from lutfarm_agents.transports.interface import Completed, Process
 from lutfarm_agents.transports.remote import INTO_PLACE, RemoteTransport
-from lutfarm_agents.transports.ssh import SshTransport
-from lutfarm_agents.transports.ssh_address import SshAddress
+from lutfarm_agents.transports.ssh import process
+from lutfarm_agents.transports.ssh.transport import SshTransport
 from lutfarm_jobs.errors import LinkLost, TransferFailed
 
 ROOT = "/data/lutfarm"
@@ -205,17 +206,17 @@ def test_a_connection_whose_answer_may_come_later_is_ended(error: Exception, kep
 
 
 def test_a_request_that_is_not_answered_in_time_ends_its_channel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssh_process, "ANSWER_S", 0.05)
+    monkeypatch.setattr(process, "ANSWER_S", 0.05)
     closed = threading.Event()
     channel = cast("paramiko.Channel", SimpleNamespace(settimeout=lambda seconds: None, close=closed.set))
-    with ssh_process.answered(channel):
+    with process.answered(channel):
         assert closed.wait(30.0)
 
 
 def test_an_answered_request_leaves_its_channel_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssh_process, "ANSWER_S", 3600.0)
+    monkeypatch.setattr(process, "ANSWER_S", 3600.0)
     before = threading.active_count()
-    with ssh_process.answered(cast("paramiko.Channel", SimpleNamespace(settimeout=lambda seconds: None))):
+    with process.answered(cast("paramiko.Channel", SimpleNamespace(settimeout=lambda seconds: None))):
         assert threading.active_count() == before + 1
         late = next(one for one in threading.enumerate() if isinstance(one, threading.Timer))
     late.join(30.0)

@@ -16,13 +16,13 @@ from tests.rig.fixtures import needs_emulator, ssh_key
 from tests.rig.machine import until
 from tests.rig.virtual_board import VirtualBoard
 
-from lutfarm_agents.agent import DeviceAgent
-from lutfarm_agents.base import Advance
-from lutfarm_agents.bundle import Bundle
-from lutfarm_agents.device import Device
-from lutfarm_agents.session import SILENCE_S, Claim
-from lutfarm_agents.transports.ssh import SshTransport
-from lutfarm_agents.transports.ssh_address import HostKey, SshAddress
+from lutfarm_agents.address import HostKey, SshAddress
+from lutfarm_agents.device import Claim, Device
+from lutfarm_agents.interface import Advance
+from lutfarm_agents.provisioning.bundle_layout import Bundle
+from lutfarm_agents.runner_agent import DeviceAgent
+from lutfarm_agents.transports.ssh.transport import SshTransport
+from lutfarm_agents.wire.session import SILENCE_S
 from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, ReplyTimeout
 from lutfarm_jobs.measurement import Limits, Run, SlicePlan
 

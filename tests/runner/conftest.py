@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lutfarm_agents.payload import runner_zipapp
+from lutfarm_agents.provisioning.runner_zipapp import runner_zipapp
 from lutfarm_jobs.measurement import SlicePlan
 
 PROMISED = tuple(f"3.{minor}" for minor in range(9, 15))

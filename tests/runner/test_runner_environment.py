@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lutfarm_runner.environment import LARGEST_BYTES, battery, busy, environment, free_bytes, virtual
+from lutfarm_runner.machine.environment import LARGEST_BYTES, battery, busy, environment, free_bytes, virtual
 
 
 def supply(root: Path, name: str, **files: str) -> None:

@@ -17,7 +17,7 @@ from tests import models_kit as kit
 from tests import tflite_kit
 from tests.runner.conftest import of_type
 
-from lutfarm_agents import messages
+from lutfarm_agents.wire import events as messages
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.feeds.resolve import Asked, feeding
 from lutfarm_jobs.models.inspect import inspect_file

@@ -14,13 +14,14 @@ from types import SimpleNamespace
 import pytest
 
 import lutfarm_runner
-from lutfarm_runner import limits, wire
 from lutfarm_runner import round as rounds
-from lutfarm_runner.child import Post
+from lutfarm_runner import wire
 from lutfarm_runner.commands import Limits, Plan, Round, Workload
-from lutfarm_runner.loading import Loaded
-from lutfarm_runner.page import SPENT
+from lutfarm_runner.inside_child import Post
+from lutfarm_runner.load_workload import Loaded
+from lutfarm_runner.machine import limits
 from lutfarm_runner.sampling import Subject
+from lutfarm_runner.shared_page import SPENT
 from lutfarm_runner.wire import Lines, Refused, Writer
 
 ROOT = str(Path(lutfarm_runner.__file__).parents[1])
@@ -45,7 +46,7 @@ def post():
 
 @pytest.mark.parametrize(("parent", "code", "said"), [("os.getppid()", 0, "lives\n"), ("os.getpid()", 1, "")])
 def test_a_child_whose_parent_ended_before_the_kernel_was_told_ends_itself(parent, code, said):
-    reach = f"import os, sys; sys.path.insert(0, {ROOT!r}); from lutfarm_runner.limits import die_with_parent"
+    reach = f"import os, sys; sys.path.insert(0, {ROOT!r}); from lutfarm_runner.machine.limits import die_with_parent"
     program = f"{reach}; die_with_parent({parent}); print('lives')"
     done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (code, said), done.stderr

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lutfarm_agents.testing import REAL
-from lutfarm_runner import binary, environment, greeting, limits
+from lutfarm_runner import binary, hello
 from lutfarm_runner.backends import failed, inputs
 from lutfarm_runner.commands import Limits, Plan, read_probe
-from lutfarm_runner.endings import describe
+from lutfarm_runner.exit_reason import describe
+from lutfarm_runner.machine import environment, limits
 from lutfarm_runner.round import allowance_s, is_ours
 from lutfarm_runner.sampling import Subject, quantile
 from lutfarm_runner.wire import Lines, Refused, Tail, decode, encode, printable, write_all
@@ -101,13 +102,13 @@ def test_what_is_missing_is_none(tmp_path):
 
 
 def test_the_machine_id_is_stable_and_no_raw_identifier():
-    assert greeting.machine_id() == greeting.machine_id()
+    assert hello.machine_id() == hello.machine_id()
     raw = environment.read_text("/proc/sys/kernel/random/boot_id") or ""
-    assert raw.replace("-", "") != greeting.machine_id()
+    assert raw.replace("-", "") != hello.machine_id()
 
 
 def test_the_hello_fits_in_a_line():
-    assert len(encode("hello", greeting.hello())) < 10_000
+    assert len(encode("hello", hello.hello())) < 10_000
 
 
 @pytest.mark.parametrize(

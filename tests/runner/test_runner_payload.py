@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lutfarm_runner
-from lutfarm_agents.payload import pack, runner_zipapp
+from lutfarm_agents.provisioning.runner_zipapp import pack, runner_zipapp
 
 SOURCES = Path(lutfarm_runner.__file__).parent
 

@@ -14,7 +14,7 @@ from tests.store_kit import HELLO
 from lutfarm.agreement import BETWEEN_PLANS, BETWEEN_UNITS, agree, disagreement, words
 from lutfarm.lut import BackendFacts, DeviceFacts, LatencyTable, Pooling, pooled
 from lutfarm.lut.as_measured import as_measured
-from lutfarm_agents.session import fingerprint
+from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.errors import RunsDisagree, UnitsDiffer
 from lutfarm_jobs.measurement import SlicePlan
 

@@ -15,9 +15,9 @@ from lutfarm.bundle import recipe
 from lutfarm.bundle.build import inputs_sha256
 from lutfarm.bundle.elf import is_elf, read_elf
 from lutfarm.bundle.recipe import Source
-from lutfarm_agents.bundle import ARCHES, PYTHON_ARGV, Bundle, arch_named, arch_of, launch
+from lutfarm_agents.provisioning.bundle_layout import ARCHES, PYTHON_ARGV, Bundle, arch_named, arch_of, launch
 from lutfarm_jobs.errors import SpecError
-from lutfarm_runner import children
+from lutfarm_runner import child_process
 
 ARM64 = ARCHES["arm64"]
 
@@ -71,7 +71,7 @@ def test_launch_refuses_what_a_loader_would_misread(root):
 
 
 def test_the_host_and_the_runner_mean_the_same_variable():
-    assert children.PYTHON_ARGV == PYTHON_ARGV
+    assert child_process.PYTHON_ARGV == PYTHON_ARGV
 
 
 def test_architectures_by_either_name():

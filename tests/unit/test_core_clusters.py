@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lutfarm_agents.facts import parse
-from lutfarm_agents.findings import core_finding
+from lutfarm_agents.discovery.shell_facts import parse
+from lutfarm_agents.health.findings import core_finding
 from lutfarm_agents.testing import REAL
 from lutfarm_profiles import loader
 from lutfarm_profiles.clusters import core_clusters

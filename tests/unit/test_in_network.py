@@ -13,7 +13,7 @@ from tests.lut_kit import ORT, UNIT, manifest, piece, run
 
 from lutfarm.lut import Entry, LatencyTable
 from lutfarm.lut.in_network import Layers, attribute, in_network, overhead_ns, profiled
-from lutfarm_agents import messages
+from lutfarm_agents.wire import events
 from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import ProtocolMismatch
 from lutfarm_jobs.measurement import Measurement, NodeTime, Run, Workload
@@ -137,12 +137,12 @@ def test_a_layer_of_nine_choices_meets_each_equally_often() -> None:
 
 def test_what_a_device_says_of_nodes_is_checked() -> None:
     good = {"name": "t1", "operator": "Conv", "count": 3, "level_ns": 100}
-    assert messages.nodes({"id": 0, "nodes": [good]}, 1).nodes == (NodeTime("t1", "Conv", 3, 100),)
+    assert events.nodes({"id": 0, "nodes": [good]}, 1).nodes == (NodeTime("t1", "Conv", 3, 100),)
     for bad in (good | {"level_ns": -1}, good | {"count": 0}, good | {"name": 3}, "t1", good | {"level_ns": 1e9}):
         with pytest.raises(ProtocolMismatch):
-            messages.nodes({"id": 0, "nodes": [bad]}, 1)
+            events.nodes({"id": 0, "nodes": [bad]}, 1)
     with pytest.raises(ProtocolMismatch):
-        messages.nodes({"id": 1, "nodes": []}, 1)
+        events.nodes({"id": 1, "nodes": []}, 1)
 
 
 def busy(one: Run, factor: float) -> Run:

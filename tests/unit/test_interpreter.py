@@ -10,11 +10,11 @@ import pytest
 from lutfarm import registration
 from lutfarm.home import Home
 from lutfarm.interpreter import choose, lacks, next_step, runtime_lacking
-from lutfarm_agents.bundle import Bundle
 from lutfarm_agents.device import Device
-from lutfarm_agents.facts import ShellFacts
+from lutfarm_agents.discovery.shell_facts import ShellFacts
+from lutfarm_agents.provisioning.bundle_layout import Bundle
 from lutfarm_agents.testing import HELLO
-from lutfarm_agents.transports.addresses import checked_root
+from lutfarm_agents.transports.registry import checked_root
 from lutfarm_jobs.errors import FarmError, NotReady, SpecError
 
 HOME = Home(Path("/no/such home"))                 # a home without bundles

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from lutfarm_agents.agent import DeviceAgent
-from lutfarm_agents.base import Advance, Agent
-from lutfarm_agents.device import Device, Hello
-from lutfarm_agents.session import Claim, fingerprint
-from lutfarm_agents.transports.base import Exit
+from lutfarm_agents.device import Claim, Device, Hello
+from lutfarm_agents.fingerprint import fingerprint
+from lutfarm_agents.interface import Advance, Agent
+from lutfarm_agents.runner_agent import DeviceAgent
+from lutfarm_agents.transports.interface import Exit
 from lutfarm_jobs.errors import FarmError, LinkLost, from_wire
 from lutfarm_jobs.measurement import Failure, Limits, Probe, Round, Run, Slice, SlicePlan, Task
 

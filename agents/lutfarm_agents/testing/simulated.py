@@ -15,13 +15,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from lutfarm_agents import climate
-from lutfarm_agents.agent import DeviceAgent
-from lutfarm_agents.base import Advance, Agent
-from lutfarm_agents.device import Device, Hello
-from lutfarm_agents.session import Claim
+from lutfarm_agents.conditions import thermal
+from lutfarm_agents.device import Claim, Device, Hello
+from lutfarm_agents.interface import Advance, Agent
+from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_agents.testing.machine import FORK_NS, IMPORT_NS, Machine, SimulatedDevice, begin_round, warm_iteration_ns
-from lutfarm_agents.transports.base import Channel, Completed, Exit
+from lutfarm_agents.transports.interface import Channel, Completed, Exit
 from lutfarm_jobs.errors import LinkLost, ReplyTimeout, TransferFailed
 from lutfarm_jobs.measurement import Limits, Probe, Round, Run, Task
 from lutfarm_runner import PROTOCOL, sampling
@@ -209,7 +208,7 @@ class SimulatedTransport:
         """A look at the thermometer is answered; every other command succeeds and says nothing."""
         del timeout_s
         celsius = self._machine.temperature_c
-        if climate.SCRIPT not in argv or celsius is None:
+        if thermal.SCRIPT not in argv or celsius is None:
             return Completed(0, b"", "")
         return Completed(0, f"zone {round(1000 * celsius)} cpu-thermal\n".encode(), "")
 

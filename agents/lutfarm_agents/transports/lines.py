@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from lutfarm_agents.transports.base import Exit
+from lutfarm_agents.transports.interface import Exit
 from lutfarm_jobs.errors import LinkLost, ProtocolMismatch, ReplyTimeout
 
 LINE_LIMIT_BYTES = 1 << 20

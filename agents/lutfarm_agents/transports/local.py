@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from lutfarm_agents.transports.base import Completed
-from lutfarm_agents.transports.leftovers import Leftovers
-from lutfarm_agents.transports.process import PipeChannel
+from lutfarm_agents.transports.interface import Completed
+from lutfarm_agents.transports.orphans import Orphans
+from lutfarm_agents.transports.pipe_channel import PipeChannel
 from lutfarm_agents.transports.writable import ANOTHER_HOME, unwritable
 from lutfarm_jobs.errors import ConnectFailed, LinkLost, ReplyTimeout, TransferFailed
 
@@ -102,7 +102,7 @@ class LocalTransport:
         finally:
             channel.close()
             if note is not None:
-                self._leftovers().forget(note)
+                self._orphans().forget(note)
 
     def run(self, argv: Sequence[str], *, timeout_s: float = 20.0) -> Completed:
         """A small command, to its end; its session is ended with it.  Raises LinkError."""
@@ -126,17 +126,17 @@ class LocalTransport:
                 with contextlib.suppress(OSError):     # another lutfarm removed it
                     if time.time() - path.lstat().st_mtime > STALE_S:
                         path.unlink()
-        return self._leftovers().reap()
+        return self._orphans().reap()
 
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _leftovers(self) -> Leftovers:
-        return Leftovers(self.root / "running")
+    def _orphans(self) -> Orphans:
+        return Orphans(self.root / "running")
 
     def _noted(self, leader: int) -> Path:
         try:
-            return self._leftovers().note(leader)
+            return self._orphans().note(leader)
         except OSError as error:
             raise unwritable(str(self.root), str(error), instead=ANOTHER_HOME) from error
 

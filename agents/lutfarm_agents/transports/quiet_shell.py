@@ -9,8 +9,8 @@ import secrets
 import time
 from collections.abc import Callable
 
-from lutfarm_agents.fields import clean
-from lutfarm_agents.transports.base import Process
+from lutfarm_agents.sanitize import clean
+from lutfarm_agents.transports.interface import Process
 from lutfarm_agents.transports.lines import TAIL_BYTES
 from lutfarm_jobs.errors import NotReady, ReplyTimeout
 

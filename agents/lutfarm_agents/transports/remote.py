@@ -20,9 +20,9 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from lutfarm_agents.fields import clean
-from lutfarm_agents.transports.base import Completed, Exit, Process
-from lutfarm_agents.transports.leftovers import identity, is_alive
+from lutfarm_agents.process_identity import identity, is_alive
+from lutfarm_agents.sanitize import clean
+from lutfarm_agents.transports.interface import Completed, Exit, Process
 from lutfarm_agents.transports.lines import LineReader, ending_words
 from lutfarm_agents.transports.writable import is_unwritable, unwritable
 from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, ReplyTimeout, TransferFailed

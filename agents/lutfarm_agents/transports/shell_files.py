@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lutfarm_agents.fields import clean
-from lutfarm_agents.transports.base import Completed, Process
+from lutfarm_agents.sanitize import clean
+from lutfarm_agents.transports.interface import Completed, Process
 from lutfarm_jobs.errors import LinkLost, TransferFailed
 
 CHUNK_BYTES = 1 << 18

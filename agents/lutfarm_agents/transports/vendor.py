@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
-from lutfarm_agents.fields import clean
+from lutfarm_agents.sanitize import clean
 from lutfarm_jobs.errors import FarmError
 
 LONGEST = 300

@@ -11,8 +11,8 @@ import sys
 import time
 from typing import Any, Callable, Generator, List, Optional, Protocol, Sequence
 
-from lutfarm_runner.clock import own_step_ns, stretch
 from lutfarm_runner.commands import RUNTIMES, Workload
+from lutfarm_runner.machine.clock import own_step_ns, stretch
 from lutfarm_runner.wire import Refused
 
 OUT_OF_MEMORY = ("bad_alloc", "failed to allocate", "cannot allocate memory", "out of memory", "length_error")

@@ -15,7 +15,7 @@ from pathlib import Path
 from lutfarm.bundle import contents, download, recipe, shelf
 from lutfarm.bundle.archive import write_tar
 from lutfarm.bundle.tools import check_space
-from lutfarm_agents.bundle import Arch, Bundle, Runtime
+from lutfarm_agents.provisioning.bundle_layout import Arch, Bundle, Runtime
 from lutfarm_jobs.errors import StoreUnwritable
 
 Say = Callable[[str], None]

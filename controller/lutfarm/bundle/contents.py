@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lutfarm.bundle import recipe
 from lutfarm.bundle.elf import MAGIC, Elf, read_elf
-from lutfarm_agents.bundle import PYTHON, Arch
+from lutfarm_agents.provisioning.bundle_layout import PYTHON, Arch
 from lutfarm_jobs.errors import SpecError
 
 # What the kernel or the loader itself brings.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lutfarm.bundle import recipe
 from lutfarm.bundle.tools import OTHERWISE, run, tool
-from lutfarm_agents.bundle import Arch, Runtime
+from lutfarm_agents.provisioning.bundle_layout import Arch, Runtime
 from lutfarm_jobs.errors import SpecError, TransferFailed
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from lutfarm_agents.bundle import PYTHON, Arch, Runtime
+from lutfarm_agents.provisioning.bundle_layout import PYTHON, Arch, Runtime
 
 RECIPE = 1                                         # raise it when a change below changes what a bundle holds
 CODENAME = "bookworm"                              # Debian 12: Python 3.11, glibc 2.36

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lutfarm.bundle.archive import file_sha256
-from lutfarm_agents.bundle import ARCHES, Bundle, Runtime
+from lutfarm_agents.provisioning.bundle_layout import ARCHES, Bundle, Runtime
 
 FORMAT = 1
 _SHA256 = re.compile(r"[0-9a-f]{64}")

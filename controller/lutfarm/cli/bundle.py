@@ -12,7 +12,7 @@ from lutfarm.bundle.shelf import shelved
 from lutfarm.cli import exits
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
 from lutfarm.home import find_home
-from lutfarm_agents.bundle import arch_named
+from lutfarm_agents.provisioning.bundle_layout import arch_named
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Python and a runtime in one folder, for devices that have neither."

@@ -112,9 +112,9 @@ def discover(
 ) -> None:
     """Devices that could be registered: phones that this host sees, and the hosts of a list."""
     from lutfarm.key_file import private_key
-    from lutfarm_agents.discovery import discover as find_devices
-    from lutfarm_agents.discovery import read_hosts
-    from lutfarm_agents.transports.addresses import keys_folder
+    from lutfarm_agents.discovery.discover import discover as find_devices
+    from lutfarm_agents.discovery.discover import read_hosts
+    from lutfarm_agents.transports.registry import keys_folder
 
     with exits.exits():
         listed = read_hosts(hosts) if hosts else ()

@@ -15,7 +15,7 @@ from lutfarm.device_states import DeviceEvent, DeviceRecord, Kind
 from lutfarm.home import find_home
 from lutfarm.store import Store, open_store, owners
 from lutfarm.store.base import registered
-from lutfarm_agents.health import HealthReport
+from lutfarm_agents.health.check import HealthReport
 from lutfarm_jobs.errors import FarmError, SpecError, StoreError
 
 NameArgument = Annotated[str, typer.Argument(help="The device's name.")]

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from lutfarm.canary_round import CanaryRound
 from lutfarm.device_states import DeviceEvent, DeviceRecord, Transition
 from lutfarm_agents.device import Device, Hello
-from lutfarm_agents.health import HealthReport
+from lutfarm_agents.health.check import HealthReport
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Artifact, Lease, Measurement, Probe, Run
 

@@ -12,7 +12,7 @@ from lutfarm.device_states import DeviceEvent, DeviceRecord, Transition, settled
 from lutfarm.store import encoding, owners
 from lutfarm.store.database import Database
 from lutfarm.store.tables import device_checks, device_states, device_transitions, leases
-from lutfarm_agents.health import HealthReport
+from lutfarm_agents.health.check import HealthReport
 from lutfarm_jobs.errors import StoreError
 
 

@@ -15,8 +15,8 @@ from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar, cast
 
 from lutfarm_agents.device import Device, Hello
-from lutfarm_agents.findings import Finding
-from lutfarm_agents.health import HealthReport, Reference
+from lutfarm_agents.health.check import HealthReport, Reference
+from lutfarm_agents.health.findings import Finding
 from lutfarm_jobs.errors import StoreError
 from lutfarm_jobs.measurement import (
     Backend,

@@ -1,0 +1,1 @@
+"""What a device measures under: temperature, power, clocks, and the cores that measure."""

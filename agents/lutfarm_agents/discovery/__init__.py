@@ -1,0 +1,1 @@
+"""Finding devices, and what a shell there says of them."""

@@ -1,0 +1,62 @@
+"""What may change under the same key: runs of different fingerprints are never pooled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from lutfarm_agents.device import Hello
+from lutfarm_agents.wire import events
+from lutfarm_jobs.measurement import MODELS_VERSION, Backend, SlicePlan
+
+NEWER = ("sustained_ns", "profile", "warm_up_ns")  # fields of the plan that came after the first stored runs
+DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
+    "onnxruntime": ("onnxruntime",),
+    "tflite": ("ai-edge-litert", "tflite-runtime"),
+}
+
+
+def runtime_version(hello: Hello, runtime: str) -> str:
+    """For example `ai-edge-litert 2.3.0`; empty where the device has none."""
+    for name in DISTRIBUTIONS.get(runtime, (runtime,)):
+        if name in hello.runtimes:
+            return f"{name} {hello.runtimes[name]}"
+    return ""
+
+
+def fingerprint(
+    hello: Hello, backend: Backend, plan: SlicePlan | None, setting: str = "", *, inputs: str = ""
+) -> Mapping[str, str]:
+    """What may change under the same measurement key; runs are reused only where all of it is equal.
+
+    `plan` is None for a probe, which does not depend on it.  `setting`: see DeviceProfile.setting.  `inputs`: see Workload.fed.
+    """
+    found = {
+        "os": hello.system,
+        "machine": hello.machine,
+        "cpu_model": hello.cpu_model,
+        "governor": hello.governor,
+        "python": hello.python,
+        "runtime": runtime_version(hello, backend.runtime),
+        "runner_sha256": hello.runner_sha256,
+        "protocol": str(events.PROTOCOL),
+        "models": str(MODELS_VERSION),             # of operators and networks; a model file's content is in its key
+    }
+    if hello.word_bits:                            # a 32-bit and a 64-bit interpreter under one kernel are two devices
+        found["abi"] = f"{hello.word_bits} bits {hello.abi}".strip()
+    if hello.libc:
+        found["libc"] = hello.libc
+    if hello.cpus_off:                             # the last of the cores that are on is another one once they are back
+        found["cpus_off"] = ",".join(map(str, hello.cpus_off))
+    if setting:
+        found["setting"] = setting
+    if inputs:
+        found["inputs"] = inputs
+    if plan is not None:
+        # A plan without a sustained load, a profiler or a warm-up is the plan that it was before there were any.
+        kept = {name: value for name, value in asdict(plan).items() if value or name not in NEWER}
+        plan_json = json.dumps(kept, sort_keys=True)
+        found["plan"] = hashlib.sha256(plan_json.encode()).hexdigest()[:16]
+    return found

@@ -1,0 +1,1 @@
+"""Whether a device can measure: one check, and its findings."""

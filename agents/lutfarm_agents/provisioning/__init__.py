@@ -1,0 +1,1 @@
+"""What a device is given before it measures: the runner, a Python, model files."""

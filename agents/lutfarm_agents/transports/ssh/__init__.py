@@ -1,0 +1,1 @@
+"""Boards over SSH; the only place that imports paramiko."""

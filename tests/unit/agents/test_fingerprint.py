@@ -1,0 +1,38 @@
+"""What of a device's own words tells two of its runs apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lutfarm.agreement import BETWEEN_UNITS, agree, disagreement
+from lutfarm_agents.device import Hello
+from lutfarm_agents.fingerprint import fingerprint
+from lutfarm_agents.testing import HELLO
+from lutfarm_jobs.measurement import Backend, SlicePlan
+
+WIDE = replace(HELLO, word_bits=64, abi="aarch64-linux-gnu", libc="glibc 2.36")
+
+
+def of(hello: Hello) -> dict[str, str]:
+    return dict(fingerprint(hello, Backend("onnxruntime"), SlicePlan()))
+
+
+@pytest.mark.parametrize("other", [
+    replace(WIDE, word_bits=32, abi="arm-linux-gnueabihf"), replace(WIDE, abi="aarch64-linux-musl"),
+    replace(WIDE, libc="glibc 2.31"), replace(WIDE, cpus_off=(4, 5, 6, 7)),
+])
+def test_another_userland_or_cores_that_are_off_are_another_device(other: Hello) -> None:
+    assert not agree(of(WIDE), of(other))
+    assert agree(of(WIDE), of(replace(WIDE)))
+
+
+def test_units_of_a_kind_may_have_another_c_library_and_no_other_word_size() -> None:
+    newer, narrow = of(replace(WIDE, libc="glibc 2.41")), of(replace(WIDE, word_bits=32))
+    assert not disagreement((("a", of(WIDE)), ("b", newer)), may_differ=BETWEEN_UNITS)
+    assert [one.field for one in disagreement((("a", of(WIDE)), ("b", narrow)), may_differ=BETWEEN_UNITS)] == ["abi"]
+
+
+def test_what_it_does_not_say_is_no_part_of_it() -> None:
+    assert not {"abi", "libc", "cpus_off"} & set(of(HELLO))
