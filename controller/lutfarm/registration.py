@@ -23,7 +23,7 @@ from lutfarm_agents.transports.registry import PHONE_ROOT, checked_root, checked
 from lutfarm_agents.transports.ssh.login import host_keys
 from lutfarm_jobs.errors import NotReady, SpecError
 from lutfarm_profiles import DeviceProfile, loader
-from lutfarm_profiles.detect import DeviceFacts, Proposal, propose
+from lutfarm_profiles.match_profile import DeviceFacts, Proposal, propose
 
 
 @dataclass(frozen=True, slots=True)

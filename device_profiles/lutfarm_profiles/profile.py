@@ -10,9 +10,22 @@ from pydantic import Field, model_validator
 
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Limits, SlicePlan
-from lutfarm_profiles.conditions import Battery, Frequency, PowerSensor, Thermal
-from lutfarm_profiles.fields import NAME_PATTERN, Count, Cpu, Folder, Khz, LockFile, Name, Seconds, Source, Strict, Text, Whole
-from lutfarm_profiles.recognition import Detect
+from lutfarm_profiles.detect_rules import Detect
+from lutfarm_profiles.field_types import (
+    NAME_PATTERN,
+    Count,
+    Cpu,
+    Folder,
+    Khz,
+    LockFile,
+    Name,
+    Seconds,
+    Source,
+    Strict,
+    Text,
+    Whole,
+)
+from lutfarm_profiles.power_and_thermal import Battery, Frequency, PowerSensor, Thermal
 
 __all__ = ["NAME_PATTERN", "CanaryTerms", "CoreCluster", "DeviceProfile", "SamplingConstants", "Transport", "WorkloadLimits"]
 

@@ -17,7 +17,7 @@ from lutfarm_agents.conditions.power import Power
 from lutfarm_agents.conditions.thermal import Climate, Reading, parse
 from lutfarm_agents.transports.ssh.transport import SshTransport
 from lutfarm_jobs.errors import NotReady
-from lutfarm_profiles.conditions import Frequency, PowerSensor, Thermal
+from lutfarm_profiles.power_and_thermal import Frequency, PowerSensor, Thermal
 from lutfarm_profiles.profile import CoreCluster, DeviceProfile
 
 __all__ = ["board", "ssh_key"]

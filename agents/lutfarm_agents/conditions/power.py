@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from lutfarm_agents.transports.interface import Transport
 from lutfarm_jobs.measurement import Environment
-from lutfarm_profiles.conditions import PowerSensor
+from lutfarm_profiles.power_and_thermal import PowerSensor
 
 WATTS = {"uW": 1e-6, "mW": 1e-3, "W": 1.0}
 MOST_W = 100_000.0                                 # a sensor that says more is broken, or measures something else

@@ -6,7 +6,7 @@ import pytest
 
 from lutfarm_agents.conditions.power import parse, with_power
 from lutfarm_jobs.measurement import Environment
-from lutfarm_profiles.conditions import PowerSensor
+from lutfarm_profiles.power_and_thermal import PowerSensor
 
 
 @pytest.mark.parametrize(("text", "unit", "watts"), [

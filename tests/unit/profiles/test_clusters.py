@@ -9,7 +9,7 @@ from lutfarm_agents.health.findings import core_finding
 from lutfarm_agents.testing import REAL
 from lutfarm_profiles import loader
 from lutfarm_profiles.clusters import core_clusters
-from lutfarm_profiles.detect import DeviceFacts, filled, propose
+from lutfarm_profiles.match_profile import DeviceFacts, filled, propose
 from lutfarm_profiles.profile import CoreCluster
 
 FOUR = tuple(range(4))

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from lutfarm_jobs.errors import SpecError
 from lutfarm_profiles.clusters import OTHER, core_clusters
 from lutfarm_profiles.cores import lacking, seen
-from lutfarm_profiles.facts import DeviceFacts, clean_facts, tree_compatible, tree_model
 from lutfarm_profiles.loader import load_all
 from lutfarm_profiles.profile import CoreCluster, DeviceProfile
+from lutfarm_profiles.reported_facts import DeviceFacts, clean_facts, tree_compatible, tree_model
 
 __all__ = ["DeviceFacts", "Proposal", "core_clusters", "filled", "propose"]
 

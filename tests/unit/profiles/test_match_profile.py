@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lutfarm_jobs.errors import NotReady, SpecError
 from lutfarm_profiles.cores import cores_for
-from lutfarm_profiles.detect import DeviceFacts, core_clusters, filled, propose
+from lutfarm_profiles.match_profile import DeviceFacts, core_clusters, filled, propose
 from lutfarm_profiles.profile import CoreCluster, DeviceProfile
 
 

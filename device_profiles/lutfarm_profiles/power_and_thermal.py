@@ -6,19 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lutfarm_profiles.fields import (
-    Celsius,
-    Command,
-    Count,
-    KernelFile,
-    Khz,
-    Name,
-    Percent,
-    Seconds,
-    Strict,
-    Text,
-    Truth,
-)
+from lutfarm_profiles.field_types import Celsius, Command, Count, KernelFile, Khz, Name, Percent, Seconds, Strict, Text, Truth
 
 
 class ThrottleFlags(Strict):

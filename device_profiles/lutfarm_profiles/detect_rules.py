@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from lutfarm_profiles.fields import PropertyName, Strict, Text, one_or_many
+from lutfarm_profiles.field_types import PropertyName, Strict, Text, one_or_many
 
 Choices = Annotated[tuple[Text, ...], BeforeValidator(one_or_many), Field(min_length=1, max_length=50)]
 
