@@ -17,7 +17,8 @@ from lutfarm.statistics.precision import LEAST_PRIOR_DF, LEAST_ROUNDS, LEAST_ROU
 from lutfarm.statistics.regate import regated
 from lutfarm.store.encoding import canary_ns
 from lutfarm_agents.testing import Machine, Noise, SimulatedDevice, begin_round
-from lutfarm_jobs.measurement import Environment, Run, Slice, SlicePlan
+from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.run import Environment, Run, Slice
 from lutfarm_runner import sampling
 from lutfarm_runner.commands import Plan
 

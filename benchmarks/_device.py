@@ -13,22 +13,12 @@ from pathlib import Path
 from lutfarm.store import owners
 from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.runner_agent import DeviceAgent
-from lutfarm_jobs.measurement import (
-    FORMAT_OF_RUNTIME,
-    Backend,
-    Limits,
-    Measurement,
-    Probe,
-    Round,
-    Run,
-    Runtime,
-    SlicePlan,
-    Task,
-    Workload,
-)
-from lutfarm_jobs.models.cache import built_graph, canary
-from lutfarm_jobs.models.graph import Graph, Node, Tensor
-from lutfarm_jobs.models.padding import same_padding_2d
+from lutfarm_jobs.graphs.graph import Graph, Node, Tensor
+from lutfarm_jobs.graphs.padding import same_padding_2d
+from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Measurement, Runtime, Workload
+from lutfarm_jobs.models.build_model import built_graph, canary
+from lutfarm_jobs.round import Limits, Round, SlicePlan, Task
+from lutfarm_jobs.run import Probe, Run
 
 UNIT = "bench"
 

@@ -25,7 +25,8 @@ from lutfarm_agents.device import Device
 from lutfarm_agents.testing import SimulatedAgents, SimulatedDevice
 from lutfarm_jobs import models, spaces
 from lutfarm_jobs.expand import Sources
-from lutfarm_jobs.measurement import Run, Workload
+from lutfarm_jobs.measurement import Workload
+from lutfarm_jobs.run import Run
 from lutfarm_jobs.spec import parse_job
 
 BACKEND = "onnxruntime"

@@ -33,8 +33,10 @@ from scipy.stats import mannwhitneyu
 
 from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_jobs import models
-from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Measurement, Run, Runtime, Slice, SlicePlan, Task, Workload
-from lutfarm_jobs.models.graph import Graph
+from lutfarm_jobs.graphs.graph import Graph
+from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Measurement, Runtime, Workload
+from lutfarm_jobs.round import SlicePlan, Task
+from lutfarm_jobs.run import Run, Slice
 
 RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "tflite")
 NONE, WORKS, CORES = "none", ("compute", "memory"), ("other core", "same core")

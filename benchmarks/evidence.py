@@ -19,7 +19,7 @@ from _table import Report, options
 from _tables import mix, spread_over
 from canary import GATE, NONE, RUNTIMES, SLOWED, Seen, auc, canary_ns, middle_ns, rounds, seen
 
-from lutfarm_jobs.measurement import Run, Slice
+from lutfarm_jobs.run import Run, Slice
 
 Pair = tuple[Run, Slice]
 

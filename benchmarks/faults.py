@@ -108,7 +108,8 @@ def one_fault(machine: object, kind: str, folder: Path, *, key_file: str, dice: 
     from lutfarm_agents.interface import Advance
     from lutfarm_agents.runner_agent import DeviceAgent
     from lutfarm_jobs.errors import LinkError
-    from lutfarm_jobs.measurement import Limits, Run, SlicePlan
+    from lutfarm_jobs.round import Limits, SlicePlan
+    from lutfarm_jobs.run import Run
 
     assert isinstance(machine, Machine)
     place = "/data/local/tmp" if machine.kind == "phone" else "/home/board"

@@ -37,7 +37,7 @@ from lutfarm_agents.testing import (
     begin_round,
     compose,
 )
-from lutfarm_jobs.measurement import SlicePlan
+from lutfarm_jobs.round import SlicePlan
 from lutfarm_runner.commands import Plan
 
 SHORTEST_NS, LONGEST_NS = 20_000.0, 1_500_000.0

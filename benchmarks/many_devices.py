@@ -37,7 +37,7 @@ def main() -> None:
     from lutfarm.local_pool import LocalPool
     from lutfarm.pool import Done, Measured, Measuring, Opening
     from lutfarm_agents.device import Device
-    from lutfarm_jobs.measurement import Limits, SlicePlan
+    from lutfarm_jobs.round import Limits, SlicePlan
 
     plan = SlicePlan(passes=PASSES, warmup_first=0, warmup_again=0)
     limits = Limits(memory_bytes=1 << 29, load_s=60, iteration_s=60)

@@ -26,7 +26,8 @@ from lutfarm.pool import Done, Opening
 from lutfarm.ray_pool import RayPool
 from lutfarm.store import owners
 from lutfarm_agents.device import Device
-from lutfarm_jobs.measurement import Lease, Runtime, SlicePlan
+from lutfarm_jobs.measurement import Runtime
+from lutfarm_jobs.round import Lease, SlicePlan
 
 MB = 1e6
 LIMIT_MB = 150

@@ -22,7 +22,8 @@ from _device import Convolution
 from _table import Report, median_interval, options
 
 from lutfarm_agents.runner_agent import DeviceAgent
-from lutfarm_jobs.measurement import Run, SlicePlan, Task
+from lutfarm_jobs.round import SlicePlan, Task
+from lutfarm_jobs.run import Run
 
 SCRIPT = Path(__file__).with_name("_standalone.py")
 FLOOR = Convolution(1, 1, 1)

@@ -21,7 +21,7 @@ from _table import Report, options
 from onnx import TensorProto, helper
 
 from lutfarm_jobs import operators
-from lutfarm_jobs.models.tflite_writer import write_tflite
+from lutfarm_jobs.models.tflite.writer import write_tflite
 
 EXAMPLES = Path(__file__).parent.parent / "jobs" / "examples"
 LEAST, MOST = 0.7, 1.5

@@ -43,7 +43,8 @@ from lutfarm_agents.testing import (
     begin_round,
     compose,
 )
-from lutfarm_jobs.measurement import Run, Slice, SlicePlan
+from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.run import Run, Slice
 from lutfarm_runner.commands import Plan
 
 MOST_S = 86_400.0

@@ -37,7 +37,7 @@ from _tables import Desk, Tabled, files, mix, register, spread_over
 
 from lutfarm.home import find_home
 from lutfarm.store import open_store
-from lutfarm_jobs.measurement import SlicePlan
+from lutfarm_jobs.round import SlicePlan
 
 SCRIPT = Path(__file__).with_name("_protocols.py")
 PROCESSES = 5

@@ -15,7 +15,9 @@ from pathlib import Path
 from _table import Report, options
 
 from lutfarm.store import Job, open_store
-from lutfarm_jobs.measurement import Backend, Lease, Measurement, Run, Slice, Workload
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+from lutfarm_jobs.round import Lease
+from lutfarm_jobs.run import Run, Slice
 
 PLAN = [Measurement(Workload("operator", f"op_{n}"), "desk", Backend("onnxruntime")) for n in range(100)]
 

@@ -10,9 +10,10 @@ from typing import Any
 from lutfarm.lut import Entry, Manifest, Network, Validation, compare
 from lutfarm.lut.validate import share
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Backend, Environment, Failure, Measurement, Run, Slice, Workload
-from lutfarm_jobs.models.graph import Graph, Tensor
+from lutfarm_jobs.graphs.graph import Graph, Tensor
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.operators.base import Operator
+from lutfarm_jobs.run import Environment, Failure, Run, Slice
 from lutfarm_jobs.spaces.base import Choice, Layer
 
 UNIT = "desk"

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lutfarm_jobs.models.evaluate import input_values
-from lutfarm_jobs.models.graph import Graph, Tensor
+from lutfarm_jobs.graphs.evaluate import input_values
+from lutfarm_jobs.graphs.graph import Graph, Tensor
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 

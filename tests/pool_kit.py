@@ -13,18 +13,9 @@ from typing import Any, cast
 
 from lutfarm.pool import AgentPool, Done, Event, Measured, Measuring, Opening, Probing
 from lutfarm_agents.device import Device
-from lutfarm_jobs.measurement import (
-    Artifact,
-    Backend,
-    Lease,
-    Limits,
-    Measurement,
-    Round,
-    Run,
-    SlicePlan,
-    Task,
-    Workload,
-)
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+from lutfarm_jobs.round import Artifact, Lease, Limits, Round, SlicePlan, Task
+from lutfarm_jobs.run import Run
 
 WAIT_S = 60.0
 PROFILE = "test-machine"

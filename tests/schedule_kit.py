@@ -6,7 +6,9 @@ from lutfarm.pool import Opened, Probed
 from lutfarm.scheduler import Step, Terms, decide
 from lutfarm.state import FarmState, after
 from lutfarm_agents.device import Hello
-from lutfarm_jobs.measurement import Backend, Failure, Measurement, Probe, Run, Slice, SlicePlan, Workload
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.run import Failure, Probe, Run, Slice
 
 PLAN = SlicePlan()
 HELLO = Hello(

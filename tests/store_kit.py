@@ -7,17 +7,8 @@ from typing import Any
 
 from lutfarm.store.base import Job
 from lutfarm_agents.device import Device, Hello
-from lutfarm_jobs.measurement import (
-    Backend,
-    Environment,
-    Failure,
-    InputShape,
-    Measurement,
-    Probe,
-    Run,
-    Slice,
-    Workload,
-)
+from lutfarm_jobs.measurement import Backend, InputShape, Measurement, Workload
+from lutfarm_jobs.run import Environment, Failure, Probe, Run, Slice
 
 DESK = Device("desk", "generic-linux-x86_64", "local", {"python": "/usr/bin/python3"}, labels={"room": "a"})
 HELLO = Hello(

@@ -10,7 +10,9 @@ from lutfarm.statistics import CanaryReference, Target
 from lutfarm.statistics.regate import regated
 from lutfarm_agents.testing import LogNormal, Machine, ProcessOffsets, SimulatedDevice, begin_round, compose
 from lutfarm_agents.testing.noise import MachineState
-from lutfarm_jobs.measurement import Backend, Measurement, Run, Slice, SlicePlan, Workload
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.run import Run, Slice
 from lutfarm_runner.commands import Plan
 
 SLICE_PLAN = SlicePlan(passes=10)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lutfarm_jobs.measurement import Environment
+from lutfarm_jobs.run import Environment
 
 
 @dataclass(frozen=True, slots=True)

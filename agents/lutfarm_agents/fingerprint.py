@@ -9,7 +9,8 @@ from dataclasses import asdict
 
 from lutfarm_agents.device import Hello
 from lutfarm_agents.wire import events
-from lutfarm_jobs.measurement import MODELS_VERSION, Backend, SlicePlan
+from lutfarm_jobs.measurement import MODELS_VERSION, Backend
+from lutfarm_jobs.round import SlicePlan
 
 NEWER = ("sustained_ns", "profile", "warm_up_ns")  # fields of the plan that came after the first stored runs
 DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {

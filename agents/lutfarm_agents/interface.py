@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from lutfarm_agents.device import Claim, Hello
-from lutfarm_jobs.measurement import Limits, Probe, Round, Run, Task
+from lutfarm_jobs.round import Limits, Round, Task
+from lutfarm_jobs.run import Probe, Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,9 @@ from lutfarm_jobs.errors import (
     ProtocolMismatch,
     RunnerBug,
 )
-from lutfarm_jobs.measurement import Conditions, Failure, Limits, Probe, Round, Run, SlicePlan, Task
+from lutfarm_jobs.measurement import Conditions
+from lutfarm_jobs.round import Limits, Round, SlicePlan, Task
+from lutfarm_jobs.run import Failure, Probe, Run
 from lutfarm_profiles import loader
 
 IDLE_S = 2.0                                       # after so long without a round clocks and heat have fallen

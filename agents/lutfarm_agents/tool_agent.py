@@ -26,7 +26,8 @@ from lutfarm_agents.provisioning.model_cache import ModelCache
 from lutfarm_agents.transports.interface import Completed, Transport
 from lutfarm_agents.transports.registry import open_transport, root_of
 from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, LinkLost, NotReady
-from lutfarm_jobs.measurement import Limits, Probe, Round, Run, SlicePlan, Task
+from lutfarm_jobs.round import Limits, Round, SlicePlan, Task
+from lutfarm_jobs.run import Probe, Run
 from lutfarm_profiles import loader
 
 T = TypeVar("T")

@@ -20,14 +20,14 @@ from lutfarm.interpreter import runtime_lacking
 from lutfarm.local_pool import LocalPool
 from lutfarm.pool import AgentPool
 from lutfarm.scheduler import Cooling, Terms
+from lutfarm.scheduling.work_sharing import Share, expected_ns
 from lutfarm.stopping import finished_rounds
 from lutfarm.store import Store, owners
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import Sources, expand, nothings, resolve, with_definitions
-from lutfarm_jobs.measurement import SlicePlan
-from lutfarm_jobs.sharing import Share, expected_ns
+from lutfarm_jobs.round import SlicePlan
 from lutfarm_jobs.spec import DeviceChoice, JobSpec, PoolChoice, load_job
 from lutfarm_profiles import DeviceProfile, loader
 from lutfarm_profiles.cores import cores_for

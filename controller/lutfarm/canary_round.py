@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lutfarm_jobs.measurement import Environment
+from lutfarm_jobs.run import Environment
 
 BASIS = ("cpu_model", "governor", "machine", "models", "runtime", "setting")
 

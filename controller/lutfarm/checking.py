@@ -19,9 +19,10 @@ from lutfarm_agents.health.findings import HealthLimits
 from lutfarm_agents.native_tools import TOOLS
 from lutfarm_jobs import models
 from lutfarm_jobs.errors import DeviceLost, LinkError, from_wire
-from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Lease, Measurement, Runtime, SlicePlan, Task, Workload
-from lutfarm_jobs.models.cache import canary_graph
-from lutfarm_jobs.models.reference import expected_of_graph
+from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Measurement, Runtime, Workload
+from lutfarm_jobs.models.build_model import canary_graph
+from lutfarm_jobs.models.reference_output import expected_of_graph
+from lutfarm_jobs.round import Lease, SlicePlan, Task
 from lutfarm_profiles import DeviceProfile, loader
 
 COOL_DOWN_S = 300.0                                # how long a device that was found too hot is left alone

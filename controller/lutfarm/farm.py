@@ -17,6 +17,7 @@ from lutfarm.reassign import reassign
 from lutfarm.refused import refusals
 from lutfarm.reuse import Resumed, resume
 from lutfarm.scheduler import Step, Terms, decide, due_seconds
+from lutfarm.scheduling.work_sharing import Share
 from lutfarm.state import FarmState, after, begin, ordered, resumed
 from lutfarm.stopping import stop_rule
 from lutfarm.store.base import Job, Store
@@ -25,7 +26,6 @@ from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import from_wire
 from lutfarm_jobs.measurement import Measurement
-from lutfarm_jobs.sharing import Share
 from lutfarm_jobs.spec import JobSpec
 
 POLL_S = 0.25

@@ -9,8 +9,9 @@ from lutfarm.scheduler import Terms
 from lutfarm.statistics import epochs, judging
 from lutfarm.statistics.regate import regated
 from lutfarm.store.base import Store
-from lutfarm_jobs.measurement import Measurement, Run
+from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.measurement_key import canary_place
+from lutfarm_jobs.run import Run
 
 
 def judge(store: Store, plan: Iterable[Measurement], terms: Mapping[str, Terms]) -> Callable[[Run], Run]:

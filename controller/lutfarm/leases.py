@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from lutfarm.store.base import Store
-from lutfarm_jobs.measurement import Lease
+from lutfarm_jobs.round import Lease
 
 LEASE_S = 60.0
 ASK_AGAIN_S = 1.0

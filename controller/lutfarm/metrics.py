@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from lutfarm.device_states import STATES
 from lutfarm.status import DeviceStatus, devices_status
 from lutfarm.store.base import Store
-from lutfarm_jobs.measurement import Run
+from lutfarm_jobs.run import Run
 
 OVERLAP_S = 3600.0                                 # a round's runs arrive at its end: later than others began
 

@@ -18,8 +18,9 @@ from lutfarm.store.base import Store
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
 from lutfarm_agents.fingerprint import fingerprint
-from lutfarm_jobs.measurement import Lease, Measurement, Round, Task
+from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.measurement_key import canary_place
+from lutfarm_jobs.round import Lease, Round, Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from lutfarm.durations import Known, Span
 from lutfarm.scheduler import ROUND_S, Terms, seconds_of
 from lutfarm.store.base import Store
 from lutfarm_agents.fingerprint import fingerprint
-from lutfarm_jobs.measurement import Measurement, Probe, Run
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.run import Probe, Run
 
 MOST_RUNS = 1500
 MOST_ROUNDS = 12

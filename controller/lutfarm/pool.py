@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from lutfarm_agents.device import Device, Hello
-from lutfarm_jobs.measurement import Lease, Limits, Probe, Round, Run, Task
+from lutfarm_jobs.round import Lease, Limits, Round, Task
+from lutfarm_jobs.run import Probe, Run
 
 
 @dataclass(frozen=True, slots=True)

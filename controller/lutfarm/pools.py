@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from lutfarm.device_states import NO_WORK, DeviceRecord
 from lutfarm.scheduler import Terms, seconds_of
+from lutfarm.scheduling.work_sharing import Item, Share, choose_anchors, divide, expected_ns, item_of, shared_out
 from lutfarm.store.base import Store
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import Sources
-from lutfarm_jobs.measurement import Measurement, Probe
-from lutfarm_jobs.sharing import Item, Share, choose_anchors, divide, expected_ns, item_of, shared_out
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.run import Probe
 from lutfarm_jobs.spec import LEAST_ANCHORS, JobSpec, PoolChoice
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from lutfarm.scheduler import Terms, round_seconds
+from lutfarm.scheduling.work_sharing import Item, Share, divide, item_of
 from lutfarm.state import FarmState
 from lutfarm_jobs.measurement import Measurement
-from lutfarm_jobs.sharing import Item, Share, divide, item_of
 from lutfarm_jobs.spec import LEAST_ANCHORS
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from lutfarm.pool import Opened, Probed
 from lutfarm_agents.fingerprint import fingerprint
-from lutfarm_jobs.measurement import Failure, Measurement, Probe
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.run import Failure, Probe
 
 
 def refusals(measurements: Iterable[Measurement], opened: Opened, setting: str, now_s: float) -> list[Probed]:

@@ -18,7 +18,8 @@ from lutfarm.stopping import stop_rule
 from lutfarm.store.base import Job, Store
 from lutfarm_agents.device import Hello
 from lutfarm_agents.fingerprint import fingerprint
-from lutfarm_jobs.measurement import Measurement, Run
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.run import Run
 from lutfarm_jobs.spec import JobSpec
 
 

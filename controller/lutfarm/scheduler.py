@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from lutfarm.state import FarmState, Unit
 from lutfarm.statistics.precision import LEAST_ROUNDS
-from lutfarm_jobs.measurement import Limits, Measurement, SlicePlan
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.round import Limits, SlicePlan
 
 PROBES_PER_ORDER = 64
 DEFAULT_MODEL_BYTES = 8 * 1024**2

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 
 from lutfarm.pool import Done, Event, Measured, Opened, Probed
 from lutfarm.retry import judge
+from lutfarm.scheduling.work_sharing import Share
 from lutfarm.statistics.precision import Level, Reached, StopRule, level_of, reached, rounds_needed
 from lutfarm_agents.device import Hello
 from lutfarm_jobs.errors import DeviceLost, LinkError, Retry, from_wire
-from lutfarm_jobs.measurement import Failure, Measurement, Probe, Run
-from lutfarm_jobs.sharing import Share
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.run import Failure, Probe, Run
 
 PACE_KNOWN_S = 2.0                                 # of rounds: what the pace of one that was never seen weighs
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from lutfarm.canaries import Canary, canary
 from lutfarm.cooling import rests_until_s
 from lutfarm.store.base import Job, Store
-from lutfarm_jobs.measurement import Measurement, Run
+from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.measurement_key import canary_place
+from lutfarm_jobs.run import Run
 from lutfarm_jobs.spec import JobSpec
 from lutfarm_profiles import loader
 

@@ -26,7 +26,8 @@ from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.fingerprint import runtime_version
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import read_definition, space_of
-from lutfarm_jobs.measurement import Measurement, Probe, Run
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.run import Probe, Run
 from lutfarm_jobs.spec import PROFILERS, SOLVED, JobSpec, SpaceWorkload
 
 

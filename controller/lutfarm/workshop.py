@@ -9,18 +9,11 @@ from pathlib import Path
 from lutfarm_jobs import models
 from lutfarm_jobs.expand import Sources
 from lutfarm_jobs.feeds.resolve import ValuesFile
-from lutfarm_jobs.measurement import (
-    FORMAT_OF_RUNTIME,
-    Artifact,
-    Backend,
-    Measurement,
-    ModelFormat,
-    Probe,
-    Task,
-    Workload,
-)
+from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Measurement, ModelFormat, Workload
 from lutfarm_jobs.models import Built
-from lutfarm_jobs.models.reference import expected
+from lutfarm_jobs.models.reference_output import expected
+from lutfarm_jobs.round import Artifact, Task
+from lutfarm_jobs.run import Probe
 from lutfarm_jobs.spaces.base import Space
 
 

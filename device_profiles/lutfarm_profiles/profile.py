@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Limits, SlicePlan
+from lutfarm_jobs.round import Limits, SlicePlan
 from lutfarm_profiles.detect_rules import Detect
 from lutfarm_profiles.field_types import (
     NAME_PATTERN,

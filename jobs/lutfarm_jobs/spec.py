@@ -35,7 +35,7 @@ from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.feeds.choices import ValueChoice
 from lutfarm_jobs.measurement import BUILT_PRECISION, Backend, Conditions, Runtime
 from lutfarm_jobs.precision import canonical
-from lutfarm_jobs.problems import describe
+from lutfarm_jobs.spec_problems import describe
 from lutfarm_jobs.yaml_reader import read_yaml
 from lutfarm_runner.commands import LARGEST_SIZE
 

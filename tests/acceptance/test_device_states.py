@@ -173,7 +173,7 @@ def test_a_job_that_is_not_there_has_no_why(lutfarm: Callable) -> None:
 
 def test_a_check_does_not_wait_for_ever_without_saying_for_whom(lutfarm: Callable, bench: Path, tmp_path: Path) -> None:
     from lutfarm.store import open_store, owners
-    from lutfarm_jobs.measurement import Lease
+    from lutfarm_jobs.round import Lease
 
     with open_store(tmp_path / "home") as store:   # a lease of this process, which lives, and lasts until the check has said so
         lease = store.acquire("desk", owner=owners.me(), holder="bob: job other, process 1", now_s=time.time(), ttl_s=600.0)

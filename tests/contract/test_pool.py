@@ -15,7 +15,7 @@ from lutfarm.local_pool import LocalPool
 from lutfarm.pool import AgentPool, Done, Opened, Probed, Progress, Waiting
 from lutfarm.ray_pool import RayPool
 from lutfarm_agents.testing import HELLO, Script, ScriptedAgents
-from lutfarm_jobs.measurement import Failure
+from lutfarm_jobs.run import Failure
 
 # The scripted bug ends its device's thread loudly, maybe only while a later test runs.
 pytestmark = pytest.mark.filterwarnings(

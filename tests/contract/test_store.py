@@ -15,7 +15,8 @@ from lutfarm.store import Store, open_store, owners
 from lutfarm_agents.health.check import HealthReport, Reference
 from lutfarm_agents.health.findings import Finding
 from lutfarm_jobs.errors import LeaseLost, SpecError
-from lutfarm_jobs.measurement import Artifact, Environment, Failure, Lease, Run
+from lutfarm_jobs.round import Artifact, Lease
+from lutfarm_jobs.run import Environment, Failure, Run
 
 OWNER = "elsewhere 17 1.00"
 KEYS = [m.key for m in PLAN]

@@ -25,7 +25,9 @@ from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_agents.wire import commands
 from lutfarm_agents.wire.commands import probe_batches
 from lutfarm_jobs.errors import ConnectFailed, LinkLost, NotReady, ProtocolMismatch, ReplyTimeout, SpecError, TransferFailed
-from lutfarm_jobs.measurement import Artifact, Backend, Expected, Limits, Measurement, Probe, Run, SlicePlan, Task, Workload
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+from lutfarm_jobs.round import Artifact, Expected, Limits, SlicePlan, Task
+from lutfarm_jobs.run import Probe, Run
 
 CLAIM = Claim("desk", "test 1", "anna", "f" * 32, 1)
 LIMITS = Limits(memory_bytes=1 << 29, load_s=30, iteration_s=5)      # a busy machine takes two to fill the memory

@@ -14,7 +14,7 @@ from lutfarm_agents.testing import ReplayChannel
 from lutfarm_agents.transports.interface import Transport
 from lutfarm_agents.wire.round_log import RoundLog
 from lutfarm_agents.wire.session import RunnerSession
-from lutfarm_jobs.measurement import Artifact, Limits, Round, SlicePlan
+from lutfarm_jobs.round import Artifact, Limits, Round, SlicePlan
 
 SAID = [
     {

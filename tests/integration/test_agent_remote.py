@@ -21,7 +21,8 @@ from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.interface import Advance
 from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_jobs.errors import LinkError, ReplyTimeout
-from lutfarm_jobs.measurement import Artifact, Limits, Run, SlicePlan, Task
+from lutfarm_jobs.round import Artifact, Limits, SlicePlan, Task
+from lutfarm_jobs.run import Run
 
 __all__ = ["board", "phone", "ssh_key"]
 LIMITS = Limits(memory_bytes=1 << 29, load_s=30, iteration_s=60)

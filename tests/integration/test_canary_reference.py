@@ -11,7 +11,8 @@ from lutfarm.statistics import CanaryReference, canary_reference
 from lutfarm.statistics.canary import OTHER_SPEED
 from lutfarm.store.encoding import canary_ns
 from lutfarm_agents.testing import LogNormal, Machine, Noise, ProcessOffsets, SimulatedDevice, TwoStates, begin_round, compose
-from lutfarm_jobs.measurement import Slice, SlicePlan
+from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.run import Slice
 from lutfarm_runner.commands import Plan
 
 PLAN = Plan(**asdict(SlicePlan()))

@@ -20,7 +20,8 @@ from lutfarm.store import open_store
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import ScriptedAgents
 from lutfarm_agents.testing.fakes import HELLO, FakeAgent, Script
-from lutfarm_jobs.measurement import Failure, Round, Run
+from lutfarm_jobs.round import Round
+from lutfarm_jobs.run import Failure, Run
 
 PROFILE = f"generic-linux-{os.uname().machine}"
 OPERATORS = [f"conv_H14_W14_Cin8_Cout{8 * n}_k1_s1_g1_relu" for n in range(1, 4)]

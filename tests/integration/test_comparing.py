@@ -36,7 +36,8 @@ from lutfarm_agents.testing import (
 )
 from lutfarm_agents.testing.fakes import HELLO, FakeAgent, Script
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Failure, Round, Run, Task
+from lutfarm_jobs.round import Round, Task
+from lutfarm_jobs.run import Failure, Run
 from lutfarm_jobs.spec import parse_job
 
 PROFILE = f"generic-linux-{os.uname().machine}"

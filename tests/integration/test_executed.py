@@ -10,9 +10,9 @@ import onnxruntime
 import pytest
 
 from lutfarm_jobs import spaces
-from lutfarm_jobs.models.executed import RULES, executed
-from lutfarm_jobs.models.graph import Graph
-from lutfarm_jobs.models.onnx_writer import write_onnx
+from lutfarm_jobs.graphs.executed import RULES, executed
+from lutfarm_jobs.graphs.graph import Graph
+from lutfarm_jobs.models.onnx.writer import write_onnx
 
 KINDS = {
     "Conv": "convolution", "FusedConv": "convolution", "AveragePool": "average_pool", "Relu": "activation", "Add": "add",

@@ -25,7 +25,7 @@ from lutfarm.store import Store, open_store, owners
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import HELLO, Script, ScriptedAgents
-from lutfarm_jobs.measurement import Environment
+from lutfarm_jobs.run import Environment
 from lutfarm_jobs.spec import parse_job
 
 HOLDER = "a test: job small, process 1"

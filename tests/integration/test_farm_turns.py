@@ -21,7 +21,7 @@ from lutfarm.store import Store, open_store, owners
 from lutfarm.workshop import Workshop
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import Script, ScriptedAgents
-from lutfarm_jobs.measurement import Lease
+from lutfarm_jobs.round import Lease
 from lutfarm_jobs.spec import parse_job
 
 OPERATORS = [f"conv_H14_W14_Cin8_Cout{width}_k1_s1_g1_relu" for width in (8, 16, 24, 32)]

@@ -26,7 +26,7 @@ from lutfarm_agents.testing import (
     begin_round,
     compose,
 )
-from lutfarm_jobs.measurement import SlicePlan
+from lutfarm_jobs.round import SlicePlan
 from lutfarm_runner.commands import Plan
 
 GATED = Plan(**asdict(SlicePlan()))

@@ -28,7 +28,9 @@ from lutfarm_agents.health.check import CheckOrder, HealthReport, Reference, che
 from lutfarm_agents.health.findings import Finding, HealthLimits
 from lutfarm_agents.testing import FakeAgent, Script
 from lutfarm_jobs.errors import LinkLost, NotReady, SpecError
-from lutfarm_jobs.measurement import Artifact, Backend, Failure, Measurement, Probe, Round, Run, Task, Workload
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+from lutfarm_jobs.round import Artifact, Round, Task
+from lutfarm_jobs.run import Failure, Probe, Run
 from lutfarm_jobs.spec import parse_job
 from lutfarm_profiles import loader
 

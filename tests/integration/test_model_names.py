@@ -13,7 +13,7 @@ from tests import models_kit as kit
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import expand, resolve
 from lutfarm_jobs.measurement import Measurement
-from lutfarm_jobs.models.onnx_writer import write_onnx
+from lutfarm_jobs.models.onnx.writer import write_onnx
 from lutfarm_jobs.spec import parse_job
 
 CONTENT, OTHER = (write_onnx(kit.graph(kit.SMALL[name])) for name in ("squeeze_excite", "max_pool"))

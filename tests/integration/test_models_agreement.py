@@ -9,12 +9,12 @@ import pytest
 from tests import models_kit as kit
 
 from lutfarm_jobs import operators, spaces
-from lutfarm_jobs.models.cache import canary_graph
-from lutfarm_jobs.models.evaluate import evaluate
-from lutfarm_jobs.models.graph import Graph
-from lutfarm_jobs.models.onnx_writer import write_onnx
-from lutfarm_jobs.models.tflite_writer import write_tflite
-from lutfarm_jobs.models.weights import draw
+from lutfarm_jobs.graphs.evaluate import evaluate
+from lutfarm_jobs.graphs.graph import Graph
+from lutfarm_jobs.graphs.weights import draw
+from lutfarm_jobs.models.build_model import canary_graph
+from lutfarm_jobs.models.onnx.writer import write_onnx
+from lutfarm_jobs.models.tflite.writer import write_tflite
 from lutfarm_jobs.operators import Operator
 
 TOLERANCE = 1e-4                                   # what the probe asks for; the worst seen is 3e-6

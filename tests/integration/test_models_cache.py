@@ -16,9 +16,9 @@ import pytest
 from lutfarm_jobs import models, spaces
 from lutfarm_jobs.errors import SpecError, StoreUnwritable
 from lutfarm_jobs.measurement import ModelFormat, Workload
-from lutfarm_jobs.models import Built, cache, reference
+from lutfarm_jobs.models import Built, build_model, reference_output
 from lutfarm_jobs.models.files import replacing
-from lutfarm_jobs.models.reference import expected
+from lutfarm_jobs.models.reference_output import expected
 
 FORMATS: list[ModelFormat] = ["onnx", "tflite"]
 OPERATOR = Workload("operator", "conv_H14_W14_Cin8_Cout8_k3_s1_g1_relu")
@@ -45,14 +45,14 @@ def test_a_model_is_named_by_its_content(tmp_path: Path, workload: Workload, fmt
 
 def test_a_model_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = models.build(OPERATOR, "onnx", tmp_path)
-    monkeypatch.setattr(cache, "_written", lambda *_: pytest.fail("built again"))
+    monkeypatch.setattr(build_model, "_written", lambda *_: pytest.fail("built again"))
     assert models.build(OPERATOR, "onnx", tmp_path) == first
 
 
 def test_another_writer_version_builds_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models.build(OPERATOR, "onnx", tmp_path)
-    monkeypatch.setattr(cache, "MODELS_VERSION", 999)
-    monkeypatch.setattr(cache, "_written", lambda *_: b"newer")
+    monkeypatch.setattr(build_model, "MODELS_VERSION", 999)
+    monkeypatch.setattr(build_model, "_written", lambda *_: b"newer")
     assert models.build(OPERATOR, "onnx", tmp_path).path.read_bytes() == b"newer"
 
 
@@ -117,7 +117,7 @@ def test_a_damaged_reference_is_computed_again(tmp_path: Path, damage) -> None:
 
 def test_a_reference_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = expected(OPERATOR, "onnx", tmp_path)
-    monkeypatch.setattr(reference, "draw", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(reference_output, "draw", lambda *_: pytest.fail("computed again"))
     assert expected(OPERATOR, "onnx", tmp_path) == found
 
 
@@ -125,11 +125,11 @@ def test_a_reference_samples_the_output_in_the_layout_of_the_format(tmp_path: Pa
     in_onnx, in_tflite = (expected(OPERATOR, fmt, tmp_path) for fmt in FORMATS)
     assert in_onnx is not None
     assert in_tflite is not None
-    assert len(in_onnx.positions) == len(in_onnx.values) == reference.MOST_POSITIONS
+    assert len(in_onnx.positions) == len(in_onnx.values) == reference_output.MOST_POSITIONS
     assert in_onnx.positions == in_tflite.positions
     assert in_onnx.values != in_tflite.values
     assert in_onnx.largest == in_tflite.largest >= max(map(abs, in_onnx.values))
-    graph = cache.graph_of(OPERATOR)
+    graph = build_model.graph_of(OPERATOR)
     at = dict(zip(in_tflite.positions, in_tflite.values, strict=True))
     channels, area = graph.outputs[0].shape[1], 14 * 14
     shared = 0

@@ -24,8 +24,8 @@ from lutfarm_jobs.measurement import InputShape
 from lutfarm_jobs.models.files import LARGEST_BYTES
 from lutfarm_jobs.models.info import ModelInfo, ModelInput
 from lutfarm_jobs.models.inspect import inspect_file, resolve_inputs
-from lutfarm_jobs.models.onnx_writer import write_onnx
-from lutfarm_jobs.models.tflite_writer import write_tflite
+from lutfarm_jobs.models.onnx.writer import write_onnx
+from lutfarm_jobs.models.tflite.writer import write_tflite
 from lutfarm_jobs.spec import ModelsWorkload, parse_job
 
 ONNX = write_onnx(kit.graph(kit.SMALL["conv1x1"]))

@@ -15,7 +15,8 @@ from lutfarm.past_rounds import known_of
 from lutfarm.scheduler import ROUND_S, Terms, seconds_of
 from lutfarm.store import Store, open_store
 from lutfarm_agents.fingerprint import fingerprint
-from lutfarm_jobs.measurement import Backend, Measurement, SlicePlan, Workload
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+from lutfarm_jobs.round import SlicePlan
 
 TERMS = Terms(SlicePlan())
 PLAN = tuple(Measurement(Workload("operator", f"conv{n}"), "desk", Backend("onnxruntime")) for n in range(4))

@@ -14,11 +14,12 @@ from tests.store_kit import run
 from lutfarm import assembly
 from lutfarm.device_states import DeviceEvent
 from lutfarm.farm import Submission
+from lutfarm.scheduling.work_sharing import item_of
 from lutfarm.store import Store, open_store
 from lutfarm.store.base import Job
 from lutfarm_agents.device import Device
-from lutfarm_jobs.measurement import Lease, Measurement
-from lutfarm_jobs.sharing import item_of
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.round import Lease
 
 SPEC = job(**SHARE)
 

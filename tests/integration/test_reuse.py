@@ -15,7 +15,8 @@ from lutfarm.state import begin, resumed
 from lutfarm.statistics.precision import StopRule
 from lutfarm.store import Store, open_store
 from lutfarm_agents.fingerprint import fingerprint
-from lutfarm_jobs.measurement import Failure, Lease, SlicePlan
+from lutfarm_jobs.round import Lease, SlicePlan
+from lutfarm_jobs.run import Failure
 
 M = PLAN[0]
 NOW = fingerprint(HELLO, M.backend, SlicePlan())

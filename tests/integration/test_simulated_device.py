@@ -38,7 +38,9 @@ from lutfarm_agents.testing import (
 )
 from lutfarm_agents.wire.session import RunnerSession
 from lutfarm_jobs.errors import LinkLost, ProtocolMismatch, ReplyTimeout, SpecError
-from lutfarm_jobs.measurement import Artifact, Backend, Lease, Limits, Measurement, Round, Run, SlicePlan, Task, Workload
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+from lutfarm_jobs.round import Artifact, Lease, Limits, Round, SlicePlan, Task
+from lutfarm_jobs.run import Run
 from lutfarm_jobs.spec import JobSpec, parse_job
 
 CLAIM = Claim("desk", "me", "a test", "farm", 1)

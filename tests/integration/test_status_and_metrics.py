@@ -28,7 +28,8 @@ from lutfarm.device_states import DeviceEvent
 from lutfarm.metrics import FarmCollector, quality
 from lutfarm.status import devices_status, runs_left
 from lutfarm.store import Store, open_store
-from lutfarm_jobs.measurement import Environment, Failure, Lease
+from lutfarm_jobs.round import Lease
+from lutfarm_jobs.run import Environment, Failure
 
 KEYS = [m.key for m in kit.PLAN]
 SPEC = """{"name": "job", "workloads": [{"operators": ["conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu"]}], "devices": ["desk"],

@@ -27,7 +27,7 @@ from lutfarm.store import open as opening
 from lutfarm.store import open_store
 from lutfarm.store.tables import metadata
 from lutfarm_jobs.errors import StoreError, StoreNewer, StoreUnwritable
-from lutfarm_jobs.measurement import Lease
+from lutfarm_jobs.round import Lease
 
 HERE = Path(__file__).parents[2]
 COMMIT_FOR_EVER = """

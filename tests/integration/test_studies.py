@@ -20,7 +20,8 @@ from lutfarm.tables import table_of
 from lutfarm_jobs import operators
 from lutfarm_jobs.errors import RunsDisagree
 from lutfarm_jobs.expand import expand, resolve, with_definitions
-from lutfarm_jobs.measurement import Lease, Measurement
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.round import Lease
 from lutfarm_jobs.spaces.base import Space
 from lutfarm_jobs.spec import JobSpec, Study, parse_job
 

@@ -26,7 +26,9 @@ from lutfarm_agents.interface import Agent
 from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_agents.tool_agent import ToolAgent
 from lutfarm_jobs.errors import LinkError, NotReady
-from lutfarm_jobs.measurement import Backend, Limits, Measurement, Round, Run, Task, Workload
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+from lutfarm_jobs.round import Limits, Round, Task
+from lutfarm_jobs.run import Run
 from lutfarm_runner.lock import Content
 
 __all__ = ["board", "phone", "ssh_key"]

@@ -24,7 +24,8 @@ from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_agents.transports.ssh.transport import SshTransport
 from lutfarm_agents.wire.session import SILENCE_S
 from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, ReplyTimeout
-from lutfarm_jobs.measurement import Limits, Run, SlicePlan
+from lutfarm_jobs.round import Limits, SlicePlan
+from lutfarm_jobs.run import Run
 
 __all__ = ["ssh_key"]
 pytestmark = pytest.mark.emulated

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from lutfarm_agents.provisioning.runner_zipapp import runner_zipapp
-from lutfarm_jobs.measurement import SlicePlan
+from lutfarm_jobs.round import SlicePlan
 
 PROMISED = tuple(f"3.{minor}" for minor in range(9, 15))
 PATIENCE_S = 60.0

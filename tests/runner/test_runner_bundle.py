@@ -15,8 +15,8 @@ from tests.runner.conftest import LIMITS
 from tests.runner.test_runner_runtimes import SEED, convolution, reference
 
 from lutfarm_agents.provisioning.bundle_layout import ARCHES, PYTHON_ARGV, launch
-from lutfarm_jobs.models.onnx_writer import write_onnx
-from lutfarm_jobs.models.tflite_writer import write_tflite
+from lutfarm_jobs.models.onnx.writer import write_onnx
+from lutfarm_jobs.models.tflite.writer import write_tflite
 
 DISTRIBUTION = {"onnxruntime": "onnxruntime", "tflite": "ai-edge-litert"}
 

@@ -21,8 +21,8 @@ from lutfarm_agents.wire import events as messages
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.feeds.resolve import Asked, feeding
 from lutfarm_jobs.models.inspect import inspect_file
-from lutfarm_jobs.models.onnx_writer import write_onnx
-from lutfarm_jobs.models.tflite_writer import write_tflite
+from lutfarm_jobs.models.onnx.writer import write_onnx
+from lutfarm_jobs.models.tflite.writer import write_tflite
 
 MUTANTS = int(os.environ.get("LUTFARM_FUZZ", "120"))
 BETWEEN = 12                                       # mutants between two good models

@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 from tests import tflite_kit
 from tests.runner.conftest import LIMITS, of_type
 
-from lutfarm_jobs.measurement import SlicePlan
+from lutfarm_jobs.round import SlicePlan
 
 
 def tensor(name, kind, *shape):

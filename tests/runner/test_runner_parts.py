@@ -24,7 +24,7 @@ from lutfarm_runner.wire import Lines, Refused, Tail, decode, encode, printable,
 
 
 def test_environment_has_the_fields_of_a_measurement():
-    from lutfarm_jobs.measurement import Environment
+    from lutfarm_jobs.run import Environment
 
     found = Environment(**environment.environment(0))
     assert abs(found.time_s - time.time()) < 3600

@@ -11,12 +11,12 @@ import pytest
 from onnx import TensorProto, helper
 from tests.runner.conftest import LIMITS, of_type
 
-from lutfarm_jobs.measurement import SlicePlan
-from lutfarm_jobs.models.evaluate import evaluate, input_values
-from lutfarm_jobs.models.graph import Graph, Node, Tensor
-from lutfarm_jobs.models.onnx_writer import write_onnx
-from lutfarm_jobs.models.tflite_writer import write_tflite
-from lutfarm_jobs.models.weights import draw
+from lutfarm_jobs.graphs.evaluate import evaluate, input_values
+from lutfarm_jobs.graphs.graph import Graph, Node, Tensor
+from lutfarm_jobs.graphs.weights import draw
+from lutfarm_jobs.models.onnx.writer import write_onnx
+from lutfarm_jobs.models.tflite.writer import write_tflite
+from lutfarm_jobs.round import SlicePlan
 
 SHAPE = (1, 8, 12, 10)
 SEED = 3

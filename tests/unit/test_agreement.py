@@ -16,7 +16,7 @@ from lutfarm.lut import BackendFacts, DeviceFacts, LatencyTable, Pooling, pooled
 from lutfarm.lut.as_measured import as_measured
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.errors import RunsDisagree, UnitsDiffer
-from lutfarm_jobs.measurement import SlicePlan
+from lutfarm_jobs.round import SlicePlan
 
 NOW = fingerprint(HELLO, ORT, SlicePlan(), "cluster big")
 PRINTS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["1", "2", ""]))

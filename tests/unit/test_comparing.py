@@ -17,7 +17,8 @@ from lutfarm.statistics.precision import StopRule
 from lutfarm.stopping import pair_rule, stop_rule
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import Sources, expand
-from lutfarm_jobs.measurement import Measurement, Probe
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.run import Probe
 from lutfarm_jobs.spec import BackendChoice, JobSpec, SamplingPlan, parse_job
 
 OPERATORS = ["conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu", "conv_H14_W14_Cin8_Cout16_k1_s1_g1_relu"]

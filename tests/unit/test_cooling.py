@@ -11,7 +11,8 @@ from lutfarm.pool import Done, Measured, Opened, Probed
 from lutfarm.scheduler import Cooling, Open, Terms, decide
 from lutfarm.state import FarmState, begin
 from lutfarm_agents.testing import HELLO
-from lutfarm_jobs.measurement import Backend, Environment, Measurement, Probe, Run, Workload
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+from lutfarm_jobs.run import Environment, Probe, Run
 
 PLAN = tuple(Measurement(Workload("operator", "conv"), unit, Backend("onnxruntime")) for unit in ("a", "b"))
 TERMS = {unit: Terms(cooling=Cooling(limit_c=80.0, resume_c=60.0, wait_s=100.0, look_s=10.0)) for unit in ("a", "b")}

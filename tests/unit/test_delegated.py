@@ -11,7 +11,7 @@ from lutfarm.cli.lut import entry_row
 from lutfarm.lut.delegated import delegated
 from lutfarm.lut.entry import Entry
 from lutfarm.statistics import sample, summarize
-from lutfarm_jobs.measurement import Run, ToolSummary
+from lutfarm_jobs.run import Run, ToolSummary
 
 WHOLE = ToolSummary("tool_mean", 1000, 50, 990, 1100, nodes_delegated=66, nodes_total=66)
 PARTLY = replace(WHOLE, nodes_delegated=2, nodes_total=500, partly_delegated=True)

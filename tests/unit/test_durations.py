@@ -14,7 +14,9 @@ from lutfarm.scheduler import ROUND_S, Terms, round_seconds
 from lutfarm.state import FarmState, Standing, after, begin, ordered
 from lutfarm.statistics.precision import LEAST_ROUNDS, LEAST_ROUNDS_ALONE, Reached, StopRule
 from lutfarm_agents.testing import HELLO
-from lutfarm_jobs.measurement import Backend, Measurement, Probe, Runtime, SlicePlan, Workload
+from lutfarm_jobs.measurement import Backend, Measurement, Runtime, Workload
+from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.run import Probe
 
 TERMS = Terms(SlicePlan())
 

@@ -16,7 +16,8 @@ from lutfarm.lut.in_network import Layers, attribute, in_network, overhead_ns, p
 from lutfarm_agents.wire import events
 from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import ProtocolMismatch
-from lutfarm_jobs.measurement import Measurement, NodeTime, Run, Workload
+from lutfarm_jobs.measurement import Measurement, Workload
+from lutfarm_jobs.run import NodeTime, Run
 from lutfarm_jobs.spaces.balanced import balanced
 
 LABELS = ("stem", "block", "block", "last")

@@ -10,7 +10,7 @@ import pytest
 from lutfarm import leases as module
 from lutfarm.leases import LEASE_S, Leases, leases
 from lutfarm.store.base import Store
-from lutfarm_jobs.measurement import Lease
+from lutfarm_jobs.round import Lease
 
 
 class Clock:

@@ -11,7 +11,7 @@ from tests.lut_kit import ORT, TFLITE, UNIT, manifest, measurement, piece, run
 from lutfarm.lut import Entry, LatencyTable
 from lutfarm.lut.build import fingerprint_hash
 from lutfarm.statistics import Target
-from lutfarm_jobs.measurement import Failure, Probe, Run
+from lutfarm_jobs.run import Failure, Probe, Run
 
 A, B = measurement("conv_a"), measurement("conv_b")
 

@@ -10,7 +10,9 @@ from lutfarm.pool import Done, Measured, Opened, Probed
 from lutfarm.scheduler import LONGEST_ROUND_S, ROUND_S, MeasureThese, Open, ProbeThese, Terms, decide, due_seconds, seconds_of
 from lutfarm.state import PACE_KNOWN_S, FarmState, after, begin, ordered
 from lutfarm_agents.testing import HELLO
-from lutfarm_jobs.measurement import Backend, Measurement, Probe, Run, SlicePlan, Workload
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.run import Probe, Run
 
 PLAN = SlicePlan()
 MANY = [Measurement(Workload("operator", f"conv{number}"), "desk", Backend("onnxruntime")) for number in range(400)]

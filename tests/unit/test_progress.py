@@ -11,7 +11,8 @@ from lutfarm.pool import Done, Opened, Waiting
 from lutfarm.scheduler import Terms
 from lutfarm.state import FarmState, Standing, after, begin, out_of_work, resumed
 from lutfarm_agents.testing import HELLO
-from lutfarm_jobs.measurement import Backend, Measurement, SlicePlan, Workload
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+from lutfarm_jobs.round import SlicePlan
 
 PLAN = tuple(Measurement(Workload("operator", f"conv{i}"), "desk", Backend("onnxruntime")) for i in range(9))
 BOB = "bob@lab: job other, process 7"

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from lutfarm.reassign import reassign
 from lutfarm.scheduler import Terms
+from lutfarm.scheduling.work_sharing import Share, divide, item_of, shared_out
 from lutfarm.state import FarmState, Standing, begin
-from lutfarm_jobs.measurement import Backend, Failure, Measurement, Probe, Workload
-from lutfarm_jobs.sharing import Share, divide, item_of, shared_out
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+from lutfarm_jobs.run import Failure, Probe
 from lutfarm_jobs.spec import LEAST_ANCHORS
 
 UNITS = ("u1", "u2", "u3")

@@ -9,7 +9,8 @@ from lutfarm.pool import Opened, Probed
 from lutfarm.refused import refusals
 from lutfarm.state import after, begin
 from lutfarm_agents.testing import HELLO
-from lutfarm_jobs.measurement import Backend, Measurement, Probe, Workload
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+from lutfarm_jobs.run import Probe
 
 BAD = Workload("file", "bad.onnx@ab", "ab" * 32, refused="bad.onnx: is empty")
 GOOD = Workload("file", "good.onnx@cd", "cd" * 32)

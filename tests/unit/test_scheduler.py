@@ -10,7 +10,8 @@ from tests.schedule_kit import PLAN, A, B, C, measurement, opened, probe_of, pro
 from lutfarm.pool import Done, Measured, Probed
 from lutfarm.scheduler import LONGEST_ROUND_S, MeasureThese, Open, ProbeThese, Terms, decide, seconds_of
 from lutfarm.state import Standing, after, begin, ordered
-from lutfarm_jobs.measurement import Failure, SlicePlan
+from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.run import Failure
 
 
 def test_a_device_is_opened_then_probes_then_measures_then_is_done() -> None:

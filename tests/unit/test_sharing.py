@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lutfarm.scheduling.work_sharing import Item, Share, choose_anchors, divide, expected_ns, item_of, shared_out
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import Sources
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
-from lutfarm_jobs.sharing import Item, Share, choose_anchors, divide, expected_ns, item_of, shared_out
 from lutfarm_jobs.spaces import load
 from lutfarm_jobs.spec import JobSpec, PoolChoice, parse_job
 

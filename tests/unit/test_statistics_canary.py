@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lutfarm.canary_round import CanaryRound, basis_of, difference, shown_idle
 from lutfarm.statistics import CanaryReference, canary_reference
-from lutfarm_jobs.measurement import Environment
+from lutfarm_jobs.run import Environment
 
 HALF_HOUR_S = 1800.0
 BEFORE = Environment(100.0, busy_s=50.0, own_s=1.0, cores=2, virtual=False)

@@ -10,7 +10,7 @@ from tests.lut_kit import REFERENCE_NS, piece, run
 from lutfarm.statistics import Target, sample, summarize
 from lutfarm.statistics.conditions import canary_level, extremes, scope, sittings_of, wall_over_cpu
 from lutfarm.statistics.distributions import kendall
-from lutfarm_jobs.measurement import Run
+from lutfarm_jobs.run import Run
 
 
 def flags(*runs: Run, target: Target | None = None) -> set[str]:

@@ -25,7 +25,7 @@ from lutfarm.statistics.pairs import (
 )
 from lutfarm.statistics.precision import StopRule
 from lutfarm_agents.testing import Drift, LogNormal, Machine, ProcessOffsets, SimulatedDevice, TwoStates, begin_round, compose
-from lutfarm_jobs.measurement import SlicePlan
+from lutfarm_jobs.round import SlicePlan
 from lutfarm_runner.commands import Plan
 
 

@@ -25,7 +25,7 @@ from lutfarm.statistics.precision import (
     reached,
     rounds_needed,
 )
-from lutfarm_jobs.measurement import Run, Slice, ToolSummary
+from lutfarm_jobs.run import Run, Slice, ToolSummary
 
 RULE = StopRule()
 

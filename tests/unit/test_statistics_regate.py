@@ -11,7 +11,7 @@ from tests.store_kit import SLICE, run
 
 from lutfarm.statistics import CanaryReference, sample
 from lutfarm.statistics.regate import regated
-from lutfarm_jobs.measurement import Slice
+from lutfarm_jobs.run import Slice
 
 levels = st.integers(50_000, 200_000)
 slices = st.builds(

@@ -13,7 +13,7 @@ from tests.lut_kit import piece, run
 
 from lutfarm.statistics import common_share, process_estimate_ns, sample, summarize
 from lutfarm.statistics.correlation import effective_size
-from lutfarm_jobs.measurement import Failure, Run
+from lutfarm_jobs.run import Failure, Run
 
 times = st.lists(st.integers(1, 10**9), min_size=1, max_size=20)
 

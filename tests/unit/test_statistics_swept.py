@@ -14,7 +14,7 @@ from lutfarm.statistics import sample, summarize
 from lutfarm.statistics.flags import BUSY
 from lutfarm.statistics.swept import hidden_slowdown, visits
 from lutfarm_agents.testing import Contended, Neighbour, TwoStates
-from lutfarm_jobs.measurement import Slice
+from lutfarm_jobs.run import Slice
 
 LOUD_NS = round(1.5 * REFERENCE_NS)
 

@@ -11,7 +11,8 @@ from tests.store_kit import DESK, FINGERPRINT, HELLO, PLAN, SLICE, probe, run
 
 from lutfarm.store import encoding
 from lutfarm_jobs.errors import StoreError
-from lutfarm_jobs.measurement import Backend, Feed, Fill, InputShape, Measurement, NodeTime, Slice, Workload
+from lutfarm_jobs.measurement import Backend, Feed, Fill, InputShape, Measurement, Workload
+from lutfarm_jobs.run import NodeTime, Slice
 
 ns = st.integers(0, 2**62)
 slices = st.builds(

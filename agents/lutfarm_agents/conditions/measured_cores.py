@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lutfarm_agents.device import Hello
-from lutfarm_jobs.measurement import Task
+from lutfarm_jobs.round import Task
 from lutfarm_profiles.cores import cores_for
 from lutfarm_profiles.profile import DeviceProfile
 

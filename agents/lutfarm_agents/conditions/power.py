@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from lutfarm_agents.transports.interface import Transport
-from lutfarm_jobs.measurement import Environment
+from lutfarm_jobs.run import Environment
 from lutfarm_profiles.power_and_thermal import PowerSensor
 
 WATTS = {"uW": 1e-6, "mW": 1e-3, "W": 1.0}

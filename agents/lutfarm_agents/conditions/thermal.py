@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from lutfarm_agents.discovery.shell_hello import zones
 from lutfarm_agents.sanitize import clean
 from lutfarm_agents.transports.interface import Transport
-from lutfarm_jobs.measurement import Environment
+from lutfarm_jobs.run import Environment
 from lutfarm_profiles.power_and_thermal import Thermal
 from lutfarm_runner.machine.zones import Movement
 from lutfarm_runner.machine.zones import hottest as hottest_of

@@ -11,7 +11,7 @@ from lutfarm_agents.sanitize import clean
 from lutfarm_agents.transports.interface import Transport
 from lutfarm_agents.wire.fields import LARGEST_BYTES
 from lutfarm_jobs.errors import NotReady
-from lutfarm_jobs.measurement import Environment
+from lutfarm_jobs.run import Environment
 from lutfarm_runner.binary import arm_floats
 from lutfarm_runner.machine.zones import hottest as hottest_of
 

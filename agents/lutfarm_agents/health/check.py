@@ -25,7 +25,8 @@ from lutfarm_agents.health.findings import (
 from lutfarm_agents.interface import Agent
 from lutfarm_agents.native_tools import TOOLS
 from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, NotReady, ProtocolMismatch
-from lutfarm_jobs.measurement import Failure, Limits, Probe, Round, Run, SlicePlan, Task, ToolSummary
+from lutfarm_jobs.round import Limits, Round, SlicePlan, Task
+from lutfarm_jobs.run import Failure, Probe, Run, ToolSummary
 from lutfarm_profiles import DeviceProfile
 
 PASSES = 8

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lutfarm_agents.device import Hello
-from lutfarm_jobs.measurement import Environment
+from lutfarm_jobs.run import Environment
 from lutfarm_profiles import DeviceProfile
 from lutfarm_profiles.cores import lacking, seen, switch_on, unseen, way_out
 from lutfarm_runner.machine.clock import LEAST_STEPS

@@ -13,7 +13,8 @@ from dataclasses import replace
 from lutfarm_agents.native_tools import delegates
 from lutfarm_agents.native_tools.report import NUMBER, ToolReport, plain, shown, time_ns, unknown_lines
 from lutfarm_jobs.errors import ProtocolMismatch, SpecError, WorkloadFailed
-from lutfarm_jobs.measurement import Backend, ToolSummary
+from lutfarm_jobs.measurement import Backend
+from lutfarm_jobs.run import ToolSummary
 
 DELEGATES = {
     "cpu": ["--use_xnnpack=false"],

@@ -18,7 +18,8 @@ from lutfarm_agents.native_tools.report import ToolReport
 from lutfarm_agents.sanitize import clean
 from lutfarm_agents.transports.interface import Completed, Transport
 from lutfarm_jobs.errors import MeasurementError, NotReady, ReplyTimeout, WorkloadFailed, WorkloadTimeout
-from lutfarm_jobs.measurement import Failure, Limits, Probe, Round, Run, Task
+from lutfarm_jobs.round import Limits, Round, Task
+from lutfarm_jobs.run import Failure, Probe, Run
 from lutfarm_runner.exit_reason import LIMITS
 
 PROBE_RUNS = 5

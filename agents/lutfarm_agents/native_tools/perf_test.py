@@ -8,7 +8,8 @@ from statistics import median
 from lutfarm_agents.native_tools import placements
 from lutfarm_agents.native_tools.report import NUMBER, ToolReport, plain, shown, time_ns, unknown_lines
 from lutfarm_jobs.errors import ProtocolMismatch, SpecError, WorkloadFailed
-from lutfarm_jobs.measurement import Backend, ToolSummary
+from lutfarm_jobs.measurement import Backend
+from lutfarm_jobs.run import ToolSummary
 
 PROVIDERS = ("cpu", "xnnpack", "nnapi", "qnn", "cuda", "tensorrt", "openvino", "dml", "acl", "armnn", "coreml")
 SECOND = 1e9

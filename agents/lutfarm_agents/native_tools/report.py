@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lutfarm_jobs.errors import ProtocolMismatch
-from lutfarm_jobs.measurement import Backend, ToolSummary
+from lutfarm_jobs.measurement import Backend
+from lutfarm_jobs.run import ToolSummary
 
 LARGEST_S = 3600.0                                 # one inference that is said to take longer is nonsense
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf)"

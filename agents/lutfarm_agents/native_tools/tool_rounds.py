@@ -13,7 +13,8 @@ from lutfarm_agents.interface import Advance
 from lutfarm_agents.native_tools.invocation import ToolSession
 from lutfarm_agents.provisioning.model_cache import ModelCache
 from lutfarm_agents.transports.interface import Transport
-from lutfarm_jobs.measurement import Environment, Round, Run, Task
+from lutfarm_jobs.round import Round, Task
+from lutfarm_jobs.run import Environment, Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lutfarm_agents.transports.interface import Transport
 from lutfarm_jobs.errors import TransferFailed
-from lutfarm_jobs.measurement import Artifact
+from lutfarm_jobs.round import Artifact
 
 
 class ModelCache:

@@ -19,7 +19,8 @@ from lutfarm_agents.interface import Advance, Agent
 from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_agents.transports.interface import Exit
 from lutfarm_jobs.errors import FarmError, LinkLost, from_wire
-from lutfarm_jobs.measurement import Failure, Limits, Probe, Round, Run, Slice, SlicePlan, Task
+from lutfarm_jobs.round import Limits, Round, SlicePlan, Task
+from lutfarm_jobs.run import Failure, Probe, Run, Slice
 
 Point = Literal["prepare", "probe", "measure", "mid-round"]
 

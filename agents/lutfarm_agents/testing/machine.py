@@ -13,7 +13,7 @@ import numpy as np
 from lutfarm_agents.testing.noise import Noise
 from lutfarm_agents.testing.states import Drifting, Heating
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Environment
+from lutfarm_jobs.run import Environment
 from lutfarm_runner.commands import Plan
 from lutfarm_runner.sampling import Clock, Sample, Sampler, Subject, sustain, sweep
 

@@ -22,7 +22,8 @@ from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_agents.testing.machine import FORK_NS, IMPORT_NS, Machine, SimulatedDevice, begin_round, warm_iteration_ns
 from lutfarm_agents.transports.interface import Channel, Completed, Exit
 from lutfarm_jobs.errors import LinkLost, ReplyTimeout, TransferFailed
-from lutfarm_jobs.measurement import Limits, Probe, Round, Run, Task
+from lutfarm_jobs.round import Limits, Round, Task
+from lutfarm_jobs.run import Probe, Run
 from lutfarm_runner import PROTOCOL, sampling
 from lutfarm_runner.commands import read_lock, read_probe, read_round
 from lutfarm_runner.round import encode_slice

@@ -10,7 +10,8 @@ from lutfarm_agents.device import Hello
 from lutfarm_agents.wire import fields
 from lutfarm_agents.wire.fields import Message, duration_ns, integer, refuse, text
 from lutfarm_jobs.errors import FarmError, ProtocolMismatch, RunnerBug, from_wire
-from lutfarm_jobs.measurement import NOTES, Environment, NodeTime, Slice
+from lutfarm_jobs.measurement import NOTES
+from lutfarm_jobs.run import Environment, NodeTime, Slice
 
 PROTOCOL = 1
 MOST_SAMPLES = 100_000

@@ -11,7 +11,8 @@ from lutfarm_agents.conditions.thermal import Reading, seen_by
 from lutfarm_agents.wire.events import DiedEvent, EndedEvent, LoadedEvent, NodesEvent, SliceEvent, StartedEvent
 from lutfarm_agents.wire.session import RoundEvent
 from lutfarm_jobs.errors import Unstable
-from lutfarm_jobs.measurement import Failure, NodeTime, Round, Run, Slice
+from lutfarm_jobs.round import Round
+from lutfarm_jobs.run import Failure, NodeTime, Run, Slice
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from lutfarm.statistics.pairs import Process, a_first, matched, precise, waiting
 from lutfarm.statistics.precision import StopRule, level_of
 from lutfarm.store.base import Store
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Run
+from lutfarm_jobs.run import Run
 
 TRIES = 3                                          # times the rounds: processes of one key, whole pairs or not
 Key = str                                          # Measurement.key

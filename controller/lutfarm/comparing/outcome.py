@@ -28,7 +28,7 @@ from lutfarm.statistics.ratios import differ
 from lutfarm.store.base import Store
 from lutfarm.tables import judged as judged_runs
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Run
+from lutfarm_jobs.run import Run
 
 # Of one side's interval, or of how fast the quiet device is: both sides of a sitting have the same reference.
 NOT_OF_A_RATIO = frozenset({"converged", "not_precise", "reference_provisional"})

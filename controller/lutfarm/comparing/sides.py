@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Backend, Measurement
-from lutfarm_jobs.problems import describe
 from lutfarm_jobs.spec import BackendChoice, Compared, ComparedSide, JobSpec, ModelsWorkload
+from lutfarm_jobs.spec_problems import describe
 
 SETTINGS = ("device", "runtime", "threads", "precision", "provider")
 

@@ -12,7 +12,7 @@ from lutfarm.lut.calibration import Observed
 from lutfarm.lut.costs import FloatArray
 from lutfarm.lut.terms import Estimate
 from lutfarm_jobs import operators
-from lutfarm_jobs.models.graph import Graph
+from lutfarm_jobs.graphs.graph import Graph
 
 LEAST_SHARE = 5e-5                                 # of the median network, for an operator: none takes nothing
 

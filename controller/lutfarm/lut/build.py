@@ -22,16 +22,9 @@ from lutfarm.statistics.interval import log_variance
 from lutfarm.statistics.summary import reaching
 from lutfarm.statistics.sweep import SweepFit, common_part, fit_sweep, widened
 from lutfarm_jobs.errors import RunsDisagree
-from lutfarm_jobs.measurement import (
-    BUILT_BATCH,
-    BUILT_PRECISION,
-    Failure,
-    Measurement,
-    Probe,
-    Run,
-    Workload,
-)
+from lutfarm_jobs.measurement import BUILT_BATCH, BUILT_PRECISION, Measurement, Workload
 from lutfarm_jobs.measurement_key import place_of
+from lutfarm_jobs.run import Failure, Probe, Run
 
 
 @dataclass(frozen=True, slots=True)

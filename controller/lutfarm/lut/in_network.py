@@ -27,7 +27,8 @@ from lutfarm.statistics.held_up import held_up
 from lutfarm.statistics.interval import log_variance
 from lutfarm.statistics.sweep import SweepFit, common_part, fit_sweep, widened
 from lutfarm.statistics.swept import LEAST_QUIET, visits
-from lutfarm_jobs.measurement import Measurement, NodeTime, Run
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.run import NodeTime, Run
 
 LAYER = re.compile(r"t(\d{1,6})(?:_\w*)?", re.ASCII)
 OUTPUT = re.compile(r"output(?:_\w*)?", re.ASCII)

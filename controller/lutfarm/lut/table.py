@@ -25,7 +25,8 @@ from lutfarm.lut.prices import Prices
 from lutfarm.lut.validate import Refusal, Uncalibrated, Validation
 from lutfarm.statistics import Target
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Measurement, Probe, Run
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.run import Probe, Run
 from lutfarm_jobs.spaces.base import Space
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from lutfarm.statistics.sample import Sample
-from lutfarm_jobs.measurement import Run, Slice
+from lutfarm_jobs.run import Run, Slice
 
 _Number = TypeVar("_Number", int, float)
 

@@ -14,7 +14,7 @@ from lutfarm.statistics.distributions import kendall
 from lutfarm.statistics.held_up import disagree
 from lutfarm.statistics.interval import Interval
 from lutfarm.statistics.sample import Sample
-from lutfarm_jobs.measurement import SlicePlan
+from lutfarm_jobs.round import SlicePlan
 
 Flag = Literal[
     "converged",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lutfarm_jobs.measurement import Slice
+from lutfarm_jobs.run import Slice
 
 LOST_SHARE = 0.01                                  # of the wall time, beyond what is its own
 MOST_OWN = 0.05                                    # what waking a backend's own threads may take: more is a neighbour

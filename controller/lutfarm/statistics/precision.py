@@ -17,7 +17,7 @@ from lutfarm.statistics.prior import priors_of_levels
 from lutfarm.statistics.process import mode_of, process_estimate_ns
 from lutfarm.statistics.sample import STATISTICS, Statistic
 from lutfarm.statistics.sweep import fit_sweep, widened
-from lutfarm_jobs.measurement import Run
+from lutfarm_jobs.run import Run
 
 LEAST_ROUNDS = 3                                   # where the other entries of a table say what the spread is
 LEAST_ROUNDS_ALONE = 7                             # where they are too few for that, or all move as one

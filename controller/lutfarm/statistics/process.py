@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lutfarm_jobs.measurement import Run, Slice
+from lutfarm_jobs.run import Run, Slice
 
 FloatArray = NDArray[np.float64]
 Mode = Literal["gated", "swept", "sustained"]

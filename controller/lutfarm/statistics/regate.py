@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lutfarm.statistics.canary import CanaryReference
 from lutfarm.statistics.lost import held, own_lost
-from lutfarm_jobs.measurement import Run, Slice
+from lutfarm_jobs.run import Run, Slice
 
 
 def regated(run: Run, known: CanaryReference, *, gate_ratio: float) -> Run:

@@ -14,7 +14,7 @@ from lutfarm.statistics.held_up import held_up
 from lutfarm.statistics.process import FloatArray, Mode, counted_slices, mode_of, process_level_ns, samples_ns
 from lutfarm.statistics.swept import LEAST_QUIET, hidden_slowdown, visits
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Environment, Run, Slice
+from lutfarm_jobs.run import Environment, Run, Slice
 
 Statistic = Literal["p25_quiet", "p10_swept", "p25_contended", "p50_sustained", "tool_mean", "tool_median"]
 STATISTICS: Mapping[Mode, Statistic] = {"gated": "p25_quiet", "swept": "p10_swept", "sustained": "p50_sustained"}

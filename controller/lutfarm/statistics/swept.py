@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lutfarm_jobs.measurement import Run, Slice, SlicePlan
+from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.run import Run, Slice
 
 GATE_RATIO = SlicePlan().gate_ratio
 MOST_SLOWER_THAN_CANARY = 1.15                     # workloads slowed 1.15 to 1.63 times where the canary slowed 1.5 times

@@ -11,7 +11,9 @@ from lutfarm.device_states import DeviceEvent, DeviceRecord, Transition
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.health.check import HealthReport
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Artifact, Lease, Measurement, Probe, Run
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.round import Artifact, Lease
+from lutfarm_jobs.run import Probe, Run
 
 JobState = Literal["open", "complete", "failed"]
 

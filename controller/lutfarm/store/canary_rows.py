@@ -11,8 +11,8 @@ from lutfarm.canary_round import CanaryRound, basis_of, shown_idle
 from lutfarm.store import encoding
 from lutfarm.store.database import Database
 from lutfarm.store.tables import canary_rounds, runs
-from lutfarm_jobs.measurement import Run
 from lutfarm_jobs.measurement_key import canary_place
+from lutfarm_jobs.run import Run
 
 
 class CanaryRows(Database):

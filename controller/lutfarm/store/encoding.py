@@ -18,22 +18,8 @@ from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.health.check import HealthReport, Reference
 from lutfarm_agents.health.findings import Finding
 from lutfarm_jobs.errors import StoreError
-from lutfarm_jobs.measurement import (
-    Backend,
-    Conditions,
-    Environment,
-    Failure,
-    Feed,
-    Fill,
-    InputShape,
-    Measurement,
-    NodeTime,
-    Probe,
-    Run,
-    Slice,
-    ToolSummary,
-    Workload,
-)
+from lutfarm_jobs.measurement import Backend, Conditions, Feed, Fill, InputShape, Measurement, Workload
+from lutfarm_jobs.run import Environment, Failure, NodeTime, Probe, Run, Slice, ToolSummary
 
 MAGIC = b"LFS2"
 LARGEST_BYTES = 1 << 30

@@ -32,7 +32,9 @@ from lutfarm.store.tables import (
 )
 from lutfarm_agents.device import Device, Hello
 from lutfarm_jobs.errors import LeaseLost
-from lutfarm_jobs.measurement import Artifact, Lease, Measurement, Probe, Run
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.round import Artifact, Lease
+from lutfarm_jobs.run import Probe, Run
 
 BATCH = 500                                        # keys in one IN (...)
 

@@ -18,7 +18,7 @@ from lutfarm_jobs.feeds.values import LARGEST_VALUES_BYTES, Absent, Maybe, Row, 
 from lutfarm_jobs.models.bounds import Budget, Malformed
 from lutfarm_jobs.models.files import opened
 from lutfarm_jobs.models.info import ONNX_TYPES, ModelInput
-from lutfarm_jobs.models.protobuf_reader import fields
+from lutfarm_jobs.models.onnx.protobuf import fields
 from lutfarm_runner.commands import HIGHEST_RANK
 
 SUFFIXES = (".npy", ".npz", ".pb")

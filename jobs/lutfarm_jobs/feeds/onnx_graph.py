@@ -9,8 +9,8 @@ from lutfarm_jobs.feeds.flow import Flat, Step
 from lutfarm_jobs.feeds.onnx_deciding import CHANCE, CUT, DECIDING, PASSING
 from lutfarm_jobs.models.bounds import Budget, Malformed
 from lutfarm_jobs.models.info import ModelInput
-from lutfarm_jobs.models.onnx_reader import initializer, value_info
-from lutfarm_jobs.models.protobuf_reader import fields, nested, number, text
+from lutfarm_jobs.models.onnx.protobuf import fields, nested, number, text
+from lutfarm_jobs.models.onnx.reader import initializer, value_info
 
 DEEPEST = 64                                       # graphs within graphs, and functions that call functions
 MOST_STEPS = 3 * 5_000_000                         # fields that are read: a function's are read again wherever it is called

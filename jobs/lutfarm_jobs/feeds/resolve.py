@@ -17,9 +17,10 @@ from lutfarm_jobs.feeds.given import MOST_INLINE, Given, given
 from lutfarm_jobs.feeds.made import made, on_host
 from lutfarm_jobs.feeds.rules import assumed
 from lutfarm_jobs.feeds.values import LARGEST_VALUES_BYTES, Absent, Tensor, Value, packed
-from lutfarm_jobs.measurement import Artifact, Feed, Fill, InputShape
+from lutfarm_jobs.measurement import Feed, Fill, InputShape
 from lutfarm_jobs.models.info import ModelInfo, ModelInput
 from lutfarm_jobs.models.inspect import resolve_inputs
+from lutfarm_jobs.round import Artifact
 
 _INPUT_FILE = re.compile(r"input_(\d{1,6})\.pb")
 

@@ -8,7 +8,7 @@ from lutfarm_jobs.feeds.flow import Flat, Step
 from lutfarm_jobs.feeds.tflite_deciding import ALL, CHANCE, CUT, DECIDING, DETECTION, NAMES
 from lutfarm_jobs.models.bounds import Budget, Malformed
 from lutfarm_jobs.models.info import ModelInput
-from lutfarm_jobs.models.tflite_reader import Table, root
+from lutfarm_jobs.models.tflite.reader import Table, root
 
 _BRANCHES = {"IF": (0, 1), "WHILE": (0, 1), "CALL": (0,), "STABLEHLO_WHILE": (0, 1)}   # slots of the options that name graphs
 

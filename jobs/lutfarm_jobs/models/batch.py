@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from lutfarm_jobs.models.bounds import Budget, Malformed
 from lutfarm_jobs.models.first_axis import no_batch_in_onnx, no_batch_in_tflite
-from lutfarm_jobs.models.protobuf_reader import fields, nested, number
-from lutfarm_jobs.models.tflite_reader import root
+from lutfarm_jobs.models.onnx.protobuf import fields, nested, number
+from lutfarm_jobs.models.tflite.reader import root
 
 Leads = tuple[int | None, ...]
 """The leading dimension of each output that has one; None where the file leaves it open; NO_BATCH: an input begins otherwise."""

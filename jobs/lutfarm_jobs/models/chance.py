@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from lutfarm_jobs.models.bounds import Budget, Malformed
-from lutfarm_jobs.models.protobuf_reader import fields, nested, text
+from lutfarm_jobs.models.onnx.protobuf import fields, nested, text
 from lutfarm_runner.commands import SOMETIMES_RANDOM
 
 RANDOM = frozenset({

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lutfarm_jobs.models.bounds import Budget
-from lutfarm_jobs.models.protobuf_reader import fields, integers, nested, number, text
-from lutfarm_jobs.models.tflite_reader import Table
+from lutfarm_jobs.models.onnx.protobuf import fields, integers, nested, number, text
+from lutfarm_jobs.models.tflite.reader import Table
 
 _CELLS = frozenset({"LSTM", "GRU", "RNN"})
 _MOST_AXES = 32

@@ -16,10 +16,10 @@ from lutfarm_jobs.models.bounds import Malformed
 from lutfarm_jobs.models.chance import random_in_onnx, random_in_tflite
 from lutfarm_jobs.models.files import mapped, opened, sha256_of, suffix_of
 from lutfarm_jobs.models.info import LARGEST_TENSOR_BYTES, ModelInfo, ModelInput, named
-from lutfarm_jobs.models.onnx_precision import onnx_precision
-from lutfarm_jobs.models.onnx_reader import read_onnx
-from lutfarm_jobs.models.tflite_precision import tflite_precision
-from lutfarm_jobs.models.tflite_reader import IDENTIFIER, operator_codes, read_tflite
+from lutfarm_jobs.models.onnx.precision import onnx_precision
+from lutfarm_jobs.models.onnx.reader import read_onnx
+from lutfarm_jobs.models.tflite.precision import tflite_precision
+from lutfarm_jobs.models.tflite.reader import IDENTIFIER, operator_codes, read_tflite
 from lutfarm_runner.commands import HIGHEST_RANK, LONGEST_NAME, MOST_INPUTS
 
 _EXAMPLE_SIZE = 224

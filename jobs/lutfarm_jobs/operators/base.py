@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from lutfarm_jobs.models.graph import Graph, Tensor
+from lutfarm_jobs.graphs.graph import Graph, Tensor
 
 
 class Operator(Protocol):

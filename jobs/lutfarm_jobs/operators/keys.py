@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, cast, get_args
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.models.graph import Activation, Graph
+from lutfarm_jobs.graphs.graph import Activation, Graph
 from lutfarm_jobs.operators import kinds
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.operators.kinds import LETTERS

@@ -2,7 +2,7 @@
 
 A field is written into the key behind its letters, so that a key says all that tells two operators
 apart: `mbconv_H56_W56_Cin24_Cout24_mid144_k3_s1_g1_x1_se0_res1_relu`.  Sizes are in elements; every
-window is SAME-padded (lutfarm_jobs.models.padding).
+window is SAME-padded (lutfarm_jobs.graphs.padding).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
-from lutfarm_jobs.models.graph import Activation, Graph, Shape, Tensor
+from lutfarm_jobs.graphs.graph import Activation, Graph, Shape, Tensor
 
 LETTERS: Mapping[str, str] = {
     "height": "H", "width": "W", "channels": "C", "in_channels": "Cin", "out_channels": "Cout",

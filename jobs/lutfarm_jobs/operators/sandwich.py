@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.models.graph import Graph
+from lutfarm_jobs.graphs.graph import Graph
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.operators.keys import seed_of
 

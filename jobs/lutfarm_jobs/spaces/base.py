@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from lutfarm_jobs.models.graph import Graph
+from lutfarm_jobs.graphs.graph import Graph
 from lutfarm_jobs.operators.base import Operator
 
 
@@ -61,7 +61,7 @@ class Space(Protocol):
         """The same space in the operators that this runtime really computes; mostly itself.
 
         A runtime that computes equal nodes once, or one node along with another, makes a network less than the sum of its
-        choices (lutfarm_jobs.models.executed).  `composition`, `extras`, `layers`, `fixed` and the labels of `network`
+        choices (lutfarm_jobs.graphs.executed).  `composition`, `extras`, `layers`, `fixed` and the labels of `network`
         differ, and nothing else.
         """
         ...

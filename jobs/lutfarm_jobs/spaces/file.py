@@ -11,10 +11,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from lutfarm_jobs import operators
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.models.graph import Graph, Shape
+from lutfarm_jobs.graphs.graph import Graph, Shape
 from lutfarm_jobs.operators.base import Operator
-from lutfarm_jobs.problems import describe
 from lutfarm_jobs.spaces.layered import LayeredSpace, Position
+from lutfarm_jobs.spec_problems import describe
 from lutfarm_jobs.yaml_reader import read_yaml
 
 LIMIT_BYTES = 1_000_000

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.models.graph import Graph
+from lutfarm_jobs.graphs.graph import Graph
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.spaces.base import Choice, Layer
 

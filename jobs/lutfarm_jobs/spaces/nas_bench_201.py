@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.models.executed import RULES, Rules, executed
-from lutfarm_jobs.models.graph import Graph, Tensor
+from lutfarm_jobs.graphs.executed import RULES, Rules, executed
+from lutfarm_jobs.graphs.graph import Graph, Tensor
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.operators.kinds import (
     Act,

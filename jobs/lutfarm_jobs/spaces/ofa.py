@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.models.graph import Activation
+from lutfarm_jobs.graphs.graph import Activation
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.operators.kinds import Conv, FullyConnected, GlobalAvgPool, Identity, MBConv, halved
 from lutfarm_jobs.spaces.layered import ABSENT, Arch, LayeredSpace, Position

@@ -10,7 +10,8 @@ from lutfarm.agreement import BETWEEN_UNITS, agree, disagreement
 from lutfarm_agents.device import Hello
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_agents.testing import HELLO
-from lutfarm_jobs.measurement import Backend, SlicePlan
+from lutfarm_jobs.measurement import Backend
+from lutfarm_jobs.round import SlicePlan
 
 WIDE = replace(HELLO, word_bits=64, abi="aarch64-linux-gnu", libc="glibc 2.36")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from lutfarm_jobs.measurement import Limits, SlicePlan
+from lutfarm_jobs.round import Limits, SlicePlan
 from lutfarm_profiles.profile import DeviceProfile
 
 GOOD: dict[str, object] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lutfarm_agents.conditions.power import parse, with_power
-from lutfarm_jobs.measurement import Environment
+from lutfarm_jobs.run import Environment
 from lutfarm_profiles.power_and_thermal import PowerSensor
 
 

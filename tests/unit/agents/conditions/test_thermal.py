@@ -13,7 +13,7 @@ from lutfarm_agents.conditions.thermal import Reading, seen_by
 from lutfarm_agents.discovery import shell_hello
 from lutfarm_agents.health.findings import HealthLimits, hello_findings
 from lutfarm_agents.testing import HELLO, REAL
-from lutfarm_jobs.measurement import Environment
+from lutfarm_jobs.run import Environment
 from lutfarm_profiles.power_and_thermal import Thermal
 from lutfarm_runner.machine.zones import Movement, celsius, hottest, is_cpu
 

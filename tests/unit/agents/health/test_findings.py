@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lutfarm_agents.health.findings import MIB, Finding, HealthLimits, hello_findings, latency_finding
 from lutfarm_agents.testing import HELLO
-from lutfarm_jobs.measurement import Environment
+from lutfarm_jobs.run import Environment
 
 WELL = Environment(
     1.0, temperature_c=40.0, load_1min=0.1, memory_available_bytes=4096 * MIB, battery_percent=80.0, battery_charging=True,

@@ -6,7 +6,8 @@ import pytest
 
 from lutfarm_agents.native_tools import benchmark_model, perf_test
 from lutfarm_jobs.errors import ProtocolMismatch, WorkloadFailed
-from lutfarm_jobs.measurement import Backend, ToolSummary
+from lutfarm_jobs.measurement import Backend
+from lutfarm_jobs.run import ToolSummary
 
 COUNTS = "count=50 first=10150 curr=10080 min=10010 max=10300 avg=10100 std=60 p5=10020 median=10090 p95=10200\n"
 TIMINGS = "Inference timings in us: Init: 12300, First inference: 10150, Warmup (avg): 10100, Inference (avg): 10100\n"

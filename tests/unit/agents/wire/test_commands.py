@@ -11,22 +11,9 @@ from lutfarm_agents.testing import slices
 from lutfarm_agents.wire import commands
 from lutfarm_agents.wire.events import DiedEvent, EndedEvent, LoadedEvent, SliceEvent, StartedEvent
 from lutfarm_agents.wire.round_log import RoundLog
-from lutfarm_jobs.measurement import (
-    Artifact,
-    Backend,
-    Environment,
-    Expected,
-    Failure,
-    Feed,
-    Fill,
-    InputShape,
-    Limits,
-    Measurement,
-    Round,
-    SlicePlan,
-    Task,
-    Workload,
-)
+from lutfarm_jobs.measurement import Backend, Feed, Fill, InputShape, Measurement, Workload
+from lutfarm_jobs.round import Artifact, Expected, Limits, Round, SlicePlan, Task
+from lutfarm_jobs.run import Environment, Failure
 
 CANARY = Artifact("c" * 64, 10, ".onnx")
 PLAN = SlicePlan(passes=2)

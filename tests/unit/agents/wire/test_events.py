@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lutfarm_agents.wire import events, fields
 from lutfarm_agents.wire.events import DiedEvent, EndedEvent, LoadedEvent, ProbedEvent, StartedEvent
 from lutfarm_jobs.errors import NotReady, ProtocolMismatch, RunnerBug
-from lutfarm_jobs.measurement import Environment
+from lutfarm_jobs.run import Environment
 
 ENVIRONMENT = {
     "time_s": 1.5, "governor": None, "frequency_khz": 2_000_000, "temperature_c": 41.5, "load_1min": 0.1,

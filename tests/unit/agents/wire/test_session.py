@@ -16,7 +16,8 @@ from lutfarm_agents.transports.interface import Exit
 from lutfarm_agents.wire.events import DiedEvent, EndedEvent, LoadedEvent, ProbedEvent, SliceEvent, StartedEvent
 from lutfarm_agents.wire.session import RunnerSession
 from lutfarm_jobs.errors import LinkLost, NotReady, ProtocolMismatch, ReplyTimeout
-from lutfarm_jobs.measurement import Backend, SlicePlan
+from lutfarm_jobs.measurement import Backend
+from lutfarm_jobs.round import SlicePlan
 
 DONE = {"type": "done", "cancelled": False}
 BEAT = {"type": "beat"}

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from lutfarm_jobs.models.evaluate import NodeWeights
-from lutfarm_jobs.models.graph import Graph, Node
-from lutfarm_jobs.models.weights import draw
+from lutfarm_jobs.graphs.evaluate import NodeWeights
+from lutfarm_jobs.graphs.graph import Graph, Node
+from lutfarm_jobs.graphs.weights import draw
 
 OPSET = 17
 IR_VERSION = 8

@@ -11,14 +11,14 @@ from ai_edge_litert import schema_py_generated as schema
 from onnx import numpy_helper
 from tests import models_kit as kit
 
+from lutfarm_jobs.graphs.graph import Graph, Node, Tensor
+from lutfarm_jobs.graphs.weights import draw
 from lutfarm_jobs.measurement import MODELS_VERSION
-from lutfarm_jobs.models.cache import canary_graph
-from lutfarm_jobs.models.graph import Graph, Node, Tensor
-from lutfarm_jobs.models.onnx_reader import read_onnx
-from lutfarm_jobs.models.onnx_writer import write_onnx
-from lutfarm_jobs.models.tflite_reader import read_tflite
-from lutfarm_jobs.models.tflite_writer import write_tflite
-from lutfarm_jobs.models.weights import draw
+from lutfarm_jobs.models.build_model import canary_graph
+from lutfarm_jobs.models.onnx.reader import read_onnx
+from lutfarm_jobs.models.onnx.writer import write_onnx
+from lutfarm_jobs.models.tflite.reader import read_tflite
+from lutfarm_jobs.models.tflite.writer import write_tflite
 
 OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 

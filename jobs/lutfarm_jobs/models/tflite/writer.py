@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from lutfarm_jobs.models.evaluate import NodeWeights
-from lutfarm_jobs.models.graph import Graph, Node
-from lutfarm_jobs.models.padding import padding_mode
-from lutfarm_jobs.models.tflite_file import Op, TfliteFile
-from lutfarm_jobs.models.weights import draw
+from lutfarm_jobs.graphs.evaluate import NodeWeights
+from lutfarm_jobs.graphs.graph import Graph, Node
+from lutfarm_jobs.graphs.padding import padding_mode
+from lutfarm_jobs.graphs.weights import draw
+from lutfarm_jobs.models.tflite.flatbuffer import Op, TfliteFile
 
 _FUSED = schema.ActivationFunctionType
 

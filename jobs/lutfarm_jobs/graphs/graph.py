@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lutfarm_jobs.models.padding import same_padding_2d
+from lutfarm_jobs.graphs.padding import same_padding_2d
 
 Activation = Literal["none", "relu", "relu6", "h_swish", "h_sigmoid"]
 Shape = tuple[int, int, int, int]

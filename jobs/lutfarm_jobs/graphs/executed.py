@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lutfarm_jobs.models.graph import Graph, Node
+from lutfarm_jobs.graphs.graph import Graph, Node
 
 WEIGHTLESS = frozenset({"activation", "add", "average_pool", "global_average_pool", "max_pool"})
 CONVOLUTIONS = frozenset({"convolution", "scale_shift"})         # in blocked layouts both are

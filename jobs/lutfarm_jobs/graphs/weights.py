@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lutfarm_jobs.models.evaluate import Floats, NodeWeights, activate, apply, input_values
-from lutfarm_jobs.models.graph import Graph, Node
+from lutfarm_jobs.graphs.evaluate import Floats, NodeWeights, activate, apply, input_values
+from lutfarm_jobs.graphs.graph import Graph, Node
 
 WEIGHTED = frozenset({"convolution", "fully_connected", "scale_shift"})
 _BIAS_SHARE = 0.7  # of the output's deviation; what global pooling leaves of a channel is its bias

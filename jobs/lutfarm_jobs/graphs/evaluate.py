@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lutfarm_jobs.models.graph import Activation, Graph, Node
+from lutfarm_jobs.graphs.graph import Activation, Graph, Node
 
 Floats = NDArray[np.float32]
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lutfarm_jobs import spaces
-from lutfarm_jobs.models.executed import RULES, executed
-from lutfarm_jobs.models.graph import Graph
+from lutfarm_jobs.graphs.executed import RULES, executed
+from lutfarm_jobs.graphs.graph import Graph
 from lutfarm_jobs.operators import kinds
 from lutfarm_jobs.operators.base import Operator
 

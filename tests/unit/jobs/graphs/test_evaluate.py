@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from tests import models_kit as kit
 
-from lutfarm_jobs.models.evaluate import activate, evaluate, input_values
-from lutfarm_jobs.models.graph import Kind
-from lutfarm_jobs.models.onnx_writer import write_onnx
-from lutfarm_jobs.models.weights import draw
+from lutfarm_jobs.graphs.evaluate import activate, evaluate, input_values
+from lutfarm_jobs.graphs.graph import Kind
+from lutfarm_jobs.graphs.weights import draw
+from lutfarm_jobs.models.onnx.writer import write_onnx
 
 
 def test_the_small_graphs_hold_every_kind_of_layer() -> None:

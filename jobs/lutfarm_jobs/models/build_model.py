@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import MODELS_VERSION, Artifact, InputShape, ModelFormat, Workload
+from lutfarm_jobs.graphs.graph import Graph
+from lutfarm_jobs.measurement import MODELS_VERSION, InputShape, ModelFormat, Workload
 from lutfarm_jobs.models.files import copy, intact_size, is_sha256, opened, replacing, suffix_of
-from lutfarm_jobs.models.graph import Graph
 from lutfarm_jobs.models.inspect import inspect_file
+from lutfarm_jobs.round import Artifact
 
 if TYPE_CHECKING:                                  # both are made of what lies in this package
     from lutfarm_jobs.feeds.resolve import ValuesFile
@@ -141,10 +142,10 @@ def canary_graph() -> Graph:
 def _written(graph: Graph, fmt: ModelFormat) -> bytes:
     # The writers import onnx (0.5 s) and the schema; a command that builds nothing must not wait for them.
     if fmt == "onnx":
-        from lutfarm_jobs.models.onnx_writer import write_onnx
+        from lutfarm_jobs.models.onnx.writer import write_onnx
 
         return write_onnx(graph)
-    from lutfarm_jobs.models.tflite_writer import write_tflite
+    from lutfarm_jobs.models.tflite.writer import write_tflite
 
     return write_tflite(graph)
 

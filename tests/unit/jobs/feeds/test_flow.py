@@ -12,8 +12,8 @@ from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper, numpy_helper
 
 from lutfarm_jobs.feeds.analysis import UNKNOWN, Analysis, analysis_of
-from lutfarm_jobs.models.onnx_reader import read_onnx
-from lutfarm_jobs.models.tflite_reader import read_tflite
+from lutfarm_jobs.models.onnx.reader import read_onnx
+from lutfarm_jobs.models.tflite.reader import read_tflite
 
 F, INT, B = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 node, value = helper.make_node, helper.make_tensor_value_info

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lutfarm_jobs import operators, spaces
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.models.graph import Activation
+from lutfarm_jobs.graphs.graph import Activation
 from lutfarm_jobs.operators import kinds
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.operators.keys import seed_of

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from lutfarm_jobs.measurement import Expected, ModelFormat, Workload
-from lutfarm_jobs.models.cache import graph_digest, graph_of
-from lutfarm_jobs.models.evaluate import Floats, evaluate, input_values
+from lutfarm_jobs.graphs.evaluate import Floats, evaluate, input_values
+from lutfarm_jobs.graphs.graph import Graph
+from lutfarm_jobs.graphs.weights import draw
+from lutfarm_jobs.measurement import ModelFormat, Workload
+from lutfarm_jobs.models.build_model import graph_digest, graph_of
 from lutfarm_jobs.models.files import replacing
-from lutfarm_jobs.models.graph import Graph
-from lutfarm_jobs.models.weights import draw
+from lutfarm_jobs.round import Expected
 
 if TYPE_CHECKING:                                  # spaces are made of this package's graphs
     from lutfarm_jobs.spaces.base import Space

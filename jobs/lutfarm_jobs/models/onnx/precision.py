@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lutfarm_jobs.models.bounds import Budget, Malformed
-from lutfarm_jobs.models.protobuf_reader import fields, nested, number, text
+from lutfarm_jobs.models.onnx.protobuf import fields, nested, number, text
 from lutfarm_jobs.precision import FLOATS, Operand, Seen
 
 DEEPEST = 32                                       # graphs and functions within each other

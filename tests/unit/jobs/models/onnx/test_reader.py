@@ -14,11 +14,11 @@ from tests import models_kit as kit
 
 from lutfarm_jobs.models.bounds import Budget, Malformed
 from lutfarm_jobs.models.info import ModelInput
-from lutfarm_jobs.models.onnx_reader import read_onnx
-from lutfarm_jobs.models.onnx_writer import write_onnx
-from lutfarm_jobs.models.protobuf_reader import fields, integers, nested, number
-from lutfarm_jobs.models.tflite_reader import read_tflite
-from lutfarm_jobs.models.tflite_writer import write_tflite
+from lutfarm_jobs.models.onnx.protobuf import fields, integers, nested, number
+from lutfarm_jobs.models.onnx.reader import read_onnx
+from lutfarm_jobs.models.onnx.writer import write_onnx
+from lutfarm_jobs.models.tflite.reader import read_tflite
+from lutfarm_jobs.models.tflite.writer import write_tflite
 
 READERS: dict[str, Callable[[memoryview], tuple[ModelInput, ...]]] = {"onnx": read_onnx, "tflite": read_tflite}
 VALID = {

@@ -17,10 +17,10 @@ from onnx import helper, numpy_helper
 from tests import models_kit as kit
 
 from lutfarm_jobs.models.batch import NO_BATCH, batch_of, onnx_leads, tflite_leads
-from lutfarm_jobs.models.onnx_precision import onnx_precision
-from lutfarm_jobs.models.onnx_writer import write_onnx
-from lutfarm_jobs.models.tflite_precision import tflite_precision
-from lutfarm_jobs.models.tflite_writer import write_tflite
+from lutfarm_jobs.models.onnx.precision import onnx_precision
+from lutfarm_jobs.models.onnx.writer import write_onnx
+from lutfarm_jobs.models.tflite.precision import tflite_precision
+from lutfarm_jobs.models.tflite.writer import write_tflite
 from lutfarm_jobs.precision import canonical
 
 Node = onnx.NodeProto

@@ -9,9 +9,9 @@ import pytest
 from tests import models_kit as kit
 
 from lutfarm_jobs import spaces
-from lutfarm_jobs.models.evaluate import evaluate, input_values
-from lutfarm_jobs.models.graph import Graph, Tensor
-from lutfarm_jobs.models.weights import draw
+from lutfarm_jobs.graphs.evaluate import evaluate, input_values
+from lutfarm_jobs.graphs.graph import Graph, Tensor
+from lutfarm_jobs.graphs.weights import draw
 
 NAS = spaces.load("nas-bench-201-cifar10")
 ALL_SKIP = (1, 1, 1, 1, 1, 1)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lutfarm_jobs.models.bounds import Budget, Malformed
-from lutfarm_jobs.models.tflite_reader import Table, root
+from lutfarm_jobs.models.tflite.reader import Table, root
 from lutfarm_jobs.precision import Operand, Seen
 
 ELEMENTS: Mapping[int, str] = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from lutfarm_jobs.models.bounds import Budget, Malformed
 from lutfarm_jobs.models.info import ONNX_TYPES, ModelInput, check_size
-from lutfarm_jobs.models.protobuf_reader import fields, integers, nested, number, text
+from lutfarm_jobs.models.onnx.protobuf import fields, integers, nested, number, text
 
 DEEPEST = 64  # graphs within graphs; If and Loop nest a few
 

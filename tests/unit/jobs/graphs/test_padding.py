@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lutfarm_jobs.models.padding import NO_PADDING, padding_mode, same_padding, same_padding_2d
+from lutfarm_jobs.graphs.padding import NO_PADDING, padding_mode, same_padding, same_padding_2d
 
 SIZES = st.integers(1, 300)
 KERNELS = st.sampled_from([1, 2, 3, 5, 7])

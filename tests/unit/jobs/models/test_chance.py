@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 from tests import tflite_kit
 
 from lutfarm_jobs.models.chance import random_in_onnx, random_in_tflite
-from lutfarm_jobs.models.tflite_reader import operator_codes
+from lutfarm_jobs.models.tflite.reader import operator_codes
 
 
 def graph(*nodes: onnx.NodeProto, name: str = "g") -> onnx.GraphProto:

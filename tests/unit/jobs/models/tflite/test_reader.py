@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from lutfarm_jobs.models.bounds import LONGEST_NAME_BYTES, Malformed
 from lutfarm_jobs.models.info import ModelInput
-from lutfarm_jobs.models.tflite_reader import read_tflite
+from lutfarm_jobs.models.tflite.reader import read_tflite
 
 
 def packed(model: schema.ModelT) -> memoryview:

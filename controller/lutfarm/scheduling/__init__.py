@@ -1,0 +1,1 @@
+"""What a farm does next, decided from its state.  Pure."""

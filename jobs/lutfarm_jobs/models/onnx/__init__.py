@@ -1,0 +1,1 @@
+"""ONNX files: written, read with limits, and what precision they are of."""

@@ -1,0 +1,1 @@
+"""TensorFlow Lite files: written, read with limits, and what precision they are of."""
