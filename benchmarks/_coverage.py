@@ -10,12 +10,12 @@ from statistics import median
 
 import numpy as np
 
-from lutfarm.canary_round import Basis, CanaryRound, basis_of, shown_idle
-from lutfarm.statistics import Prior, Sample, Summary, Target, epochs, judging, priors_of, sample, summarize
-from lutfarm.statistics.canary_epochs import current
-from lutfarm.statistics.precision import LEAST_PRIOR_DF, LEAST_ROUNDS, LEAST_ROUNDS_ALONE
-from lutfarm.statistics.regate import regated
-from lutfarm.store.encoding import canary_ns
+from lutfarm.canary.epochs import current, epochs, judging
+from lutfarm.canary.regate import regated
+from lutfarm.records.canary_round import Basis, CanaryRound, basis_of, shown_idle
+from lutfarm.statistics import Prior, Sample, Summary, Target, priors_of, sample, summarize
+from lutfarm.statistics.estimates.precision import LEAST_PRIOR_DF, LEAST_ROUNDS, LEAST_ROUNDS_ALONE
+from lutfarm.store.sql.encoding import canary_ns
 from lutfarm_agents.testing import Machine, Noise, SimulatedDevice, begin_round
 from lutfarm_jobs.round import SlicePlan
 from lutfarm_jobs.run import Environment, Run, Slice
@@ -34,7 +34,7 @@ Stop = Callable[[Sample | None, Target, Prior, int], bool]
 
 
 def wants_more(found: Sample | None, target: Target, prior: Prior, rounds: int) -> bool:
-    """The stop rule of lutfarm.statistics.precision, on samples that are judged anew after each process."""
+    """The stop rule of lutfarm.statistics.estimates.precision, on samples that are judged anew after each process."""
     if rounds >= MOST_ROUNDS:
         return False
     if found is None or len(found.processes) < (LEAST_ROUNDS_ALONE if prior.df < LEAST_PRIOR_DF else LEAST_ROUNDS):

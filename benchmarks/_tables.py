@@ -11,16 +11,18 @@ from pathlib import Path
 
 import _device
 
-from lutfarm import assembly
-from lutfarm.cli.progress import RunDisplay
-from lutfarm.farm import Farm, Submission
+from lutfarm.agent_pool.interface import AgentPool, Done, Event, Measuring, Order
+from lutfarm.agent_pool.local import LocalPool
+from lutfarm.cli.run_progress import RunDisplay
+from lutfarm.execution.open_farm import open_farm
+from lutfarm.execution.run_job import Farm
+from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.home import find_home
-from lutfarm.local_pool import LocalPool
 from lutfarm.lut import LatencyTable
-from lutfarm.pool import AgentPool, Done, Event, Measuring, Order
-from lutfarm.store import Store, owners
-from lutfarm.tables import judged, table_of
-from lutfarm.workshop import Workshop
+from lutfarm.results.job_table import judged, table_of
+from lutfarm.store import Store, process_identity
+from lutfarm.submission import submit
+from lutfarm.submission.submission import Submission
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import SimulatedAgents, SimulatedDevice
 from lutfarm_jobs import models, spaces
@@ -120,10 +122,10 @@ class Desk:
         """A job, as its file says it, over what is to be measured anew on this device."""
         spec = parse_job({"devices": [_device.UNIT], "fresh": True, **job}, source="benchmark")
         began_s = time.monotonic()
-        submitted, sources = assembly.submit(spec, self.home, self.store)
+        submitted, sources = submit.submit(spec, self.home, self.store)
         with self._farm(submitted, sources) as farm:
             metered = Metered(farm.pool)
-            outcome = replace(farm, pool=metered).run(submitted, RunDisplay(submitted.terms, brief=True))
+            outcome = replace(farm, pool=metered).run(submitted, RunDisplay(submitted.policies, brief=True))
         wall_s = time.monotonic() - began_s
         table = table_of(self.store, outcome.job_id)
         entries = [entry for entry in table.entries if entry.kind == "measured"]
@@ -141,9 +143,9 @@ class Desk:
     def _farm(self, submitted: Submission, sources: Sources) -> AbstractContextManager[Farm]:
         home = find_home(self.home)
         if self.simulated is None:
-            return assembly.farm(submitted, sources, self.store, home, kind="local")
+            return open_farm(submitted, sources, self.store, home, kind="local")
         pool = LocalPool(state_dir=home.agents, agent_factory=SimulatedAgents({_device.UNIT: self.simulated}))
-        farm = Farm(self.store, pool, Workshop(home.models, sources), owners.me(), "benchmark")
+        farm = Farm(self.store, pool, TaskBuilder(home.models, sources), process_identity.me(), "benchmark")
         return _closing(farm)
 
     def runs(self, tabled: Tabled) -> list[Run]:

@@ -43,9 +43,9 @@ from _table import Report, options
 from _tables import BACKEND, Desk, Tabled, files, mix, register, spread_over
 
 from lutfarm.home import find_home
-from lutfarm.networks import studies_of
+from lutfarm.results.job_table import table_of
 from lutfarm.store import open_store
-from lutfarm.tables import table_of
+from lutfarm.validation import studies_of
 from lutfarm_jobs import models, spaces
 from lutfarm_jobs.measurement import Workload
 

@@ -25,22 +25,23 @@ import numpy as np
 from _table import Report, options
 from scipy.stats import kendalltau
 
-from lutfarm import assembly
-from lutfarm.cli.progress import RunDisplay
-from lutfarm.greeting import greet
+from lutfarm.cli.run_progress import RunDisplay
+from lutfarm.devices.greeting import greet
+from lutfarm.execution.open_farm import open_farm
 from lutfarm.home import Home
 from lutfarm.lut import LatencyTable
-from lutfarm.lut.analytic import analytic
-from lutfarm.lut.calibration import ANALYTIC_PRIORS, Observed, Priors
-from lutfarm.lut.effects import space_keys
-from lutfarm.lut.estimates import estimates
-from lutfarm.lut.terms import Estimate
-from lutfarm.networks import plan_study
-from lutfarm.networks.calibrated import errors_of, observed, predictions_ns
-from lutfarm.statistics.sweep import SweepFit, fit_sweep, halves
+from lutfarm.lut.calibration.design import Estimate
+from lutfarm.lut.calibration.priors_from_counts import analytic
+from lutfarm.lut.calibration.priors_from_entries import estimates
+from lutfarm.lut.calibration.shared_effects import space_keys
+from lutfarm.lut.schema.calibration_record import ANALYTIC_PRIORS, Observed, Priors
+from lutfarm.results.job_table import table_of
+from lutfarm.results.validated_table import levels_of
+from lutfarm.statistics.intervals.sweep import SweepFit, fit_sweep, halves
 from lutfarm.store import Store, open_store
-from lutfarm.studies import levels_of
-from lutfarm.tables import table_of
+from lutfarm.submission import submit
+from lutfarm.validation import plan_study
+from lutfarm.validation.calibration_input import errors_of, observed, predictions_ns
 from lutfarm_agents.device import Device
 from lutfarm_jobs import spaces
 from lutfarm_jobs.spaces.base import Space
@@ -74,9 +75,9 @@ class Bench:
 
     def run(self, spec: JobSpec) -> str:
         """Measure; the job's id."""
-        submitted, sources = assembly.submit(spec, Path("/"), self.store)
-        with assembly.farm(submitted, sources, self.store, self.home, kind="local") as farm:
-            outcome = farm.run(submitted, RunDisplay(submitted.terms, brief=True))
+        submitted, sources = submit.submit(spec, Path("/"), self.store)
+        with open_farm(submitted, sources, self.store, self.home, kind="local") as farm:
+            outcome = farm.run(submitted, RunDisplay(submitted.policies, brief=True))
         self.spent_s[outcome.job_id] = sum(unit.spent_s for unit in outcome.state.units.values())
         return outcome.job_id
 

@@ -25,7 +25,7 @@ from _table import Report, options
 from _tables import Desk, Tabled, files, mix, register, spread_over
 
 from lutfarm.home import find_home
-from lutfarm.statistics.precision import Level, StopRule, level_of, reached
+from lutfarm.statistics.estimates.precision import Level, StopRule, level_of, reached
 from lutfarm.store import open_store
 from lutfarm_agents.testing import LogNormal, Neighbour, Noise, ProcessOffsets, SimulatedDevice, TwoStates, WarmUp, compose
 

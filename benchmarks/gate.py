@@ -20,9 +20,9 @@ import numpy as np
 from _table import Report, options
 from scipy.stats import t as student
 
-from lutfarm.canary_round import CanaryRound
-from lutfarm.statistics import canary_reference
-from lutfarm.statistics.process import process_level_ns
+from lutfarm.canary.reference import canary_reference
+from lutfarm.records.canary_round import CanaryRound
+from lutfarm.statistics.samples.process import process_level_ns
 from lutfarm_agents.testing import (
     Autocorrelated,
     LogNormal,

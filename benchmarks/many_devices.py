@@ -34,8 +34,8 @@ def main() -> None:
     from tests.rig.machine import Machine, pythons
     from tests.rig.phone import Phone
 
-    from lutfarm.local_pool import LocalPool
-    from lutfarm.pool import Done, Measured, Measuring, Opening
+    from lutfarm.agent_pool.interface import Done, Measured, Measuring, Opening
+    from lutfarm.agent_pool.local import LocalPool
     from lutfarm_agents.device import Device
     from lutfarm_jobs.round import Limits, SlicePlan
 

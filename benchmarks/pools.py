@@ -2,7 +2,7 @@
 
 Simulated pools whose units share the work: `anchors` operators are measured on every unit, the others on one.  The
 logarithm of an estimate is operator + unit + how the two differ beyond that + noise; the truth is the operator on the
-mean unit, of whose kind these units are.  The farm's own statistics (lutfarm.statistics.units) see what it sees:
+mean unit, of whose kind these units are.  The farm's own statistics (lutfarm.statistics.comparisons.units) see what it sees:
 estimates, with standard errors that are estimates themselves.
 
 `of these units`: the same intervals held against the geometric mean of these very units.  A part of how they differ is
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from _table import Report, options
 
-from lutfarm.statistics.interval import PRIOR_DF
-from lutfarm.statistics.units import Level, anchored, corrected, fit_units
+from lutfarm.statistics.comparisons.units import Level, anchored, corrected, fit_units
+from lutfarm.statistics.intervals.interval import PRIOR_DF
 
 POOLS, QUICK_POOLS = 2000, 150
 UNITS, QUICK_UNITS = (2, 3, 4, 5, 6), (2, 4)

@@ -15,8 +15,8 @@ import numpy as np
 from _table import Report, options
 
 from lutfarm.lut import Calibration, Entry, LatencyTable, Manifest, load, save
-from lutfarm.lut.calibration import Observed, calibration_of
-from lutfarm.lut.correction import composed
+from lutfarm.lut.calibration.calibrated import composed
+from lutfarm.lut.schema.calibration_record import Observed, calibration_of
 from lutfarm_jobs import spaces
 from lutfarm_jobs.spaces.base import Space
 

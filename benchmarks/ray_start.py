@@ -15,8 +15,8 @@ import json, os, sys, time, uuid
 clock, times = time.monotonic, {}
 began = clock()
 from pathlib import Path
-from lutfarm.pool import Done, Opening
-from lutfarm.ray_pool import RayPool
+from lutfarm.agent_pool.interface import Done, Opening
+from lutfarm.agent_pool.ray.pool import RayPool
 from lutfarm.store import owners
 from lutfarm_agents.device import Device
 from lutfarm_jobs.measurement import Lease

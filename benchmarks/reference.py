@@ -29,10 +29,9 @@ from _beside import Neighbours, Work, beside
 from _levels import lower_mode_ns
 from _table import Report, options
 
-from lutfarm.canary_round import CanaryRound, shown_idle
-from lutfarm.statistics import CanaryReference, canary_reference
-from lutfarm.statistics.canary import OTHER_SPEED
-from lutfarm.store.encoding import canary_ns
+from lutfarm.canary.reference import OTHER_SPEED, CanaryReference, canary_reference
+from lutfarm.records.canary_round import CanaryRound, shown_idle
+from lutfarm.store.sql.encoding import canary_ns
 from lutfarm_agents.testing import (
     LogNormal,
     Machine,

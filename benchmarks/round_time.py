@@ -16,13 +16,14 @@ from pathlib import Path
 import _device
 from _table import Report, options
 
-from lutfarm import assembly
-from lutfarm.farm import Outcome
+from lutfarm.agent_pool.interface import AgentPool, Done, Event, Measuring, Order
+from lutfarm.execution.open_farm import open_farm
+from lutfarm.execution.resume import Resumed
+from lutfarm.execution.run_job import Outcome
 from lutfarm.home import find_home
-from lutfarm.pool import AgentPool, Done, Event, Measuring, Order
-from lutfarm.reuse import Resumed
-from lutfarm.state import FarmState
+from lutfarm.scheduling.state import FarmState
 from lutfarm.store import open_store
+from lutfarm.submission import submit
 from lutfarm_agents.device import Device
 from lutfarm_jobs.spec import parse_job
 
@@ -97,8 +98,8 @@ def run(home_path: Path, *, every: int, rounds: int) -> tuple[Timed, Outcome]:
     home = find_home(home_path)
     with open_store(home.path) as store:
         store.put_device(Device(_device.UNIT, f"generic-linux-{os.uname().machine}", "local", {}))
-        submitted, sources = assembly.submit(spec, home_path, store)
-        with assembly.farm(submitted, sources, store, home, kind="local") as farm:
+        submitted, sources = submit.submit(spec, home_path, store)
+        with open_farm(submitted, sources, store, home, kind="local") as farm:
             timed = Timed(farm.pool)
             return timed, replace(farm, pool=timed).run(submitted, Silent())
 

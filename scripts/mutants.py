@@ -31,15 +31,15 @@ PACKAGES = (
     "controller/lutfarm", "agents/lutfarm_agents", "agents/lutfarm_runner", "device_profiles/lutfarm_profiles",
     "jobs/lutfarm_jobs",
 )
-SCHEDULING = ("scheduler", "state", "retry", "reassign", "cooling", "stopping", "durations")
 GROUPS = {
-    "scheduling": [f"lutfarm/{name}.py" for name in SCHEDULING],
-    "statistics": ["lutfarm/statistics/*.py"],
-    "tables": ["lutfarm/lut/*.py"],
-    "store": ["lutfarm/store/*.py"],
+    "scheduling": ["lutfarm/scheduling/*.py"],
+    "statistics": ["lutfarm/statistics/*/*.py", "lutfarm/canary/*.py"],
+    "tables": ["lutfarm/lut/*.py", "lutfarm/lut/*/*.py"],
+    "store": ["lutfarm/store/*.py", "lutfarm/store/sql/*.py"],
     "wire": ["lutfarm_agents/wire/*.py", "lutfarm_agents/fingerprint.py", "lutfarm_agents/sanitize.py", "lutfarm_runner/wire.py"],
     "locks": [
-        "lutfarm_agents/device_lock/*.py", "lutfarm_runner/lock.py", "lutfarm/leases.py", "lutfarm/store/owners.py",
+        "lutfarm_agents/device_lock/*.py", "lutfarm_runner/lock.py", "lutfarm/devices/leases.py",
+        "lutfarm/store/process_identity.py",
     ],
 }
 # What runs in this process: a change in another process's copy is not seen by the coverage that picks the tests.

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from lutfarm.bundle import build
-from lutfarm.bundle.shelf import bundle_name, manifest
+from lutfarm.bundle.inventory import bundle_name, manifest
 from lutfarm_agents.provisioning.bundle_layout import ARCHES, PYTHON_ARGV, Bundle, launch
 
 # A Cortex-A76: an emulated onnxruntime reads /proc/cpuinfo to learn what it runs on, and an x86 one crashes it.

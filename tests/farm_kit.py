@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lutfarm.pool import Event
-from lutfarm.reuse import Resumed
-from lutfarm.state import FarmState
+from lutfarm.agent_pool.interface import Event
+from lutfarm.execution.resume import Resumed
+from lutfarm.scheduling.state import FarmState
 
 
 class Quiet:

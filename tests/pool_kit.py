@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from lutfarm.pool import AgentPool, Done, Event, Measured, Measuring, Opening, Probing
+from lutfarm.agent_pool.interface import AgentPool, Done, Event, Measured, Measuring, Opening, Probing
 from lutfarm_agents.device import Device
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.round import Artifact, Lease, Limits, Round, SlicePlan, Task

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from lutfarm.lut import BackendFacts, DeviceFacts, Entry, LatencyTable, Manifest, Network, Validation, compare
-from lutfarm.lut.validate import Calibrated, share
+from lutfarm.lut.schema.validation_record import Calibrated, share
 
 UNIT = "this-machine"
 ORT = "onnxruntime-cpu-t1-fp32"

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from lutfarm.pool import Opened, Probed
-from lutfarm.scheduler import Step, Terms, decide
-from lutfarm.state import FarmState, after
+from lutfarm.agent_pool.interface import Opened, Probed
+from lutfarm.scheduling.decide import Step, decide
+from lutfarm.scheduling.policy import MeasuringPolicy
+from lutfarm.scheduling.state import FarmState, after
 from lutfarm_agents.device import Hello
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.round import SlicePlan
@@ -37,7 +38,7 @@ def level_run(m: Measurement, number: int, level_ns: int) -> Run:
 
 
 def steps(state: FarmState, now_s: float = 0.0, memory: int = 2**31) -> list[Step]:
-    return decide(state, dict.fromkeys(state.units, Terms(PLAN, memory)), now_s)
+    return decide(state, dict.fromkeys(state.units, MeasuringPolicy(PLAN, memory)), now_s)
 
 
 def opened(state: FarmState, *units: str, machine_id: str = "m1") -> FarmState:

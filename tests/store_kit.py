@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from lutfarm.store.base import Job
+from lutfarm.records.job import Job
 from lutfarm_agents.device import Device, Hello
 from lutfarm_jobs.measurement import Backend, InputShape, Measurement, Workload
 from lutfarm_jobs.run import Environment, Failure, Probe, Run, Slice

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 
-from lutfarm.lut.build import entries_of
-from lutfarm.statistics import CanaryReference, Target
-from lutfarm.statistics.regate import regated
+from lutfarm.canary.reference import CanaryReference
+from lutfarm.canary.regate import regated
+from lutfarm.lut.building.isolated import entries_of
+from lutfarm.statistics import Target
 from lutfarm_agents.testing import LogNormal, Machine, ProcessOffsets, SimulatedDevice, begin_round, compose
 from lutfarm_agents.testing.noise import MachineState
 from lutfarm_jobs.measurement import Backend, Measurement, Workload

@@ -34,7 +34,7 @@ class Agent(Protocol):
 
     @property
     def spent_ns(self) -> Mapping[str, int]:
-        """Where the last order's device time went: see lutfarm.pool.Done."""
+        """Where the last order's device time went: see lutfarm.agent_pool.interface.Done."""
         ...
 
     def prepare(self, claim: Claim) -> Iterator[str]:

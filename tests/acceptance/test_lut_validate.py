@@ -16,7 +16,7 @@ import pytest
 
 from lutfarm.cli.output import plain
 from lutfarm.lut import load
-from lutfarm.statistics.flags import BUSY
+from lutfarm.statistics.estimates.flags import BUSY
 
 CHOICES = "".join(
     f"      - {{name: {name}, operator: conv_H16_W16_Cin8_Cout8_k{kernel}_s1_g1_relu}}\n"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from tests import pool_kit as kit
 
-from lutfarm.local_pool import LocalPool
-from lutfarm.pool import AgentPool, Done, Opened, Probed, Progress, Waiting
-from lutfarm.ray_pool import RayPool
+from lutfarm.agent_pool.interface import AgentPool, Done, Opened, Probed, Progress, Waiting
+from lutfarm.agent_pool.local import LocalPool
+from lutfarm.agent_pool.ray.pool import RayPool
 from lutfarm_agents.testing import HELLO, Script, ScriptedAgents
 from lutfarm_jobs.run import Failure
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from tests import pool_kit as kit
 
-from lutfarm import ray_cluster
-from lutfarm.pool import Done
-from lutfarm.ray_host import Host
+from lutfarm.agent_pool.interface import Done
+from lutfarm.agent_pool.ray import cluster
+from lutfarm.agent_pool.ray.host_actor import Host
 from lutfarm_agents.testing import Script, ScriptedAgents
 from lutfarm_jobs.errors import TransferFailed
 
@@ -68,10 +68,10 @@ def test_an_opening_from_an_actor_that_died_opens_the_device_again(host: Host) -
 
 
 def test_the_folder_is_private_and_goes_away() -> None:
-    with ray_cluster.private_folder() as folder:
+    with cluster.private_folder() as folder:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         (folder / "ray").chmod(0o777)
-        token = Path(ray_cluster.settings(folder)["RAY_AUTH_TOKEN_PATH"])
+        token = Path(cluster.settings(folder)["RAY_AUTH_TOKEN_PATH"])
         assert stat.S_IMODE(token.stat().st_mode) == 0o600
         assert len(str(folder / "ray")) + 66 < 107
     assert not folder.exists()
@@ -80,8 +80,8 @@ def test_the_folder_is_private_and_goes_away() -> None:
 def test_every_ray_has_a_token_of_its_own() -> None:
     tokens: set[str] = set()
     for _ in range(2):
-        with ray_cluster.private_folder() as folder:
-            tokens.add(Path(ray_cluster.settings(folder)["RAY_AUTH_TOKEN_PATH"]).read_text())
+        with cluster.private_folder() as folder:
+            tokens.add(Path(cluster.settings(folder)["RAY_AUTH_TOKEN_PATH"]).read_text())
     assert len(tokens) == 2
 
 
@@ -89,7 +89,7 @@ def test_a_long_temporary_folder_is_not_used(tmp_path: Path, monkeypatch: pytest
     deep = tmp_path / ("d" * 60)
     deep.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(deep))
-    with ray_cluster.private_folder() as folder:
+    with cluster.private_folder() as folder:
         assert folder.parent == Path("/tmp")
 
 
@@ -103,7 +103,7 @@ def test_sweeping_takes_what_a_dead_process_left_and_nothing_else(tmp_path: Path
     )
     stale, alive, foreign, damaged = (tmp_path / f"lutfarm-{n}" for n in ("stale", "alive", "foreign", "damaged"))
     for folder, owner in (
-        (stale, "[999999999, 1.0]"), (alive, str(list(ray_cluster.identity(os.getpid())))), (damaged, "[1"),
+        (stale, "[999999999, 1.0]"), (alive, str(list(cluster.identity(os.getpid())))), (damaged, "[1"),
     ):
         folder.mkdir()
         (folder / "owner").write_text(owner)
@@ -115,7 +115,7 @@ def test_sweeping_takes_what_a_dead_process_left_and_nothing_else(tmp_path: Path
     for process in (holder, logging):
         assert process.stdout is not None
         process.stdout.readline()
-    assert ray_cluster.sweep(tmp_path) == 1
+    assert cluster.sweep(tmp_path) == 1
     assert logging.wait(timeout=30) == -9
     assert holder.poll() is None
     assert (stale.exists(), alive.exists(), foreign.exists(), damaged.exists()) == (False, True, True, True)
@@ -127,7 +127,7 @@ def test_sweeping_takes_what_a_dead_process_left_and_nothing_else(tmp_path: Path
 def test_the_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LUTFARM_TEST_A", "old")
     monkeypatch.delenv("LUTFARM_TEST_B", raising=False)
-    with ray_cluster.environment({"LUTFARM_TEST_A": "new", "LUTFARM_TEST_B": "new"}):
+    with cluster.environment({"LUTFARM_TEST_A": "new", "LUTFARM_TEST_B": "new"}):
         assert (os.environ["LUTFARM_TEST_A"], os.environ["LUTFARM_TEST_B"]) == ("new", "new")
     assert os.environ["LUTFARM_TEST_A"] == "old"
     assert "LUTFARM_TEST_B" not in os.environ

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from tests.store_kit import DESK, FINGERPRINT, HELLO, JOB, PLAN, SLICE, probe, run
 
-from lutfarm.canary_round import CanaryRound
-from lutfarm.device_states import DeviceEvent, DeviceRecord
-from lutfarm.store import Store, open_store, owners
+from lutfarm.records.canary_round import CanaryRound
+from lutfarm.records.device_state import DeviceEvent, DeviceRecord
+from lutfarm.store import Store, open_store, process_identity
 from lutfarm_agents.health.check import HealthReport, Reference
 from lutfarm_agents.health.findings import Finding
 from lutfarm_jobs.errors import LeaseLost, SpecError
@@ -169,9 +169,9 @@ def test_a_lease_in_force_names_its_holder_and_ends_with_time_or_release(store: 
 
 
 def test_a_dead_owner_of_this_host_holds_nothing(store: Store) -> None:
-    dead = owners.me().rsplit(" ", 2)[0] + " 999999 1.00"
+    dead = process_identity.me().rsplit(" ", 2)[0] + " 999999 1.00"
     assert isinstance(store.acquire("desk", owner=dead, holder="ghost", now_s=100.0, ttl_s=1e9), Lease)
-    assert isinstance(store.acquire("desk", owner=owners.me(), holder="me", now_s=100.0, ttl_s=60.0), Lease)
+    assert isinstance(store.acquire("desk", owner=process_identity.me(), holder="me", now_s=100.0, ttl_s=60.0), Lease)
     assert store.acquire("desk", owner="other 1 1.00", holder="x", now_s=101.0, ttl_s=60.0) == "me"
 
 

@@ -256,7 +256,7 @@ def test_a_small_disk(tmp_path):
 
 FILLS = """
 import sys, pathlib
-from lutfarm.bundle.tools import run
+from lutfarm.bundle.host_tools import run
 from lutfarm_jobs.errors import StoreUnwritable
 try:
     run(["sh", "-c", sys.argv[1]], cwd=pathlib.Path.cwd(), what="a test")

@@ -18,7 +18,7 @@ from tests.bundle_kit import a_bundle, an_elf
 from lutfarm.bundle import recipe
 from lutfarm.bundle.archive import write_tar
 from lutfarm.bundle.contents import collect
-from lutfarm.bundle.shelf import find, shelved
+from lutfarm.bundle.inventory import find, shelved
 from lutfarm_agents.provisioning.bundle_layout import ARCHES
 from lutfarm_jobs.errors import SpecError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.store_kit import DESK, PLAN
 
-from lutfarm.statistics import epochs, judging
+from lutfarm.canary.epochs import epochs, judging
 from lutfarm.store import open_store
 
 BASIS = (("runtime", "onnxruntime 1.32.0"),)

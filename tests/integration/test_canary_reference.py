@@ -6,10 +6,9 @@ from dataclasses import asdict
 
 import pytest
 
-from lutfarm.canary_round import CanaryRound, shown_idle
-from lutfarm.statistics import CanaryReference, canary_reference
-from lutfarm.statistics.canary import OTHER_SPEED
-from lutfarm.store.encoding import canary_ns
+from lutfarm.canary.reference import OTHER_SPEED, CanaryReference, canary_reference
+from lutfarm.records.canary_round import CanaryRound, shown_idle
+from lutfarm.store.sql.encoding import canary_ns
 from lutfarm_agents.testing import LogNormal, Machine, Noise, ProcessOffsets, SimulatedDevice, TwoStates, begin_round, compose
 from lutfarm_jobs.round import SlicePlan
 from lutfarm_jobs.run import Slice

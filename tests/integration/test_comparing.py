@@ -12,16 +12,17 @@ from typing import Literal
 import pytest
 from tests.farm_kit import Quiet
 
-from lutfarm import assembly
-from lutfarm.comparing import Comparison, PairCourse, compared, names_of, parse_side, plan_pairs, spec_of
-from lutfarm.farm import Farm, Submission
-from lutfarm.local_pool import LocalPool
-from lutfarm.pool import Event, Measured
-from lutfarm.state import FarmState
-from lutfarm.statistics.pairs import a_first
-from lutfarm.statistics.precision import StopRule
-from lutfarm.store import Store, open_store, owners
-from lutfarm.workshop import Workshop
+from lutfarm.agent_pool.interface import Event, Measured
+from lutfarm.agent_pool.local import LocalPool
+from lutfarm.comparison import Comparison, PairStrategy, compared, names_of, parse_side, plan_pairs, spec_of
+from lutfarm.execution.run_job import Farm
+from lutfarm.execution.task_builder import TaskBuilder
+from lutfarm.scheduling.state import FarmState
+from lutfarm.statistics.comparisons.pairs import a_first
+from lutfarm.statistics.estimates.precision import StopRule
+from lutfarm.store import Store, open_store, process_identity
+from lutfarm.submission import submit
+from lutfarm.submission.submission import Submission
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import (
     Drift,
@@ -85,19 +86,19 @@ class Bench:
 
     def submitted(self, *, rounds: int, target: float) -> Submission:
         spec = spec_of(JOB, parse_side(self.a, option="--a"), parse_side(self.b, option="--b"), rounds=rounds, target=target)
-        found, self.sources = assembly.submit(spec, self.folder, self.store)
+        found, self.sources = submit.submit(spec, self.folder, self.store)
         spec = found.spec
         self.pairs = plan_pairs(spec, found.plan)
         self.keys = self.pairs.keys
         wanted = {key for pair in self.keys for key in pair}
-        course = PairCourse(spec.id, self.keys, spec.id, StopRule(target), found.terms)
-        return replace(found, plan=tuple(m for m in found.plan if m.key in wanted), course=course)
+        strategy = PairStrategy(spec.id, self.keys, spec.id, StopRule(target), found.policies)
+        return replace(found, plan=tuple(m for m in found.plan if m.key in wanted), strategy=strategy)
 
     def run(self, *, rounds: int = 12, target: float = 0.01, stop_after: int | None = None) -> tuple[Watch, FarmState]:
         submitted, watch = self.submitted(rounds=rounds, target=target), Watch(stop_after)
-        workshop = Workshop(self.folder / "models", self.sources)
+        task_builder = TaskBuilder(self.folder / "models", self.sources)
         with closing(LocalPool(state_dir=self.folder / "agents", agent_factory=self.factory)) as pool:  # type: ignore[arg-type]
-            outcome = Farm(self.store, pool, workshop, owners.me(), "a test").run(submitted, watch)
+            outcome = Farm(self.store, pool, task_builder, process_identity.me(), "a test").run(submitted, watch)
         self.spec = submitted.spec
         return watch, outcome.state
 
@@ -110,12 +111,12 @@ def simulated(folder: Path, store: Store, *, slower: float, one: float = 1.0, se
     store.put_device(Device("desk", PROFILE, "local", {}))
     bench = Bench(folder, store, None)
     workshop_of = bench.submitted(rounds=2, target=0.01)
-    workshop = Workshop(folder / "models", bench.sources)
+    task_builder = TaskBuilder(folder / "models", bench.sources)
     latencies: dict[str, float] = {}
     for number, pair in enumerate(bench.keys):
         plan = {m.key: m for m in workshop_of.plan}
         for key, factor in zip(pair, (1.0, slower * (one if number == 2 else 1.0)), strict=True):
-            latencies[workshop.task(plan[key], None).artifact.sha256] = 60_000.0 * 1.3**number * factor
+            latencies[task_builder.task(plan[key], None).artifact.sha256] = 60_000.0 * 1.3**number * factor
     bench.factory = SimulatedAgents({"desk": SimulatedDevice(noise=NOISE, seed=seed, latencies_ns=latencies)})
     return bench
 

@@ -7,7 +7,7 @@ from tests.lut_kit import entry, manifest
 
 from lutfarm.cli.demo import _show
 from lutfarm.lut import LatencyTable
-from lutfarm.lut.validate import Refusal, Uncalibrated
+from lutfarm.lut.schema.validation_record import Refusal, Uncalibrated
 
 PLACE = ("desk", "onnxruntime-cpu-t1-fp32")
 

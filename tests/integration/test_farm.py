@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from tests.farm_kit import Quiet
 
-from lutfarm import assembly
-from lutfarm.farm import Farm
-from lutfarm.ray_pool import RayPool
-from lutfarm.store import open_store, owners
-from lutfarm.workshop import Workshop
+from lutfarm.agent_pool.ray.pool import RayPool
+from lutfarm.execution.run_job import Farm
+from lutfarm.execution.task_builder import TaskBuilder
+from lutfarm.store import open_store, process_identity
+from lutfarm.submission import submit
 from lutfarm_agents.device import Device
 from lutfarm_jobs.spec import parse_job
 
@@ -31,7 +31,7 @@ JOB = {
 def test_killing_the_hosts_actor_in_mid_round_loses_no_committed_run_and_the_job_completes(tmp_path: Path) -> None:
     with open_store(tmp_path / "home") as store:
         store.put_device(Device("desk", f"generic-linux-{os.uname().machine}", "local", {}))
-        submitted, sources = assembly.submit(parse_job(JOB, source="job"), tmp_path, store)
+        submitted, sources = submit.submit(parse_job(JOB, source="job"), tmp_path, store)
         pool = RayPool.start(state_dir=tmp_path / "agents", measured_cpus=frozenset())
         killed: list[int] = []
 
@@ -50,7 +50,7 @@ def test_killing_the_hosts_actor_in_mid_round_loses_no_committed_run_and_the_job
 
         killer = threading.Thread(target=kill_twice)
         try:
-            farm = Farm(store, pool, Workshop(tmp_path / "models", sources), owners.me(), "a test")
+            farm = Farm(store, pool, TaskBuilder(tmp_path / "models", sources), process_identity.me(), "a test")
             killer.start()
             outcome = farm.run(submitted, Quiet())
             killer.join(timeout=120)

@@ -13,16 +13,18 @@ from pathlib import Path
 import pytest
 from tests.farm_kit import Quiet
 
-from lutfarm import assembly, retry, unit_states
-from lutfarm.device_states import DeviceEvent, DeviceRecord
-from lutfarm.farm import Farm, Outcome
-from lutfarm.leases import leases
-from lutfarm.local_pool import LocalPool
-from lutfarm.pool import Done, Opened
-from lutfarm.scheduler import Cooling
-from lutfarm.state import after, begin, ordered
-from lutfarm.store import Store, open_store, owners
-from lutfarm.workshop import Workshop
+from lutfarm.agent_pool.interface import Done, Opened
+from lutfarm.agent_pool.local import LocalPool
+from lutfarm.devices.leases import leases
+from lutfarm.execution import device_sync
+from lutfarm.execution.run_job import Farm, Outcome
+from lutfarm.execution.task_builder import TaskBuilder
+from lutfarm.records.device_state import DeviceEvent, DeviceRecord
+from lutfarm.scheduling import retry
+from lutfarm.scheduling.policy import Cooling
+from lutfarm.scheduling.state import after, begin, ordered
+from lutfarm.store import Store, open_store, process_identity
+from lutfarm.submission import submit
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import HELLO, Script, ScriptedAgents
 from lutfarm_jobs.run import Environment
@@ -58,11 +60,12 @@ def run(tmp_path: Path, store: Store) -> Run:
             name: replace(script, hello=replace(script.hello, machine_id=name))
             for name, script in {"a": Script(), "b": Script(), **scripts}.items()
         }
-        submitted, sources = assembly.submit(parse_job(JOB, source="job"), tmp_path, store)
-        terms = {n: replace(t, cooling=cooling, cooldown_s=cooldown_s) for n, t in submitted.terms.items()}
-        submitted = replace(submitted, terms=terms, until_s=until_s)
+        submitted, sources = submit.submit(parse_job(JOB, source="job"), tmp_path, store)
+        policies = {n: replace(t, cooling=cooling, cooldown_s=cooldown_s) for n, t in submitted.policies.items()}
+        submitted = replace(submitted, policies=policies, until_s=until_s)
         with closing(LocalPool(state_dir=tmp_path / "agents", agent_factory=ScriptedAgents(every))) as pool:
-            return Farm(store, pool, Workshop(tmp_path / "models", sources), owners.me(), HOLDER).run(submitted, Quiet())
+            farm = Farm(store, pool, TaskBuilder(tmp_path / "models", sources), process_identity.me(), HOLDER)
+            return farm.run(submitted, Quiet())
 
     return go
 
@@ -134,9 +137,9 @@ def test_a_job_that_has_all_it_needs_of_a_held_device_is_complete(store: Store, 
 
 
 def test_a_link_that_failed_once_is_forgotten_when_the_session_is_open_again(store: Store) -> None:
-    states = unit_states.UnitStates(store, HOLDER)
+    states = device_sync.UnitStates(store, HOLDER)
     begun = begin((), ["a"], rounds=1)
-    with leases(store, ["a"], owner=owners.me(), holder=HOLDER, waiting=lambda *_: None), states.at_work(["a"]):
+    with leases(store, ["a"], owner=process_identity.me(), holder=HOLDER, waiting=lambda *_: None), states.at_work(["a"]):
         order = ordered(begun, "a", "o1")
         failed = [Done("o1", "a", ("ConnectFailed", "no route"))]
         states.follow(after(order, failed, time.time() + 60), failed, ())
@@ -175,7 +178,7 @@ def test_a_reboot_loop_that_ends_in_a_job_takes_the_device_out(store: Store, run
 def test_a_device_that_is_held_in_mid_job_ends_its_order_and_is_left(
     store: Store, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unit_states, "LOOK_S", 0.0)
+    monkeypatch.setattr(device_sync, "LOOK_S", 0.0)
     release = tmp_path / "release"
     seen: list[tuple[str, str]] = []
 
@@ -202,7 +205,7 @@ def test_a_device_that_is_held_in_mid_job_ends_its_order_and_is_left(
 def test_a_device_that_is_released_in_mid_job_goes_on(
     store: Store, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unit_states, "LOOK_S", 0.0)
+    monkeypatch.setattr(device_sync, "LOOK_S", 0.0)
     told: list[str] = []
 
     def step(unit: str, event: DeviceEvent, now_s: float) -> DeviceRecord:
@@ -257,7 +260,7 @@ def test_a_job_whose_time_is_up_cancels_what_runs_and_can_go_on(run: Run, store:
     whole = run()
     assert whole.missing == ()
     assert not whole.state.time_up
-    assert all(whole.state.standing(key).complete == 3 for key in whole.state.plan)
+    assert all(whole.state.progress(key).complete == 3 for key in whole.state.plan)
 
 
 def test_a_job_whose_time_was_up_before_it_began_orders_nothing(run: Run) -> None:

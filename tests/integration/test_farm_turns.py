@@ -12,13 +12,15 @@ from typing import ClassVar
 import pytest
 from tests.farm_kit import Quiet
 
-from lutfarm import assembly, farm, leases
-from lutfarm.farm import Farm
-from lutfarm.local_pool import LocalPool
-from lutfarm.pool import Event, Measured
-from lutfarm.state import FarmState, after
-from lutfarm.store import Store, open_store, owners
-from lutfarm.workshop import Workshop
+from lutfarm.agent_pool.interface import Event, Measured
+from lutfarm.agent_pool.local import LocalPool
+from lutfarm.devices import leases
+from lutfarm.execution import run_job
+from lutfarm.execution.run_job import Farm
+from lutfarm.execution.task_builder import TaskBuilder
+from lutfarm.scheduling.state import FarmState, after
+from lutfarm.store import Store, open_store, process_identity
+from lutfarm.submission import submit
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import Script, ScriptedAgents
 from lutfarm_jobs.round import Lease
@@ -35,10 +37,11 @@ def run(folder: Path, pool_class: type[LocalPool] = LocalPool, *, check: Callabl
     """The job on a scripted device, with `check` called once the store is open."""
     with open_store(folder / "home") as store:
         store.put_device(Device("a", f"generic-linux-{os.uname().machine}", "local", {}))
-        submitted, sources = assembly.submit(parse_job(JOB, source="job"), folder, store)
+        submitted, sources = submit.submit(parse_job(JOB, source="job"), folder, store)
         check(store)
         with closing(pool_class(state_dir=folder / "agents", agent_factory=ScriptedAgents({"a": Script()}))) as pool:
-            outcome = Farm(store, pool, Workshop(folder / "models", sources), owners.me(), "a test").run(submitted, Quiet())
+            farm = Farm(store, pool, TaskBuilder(folder / "models", sources), process_identity.me(), "a test")
+            outcome = farm.run(submitted, Quiet())
         assert outcome.missing == ()
 
 
@@ -53,7 +56,7 @@ def test_what_a_turn_counts_is_in_the_store_already(tmp_path: Path, monkeypatch:
         counted.extend(arrived)
         return after(state, events, now_s)
 
-    monkeypatch.setattr(farm, "after", looked_at)
+    monkeypatch.setattr(run_job, "after", looked_at)
     run(tmp_path, check=opened.append)
     assert len(set(counted)) == 4 * 6
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from lutfarm.statistics.process import process_level_ns
+from lutfarm.statistics.samples.process import process_level_ns
 from lutfarm_agents.testing import (
     Autocorrelated,
     LogNormal,

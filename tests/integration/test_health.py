@@ -15,14 +15,14 @@ import pytest
 from tests import pool_kit as kit
 from tests.farm_kit import Quiet
 
-from lutfarm import assembly
-from lutfarm.checking import check_device, limits_of, verdict
-from lutfarm.device_states import DeviceEvent, DeviceRecord
-from lutfarm.farm import Farm
+from lutfarm.agent_pool.local import LocalPool
+from lutfarm.devices.health_check import check_device, limits_of, verdict
+from lutfarm.execution.run_job import Farm
+from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.home import Home
-from lutfarm.local_pool import LocalPool
-from lutfarm.store import Store, open_store, owners
-from lutfarm.workshop import Workshop
+from lutfarm.records.device_state import DeviceEvent, DeviceRecord
+from lutfarm.store import Store, open_store, process_identity
+from lutfarm.submission import submit
 from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.health.check import CheckOrder, HealthReport, Reference, check
 from lutfarm_agents.health.findings import Finding, HealthLimits
@@ -74,7 +74,7 @@ def look(tmp_path: Path, store: Store, python: Path) -> Look:
 
     def go() -> tuple[HealthReport, DeviceRecord]:
         return check_device(
-            device, store, Home(tmp_path / "home"), owner=owners.me(), holder="a test", waiting=lambda *_: None
+            device, store, Home(tmp_path / "home"), owner=process_identity.me(), holder="a test", waiting=lambda *_: None
         )
 
     return go
@@ -131,9 +131,10 @@ def test_a_history_of_other_software_does_not_count(store: Store, look: Look) ->
 
 
 def job(tmp_path: Path, store: Store):
-    submitted, sources = assembly.submit(parse_job(JOB, source="job"), tmp_path, store)
+    submitted, sources = submit.submit(parse_job(JOB, source="job"), tmp_path, store)
     with closing(LocalPool(state_dir=tmp_path / "home" / "agents")) as pool:
-        return Farm(store, pool, Workshop(tmp_path / "models", sources), owners.me(), "a test").run(submitted, Quiet())
+        farm = Farm(store, pool, TaskBuilder(tmp_path / "models", sources), process_identity.me(), "a test")
+        return farm.run(submitted, Quiet())
 
 
 def test_a_device_without_runtime_is_quarantined_mended_checked_and_completes_its_job(

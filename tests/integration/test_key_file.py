@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lutfarm.key_file import private_key
+from lutfarm.devices.ssh_key_file import private_key
 from lutfarm_jobs.errors import SpecError
 
 

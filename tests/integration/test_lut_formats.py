@@ -32,10 +32,10 @@ from lutfarm.lut import (
     load,
     save,
 )
-from lutfarm.lut.calibration import Observed, Priors, calibration_of
 from lutfarm.lut.formats import csv as csv_format
 from lutfarm.lut.formats import json as json_format
-from lutfarm.lut.validate import Calibrated, share
+from lutfarm.lut.schema.calibration_record import Observed, Priors, calibration_of
+from lutfarm.lut.schema.validation_record import Calibrated, share
 from lutfarm_jobs.errors import SpecError, StoreUnwritable
 
 

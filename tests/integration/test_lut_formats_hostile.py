@@ -18,10 +18,10 @@ from lutfarm.lut import (
     load,
     save,
 )
-from lutfarm.lut.calibration import Observed, calibration_of
 from lutfarm.lut.formats import header
 from lutfarm.lut.formats import json as json_format
 from lutfarm.lut.formats import parquet as parquet_format
+from lutfarm.lut.schema.calibration_record import Observed, calibration_of
 from lutfarm_jobs.errors import SpecError
 
 

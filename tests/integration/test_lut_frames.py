@@ -15,7 +15,7 @@ from tests.lut_kit import entry, failed, manifest
 from tests.table_files_kit import table
 
 from lutfarm.lut import Entry, LatencyTable, load, save
-from lutfarm.lut.columns import COLUMNS
+from lutfarm.lut.schema.columns import COLUMNS
 from lutfarm_jobs.errors import ExtraMissing
 
 NUMBERS = [name for name, (kind, _) in COLUMNS.items() if kind in ("number", "integer")]

@@ -10,8 +10,8 @@ import yaml
 from tests.lut_kit import TFLITE, entry, failed, manifest, validation
 
 from lutfarm.lut import Entry, LatencyTable, save
-from lutfarm.lut.calibration import Observed, calibration_of
 from lutfarm.lut.formats.published import process_deviation_ns
+from lutfarm.lut.schema.calibration_record import Observed, calibration_of
 from lutfarm.statistics import moderated_interval
 from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError

@@ -10,19 +10,20 @@ from pathlib import Path
 import pytest
 from tests import store_kit as kit
 
-from lutfarm.durations import Known
-from lutfarm.past_rounds import known_of
-from lutfarm.scheduler import ROUND_S, Terms, seconds_of
+from lutfarm.execution.past_rounds import known_of
+from lutfarm.scheduling.durations import Known
+from lutfarm.scheduling.policy import MeasuringPolicy
+from lutfarm.scheduling.round_cost import ROUND_S, seconds_of
 from lutfarm.store import Store, open_store
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.round import SlicePlan
 
-TERMS = Terms(SlicePlan())
+POLICY = MeasuringPolicy(SlicePlan())
 PLAN = tuple(Measurement(Workload("operator", f"conv{n}"), "desk", Backend("onnxruntime")) for n in range(4))
-MADE = fingerprint(kit.HELLO, PLAN[0].backend, TERMS.plan, "")
+MADE = fingerprint(kit.HELLO, PLAN[0].backend, POLICY.plan, "")
 EXPECTED_NS = {m.key: 400_000.0 for m in PLAN}
-DUE_S = ROUND_S + 4 * seconds_of(100_000, TERMS.plan, load_ns=2_000_000)
+DUE_S = ROUND_S + 4 * seconds_of(100_000, POLICY.plan, load_ns=2_000_000)
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def fill(store: Store, paces: list[float], *, made: Mapping[str, str] = MADE, pr
 
 
 def known(store: Store) -> Known:
-    return known_of(store, "desk", PLAN, TERMS, EXPECTED_NS)
+    return known_of(store, "desk", PLAN, POLICY, EXPECTED_NS)
 
 
 def test_nothing_is_known_of_a_device_that_never_said_what_it_is(store: Store) -> None:

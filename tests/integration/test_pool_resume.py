@@ -11,12 +11,12 @@ import pytest
 from tests.integration.test_pools import EFFECTS, PROFILE, SHARE, job
 from tests.store_kit import run
 
-from lutfarm import assembly
-from lutfarm.device_states import DeviceEvent
-from lutfarm.farm import Submission
+from lutfarm.records.device_state import DeviceEvent
+from lutfarm.records.job import Job
 from lutfarm.scheduling.work_sharing import item_of
 from lutfarm.store import Store, open_store
-from lutfarm.store.base import Job
+from lutfarm.submission import submit
+from lutfarm.submission.submission import Submission
 from lutfarm_agents.device import Device
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.round import Lease
@@ -33,7 +33,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def submitted(store: Store) -> Submission:
-    found, _ = assembly.submit(SPEC, Path(), store)
+    found, _ = submit.submit(SPEC, Path(), store)
     store.open_job(Job(SPEC.id, SPEC.name, SPEC.model_dump_json(), 1.0), found.plan)
     return found
 

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from tests.integration.test_farm import Quiet
 
-from lutfarm import assembly
-from lutfarm.device_states import DeviceEvent
-from lutfarm.farm import Farm, Outcome
-from lutfarm.local_pool import LocalPool
-from lutfarm.store import Store, open_store, owners
-from lutfarm.tables import table_of
-from lutfarm.workshop import Workshop
+from lutfarm.agent_pool.local import LocalPool
+from lutfarm.execution.run_job import Farm, Outcome
+from lutfarm.execution.task_builder import TaskBuilder
+from lutfarm.records.device_state import DeviceEvent
+from lutfarm.results.job_table import table_of
+from lutfarm.store import Store, open_store, process_identity
+from lutfarm.submission import submit
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import HELLO, Script, ScriptedAgents
 from lutfarm_jobs.errors import SpecError, UnitsDiffer
@@ -73,10 +73,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def run(spec: JobSpec, store: Store, folder: Path, played: Mapping[str, Script]) -> Outcome:
-    submitted, sources = assembly.submit(spec, folder, store)
+    submitted, sources = submit.submit(spec, folder, store)
     pool = LocalPool(state_dir=folder / "agents", agent_factory=ScriptedAgents(played))
     try:
-        return Farm(store, pool, Workshop(folder / "models", sources), owners.me(), "a test").run(submitted, Quiet())
+        return Farm(store, pool, TaskBuilder(folder / "models", sources), process_identity.me(), "a test").run(submitted, Quiet())
     finally:
         pool.close()
 
@@ -176,9 +176,9 @@ def test_what_replicates_waits_for_the_unit_that_fails(store: Store, tmp_path: P
 
 
 def test_the_same_job_is_divided_alike_again_although_its_probes_are_known_now(store: Store, tmp_path: Path) -> None:
-    first, _ = assembly.submit(job(**SHARE), tmp_path, store)
+    first, _ = submit.submit(job(**SHARE), tmp_path, store)
     run(job(**SHARE), store, tmp_path, scripts())
-    again, _ = assembly.submit(job(**SHARE), tmp_path, store)
+    again, _ = submit.submit(job(**SHARE), tmp_path, store)
     assert again.plan == first.plan
     assert again.shares == first.shares
 
@@ -187,7 +187,7 @@ def test_a_unit_that_left_leaves_its_finished_work_and_a_new_one_gets_anchors(st
     outcome = run(job(**SHARE), store, tmp_path, scripts())
     store.step_device("u2", DeviceEvent("device failed", "NotReady: hot"), time.time())
     store.put_device(Device("u4", PROFILE, "local", {}))
-    submitted, _ = assembly.submit(job(**SHARE), tmp_path, store)
+    submitted, _ = submit.submit(job(**SHARE), tmp_path, store)
     assert submitted.shares[0].units == ("u1", "u3", "u4")
     before = measured_by(store, outcome.job_id)
     outcome = run(job(**SHARE), store, tmp_path, scripts(EFFECTS | {"u4": 0.02}))
@@ -199,12 +199,12 @@ def test_a_unit_that_left_leaves_its_finished_work_and_a_new_one_gets_anchors(st
 
 def test_what_a_pool_lacks_is_said(store: Store, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="no device of the profile raspberry-pi-9 is registered; profiles that have one"):
-        assembly.submit(parse_job(job().model_dump(mode="json") | {"devices": [{"profile": "raspberry-pi-9"}]}, source="j"),
+        submit.submit(parse_job(job().model_dump(mode="json") | {"devices": [{"profile": "raspberry-pi-9"}]}, source="j"),
                         tmp_path, store)
     both = {"devices": ["u1", {"profile": PROFILE, "replicate": "share"}]}
     with pytest.raises(SpecError, match="u1 shares the work of its pool and is asked for by devices"):
-        assembly.submit(parse_job(job().model_dump(mode="json") | both, source="j"), tmp_path, store)
+        submit.submit(parse_job(job().model_dump(mode="json") | both, source="j"), tmp_path, store)
     for unit in EFFECTS:
         store.step_device(unit, DeviceEvent("device failed", "NotReady: hot"), time.time())
     with pytest.raises(SpecError, match=r"may be given work: u1 is quarantined \(NotReady: hot\), u2"):
-        assembly.submit(job(), tmp_path, store)
+        submit.submit(job(), tmp_path, store)

@@ -18,9 +18,10 @@ import pytest
 import ray
 from tests import pool_kit as kit
 
-from lutfarm import ray_cluster, ray_pool
-from lutfarm.pool import Done, Opened
-from lutfarm.ray_pool import RayPool
+from lutfarm.agent_pool.interface import Done, Opened
+from lutfarm.agent_pool.ray import cluster
+from lutfarm.agent_pool.ray import pool as ray_pool
+from lutfarm.agent_pool.ray.pool import RayPool
 from lutfarm_agents.testing import Script, ScriptedAgents
 from lutfarm_jobs.errors import NotReady
 
@@ -245,7 +246,7 @@ def test_a_host_that_is_not_here_is_said(listener: kit.Listener) -> None:
 DRIVER = """
 import sys, time
 from pathlib import Path
-from lutfarm.ray_pool import RayPool
+from lutfarm.agent_pool.ray.pool import RayPool
 from tests import pool_kit as kit
 
 pool = RayPool.start(state_dir=Path(sys.argv[1]), measured_cpus=frozenset({kit.last_cpu()}))
@@ -315,7 +316,7 @@ def test_what_a_driver_that_was_killed_with_its_watcher_left_is_swept_by_the_nex
         assert len(watchers) == 1
         watchers[0].kill()
         process.kill()
-    ray_cluster.sweep(private.parent)
+    cluster.sweep(private.parent)
     kit.until(lambda: not any(kit.running(child.pid) for child in family), "the agents were not swept", timeout_s=30.0)
     assert not private.exists()
 

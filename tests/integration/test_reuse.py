@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from tests.store_kit import DESK, HELLO, JOB, PLAN, SLICE, probe, run
 
-from lutfarm.pool import Opened
-from lutfarm.reuse import foresee, resume
-from lutfarm.scheduler import Terms
-from lutfarm.state import begin, resumed
-from lutfarm.statistics.precision import StopRule
+from lutfarm.agent_pool.interface import Opened
+from lutfarm.execution.resume import foresee, resume
+from lutfarm.scheduling.policy import MeasuringPolicy
+from lutfarm.scheduling.state import begin, resumed
+from lutfarm.statistics.estimates.precision import StopRule
 from lutfarm.store import Store, open_store
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.round import Lease, SlicePlan
@@ -43,14 +43,15 @@ def lease(store: Store) -> Lease:
 
 def found(store: Store, *, fresh_since_s: float | None = None, forget_s: float = 0.0, rounds: int = 3):
     state = begin(PLAN, ["desk"], rounds=rounds)
-    return resume(store, "job-2", state, OPENED, Terms(), fresh_since_s=fresh_since_s, ignore_failures_before_s=forget_s)
+    policy = MeasuringPolicy()
+    return resume(store, "job-2", state, OPENED, policy, fresh_since_s=fresh_since_s, ignore_failures_before_s=forget_s)
 
 
 def test_own_runs_count_and_runs_of_another_fingerprint_do_not(store: Store, lease: Lease) -> None:
     store.commit([run(fingerprint=NOW), run(fingerprint=NOW), run(fingerprint=OLD)], lease, "job-2")
     got = found(store)
     assert (got.own_runs, got.outdated_runs, got.adopted_runs) == (2, 1, 0)
-    assert got.standings[M.key].complete == 2
+    assert got.progress_of[M.key].complete == 2
     (why,) = got.outdated
     assert str(why) == "runtime: 'onnxruntime 1.31.0' (stored) and 'onnxruntime 1.32.0' (today)"
 
@@ -60,7 +61,7 @@ def test_runs_of_other_jobs_fill_what_is_open_and_no_more(store: Store, lease: L
     store.commit([run(fingerprint=NOW)], lease, "job-2")
     got = found(store)
     assert (got.own_runs, got.adopted_runs) == (1, 2)
-    assert got.standings[M.key].complete == 3
+    assert got.progress_of[M.key].complete == 3
     assert store.round_counts("job-2")[M.key] == {"complete": 3}
     again = found(store)
     assert (again.own_runs, again.adopted_runs) == (3, 0)
@@ -70,7 +71,7 @@ def test_a_fresh_job_adopts_nothing_and_probes_again(store: Store, lease: Lease)
     store.commit([run(fingerprint=NOW)], lease, "job-1")
     store.commit_probe(probe(fingerprint=PROBED, probed_s=5.0), lease, "job-1")
     got = found(store, fresh_since_s=10.0)
-    assert (got.adopted_runs, got.reused_probes, got.standings) == (0, 0, {})
+    assert (got.adopted_runs, got.reused_probes, got.progress_of) == (0, 0, {})
     store.commit_probe(probe(fingerprint=PROBED, probed_s=11.0), lease, "job-2")
     assert found(store, fresh_since_s=10.0).reused_probes == 1
 
@@ -79,19 +80,19 @@ def test_a_failed_probe_is_the_result_until_it_is_asked_to_be_forgotten(store: S
     store.commit_probe(
         probe(fingerprint=PROBED, probed_s=5.0, failure=Failure("OutOfMemory", "40 GB")), lease, "job-1"
     )
-    assert found(store).standings[M.key].failed
-    assert M.key not in found(store, forget_s=6.0).standings
+    assert found(store).progress_of[M.key].failed
+    assert M.key not in found(store, forget_s=6.0).progress_of
 
 
 def test_a_plan_foresees_what_a_run_would_find_and_changes_nothing(store: Store, lease: Lease) -> None:
     store.commit([run(fingerprint=NOW)], lease, "job-1")
     state = begin(PLAN, ["desk"], rounds=3)
-    unknown, nothing = foresee(store, "job-2", state, "desk", Terms(), fresh_since_s=None)
+    unknown, nothing = foresee(store, "job-2", state, "desk", MeasuringPolicy(), fresh_since_s=None)
     assert (unknown, nothing.adopted_runs) == (state, 0)
     store.put_hello("desk", HELLO, 1.0)
-    after, got = foresee(store, "job-2", state, "desk", Terms(), fresh_since_s=None)
+    after, got = foresee(store, "job-2", state, "desk", MeasuringPolicy(), fresh_since_s=None)
     assert got.adopted_runs == 1
-    assert after.standing(M.key).complete == 1
+    assert after.progress(M.key).complete == 1
     assert store.round_counts("job-2") == {}
 
 
@@ -104,18 +105,18 @@ def test_what_was_quiet_by_a_reference_that_no_longer_holds_is_no_level(store: S
     ]
     state = begin(PLAN, ["desk"], rounds=30, rule=StopRule())
     store.commit([first], lease, "job-2")
-    before = resume(store, "job-2", state, OPENED, Terms(), fresh_since_s=None)
-    assert len(before.standings[M.key].levels) == 1
+    before = resume(store, "job-2", state, OPENED, MeasuringPolicy(), fresh_since_s=None)
+    assert len(before.progress_of[M.key].levels) == 1
     store.commit(later, lease, "job-2")
-    after = resume(store, "job-2", state, OPENED, Terms(), fresh_since_s=None).standings[M.key]
+    after = resume(store, "job-2", state, OPENED, MeasuringPolicy(), fresh_since_s=None).progress_of[M.key]
     assert (after.complete, len(after.levels)) == (21, 20)
 
 
 def test_what_broke_off_in_an_earlier_sitting_uses_up_no_try_of_this_one(store: Store, lease: Lease) -> None:
     store.commit([run(fingerprint=NOW, status="truncated") for _ in range(12)] + [run(fingerprint=NOW)], lease, "job-2")
     got = found(store)
-    assert got.standings[M.key].complete == 1
-    state = resumed(begin(PLAN, ["desk"], rounds=3), got.standings)
+    assert got.progress_of[M.key].complete == 1
+    state = resumed(begin(PLAN, ["desk"], rounds=3), got.progress_of)
     assert state.wants(M.key)
 
 
@@ -128,8 +129,8 @@ def test_what_another_job_measured_is_judged_by_the_canary_of_today(store: Store
     ]
     store.commit([first, *later], lease, "job-1")
     state = begin(PLAN, ["desk"], rounds=30, rule=StopRule())
-    got = resume(store, "job-2", state, OPENED, Terms(), fresh_since_s=None)
-    assert (got.adopted_runs, len(got.standings[M.key].levels)) == (21, 20)
+    got = resume(store, "job-2", state, OPENED, MeasuringPolicy(), fresh_since_s=None)
+    assert (got.adopted_runs, len(got.progress_of[M.key].levels)) == (21, 20)
 
 
 def test_asking_to_forget_failures_forgets_no_probe_that_went_well(store: Store, lease: Lease) -> None:
@@ -143,5 +144,5 @@ def test_a_strict_job_adopts_nothing_from_a_throttled_device(store: Store, lease
     assert hot.throttled
     store.commit([run(fingerprint=NOW), hot], lease, "job-1")
     state = begin(PLAN, ["desk"], rounds=3)
-    got = resume(store, "job-2", state, OPENED, Terms(strict=strict), fresh_since_s=None)
+    got = resume(store, "job-2", state, OPENED, MeasuringPolicy(strict=strict), fresh_since_s=None)
     assert got.adopted_runs == adopted

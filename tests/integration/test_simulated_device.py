@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from tests.farm_kit import Quiet
 
-from lutfarm import assembly
-from lutfarm.farm import Farm
-from lutfarm.local_pool import LocalPool
+from lutfarm.agent_pool.local import LocalPool
+from lutfarm.execution.run_job import Farm
+from lutfarm.execution.task_builder import TaskBuilder
+from lutfarm.monitoring.device_status import devices_status
+from lutfarm.results.job_table import judged
 from lutfarm.statistics import sample, summarize
-from lutfarm.status import devices_status
-from lutfarm.store import Store, open_store, owners
-from lutfarm.tables import judged
-from lutfarm.workshop import Workshop
+from lutfarm.store import Store, open_store, process_identity
+from lutfarm.submission import submit
 from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.interface import Advance
 from lutfarm_agents.provisioning.model_cache import sha256_of
@@ -241,15 +241,15 @@ def test_a_whole_job_finds_the_true_latencies(tmp_path: Path) -> None:
     simulated = SimulatedDevice(noise=compose(LogNormal(0.02), WarmUp()), seed=3, most_ns=1_000_000.0)
     with open_store(tmp_path / "home") as store:
         store.put_device(DEVICE)
-        submitted, sources = assembly.submit(parse_job(job, source="job"), tmp_path, store)
-        workshop = Workshop(tmp_path / "models", sources)
+        submitted, sources = submit.submit(parse_job(job, source="job"), tmp_path, store)
+        task_builder = TaskBuilder(tmp_path / "models", sources)
         factory = SimulatedAgents({"desk": simulated})
         with closing(LocalPool(state_dir=tmp_path / "agents", agent_factory=factory)) as pool:
-            outcome = Farm(store, pool, workshop, owners.me(), "a test").run(submitted, Quiet())
+            outcome = Farm(store, pool, task_builder, process_identity.me(), "a test").run(submitted, Quiet())
         runs = list(store.runs(outcome.job_id))
     assert outcome.missing == ()
     assert len(runs) == 16
-    truths = {m.key: simulated.estimand_ns(simulated.true_ns(workshop.task(m, None).artifact.sha256)) for m in submitted.plan}
+    truths = {m.key: simulated.estimand_ns(simulated.true_ns(task_builder.task(m, None).artifact.sha256)) for m in submitted.plan}
     for run in runs:
         samples = sorted(value for piece in run.slices if piece.quiet for value in piece.samples_ns)
         assert samples[len(samples) // 4] == pytest.approx(truths[run.key], rel=0.03)
@@ -264,17 +264,18 @@ def a_job(name: str, *, rounds: int) -> JobSpec:
 
 
 def measured(store: Store, folder: Path, spec: JobSpec, *, hold_above: float | None = None) -> list[Run]:
-    submitted, sources = assembly.submit(spec, folder, store)
-    terms = {unit: replace(each, hold_above=hold_above) for unit, each in submitted.terms.items()}
-    workshop, factory = Workshop(folder / "models", sources), SimulatedAgents({"desk": SimulatedDevice(seed=3)})
+    submitted, sources = submit.submit(spec, folder, store)
+    policies = {unit: replace(each, hold_above=hold_above) for unit, each in submitted.policies.items()}
+    task_builder, factory = TaskBuilder(folder / "models", sources), SimulatedAgents({"desk": SimulatedDevice(seed=3)})
     with closing(LocalPool(state_dir=folder / "agents", agent_factory=factory)) as pool:
-        outcome = Farm(store, pool, workshop, owners.me(), "a test").run(replace(submitted, terms=terms), Quiet())
+        farm = Farm(store, pool, task_builder, process_identity.me(), "a test")
+        outcome = farm.run(replace(submitted, policies=policies), Quiet())
     return list(store.runs(outcome.job_id))
 
 
 def a_past(store: Store, today: Run, *, faster: float) -> None:
     """As if the canary had been so many times faster for twenty minutes, before what was measured today."""
-    lease = store.acquire("desk", owner=owners.me(), holder="a test", now_s=time.time(), ttl_s=60.0)
+    lease = store.acquire("desk", owner=process_identity.me(), holder="a test", now_s=time.time(), ttl_s=60.0)
     assert isinstance(lease, Lease)
     level_ns = round(today.slices[0].canary_before_ns / faster)
     slices = tuple(replace(piece, canary_before_ns=level_ns, canary_after_ns=level_ns) for piece in today.slices)
@@ -290,7 +291,7 @@ def a_past(store: Store, today: Run, *, faster: float) -> None:
 def test_a_device_whose_canary_drifted_is_reported_and_held_where_its_profile_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hold_above: float | None
 ) -> None:
-    monkeypatch.setattr("lutfarm.statistics.canary_epochs.RECENT_SPAN_S", 0.0)      # the rounds of a simulated job take no minute
+    monkeypatch.setattr("lutfarm.canary.epochs.RECENT_SPAN_S", 0.0)      # the rounds of a simulated job take no minute
     with open_store(tmp_path / "home") as store:
         store.put_device(DEVICE)
         (today,) = measured(store, tmp_path, a_job("first", rounds=1))

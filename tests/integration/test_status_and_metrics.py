@@ -24,9 +24,9 @@ from tests.rig.arm64 import unpacked
 from tests.rig.machine import until
 from tests.rig.phone import cache
 
-from lutfarm.device_states import DeviceEvent
-from lutfarm.metrics import FarmCollector, quality
-from lutfarm.status import devices_status, runs_left
+from lutfarm.monitoring.device_status import devices_status, runs_left
+from lutfarm.monitoring.prometheus import FarmCollector, quality
+from lutfarm.records.device_state import DeviceEvent
 from lutfarm.store import Store, open_store
 from lutfarm_jobs.round import Lease
 from lutfarm_jobs.run import Environment, Failure

@@ -25,7 +25,7 @@ from tests.store_kit import DESK, JOB, PLAN, run
 
 from lutfarm.store import open as opening
 from lutfarm.store import open_store
-from lutfarm.store.tables import metadata
+from lutfarm.store.sql.schema import metadata
 from lutfarm_jobs.errors import StoreError, StoreNewer, StoreUnwritable
 from lutfarm_jobs.round import Lease
 
@@ -113,7 +113,7 @@ def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
 
 def test_the_newest_revision_is_the_last_one() -> None:
     config = Config()
-    config.set_main_option("script_location", str(Path(opening.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(opening.__file__).parent / "sql" / "migrations"))
     assert ScriptDirectory.from_config(config).get_current_head() == opening.NEWEST
 
 
@@ -131,7 +131,7 @@ def test_a_device_stored_with_fields_that_there_are_no_more_comes_back(tmp_path:
 def test_the_canarys_rounds_of_an_older_store_are_kept(tmp_path: Path) -> None:
     engine = create_engine(f"sqlite:///{tmp_path}/farm.db")
     config = Config()
-    config.set_main_option("script_location", str(Path(opening.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(opening.__file__).parent / "sql" / "migrations"))
     with engine.begin() as db:
         config.attributes["connection"] = db
         command.upgrade(config, "0002")

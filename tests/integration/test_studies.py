@@ -11,12 +11,12 @@ from tests.lut_kit import piece, run
 from tests.store_kit import DESK
 
 from lutfarm.lut import load, save
-from lutfarm.networks import plan_study
-from lutfarm.networks.study import studies_of
+from lutfarm.records.job import Job
+from lutfarm.results.job_table import table_of
+from lutfarm.results.validated_table import outcome, validated_table
 from lutfarm.store import Store, open_store
-from lutfarm.store.base import Job
-from lutfarm.studies import outcome, validated_table
-from lutfarm.tables import table_of
+from lutfarm.validation import plan_study
+from lutfarm.validation.study import studies_of
 from lutfarm_jobs import operators
 from lutfarm_jobs.errors import RunsDisagree
 from lutfarm_jobs.expand import expand, resolve, with_definitions

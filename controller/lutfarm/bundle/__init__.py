@@ -5,6 +5,6 @@
 """
 
 from lutfarm.bundle.build import build
-from lutfarm.bundle.shelf import shelved
+from lutfarm.bundle.inventory import shelved
 
 __all__ = ["build", "shelved"]

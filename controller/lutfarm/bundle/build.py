@@ -12,9 +12,9 @@ import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 
-from lutfarm.bundle import contents, download, recipe, shelf
+from lutfarm.bundle import contents, download, inventory, recipe
 from lutfarm.bundle.archive import write_tar
-from lutfarm.bundle.tools import check_space
+from lutfarm.bundle.host_tools import check_space
 from lutfarm_agents.provisioning.bundle_layout import Arch, Bundle, Runtime
 from lutfarm_jobs.errors import StoreUnwritable
 
@@ -37,7 +37,7 @@ def build(folder: Path, arch: Arch, runtime: Runtime, *, say: Say, fresh: bool =
     """
     inputs = inputs_sha256(arch, runtime)
     with _writable(folder), _alone(folder, say):
-        if not fresh and (found := shelf.find(folder, arch.name, runtime, inputs)):
+        if not fresh and (found := inventory.find(folder, arch.name, runtime, inputs)):
             say(f"already built: {found.name}")
             return found
         check_space(folder, NEEDED_BYTES)
@@ -58,12 +58,12 @@ def _build(work: Path, folder: Path, arch: Arch, runtime: Runtime, inputs: str, 
     say(f"5/5  {len(files)} files into one tar")
     tar = work / "bundle.tar"
     written = write_tar(files, tar)
-    name = shelf.bundle_name(arch.name, runtime, written.sha256)
+    name = inventory.bundle_name(arch.name, runtime, written.sha256)
     bundle = Bundle(
         name, written.sha256, arch.name, runtime, folder / f"{name}.tar", written.size_bytes, {**packages, **wheels}
     )
     (work / "manifest.json").write_text(
-        shelf.manifest(bundle, inputs_sha256=inputs, files=written.files), encoding="utf-8"
+        inventory.manifest(bundle, inputs_sha256=inputs, files=written.files), encoding="utf-8"
     )
     _publish(tar, bundle.path)
     _publish(work / "manifest.json", bundle.path.with_suffix(".json"))

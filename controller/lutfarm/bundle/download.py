@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 from lutfarm.bundle import recipe
-from lutfarm.bundle.tools import OTHERWISE, run, tool
+from lutfarm.bundle.host_tools import OTHERWISE, run, tool
 from lutfarm_agents.provisioning.bundle_layout import Arch, Runtime
 from lutfarm_jobs.errors import SpecError, TransferFailed
 

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from lutfarm.bundle.build import build, copy_to
-from lutfarm.bundle.shelf import shelved
-from lutfarm.cli import exits
+from lutfarm.bundle.inventory import shelved
+from lutfarm.cli import exit_codes
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm_agents.provisioning.bundle_layout import arch_named
@@ -34,7 +34,7 @@ def build_command(
     json: JsonOption = False,
 ) -> None:
     """Make a bundle from Debian packages and wheels.  Needs a Debian 12 host, no root, and a minute."""
-    with exits.exits("interrupted; nothing was left behind"):
+    with exit_codes.exits("interrupted; nothing was left behind"):
         bundle = build(find_home(home).bundles, arch_named(arch), runtime, say=say, fresh=fresh)
         if out is not None:
             bundle = copy_to(bundle, out.expanduser().absolute())
@@ -48,7 +48,7 @@ def build_command(
 @app.command("list")
 def list_command(home: HomeOption = None, json: JsonOption = False) -> None:
     """The bundles that were built in this home."""
-    with exits.exits():
+    with exit_codes.exits():
         bundles = shelved(find_home(home).bundles)
         if json:
             print_json([plain(bundle) for bundle in bundles])

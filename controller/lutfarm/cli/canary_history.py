@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from lutfarm.canaries import Canary
+from lutfarm.canary.history import Canary
 from lutfarm.cli.output import latency, plain, print_rows, say
 
 MOMENT = "%Y-%m-%d %H:%M:%S"

@@ -9,29 +9,21 @@ from typing import Annotated
 
 import typer
 
-from lutfarm import assembly
-from lutfarm.cli import exits
-from lutfarm.cli.interrupts import deferred
+from lutfarm.cli import exit_codes
 from lutfarm.cli.output import HomeOption, JsonOption, latency, plain, print_json, print_rows, printable, say
-from lutfarm.cli.progress import RunDisplay
 from lutfarm.cli.run import JobArgument
-from lutfarm.comparing import (
-    Comparison,
-    PairCourse,
-    WorkloadRatio,
-    compared,
-    names_of,
-    parse_side,
-    plan_pairs,
-    spec_of,
-)
-from lutfarm.farm import Outcome
-from lutfarm.forward import way_back
+from lutfarm.cli.run_progress import RunDisplay
+from lutfarm.cli.signals import deferred
+from lutfarm.comparison import Comparison, PairStrategy, WorkloadRatio, compared, names_of, parse_side, plan_pairs, spec_of
+from lutfarm.execution.open_farm import open_farm
+from lutfarm.execution.run_job import Outcome
 from lutfarm.home import Home, find_home
 from lutfarm.lut import fed
-from lutfarm.statistics.flags import BUSY
-from lutfarm.stopping import pair_rule
+from lutfarm.monitoring.why import way_back
+from lutfarm.scheduling.stop_rule import pair_rule
+from lutfarm.statistics.estimates.flags import BUSY
 from lutfarm.store import Store, open_store
+from lutfarm.submission import submit
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import JobSpec, load_job
 
@@ -55,7 +47,7 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Measure two sides in turn, in one sitting, and say whether B is slower.  Exit code 1: it is; 5: undecided."""
-    with exits.exits():
+    with exit_codes.exits():
         if pool not in ("ray", "local"):
             raise typer.BadParameter(f"{pool!r} is neither ray nor local", param_hint="--pool")
         if out is not None:
@@ -72,25 +64,25 @@ def compare(
         if out is not None:
             _draw(found, out)
         _print(found, as_json=json)
-        code = {"slower": exits.SLOWER, "undecided": exits.UNDECIDED}.get(found.verdict, exits.OK)
+        code = {"slower": exit_codes.SLOWER, "undecided": exit_codes.UNDECIDED}.get(found.verdict, exit_codes.OK)
         raise typer.Exit(code)
 
 
 def _measured(
     store: Store, spec: JobSpec, folder: Path, place: Home, *, margin: float, kind: str, quiet: bool
 ) -> Comparison:
-    submitted, sources = assembly.submit(spec, folder, store)
+    submitted, sources = submit.submit(spec, folder, store)
     spec = submitted.spec                          # with what the files of its spaces say
     pairs = plan_pairs(spec, submitted.plan)
     sampling, wanted = spec.sampling, {key for pair in pairs.keys for key in pair}
-    course = PairCourse(spec.id, pairs.keys, spec.id, pair_rule(spec), submitted.terms)
-    submitted = replace(submitted, plan=tuple(m for m in submitted.plan if m.key in wanted), course=course)
+    strategy = PairStrategy(spec.id, pairs.keys, spec.id, pair_rule(spec), submitted.policies)
+    submitted = replace(submitted, plan=tuple(m for m in submitted.plan if m.key in wanted), strategy=strategy)
     for warning in () if quiet else fed.warnings_before(submitted.plan):
         say(printable(warning))
     with (
         deferred() as check,
-        assembly.farm(submitted, sources, store, place, kind="local" if kind == "local" else "ray") as farm,
-        RunDisplay(submitted.terms, check=check, brief=quiet) as display,
+        open_farm(submitted, sources, store, place, kind="local" if kind == "local" else "ray") as farm,
+        RunDisplay(submitted.policies, check=check, brief=quiet) as display,
     ):
         check()
         outcome = farm.run(submitted, display)
@@ -116,7 +108,7 @@ def _check_units(outcome: Outcome) -> None:
         if unit.out:
             say(f"{unit.name} is {unit.out}: {printable(unit.quarantined)}; {way_back(unit.name, unit.out, unit.quarantined)}")
             say("the comparison is broken off; the same command goes on from there")
-            raise typer.Exit(exits.DEVICE_TROUBLE)
+            raise typer.Exit(exit_codes.DEVICE_TROUBLE)
 
 
 def _draw(found: Comparison, out: Path) -> None:

@@ -16,29 +16,30 @@ from typing import Annotated
 import psutil
 import typer
 
-from lutfarm import assembly
-from lutfarm.cli import exits
+from lutfarm.cli import exit_codes
 from lutfarm.cli.ending import judged_job, report
-from lutfarm.cli.interrupts import deferred
 from lutfarm.cli.lut import ENTRY_COLUMNS, entry_row
+from lutfarm.cli.lut_validate import study_spec
+from lutfarm.cli.lut_validate import words as outcome_words
 from lutfarm.cli.output import HomeOption, JsonOption, duration, latency, plain, print_json, print_rows, say
-from lutfarm.cli.progress import RunDisplay
-from lutfarm.cli.validate import study_spec
-from lutfarm.cli.validate import words as outcome_words
+from lutfarm.cli.run_progress import RunDisplay
+from lutfarm.cli.signals import deferred
 from lutfarm.demo.clock import CALIBRATE, FEWEST, NETWORKS, PASSES, Clock
-from lutfarm.farm import Farm
-from lutfarm.greeting import greet
+from lutfarm.devices.greeting import greet
+from lutfarm.execution.host_load import watch
+from lutfarm.execution.open_farm import open_farm
+from lutfarm.execution.run_job import Farm
+from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.home import Home, find_home
-from lutfarm.host_load import watch
 from lutfarm.lut import LatencyTable, save
 from lutfarm.lut.table import UNVALIDATED
 from lutfarm.lut.verdict import table_verdict
-from lutfarm.networks import studies_of
 from lutfarm.report import render_report
+from lutfarm.results.job_table import table_of
+from lutfarm.results.validated_table import validated_table
 from lutfarm.store import Store, open_store
-from lutfarm.studies import validated_table
-from lutfarm.tables import table_of
-from lutfarm.workshop import Workshop
+from lutfarm.submission import submit
+from lutfarm.validation import studies_of
 from lutfarm_agents.device import Device
 from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError
@@ -73,7 +74,7 @@ def demo(
     json: JsonOption = False,
 ) -> None:
     """Measure FBNet's operators on this machine, predict networks, measure those, show the error and calibrate."""
-    with exits.exits():
+    with exit_codes.exits():
         stages = Stages()
         out.mkdir(parents=True, exist_ok=True)
         place = find_home(home or out / "home")
@@ -113,12 +114,12 @@ def _register(store: Store, place: Home) -> None:
 
 
 def _measure(store: Store, place: Home, clock: Clock, stages: Stages) -> str:
-    submitted, sources = assembly.submit(demo_spec(), Path.cwd(), store)
+    submitted, sources = submit.submit(demo_spec(), Path.cwd(), store)
     with ExitStack() as stack:
         check = stack.enter_context(deferred())
         with stages.stage("ray start"):
-            farm = stack.enter_context(assembly.farm(submitted, sources, store, place, kind="ray"))
-        with stages.stage("measure"), RunDisplay(submitted.terms, check=check) as display:
+            farm = stack.enter_context(open_farm(submitted, sources, store, place, kind="ray"))
+        with stages.stage("measure"), RunDisplay(submitted.policies, check=check) as display:
             check()
             outcome = farm.run(replace(submitted, until_s=clock.operators_until_s(time.time())), display)
         judged = judged_job(store, outcome.job_id, again=AGAIN)
@@ -149,9 +150,9 @@ def _validate(
         say(f"not validated: {error.detail}; give --minutes more")
         return
     spec = spec.model_copy(update={"sampling": spec.sampling.model_copy(update={"passes": PASSES})})
-    submitted, sources = assembly.submit(spec, Path.cwd(), store)
-    with RunDisplay(submitted.terms, check=check) as display:
-        farm = replace(farm, workshop=Workshop(place.models, sources))
+    submitted, sources = submit.submit(spec, Path.cwd(), store)
+    with RunDisplay(submitted.policies, check=check) as display:
+        farm = replace(farm, task_builder=TaskBuilder(place.models, sources))
         outcome = farm.run(replace(submitted, until_s=clock.closing_s), display)
     state = outcome.state
     if state.time_up and any(state.wants(key) for key in state.plan):

@@ -12,9 +12,9 @@ from typing import Literal
 
 import typer
 
-from lutfarm.cli import exits
+from lutfarm.cli import exit_codes
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows
-from lutfarm.greeting import greet
+from lutfarm.devices.greeting import greet
 from lutfarm.home import Home, find_home
 from lutfarm.store import open_store
 from lutfarm_agents.device import Device
@@ -38,7 +38,7 @@ class Finding:
 
 def doctor(home: HomeOption = None, json: JsonOption = False) -> None:
     """Look at this installation: versions, home, store, cores, the runner on this machine.  Exit 1 if something is wrong."""
-    with exits.exits():
+    with exit_codes.exits():
         findings = [*_packages(), *_machine(), *_state(find_home(home)), _runner(find_home(home))]
         if json:
             print_json([plain(finding) for finding in findings])

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lutfarm.cli.output import plain, print_json, printable, say
-from lutfarm.farm import Outcome
-from lutfarm.forward import way_back
+from lutfarm.execution.run_job import Outcome
 from lutfarm.lut import fed
 from lutfarm.lut.verdict import Verdict, table_verdict
-from lutfarm.state import FarmState
+from lutfarm.monitoring.why import way_back
+from lutfarm.results.job_table import table_of
+from lutfarm.scheduling.state import FarmState
 from lutfarm.store import Store
-from lutfarm.tables import table_of
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import JobSpec
 
@@ -52,9 +52,9 @@ def judged_job(store: Store, job_id: str, *, again: str) -> Judged:
 def report(outcome: Outcome, judged: Judged, *, runs_now: int, as_json: bool, opening: bool = True) -> None:
     """How a job ended; `runs_now`: of this sitting; `opening`: with the verdict, where nothing that follows opens with one."""
     state, plan = outcome.state, outcome.state.plan
-    failed = sorted(key for key in plan if state.standing(key).failed)
+    failed = sorted(key for key in plan if state.progress(key).failed)
     done = [key for key in plan if state.done(key)]
-    gave_up = [key for key in plan if not (state.wants(key) or state.done(key) or state.standing(key).failed)]
+    gave_up = [key for key in plan if not (state.wants(key) or state.done(key) or state.progress(key).failed)]
     precise = len(judged.precise.intersection(done))
     if as_json:
         print_json({
@@ -68,7 +68,7 @@ def report(outcome: Outcome, judged: Judged, *, runs_now: int, as_json: bool, op
             "failed": failed,
             "notes": noted(outcome.state),
             "missing": list(outcome.missing),
-            "runs": sum(state.standing(key).complete for key in plan),
+            "runs": sum(state.progress(key).complete for key in plan),
             "runs_now": runs_now,
             "device_time_s": {unit.name: round(unit.spent_s, 1) for unit in state.units.values()},
             "quarantined": {u.name: u.quarantined for u in state.units.values() if u.out},
@@ -96,7 +96,7 @@ def noted(state: FarmState) -> dict[str, dict[str, str]]:
     """By flag: what was seen of the workloads when they were probed, by measurement."""
     found: dict[str, dict[str, str]] = {}
     for key in state.plan:
-        probe = state.standing(key).probe
+        probe = state.progress(key).probe
         for flag, why in probe.notes.items() if probe else ():
             found.setdefault(flag, {})[key] = why
     return {flag: found[flag] for flag in sorted(found)}
@@ -105,7 +105,7 @@ def noted(state: FarmState) -> dict[str, dict[str, str]]:
 def _say_trouble(outcome: Outcome, failed: list[str], gave_up: list[str]) -> None:
     state = outcome.state
     for key in failed[:20]:
-        failure = state.standing(key).failure
+        failure = state.progress(key).failure
         reason = f"{failure.code}: {printable(failure.detail)[:300]}" if failure else "in an earlier sitting"
         say(f"  failed {printable(state.plan[key].label)}: {reason}")
     if gave_up:

@@ -8,18 +8,18 @@ from typing import Annotated
 
 import typer
 
-from lutfarm.cli import exits
-from lutfarm.cli.diff import diff_tables
+from lutfarm.cli import exit_codes
+from lutfarm.cli.lut_diff import diff_tables
+from lutfarm.cli.lut_validate import validate
 from lutfarm.cli.output import HomeOption, JsonOption, interval, latency, plain, print_json, print_rows, printable, say
-from lutfarm.cli.validate import validate
 from lutfarm.home import find_home
 from lutfarm.lut import Figures, LatencyTable, Prediction, fed, load, save
-from lutfarm.lut.entry import Entry
-from lutfarm.lut.validate import words
+from lutfarm.lut.schema.entry import Entry
+from lutfarm.lut.schema.validation_record import words
 from lutfarm.lut.verdict import table_verdict
-from lutfarm.statistics.flags import BUSY
+from lutfarm.results.validated_table import validated_table
+from lutfarm.statistics.estimates.flags import BUSY
 from lutfarm.store import open_store
-from lutfarm.studies import validated_table
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import load_space
 
@@ -49,7 +49,7 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Build the table of a job from its stored runs, and write it with what `validate` said of it."""
-    with exits.exits():
+    with exit_codes.exits():
         with open_store(find_home(home).path, to_read=True) as store:
             table = validated_table(store, job_id, pool=pool, unit=device, backend=backend)
         if calibrated is False:
@@ -91,7 +91,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """The entries of a table."""
-    with exits.exits():
+    with exit_codes.exits():
         table = select(load(table_file), device, backend)
         judged = table_verdict(table)
         if json:
@@ -156,7 +156,7 @@ def predict(
     json: JsonOption = False,
 ) -> None:
     """Predict whole networks from a table."""
-    with exits.exits():
+    with exit_codes.exits():
         found = load_space(space, Path.cwd())
         archs = [found.parse(text) for text in arch or []]
         archs += found.random(seed, random) if random else ()
@@ -208,7 +208,7 @@ def report(
     json: JsonOption = False,
 ) -> None:
     """Write a table's report: one HTML page that loads nothing, with its validation."""
-    with exits.exits():
+    with exit_codes.exits():
         from lutfarm.report import render_report  # plots take a second to import: only where they are drawn
 
         table = select(load(table_file), device, backend)

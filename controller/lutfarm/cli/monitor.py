@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from lutfarm.cli import exits
+from lutfarm.cli import exit_codes
 from lutfarm.cli.output import HomeOption, JsonOption, duration, plain, print_json, print_rows, say
 from lutfarm.home import find_home
-from lutfarm.statistics.flags import GATE_RATIO
-from lutfarm.status import DeviceStatus, devices_status
+from lutfarm.monitoring.device_status import DeviceStatus, devices_status
+from lutfarm.statistics.estimates.flags import GATE_RATIO
 from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
 
@@ -23,7 +23,7 @@ LISTEN = "127.0.0.1:9464"
 
 def status(home: HomeOption = None, json: JsonOption = False) -> None:
     """What every device is doing: its state and why, temperature, last check, what runs, time left."""
-    with exits.exits(), open_store(find_home(home).path, to_read=True) as store:
+    with exit_codes.exits(), open_store(find_home(home).path, to_read=True) as store:
         now_s = time.time()
         found = devices_status(store, now_s)
         if json:
@@ -71,9 +71,9 @@ def metrics(
     """The farm's metrics for Prometheus, over HTTP until Ctrl-C."""
     from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 
-    from lutfarm.metrics import FarmCollector
+    from lutfarm.monitoring.prometheus import FarmCollector
 
-    with exits.exits(on_interrupt="metrics are no longer served"), open_store(find_home(home).path, to_read=True) as store:
+    with exit_codes.exits(on_interrupt="metrics are no longer served"), open_store(find_home(home).path, to_read=True) as store:
         registry = CollectorRegistry()
         registry.register(FarmCollector(store))
         if once:

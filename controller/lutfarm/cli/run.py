@@ -9,23 +9,24 @@ from typing import Annotated
 
 import typer
 
-from lutfarm import assembly
-from lutfarm.cli import exits
+from lutfarm.cli import exit_codes
 from lutfarm.cli.ending import again, judged_job, report
-from lutfarm.cli.interrupts import deferred
 from lutfarm.cli.output import HomeOption, JsonOption, duration, print_json, print_rows, printable, say
-from lutfarm.cli.progress import RunDisplay
-from lutfarm.durations import LOADED_PACE, PLAIN_POOL, PROGRAM, RAY, Parts, Span, work_left
-from lutfarm.farm import Submission
+from lutfarm.cli.run_progress import RunDisplay
+from lutfarm.cli.signals import deferred
+from lutfarm.devices.same_hardware import machines_of
+from lutfarm.execution.host_load import LOADED_CORES, watch
+from lutfarm.execution.open_farm import open_farm
+from lutfarm.execution.past_rounds import known_of
+from lutfarm.execution.resume import foresee
 from lutfarm.home import find_home
-from lutfarm.host_load import LOADED_CORES, watch
 from lutfarm.lut import fed
-from lutfarm.past_rounds import known_of
-from lutfarm.pools import machines_of
-from lutfarm.reuse import foresee
-from lutfarm.state import FarmState, begin
-from lutfarm.stopping import stop_rule
+from lutfarm.scheduling.durations import LOADED_PACE, PLAIN_POOL, PROGRAM, RAY, Parts, Span, work_left
+from lutfarm.scheduling.state import FarmState, begin
+from lutfarm.scheduling.stop_rule import stop_rule
 from lutfarm.store import Store, open_store
+from lutfarm.submission import submit
+from lutfarm.submission.submission import Submission
 
 LOOK_S = 1.0                                       # at what else computes on this machine
 JobArgument = Annotated[Path, typer.Argument(metavar="JOB", help="The job's YAML file.")]
@@ -41,23 +42,23 @@ def run(
     json: JsonOption = False,
 ) -> None:
     """Measure what the job asks for and the store does not have yet."""
-    with exits.exits():
+    with exit_codes.exits():
         if pool not in ("ray", "local"):
             raise typer.BadParameter(f"{pool!r} is neither ray nor local", param_hint="--pool")
         place = find_home(home)
         with open_store(place.path) as store:
-            submitted, sources = assembly.submission(job, store, retry_failed=retry_failed)
+            submitted, sources = submit.submission(job, store, retry_failed=retry_failed)
             with (
                 deferred() as check,
-                assembly.farm(submitted, sources, store, place, kind=pool) as farm,
-                RunDisplay(submitted.terms, check=check, brief=json) as display,
+                open_farm(submitted, sources, store, place, kind=pool) as farm,
+                RunDisplay(submitted.policies, check=check, brief=json) as display,
             ):
                 check()
                 outcome = farm.run(submitted, display)
             judged = judged_job(store, outcome.job_id, again=again(job, fresh=submitted.spec.fresh))
         report(outcome, judged, runs_now=display.runs, as_json=json)
         if outcome.missing or outcome.left:
-            raise typer.Exit(exits.INCOMPLETE)
+            raise typer.Exit(exit_codes.INCOMPLETE)
 
 
 def plan(
@@ -67,12 +68,12 @@ def plan(
     json: JsonOption = False,
 ) -> None:
     """What would be measured, what is reused, how long it will take.  Changes nothing."""
-    with exits.exits():
+    with exit_codes.exits():
         if pool not in ("ray", "local"):
             raise typer.BadParameter(f"{pool!r} is neither ray nor local", param_hint="--pool")
         place = find_home(home)
         with open_store(place.path) as store:
-            submitted, _ = assembly.submission(job, store)
+            submitted, _ = submit.submission(job, store)
             spec = submitted.spec
             state = begin(submitted.plan, submitted.devices, rounds=spec.sampling.rounds,
                           budget_s=spec.sampling.device_time_budget_s, shares=submitted.shares, rule=stop_rule(spec),
@@ -82,7 +83,7 @@ def plan(
             rows: list[dict[str, object]] = []
             for unit in submitted.devices:
                 state, found = foresee(
-                    store, spec.id, state, unit, submitted.terms[unit], fresh_since_s=fresh_since_s
+                    store, spec.id, state, unit, submitted.policies[unit], fresh_since_s=fresh_since_s
                 )
                 mine = [key for key, m in state.plan.items() if m.unit == unit]
                 rows.append({
@@ -117,7 +118,7 @@ PARTS = ("opening", "building", "probing", "rounds", "waiting")
 def _parts(submitted: Submission, state: FarmState, store: Store) -> Parts:
     """What is left, by what the store knows of the devices, and for this machine by what else runs on it now."""
     known = {
-        unit: known_of(store, unit, submitted.plan, submitted.terms[unit], submitted.expected_ns) for unit in submitted.devices
+        unit: known_of(store, unit, submitted.plan, submitted.policies[unit], submitted.expected_ns) for unit in submitted.devices
     }
     machines = machines_of(store)                  # units of one machine take turns
     units = {name: replace(unit, machine_id=machines.get(name, "")) for name, unit in state.units.items()}
@@ -127,7 +128,7 @@ def _parts(submitted: Submission, state: FarmState, store: Store) -> Parts:
             unit: replace(one, pace=LOADED_PACE) if transports[unit] == "local" and one.pace is None else one
             for unit, one in known.items()
         }
-    return work_left(replace(state, units=units), submitted.terms, known, transports=transports)
+    return work_left(replace(state, units=units), submitted.policies, known, transports=transports)
 
 
 def _span(span: Span) -> list[float]:

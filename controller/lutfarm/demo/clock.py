@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lutfarm.host_load import Load
+from lutfarm.execution.host_load import Load
 from lutfarm.lut.verdict import LEAST_CALIBRATION
-from lutfarm.networks.study import ANCHORS
+from lutfarm.validation.study import ANCHORS
 
 OPERATORS_SHARE = 0.55                             # of the time for measuring; networks take the rest
 CLOSING_S = 9.0                                    # to end Ray, make the table and draw the report, where nothing else runs

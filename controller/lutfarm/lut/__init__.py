@@ -1,12 +1,13 @@
 """Latency lookup tables: built from runs, predicted from, validated, written and read."""
 
-from lutfarm.lut.calibration import Calibration
-from lutfarm.lut.entry import BackendFacts, DeviceFacts, Entry, Manifest, PoolFacts, UnitEffect
+from lutfarm.lut.building.pooled import Pooling, pooled, without_moved
 from lutfarm.lut.files import load, save
-from lutfarm.lut.pools import Pooling, pooled, without_moved
-from lutfarm.lut.predict import MissingEntry, Prediction
+from lutfarm.lut.prediction.additive import MissingEntry, Prediction
+from lutfarm.lut.schema.calibration_record import Calibration
+from lutfarm.lut.schema.entry import Entry
+from lutfarm.lut.schema.manifest import BackendFacts, DeviceFacts, Manifest, PoolFacts, UnitEffect
+from lutfarm.lut.schema.validation_record import Figures, Network, Refusal, Uncalibrated, Validation, compare
 from lutfarm.lut.table import LatencyTable
-from lutfarm.lut.validate import Figures, Network, Refusal, Uncalibrated, Validation, compare
 
 __all__ = [
     "BackendFacts",

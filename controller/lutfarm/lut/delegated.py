@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from lutfarm.statistics.sample import Sample
+from lutfarm.statistics.samples.sample import Sample
 
 
 class Delegated(TypedDict, total=False):

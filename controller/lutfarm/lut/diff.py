@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from lutfarm.agreement import Difference, disagreement
-from lutfarm.lut.entry import Entry
+from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.table import LatencyTable
-from lutfarm.statistics.distributions import kendall
-from lutfarm.statistics.ratios import Orders, differ, level_of, orders, ratio_of
-from lutfarm.statistics.units import Level
+from lutfarm.records.fingerprints import Difference, disagreement
+from lutfarm.statistics.comparisons.ratios import Orders, differ, level_of, orders, ratio_of
+from lutfarm.statistics.comparisons.units import Level
+from lutfarm.statistics.intervals.distributions import kendall
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement_key import place_of
 

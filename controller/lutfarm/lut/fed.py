@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lutfarm.lut.entry import Entry
-from lutfarm.statistics.flags import Flag
+from lutfarm.lut.schema.entry import Entry
+from lutfarm.statistics.estimates.flags import Flag
 from lutfarm_jobs.measurement import OUR_RUNTIMES, Feed, Measurement
 
 MOST_CHARACTERS = 400

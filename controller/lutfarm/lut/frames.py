@@ -7,7 +7,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from lutfarm.lut.columns import Columns
+from lutfarm.lut.schema.columns import Columns
 from lutfarm_jobs.errors import ExtraMissing
 
 if TYPE_CHECKING:

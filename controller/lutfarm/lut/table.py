@@ -10,19 +10,20 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lutfarm.lut.build import entries_of
-from lutfarm.lut.bulk import IntArray
-from lutfarm.lut.calibration import Calibration
-from lutfarm.lut.check import check, check_manifest
-from lutfarm.lut.columns import Columns
-from lutfarm.lut.costs import FloatArray
-from lutfarm.lut.entry import Entry, Manifest
-from lutfarm.lut.estimates import estimates
-from lutfarm.lut.forecast import Forecast
+from lutfarm.lut.building.isolated import entries_of
+from lutfarm.lut.calibration.priors_from_entries import estimates
 from lutfarm.lut.frames import pandas_frame, polars_frame
-from lutfarm.lut.predict import SUM, Prediction
-from lutfarm.lut.prices import Prices
-from lutfarm.lut.validate import Refusal, Uncalibrated, Validation
+from lutfarm.lut.prediction.additive import SUM, Prediction
+from lutfarm.lut.prediction.bulk import IntArray
+from lutfarm.lut.prediction.layer_latencies import FloatArray
+from lutfarm.lut.prediction.operator_latencies import Prices
+from lutfarm.lut.predictor import Forecast
+from lutfarm.lut.schema.calibration_record import Calibration
+from lutfarm.lut.schema.columns import Columns
+from lutfarm.lut.schema.entry import Entry
+from lutfarm.lut.schema.invariants import check, check_manifest
+from lutfarm.lut.schema.manifest import Manifest
+from lutfarm.lut.schema.validation_record import Refusal, Uncalibrated, Validation
 from lutfarm.statistics import Target
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Measurement

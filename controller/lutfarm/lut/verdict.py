@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from lutfarm.lut.calibration import LEAST_NETWORKS as LEAST_CALIBRATION
-from lutfarm.lut.entry import Entry
 from lutfarm.lut.grades import Grade, grade_of
+from lutfarm.lut.schema.calibration_record import LEAST_NETWORKS as LEAST_CALIBRATION
+from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.table import LatencyTable
 
 SHARE_BY_CHANCE = 0.05                             # of the entries: no more are flagged wrongly (benchmarks/coverage.py)

@@ -14,10 +14,10 @@ from markupsafe import Markup
 
 from lutfarm.lut import LatencyTable
 from lutfarm.lut.verdict import table_verdict
-from lutfarm.report import view
-from lutfarm.report.facts import composition, facts
-from lutfarm.report.networks import comparisons, unvalidated
-from lutfarm.report.words import percent, printable
+from lutfarm.report import entry_section
+from lutfarm.report.manifest_section import composition, facts
+from lutfarm.report.validation_section import comparisons, unvalidated
+from lutfarm.report.wording import percent, printable
 from lutfarm_jobs.errors import StoreUnwritable
 
 MEANING = (
@@ -44,7 +44,7 @@ def report_html(table: LatencyTable, *, title: str, target: float | None) -> str
     """The report as text.  Pure but for the template, which lies in this package."""
     entries = table.entries
     style, script = _packaged("report.css"), _packaged("report.js")
-    rows = view.entry_rows(entries)
+    rows = entry_section.entry_rows(entries)
     compared = comparisons(table)
     kinds = Counter(entry.kind for entry in entries)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -63,14 +63,14 @@ def report_html(table: LatencyTable, *, title: str, target: float | None) -> str
         networks=sum(len(one.rows) for one in compared),
         unvalidated=unvalidated(table),
         refused=bool(table.manifest.refusals),
-        groups=view.groups(entries, target=target),
-        legend=view.legend(entries),
+        groups=entry_section.groups(entries, target=target),
+        legend=entry_section.legend(entries),
         target=None if target is None else f"± {percent(target)}",
-        missing=[view.workload_name(key) for key in table.manifest.missing],
+        missing=[entry_section.workload_name(key) for key in table.manifest.missing],
         failed=[row for row in rows if row.failure],
         rows=rows,
         many_places=any(row.place for row in rows),
-        flags=view.flag_words(entries),
+        flags=entry_section.flag_words(entries),
         meaning=MEANING,
     )
 

@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 from lutfarm.lut.grades import GRADES, Grade
 from lutfarm.report.rows import Spot
 from lutfarm.report.svg import COLOURS, figure, inline_svg
-from lutfarm.report.words import latency, shortened, tick
+from lutfarm.report.wording import latency, shortened, tick
 
 WIDTH_PX = 1000
 ROW_PX = 14

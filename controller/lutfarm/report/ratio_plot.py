@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from lutfarm.report.words import shortened, tick
+from lutfarm.report.wording import shortened, tick
 from lutfarm_jobs.errors import SpecError, StoreUnwritable
 
 Verdict = Literal["slower", "faster", "no difference"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lutfarm.lut.validate import Network, Validation
+from lutfarm.lut.schema.validation_record import Network, Validation
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from lutfarm.report.words import printable
+from lutfarm.report.wording import printable
 
 # A figure is drawn in these stand-ins; the page's style sheet gives each its light and its dark colour.
 COLOURS: Mapping[str, str] = {

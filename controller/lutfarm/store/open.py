@@ -16,8 +16,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from lutfarm.store.faults import mapped
-from lutfarm.store.sql import SqlStore
+from lutfarm.store.sql.errors import mapped
+from lutfarm.store.sql.store import SqlStore
 from lutfarm_jobs.errors import StoreNewer, StoreUnwritable
 
 FILE_NAME = "farm.db"
@@ -124,7 +124,7 @@ def migrate(engine: Engine) -> None:
     from alembic.script import ScriptDirectory
 
     config = Config()
-    config.set_main_option("script_location", str(resources.files("lutfarm.store") / "migrations"))
+    config.set_main_option("script_location", str(resources.files("lutfarm.store.sql") / "migrations"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if current is not None and current not in known:
         raise StoreNewer(

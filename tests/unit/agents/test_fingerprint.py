@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lutfarm.agreement import BETWEEN_UNITS, agree, disagreement
+from lutfarm.records.fingerprints import BETWEEN_UNITS, agree, disagreement
 from lutfarm_agents.device import Hello
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_agents.testing import HELLO

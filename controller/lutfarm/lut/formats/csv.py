@@ -15,8 +15,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from lutfarm.lut.columns import COLUMNS, Columns, ColumnType
 from lutfarm.lut.formats.header import data_of, header_of, table_of, text_of
+from lutfarm.lut.schema.columns import COLUMNS, Columns, ColumnType
 from lutfarm.lut.table import LatencyTable
 from lutfarm_jobs.errors import SpecError
 

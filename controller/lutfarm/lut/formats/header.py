@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from lutfarm.lut.columns import Columns
-from lutfarm.lut.entry import Manifest
+from lutfarm.lut.schema.columns import Columns
+from lutfarm.lut.schema.manifest import Manifest
 from lutfarm.lut.table import LatencyTable
 from lutfarm_jobs.errors import SpecError
 

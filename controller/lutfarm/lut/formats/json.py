@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from lutfarm.lut.columns import COLUMNS, Columns
 from lutfarm.lut.formats.header import checked_header, data_of, header_of, table_of, text_of
+from lutfarm.lut.schema.columns import COLUMNS, Columns
 from lutfarm.lut.table import LatencyTable
 from lutfarm_jobs.errors import SpecError
 

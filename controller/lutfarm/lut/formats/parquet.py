@@ -8,8 +8,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lutfarm.lut.columns import Columns
 from lutfarm.lut.formats.header import checked_header, data_of, header_of, table_of, text_of
+from lutfarm.lut.schema.columns import Columns
 from lutfarm.lut.table import LatencyTable
 from lutfarm_jobs.errors import SpecError
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 
 import yaml
 
-from lutfarm.lut.entry import Entry
-from lutfarm.lut.prices import PREFIX
+from lutfarm.lut.prediction.operator_latencies import PREFIX
+from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.table import LatencyTable
-from lutfarm.statistics.distributions import student_quantile
-from lutfarm.statistics.interval import PRIOR_DF
+from lutfarm.statistics.intervals.distributions import student_quantile
+from lutfarm.statistics.intervals.interval import PRIOR_DF
 from lutfarm_jobs import operators
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.operators.base import Operator

@@ -1,0 +1,96 @@
+"""LocalPool: agents in this process, one thread for each device."""
+
+from __future__ import annotations
+
+import functools
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lutfarm.agent_pool.device_worker import DeviceWorker
+from lutfarm.agent_pool.interface import Event, Opening, Order
+from lutfarm_agents.device import Device
+from lutfarm_agents.factory import agent_of
+from lutfarm_agents.interface import Agent
+
+AgentFactory = Callable[[Device, Path, frozenset[int] | None], Agent]
+
+JOIN_S = 30.0
+
+
+def device_agent(device: Device, state_dir: Path, cpus: frozenset[int] | None) -> Agent:
+    """The agent that pools use unless they are told otherwise."""
+    return agent_of(device, state_dir=state_dir, cpus=cpus)
+
+
+class LocalPool:
+    """An AgentPool without Ray.
+
+    `measured_cpus`: cores that the caller keeps itself off; the devices' processes may use them too.
+    """
+
+    def __init__(
+        self,
+        *,
+        state_dir: Path,
+        measured_cpus: frozenset[int] = frozenset(),
+        agent_factory: AgentFactory = device_agent,
+    ) -> None:
+        cpus = frozenset(os.sched_getaffinity(0)) | measured_cpus if measured_cpus else None
+        self._make = functools.partial(_make, agent_factory, state_dir, cpus)
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._desks: dict[str, DeviceWorker] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def submit(self, order: Order) -> None:
+        """Start it; returns at once."""
+        self._desk(order.device).submit(order)
+
+    def recall(self, opening: Opening) -> None:
+        """What a device was last opened with elsewhere: an order for it opens it again by itself."""
+        self._desk(opening.device).recall(opening)
+
+    def cancel(self, order_id: str) -> None:
+        """End it soon; its Done follows."""
+        with self._lock:
+            desks = list(self._desks.values())
+        for desk in desks:
+            desk.cancel(order_id)
+
+    def events(self, timeout_s: float) -> Sequence[Event]:
+        """What has arrived, waiting up to timeout_s for the first."""
+        found: list[Event] = []
+        try:
+            found.append(self._events.get(timeout=timeout_s) if timeout_s > 0 else self._events.get_nowait())
+            while True:
+                found.append(self._events.get_nowait())
+        except queue.Empty:
+            return found
+
+    def close(self) -> None:
+        """Cancel what runs, end every session, leave no process behind."""
+        with self._lock:
+            self._closed = True
+            desks = list(self._desks.values())
+        for desk in desks:
+            desk.close()
+        deadline_s = time.monotonic() + JOIN_S
+        for desk in desks:
+            desk.join(max(0.0, deadline_s - time.monotonic()))
+
+    def _desk(self, device: Device) -> DeviceWorker:
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the pool is closed")
+            desk = self._desks.get(device.name)
+            if desk is None:
+                desk = self._desks[device.name] = DeviceWorker(device.name, self._make, self._events.put)
+            return desk
+
+
+def _make(factory: AgentFactory, state_dir: Path, cpus: frozenset[int] | None, device: Device) -> Agent:
+    return factory(device, state_dir, cpus)

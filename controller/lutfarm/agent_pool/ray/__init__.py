@@ -1,0 +1,1 @@
+"""Agents on many hosts; the only place that imports ray."""

@@ -1,0 +1,66 @@
+"""What one host's actor does: wraps a LocalPool, and finds model files that came from elsewhere.  No Ray here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lutfarm.agent_pool.interface import Event, Opening, Order
+from lutfarm.agent_pool.local import AgentFactory, LocalPool
+from lutfarm_agents.provisioning.model_cache import sha256_of
+from lutfarm_agents.transports.local import write_durably
+from lutfarm_jobs.errors import TransferFailed
+
+
+class Host:
+    """All devices of one host.  Its methods are called from several threads."""
+
+    def __init__(self, state_dir: Path, measured_cpus: frozenset[int], agent_factory: AgentFactory) -> None:
+        self._pool = LocalPool(state_dir=state_dir, measured_cpus=measured_cpus, agent_factory=agent_factory)
+        self._received = state_dir / "received"
+        self._found: dict[str, Path] = {}
+
+    def pid(self) -> int:
+        """Of the process that the actor lives in."""
+        return os.getpid()
+
+    def submit(self, order: Order, opening: Opening | None) -> None:
+        """Start an order; `opening` is how its device was opened last, maybe by an actor that died."""
+        if opening is not None:
+            self._pool.recall(opening)
+        if not isinstance(order, Opening):
+            order = replace(order, models={sha: self._found.get(sha, path) for sha, path in order.models.items()})
+        self._pool.submit(order)
+
+    def poll(self, timeout_s: float) -> Sequence[Event]:
+        """What has arrived, waiting up to timeout_s."""
+        return self._pool.events(timeout_s)
+
+    def cancel(self, order_id: str) -> None:
+        """End an order soon."""
+        self._pool.cancel(order_id)
+
+    def missing(self, models: Mapping[str, Path]) -> Sequence[str]:
+        """Which of these files this host can't see, neither where they are said to be nor as received before."""
+        return [sha256 for sha256, path in models.items() if not self._find(sha256, path)]
+
+    def receive(self, sha256: str, content: bytes) -> None:
+        """Keep a file that came over the network.  Raises TransferFailed where it is not what it should be."""
+        path = self._received / sha256
+        write_durably(content, path)
+        if not self._find(sha256, path):
+            path.unlink(missing_ok=True)
+            raise TransferFailed(f"the model {sha256[:12]} arrived damaged")
+
+    def close(self) -> None:
+        """End every session."""
+        self._pool.close()
+
+    def _find(self, sha256: str, path: Path) -> bool:
+        for candidate in (self._found.get(sha256), path, self._received / sha256):
+            if candidate is not None and candidate.is_file() and sha256_of(candidate) == sha256:
+                self._found[sha256] = candidate
+                return True
+        return False

@@ -1,0 +1,294 @@
+"""RayPool: one threaded actor for each host.  The only file that imports Ray."""
+# Ray's own annotations are partial: remote classes and what init returns are unknown to a type checker.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportAttributeAccessIssue=false, reportPrivateUsage=false
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray._private.utils as ray_utils
+import ray._private.worker as ray_worker
+import ray.exceptions
+from ray._raylet import AuthenticationTokenLoader, Config
+
+from lutfarm.agent_pool.interface import Done, Event, Measuring, Opening, Order, Probing
+from lutfarm.agent_pool.local import AgentFactory, device_agent
+from lutfarm.agent_pool.ray import cluster
+from lutfarm.agent_pool.ray.host_actor import Host
+from lutfarm_jobs.errors import LinkLost, NotReady, TransferFailed
+
+LOOPBACK = "127.0.0.2"                             # Ray turns 127.0.0.1 into the machine's outward address
+OBJECT_STORE_BYTES = 200 * 1024**2
+# Two threads in the actor: polls wait in one; orders, cancels and files come one after the other in the other.
+GROUPS = {"polls": 1, "orders": 1}
+CALL_S = 60.0
+POLL_S = 2.0
+POLL_LATE_S = 30.0                                 # a host that does not answer a poll of 2 s for so long is lost
+START_LATE_S = 240.0                               # ... and one that has not said its first word: beside others imports take long
+CLOSE_S = 40.0
+
+
+@dataclass(slots=True)
+class _Seat:
+    """A host's actor, as the driver sees it."""
+
+    actor: Any
+    pid: Any                                       # reference to the process id
+    poll: Any = None
+    poll_since_s: float = 0.0
+    orders: dict[str, str] = field(default_factory=dict[str, str])     # order id -> unit
+    models: set[str] = field(default_factory=set[str])                 # artifacts that the host can see
+
+    @property
+    def patience_s(self) -> float:
+        """For how long nothing may come of a poll."""
+        began, _ = ray.wait([self.pid], timeout=0)
+        return POLL_LATE_S if began else START_LATE_S
+
+    def call(self, method: str, *arguments: object, group: str = "orders") -> Any:
+        """A reference to what the actor will answer."""
+        return getattr(self.actor, method).options(concurrency_group=group).remote(*arguments)
+
+
+class RayPool:
+    """An AgentPool over Ray actors.  To be used from one thread."""
+
+    def __init__(
+        self,
+        *,
+        opened: contextlib.ExitStack,
+        keep_away: Callable[[], None],
+        state_dir: Path,
+        measured_cpus: frozenset[int],
+        agent_factory: AgentFactory,
+    ) -> None:
+        self._opened = opened
+        self._keep_away = keep_away
+        self._arguments = (state_dir, measured_cpus, agent_factory)
+        self._seats: dict[str, _Seat] = {}
+        self._openings: dict[str, Opening] = {}    # by unit
+        self._arrived: deque[Event] = deque()
+
+    @classmethod
+    def start(
+        cls,
+        *,
+        state_dir: Path,
+        measured_cpus: frozenset[int] = frozenset(),
+        agent_factory: AgentFactory = device_agent,
+    ) -> RayPool:
+        """Start a Ray on this machine, off the measured cores, and a pool that ends it when it is closed."""
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(cluster.private_folder())
+            before, threads = cluster.descendants(), cluster.own_threads()
+            stack.callback(lambda: cluster.end(cluster.descendants() - before))
+            stack.enter_context(cluster.environment(cluster.settings(folder)))
+            stack.callback(ray.shutdown)
+            with cluster.on_all(measured_cpus), _own_sigterm():
+                _started(folder)
+            cluster.keep_away(measured_cpus, but=threads)
+            return cls(
+                opened=stack.pop_all(),
+                keep_away=lambda: cluster.keep_away(measured_cpus, but=threads),
+                state_dir=state_dir.absolute(),
+                measured_cpus=measured_cpus,
+                agent_factory=agent_factory,
+            )
+
+    def submit(self, order: Order) -> None:
+        """Start it on the device's host; an actor that died is replaced first."""
+        unit, host = order.device.name, order.device.host
+        if host != "local":
+            error = (NotReady.__name__, f"{unit} hangs on the host {host!r}; this version reaches local ones")
+            self._arrived.append(Done(order.id, unit, error))
+            return
+        seat = self._seat(host)
+        seat.orders[order.id] = unit
+        if isinstance(order, Opening):
+            self._openings[unit] = order
+        try:
+            if isinstance(order, Probing | Measuring):
+                self._carry(seat, order.models)
+            seat.call("submit", order, self._openings.get(unit))
+        except TransferFailed as error:            # the host is well, the file is not
+            del seat.orders[order.id]
+            self._arrived.append(Done(order.id, unit, (TransferFailed.__name__, _reason(error))))
+        except ray.exceptions.RayError as error:
+            self._lose(host, error)
+
+    def cancel(self, order_id: str) -> None:
+        """End it soon; its Done follows."""
+        for seat in self._seats.values():
+            if order_id in seat.orders:
+                seat.call("cancel", order_id)
+
+    def events(self, timeout_s: float) -> Sequence[Event]:
+        """What has arrived, waiting up to timeout_s for the first."""
+        deadline_s = time.monotonic() + timeout_s
+        while not self._arrived:
+            left_s = max(0.0, deadline_s - time.monotonic())
+            self._gather(left_s)
+            if left_s == 0:
+                break
+        found = list(self._arrived)
+        self._arrived.clear()
+        return found
+
+    def host_pids(self) -> Mapping[str, int]:
+        """The process of each host's actor."""
+        return {host: int(ray.get(seat.pid, timeout=CALL_S)) for host, seat in self._seats.items()}
+
+    def close(self) -> None:
+        """End sessions, actors and this pool's Ray; nothing that was started stays."""
+        with self._opened:
+            closing = [seat.call("close") for seat in self._seats.values()]
+            if closing:
+                ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S)
+            for seat in self._seats.values():
+                ray.kill(seat.actor)
+            self._seats.clear()
+
+    def _seat(self, host: str) -> _Seat:
+        seat = self._seats.get(host)
+        if seat is None:
+            self._keep_away()                      # Ray starts some of its processes late
+            actor = _actor_class().remote(*self._arguments)
+            seat = self._seats[host] = _Seat(actor, actor.pid.remote())
+        return seat
+
+    def _carry(self, seat: _Seat, models: Mapping[str, Path]) -> None:
+        """Send the files that the host can't see, each once."""
+        unknown = {sha256: path for sha256, path in models.items() if sha256 not in seat.models}
+        if not unknown:
+            return
+        for sha256 in ray.get(seat.call("missing", unknown), timeout=CALL_S):
+            content = ray.put(_content(unknown[sha256]))
+            ray.get(seat.call("receive", sha256, content), timeout=CALL_S)
+        seat.models |= unknown.keys()
+
+    def _gather(self, timeout_s: float) -> None:
+        """Wait for the polls of all hosts that have orders."""
+        now_s = time.monotonic()
+        for host, seat in list(self._seats.items()):
+            if seat.poll is None and seat.orders:
+                seat.poll, seat.poll_since_s = seat.call("poll", POLL_S, group="polls"), now_s
+            elif seat.poll is not None and now_s - seat.poll_since_s > seat.patience_s:
+                self._lose(host, f"its process said nothing for {now_s - seat.poll_since_s:.0f} s")
+        polls = {seat.poll: host for host, seat in self._seats.items() if seat.poll is not None}
+        if not polls:
+            if not self._arrived:
+                time.sleep(timeout_s)
+            return
+        ready, _ = ray.wait(list(polls), num_returns=1, timeout=timeout_s)
+        for poll in ready:
+            self._collect(polls[poll])
+
+    def _collect(self, host: str) -> None:
+        seat = self._seats[host]
+        poll, seat.poll = seat.poll, None
+        try:
+            events: Sequence[Event] = ray.get(poll)
+        except ray.exceptions.RayError as error:
+            self._lose(host, error)
+            return
+        for event in events:
+            if isinstance(event, Done):
+                seat.orders.pop(event.order, None)
+        self._arrived.extend(events)
+
+    def _lose(self, host: str, why: object) -> None:
+        """The actor is gone, or as good as gone: its orders end with LinkLost, the next one gets a new actor."""
+        seat = self._seats.pop(host)
+        with contextlib.suppress(ray.exceptions.RayError):
+            ray.kill(seat.actor)
+            # Ray asks the process to end; one that hangs does not hear it.
+            cluster.kill_descendant(int(ray.get(seat.pid, timeout=0)))
+        for order_id, unit in seat.orders.items():
+            error = (LinkLost.__name__, f"the process of the host {host!r} ended: {_reason(why)}")
+            self._arrived.append(Done(order_id, unit, error))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TransferFailed(f"{path} can't be read: {error}") from error
+
+
+def _reason(why: object) -> str:
+    """One line of an error; Ray's carry a whole traceback of the actor in front of the cause."""
+    if isinstance(why, ray.exceptions.RayTaskError):
+        why = why.cause
+    lines = str(why).strip().splitlines()
+    return lines[0][:300] if lines else type(why).__name__
+
+
+def _actor_class() -> Any:
+    remote: Any = ray.remote
+    return remote(num_cpus=0, concurrency_groups=GROUPS, max_restarts=0, max_task_retries=0)(Host)
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Generator[None]:
+    """SIGTERM goes on to do what it did.
+
+    Ray's Python ends the process with 15 instead, its C++ prints a dump and ends it; there is no public way to say no.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before, theirs = signal.getsignal(signal.SIGTERM), ray_utils.set_sigterm_handler
+    ray_utils.set_sigterm_handler = _leave
+    try:
+        yield
+    finally:
+        ray_utils.set_sigterm_handler = theirs
+        if before is not None:                     # else it was not Python's, and can't be put back
+            signal.signal(signal.SIGTERM, before)
+
+
+def _leave(_handler: object) -> None:
+    """Change nothing."""
+
+
+def _started(folder: Path) -> None:
+    """Raises NotReady where Ray does not start."""
+    try:
+        _init(folder)
+    except Exception as error:  # Ray raises the bare class too
+        seen = " ".join(str(error).split())[:300] or type(error).__name__
+        raise NotReady(
+            f"Ray did not start on this machine: {seen}; run it again once the machine is less busy (memory, processes, "
+            "space in /tmp), or measure without it: --pool local"
+        ) from error
+
+
+def _init(folder: Path) -> None:
+    # Ray reads its settings and its token once in a process, when it is imported.  This is how it reads them
+    # again itself; there is no public way in 2.60.
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+    # The death of an actor would be printed on stdout, whatever log_to_driver says.
+    ray_worker._worker_logs_enabled = False
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    ray.init(
+        address="local",                           # an address file of another Ray must not be followed
+        num_cpus=0,                                # no idle workers: our actors ask for none
+        object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=False,
+        configure_logging=False,
+        log_to_driver=False,
+        _node_ip_address=LOOPBACK,
+        _temp_dir=str(folder / "ray"),
+    )

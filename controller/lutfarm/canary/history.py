@@ -1,0 +1,49 @@
+"""What a store knows of canaries: their rounds, the epochs of their references, how far the newest rounds are away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lutfarm.canary.epochs import Epoch, Recent, epochs, recent
+from lutfarm.records.canary_round import CanaryRound
+from lutfarm.store.interface import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """One canary of a device.  `rounds` are oldest first, `epochs` by when they begin."""
+
+    unit: str
+    backend_key: str
+    conditions_key: str
+    rounds: Sequence[CanaryRound]
+    epochs: Sequence[Epoch]
+
+    @property
+    def newest(self) -> Epoch | None:
+        """The epoch of the newest round."""
+        return max(self.epochs, key=lambda epoch: epoch.until_s, default=None)
+
+    @property
+    def last_ratio(self) -> float | None:
+        """The newest round's level over its reference; None without either."""
+        newest = self.newest
+        return self.rounds[-1].level_ns / newest.reference_ns if newest and newest.reference_ns else None
+
+    @property
+    def recent(self) -> Recent | None:
+        """How far all of the newest rounds are from an established reference; None while there is none."""
+        newest = self.newest
+        return recent(self.rounds, newest.reference_ns) if newest and not newest.provisional else None
+
+
+def canary(store: Store, unit: str, backend_key: str, conditions_key: str) -> Canary:
+    """One canary's history."""
+    rounds = store.canary_rounds(unit, backend_key, conditions_key)
+    return Canary(unit, backend_key, conditions_key, rounds, epochs(rounds))
+
+
+def canaries(store: Store, unit: str) -> list[Canary]:
+    """All of a device's."""
+    return [canary(store, unit, *place) for place in store.canary_places(unit)]

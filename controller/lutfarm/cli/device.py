@@ -1,0 +1,192 @@
+"""`lutfarm device register|list|show`; health.py has what looks after them."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lutfarm.cli import device_health, exit_codes
+from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
+from lutfarm.home import find_home, require_writable
+from lutfarm.records.device_state import DeviceEvent, DeviceRecord
+from lutfarm.store import open_store
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.spec import NAME_PATTERN
+from lutfarm_profiles import loader
+from lutfarm_profiles.cores import lacking, seen, switch_on, unseen, way_out
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The devices of the farm.")
+for command in (device_health.check, device_health.hold, device_health.release, device_health.retire):
+    app.command()(command)
+
+
+@app.command()
+def register(
+    name: Annotated[str, typer.Argument(help="How jobs name the device.")],
+    local: Annotated[bool, typer.Option("--local", help="This machine.")] = False,
+    adb: Annotated[str, typer.Option("--adb", help="A phone: SERIAL, or HOST:PORT.")] = "",
+    ssh: Annotated[str, typer.Option("--ssh", help="A board: USER@HOST or USER@HOST:PORT.")] = "",
+    python: Annotated[
+        str, typer.Option(help="The interpreter there that has the runtimes; default: lutfarm's own, or the device's python3. "
+                          "none: native tools only.")
+    ] = "",
+    bundle: Annotated[
+        str, typer.Option(help="A Python with a runtime for devices without: onnxruntime, tflite, or a file; see lutfarm bundle.")
+    ] = "",
+    key: Annotated[str, typer.Option(help="A private key file; default: the SSH agent's, and those in ~/.ssh.")] = "",
+    jump: Annotated[str, typer.Option(help="Go through this host: USER@HOST[:PORT].")] = "",
+    host_key: Annotated[str, typer.Option(help="The fingerprint, SHA256:..., that the board must show.")] = "",
+    root: Annotated[str, typer.Option(help="A folder on the device for lutfarm's files.")] = "",
+    tool: Annotated[
+        list[str] | None, typer.Option(help="RUNTIME=PATH: a native benchmark tool on the device; may be repeated.")
+    ] = None,
+    profile: Annotated[str, typer.Option(help="The kind of device; default: what it is found to be.")] = "",
+    label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE; may be repeated.")] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Register a device, and see that it answers."""
+    # Transports and models take a second to import, which `device list` need not wait for.
+    from lutfarm.devices.registration import Wanted
+    from lutfarm.devices.registration import register as register_device
+    from lutfarm.devices.same_hardware import machines_of, twins_of
+
+    with exit_codes.exits():
+        if not re.fullmatch(NAME_PATTERN, name):
+            raise SpecError(f"{name[:80]!r} can't be a device's name: letters, digits, . _ - only, 80 at most")
+        wanted = Wanted(
+            name, local=local, adb=adb, ssh=ssh, python=python, bundle=bundle, key=key, jump=jump, host_key=host_key,
+            root=root, profile=profile, labels=_labels(label or []),
+            tools={name: path for name, _, path in (each.partition("=") for each in tool or [])},
+        )
+        place = find_home(home)
+        with open_store(place.path) as store:      # first: a device is not asked where nothing can be kept of it
+            require_writable(place)
+            found = register_device(wanted, place, say=say)
+            store.step_device(name, DeviceEvent("registered"), time.time())
+            store.put_device(found.device)
+            store.put_hello(name, found.hello, time.time())
+            store.step_device(name, DeviceEvent("seen", boot_id=found.hello.machine_id), time.time())
+            others = [each for each in store.devices() if store.device_record(each.name, time.time()).state != "retired"]
+            twins = twins_of(name, others, machines_of(store))
+        if json:
+            print_json({
+                "device": plain(found.device), "hello": plain(found.hello), "facts": plain(found.facts),
+                "proposal": plain(found.proposal), "host_keys": found.fingerprints,
+            })
+            return
+        hello = found.hello
+        runtimes = ", ".join(f"{package} {version}" for package, version in hello.runtimes.items())
+        say(
+            f"registered {name} as {found.device.profile}: {hello.cpu_model}, {len(hello.cpus)} cores, "
+            f"{hello.python or 'native tools only'}, {runtimes or 'no runtime'}"
+        )
+        if found.device.profile == found.proposal.profile and found.proposal.undetected:
+            say(f"its kind is unknown; nobody knows its {', '.join(found.proposal.undetected)}: see docs/profiles.md")
+        if found.proposal.unseen:
+            say(f"{name}: {unseen(found.proposal.unseen)}; {switch_on(found.proposal.unseen)}")
+        if twins:
+            say(f"{name} is the same hardware as {', '.join(twins)}: they measure in turns, and in a pool they are no two units; "
+                "lutfarm device retire NAME takes one out")
+        kind = loader.load(found.device.profile)
+        if lacking(kind, hello.cpus):
+            say(f"{name}: {seen(kind, hello.cpus)}; {way_out(kind)}")
+        elif found.proposal.passed_over:
+            say(f"{found.proposal.passed_over}; so it is {kind.name}, unless you write a profile for it: docs/profiles.md")
+        elif found.device.profile != found.proposal.profile and not found.proposal.generic:
+            say(f"it looks like {found.proposal.profile}; you named {found.device.profile}")
+
+
+@app.command()
+def discover(
+    hosts: Annotated[
+        Path | None, typer.Option(help="A file with a host a line: USER@HOST[:PORT], or adb:HOST:PORT for phones.")
+    ] = None,
+    key: Annotated[str, typer.Option(help="A private key file for SSH; default: the agent's, and those in ~/.ssh.")] = "",
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Devices that could be registered: phones that this host sees, and the hosts of a list."""
+    from lutfarm.devices.ssh_key_file import private_key
+    from lutfarm_agents.discovery.discover import discover as find_devices
+    from lutfarm_agents.discovery.discover import read_hosts
+    from lutfarm_agents.transports.registry import keys_folder
+
+    with exit_codes.exits():
+        listed = read_hosts(hosts) if hosts else ()
+        key_file = str(private_key(Path(key))) if key else ""
+        found = find_devices(listed, keys=keys_folder(find_home(home).agents), key_file=key_file)
+        if json:
+            print_json([plain(each) for each in found])
+        elif not found:
+            say("no phone is on this host's USB or adb server; boards are asked where --hosts names a list")
+        else:
+            print_rows(
+                ["transport", "address", "state", "model", "next"],
+                [[c.transport, c.address, c.state, c.model, c.detail] for c in found],
+            )
+
+
+def _labels(texts: list[str]) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not sign or not re.fullmatch(NAME_PATTERN, key) or not re.fullmatch(NAME_PATTERN, value):
+            raise SpecError(f"--label {text[:80]!r}: KEY=VALUE is needed, of letters, digits, . _ -")
+        labels[key] = value
+    return labels
+
+
+@app.command("list")
+def list_(home: HomeOption = None, json: JsonOption = False) -> None:
+    """All registered devices."""
+    with exit_codes.exits(), open_store(find_home(home).path, to_read=True) as store:
+        now_s = time.time()
+        devices = [(device, store.device_record(device.name, now_s)) for device in store.devices()]
+        if json:
+            print_json([plain(d) | _standing(r) | {"since_s": r.since_s, "checked_s": r.checked_s} for d, r in devices])
+        elif not devices:
+            say("no device is registered; for this machine: lutfarm device register this-machine --local")
+        else:
+            print_rows(
+                ["name", "profile", "transport", "host", "state", "labels", "reason"],
+                [[d.name, d.profile, d.transport, d.host, r.state,
+                  " ".join(f"{key}={value}" for key, value in d.labels.items()), r.reason[:200]] for d, r in devices],
+            )
+
+
+def _standing(record: DeviceRecord) -> dict[str, str]:
+    return {"state": record.state, "reason": record.reason}
+
+
+@app.command()
+def show(name: str, home: HomeOption = None, json: JsonOption = False) -> None:
+    """One device, what it last said of itself, and how its canary's reference came about."""
+    # Statistics take half a second to import, which `device list` need not wait for.
+    from lutfarm.canary.history import canaries
+    from lutfarm.cli import canary_history
+
+    with exit_codes.exits(), open_store(find_home(home).path, to_read=True) as store:
+        device = store.device(name)
+        if device is None:
+            raise SpecError(f"no device is registered as {name[:80]!r}; see lutfarm device list")
+        last = store.hello(name)
+        standing = _standing(store.device_record(name, time.time()))
+        found = canaries(store, name)
+        facts = {"device": plain(device) | standing, "hello": plain(last[0]) if last else None,
+                 "seen_s": last[1] if last else None, "history": plain(store.device_history(name)),
+                 "heat_waits": store.heat_waits(name),
+                 "canaries": [canary_history.facts(each) for each in found]}
+        if json:
+            print_json(facts)
+            return
+        rows = [[key, value] for key, value in (plain(device) | standing).items()]
+        rows += [[key, value] for key, value in plain(last[0]).items()] if last else []
+        rows.append(["heat_waits", facts["heat_waits"]])
+        print_rows(["field", "value"], rows)
+        for each in found:
+            canary_history.show(each)

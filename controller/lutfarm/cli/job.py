@@ -1,0 +1,62 @@
+"""`lutfarm job list|show`; why.py has the third."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from lutfarm.cli import exit_codes
+from lutfarm.cli.job_why import why
+from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
+from lutfarm.home import find_home
+from lutfarm.store import open_store
+from lutfarm_jobs.errors import SpecError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The jobs of the farm.")
+app.command()(why)
+
+
+@app.command("list")
+def list_(home: HomeOption = None, json: JsonOption = False) -> None:
+    """All jobs, newest first."""
+    with exit_codes.exits(), open_store(find_home(home).path, to_read=True) as store:
+        jobs = store.jobs()
+        if json:
+            print_json([plain(job) | {"counts": plain(counts)} for job, counts in jobs])
+        elif not jobs:
+            say("no job has run yet; see lutfarm run --help")
+        else:
+            print_rows(
+                ["job", "begun", "state", "measurements", "runs", "reused", "failures"],
+                [[job.id, datetime.fromtimestamp(job.created_s, UTC).strftime("%Y-%m-%d %H:%M UTC"), job.state,
+                  c.measurements, c.runs, c.reused_runs, c.failures] for job, c in jobs],
+            )
+
+
+@app.command()
+def show(
+    job_id: Annotated[str, typer.Argument(metavar="JOB", help="Its id, the start of it, or its name.")],
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """One job: how many runs each measurement has."""
+    with exit_codes.exits(), open_store(find_home(home).path, to_read=True) as store:
+        found = store.job(job_id)
+        if found is None:
+            raise SpecError(f"no job is called {job_id[:80]!r}; see lutfarm job list")
+        job, counts = found
+        by_key = store.round_counts(job.id)
+        if json:
+            print_json(plain(job) | {
+                "counts": plain(counts),
+                "runs": {m.key: by_key.get(m.key, {}) for m in store.measurements(job.id)},
+            })
+            return
+        say(f"job {job.id}: {job.state} {job.reason}".rstrip())
+        print_rows(
+            ["measurement", "complete", "truncated", "failed"],
+            [[m.label, *(by_key.get(m.key, {}).get(s, 0) for s in ("complete", "truncated", "failed"))]
+             for m in store.measurements(job.id)],
+        )

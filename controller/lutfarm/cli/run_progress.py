@@ -1,0 +1,171 @@
+"""How a running job looks: on a terminal a moving bar, elsewhere a line every ten seconds."""
+
+from __future__ import annotations
+
+import statistics as stdlib_statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from lutfarm.agent_pool.interface import Done, Event, Measured, Opened
+from lutfarm.agent_pool.interface import Progress as Slices
+from lutfarm.cli.output import duration, err, printable, say
+from lutfarm.execution.resume import Resumed
+from lutfarm.records.fingerprints import words
+from lutfarm.scheduling.durations import work_left
+from lutfarm.scheduling.policy import MeasuringPolicy
+from lutfarm.scheduling.state import FarmState
+from lutfarm.statistics import process_estimate_ns, relative_half_width
+
+LINE_EVERY_S = 10.0
+BAR_EVERY_S = 1.0                                  # what it shows takes 50 ms to find out for 1,200 measurements
+
+
+class RunDisplay:
+    """A Watcher that shows devices, rounds, precision reached so far and time left.
+
+    `check`: called wherever the job may be stopped; what it raises ends the job.  `brief`: somebody reads the result by a
+    program, so no bar, and a line only after a while.
+    """
+
+    def __init__(
+        self, policies: Mapping[str, MeasuringPolicy], *, check: Callable[[], None] = lambda: None, brief: bool = False
+    ) -> None:
+        self.runs = 0                              # that arrived while it looked on
+        self._terms = policies
+        self._check = check
+        self._estimates: defaultdict[str, list[float]] = defaultdict(list)
+        self._in_order: dict[str, tuple[int, int]] = {}
+        self._said: set[tuple[str, str]] = set()
+        self._waits: dict[str, str] = {}           # by unit, who has it now
+        self._next_line_s = time.monotonic() + LINE_EVERY_S if brief else 0.0
+        self._bar: Progress | None = None
+        if err.is_terminal and not brief:
+            self._bar = Progress(
+                TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"),
+                TimeElapsedColumn(), console=err, transient=True,
+            )
+            self._task = self._bar.add_task("measuring", total=None, state="starting")
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def waiting(self, unit: str, holder: str) -> None:
+        """Say once for each holder."""
+        self._check()
+        self._waits[unit] = holder
+        if (unit, holder) not in self._said:
+            self._said.add((unit, holder))
+            say(f"{unit}: waiting, it is held by {printable(holder)}")
+
+    def resumed(self, unit: str, found: Resumed) -> None:
+        """Say what is not measured again."""
+        if found.own_runs:
+            say(f"{unit}: going on; {found.own_runs} runs of this job are stored")
+        if found.adopted_runs:
+            say(f"{unit}: reusing {found.adopted_runs} runs of other jobs (same key, same fingerprint; "
+                "`fresh: true` in the job measures again)")
+        if found.outdated_runs:
+            say(f"{unit}: {found.outdated_runs} stored runs do not count, the device's software or the protocol has changed "
+                f"since ({printable(words(found.outdated))}); measuring again")
+
+    def retrying(self, failures: int) -> None:
+        """Say how many."""
+        say(f"{failures} failed result{' is' if failures == 1 else 's are'} measured again")
+
+    def preparing(self, done: int, total: int) -> None:
+        """Models are built."""
+        self._check()
+        self._show(f"building models {done + 1}/{total}", None)
+
+    def update(self, state: FarmState, events: Sequence[Event]) -> None:
+        """Redraw."""
+        self._check()
+        self.runs += sum(isinstance(event, Measured) for event in events)
+        for event in events:
+            if isinstance(event, Opened | Done):
+                self._waits.pop(event.unit, None)
+            if isinstance(event, Slices):
+                self._in_order[event.unit] = (event.done, event.total)
+            elif isinstance(event, Done):
+                self._in_order.pop(event.unit, None)
+                if event.error:
+                    say(f"{event.unit}: {event.error[0]}: {printable(event.error[1][:2000])}")
+            elif isinstance(event, Measured) and event.run.slices:
+                estimate_ns = process_estimate_ns(event.run)
+                if estimate_ns:
+                    self._estimates[event.run.key].append(estimate_ns)
+        if not self._is_due():                     # what it says takes long to find out for a large plan
+            return
+        if any(unit.opened or unit.out for unit in state.units.values()):
+            self._show(self._describe(state), _share_done(state))
+        else:                                      # what is stored counts once the device has said what it is
+            self._show(self._waiting(state), None)
+
+    def _describe(self, state: FarmState) -> str:
+        unprobed = sum(1 for key in state.plan if state.progress(key).probe is None)
+        done = sum(1 for key in state.plan if not state.wants(key))
+        rounds = sum(state.progress(key).complete for key in state.plan)
+        failed = sum(1 for key in state.plan if state.progress(key).failed)
+        parts = [f"{len(state.plan)} measurements"]
+        if unprobed:
+            parts.append(f"{len(state.plan) - unprobed} probed")
+        left = sum(state.rounds_left(key) for key in state.plan)
+        parts.append(f"{done} done, {rounds} runs, {'about ' if state.rule else ''}{left} more")
+        if failed:
+            parts.append(f"{failed} failed")
+        if widths := [now.relative_half_width for now in state.reached.values()] or self._widths():
+            parts.append(f"typically {_half_width(stdlib_statistics.median(widths))}")
+        waits = self._closed(state)
+        parts.append(f"{duration(work_left(state, self._terms).whole.middle_s)} {'of work ' if waits else ''}left")
+        held = [f"{u.name} {u.out}" for u in state.units.values() if u.out]
+        held += [f"{u.name} cooling" for u in state.units.values() if u.hot_since_s is not None and not u.out]
+        waiting = [f"{unit} waits for {who}" for unit, who in waits.items()]
+        return ", ".join(parts + held + waiting)
+
+    def _waiting(self, state: FarmState) -> str:
+        """Before any device has answered."""
+        waiting = [f"{unit} waits for {who}" for unit, who in self._closed(state).items()]
+        return ", ".join([f"{len(state.plan)} measurements", *(waiting or ["opening the devices"])])
+
+    def _closed(self, state: FarmState) -> dict[str, str]:
+        return {unit: who for unit, who in self._waits.items() if unit in state.units and not state.units[unit].opened}
+
+    def _widths(self) -> list[float]:
+        return [w for es in self._estimates.values() if (w := relative_half_width(es)) is not None]
+
+    def _is_due(self) -> bool:
+        return time.monotonic() >= self._next_line_s
+
+    def _show(self, text: str, share: float | None) -> None:
+        if self._bar:
+            self._next_line_s = time.monotonic() + BAR_EVERY_S
+            self._bar.update(
+                self._task, total=None if share is None else 1.0, completed=share or 0.0, state=printable(text)
+            )
+        elif time.monotonic() >= self._next_line_s:
+            self._next_line_s = time.monotonic() + LINE_EVERY_S
+            say(text)
+
+
+def _half_width(share: float) -> str:
+    """Two processes that differ say next to nothing: 3.4e+03 % is no figure."""
+    return f"+-{100 * share:.2g} %" if share < 1 else "more than +-100 %"
+
+
+def _share_done(state: FarmState) -> float:
+    have = sum(state.progress(key).complete for key in state.plan)
+    left = sum(state.rounds_left(key) for key in state.plan)
+    return have / (have + left) if have + left else 1.0

@@ -1,0 +1,1 @@
+"""Registered devices: how they are registered, checked, leased, and which Python they run."""

@@ -1,0 +1,121 @@
+"""Checks devices, outside of any job: lease, lock, look, and what follows for the device's state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import cast
+
+from lutfarm.devices.leases import leases
+from lutfarm.home import Home
+from lutfarm.records.device_state import DeviceEvent, DeviceRecord, require
+from lutfarm.store.interface import Store
+from lutfarm_agents.device import Claim, Device
+from lutfarm_agents.factory import agent_of
+from lutfarm_agents.health.check import PASSES, CheckOrder, HealthReport, check
+from lutfarm_agents.health.findings import HealthLimits
+from lutfarm_agents.native_tools import TOOLS
+from lutfarm_jobs import models
+from lutfarm_jobs.errors import DeviceLost, LinkError, from_wire
+from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Measurement, Runtime, Workload
+from lutfarm_jobs.models.build_model import canary_graph
+from lutfarm_jobs.models.reference_output import expected_of_graph
+from lutfarm_jobs.round import Lease, SlicePlan, Task
+from lutfarm_profiles import DeviceProfile, loader
+
+COOL_DOWN_S = 300.0                                # how long a device that was found too hot is left alone
+
+Waiting = Callable[[str, str], None]
+
+
+def check_device(
+    device: Device, store: Store, home: Home, *, owner: str, holder: str, waiting: Waiting
+) -> tuple[HealthReport, DeviceRecord]:
+    """Wait for the device, look at it, keep what was found; the report and the device's state after it.
+
+    `waiting(unit, who)` is told who else has it.  Raises SpecError for a retired device.
+    """
+    require(store.device_record(device.name, time.time()), "check passed")
+    with leases(store, [device.name], owner=owner, holder=holder, waiting=waiting) as held:
+        order = _order(device, store, home, held.held[device.name], holder)
+
+        def still_waiting(who: str) -> None:
+            held.renew()                           # another farm's job on the device may last longer than a lease
+            waiting(device.name, who)
+
+        with closing(agent_of(device, state_dir=home.agents)) as agent:
+            report = check(agent, order, waiting=still_waiting)
+            if agent.ready:                        # what is installed there may be other than when a job last heard it
+                store.put_hello(device.name, agent.hello(), time.time())
+        store.put_check(report)
+        now_s = time.time()
+        if report.boot_id:
+            store.step_device(device.name, DeviceEvent("seen", boot_id=report.boot_id), now_s)
+        return report, store.step_device(device.name, verdict(report, now_s), now_s)
+
+
+def verdict(report: HealthReport, now_s: float) -> DeviceEvent:
+    """What a report means for the device's state."""
+    if report.fit:
+        return DeviceEvent("check passed")
+    failed = report.failed
+    if all(finding.name == "temperature" for finding in failed):
+        return DeviceEvent("too hot", report.reason, until_s=now_s + COOL_DOWN_S)
+    for finding in failed:
+        if finding.name == "session" and isinstance(from_wire(str(finding.value), ""), LinkError | DeviceLost):
+            return DeviceEvent("link lost", f"{finding.value}: {finding.why}")
+    return DeviceEvent("check failed", report.reason)
+
+
+def _order(device: Device, store: Store, home: Home, lease: Lease, holder: str) -> CheckOrder:
+    profile = loader.load(device.profile)
+    runtimes = [tool for tool in TOOLS if device.address.get(tool)] if device.tools_only else profile.runtimes
+    built = {
+        backend: models.canary(FORMAT_OF_RUNTIME[backend.runtime], home.models)
+        for backend in (Backend(cast(Runtime, runtime)) for runtime in runtimes)
+    }
+    tasks = tuple(
+        Task(
+            Measurement(Workload("operator", "canary"), device.name, backend),
+            one.artifact,
+            input_layout=one.input_layout,
+            expected=expected_of_graph(canary_graph(), FORMAT_OF_RUNTIME[backend.runtime], home.models),
+        )
+        for backend, one in built.items()
+    )
+    return CheckOrder(
+        unit=device.name,
+        claim=Claim(device.name, lease.owner, holder, store.farm_id, lease.token),
+        tasks=tasks,
+        models={one.artifact.sha256: one.path for one in built.values()},
+        plan=profile.slice_plan(SlicePlan(passes=PASSES)),
+        workload_limits=profile.workload_limits(),
+        limits=limits_of(profile),
+        history=_history(store, device.name),
+        tools_only=device.tools_only,
+        profile=profile,
+    )
+
+
+def limits_of(profile: DeviceProfile) -> HealthLimits:
+    """What a kind of device has to keep to; the general limits where its profile says nothing."""
+    limits = HealthLimits(memory_warn_bytes=min(HealthLimits().memory_warn_bytes, profile.memory_budget_bytes))
+    if profile.thermal is not None:                # a device between resume_c and limit_c works, and may soon have to rest
+        limits = replace(
+            limits, temperature_warn_c=profile.thermal.resume_c, temperature_fail_c=profile.thermal.limit_c,
+            zones=None if profile.thermal.zones == "all" else profile.thermal.zones,
+        )
+    if profile.battery is not None:
+        limits = replace(
+            limits, battery_percent=profile.battery.minimum_percent, charging=profile.battery.charging
+        )
+    return limits
+
+
+def _history(store: Store, unit: str) -> Sequence[HealthReport]:
+    """Earlier checks since the device was last registered: registering again says that it was changed on purpose."""
+    registered_s = max((t.at_s for t in store.device_history(unit) if t.event == "registered"), default=0.0)
+    return [report for report in store.checks(unit) if report.checked_s >= registered_s]
+

@@ -1,0 +1,66 @@
+"""The leases of one job's devices: taken together, renewed while it runs, given back at its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from lutfarm.store.interface import Store
+from lutfarm_jobs.round import Lease
+
+LEASE_S = 60.0
+ASK_AGAIN_S = 1.0
+
+
+@dataclass(slots=True)
+class Leases:
+    """By unit."""
+
+    store: Store
+    _held: dict[str, Lease] = field(default_factory=dict[str, Lease])
+
+    @property
+    def held(self) -> Mapping[str, Lease]:
+        """The newest lease of each unit."""
+        return MappingProxyType(self._held)
+
+    def renew(self) -> None:
+        """Renew those of which a third has passed.  Raises LeaseLost."""
+        now_s = time.time()
+        for unit, lease in self._held.items():
+            if lease.expires_s - now_s < LEASE_S * 2 / 3:
+                self._held[unit] = self.store.renew(lease, now_s=now_s, ttl_s=LEASE_S)
+
+    def take(self, unit: str, *, owner: str, holder: str, waiting: Callable[[str, str], None]) -> None:
+        """Wait until the unit is free; `waiting(unit, holder)` is told who has it."""
+        while unit not in self._held:
+            got = self.store.acquire(unit, owner=owner, holder=holder, now_s=time.time(), ttl_s=LEASE_S)
+            if isinstance(got, Lease):
+                self._held[unit] = got
+            else:
+                waiting(unit, got)
+                self.renew()
+                time.sleep(ASK_AGAIN_S)
+
+    def release(self) -> None:
+        """Give all back."""
+        for lease in self._held.values():
+            self.store.release(lease)
+        self._held.clear()
+
+
+@contextmanager
+def leases(
+    store: Store, units: Iterable[str], *, owner: str, holder: str, waiting: Callable[[str, str], None]
+) -> Generator[Leases]:
+    """Leases on all units.  Taken in the order of their names, so that no two jobs wait for each other."""
+    held = Leases(store)
+    try:
+        for unit in sorted(units):
+            held.take(unit, owner=owner, holder=holder, waiting=waiting)
+        yield held
+    finally:
+        held.release()

@@ -1,0 +1,175 @@
+"""From an address that a person typed to a device that answers: connect, record the host key, find Python, say hello."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lutfarm.devices.greeting import greet
+from lutfarm.devices.python_choice import NO_PYTHON, choose, fitting, lacks, next_step
+from lutfarm.devices.ssh_key_file import private_key
+from lutfarm.home import Home
+from lutfarm_agents.address import SshAddress
+from lutfarm_agents.device import Device, Hello
+from lutfarm_agents.discovery.shell_facts import ShellFacts, gather
+from lutfarm_agents.native_tools import TOOLS
+from lutfarm_agents.native_tools.invocation import PATH_PATTERN
+from lutfarm_agents.native_tools.path_check import wrong_path
+from lutfarm_agents.transports.interface import Transport
+from lutfarm_agents.transports.registry import PHONE_ROOT, checked_root, checked_serial, open_transport, parse_ssh
+from lutfarm_agents.transports.ssh.login import host_keys
+from lutfarm_jobs.errors import NotReady, SpecError
+from lutfarm_profiles import DeviceProfile, loader
+from lutfarm_profiles.match_profile import DeviceFacts, Proposal, propose
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person asked for; exactly one of `local`, `adb`, `ssh`."""
+
+    name: str
+    local: bool = False
+    adb: str = ""                                  # SERIAL or HOST:PORT
+    ssh: str = ""                                  # USER@HOST[:PORT]
+    python: str = ""                               # on the device; NO_PYTHON: none
+    bundle: str = ""                               # a bundle's file here, or a runtime's name
+    key: str = ""                                  # a private key file
+    jump: str = ""                                 # USER@HOST[:PORT]
+    host_key: str = ""                             # the fingerprint that the host must show
+    root: str = ""                                 # a folder on the device
+    profile: str = ""
+    labels: Mapping[str, str] | None = None
+    tools: Mapping[str, str] | None = None         # native tools: runtime -> path on the device
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A device that answered, and what it said."""
+
+    device: Device
+    hello: Hello
+    facts: ShellFacts
+    proposal: Proposal                             # the profile that fits, and what could not be found out
+    fingerprints: tuple[str, ...] = ()             # of the host keys that were recorded
+
+
+def register(wanted: Wanted, home: Home, *, say: Callable[[str], None]) -> Registered:
+    """Reach the device and hear it; nothing is stored.  Raises SpecError, LinkError, DeviceError."""
+    if wanted.root:
+        checked_root(wanted.root, "--root")
+    if [bool(wanted.local), bool(wanted.adb), bool(wanted.ssh)].count(True) != 1:
+        raise SpecError("say how the device is reached: one of --local, --adb SERIAL|HOST:PORT, --ssh USER@HOST[:PORT]")
+    device, fingerprints = _addressed(wanted)
+    for fingerprint in fingerprints:
+        say(f"host key {fingerprint}: compare it with one of those that the board shows there: "
+            "for key in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $key; done")
+    tools = _tools(wanted.tools or {})
+    with closing(open_transport(device, home.agents)) as transport:
+        facts = gather(transport, wanted.name)
+        _look_for(tools, transport, wanted.name, say)
+    proposal = propose(device_facts(facts, device.transport), [loader.load(name) for name in loader.names()])
+    profile = loader.load(wanted.profile or proposal.profile)
+    device = replace(device, profile=profile.name, address={**device.address, **tools})
+    if device.transport != "local":
+        root = wanted.root or _root(wanted, facts, profile.work_dir)
+        chosen = choose(
+            wanted.name, python=wanted.python, bundle=wanted.bundle, tools=bool(wanted.tools), machine=facts.machine,
+            pythons=facts.pythons, home=home,
+        )
+        device = replace(device, address={**device.address, "root": root, **chosen})
+    device, hello = _greeted(device, wanted, profile, home, say)
+    for remark in hello.remarks:
+        say(f"{wanted.name}: {remark}")
+    return Registered(device, hello, facts, proposal, tuple(fingerprints))
+
+
+def _greeted(
+    device: Device, wanted: Wanted, profile: DeviceProfile, home: Home, say: Callable[[str], None]
+) -> tuple[Device, Hello]:
+    """Its hello; from a bundle where the Python that was found there has no runtime and the home has a bundle."""
+    if device.address.get("bundle"):
+        say(f"copying {Path(device.address['bundle']).name[:30]}... where it is not there yet")
+    hello = greet(device, home)
+    lacking = "" if wanted.tools else lacks(hello, profile.runtimes)
+    if not lacking:
+        return device, hello
+    bundle = fitting(hello.machine, home)
+    if device.transport == "local" or wanted.python or device.address.get("bundle") or bundle is None:
+        say(f"{device.name}: {lacking}: {next_step(hello, profile.runtimes, home, local=device.transport == 'local')}")
+        return device, hello
+    say(f"{device.name}: {lacking}, so the bundle with {bundle.runtime} is used; --python names another interpreter")
+    address = {key: value for key, value in device.address.items() if key != "python"} | {"bundle": str(bundle.path)}
+    return _greeted(replace(device, address=address), wanted, profile, home, say)
+
+
+def _addressed(wanted: Wanted) -> tuple[Device, list[str]]:
+    """The device with what is known before anything runs there, and the fingerprints of host keys seen first now."""
+    labels = wanted.labels or {}
+    if wanted.local:
+        if wanted.python == NO_PYTHON:
+            raise SpecError("--local: lutfarm's own Python is there; --python none is for phones and boards")
+        address = {"python": str(Path(wanted.python).expanduser().absolute())} if wanted.python else {}
+        return Device(wanted.name, "", "local", address, labels=labels), []
+    if wanted.adb:
+        host, _, port = wanted.adb.rpartition(":")
+        if host and port.isdecimal() and not 0 < int(port[:9]) < 65_536:
+            raise SpecError(f"--adb {wanted.adb[:80]}: {port[:20]} is no port; one is a number from 1 to 65535")
+        address = {"serial": checked_serial(wanted.adb), "root": wanted.root or PHONE_ROOT}
+        return Device(wanted.name, "", "adb", address, labels=labels), []
+    target = parse_ssh(wanted.ssh)
+    key = str(private_key(Path(wanted.key))) if wanted.key else ""
+    jump = parse_ssh(wanted.jump) if wanted.jump else None
+    target = replace(target, key_file=key, jump=replace(jump, key_file=key) if jump else None)
+    shown = host_keys(target)
+    if wanted.host_key and shown[-1].fingerprint != wanted.host_key:
+        seen = shown[-1].fingerprint
+        raise NotReady(f"{target.name} shows the host key {seen}, not {wanted.host_key[:80]}; nothing was recorded")
+    address = {"ssh": wanted.ssh if "@" in wanted.ssh else _spelled(target), "key": key, "host_key": shown[-1].text,
+               "root": wanted.root or "/nowhere-yet"}
+    if jump:
+        address |= {"jump": wanted.jump if "@" in wanted.jump else _spelled(jump), "jump_host_key": shown[0].text}
+    kept = {name: value for name, value in address.items() if value}
+    return Device(wanted.name, "", "ssh", kept, labels=labels), [key.fingerprint for key in shown]
+
+
+def _spelled(address: SshAddress) -> str:
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{address.user}@{host}:{address.port}"
+
+
+def _tools(named: Mapping[str, str]) -> Mapping[str, str]:
+    for runtime, path in named.items():
+        if runtime not in TOOLS or not re.fullmatch(PATH_PATTERN, path):
+            raise SpecError(f"--tool {runtime[:40]}={path[:80]!r}: one of {', '.join(TOOLS)}=/absolute/path/on/the/device")
+    return named
+
+
+def _look_for(tools: Mapping[str, str], transport: Transport, name: str, say: Callable[[str], None]) -> None:
+    """Raises SpecError for a tool that is not where it was said to be."""
+    for runtime, path in tools.items():
+        wrong = wrong_path(transport, path)
+        if wrong:
+            raise SpecError(f"{name}: --tool {runtime}: {path[:200]} {wrong}")
+        if wrong is None:
+            say(f"{name}: whether {path[:200]} is there can't be found out; lutfarm device check {name} tries it")
+
+
+def _root(wanted: Wanted, facts: ShellFacts, work_dir: str) -> str:
+    if work_dir.startswith("/"):
+        return work_dir
+    if not facts.home:
+        raise NotReady(f"{wanted.name}: its user has no home folder; name a folder with --root")
+    return f"{facts.home.rstrip('/')}/{work_dir}"
+
+
+def device_facts(facts: ShellFacts, transport: str) -> DeviceFacts:
+    """As the profiles are matched."""
+    return DeviceFacts(
+        machine=facts.machine, properties=facts.properties, device_tree=facts.device_tree, cpu_parts=facts.cpu_parts,
+        cores=facts.cores, capacities=facts.capacities, kinds=facts.kinds, off=facts.off,
+        memory_bytes=facts.memory_bytes, os=facts.os, transport=transport,
+    )
+

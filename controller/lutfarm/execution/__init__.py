@@ -1,0 +1,1 @@
+"""The main loop: open a farm, resume, order, commit, decide again."""

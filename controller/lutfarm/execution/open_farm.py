@@ -1,0 +1,64 @@
+"""Opens a farm for one job: cores, a pool, a task builder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Literal
+
+from lutfarm.agent_pool.interface import AgentPool
+from lutfarm.agent_pool.local import LocalPool
+from lutfarm.execution.run_job import Farm
+from lutfarm.execution.task_builder import TaskBuilder
+from lutfarm.home import Home
+from lutfarm.store import Store, process_identity
+from lutfarm.submission.submission import Submission
+from lutfarm_agents.device import Device
+from lutfarm_jobs.expand import Sources
+from lutfarm_jobs.spec import JobSpec
+from lutfarm_profiles import loader
+
+PoolKind = Literal["ray", "local"]
+
+
+def measured_cpus(spec: JobSpec, devices: Mapping[str, Device]) -> frozenset[int]:
+    """The cores of this machine that rounds will run on: the last of the measured cluster, as many as the job's threads."""
+    threads = max(backend.threads for backend in spec.backends)
+    found: set[int] = set()
+    for device in devices.values():
+        if device.transport == "local":
+            cpus = loader.load(device.profile).measured_cpus(sorted(os.sched_getaffinity(0)), cluster=spec.conditions.cluster)
+            found |= set(cpus[-threads:])
+    return frozenset(found)
+
+
+def keep_off(cpus: frozenset[int]) -> None:
+    """Keep this process, and what it starts, off the measured cores, where there are others."""
+    if others := os.sched_getaffinity(0) - cpus:
+        os.sched_setaffinity(0, others)
+
+
+@contextmanager
+def open_farm(
+    submitted: Submission, sources: Sources, store: Store, home: Home, *, kind: PoolKind
+) -> Generator[Farm]:
+    """A farm for one job; its pool is closed at the end."""
+    cpus = measured_cpus(submitted.spec, submitted.devices)
+    before = os.sched_getaffinity(0)
+    holder = f"{process_identity.user()}@{socket.gethostname()}: job {submitted.spec.name}, process {os.getpid()}"
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.sched_setaffinity, 0, before)
+        keep_off(cpus)
+        pool = stack.enter_context(contextlib.closing(_pool(kind, home, cpus)))
+        yield Farm(store, pool, TaskBuilder(home.models, sources), process_identity.me(), holder)
+
+
+def _pool(kind: PoolKind, home: Home, cpus: frozenset[int]) -> AgentPool:
+    if kind == "local":
+        return LocalPool(state_dir=home.agents, measured_cpus=cpus)
+    from lutfarm.agent_pool.ray.pool import RayPool  # Ray takes a second to import: only where it is used
+
+    return RayPool.start(state_dir=home.agents, measured_cpus=cpus)

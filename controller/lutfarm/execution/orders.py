@@ -1,0 +1,94 @@
+"""From a step to an order: the model files are built here."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from lutfarm.agent_pool.interface import Measuring, Opening, Order, Probing
+from lutfarm.canary.epochs import current, epochs
+from lutfarm.canary.reference import CanaryReference
+from lutfarm.execution.task_builder import TaskBuilder
+from lutfarm.records.canary_round import CanaryRound, basis_of
+from lutfarm.scheduling.decide import MeasureThese, Open, Step
+from lutfarm.scheduling.policy import MeasuringPolicy
+from lutfarm.scheduling.state import FarmState
+from lutfarm.store.interface import Store
+from lutfarm_agents.device import Device
+from lutfarm_agents.fingerprint import fingerprint
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.measurement_key import canary_place
+from lutfarm_jobs.round import Lease, Round, Task
+
+
+@dataclass(frozen=True, slots=True)
+class OrderBook:
+    """What every order of a job has in common."""
+
+    job_id: str
+    store: Store
+    task_builder: TaskBuilder
+    devices: Mapping[str, Device]
+    holder: str                                    # readable, shown to others who wait
+    policies: Mapping[str, MeasuringPolicy]
+    preparing: Callable[[int, int], None]
+    until_s: float | None = None                   # Unix time: an order that is being made then has what is built
+    _rounds: dict[tuple[str, str, str], list[CanaryRound]] = field(default_factory=dict[tuple[str, str, str], list[CanaryRound]])
+
+    def order(self, step: Step, state: FarmState, lease: Lease) -> Order:
+        """The order for a step.  Raises SpecError for a model that can't be built."""
+        order_id = uuid.uuid4().hex
+        device, policy = self.devices[step.unit], self.policies[step.unit]
+        if isinstance(step, Open):
+            return Opening(order_id, device, lease, self.store.farm_id, self.holder)
+        tasks: list[Task] = []
+        for done, key in enumerate(step.keys):
+            if tasks and self.until_s is not None and time.time() >= self.until_s:
+                break
+            self.preparing(done, len(step.keys))
+            probe = state.progress(key).probe if isinstance(step, MeasureThese) else None
+            tasks.append(self.task_builder.task(state.plan[key], probe))
+        artifacts = [one for task in tasks for one in task.artifacts]
+        if not isinstance(step, MeasureThese):
+            self.store.put_artifacts({task.measurement.key: task.artifact for task in tasks})
+            return Probing(
+                order_id, device, lease, tuple(tasks), policy.limits, self.task_builder.models_of(*artifacts)
+            )
+        measurement = state.plan[step.keys[0]]
+        backend = measurement.backend
+        canary = self.task_builder.canary(backend)
+        reference = self._reference(measurement, state)
+        round_ = Round(
+            id=order_id,
+            index=step.index,
+            tasks=tuple(tasks),
+            plan=policy.plan,
+            seed=seed_of(self.job_id, order_id),
+            canary=canary,
+            # A provisional one still keeps the rounds of a sitting to one speed of the machine.
+            canary_reference_ns=reference.reference_ns,
+            canary_provisional=reference.provisional,
+            limits=policy.limits,
+            strict=policy.strict,
+        )
+        return Measuring(order_id, device, lease, round_, self.task_builder.models_of(canary, *artifacts))
+
+    def _reference(self, measurement: Measurement, state: FarmState) -> CanaryReference:
+        """What the canary of a measurement's place is held against today; none on first contact."""
+        hello, policy = state.units[measurement.unit].hello, self.policies[measurement.unit]
+        if hello is None:
+            return CanaryReference()
+        place = measurement.unit, *canary_place(measurement.key)
+        # This job holds the device, so nobody else adds rounds: only what is new has to be read.
+        rounds = self._rounds.setdefault(place, [])
+        rounds += self.store.canary_rounds(*place, after_s=rounds[-1].at_s if rounds else None)
+        basis = basis_of(fingerprint(hello, measurement.backend, policy.plan, policy.setting))
+        return current(epochs(rounds), basis, time.time())
+
+
+def seed_of(job_id: str, order_id: str) -> int:
+    """A seed for the order of one round's workloads: 0 to 2^32 - 1, another one for each round."""
+    return int.from_bytes(hashlib.sha256(f"{job_id}/{order_id}".encode()).digest()[:4], "big")

@@ -1,0 +1,194 @@
+"""What the store already has for a device: runs of this job, runs of other jobs, probes.
+
+Runs count only where the fingerprint is the device's of today: an upgraded runtime never returns
+yesterday's numbers silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lutfarm.agent_pool.interface import Opened
+from lutfarm.canary.judge_runs import judge
+from lutfarm.records.fingerprints import Difference, agree, disagreement
+from lutfarm.records.job import Job
+from lutfarm.scheduling.policy import MeasuringPolicy
+from lutfarm.scheduling.state import FarmState, MeasurementProgress, begin, resumed
+from lutfarm.scheduling.stop_rule import stop_rule
+from lutfarm.store.interface import Store
+from lutfarm_agents.device import Hello
+from lutfarm_agents.fingerprint import fingerprint
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.run import Run
+from lutfarm_jobs.spec import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """`progress_of` by key; how many runs were this job's, adopted from others, and left out as outdated."""
+
+    progress_of: Mapping[str, MeasurementProgress]
+    own_runs: int = 0
+    adopted_runs: int = 0
+    outdated_runs: int = 0
+    outdated: tuple[Difference, ...] = ()          # why: what is stored against the device of today
+    reused_probes: int = 0
+
+
+def resume(
+    store: Store,
+    job_id: str,
+    state: FarmState,
+    opened: Opened,
+    policy: MeasuringPolicy,
+    *,
+    fresh_since_s: float | None,
+    ignore_failures_before_s: float = 0.0,
+) -> Resumed:
+    """How far each measurement of a unit is; links the runs of other jobs that count to this one.
+
+    `fresh_since_s`: when a job that measures everything itself began, None for one that reuses.
+    """
+    today = _today(state, opened.unit, opened.hello, policy, _judge(store, state, opened.unit, policy))
+    found, adopted = _look(
+        store, job_id, state, today, fresh_since_s=fresh_since_s, forget_s=ignore_failures_before_s
+    )
+    store.adopt(job_id, adopted)
+    return found
+
+
+def foresee(
+    store: Store,
+    job_id: str,
+    state: FarmState,
+    unit: str,
+    policy: MeasuringPolicy,
+    *,
+    fresh_since_s: float | None,
+) -> tuple[FarmState, Resumed]:
+    """What `resume` would find if the device still is what it last said it was.  Changes nothing."""
+    last = store.hello(unit)
+    if last is None:
+        return state, Resumed({})
+    hello, _ = last
+    today = _today(state, unit, hello, policy, _judge(store, state, unit, policy))
+    found, _ = _look(store, job_id, state, today, fresh_since_s=fresh_since_s, forget_s=0.0)
+    return resumed(state, found.progress_of), found
+
+
+def as_stored(store: Store, job: Job, plan: Sequence[Measurement]) -> FarmState:
+    """How far a job is by its stored runs alone, of whatever fingerprint: no device is asked."""
+    spec = JobSpec.model_validate_json(job.spec_json)
+    rule = stop_rule(spec)
+    progress_of: dict[str, MeasurementProgress] = {}
+    judged = judge(store, plan, {}) if rule is not None else _as_taken
+    planned = {m.key for m in plan}
+    for run in store.runs(job.id, samples=rule is not None):
+        if run.key in planned:
+            progress_of[run.key] = progress_of.get(run.key, MeasurementProgress()).with_run(judged(run))
+    for key, by_status in store.round_counts(job.id).items():
+        if by_status.get("failed"):                # a failed probe, too
+            progress_of[key] = replace(progress_of.get(key, MeasurementProgress()), failed=True)
+    return begin(plan, {m.unit for m in plan}, rounds=spec.sampling.rounds, progress_of=progress_of, rule=rule)
+
+
+def own_runs(store: Store, job_id: str, state: FarmState, unit: str, hello: Hello, policy: MeasuringPolicy) -> Iterator[Run]:
+    """The job's own complete runs of a unit that has the fingerprint of today, judged by today's canary, samples and all."""
+    judged = judge(store, [m for m in state.plan.values() if m.unit == unit], {unit: policy.plan.gate_ratio})
+    today = _today(state, unit, hello, policy, judged)
+    for run in store.runs(job_id):
+        if run.status == "complete" and run.key in today.runs and agree(run.fingerprint, today.runs[run.key]):
+            yield judged(run)
+
+
+@dataclass(frozen=True, slots=True)
+class _Today:
+    """What fingerprints runs and probes of each key have to have; a probe's does not depend on the plan."""
+
+    runs: Mapping[str, Mapping[str, str]]
+    probes: Mapping[str, Mapping[str, str]]
+    strict: bool                                   # runs on a throttled device don't count
+    judged: Callable[[Run], Run]                   # by what is known of the canary today
+
+
+def _as_taken(run: Run) -> Run:
+    return run
+
+
+def _judge(store: Store, state: FarmState, unit: str, policy: MeasuringPolicy) -> Callable[[Run], Run]:
+    """As a table would: what stopped as precise on verdicts that no longer hold goes on."""
+    if state.rule is None:
+        return _as_taken                           # without a rule levels decide nothing, and runs are read without samples
+    return judge(store, [m for m in state.plan.values() if m.unit == unit], {unit: policy.plan.gate_ratio})
+
+
+def _today(
+    state: FarmState, unit: str, hello: Hello, policy: MeasuringPolicy, judged: Callable[[Run], Run]
+) -> _Today:
+    mine = {key: (m.backend, m.workload.fed) for key, m in state.plan.items() if m.unit == unit}
+    runs = {place: fingerprint(hello, place[0], policy.plan, policy.setting, inputs=place[1]) for place in set(mine.values())}
+    probes = {place: fingerprint(hello, place[0], None, policy.setting, inputs=place[1]) for place in set(mine.values())}
+    return _Today(
+        {key: runs[place] for key, place in mine.items()},
+        {key: probes[place] for key, place in mine.items()},
+        policy.strict,
+        judged,
+    )
+
+
+def _look(
+    store: Store,
+    job_id: str,
+    state: FarmState,
+    today: _Today,
+    *,
+    fresh_since_s: float | None,
+    forget_s: float,
+) -> tuple[Resumed, list[str]]:
+    progress_of: dict[str, MeasurementProgress] = {}
+    known: set[str] = set()
+    outdated: list[tuple[str, Mapping[str, str]]] = []
+    for run in store.runs(job_id, samples=state.rule is not None):    # levels are made of samples
+        if run.key not in today.runs:
+            continue
+        known.add(run.id)
+        if agree(run.fingerprint, today.runs[run.key]):
+            if run.status != "truncated":          # an earlier sitting's broken links use up no try of this one
+                progress_of[run.key] = progress_of.get(run.key, MeasurementProgress()).with_run(today.judged(run))
+        else:
+            outdated += [("stored", run.fingerprint), ("today", today.runs[run.key])]
+    outdated_runs = len(outdated) // 2
+    own = len(known) - outdated_runs
+    adopted: list[str] = []                        # ids alone: samples of thousands of runs would fill the memory
+    if fresh_since_s is None:
+        for run in _adoptable(store, known, today, progress_of, state):
+            progress_of[run.key] = progress_of.get(run.key, MeasurementProgress()).with_run(today.judged(run))
+            adopted.append(run.id)
+    probes = 0
+    for key, found in store.probes(list(today.probes)).items():
+        for probe in found:
+            outlived = probe.probed_s < max(fresh_since_s or 0.0, forget_s if probe.failure else 0.0)
+            if agree(probe.fingerprint, today.probes[key]) and not outlived:
+                progress_of[key] = progress_of.get(key, MeasurementProgress()).with_probe(probe)
+                probes += 1
+                break
+    return Resumed(progress_of, own, len(adopted), outdated_runs, disagreement(outdated), probes), adopted
+
+
+def _adoptable(
+    store: Store,
+    known: Collection[str],
+    today: _Today,
+    progress_of: Mapping[str, MeasurementProgress],
+    state: FarmState,
+) -> Iterator[Run]:
+    """Newest first, as many of each measurement as the job has rounds."""
+    places = {key: state.rounds - progress_of.get(key, MeasurementProgress()).complete for key in today.runs}
+    keys = [key for key, left in places.items() if left > 0]
+    for run in store.reusable(keys, samples=state.rule is not None):
+        if run.throttled and today.strict:
+            continue
+        if places[run.key] > 0 and run.id not in known and agree(run.fingerprint, today.runs[run.key]):
+            places[run.key] -= 1
+            yield run

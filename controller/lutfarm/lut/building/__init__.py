@@ -1,0 +1,1 @@
+"""From stored runs to entries, one file for each way of measuring."""

@@ -1,0 +1,39 @@
+"""What a manifest says of devices and runtimes, as it was when the runs were made.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from lutfarm.lut.schema.manifest import DeviceFacts, Manifest
+from lutfarm.lut.table import LatencyTable
+
+
+def as_measured(table: LatencyTable) -> Manifest:
+    """The table's manifest with the facts of its entries' fingerprints.
+
+    A device may have said something else since: what is upgraded after a job was measured does not change its table.
+    """
+    manifest = table.manifest
+    prints: dict[str, Mapping[str, str]] = {}
+    versions: dict[tuple[str, str], str] = {}
+    for unit, backend, name in zip(*(table.columns.texts(c) for c in ("unit", "backend_key", "fingerprint")), strict=True):
+        found = manifest.fingerprints.get(name)
+        if found is not None:
+            prints[unit] = found
+            versions[backend, unit] = found.get("runtime", "")
+    return replace(
+        manifest,
+        devices=tuple(_device(facts, prints.get(facts.unit, {})) for facts in manifest.devices),
+        backends=tuple(
+            replace(facts, versions={**facts.versions, **{u: v for (key, u), v in versions.items() if key == facts.key and v}})
+            for facts in manifest.backends
+        ),
+    )
+
+
+def _device(facts: DeviceFacts, found: Mapping[str, str]) -> DeviceFacts:
+    names = {"system": "os", "machine": "machine", "cpu_model": "cpu_model", "governor": "governor", "python": "python",
+             "runner_sha256": "runner_sha256"}
+    known = {field: found[name] for field, name in names.items() if name in found}
+    return replace(facts, **known)

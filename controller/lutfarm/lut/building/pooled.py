@@ -1,0 +1,257 @@
+"""A table's entries for a pool of equal devices, beside those of its units.  Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from lutfarm.lut.schema.entry import Entry
+from lutfarm.lut.schema.manifest import PoolFacts, UnitEffect
+from lutfarm.lut.table import LatencyTable
+from lutfarm.records.fingerprints import BETWEEN_UNITS, BETWEEN_WORKLOADS, disagreement, words
+from lutfarm.statistics import Interval, Target
+from lutfarm.statistics.comparisons.ratios import level_of
+from lutfarm.statistics.comparisons.units import Level, UnitFit, anchored, corrected, disagreements, fit_units, over_units
+from lutfarm.statistics.estimates.flags import Flag
+from lutfarm.statistics.samples.conditions import extremes
+from lutfarm_jobs.errors import UnitsDiffer
+from lutfarm_jobs.measurement_key import place_of
+from lutfarm_jobs.spec import LEAST_ANCHORS
+
+SCOPE_ALL = "units"
+SCOPE_SHARE = "processes and anchors, for the mean unit of the pool"
+UNITS_LEFT_OUT: Flag = "units_left_out"
+
+Place = tuple[str, str]                            # lutfarm_jobs.measurement.place_of
+
+
+@dataclass(frozen=True, slots=True)
+class Pooling:
+    """How the units of one profile are put together; the units are those of the table that have this profile."""
+
+    profile: str
+    replicate: Literal["all", "share"] = "all"
+    max_unit_spread: float = 0.10                  # for share
+
+    @property
+    def name(self) -> str:
+        """What stands for the unit in the pool's keys; no device can be called so, as it holds a colon."""
+        return f"pool:{self.profile}"
+
+
+def pooled(table: LatencyTable, pooling: Pooling, target: Target | None = None) -> LatencyTable:
+    """The table with entries of the pool after those that it has.
+
+    Raises UnitsDiffer where the pool has fewer than two units or these disagree in what they were measured with; and, for
+    units that share the work, where they differ by more than `max_unit_spread` or too few anchors were measured to tell.
+    What can't be put together is missing in the result, never made up: what was measured on one unit alone of those that
+    replicate, or on one without anchors.
+    """
+    units = sorted(facts.unit for facts in table.manifest.devices if facts.profile == pooling.profile)
+    mine = [entry for entry in table.entries if entry.unit in set(units)]
+    if len(units) < 2:
+        has = f"only {units[0]}" if units else "none"
+        raise UnitsDiffer(f"the pool {pooling.profile} needs two units with entries in this table; it has {has}")
+    groups: dict[Place, dict[str, list[Entry]]] = {}
+    for entry in mine:
+        by_workload = groups.setdefault(place_of(entry.key), {})
+        by_workload.setdefault(entry.workload_key, []).append(entry)
+    entries: list[Entry] = []
+    effects: list[UnitEffect] = []
+    wanted = target or Target()
+    for (process, _), group in groups.items():
+        named = {entry.backend_key for found in group.values() for entry in found}
+        backend = named.pop() if len(named) == 1 else process
+        _check_agreement(group, table.manifest.fingerprints, pooling, backend)
+        merging = _shared(group, pooling, wanted, backend) if pooling.replicate == "share" else _replicated(group, wanted)
+        entries += [
+            found for of_workload in group.values() if (found := _entry(of_workload, merging, pooling, wanted, units))
+        ]
+        effects += _effects(merging.fit, backend)
+    facts = PoolFacts(
+        name=pooling.name, profile=pooling.profile, replicate=pooling.replicate, units=tuple(units),
+        max_unit_spread=pooling.max_unit_spread if pooling.replicate == "share" else None, effects=tuple(effects),
+    )
+    manifest = replace(
+        table.manifest,
+        pools=(*(pool for pool in table.manifest.pools if pool.name != pooling.name), facts),
+        missing=(*table.manifest.missing, *_missing(table, mine, entries, pooling, set(units))),
+    )
+    return LatencyTable.of([*(e for e in table.entries if e.unit != pooling.name), *entries], manifest)
+
+
+def _check_agreement(
+    group: Mapping[str, Sequence[Entry]], known: Mapping[str, Mapping[str, str]], pooling: Pooling, backend: str
+) -> None:
+    """Raises UnitsDiffer where units were measured with different software or protocols, or set differently."""
+    found = [(e.unit, known[e.fingerprint]) for entries in group.values() for e in entries if e.fingerprint in known]
+    if differences := disagreement(found, may_differ=BETWEEN_UNITS | BETWEEN_WORKLOADS):
+        raise UnitsDiffer(
+            f"{pooling.profile} with {backend}: not merged, units disagree in {words(differences)}.  Bring them to one state "
+            "and run the job again; the units' own entries are exported without --pool"
+        )
+
+
+def without_moved(table: LatencyTable, units: Collection[str]) -> LatencyTable:
+    """The table without the gaps of `units`, which share the work, that another one of them has filled."""
+    done = {
+        (e.workload_key, e.backend_key, e.conditions_key) for e in table.entries if e.unit in units and e.kind != "zero"
+    }
+
+    def moved(key: str) -> bool:
+        head, unit, backend, conditions = key.rsplit("/", 3)
+        return unit in units and (head.partition("/")[2], backend, conditions) in done
+
+    missing = tuple(key for key in table.manifest.missing if not moved(key))
+    return LatencyTable(table.columns, replace(table.manifest, missing=missing))
+
+
+@dataclass(frozen=True, slots=True)
+class _Merging:
+    """The pool's intervals by workload, which entries each rests on, and the fit of units that share."""
+
+    intervals: Mapping[str, Interval]
+    used: Mapping[str, Sequence[Entry]]
+    fit: UnitFit | None = None
+
+
+def _replicated(group: Mapping[str, Sequence[Entry]], target: Target) -> _Merging:
+    used = {workload: alike for workload, found in group.items() if len(alike := _alike(found)) > 1}
+    intervals = {
+        workload: over_units([_level(entry) for entry in alike], confidence=target.confidence)
+        for workload, alike in used.items()
+    }
+    return _Merging(intervals, used)
+
+
+def _shared(group: Mapping[str, Sequence[Entry]], pooling: Pooling, target: Target, backend: str) -> _Merging:
+    used = {workload: alike for workload, found in group.items() if (alike := _alike(found))}
+    if not used:
+        return _Merging({}, {})
+    levels = {w: {entry.unit: _level(entry) for entry in alike} for w, alike in used.items()}
+    counts = Counter(unit for found in levels.values() if len(found) > 1 for unit in found)
+    able = {unit for unit, count in counts.items() if count >= LEAST_ANCHORS}
+    levels = {w: {unit: level for unit, level in found.items() if unit in able} for w, found in levels.items()}
+    fit = fit_units(levels)
+    if fit is None:
+        every = sorted({entry.unit for found in group.values() for entry in found})
+        seen = ", ".join(f"{unit} has {counts[unit]}" for unit in every)
+        raise UnitsDiffer(
+            f"{pooling.profile} with {backend}: the unit effects can't be told: at least two units need {LEAST_ANCHORS} "
+            f"anchors that other units measured, too; {seen}.  Run the job again to measure what is missing"
+        )
+    if reasons := disagreements(fit, pooling.max_unit_spread):
+        raise UnitsDiffer(
+            f"{pooling.profile} with {backend}: not merged, max_unit_spread is {100 * pooling.max_unit_spread:g} %: "
+            f"{'; '.join(reasons)}.  Look at these units (cooling, clocks, other load), take the odd one out of the pool, "
+            "or measure with replicate: all; the units' own entries are exported without --pool"
+        )
+    intervals = {
+        workload: anchored(workload, fit, confidence=target.confidence)
+        if workload in fit.operators
+        else corrected(next(iter(found.values())), next(iter(found)), fit, confidence=target.confidence)
+        for workload, found in levels.items() if found
+    }
+    kept = {w: [entry for entry in used[w] if entry.unit in able] for w in intervals}
+    return _Merging(intervals, kept, fit)
+
+
+def _alike(found: Sequence[Entry]) -> list[Entry]:
+    """The measured entries of one workload that have one statistic: the most frequent one, an uncontended one if equal."""
+    measured = [entry for entry in found if entry.kind == "measured"]
+    if not measured:
+        return []
+    counts = Counter(entry.statistic for entry in measured)
+    best = min(counts, key=lambda name: (-counts[name], name == "p25_contended", name))
+    return [entry for entry in measured if entry.statistic == best]
+
+
+def _level(entry: Entry) -> Level:
+    return level_of(
+        entry.estimate_ns or 0.0, entry.low_ns or 0.0, entry.high_ns or 0.0,
+        confidence=entry.confidence, processes=entry.processes,
+    )
+
+
+def _entry(
+    found: Sequence[Entry], merging: _Merging, pooling: Pooling, target: Target, units: Sequence[str]
+) -> Entry | None:
+    first = found[0]
+    named = Entry(
+        key="/".join((first.quantity, first.workload_key, pooling.name, first.backend_key, first.conditions_key)),
+        workload_key=first.workload_key, unit=pooling.name, backend_key=first.backend_key, kind=first.kind,
+        conditions_key=first.conditions_key, quantity=first.quantity, quantity_unit=first.quantity_unit,
+        inputs=first.inputs, inputs_assumed=first.inputs_assumed,
+        precision=first.precision, batch_size=first.batch_size, path=first.path, takes=first.takes,
+    )
+    if all(entry.kind == "zero" for entry in found):
+        return replace(named, estimate_ns=0.0, low_ns=0.0, high_ns=0.0)
+    if all(entry.kind == "failed" for entry in found):
+        return replace(
+            named, failure_code=first.failure_code, run_ids=tuple(name for entry in found for name in entry.run_ids),
+            failure_detail=f"on {', '.join(entry.unit for entry in found)}: {first.failure_detail}",
+        )
+    interval = merging.intervals.get(first.workload_key)
+    if interval is None:
+        return None
+    used, fit = merging.used[first.workload_key], merging.fit
+    expected = len(found) if pooling.replicate == "share" else len(units)
+    flags = {flag for entry in used for flag in entry.flags} - {"converged", "not_precise"}
+    precise = interval.relative_half_width <= target.relative_half_width and used[0].statistic != "p25_contended"
+    prints = "\n".join(sorted({entry.fingerprint for entry in used}))
+    return replace(
+        named,
+        kind="measured",
+        statistic=used[0].statistic,
+        estimate_ns=interval.estimate_ns,
+        low_ns=interval.low_ns,
+        high_ns=interval.high_ns,
+        confidence=target.confidence,
+        scope=SCOPE_SHARE if fit else SCOPE_ALL,
+        processes=sum(entry.processes for entry in used),
+        iterations=sum(entry.iterations for entry in used),
+        slices_kept=sum(entry.slices_kept for entry in used),
+        slices_rejected=sum(entry.slices_rejected for entry in used),
+        runs_left_out=sum(entry.runs_left_out for entry in used),
+        between_spread=fit.between_units if fit else interval.spread,
+        common_share=1.0,                          # a unit is slow at every entry: errors of a sum don't average out
+        involuntary_switches=sum(entry.involuntary_switches for entry in used),
+        temperature_low_c=extremes(entry.temperature_low_c for entry in used)[0],
+        temperature_high_c=extremes(entry.temperature_high_c for entry in used)[1],
+        frequency_low_khz=extremes(entry.frequency_low_khz for entry in used)[0],
+        frequency_high_khz=extremes(entry.frequency_high_khz for entry in used)[1],
+        peak_memory_bytes=extremes(entry.peak_memory_bytes for entry in used)[1],
+        flags=(
+            *(("converged",) if precise else ()), *sorted(flags), *(() if precise else ("not_precise",)),
+            *((UNITS_LEFT_OUT,) if len(used) < expected else ()),
+        ),
+        fingerprint=hashlib.sha256(prints.encode()).hexdigest()[:16],
+        run_ids=tuple(name for entry in used for name in entry.run_ids),
+    )
+
+
+def _effects(fit: UnitFit | None, backend: str) -> list[UnitEffect]:
+    if fit is None:
+        return []
+    counts = Counter(unit for _, unit in fit.residuals)
+    return [
+        UnitEffect(unit, backend, math.exp(effect), math.sqrt(fit.effect_variance(unit)), counts[unit])
+        for unit, effect in fit.effects.items()
+    ]
+
+
+def _missing(
+    table: LatencyTable, mine: Sequence[Entry], entries: Sequence[Entry], pooling: Pooling, units: set[str]
+) -> list[str]:
+    """The pool's keys of what some unit has or lacks and the pool has no entry of."""
+    has = {entry.key for entry in entries} | set(table.manifest.missing)
+    found: dict[str, None] = {}
+    for key in (*(entry.key for entry in mine), *table.manifest.missing):
+        head, unit, backend, conditions = key.rsplit("/", 3)
+        if unit in units:
+            found["/".join((head, pooling.name, backend, conditions))] = None
+    return [key for key in found if key not in has]

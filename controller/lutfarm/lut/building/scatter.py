@@ -1,0 +1,39 @@
+"""Where an entry's scatter comes from, and how far its slow iterations reach.  Pure."""
+
+from __future__ import annotations
+
+from lutfarm.statistics import Sample
+from lutfarm.statistics.intervals.interval import Interval
+from lutfarm.statistics.intervals.tails import tail_bounds
+from lutfarm.statistics.intervals.variance_components import components
+from lutfarm.statistics.samples.conditions import sittings_of
+from lutfarm.statistics.samples.process import samples_ns
+
+
+def scatter(found: Sample, interval: Interval) -> dict[str, float | None]:
+    """The fields of an entry that say so; None where there are too few groups or iterations to tell.
+
+    `interval`: of its estimate.
+    """
+    slices = [
+        (place, sitting, piece)
+        for place, (process, sitting) in enumerate(zip(found.processes, sittings_of(found), strict=True))
+        for piece in process.slices
+    ]
+    parts = components(
+        [samples_ns([piece]) for _, _, piece in slices],
+        [place for place, _, _ in slices],
+        [sitting for _, sitting, _ in slices],
+    )
+    series = [samples_ns(process.slices) for process in found.processes]
+    p90, p99 = (tail_bounds(series, found.levels_ns, interval, share) for share in (0.90, 0.99))
+    return {
+        "iteration_spread": parts.within_slices,
+        "slice_spread": parts.between_slices,
+        "process_spread": parts.between_processes,
+        "sitting_spread": parts.between_sittings,
+        "p90_low_ns": p90 and p90.low_ns,
+        "p90_high_ns": p90 and p90.high_ns,
+        "p99_low_ns": p99 and p99.low_ns,
+        "p99_high_ns": p99 and p99.high_ns,
+    }

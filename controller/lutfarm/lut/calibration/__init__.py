@@ -1,0 +1,1 @@
+"""What a few measured networks say of all the others."""

@@ -1,0 +1,1 @@
+"""What somebody who looks after the farm wants to see."""

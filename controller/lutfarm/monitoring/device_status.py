@@ -1,0 +1,133 @@
+"""What the farm's devices are doing, from the store alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lutfarm.canary.history import Canary, canary
+from lutfarm.records.job import Job
+from lutfarm.scheduling.resting import rests_until_s
+from lutfarm.store.interface import Store
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.measurement_key import canary_place
+from lutfarm_jobs.run import Run
+from lutfarm_jobs.spec import JobSpec
+from lutfarm_profiles import loader
+
+PACE_S = 1800.0                                    # how far back the pace of a device is looked at
+LEAST_RUNS = 2                                     # fewer say nothing about a pace
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """One device.  Times are Unix times in seconds; None where nothing is known."""
+
+    unit: str
+    profile: str
+    transport: str
+    state: str
+    reason: str
+    since_s: float
+    temperature_c: float | None
+    seen_s: float | None                           # its last hello, or the end of its last run
+    checked_s: float | None
+    fit: bool | None                               # what the last check found
+    holder: str                                    # who has its lease, or empty
+    job_id: str                                    # of the open job that measures on it, or empty
+    runs_left: int                                 # of that job on this device, at most: what is precise stops sooner
+    seconds_left: float | None                     # for those, at the pace of the last half hour
+    canary_drift: float | None                     # the last round's canary level / its reference
+    canary_settled: float | None                   # the same of that of the newest rounds that is nearest to it
+    canary_provisional: bool | None                # whether that reference still is
+    canary_since_s: float | None                   # when its epoch began
+    heat_waits: int                                # how often it rested because it was too hot, in its whole history
+    rests_until_s: float | None                    # while the cooldown of its kind lasts, between two orders of a job
+
+
+def devices_status(store: Store, now_s: float) -> list[DeviceStatus]:
+    """All registered devices, by name."""
+    open_jobs = [job for job, _ in store.jobs() if job.state == "open"]
+    return [_status(store, device.name, open_jobs, now_s) for device in sorted(store.devices(), key=lambda d: d.name)]
+
+
+def _status(store: Store, unit: str, open_jobs: Sequence[Job], now_s: float) -> DeviceStatus:
+    device = store.device(unit)
+    record, hello = store.device_record(unit, now_s), store.hello(unit)
+    held = store.lease_holder(unit, now_s)
+    recent = list(store.runs_after(now_s - PACE_S, unit=unit))
+    last = recent[-1] if recent else next(iter(store.last_runs(unit, most=1)), None)
+    shown = last_canary(store, last)
+    newest, settled = (shown.newest, shown.recent) if shown else (None, None)
+    job_id, left = _work_left(store, unit, held[0] if held else "", open_jobs)
+    seen = [at for at in (hello[1] if hello else None, last.ended_s if last else None) if at is not None]
+    return DeviceStatus(
+        unit=unit,
+        profile=device.profile if device else "",
+        transport=device.transport if device else "",
+        state=record.state,
+        reason=record.reason,
+        since_s=record.since_s,
+        temperature_c=_temperature_c(last, hello),
+        seen_s=max(seen, default=None),
+        checked_s=record.checked_s,
+        fit=record.fit,
+        holder=held[0] if held else "",
+        job_id=job_id,
+        runs_left=left,
+        seconds_left=_seconds_left(recent, left) if held else None,
+        canary_drift=shown.last_ratio if shown else None,
+        canary_settled=settled.ratio if settled else None,
+        canary_provisional=newest.provisional if newest else None,
+        canary_since_s=newest.since_s if newest else None,
+        heat_waits=store.heat_waits(unit),
+        rests_until_s=rests_until(store, unit, now_s) if job_id else None,
+    )
+
+
+def rests_until(store: Store, unit: str, now_s: float) -> float | None:
+    """When the cooldown after the unit's last run is over; None where none lasts."""
+    device, last = store.device(unit), next(iter(store.last_runs(unit, most=1)), None)
+    if device is None or last is None or device.profile not in loader.names():
+        return None
+    return rests_until_s(loader.load(device.profile).cooldown_s, last.ended_s, now_s)
+
+
+def _temperature_c(last: Run | None, hello: tuple[object, float] | None) -> float | None:
+    if last is not None and last.after is not None and (hello is None or last.ended_s >= hello[1]):
+        return last.after.temperature_c
+    environment = getattr(hello[0], "environment", None) if hello else None
+    return environment.temperature_c if environment else None
+
+
+def _work_left(store: Store, unit: str, holder: str, open_jobs: Sequence[Job]) -> tuple[str, int]:
+    for job in open_jobs:
+        if f": job {job.name}, " in holder:
+            plan = [m for m in store.measurements(job.id) if m.unit == unit]
+            rounds = JobSpec.model_validate_json(job.spec_json).sampling.rounds
+            return job.id, runs_left(plan, store.round_counts(job.id), rounds)
+    return "", 0
+
+
+def runs_left(plan: Sequence[Measurement], counts: Mapping[str, Mapping[str, int]], rounds: int) -> int:
+    """Runs that measurements without a failure still lack."""
+    by_status = [counts.get(m.key, {}) for m in plan]
+    return sum(max(0, rounds - found.get("complete", 0)) for found in by_status if not found.get("failed"))
+
+
+def _seconds_left(recent: Sequence[Run], left: int) -> float | None:
+    """Runs of one round end together, so the pace is counted from the first start to the last end."""
+    complete = [run for run in recent if run.status == "complete"]
+    if len(complete) < LEAST_RUNS:
+        return None
+    span_s = max(run.ended_s for run in complete) - min(run.started_s for run in complete)
+    return left * span_s / len(complete)
+
+
+def last_canary(store: Store, run: Run | None) -> Canary | None:
+    """The canary that ran in a run's round; None without a run, or where it shows none."""
+    if run is None:
+        return None
+    backend, conditions = canary_place(run.key)
+    found = canary(store, run.unit, backend, conditions)
+    return found if found.rounds else None

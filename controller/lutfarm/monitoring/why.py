@@ -1,0 +1,97 @@
+"""Why a job is where it is: for each of its devices what it waits for, and what comes next.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from lutfarm.records.device_state import DeviceRecord
+from lutfarm_jobs.measurement import Measurement
+
+FORWARD: Mapping[str, str] = {
+    "quarantined": "mend it, then lutfarm device check NAME",
+    "lost": "connect it, then run the job again, or lutfarm device check NAME",
+    "maintenance": "lutfarm device release NAME when it may work again",
+    "retired": "take it out of the job, or register it again",
+}
+"""By state: what brings a device back to work."""
+
+ANEW = "register it again"                         # in a reason: a check alone would find the same
+AS_IT_SAYS = "do as it says; lutfarm device check NAME alone would find the same"
+
+
+def way_back(unit: str, state: str, reason: str) -> str:
+    """What brings a device back to work that is in a state of FORWARD."""
+    text = AS_IT_SAYS if state == "quarantined" and ANEW in reason else FORWARD[state]
+    return text.replace("NAME", unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """One device of a job."""
+
+    unit: str
+    state: str
+    reason: str
+    waits_for: str
+    next: str
+    next_s: float | None                           # Unix time, where one is known
+    done: int                                      # measurements that are precise enough, or have all their rounds
+    failed: int
+    left: int
+
+
+def why(
+    records: Iterable[DeviceRecord],
+    plan: Sequence[Measurement],
+    *,
+    done: Collection[str],
+    failed: Collection[str],
+    job_name: str,
+    holders: Mapping[str, tuple[str, float]],
+    rests: Mapping[str, float] | None = None,
+) -> list[Why]:
+    """`done` and `failed`: keys of measurements; `holders`: by unit, who has its lease and until when unless renewed.
+
+    `rests`: by unit, when the cooldown after its last run is over; only of those where it is not.
+    """
+    found: list[Why] = []
+    for record in records:
+        mine = [m.key for m in plan if m.unit == record.unit]
+        bad = sum(key in failed for key in mine)
+        good = sum(key in done and key not in failed for key in mine)
+        left = len(mine) - bad - good
+        waits_for, following, next_s = _next(
+            record, holders.get(record.unit), job_name, left=left, rests_until_s=(rests or {}).get(record.unit),
+        )
+        found.append(Why(record.unit, record.state, record.reason, waits_for, following, next_s, good, bad, left))
+    return found
+
+
+def _next(
+    record: DeviceRecord, holder: tuple[str, float] | None, job_name: str, *, left: int, rests_until_s: float | None
+) -> tuple[str, str, float | None]:
+    if left == 0:
+        return "nothing", "it has all that this job asks of it", None
+    if record.state in FORWARD:
+        return _CAUSES[record.state], way_back(record.unit, record.state, record.reason), None
+    if record.state == "cooling":
+        return "a lower temperature", "it is looked at again", record.until_s
+    if holder is None:
+        return "a run of this job", "run the job's file again", None
+    who, until_s = holder
+    if f": job {job_name}, " in who and record.until_s is not None:
+        return "a link that failed", "it is tried again", record.until_s
+    if f": job {job_name}, " in who and rests_until_s is not None:
+        return "its cooldown", "its next order", rests_until_s
+    if f": job {job_name}, " in who:
+        return "its own run", "this job measures on it", None
+    return f"whoever holds it: {who}", "its lease ends, unless it is renewed", until_s
+
+
+_CAUSES: Mapping[str, str] = {
+    "quarantined": "a passed check",
+    "lost": "a link",
+    "maintenance": "whoever holds it for maintenance",
+    "retired": "nothing: it does not come back by itself",
+}

@@ -1,8 +1,0 @@
-"""Whole networks beside a table: which ones, measured how, and what they say of its predictions."""
-
-from lutfarm.networks.outcome import Held, Measured, Outcome, calibration_for, outcome_of
-from lutfarm.networks.study import StudyJob, find_study, plan_study, studies_of
-
-__all__ = [
-    "Held", "Measured", "Outcome", "StudyJob", "calibration_for", "find_study", "outcome_of", "plan_study", "studies_of",
-]

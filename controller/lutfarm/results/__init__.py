@@ -1,0 +1,1 @@
+"""From a job's stored runs to its table, validated or not."""

@@ -1,0 +1,1 @@
+"""Between units, and between the two sides of a comparison."""

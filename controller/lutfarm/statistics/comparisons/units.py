@@ -1,0 +1,222 @@
+"""Pools of equal devices: how units differ, and what a pool's latency is.  Pure.
+
+The model is the two-way layout without interaction, log-latency = operator + unit + error, by least squares
+(H. Scheffe, The Analysis of Variance, Wiley 1959, chapter 4; unequal numbers of observations: S. R. Searle, Linear
+Models, Wiley 1971, chapter 7).  Unit effects add up to 0, so that an operator's term is its latency on the pool's
+mean unit: the geometric mean over the units.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lutfarm.statistics.intervals.distributions import student_quantile
+from lutfarm.statistics.intervals.interval import PRIOR_DF, Interval
+
+RANK_TOLERANCE = 1e-9
+POOLED_DF = 1.0                                    # that all units together weigh in what is said of one (benchmarks/pools.py)
+
+Part = tuple[float, float]                         # a variance, and its degrees of freedom
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One estimate on one unit: in ns, with the standard error of its logarithm and that error's degrees of freedom."""
+
+    estimate_ns: float
+    log_error: float
+    df: float = PRIOR_DF
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFit:
+    """What anchors say of units; all values are of logarithms, so 0.05 is about 5 %.
+
+    `effects` by unit, above zero: slower than the mean unit; `weights` by unit: the variance of its effect over that of
+    one observation; `operators`: by operator, on the mean unit; `operator_parts`: what their variances consist of;
+    `residuals` by (operator, unit); `variance` of a residual with `df` degrees of freedom; `own`: what the anchors' own
+    precision explains of it; `interactions`, by unit: what it does not, which is by how much operators differ from their
+    unit's effect.
+    """
+
+    effects: Mapping[str, float]
+    weights: Mapping[str, float]
+    operators: Mapping[str, float]
+    operator_parts: Mapping[str, tuple[Part, ...]]
+    residuals: Mapping[tuple[str, str], float]
+    variance: float
+    df: int
+    own: Part
+    interactions: Mapping[str, Part]
+
+    def effect_variance(self, unit: str) -> float:
+        """The square of the standard error of a unit's effect."""
+        return self.weights[unit] * (self.own[0] + self.interactions[unit][0])
+
+    @property
+    def spread(self) -> float:
+        """The slowest unit over the fastest, minus 1."""
+        return math.expm1(max(self.effects.values()) - min(self.effects.values()))
+
+    @property
+    def between_units(self) -> float:
+        """The standard deviation of the effects."""
+        return float(np.std(list(self.effects.values()), ddof=1))
+
+    def anchor_spreads(self) -> dict[str, float]:
+        """By operator: how far its units lie apart once the unit effects are taken out; ratio minus 1."""
+        found: dict[str, list[float]] = {}
+        for (operator, _), residual in self.residuals.items():
+            found.setdefault(operator, []).append(residual)
+        return {operator: math.expm1(max(values) - min(values)) for operator, values in found.items()}
+
+
+def fit_units(levels: Mapping[str, Mapping[str, Level]]) -> UnitFit | None:
+    """The unit effects from `levels`, by operator and unit; operators with one unit say nothing and are left out.
+
+    None where they can't be told: fewer than two units, units that no chain of operators connects, or nothing left over
+    to estimate the error from.  The operators are eliminated first (Searle, section 7.1), which leaves a system as large
+    as the number of units: its matrix is a graph's Laplacian, singular by one for connected units.
+    """
+    shared = {operator: found for operator, found in levels.items() if len(found) > 1}
+    units = sorted({unit for found in shared.values() for unit in found})
+    place = {unit: index for index, unit in enumerate(units)}
+    count = sum(len(found) for found in shared.values())
+    df = count - len(shared) - (len(units) - 1)
+    if len(units) < 2 or df < 1:
+        return None
+    laplacian, right = np.zeros((len(units), len(units))), np.zeros(len(units))
+    for found in shared.values():
+        at = np.array([place[unit] for unit in found])
+        logs = np.log([level.estimate_ns for level in found.values()])
+        laplacian[np.ix_(at, at)] -= 1 / len(at)
+        laplacian[at, at] += 1
+        right[at] += logs - logs.mean()
+    if np.linalg.matrix_rank(laplacian, tol=RANK_TOLERANCE * len(shared), hermitian=True) < len(units) - 1:
+        return None
+    # The sum of a connected Laplacian and a constant matrix is regular, and its inverse differs from the
+    # pseudo-inverse, which is the one whose effects add up to 0, by that constant alone.
+    constant = np.full_like(laplacian, 1 / len(units))
+    inverse = np.linalg.inv(laplacian + constant) - constant
+    effects = inverse @ right
+    effects -= effects.mean()
+    operators: dict[str, float] = {}
+    residuals: dict[tuple[str, str], float] = {}
+    for operator, found in shared.items():
+        rest = {unit: math.log(level.estimate_ns) - float(effects[place[unit]]) for unit, level in found.items()}
+        operators[operator] = sum(rest.values()) / len(rest)
+        residuals |= {(operator, unit): value - operators[operator] for unit, value in rest.items()}
+    variance = sum(residual**2 for residual in residuals.values()) / df
+    own = _mean([(level.log_error**2, level.df) for found in shared.values() for level in found.values()])
+    interaction = max(0.0, variance - own[0])
+    parts: dict[str, tuple[Part, ...]] = {}
+    for operator, found in shared.items():
+        at = np.array([place[unit] for unit in found])
+        noise, noise_df = _mean([(level.log_error**2, level.df) for level in found.values()])
+        of_effects = max(float(inverse[np.ix_(at, at)].sum()) / len(at) ** 2, 0.0)       # those of all units add up to nothing
+        parts[operator] = (
+            (noise / len(at), noise_df), (own[0] * of_effects, own[1]), (interaction * (1 / len(at) + of_effects), df),
+        )
+    return UnitFit(
+        effects={unit: float(effects[index]) for unit, index in place.items()},
+        weights={unit: float(inverse[index, index]) for unit, index in place.items()},
+        operators=operators,
+        operator_parts=parts,
+        residuals=residuals,
+        variance=variance,
+        df=df,
+        own=own,
+        interactions={unit: _interaction(unit, shared, residuals, own[0], variance, df) for unit in place},
+    )
+
+
+def _mean(parts: Sequence[Part]) -> Part:
+    """The mean of variances, with Satterthwaite's degrees of freedom (Biometrics Bulletin 2 (1946) 110-114)."""
+    total = sum(value for value, _ in parts)
+    squares = sum(value**2 / df for value, df in parts)
+    return total / len(parts), total**2 / squares if squares else math.inf
+
+
+def _interaction(
+    unit: str, shared: Mapping[str, Mapping[str, Level]], residuals: Mapping[tuple[str, str], float], own: float,
+    variance: float, df: int,
+) -> Part:
+    """By how much operators differ from one unit's effect: by its own residuals, and a little by all units' together.
+
+    One unit may be odd where the others are alike (another cooler): by a common variance its intervals held the truth of 69 %.
+    A residual of an operator on n units has 1 - 1/n of the variance.
+    """
+    mine = [residuals[operator, unit] ** 2 / (1 - 1 / len(found)) for operator, found in shared.items() if unit in found]
+    own_df = len(mine) - 1
+    moderated = (sum(mine) + POOLED_DF * variance) / (own_df + POOLED_DF)
+    return max(0.0, moderated - own), min(own_df + POOLED_DF, float(df))
+
+
+def corrected(level: Level, unit: str, fit: UnitFit, *, confidence: float) -> Interval:
+    """One unit's estimate as the pool's mean unit would have it.
+
+    Its variance is the sum of three: the estimate's own, what of the unit effect's the anchors' precision explains, and
+    that of operators around it, of which this one and the effect have a share.
+    """
+    weight = fit.weights[unit]
+    own, (interaction, df) = fit.own, fit.interactions[unit]
+    parts = [(level.log_error**2, level.df), (weight * own[0], own[1]), ((1 + weight) * interaction, df)]
+    middle = math.log(level.estimate_ns) - fit.effects[unit]
+    return _interval(middle, parts, confidence)
+
+
+def anchored(operator: str, fit: UnitFit, *, confidence: float) -> Interval:
+    """An anchor's latency on the pool's mean unit."""
+    return _interval(fit.operators[operator], fit.operator_parts[operator], confidence)
+
+
+def over_units(levels: Sequence[Level], *, confidence: float) -> Interval:
+    """The geometric mean over two or more units, with Student's t over units: a promise for units of this kind.
+
+    `spread` is the standard deviation of the logarithms between units.  It is not moderated by other entries, as that
+    between processes is: a slow unit is slow at all of them, so they are no independent witnesses of the units' spread.
+    The interval is never narrower than what the estimates' own precision gives.
+    """
+    logs = np.log([level.estimate_ns for level in levels])
+    between = float(np.var(logs, ddof=1))
+    own = sum(level.log_error**2 for level in levels) / len(levels) ** 2
+    variance = max(between / len(levels), own)
+    found = _interval(float(logs.mean()), [(variance, len(levels) - 1.0)], confidence)
+    return Interval(found.estimate_ns, found.low_ns, found.high_ns, math.sqrt(between))
+
+
+def disagreements(fit: UnitFit, max_spread: float) -> list[str]:
+    """Why units may not be merged, in words; empty where all differ by at most `max_spread`."""
+    said: list[str] = []
+    if fit.spread > max_spread:
+        factors = ", ".join(f"{unit} x{math.exp(effect):.3f}" for unit, effect in _by_effect(fit.effects.items()))
+        said.append(f"the units differ by {100 * fit.spread:.1f} % ({factors} of the mean unit)")
+    worst = [(spread, operator) for operator, spread in fit.anchor_spreads().items() if spread > max_spread]
+    if worst:
+        spread, operator = max(worst)
+        mine = {unit: value for (name, unit), value in fit.residuals.items() if name == operator}
+        slow, fast = max(mine, key=mine.__getitem__), min(mine, key=mine.__getitem__)
+        said.append(
+            f"beyond their unit effects {slow} and {fast} differ by {100 * spread:.1f} % in {operator}"
+            + (f", and units differ too much in {len(worst) - 1} more" if len(worst) > 1 else "")
+        )
+    return said
+
+
+def _by_effect(effects: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
+    return sorted(effects, key=lambda pair: (pair[1], pair[0]))
+
+
+def _interval(middle: float, parts: Sequence[Part], confidence: float) -> Interval:
+    """Each part with its own quantile (W. G. Cochran and G. M. Cox, Experimental Designs, 2nd edition, Wiley 1957, section 4.14).
+
+    One number of degrees of freedom for their sum (Satterthwaite's) is too large where a part of two happens to be small.
+    """
+    variance = sum(value for value, _ in parts)
+    half = math.sqrt(sum(student_quantile(df, 0.5 + confidence / 2) ** 2 * value for value, df in parts if value > 0))
+    # Exponentials round: the estimate stays inside.
+    return Interval(math.exp(middle), math.exp(middle - half), math.exp(middle + half), math.sqrt(variance))

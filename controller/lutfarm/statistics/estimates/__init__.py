@@ -1,0 +1,1 @@
+"""From a sample to an estimate with its interval, and the flags that go with it."""

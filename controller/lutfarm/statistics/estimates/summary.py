@@ -1,0 +1,95 @@
+"""From one measurement's sample, and what the table's other entries are like, to an estimate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from lutfarm.statistics.estimates.flags import Flag, flags
+from lutfarm.statistics.estimates.precision import least_processes
+from lutfarm.statistics.intervals.interval import DEFAULT_SPREAD, PRIOR_DF, Interval, moderated_interval
+from lutfarm.statistics.samples.conditions import canary_ratios
+from lutfarm.statistics.samples.held_up import disagree
+from lutfarm.statistics.samples.lost import lost_share
+from lutfarm.statistics.samples.quantum import quantum_ns, widened
+from lutfarm.statistics.samples.sample import Sample
+from lutfarm.statistics.samples.swept import MOST_SLOWER_THAN_CANARY
+
+MOST_LOST = 0.9                                    # of a slice; the waiting of several threads adds up to more
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """How precise an entry is to be: half-width over estimate, at which confidence, from how many processes."""
+
+    relative_half_width: float = 0.02
+    confidence: float = 0.95
+    minimum_processes: int = 2
+    rounds: int | None = None                      # that the job gives each at most; None: nothing could stop one early
+
+    def least_processes(self, prior_df: float) -> int:
+        """As the rule has it by which the job's measurements stop."""
+        if self.rounds is None:
+            return self.minimum_processes
+        return least_processes(self.minimum_processes, self.rounds, prior_df=prior_df)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The estimate of one measurement."""
+
+    interval: Interval
+    flags: tuple[Flag, ...]
+
+
+def summarize(
+    found: Sample,
+    target: Target | None = None,
+    *,
+    prior_spread: float = DEFAULT_SPREAD,
+    prior_df: float = PRIOR_DF,
+) -> Summary:
+    """The estimate, its interval and its flags.
+
+    Contended slices have no interval for the uncontended device: theirs reaches over everything that was observed, and down
+    to where the uncontended latency may be, by the time without a core, the canary's highest level and
+    MOST_SLOWER_THAN_CANARY.  That of processes that differ by factors reaches over all of them, and that of a swept workload
+    down by what its canaries can't have shown.
+    """
+    wanted = target or Target()
+    interval = moderated_interval(
+        found.levels_ns, confidence=wanted.confidence, prior_spread=prior_spread, prior_df=prior_df
+    )
+    if found.statistic == "p25_contended":
+        interval = replace(
+            interval,
+            low_ns=min(interval.low_ns, _least_ns(found)) / _most_slowed(found),
+            high_ns=max(interval.high_ns, found.iterations.max_ns),
+        )
+    interval = widened(reaching(interval, found), quantum_ns(found))
+    raised = flags(
+        found, interval, relative_target=wanted.relative_half_width, minimum_processes=wanted.least_processes(prior_df)
+    )
+    return Summary(interval, raised)
+
+
+def reaching(interval: Interval, found: Sample) -> Interval:
+    """With what an interval over processes does not hold: see `summarize`."""
+    low_ns, high_ns = interval.low_ns / (1 + found.hidden), interval.high_ns
+    if disagree(found.levels_ns):
+        low_ns, high_ns = min(low_ns, *found.levels_ns), max(high_ns, *found.levels_ns)
+    return replace(interval, low_ns=low_ns, high_ns=high_ns)
+
+
+def _least_ns(found: Sample) -> float:
+    """The shortest iteration, each without the time in which its slice had no core."""
+    parts = [
+        min(piece.samples_ns) * (1 - min(MOST_LOST, lost_share(piece)))
+        for process in found.processes for piece in process.slices if piece.samples_ns
+    ]
+    return min(parts, default=found.iterations.min_ns)
+
+
+def _most_slowed(found: Sample) -> float:
+    """By how much the contended slices were slowed, at most, as far as the canary shows it; 1 without a reference."""
+    ratios = [ratio for process in found.processes for ratio in canary_ratios(process.run, process.slices)]
+    return max(1.0, MOST_SLOWER_THAN_CANARY * max(ratios, default=0.0))

@@ -1,0 +1,1 @@
+"""From raw slices to what each process says."""

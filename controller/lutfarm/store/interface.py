@@ -1,0 +1,190 @@
+"""What a store can do.  The implementation is sql.py; this file imports no database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from lutfarm.records.canary_round import CanaryRound
+from lutfarm.records.device_state import DeviceEvent, DeviceRecord, Transition
+from lutfarm.records.job import Job, JobCounts, JobState
+from lutfarm_agents.device import Device, Hello
+from lutfarm_agents.health.check import HealthReport
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.round import Artifact, Lease
+from lutfarm_jobs.run import Probe, Run
+
+
+class Store(Protocol):
+    """One writer process at a time may hold a device; many may read.
+
+    Every method raises StoreError (StoreUnwritable, StoreNewer, LeaseLost) and nothing of the database's own.
+    """
+
+    @property
+    def farm_id(self) -> str:
+        """32 hex digits made with the store: which store's lease tokens may be compared."""
+        ...
+
+    def put_device(self, device: Device) -> None:
+        """Insert or replace by name."""
+        ...
+
+    def device(self, name: str) -> Device | None:
+        """One device, or None."""
+        ...
+
+    def devices(self) -> Sequence[Device]:
+        """All, by name."""
+        ...
+
+    def put_hello(self, unit: str, hello: Hello, seen_s: float) -> None:
+        """What the device last said of itself."""
+        ...
+
+    def hello(self, unit: str) -> tuple[Hello, float] | None:
+        """The last hello and when."""
+        ...
+
+    def device_record(self, unit: str, now_s: float) -> DeviceRecord:
+        """How the device is; `new` where nothing happened to it yet, `busy` only while a lease is in force."""
+        ...
+
+    def step_device(self, unit: str, event: DeviceEvent, now_s: float) -> DeviceRecord:
+        """One transaction: apply an event, keep it in the history where it changed something.  Raises SpecError."""
+        ...
+
+    def device_history(self, unit: str, *, most: int = 50) -> Sequence[Transition]:
+        """The newest transitions, oldest first."""
+        ...
+
+    def heat_waits(self, unit: str) -> int:
+        """How often it rested because it was too hot."""
+        ...
+
+    def lease_holder(self, unit: str, now_s: float) -> tuple[str, float] | None:
+        """Who holds the device, readable, and until when unless renewed; None where nobody does."""
+        ...
+
+    def put_check(self, report: HealthReport) -> None:
+        """Keep what a check found."""
+        ...
+
+    def checks(self, unit: str, *, most: int = 20) -> Sequence[HealthReport]:
+        """The newest checks, oldest first."""
+        ...
+
+    def open_job(self, job: Job, plan: Sequence[Measurement]) -> Job:
+        """Insert with its plan; a job that exists is returned as it stands (its created_s, its state)."""
+        ...
+
+    def extend_plan(self, job_id: str, plan: Sequence[Measurement]) -> None:
+        """Append what the job's plan does not have yet: work that passed to another unit, a unit that joined a pool."""
+        ...
+
+    def close_job(self, job_id: str, state: JobState, reason: str = "") -> None:
+        """Set the state."""
+        ...
+
+    def jobs(self) -> Sequence[tuple[Job, JobCounts]]:
+        """All, newest first."""
+        ...
+
+    def job(self, job_id: str) -> tuple[Job, JobCounts] | None:
+        """One; a unique prefix or a name (its newest) will do."""
+        ...
+
+    def measurements(self, job_id: str) -> Sequence[Measurement]:
+        """The job's plan, in its order."""
+        ...
+
+    def acquire(self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float) -> Lease | str:
+        """A lease with the next token, or the readable `holder` of the one that is in force.
+
+        A lease is free when it expired, was released, or its owner (see owners.py) was a process of
+        this host that is no more.
+        """
+        ...
+
+    def renew(self, lease: Lease, *, now_s: float, ttl_s: float) -> Lease:
+        """Raises LeaseLost when another token was given out."""
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Give it back; no error if it is no longer held."""
+        ...
+
+    def commit(self, arrived: Sequence[Run], lease: Lease, job_id: str) -> None:
+        """One transaction: check the lease's token, insert runs and samples, link them to the job.
+
+        The same run id again changes nothing.  Raises LeaseLost.
+        """
+        ...
+
+    def commit_probe(self, probe: Probe, lease: Lease, job_id: str) -> None:
+        """As commit, for what a probe found; a newer probe of the same key and fingerprint replaces."""
+        ...
+
+    def adopt(self, job_id: str, run_ids: Sequence[str]) -> None:
+        """Link runs of other jobs to this one (reuse)."""
+        ...
+
+    def reusable(self, keys: Collection[str], *, samples: bool = False) -> Iterator[Run]:
+        """Complete runs of any job, newest first; without samples the slices are empty."""
+        ...
+
+    def probes(self, keys: Collection[str]) -> Mapping[str, Sequence[Probe]]:
+        """All probes by measurement key, newest first."""
+        ...
+
+    def put_artifacts(self, used: Mapping[str, Artifact]) -> None:
+        """Record which model file each measurement key was run as."""
+        ...
+
+    def artifacts(self, keys: Collection[str]) -> Mapping[str, str]:
+        """By measurement key: the SHA-256 of the model file that it was run as."""
+        ...
+
+    def forget_failures(self, job_id: str) -> int:
+        """Unlink failed runs and failed probes from the job (they stay stored); how many.  For --retry-failed."""
+        ...
+
+    def runs(self, job_id: str, *, samples: bool = True) -> Iterator[Run]:
+        """The runs linked to a job, by key and time; without samples the slices are empty."""
+        ...
+
+    def runs_after(self, started_s: float, *, unit: str | None = None) -> Iterator[Run]:
+        """Runs of all jobs that began after a Unix time, oldest first, without their samples."""
+        ...
+
+    def last_runs(self, unit: str, *, most: int) -> Sequence[Run]:
+        """The newest runs of a unit, newest first, without their samples."""
+        ...
+
+    def round_counts(self, job_id: str) -> Mapping[str, Mapping[str, int]]:
+        """By measurement key: how many runs of each status are linked to the job; a failed probe counts as failed."""
+        ...
+
+    def canary_rounds(
+        self, unit: str, backend_key: str, conditions_key: str, *, after_s: float | None = None
+    ) -> Sequence[CanaryRound]:
+        """What rounds said of the canary, oldest first; of those that began after a Unix time, where one is given."""
+        ...
+
+    def canary_places(self, unit: str) -> Sequence[tuple[str, str]]:
+        """The (backend key, conditions key) under which a unit has shown a canary."""
+        ...
+
+    def close(self) -> None:
+        """Release the database."""
+        ...
+
+
+def registered(store: Store, names: Sequence[str]) -> list[Device]:
+    """The devices of these names.  Raises SpecError naming one that is not registered."""
+    known = {device.name: device for device in store.devices()}
+    for name in names:
+        if name not in known:
+            raise SpecError(f"no device is registered as {name[:80]!r}; see lutfarm device list")
+    return [known[name] for name in names]

@@ -1,9 +1,0 @@
-"""What Alembic runs: on a connection that lutfarm gives it."""
-
-from alembic import context
-
-from lutfarm.store.tables import metadata
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True)
-with context.begin_transaction():
-    context.run_migrations()

@@ -1,0 +1,46 @@
+"""One database: transactions that write, looks that read, and its errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Connection, Engine
+
+from lutfarm.store.sql.errors import mapped
+
+
+class Database:
+    """A context manager; leaving it closes the database."""
+
+    def __init__(self, engine: Engine, place: str, copies: TemporaryDirectory[str] | None = None) -> None:
+        self._engine = engine
+        self._place = place
+        self._copies = copies                      # of a database that can only be read elsewhere
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _write(self) -> Generator[Connection]:
+        with mapped(self._place), self._engine.begin() as db:
+            yield db
+
+    @contextmanager
+    def _read(self) -> Generator[Connection]:
+        with mapped(self._place), self._engine.connect().execution_options(reads=True) as db:
+            yield db
+
+    def close(self) -> None:
+        """Release the database."""
+        self._engine.dispose()
+        if self._copies is not None:
+            self._copies.cleanup()

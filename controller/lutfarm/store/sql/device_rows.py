@@ -1,0 +1,121 @@
+"""Device states, their history and checks, over SQLAlchemy Core.  See lutfarm.records.device_state for what they mean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from lutfarm.records.device_state import DeviceEvent, DeviceRecord, Transition, settled, step
+from lutfarm.store import process_identity
+from lutfarm.store.sql import encoding
+from lutfarm.store.sql.database import Database
+from lutfarm.store.sql.schema import device_checks, device_states, device_transitions, leases
+from lutfarm_agents.health.check import HealthReport
+from lutfarm_jobs.errors import StoreError
+
+
+class DeviceRows(Database):
+    """The part of a store that says how devices are."""
+
+    def device_record(self, unit: str, now_s: float) -> DeviceRecord:
+        """How the device is; `new` where nothing happened to it yet."""
+        with self._read() as db:
+            return settled(_record(db, unit), now_s, held=_holder(db, unit, now_s) is not None)
+
+    def step_device(self, unit: str, event: DeviceEvent, now_s: float) -> DeviceRecord:
+        """Apply an event and keep it in the history where it changed something.  Raises SpecError where it is refused."""
+        with self._write() as db:
+            stored = _record(db, unit, lock=True)
+            before = settled(stored, now_s, held=_holder(db, unit, now_s) is not None)
+            after = step(before, event, now_s)
+            if after == stored:
+                return after
+            _put(db, after)
+            if (after.state, after.reason) != (stored.state, stored.reason):
+                position = db.execute(
+                    select(func.count()).where(device_transitions.c.unit == unit).select_from(device_transitions)
+                ).scalar_one()
+                db.execute(insert(device_transitions).values(
+                    unit=unit, position=position, at_s=now_s, event=event.kind, before=stored.state, after=after.state,
+                    reason=after.reason,
+                ))
+        return after
+
+    def device_history(self, unit: str, *, most: int = 50) -> Sequence[Transition]:
+        """The newest transitions, oldest first."""
+        query = (
+            select(device_transitions).where(device_transitions.c.unit == unit)
+            .order_by(device_transitions.c.position.desc()).limit(most)
+        )
+        with self._read() as db:
+            rows = db.execute(query).all()
+        return [Transition(row.at_s, row.event, row.before, row.after, row.reason) for row in reversed(rows)]
+
+    def heat_waits(self, unit: str) -> int:
+        """How often it rested because it was too hot."""
+        query = select(func.count()).select_from(device_transitions).where(
+            device_transitions.c.unit == unit, device_transitions.c.event == "too hot",
+            device_transitions.c.before != "cooling", device_transitions.c.after == "cooling",
+        )
+        with self._read() as db:
+            return db.execute(query).scalar_one()
+
+    def lease_holder(self, unit: str, now_s: float) -> tuple[str, float] | None:
+        """Who holds the device, readable, and until when unless renewed; None where nobody does."""
+        with self._read() as db:
+            return _holder(db, unit, now_s)
+
+    def put_check(self, report: HealthReport) -> None:
+        """Keep what a check found."""
+        with self._write() as db:
+            position = db.execute(
+                select(func.count()).where(device_checks.c.unit == report.unit).select_from(device_checks)
+            ).scalar_one()
+            db.execute(insert(device_checks).values(
+                unit=report.unit, position=position, checked_s=report.checked_s, fit=report.fit,
+                content=encoding.dump(report),
+            ))
+
+    def checks(self, unit: str, *, most: int = 20) -> Sequence[HealthReport]:
+        """The newest checks, oldest first."""
+        query = (
+            select(device_checks.c.content).where(device_checks.c.unit == unit)
+            .order_by(device_checks.c.position.desc()).limit(most)
+        )
+        with self._read() as db:
+            found = db.execute(query).scalars().all()
+        return [encoding.load_report(content) for content in reversed(found)]
+
+
+def _record(db: Connection, unit: str, *, lock: bool = False) -> DeviceRecord:
+    query = select(device_states).where(device_states.c.unit == unit)
+    row: Row[Any] | None = db.execute(query.with_for_update() if lock else query).first()
+    if row is None:
+        return DeviceRecord(unit)
+    try:
+        reboots_s = tuple(float(at_s) for at_s in json.loads(row.reboots_s))
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"{unit}: its stored state is damaged: {error}") from error
+    return DeviceRecord(
+        unit, row.state, row.reason, row.since_s, row.until_s, row.checked_s, row.fit, row.boot_id, reboots_s
+    )
+
+
+def _put(db: Connection, record: DeviceRecord) -> None:
+    values = {
+        "state": record.state, "reason": record.reason, "since_s": record.since_s, "until_s": record.until_s,
+        "checked_s": record.checked_s, "fit": record.fit, "boot_id": record.boot_id,
+        "reboots_s": encoding.to_json(list(record.reboots_s)),
+    }
+    if not db.execute(update(device_states).where(device_states.c.unit == record.unit).values(**values)).rowcount:
+        db.execute(insert(device_states).values(unit=record.unit, **values))
+
+
+def _holder(db: Connection, unit: str, now_s: float) -> tuple[str, float] | None:
+    row = db.execute(select(leases).where(leases.c.unit == unit)).first()
+    if row is None or not row.owner or row.expires_s <= now_s or process_identity.is_dead(row.owner):
+        return None
+    return str(row.holder), float(row.expires_s)

@@ -1,0 +1,29 @@
+"""A job with what its names stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lutfarm.scheduling.policy import MeasuringPolicy
+from lutfarm.scheduling.strategy import Plain, Strategy
+from lutfarm.scheduling.work_sharing import Share
+from lutfarm_agents.device import Device
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.spec import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A job with what its names stand for."""
+
+    spec: JobSpec
+    plan: tuple[Measurement, ...]
+    devices: Mapping[str, Device]
+    policies: Mapping[str, MeasuringPolicy]
+    zeros: tuple[str, ...] = ()                    # keys of operators that are nothing by structure
+    retry_failed: bool = False
+    shares: tuple[Share, ...] = ()                 # pools whose units share the work
+    strategy: Strategy = Plain()
+    until_s: float | None = None                   # Unix time at which it ends, done or not: what runs then is cancelled
+    expected_ns: Mapping[str, float] = field(default_factory=dict[str, float])   # by key: a first guess at an iteration

@@ -1,0 +1,261 @@
+"""What measured networks say of a table's predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lutfarm.lut import Calibration, Entry, Figures, LatencyTable, Network, Prediction, Validation, compare
+from lutfarm.lut.prediction.additive import MissingEntry
+from lutfarm.lut.schema.calibration_record import LEAST_NETWORKS as LEAST_CALIBRATION
+from lutfarm.lut.schema.calibration_record import calibration_of
+from lutfarm.lut.schema.validation_record import MOST_REASON, Calibrated, Role, Uncalibrated, share
+from lutfarm.records.fingerprints import BETWEEN_PLANS, BETWEEN_WORKLOADS, disagreement, words
+from lutfarm.statistics.intervals.sweep import fit_sweep, halves
+from lutfarm.validation.calibration_input import errors_of, observed
+from lutfarm.validation.study import StudyJob
+from lutfarm_jobs.errors import RunsDisagree, SpecError
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.spaces.base import Space
+
+Levels = Mapping[str, Mapping[str, float]]         # by measurement key and round, in ns
+Place = tuple[str, str]                            # unit and backend key
+LEAST_NETWORKS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one study says, place by place; `refused` says why there is nothing to say of the other places."""
+
+    job_id: str                                    # whose table it is
+    study_id: str                                  # the job that measured the networks
+    space: str
+    seed: int
+    measured_s: float                              # Unix time
+    places: tuple[Validation, ...]
+    refused: tuple[str, ...] = ()
+    uncalibrated: tuple[Uncalibrated, ...] = ()    # places whose calibration networks calibrate nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a study's job came to: its table, and the level of each process by measurement key and round."""
+
+    table: LatencyTable
+    levels_ns: Levels
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A study and what it is held against: a table, the study's space, its plan, and what was measured."""
+
+    study: StudyJob
+    table: LatencyTable                            # without calibration
+    space: Space
+    measured: Measured
+    plan: Sequence[Measurement]
+    first: Measured | str | None = None            # of the table's first study, if that is another; or why it can't be read
+
+    @property
+    def places(self) -> list[Place]:
+        """Where its networks were measured."""
+        return list(dict.fromkeys((m.unit, m.backend.key) for m in self.plan))
+
+    def keys(self, place: Place) -> dict[str, str]:
+        """The measurements of a place, by architecture in the space's encoding."""
+        prefix = f"{self.space.name}:"
+        return {m.workload.name.removeprefix(prefix): m.key for m in self.plan if (m.unit, m.backend.key) == place}
+
+    def networks(self, place: Place) -> tuple[Network, ...]:
+        """Each with its plain prediction and what was measured."""
+        part = self.table.select(unit=place[0], backend=place[1])
+        entries = {entry.key: entry for entry in self.measured.table.entries}
+        keys = self.keys(place)
+        roles: tuple[Role, ...] = ("validation", "calibration", "anchor")
+        return tuple(
+            _network(part, self.space, arch, role, entries.get(keys.get(arch, "")))
+            for role, archs in zip(roles, self.study.archs, strict=True) for arch in archs
+        )
+
+
+def calibration_for(held: Held, place: Place) -> Calibration | Uncalibrated | None:
+    """From the study's calibration networks of a place that a quiet machine measured; None where there are none at all.
+
+    Fewer than LEAST_CALIBRATION calibrate nothing: why is said.  Raises RunsDisagree where they were measured with other
+    software than the table.
+    """
+    _check_agreement(held, place)
+    wanted = [network for network in held.networks(place) if network.role == "calibration"]
+    spare = {n.arch: n.measured_ns or 0.0 for n in wanted if n.usable and not n.busy}
+    busy = sum(network.usable and network.busy for network in wanted)
+    if not wanted:
+        return None
+    if len(spare) < LEAST_CALIBRATION:
+        return Uncalibrated(*place, held.space.name, _too_few(len(spare), busy, len(wanted)))
+    keys, levels_ns = {arch: key for arch, key in held.keys(place).items() if arch in spare}, held.measured.levels_ns
+    fit = fit_sweep({key: levels_ns[key] for key in keys.values() if key in levels_ns})
+    return calibration_of(
+        observed(held.table.select(unit=place[0], backend=place[1]).computed(held.space), spare, errors_of(fit, keys)),
+        space=held.space.name, unit=place[0], backend_key=place[1], confidence=_confidence(held.table), left_out=busy,
+        flags={flag for network in wanted if network.arch in spare for flag in network.measured_flags},
+    )
+
+
+def _too_few(good: int, busy: int, wanted: int) -> str:
+    why = f"a busy machine measured {busy} others" if busy else f"{wanted} were asked for"
+    cure = "measure others on a quieter machine (another --seed)" if busy else f"ask for {LEAST_CALIBRATION} or more"
+    return f"{good} of its networks are good enough, at least {LEAST_CALIBRATION} are needed ({why}); {cure}"
+
+
+def outcome_of(held: Held, calibrations: Mapping[Place, Calibration | Uncalibrated]) -> Outcome:
+    """Hold the predictions of a table against a study's networks, and those that the calibrations give.
+
+    Raises SpecError, naming them, where fewer than two networks can be used in any place.
+    """
+    fitted = {place: one for place, one in calibrations.items() if isinstance(one, Calibration)}
+    uncalibrated = tuple(one for one in calibrations.values() if isinstance(one, Uncalibrated))
+    found = [validation_or_refusal(held, place, fitted.get(place)) for place in held.places]
+    places = tuple(one for one in found if isinstance(one, Validation))
+    refused = tuple(one for one in found if isinstance(one, str))
+    study, job_id = held.study, held.table.manifest.job_id
+    if not places:
+        raise SpecError("; ".join(refused) or f"job {study.id} measured nothing where the table has entries")
+    return Outcome(job_id, study.id, held.space.name, study.study.seed, study.created_s, places, refused, uncalibrated)
+
+
+def validation_or_refusal(held: Held, place: Place, calibration: Calibration | None) -> Validation | str:
+    """What a study says of one place, or why it says nothing."""
+    try:
+        return _validation(held, place, calibration)
+    except SpecError as error:
+        return error.detail
+
+
+def _validation(held: Held, place: Place, calibration: Calibration | None) -> Validation:
+    unit, backend = place
+    study, networks = held.study, held.networks(place)
+    _check_agreement(held, place)
+    used = [network for network in networks if network.role == "validation" and network.usable]
+    if len(used) < LEAST_NETWORKS:
+        failed = "; ".join(f"{n.arch}: {n.failure}" for n in networks if n.role == "validation" and not n.usable)
+        raise SpecError(
+            f"{unit} with {backend}: {len(used)} of {study.study.networks} networks can be held against the table, at least "
+            f"{LEAST_NETWORKS} are needed ({failed[:1500]}); run the command again, or draw others with --seed"
+        )
+    if calibration is not None:
+        networks = _corrected(held, place, calibration, networks)
+    entries = {entry.key: entry for entry in held.measured.table.entries}
+    keys = held.keys(place)
+    used_keys = [keys[network.arch] for network in used]
+    shift, why = _shift([keys[n.arch] for n in networks if n.role == "anchor" and n.measured_ns], held)
+    return Validation(
+        unit=unit, backend_key=backend, space=held.space.name,
+        figures=compare([n.predicted_ns or 0.0 for n in used], [n.measured_ns or 0.0 for n in used]),
+        coverage=share([network.covered for network in used]),
+        confidence=_confidence(held.table),
+        ceiling=_ceiling(used_keys, held.measured.levels_ns),
+        calibrated=_calibrated(networks, calibration),
+        anchor_shift=shift, anchor_refusal=why,
+        networks=networks,
+        study_id=study.id, seed=study.study.seed, measured_s=study.created_s,
+        scope="; ".join(sorted({entries[key].scope for key in used_keys} - {""})),
+    )
+
+
+def _check_agreement(held: Held, place: Place) -> None:
+    """Raises RunsDisagree where the table and the networks that it is held against were measured with different software."""
+    both = [
+        labelled for label, table in (("the table", held.table), ("its networks", held.measured.table))
+        for labelled in _labelled(label, table, [e for e in table.entries if (e.unit, e.backend_key) == place])
+    ]
+    if differences := disagreement(both, may_differ=BETWEEN_PLANS | BETWEEN_WORKLOADS):
+        raise RunsDisagree(
+            f"{place[0]} with {place[1]}: a table is not held against networks that were measured otherwise: "
+            f"{words(differences)}.  Run the table's job and this command again"
+        )
+
+
+def _labelled(label: str, table: LatencyTable, entries: Sequence[Entry]) -> list[tuple[str, Mapping[str, str]]]:
+    """What some entries of a table were made with."""
+    fingerprints = table.manifest.fingerprints
+    return [(label, found) for entry in entries if (found := fingerprints.get(entry.fingerprint))]
+
+
+def _confidence(table: LatencyTable) -> float:
+    """Of the intervals of the table's entries: they all have the job's."""
+    return max(entry.confidence for entry in table.entries)
+
+
+def _network(part: LatencyTable, space: Space, arch: str, role: Role, entry: Entry | None) -> Network:
+    predicted: Prediction | None = None
+    failure = ""
+    try:
+        predicted = part.predict(space, space.parse(arch), uncalibrated=True)
+    except MissingEntry as error:
+        failure = f"not predicted: {error.detail[:300]}"
+    if entry is None:
+        failure = "not measured yet"
+    elif entry.kind != "measured":
+        failure = f"{entry.failure_code}: {(entry.failure_detail or '')[:300]}"
+    found = entry if entry is not None and entry.kind == "measured" else None
+    return Network(
+        arch, role,
+        predicted and predicted.latency_ns, predicted and predicted.low_ns, predicted and predicted.high_ns,
+        found and found.estimate_ns, found and found.low_ns, found and found.high_ns, failure,
+        measured_flags=tuple(flag for flag in found.flags if flag != "converged") if found else (),
+        predicted_flags=predicted.flags if predicted else (),
+    )
+
+
+def _corrected(
+    held: Held, place: Place, calibration: Calibration, networks: tuple[Network, ...]
+) -> tuple[Network, ...]:
+    """With the calibrated table's predictions; the networks that it was calibrated on have none."""
+    part = held.table.select(unit=place[0], backend=place[1]).with_calibrations([calibration])
+    unseen = {n.arch: held.space.parse(n.arch) for n in networks if n.usable}
+    unseen = {text: arch for text, arch in unseen.items() if tuple(arch) not in calibration.archs}
+    if not unseen:
+        return networks
+    rows = part.predict_many(held.space, np.array(list(unseen.values()), dtype=np.int64), interval=True)
+    found = {text: [float(ns) for ns in row] for text, row in zip(unseen, rows, strict=True)}
+    return tuple(
+        replace(n, calibrated_ns=found[n.arch][0], calibrated_low_ns=found[n.arch][1], calibrated_high_ns=found[n.arch][2])
+        if n.arch in found else n for n in networks
+    )
+
+
+def _calibrated(networks: Sequence[Network], calibration: Calibration | None) -> Calibrated | None:
+    used = [n for n in networks if n.role == "validation" and n.usable and n.calibrated_ns is not None]
+    if calibration is None or not used:
+        return None
+    return Calibrated(
+        len(calibration.networks),
+        compare([n.calibrated_ns or 0.0 for n in used], [n.measured_ns or 0.0 for n in used]),
+        share([network.covered_calibrated for network in used]),
+    )
+
+
+def _ceiling(keys: Sequence[str], levels_ns: Levels) -> Figures | None:
+    one, other = halves({key: levels_ns[key] for key in keys if key in levels_ns})
+    if len(one) < LEAST_NETWORKS:
+        return None
+    return compare(list(one.values()), list(other.values()))
+
+
+def _shift(keys: Sequence[str], held: Held) -> tuple[float | None, str]:
+    """How much slower the anchors were than in the first sitting, or why that can't be said; neither: it is the first."""
+    if held.first is None or isinstance(held.first, str):
+        return None, (held.first or "")[:MOST_REASON]
+    sittings = [("the first sitting", held.first.table), ("this one", held.measured.table)]
+    before, now = ({e.key: e for e in table.entries if e.kind == "measured" and e.key in keys} for _, table in sittings)
+    both = [key for key in keys if key in before and key in now]
+    if not both:
+        return None, "no anchor was measured in both sittings"
+    made = [one for (label, table), entries in zip(sittings, (before, now), strict=True)
+            for one in _labelled(label, table, [entries[key] for key in both])]
+    if differences := disagreement(made):
+        return None, f"the anchors were measured otherwise: {words(differences)}"[:MOST_REASON]
+    ratios = [(now[key].estimate_ns or 0.0) / (before[key].estimate_ns or 1.0) for key in both]
+    return float(np.exp(np.median(np.log(ratios)))) - 1, ""

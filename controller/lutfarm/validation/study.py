@@ -1,0 +1,158 @@
+"""The job that measures whole networks for another job's table: derived once, found again afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lutfarm.lut import LatencyTable
+from lutfarm.lut.prediction.additive import MissingEntry
+from lutfarm.lut.prediction.bulk import IntArray
+from lutfarm.lut.prediction.layer_latencies import FloatArray
+from lutfarm.records.job import Job
+from lutfarm.store.interface import Store
+from lutfarm.validation.draw import Arch, draw
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.expand import space_of
+from lutfarm_jobs.spaces.base import Space
+from lutfarm_jobs.spec import BackendChoice, JobSpec, SamplingPlan, SpaceWorkload, Study
+
+PROCESSES = 7                                      # levels of processes differ by 4-6 %: fewer can't tell them apart
+ANCHORS = 3                                        # small, middling, large; the same in every study of a table
+ANCHOR_SEED = 0xA2C4
+POOL = "pool:"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyJob:
+    """A stored job that measures networks for a table."""
+
+    id: str
+    spec: JobSpec
+    created_s: float
+
+    @property
+    def study(self) -> Study:
+        """What it is for."""
+        if self.spec.validates is None:
+            raise ValueError(f"{self.id} validates nothing")
+        return self.spec.validates
+
+    @property
+    def space_name(self) -> str:
+        """With a part of its content's hash, where it is a user's own: it says the same wherever the file lies."""
+        return self._workload.space
+
+    @property
+    def space(self) -> Space:
+        """From the copy that the job carries, or by its name.  Raises SpecError."""
+        return space_of(self._workload.space, self._workload.definition)
+
+    @property
+    def archs(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """For validation, for calibration, anchors; in the space's encoding."""
+        archs, first = self._workload.archs, self.study.networks
+        second = first + self.study.calibrate
+        return archs[:first], archs[first:second], archs[second:]
+
+    @property
+    def _workload(self) -> SpaceWorkload:
+        workload = self.spec.workloads[0]
+        if not isinstance(workload, SpaceWorkload):
+            raise SpecError(f"job {self.id} says that it validates {self.study.job}, but its first workload is of no space")
+        return workload
+
+
+def studies_of(store: Store, job_id: str) -> list[StudyJob]:
+    """The jobs that measured networks for this job's table, oldest first."""
+    found: list[StudyJob] = []
+    for job, _ in store.jobs():
+        if f'"{job_id}"' in job.spec_json:         # most jobs are ruled out without parsing them
+            spec = JobSpec.model_validate_json(job.spec_json)
+            if spec.validates is not None and spec.validates.job == job_id:
+                found.append(StudyJob(job.id, spec, job.created_s))
+    return sorted(found, key=lambda study: (study.created_s, study.id))
+
+
+def find_study(studies: Sequence[StudyJob], wanted: Study, space_name: str) -> StudyJob | None:
+    """The one that asked for the same: what was drawn for it stays, whatever the table has learned since."""
+    return next((one for one in studies if one.study == wanted and one.space_name == space_name), None)
+
+
+def plan_study(
+    job: Job, table: LatencyTable, space: Space, wanted: Study, *, studies: Sequence[StudyJob],
+    definition: Mapping[str, Any] | None = None,
+) -> JobSpec:
+    """The job that measures the networks; `definition` is what the space's file says, where it is a user's own.
+
+    Raises SpecError where too few can be drawn, MissingEntry where no device and backend can predict the space.
+    """
+    spec = JobSpec.model_validate_json(job.spec_json)
+    parts = [table.select(unit=unit, backend=backend) for unit, backend in table.places if not unit.startswith(POOL)]
+    able = [part for part in parts if _predicts(part, space)]
+    if not able:
+        first = next(iter(space.random(wanted.seed, 1)))
+        for part in parts:
+            part.predict(space, first)             # says which operators are missing
+        raise SpecError(f"job {job.name} has no entry from which networks of {space.name} could be predicted")
+    studies = [study for study in studies if study.space_name == space.name]
+    known = {arch for study in studies for part in study.archs for arch in part}
+    anchors = next((study.archs[2] for study in studies if study.archs[2]), None)
+    seen = {space.parse(arch) for arch in known} | _measured(table, space)
+    if anchors is None:
+        (drawn,) = draw(space, _predictor(able[0], space), [ANCHORS], seed=ANCHOR_SEED, without=seen)
+        seen |= set(drawn)
+        anchors = tuple(space.format(arch) for arch in drawn)
+    validation, calibration = draw(
+        space, _predictor(able[0], space), [wanted.networks, wanted.calibrate], seed=wanted.seed, without=seen
+    )
+    places = [part.places[0] for part in able]
+    backends = {choice.value.key: choice for choice in spec.backends}
+    return JobSpec(
+        name=f"{job.name[:55]}-networks-{wanted.seed}",
+        workloads=(SpaceWorkload(
+            space=space.name, definition=None if definition is None else dict(definition), operators="none",
+            archs=(*(space.format(arch) for arch in (*validation, *calibration)), *anchors),
+        ),),
+        devices=tuple(dict.fromkeys(unit for unit, _ in places)),
+        backends=_chosen(backends, [backend for _, backend in places]),
+        sampling=SamplingPlan(rounds=PROCESSES, passes=spec.sampling.passes, sweep=True),
+        conditions=spec.conditions,
+        fresh=True,                                # another sitting's networks are no part of this one
+        validates=wanted,
+    )
+
+
+def _chosen(backends: dict[str, BackendChoice], keys: Sequence[str]) -> tuple[BackendChoice, ...]:
+    return tuple(backends[key] for key in dict.fromkeys(keys))
+
+
+def _measured(table: LatencyTable, space: Space) -> set[Arch]:
+    """The networks that have an entry of their own."""
+    prefix = f"network:{space.name}:"
+    names = {entry.workload_key for entry in table.entries if entry.workload_key.startswith(prefix)}
+    return {space.parse(name.removeprefix(prefix)) for name in names}
+
+
+def _predicts(part: LatencyTable, space: Space) -> bool:
+    """Whether it has what most networks of the space need."""
+    try:
+        return bool(np.isfinite(_predictor(part, space)(np.array(space.random(0, 20), dtype=np.int64))).sum() >= 10)
+    except SpecError:
+        return False
+
+
+def _predictor(part: LatencyTable, space: Space):
+    """One device's and backend's predictions; NaN where an operator lacks."""
+
+    def predict_ns(archs: IntArray) -> FloatArray:
+        try:
+            return part.predict_many(space, archs)
+        except MissingEntry:
+            found = [part.predict(space, [int(choice) for choice in arch], allow_partial=True) for arch in archs]
+            return np.array([one.latency_ns if one.coverage == 1 else np.nan for one in found])
+
+    return predict_ns

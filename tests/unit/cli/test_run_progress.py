@@ -1,0 +1,77 @@
+"""What a running job says of itself where no terminal is."""
+
+from __future__ import annotations
+
+import pytest
+
+from lutfarm.agent_pool.interface import Done, Opened, Waiting
+from lutfarm.cli.ending import Judged, report
+from lutfarm.cli.run_progress import RunDisplay, _half_width
+from lutfarm.execution.run_job import Outcome
+from lutfarm.scheduling.policy import MeasuringPolicy
+from lutfarm.scheduling.state import FarmState, MeasurementProgress, after, begin, out_of_work, resumed
+from lutfarm_agents.testing import HELLO
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+from lutfarm_jobs.round import SlicePlan
+
+PLAN = tuple(Measurement(Workload("operator", f"conv{i}"), "desk", Backend("onnxruntime")) for i in range(9))
+BOB = "bob@lab: job other, process 7"
+
+
+def began() -> FarmState:
+    return begin(PLAN, ["desk"], rounds=3)
+
+
+def line(display: RunDisplay, state: FarmState, capsys: pytest.CaptureFixture[str], *events: Opened | Waiting | Done) -> str:
+    display._next_line_s = 0.0
+    capsys.readouterr()
+    display.update(after(state, events, 1.0), events)
+    return capsys.readouterr().err
+
+
+def test_waiting_does_not_look_like_measuring(capsys: pytest.CaptureFixture[str]) -> None:
+    display = RunDisplay({"desk": MeasuringPolicy(SlicePlan())})
+    display.waiting("desk", BOB)
+    held = line(display, began(), capsys, Waiting("o", "desk", BOB))
+    assert held == f"9 measurements, desk waits for {BOB}\n"
+    assert "9 measurements, opening the devices" in line(RunDisplay({"desk": MeasuringPolicy(SlicePlan())}), began(), capsys)
+    assert "waits" not in line(display, began(), capsys, Opened("o", "desk", HELLO))
+    display.waiting("desk", BOB)
+    assert "waits" not in line(display, began(), capsys, Done("o", "desk", ("LinkLost", "gone")))
+
+
+def test_a_lost_device_leaves_measurements_that_are_not_done_in_every_line(capsys: pytest.CaptureFixture[str]) -> None:
+    state = out_of_work(began(), "desk", "lost", "ConnectFailed: no route")
+    report(Outcome("j", state, (), state.left), Judged(None, "AGAIN", why="gone"), runs_now=0, as_json=False)
+    said = capsys.readouterr().err
+    assert "0 of 9 measurements done, with all 3 rounds, 0 failed, 9 not done (9 of them with some runs)" in said
+    assert "9 measurements wait for devices that are out of work" in said
+    lost = Outcome("j", state, tuple(m.key for m in PLAN), state.left)
+    report(lost, Judged(None, "AGAIN", why="gone"), runs_now=0, as_json=False)
+    assert "9 not done (without any whole run)" in (nothing := capsys.readouterr().err)
+    assert "lut export" in said
+    assert "lut export" not in nothing
+
+
+def test_a_job_that_was_complete_says_so_and_how_to_measure_it_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = resumed(began(), {m.key: MeasurementProgress(complete=3) for m in PLAN})
+    judged = Judged(None, "lutfarm run j.yaml, once you give it another `name`", why="gone")
+    report(Outcome("j", whole, ()), judged, runs_now=0, as_json=False)
+    told = f"nothing was measured now: all of it is stored. To measure it anew: {judged.again}"
+    assert told in capsys.readouterr().err.replace("\n", " ")
+    report(Outcome("j", whole, ()), judged, runs_now=27, as_json=False)
+    report(Outcome("j", began(), tuple(m.key for m in PLAN)), judged, runs_now=0, as_json=False)
+    assert "nothing was measured now" not in capsys.readouterr().err
+
+
+def test_a_width_of_thousands_of_percent_is_no_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _half_width(0.0234) == "+-2.3 %"
+    assert _half_width(0.99) == "+-99 %"
+    assert _half_width(10.4) == "more than +-100 %"
+
+
+def test_a_result_for_a_program_comes_with_progress_once_it_takes_long(capsys: pytest.CaptureFixture[str]) -> None:
+    display = RunDisplay({"desk": MeasuringPolicy(SlicePlan())}, brief=True)
+    display.update(began(), ())
+    assert capsys.readouterr().err == ""
+    assert "9 measurements, opening the devices" in line(display, began(), capsys)

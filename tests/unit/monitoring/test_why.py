@@ -1,0 +1,89 @@
+"""`lutfarm job why`: what each device of a job waits for."""
+
+from __future__ import annotations
+
+import pytest
+
+from lutfarm.monitoring.why import FORWARD, Why, way_back, why
+from lutfarm.records.device_state import NO_WORK, STATES, DeviceRecord, State
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+
+PLAN = tuple(Measurement(Workload("operator", f"conv{i}"), "desk", Backend("onnxruntime")) for i in range(4))
+KEYS = [m.key for m in PLAN]
+DONE, FAILED = {KEYS[0], KEYS[2]}, {KEYS[2]}
+
+
+def one(state: State, holder: tuple[str, float] | None = None, **changes: object) -> Why:
+    record = DeviceRecord("desk", state, "because", 1.0, **changes)  # type: ignore[arg-type]
+    holders = {"desk": holder} if holder else {}
+    (found,) = why([record], PLAN, done=DONE, failed=FAILED, job_name="small", holders=holders)
+    return found
+
+
+def test_measurements_are_counted_by_what_they_have() -> None:
+    found = one("ready")
+    assert (found.done, found.failed, found.left) == (1, 1, 2)
+    (other,) = why([DeviceRecord("phone")], PLAN, done=DONE, failed=FAILED, job_name="small", holders={})
+    assert (other.done, other.failed, other.left, other.waits_for) == (0, 0, 0, "nothing")
+
+
+@pytest.mark.parametrize(
+    ("state", "holder", "waits_for", "following", "next_s"),
+    [
+        ("quarantined", None, "a passed check", "lutfarm device check desk", None),
+        ("lost", None, "a link", "lutfarm device check desk", None),
+        ("maintenance", None, "maintenance", "lutfarm device release desk", None),
+        ("retired", None, "nothing", "register it again", None),
+        ("cooling", ("ann: job small, process 1", 60.0), "temperature", "looked at again", 44.0),
+        ("ready", None, "a run of this job", "run the job's file again", None),
+        ("busy", ("ann: job small, process 1", 60.0), "its own run", "measures on it", None),
+        ("busy", ("bob: job smaller, process 2", 60.0), "bob: job smaller, process 2", "lease ends", 60.0),
+    ],
+)
+def test_what_it_waits_for(
+    state: State, holder: tuple[str, float] | None, waits_for: str, following: str, next_s: float | None
+) -> None:
+    found = one(state, holder, until_s=44.0 if state == "cooling" else None)
+    assert waits_for in found.waits_for
+    assert following in found.next
+    assert found.next_s == next_s
+    assert (found.state, found.reason) == (state, "because")
+
+
+def test_a_device_that_rests_between_two_orders_of_the_job_says_until_when() -> None:
+    mine, other = ("ann: job small, process 1", 60.0), ("bob: job smaller, process 2", 60.0)
+
+    def next_of(state: State, holder: tuple[str, float] | None) -> tuple[str, str, float | None]:
+        holders = {"desk": holder} if holder else {}
+        (found,) = why([DeviceRecord("desk", state)], PLAN, done=DONE, failed=FAILED, job_name="small", holders=holders,
+                       rests={"desk": 44.0})
+        return found.waits_for, found.next, found.next_s
+
+    assert next_of("busy", mine) == ("its cooldown", "its next order", 44.0)
+    assert next_of("busy", other)[2] == 60.0
+    assert next_of("ready", None)[2] is None
+
+
+def test_a_link_that_failed_says_when_it_is_tried_again() -> None:
+    found = one("busy", ("ann: job small, process 1", 60.0), until_s=44.0)
+    assert (found.reason, found.waits_for) == ("because", "a link that failed")
+    assert (found.next, found.next_s) == ("it is tried again", 44.0)
+
+
+def test_every_state_that_needs_somebody_says_what_to_do() -> None:
+    assert set(FORWARD) >= NO_WORK
+    assert all(one(state).next for state in STATES)
+
+
+def test_a_device_with_nothing_left_waits_for_nothing() -> None:
+    (found,) = why([DeviceRecord("desk", "retired")], PLAN[:1], done=DONE, failed=FAILED, job_name="small", holders={})
+    assert (found.left, found.waits_for) == (0, "nothing")
+
+
+def test_what_only_a_new_registration_mends_is_not_sent_to_a_check() -> None:
+    changed = "NotReady: bd shows another host key: SHA256:a now.  If it was installed anew, register it again; if not, NAME"
+    assert way_back("bd", "quarantined", changed) == "do as it says; lutfarm device check bd alone would find the same"
+    assert way_back("bd", "quarantined", "NotReady: its output is wrong") == "mend it, then lutfarm device check bd"
+    assert way_back("bd", "lost", changed) == FORWARD["lost"].replace("NAME", "bd")
+    row = one("quarantined")
+    assert row.next == "mend it, then lutfarm device check desk"

@@ -1,0 +1,30 @@
+"""Retry as a value."""
+
+import pytest
+
+from lutfarm.scheduling.retry import FIRST_DELAY_S, LONGEST_DELAY_S, MOST_ATTEMPTS, Verdict, judge
+from lutfarm_jobs.errors import Retry
+
+
+@pytest.mark.parametrize("code", ["LinkLost", "ConnectFailed", "TransferFailed", "ReplyTimeout"])
+def test_a_link_error_is_tried_again_on_the_same_device_with_growing_delays(code: str) -> None:
+    verdicts = [judge(code, "", failures_in_a_row=n) for n in range(1, MOST_ATTEMPTS)]
+    assert {verdict.action for verdict in verdicts} == {Retry.SAME_DEVICE}
+    delays = [verdict.delay_s for verdict in verdicts]
+    assert delays == [FIRST_DELAY_S * factor for factor in (1, 2, 4, 8)]
+    assert max(delays) <= LONGEST_DELAY_S
+
+
+def test_a_link_that_never_works_quarantines_the_device() -> None:
+    for failures in (MOST_ATTEMPTS, MOST_ATTEMPTS + 1):
+        assert judge("LinkLost", "", failures_in_a_row=failures) == Verdict(Retry.OTHER_DEVICE, 0.0)
+
+
+@pytest.mark.parametrize("code", ["NotReady", "ProtocolMismatch", "DeviceLost"])
+def test_a_device_error_quarantines_at_once(code: str) -> None:
+    assert judge(code, "", failures_in_a_row=1) == Verdict(Retry.OTHER_DEVICE, 0.0)
+
+
+@pytest.mark.parametrize("code", ["SpecError", "StoreError", "RunnerBug", "no such code"])
+def test_what_no_retry_can_mend_stops_the_job(code: str) -> None:
+    assert judge(code, "", failures_in_a_row=1) == Verdict(Retry.NEVER, 0.0)
