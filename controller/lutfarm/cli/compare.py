@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lutfarm.cli import exit_codes
+from lutfarm.cli.measure import PoolOption, measure, pool_kind
 from lutfarm.cli.output import HomeOption, JsonOption, latency, plain, print_json, print_rows, printable, say
 from lutfarm.cli.run import JobArgument
-from lutfarm.cli.run_progress import RunDisplay
-from lutfarm.cli.signals import deferred
-from lutfarm.comparison import Comparison, PairStrategy, WorkloadRatio, compared, names_of, parse_side, plan_pairs, spec_of
-from lutfarm.execution.open_farm import open_farm
+from lutfarm.comparison import Comparison, WorkloadRatio, parse_side, spec_of
+from lutfarm.comparison.compare_job import submit_pairs
+from lutfarm.execution.open_farm import PoolKind
 from lutfarm.execution.run_job import Outcome
 from lutfarm.home import Home, find_home
 from lutfarm.lut import fed
 from lutfarm.monitoring.why import way_back
-from lutfarm.scheduling.stop_rule import pair_rule
 from lutfarm.statistics.estimates.flags import BUSY
 from lutfarm.store import Store, open_store
-from lutfarm.submission import submit
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import JobSpec, load_job
 
@@ -41,15 +38,14 @@ def compare(
     target: Annotated[str | None, typer.Option(
         "--target", help="Stop where every ratio is known to +- this; default: the job's."
     )] = None,
-    pool: Annotated[str, typer.Option("--pool", help="ray, or local for debugging.")] = "ray",
+    pool: PoolOption = "ray",
     out: Annotated[Path | None, typer.Option("--out", metavar="PICTURE", help="FILE.svg, .png or .pdf")] = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure two sides in turn, in one sitting, and say whether B is slower.  Exit code 1: it is; 5: undecided."""
     with exit_codes.exits():
-        if pool not in ("ray", "local"):
-            raise typer.BadParameter(f"{pool!r} is neither ray nor local", param_hint="--pool")
+        kind = pool_kind(pool)
         if out is not None:
             from lutfarm.report.ratio_plot import check_picture  # matplotlib takes a second to import
 
@@ -60,7 +56,7 @@ def compare(
         spec = spec_of(load_job(job), *sides, rounds=rounds, target=wanted)
         place = find_home(home)
         with open_store(place.path) as store:
-            found = _measured(store, spec, job.absolute().parent, place, margin=allowed, kind=pool, quiet=json)
+            found = _measured(store, spec, job.absolute().parent, place, margin=allowed, pool=kind, quiet=json)
         if out is not None:
             _draw(found, out)
         _print(found, as_json=json)
@@ -69,27 +65,16 @@ def compare(
 
 
 def _measured(
-    store: Store, spec: JobSpec, folder: Path, place: Home, *, margin: float, kind: str, quiet: bool
+    store: Store, spec: JobSpec, folder: Path, place: Home, *, margin: float, pool: PoolKind, quiet: bool
 ) -> Comparison:
-    submitted, sources = submit.submit(spec, folder, store)
-    spec = submitted.spec                          # with what the files of its spaces say
-    pairs = plan_pairs(spec, submitted.plan)
-    sampling, wanted = spec.sampling, {key for pair in pairs.keys for key in pair}
-    strategy = PairStrategy(spec.id, pairs.keys, spec.id, pair_rule(spec), submitted.policies)
-    submitted = replace(submitted, plan=tuple(m for m in submitted.plan if m.key in wanted), strategy=strategy)
-    for warning in () if quiet else fed.warnings_before(submitted.plan):
+    asked = submit_pairs(spec, folder, store)
+    for warning in () if quiet else fed.warnings_before(asked.submitted.plan):
         say(printable(warning))
-    with (
-        deferred() as check,
-        open_farm(submitted, sources, store, place, kind="local" if kind == "local" else "ray") as farm,
-        RunDisplay(submitted.policies, check=check, brief=quiet) as display,
-    ):
-        check()
-        outcome = farm.run(submitted, display)
+    outcome, _ = measure(asked.submitted, asked.sources, store, place, pool=pool, brief=quiet)
     _check_units(outcome)
     if any(outcome.state.spent(unit) for unit in outcome.state.units.values()):
         say("the device-time budget ended it: raise sampling.device_time_budget_s, or run the same command for as long once more")
-    return compared(store, outcome.job_id, pairs, names_of(spec), margin=margin, confidence=sampling.confidence)
+    return asked.result(store, outcome.job_id, margin=margin)
 
 
 def share(text: str, *, option: str, zero: bool) -> float:

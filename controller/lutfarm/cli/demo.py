@@ -19,7 +19,7 @@ import typer
 from lutfarm.cli import exit_codes
 from lutfarm.cli.ending import judged_job, report
 from lutfarm.cli.lut import ENTRY_COLUMNS, entry_row
-from lutfarm.cli.lut_validate import study_spec
+from lutfarm.cli.lut_validate import drawn_words
 from lutfarm.cli.lut_validate import words as outcome_words
 from lutfarm.cli.output import HomeOption, JsonOption, duration, latency, plain, print_json, print_rows, say
 from lutfarm.cli.run_progress import RunDisplay
@@ -36,6 +36,7 @@ from lutfarm.lut.table import UNVALIDATED
 from lutfarm.lut.verdict import table_verdict
 from lutfarm.report import render_report
 from lutfarm.results.job_table import table_of
+from lutfarm.results.validate_job import TableToValidate, validation_spec
 from lutfarm.results.validated_table import validated_table
 from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
@@ -43,7 +44,7 @@ from lutfarm.validation import studies_of
 from lutfarm_agents.device import Device
 from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.spec import JobSpec, Study, parse_job
+from lutfarm_jobs.spec import JobSpec, parse_job
 from lutfarm_jobs.yaml_reader import parse_yaml
 
 DEVICE = "this-machine"
@@ -143,12 +144,14 @@ def _validate(
     if calibrate < CALIBRATE:
         say(f"there is time for {networks} of {NETWORKS} networks to validate with, and for {calibrate} of {CALIBRATE} "
             "to calibrate on")
-    wanted = Study(job=job_id, networks=networks, calibrate=calibrate)
+    asked = TableToValidate(found[0], table_of(store, job_id), spaces.load(SPACE))
     try:
-        spec = study_spec(store, found[0], table_of(store, job_id), wanted, spaces.load(SPACE))
+        spec = validation_spec(store, asked, networks=networks, calibrate=calibrate)
     except SpecError as error:                     # too little time for every operator that a network needs
         say(f"not validated: {error.detail}; give --minutes more")
         return
+    if store.job(spec.id) is None:
+        say(drawn_words(networks + calibrate, spec.id))
     spec = spec.model_copy(update={"sampling": spec.sampling.model_copy(update={"passes": PASSES})})
     submitted, sources = submit.submit(spec, Path.cwd(), store)
     with RunDisplay(submitted.policies, check=check) as display:

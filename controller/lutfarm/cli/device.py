@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lutfarm.cli import device_health, exit_codes
-from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
+from lutfarm.cli.output import HomeOption, JsonOption, latency, plain, print_json, print_rows, say
 from lutfarm.home import find_home, require_writable
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord
 from lutfarm.store import open_store
@@ -18,6 +18,11 @@ from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import NAME_PATTERN
 from lutfarm_profiles import loader
 from lutfarm_profiles.cores import lacking, seen, switch_on, unseen, way_out
+
+if TYPE_CHECKING:
+    from lutfarm.canary.history import Canary
+
+MOMENT = "%Y-%m-%d %H:%M:%S"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The devices of the farm.")
 for command in (device_health.check, device_health.hold, device_health.release, device_health.retire):
@@ -168,7 +173,6 @@ def show(name: str, home: HomeOption = None, json: JsonOption = False) -> None:
     """One device, what it last said of itself, and how its canary's reference came about."""
     # Statistics take half a second to import, which `device list` need not wait for.
     from lutfarm.canary.history import canaries
-    from lutfarm.cli import canary_history
 
     with exit_codes.exits(), open_store(find_home(home).path, to_read=True) as store:
         device = store.device(name)
@@ -180,7 +184,7 @@ def show(name: str, home: HomeOption = None, json: JsonOption = False) -> None:
         facts = {"device": plain(device) | standing, "hello": plain(last[0]) if last else None,
                  "seen_s": last[1] if last else None, "history": plain(store.device_history(name)),
                  "heat_waits": store.heat_waits(name),
-                 "canaries": [canary_history.facts(each) for each in found]}
+                 "canaries": [_canary_facts(each) for each in found]}
         if json:
             print_json(facts)
             return
@@ -189,4 +193,25 @@ def show(name: str, home: HomeOption = None, json: JsonOption = False) -> None:
         rows.append(["heat_waits", facts["heat_waits"]])
         print_rows(["field", "value"], rows)
         for each in found:
-            canary_history.show(each)
+            _show_canary(each)
+
+
+def _canary_facts(found: Canary) -> dict[str, object]:
+    """One canary as JSON's own types."""
+    return {
+        "backend": found.backend_key, "conditions": found.conditions_key, "last_ratio": found.last_ratio,
+        "recent": plain(found.recent), "epochs": plain(found.epochs),
+    }
+
+
+def _show_canary(found: Canary) -> None:
+    """Its epochs, oldest first, and where it is now."""
+    print_rows(
+        ["since (UTC)", "reference", "rounds", "state", "why", "what was seen"],
+        [[time.strftime(MOMENT, time.gmtime(epoch.since_s)), latency(epoch.reference_ns), epoch.rounds,
+          "provisional" if epoch.provisional else "established", epoch.why, epoch.detail] for epoch in found.epochs],
+        title=f"canary of {found.backend_key}, {found.conditions_key}",
+    )
+    if found.last_ratio is not None:
+        near = f"; its last {found.recent.rounds} all at {found.recent.ratio:.2f} or further" if found.recent else ""
+        say(f"the last round's level is {found.last_ratio:.2f} times the reference{near}")

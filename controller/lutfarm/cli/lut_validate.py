@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from lutfarm.cli import exit_codes
+from lutfarm.cli.measure import PoolOption, measure, pool_kind
 from lutfarm.cli.output import HomeOption, JsonOption, interval, latency, plain, print_json, print_rows, say
-from lutfarm.cli.run_progress import RunDisplay
-from lutfarm.cli.signals import deferred
-from lutfarm.execution.open_farm import open_farm
-from lutfarm.execution.run_job import Outcome as RunOutcome
-from lutfarm.home import Home, find_home
-from lutfarm.lut import Figures, LatencyTable, Validation
+from lutfarm.home import find_home
+from lutfarm.lut import Figures, Validation
 from lutfarm.lut.schema.calibration_record import LEAST_NETWORKS, MOST_NETWORKS
-from lutfarm.results import validated_table
-from lutfarm.results.job_table import table_of
-from lutfarm.store import Job, Store, open_store
+from lutfarm.results.validate_job import table_to_validate, validation_outcome, validation_spec
+from lutfarm.store import open_store
 from lutfarm.submission import submit
-from lutfarm.validation import Outcome, find_study, plan_study, studies_of
-from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.expand import read_definition, space_of
-from lutfarm_jobs.spaces.base import Space
-from lutfarm_jobs.spec import JobSpec, SpaceWorkload, Study
+from lutfarm.validation import Outcome
 
 
 def validate(
@@ -39,7 +30,7 @@ def validate(
     space: Annotated[str | None, typer.Option(
         "--space", help="A space's name, or the path of its file; default: the job's only one."
     )] = None,
-    pool: Annotated[str, typer.Option("--pool", help="ray, or local for debugging.")] = "ray",
+    pool: PoolOption = "ray",
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Measure again what is stored as failed.")] = False,
     home: HomeOption = None,
     json: JsonOption = False,
@@ -49,8 +40,7 @@ def validate(
     The same command again measures nothing; from then on `lut export` carries the outcome, and the calibration.
     """
     with exit_codes.exits():
-        if pool not in ("ray", "local"):
-            raise typer.BadParameter(f"{pool!r} is neither ray nor local", param_hint="--pool")
+        kind = pool_kind(pool)
         if 0 < calibrate < LEAST_NETWORKS:
             raise typer.BadParameter(
                 f"{calibrate} are too few: fewer than {LEAST_NETWORKS} networks correct nothing. Give {LEAST_NETWORKS} or more, "
@@ -59,68 +49,24 @@ def validate(
             )
         place = find_home(home)
         with open_store(place.path) as store:
-            job, table, drawn_from, definition = _asked(store, job_id, space)
-            wanted = Study(job=job.id, networks=networks, calibrate=calibrate, seed=seed)
-            spec = study_spec(store, job, table, wanted, drawn_from, definition)
-            ran = _measure(store, place, spec, kind=pool, retry_failed=retry_failed, quiet=json)
-            found = next(one for one in studies_of(store, job.id) if one.id == ran.job_id)
-            table = table_of(store, job.id)        # what was measured now tells more of the canary then: as it is exported
-            outcome = validated_table.outcome(store, found, table)
+            asked = table_to_validate(store, job_id, space, Path.cwd())
+            spec = validation_spec(store, asked, networks=networks, calibrate=calibrate, seed=seed)
+            if store.job(spec.id) is None:
+                say(drawn_words(networks + calibrate, spec.id))
+            submitted, sources = submit.submit(spec, Path("/"), store, retry_failed=retry_failed)
+            ran, _ = measure(submitted, sources, store, place, pool=kind, brief=json)
+            outcome = validation_outcome(store, asked, ran.job_id)
         _print(outcome, as_json=json)
-        for unit, backend in table.places:
+        for unit, backend in asked.table.places:
             if not any(m.unit == unit and m.backend.key == backend for m in ran.state.plan.values()):
                 say(f"{unit} with {backend}: not validated: it lacks operators that most networks need")
         if ran.missing or ran.left or outcome.refused:
             raise typer.Exit(exit_codes.INCOMPLETE)
 
 
-Definition = Mapping[str, Any] | None
-
-
-def _asked(store: Store, job_id: str, space: str | None) -> tuple[Job, LatencyTable, Space, Definition]:
-    """The job, its table, and the space, with what its file says where it is a user's own."""
-    known = store.job(job_id)
-    if known is None:
-        raise SpecError(f"no job is called {job_id[:80]!r}; see lutfarm job list")
-    spec = JobSpec.model_validate_json(known[0].spec_json)
-    if spec.validates is not None:
-        raise SpecError(f"job {known[0].name} measured networks for the table of {spec.validates.job}; validate that one")
-    definitions = {w.space: w.definition for w in spec.workloads if isinstance(w, SpaceWorkload)}
-    if space is None and len(definitions) != 1:
-        named = f"it has {', '.join(definitions)}" if definitions else "it names none"
-        raise SpecError(f"job {known[0].name} has no one space to draw networks from ({named}); give --space")
-    text = next(iter(definitions)) if space is None else space
-    definition = definitions.get(text)             # the job's own copy, wherever its file is by now
-    if definition is None and text.endswith((".yaml", ".yml")):
-        if not (Path.cwd() / text).is_file():
-            raise SpecError(f"the space file {text} is not at {Path.cwd() / text}; say with --space where it is")
-        definition = read_definition(text, Path.cwd())
-    return known[0], table_of(store, known[0].id), space_of(text, definition, Path.cwd()), definition
-
-
-def study_spec(
-    store: Store, job: Job, table: LatencyTable, wanted: Study, space: Space, definition: Definition = None
-) -> JobSpec:
-    """The job that measures the networks: the same that was asked for before, or a new one."""
-    known = studies_of(store, job.id)
-    same = find_study(known, wanted, space.name)
-    if same is not None:
-        return same.spec
-    spec = plan_study(job, table, space, wanted, definition=definition, studies=known)
-    drawn = wanted.networks + wanted.calibrate
-    say(f"{drawn} networks drawn over the whole range of sizes, and anchors; job {spec.id}")
-    return spec
-
-
-def _measure(store: Store, place: Home, spec: JobSpec, *, kind: str, retry_failed: bool, quiet: bool) -> RunOutcome:
-    submitted, sources = submit.submit(spec, Path("/"), store, retry_failed=retry_failed)
-    with (
-        deferred() as check,
-        open_farm(submitted, sources, store, place, kind="local" if kind == "local" else "ray") as farm,
-        RunDisplay(submitted.policies, check=check, brief=quiet) as display,
-    ):
-        check()
-        return farm.run(submitted, display)
+def drawn_words(count: int, job_id: str) -> str:
+    """Of a new validation."""
+    return f"{count} networks drawn over the whole range of sizes, and anchors; job {job_id}"
 
 
 def _print(outcome: Outcome, *, as_json: bool) -> None:

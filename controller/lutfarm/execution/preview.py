@@ -1,0 +1,71 @@
+"""What a job would measure, what the store has of it, and how long it would take.  Changes nothing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from lutfarm.devices.same_hardware import machines_of
+from lutfarm.execution.host_load import LOADED_CORES, watch
+from lutfarm.execution.past_rounds import known_of
+from lutfarm.execution.resume import foresee
+from lutfarm.scheduling.durations import LOADED_PACE, Parts, work_left
+from lutfarm.scheduling.state import FarmState, begin
+from lutfarm.scheduling.stop_rule import stop_rule
+from lutfarm.store import Store
+from lutfarm.submission.submission import Submission
+
+LOOK_S = 1.0                                       # at what else computes on this machine
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePreview:
+    """One device's part, in measurements and in runs that the store has."""
+
+    unit: str
+    measurements: int
+    to_measure: int
+    own_runs: int
+    reused_runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A job before it runs; `parts`: how long each part takes, without the program's own start and end."""
+
+    devices: tuple[DevicePreview, ...]
+    parts: Parts
+    state: FarmState
+
+
+def preview(submitted: Submission, store: Store) -> Preview:
+    """What `run` would do now.  Looks for a second at this machine where it is one of the devices."""
+    spec = submitted.spec
+    state = begin(submitted.plan, submitted.devices, rounds=spec.sampling.rounds,
+                  budget_s=spec.sampling.device_time_budget_s, shares=submitted.shares, rule=stop_rule(spec),
+                  expected_ns=submitted.expected_ns)
+    known = store.job(spec.id)
+    fresh_since_s = (known[0].created_s if known else time.time()) if spec.fresh else None
+    devices: list[DevicePreview] = []
+    for unit in submitted.devices:
+        state, had = foresee(store, spec.id, state, unit, submitted.policies[unit], fresh_since_s=fresh_since_s)
+        mine = [key for key, m in state.plan.items() if m.unit == unit]
+        wanted = sum(1 for key in mine if state.wants(key))
+        devices.append(DevicePreview(unit, len(mine), wanted, had.own_runs, had.adopted_runs))
+    return Preview(tuple(devices), _parts(submitted, state, store), state)
+
+
+def _parts(submitted: Submission, state: FarmState, store: Store) -> Parts:
+    """What is left, by what the store knows of the devices, and for this machine by what else runs on it now."""
+    known = {
+        unit: known_of(store, unit, submitted.plan, submitted.policies[unit], submitted.expected_ns) for unit in submitted.devices
+    }
+    machines = machines_of(store)                  # units of one machine take turns
+    units = {name: replace(unit, machine_id=machines.get(name, "")) for name, unit in state.units.items()}
+    transports = {unit: device.transport for unit, device in submitted.devices.items()}
+    if "local" in transports.values() and watch(LOOK_S).others >= LOADED_CORES:    # not what was before
+        known = {
+            unit: replace(one, pace=LOADED_PACE) if transports[unit] == "local" and one.pace is None else one
+            for unit, one in known.items()
+        }
+    return work_left(replace(state, units=units), submitted.policies, known, transports=transports)
