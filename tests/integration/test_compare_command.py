@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from lutfarm.agent_pool.local import AgentFactory, LocalPool
 from lutfarm.cli import app
+from lutfarm.execution import open_farm
 from lutfarm.store import open_store
-from lutfarm.submission import submit
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import ScriptedAgents
 from lutfarm_agents.testing.fakes import HELLO, FakeAgent, Script
@@ -45,7 +45,7 @@ class Command:
 
     def agents(self, factory: AgentFactory) -> None:
         """From now on these agents measure."""
-        self._patch.setattr(submit, "LocalPool", functools.partial(LocalPool, agent_factory=factory))
+        self._patch.setattr(open_farm, "LocalPool", functools.partial(LocalPool, agent_factory=factory))
 
     def __call__(self, *args: str) -> tuple[int, str]:
         path = self.folder / "job.yaml"
