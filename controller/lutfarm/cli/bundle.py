@@ -10,12 +10,13 @@ import typer
 from lutfarm.bundle.build import build, copy_to
 from lutfarm.bundle.inventory import shelved
 from lutfarm.cli import exit_codes
+from lutfarm.cli.groups import Group
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm_agents.provisioning.bundle_layout import arch_named
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Python and a runtime in one folder, for devices that have neither."
+    cls=Group, add_completion=False, help="Python and a runtime in one folder, for devices that have neither."
 )
 
 ArchOption = Annotated[str, typer.Option("--arch", help="What the device is: arm64 or amd64.")]

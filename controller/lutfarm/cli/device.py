@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lutfarm.cli import device_health, exit_codes
+from lutfarm.cli.groups import Group
 from lutfarm.cli.output import HomeOption, JsonOption, latency, plain, print_json, print_rows, say
 from lutfarm.home import find_home, require_writable
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 MOMENT = "%Y-%m-%d %H:%M:%S"
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="The devices of the farm.")
+app = typer.Typer(cls=Group, add_completion=False, help="The devices of the farm.")
 for command in (device_health.check, device_health.hold, device_health.release, device_health.retire):
     app.command()(command)
 

@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exit_codes
+from lutfarm.cli.groups import Group
 from lutfarm.cli.job_why import why
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="The jobs of the farm.")
+app = typer.Typer(cls=Group, add_completion=False, help="The jobs of the farm.")
 app.command()(why)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exit_codes
+from lutfarm.cli.groups import Group
 from lutfarm.cli.lut_diff import diff_tables
 from lutfarm.cli.lut_validate import validate
 from lutfarm.cli.output import HomeOption, JsonOption, interval, latency, plain, print_json, print_rows, printable, say
@@ -23,7 +24,7 @@ from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import load_space
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Latency lookup tables.")
+app = typer.Typer(cls=Group, add_completion=False, help="Latency lookup tables.")
 app.command()(validate)
 app.command("diff")(diff_tables)
 

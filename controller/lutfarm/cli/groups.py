@@ -1,0 +1,54 @@
+"""Groups of commands: help for one who names none of them, and modules that are imported when their command is used."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+
+class Group(TyperGroup):
+    """A group that shows its help on standard output, and ends well, where no command follows."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The rest of the line; nothing at all asks for help, but not while a shell completes it."""
+        return super().parse_args(ctx, args if args or ctx.resilient_parsing else ["--help"])
+
+
+@dataclass(frozen=True, slots=True)
+class LazyCommand:
+    """A command that is not imported yet: module, name there, and what the list of commands says of it."""
+
+    module: str
+    name: str
+    help: str
+
+    def load(self, command_name: str) -> Any:
+        """Import it."""
+        found = getattr(importlib.import_module(self.module), self.name)
+        if not isinstance(found, typer.Typer):
+            alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            alone.command(command_name)(found)
+            found = alone
+        command = typer.main.get_command(found)
+        command.name = command_name                # a group has none of its own, and --help would show a blank
+        return command
+
+
+class LazyGroup(Group):
+    """A group that imports a command's module when the command is used; its help and a shell's completion need none."""
+
+    lazy: Mapping[str, LazyCommand] = {}
+
+    def __init__(self, **settings: Any) -> None:
+        settings["commands"] = {name: TyperCommand(name, help=command.help) for name, command in self.lazy.items()}
+        super().__init__(**settings)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command that the line names, imported."""
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, self.lazy[name].load(name) if name and listed else None, rest
