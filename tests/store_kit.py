@@ -5,9 +5,14 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from lutfarm.records.device_state import DeviceEvent
 from lutfarm.records.job import Job
+from lutfarm.store import Store
 from lutfarm_agents.device import Device, Hello
+from lutfarm_agents.health.check import HealthReport
+from lutfarm_agents.health.findings import Finding
 from lutfarm_jobs.measurement import Backend, InputShape, Measurement, Workload
+from lutfarm_jobs.round import Lease
 from lutfarm_jobs.run import Environment, Failure, Probe, Run, Slice
 
 DESK = Device("desk", "generic-linux-x86_64", "local", {"python": "/usr/bin/python3"}, labels={"room": "a"})
@@ -42,3 +47,18 @@ def run(key: str = PLAN[0].key, status: str = "complete", **changes: Any) -> Run
 def probe(key: str = PLAN[0].key, **changes: Any) -> Probe:
     """A probe that found nothing wrong."""
     return Probe(**{"key": key, "unit": "desk", "fingerprint": FINGERPRINT, "probed_s": 1.0, "load_ns": 7} | changes)
+
+
+def fill(store: Store) -> None:
+    """One of everything that a store keeps; the same each time, but for the farm's own id."""
+    store.put_device(DESK)
+    store.put_hello("desk", HELLO, 5.0)
+    store.step_device("desk", DeviceEvent("registered"), 5.0)
+    store.step_device("desk", DeviceEvent("held", "new fan"), 6.0)
+    store.put_check(HealthReport("desk", 7.0, (Finding("latency", 1.0, "us", "ok", "as before"),), boot_id="m1"))
+    store.open_job(JOB, PLAN)
+    lease = store.acquire("desk", owner="elsewhere 17 1.00", holder="ann", now_s=100.0, ttl_s=60.0, job_id=JOB.id)
+    assert isinstance(lease, Lease)
+    store.commit_probe(probe(), lease, JOB.id)
+    store.commit_probe(probe(PLAN[1].key, failure=Failure("OutOfMemory", "7 GB wanted")), lease, JOB.id)
+    store.commit([run(id="1" * 32, round_id="a" * 32), run(id="2" * 32, round_id="b" * 32, status="truncated")], lease, JOB.id)

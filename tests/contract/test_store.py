@@ -11,6 +11,7 @@ from tests.store_kit import DESK, FINGERPRINT, HELLO, JOB, PLAN, SLICE, probe, r
 
 from lutfarm.records.canary_round import CanaryRound
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord
+from lutfarm.records.lease_holder import LeaseHolder
 from lutfarm.store import Store, open_store, process_identity
 from lutfarm_agents.health.check import HealthReport, Reference
 from lutfarm_agents.health.findings import Finding
@@ -331,9 +332,19 @@ def test_a_refused_step_changes_nothing(store: Store) -> None:
     assert len(store.device_history("desk")) == 1
 
 
+def test_a_lease_says_for_which_job_it_is_held(store: Store) -> None:
+    lease = store.acquire("desk", owner=OWNER, holder="ann", now_s=100.0, ttl_s=60.0, job_id="job-1")
+    assert isinstance(lease, Lease)
+    assert store.lease_holder("desk", 101.0) == LeaseHolder("ann", 160.0, "job-1")
+    store.release(lease)
+    again = store.acquire("desk", owner=OWNER, holder="ann: a check", now_s=102.0, ttl_s=60.0)
+    assert isinstance(again, Lease)
+    assert store.lease_holder("desk", 103.0) == LeaseHolder("ann: a check", 162.0)
+
+
 def test_a_device_is_busy_only_while_a_lease_is_in_force(store: Store, lease: Lease) -> None:
     store.step_device("desk", DeviceEvent("lease taken", "ann"), 100.0)
-    assert store.lease_holder("desk", 101.0) == ("ann", lease.expires_s)
+    assert store.lease_holder("desk", 101.0) == LeaseHolder("ann", lease.expires_s)
     assert store.device_record("desk", 101.0).state == "busy"
     ended = store.device_record("desk", lease.expires_s + 1)
     assert (ended.state, ended.reason) == ("ready", "whoever held it ended without a word")

@@ -93,7 +93,7 @@ def test_a_device_between_two_orders_says_until_when_it_rests(
     job = replace(kit.JOB, spec_json=SPEC)
     store.open_job(job, kit.PLAN)
     now_s = time.time()
-    held = store.acquire("desk", owner="elsewhere 17 1.00", holder="ann: job job, process 1", now_s=now_s, ttl_s=60.0)
+    held = store.acquire("desk", owner="elsewhere 17 1.00", holder="ann", now_s=now_s, ttl_s=60.0, job_id=job.id)
     assert isinstance(held, Lease)
     store.commit([replace(kit.run(started_s=now_s - 20), ended_s=now_s - 10)], held, "job-1")
     assert devices_status(store, now_s)[0].rests_until_s == pytest.approx(now_s + 20)

@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -126,29 +125,6 @@ def test_a_device_stored_with_fields_that_there_are_no_more_comes_back(tmp_path:
     with open_store(tmp_path) as store:
         assert store.device("desk") == DESK
         assert store.device_record("desk", 1.0).state == "new"
-
-
-def test_the_canarys_rounds_of_an_older_store_are_kept(tmp_path: Path) -> None:
-    engine = create_engine(f"sqlite:///{tmp_path}/farm.db")
-    config = Config()
-    config.set_main_option("script_location", str(Path(opening.__file__).parent / "sql" / "migrations"))
-    with engine.begin() as db:
-        config.attributes["connection"] = db
-        command.upgrade(config, "0002")
-        content = '{"governor":"","os":"Linux","runtime":"onnxruntime 1.32.0"}'
-        db.execute(text("INSERT INTO fingerprints VALUES ('f', :content)"), {"content": content})
-        for number, (key, level_ns) in enumerate([("a", 900), ("b", 1000), ("c", 2000), ("d", None)]):
-            db.execute(text(
-                "INSERT INTO runs (id, key, unit, round_id, status, started_s, fingerprint, canary_p10_ns, content, slices) "
-                "VALUES (:id, :key, 'desk', :round, 'complete', 5.0, 'f', :level_ns, '{}', '')"
-            ), {"id": str(number), "key": f"latency/operator:{key}/desk/{PLACE}", "round": "r1" if number else "r0",
-                "level_ns": level_ns})
-    engine.dispose()
-    basis = (("runtime", "onnxruntime 1.32.0"),)
-    with open_store(tmp_path) as store:
-        found = store.canary_rounds("desk", *PLACE.split("/"))
-    assert sorted(one.level_ns for one in found) == [900, 1500]
-    assert {(one.at_s, one.low_ns, one.idle, one.basis) for one in found} == {(5.0, None, None, basis)}
 
 
 def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def why(
             [store.device_record(unit, now_s) for unit in units], plan,
             done={m.key for m in plan if state.done(m.key)},
             failed={m.key for m in plan if state.progress(m.key).failed},
-            job_name=job.name, holders=holders,
+            job_id=job.id, holders=holders,
             rests={unit: until_s for unit in units if (until_s := rests_until(store, unit, now_s)) is not None},
         )
         if json:

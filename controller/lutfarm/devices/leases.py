@@ -34,10 +34,14 @@ class Leases:
             if lease.expires_s - now_s < LEASE_S * 2 / 3:
                 self._held[unit] = self.store.renew(lease, now_s=now_s, ttl_s=LEASE_S)
 
-    def take(self, unit: str, *, owner: str, holder: str, waiting: Callable[[str, str], None]) -> None:
+    def take(
+        self, unit: str, *, owner: str, holder: str, waiting: Callable[[str, str], None], job_id: str = ""
+    ) -> None:
         """Wait until the unit is free; `waiting(unit, holder)` is told who has it."""
         while unit not in self._held:
-            got = self.store.acquire(unit, owner=owner, holder=holder, now_s=time.time(), ttl_s=LEASE_S)
+            got = self.store.acquire(
+                unit, owner=owner, holder=holder, now_s=time.time(), ttl_s=LEASE_S, job_id=job_id,
+            )
             if isinstance(got, Lease):
                 self._held[unit] = got
             else:
@@ -54,13 +58,13 @@ class Leases:
 
 @contextmanager
 def leases(
-    store: Store, units: Iterable[str], *, owner: str, holder: str, waiting: Callable[[str, str], None]
+    store: Store, units: Iterable[str], *, owner: str, holder: str, waiting: Callable[[str, str], None], job_id: str = ""
 ) -> Generator[Leases]:
     """Leases on all units.  Taken in the order of their names, so that no two jobs wait for each other."""
     held = Leases(store)
     try:
         for unit in sorted(units):
-            held.take(unit, owner=owner, holder=holder, waiting=waiting)
+            held.take(unit, owner=owner, holder=holder, waiting=waiting, job_id=job_id)
         yield held
     finally:
         held.release()

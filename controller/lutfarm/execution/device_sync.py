@@ -50,7 +50,7 @@ class UnitStates:
         now_s = time.time()
         for unit in self._at_work:
             held = self.store.lease_holder(unit, now_s)
-            if held is None or held[0] == self.holder:     # else it passed to another job, which says how it is
+            if held is None or held.words == self.holder:     # else it passed to another job, which says how it is
                 self.store.step_device(unit, DeviceEvent("lease ended"), now_s)
         self._at_work.clear()
 

@@ -85,7 +85,9 @@ class Farm:
         barred = states.barred(devices)
         usable = [unit for unit in devices if unit not in {record.unit for record in barred}]
         with (
-            leases(self.store, usable, owner=self.owner, holder=self.holder, waiting=watch.waiting) as held,
+            leases(
+                self.store, usable, owner=self.owner, holder=self.holder, waiting=watch.waiting, job_id=spec.id,
+            ) as held,
             states.at_work(usable) as barred_meanwhile,
         ):
             barred += barred_meanwhile

@@ -59,7 +59,7 @@ def _status(store: Store, unit: str, open_jobs: Sequence[Job], now_s: float) -> 
     last = recent[-1] if recent else next(iter(store.last_runs(unit, most=1)), None)
     shown = last_canary(store, last)
     newest, settled = (shown.newest, shown.recent) if shown else (None, None)
-    job_id, left = _work_left(store, unit, held[0] if held else "", open_jobs)
+    job_id, left = _work_left(store, unit, held.job_id if held else "", open_jobs)
     seen = [at for at in (hello[1] if hello else None, last.ended_s if last else None) if at is not None]
     return DeviceStatus(
         unit=unit,
@@ -72,7 +72,7 @@ def _status(store: Store, unit: str, open_jobs: Sequence[Job], now_s: float) -> 
         seen_s=max(seen, default=None),
         checked_s=record.checked_s,
         fit=record.fit,
-        holder=held[0] if held else "",
+        holder=held.words if held else "",
         job_id=job_id,
         runs_left=left,
         seconds_left=_seconds_left(recent, left) if held else None,
@@ -100,9 +100,9 @@ def _temperature_c(last: Run | None, hello: tuple[object, float] | None) -> floa
     return environment.temperature_c if environment else None
 
 
-def _work_left(store: Store, unit: str, holder: str, open_jobs: Sequence[Job]) -> tuple[str, int]:
+def _work_left(store: Store, unit: str, job_id: str, open_jobs: Sequence[Job]) -> tuple[str, int]:
     for job in open_jobs:
-        if f": job {job.name}, " in holder:
+        if job.id == job_id:
             plan = [m for m in store.measurements(job.id) if m.unit == unit]
             rounds = JobSpec.model_validate_json(job.spec_json).sampling.rounds
             return job.id, runs_left(plan, store.round_counts(job.id), rounds)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lutfarm.records.device_state import DeviceRecord
+from lutfarm.records.lease_holder import LeaseHolder
 from lutfarm_jobs.measurement import Measurement
 
 FORWARD: Mapping[str, str] = {
@@ -47,11 +48,11 @@ def why(
     *,
     done: Collection[str],
     failed: Collection[str],
-    job_name: str,
-    holders: Mapping[str, tuple[str, float]],
+    job_id: str,
+    holders: Mapping[str, LeaseHolder],
     rests: Mapping[str, float] | None = None,
 ) -> list[Why]:
-    """`done` and `failed`: keys of measurements; `holders`: by unit, who has its lease and until when unless renewed.
+    """`done` and `failed`: keys of measurements; `holders`: by unit, who has its lease.
 
     `rests`: by unit, when the cooldown after its last run is over; only of those where it is not.
     """
@@ -62,14 +63,14 @@ def why(
         good = sum(key in done and key not in failed for key in mine)
         left = len(mine) - bad - good
         waits_for, following, next_s = _next(
-            record, holders.get(record.unit), job_name, left=left, rests_until_s=(rests or {}).get(record.unit),
+            record, holders.get(record.unit), job_id, left=left, rests_until_s=(rests or {}).get(record.unit),
         )
         found.append(Why(record.unit, record.state, record.reason, waits_for, following, next_s, good, bad, left))
     return found
 
 
 def _next(
-    record: DeviceRecord, holder: tuple[str, float] | None, job_name: str, *, left: int, rests_until_s: float | None
+    record: DeviceRecord, holder: LeaseHolder | None, job_id: str, *, left: int, rests_until_s: float | None
 ) -> tuple[str, str, float | None]:
     if left == 0:
         return "nothing", "it has all that this job asks of it", None
@@ -79,14 +80,14 @@ def _next(
         return "a lower temperature", "it is looked at again", record.until_s
     if holder is None:
         return "a run of this job", "run the job's file again", None
-    who, until_s = holder
-    if f": job {job_name}, " in who and record.until_s is not None:
+    ours = holder.job_id == job_id
+    if ours and record.until_s is not None:
         return "a link that failed", "it is tried again", record.until_s
-    if f": job {job_name}, " in who and rests_until_s is not None:
+    if ours and rests_until_s is not None:
         return "its cooldown", "its next order", rests_until_s
-    if f": job {job_name}, " in who:
+    if ours:
         return "its own run", "this job measures on it", None
-    return f"whoever holds it: {who}", "its lease ends, unless it is renewed", until_s
+    return f"whoever holds it: {holder.words}", "its lease ends, unless it is renewed", holder.until_s
 
 
 _CAUSES: Mapping[str, str] = {

@@ -8,6 +8,7 @@ from typing import Protocol
 from lutfarm.records.canary_round import CanaryRound
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord, Transition
 from lutfarm.records.job import Job, JobCounts, JobState
+from lutfarm.records.lease_holder import LeaseHolder
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.health.check import HealthReport
 from lutfarm_jobs.errors import SpecError
@@ -63,8 +64,8 @@ class Store(Protocol):
         """How often it rested because it was too hot."""
         ...
 
-    def lease_holder(self, unit: str, now_s: float) -> tuple[str, float] | None:
-        """Who holds the device, readable, and until when unless renewed; None where nobody does."""
+    def lease_holder(self, unit: str, now_s: float) -> LeaseHolder | None:
+        """Who holds the device; None where nobody does."""
         ...
 
     def put_check(self, report: HealthReport) -> None:
@@ -99,7 +100,9 @@ class Store(Protocol):
         """The job's plan, in its order."""
         ...
 
-    def acquire(self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float) -> Lease | str:
+    def acquire(
+        self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float, job_id: str = ""
+    ) -> Lease | str:
         """A lease with the next token, or the readable `holder` of the one that is in force.
 
         A lease is free when it expired, was released, or its owner (see owners.py) was a process of

@@ -22,7 +22,7 @@ from lutfarm_jobs.errors import StoreNewer, StoreUnwritable
 
 FILE_NAME = "farm.db"
 BUSY_S = 30.0
-NEWEST = "0004"                                    # the last revision of migrations/
+NEWEST = "0001"                                    # the last revision of migrations/
 
 
 def open_store(home: Path, *, to_read: bool = False) -> SqlStore:

@@ -33,7 +33,7 @@ class Desks:
     free_s: dict[str, float] = field(default_factory=dict[str, float])
     told: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
-    def acquire(self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float) -> Lease | str:
+    def acquire(self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float, job_id: str = "") -> Lease | str:
         self.told.append(("asked", unit))
         if now_s < self.free_s.get(unit, 0.0):
             return "somebody"

@@ -6,24 +6,28 @@ import pytest
 
 from lutfarm.monitoring.why import FORWARD, Why, way_back, why
 from lutfarm.records.device_state import NO_WORK, STATES, DeviceRecord, State
+from lutfarm.records.lease_holder import LeaseHolder
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 
 PLAN = tuple(Measurement(Workload("operator", f"conv{i}"), "desk", Backend("onnxruntime")) for i in range(4))
 KEYS = [m.key for m in PLAN]
 DONE, FAILED = {KEYS[0], KEYS[2]}, {KEYS[2]}
+# Another job of the same name, too: the name says nothing of whose lease it is.
+MINE = LeaseHolder("ann: job small, process 1", 60.0, "small-1")
+OTHER = LeaseHolder("bob: job small, process 2", 60.0, "small-2")
 
 
-def one(state: State, holder: tuple[str, float] | None = None, **changes: object) -> Why:
+def one(state: State, holder: LeaseHolder | None = None, **changes: object) -> Why:
     record = DeviceRecord("desk", state, "because", 1.0, **changes)  # type: ignore[arg-type]
     holders = {"desk": holder} if holder else {}
-    (found,) = why([record], PLAN, done=DONE, failed=FAILED, job_name="small", holders=holders)
+    (found,) = why([record], PLAN, done=DONE, failed=FAILED, job_id="small-1", holders=holders)
     return found
 
 
 def test_measurements_are_counted_by_what_they_have() -> None:
     found = one("ready")
     assert (found.done, found.failed, found.left) == (1, 1, 2)
-    (other,) = why([DeviceRecord("phone")], PLAN, done=DONE, failed=FAILED, job_name="small", holders={})
+    (other,) = why([DeviceRecord("phone")], PLAN, done=DONE, failed=FAILED, job_id="small-1", holders={})
     assert (other.done, other.failed, other.left, other.waits_for) == (0, 0, 0, "nothing")
 
 
@@ -34,14 +38,14 @@ def test_measurements_are_counted_by_what_they_have() -> None:
         ("lost", None, "a link", "lutfarm device check desk", None),
         ("maintenance", None, "maintenance", "lutfarm device release desk", None),
         ("retired", None, "nothing", "register it again", None),
-        ("cooling", ("ann: job small, process 1", 60.0), "temperature", "looked at again", 44.0),
+        ("cooling", MINE, "temperature", "looked at again", 44.0),
         ("ready", None, "a run of this job", "run the job's file again", None),
-        ("busy", ("ann: job small, process 1", 60.0), "its own run", "measures on it", None),
-        ("busy", ("bob: job smaller, process 2", 60.0), "bob: job smaller, process 2", "lease ends", 60.0),
+        ("busy", MINE, "its own run", "measures on it", None),
+        ("busy", OTHER, "bob: job small, process 2", "lease ends", 60.0),
     ],
 )
 def test_what_it_waits_for(
-    state: State, holder: tuple[str, float] | None, waits_for: str, following: str, next_s: float | None
+    state: State, holder: LeaseHolder | None, waits_for: str, following: str, next_s: float | None
 ) -> None:
     found = one(state, holder, until_s=44.0 if state == "cooling" else None)
     assert waits_for in found.waits_for
@@ -51,21 +55,19 @@ def test_what_it_waits_for(
 
 
 def test_a_device_that_rests_between_two_orders_of_the_job_says_until_when() -> None:
-    mine, other = ("ann: job small, process 1", 60.0), ("bob: job smaller, process 2", 60.0)
-
-    def next_of(state: State, holder: tuple[str, float] | None) -> tuple[str, str, float | None]:
+    def next_of(state: State, holder: LeaseHolder | None) -> tuple[str, str, float | None]:
         holders = {"desk": holder} if holder else {}
-        (found,) = why([DeviceRecord("desk", state)], PLAN, done=DONE, failed=FAILED, job_name="small", holders=holders,
+        (found,) = why([DeviceRecord("desk", state)], PLAN, done=DONE, failed=FAILED, job_id="small-1", holders=holders,
                        rests={"desk": 44.0})
         return found.waits_for, found.next, found.next_s
 
-    assert next_of("busy", mine) == ("its cooldown", "its next order", 44.0)
-    assert next_of("busy", other)[2] == 60.0
+    assert next_of("busy", MINE) == ("its cooldown", "its next order", 44.0)
+    assert next_of("busy", OTHER)[2] == 60.0
     assert next_of("ready", None)[2] is None
 
 
 def test_a_link_that_failed_says_when_it_is_tried_again() -> None:
-    found = one("busy", ("ann: job small, process 1", 60.0), until_s=44.0)
+    found = one("busy", MINE, until_s=44.0)
     assert (found.reason, found.waits_for) == ("because", "a link that failed")
     assert (found.next, found.next_s) == ("it is tried again", 44.0)
 
@@ -76,7 +78,7 @@ def test_every_state_that_needs_somebody_says_what_to_do() -> None:
 
 
 def test_a_device_with_nothing_left_waits_for_nothing() -> None:
-    (found,) = why([DeviceRecord("desk", "retired")], PLAN[:1], done=DONE, failed=FAILED, job_name="small", holders={})
+    (found,) = why([DeviceRecord("desk", "retired")], PLAN[:1], done=DONE, failed=FAILED, job_id="small-1", holders={})
     assert (found.left, found.waits_for) == (0, "nothing")
 
 

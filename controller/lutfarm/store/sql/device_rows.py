@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord, Transition, settled, step
+from lutfarm.records.lease_holder import LeaseHolder
 from lutfarm.store import process_identity
 from lutfarm.store.sql import encoding
 from lutfarm.store.sql.database import Database
@@ -63,8 +64,8 @@ class DeviceRows(Database):
         with self._read() as db:
             return db.execute(query).scalar_one()
 
-    def lease_holder(self, unit: str, now_s: float) -> tuple[str, float] | None:
-        """Who holds the device, readable, and until when unless renewed; None where nobody does."""
+    def lease_holder(self, unit: str, now_s: float) -> LeaseHolder | None:
+        """Who holds the device; None where nobody does."""
         with self._read() as db:
             return _holder(db, unit, now_s)
 
@@ -114,8 +115,8 @@ def _put(db: Connection, record: DeviceRecord) -> None:
         db.execute(insert(device_states).values(unit=record.unit, **values))
 
 
-def _holder(db: Connection, unit: str, now_s: float) -> tuple[str, float] | None:
+def _holder(db: Connection, unit: str, now_s: float) -> LeaseHolder | None:
     row = db.execute(select(leases).where(leases.c.unit == unit)).first()
     if row is None or not row.owner or row.expires_s <= now_s or process_identity.is_dead(row.owner):
         return None
-    return str(row.holder), float(row.expires_s)
+    return LeaseHolder(str(row.holder), float(row.expires_s), str(row.job_id))

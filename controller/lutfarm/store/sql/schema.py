@@ -67,6 +67,7 @@ leases = Table(
     Column("owner", Text, nullable=False),         # empty: released
     Column("holder", Text, nullable=False),
     Column("expires_s", Float, nullable=False),
+    Column("job_id", String(100), nullable=False),  # empty: it is held for no job
 )
 
 fingerprints = Table(

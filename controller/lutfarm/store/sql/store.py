@@ -152,7 +152,9 @@ class SqlStore(DeviceRows, CanaryRows):
 
     # Leases
 
-    def acquire(self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float) -> Lease | str:
+    def acquire(
+        self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float, job_id: str = ""
+    ) -> Lease | str:
         """A lease with the next token, or the readable holder of the one that is in force."""
         with self._write() as db:
             row = db.execute(select(leases).where(leases.c.unit == unit)).first()
@@ -161,7 +163,7 @@ class SqlStore(DeviceRows, CanaryRows):
                 if in_force:
                     return str(row.holder)
             token = 1 if row is None else row.token + 1
-            values = {"token": token, "owner": owner, "holder": holder, "expires_s": now_s + ttl_s}
+            values = {"token": token, "owner": owner, "holder": holder, "expires_s": now_s + ttl_s, "job_id": job_id}
             if row is None:
                 db.execute(insert(leases).values(unit=unit, **values))
             else:
@@ -179,7 +181,7 @@ class SqlStore(DeviceRows, CanaryRows):
     def release(self, lease: Lease) -> None:
         """Give it back; no error if it is no longer held."""
         with self._write() as db:
-            db.execute(update(leases).where(*_held(lease)).values(owner="", holder=""))
+            db.execute(update(leases).where(*_held(lease)).values(owner="", holder="", job_id=""))
 
     # Runs and probes
 

@@ -50,6 +50,7 @@ def upgrade() -> None:
         sa.Column("owner", sa.Text(), nullable=False),
         sa.Column("holder", sa.Text(), nullable=False),
         sa.Column("expires_s", sa.Float(), nullable=False),
+        sa.Column("job_id", sa.String(length=100), nullable=False),
         sa.PrimaryKeyConstraint("unit", name=op.f("pk_leases"))
     )
     op.create_table("job_probes",
@@ -90,6 +91,7 @@ def upgrade() -> None:
         sa.Column("started_s", sa.Float(), nullable=False),
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
         sa.Column("canary_p10_ns", sa.BigInteger(), nullable=True),
+        sa.Column("canary_low_ns", sa.BigInteger(), nullable=True),
         sa.Column("content", sa.Text(), nullable=False),
         sa.Column("slices", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["fingerprint"], ["fingerprints.hash"], name=op.f("fk_runs_fingerprint")),
@@ -106,3 +108,46 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("job_id", "run_id", name=op.f("pk_job_runs"))
     )
     op.create_index(op.f("ix_job_runs_run_id"), "job_runs", ["run_id"], unique=False)
+    op.create_table("device_states",
+        sa.Column("unit", sa.String(length=80), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("since_s", sa.Float(), nullable=False),
+        sa.Column("until_s", sa.Float(), nullable=True),
+        sa.Column("checked_s", sa.Float(), nullable=True),
+        sa.Column("fit", sa.Boolean(), nullable=True),
+        sa.Column("boot_id", sa.String(length=100), nullable=False),
+        sa.Column("reboots_s", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("unit", name=op.f("pk_device_states"))
+    )
+    op.create_table("device_transitions",
+        sa.Column("unit", sa.String(length=80), nullable=False),
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("at_s", sa.Float(), nullable=False),
+        sa.Column("event", sa.String(length=20), nullable=False),
+        sa.Column("before", sa.String(length=20), nullable=False),
+        sa.Column("after", sa.String(length=20), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("unit", "position", name=op.f("pk_device_transitions"))
+    )
+    op.create_table("device_checks",
+        sa.Column("unit", sa.String(length=80), nullable=False),
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("checked_s", sa.Float(), nullable=False),
+        sa.Column("fit", sa.Boolean(), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("unit", "position", name=op.f("pk_device_checks"))
+    )
+    op.create_table("canary_rounds",
+        sa.Column("round_id", sa.String(length=32), nullable=False),
+        sa.Column("unit", sa.String(length=80), nullable=False),
+        sa.Column("backend_key", sa.String(length=100), nullable=False),
+        sa.Column("conditions_key", sa.String(length=200), nullable=False),
+        sa.Column("at_s", sa.Float(), nullable=False),
+        sa.Column("level_ns", sa.BigInteger(), nullable=False),
+        sa.Column("low_ns", sa.BigInteger(), nullable=True),
+        sa.Column("idle", sa.Boolean(), nullable=True),
+        sa.Column("basis", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("round_id", name=op.f("pk_canary_rounds"))
+    )
+    op.create_index("ix_canary_rounds_place", "canary_rounds", ["unit", "backend_key", "conditions_key", "at_s"], unique=False)
