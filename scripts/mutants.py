@@ -47,6 +47,7 @@ TESTS = (
     "tests/unit", "tests/contract/test_store.py",
     *(f"tests/runner/test_runner_{name}.py" for name in ("lock", "parts", "limits")),
     *(f"tests/integration/test_lut_{name}.py" for name in ("formats", "formats_hostile", "frames")),
+    "tests/integration/test_store_reading.py",
     *(f"tests/integration/test_store_trouble.py::test_{name}" for name in (
         "what_is_committed_has_reached_the_disk", "the_migrations_make_what_the_tables_say",
         "the_newest_revision_is_the_last_one",

@@ -115,6 +115,73 @@ def test_unreadable_content_is_an_unknown_holder(path, content):
     other.close()
 
 
+HELD = {
+    "owner": "o", "holder": "h", "farm": "f", "token": 3, "unit": "u", "pid": 77, "pid_start": 5, "since_s": 9.5
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "least", "most"),
+    [("token", 0, 1 << 62), ("pid", 2, 1 << 31), ("pid_start", 0, 1 << 62), ("since_s", 0, 10**12)],
+)
+def test_what_the_file_says_is_believed_up_to_its_bounds_and_not_beyond(field, least, most):
+    """A board without a clock of its own counts from 0; process 1 and a whole group, 0, are nobody's to end."""
+    for value in (least, most):
+        assert parse(json.dumps({**HELD, field: value}).encode()) == Content(**{**HELD, field: value})
+    for value in (least - 1, most + 1):
+        assert parse(json.dumps({**HELD, field: value}).encode()) == Content()
+
+
+@pytest.mark.parametrize(("field", "limit"), [("owner", 200), ("holder", 500), ("farm", 100), ("unit", 200)])
+def test_a_word_in_the_file_is_believed_up_to_its_length_and_not_beyond(field, limit):
+    assert parse(json.dumps({**HELD, field: "x" * limit}).encode()) == Content(**{**HELD, field: "x" * limit})
+    assert parse(json.dumps({**HELD, field: "x" * (limit + 1)}).encode()) == Content()
+
+
+@pytest.mark.parametrize("missing", sorted(HELD))
+def test_of_all_that_the_file_says_the_unit_alone_may_be_missing(missing):
+    found = parse(json.dumps({name: value for name, value in HELD.items() if name != missing}).encode())
+    assert found == (Content(**{**HELD, "unit": ""}) if missing == "unit" else Content())
+
+
+def holding(path, *, leader):
+    """A process that has the lock, as an older supervisor's would."""
+    program = (
+        "import fcntl, sys\nfile = open(sys.argv[1], 'a+')\nfcntl.flock(file, fcntl.LOCK_SH)\n"
+        "print('held', flush=True)\nprint(input())"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=leader
+    )
+    assert process.stdout.readline() == b"held\n"
+    return process
+
+
+@pytest.mark.parametrize("leader", [True, False])
+def test_an_older_process_that_has_this_very_file_open_is_ended_and_the_lock_is_free(path, leader):
+    with holding(path, leader=leader) as older:
+        content = Content("a", "run a", "farm", 4, "desk", older.pid, started_at(older.pid), 1.0)
+        Path(path).write_text(json.dumps(asdict(content)))
+        newer = DeviceLock(Lock(path, "b", "run b", "farm", 5, "desk"))
+        assert newer.attempt() == content
+        assert older.wait(60) == -9
+        wait_until(lambda: newer.attempt() is None)
+        assert newer.read().holder == "run b"
+        newer.close()
+
+
+@pytest.mark.parametrize("late", [-1, 1, None])
+def test_a_process_that_began_at_another_time_than_the_file_says_is_not_ended(path, late):
+    """Its number came again."""
+    with holding(path, leader=True) as other:
+        began = 0 if late is None else started_at(other.pid) + late
+        Path(path).write_text(json.dumps(asdict(Content("a", "run a", "farm", 4, "desk", other.pid, began, 1.0))))
+        newer = DeviceLock(Lock(path, "b", "run b", "farm", 5, "desk"))
+        assert newer.attempt().holder == "run a"
+        assert other.communicate(b"it lives\n", timeout=60)[0] == b"it lives\n"
+        newer.close()
+
+
 def test_cancel_ends_the_wait_and_leaves_the_lock_alone(start, path):
     first, second = start(), start()
     first.ask("lock", **ask(path, "a", farm="f1"))

@@ -71,14 +71,13 @@ def open_reading(path: Path) -> SqlStore:
     """
     wal = path.with_name(f"{path.name}-wal")
     copies: tempfile.TemporaryDirectory[str] | None = None
-    query = "mode=ro&immutable=1"
-    source = path
+    source, access = path, {"mode": "ro", "immutable": "1"}
     try:
         if wal.is_file() and wal.stat().st_size > 0:
             copies = tempfile.TemporaryDirectory(prefix="lutfarm-reading-")
             for file in (path, wal):
                 shutil.copy2(file, copies.name)
-            source, query = Path(copies.name) / path.name, "mode=rw"
+            source, access = Path(copies.name) / path.name, {"mode": "rw"}
     except OSError as error:
         if copies is not None:
             copies.cleanup()
@@ -86,7 +85,8 @@ def open_reading(path: Path) -> SqlStore:
             f"{path}: can't be read where it is, nor be copied to {tempfile.gettempdir()}: {error.strerror}; make room, "
             "or name another folder in TMPDIR"
         ) from error
-    engine = create_engine(f"sqlite:///file:{quote(str(source))}?{query}&uri=true")
+    # SQLite decodes this address, so a name with ? or # in it must come there encoded; text given here would be decoded twice.
+    engine = create_engine(URL.create("sqlite", database=f"file:{quote(str(source))}", query={**access, "uri": "true"}))
     event.listen(engine, "connect", _set_up_reading)
     event.listen(engine, "begin", _begin)
     with mapped(str(path)):

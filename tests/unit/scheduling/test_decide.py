@@ -10,6 +10,7 @@ from tests.schedule_kit import PLAN, A, B, C, measurement, opened, probe_of, pro
 from lutfarm.agent_pool.interface import Done, Measured, Probed
 from lutfarm.scheduling.decide import LONGEST_ROUND_S, MeasureThese, Open, ProbeThese, decide
 from lutfarm.scheduling.policy import MeasuringPolicy
+from lutfarm.scheduling.retry import FIRST_DELAY_S
 from lutfarm.scheduling.round_cost import seconds_of
 from lutfarm.scheduling.state import MeasurementProgress, after, begin, ordered
 from lutfarm_jobs.round import SlicePlan
@@ -132,6 +133,27 @@ def test_a_lost_link_is_opened_again_after_a_while() -> None:
     assert steps(state, now_s=100.0) == []
     assert not state.over
     assert steps(state, now_s=101.0) == [Open("desk")]
+
+
+def test_a_lost_link_ends_the_session_and_what_the_device_said_of_itself_stays() -> None:
+    """Its machine must be known while it is closed, so that two units of one machine go on taking turns."""
+    state = ordered(probed(opened(begin([A], ["desk"], rounds=1), "desk"), A), "desk", "order", now_s=90.0, due_s=5.0)
+    before = state.units["desk"]
+    state = after(state, [Done("order", "desk", ("LinkLost", "gone"), {"load": 10**9, "slices": 2 * 10**9})], 100.0)
+    assert state.units["desk"] == replace(
+        before, in_flight=None, opened=False, failures_in_a_row=1, not_before_s=100.0 + FIRST_DELAY_S, spent_s=3.0, due_s=0.0
+    )
+    assert before.machine_id == "m1"
+
+
+def test_a_round_that_ended_well_leaves_the_session_open() -> None:
+    state = ordered(probed(opened(begin([A], ["desk"], rounds=2), "desk"), A), "desk", "order", now_s=90.0, due_s=5.0)
+    before = state.units["desk"]
+    state = after(state, [Done("order", "desk", None, {"slices": 2 * 10**9})], 100.0)
+    assert state.units["desk"] == replace(
+        before, in_flight=None, spent_s=2.0, due_s=0.0, rounds_due_s=5.0, rounds_took_s=10.0
+    )
+    assert before.opened
 
 
 def test_a_device_error_quarantines_and_the_others_go_on() -> None:

@@ -9,7 +9,7 @@ import pytest
 from lutfarm.agent_pool.interface import Done, Measured, Opened, Probed
 from lutfarm.scheduling.decide import LONGEST_ROUND_S, MeasureThese, Open, ProbeThese, decide, due_seconds
 from lutfarm.scheduling.policy import MeasuringPolicy
-from lutfarm.scheduling.round_cost import ROUND_S, seconds_of
+from lutfarm.scheduling.round_cost import ROUND_S, iteration_of, model_bytes, seconds_of
 from lutfarm.scheduling.state import PACE_KNOWN_S, FarmState, after, begin, ordered
 from lutfarm_agents.testing import HELLO
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
@@ -84,3 +84,27 @@ def test_a_visit_takes_what_the_runner_runs(iteration_ns: int, visit_iterations:
     assert seconds_of(iteration_ns, PLAN, load_ns=1) - without == pytest.approx(
         PLAN.passes * visit_iterations * iteration_ns / 1e9, rel=0.01
     )
+
+
+@pytest.mark.parametrize(
+    ("probe", "memory_bytes", "iteration_ns"),
+    [
+        (None, 8 * 1024**2, 1e6),                  # not probed: a small model's, and a millisecond
+        (Probe(MANY[0].key, "desk", {}, 0.0), 8 * 1024**2, 1e6),                       # its system did not say
+        (Probe(MANY[0].key, "desk", {}, 0.0, model_memory_bytes=5000, iteration_ns=70), 5000, 70),
+    ],
+)
+def test_what_a_workload_takes_is_what_its_probe_says_and_assumed_where_none_does(
+    probe: Probe | None, memory_bytes: int, iteration_ns: float
+) -> None:
+    state = begin(MANY[:1], ["desk"], rounds=1)
+    state = after(state, [Probed("o", probe)], 0.0) if probe else state
+    assert model_bytes(state, MANY[0]) == memory_bytes
+    assert iteration_of(state, MANY[0]) == iteration_ns
+
+
+def test_before_a_probe_an_iteration_takes_what_was_guessed_and_after_it_what_was_seen() -> None:
+    state = begin(MANY[:2], ["desk"], rounds=1, expected_ns={MANY[0].key: 5e6})
+    assert [iteration_of(state, m) for m in MANY[:2]] == [5e6, 1e6]
+    state = after(state, [Probed("o", Probe(MANY[0].key, "desk", {}, 0.0, iteration_ns=7_000_000))], 0.0)
+    assert iteration_of(state, MANY[0]) == 7e6

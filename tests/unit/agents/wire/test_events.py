@@ -13,6 +13,7 @@ from lutfarm_agents.wire import events, fields
 from lutfarm_agents.wire.events import DiedEvent, EndedEvent, LoadedEvent, ProbedEvent, StartedEvent
 from lutfarm_jobs.errors import NotReady, ProtocolMismatch, RunnerBug
 from lutfarm_jobs.run import Environment
+from lutfarm_runner.lock import Content, parse
 
 ENVIRONMENT = {
     "time_s": 1.5, "governor": None, "frequency_khz": 2_000_000, "temperature_c": 41.5, "load_1min": 0.1,
@@ -45,6 +46,7 @@ ENDED = {
     "type": "ended", "environment": ENVIRONMENT, "peak_memory_bytes": 10, "rejected": {"2": 3},
     "spent_ns": {"import": 1, "slices": 2}, "discarded": {"2": 1},
 }
+LOCK = {"owner": "o", "holder": "h", "farm": "f", "token": 1, "unit": "u", "pid": 2, "pid_start": 1, "since_s": 0.0}
 DIED = {"type": "died", "id": None, "code": "WorkloadFailed", "detail": "SIGSEGV", "spent_ns": {}}
 
 READERS = {
@@ -131,6 +133,14 @@ def test_a_word_may_be_as_long_as_its_field_and_not_longer(field: str, limit: in
     assert getattr(events.hello({**HELLO, field: "x" * limit}), field) == "x" * limit
     with pytest.raises(ProtocolMismatch, match=field):
         events.hello({**HELLO, field: "x" * (limit + 1)})
+
+
+def test_who_has_the_device_may_be_named_as_a_runner_keeps_it_and_not_longer() -> None:
+    assert events.waiting({"holder": "x" * 500}) == "x" * 500
+    assert parse(json.dumps({**LOCK, "holder": "x" * 500}).encode()).holder == "x" * 500
+    with pytest.raises(ProtocolMismatch, match="holder"):
+        events.waiting({"holder": "x" * 501})
+    assert parse(json.dumps({**LOCK, "holder": "x" * 501}).encode()) == Content()
 
 
 def test_a_good_probe_and_a_good_start_arrive_whole() -> None:

@@ -113,8 +113,11 @@ def test_a_round_refuses_what_is_not_due(said: list[object], named: str) -> None
 
 
 def test_probes_come_one_for_each_workload() -> None:
-    talk, _ = session(PROBED, {**PROBED, "id": 1}, DONE)
-    found = list(talk.probe([{}, {}], limits={}, cpus=[0]))
+    talk, channel = session(PROBED, {**PROBED, "id": 1}, DONE)
+    found = list(talk.probe([{"id": 0}, {"id": 1}], limits={"load_s": 9.0}, cpus=[0, 3]))
+    assert [json.loads(line) for line in channel.sent] == [
+        {"type": "probe", "workloads": [{"id": 0}, {"id": 1}], "limits": {"load_s": 9.0}, "cpus": [0, 3]}
+    ]
     assert [event.id for event in found] == [0, 1]
     assert isinstance(found[0], ProbedEvent)
 

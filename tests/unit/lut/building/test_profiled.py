@@ -42,12 +42,14 @@ def test_no_name_is_trusted(names: list[str]) -> None:
     assert sum(ns for ns, _ in found.values()) <= len(names)
 
 
-def synthetic(seed: int = 1, networks: int = 14, processes: int = 4, *, too_long_ns: int = 1500, call_ns: int = 3000):
+def synthetic(
+    seed: int = 1, networks: int = 14, processes: int = 4, *, too_long_ns: int = 1500, call_ns: int = 3000, shift: float = 0.04
+):
     """Networks of a stem, three of four blocks and a tail, whose profiler takes time of its own."""
     dice = random.Random(seed)
     costs = {"stem": 50_000, "b0": 20_000, "b1": 60_000, "b2": 110_000, "b3": 9_000, "last": 15_000}
     plan, runs, layers = [], [], {}
-    shifts = [dice.gauss(1, 0.04) for _ in range(processes)]
+    shifts = [dice.gauss(1, shift) for _ in range(processes)]
     for number in range(networks):
         chosen = [f"b{dice.randrange(4)}" for _ in range(3)]
         labels = ["stem", *chosen, "last"]
@@ -202,3 +204,14 @@ def test_operators_of_a_device_that_is_not_known_well_say_so() -> None:
     found = derived(plan, [replace(one, reference_provisional=True) for one in runs], layers)
     assert found
     assert all("reference_provisional" in entry.flags for entry in found.values())
+
+
+def test_operators_say_what_share_of_their_variance_the_sweep_has_in_common() -> None:
+    """What no number of networks averages out: all of it where nothing tells the processes apart, little where they are alike."""
+    shares = [
+        {key: entry.common_share for key, entry in derived(plan, runs, layers).items()}
+        for plan, runs, layers, _ in (synthetic(shift=0.05), synthetic(shift=0.0005), synthetic(processes=2))
+    ]
+    assert min(shares[0].values()) > 0.9
+    assert max(shares[1].values()) < 0.5
+    assert set(shares[2].values()) == {1.0}

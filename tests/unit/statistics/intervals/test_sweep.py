@@ -165,3 +165,15 @@ def test_processes_that_are_alike_have_no_variance_of_their_own() -> None:
     raw = [float(np.var(list(fit.processes.values()), ddof=1)) for fit in fits if fit is not None]
     assert np.mean(found) < 0.6 * np.mean(raw)
     assert min(found) >= 0.0
+
+
+def test_networks_that_were_measured_twice_tell_the_noise_and_those_measured_once_do_not() -> None:
+    levels, _, _ = synthetic(8, networks=400, processes=3)
+    pairs = (("p0", "p1"), ("p0", "p2"), ("p1", "p2"))
+    twice = {name: {p: by[p] for p in pairs[at % 3]} for at, (name, by) in enumerate(levels.items())}
+    once = {f"once {name}": {"p0": 3 * by["p0"]} for name, by in levels.items()}
+    fit, with_once = fit_sweep(twice), fit_sweep(twice | once)
+    assert fit is not None
+    assert with_once is not None
+    assert fit.scale == pytest.approx(0.004, rel=0.2)
+    assert with_once.scale == pytest.approx(fit.scale, rel=1e-6)      # they fit exactly, whatever the noise is
