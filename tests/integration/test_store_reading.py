@@ -101,7 +101,7 @@ def test_nothing_is_written_not_even_to_a_copy(which: str, copies: Path, request
 def test_what_another_version_wrote_is_not_guessed_at(which: str, copies: Path, request: pytest.FixtureRequest) -> None:
     path: Path = request.getfixturevalue(which)
     with contextlib.closing(sqlite3.connect(path)) as db, db:
-        db.execute("UPDATE alembic_version SET version_num = '0001'")
+        db.execute("UPDATE alembic_version SET version_num = 'older'")
     with pytest.raises(StoreUnwritable, match=r"farm\.db: another version wrote it.* make it writable"):
         open_reading(path)
 
