@@ -89,6 +89,41 @@ def test_an_older_session_of_the_same_lease_is_ended() -> None:
     holder.close()
 
 
+class Waits(threading.Event):
+    """How long was waited between two attempts; set by the first wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen_s: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seen_s.append(timeout)
+        self.set()
+        return True
+
+
+@pytest.mark.parametrize(
+    ("older", "answers", "asked", "waited_s"),
+    [
+        ({}, ["ended"], ["take", "show", "end"], 0.5),           # its lock is free in a moment
+        ({}, ["unproved"], ["take", "show", "end"], 4.0),        # somebody measures there
+        ({"token": 7}, [], ["take", "show"], 4.0),
+        ({"farm": "e" * 32}, [], ["take", "show"], 4.0),
+    ],
+)
+def test_who_measures_is_asked_for_seldom_and_who_was_ended_soon(
+    older: dict[str, object], answers: list[str], asked: list[str], waited_s: float
+) -> None:
+    said = {"owner": "host 9 9", "holder": "bert", "farm": "f" * 32, "token": 6, "unit": "desk", "pid": 55, "pid_start": 77}
+    content_line = base64.b64encode(json.dumps({**said, "since_s": 1.0, **older}).encode()).decode()
+    channel = ReplayChannel(["holder 12 34", "held", f"content {content_line}", *answers])
+    holder, waits = ShellLock(channel, cast("Transport", None), "desk", "/tmp/lock"), Waits()
+    assert list(holder.take(CLAIM, waits)) == ["bert"]
+    assert waits.seen_s == [waited_s]
+    assert [line.split()[0] for line in channel.sent if not line.startswith("keep")] == asked
+    holder.close()
+
+
 @pytest.mark.parametrize(
     ("why", "cure"),
     [
