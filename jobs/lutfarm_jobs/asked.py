@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import BUILT_BATCH, BUILT_PRECISION, Workload
+from lutfarm_jobs.measurement import Workload
+from lutfarm_jobs.measurement_key import BUILT_BATCH, BUILT_PRECISION
 from lutfarm_jobs.spec import BackendChoice, JobSpec
 
 

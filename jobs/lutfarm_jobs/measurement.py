@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from lutfarm_jobs.measurement_key import BUILT_BATCH, BUILT_PRECISION, MeasurementKey, workload_key
+
 MODELS_VERSION = 1                                 # of how operators and networks become files; another one, other files
 Runtime = Literal["onnxruntime", "tflite", "tflite_benchmark_model", "onnxruntime_perf_test"]
 ModelFormat = Literal["onnx", "tflite"]
@@ -22,7 +24,6 @@ OUR_RUNTIMES = frozenset({"onnxruntime", "tflite"})   # that the runner feeds; n
 
 # What a probe may note of a workload that runs: flags of its entries, each with what was seen.
 NOTES = ("empty_outputs", "nan_outputs", "nondeterministic", "stateful", "unbound_outputs")
-BUILT_PRECISION, BUILT_BATCH = "fp32", 1           # of what lutfarm makes itself: operators, networks, canaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,8 @@ class Workload:
         if len(shapes) > LONGEST_SHAPES:
             shapes = f"{len(self.inputs)} shapes.{_digest(shapes)[:12]}"
         given = "refused" if self.refused else self._given
-        return f"{self.kind}:{self.name}" + (f"[{shapes}]" if shapes else "") + (f"{{{given}}}" if given else "")
+        name = self.name + (f"[{shapes}]" if shapes else "") + (f"{{{given}}}" if given else "")
+        return workload_key(self.kind, name)
 
     @property
     def _given(self) -> str:
@@ -183,7 +185,7 @@ class Measurement:
     @property
     def key(self) -> str:
         """For example `latency/operator:conv_H56_.../desk/onnxruntime-cpu-t1-fp32/b1-steady`."""
-        return "/".join((self.quantity, self.workload.key, self.unit, self.backend.key, self.conditions.key))
+        return str(MeasurementKey(self.quantity, self.workload.key, self.unit, self.backend.key, self.conditions.key))
 
     @property
     def label(self) -> str:

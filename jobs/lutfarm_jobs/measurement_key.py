@@ -1,22 +1,71 @@
-"""What a measurement's key says of the process that it was made in."""
+"""The text keys of workloads and measurements: made and read here alone."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from lutfarm_jobs.measurement import BUILT_BATCH, BUILT_PRECISION
+from lutfarm_jobs.errors import SpecError
+
+BUILT_PRECISION, BUILT_BATCH = "fp32", 1           # of what lutfarm makes itself: operators
 
 
-def place_of(key: str) -> tuple[str, str]:
-    """What a measurement's process runs under, from its key: that of the backend without precision, the conditions without batch.
+@dataclass(frozen=True, slots=True)
+class MeasurementKey:
+    """`latency/operator:conv_H56_.../desk/onnxruntime-cpu-t1-fp32/b1-steady`, in its parts.
 
-    Precision and batch are of what is run; the process, its cores and clocks are the same whatever it is.
+    Only a workload's key may hold a slash of its own.
     """
-    backend, conditions = key.split("/")[-2:]
-    return "-".join(backend.split("-")[:3]), re.sub(r"^b[0-9]+-", "", conditions)
+
+    quantity: str
+    workload: str                                  # see Workload.key
+    unit: str
+    backend: str
+    conditions: str
+
+    @classmethod
+    def parse(cls, text: str) -> MeasurementKey:
+        """Raises SpecError for what is no key."""
+        head, *place = text.rsplit("/", 3)
+        quantity, slash, workload = head.partition("/")
+        if len(place) != 3 or not slash:
+            raise SpecError(f"{text[:120]!r} is no measurement's key: quantity/workload/unit/backend/conditions")
+        return cls(quantity, workload, *place)
+
+    def __str__(self) -> str:
+        return "/".join((self.quantity, self.workload, self.unit, self.backend, self.conditions))
+
+    @property
+    def process(self) -> tuple[str, str]:
+        """What its process runs under: the backend without precision, the conditions without batch.
+
+        Precision and batch are of what is run; the process, its cores and clocks are the same whatever it is.
+        """
+        return "-".join(self.backend.split("-")[:3]), re.sub(r"^b[0-9]+-", "", self.conditions)
+
+    @property
+    def canary(self) -> tuple[str, str]:
+        """The keys of backend and conditions of the canary beside it: that is made by lutfarm always."""
+        process, conditions = self.process
+        return f"{process}-{BUILT_PRECISION}", f"b{BUILT_BATCH}-{conditions}"
+
+    @property
+    def sustained(self) -> bool:
+        """Whether it is measured under minutes of load."""
+        return "-sustained" in self.conditions
 
 
-def canary_place(key: str) -> tuple[str, str]:
-    """The keys of backend and conditions of the canary beside a measurement, from its key: that is made by lutfarm always."""
-    process, conditions = place_of(key)
-    return f"{process}-{BUILT_PRECISION}", f"b{BUILT_BATCH}-{conditions}"
+def workload_key(kind: str, name: str) -> str:
+    """For example `operator:conv_H56_...`, or `network:fbnet-224:...`."""
+    return f"{kind}:{name}"
+
+
+def named(key: str, kind: str) -> str | None:
+    """A workload's name by its key, where it is of this kind; else None.  `network:fbnet-224` is a kind of its own, too."""
+    prefix = f"{kind}:"
+    return key.removeprefix(prefix) if key.startswith(prefix) else None
+
+
+def short_name(key: str) -> str:
+    """For people: an operator's name alone; networks, files and sandwiches say what they are."""
+    return named(key, "operator") or key

@@ -33,7 +33,8 @@ from pydantic import (
 
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.feeds.choices import ValueChoice
-from lutfarm_jobs.measurement import BUILT_PRECISION, Backend, Conditions, Runtime
+from lutfarm_jobs.measurement import Backend, Conditions, Runtime
+from lutfarm_jobs.measurement_key import BUILT_PRECISION
 from lutfarm_jobs.precision import canonical
 from lutfarm_jobs.spec_problems import describe
 from lutfarm_jobs.yaml_reader import read_yaml

@@ -22,6 +22,7 @@ from lutfarm.monitoring.why import way_back
 from lutfarm.statistics.estimates.flags import BUSY
 from lutfarm.store import Store, open_store
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement_key import short_name
 from lutfarm_jobs.spec import JobSpec, load_job
 
 ROUNDS = 12
@@ -100,7 +101,7 @@ def _draw(found: Comparison, out: Path) -> None:
     from lutfarm.report.ratio_plot import Labels, RatioRow, picture, save_picture
 
     rows = [
-        RatioRow(w.workload.removeprefix("operator:"), w.a_ns, w.b_ns, w.ratio, w.low, w.high,
+        RatioRow(short_name(w.workload), w.a_ns, w.b_ns, w.ratio, w.low, w.high,
                  "no difference" if not w.differs else "slower" if w.ratio > 1 else "faster")
         for w in found.workloads
     ]
@@ -113,7 +114,7 @@ def _print(found: Comparison, *, as_json: bool) -> None:
         return
     print_rows(
         ["workload", "A", "B", "B / A", f"{100 * found.confidence:g} % interval", "pairs", "verdict", "flags"],
-        [[w.workload.removeprefix("operator:"), latency(w.a_ns), latency(w.b_ns), f"{w.ratio:.3f}",
+        [[short_name(w.workload), latency(w.a_ns), latency(w.b_ns), f"{w.ratio:.3f}",
           f"{w.low:.3f} - {w.high:.3f}", w.pairs, _word(w), " ".join(w.flags)]
          for w in sorted(found.workloads, key=lambda w: -w.ratio)],
     )
@@ -162,7 +163,7 @@ def _verdict(found: Comparison, margin: str) -> str:
             f"about {more} more rounds would settle it if the ratio stays where it is: --rounds {found.pairs + more}" if more
             else "even a thousand rounds would not settle it: choose another margin"
         )
-    slower = [w.workload.removeprefix("operator:") for w in found.workloads if w.slower]
+    slower = [short_name(w.workload) for w in found.workloads if w.slower]
     if found.low > 1 + found.margin:
         return f"slower: overall, B is slower than A by more than {margin}"
     return f"slower: by more than {margin} are {len(slower)} of {len(found.workloads)} workloads: {', '.join(slower[:3])}"

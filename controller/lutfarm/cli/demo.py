@@ -44,6 +44,7 @@ from lutfarm.validation import studies_of
 from lutfarm_agents.device import Device
 from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement_key import named
 from lutfarm_jobs.spec import JobSpec, parse_job
 from lutfarm_jobs.yaml_reader import parse_yaml
 
@@ -185,7 +186,7 @@ def results(store: Store, job_id: str, out: Path) -> LatencyTable:
 def _show(table: LatencyTable) -> None:
     """What stands out."""
     validations = table.manifest.validations
-    operators = [e for e in table.entries if e.kind == "measured" and e.workload_key.startswith("operator:")]
+    operators = [e for e in table.entries if e.kind == "measured" and named(e.workload_key, "operator")]
     ranked = sorted(operators, key=lambda entry: entry.estimate_ns or 0.0)
     print_rows(ENTRY_COLUMNS, [entry_row(entry) for entry in ranked[:5]], title="fastest")
     print_rows(ENTRY_COLUMNS, [entry_row(entry) for entry in ranked[-5:]], title="slowest")

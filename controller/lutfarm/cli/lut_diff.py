@@ -12,6 +12,7 @@ from lutfarm.cli import exit_codes
 from lutfarm.cli.output import JsonOption, latency, plain, print_json, print_rows, printable, say
 from lutfarm.lut import load
 from lutfarm.lut.diff import CONFIDENCE, NO_FAULTS, EntryDiff, Flip, TableDiff, diff
+from lutfarm_jobs.measurement_key import short_name
 
 Verdict = Literal["slower", "faster", "no difference"]
 
@@ -64,7 +65,7 @@ def _draw(found: TableDiff, out: Path) -> None:
     from lutfarm.report.ratio_plot import Labels, RatioRow, picture, save_picture
 
     places = {entry.workload: position for position, entry in enumerate(found.entries)}
-    rows = [RatioRow(_name(e.workload), e.a_ns, e.b_ns, e.ratio, e.low, e.high, verdict(e)) for e in found.entries]
+    rows = [RatioRow(short_name(e.workload), e.a_ns, e.b_ns, e.ratio, e.low, e.high, verdict(e)) for e in found.entries]
     flips = [(places[flip.first], places[flip.second]) for flip in found.flips]
     save_picture(picture(rows, flips, Labels(found.a, found.b, found.shift, "median", CONFIDENCE)), out)
 
@@ -80,7 +81,7 @@ def _print(found: TableDiff, most: int) -> None:
     ranked = sorted(found.entries, key=lambda e: (not e.differs, -abs(e.ratio / found.shift - 1)))
     print_rows(
         ["workload", "A", "B", "B / A", f"{100 * CONFIDENCE:g} % interval", "verdict", "beside the shift", "flags"],
-        [[_name(e.workload), latency(e.a_ns), latency(e.b_ns), f"{e.ratio:.3f}", f"{e.low:.3f} - {e.high:.3f}", verdict(e),
+        [[short_name(e.workload), latency(e.a_ns), latency(e.b_ns), f"{e.ratio:.3f}", f"{e.low:.3f} - {e.high:.3f}", verdict(e),
           _beside(e, found.shift), _flags(e)] for e in ranked[:most]],
     )
     if len(ranked) > most:
@@ -103,14 +104,14 @@ def words(found: TableDiff) -> list[str]:
         lines.append(f"beside the common shift {sum(e.differs_beside_shift or False for e in found.entries)} differ")
     lines += [f"measured otherwise: {difference}" for difference in found.differences]
     lines += _ranking(found)
-    failed = [f"{_name(one.workload)} in {one.side} ({one.code})" for one in found.failed]
+    failed = [f"{short_name(one.workload)} in {one.side} ({one.code})" for one in found.failed]
     named = (
         ("only in A", found.only_in_a), ("only in B", found.only_in_b), ("failed", failed),
     )
     lines += [_listed(names, what) for what, names in named if names]
     lines += [_listed(names, f"flagged {flag} in A or B") for flag, names in _by_flag(found).items()]
     for one in found.refused[:NAMED]:
-        lines.append(f"not compared: {_name(one.workload)}: {one.field} is {one.a} in A and {one.b} in B")
+        lines.append(f"not compared: {short_name(one.workload)}: {one.field} is {one.a} in A and {one.b} in B")
     if len(found.refused) > NAMED:
         lines.append(f"not compared: {len(found.refused) - NAMED} more, see --json")
     return lines
@@ -147,7 +148,7 @@ def _ranking(found: TableDiff) -> list[str]:
 
 def flip_words(flip: Flip) -> str:
     """One pair whose order is reversed."""
-    return f"{_name(flip.second)} takes {flip.a_ratio:.3f} x {_name(flip.first)} in A, {flip.b_ratio:.3f} x in B"
+    return f"{short_name(flip.second)} takes {flip.a_ratio:.3f} x {short_name(flip.first)} in A, {flip.b_ratio:.3f} x in B"
 
 
 def _beside(entry: EntryDiff, shift: float) -> str:
@@ -161,9 +162,5 @@ def _flags(entry: EntryDiff) -> str:
 
 
 def _listed(names: Sequence[str], what: str) -> str:
-    shown = ", ".join(_name(name) for name in names[:NAMED])
+    shown = ", ".join(short_name(name) for name in names[:NAMED])
     return f"{what}: {len(names)}: {shown}" + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
-
-
-def _name(workload: str) -> str:
-    return workload.removeprefix("operator:")

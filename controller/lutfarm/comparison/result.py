@@ -28,6 +28,7 @@ from lutfarm.statistics.comparisons.ratios import differ
 from lutfarm.statistics.estimates.precision import level_of
 from lutfarm.store.interface import Store
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.run import Run
 
 # Of one side's interval, or of how fast the quiet device is: both sides of a sitting have the same reference.
@@ -95,7 +96,7 @@ def compared(
     found: dict[str, _Pairs] = {}
     left_out = dict(plan.one_sided)
     for a, b in plan.keys:
-        workload = a.partition("/")[2].rsplit("/", 3)[0]
+        workload = MeasurementKey.parse(a).workload
         one = _pairs(_newest(runs.get(a, ())), _newest(runs.get(b, ())))
         if isinstance(one, str):
             left_out[workload] = _failure(store, a, b) or one

@@ -10,7 +10,7 @@ from lutfarm.records.device_state import NO_WORK, DeviceEvent
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.resting import Told
 from lutfarm.store.interface import Store
-from lutfarm_jobs.measurement_key import canary_place
+from lutfarm_jobs.measurement_key import MeasurementKey
 
 
 def after_drift(store: Store, events: Iterable[Event], policies: Mapping[str, MeasuringPolicy], now_s: float) -> list[Told]:
@@ -21,7 +21,7 @@ def after_drift(store: Store, events: Iterable[Event], policies: Mapping[str, Me
         limit = policies[unit].hold_above if unit in policies else None
         if limit is None or store.device_record(unit, now_s).state in NO_WORK:
             continue
-        backend, conditions = canary_place(run.key)
+        backend, conditions = MeasurementKey.parse(run.key).canary
         event = verdict(canary(store, unit, backend, conditions), limit)
         if event is not None:
             told.append(Told(unit, event))

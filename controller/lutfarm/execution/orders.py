@@ -20,7 +20,7 @@ from lutfarm.store.interface import Store
 from lutfarm_agents.device import Device
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.measurement import Measurement
-from lutfarm_jobs.measurement_key import canary_place
+from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.round import Lease, Round, Task
 
 
@@ -81,7 +81,7 @@ class OrderBook:
         hello, policy = state.units[measurement.unit].hello, self.policies[measurement.unit]
         if hello is None:
             return CanaryReference()
-        place = measurement.unit, *canary_place(measurement.key)
+        place = measurement.unit, *MeasurementKey.parse(measurement.key).canary
         # This job holds the device, so nobody else adds rounds: only what is new has to be read.
         rounds = self._rounds.setdefault(place, [])
         rounds += self.store.canary_rounds(*place, after_s=rounds[-1].at_s if rounds else None)

@@ -14,7 +14,7 @@ from lutfarm.statistics.comparisons.ratios import Orders, differ, level_of, orde
 from lutfarm.statistics.comparisons.units import Level
 from lutfarm.statistics.intervals.distributions import kendall
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement_key import place_of
+from lutfarm_jobs.measurement_key import MeasurementKey
 
 CONFIDENCE = 0.95                                  # of the ratios' intervals, whatever that of the entries' is
 MOST_ENTRIES = 5_000                               # of a table: the orders of all its pairs are compared, 12 million of them
@@ -187,7 +187,7 @@ def _level(entry: Entry) -> Level:
 
 def _where(entry: Entry) -> dict[str, str]:
     """Where it was measured, without the precision and batch that are the workload's own."""
-    backend, conditions = place_of(entry.key)
+    backend, conditions = MeasurementKey.parse(entry.key).process
     return {"backend_key": backend, "unit": entry.unit, "conditions_key": conditions}
 
 

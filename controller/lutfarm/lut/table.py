@@ -27,6 +27,7 @@ from lutfarm.lut.schema.validation_record import Refusal, Uncalibrated, Validati
 from lutfarm.statistics import Target
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.run import Probe, Run
 from lutfarm_jobs.spaces.base import Space
 
@@ -257,8 +258,8 @@ class LatencyTable:
 
     def _lacking(self) -> str:
         """The devices and backends that lack entries, as their keys name them."""
-        named = [key.split("/") for key in self._manifest.missing]
-        return ", ".join(dict.fromkeys(" with ".join(parts[-3:-1]) for parts in named))
+        lacking = [MeasurementKey.parse(key) for key in self._manifest.missing]
+        return ", ".join(dict.fromkeys(f"{of.unit} with {of.backend}" for of in lacking))
 
 
 def _computed(prices: Prices, space: Space, runtime: str) -> tuple[Space, str]:

@@ -10,7 +10,7 @@ from lutfarm.records.job import Job
 from lutfarm.scheduling.resting import rests_until_s
 from lutfarm.store.interface import Store
 from lutfarm_jobs.measurement import Measurement
-from lutfarm_jobs.measurement_key import canary_place
+from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.run import Run
 from lutfarm_jobs.spec import JobSpec
 from lutfarm_profiles import loader
@@ -128,6 +128,6 @@ def last_canary(store: Store, run: Run | None) -> Canary | None:
     """The canary that ran in a run's round; None without a run, or where it shows none."""
     if run is None:
         return None
-    backend, conditions = canary_place(run.key)
+    backend, conditions = MeasurementKey.parse(run.key).canary
     found = canary(store, run.unit, backend, conditions)
     return found if found.rounds else None

@@ -10,6 +10,7 @@ from lutfarm.lut.grades import GRADES, grade_of
 from lutfarm.lut.schema.entry import Entry
 from lutfarm.report.plots import Point, latency_plot
 from lutfarm.report.wording import FLAG_WORDS, UNKNOWN_FLAG, latency, latency_interval, percent, printable, scope, statistics
+from lutfarm_jobs.measurement_key import named, short_name
 
 EXTREMES = 10
 GRADE_WORDS = {
@@ -56,7 +57,7 @@ class Group:
 
 def workload_name(key: str) -> str:
     """An operator by its name alone; networks and files say what they are."""
-    return printable(key.removeprefix("operator:"))
+    return printable(short_name(key))
 
 
 def entry_rows(entries: Sequence[Entry]) -> list[EntryRow]:
@@ -95,7 +96,7 @@ def groups(entries: Sequence[Entry], *, target: float | None) -> tuple[Group, ..
     """A plot and the extremes for each device and backend; whole networks have a plot of their own."""
     found: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
-        if entry.kind == "measured" and not entry.workload_key.startswith("network:"):
+        if entry.kind == "measured" and named(entry.workload_key, "network") is None:
             found.setdefault((entry.unit, entry.backend_key), []).append(entry)
     return tuple(
         _group(number, place, found[place], target) for number, place in enumerate(sorted(found))
@@ -133,7 +134,7 @@ def legend(entries: Sequence[Entry]) -> list[dict[str, object]]:
     """What the marks of the latency plots mean, with how many entries have each."""
     counts = Counter(
         grade_of(entry.flags) for entry in entries
-        if entry.kind == "measured" and not entry.workload_key.startswith("network:")
+        if entry.kind == "measured" and named(entry.workload_key, "network") is None
     )
     return [{"name": grade, "count": counts[grade], "words": GRADE_WORDS[grade]} for grade in GRADES if counts[grade]]
 

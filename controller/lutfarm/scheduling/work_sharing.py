@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lutfarm_jobs import operators
 from lutfarm_jobs.expand import Sources
 from lutfarm_jobs.measurement import Measurement, Workload
-from lutfarm_jobs.measurement_key import place_of
+from lutfarm_jobs.measurement_key import MeasurementKey
 
 # The sizes are crude on purpose: they only order workloads and balance the units, and probes replace them.
 OVERHEAD_NS = 10_000.0
@@ -31,7 +31,7 @@ class Share:
 
 def item_of(measurement: Measurement) -> Item:
     """What it measures, whichever unit does."""
-    return measurement.workload.key, *place_of(measurement.key)
+    return measurement.workload.key, *MeasurementKey.parse(measurement.key).process
 
 
 def expected_ns(workload: Workload, sources: Sources) -> float:

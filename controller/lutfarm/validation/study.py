@@ -17,6 +17,7 @@ from lutfarm.store.interface import Store
 from lutfarm.validation.draw import Arch, draw
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import space_of
+from lutfarm_jobs.measurement_key import named
 from lutfarm_jobs.spaces.base import Space
 from lutfarm_jobs.spec import BackendChoice, JobSpec, SamplingPlan, SpaceWorkload, Study
 
@@ -132,9 +133,8 @@ def _chosen(backends: dict[str, BackendChoice], keys: Sequence[str]) -> tuple[Ba
 
 def _measured(table: LatencyTable, space: Space) -> set[Arch]:
     """The networks that have an entry of their own."""
-    prefix = f"network:{space.name}:"
-    names = {entry.workload_key for entry in table.entries if entry.workload_key.startswith(prefix)}
-    return {space.parse(name.removeprefix(prefix)) for name in names}
+    names = {named(entry.workload_key, f"network:{space.name}") for entry in table.entries}
+    return {space.parse(name) for name in names if name}
 
 
 def _predicts(part: LatencyTable, space: Space) -> bool:

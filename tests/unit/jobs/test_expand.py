@@ -13,7 +13,7 @@ from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import ModelFile, Sources, expand, nothings
 from lutfarm_jobs.measurement import InputShape
-from lutfarm_jobs.measurement_key import canary_place, place_of
+from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.spec import JobSpec, parse_job
 
 CONV = "conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu"
@@ -171,10 +171,10 @@ def test_one_file_in_two_places_is_one_measurement_that_names_both() -> None:
 def test_a_canary_is_the_same_whatever_it_stands_beside() -> None:
     spec = job({"operators": [CONV]}, {"models": ["*"]}, runtimes=("onnxruntime", "tflite"))
     found = keys(spec, w1=(ONNX, UNTOLD, TFLITE))
-    assert {canary_place(key) for key in found} == {
+    assert {MeasurementKey.parse(key).canary for key in found} == {
         ("onnxruntime-cpu-t1-fp32", "b1-steady"), ("tflite-cpu-t1-fp32", "b1-steady"),
     }
-    assert {place_of(key) for key in found} == {("onnxruntime-cpu-t1", "steady"), ("tflite-cpu-t1", "steady")}
+    assert {MeasurementKey.parse(key).process for key in found} == {("onnxruntime-cpu-t1", "steady"), ("tflite-cpu-t1", "steady")}
 
 
 def test_a_model_that_no_backend_runs_is_an_error_that_says_what_to_add() -> None:

@@ -22,8 +22,8 @@ from lutfarm.statistics.intervals.interval import log_variance
 from lutfarm.statistics.intervals.sweep import SweepFit, common_part, fit_sweep, widened
 from lutfarm.statistics.samples.conditions import canary_level, extremes, scope, wall_over_cpu
 from lutfarm_jobs.errors import RunsDisagree
-from lutfarm_jobs.measurement import BUILT_BATCH, BUILT_PRECISION, Measurement, Workload
-from lutfarm_jobs.measurement_key import place_of
+from lutfarm_jobs.measurement import Measurement, Workload
+from lutfarm_jobs.measurement_key import BUILT_BATCH, BUILT_PRECISION, MeasurementKey
 from lutfarm_jobs.run import Failure, Probe, Run
 
 
@@ -89,7 +89,7 @@ def _check_agreement(measured: Sequence[_Measured]) -> None:
     places: dict[tuple[str, str, str], list[tuple[str, Mapping[str, str]]]] = {}
     for one in measured:
         m = one.measurement
-        places.setdefault((m.unit, *place_of(m.key)), []).append((m.workload.key, one.fingerprint))
+        places.setdefault((m.unit, *MeasurementKey.parse(m.key).process), []).append((m.workload.key, one.fingerprint))
     for (unit, backend, _), found in places.items():
         if differences := disagreement(found, may_differ=BETWEEN_WORKLOADS):
             raise RunsDisagree(
@@ -259,7 +259,7 @@ def _failed(measurement: Measurement, failure: Failure, run_ids: Sequence[str]) 
 
 def _zero_entries(measurements: Sequence[Measurement], zeros: Collection[str]) -> Iterable[Entry]:
     """One for each operator that is nothing by structure, in each place that the job measures."""
-    places = {(m.unit, *place_of(m.key)): _as_built(m) for m in measurements}
+    places = {(m.unit, *MeasurementKey.parse(m.key).process): _as_built(m) for m in measurements}
     for place in places.values():
         for key in zeros:
             zero = replace(place, workload=Workload("operator", key))

@@ -19,7 +19,7 @@ from lutfarm.statistics.comparisons.units import Level, UnitFit, anchored, corre
 from lutfarm.statistics.estimates.flags import Flag
 from lutfarm.statistics.samples.conditions import extremes
 from lutfarm_jobs.errors import UnitsDiffer
-from lutfarm_jobs.measurement_key import place_of
+from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.spec import LEAST_ANCHORS
 
 SCOPE_ALL = "units"
@@ -58,7 +58,7 @@ def pooled(table: LatencyTable, pooling: Pooling, target: Target | None = None) 
         raise UnitsDiffer(f"the pool {pooling.profile} needs two units with entries in this table; it has {has}")
     groups: dict[Place, dict[str, list[Entry]]] = {}
     for entry in mine:
-        by_workload = groups.setdefault(place_of(entry.key), {})
+        by_workload = groups.setdefault(MeasurementKey.parse(entry.key).process, {})
         by_workload.setdefault(entry.workload_key, []).append(entry)
     entries: list[Entry] = []
     effects: list[UnitEffect] = []
@@ -103,8 +103,8 @@ def without_moved(table: LatencyTable, units: Collection[str]) -> LatencyTable:
     }
 
     def moved(key: str) -> bool:
-        head, unit, backend, conditions = key.rsplit("/", 3)
-        return unit in units and (head.partition("/")[2], backend, conditions) in done
+        of = MeasurementKey.parse(key)
+        return of.unit in units and (of.workload, of.backend, of.conditions) in done
 
     missing = tuple(key for key in table.manifest.missing if not moved(key))
     return LatencyTable(table.columns, replace(table.manifest, missing=missing))
@@ -251,7 +251,7 @@ def _missing(
     has = {entry.key for entry in entries} | set(table.manifest.missing)
     found: dict[str, None] = {}
     for key in (*(entry.key for entry in mine), *table.manifest.missing):
-        head, unit, backend, conditions = key.rsplit("/", 3)
-        if unit in units:
-            found["/".join((head, pooling.name, backend, conditions))] = None
+        of = MeasurementKey.parse(key)
+        if of.unit in units:
+            found[str(replace(of, unit=pooling.name))] = None
     return [key for key in found if key not in has]

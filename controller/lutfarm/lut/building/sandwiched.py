@@ -16,10 +16,10 @@ from lutfarm.lut.schema.entry import QUANTILE, Entry
 from lutfarm.lut.table import LatencyTable
 from lutfarm.statistics.estimates.flags import UNKNOWN
 from lutfarm_jobs import operators
+from lutfarm_jobs.measurement_key import MeasurementKey, named, workload_key
 from lutfarm_jobs.operators.sandwich import pairs
 
 MOST_INDISTINCT = 0.05                             # of a sandwich: what an operator may be uncertain by that can't be told from 0
-SANDWICH, STUBS, OPERATOR = "sandwich:", "stubs:", "operator:"
 
 
 def sandwiched(
@@ -36,11 +36,11 @@ def sandwiched(
     found = {(e.unit, e.backend_key, e.conditions_key, e.workload_key): e for e in table.entries}
     derived: list[Entry] = []
     for (unit, backend, conditions, workload), entry in found.items():
-        if workload.startswith(SANDWICH):
-            names = pairs(operators.parse(workload.removeprefix(SANDWICH)))
-            stubs = {name: found.get((unit, backend, conditions, STUBS + name)) for name in names}
+        if inner := named(workload, "sandwich"):
+            names = pairs(operators.parse(inner))
+            stubs = {name: found.get((unit, backend, conditions, workload_key("stubs", name))) for name in names}
             if all(stubs.values()):                # a pair that is not measured yet: neither is the operator
-                derived.append(_derived(entry, [stub for name in names if (stub := stubs[name])], relative_target))
+                derived.append(_derived(entry, inner, [stub for name in names if (stub := stubs[name])], relative_target))
     calls_ns = call_ns or {}
     kept = [
         _without_call(entry, calls_ns.get((entry.unit, entry.backend_key), 0.0), relative_target) for entry in table.entries
@@ -49,7 +49,7 @@ def sandwiched(
 
 
 def _without_call(entry: Entry, call_ns: float, relative_target: float) -> Entry:
-    if entry.kind != "measured" or not entry.workload_key.startswith(OPERATOR):
+    if entry.kind != "measured" or named(entry.workload_key, "operator") is None:
         return entry
     rest_ns, half_ns = (entry.estimate_ns or 0.0) - call_ns, _half_ns(entry)
     if UNKNOWN & set(entry.flags):                 # its interval reaches over all that was seen, and is no error's distribution
@@ -72,34 +72,34 @@ def _busy(entry: Entry) -> str:
     return f"{entry.workload_key} was measured on a busy machine ({told}); measure it again on a quiet one"
 
 
-def _derived(entry: Entry, stubs: Sequence[Entry], relative_target: float) -> Entry:
-    """One operator's entry."""
-    name = entry.workload_key.removeprefix(SANDWICH)
-    named = replace(
-        entry, key=entry.key.replace(f"/{SANDWICH}", f"/{OPERATOR}", 1), workload_key=OPERATOR + name,
+def _derived(entry: Entry, name: str, stubs: Sequence[Entry], relative_target: float) -> Entry:
+    """One operator's entry; `entry` is of its sandwich."""
+    workload = workload_key("operator", name)
+    whole = replace(
+        entry, key=str(replace(MeasurementKey.parse(entry.key), workload=workload)), workload_key=workload,
         run_ids=tuple(dict.fromkeys(run for one in (entry, *stubs) for run in one.run_ids)),
     )
     failed = next((one for one in (entry, *stubs) if one.kind != "measured"), None)
     if failed is not None:
-        return _failed(named, failed.failure_code or "WorkloadFailed", f"{failed.workload_key}: {failed.failure_detail or ''}")
+        return _failed(whole, failed.failure_code or "WorkloadFailed", f"{failed.workload_key}: {failed.failure_detail or ''}")
     busy = next((one for one in (entry, *stubs) if UNKNOWN & set(one.flags)), None)
     if busy is not None:
-        return _failed(named, "Unstable", f"{_busy(busy)}: a small difference of such latencies would be no number")
+        return _failed(whole, "Unstable", f"{_busy(busy)}: a small difference of such latencies would be no number")
     parts = [(entry, 1.0), *((stub, -0.5) for stub in stubs)]
     total_ns = sum(sign * (one.estimate_ns or 0.0) for one, sign in parts)
     half_ns = math.sqrt(sum((sign * _half_ns(one)) ** 2 for one, sign in parts))
     told = f"it adds {total_ns:.0f} ns to its stubs, with an interval of +-{half_ns:.0f} ns"
     if total_ns + half_ns <= 0:
-        return _failed(named, "Unstable", told)
+        return _failed(whole, "Unstable", told)
     indistinct = total_ns <= half_ns
     if indistinct and half_ns > MOST_INDISTINCT * (entry.estimate_ns or 0.0):
-        return _failed(named, "Unstable", f"{told}: it can't be told from nothing; give the job more rounds")
+        return _failed(whole, "Unstable", f"{told}: it can't be told from nothing; give the job more rounds")
     estimate_ns, low_ns, high_ns = positive(total_ns, half_ns)
     raised = {flag for one, _ in parts for flag in one.flags} - {"converged", "not_precise"}
     raised.add("converged" if half_ns <= relative_target * estimate_ns else "not_precise")
     raised |= {"indistinct"} if indistinct else set()
     return replace(
-        _bare(named), statistic="sandwiched", estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns,
+        _bare(whole), statistic="sandwiched", estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns,
         flags=tuple(sorted(raised)),
     )
 

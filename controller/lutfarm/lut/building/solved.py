@@ -18,6 +18,7 @@ from lutfarm.lut.schema.calibration_record import ANALYTIC_PRIORS, Observed
 from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.table import LatencyTable
 from lutfarm.statistics.estimates.flags import BUSY
+from lutfarm_jobs.measurement_key import MeasurementKey, named, workload_key
 from lutfarm_jobs.spaces.base import Space
 
 LEAST_NETWORKS = 10
@@ -51,7 +52,7 @@ def _of_networks(
     entries: Sequence[Entry], spaces: Sequence[Space], relative_target: float, confidence: float
 ) -> list[Entry]:
     networks = [
-        (space, entry) for space in spaces for entry in entries if entry.workload_key.startswith(_prefix(space))
+        (space, entry) for space in spaces for entry in entries if named(entry.workload_key, f"network:{space.name}")
     ]
     if len(networks) < LEAST_NETWORKS:
         return []
@@ -85,9 +86,9 @@ def _solved(networks: Sequence[tuple[Space, Entry]], relative_target: float, con
         estimate_ns = max(LEAST_NS, middle)
         low_ns, high_ns = min(max(0.0, low), estimate_ns), max(high, estimate_ns)
         precise = high_ns - low_ns <= 2 * relative_target * estimate_ns
-        workload = f"operator:{key}"
+        workload = workload_key("operator", key)
         found.append(Entry(
-            key=some.key.replace(some.workload_key, workload, 1), workload_key=workload, unit=some.unit,
+            key=str(replace(MeasurementKey.parse(some.key), workload=workload)), workload_key=workload, unit=some.unit,
             backend_key=some.backend_key, kind="measured", conditions_key=some.conditions_key,
             precision=some.precision, batch_size=some.batch_size, statistic="solved",
             estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns, confidence=posterior.confidence, scope="networks",
@@ -97,13 +98,9 @@ def _solved(networks: Sequence[tuple[Space, Entry]], relative_target: float, con
     return found
 
 
-def _prefix(space: Space) -> str:
-    return f"network:{space.name}:"
-
-
 def _observed(space: Space, entry: Entry) -> Observed:
     """A network as its entry has it: what the whole sweep has in common is no error of one beside the others."""
-    arch = space.parse(entry.workload_key.removeprefix(_prefix(space)))
+    arch = space.parse(named(entry.workload_key, f"network:{space.name}") or "")
     error = (entry.relative_error or 0.0) * (1 - (entry.common_share or 0.0)) ** 0.5
     parts = {o.key: count for o, count in space.composition(arch).items() if count and not o.is_nothing}
     return Observed(arch, parts, entry.estimate_ns or 0.0, error)

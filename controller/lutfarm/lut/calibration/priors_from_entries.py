@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lutfarm.lut.calibration.design import Estimate
-from lutfarm.lut.prediction.operator_latencies import PREFIX
 from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.schema.manifest import Manifest
+from lutfarm_jobs.measurement_key import named
 
 LEAST_SHARE = 0.1                                  # of an entry that is hardly more than the call
 
@@ -20,8 +20,8 @@ def estimates(entries: Sequence[Entry], manifest: Manifest) -> dict[str, Estimat
     devices = manifest.devices if manifest.composition == "isolated" else ()
     floors = {device.unit: device.call_floor_ns for device in devices}
     return {
-        entry.workload_key.removeprefix(PREFIX): _without_call(entry, floors.get(entry.unit, {}))
-        for entry in entries if entry.kind == "measured" and entry.workload_key.startswith(PREFIX)
+        name: _without_call(entry, floors.get(entry.unit, {}))
+        for entry in entries if entry.kind == "measured" and (name := named(entry.workload_key, "operator"))
     }
 
 

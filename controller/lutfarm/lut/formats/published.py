@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 
 import yaml
 
-from lutfarm.lut.prediction.operator_latencies import PREFIX
 from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.table import LatencyTable
 from lutfarm.statistics.intervals.distributions import student_quantile
 from lutfarm.statistics.intervals.interval import PRIOR_DF
 from lutfarm_jobs import operators
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement_key import named
 from lutfarm_jobs.operators.base import Operator
 
 NS_PER_MS = 1e6
@@ -72,10 +72,11 @@ def process_deviation_ns(entry: Entry) -> float:
 
 
 def _published(entry: Entry, key_of: Callable[[Operator], str]) -> str | None:
-    if entry.kind != "measured" or not entry.workload_key.startswith(PREFIX):
+    name = named(entry.workload_key, "operator")
+    if entry.kind != "measured" or name is None:
         return None
     try:
-        return key_of(operators.parse(entry.workload_key.removeprefix(PREFIX)))
+        return key_of(operators.parse(name))
     except SpecError:
         return None
 

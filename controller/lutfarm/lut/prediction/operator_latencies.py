@@ -9,9 +9,8 @@ import numpy as np
 
 from lutfarm.lut.schema.columns import Columns
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement_key import named
 from lutfarm_jobs.operators.base import Operator
-
-PREFIX = "operator:"
 
 # Statistics that estimate the same thing may be summed; any other only with itself.
 ESTIMANDS: Mapping[str, str] = {
@@ -46,7 +45,7 @@ class Prices:
         self.place = place
         self._columns = columns
         workloads = columns.texts("workload_key")
-        self._rows = {key.removeprefix(PREFIX): row for row, key in enumerate(workloads) if key.startswith(PREFIX)}
+        self._rows = {name: row for row, key in enumerate(workloads) if (name := named(key, "operator"))}
         twice = np.flatnonzero(columns.repeated("workload_key"))
         if len(twice):
             name = workloads[int(twice[0])]

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.run import Run, Slice
 
 FloatArray = NDArray[np.float64]
@@ -20,12 +21,12 @@ SETTLED = 2 / 3                                    # of a sustained load: from h
 
 
 def mode_of(runs: Iterable[Run]) -> Mode:
-    """Sustained where the measurement's conditions say so (they end its key).
+    """Sustained where the measurement's conditions say so.
 
     Swept where any slice had no verdict of the gate: such a workload is longer than the machine's states last.
     """
     found = list(runs)
-    if any("-sustained" in run.key.rpartition("/")[2] for run in found):
+    if any(MeasurementKey.parse(run.key).sustained for run in found):
         return "sustained"
     return "gated" if all(piece.gated for run in found for piece in run.slices) else "swept"
 

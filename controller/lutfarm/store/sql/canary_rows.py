@@ -11,7 +11,7 @@ from lutfarm.records.canary_round import CanaryRound, basis_of, shown_idle
 from lutfarm.store.sql import encoding
 from lutfarm.store.sql.database import Database
 from lutfarm.store.sql.schema import canary_rounds, runs
-from lutfarm_jobs.measurement_key import canary_place
+from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.run import Run
 
 
@@ -55,7 +55,7 @@ def keep_round(db: Connection, run: Run) -> None:
     levels = db.execute(query).all()
     if not levels:                                 # a tool shows no canary
         return
-    backend, conditions = canary_place(run.key)
+    backend, conditions = MeasurementKey.parse(run.key).canary
     lows = [row.canary_low_ns for row in levels if row.canary_low_ns is not None]
     db.execute(delete(canary_rounds).where(canary_rounds.c.round_id == run.round_id))
     db.execute(insert(canary_rounds).values(

@@ -34,11 +34,15 @@ def levels(values: Sequence[float], statistic: str = "p25_quiet") -> list[Level]
     return [Level(f"r{number}", value, statistic) for number, value in enumerate(values)]  # type: ignore[arg-type]
 
 
+def key(name: str) -> str:
+    return f"latency/operator:{name}/desk/onnxruntime-cpu-t1-fp32/b1-steady"
+
+
 def drawn(entries: int, processes: int, spread: float, seed: int = 0, shared: float = 0.0) -> dict[str, list[float]]:
     rng = np.random.default_rng(seed)
     common = rng.normal(0, shared, processes)
     return {
-        f"e{number}": list(100_000.0 * (number + 1) * np.exp(rng.normal(0, spread, processes) + common))
+        key(f"e{number}"): list(100_000.0 * (number + 1) * np.exp(rng.normal(0, spread, processes) + common))
         for number in range(entries)
     }
 
@@ -132,12 +136,12 @@ def test_what_has_no_level_is_left_out() -> None:
 
 
 def test_what_a_run_says() -> None:
-    assert level_of(process("k", 1, 1000.0)) == Level("r1", 1000.0, "p25_quiet")
-    assert level_of(process("k", 1, 1000.0, quiet=False)) is None
-    assert level_of(process("k", 1, 1000.0, gated=False)) == Level("r1", 1000.0, "p10_swept")
-    assert level_of(process("k", 1, 1000.0, quiet=False, gated=False)) is None
-    assert level_of(replace(process("k", 1, 1000.0), status="truncated")) is None
-    tool = replace(process("k", 1, 1.0), slices=(), summary=ToolSummary("tool_mean", 777, 50, 1, 2))
+    assert level_of(process(key("k"), 1, 1000.0)) == Level("r1", 1000.0, "p25_quiet")
+    assert level_of(process(key("k"), 1, 1000.0, quiet=False)) is None
+    assert level_of(process(key("k"), 1, 1000.0, gated=False)) == Level("r1", 1000.0, "p10_swept")
+    assert level_of(process(key("k"), 1, 1000.0, quiet=False, gated=False)) is None
+    assert level_of(replace(process(key("k"), 1, 1000.0), status="truncated")) is None
+    tool = replace(process(key("k"), 1, 1.0), slices=(), summary=ToolSummary("tool_mean", 777, 50, 1, 2))
     assert level_of(tool) == Level("r1", 777.0, "tool_mean")
 
 
