@@ -1,5 +1,6 @@
 # make demo   installs what is needed and runs the main job on this machine
 # make test   installs what is needed and passes all tests
+# make build  makes a wheel and a source distribution in dist/
 # make mutants  changes the sources in small ways and counts how many changes the tests notice
 PYTHON ?= python3.11
 VENV := .venv
@@ -8,7 +9,7 @@ STAMP := $(VENV)/.installed
 
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: install demo test check mutants bench bench-quick system clean lock
+.PHONY: install demo test check build mutants bench bench-quick system clean lock
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -35,6 +36,10 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+# A wheel and a source distribution in dist/.
+build: $(STAMP)
+	$(BIN)/hatchling build --directory dist
+
 mutants: $(STAMP)
 	$(BIN)/python scripts/mutants.py $(MUTANTS)
 
@@ -45,7 +50,7 @@ bench-quick: $(STAMP)
 	@for command in benchmarks/[a-z]*.py; do echo "== $$command"; $(BIN)/python $$command --quick || exit 1; done
 
 clean:
-	rm -rf $(VENV) demo-out
+	rm -rf $(VENV) demo-out dist
 
 # Writes requirements.lock anew: pinned for Python 3.11 and newer, with hashes, without index addresses.
 lock:
