@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lutfarm.canary.epochs import Epoch, Recent, epochs, recent
 from lutfarm.records.canary_round import CanaryRound
-from lutfarm.store.interface import Store
+from lutfarm.store.interface import CanaryStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ class Canary:
         return recent(self.rounds, newest.reference_ns) if newest and not newest.provisional else None
 
 
-def canary(store: Store, unit: str, backend_key: str, conditions_key: str) -> Canary:
+def canary(store: CanaryStore, unit: str, backend_key: str, conditions_key: str) -> Canary:
     """One canary's history."""
     rounds = store.canary_rounds(unit, backend_key, conditions_key)
     return Canary(unit, backend_key, conditions_key, rounds, epochs(rounds))
 
 
-def canaries(store: Store, unit: str) -> list[Canary]:
+def canaries(store: CanaryStore, unit: str) -> list[Canary]:
     """All of a device's."""
     return [canary(store, unit, *place) for place in store.canary_places(unit)]

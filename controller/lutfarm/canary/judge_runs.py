@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from lutfarm.canary.epochs import epochs, judging
 from lutfarm.canary.regate import regated
 from lutfarm.records.canary_round import basis_of
-from lutfarm.store.interface import Store
+from lutfarm.store.interface import CanaryStore
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.round import SlicePlan
 from lutfarm_jobs.run import Run
 
 
-def judge(store: Store, plan: Iterable[Measurement], gate_ratios: Mapping[str, float]) -> Callable[[Run], Run]:
+def judge(store: CanaryStore, plan: Iterable[Measurement], gate_ratios: Mapping[str, float]) -> Callable[[Run], Run]:
     """For runs of the plan's measurements; `gate_ratios` by unit.  Reads the canaries' histories once."""
     places = {m.key: (m.unit, *MeasurementKey.parse(m.key).canary) for m in plan}
     histories = {place: epochs(store.canary_rounds(*place)) for place in set(places.values())}

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from lutfarm.store.interface import Store
+from lutfarm.store.interface import LeaseStore
 from lutfarm_jobs.round import Lease
 
 LEASE_S = 60.0
@@ -19,7 +19,7 @@ ASK_AGAIN_S = 1.0
 class Leases:
     """By unit."""
 
-    store: Store
+    store: LeaseStore
     _held: dict[str, Lease] = field(default_factory=dict[str, Lease])
 
     @property
@@ -58,7 +58,7 @@ class Leases:
 
 @contextmanager
 def leases(
-    store: Store, units: Iterable[str], *, owner: str, holder: str, waiting: Callable[[str, str], None], job_id: str = ""
+    store: LeaseStore, units: Iterable[str], *, owner: str, holder: str, waiting: Callable[[str, str], None], job_id: str = ""
 ) -> Generator[Leases]:
     """Leases on all units.  Taken in the order of their names, so that no two jobs wait for each other."""
     held = Leases(store)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from lutfarm.store.interface import Store
+from lutfarm.store.interface import DeviceStore
 from lutfarm_agents.device import Device
 
 
-def machines_of(store: Store) -> dict[str, str]:
+def machines_of(store: DeviceStore) -> dict[str, str]:
     """By device, the hardware that it last said it is; until it boots again."""
     return {device.name: last[0].machine_id for device in store.devices() if (last := store.hello(device.name))}
 

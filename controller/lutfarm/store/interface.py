@@ -1,4 +1,4 @@
-"""What a store can do.  The implementation is sql.py; this file imports no database."""
+"""What a store can do, as five protocols: ask for the narrowest.  sql/ implements them; this file imports no database."""
 
 from __future__ import annotations
 
@@ -17,16 +17,8 @@ from lutfarm_jobs.round import Artifact, Lease
 from lutfarm_jobs.run import Probe, Run
 
 
-class Store(Protocol):
-    """One writer process at a time may hold a device; many may read.
-
-    Every method raises StoreError (StoreUnwritable, StoreNewer, LeaseLost) and nothing of the database's own.
-    """
-
-    @property
-    def farm_id(self) -> str:
-        """32 hex digits made with the store: which store's lease tokens may be compared."""
-        ...
+class DeviceStore(Protocol):
+    """Registered devices: what they are, what they said, how they are."""
 
     def put_device(self, device: Device) -> None:
         """Insert or replace by name."""
@@ -64,10 +56,6 @@ class Store(Protocol):
         """How often it rested because it was too hot."""
         ...
 
-    def lease_holder(self, unit: str, now_s: float) -> LeaseHolder | None:
-        """Who holds the device; None where nobody does."""
-        ...
-
     def put_check(self, report: HealthReport) -> None:
         """Keep what a check found."""
         ...
@@ -75,6 +63,41 @@ class Store(Protocol):
     def checks(self, unit: str, *, most: int = 20) -> Sequence[HealthReport]:
         """The newest checks, oldest first."""
         ...
+
+
+class LeaseStore(Protocol):
+    """Who may use a device until when."""
+
+    @property
+    def farm_id(self) -> str:
+        """32 hex digits made with the store: which store's lease tokens may be compared."""
+        ...
+
+    def acquire(
+        self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float, job_id: str = ""
+    ) -> Lease | str:
+        """A lease with the next token, or the readable `holder` of the one that is in force.
+
+        A lease is free when it expired, was released, or its owner (see process_identity.py) was a process of
+        this host that is no more.
+        """
+        ...
+
+    def renew(self, lease: Lease, *, now_s: float, ttl_s: float) -> Lease:
+        """Raises LeaseLost when another token was given out."""
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Give it back; no error if it is no longer held."""
+        ...
+
+    def lease_holder(self, unit: str, now_s: float) -> LeaseHolder | None:
+        """Who holds the device; None where nobody does."""
+        ...
+
+
+class JobStore(Protocol):
+    """Jobs and their plans."""
 
     def open_job(self, job: Job, plan: Sequence[Measurement]) -> Job:
         """Insert with its plan; a job that exists is returned as it stands (its created_s, its state)."""
@@ -100,23 +123,9 @@ class Store(Protocol):
         """The job's plan, in its order."""
         ...
 
-    def acquire(
-        self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float, job_id: str = ""
-    ) -> Lease | str:
-        """A lease with the next token, or the readable `holder` of the one that is in force.
 
-        A lease is free when it expired, was released, or its owner (see owners.py) was a process of
-        this host that is no more.
-        """
-        ...
-
-    def renew(self, lease: Lease, *, now_s: float, ttl_s: float) -> Lease:
-        """Raises LeaseLost when another token was given out."""
-        ...
-
-    def release(self, lease: Lease) -> None:
-        """Give it back; no error if it is no longer held."""
-        ...
+class RunStore(Protocol):
+    """What was measured and probed, and the model files that it was measured as."""
 
     def commit(self, arrived: Sequence[Run], lease: Lease, job_id: str) -> None:
         """One transaction: check the lease's token, insert runs and samples, link them to the job.
@@ -169,6 +178,10 @@ class Store(Protocol):
         """By measurement key: how many runs of each status are linked to the job; a failed probe counts as failed."""
         ...
 
+
+class CanaryStore(Protocol):
+    """What rounds said of the canary."""
+
     def canary_rounds(
         self, unit: str, backend_key: str, conditions_key: str, *, after_s: float | None = None
     ) -> Sequence[CanaryRound]:
@@ -179,12 +192,20 @@ class Store(Protocol):
         """The (backend key, conditions key) under which a unit has shown a canary."""
         ...
 
+
+class Store(DeviceStore, LeaseStore, JobStore, RunStore, CanaryStore, Protocol):
+    """All of it.  One writer process at a time may hold a device; many may read.
+
+    Every method raises StoreError (StoreUnwritable, StoreNewer, LeaseLost) and nothing of the database's own.
+    """
+
     def close(self) -> None:
         """Release the database."""
         ...
 
 
-def registered(store: Store, names: Sequence[str]) -> list[Device]:
+
+def registered(store: DeviceStore, names: Sequence[str]) -> list[Device]:
     """The devices of these names.  Raises SpecError naming one that is not registered."""
     known = {device.name: device for device in store.devices()}
     for name in names:

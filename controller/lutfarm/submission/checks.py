@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from lutfarm.devices.runtime_support import runtime_lacking
 from lutfarm.records.device_state import NO_WORK
-from lutfarm.store import Store
+from lutfarm.store.interface import DeviceStore
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import JobSpec
@@ -28,7 +28,7 @@ def check_conditions(spec: JobSpec, devices: Mapping[str, Device]) -> None:
             )
 
 
-def check_threads(spec: JobSpec, devices: Mapping[str, Device], store: Store) -> None:
+def check_threads(spec: JobSpec, devices: Mapping[str, Device], store: DeviceStore) -> None:
     """Raises SpecError where a device, as it last described itself, has fewer cores than a backend has threads.
 
     NotReady where it has none of those that its profile says.
@@ -41,7 +41,7 @@ def check_threads(spec: JobSpec, devices: Mapping[str, Device], store: Store) ->
             cores_for(profile, hello[0].cpus, threads=threads, device=device.name, cluster=spec.conditions.cluster)
 
 
-def check_runtimes(spec: JobSpec, devices: Mapping[str, Device], store: Store) -> None:
+def check_runtimes(spec: JobSpec, devices: Mapping[str, Device], store: DeviceStore) -> None:
     """Raises SpecError where a device has not what a backend needs: Python, a runtime there, a tool that somebody named.
 
     Which runtimes its Python has is what it said last.  One that is out of work is not asked for any.

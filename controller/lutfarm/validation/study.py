@@ -13,7 +13,7 @@ from lutfarm.lut.prediction.additive import MissingEntry
 from lutfarm.lut.prediction.bulk import IntArray
 from lutfarm.lut.prediction.layer_latencies import FloatArray
 from lutfarm.records.job import Job
-from lutfarm.store.interface import Store
+from lutfarm.store.interface import JobStore
 from lutfarm.validation.draw import Arch, draw
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import space_of
@@ -67,7 +67,7 @@ class StudyJob:
         return workload
 
 
-def studies_of(store: Store, job_id: str) -> list[StudyJob]:
+def studies_of(store: JobStore, job_id: str) -> list[StudyJob]:
     """The jobs that measured networks for this job's table, oldest first."""
     found: list[StudyJob] = []
     for job, _ in store.jobs():
