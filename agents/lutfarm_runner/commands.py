@@ -83,7 +83,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a round samples: lutfarm_jobs.measurement.SlicePlan says what each field means."""
+    """How a round samples: lutfarm_jobs.round.SlicePlan says what each field means."""
 
     passes: int
     slice_ns: int

@@ -1,7 +1,7 @@
 """Passes, warm-up, gate and slices: the sampling itself, without any I/O.
 
 Clock and workloads are parameters, so a simulated device drives this very code in virtual time.
-docs/measurement.md gives the reasons for the protocol; lutfarm_jobs.measurement.SlicePlan its constants.
+docs/measurement.md gives the reasons for the protocol; lutfarm_jobs.round.SlicePlan its constants.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class CoreCluster(Strict):
 
 
 class WorkloadLimits(Strict):
-    """What one workload may take; see lutfarm_jobs.measurement.Limits."""
+    """What one workload may take; see lutfarm_jobs.round.Limits."""
 
     memory_bytes: Count = Limits().memory_bytes
     load_s: Annotated[float, Field(gt=0, le=3600)] = Limits().load_s

@@ -93,7 +93,7 @@ class Run:
     status: Literal["complete", "truncated", "failed"]
     started_s: float                               # Unix time
     ended_s: float
-    fingerprint: Mapping[str, str]                 # see lutfarm_agents.wire.session.fingerprint
+    fingerprint: Mapping[str, str]                 # see lutfarm_agents.fingerprint
     slices: tuple[Slice, ...] = ()
     failure: Failure | None = None                 # set if and only if status is "failed"
     load_ns: int | None = None                     # in this round's process

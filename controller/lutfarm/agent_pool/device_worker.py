@@ -1,4 +1,4 @@
-"""One device's desk in a pool: a thread that takes its orders one by one and says what came of them."""
+"""One device's worker in a pool: a thread that takes its orders one by one and says what came of them."""
 
 from __future__ import annotations
 

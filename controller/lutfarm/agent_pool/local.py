@@ -42,24 +42,24 @@ class LocalPool:
         cpus = frozenset(os.sched_getaffinity(0)) | measured_cpus if measured_cpus else None
         self._make = functools.partial(_make, agent_factory, state_dir, cpus)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._desks: dict[str, DeviceWorker] = {}
+        self._workers: dict[str, DeviceWorker] = {}
         self._lock = threading.Lock()
         self._closed = False
 
     def submit(self, order: Order) -> None:
         """Start it; returns at once."""
-        self._desk(order.device).submit(order)
+        self._worker(order.device).submit(order)
 
     def recall(self, opening: Opening) -> None:
         """What a device was last opened with elsewhere: an order for it opens it again by itself."""
-        self._desk(opening.device).recall(opening)
+        self._worker(opening.device).recall(opening)
 
     def cancel(self, order_id: str) -> None:
         """End it soon; its Done follows."""
         with self._lock:
-            desks = list(self._desks.values())
-        for desk in desks:
-            desk.cancel(order_id)
+            workers = list(self._workers.values())
+        for worker in workers:
+            worker.cancel(order_id)
 
     def events(self, timeout_s: float) -> Sequence[Event]:
         """What has arrived, waiting up to timeout_s for the first."""
@@ -75,21 +75,21 @@ class LocalPool:
         """Cancel what runs, end every session, leave no process behind."""
         with self._lock:
             self._closed = True
-            desks = list(self._desks.values())
-        for desk in desks:
-            desk.close()
+            workers = list(self._workers.values())
+        for worker in workers:
+            worker.close()
         deadline_s = time.monotonic() + JOIN_S
-        for desk in desks:
-            desk.join(max(0.0, deadline_s - time.monotonic()))
+        for worker in workers:
+            worker.join(max(0.0, deadline_s - time.monotonic()))
 
-    def _desk(self, device: Device) -> DeviceWorker:
+    def _worker(self, device: Device) -> DeviceWorker:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the pool is closed")
-            desk = self._desks.get(device.name)
-            if desk is None:
-                desk = self._desks[device.name] = DeviceWorker(device.name, self._make, self._events.put)
-            return desk
+            worker = self._workers.get(device.name)
+            if worker is None:
+                worker = self._workers[device.name] = DeviceWorker(device.name, self._make, self._events.put)
+            return worker
 
 
 def _make(factory: AgentFactory, state_dir: Path, cpus: frozenset[int] | None, device: Device) -> Agent:

@@ -1,4 +1,4 @@
-"""`lutfarm device register|list|show`; health.py has what looks after them."""
+"""`lutfarm device register|list|show`; device_health.py has what looks after them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Whether runs were made by the same software, in the same way: the one rule for whatever puts runs or tables together.  Pure.
 
-A fingerprint (lutfarm_agents.wire.session.fingerprint) holds what may change under the same measurement key.
+A fingerprint (lutfarm_agents.fingerprint) holds what may change under the same measurement key.
 """
 
 from __future__ import annotations
