@@ -97,9 +97,10 @@ def main() -> int:
     parser.add_argument("--again", action="store_true", help="keep which test runs what from the run before")
     parser.add_argument("--json", type=Path, help="write what was found here")
     told = parser.parse_args()
-    lay_out(again=told.again)
+    groups = told.group or list(GROUPS)
+    lay_out(groups, again=told.again)
     run("no-such-name", expected="nothing matches")
-    names = {group: draw(group, told.sample, told.seed) for group in told.group or GROUPS}
+    names = {group: draw(group, told.sample, told.seed) for group in groups}
     run(*(name for drawn in names.values() for name in drawn))
     found = [judge(group, drawn) for group, drawn in names.items()]
     for one in found:
@@ -111,8 +112,11 @@ def main() -> int:
     return int(any(one.noticed < told.least * one.drawn for one in found))
 
 
-def lay_out(*, again: bool) -> None:
+def lay_out(groups: Sequence[str], *, again: bool) -> None:
     """The packages side by side, as mutmut wants them, with the tests and what pytest and mutmut are to do."""
+    before = WORK / "groups.json"
+    if again and (not before.exists() or json.loads(before.read_text()) != sorted(groups)):
+        sys.exit("--again goes on with the groups of the run before; leave it out for others")
     for stale in [WORK / "src", WORK / "tests", WORK / "mutants" / "tests"] if again else [WORK]:
         shutil.rmtree(stale, ignore_errors=True)
     without = shutil.ignore_patterns("__pycache__")
@@ -120,7 +124,8 @@ def lay_out(*, again: bool) -> None:
         shutil.copytree(ROOT / package, WORK / "src" / Path(package).name, ignore=without)
     shutil.copytree(ROOT / "tests", WORK / "tests", ignore=without)
     pytest = (ROOT / "pyproject.toml").read_text().partition("[tool.pytest.ini_options]")[2].partition("\n[")[0]
-    only = [f"src/{pattern}" for patterns in GROUPS.values() for pattern in patterns]
+    only = [f"src/{pattern}" for group in groups for pattern in GROUPS[group]]
+    before.write_text(json.dumps(sorted(groups)))
     (WORK / "pyproject.toml").write_text(
         f"[tool.pytest.ini_options]{pytest}\n[tool.mutmut]\nsource_paths = ['src']\nonly_mutate = {only}\n"
         f"pytest_add_cli_args = {list(PYTEST)}\npytest_add_cli_args_test_selection = {list(TESTS)}\n"
