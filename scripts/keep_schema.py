@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))                      # what fills the store is par
 
 from tests.store_kit import fill  # noqa: E402
 
-from lutfarm.store.open import NEWEST, open_store  # noqa: E402
+from lutfarm.store.sql.open import NEWEST, open_store  # noqa: E402
 
 
 def main() -> None:

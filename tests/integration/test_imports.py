@@ -1,12 +1,73 @@
-"""Imports go one way, and third parties are fenced: the contracts in pyproject.toml."""
+"""Imports go one way, and third parties are fenced: see pyproject.toml.  What is large is imported when it is used."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+from tests import store_kit as kit
+
+from lutfarm.cli import COMMANDS
+from lutfarm.store import open_store
+from lutfarm_agents.device import Device
+
 ROOT = Path(__file__).parents[2]
+# What measures, or keeps, or draws: no help page needs any of it.
+LARGE = frozenset({
+    "ray", "onnxruntime", "ai_edge_litert", "tflite_runtime", "onnx", "matplotlib", "jinja2", "alembic", "sqlalchemy", "pandas",
+    "polars", "scipy", "paramiko", "adb_shell",
+})
+LEAST = LARGE | {"pyarrow", "numpy", "pydantic", "yaml", "psutil"}
+COMMAND = """
+import sys
+from pathlib import Path
+said, *sys.argv[1:] = sys.argv[1:]
+try:
+    from lutfarm.cli import main
+    main()
+finally:
+    Path(said).write_text(" ".join(sys.modules))
+"""
+JOB = """
+name: small
+workloads:
+  - operators: [conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu]
+devices: [desk]
+backends: [{runtime: onnxruntime}]
+"""
+Imported = Callable[..., frozenset[str]]
+
+
+@pytest.fixture
+def imported(tmp_path: Path) -> Imported:
+    """The modules that `lutfarm WORDS` imported; it must end well."""
+
+    def go(*words: str, **environment: str) -> frozenset[str]:
+        said = tmp_path / "modules"
+        own = {"LUTFARM_HOME": str(tmp_path / "home"), "COLUMNS": "200"}
+        done = subprocess.run(
+            [sys.executable, "-c", COMMAND, said, *words], env=os.environ | own | environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return frozenset(said.read_text().split())
+
+    return go
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> str:
+    """A job of one operator, and a home that knows its device."""
+    with open_store(tmp_path / "home") as store:
+        store.put_device(Device("desk", f"generic-linux-{os.uname().machine}", "local", {}))
+        store.put_hello("desk", kit.HELLO, time.time())
+    path = tmp_path / "job.yaml"
+    path.write_text(JOB)
+    return str(path)
 
 
 def test_imports_go_one_way() -> None:
@@ -15,3 +76,36 @@ def test_imports_go_one_way() -> None:
     )
     assert checked.returncode == 0, checked.stdout
     assert "0 broken" in checked.stdout
+
+
+def test_the_package_itself_imports_nothing_large() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, lutfarm; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    assert "lutfarm" in done.stdout.split()
+    assert not LEAST & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("--version",)], ids=["nothing", "--help", "--version"])
+def test_one_who_looks_at_the_list_of_commands_waits_for_none_of_them(imported: Imported, words: tuple[str, ...]) -> None:
+    found = imported(*words)
+    assert not LEAST & found
+    assert not {command.module for command in COMMANDS.values()} & found
+
+
+def test_a_shell_that_completes_a_command_waits_for_none_of_them(imported: Imported) -> None:
+    assert not LEAST & imported(_LUTFARM_COMPLETE="complete_bash", COMP_WORDS="lutfarm de", COMP_CWORD="1")
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "device list", "device check", "job why", "lut report", "lut validate"])
+def test_a_help_page_imports_nothing_that_measures_keeps_or_draws(imported: Imported, name: str) -> None:
+    found = imported(*name.split(), "--help")
+    assert COMMANDS[name.split()[0]].module in found
+    assert not LARGE & found
+
+
+def test_a_plan_and_a_status_read_the_store_and_import_nothing_that_measures_or_draws(imported: Imported, job: str) -> None:
+    for words in (("plan", job), ("status",), ("device", "list")):
+        found = imported(*words)
+        assert "sqlalchemy" in found               # else the next line could not fail
+        assert not (LARGE - {"sqlalchemy"}) & found

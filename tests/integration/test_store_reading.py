@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from tests.store_kit import DESK, JOB, PLAN, run
 
-from lutfarm.store import open as opening
 from lutfarm.store import open_store
-from lutfarm.store.open import open_reading
+from lutfarm.store.sql import open as opening
+from lutfarm.store.sql.open import open_reading
 from lutfarm_jobs.errors import StoreError, StoreUnwritable
 from lutfarm_jobs.round import Lease
 

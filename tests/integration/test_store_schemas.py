@@ -11,7 +11,7 @@ from tests.store_kit import DESK, HELLO, JOB, PLAN, probe, run
 
 from lutfarm.records.lease_holder import LeaseHolder
 from lutfarm.store import open_store
-from lutfarm.store.open import NEWEST
+from lutfarm.store.sql.open import NEWEST
 from lutfarm_jobs.run import Failure
 
 DATA = Path(__file__).parents[1] / "data"

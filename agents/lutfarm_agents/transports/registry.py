@@ -10,10 +10,8 @@ from pathlib import Path
 
 from lutfarm_agents.address import HostKey, SshAddress
 from lutfarm_agents.device import Device
-from lutfarm_agents.transports.adb.transport import AdbTransport
 from lutfarm_agents.transports.interface import Transport
 from lutfarm_agents.transports.local import LocalTransport
-from lutfarm_agents.transports.ssh.transport import SshTransport
 from lutfarm_jobs.errors import SpecError
 
 LONGEST_ROOT = 500
@@ -59,8 +57,13 @@ def open_transport(device: Device, state_dir: Path, *, cpus: frozenset[int] | No
     root = root_of(device, state_dir)
     if device.transport == "local":
         return LocalTransport(Path(root), cpus)
+    # Each of the two libraries is imported where a device needs it: together 0.3 s of a command that measures this machine.
     if device.transport == "adb":
+        from lutfarm_agents.transports.adb.transport import AdbTransport
+
         return AdbTransport(checked_serial(device.address.get("serial", "")), root=root, keys=keys_folder(state_dir))
+    from lutfarm_agents.transports.ssh.transport import SshTransport
+
     return SshTransport(ssh_address(device.address), root=root)
 
 

@@ -34,7 +34,6 @@ from lutfarm.home import Home, find_home
 from lutfarm.lut import LatencyTable, save
 from lutfarm.lut.table import UNVALIDATED
 from lutfarm.lut.verdict import table_verdict
-from lutfarm.report import render_report
 from lutfarm.results.job_table import table_of
 from lutfarm.results.validate_job import TableToValidate, validation_spec
 from lutfarm.results.validated_table import validated_table
@@ -179,6 +178,8 @@ def results(store: Store, job_id: str, out: Path) -> LatencyTable:
     for suffix in ("json", "csv", "parquet"):
         save(table, out / f"lut.{suffix}")
     (out / "validation.json").write_text(stdlib_json.dumps(plain(table.manifest.validations), indent=2) + "\n")
+    from lutfarm.report import render_report  # matplotlib, which `demo --help` need not wait for
+
     render_report(table, out=out / "report.html", title=f"{SPACE} on {DEVICE}")
     return table
 

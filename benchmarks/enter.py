@@ -1,0 +1,59 @@
+"""Processor time until lutfarm answers, each in a fresh process, beside that of a Python that does nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+
+from _device import scratch
+from _table import Report, median_interval, options
+
+COMMAND = str(Path(sys.executable).with_name("lutfarm"))
+BARE = "python -c pass"
+LINES: dict[str, list[str]] = {
+    BARE: [sys.executable, "-c", "pass"],
+    "python -c 'import lutfarm'": [sys.executable, "-c", "import lutfarm"],
+    "python -c 'import typer, rich.console'": [sys.executable, "-c", "import typer, rich.console"],
+    **{
+        f"lutfarm {words}": [COMMAND, *words.split()]
+        for words in ("--help", "--version", "device --help", "run --help", "lut --help", "device list", "status")
+    },
+}
+
+
+def main() -> None:
+    """Print one row a command line."""
+    chosen = options(__doc__)
+    times = 7 if chosen.quick else 25
+    spent_s: dict[str, list[float]] = {name: [] for name in LINES}
+    with scratch() as home:
+        own = os.environ | {"LUTFARM_HOME": str(home)}
+        _spent_s([COMMAND, "status"], own)         # makes the store
+        for _ in range(times):
+            for name in random.sample(list(LINES), len(LINES)):
+                spent_s[name].append(_spent_s(LINES[name], own))
+    report = Report(
+        f"processor time of a command line, {times} fresh processes each, in a random order",
+        ("command", "median s", "x", "low", "high"),
+    )
+    for name, spent in spent_s.items():
+        ratios = [one / bare for one, bare in zip(spent, spent_s[BARE], strict=True)]
+        report.rows.append((name, round(median_interval(spent)[0], 3), *(round(value, 1) for value in median_interval(ratios))))
+    report.notes.append("x: the median ratio to a Python that does nothing, of the same turn, and its interval (at least 95 %)")
+    report.show(chosen)
+
+
+def _spent_s(command: list[str], environment: dict[str, str]) -> float:
+    """User and system time of a process and its children."""
+    before = getrusage(RUSAGE_CHILDREN)
+    subprocess.run(command, env=environment, capture_output=True, check=True)
+    after = getrusage(RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+if __name__ == "__main__":
+    main()
