@@ -313,12 +313,12 @@ def validation(home: Path, folder: Path, neighbours: Neighbours | None, *, seed:
         "name": "fbnet", "workloads": [{"space": SPACE}], "devices": [_device.UNIT], "backends": [{"runtime": BACKEND}],
     }
     (folder / "fbnet.yaml").write_text(json.dumps(job))
-    lutfarm(home, "run", str(folder / "fbnet.yaml"), "--pool", "local")
+    lutfarm(home, "run", str(folder / "fbnet.yaml"), "--executor", "local")
     shutil.copytree(home, folder / "beside")
     count = "3" if quick else "6"
-    quiet = lutfarm(home, "lut", "validate", "fbnet", "--networks", count, "--pool", "local")
+    quiet = lutfarm(home, "lut", "validate", "fbnet", "--networks", count, "--executor", "local")
     with beside(neighbours, seed=seed):
-        busy = lutfarm(folder / "beside", "lut", "validate", "fbnet", "--networks", count, "--pool", "local")
+        busy = lutfarm(folder / "beside", "lut", "validate", "fbnet", "--networks", count, "--executor", "local")
     figures = [found["places"][0]["figures"]["mape"] for found in (quiet, busy)]
     points = 100 * (figures[1] - figures[0])
     flags = network_flags(folder / "beside")

@@ -34,7 +34,7 @@ def main() -> None:
     from tests.rig.phone import Phone
 
     report = Report(
-        f"Register, then the first stored run, {times} times; two processes of lutfarm, run with --pool local",
+        f"Register, then the first stored run, {times} times; two processes of lutfarm, run with --executor local",
         ("link", "register s", "run s", "both, median s", "least s", "most s"),
     )
     pushed: dict[str, int] = {}
@@ -77,7 +77,7 @@ def once(folder: Path, name: str, words: list[str], number: int) -> tuple[float,
     lutfarm = str(Path(sys.executable).with_name("lutfarm"))
     commands = [
         [lutfarm, "device", "register", name, *words, "--python", sys.executable],
-        [lutfarm, "run", str(job), "--pool", "local"],
+        [lutfarm, "run", str(job), "--executor", "local"],
     ]
     took: list[float] = []
     for command in commands:

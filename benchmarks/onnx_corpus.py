@@ -53,7 +53,7 @@ def main() -> None:
         (folder / "job.yaml").write_text(JOB)
         lutfarm(folder, "device", "register", "this-machine", "--local")
         began_s = time.monotonic()
-        said = json.loads(lutfarm(folder, "run", "job.yaml", "--pool", "local", "--json"))
+        said = json.loads(lutfarm(folder, "run", "job.yaml", "--executor", "local", "--json"))
         took_s = time.monotonic() - began_s
         lutfarm(folder, "lut", "export", "corpus", "--out", "t.json")
         entries = json.loads(lutfarm(folder, "lut", "show", "t.json", "--json"))["entries"]

@@ -106,7 +106,7 @@ def test_links_are_refused(
 
 def test_unknown_words_on_the_command_line(lutfarm: Callable) -> None:
     assert lutfarm("measure").returncode == 2
-    assert lutfarm("run", "--pool", "cloud", "job.yaml").returncode == 2
+    assert lutfarm("run", "--executor", "cloud", "job.yaml").returncode == 2
     assert lutfarm("device", "register", "a b", "--local").returncode == 2
     assert lutfarm("device", "show", "nobody").returncode == 2
     assert lutfarm("job", "show", "nothing").returncode == 2

@@ -75,7 +75,7 @@ def devices(lutfarm: Callable, tmp_path: Path) -> None:
 
 
 def compare(lutfarm: Callable, *args: str) -> subprocess.CompletedProcess[str]:
-    return lutfarm("compare", "job.yaml", "--a", "device=desk", "--pool", "local", "--rounds", "4", *args)
+    return lutfarm("compare", "job.yaml", "--a", "device=desk", "--executor", "local", "--rounds", "4", *args)
 
 
 def test_a_slower_runtime_ends_with_1_the_same_one_with_0_and_nothing_is_measured_twice(

@@ -60,7 +60,7 @@ def test_a_device_without_its_profiles_cores_is_named_and_the_others_are_checked
     assert said.returncode == 0, said.stderr
     assert "acme's cluster big is cores 4090, 4091" in said.stderr
     assert lutfarm("device", "register", "desk", "--local").returncode == 0
-    ran = lutfarm("run", job_file(JOB), "--pool", "local", **own)
+    ran = lutfarm("run", job_file(JOB), "--executor", "local", **own)
     assert ran.returncode == 3
     assert "bench: acme's cluster big is cores 4090, 4091, and the device has core" in ran.stderr
     checked = lutfarm("device", "check", "--all", **own)
@@ -87,7 +87,7 @@ def test_a_device_that_broke_is_quarantined_mended_checked_and_ends_its_job(
 ) -> None:
     path = job_file(JOB)
     become(bench, BARE)                            # no runtime of ours
-    ran = lutfarm("run", path, "--pool", "local")
+    ran = lutfarm("run", path, "--executor", "local")
     assert ran.returncode == 1, ran.stderr
     assert "bench is quarantined: NotReady" in ran.stderr
     assert "lutfarm device check bench" in ran.stderr
@@ -102,12 +102,12 @@ def test_a_device_that_broke_is_quarantined_mended_checked_and_ends_its_job(
     unfit = lutfarm("device", "check", "bench")
     assert unfit.returncode == 3
     assert "install onnxruntime there" in unfit.stdout
-    again = lutfarm("run", path, "--pool", "local")
+    again = lutfarm("run", path, "--executor", "local")
     assert again.returncode == 1
     assert "bench is quarantined" in again.stderr
     become(bench, Path(sys.executable))
     assert lutfarm("device", "release", "bench").returncode == 0
-    unheard = lutfarm("run", path, "--pool", "local")
+    unheard = lutfarm("run", path, "--executor", "local")
     assert unheard.returncode == 2, unheard.stderr     # as far as anybody knows it still has none
     assert "lutfarm device check bench then sees it" in unheard.stderr
     fit = lutfarm("device", "check", "bench", "--json")
@@ -115,7 +115,7 @@ def test_a_device_that_broke_is_quarantined_mended_checked_and_ends_its_job(
     (report,) = json.loads(fit.stdout)
     assert (report["device"], report["fit"], report["state"]) == ("bench", True, "ready")
     assert {finding["verdict"] for finding in report["findings"]} <= {"ok", "warn"}
-    done = lutfarm("run", path, "--pool", "local")
+    done = lutfarm("run", path, "--executor", "local")
     assert done.returncode == 0, done.stderr
     assert all(row["left"] == 0 for row in why(lutfarm).values())
 
@@ -124,7 +124,7 @@ def test_hold_release_and_retire(lutfarm: Callable, job_file: Callable, bench: P
     path = job_file(JOB)
     assert lutfarm("device", "hold", "bench", "--reason", "new [red]fan\x1b[2J").returncode == 0
     assert states(lutfarm)["bench"] == ("maintenance", "new [red]fan?[2J")
-    ran = lutfarm("run", path, "--pool", "local")
+    ran = lutfarm("run", path, "--executor", "local")
     assert ran.returncode == 1
     assert "bench is maintenance: new [red]fan?[2J; lutfarm device release bench" in ran.stderr
     assert "release bench" in str(why(lutfarm)["bench"]["next"])
@@ -132,10 +132,10 @@ def test_hold_release_and_retire(lutfarm: Callable, job_file: Callable, bench: P
     refused = lutfarm("device", "release", "bench")
     assert refused.returncode == 2
     assert "bench is ready" in refused.stderr
-    assert lutfarm("run", path, "--pool", "local").returncode == 0
+    assert lutfarm("run", path, "--executor", "local").returncode == 0
     assert lutfarm("device", "retire", "bench").returncode == 0
     assert lutfarm("device", "check", "bench").returncode == 2
-    assert lutfarm("run", path, "--pool", "local").returncode == 0       # nothing is left to do on it
+    assert lutfarm("run", path, "--executor", "local").returncode == 0       # nothing is left to do on it
     (checked,) = json.loads(lutfarm("device", "check", "--all", "--json").stdout)
     assert checked["device"] == "desk"
     assert lutfarm("device", "register", "bench", "--local").returncode == 0

@@ -59,7 +59,7 @@ def scaled(path: Path, factor: float) -> None:
 def test_batch_and_precision_are_the_files_own(lutfarm: Callable, job_file: Callable, tmp_path: Path) -> None:
     quantised(tmp_path / "batch8_int8.onnx", 8)
     path = job_file(JOB.format(models='["batch8_int8.onnx"]', more=""))
-    ran = lutfarm("run", path, "--pool", "local")
+    ran = lutfarm("run", path, "--executor", "local")
     assert ran.returncode == 0, ran.stderr
     assert lutfarm("lut", "export", "labels", "--out", tmp_path / "t.csv").returncode == 0
     (row,) = pd.read_csv(tmp_path / "t.csv").to_dict("records")
@@ -86,7 +86,7 @@ def test_files_of_one_name_are_told_apart_wherever_they_are_named(
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("elsewhere", 1)]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "c [1]" / "model.onnx")
     path = job_file(JOB.format(models='["a/model.onnx", "b/model.onnx", "c [1]/model.onnx"]', more=""))
-    ran = lutfarm("run", path, "--pool", "local")
+    ran = lutfarm("run", path, "--executor", "local")
     assert ran.returncode == 0, ran.stderr
     assert "(c [1]/model.onnx)" in ran.stderr      # the failure says where it lay
     assert lutfarm("lut", "export", "labels", "--out", tmp_path / "t.json").returncode == 0

@@ -40,13 +40,13 @@ BACKENDS = ["onnxruntime-cpu-t1-fp32", "tflite-cpu-t1-fp32"]
 def table(lutfarm: Callable, tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(SPACE)
     (tmp_path / "job.yaml").write_text(JOB)
-    for command in (("device", "register", "desk", "--local"), ("run", "job.yaml", "--pool", "local")):
+    for command in (("device", "register", "desk", "--local"), ("run", "job.yaml", "--executor", "local")):
         result = lutfarm(*command)
         assert result.returncode == 0, result.stderr
 
 
 def validate(lutfarm: Callable, *args: str) -> subprocess.CompletedProcess[str]:
-    return lutfarm("lut", "validate", "tiny", "--pool", "local", *args)
+    return lutfarm("lut", "validate", "tiny", "--executor", "local", *args)
 
 
 def runs(lutfarm: Callable) -> int:
@@ -149,7 +149,7 @@ def check_moved(lutfarm: Callable, tmp_path: Path, outcome: dict, had: int) -> N
 
 def test_killed_it_goes_on_and_measures_nothing_twice(lutfarm: Callable, tmp_path: Path) -> None:
     with subprocess.Popen(
-        [Path(sys.executable).with_name("lutfarm"), "lut", "validate", "tiny", "--networks", "6", "--pool", "local"],
+        [Path(sys.executable).with_name("lutfarm"), "lut", "validate", "tiny", "--networks", "6", "--executor", "local"],
         env=os.environ | {"LUTFARM_HOME": str(tmp_path / "home")}, cwd=tmp_path, stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as process:
@@ -199,7 +199,7 @@ def test_tables_that_are_built_the_way_of_a_network_predict_networks(
         f"name: way\nworkloads: [{{space: space.yaml, composition: {way}, networks: 12}}]\ndevices: [desk]\n"
         f"backends: [{backends}]\nsampling: {{rounds: 3, passes: 8}}\n"
     )
-    ran = lutfarm("run", "way.yaml", "--pool", "local")
+    ran = lutfarm("run", "way.yaml", "--executor", "local")
     assert ran.returncode == 0, ran.stderr
     exported = lutfarm("lut", "export", "way", "--out", "way.json")
     assert f"composed: {way}; desk with onnxruntime-cpu-t1-fp32: never validated" in exported.stderr
@@ -210,7 +210,7 @@ def test_tables_that_are_built_the_way_of_a_network_predict_networks(
     unknown = [e for e in operators if e["kind"] == "failed"]
     for one in unknown:                            # on a busy machine, rather than a number that is wrong by factors
         assert "measured on a busy machine" in one["failure_detail"] or "to its stubs" in one["failure_detail"]
-    result = lutfarm("lut", "validate", "way", "--networks", "4", "--pool", "local", "--json")
+    result = lutfarm("lut", "validate", "way", "--networks", "4", "--executor", "local", "--json")
     if unknown:
         assert result.returncode in (0, 2, 4), result.stderr
         return

@@ -68,9 +68,9 @@ def test_from_a_job_file_to_a_table_through_ray(lutfarm: Callable, job_file: Cal
 
 def test_the_same_command_again_measures_nothing_twice(lutfarm: Callable, job_file: Callable) -> None:
     path = job_file(job(runtimes=("onnxruntime",)))
-    assert lutfarm("run", path, "--pool", "local").returncode == 0
+    assert lutfarm("run", path, "--executor", "local").returncode == 0
     before = counts(lutfarm)
-    again = lutfarm("run", path, "--pool", "local")
+    again = lutfarm("run", path, "--executor", "local")
     assert again.returncode == 0
     assert "9 runs of this job are stored" in again.stderr
     assert "once you put `fresh: true` into it" in again.stderr.replace("\n", " ")
@@ -78,21 +78,22 @@ def test_the_same_command_again_measures_nothing_twice(lutfarm: Callable, job_fi
 
 
 def test_another_job_reuses_runs_and_says_so_and_fresh_does_not(lutfarm: Callable, job_file: Callable) -> None:
-    assert lutfarm("run", job_file(job(runtimes=("onnxruntime",))), "--pool", "local").returncode == 0
-    other = lutfarm("run", job_file(job("other", runtimes=("onnxruntime",))), "--pool", "local")
+    assert lutfarm("run", job_file(job(runtimes=("onnxruntime",))), "--executor", "local").returncode == 0
+    other = lutfarm("run", job_file(job("other", runtimes=("onnxruntime",))), "--executor", "local")
     assert other.returncode == 0
     assert "reusing 9 runs of other jobs" in other.stderr
     listed = {j["name"]: j["counts"] for j in json.loads(lutfarm("job", "list", "--json").stdout)}
     assert listed["other"]["runs"] == listed["other"]["reused_runs"] == 9
-    fresh = lutfarm("run", job_file(job("third", extra="fresh: true\n", runtimes=("onnxruntime",))), "--pool", "local")
+    fresh = lutfarm("run", job_file(job("third", extra="fresh: true\n", runtimes=("onnxruntime",))), "--executor", "local")
     assert fresh.returncode == 0
     assert "reusing" not in fresh.stderr
     listed = {j["name"]: j["counts"] for j in json.loads(lutfarm("job", "list", "--json").stdout)}
     assert listed["third"] == {"measurements": 3, "runs": 9, "reused_runs": 0, "failures": 0}
-    again = lutfarm("run", job_file(job("third", extra="fresh: true\n", runtimes=("onnxruntime",))), "--pool", "local")
+    again = lutfarm("run", job_file(job("third", extra="fresh: true\n", runtimes=("onnxruntime",))), "--executor", "local")
     assert "nothing was measured now: all of it is stored" in again.stderr.replace("\n", " ")
     assert "once you give it another `name`" in again.stderr.replace("\n", " ")
-    anew = lutfarm("run", job_file(job("fourth", extra="fresh: true\n", runtimes=("onnxruntime",))), "--pool", "local", "--json")
+    path = job_file(job("fourth", extra="fresh: true\n", runtimes=("onnxruntime",)))
+    anew = lutfarm("run", path, "--executor", "local", "--json")
     assert json.loads(anew.stdout)["runs_now"] == 9
 
 
@@ -130,7 +131,7 @@ def test_an_interrupted_job_goes_on_where_it_was(
     lutfarm: Callable, job_file: Callable, tmp_path: Path, pool: str, how: signal.Signals
 ) -> None:
     path = job_file(job(rounds=12))
-    with started(tmp_path / "home", path, "--pool", pool) as process:
+    with started(tmp_path / "home", path, "--executor", pool) as process:
         had = wait_for_runs(lutfarm, 3)
         process.send_signal(how)
         process.wait(timeout=200)
@@ -138,7 +139,7 @@ def test_an_interrupted_job_goes_on_where_it_was(
             assert process.returncode == 130
     stored = sum(by.get("complete", 0) for by in counts(lutfarm).values())
     assert had <= stored < 72, "the job was over before it was interrupted"
-    again = lutfarm("run", path, "--pool", pool)
+    again = lutfarm("run", path, "--executor", pool)
     assert again.returncode == 0, again.stderr
     assert f"{stored} runs of this job are stored" in again.stderr
     assert {by["complete"] for by in counts(lutfarm).values()} == {12}
@@ -174,9 +175,9 @@ def test_two_at_once_take_turns_and_the_second_says_for_whom(
     first = job_file(job(rounds=12))
     second = tmp_path / "second.yaml"
     second.write_text(job("second", rounds=1))
-    with started(tmp_path / "home", first, "--pool", "local") as running:
+    with started(tmp_path / "home", first, "--executor", "local") as running:
         wait_for_runs(lutfarm, 1)
-        result = lutfarm("run", second, "--pool", "local")
+        result = lutfarm("run", second, "--executor", "local")
         assert result.returncode == 0, result.stderr
         assert "waiting, it is held by" in result.stderr
         assert str(running.pid) in result.stderr
@@ -187,9 +188,9 @@ def test_two_homes_on_one_machine_take_turns_too(lutfarm: Callable, job_file: Ca
     other_home = {"LUTFARM_HOME": str(tmp_path / "other-home")}
     assert lutfarm("device", "register", "desk", "--local", **other_home).returncode == 0
     path = job_file(job(rounds=12))
-    with started(tmp_path / "home", path, "--pool", "local") as running:
+    with started(tmp_path / "home", path, "--executor", "local") as running:
         wait_for_runs(lutfarm, 1)
-        result = lutfarm("run", path, "--pool", "local", **other_home)
+        result = lutfarm("run", path, "--executor", "local", **other_home)
         assert result.returncode == 0, result.stderr
         assert "waiting, it is held by" in result.stderr
         assert running.wait(timeout=60) == 0

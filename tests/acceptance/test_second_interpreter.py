@@ -63,7 +63,7 @@ def test_an_interpreter_without_runtimes_is_said(lutfarm: Callable, job_file: Ca
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
     bare = lutfarm("device", "register", "bare", "--local", "--label", "rack=a", "--python", tmp_path / "bare/bin/python")
     assert bare.returncode == 0, bare.stderr
-    ran = lutfarm("run", job_file(JOB), "--pool", "local")
+    ran = lutfarm("run", job_file(JOB), "--executor", "local")
     assert ran.returncode == 2
     assert "bare: its CPython" in ran.stderr
     assert "(it has no runtime)" in ran.stderr

@@ -61,7 +61,7 @@ def test_devices_without_python_are_registered_checked_and_measured(
     assert "not looked at" in found["runner"]["why"]
     assert found[f"latency {RUNTIME}-cpu-t1-fp32"]["value"] == 850_000
 
-    ran = lutfarm("run", job_file(JOB), "--pool", "local")
+    ran = lutfarm("run", job_file(JOB), "--executor", "local")
     assert ran.returncode == 0, ran.stderr
     assert lutfarm("lut", "export", "bare", "--out", tmp_path / "t.json").returncode == 0
     entries = json.loads(lutfarm("lut", "show", tmp_path / "t.json", "--json").stdout)["entries"]

@@ -127,7 +127,7 @@ def test_one_job_over_a_desktop_and_a_board_that_hangs_in_the_middle(
     (tmp_path / "job.yaml").write_text(JOB)
     with (tmp_path / "said").open("w") as log:
         running = subprocess.Popen(
-            [COMMAND, "run", str(tmp_path / "job.yaml"), "--pool", "local"], env={**os.environ, "LUTFARM_HOME": str(home)},
+            [COMMAND, "run", str(tmp_path / "job.yaml"), "--executor", "local"], env={**os.environ, "LUTFARM_HOME": str(home)},
             stdout=log, stderr=log,
         )
     try:

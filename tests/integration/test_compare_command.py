@@ -50,7 +50,7 @@ class Command:
     def __call__(self, *args: str) -> tuple[int, str]:
         path = self.folder / "job.yaml"
         path.write_text(json.dumps(JOB))
-        sides = ("--a", "device=desk", "--b", "device=new", "--pool", "local", "--home", str(self.home))
+        sides = ("--a", "device=desk", "--b", "device=new", "--executor", "local", "--home", str(self.home))
         result = CliRunner().invoke(app, ["compare", str(path), *sides, *args], terminal_width=200)
         return result.exit_code, result.output
 

@@ -127,7 +127,7 @@ def test_what_runs_is_what_the_job_gives_and_what_is_assumed_is_said(
     lutfarm: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     assert lutfarm("device", "register", "desk", "--local", "--profile", kit.PROFILE).returncode == 0
-    ran = lutfarm("run", job_file(tmp_path, JOB), "--pool", "local")
+    ran = lutfarm("run", job_file(tmp_path, JOB), "--executor", "local")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "inputs_assumed: what runs depends on inputs that the job says nothing of" in ran.stderr
     assert "nothing_computed" in ran.stderr
@@ -156,6 +156,6 @@ def test_what_runs_is_what_the_job_gives_and_what_is_assumed_is_said(
     assert other_rate["min_ns"] > 2 * found["branch.onnx", "rate=16000"]["min_ns"]
     assert found["lengths.onnx", ""]["min_ns"] > 2 * found["lengths.onnx", "lens=3"]["min_ns"]
 
-    refused = lutfarm("run", job_file(tmp_path, JOB.replace("rate: 16000", "rate: 1.5")), "--pool", "local")
+    refused = lutfarm("run", job_file(tmp_path, JOB.replace("rate: 16000", "rate: 1.5")), "--executor", "local")
     assert refused.returncode == 2
     assert "branch.onnx: values.rate: 1.5 is no whole number, and the input is int64[]" in refused.stderr

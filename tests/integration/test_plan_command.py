@@ -61,12 +61,12 @@ def test_it_says_a_range_with_its_parts_and_stores_nothing(plan: Plan, tmp_path:
 def test_more_rounds_take_longer_and_a_farm_without_ray_starts_sooner(plan: Plan) -> None:
     few, many = plan(rounds=2), plan(rounds=20)
     assert many["parts_s"]["rounds"][0] > few["parts_s"]["rounds"][0]
-    assert plan("--pool", "local")["parts_s"]["start and end"][1] < few["parts_s"]["start and end"][0]
+    assert plan("--executor", "local")["parts_s"]["start and end"][1] < few["parts_s"]["start and end"][0]
 
 
 def test_a_pool_that_is_none_is_refused(plan: Plan, tmp_path: Path) -> None:
     plan()
-    command = [LUTFARM, "plan", str(tmp_path / "job.yaml"), "--home", str(tmp_path / "home"), "--pool", "rays"]
+    command = [LUTFARM, "plan", str(tmp_path / "job.yaml"), "--home", str(tmp_path / "home"), "--executor", "rays"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert "neither ray nor local" in done.stderr

@@ -56,7 +56,7 @@ def test_a_ray_that_does_not_start_is_said_with_what_to_do(monkeypatch: pytest.M
         raise Exception("The current node timed out during startup.")
 
     monkeypatch.setattr(ray, "init", init)
-    with pytest.raises(NotReady, match=r"did not start .*timed out during startup.*--pool local"):
+    with pytest.raises(NotReady, match=r"did not start .*timed out during startup.*--executor local"):
         RayPool.start(state_dir=tmp_path)
 
 

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.measure import PoolOption, measure, pool_kind
+from lutfarm.cli.measure import ExecutorOption, executor_kind, measure
 from lutfarm.cli.output import HomeOption, JsonOption, latency, plain, print_json, print_rows, printable, say
 from lutfarm.cli.run import JobArgument
 from lutfarm.comparison import Comparison, WorkloadRatio, parse_side, spec_of
 from lutfarm.comparison.compare_job import submit_pairs
-from lutfarm.execution.open_farm import PoolKind
+from lutfarm.execution.open_farm import ExecutorKind
 from lutfarm.execution.run_job import Outcome
 from lutfarm.home import Home, find_home
 from lutfarm.lut import fed
@@ -39,14 +39,14 @@ def compare(
     target: Annotated[str | None, typer.Option(
         "--target", help="Stop where every ratio is known to +- this; default: the job's."
     )] = None,
-    pool: PoolOption = "ray",
+    executor: ExecutorOption = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="PICTURE", help="FILE.svg, .png or .pdf")] = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure two sides in turn, in one sitting, and say whether B is slower.  Exit code 1: it is; 5: undecided."""
     with exit_codes.exits():
-        kind = pool_kind(pool)
+        kind = executor_kind(executor)
         if out is not None:
             from lutfarm.report.ratio_plot import check_picture  # matplotlib takes a second to import
 
@@ -57,7 +57,7 @@ def compare(
         spec = spec_of(load_job(job), *sides, rounds=rounds, target=wanted)
         place = find_home(home)
         with open_store(place.path) as store:
-            found = _measured(store, spec, job.absolute().parent, place, margin=allowed, pool=kind, quiet=json)
+            found = _measured(store, spec, job.absolute().parent, place, margin=allowed, executor=kind, quiet=json)
         if out is not None:
             _draw(found, out)
         _print(found, as_json=json)
@@ -66,12 +66,12 @@ def compare(
 
 
 def _measured(
-    store: Store, spec: JobSpec, folder: Path, place: Home, *, margin: float, pool: PoolKind, quiet: bool
+    store: Store, spec: JobSpec, folder: Path, place: Home, *, margin: float, executor: ExecutorKind, quiet: bool
 ) -> Comparison:
     asked = submit_pairs(spec, folder, store)
     for warning in () if quiet else fed.warnings_before(asked.submitted.plan):
         say(printable(warning))
-    outcome, _ = measure(asked.submitted, asked.sources, store, place, pool=pool, brief=quiet)
+    outcome, _ = measure(asked.submitted, asked.sources, store, place, executor=executor, brief=quiet)
     _check_units(outcome)
     if any(outcome.state.spent(unit) for unit in outcome.state.units.values()):
         say("the device-time budget ended it: raise sampling.device_time_budget_s, or run the same command for as long once more")

@@ -13,6 +13,7 @@ from typing import Literal
 import typer
 
 from lutfarm.cli import exit_codes
+from lutfarm.cli.measure import INSTALL
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows
 from lutfarm.devices.greeting import greet
 from lutfarm.home import Home, find_home
@@ -54,8 +55,14 @@ def _packages() -> list[Finding]:
         try:
             found.append(Finding(package, "ok", importlib.metadata.version(package)))
         except importlib.metadata.PackageNotFoundError:
-            found.append(Finding(package, "wrong", "not installed", f"pip install {package}"))
+            found.append(_lacking(package))
     return found
+
+
+def _lacking(package: str) -> Finding:
+    if package == "ray":
+        return Finding(package, "note", "not installed", f"measured in this process; through Ray after {INSTALL}")
+    return Finding(package, "wrong", "not installed", f"pip install {package}")
 
 
 def _machine() -> list[Finding]:

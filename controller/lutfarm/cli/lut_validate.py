@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.measure import PoolOption, measure, pool_kind
+from lutfarm.cli.measure import ExecutorOption, executor_kind, measure
 from lutfarm.cli.output import HomeOption, JsonOption, interval, latency, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm.lut import Figures, Validation
@@ -30,7 +30,7 @@ def validate(
     space: Annotated[str | None, typer.Option(
         "--space", help="A space's name, or the path of its file; default: the job's only one."
     )] = None,
-    pool: PoolOption = "ray",
+    executor: ExecutorOption = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Measure again what is stored as failed.")] = False,
     home: HomeOption = None,
     json: JsonOption = False,
@@ -40,7 +40,7 @@ def validate(
     The same command again measures nothing; from then on `lut export` carries the outcome, and the calibration.
     """
     with exit_codes.exits():
-        kind = pool_kind(pool)
+        kind = executor_kind(executor)
         if 0 < calibrate < LEAST_NETWORKS:
             raise typer.BadParameter(
                 f"{calibrate} are too few: fewer than {LEAST_NETWORKS} networks correct nothing. Give {LEAST_NETWORKS} or more, "
@@ -54,7 +54,7 @@ def validate(
             if store.job(spec.id) is None:
                 say(drawn_words(networks + calibrate, spec.id))
             submitted, sources = submit.submit(spec, Path("/"), store, retry_failed=retry_failed)
-            ran, _ = measure(submitted, sources, store, place, pool=kind, brief=json)
+            ran, _ = measure(submitted, sources, store, place, executor=kind, brief=json)
             outcome = validation_outcome(store, asked, ran.job_id)
         _print(outcome, as_json=json)
         for unit, backend in asked.table.places:

@@ -2,36 +2,63 @@
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
+from lutfarm.cli.output import printable, say
 from lutfarm.cli.run_progress import RunDisplay
 from lutfarm.cli.signals import deferred
-from lutfarm.execution.open_farm import PoolKind, open_farm
+from lutfarm.execution.open_farm import ExecutorKind, open_farm
 from lutfarm.execution.run_job import Outcome
 from lutfarm.home import Home
 from lutfarm.store import Store
 from lutfarm.submission.submission import Submission
+from lutfarm_agents.device import Device
+from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import Sources
 
-PoolOption = Annotated[str, typer.Option("--pool", help="ray, or local for debugging.")]
+ExecutorOption = Annotated[
+    str | None,
+    typer.Option("--executor", help="ray, or local: in this process.", show_default="ray where it is installed"),
+]
+INSTALL = "pip install 'lutfarm[ray]'"
 
 
-def pool_kind(pool: str) -> PoolKind:
-    """What `--pool` says.  Raises BadParameter."""
-    if pool == "ray" or pool == "local":
-        return pool
-    raise typer.BadParameter(f"{pool!r} is neither ray nor local", param_hint="--pool")
+def executor_kind(asked: str | None) -> ExecutorKind:
+    """What `--executor` says; without it Ray where that is installed, else this process, which is said.  Raises BadParameter."""
+    installed = importlib.util.find_spec("ray") is not None
+    if asked is None:
+        if not installed:
+            say(f"Ray is not installed, so this process measures; to measure through Ray: {INSTALL}")
+        return "ray" if installed else "local"
+    if asked == "ray" and not installed:
+        raise typer.BadParameter(f"Ray is not installed: {INSTALL}, or leave the option out", param_hint="--executor")
+    if asked == "ray" or asked == "local":
+        return asked
+    raise typer.BadParameter(f"{asked!r} is neither ray nor local", param_hint="--executor")
+
+
+def check_reach(devices: Mapping[str, Device], executor: ExecutorKind) -> None:
+    """Raises SpecError for devices of other hosts where this process alone measures."""
+    away = [f"{name} (on {device.host})" for name, device in sorted(devices.items()) if device.host != "local"]
+    if executor == "local" and away:
+        raise SpecError(
+            f"{printable(', '.join(away[:5]))}: this process measures only what hangs on this machine; "
+            f"take other devices, or measure through Ray: --executor ray, after {INSTALL} where it is not installed"
+        )
 
 
 def measure(
-    submitted: Submission, sources: Sources, store: Store, home: Home, *, pool: PoolKind, brief: bool
+    submitted: Submission, sources: Sources, store: Store, home: Home, *, executor: ExecutorKind, brief: bool
 ) -> tuple[Outcome, int]:
     """How it ended, and how many runs were made now.  An interrupt waits until what arrived is committed."""
+    check_reach(submitted.devices, executor)
     with (
         deferred() as check,
-        open_farm(submitted, sources, store, home, kind=pool) as farm,
+        open_farm(submitted, sources, store, home, kind=executor) as farm,
         RunDisplay(submitted.policies, check=check, brief=brief) as display,
     ):
         check()

@@ -9,7 +9,7 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.ending import again, judged_job, report
-from lutfarm.cli.measure import PoolOption, measure, pool_kind
+from lutfarm.cli.measure import ExecutorOption, executor_kind, measure
 from lutfarm.cli.output import HomeOption, JsonOption, duration, print_json, print_rows, printable, say
 from lutfarm.execution.preview import Preview, preview
 from lutfarm.home import find_home
@@ -26,7 +26,7 @@ PARTS = ("opening", "building", "probing", "rounds", "waiting")
 def run(
     job: JobArgument,
     home: HomeOption = None,
-    pool: PoolOption = "ray",
+    executor: ExecutorOption = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Measure again what is stored as failed.")
     ] = False,
@@ -34,10 +34,10 @@ def run(
 ) -> None:
     """Measure what the job asks for and the store does not have yet."""
     with exit_codes.exits():
-        kind, place = pool_kind(pool), find_home(home)
+        kind, place = executor_kind(executor), find_home(home)
         with open_store(place.path) as store:
             submitted, sources = submit.submission(job, store, retry_failed=retry_failed)
-            outcome, runs_now = measure(submitted, sources, store, place, pool=kind, brief=json)
+            outcome, runs_now = measure(submitted, sources, store, place, executor=kind, brief=json)
             judged = judged_job(store, outcome.job_id, again=again(job, fresh=submitted.spec.fresh))
         report(outcome, judged, runs_now=runs_now, as_json=json)
         if outcome.missing or outcome.left:
@@ -47,12 +47,12 @@ def run(
 def plan(
     job: JobArgument,
     home: HomeOption = None,
-    pool: PoolOption = "ray",
+    executor: ExecutorOption = None,
     json: JsonOption = False,
 ) -> None:
     """What would be measured, what is reused, how long it will take.  Changes nothing."""
     with exit_codes.exits():
-        kind, place = pool_kind(pool), find_home(home)
+        kind, place = executor_kind(executor), find_home(home)
         with open_store(place.path) as store:
             submitted, _ = submit.submission(job, store)
             found = preview(submitted, store)

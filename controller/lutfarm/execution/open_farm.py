@@ -21,7 +21,7 @@ from lutfarm_jobs.expand import Sources
 from lutfarm_jobs.spec import JobSpec
 from lutfarm_profiles import loader
 
-PoolKind = Literal["ray", "local"]
+ExecutorKind = Literal["ray", "local"]
 
 
 def measured_cpus(spec: JobSpec, devices: Mapping[str, Device]) -> frozenset[int]:
@@ -43,7 +43,7 @@ def keep_off(cpus: frozenset[int]) -> None:
 
 @contextmanager
 def open_farm(
-    submitted: Submission, sources: Sources, store: Store, home: Home, *, kind: PoolKind
+    submitted: Submission, sources: Sources, store: Store, home: Home, *, kind: ExecutorKind
 ) -> Generator[Farm]:
     """A farm for one job; its pool is closed at the end."""
     cpus = measured_cpus(submitted.spec, submitted.devices)
@@ -56,7 +56,7 @@ def open_farm(
         yield Farm(store, pool, TaskBuilder(home.models, sources), process_identity.me(), holder)
 
 
-def _pool(kind: PoolKind, home: Home, cpus: frozenset[int]) -> AgentPool:
+def _pool(kind: ExecutorKind, home: Home, cpus: frozenset[int]) -> AgentPool:
     if kind == "local":
         return LocalPool(state_dir=home.agents, measured_cpus=cpus)
     from lutfarm.agent_pool.ray.pool import RayPool  # Ray takes a second to import: only where it is used

@@ -270,7 +270,7 @@ def _started(folder: Path) -> None:
         seen = " ".join(str(error).split())[:300] or type(error).__name__
         raise NotReady(
             f"Ray did not start on this machine: {seen}; run it again once the machine is less busy (memory, processes, "
-            "space in /tmp), or measure without it: --pool local"
+            "space in /tmp), or measure without it: --executor local"
         ) from error
 
 
