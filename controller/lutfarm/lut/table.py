@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lutfarm.lut.building.isolated import entries_of
 from lutfarm.lut.calibration.priors_from_entries import estimates
 from lutfarm.lut.frames import pandas_frame, polars_frame
 from lutfarm.lut.prediction.additive import SUM, Prediction
@@ -24,11 +23,8 @@ from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.schema.invariants import check, check_manifest
 from lutfarm.lut.schema.manifest import Manifest
 from lutfarm.lut.schema.validation_record import Refusal, Uncalibrated, Validation
-from lutfarm.statistics import Target
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.measurement_key import MeasurementKey
-from lutfarm_jobs.run import Probe, Run
 from lutfarm_jobs.spaces.base import Space
 
 if TYPE_CHECKING:
@@ -55,27 +51,6 @@ class LatencyTable:
     def of(cls, entries: Iterable[Entry], manifest: Manifest) -> LatencyTable:
         """From values.  Raises SpecError for an entry that can't be true, or twice the same key."""
         return cls(Columns.of_entries(tuple(entries)), manifest)
-
-    @classmethod
-    def build(
-        cls,
-        measurements: Sequence[Measurement],
-        runs: Iterable[Run],
-        *,
-        manifest: Manifest,
-        probes: Mapping[str, Sequence[Probe]] | None = None,
-        zeros: Collection[str] = (),
-        target: Target | None = None,
-    ) -> LatencyTable:
-        """From what was planned and what came of it.
-
-        Runs of one measurement must follow each other, as `Store.runs` gives them; `probes` by measurement key, newest
-        first; `zeros` are keys of operators that are nothing by structure.  What has neither a run nor a failure has no
-        entry: its key is among the manifest's `missing`.  Raises RunsDisagree where runs that were made by different software
-        or protocols would stand side by side.
-        """
-        built = entries_of(measurements, runs, probes=probes or {}, zeros=zeros, target=target or Target())
-        return cls.of(built.entries, replace(manifest, missing=built.missing, fingerprints=built.fingerprints))
 
     @property
     def manifest(self) -> Manifest:

@@ -13,6 +13,7 @@ from statistics import median
 
 from lutfarm.canary.judge_runs import judge
 from lutfarm.lut import BackendFacts, DeviceFacts, LatencyTable, Manifest, Pooling, pooled, without_moved
+from lutfarm.lut.building.isolated import build_table
 from lutfarm.lut.building.manifest_as_measured import as_measured
 from lutfarm.lut.building.profiled import in_network
 from lutfarm.lut.building.sandwiched import sandwiched
@@ -50,7 +51,7 @@ def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTa
     probes = store.probes([m.key for m in plan])
     floors = _call_floors(plan, probes)
     call_ns = {(unit, key): float(ns) for unit, by in floors.items() for key, ns in by.items()}
-    table = LatencyTable.build(
+    table = build_table(
         plan,
         _judged(store, job.id, plan, policies_of(spec, devices)),
         probes=probes,

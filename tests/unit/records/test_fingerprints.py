@@ -12,6 +12,7 @@ from tests.lut_kit import entry as plain_entry
 from tests.store_kit import HELLO
 
 from lutfarm.lut import BackendFacts, DeviceFacts, LatencyTable, Pooling, pooled
+from lutfarm.lut.building.isolated import build_table
 from lutfarm.lut.building.manifest_as_measured import as_measured
 from lutfarm.records.fingerprints import BETWEEN_PLANS, BETWEEN_UNITS, agree, disagreement, words
 from lutfarm_agents.fingerprint import fingerprint
@@ -68,7 +69,7 @@ def test_no_table_is_built_from_entries_of_two_runtime_versions() -> None:
             run(*[piece(100)] * 12, number=number, key=m.key, fingerprint=found)
             for m, found in zip(plan, prints, strict=True) for number in range(3)
         ]
-        return LatencyTable.build(plan, runs, manifest=manifest())
+        return build_table(plan, runs, manifest=manifest())
 
     with pytest.raises(RunsDisagree, match=r"runtime: 'onnxruntime 1\.31\.0' \(operator:conv_a\) and 'onnxruntime 1\.32\.0'"):
         build(old, new, lite)
@@ -83,7 +84,7 @@ def test_a_manifest_says_what_runs_were_made_with_whatever_the_device_says_since
         backends=(BackendFacts(ORT.key, "onnxruntime", versions={"desk": "onnxruntime 9", "other": "onnxruntime 8"}),),
     )
     runs = [run(*[piece(100)] * 12, fingerprint={"os": "Linux 6", "runtime": "onnxruntime 1", "governor": "powersave"})]
-    found = as_measured(LatencyTable.build([measurement("conv_a")], runs, manifest=upgraded))
+    found = as_measured(build_table([measurement("conv_a")], runs, manifest=upgraded))
     assert (found.devices[0].system, found.devices[0].python, found.devices[0].governor) == ("Linux 6", "3.99", "powersave")
     assert found.backends[0].versions == {"desk": "onnxruntime 1", "other": "onnxruntime 8"}
 

@@ -10,6 +10,7 @@ import pytest
 from tests.lut_kit import ORT, TFLITE, UNIT, entry, manifest, piece, run
 
 from lutfarm.lut import Calibration, Entry, LatencyTable, Uncalibrated, Validation
+from lutfarm.lut.building.isolated import build_table
 from lutfarm.records.job import Job
 from lutfarm.validation.draw import draw
 from lutfarm.validation.outcome import Held, Measured, Outcome, calibration_for, outcome_of
@@ -343,7 +344,7 @@ def test_a_table_takes_out_what_a_whole_process_was_slower() -> None:
         run(*(piece(round(1_000_000 * (at + 1) * shift), gated=False) for _ in range(4)), number=process, key=m.key)
         for at, m in enumerate(plan) for process, shift in enumerate(shifts) if not (at == 0 and shift < 1.02)
     ]
-    table = LatencyTable.build(plan, runs, manifest=manifest())
+    table = build_table(plan, runs, manifest=manifest())
     found = [one.estimate_ns or 0.0 for one in table.entries]
     assert [ns / found[7] for ns in found] == pytest.approx([(at + 1) / 8 for at in range(8)], rel=1e-3)
     assert all(one.common_share is not None and one.common_share > 0.5 for one in table.entries)

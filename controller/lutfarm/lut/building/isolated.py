@@ -14,6 +14,8 @@ from lutfarm.lut import fed
 from lutfarm.lut.building.scatter import scatter
 from lutfarm.lut.delegated import delegated
 from lutfarm.lut.schema.entry import Entry, Kind
+from lutfarm.lut.schema.manifest import Manifest
+from lutfarm.lut.table import LatencyTable
 from lutfarm.records.fingerprints import BETWEEN_WORKLOADS, disagreement, words
 from lutfarm.statistics import Sample, Summary, Target, common_share, priors_of, sample, summarize
 from lutfarm.statistics.estimates.flags import flags
@@ -53,6 +55,26 @@ class _Measured:
         return self.sample.processes[-1].run.fingerprint
 
 
+def build_table(
+    measurements: Sequence[Measurement],
+    runs: Iterable[Run],
+    *,
+    manifest: Manifest,
+    probes: Mapping[str, Sequence[Probe]] | None = None,
+    zeros: Collection[str] = (),
+    target: Target | None = None,
+) -> LatencyTable:
+    """A table from what was planned and what came of it.
+
+    Runs of one measurement must follow each other, as `Store.runs` gives them; `probes` by measurement key, newest
+    first; `zeros` are keys of operators that are nothing by structure.  What has neither a run nor a failure has no
+    entry: its key is among the manifest's `missing`.  Raises RunsDisagree where runs that were made by different software
+    or protocols would stand side by side.
+    """
+    built = entries_of(measurements, runs, probes=probes or {}, zeros=zeros, target=target or Target())
+    return LatencyTable.of(built.entries, replace(manifest, missing=built.missing, fingerprints=built.fingerprints))
+
+
 def entries_of(
     measurements: Sequence[Measurement],
     runs: Iterable[Run],
@@ -61,7 +83,7 @@ def entries_of(
     zeros: Collection[str],
     target: Target,
 ) -> Built:
-    """See `LatencyTable.build`.  Raises ValueError where runs of one measurement do not follow each other, RunsDisagree."""
+    """See build_table.  Raises ValueError where runs of one measurement do not follow each other, RunsDisagree."""
     planned = {measurement.key: measurement for measurement in measurements}
     found: dict[str, _Measured | Entry] = {}
     for key, group in groupby((run for run in runs if run.key in planned), key=lambda run: run.key):

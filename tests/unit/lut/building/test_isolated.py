@@ -9,7 +9,7 @@ import pytest
 from tests.lut_kit import ORT, TFLITE, UNIT, manifest, measurement, piece, run
 
 from lutfarm.lut import Entry, LatencyTable
-from lutfarm.lut.building.isolated import fingerprint_hash
+from lutfarm.lut.building.isolated import build_table, fingerprint_hash
 from lutfarm.statistics import Target
 from lutfarm_jobs.run import Failure, Probe, Run
 
@@ -41,7 +41,7 @@ def test_a_measured_entry_holds_what_the_design_lists() -> None:
         )
         for n in range(4)
     ]
-    found = only(LatencyTable.build([A], runs, manifest=manifest()))
+    found = only(build_table([A], runs, manifest=manifest()))
     assert (found.key, found.workload_key, found.unit, found.backend_key) == (A.key, "operator:conv_a", UNIT, ORT.key)
     assert (found.kind, found.quantity, found.quantity_unit) == ("measured", "latency", "ns")
     assert found.conditions_key == "b1-steady"
@@ -73,14 +73,14 @@ def test_a_measured_entry_holds_what_the_design_lists() -> None:
 def test_the_probe_knows_the_memory_of_one_workload_alone() -> None:
     probes = {A.key: [probe(A.key, load_ns=7, first_inference_ns=8, peak_memory_bytes=9)]}
     runs = runs_of(A.key, 100, peak_memory_bytes=5000)
-    found = only(LatencyTable.build([A], runs, manifest=manifest(), probes=probes))
+    found = only(build_table([A], runs, manifest=manifest(), probes=probes))
     assert (found.load_ns, found.first_inference_ns, found.peak_memory_bytes) == (7.0, 8.0, 9)
 
 
 def test_the_jobs_target_decides() -> None:
     runs = runs_of(A.key, 1000, 1010, 990)
     found = [
-        only(LatencyTable.build([A], runs, manifest=manifest(), target=Target(width, confidence)))
+        only(build_table([A], runs, manifest=manifest(), target=Target(width, confidence)))
         for width, confidence in ((0.03, 0.95), (0.005, 0.95), (0.03, 0.9999))
     ]
     assert [entry.flags for entry in found] == [("converged",), ("not_precise",), ("not_precise",)]
@@ -105,14 +105,14 @@ OOM, CRASH = Failure("OutOfMemory", "asked for 40 GB"), Failure("WorkloadFailed"
     ],
 )
 def test_failures_are_results_without_a_number(runs: list[Run], probes: list[Probe], code: str | None) -> None:
-    found = only(LatencyTable.build([A], runs, manifest=manifest(), probes={A.key: probes}))
+    found = only(build_table([A], runs, manifest=manifest(), probes={A.key: probes}))
     assert found.failure_code == code
     assert found.kind == ("failed" if code else "measured")
     assert (found.estimate_ns is None) is (code is not None)
 
 
 def test_what_has_neither_run_nor_failure_has_no_entry_and_is_named() -> None:
-    table = LatencyTable.build([A, B], runs_of(A.key, 100), manifest=manifest(), probes={B.key: [probe(B.key)]})
+    table = build_table([A, B], runs_of(A.key, 100), manifest=manifest(), probes={B.key: [probe(B.key)]})
     assert [entry.key for entry in table.entries] == [A.key]
     assert table.manifest.missing == (B.key,)
     assert f"1 entries measured on desk with {B.backend.key}, 1 not measured yet on desk with" in table.describe()
@@ -120,36 +120,36 @@ def test_what_has_neither_run_nor_failure_has_no_entry_and_is_named() -> None:
 
 def test_a_device_that_lacks_entries_is_named_and_no_other() -> None:
     px = replace(B, unit="px")
-    table = LatencyTable.build([A, px], runs_of(A.key, 100), manifest=manifest(), probes={})
+    table = build_table([A, px], runs_of(A.key, 100), manifest=manifest(), probes={})
     assert f"1 not measured yet on px with {px.backend.key};" in table.describe()
 
 
 def test_a_run_without_iterations_is_no_entry() -> None:
-    table = LatencyTable.build([A], [run(key=A.key, status="truncated")], manifest=manifest())
+    table = build_table([A], [run(key=A.key, status="truncated")], manifest=manifest())
     assert len(table) == 0
     assert table.manifest.missing == (A.key,)
 
 
 def test_runs_of_other_measurements_are_left_alone() -> None:
-    table = LatencyTable.build([A], runs_of(B.key, 100) + runs_of(A.key, 200), manifest=manifest())
+    table = build_table([A], runs_of(B.key, 100) + runs_of(A.key, 200), manifest=manifest())
     assert [entry.key for entry in table.entries] == [A.key]
 
 
 def test_runs_that_do_not_follow_each_other_are_refused_not_half_used() -> None:
     mixed = [*runs_of(A.key, 100), *runs_of(B.key, 100), *runs_of(A.key, 300)]
     with pytest.raises(ValueError, match="do not follow each other"):
-        LatencyTable.build([A, B], mixed, manifest=manifest())
+        build_table([A, B], mixed, manifest=manifest())
 
 
 def test_entries_stand_in_the_plans_order() -> None:
-    table = LatencyTable.build([B, A], runs_of(A.key, 100) + runs_of(B.key, 200), manifest=manifest())
+    table = build_table([B, A], runs_of(A.key, 100) + runs_of(B.key, 200), manifest=manifest())
     assert [entry.key for entry in table.entries] == [B.key, A.key]
 
 
 def test_nothing_by_structure_is_zero_in_every_place() -> None:
     plan = [measurement("conv_a", backend=backend) for backend in (ORT, TFLITE)]
     runs = [run for m in plan for run in runs_of(m.key, 100)]
-    table = LatencyTable.build(plan, runs, manifest=manifest(), zeros=["identity_H7"])
+    table = build_table(plan, runs, manifest=manifest(), zeros=["identity_H7"])
     zeros = [entry for entry in table.entries if entry.kind == "zero"]
     assert [(z.workload_key, z.backend_key) for z in zeros] == [("operator:identity_H7", b.key) for b in (ORT, TFLITE)]
     for zero in zeros:
@@ -163,7 +163,7 @@ def test_the_spread_of_the_other_entries_moderates_an_entry_and_other_backends_d
         others = [measurement(f"conv_n{n}", backend=TFLITE if other_backend else ORT) for n in range(8)]
         levels = (1_000_000, round(1_000_000 * (1 + neighbour_spread)), round(1_000_000 * (1 - neighbour_spread)))
         runs = runs_of(ours.key, 500_000, 500_000) + [r for m in others for r in runs_of(m.key, *levels)]
-        table = LatencyTable.build([ours, *others], runs, manifest=manifest())
+        table = build_table([ours, *others], runs, manifest=manifest())
         return table.entries[0].relative_half_width or 0.0
 
     assert width(0.05, other_backend=False) > 3 * width(0.005, other_backend=False)
@@ -173,10 +173,10 @@ def test_the_spread_of_the_other_entries_moderates_an_entry_and_other_backends_d
 def test_a_shift_that_processes_have_in_common_is_told() -> None:
     plan = [measurement(f"conv_{n}") for n in range(10)]
     together = [r for n, m in enumerate(plan) for r in runs_of(m.key, *(x * (n + 1) for x in (1000, 1050, 960, 1010)))]
-    table = LatencyTable.build(plan, together, manifest=manifest())
+    table = build_table(plan, together, manifest=manifest())
     assert [entry.common_share for entry in table.entries] == pytest.approx([1.0] * 10, abs=0.01)
 
 
 def test_building_is_pure() -> None:
     runs = runs_of(A.key, 1000, 1010)
-    assert LatencyTable.build([A], runs, manifest=manifest()) == LatencyTable.build([A], runs, manifest=manifest())
+    assert build_table([A], runs, manifest=manifest()) == build_table([A], runs, manifest=manifest())

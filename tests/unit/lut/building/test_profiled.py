@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.lut_kit import ORT, UNIT, manifest, piece, run
 
 from lutfarm.lut import Entry, LatencyTable
+from lutfarm.lut.building.isolated import build_table
 from lutfarm.lut.building.profiled import Layers, attribute, in_network, overhead_ns, profiled
 from lutfarm_agents.wire import events
 from lutfarm_jobs import spaces
@@ -67,7 +68,7 @@ def synthetic(
 
 
 def table_of(plan: list[Measurement], runs: list[Run]) -> LatencyTable:
-    return LatencyTable.build(plan, sorted(runs, key=lambda r: r.key), manifest=manifest())
+    return build_table(plan, sorted(runs, key=lambda r: r.key), manifest=manifest())
 
 
 def test_operators_cost_what_they_add_and_the_profiler_nothing() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.lut_kit import manifest, measurement
 from tests.store_kit import run
 
-from lutfarm.lut import LatencyTable
+from lutfarm.lut.building.isolated import build_table
 from lutfarm.scheduling.state import MeasurementProgress, begin
 from lutfarm.statistics import Target, priors_of, sample, summarize
 from lutfarm.statistics.estimates.precision import (
@@ -85,7 +85,7 @@ def test_a_running_job_its_end_and_its_table_call_the_same_measurements_precise(
         )
         for m, found in zip(plan, values, strict=True)
     })
-    table = LatencyTable.build(plan, runs, manifest=manifest(), target=Target(0.02, 0.95, 2, rounds))
+    table = build_table(plan, runs, manifest=manifest(), target=Target(0.02, 0.95, 2, rounds))
     assert {e.key for e in table.entries if "converged" in e.flags} == {key for key in state.plan if state.precise(key)}
 
 
