@@ -205,19 +205,14 @@ def test_tables_that_are_built_the_way_of_a_network_predict_networks(
     assert f"composed: {way}; desk with onnxruntime-cpu-t1-fp32: never validated" in exported.stderr
     shown = json.loads(lutfarm("lut", "show", "way.json", "--json").stdout)
     operators = [e for e in shown["entries"] if e["workload_key"].startswith("operator:")]
-    # A profile follows quiet visits.  Where a machine was never quiet for a runtime its networks say so, and it has no operators.
-    had = {e["backend_key"] for e in operators}
-    networks = [e for e in shown["entries"] if e["workload_key"].startswith("network:")]
-    never_quiet = [e for e in networks if e["backend_key"] not in had]
-    assert all("no_quiet_window" in e["flags"] for e in never_quiet)
-    assert len(operators) == 6 * (len(runtimes) - len({e["backend_key"] for e in never_quiet}))
+    assert len(operators) == 6 * len(runtimes)
     assert {e["statistic"] for e in operators if e["kind"] == "measured"} <= told
     unknown = [e for e in operators if e["kind"] == "failed"]
     for one in unknown:                            # on a busy machine, rather than a number that is wrong by factors
         assert "measured on a busy machine" in one["failure_detail"] or "to its stubs" in one["failure_detail"]
     result = lutfarm("lut", "validate", "way", "--networks", "4", "--executor", "local", "--json")
-    if unknown or never_quiet:
-        assert result.returncode in (0, 1, 2, 4), result.stderr
+    if unknown:
+        assert result.returncode in (0, 2, 4), result.stderr
         return
     assert result.returncode == 0, result.stderr
     for place in json.loads(result.stdout)["places"]:

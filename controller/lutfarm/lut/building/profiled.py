@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -28,7 +28,9 @@ from lutfarm.statistics.intervals.sweep import SweepFit, common_part, fit_sweep,
 from lutfarm.statistics.samples.held_up import held_up
 from lutfarm.statistics.samples.swept import LEAST_QUIET, visits
 from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.measurement_key import MeasurementKey, workload_key
 from lutfarm_jobs.run import NodeTime, Run
+from lutfarm_jobs.spec import PROFILERS
 
 LAYER = re.compile(r"t(\d{1,6})(?:_\w*)?", re.ASCII)
 OUTPUT = re.compile(r"output(?:_\w*)?", re.ASCII)
@@ -157,7 +159,34 @@ def in_network(
             asked = partial(_entries, some=some, networks=networks, call_ns=call_ns.get(place, 0.0), first=first,
                             relative_target=relative_target, confidence=confidence)
             derived += _preferred(asked, quiet, busy, hidden=_hidden(parts[0]), slowed=_most_slowed(networks, alike))
+    derived += _unprofiled(table.entries, plan, layers, groups)
     return LatencyTable.of((*table.entries, *derived), replace(table.manifest, composition="in_network"))
+
+
+def _unprofiled(
+    entries: Sequence[Entry], plan: Sequence[Measurement], layers: Layers, profiled_at: Collection[tuple[str, str]]
+) -> list[Entry]:
+    """The operators of places that have a profiler and took no profile, as a profile follows quiet visits: failures."""
+    at: dict[tuple[str, str], dict[str, Entry]] = {}
+    had = {(entry.unit, entry.backend_key, entry.workload_key) for entry in entries}    # nothing by structure
+    workloads = {m.key: m.workload.name for m in plan if m.workload.name in layers and m.backend.runtime in PROFILERS}
+    for entry in entries:
+        place = entry.unit, entry.backend_key
+        if entry.kind == "measured" and entry.key in workloads and place not in profiled_at:
+            for key in layers[workloads[entry.key]][1]:
+                at.setdefault(place, {}).setdefault(key, entry)
+    return [
+        Entry(
+            key=str(replace(MeasurementKey.parse(some.key), workload=workload_key("operator", key))),
+            workload_key=workload_key("operator", key), unit=some.unit, backend_key=some.backend_key, kind="failed",
+            conditions_key=some.conditions_key, precision=some.precision, batch_size=some.batch_size,
+            failure_code="Unstable", fingerprint=some.fingerprint,
+            failure_detail="its networks were measured on a busy machine: no visit was quiet, so none was profiled; "
+            "measure them again on a quiet one",
+        )
+        for found in at.values() for key, some in found.items()
+        if (some.unit, some.backend_key, workload_key("operator", key)) not in had
+    ]
 
 
 def _by_quiet(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:

@@ -110,11 +110,29 @@ def test_runs_of_an_older_runtime_do_not_count() -> None:
     assert found[0] == found[1]
 
 
-def test_a_job_without_profiles_has_no_operators() -> None:
-    plan, runs, layers, _ = synthetic()
+def test_operators_of_networks_that_were_never_profiled_are_failures_that_say_why() -> None:
+    plan, runs, layers, costs = synthetic()
     bare = [replace(one, nodes=()) for one in runs]
     table = in_network(table_of(plan, bare), bare, plan, layers, call_ns={}, first="stem", relative_target=0.02)
-    assert not [e for e in table.entries if e.workload_key.startswith("operator:")]
+    found = {e.workload_key: e for e in table.entries if e.workload_key.startswith("operator:")}
+    assert set(found) == {f"operator:{name}" for name in costs}
+    assert {(e.kind, e.failure_code, e.estimate_ns) for e in found.values()} == {("failed", "Unstable", None)}
+    assert all("measured on a busy machine" in (e.failure_detail or "") for e in found.values())
+
+
+def test_what_has_an_entry_already_is_no_failure_for_want_of_a_profile() -> None:
+    plan, runs, layers, _ = synthetic()
+    bare = [replace(one, nodes=()) for one in runs]
+    before = table_of(plan, bare)
+    some = before.entries[0]
+    nothing = Entry(
+        key=some.key.replace(some.workload_key, "operator:b0"), workload_key="operator:b0", unit=some.unit,
+        backend_key=some.backend_key, kind="zero", conditions_key=some.conditions_key, precision=some.precision,
+        batch_size=some.batch_size, estimate_ns=0.0, low_ns=0.0, high_ns=0.0, confidence=some.confidence,
+    )
+    whole = LatencyTable.of((*before.entries, nothing), manifest())
+    table = in_network(whole, bare, plan, layers, call_ns={}, first="stem", relative_target=0.02)
+    assert [e.kind for e in table.entries if e.workload_key == "operator:b0"] == ["zero"]
 
 
 @pytest.mark.parametrize("name", ["fbnet-224", "nas-bench-201-cifar10", "ofa-mbv3-w1.0-224"])
