@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 SCRIPT = Path(__file__).with_name("_neighbour.py")
-LONGEST_S = 120.0                                  # of a neighbour that nobody ends
+LONGEST_S = 120.0  # of a neighbour that nobody ends
 
 Work = Literal["compute", "memory"]
 

@@ -26,7 +26,7 @@ PLAN = SlicePlan()
 MOST_ROUNDS = 8
 EPOCH_S = 1_000_000_000.0
 BETWEEN_ROUNDS_NS = 20e6
-HISTORY_ROUNDS = 16                                # of an earlier job: twelve minutes of them
+HISTORY_ROUNDS = 16  # of an earlier job: twelve minutes of them
 HISTORY_REST_S = 45.0
 SHORTEST_NS, LONGEST_NS = 20_000.0, 1_500_000.0
 
@@ -55,10 +55,10 @@ class Scenario:
     name: str
     noise: Noise
     quiet: bool = True
-    first_contact: bool = False                    # nothing is known of its canary yet
-    known_canary: bool = False                     # from a time when it was quiet, which it never is again
+    first_contact: bool = False  # nothing is known of its canary yet
+    known_canary: bool = False  # from a time when it was quiet, which it never is again
     slower: float = 1.0
-    announced: bool = False                        # a canary that changes comes with another version of the runtime
+    announced: bool = False  # a canary that changes comes with another version of the runtime
     history_rounds: int = HISTORY_ROUNDS
     history_rest_s: float = HISTORY_REST_S
 
@@ -76,13 +76,13 @@ class Outcome:
     """
 
     covered: bool
-    width: float                                   # of the interval in log
+    width: float  # of the interval in log
     flags: tuple[str, ...]
     errors: tuple[float, ...]
     rounds: int
     error: float
-    quiet: bool                                    # whether the estimate rests on slices that passed the gate
-    quiet_share: float                             # of the time in which the table was measured
+    quiet: bool  # whether the estimate rests on slices that passed the gate
+    quiet_share: float  # of the time in which the table was measured
     reference: bool | None
 
 
@@ -179,12 +179,21 @@ def _round(
     rejected = sampling.rejected(played.subjects)
     runs = [
         Run(
-            id=f"{round_id}-{index}", key=f"latency/operator:{index}/simulated/onnxruntime-cpu-t1-fp32/b1-steady",
-            unit="simulated", round_id=round_id, round_index=0, status="complete", started_s=started_s,
-            ended_s=_now_s(machine), fingerprint=dict(basis), slices=tuple(slices[index]),
+            id=f"{round_id}-{index}",
+            key=f"latency/operator:{index}/simulated/onnxruntime-cpu-t1-fp32/b1-steady",
+            unit="simulated",
+            round_id=round_id,
+            round_index=0,
+            status="complete",
+            started_s=started_s,
+            ended_s=_now_s(machine),
+            fingerprint=dict(basis),
+            slices=tuple(slices[index]),
             canary_reference_ns=played.sampler.reference_ns,
             reference_provisional=reference.provisional or played.provisional,
-            slices_rejected=rejected.get(index, 0), before=before, after=_environment(machine),
+            slices_rejected=rejected.get(index, 0),
+            before=before,
+            after=_environment(machine),
         )
         for index in range(len(true_ns))
     ]

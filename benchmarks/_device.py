@@ -41,15 +41,12 @@ class Convolution:
         graph = Graph(self.name, (1, self.channels, self.size, self.size))
         output = Tensor(0, graph.input_shape)
         padding = same_padding_2d(self.size, self.size, self.kernel, 1)
-        graph.nodes.append(Node("convolution", (graph.input,), output, kernel=self.kernel, padding=padding,
-                                activation="relu"))
+        graph.nodes.append(Node("convolution", (graph.input,), output, kernel=self.kernel, padding=padding, activation="relu"))
         graph.outputs.append(output)
         return graph
 
 
-def tasks(
-    operators: Sequence[Convolution], runtime: Runtime, cache_dir: Path
-) -> tuple[list[Task], dict[str, Path]]:
+def tasks(operators: Sequence[Convolution], runtime: Runtime, cache_dir: Path) -> tuple[list[Task], dict[str, Path]]:
     """A task for each, not probed yet, and where the model files lie by SHA-256."""
     backend = Backend(runtime)
     made: list[Task] = []

@@ -26,10 +26,9 @@ def block(found: dict[str, Any]) -> str:
     machine = found["machine"]
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
     quick = "; a --quick run" if found["quick"] else ""
-    return "\n".join([
-        *lines, "",
-        f"<sub>{machine['cpu']}, {machine['cpus']} cores, Python {machine['python']}; {packages}{quick}</sub>",
-    ])
+    return "\n".join(
+        [*lines, "", f"<sub>{machine['cpu']}, {machine['cpus']} cores, Python {machine['python']}; {packages}{quick}</sub>"]
+    )
 
 
 def table(rows: list[list[object]]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 WIDTH, HEIGHT = 0.02, 0.25
-STEPS = 20                                         # of the density, in one WIDTH
+STEPS = 20  # of the density, in one WIDTH
 
 
 def lower_mode_ns(levels_ns: Sequence[float]) -> float:

@@ -3,6 +3,7 @@
 It is there for SHARE of the time, in turns of 0.12 s on average; 1: without a pause.  It ends by itself after LONGEST_S, with its
 parent, or when it is killed; numpy at one thread.
 """
+
 # ruff: noqa: E402
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 
-TURN_S = 0.12                                      # here and away once, on average
-STREAMED = 1 << 23                                 # of 8 bytes each, in both arrays: larger than a last-level cache of 64 MiB
+TURN_S = 0.12  # here and away once, on average
+STREAMED = 1 << 23  # of 8 bytes each, in both arrays: larger than a last-level cache of 64 MiB
 
 
 def compute() -> object:

@@ -3,6 +3,7 @@
 The request: cpus (a thread for each), seed, protocol, models (paths), and where the protocol takes one, `until_s`: the
 CLOCK_MONOTONIC time at which this process should be done.  Every protocol is scaled by its own repetitions to last until then.
 """
+
 # ruff: noqa: E402
 from __future__ import annotations
 
@@ -26,9 +27,9 @@ import onnxruntime as ort
 
 Call = Callable[[], object]
 GOLDEN = 1.618
-SETTLE = 5                                         # iterations that every protocol drops after loading, as ours does
+SETTLE = 5  # iterations that every protocol drops after loading, as ours does
 SLICE_NS = 500_000
-LEFT_S = 0.03                                      # for the interpreter to end
+LEFT_S = 0.03  # for the interpreter to end
 
 
 def bound(path: str) -> Call:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("_protocols.py")
-LONGEST_S = 120                                    # of one process
+LONGEST_S = 120  # of one process
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,19 @@ class Rivals:
 
     def _ask(self, protocol: str, **more: object) -> list:
         request = {
-            "protocol": protocol, "cpus": list(self.cpus), "seed": self.order.randrange(2**32),
-            "models": [str(path) for path in self.paths.values()], **more,
+            "protocol": protocol,
+            "cpus": list(self.cpus),
+            "seed": self.order.randrange(2**32),
+            "models": [str(path) for path in self.paths.values()],
+            **more,
         }
         done = subprocess.run(
-            [sys.executable, "-I", str(SCRIPT)], input=json.dumps(request), capture_output=True, text=True,
-            timeout=LONGEST_S, check=False,
+            [sys.executable, "-I", str(SCRIPT)],
+            input=json.dumps(request),
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_S,
+            check=False,
         )
         if done.returncode:
             raise SystemExit(f"{SCRIPT.name} failed: {done.stderr.strip()[-500:]}")

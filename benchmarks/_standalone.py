@@ -1,4 +1,5 @@
 """Times .onnx models as a careful person would: python _standalone.py CPU PASSES SEED MODEL=COUNT ..."""
+
 # ruff: noqa: E401, E402, I001
 import gc, json, os, random, sys, time
 

@@ -63,9 +63,9 @@ class Tabled:
     table: LatencyTable
     latencies_ns: Mapping[str, float]
     held_s: float
-    round_s: Mapping[int, float]                   # of it, what the n-th round of its entries took, from 0
+    round_s: Mapping[int, float]  # of it, what the n-th round of its entries took, from 0
     wall_s: float
-    rounds: float                                  # processes of an entry, on average
+    rounds: float  # processes of an entry, on average
     flags: Mapping[str, int]
 
 
@@ -113,10 +113,14 @@ class Desk:
 
     def measure(self, name: str, keys: Sequence[str], sampling: Mapping[str, object] | None = None) -> Tabled:
         """A job over these operators that measures everything anew; `sampling` as a job file says it, or its defaults."""
-        return self.play({
-            "name": name, "workloads": [{"operators": list(keys)}], "backends": [{"runtime": BACKEND}],
-            **({"sampling": dict(sampling)} if sampling else {}),
-        })
+        return self.play(
+            {
+                "name": name,
+                "workloads": [{"operators": list(keys)}],
+                "backends": [{"runtime": BACKEND}],
+                **({"sampling": dict(sampling)} if sampling else {}),
+            }
+        )
 
     def play(self, job: Mapping[str, object]) -> Tabled:
         """A job, as its file says it, over what is to be measured anew on this device."""
@@ -134,8 +138,12 @@ class Desk:
         flags = [flag for entry in entries for flag in entry.flags]
         by_key = {m.key: m.workload.name for m in self.store.measurements(outcome.job_id)}
         return Tabled(
-            outcome.job_id, table, {by_key[entry.key]: float(entry.estimate_ns or 0) for entry in entries},
-            sum(unit.spent_s for unit in outcome.state.units.values()), metered.round_s, wall_s,
+            outcome.job_id,
+            table,
+            {by_key[entry.key]: float(entry.estimate_ns or 0) for entry in entries},
+            sum(unit.spent_s for unit in outcome.state.units.values()),
+            metered.round_s,
+            wall_s,
             sum(entry.processes or 0 for entry in entries) / len(entries),
             {flag: flags.count(flag) for flag in dict.fromkeys(flags)},
         )

@@ -55,9 +55,9 @@ QUIET, WORST, ALWAYS = "quiet", "compute 90 %, both cores", "always, both cores"
 HARMLESS = {"converged", "not_precise"}
 NEAR, CALM = 0.03, 1.05
 TOOL_S = 6.0
-STRETCH_S, STRETCHES = 2.0, 3                      # a quiet stretch, for each kind: so many processes of so long
+STRETCH_S, STRETCHES = 2.0, 3  # a quiet stretch, for each kind: so many processes of so long
 PAST_JOBS, PAST_S = 4, 86_400.0
-WITHIN, COVERED, POINTS = 95.0, 90.0, 3.0          # to reach
+WITHIN, COVERED, POINTS = 95.0, 90.0, 3.0  # to reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +89,14 @@ class Judged:
 
     ratio: float
     flagged: bool
-    covered: bool | None                           # None: no interval was given
+    covered: bool | None  # None: no interval was given
 
     @property
     def near(self) -> bool:
         return abs(self.ratio - 1) <= NEAR
 
 
-Cell = tuple[str, str, str]                        # condition, kind, protocol
+Cell = tuple[str, str, str]  # condition, kind, protocol
 
 
 @dataclass(slots=True)
@@ -139,13 +139,14 @@ class Bench:
             by_key = {m.key: m.workload.name for m in self.desk.store.measurements(job_id)}
             self.said[cell] = [
                 (by_key[entry.key], Said(float(entry.estimate_ns or 0), entry.low_ns, entry.high_ns, frozenset(entry.flags)))
-                for entry in table_of(self.desk.store, job_id).entries if entry.key in by_key
+                for entry in table_of(self.desk.store, job_id).entries
+                if entry.key in by_key
             ]
 
     def condition(self, home: Path, name: str, neighbours: Neighbours | None) -> None:
         """Everything by every protocol, beside these neighbours."""
         for kind in self.kinds:
-            self.stretch(kind)                     # the truth needs as many moments as there are, and so does the past
+            self.stretch(kind)  # the truth needs as many moments as there are, and so does the past
             self.past(home, kind, 1)
             with beside(neighbours, seed=self.order.randrange(2**16)):
                 ours = self.job(kind)
@@ -153,7 +154,8 @@ class Bench:
                 self.jobs_of[name, kind.name, OURS] = ours.job_id
                 self.note((name, kind.name, OURS), {}, took_s)
                 for protocol, wanted, more in (
-                    ("mean of 50", "iterations", {"count": 50}), ("TVM time_evaluator", "tvm", {}),
+                    ("mean of 50", "iterations", {"count": 50}),
+                    ("TVM time_evaluator", "tvm", {}),
                     ("benchmark_model", "benchmark_model", {"until_s": time.monotonic() + min(took_s, TOOL_S)}),
                 ):
                     means_ns, spent_s = kind.rivals.means_ns(wanted, **more)
@@ -172,7 +174,9 @@ class Bench:
         """What quiet processes, each by its lower quartile, say over the truth."""
         return [
             float(np.percentile(levels, 25)) / self.truth_ns(kind, name)
-            for (where, name), processes in self.quiet.items() if where == kind for levels in processes
+            for (where, name), processes in self.quiet.items()
+            if where == kind
+            for levels in processes
         ]
 
     def judged(self, kind: str, protocol: str, where: Collection[str]) -> list[Judged]:
@@ -192,10 +196,13 @@ class Bench:
 
     def calm(self, condition: str, kind: str) -> float:
         """The share of the slices beside these neighbours that were as in quiet, in percent."""
-        ratios = np.concatenate([
-            np.array(levels) / self.truth_ns(kind, name)
-            for (where, which, name), levels in self.loud.items() if (where, which) == (condition, kind)
-        ])
+        ratios = np.concatenate(
+            [
+                np.array(levels) / self.truth_ns(kind, name)
+                for (where, which, name), levels in self.loud.items()
+                if (where, which) == (condition, kind)
+            ]
+        )
         return 100 * float(np.mean(ratios <= CALM))
 
 
@@ -217,9 +224,11 @@ def kinds(home: Path, order: random.Random, *, quick: bool) -> list[Kind]:
 
     return [
         Kind("operators", operators(small, 1), rivals(small, one)),
-        Kind("networks", {
-            "workloads": [{"space": SPACE, "operators": "none", "archs": archs}], "backends": [{"runtime": BACKEND}],
-        }, Rivals(networks, one, order)),
+        Kind(
+            "networks",
+            {"workloads": [{"space": SPACE, "operators": "none", "archs": archs}], "backends": [{"runtime": BACKEND}]},
+            Rivals(networks, one, order),
+        ),
         Kind("two threads", operators(large, 2), rivals(large, everywhere[-2:])),
     ]
 
@@ -263,13 +272,19 @@ def row(bench: Bench, kind: str, protocol: str, where: Sequence[str]) -> tuple[o
     biases = [100 * (one.ratio - 1) for one in relied]
     seconds = sum(bench.took_s[condition, kind, protocol] for condition in where) / len(judged)
     return (
-        where[0] if len(where) == 1 else "all but quiet", kind, protocol, len(judged),
-        round(float(np.mean([bench.calm(condition, kind) for condition in where]))), round(100 * (1 - len(relied) / len(judged))),
+        where[0] if len(where) == 1 else "all but quiet",
+        kind,
+        protocol,
+        len(judged),
+        round(float(np.mean([bench.calm(condition, kind) for condition in where]))),
+        round(100 * (1 - len(relied) / len(judged))),
         round(100 * (float(np.median([one.ratio for one in judged])) - 1), 2),
         round(float(np.median(biases)), 2) if biases else None,
         round(float(np.percentile(np.abs(biases), 95)), 2) if biases else None,
-        percent([one.near for one in relied]), percent([one.covered for one in relied]),
-        percent([one.covered for one in judged]), round(seconds, 2),
+        percent([one.near for one in relied]),
+        percent([one.covered for one in relied]),
+        percent([one.covered for one in judged]),
+        round(seconds, 2),
     )
 
 
@@ -301,17 +316,18 @@ def verdicts(bench: Bench) -> Iterator[str]:
         )
     for condition in bench.places:
         raised = Counter(
-            flag for (where, _, protocol), found in bench.said.items() if (where, protocol) == (condition, OURS)
-            for _, one in found for flag in one.flags
+            flag
+            for (where, _, protocol), found in bench.said.items()
+            if (where, protocol) == (condition, OURS)
+            for _, one in found
+            for flag in one.flags
         )
         yield f"flags, {condition}: " + ", ".join(f"{flag} {count}" for flag, count in raised.most_common())
 
 
 def validation(home: Path, folder: Path, neighbours: Neighbours | None, *, seed: int, quick: bool) -> Iterator[str]:
     """A quiet table, validated alone and beside neighbours on the same networks; `lutfarm` itself does both."""
-    job = {
-        "name": "fbnet", "workloads": [{"space": SPACE}], "devices": [_device.UNIT], "backends": [{"runtime": BACKEND}],
-    }
+    job = {"name": "fbnet", "workloads": [{"space": SPACE}], "devices": [_device.UNIT], "backends": [{"runtime": BACKEND}]}
     (folder / "fbnet.yaml").write_text(json.dumps(job))
     lutfarm(home, "run", str(folder / "fbnet.yaml"), "--executor", "local")
     shutil.copytree(home, folder / "beside")
@@ -356,8 +372,21 @@ def main() -> None:
     wanted = conditions(quick=chosen.quick)
     report = Report(
         "estimates beside real neighbours, against the quiet truth",
-        ("neighbours", "kind", "protocol", "n", "calm %", "flagged %", "bias %", "unflagged: bias %", "p95 of |bias| %",
-         "within 3 %", "covered %", "covered all %", "s each"),
+        (
+            "neighbours",
+            "kind",
+            "protocol",
+            "n",
+            "calm %",
+            "flagged %",
+            "bias %",
+            "unflagged: bias %",
+            "p95 of |bias| %",
+            "within 3 %",
+            "covered %",
+            "covered all %",
+            "s each",
+        ),
     )
     with _device.scratch() as folder:
         home = folder / "known"

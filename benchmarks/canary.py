@@ -42,7 +42,7 @@ RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "tflite")
 NONE, WORKS, CORES = "none", ("compute", "memory"), ("other core", "same core")
 KINDS = (NONE, *(f"{work}, {core}" for core in CORES for work in WORKS))
 SLOWED, TARGET = 1.15, 0.85
-LEAST = 20                                         # slices of either label: with fewer an AUC says nothing
+LEAST = 20  # slices of either label: with fewer an AUC says nothing
 PASSES = 30
 GATE = SlicePlan()
 
@@ -97,7 +97,13 @@ def tasks(keys: Sequence[str], runtime: Runtime, cache: Path) -> tuple[list[Task
 
 
 def rounds(
-    agent: DeviceAgent, runtime: Runtime, keys: Sequence[str], home: Path, *, each: int, order: random.Random,
+    agent: DeviceAgent,
+    runtime: Runtime,
+    keys: Sequence[str],
+    home: Path,
+    *,
+    each: int,
+    order: random.Random,
     canaries: Mapping[str, Graph | None],
 ) -> dict[tuple[str, str], list[Run]]:
     """By canary and kind of neighbour: the runs of `each` rounds, in a random order every time."""
@@ -142,10 +148,13 @@ def seen(found: dict[str, list[Run]]) -> dict[str, list[Seen]]:
     return {
         kind: [
             Seen(
-                level_ns(piece) / levels_ns[run.key], middle_ns(piece) / middles_ns[run.key],
-                canary_ns(piece) / reference_ns, piece.involuntary_switches > 0,
+                level_ns(piece) / levels_ns[run.key],
+                middle_ns(piece) / middles_ns[run.key],
+                canary_ns(piece) / reference_ns,
+                piece.involuntary_switches > 0,
             )
-            for run in runs for piece in run.slices
+            for run in runs
+            for piece in run.slices
         ]
         for kind, runs in found.items()
     }
@@ -173,18 +182,24 @@ def row(runtime: str, name: str, kind: str, slices: Sequence[Seen]) -> tuple[obj
     )
     found = auc([one.score for one in slowed], [one.score for one in others])
     return (
-        runtime, name, kind, len(slices), round(100 * len(slowed) / len(slices), 1),
+        runtime,
+        name,
+        kind,
+        len(slices),
+        round(100 * len(slowed) / len(slices), 1),
         *(round(float(np.percentile([getattr(one, what) for one in slices], 90)), 2) for what in ("level", "canary")),
         *(None if one is None else round(one, 3) for one in (plain, alone, found)),
         "too few" if found is None else "yes" if found >= TARGET else "no",
-        turned_away(slowed), turned_away(others),
+        turned_away(slowed),
+        turned_away(others),
     )
 
 
 def main() -> None:
     """Print one row a runtime and kind of neighbour."""
     chosen = options(
-        __doc__, ("--rounds", {"type": int, "help": "of each kind of neighbour (6; 2 with --quick)"}),
+        __doc__,
+        ("--rounds", {"type": int, "help": "of each kind of neighbour (6; 2 with --quick)"}),
         ("--wide", {"action": "store_true", "help": "with another canary too"}),
         ("--seed", {"type": int, "default": 3, "help": "of every order"}),
     )
@@ -193,8 +208,21 @@ def main() -> None:
     keys = spread_over(mix(), 10)
     report = Report(
         f"slices slowed by more than 15 %, as the canary shows it; {len(keys)} operators, {each} rounds of {PASSES} passes",
-        ("runtime", "canary", "neighbour", "slices", "slowed %", "level p90", "canary p90", "AUC", "no switch", "as the gate",
-         f"at least {TARGET}", "caught", "lost"),
+        (
+            "runtime",
+            "canary",
+            "neighbour",
+            "slices",
+            "slowed %",
+            "level p90",
+            "canary p90",
+            "AUC",
+            "no switch",
+            "as the gate",
+            f"at least {TARGET}",
+            "caught",
+            "lost",
+        ),
     )
     with _device.scratch() as home, _device.opened(home) as agent:
         for runtime in RUNTIMES:

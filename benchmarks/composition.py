@@ -52,7 +52,7 @@ SPACES = ("fbnet-224", "nas-bench-201-cifar10")
 RUNTIMES = ("onnxruntime", "tflite")
 WAYS = ("isolated", "sandwiched", "in_network")
 SPLITS = 10
-Predict = Callable[[Sequence[str]], np.ndarray]    # architectures to (m, 3) in ns: estimate, low, high; NaN: no interval
+Predict = Callable[[Sequence[str]], np.ndarray]  # architectures to (m, 3) in ns: estimate, low, high; NaN: no interval
 
 
 @dataclass(slots=True)
@@ -88,10 +88,16 @@ def table_spec(space: str, runtime: str, composition: str, *, quick: bool) -> Jo
     if composition == "in_network":
         workload |= {"networks": 16 if quick else 40, "seed": 77}
     sampling = {"rounds": 3, "passes": 8} if quick else {"rounds": 5}
-    return parse_job({
-        "name": f"{space}-{runtime}-{composition}", "workloads": [workload], "devices": [UNIT],
-        "backends": [{"runtime": runtime}], "sampling": sampling,
-    }, source="benchmark")
+    return parse_job(
+        {
+            "name": f"{space}-{runtime}-{composition}",
+            "workloads": [workload],
+            "devices": [UNIT],
+            "backends": [{"runtime": runtime}],
+            "sampling": sampling,
+        },
+        source="benchmark",
+    )
 
 
 @dataclass(slots=True)
@@ -144,9 +150,9 @@ def sit_again(bench: Bench, sitting: Sitting) -> SweepFit:
     """Another sitting of the test networks and the anchors; by the same measurement keys."""
     archs = (*sitting.test, *sitting.anchors)
     workload = SpaceWorkload(space=sitting.space.name, operators="none", archs=archs)
-    job_id = bench.run(sitting.spec.model_copy(update={
-        "name": sitting.spec.name + "-later", "workloads": (workload,), "validates": None,
-    }))
+    job_id = bench.run(
+        sitting.spec.model_copy(update={"name": sitting.spec.name + "-later", "workloads": (workload,), "validates": None})
+    )
     fit = fit_sweep(levels_of(bench.store, job_id))
     if fit is None:
         raise SystemExit("too few networks could be measured again; is the device free?")
@@ -157,8 +163,9 @@ def later(sitting: Sitting, fit: SweepFit, entries: Mapping[str, Estimate], coun
     """The figures of a calibrated table against the other sitting: as it stands, and anchored."""
     test = [arch for arch in sitting.test if sitting.keys[arch] in fit.networks]
     measured = np.array([fit.level_ns(sitting.keys[arch]) for arch in test])
-    shifts = [fit.networks[key] - sitting.fit.networks[key] for arch in sitting.anchors
-              if (key := sitting.keys[arch]) in fit.networks]
+    shifts = [
+        fit.networks[key] - sitting.fit.networks[key] for arch in sitting.anchors if (key := sitting.keys[arch]) in fit.networks
+    ]
     chosen = spread(random.Random(count), sitting.spare, count)
     predicted = calibrated(sitting, chosen, entries, None)(test)
     return [figures(predicted * scale, measured) for scale in (1.0, float(np.exp(np.median(shifts))))]
@@ -178,7 +185,8 @@ def figures(predicted: np.ndarray, measured: np.ndarray) -> dict[str, float | No
     inside = (predicted[:, 1] <= measured) & (measured <= predicted[:, 2])
     varies = np.ptp(predicted[:, 0]) > 0
     return {
-        "MAPE %": 100 * float(np.mean(np.abs(errors))), "bias %": 100 * float(np.mean(errors)),
+        "MAPE %": 100 * float(np.mean(np.abs(errors))),
+        "bias %": 100 * float(np.mean(errors)),
         "tau": float(kendalltau(predicted[:, 0], measured).statistic) if varies else None,
         "coverage %": None if np.isnan(predicted[:, 1]).any() else 100 * float(np.mean(inside)),
     }
@@ -186,6 +194,7 @@ def figures(predicted: np.ndarray, measured: np.ndarray) -> dict[str, float | No
 
 def raw(table: LatencyTable, space: Space) -> Predict:
     """The table's sums."""
+
     def predict(archs: Sequence[str]) -> np.ndarray:
         return table.predict_many(space, np.array([space.parse(arch) for arch in archs]), interval=True)
 
@@ -194,6 +203,7 @@ def raw(table: LatencyTable, space: Space) -> Predict:
 
 def calibrated(sitting: Sitting, archs: Sequence[str], entries: Mapping[str, Estimate], priors: Priors | None) -> Predict:
     """Those operators after a few networks."""
+
     def predict(wanted: Sequence[str]) -> np.ndarray:
         known, space = sitting.observed(archs), sitting.space
         return predictions_ns(entries, space, known, [space.parse(arch) for arch in wanted], priors=priors)
@@ -209,6 +219,7 @@ def from_networks(sitting: Sitting, archs: Sequence[str]) -> Predict:
 
 def simple(sitting: Sitting, archs: Sequence[str], *, linear: bool) -> Predict:
     """The mean of some networks, or a line through their multiply-accumulates."""
+
     def size(arch: str) -> float:
         counts = sitting.space.composition(sitting.space.parse(arch)).items()
         return float(sum(n * operator.multiply_accumulates for operator, n in counts))
@@ -242,10 +253,20 @@ def over_splits(bench: Bench, sitting: Sitting, count: int, make: Callable[[Sequ
 
 def add(bench: Bench, space: str, runtime: str, table: str, count: int | None, built_s: float | None, found: Mapping) -> None:
     """One row."""
-    bench.report.rows.append([
-        space, runtime, table, count, built_s, found["MAPE %"], found.get("MAPE sd"), found["bias %"], found["tau"],
-        found["coverage %"],
-    ])
+    bench.report.rows.append(
+        [
+            space,
+            runtime,
+            table,
+            count,
+            built_s,
+            found["MAPE %"],
+            found.get("MAPE sd"),
+            found["bias %"],
+            found["tau"],
+            found["coverage %"],
+        ]
+    )
 
 
 def compare(bench: Bench, name: str, runtime: str) -> None:
@@ -283,7 +304,7 @@ def compare(bench: Bench, name: str, runtime: str) -> None:
     sizes = sitting.ns(sitting.test) / 1e6
     bench.report.notes.append(
         f"{name}, {runtime}: {len(sitting.test)} test networks of {sizes.min():.2f} to {sizes.max():.2f} ms; {each_s:.2f} s of "
-        f"device time for each swept network; processes differ by {100 * sitting.fit.process_variance ** 0.5:.1f} %, "
+        f"device time for each swept network; processes differ by {100 * sitting.fit.process_variance**0.5:.1f} %, "
         f"a level by {100 * sitting.fit.scale:.1f} % beside its process"
     )
 
@@ -295,9 +316,10 @@ def main() -> None:
         ("--space", {"action": "append", "metavar": "NAME", "help": "only this space; may be repeated"}),
         ("--runtime", {"action": "append", "choices": RUNTIMES, "help": "only this runtime; may be repeated"}),
     )
-    report = Report("composition", (
-        "space", "runtime", "table", "calibrated on", "build s", "MAPE %", "MAPE sd", "bias %", "tau", "coverage %",
-    ))
+    report = Report(
+        "composition",
+        ("space", "runtime", "table", "calibrated on", "build s", "MAPE %", "MAPE sd", "bias %", "tau", "coverage %"),
+    )
     with _device.scratch() as folder, open_store(folder) as store:
         bench = Bench(store, Home(folder), asked.quick, report)
         device = Device(UNIT, f"generic-linux-{os.uname().machine}", "local", {})
@@ -306,8 +328,9 @@ def main() -> None:
         for name in asked.space or (SPACES[1:] if asked.quick else SPACES):
             for runtime in asked.runtime or RUNTIMES:
                 compare(bench, name, runtime)
-    report.notes.append("to reach with 5: MAPE 3.5 % (in_network 2.5 %); with 20: onnxruntime 2.5 %, tau .93, tflite 2.0 %, .95; "
-                        "coverage 92-98 %")
+    report.notes.append(
+        "to reach with 5: MAPE 3.5 % (in_network 2.5 %); with 20: onnxruntime 2.5 %, tau .93, tflite 2.0 %, .95; coverage 92-98 %"
+    )
     report.show(asked)
 
 

@@ -39,11 +39,11 @@ from lutfarm_agents.testing import (
     compose,
 )
 
-MANY = 20                                          # entries of a table that is not a single one
+MANY = 20  # entries of a table that is not a single one
 TRUTHFUL = {"converged", "not_precise", "contended"}
 COVERAGE, FALSE_FLAGS, WIDTH, FLAGGED = (0.93, 0.97), 0.05, 1.3, 0.99
-QUIET_SHARE = 0.05                                 # of a table's time: quiet windows existed while it was measured
-SEED = 20_000                                      # of the first table; the others follow
+QUIET_SHARE = 0.05  # of a table's time: quiet windows existed while it was measured
+SEED = 20_000  # of the first table; the others follow
 
 
 def spread(total: float, *, shared: float = 0.5, varies: float = 0.0) -> ProcessOffsets:
@@ -57,12 +57,20 @@ USUAL = (LogNormal(0.02), WarmUp(), spread(0.013))
 def scenarios() -> list[Scenario]:
     """Alone (on top of the usual spread of processes), then combined, then trouble."""
     everything: Noise = compose(
-        LogNormal(0.02), Autocorrelated(0.02, 0.6), Spikes(0.02, 5.0), WarmUp(), spread(0.013), TwoStates(), Neighbour(),
+        LogNormal(0.02),
+        Autocorrelated(0.02, 0.6),
+        Spikes(0.02, 5.0),
+        WarmUp(),
+        spread(0.013),
+        TwoStates(),
+        Neighbour(),
         Drift(0.005, 600.0),
     )
     return [
-        *(Scenario(f"process spread {100 * s:g} %", compose(LogNormal(0.02), WarmUp(), spread(s)))
-          for s in (0.003, 0.007, 0.013, 0.03, 0.05)),
+        *(
+            Scenario(f"process spread {100 * s:g} %", compose(LogNormal(0.02), WarmUp(), spread(s)))
+            for s in (0.003, 0.007, 0.013, 0.03, 0.05)
+        ),
         Scenario("spread 1.3 %, all of it shared", compose(LogNormal(0.02), WarmUp(), spread(0.013, shared=1.0))),
         Scenario("spread 1.3 %, none of it shared", compose(LogNormal(0.02), WarmUp(), spread(0.013, shared=0.0))),
         Scenario("spread differs by entry, p90 3.2 %", compose(LogNormal(0.02), WarmUp(), spread(0.013, varies=0.7))),
@@ -77,11 +85,13 @@ def scenarios() -> list[Scenario]:
         Scenario("two states, 60 s", compose(*USUAL, TwoStates(fast_s=(60.0,), slow_s=(60.0,)))),
         Scenario("drift 2 % in 10 min", compose(*USUAL, Drift(0.02, 600.0))),
         Scenario("thermal, throttles", compose(*USUAL, Thermal(time_constant_s=0.5))),
-        Scenario("neighbour", compose(*USUAL, Neighbour()), history_rounds=40),   # with company in a third of them
+        Scenario("neighbour", compose(*USUAL, Neighbour()), history_rounds=40),  # with company in a third of them
         Scenario("clock jumps", compose(*USUAL, ClockJumps())),
         Scenario("canary changed, a runtime with it", compose(*USUAL, CanaryChange(1.4, 20)), announced=True, history_rounds=40),
         Scenario(
-            "canary changed two days ago, unsaid", compose(*USUAL, CanaryChange(1.4, 20)), history_rounds=70,
+            "canary changed two days ago, unsaid",
+            compose(*USUAL, CanaryChange(1.4, 20)),
+            history_rounds=70,
             history_rest_s=3600.0,
         ),
         Scenario("canary changed minutes ago, unsaid", compose(*USUAL, CanaryChange(1.4, 20)), quiet=False, history_rounds=24),
@@ -114,8 +124,13 @@ def row(scenario: Scenario, table: str, outcomes: Sequence[Outcome], tables: int
     oracle = 2 * 1.96 * float(np.std(errors)) / np.sqrt([len(one.errors) for one in outcomes])
     ratio = float(np.median([one.width for one in outcomes] / oracle)) if oracle.min() > 0 else None
     return (
-        scenario.name, table, len(outcomes), _share(outcomes), _share(plain),
-        _share(narrow), round(len(narrow) / len(outcomes), 3),
+        scenario.name,
+        table,
+        len(outcomes),
+        _share(outcomes),
+        _share(plain),
+        _share(narrow),
+        round(len(narrow) / len(outcomes), 3),
         round(len(wrong) / len(seen), 4) if seen else None,
         round(sum("contended" in one.flags for one in outcomes) / len(outcomes), 3),
         ratio if ratio is None else round(ratio, 3),
@@ -174,8 +189,21 @@ def main() -> None:
     report = Report(
         f"coverage of nominal 95 % intervals, {measurements} simulated measurements each",
         (
-            "noise", "table", "n", "coverage", "unflagged", "converged", "share", "false flags", "contended", "width",
-            "bias %", "processes", "reference", "of", "+-",
+            "noise",
+            "table",
+            "n",
+            "coverage",
+            "unflagged",
+            "converged",
+            "share",
+            "false flags",
+            "contended",
+            "width",
+            "bias %",
+            "processes",
+            "reference",
+            "of",
+            "+-",
         ),
     )
     with ProcessPoolExecutor(min(2, chosen.jobs)) as pool:
@@ -192,8 +220,7 @@ def _add(
     tables = max(2, measurements // entries)
     step = max(1, tables // 8)
     jobs = [
-        (scenario, chosen.seed + first, min(step, tables - first), entries, not chosen.fixed)
-        for first in range(0, tables, step)
+        (scenario, chosen.seed + first, min(step, tables - first), entries, not chosen.fixed) for first in range(0, tables, step)
     ]
     outcomes = [one for found in pool.map(play, jobs) for one in found]
     table = f"of {entries}" if entries > 1 else "single"

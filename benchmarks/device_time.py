@@ -32,7 +32,7 @@ from lutfarm_agents.testing import LogNormal, Neighbour, Noise, ProcessOffsets, 
 SERVED, LEAST_SAVED = 0.95, 0.60
 RULE = StopRule()
 USUAL = (LogNormal(0.02), WarmUp())
-SMALL = [f"relu-conv-bn_H8_W8_Cin8_Cout{count}_k1_s1" for count in range(8, 108)]    # any file: latencies are drawn by its hash
+SMALL = [f"relu-conv-bn_H8_W8_Cin8_Cout{count}_k1_s1" for count in range(8, 108)]  # any file: latencies are drawn by its hash
 # The median of the own spreads is 1.2 %, and nine in ten are between 0.3 and 5 %.
 MIXED = ProcessOffsets(0.003, 0.0122, 0.86)
 
@@ -56,8 +56,8 @@ class Pair:
 
     adaptive: Tabled
     fixed: Tabled
-    reached: Sequence[bool]                        # by entry: whether stopping left it within the target
-    served: Sequence[Sequence[bool]]               # the same after the first 2, 3, ... of all rounds
+    reached: Sequence[bool]  # by entry: whether stopping left it within the target
+    served: Sequence[Sequence[bool]]  # the same after the first 2, 3, ... of all rounds
 
 
 def within(levels: Mapping[str, Sequence[Level]], keys: Sequence[str], rounds: int) -> list[bool]:
@@ -97,9 +97,17 @@ def row(name: str, pairs: Sequence[Pair], entries: int) -> tuple[object, ...]:
     fixed_s = sum(fixed_device_s(pair.fixed, rounds) for pair in pairs)
     per_entry = float(np.mean([pair.adaptive.rounds for pair in pairs]))
     return (
-        name, entries * len(pairs), round(share, 3), round(per_entry, 2), f"{'' if enough else '> '}{rounds}",
-        round(shares[rounds - 2], 3), round(adaptive_s / len(pairs) / entries, 4), round(fixed_s / len(pairs) / entries, 4),
-        round(100 * (1 - adaptive_s / fixed_s), 1), round(100 * (1 - per_entry / rounds), 1), "" if enough else "at least",
+        name,
+        entries * len(pairs),
+        round(share, 3),
+        round(per_entry, 2),
+        f"{'' if enough else '> '}{rounds}",
+        round(shares[rounds - 2], 3),
+        round(adaptive_s / len(pairs) / entries, 4),
+        round(fixed_s / len(pairs) / entries, 4),
+        round(100 * (1 - adaptive_s / fixed_s), 1),
+        round(100 * (1 - per_entry / rounds), 1),
+        "" if enough else "at least",
     )
 
 
@@ -147,13 +155,23 @@ def rows(*, quick: bool, most: int, seed: int) -> Iterator[tuple[object, ...]]:
 def main() -> None:
     """Print one row a device."""
     chosen = options(
-        __doc__, ("--most", {"type": int, "default": 40, "help": "rounds of an entry on simulated devices"}),
+        __doc__,
+        ("--most", {"type": int, "default": 40, "help": "rounds of an entry on simulated devices"}),
         ("--seed", {"type": int, "default": 50, "help": "of the first simulated device, and of orders"}),
     )
     report = Report(
         f"device time of stopping by the interval and of fixed rounds, target {100 * RULE.relative_half_width:g} %",
         (
-            "device", "entries", "reached", "rounds", "N fixed", "N serves", "s an entry", "fixed s", "saved %", "rounds saved %",
+            "device",
+            "entries",
+            "reached",
+            "rounds",
+            "N fixed",
+            "N serves",
+            "s an entry",
+            "fixed s",
+            "saved %",
+            "rounds saved %",
             "",
         ),
     )

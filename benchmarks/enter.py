@@ -32,7 +32,7 @@ def main() -> None:
     spent_s: dict[str, list[float]] = {name: [] for name in LINES}
     with scratch() as home:
         own = os.environ | {"LUTFARM_HOME": str(home)}
-        _spent_s([COMMAND, "status"], own)         # makes the store
+        _spent_s([COMMAND, "status"], own)  # makes the store
         for _ in range(times):
             for name in random.sample(list(LINES), len(LINES)):
                 spent_s[name].append(_spent_s(LINES[name], own))

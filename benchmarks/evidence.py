@@ -52,8 +52,10 @@ def rows(runtime: str, pairs: Sequence[Pair], judged: Sequence[Seen]) -> list[tu
     found: list[tuple[object, ...]] = []
     for name, score in kinds(pairs).items():
         scores = [score(run, piece) for run, piece in pairs]
-        level = auc([s for s, one in zip(scores, judged, strict=True) if one.slowed],
-                    [s for s, one in zip(scores, judged, strict=True) if not one.slowed])
+        level = auc(
+            [s for s, one in zip(scores, judged, strict=True) if one.slowed],
+            [s for s, one in zip(scores, judged, strict=True) if not one.slowed],
+        )
         alone = [(s, one.middle > SLOWED) for s, one in zip(scores, judged, strict=True) if not one.switched]
         middle = auc([s for s, slowed in alone if slowed], [s for s, slowed in alone if not slowed])
         found.append((runtime, name, len(pairs), *(None if one is None else round(one, 3) for one in (level, middle))))
@@ -73,7 +75,8 @@ def switches(runtime: str, judged: Sequence[Seen]) -> str:
 def main() -> None:
     """Print one row a runtime and kind of evidence."""
     chosen = options(
-        __doc__, ("--rounds", {"type": int, "help": "of each kind of neighbour (6; 2 with --quick)"}),
+        __doc__,
+        ("--rounds", {"type": int, "help": "of each kind of neighbour (6; 2 with --quick)"}),
         ("--seed", {"type": int, "default": 3, "help": "of every order"}),
     )
     each = chosen.rounds or (2 if chosen.quick else 6)

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the rig and its kit are pa
 
 MOST_S = 10.0
 AT_ONCE = 5
-LONG_NS = 30_000_000_000                           # one inference of every tenth fault run takes 30 s
+LONG_NS = 30_000_000_000  # one inference of every tenth fault run takes 30 s
 
 
 @dataclass(slots=True)
@@ -84,10 +84,17 @@ def main() -> None:
     for kind in ("kill", "stop", "cut"):
         of_kind = [one for one in found if one.kind == kind]
         times = [one.noticed_s for one in of_kind]
-        report.rows.append((
-            kind, len(of_kind), round(median_interval(times)[0], 2), round(max(times), 2), sum(one.lost for one in of_kind),
-            sum(one.left for one in of_kind), sum(bool(one.trouble) for one in of_kind),
-        ))
+        report.rows.append(
+            (
+                kind,
+                len(of_kind),
+                round(median_interval(times)[0], 2),
+                round(max(times), 2),
+                sum(one.lost for one in of_kind),
+                sum(one.left for one in of_kind),
+                sum(bool(one.trouble) for one in of_kind),
+            )
+        )
     for one in found:
         if one.trouble:
             report.notes.append(f"{one.kind}: {one.trouble[:200]}")
@@ -159,7 +166,7 @@ def one_fault(machine: object, kind: str, folder: Path, *, key_file: str, dice: 
         try:
             list(agent.prepare(claim))
         except LinkError:
-            list(agent.prepare(claim))             # the connection that hung was taken for a good one
+            list(agent.prepare(claim))  # the connection that hung was taken for a good one
         leaders = [p for p in machine.processes() if "supervise" in " ".join(p.cmdline())]
         result.left = max(0, len([p for p in leaders if "python" in p.name()]) - 1)
     return result

@@ -57,11 +57,21 @@ def main() -> None:
                 pushed[link] = sum(before.get(path) != at for path, at in files.items())
                 both = [register + run for register, run in found[1:]]
                 registers, runs = ([pair[side] for pair in found[1:]] for side in (0, 1))
-                report.rows.append((
-                    link, *(round(v, 2) for v in (
-                        median_interval(registers)[0], median_interval(runs)[0], median_interval(both)[0], min(both), max(both)
-                    )),
-                ))
+                report.rows.append(
+                    (
+                        link,
+                        *(
+                            round(v, 2)
+                            for v in (
+                                median_interval(registers)[0],
+                                median_interval(runs)[0],
+                                median_interval(both)[0],
+                                min(both),
+                                max(both),
+                            )
+                        ),
+                    )
+                )
     fast = all(row[3] <= MOST_S for row in report.rows)
     report.notes.append(f"at most {MOST_S:.0f} s: {'yes' if fast else 'no'}")
     report.notes.append(f"files pushed again after the first time: {pushed}")

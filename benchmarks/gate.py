@@ -42,7 +42,7 @@ from lutfarm_runner.commands import Plan
 
 SHORTEST_NS, LONGEST_NS = 20_000.0, 1_500_000.0
 ENTRIES, PROCESSES, PAST = 12, 6, 8
-SHIFT = 0.2                                        # in percent: a tenth of the target of an interval
+SHIFT = 0.2  # in percent: a tenth of the target of an interval
 GATED = Plan(**asdict(SlicePlan()))
 OPEN = replace(GATED, gate_ratio=1000.0)
 USUAL = (WarmUp(), ProcessOffsets())
@@ -82,8 +82,7 @@ def play(noise: Noise, plan: Plan, seed: int) -> Played:
     found = [_process(machine, true_ns, plan, rounds, PAST + number) for number in range(PROCESSES)]
     truth = np.log([device.estimand_ns(float(ns)) for ns in true_ns])
     return Played(
-        np.array([errors for errors, _ in found]) - truth, sum(away for _, away in found),
-        plan.passes * ENTRIES * PROCESSES,
+        np.array([errors for errors, _ in found]) - truth, sum(away for _, away in found), plan.passes * ENTRIES * PROCESSES
     )
 
 
@@ -116,12 +115,17 @@ def both(job: tuple[Noise, int]) -> tuple[Played, Played]:
 def row(name: str, tables: Sequence[tuple[Played, Played]]) -> tuple[object, ...]:
     """One row of the report, in percent."""
     shifts = [100 * (gated.errors - opened.errors) for gated, opened in tables]
-    means = np.array([float(np.nanmean(shift)) for shift in shifts if not np.isnan(shift).all()])   # else never quiet
+    means = np.array([float(np.nanmean(shift)) for shift in shifts if not np.isnan(shift).all()])  # else never quiet
     half = float(student.ppf(0.975, len(means) - 1) * np.std(means, ddof=1) / math.sqrt(len(means)))
     middle = float(np.mean(means))
     away = sum(gated.turned_away for gated, _ in tables) / sum(gated.visits for gated, _ in tables)
     return (
-        name, len(tables) * ENTRIES, round(100 * away, 1), round(middle, 4), round(middle - half, 4), round(middle + half, 4),
+        name,
+        len(tables) * ENTRIES,
+        round(100 * away, 1),
+        round(middle, 4),
+        round(middle - half, 4),
+        round(middle + half, 4),
         round(100 * float(np.mean(np.concatenate([told_from_zero(shift) for shift in shifts]))), 1),
         *(round(100 * float(np.nanmean([played[which].errors for played in tables])), 3) for which in (0, 1)),
     )
@@ -150,7 +154,14 @@ def main() -> None:
     report = Report(
         f"estimates with the gate and without, {tables} simulated tables of {ENTRIES} entries and {PROCESSES} processes",
         (
-            "noise", "entries", "turned away %", "gated - open %", "low", "high", "beyond noise %", "gated - truth %",
+            "noise",
+            "entries",
+            "turned away %",
+            "gated - open %",
+            "low",
+            "high",
+            "beyond noise %",
+            "gated - truth %",
             "open - truth %",
         ),
     )

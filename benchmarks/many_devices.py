@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the rig and its kit are pa
 
 LEAST_SHARE = 0.85
 MOST_MB = 2.0
-TASKS, PASSES, PAUSE_NS = 50, 16, 100_000_000      # the standard plan's passes
+TASKS, PASSES, PAUSE_NS = 50, 16, 100_000_000  # the standard plan's passes
 
 
 def main() -> None:
@@ -56,8 +56,12 @@ def main() -> None:
             for machine in machines:
                 address = {"python": sys.executable}
                 if isinstance(machine, Board):
-                    address |= {"ssh": f"root@{machine.address}", "key": str(folder / "id"), "root": "/home/board/.lutfarm",
-                                "host_key": machine.host_key.rsplit(" ", 1)[0]}
+                    address |= {
+                        "ssh": f"root@{machine.address}",
+                        "key": str(folder / "id"),
+                        "root": "/home/board/.lutfarm",
+                        "host_key": machine.host_key.rsplit(" ", 1)[0],
+                    }
                 else:
                     address |= {"serial": machine.address, "root": "/data/local/tmp/lutfarm"}
                 devices[machine.name] = Device(machine.name, machine_kind, "ssh" if machine.kind == "board" else "adb", address)
@@ -79,8 +83,13 @@ def main() -> None:
                 began = time.perf_counter()
                 for name, device in devices.items():
                     tasks = [replace(kit.task(name, f"m{n}", model), iteration_ns=PAUSE_NS) for n in range(TASKS)]
-                    round_ = replace(kit.measuring(name, *tasks, canary=canary).round, id=f"r-{name}", limits=limits, plan=plan,
-                                     canary_reference_ns=10_000_000)
+                    round_ = replace(
+                        kit.measuring(name, *tasks, canary=canary).round,
+                        id=f"r-{name}",
+                        limits=limits,
+                        plan=plan,
+                        canary_reference_ns=10_000_000,
+                    )
                     pool.submit(Measuring(f"round-{name}", device, kit.lease(name), round_, files))
                 runs, done = 0, 0
                 while done < len(devices):

@@ -96,8 +96,15 @@ def runner_rows(home: Path, runtime: Runtime) -> tuple[object, ...]:
     sizes = [(probe.model_memory_bytes or 0) / MB for probe in probes]
     resident = max((run.peak_memory_bytes or 0) for run in runs.values()) / MB
     beside = max(probing.peak - max(sizes), measuring.peak - sum(sizes))
-    return (f"runner, {runtime}", round(idle, 1), round(max(probing.peak, measuring.peak), 1), round(sum(sizes), 1),
-            round(beside, 1), "yes" if beside <= LIMIT_MB else "no", f"round's process: {resident:.0f} MB resident")
+    return (
+        f"runner, {runtime}",
+        round(idle, 1),
+        round(max(probing.peak, measuring.peak), 1),
+        round(sum(sizes), 1),
+        round(beside, 1),
+        "yes" if beside <= LIMIT_MB else "no",
+        f"round's process: {resident:.0f} MB resident",
+    )
 
 
 def ray_rows(home: Path) -> list[tuple[object, ...]]:
@@ -125,9 +132,14 @@ def kind(process: psutil.Process) -> str:
     """What a child of the controller is."""
     text = " ".join(process.cmdline()) or process.name()
     for mark, name in (
-        ("gcs_server", "Ray: control service"), ("raylet/raylet", "Ray: raylet"), ("supervise", "runner, idle"),
-        ("ray::", "Ray: the host's actor"), ("dashboard", "Ray: agents"), ("runtime_env", "Ray: agents"),
-        ("log_monitor", "Ray: log monitor"), ("monitor.py", "Ray: monitor"),
+        ("gcs_server", "Ray: control service"),
+        ("raylet/raylet", "Ray: raylet"),
+        ("supervise", "runner, idle"),
+        ("ray::", "Ray: the host's actor"),
+        ("dashboard", "Ray: agents"),
+        ("runtime_env", "Ray: agents"),
+        ("log_monitor", "Ray: log monitor"),
+        ("monitor.py", "Ray: monitor"),
     ):
         if mark in text:
             return name

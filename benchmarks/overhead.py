@@ -28,8 +28,13 @@ from lutfarm_jobs.run import Run
 SCRIPT = Path(__file__).with_name("_standalone.py")
 FLOOR = Convolution(1, 1, 1)
 OPERATORS = (
-    FLOOR, Convolution(16, 14, 1), Convolution(32, 14, 3), Convolution(64, 28, 1), Convolution(32, 28, 3),
-    Convolution(64, 28, 3), Convolution(64, 56, 3),
+    FLOOR,
+    Convolution(16, 14, 1),
+    Convolution(32, 14, 3),
+    Convolution(64, 28, 1),
+    Convolution(32, 28, 3),
+    Convolution(64, 28, 3),
+    Convolution(64, 56, 3),
 )
 GATED = SlicePlan(passes=20)
 OPEN = replace(GATED, gate_ratio=1000.0, wait_ns=0)
@@ -103,13 +108,18 @@ def main() -> None:
         ratio, low, high = median_interval([f / s for s, f in zip(by_script, by_farm, strict=True)])
         level_ns = median_interval(by_script)[0]
         claimed = level_ns >= CLAIMED_FROM_NS
-        report.rows.append((
-            "empty call path" if operator is FLOOR else operator.name,
-            round(level_ns / 1e3, 2), round(median_interval(by_farm)[0] / 1e3, 2),
-            round(ratio, 4), round(low, 4), round(high, 4),
-            ("yes" if low >= 0.98 and high <= 1.02 else "no") if claimed else "below 50 us",
-            round(median_interval(gated)[0], 4) if gated else None,
-        ))
+        report.rows.append(
+            (
+                "empty call path" if operator is FLOOR else operator.name,
+                round(level_ns / 1e3, 2),
+                round(median_interval(by_farm)[0] / 1e3, 2),
+                round(ratio, 4),
+                round(low, 4),
+                round(high, 4),
+                ("yes" if low >= 0.98 and high <= 1.02 else "no") if claimed else "below 50 us",
+                round(median_interval(gated)[0], 4) if gated else None,
+            )
+        )
     script_floor, farm_floor = report.rows[0][1:3]
     report.notes.append(f"call-path floor: {script_floor} us in the script, {farm_floor} us in the farm")
     report.notes.append("interval: order statistics, at least 95 %, of the median of per-pair ratios")

@@ -57,9 +57,11 @@ def model(channels: int) -> onnx.ModelProto:
     """A convolution whose input leaves its size open."""
     weights = helper.make_tensor("w", TensorProto.FLOAT, [channels, 3, 3, 3], [0.01] * (channels * 27))
     graph = helper.make_graph(
-        [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])], f"conv{channels}",
+        [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])],
+        f"conv{channels}",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, "height", "width"])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, channels, "height", "width"])], [weights],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, channels, "height", "width"])],
+        [weights],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
@@ -78,18 +80,29 @@ def one(farm: Farm, path: Path, when: str, report: Report) -> None:
         raise SystemExit(f"{path.name}: exit code {done.returncode}\n{done.stderr[-3000:]}")
     ratio = took_s / ((low_s + high_s) / 2)
     found = json.loads(done.stdout)
-    report.rows.append((
-        path.stem, when, found["measurements"], found["runs"], low_s, high_s, round(took_s, 1), round(ratio, 2),
-        "yes" if low_s <= took_s <= high_s else "no", "yes" if LEAST <= ratio <= MOST else "no",
-    ))
+    report.rows.append(
+        (
+            path.stem,
+            when,
+            found["measurements"],
+            found["runs"],
+            low_s,
+            high_s,
+            round(took_s, 1),
+            round(ratio, 2),
+            "yes" if low_s <= took_s <= high_s else "no",
+            "yes" if LEAST <= ratio <= MOST else "no",
+        )
+    )
 
 
 def main() -> None:
     """Print one row for each job and time."""
     chosen = options(__doc__)
-    report = Report("said by plan, taken by run, wall time", (
-        "job", "store", "measurements", "runs", "said from s", "to s", "took s", "took / middle", "in the range", "0.7-1.5",
-    ))
+    report = Report(
+        "said by plan, taken by run, wall time",
+        ("job", "store", "measurements", "runs", "said from s", "to s", "took s", "took / middle", "in the range", "0.7-1.5"),
+    )
     with scratch() as folder:
         farm = Farm(folder / "home")
         registered = farm("device", "register", "this-machine", "--local")
@@ -105,8 +118,10 @@ def main() -> None:
         raise SystemExit("\n".join(report.notes))
     inside = sum(row[-2] == "yes" for row in report.rows)
     within = sum(row[-1] == "yes" for row in report.rows)
-    report.notes.append(f"taken over the middle of what was said within {LEAST}-{MOST}: {within} of {len(report.rows)}; "
-                        f"in the range that was said: {inside}")
+    report.notes.append(
+        f"taken over the middle of what was said within {LEAST}-{MOST}: {within} of {len(report.rows)}; "
+        f"in the range that was said: {inside}"
+    )
     report.show(chosen)
 
 

@@ -24,11 +24,18 @@ from lutfarm.statistics.intervals.interval import PRIOR_DF
 POOLS, QUICK_POOLS = 2000, 150
 UNITS, QUICK_UNITS = (2, 3, 4, 5, 6), (2, 4)
 ANCHORS, QUICK_ANCHORS = (3, 4, 5, 6, 7, 8), (3, 8)
-LONE = 2                                           # operators that each unit measures alone
+LONE = 2  # operators that each unit measures alone
 PROCESSES = 5
 CONFIDENCE = 0.95
 COLUMNS = (
-    "what differs", "units", "anchors", "pools", "inside: measured on one", "worst unit", "on all", "of these units",
+    "what differs",
+    "units",
+    "anchors",
+    "pools",
+    "inside: measured on one",
+    "worst unit",
+    "on all",
+    "of these units",
     "half-width %",
 )
 
@@ -38,8 +45,8 @@ class Scene:
     """Standard deviations of logarithms."""
 
     name: str
-    noise: float                                   # of an estimate
-    beyond: tuple[float, ...]                      # by how much a unit differs from operator to operator; the last: all others
+    noise: float  # of an estimate
+    beyond: tuple[float, ...]  # by how much a unit differs from operator to operator; the last: all others
 
     def beyonds(self, units: int) -> np.ndarray:
         """By unit."""
@@ -53,16 +60,16 @@ SCENES = (
     Scene("operators, exact estimates", 0.002, (0.01,)),
     Scene("one unit's operators", 0.01, (0.02, 0.005)),
 )
-SPREAD = 0.03                                      # of the units' speeds
+SPREAD = 0.03  # of the units' speeds
 
 
 @dataclass(slots=True)
 class Count:
     """Truths inside their intervals, of how many."""
 
-    inside: np.ndarray                             # by unit, of what it measured alone
+    inside: np.ndarray  # by unit, of what it measured alone
     anchors: int = 0
-    these: int = 0                                 # of what units measured alone, held against these very units
+    these: int = 0  # of what units measured alone, held against these very units
     widths: float = 0.0
 
 
@@ -75,7 +82,7 @@ def count(scene: Scene, units: int, anchors: int, pools: int) -> Count:
     for _ in range(pools):
         speeds = SPREAD * random.standard_normal(units)
         beyond = scene.beyonds(units) * random.standard_normal((operators, units))
-        true = np.log(1e5) + speeds + beyond       # shape (operators, units)
+        true = np.log(1e5) + speeds + beyond  # shape (operators, units)
         seen = true + scene.noise * random.standard_normal(true.shape)
         df = PRIOR_DF + PROCESSES - 1
         errors = scene.noise * np.sqrt(random.chisquare(df, true.shape) / df)
@@ -107,8 +114,15 @@ def rows(pools: int, units: tuple[int, ...], anchors: tuple[int, ...]) -> Iterat
                 found = count(scene, n, m, pools)
                 lone = pools * LONE
                 yield (
-                    scene.name, n, m, pools, float(found.inside.sum()) / (lone * n), float(found.inside.min()) / lone,
-                    found.anchors / (pools * m), found.these / (lone * n), 100 * found.widths / (lone * n),
+                    scene.name,
+                    n,
+                    m,
+                    pools,
+                    float(found.inside.sum()) / (lone * n),
+                    float(found.inside.min()) / lone,
+                    found.anchors / (pools * m),
+                    found.these / (lone * n),
+                    100 * found.widths / (lone * n),
                 )
 
 

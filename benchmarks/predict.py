@@ -65,7 +65,7 @@ def _predictions(report: Report, tries: int, *, count: int) -> None:
         ]
         for way, call, target in ways:
             size = len(few) if way == "int64, interval, calibrated" else count
-            call()                                 # what is kept for a space is made by the first call
+            call()  # what is kept for a space is made by the first call
             seconds = _best(call, tries)
             wanted = f"{target:.0e} a second" if target and space.additive else ""
             per_s = size / seconds
@@ -80,9 +80,13 @@ def _calibration(table: LatencyTable, space: Space) -> Calibration:
     """On networks that take what their operators do, and a little more."""
     seen = table.computed(space)
     return calibration_of(
-        [Observed(arch, composed(seen, arch), 1.1 * table.predict(space, arch).latency_ns, 0.005)
-         for arch in space.random(3, CALIBRATED_ON)],
-        space=space.name, unit=UNIT, backend_key=BACKEND,
+        [
+            Observed(arch, composed(seen, arch), 1.1 * table.predict(space, arch).latency_ns, 0.005)
+            for arch in space.random(3, CALIBRATED_ON)
+        ],
+        space=space.name,
+        unit=UNIT,
+        backend_key=BACKEND,
     )
 
 
@@ -126,10 +130,21 @@ def _entries(keys: Iterable[str]) -> Iterable[Entry]:
     dice = np.random.default_rng(2)
     for number, key in enumerate(keys):
         latency_ns = float(dice.uniform(1e4, 1e6))
-        spread = {name: latency_ns * factor for name, factor in (
-            ("mean_ns", 1.1), ("median_ns", 1.05), ("p10_ns", 0.98), ("p25_ns", 1.0), ("p95_ns", 1.5), ("min_ns", 0.95),
-            ("std_ns", 0.2), ("contended_median_ns", 1.6), ("load_ns", 40.0), ("first_inference_ns", 3.0),
-        )}
+        spread = {
+            name: latency_ns * factor
+            for name, factor in (
+                ("mean_ns", 1.1),
+                ("median_ns", 1.05),
+                ("p10_ns", 0.98),
+                ("p25_ns", 1.0),
+                ("p95_ns", 1.5),
+                ("min_ns", 0.95),
+                ("std_ns", 0.2),
+                ("contended_median_ns", 1.6),
+                ("load_ns", 40.0),
+                ("first_inference_ns", 3.0),
+            )
+        }
         yield Entry(
             key=f"latency/operator:{key}/{UNIT}/{BACKEND}/b1-steady",
             workload_key=f"operator:{key}",

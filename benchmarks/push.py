@@ -47,15 +47,17 @@ def main() -> None:
         file.write_bytes(os.urandom(SIZE_BYTES))
         pairs: dict[str, list[tuple[float, float]]] = {}
         key = make_key(folder / "id")
-        with Phone("bench") as phone, closing(
-            AdbTransport(phone.address, root="/data/local/tmp/l", keys=folder / "keys")
-        ) as ours:
+        with (
+            Phone("bench") as phone,
+            closing(AdbTransport(phone.address, root="/data/local/tmp/l", keys=folder / "keys")) as ours,
+        ):
             # On a link with packets of 1,500 bytes adb-shell hangs: it ignores how much of a write was taken.
             phone.link.widen()
             alone = AdbDeviceTcp(phone.link.address, phone.port)
             alone.connect(auth_timeout_s=5)
             pairs["ADB, beside adb-shell"] = in_turn(
-                times, lambda: ours.put(file, "/data/local/tmp/l/a"),
+                times,
+                lambda: ours.put(file, "/data/local/tmp/l/a"),
                 lambda: alone.push(str(file), "/data/local/tmp/b", read_timeout_s=60),
             )
             alone.close()

@@ -32,16 +32,7 @@ from _table import Report, options
 from lutfarm.canary.reference import OTHER_SPEED, CanaryReference, canary_reference
 from lutfarm.records.canary_round import CanaryRound, shown_idle
 from lutfarm.store.sql.encoding import canary_ns
-from lutfarm_agents.testing import (
-    LogNormal,
-    Machine,
-    Noise,
-    ProcessOffsets,
-    SimulatedDevice,
-    TwoStates,
-    begin_round,
-    compose,
-)
+from lutfarm_agents.testing import LogNormal, Machine, Noise, ProcessOffsets, SimulatedDevice, TwoStates, begin_round, compose
 from lutfarm_jobs.round import SlicePlan
 from lutfarm_jobs.run import Run, Slice
 from lutfarm_runner.commands import Plan
@@ -70,15 +61,22 @@ def spells(fast_s: float, slow_s: float, *, others: float = 0.0) -> Noise:
 
 
 SCENARIOS = (
-    *(Scenario(f"guest, spells of {name}", spells(seconds, seconds), pause_s=120.0, virtual=True)
-      for name, seconds in (("0.3 s", 0.3), ("20 s", 20.0), ("2 min", 120.0), ("20 min", 1200.0), ("1 h", 3600.0))),
+    *(
+        Scenario(f"guest, spells of {name}", spells(seconds, seconds), pause_s=120.0, virtual=True)
+        for name, seconds in (("0.3 s", 0.3), ("20 s", 20.0), ("2 min", 120.0), ("20 min", 1200.0), ("1 h", 3600.0))
+    ),
     Scenario("guest, slow for 90 % of the time, turns of 0.12 s", spells(0.012, 0.108), pause_s=120.0, virtual=True),
     Scenario("guest, slow for 97 % of the time, turns of 0.12 s", spells(0.004, 0.116), pause_s=120.0, virtual=True),
     Scenario("idle, one speed", compose(*USUAL), pause_s=20.0),
     Scenario("idle, spells of 20 s that do not show", spells(20.0, 20.0), pause_s=20.0),
-    *(Scenario(f"neighbour for {100 * share:.0f} % of the time, turns of {turn_s:g} s",
-               spells((1 - share) * turn_s, share * turn_s, others=1.0), pause_s=120.0)
-      for share, turn_s in ((0.5, 0.12), (0.9, 0.12), (0.97, 0.12), (0.9, 60.0), (0.9, 3600.0))),
+    *(
+        Scenario(
+            f"neighbour for {100 * share:.0f} % of the time, turns of {turn_s:g} s",
+            spells((1 - share) * turn_s, share * turn_s, others=1.0),
+            pause_s=120.0,
+        )
+        for share, turn_s in ((0.5, 0.12), (0.9, 0.12), (0.97, 0.12), (0.9, 60.0), (0.9, 3600.0))
+    ),
 )
 
 
@@ -97,7 +95,8 @@ def until_established(device: SimulatedDevice, pause_s: float) -> list[CanaryRou
         played = begin_round(machine, [100_000.0], plan, seed=len(found), reference_ns=known.reference_ns)
         pieces = [
             Slice(0, (1,), one.canary_before_ns, one.canary_after_ns, one.quiet, one.gated, 0, 0, 1, 1)
-            for batch in played.batches() for one in batch
+            for batch in played.batches()
+            for one in batch
         ]
         level_ns = canary_ns(pieces, 0.1)
         if level_ns is not None:
@@ -122,7 +121,11 @@ def simulated(scenario: Scenario, devices: int) -> tuple[object, ...]:
     right = sum(is_right(one.reference_ns, SimulatedDevice().canary_ns) for _, one in known)
     wrong = (len(known) - right) / devices
     return (
-        scenario.name, scenario.pause_s, len(known) / devices, right / len(known) if known else None, wrong,
+        scenario.name,
+        scenario.pause_s,
+        len(known) / devices,
+        right / len(known) if known else None,
+        wrong,
         "yes" if wrong <= ALLOWED else "no",
         median(len(rounds) for rounds, _ in known) if known else None,
         round(median(rounds[-1].at_s - rounds[0].at_s for rounds, _ in known) / 3600, 1) if known else None,
@@ -153,8 +156,7 @@ def real(each: int, order: random.Random) -> dict[str, list[Run]]:
                 known = canary_reference(rounds_of(found[name]))
                 with beside(neighbours, seed=order.randrange(2**31)):
                     found[name] += _device.measured(
-                        agent, wanted, paths, home / "models", plan=PLAN, index=index,
-                        reference_ns=known.reference_ns,
+                        agent, wanted, paths, home / "models", plan=PLAN, index=index, reference_ns=known.reference_ns
                     ).values()
     return found
 
@@ -183,9 +185,12 @@ def rows(found: Mapping[str, Sequence[Run]]) -> Iterator[tuple[object, ...]]:
         reference = canary_reference(rounds)
         said = [canary_reference(rounds_of(runs, idle=idle)).provisional for idle in ("as seen", "host idle", "unseen")]
         yield (
-            name, len(rounds), round(float(np.median([others(run) or 0.0 for run in runs])), 2),
+            name,
+            len(rounds),
+            round(float(np.median([others(run) or 0.0 for run in runs])), 2),
             round(float(np.median(levels)), 3),
-            round(float(np.mean(levels > OTHER_SPEED)), 2), round(float(np.median(lows)), 3),
+            round(float(np.mean(levels > OTHER_SPEED)), 2),
+            round(float(np.median(lows)), 3),
             None if reference.reference_ns is None else round(reference.reference_ns / quiet_ns, 3),
             "yes" if is_right(reference.reference_ns, quiet_ns) else "no",
             *("provisional" if one else "established" for one in said),
@@ -204,15 +209,27 @@ def others(run: Run) -> float | None:
 def main() -> None:
     """Print the table."""
     chosen = options(
-        __doc__, ("--devices", {"type": int, "default": 100, "help": "of each row"}),
+        __doc__,
+        ("--devices", {"type": int, "default": 100, "help": "of each row"}),
         ("--real", {"type": int, "metavar": "ROUNDS", "help": "beside real neighbours, so many rounds of each"}),
         ("--seed", {"type": int, "default": 4, "help": "of the order of real rounds"}),
     )
     if chosen.real:
         report = Report(
             f"a canary's reference beside real neighbours, {chosen.real} rounds each",
-            ("neighbours", "rounds", "others", "level", "wrong rounds", "fastest", "reference", "right", "as seen", "host idle",
-             "unseen"),
+            (
+                "neighbours",
+                "rounds",
+                "others",
+                "level",
+                "wrong rounds",
+                "fastest",
+                "reference",
+                "right",
+                "as seen",
+                "host idle",
+                "unseen",
+            ),
         )
         report.rows += rows(real(chosen.real, random.Random(chosen.seed)))
     else:

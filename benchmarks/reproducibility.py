@@ -41,10 +41,10 @@ from lutfarm_jobs.round import SlicePlan
 
 SCRIPT = Path(__file__).with_name("_protocols.py")
 PROCESSES = 5
-LONG_S = 1.3                                       # of each piece of the long run, with the start of its process
-QUIET = 1.12                                       # of its own lower mode: a slice of the long run below was quiet
-MEDIAN, P95, HELD_S = (1.0, 0.5), (4.0, 3.0), (0.5, 0.25)    # to reach, and beyond that
-LONGEST_S = 120                                    # of one process
+LONG_S = 1.3  # of each piece of the long run, with the start of its process
+QUIET = 1.12  # of its own lower mode: a slice of the long run below was quiet
+MEDIAN, P95, HELD_S = (1.0, 0.5), (4.0, 3.0), (0.5, 0.25)  # to reach, and beyond that
+LONGEST_S = 120  # of one process
 OURS, CONTACT = "ours", "ours, first contact"
 Levels = dict[str, float]
 
@@ -67,7 +67,7 @@ class Bench:
     """What all steps share."""
 
     desk: Desk
-    paths: dict[str, Path]                         # by operator
+    paths: dict[str, Path]  # by operator
     cpu: int
     order: random.Random
     rows: dict[str, Protocol] = field(default_factory=dict)
@@ -83,12 +83,19 @@ class Bench:
         """One process; its answer and how long it lasted."""
         began_s = time.monotonic()
         request = {
-            "protocol": protocol, "cpus": [self.cpu], "seed": self.order.randrange(2**32),
-            "models": [str(self.paths[key]) for key in keys], **more,
+            "protocol": protocol,
+            "cpus": [self.cpu],
+            "seed": self.order.randrange(2**32),
+            "models": [str(self.paths[key]) for key in keys],
+            **more,
         }
         done = subprocess.run(
-            [sys.executable, "-I", str(SCRIPT)], input=json.dumps(request), capture_output=True, text=True,
-            timeout=LONGEST_S, check=False,
+            [sys.executable, "-I", str(SCRIPT)],
+            input=json.dumps(request),
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_S,
+            check=False,
         )
         if done.returncode:
             raise SystemExit(f"{SCRIPT.name} failed: {done.stderr.strip()[-500:]}")
@@ -123,9 +130,7 @@ class Bench:
             found.append(self.ask("iterations", keys, until_s=time.monotonic() + share_s)[0])
         held_s = time.monotonic() - began_s
         means, lows = (np.array([[one[what] for one in process] for process in found]) for what in ("mean", "min"))
-        for name, levels in (
-            ("means", means.mean(axis=0)), ("mean of minima", lows.mean(axis=0)), ("minimum", lows.min(axis=0)),
-        ):
+        for name, levels in (("means", means.mean(axis=0)), ("mean of minima", lows.mean(axis=0)), ("minimum", lows.min(axis=0))):
             table = {key: float(level) for key, level in zip(keys, levels, strict=True)}
             self.row(f"{PROCESSES} processes, {name}, same time").add(table, held_s)
 
@@ -200,10 +205,20 @@ def rows(bench: Bench, modes_ns: Mapping[str, float]) -> Iterator[tuple[object, 
         bias = [100 * float(np.mean([np.log(table[key] / modes_ns[key]) for table in row.tables])) for key in keys]
         better = median > base[0] and p95 > base[1]
         yield (
-            name, len(row.tables), len(keys), round(median, 3), round(p95, 3), round(most, 2), round(float(np.median(bias)), 3),
-            round(float(np.percentile(np.abs(bias), 95)), 2), round(float(np.mean(row.held_s)) / len(keys), 4),
-            *((None, None, "") if name in (OURS, CONTACT) else
-              (round(median / base[0], 2), round(p95 / base[1], 2), "yes" if better else "no")),
+            name,
+            len(row.tables),
+            len(keys),
+            round(median, 3),
+            round(p95, 3),
+            round(most, 2),
+            round(float(np.median(bias)), 3),
+            round(float(np.percentile(np.abs(bias), 95)), 2),
+            round(float(np.mean(row.held_s)) / len(keys), 4),
+            *(
+                (None, None, "")
+                if name in (OURS, CONTACT)
+                else (round(median / base[0], 2), round(p95 / base[1], 2), "yes" if better else "no")
+            ),
         )
 
 
@@ -211,8 +226,11 @@ def state_of_machine(bench: Bench, modes_ns: Mapping[str, float]) -> Iterator[st
     """What the machine was like meanwhile, by the gate and without it."""
     runs = [run for tabled in bench.ours for run in bench.desk.runs(tabled)]
     ratios = [
-        level / run.canary_reference_ns for run in runs if run.canary_reference_ns
-        for piece in run.slices for level in (piece.canary_before_ns, piece.canary_after_ns)
+        level / run.canary_reference_ns
+        for run in runs
+        if run.canary_reference_ns
+        for piece in run.slices
+        for level in (piece.canary_before_ns, piece.canary_after_ns)
     ]
     low, middle, high, highest = np.percentile(ratios, (10, 50, 90, 99))
     visits = SlicePlan().passes * len(runs)
@@ -232,10 +250,8 @@ def state_of_machine(bench: Bench, modes_ns: Mapping[str, float]) -> Iterator[st
 
 def verdicts(report: Report, bench: Bench) -> Iterator[str]:
     """What was to be reached."""
-    median, p95, held_s = (float(report.rows[0][index]) for index in (3, 4, 8))      # type: ignore[arg-type]
-    for what, found, (least, more) in (
-        ("median", median, MEDIAN), ("p95", p95, P95), ("s an operator", held_s, HELD_S),
-    ):
+    median, p95, held_s = (float(report.rows[0][index]) for index in (3, 4, 8))  # type: ignore[arg-type]
+    for what, found, (least, more) in (("median", median, MEDIAN), ("p95", p95, P95), ("s an operator", held_s, HELD_S)):
         met = "yes, and the stretch" if found <= more else "yes" if found <= least else "no"
         yield f"ours, {what}: {found:.3g}; to reach {least:g}, stretch {more:g}: {met}"
     worse = [str(row[0]) for row in report.rows if row[-1] == "no"]
@@ -253,7 +269,8 @@ def verdicts(report: Report, bench: Bench) -> Iterator[str]:
 def main() -> None:
     """Print one row a protocol."""
     chosen = options(
-        __doc__, ("--tables", {"type": int, "help": "repetitions (8; 3 with --quick)"}),
+        __doc__,
+        ("--tables", {"type": int, "help": "repetitions (8; 3 with --quick)"}),
         ("--seed", {"type": int, "default": 1, "help": "of every order"}),
     )
     repetitions = chosen.tables or (3 if chosen.quick else 8)
@@ -278,8 +295,20 @@ def main() -> None:
         report = Report(
             f"difference between tables, {len(keys)} operators of {min(modes_ns.values()) / 1e3:.0f} us to "
             f"{max(modes_ns.values()) / 1e6:.1f} ms, one thread, onnxruntime",
-            ("protocol", "tables", "operators", "median %", "p95 %", "max %", "bias %", "p95 of |bias| %", "s an operator",
-             "x median", "x p95", "ours better"),
+            (
+                "protocol",
+                "tables",
+                "operators",
+                "median %",
+                "p95 %",
+                "max %",
+                "bias %",
+                "p95 of |bias| %",
+                "s an operator",
+                "x median",
+                "x p95",
+                "ours better",
+            ),
         )
         report.rows += rows(bench, modes_ns)
         report.notes += [*verdicts(report, bench), *state_of_machine(bench, modes_ns), f"seed {chosen.seed}; {took_s:.0f} s"]

@@ -88,13 +88,16 @@ class Silent:
 
 def run(home_path: Path, *, every: int, rounds: int) -> tuple[Timed, Outcome]:
     """The job from an empty store."""
-    spec = parse_job({
-        "name": "round-time",
-        "workloads": [{"space": "fbnet-224", "every": every}],
-        "devices": [_device.UNIT],
-        "backends": [{"runtime": "onnxruntime"}],
-        "sampling": {"rounds": rounds, "stop": "rounds"},
-    }, source="benchmark")
+    spec = parse_job(
+        {
+            "name": "round-time",
+            "workloads": [{"space": "fbnet-224", "every": every}],
+            "devices": [_device.UNIT],
+            "backends": [{"runtime": "onnxruntime"}],
+            "sampling": {"rounds": rounds, "stop": "rounds"},
+        },
+        source="benchmark",
+    )
     home = find_home(home_path)
     with open_store(home.path) as store:
         store.put_device(Device(_device.UNIT, f"generic-linux-{os.uname().machine}", "local", {}))
@@ -113,9 +116,7 @@ def main() -> None:
     operators = len(outcome.state.plan)
     spent_s = {name: timed.spent_ns[name] / 1e9 for name in (*MEASURING, *AROUND)}
     whole_s = sum(spent_s.values())
-    report = Report(
-        f"where the wall time of {timed.rounds} rounds goes, {operators} operators", ("what", "s", "share")
-    )
+    report = Report(f"where the wall time of {timed.rounds} rounds goes, {operators} operators", ("what", "s", "share"))
     measuring_s = sum(spent_s[name] for name in MEASURING)
     for name, seconds in (*spent_s.items(), ("measuring, together", measuring_s), ("whole", whole_s)):
         report.rows.append((name, round(seconds, 3), round(seconds / whole_s, 4)))

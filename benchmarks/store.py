@@ -27,10 +27,28 @@ def a_round(dice: random.Random) -> list[Run]:
     round_id = uuid.uuid4().hex
     return [
         Run(
-            uuid.uuid4().hex, m.key, "desk", round_id, 0, "complete", time.time(), time.time(), {"runtime": "x"},
+            uuid.uuid4().hex,
+            m.key,
+            "desk",
+            round_id,
+            0,
+            "complete",
+            time.time(),
+            time.time(),
+            {"runtime": "x"},
             tuple(
-                Slice(p, tuple(round(dice.gauss(50_000, 500)) for _ in range(20)), 70_000 + p, 70_010, quiet=True,
-                      gated=True, involuntary_switches=0, waited_ns=0, wall_ns=10**6, cpu_ns=10**6)
+                Slice(
+                    p,
+                    tuple(round(dice.gauss(50_000, 500)) for _ in range(20)),
+                    70_000 + p,
+                    70_010,
+                    quiet=True,
+                    gated=True,
+                    involuntary_switches=0,
+                    waited_ns=0,
+                    wall_ns=10**6,
+                    cpu_ns=10**6,
+                )
                 for p in range(12)
             ),
         )
@@ -49,7 +67,7 @@ def main() -> None:
         store.open_job(Job("j", "j", "{}", 0.0), PLAN)
         lease = store.acquire("desk", owner="benchmark", holder="benchmark", now_s=time.time(), ttl_s=1e6)
         assert isinstance(lease, Lease)
-        for _ in range(rounds):                    # in turn, so that the machine's mood hits both alike
+        for _ in range(rounds):  # in turn, so that the machine's mood hits both alike
             for batches, rates in (([[run] for run in a_round(dice)], single), ([a_round(dice)], batched)):
                 began = time.perf_counter()
                 for batch in batches:

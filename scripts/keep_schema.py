@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))                      # what fills the store is part of the tests
+sys.path.insert(0, str(ROOT))  # what fills the store is part of the tests
 
 from tests.store_kit import fill  # noqa: E402
 

@@ -28,7 +28,10 @@ from typing import TextIO, cast
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "build" / "mutants"
 PACKAGES = (
-    "controller/lutfarm", "agents/lutfarm_agents", "agents/lutfarm_runner", "device_profiles/lutfarm_profiles",
+    "controller/lutfarm",
+    "agents/lutfarm_agents",
+    "agents/lutfarm_runner",
+    "device_profiles/lutfarm_profiles",
     "jobs/lutfarm_jobs",
 )
 GROUPS = {
@@ -38,21 +41,28 @@ GROUPS = {
     "store": ["lutfarm/store/*.py", "lutfarm/store/sql/*.py"],
     "wire": ["lutfarm_agents/wire/*.py", "lutfarm_agents/fingerprint.py", "lutfarm_agents/sanitize.py", "lutfarm_runner/wire.py"],
     "locks": [
-        "lutfarm_agents/device_lock/*.py", "lutfarm_runner/lock.py", "lutfarm/devices/leases.py",
+        "lutfarm_agents/device_lock/*.py",
+        "lutfarm_runner/lock.py",
+        "lutfarm/devices/leases.py",
         "lutfarm/store/process_identity.py",
     ],
 }
 # What runs in this process: a change in another process's copy is not seen by the coverage that picks the tests.
 TESTS = (
-    "tests/unit", "tests/contract/test_store.py",
+    "tests/unit",
+    "tests/contract/test_store.py",
     *(f"tests/runner/test_runner_{name}.py" for name in ("lock", "parts", "limits")),
     *(f"tests/integration/test_lut_{name}.py" for name in ("formats", "formats_hostile", "frames")),
     "tests/integration/test_store_reading.py",
-    *(f"tests/integration/test_store_trouble.py::test_{name}" for name in (
-        "what_is_committed_has_reached_the_disk", "the_migrations_make_what_the_tables_say",
-        "the_newest_revision_is_the_last_one",
-        "who_will_write_keeps_other_writers_out_from_its_first_look_on_and_who_reads_nobody",
-    )),
+    *(
+        f"tests/integration/test_store_trouble.py::test_{name}"
+        for name in (
+            "what_is_committed_has_reached_the_disk",
+            "the_migrations_make_what_the_tables_say",
+            "the_newest_revision_is_the_last_one",
+            "who_will_write_keeps_other_writers_out_from_its_first_look_on_and_who_reads_nobody",
+        )
+    ),
 )
 PYTEST = ("-p", "no:cacheprovider")
 SURVIVED, UNTESTED, KILLED, ENDED = {0}, {5, 33}, {1, 3}, {24, 36, 152, 255, -24, -11, -9}
@@ -148,7 +158,7 @@ def _mutmut(*words: str, out: int | TextIO = subprocess.PIPE) -> subprocess.Comp
     settings = {"CI": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [Path(sys.executable).with_name("mutmut"), *words]
     return subprocess.run(
-        command, cwd=WORK, env={**os.environ, **settings}, stdout=out, stderr=subprocess.STDOUT, text=True, check=False,
+        command, cwd=WORK, env={**os.environ, **settings}, stdout=out, stderr=subprocess.STDOUT, text=True, check=False
     )
 
 

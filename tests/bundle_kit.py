@@ -63,12 +63,15 @@ def an_elf(machine: int, needed: Sequence[str], *, address: int = 0x1000) -> byt
     dynamic_at = strings_at + len(strings)
     dynamic = b"".join(struct.pack("<qQ", *pair) for pair in [(5, address + strings_at), *((1, at) for at in offsets), (0, 0)])
     size = dynamic_at + len(dynamic)
-    return b"".join([
-        struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 3, machine, 1, 0, header, 0, 0, header, segment, 2, 0, 0, 0),
-        struct.pack("<IIQQQQQQ", 1, 5, 0, address, address, size, size, 4096),
-        struct.pack("<IIQQQQQQ", 2, 4, dynamic_at, address + dynamic_at, 0, len(dynamic), len(dynamic), 8),
-        strings, dynamic,
-    ])
+    return b"".join(
+        [
+            struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 3, machine, 1, 0, header, 0, 0, header, segment, 2, 0, 0, 0),
+            struct.pack("<IIQQQQQQ", 1, 5, 0, address, address, size, size, 4096),
+            struct.pack("<IIQQQQQQ", 2, 4, dynamic_at, address + dynamic_at, 0, len(dynamic), len(dynamic), 8),
+            strings,
+            dynamic,
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True)

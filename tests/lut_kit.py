@@ -71,7 +71,7 @@ def run(
         started_s=start,
         ended_s=start + 5,
         fingerprint=fingerprint or {"os": "Linux 6.1"},
-        slices=tuple(replace(one, pass_index=at) for at, one in enumerate(slices)),    # a visit each
+        slices=tuple(replace(one, pass_index=at) for at, one in enumerate(slices)),  # a visit each
         failure=failure,
         load_ns=load_ns,
         first_inference_ns=first_inference_ns,
@@ -116,8 +116,13 @@ def entry(
 def failed(name: str, code: str = "OutOfMemory", detail: str = "asked for 40 GB") -> Entry:
     of = measurement(name)
     return Entry(
-        key=of.key, workload_key=of.workload.key, unit=UNIT, backend_key=ORT.key, kind="failed",
-        failure_code=code, failure_detail=detail,
+        key=of.key,
+        workload_key=of.workload.key,
+        unit=UNIT,
+        backend_key=ORT.key,
+        kind="failed",
+        failure_code=code,
+        failure_detail=detail,
     )
 
 
@@ -132,10 +137,20 @@ def validation(predicted_ns: Sequence[float], measured_ns: Sequence[float], **ch
         for at, (guess, true) in enumerate(zip(predicted_ns, measured_ns, strict=True))
     )
     fields: dict[str, Any] = {
-        "unit": UNIT, "backend_key": ORT.key, "space": "tiny", "figures": compare(predicted_ns, measured_ns),
-        "coverage": share([network.covered for network in networks]), "confidence": 0.95,
-        "ceiling": compare(measured_ns, [ns * 1.01 for ns in measured_ns]), "calibrated": None, "anchor_shift": None,
-        "networks": networks, "study_id": "j-networks-0-0123456789", "seed": 0, "measured_s": 1.8e9, "scope": "sitting",
+        "unit": UNIT,
+        "backend_key": ORT.key,
+        "space": "tiny",
+        "figures": compare(predicted_ns, measured_ns),
+        "coverage": share([network.covered for network in networks]),
+        "confidence": 0.95,
+        "ceiling": compare(measured_ns, [ns * 1.01 for ns in measured_ns]),
+        "calibrated": None,
+        "anchor_shift": None,
+        "networks": networks,
+        "study_id": "j-networks-0-0123456789",
+        "seed": 0,
+        "measured_s": 1.8e9,
+        "scope": "sitting",
     }
     return Validation(**fields | changes)
 

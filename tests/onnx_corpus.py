@@ -22,7 +22,7 @@ SHIPPED = ("pytorch-converted", "pytorch-operator", "simple")
 def write(folder: Path, *, every: int = 1) -> int:
     """Writes each n-th case; returns how many."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")            # some cases divide by zero on purpose
+        warnings.simplefilter("ignore")  # some cases divide by zero on purpose
         made = [*load_node_model_tests(), *(case for case in collect_testcases() if case.kind != "real")]
     chosen = sorted(made, key=lambda case: (case.kind, case.name))[::every]
     for case in chosen:

@@ -67,9 +67,7 @@ def probing(unit: str, *tasks: Task, models: Mapping[str, Path] | None = None) -
     return Probing(f"probe-{next(_numbers)}", device(unit), lease(unit), tasks, limits, models or {})
 
 
-def measuring(
-    unit: str, *tasks: Task, models: Mapping[str, Path] | None = None, canary: Artifact = NO_MODEL
-) -> Measuring:
+def measuring(unit: str, *tasks: Task, models: Mapping[str, Path] | None = None, canary: Artifact = NO_MODEL) -> Measuring:
     number = next(_numbers)
     limits = Limits(load_s=20, iteration_s=5)
     round_ = Round(f"round-{number}", 0, tasks, PLAN, 1, canary, 50_000, limits)

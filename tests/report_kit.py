@@ -17,8 +17,14 @@ TFLITE = "tflite-cpu-t1-fp32"
 def measured(name: str, estimate_ns: float, *, backend: str = ORT, share: float = 0.01, **changes: Any) -> Entry:
     """A measured operator whose interval is so large a share of its estimate, either side."""
     fields: dict[str, Any] = {
-        "estimate_ns": estimate_ns, "low_ns": estimate_ns * (1 - share), "high_ns": estimate_ns * (1 + share),
-        "statistic": "p25_quiet", "scope": "sitting", "processes": 5, "iterations": 4213, "slices_kept": 60,
+        "estimate_ns": estimate_ns,
+        "low_ns": estimate_ns * (1 - share),
+        "high_ns": estimate_ns * (1 + share),
+        "statistic": "p25_quiet",
+        "scope": "sitting",
+        "processes": 5,
+        "iterations": 4213,
+        "slices_kept": 60,
         "flags": ("converged",),
     }
     return _entry(name, backend, "measured", fields | changes)
@@ -45,13 +51,19 @@ def operators(count: int, *, backend: str = ORT, seed: int = 1) -> list[Entry]:
     """From 20 us to 4 ms, with the flags that come up."""
     draw = random.Random(seed)
     flags = (
-        ("converged",), ("converged",), ("converged", "reference_provisional"), ("not_precise",),
-        ("converged", "contended"), ("no_quiet_window", "not_precise"),
+        ("converged",),
+        ("converged",),
+        ("converged", "reference_provisional"),
+        ("not_precise",),
+        ("converged", "contended"),
+        ("no_quiet_window", "not_precise"),
     )
     return [
         measured(
             f"mbconv_H{draw.choice((112, 56, 28, 14, 7))}_Cin{draw.choice((16, 64, 184))}_K{draw.choice((3, 5))}_{i}",
-            10 ** draw.uniform(4.3, 6.6), backend=backend, share=abs(draw.gauss(0, 0.012)) + 0.002,
+            10 ** draw.uniform(4.3, 6.6),
+            backend=backend,
+            share=abs(draw.gauss(0, 0.012)) + 0.002,
             flags=draw.choice(flags),
         )
         for i in range(count)
@@ -67,19 +79,46 @@ def validation(count: int, *, seed: int = 2, calibrated: bool = False, **changes
         guess = true * (1.06 + draw.gauss(0, 0.03))
         name = ",".join(str(draw.randrange(9)) for _ in range(22))
         mended = true * (1 + draw.gauss(0, 0.01)) if calibrated else None
-        found.append(Network(
-            name, "validation", guess, guess * 0.985, guess * 1.015, true, true * 0.99, true * 1.01, "",
-            mended, mended and mended * 0.97, mended and mended * 1.03,
-        ))
-    after = Calibrated(8, compare([n.calibrated_ns or 0.0 for n in found], [n.measured_ns or 0.0 for n in found]),
-                       share([n.covered_calibrated for n in found])) if calibrated else None
+        found.append(
+            Network(
+                name,
+                "validation",
+                guess,
+                guess * 0.985,
+                guess * 1.015,
+                true,
+                true * 0.99,
+                true * 1.01,
+                "",
+                mended,
+                mended and mended * 0.97,
+                mended and mended * 1.03,
+            )
+        )
+    after = (
+        Calibrated(
+            8,
+            compare([n.calibrated_ns or 0.0 for n in found], [n.measured_ns or 0.0 for n in found]),
+            share([n.covered_calibrated for n in found]),
+        )
+        if calibrated
+        else None
+    )
     fields: dict[str, Any] = {
-        "unit": UNIT, "backend_key": ORT, "space": "fbnet-224",
+        "unit": UNIT,
+        "backend_key": ORT,
+        "space": "fbnet-224",
         "figures": compare([n.predicted_ns or 0.0 for n in found], [n.measured_ns or 0.0 for n in found]),
-        "coverage": share([n.covered for n in found]), "confidence": 0.95,
+        "coverage": share([n.covered for n in found]),
+        "confidence": 0.95,
         "ceiling": compare([n.measured_ns or 0.0 for n in found], [(n.measured_ns or 0.0) * 1.004 for n in found]),
-        "calibrated": after, "anchor_shift": None, "networks": tuple(found), "study_id": "demo-networks-0-1234567890",
-        "seed": 0, "measured_s": 1_763_940_000.0, "scope": "sitting",
+        "calibrated": after,
+        "anchor_shift": None,
+        "networks": tuple(found),
+        "study_id": "demo-networks-0-1234567890",
+        "seed": 0,
+        "measured_s": 1_763_940_000.0,
+        "scope": "sitting",
     }
     return Validation(**fields | changes)
 
@@ -95,12 +134,27 @@ def failing(found: Validation, *reasons: str) -> Validation:
 def manifest(**changes: Any) -> Manifest:
     """Of one machine with both runtimes."""
     fields: dict[str, Any] = {
-        "job_id": "demo-1234567890", "job_name": "demo", "created_s": 1_763_940_000.0, "lutfarm_version": "0.1.0",
+        "job_id": "demo-1234567890",
+        "job_name": "demo",
+        "created_s": 1_763_940_000.0,
+        "lutfarm_version": "0.1.0",
         "space": "fbnet-224",
-        "devices": (DeviceFacts(
-            UNIT, "generic-linux-x86_64", "A Processor @ 2.60GHz", "x86_64", "Linux 6.1.0", 2, 24 << 30,
-            "CPython 3.11.7", "", 1, 75, {ORT: 3200},
-        ),),
+        "devices": (
+            DeviceFacts(
+                UNIT,
+                "generic-linux-x86_64",
+                "A Processor @ 2.60GHz",
+                "x86_64",
+                "Linux 6.1.0",
+                2,
+                24 << 30,
+                "CPython 3.11.7",
+                "",
+                1,
+                75,
+                {ORT: 3200},
+            ),
+        ),
         "backends": (
             BackendFacts(ORT, "onnxruntime", versions={UNIT: "onnxruntime 1.30.0"}),
             BackendFacts(TFLITE, "tflite", versions={UNIT: "ai-edge-litert 2.3.0"}),

@@ -8,11 +8,18 @@ from lutfarm_runner.commands import Plan
 from lutfarm_runner.sampling import Clock, Sampler, Subject, sweep
 
 PLAN = Plan(
-    passes=12, slice_ns=400_000, warmup_first=5, warmup_again=2, gate_ratio=1.12, wait_ns=12_000_000,
-    contended_keep=3, long_ns=4_000_000, canary_iterations=3,
+    passes=12,
+    slice_ns=400_000,
+    warmup_first=5,
+    warmup_again=2,
+    gate_ratio=1.12,
+    wait_ns=12_000_000,
+    contended_keep=3,
+    long_ns=4_000_000,
+    canary_iterations=3,
 )
 CANARY_NS = 20_000
-READING_NS = 30                                    # what one look at the clock costs
+READING_NS = 30  # what one look at the clock costs
 
 
 class Machine:
@@ -24,7 +31,7 @@ class Machine:
         self.now = 1_000_000
         self.slow = slow
         self.switch_at = sorted(switch_at)
-        self.runs = []                             # (what, when)
+        self.runs = []  # (what, when)
 
     def look(self):
         self.now += READING_NS

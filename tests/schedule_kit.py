@@ -13,8 +13,17 @@ from lutfarm_jobs.run import Failure, Probe, Run, Slice
 
 PLAN = SlicePlan()
 HELLO = Hello(
-    python="3.11.7", machine="x86_64", system="Linux", cpu_model="cpu", cpus=(0, 1), memory_bytes=2**34,
-    machine_id="m1", runner_sha256="0" * 64, clock_resolution_ns=1, timer_pair_ns=75, runtimes={},
+    python="3.11.7",
+    machine="x86_64",
+    system="Linux",
+    cpu_model="cpu",
+    cpus=(0, 1),
+    memory_bytes=2**34,
+    machine_id="m1",
+    runner_sha256="0" * 64,
+    clock_resolution_ns=1,
+    timer_pair_ns=75,
+    runtimes={},
 )
 
 

@@ -17,27 +17,46 @@ from lutfarm_jobs.run import Environment, Failure, Probe, Run, Slice
 
 DESK = Device("desk", "generic-linux-x86_64", "local", {"python": "/usr/bin/python3"}, labels={"room": "a"})
 HELLO = Hello(
-    python="3.11.7", machine="x86_64", system="Linux 6.1", cpu_model="cpu", cpus=(0, 1), memory_bytes=2**34,
-    machine_id="m1", runner_sha256="0" * 64, clock_resolution_ns=1, timer_pair_ns=75,
+    python="3.11.7",
+    machine="x86_64",
+    system="Linux 6.1",
+    cpu_model="cpu",
+    cpus=(0, 1),
+    memory_bytes=2**34,
+    machine_id="m1",
+    runner_sha256="0" * 64,
+    clock_resolution_ns=1,
+    timer_pair_ns=75,
     runtimes={"onnxruntime": "1.32.0"},
 )
 PLAN = (
     Measurement(Workload("operator", "conv_a"), "desk", Backend("onnxruntime")),
-    Measurement(Workload("file", "m.tflite@abc", "ab" * 32, (InputShape("x", (1, 3), "float32"),)), "desk",
-                Backend("tflite", threads=2)),
+    Measurement(
+        Workload("file", "m.tflite@abc", "ab" * 32, (InputShape("x", (1, 3), "float32"),)), "desk", Backend("tflite", threads=2)
+    ),
 )
 FINGERPRINT = {"runtime": "onnxruntime 1.32.0", "governor": ""}
 JOB = Job("job-1", "job", "{}", 100.0, zeros=("identity_H1_W1_C1",))
-SLICE = Slice(0, (1000, 1001, 999), 70_000, 70_100, quiet=True, gated=True, involuntary_switches=0, waited_ns=5,
-              wall_ns=3100, cpu_ns=3000)
+SLICE = Slice(
+    0, (1000, 1001, 999), 70_000, 70_100, quiet=True, gated=True, involuntary_switches=0, waited_ns=5, wall_ns=3100, cpu_ns=3000
+)
 
 
 def run(key: str = PLAN[0].key, status: str = "complete", **changes: Any) -> Run:
     """A run of its own round, on a machine that nobody else uses."""
     values: dict[str, Any] = {
-        "id": uuid.uuid4().hex, "key": key, "unit": "desk", "round_id": uuid.uuid4().hex, "round_index": 0,
-        "status": status, "started_s": 1.0, "ended_s": 2.0, "fingerprint": FINGERPRINT, "slices": (SLICE,),
-        "failure": Failure("WorkloadFailed", "signal 11") if status == "failed" else None, "load_ns": 5,
+        "id": uuid.uuid4().hex,
+        "key": key,
+        "unit": "desk",
+        "round_id": uuid.uuid4().hex,
+        "round_index": 0,
+        "status": status,
+        "started_s": 1.0,
+        "ended_s": 2.0,
+        "fingerprint": FINGERPRINT,
+        "slices": (SLICE,),
+        "failure": Failure("WorkloadFailed", "signal 11") if status == "failed" else None,
+        "load_ns": 5,
         "before": Environment(1.0, load_1min=0.5, busy_s=10.0, own_s=1.0, cores=2, virtual=False),
         "after": Environment(2.0, temperature_c=41.5, busy_s=11.0, own_s=1.9, cores=2, virtual=False),
     }

@@ -54,8 +54,18 @@ def swept(*noise: MachineState, seed: int, slow: Mapping[int, float] | None = No
         slices = _round(machine, factor, seed * 100 + process)
         for at, one in enumerate(plan):
             found = Run(
-                f"{process}-{at}", one.key, "u", f"r{process}", process, "complete", began_s, machine.now_ns / 1e9,
-                {"os": "1"}, tuple(slices[at]), canary_reference_ns=round(device.canary_ns), reference_provisional=False,
+                f"{process}-{at}",
+                one.key,
+                "u",
+                f"r{process}",
+                process,
+                "complete",
+                began_s,
+                machine.now_ns / 1e9,
+                {"os": "1"},
+                tuple(slices[at]),
+                canary_reference_ns=round(device.canary_ns),
+                reference_provisional=False,
             )
             known = CanaryReference(round(device.canary_ns), provisional=False)
             runs[one.key].append(regated(found, known, gate_ratio=SLICE_PLAN.gate_ratio))

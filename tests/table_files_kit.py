@@ -7,11 +7,7 @@ from dataclasses import replace
 
 from tests.lut_kit import TFLITE, entry, failed, manifest, validation
 
-from lutfarm.lut import (
-    BackendFacts,
-    DeviceFacts,
-    LatencyTable,
-)
+from lutfarm.lut import BackendFacts, DeviceFacts, LatencyTable
 from lutfarm.lut.formats import csv as csv_format
 from lutfarm.lut.formats import json as json_format
 from lutfarm.lut.formats import parquet as parquet_format
@@ -30,12 +26,8 @@ def _of_both(content: bytes) -> LatencyTable:
     return csv_format.parse(entries, beside)
 
 
-DUMP: dict[str, Callable[[LatencyTable], bytes]] = {
-    "json": json_format.dump, "csv": _both, "parquet": parquet_format.dump,
-}
-PARSE: dict[str, Callable[[bytes], LatencyTable]] = {
-    "json": json_format.parse, "csv": _of_both, "parquet": parquet_format.parse,
-}
+DUMP: dict[str, Callable[[LatencyTable], bytes]] = {"json": json_format.dump, "csv": _both, "parquet": parquet_format.dump}
+PARSE: dict[str, Callable[[bytes], LatencyTable]] = {"json": json_format.parse, "csv": _of_both, "parquet": parquet_format.parse}
 FULL = manifest(
     space="fbnet-224",
     devices=(DeviceFacts("desk", "generic", "CPU <b>", "x86_64", "Linux", 2, 8 * 10**9, call_floor_ns={"ort": 3000}),),
@@ -48,7 +40,11 @@ FULL = manifest(
 ZERO = replace(entry("nothing"), kind="zero", estimate_ns=0.0, low_ns=0.0, high_ns=0.0, statistic="", flags=())
 RICH = replace(
     entry("rich", 0.1 + 0.2, flags=("converged", "reference_provisional")),
-    run_ids=("a" * 32, "b" * 32), peak_memory_bytes=2**53 + 1, temperature_low_c=-3.5, mean_ns=1e-300, std_ns=5e-324,
+    run_ids=("a" * 32, "b" * 32),
+    peak_memory_bytes=2**53 + 1,
+    temperature_low_c=-3.5,
+    mean_ns=1e-300,
+    std_ns=5e-324,
     load_ns=1.7976931348623157e308,
 )
 

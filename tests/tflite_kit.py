@@ -28,8 +28,15 @@ class Tflite:
         return len(self.graphs) - 1
 
     def tensor(
-        self, graph: int, name: str | None, shape: Sequence[int], kind: int = FLOAT, *, data: np.ndarray | None = None,
-        signature: Sequence[int] | None = None, variable: bool = False,
+        self,
+        graph: int,
+        name: str | None,
+        shape: Sequence[int],
+        kind: int = FLOAT,
+        *,
+        data: np.ndarray | None = None,
+        signature: Sequence[int] | None = None,
+        variable: bool = False,
     ) -> int:
         """Returns its index."""
         made = schema.TensorT(shape=list(shape), type=kind, name=name, isVariable=variable)

@@ -28,8 +28,8 @@ class Place:
     """A transport, and its device's files as they look from here."""
 
     transport: Transport
-    root: str                                      # on the device
-    seen: Path                                     # the same folder, seen from this machine
+    root: str  # on the device
+    seen: Path  # the same folder, seen from this machine
     machine: Machine | None
 
     def at(self, name: str) -> str:

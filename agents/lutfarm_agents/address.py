@@ -47,7 +47,7 @@ class SshAddress:
     host: str
     user: str
     port: int = 22
-    key_file: str = ""                             # empty: the user's agent and default keys
+    key_file: str = ""  # empty: the user's agent and default keys
     host_key: HostKey | None = None
     jump: SshAddress | None = None
 

@@ -16,7 +16,7 @@ class Device:
     `address` says how to reach it, by transport; for "local": {"python": "/path/to/interpreter"}.
     """
 
-    name: str                                      # the unit's name, as in Measurement.unit
+    name: str  # the unit's name, as in Measurement.unit
     profile: str
     transport: Literal["local", "ssh", "adb"]
     address: Mapping[str, str]
@@ -33,25 +33,24 @@ class Device:
 class Hello:
     """What the device said of itself when the session opened; all strings are checked and cut."""
 
-    python: str                                    # empty where there is none
-    machine: str                                   # x86_64, aarch64
-    system: str                                    # Linux 6.1.0 ...
+    python: str  # empty where there is none
+    machine: str  # x86_64, aarch64
+    system: str  # Linux 6.1.0 ...
     cpu_model: str
     cpus: tuple[int, ...]
     memory_bytes: int
-    machine_id: str                                # equal for two units that are the same hardware
-    runner_sha256: str                             # empty where there is no Python
-    clock_resolution_ns: int | None                # None, here and below: no Python there, so nothing of ours reads a clock
+    machine_id: str  # equal for two units that are the same hardware
+    runner_sha256: str  # empty where there is no Python
+    clock_resolution_ns: int | None  # None, here and below: no Python there, so nothing of ours reads a clock
     timer_pair_ns: int | None
-    runtimes: Mapping[str, str]                    # package name -> version
-    governor: str = ""                             # of the last core; empty where it can't be read
-    environment: Environment | None = None         # when it said so
-    remarks: tuple[str, ...] = ()                  # what is unusual about the way there and is got round; see Transport
-    cpus_off: tuple[int, ...] = ()                 # that it has, and that are switched off: nothing is known of them
-    word_bits: int = 0                             # of the interpreter, or of the shell where there is none; 0: it does not say
-    abi: str = ""                                  # for example arm-linux-gnueabihf
-    libc: str = ""                                 # for example glibc 2.36
-
+    runtimes: Mapping[str, str]  # package name -> version
+    governor: str = ""  # of the last core; empty where it can't be read
+    environment: Environment | None = None  # when it said so
+    remarks: tuple[str, ...] = ()  # what is unusual about the way there and is got round; see Transport
+    cpus_off: tuple[int, ...] = ()  # that it has, and that are switched off: nothing is known of them
+    word_bits: int = 0  # of the interpreter, or of the shell where there is none; 0: it does not say
+    abi: str = ""  # for example arm-linux-gnueabihf
+    libc: str = ""  # for example glibc 2.36
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class Claim:
     """For whom a device's lock is taken."""
 
     unit: str
-    owner: str                                     # one `lutfarm run`: sessions of one owner share a machine
-    holder: str                                    # readable, shown to others who wait
-    farm_id: str                                   # which store's tokens may be compared
+    owner: str  # one `lutfarm run`: sessions of one owner share a machine
+    holder: str  # readable, shown to others who wait
+    farm_id: str  # which store's tokens may be compared
     token: int

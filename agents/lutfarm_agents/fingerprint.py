@@ -13,10 +13,7 @@ from lutfarm_jobs.measurement import MODELS_VERSION, Backend
 from lutfarm_jobs.round import SlicePlan
 
 NEWER = ("sustained_ns", "profile", "warm_up_ns")  # fields of the plan that came after the first stored runs
-DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
-    "onnxruntime": ("onnxruntime",),
-    "tflite": ("ai-edge-litert", "tflite-runtime"),
-}
+DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {"onnxruntime": ("onnxruntime",), "tflite": ("ai-edge-litert", "tflite-runtime")}
 
 
 def runtime_version(hello: Hello, runtime: str) -> str:
@@ -43,13 +40,13 @@ def fingerprint(
         "runtime": runtime_version(hello, backend.runtime),
         "runner_sha256": hello.runner_sha256,
         "protocol": str(events.PROTOCOL),
-        "models": str(MODELS_VERSION),             # of operators and networks; a model file's content is in its key
+        "models": str(MODELS_VERSION),  # of operators and networks; a model file's content is in its key
     }
-    if hello.word_bits:                            # a 32-bit and a 64-bit interpreter under one kernel are two devices
+    if hello.word_bits:  # a 32-bit and a 64-bit interpreter under one kernel are two devices
         found["abi"] = f"{hello.word_bits} bits {hello.abi}".strip()
     if hello.libc:
         found["libc"] = hello.libc
-    if hello.cpus_off:                             # the last of the cores that are on is another one once they are back
+    if hello.cpus_off:  # the last of the cores that are on is another one once they are back
         found["cpus_off"] = ",".join(map(str, hello.cpus_off))
     if setting:
         found["setting"] = setting

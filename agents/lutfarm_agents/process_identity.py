@@ -10,7 +10,7 @@ def identity(pid: int) -> tuple[float, float]:
     try:
         return pid, psutil.Process(pid).create_time()
     except psutil.Error:
-        return pid, 0.0                            # it ended at once
+        return pid, 0.0  # it ended at once
 
 
 def is_alive(identity: tuple[float, float]) -> bool:

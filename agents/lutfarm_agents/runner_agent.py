@@ -31,21 +31,13 @@ from lutfarm_agents.wire import commands
 from lutfarm_agents.wire.events import DiedEvent, ProbedEvent, SliceEvent
 from lutfarm_agents.wire.round_log import RoundLog
 from lutfarm_agents.wire.session import RunnerSession, greeted
-from lutfarm_jobs.errors import (
-    DeviceError,
-    FarmError,
-    LinkError,
-    LinkLost,
-    NotReady,
-    ProtocolMismatch,
-    RunnerBug,
-)
+from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, LinkLost, NotReady, ProtocolMismatch, RunnerBug
 from lutfarm_jobs.measurement import Conditions
 from lutfarm_jobs.round import Limits, Round, SlicePlan, Task
 from lutfarm_jobs.run import Failure, Probe, Run
 from lutfarm_profiles import loader
 
-IDLE_S = 2.0                                       # after so long without a round clocks and heat have fallen
+IDLE_S = 2.0  # after so long without a round clocks and heat have fallen
 RUNNER_ENVIRONMENT: Mapping[str, str] = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
 
 
@@ -71,14 +63,14 @@ class DeviceAgent:
         self._model_cache = ModelCache(self._transport, f"{self._root}/models")
         self._climate = Climate(self._transport, self.profile.thermal)
         self._power = Power(self._transport, self.profile.power_sensor)
-        self._worked_s = -math.inf                 # on time.monotonic: when its last order ended
+        self._worked_s = -math.inf  # on time.monotonic: when its last order ended
         self._tools = ToolSession(device, self._transport, self._run_tool)
         self._rounds = ToolRounds(self._tools, self._model_cache, self._transport, self._root, self._climate, self._power)
         self._clocks = Clocks(self._transport, self._root, self.profile, device.name)
         self._cancelled = threading.Event()
         self._locked = False
         self._claim: Claim | None = None
-        self._beside: Beside | None = None         # once a tool has run
+        self._beside: Beside | None = None  # once a tool has run
 
     @property
     def pushed(self) -> int:
@@ -108,7 +100,7 @@ class DeviceAgent:
                 yield from session.lock(claim, self.profile.lock_path)
                 self._locked = not session.cancelled
                 if self._locked:
-                    self._clocks.restore()         # an earlier session may have died before it could
+                    self._clocks.restore()  # an earlier session may have died before it could
         if not self._locked:
             self._drop()
 
@@ -142,10 +134,13 @@ class DeviceAgent:
                     if self._cancelled.is_set():
                         return
                     probe = self._tools.probe(
-                        task, self._model_cache.place(task.artifact), limits, self._measured_cpus([task]),
+                        task,
+                        self._model_cache.place(task.artifact),
+                        limits,
+                        self._measured_cpus([task]),
                         self._fingerprint(task, None),
                     )
-                    if not self._cancelled.is_set():               # else it was ended, and what it said is no result
+                    if not self._cancelled.is_set():  # else it was ended, and what it said is no result
                         yield probe
                 cpus = self._measured_cpus(ours) if ours else ()
                 for batch, workloads in commands.probe_batches(ours, self._model_cache.place):
@@ -280,12 +275,10 @@ class DeviceAgent:
         else:
             self._clocks.restore()
 
-    def _follow(
-        self, session: RunnerSession, command: Mapping[str, object], log: RoundLog
-    ) -> Iterator[Advance]:
+    def _follow(self, session: RunnerSession, command: Mapping[str, object], log: RoundLog) -> Iterator[Advance]:
         plan = log.round.plan
         for event in session.round(command, known=len(log.round.tasks), passes=plan.passes, tries=plan.long_tries):
-            if self._cancelled.is_set():           # it came before the runner had begun, which then knew of nothing to end
+            if self._cancelled.is_set():  # it came before the runner had begun, which then knew of nothing to end
                 session.cancel()
             log.take(event)
             if isinstance(event, SliceEvent):
@@ -304,7 +297,7 @@ class DeviceAgent:
     def close(self) -> None:
         """End the session and whatever it started."""
         if self._locked:
-            with contextlib.suppress(LinkError, DeviceError):    # while the lock is ours; else the next opening does it
+            with contextlib.suppress(LinkError, DeviceError):  # while the lock is ours; else the next opening does it
                 self._clocks.restore()
         if self._session is not None:
             self._session.stop()
@@ -327,7 +320,7 @@ class DeviceAgent:
         channel = self._opened.enter_context(
             self._transport.spawn([*python.argv, "-I", remote, "supervise"], env={**RUNNER_ENVIRONMENT, **python.env})
         )
-        self._model_cache.forget()                       # another boot may have emptied the folder
+        self._model_cache.forget()  # another boot may have emptied the folder
         session = RunnerSession(channel)
         self._hello = greeted(session, channel, self.device.name, python.argv[-1])
         if tools := self._tools.versions():

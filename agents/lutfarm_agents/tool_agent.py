@@ -43,14 +43,18 @@ class ToolAgent:
         self._root = root_of(device, state_dir)
         self._transport: Transport = transport or open_transport(device, state_dir)
         self._opened = contextlib.ExitStack()
-        self._holder: ShellLock | None = None         # once the lock is ours
+        self._holder: ShellLock | None = None  # once the lock is ours
         self._hello: Hello | None = None
         self._model_cache = ModelCache(self._transport, f"{self._root}/models")
         self._clocks = Clocks(self._transport, self._root, self.profile, device.name)
         self._tools = ToolSession(device, self._transport, self._run)
         self._climate = Climate(self._transport, self.profile.thermal)
         self._rounds = ToolRounds(
-            self._tools, self._model_cache, self._transport, self._root, self._climate,
+            self._tools,
+            self._model_cache,
+            self._transport,
+            self._root,
+            self._climate,
             Power(self._transport, self.profile.power_sensor),
         )
         self._cancelled = threading.Event()
@@ -73,18 +77,16 @@ class ToolAgent:
         with self._dropping():
             path = self.profile.lock_path
             channel = self._opened.enter_context(self._transport.spawn(argv(path), env={}))
-            holder = self._opened.enter_context(
-                contextlib.closing(ShellLock(channel, self._transport, self.device.name, path))
-            )
+            holder = self._opened.enter_context(contextlib.closing(ShellLock(channel, self._transport, self.device.name, path)))
             self._model_cache.forget()
             self._hello = self._greet()
-            self.spent_ns = {"other": time.monotonic_ns() - began_ns}     # waiting for others is no use of the device
+            self.spent_ns = {"other": time.monotonic_ns() - began_ns}  # waiting for others is no use of the device
             yield from holder.take(claim, self._cancelled)
             if self._cancelled.is_set():
                 self._drop()
                 return
             self._holder = holder
-            self._clocks.restore()                 # an earlier session may have died before it could
+            self._clocks.restore()  # an earlier session may have died before it could
 
     def hello(self) -> Hello:
         """What the device says of itself.  Takes no lock."""
@@ -95,7 +97,9 @@ class ToolAgent:
     def _greet(self) -> Hello:
         hello = greet(self._transport, self._root, self.device.name)
         return replace(
-            hello, runtimes=self._tools.versions(), remarks=self._transport.remarks,
+            hello,
+            runtimes=self._tools.versions(),
+            remarks=self._transport.remarks,
             environment=seen_by(hello.environment, self._climate.read()),
         )
 
@@ -113,7 +117,7 @@ class ToolAgent:
                 found = self._tools.probe(
                     task, self._model_cache.place(task.artifact), limits, cpus, self._fingerprint(hello, task, None)
                 )
-                if self._cancelled.is_set():       # it was ended, so what it said is no result
+                if self._cancelled.is_set():  # it was ended, so what it said is no result
                     return
                 yield found
 
@@ -144,7 +148,7 @@ class ToolAgent:
     def close(self) -> None:
         """Give the lock back; nothing stays behind."""
         if self._holder is not None:
-            with contextlib.suppress(LinkError, DeviceError):    # while the lock is ours; else the next opening does it
+            with contextlib.suppress(LinkError, DeviceError):  # while the lock is ours; else the next opening does it
                 self._clocks.restore()
         self._drop()
         self._transport.close()

@@ -14,8 +14,8 @@ NAN_OUTPUTS = "nan_outputs"
 NONDETERMINISTIC = "nondeterministic"
 STATEFUL = "stateful"
 UNBOUND = "unbound_outputs"
-MOST_RUNS = 8                                      # after the first: a state may show only every so many runs
-RUNS_NS = 20_000_000                               # of which no further one is begun after this
+MOST_RUNS = 8  # after the first: a state may show only every so many runs
+RUNS_NS = 20_000_000  # of which no further one is begun after this
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Agreement:
 
     apart: Optional[float]
     notes: Dict[str, str]
-    model: Model                                   # another one where the first had a state that it could not put back
+    model: Model  # another one where the first had a state that it could not put back
 
 
 def agreement(
@@ -116,7 +116,7 @@ def _from_reference(backend: Backend, rows: Sequence[Any], expected: Expected) -
     found = [float(rows[0][position]) for position in expected.positions]
     if not any(value != value for value in expected.values) and not backend.finite(rows[0]):
         raise Failed("Unstable", "the output holds NaN or infinity where the reference has none")
-    pairs = list(zip(found, expected.values))      # noqa: B905  3.9
+    pairs = list(zip(found, expected.values))  # noqa: B905  3.9
     apart = max(0.0 if a == b or (a != a and b != b) else abs(a - b) for a, b in pairs)
     relative = apart / expected.largest if expected.largest > 0 else apart
     if not relative <= expected.tolerance:

@@ -8,7 +8,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-HARD_FLOAT, SOFT_FLOAT = 0x400, 0x200              # e_flags of ARM's ELF files
+HARD_FLOAT, SOFT_FLOAT = 0x400, 0x200  # e_flags of ARM's ELF files
 
 
 def word_bits() -> int:

@@ -15,12 +15,9 @@ from lutfarm_runner.exit_reason import describe
 from lutfarm_runner.shared_page import Page
 from lutfarm_runner.wire import Lines, Refused, Tail
 
-CLOSING_S = 5.0                                    # between the end of its pipe and its own
-PYTHON_ARGV = "LUTFARM_PYTHON_ARGV"                # set by lutfarm_agents.provisioning.bundle_layout
-START = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
-    "from lutfarm_runner.__main__ import main; sys.exit(main())"
-)
+CLOSING_S = 5.0  # between the end of its pipe and its own
+PYTHON_ARGV = "LUTFARM_PYTHON_ARGV"  # set by lutfarm_agents.provisioning.bundle_layout
+START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from lutfarm_runner.__main__ import main; sys.exit(main())"
 
 
 def python_argv() -> List[str]:
@@ -54,8 +51,12 @@ class Child:
             order.seek(0)
             self._process = subprocess.Popen(
                 [*python, "-I", "-c", START, root, role, str(self.page.descriptor), str(os.getpid())],
-                stdin=order, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                pass_fds=[self.page.descriptor], start_new_session=True, bufsize=0,
+                stdin=order,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=[self.page.descriptor],
+                start_new_session=True,
+                bufsize=0,
             )
         assert self._process.stdout is not None
         assert self._process.stderr is not None
@@ -109,7 +110,7 @@ class Child:
         """Error code and detail, or None where it ended as it should.  Call when it no longer runs."""
         try:
             self._process.wait(CLOSING_S)
-        except subprocess.TimeoutExpired:          # its pipe is closed and it lives on
+        except subprocess.TimeoutExpired:  # its pipe is closed and it lives on
             self._kill()
         code = self._process.wait()
         self._drain()

@@ -10,13 +10,13 @@ from lutfarm_runner.wire import Refused
 
 RUNTIMES = ("onnxruntime", "tflite", "simulated")
 LARGEST = 1 << 62
-MOST_INPUTS = 4096                                 # of one model; with the next three, what a host may ask for
-LONGEST_NAME = 4096                                # characters
-HIGHEST_RANK = 32                                  # that every numpy has
-LARGEST_SIZE = 1 << 40                             # elements along one axis
+MOST_INPUTS = 4096  # of one model; with the next three, what a host may ask for
+LONGEST_NAME = 4096  # characters
+HIGHEST_RANK = 32  # that every numpy has
+LARGEST_SIZE = 1 << 40  # elements along one axis
 # Operators that may be random or not, by an input; RandomNormal and the like always are.
 SOMETIMES_RANDOM = frozenset({"Dropout", "BiasDropout", "BitmaskDropout", "BitmaskBiasDropout"})
-NO_WORKLOAD = -1                                   # the canary's id: what fails there is no workload's fault
+NO_WORKLOAD = -1  # the canary's id: what fails there is no workload's fault
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,16 @@ class Fill:
     name: str
     kind: str
     numbers: Tuple[Union[int, float], ...] = ()
-    at: int = 0                                    # of the kind "file": how many of that kind are before it
+    at: int = 0  # of the kind "file": how many of that kind are before it
 
 
-FILL_NUMBERS = {                                   # by kind: how many numbers it has, at least and at most
-    "normal": (0, 0), "uniform": (2, 2), "constant": (1, 1), "count": (2, 2), "values": (0, 100_000), "file": (0, 0),
+FILL_NUMBERS = {  # by kind: how many numbers it has, at least and at most
+    "normal": (0, 0),
+    "uniform": (2, 2),
+    "constant": (1, 1),
+    "count": (2, 2),
+    "values": (0, 100_000),
+    "file": (0, 0),
     "absent": (0, 0),
 }
 
@@ -68,8 +73,8 @@ class Workload:
     expected: Optional[Expected] = None
     iteration_ns: Optional[int] = None
     fills: Tuple[Fill, ...] = ()
-    values: Optional[str] = None                   # the file that fills of the kind "file" lie in, in their order
-    random: Tuple[str, ...] = ()                   # kinds of its operators that make random numbers
+    values: Optional[str] = None  # the file that fills of the kind "file" lie in, in their order
+    random: Tuple[str, ...] = ()  # kinds of its operators that make random numbers
 
 
 @dataclass(frozen=True)
@@ -195,9 +200,7 @@ def as_mapping(value: Any, name: str) -> Dict[str, Any]:
 def read_shape(value: Any) -> Shape:
     """One item of a workload's `inputs`."""
     fields = as_mapping(value, "inputs")
-    shape = tuple(
-        integer({"shape": size}, "shape", 0, LARGEST_SIZE) for size in items(fields, "shape", most=HIGHEST_RANK)
-    )
+    shape = tuple(integer({"shape": size}, "shape", 0, LARGEST_SIZE) for size in items(fields, "shape", most=HIGHEST_RANK))
     return Shape(text(fields, "name", limit=LONGEST_NAME), shape, text(fields, "dtype", limit=20))
 
 
@@ -322,8 +325,11 @@ def read_lock(fields: Fields) -> Lock:
     if not path.startswith("/"):
         raise Refused("SpecError", f"path is {path!r}, not an absolute path")
     return Lock(
-        path, text(fields, "owner", limit=200), text(fields, "holder", limit=500),
-        text(fields, "farm", limit=100), integer(fields, "token", 0, LARGEST),
+        path,
+        text(fields, "owner", limit=200),
+        text(fields, "holder", limit=500),
+        text(fields, "farm", limit=100),
+        integer(fields, "token", 0, LARGEST),
         text(fields, "unit", limit=200, default=""),
     )
 

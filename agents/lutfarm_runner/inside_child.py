@@ -27,7 +27,7 @@ class Post:
 
     writer: Writer
     page: Page
-    began_ns: int                                  # on time.perf_counter_ns: when this process was started
+    began_ns: int  # on time.perf_counter_ns: when this process was started
 
 
 def run_child(role: Callable[[Post, Dict[str, Any]], None], page_descriptor: int, parent: int) -> None:
@@ -48,7 +48,7 @@ def run_child(role: Callable[[Post, Dict[str, Any]], None], page_descriptor: int
     except Exception:  # noqa: BLE001  whatever it is, it is a bug of the runner, and is said
         writer.error(Refused("RunnerBug", traceback.format_exc()), done=False)
     sys.stderr.flush()
-    os._exit(0)                                    # a runtime's destructors may crash
+    os._exit(0)  # a runtime's destructors may crash
 
 
 def open_backends(kinds: Iterable[Any], threads: int) -> Dict[Any, Backend]:

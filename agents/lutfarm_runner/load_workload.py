@@ -12,9 +12,9 @@ from lutfarm_runner.machine.clock import own_step_ns, stretch
 from lutfarm_runner.machine.limits import allow_memory
 from lutfarm_runner.shared_page import Page
 
-WARM_ITERATIONS = 7                                # after the first two; their median is the estimate
-ROUGH_STEPS = 20                                   # of the clock: shorter iterations are timed together
-WARM_NS = 60_000_000                               # of which no further one is begun after this
+WARM_ITERATIONS = 7  # after the first two; their median is the estimate
+ROUGH_STEPS = 20  # of the clock: shorter iterations are timed together
+WARM_NS = 60_000_000  # of which no further one is begun after this
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class Content:
     token: int = -1
     unit: str = ""
     pid: int = 0
-    pid_start: int = 0                             # clock ticks after boot: a pid that came again has another
+    pid_start: int = 0  # clock ticks after boot: a pid that came again has another
     since_s: float = 0.0
 
 
@@ -50,9 +50,12 @@ def parse(data: bytes) -> Content:
     try:
         found: Any = json.loads(data)
         return Content(
-            commands.text(found, "owner", limit=200), commands.text(found, "holder", limit=500),
-            commands.text(found, "farm", limit=100), commands.integer(found, "token", 0, commands.LARGEST),
-            commands.text(found, "unit", limit=200, default=""), commands.integer(found, "pid", 2, 1 << 31),
+            commands.text(found, "owner", limit=200),
+            commands.text(found, "holder", limit=500),
+            commands.text(found, "farm", limit=100),
+            commands.integer(found, "token", 0, commands.LARGEST),
+            commands.text(found, "unit", limit=200, default=""),
+            commands.integer(found, "pid", 2, 1 << 31),
             commands.integer(found, "pid_start", 0, commands.LARGEST),
             commands.number(found, "since_s", 0, 1e12),
         )
@@ -103,7 +106,7 @@ def open_lock(path: str) -> int:
         except FileNotFoundError:
             try:
                 descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)
-                os.fchmod(descriptor, 0o666)       # whatever the umask: other users wait here too
+                os.fchmod(descriptor, 0o666)  # whatever the umask: other users wait here too
             except FileExistsError:
                 continue
             except OSError as error:
@@ -185,10 +188,7 @@ class DeviceLock:
 
     def _write(self) -> None:
         wanted, pid = self.wanted, os.getpid()
-        content = Content(
-            wanted.owner, wanted.holder, wanted.farm, wanted.token, wanted.unit,
-            pid, started_at(pid), time.time(),
-        )
+        content = Content(wanted.owner, wanted.holder, wanted.farm, wanted.token, wanted.unit, pid, started_at(pid), time.time())
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, json.dumps(asdict(content)).encode(), 0)
 

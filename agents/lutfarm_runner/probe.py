@@ -19,8 +19,8 @@ from lutfarm_runner.machine.limits import die_with_parent, own_bytes, own_peak_b
 from lutfarm_runner.shared_page import Page
 from lutfarm_runner.wire import Refused, Tail, encode, write_all
 
-GRACE_S = 5.0                                      # the template itself has this much longer than its child
-BUG = b"bug "                                      # begins what a child reports of a bug of the runner
+GRACE_S = 5.0  # the template itself has this much longer than its child
+BUG = b"bug "  # begins what a child reports of a bug of the runner
 
 
 def play(post: Post, command: Dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ def _probe_in_child(page: Page, backend: Backend, workload: Workload, order: Pro
     _, status = os.waitpid(child, 0)
     if line.endswith(b"\n"):
         if line.startswith(BUG):
-            raise Refused("RunnerBug", line[len(BUG):].decode("utf-8", "replace"))
+            raise Refused("RunnerBug", line[len(BUG) :].decode("utf-8", "replace"))
         return line
     ending = describe(os.waitstatus_to_exitcode(status), tail, hung=hung)
     return encode("probed", {"id": workload.id, "code": ending[0], "detail": ending[1]})
@@ -115,9 +115,7 @@ def _probe(page: Page, backend: Backend, workload: Workload, limits: Limits) -> 
         page.mark(workload.id, deadline(2 * limits.iteration_s))
 
     begun()
-    found = agreement(
-        backend, loaded.model, workload, begun=begun, again=lambda: load(backend, workload, limits, page).model
-    )
+    found = agreement(backend, loaded.model, workload, begun=begun, again=lambda: load(backend, workload, limits, page).model)
     iteration_ns = warm_iteration_ns(found.model, workload, limits, page)
     grown = max(0, own_peak_bytes() - own)
     return {

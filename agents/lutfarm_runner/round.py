@@ -21,7 +21,7 @@ from lutfarm_runner.schedule import run_delay
 from lutfarm_runner.shared_page import SPENT
 from lutfarm_runner.wire import encode, write_all
 
-PATIENCE = 10                                      # a slice may take this many times what it should
+PATIENCE = 10  # a slice may take this many times what it should
 LEAST_S = 2.0
 
 
@@ -40,8 +40,11 @@ def play(post: Post, command: Dict[str, Any]) -> None:
     try:
         sampler = _canary(post, order, backend)
         post.writer.send(
-            "started", environment=before, import_ns=spent["import"],
-            canary_reference_ns=sampler.reference_ns, reference_provisional=order.reference_ns is None,
+            "started",
+            environment=before,
+            import_ns=spent["import"],
+            canary_reference_ns=sampler.reference_ns,
+            reference_provisional=order.reference_ns is None,
             clock_step_ns=sampler.step_ns,
         )
         subjects = _load_all(post, order, backend, sampler, spent)
@@ -49,14 +52,16 @@ def play(post: Post, command: Dict[str, Any]) -> None:
         _send_nodes(post, order, subjects)
     except Failed as failure:
         _account(spent, None, began)
-        post.writer.send(
-            "died", id=post.page.read().id, code=failure.code, detail=failure.detail, spent_ns=spent
-        )
+        post.writer.send("died", id=post.page.read().id, code=failure.code, detail=failure.detail, spent_ns=spent)
         return
     _account(spent, sampler, began)
     post.writer.send(
-        "ended", environment=environment(cpu), peak_memory_bytes=peak_bytes(),
-        rejected=sampling.rejected(subjects), discarded=sampling.discarded(subjects), spent_ns=spent,
+        "ended",
+        environment=environment(cpu),
+        peak_memory_bytes=peak_bytes(),
+        rejected=sampling.rejected(subjects),
+        discarded=sampling.discarded(subjects),
+        spent_ns=spent,
     )
 
 
@@ -78,7 +83,7 @@ def _canary(post: Post, order: Round, backend: Backend) -> Sampler:
     warm_up_s = order.plan.warm_up_ns / 1e9
     post.page.mark(None, deadline(warm_up_s + order.limits.iteration_s * (order.plan.warmup_first + 1) + LEAST_S))
     sampler = Sampler(order.plan, real_clock(order.canary.threads), loaded.model.run, order.reference_ns or 0)
-    sampler.warm_up()                              # first: a reference is the level of a device at work
+    sampler.warm_up()  # first: a reference is the level of a device at work
     for _ in range(order.plan.warmup_first):
         sampler.level()
     if order.reference_ns is None:
@@ -86,9 +91,7 @@ def _canary(post: Post, order: Round, backend: Backend) -> Sampler:
     return sampler
 
 
-def _load_all(
-    post: Post, order: Round, backend: Backend, sampler: Sampler, spent: Dict[str, int]
-) -> List[Subject]:
+def _load_all(post: Post, order: Round, backend: Backend, sampler: Sampler, spent: Dict[str, int]) -> List[Subject]:
     """The first inference of each is warm-up, not load."""
     began, first_ns, warm_up_ns = time.perf_counter_ns(), 0, sampler.spent.warmup
     subjects: List[Subject] = []
@@ -100,9 +103,7 @@ def _load_all(
         subjects.append(Subject(workload.id, loaded.model.run, iteration_ns))
         if order.plan.profile:
             subjects[-1].profiled = _profiled(backend, workload)
-        post.writer.send(
-            "loaded", id=workload.id, load_ns=loaded.load_ns, first_inference_ns=loaded.first_inference_ns
-        )
+        post.writer.send("loaded", id=workload.id, load_ns=loaded.load_ns, first_inference_ns=loaded.first_inference_ns)
         first_ns += loaded.first_inference_ns
         sampler.spent.warmup = spent["warmup"] = warm_up_ns + first_ns
         spent["load"] = time.perf_counter_ns() - began - first_ns
@@ -144,9 +145,7 @@ def allowance_s(subject: Subject, plan: Plan, limits: Limits, canary_ns: int) ->
     return min(max(LEAST_S, PATIENCE * should_s), most_s)
 
 
-def _sample(
-    post: Post, order: Round, sampler: Sampler, subjects: List[Subject], spent: Dict[str, int], began: int
-) -> None:
+def _sample(post: Post, order: Round, sampler: Sampler, subjects: List[Subject], spent: Dict[str, int], began: int) -> None:
     sampler.announce = _announcer(post, order, sampler)
     hold_still()
     if order.plan.sustained_ns:
@@ -189,7 +188,7 @@ def is_ours(error: BaseException) -> bool:
 
 def encode_slice(sample: Sample) -> bytes:
     """The `slice` event of one slice."""
-    fields = dict(vars(sample))                    # asdict would copy every sample
+    fields = dict(vars(sample))  # asdict would copy every sample
     fields["pass"] = fields.pop("pass_index")
     return encode("slice", fields)
 
@@ -198,8 +197,7 @@ def _account(spent: Dict[str, int], sampler: Any, began: int) -> None:
     """Fill in what the sampler counted; `other` is the rest of the process's life so far."""
     if sampler is not None:
         spent.update(
-            warmup=sampler.spent.warmup, canary=sampler.spent.canary,
-            slices=sampler.spent.slices, wait=sampler.spent.wait,
+            warmup=sampler.spent.warmup, canary=sampler.spent.canary, slices=sampler.spent.slices, wait=sampler.spent.wait
         )
     named = sum(value for name, value in spent.items() if name != "other")
     spent["other"] = max(0, time.perf_counter_ns() - began - named)

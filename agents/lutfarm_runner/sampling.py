@@ -14,17 +14,17 @@ from lutfarm_runner.backends import Failed
 from lutfarm_runner.commands import Plan
 from lutfarm_runner.machine.clock import clock_step_ns, stretch
 
-MOST_ITERATIONS = 20_000                           # of one slice: its line stays under 1 MiB
-REFERENCE_NS = 100_000_000                         # spent on a provisional reference
+MOST_ITERATIONS = 20_000  # of one slice: its line stays under 1 MiB
+REFERENCE_NS = 100_000_000  # spent on a provisional reference
 REFERENCE_QUANTILE = 0.10
-BATCH_NS = 1_000_000_000                           # slices are handed out after a pass, or after this
-MOST_OF_WINDOW = 200                               # iterations that a window of a sustained load keeps
-FAR_LONGER = 10                                    # times the plan's long_ns: a cold start no longer shows
-FAR_LONGER_NS = 40_000_000                         # and not before that: what refills the caches does not depend on the plan
-FRESH_CANARY_NS = 50_000                           # a level this young serves the next slice too
-LOST_SHARE = 0.01                                  # of a long iteration that may be spent without a core, beyond the least seen
-CANARY_STEPS = 20                                  # of the clock, that a canary spans: 5 %, and the gate has 12
-MOST_CANARIES = 64                                 # between two readings
+BATCH_NS = 1_000_000_000  # slices are handed out after a pass, or after this
+MOST_OF_WINDOW = 200  # iterations that a window of a sustained load keeps
+FAR_LONGER = 10  # times the plan's long_ns: a cold start no longer shows
+FAR_LONGER_NS = 40_000_000  # and not before that: what refills the caches does not depend on the plan
+FRESH_CANARY_NS = 50_000  # a level this young serves the next slice too
+LOST_SHARE = 0.01  # of a long iteration that may be spent without a core, beyond the least seen
+CANARY_STEPS = 20  # of the clock, that a canary spans: 5 %, and the gate has 12
+MOST_CANARIES = 64  # between two readings
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class Subject:
     id: int
     run: Callable[[], object]
     iteration_ns: int
-    fresh: bool = True                             # not run since it was loaded
-    contended: int = 0                             # slices kept without a quiet window
-    rejected: int = 0                              # passes in which no quiet window came
-    discarded: int = 0                             # slices timed and not kept
-    timeless: int = 0                              # slices in which the clock did not move over a sample
-    profiled: Optional[Callable[[], object]] = None    # an iteration under the runtime's profiler
-    seen: bool = False                             # under the profiler, which runs after quiet visits only, or else once
-    least_lost: float = 1.0                        # share of a slice without a core: what its threads' waking takes
+    fresh: bool = True  # not run since it was loaded
+    contended: int = 0  # slices kept without a quiet window
+    rejected: int = 0  # passes in which no quiet window came
+    discarded: int = 0  # slices timed and not kept
+    timeless: int = 0  # slices in which the clock did not move over a sample
+    profiled: Optional[Callable[[], object]] = None  # an iteration under the runtime's profiler
+    seen: bool = False  # under the profiler, which runs after quiet visits only, or else once
+    least_lost: float = 1.0  # share of a slice without a core: what its threads' waking takes
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Sample:
     wall_ns: int
     cpu_ns: int
     run_delay_ns: Optional[int] = None
-    block: int = 1                                 # iterations between two readings; a sample is their mean
+    block: int = 1  # iterations between two readings; a sample is their mean
 
 
 @dataclass
@@ -131,7 +131,7 @@ class Sampler:
     spent: Spent = field(default_factory=Spent)
     _level_ns: int = 0
     _level_at_ns: int = -FRESH_CANARY_NS - 1
-    _canaries: int = 1                             # between two readings
+    _canaries: int = 1  # between two readings
     step_ns: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -217,8 +217,7 @@ class Sampler:
         inside = _held(subject, wall, cpu, delayed) if long else switches == 0
         quiet = inside and self.calm(before_ns) and self.calm(after_ns)
         return Sample(
-            subject.id, pass_index, samples, before_ns, after_ns, quiet, not long,
-            switches, waited_ns, wall, cpu, delayed, size,
+            subject.id, pass_index, samples, before_ns, after_ns, quiet, not long, switches, waited_ns, wall, cpu, delayed, size
         )
 
     def _sweep(self, subject: Subject, pass_index: int) -> List[Sample]:
@@ -252,10 +251,13 @@ class Sampler:
         subject.timeless += 1
         subject.discarded += 1
         if subject.timeless > self.plan.passes:
-            raise Failed("WorkloadFailed", (
-                f"the device's clock moves in steps of {self.step_ns} ns, too coarse for what takes about "
-                f"{subject.iteration_ns} ns: choose a finer clocksource, or give its profile a larger sampling.slice_ns"
-            ))
+            raise Failed(
+                "WorkloadFailed",
+                (
+                    f"the device's clock moves in steps of {self.step_ns} ns, too coarse for what takes about "
+                    f"{subject.iteration_ns} ns: choose a finer clocksource, or give its profile a larger sampling.slice_ns"
+                ),
+            )
         return False
 
     def visit(self, subject: Subject, pass_index: int) -> List[Sample]:
@@ -360,10 +362,26 @@ def sustain(sampler: Sampler, subjects: Sequence[Subject]) -> Iterator[List[Samp
             sampler.spent.slices += ended - wall
             cpu, switches = clock.cpu_ns() - cpu, clock.switches() - switches
             after_ns = sampler.level()
-            yield [Sample(
-                subject.id, pass_index, samples, before_ns, after_ns, quiet=True, gated=False,
-                involuntary_switches=switches, waited_ns=0, wall_ns=ended - wall, cpu_ns=cpu, block=size,
-            )] if sampler.timed(subject, samples) else []
+            yield (
+                [
+                    Sample(
+                        subject.id,
+                        pass_index,
+                        samples,
+                        before_ns,
+                        after_ns,
+                        quiet=True,
+                        gated=False,
+                        involuntary_switches=switches,
+                        waited_ns=0,
+                        wall_ns=ended - wall,
+                        cpu_ns=cpu,
+                        block=size,
+                    )
+                ]
+                if sampler.timed(subject, samples)
+                else []
+            )
 
 
 def rejected(subjects: Sequence[Subject]) -> Dict[int, int]:

@@ -16,12 +16,12 @@ from typing import Dict, Optional
 from lutfarm_runner.schedule import waited_ns
 
 SPENT = ("import", "load", "warmup", "canary", "slices", "wait", "other")
-STATE = struct.Struct("=4q")                       # workload id or -1, deadline or 0, whose, its wait for a core until then or -1
+STATE = struct.Struct("=4q")  # workload id or -1, deadline or 0, whose, its wait for a core until then or -1
 TIMES = struct.Struct("=7q")
 TIMES_AT = 64
-BORN = struct.Struct("=q")                         # on time.monotonic_ns
+BORN = struct.Struct("=q")  # on time.monotonic_ns
 BORN_AT = 128
-MOST_STARVED_NS = 600 * 10**9                      # that a deadline moves by
+MOST_STARVED_NS = 600 * 10**9  # that a deadline moves by
 
 
 @dataclass(frozen=True)

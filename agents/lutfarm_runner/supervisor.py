@@ -17,9 +17,9 @@ from lutfarm_runner.wire import Lines, Refused, Writer, claim_stdout, decode, wr
 
 BEAT_S = 4.0
 LOCK_POLL_S = 0.5
-PROBE_GRACE_S = 5.0                                # the template ends a late child itself; it has this much longer
-CHECK_AGAIN_S = 0.05                               # a deadline is read again before anything is killed for it
-QUEUE = 64                                         # commands that may wait for the one that runs
+PROBE_GRACE_S = 5.0  # the template ends a late child itself; it has this much longer
+CHECK_AGAIN_S = 0.05  # a deadline is read again before anything is killed for it
+QUEUE = 64  # commands that may wait for the one that runs
 
 
 class Stop(Exception):
@@ -77,9 +77,7 @@ class Supervisor:
         self._send("done", cancelled=cancelled)
 
     def _command(self, command: Dict[str, Any]) -> None:
-        known: Dict[str, Callable[[Dict[str, Any]], None]] = {
-            "lock": self._take_lock, "probe": self._probe, "round": self._round,
-        }
+        known: Dict[str, Callable[[Dict[str, Any]], None]] = {"lock": self._take_lock, "probe": self._probe, "round": self._round}
         if command["type"] not in known:
             raise Refused("ProtocolMismatch", f"unknown command {command['type']!r:.80}")
         known[command["type"]](command)
@@ -114,9 +112,7 @@ class Supervisor:
             page = self._child.page
             self._send("died", id=page.read().id, code=ending[0], detail=ending[1], spent_ns=page.spent_ns())
 
-    def _watch(
-        self, role: str, command: Dict[str, Any], cpus: Sequence[int], *, grace_s: float
-    ) -> Optional[Tuple[str, str]]:
+    def _watch(self, role: str, command: Dict[str, Any], cpus: Sequence[int], *, grace_s: float) -> Optional[Tuple[str, str]]:
         """Run a child to its end and forward its lines.  Error code and detail where it ended badly."""
         pin(others(cpus) or self._cpus)
         child = self._child = Child(role, command)
@@ -187,7 +183,6 @@ class Supervisor:
         if self._child is not None:
             self._child.close()
             self._child = None
-
 
 
 def supervise() -> None:

@@ -6,7 +6,7 @@ import json
 import os
 from typing import Any, Dict, List, Mapping
 
-COMMAND_LIMIT = 64 << 20                           # bytes: a probe order carries reference outputs
+COMMAND_LIMIT = 64 << 20  # bytes: a probe order carries reference outputs
 
 
 class Refused(Exception):
@@ -38,7 +38,7 @@ def write_all(descriptor: int, data: bytes) -> None:
     """Write all of it, however large the pipe is.  Raises BrokenPipeError when nobody reads."""
     view = memoryview(data)
     while view:
-        view = view[os.write(descriptor, view):]
+        view = view[os.write(descriptor, view) :]
 
 
 class Lines:
@@ -77,7 +77,7 @@ def decode(line: bytes) -> Dict[str, Any]:
 
 def printable(data: bytes, limit: int = 2000) -> str:
     """The end of what a process printed, safe to show: at most `limit` characters."""
-    text = data[-4 * limit:].decode("utf-8", "replace")
+    text = data[-4 * limit :].decode("utf-8", "replace")
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text).strip()[-limit:]
 
 
@@ -90,7 +90,7 @@ class Tail:
 
     def add(self, data: bytes) -> None:
         """Append, and forget what is too old."""
-        self.data = (self.data + data)[-self._limit:]
+        self.data = (self.data + data)[-self._limit :]
 
 
 class Writer:

@@ -7,20 +7,34 @@ from collections.abc import Mapping, Sequence
 from lutfarm_profiles.profile import CoreCluster
 
 NAMES = {1: ("all",), 2: ("little", "big"), 3: ("little", "mid", "big")}
-OTHER = "other"                                    # the cluster of cores of which nothing is known
+OTHER = "other"  # the cluster of cores of which nothing is known
 # The small ones beside any other, at whatever clock: Cortex-A35, A53, A55, A510, A520; Kryo Silver; Intel's E-cores.
-SMALL = frozenset({
-    "0x41/0xd04", "0x41/0xd03", "0x41/0xd05", "0x41/0xd46", "0x41/0xd80", "0x51/0x801", "0x51/0x803", "0x51/0x805",
-    "atom", "lowpower",
-})
+SMALL = frozenset(
+    {
+        "0x41/0xd04",
+        "0x41/0xd03",
+        "0x41/0xd05",
+        "0x41/0xd46",
+        "0x41/0xd80",
+        "0x51/0x801",
+        "0x51/0x803",
+        "0x51/0x805",
+        "atom",
+        "lowpower",
+    }
+)
 # Equal cores differ: on x86 by how well each came out of the wafer (4.9 to 5.2 GHz side by side), elsewhere hardly.
 X86 = frozenset({"x86_64", "i686", "i586", "i386", "amd64"})
-APART_X86, APART = 1.10, 1.04                      # neighbours in rank that are further apart are no equals
+APART_X86, APART = 1.10, 1.04  # neighbours in rank that are further apart are no equals
 
 
 def core_clusters(
-    cores: Sequence[tuple[int, int | None]], *, capacities: Mapping[int, int] | None = None,
-    kinds: Mapping[int, str] | None = None, off: Sequence[int] = (), machine: str = "",
+    cores: Sequence[tuple[int, int | None]],
+    *,
+    capacities: Mapping[int, int] | None = None,
+    kinds: Mapping[int, str] | None = None,
+    off: Sequence[int] = (),
+    machine: str = "",
 ) -> tuple[CoreCluster, ...]:
     """Groups of equal cores, the slowest first, then those of which nothing is known.
 

@@ -112,7 +112,7 @@ Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_print
 Source = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_printable), AfterValidator(_source)]
 Folder = Annotated[str, Field(pattern=_FOLDER_PATTERN, max_length=200), AfterValidator(_climbs_not)]
 LockFile = Annotated[
-    str, Field(pattern=rf"^(/{_PART})+$", max_length=200), AfterValidator(_climbs_not), AfterValidator(_no_kernel_file),
+    str, Field(pattern=rf"^(/{_PART})+$", max_length=200), AfterValidator(_climbs_not), AfterValidator(_no_kernel_file)
 ]
 KernelFile = Annotated[str, Field(pattern=_KERNEL_FILE_PATTERN, max_length=300), AfterValidator(_climbs_not)]
 PropertyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}$")]

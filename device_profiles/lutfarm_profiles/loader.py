@@ -34,8 +34,7 @@ def load(name: str, *, folder: Path | None = None) -> DeviceProfile:
             if shipped.is_file():
                 return _sourced(_read(shipped))
     raise SpecError(
-        f"there is no device profile {name[:80]!r}; there are {', '.join(names(folder=own))}. "
-        f"One of your own goes to {own}"
+        f"there is no device profile {name[:80]!r}; there are {', '.join(names(folder=own))}. One of your own goes to {own}"
     )
 
 

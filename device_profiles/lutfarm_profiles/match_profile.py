@@ -69,9 +69,7 @@ def propose(facts: DeviceFacts, profiles: Sequence[DeviceProfile] | None = None)
         soc=profile.soc or _soc(known),
         os=known.os or known.properties.get("ro.build.version.release"),
         memory_bytes=known.memory_bytes,
-        clusters=core_clusters(
-            known.cores, capacities=known.capacities, kinds=known.kinds, off=known.off, machine=known.machine
-        ),
+        clusters=core_clusters(known.cores, capacities=known.capacities, kinds=known.kinds, off=known.off, machine=known.machine),
         passed_over=passed_over,
     )
     if not generic:

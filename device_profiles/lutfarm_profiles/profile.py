@@ -144,7 +144,5 @@ class DeviceProfile(Strict):
 
     def slice_plan(self, plan: SlicePlan) -> SlicePlan:
         """The plan with this kind's own constants, and its warm-up."""
-        own: Mapping[str, object] = {
-            **self.sampling.model_dump(exclude_none=True), "warm_up_ns": round(self.warm_up_s * 1e9),
-        }
+        own: Mapping[str, object] = {**self.sampling.model_dump(exclude_none=True), "warm_up_ns": round(self.warm_up_s * 1e9)}
         return replace(plan, **own)

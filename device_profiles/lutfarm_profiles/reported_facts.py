@@ -17,17 +17,17 @@ _COMPATIBLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*,[A-Za-z0-9.+_-]+")
 class DeviceFacts:
     """As read from the device, hostile until checked here; what could not be read is left empty."""
 
-    machine: str = ""                                          # uname -m
-    properties: Mapping[str, str] = field(default_factory=dict[str, str])          # Android's getprop
-    device_tree: tuple[str, ...] = ()                          # model and compatible strings, the most specific first
-    cpu_parts: tuple[str, ...] = ()                            # "CPU part" or "model name" of /proc/cpuinfo
-    cores: tuple[tuple[int, int | None], ...] = ()             # (cpu, its highest clock in kHz where that is readable)
+    machine: str = ""  # uname -m
+    properties: Mapping[str, str] = field(default_factory=dict[str, str])  # Android's getprop
+    device_tree: tuple[str, ...] = ()  # model and compatible strings, the most specific first
+    cpu_parts: tuple[str, ...] = ()  # "CPU part" or "model name" of /proc/cpuinfo
+    cores: tuple[tuple[int, int | None], ...] = ()  # (cpu, its highest clock in kHz where that is readable)
     memory_bytes: int | None = None
-    os: str = ""                                               # as /etc/os-release or ro.build.version.release names it
+    os: str = ""  # as /etc/os-release or ro.build.version.release names it
     transport: str = "local"
-    capacities: Mapping[int, int] = field(default_factory=dict[int, int])          # cpu -> its cpu_capacity
-    kinds: Mapping[int, str] = field(default_factory=dict[int, str])               # cpu -> its part or type
-    off: tuple[int, ...] = ()                                  # cores that are switched off
+    capacities: Mapping[int, int] = field(default_factory=dict[int, int])  # cpu -> its cpu_capacity
+    kinds: Mapping[int, str] = field(default_factory=dict[int, str])  # cpu -> its part or type
+    off: tuple[int, ...] = ()  # cores that are switched off
 
 
 def clean_facts(facts: DeviceFacts) -> DeviceFacts:
@@ -39,7 +39,8 @@ def clean_facts(facts: DeviceFacts) -> DeviceFacts:
         cpu_parts=_texts(facts.cpu_parts),
         cores=_cores(facts.cores),
         capacities={
-            cpu: capacity for cpu, capacity in facts.capacities.items()
+            cpu: capacity
+            for cpu, capacity in facts.capacities.items()
             if _whole(cpu, most=65_535, least=0) is not None and _whole(capacity, most=1_000_000) is not None
         },
         kinds={cpu: kind for cpu, kind in facts.kinds.items() if _whole(cpu, most=65_535, least=0) is not None and _text(kind)},

@@ -53,7 +53,8 @@ def with_all_paths(asked: Sequence[Wanted]) -> tuple[Wanted, ...]:
     several = {key: ", ".join(found) for key, found in paths.items() if len(found) > 1}
     return tuple(
         replace(one, workload=replace(one.workload, path=several[one.workload.key]))
-        if several and one.workload.key in several else one
+        if several and one.workload.key in several
+        else one
         for one in asked
     )
 

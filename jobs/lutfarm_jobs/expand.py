@@ -11,14 +11,7 @@ from lutfarm_jobs import operators, spaces
 from lutfarm_jobs.asked import Wanted, check_precisions, with_all_paths
 from lutfarm_jobs.errors import ModelRefused, SpecError
 from lutfarm_jobs.feeds.resolve import Asked, ValuesFile, feeding
-from lutfarm_jobs.measurement import (
-    FORMAT_OF_RUNTIME,
-    OUR_RUNTIMES,
-    Feed,
-    InputShape,
-    Measurement,
-    Workload,
-)
+from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, OUR_RUNTIMES, Feed, InputShape, Measurement, Workload
 from lutfarm_jobs.model_names import named, takes
 from lutfarm_jobs.models.batch import batch_of
 from lutfarm_jobs.models.files import plain, sha256_of
@@ -43,13 +36,13 @@ class ModelFile:
     inputs: tuple[InputShape, ...]
     feeds: tuple[Feed, ...] = ()
     values_file: ValuesFile | None = None
-    random: tuple[str, ...] = ()                   # kinds of its operators that make random numbers
+    random: tuple[str, ...] = ()  # kinds of its operators that make random numbers
     computes: bool = True
-    refused: str = ""                              # why it can't be used, beside others that can be
-    name: str = ""                                 # as the job names it
+    refused: str = ""  # why it can't be used, beside others that can be
+    name: str = ""  # as the job names it
     precision: str = ""
     batch_size: int | None = None
-    takes: str = ""                                # types and shapes of all inputs, in words
+    takes: str = ""  # types and shapes of all inputs, in words
 
     @property
     def workload(self) -> Workload:
@@ -57,8 +50,16 @@ class ModelFile:
         values = self.values_file.artifact.sha256 if self.values_file else ""
         name = f"{self.path.name}@{self.sha256[:12]}"
         return Workload(
-            "file", name, self.sha256, self.inputs, self.feeds, values, self.computes, self.refused,
-            path=self.name, takes=self.takes,
+            "file",
+            name,
+            self.sha256,
+            self.inputs,
+            self.feeds,
+            values,
+            self.computes,
+            self.refused,
+            path=self.name,
+            takes=self.takes,
         )
 
 
@@ -82,7 +83,6 @@ class Sources:
     def random(self) -> Mapping[str, tuple[str, ...]]:
         """By SHA-256 of a model file: kinds of its operators that make random numbers."""
         return {model.sha256: model.random for found in self.models.values() for model in found if model.random}
-
 
     @property
     def values_files(self) -> Mapping[str, ValuesFile]:
@@ -120,7 +120,8 @@ def with_definitions(spec: JobSpec, sources: Sources) -> JobSpec:
     """The same job with what the files of its spaces say: it no longer needs them, and with others it would be another."""
     workloads = [
         w.model_copy(update={"definition": dict(sources.definitions[w.space])})
-        if isinstance(w, SpaceWorkload) and w.space in sources.definitions else w
+        if isinstance(w, SpaceWorkload) and w.space in sources.definitions
+        else w
         for w in spec.workloads
     ]
     return spec.model_copy(update={"workloads": tuple(workloads)})
@@ -158,7 +159,8 @@ def _model_files(workload: ModelsWorkload, folder: Path, *, where: str) -> tuple
     asked = Asked(folder, workload.inputs, workload.values, workload.test_data)
     return tuple(
         _model_file(one, replace(asked, shapes=_shapes_for(one, infos, workload.inputs)), name)
-        if isinstance(one, ModelInfo) else one
+        if isinstance(one, ModelInfo)
+        else one
         for one, name in zip(read, names, strict=True)
     )
 
@@ -176,11 +178,14 @@ def _shapes_for(
 ) -> Mapping[str, tuple[int, ...]]:
     """A shape fills what files leave open.  One whose own is closed keeps it where a file beside it takes this."""
     taken = {
-        declared.name for each in infos for declared in each.inputs
+        declared.name
+        for each in infos
+        for declared in each.inputs
         if declared.name in shapes and declared.takes(shapes[declared.name])
     }
     kept = {
-        declared.name for declared in info.inputs
+        declared.name
+        for declared in info.inputs
         if declared.name in taken and not declared.is_dynamic and not declared.takes(shapes[declared.name])
     }
     return {name: shape for name, shape in shapes.items() if name not in kept}
@@ -194,8 +199,18 @@ def _model_file(info: ModelInfo, asked: Asked, name: str) -> ModelFile:
     fed = [ModelInput(i.name, i.shape, i.dtype) for i in found.inputs] or list(info.inputs)
     batch = batch_of([[size or 0 for size in one.shape or ()] for one in fed], info.leads)
     return ModelFile(
-        info.path, info.sha256, info.format, found.inputs, found.feeds, found.values_file, info.random, found.computes,
-        name=name, precision=info.precision, batch_size=batch, takes=takes(fed),
+        info.path,
+        info.sha256,
+        info.format,
+        found.inputs,
+        found.feeds,
+        found.values_file,
+        info.random,
+        found.computes,
+        name=name,
+        precision=info.precision,
+        batch_size=batch,
+        takes=takes(fed),
     )
 
 
@@ -213,7 +228,9 @@ def expand(spec: JobSpec, sources: Sources, units: Sequence[str]) -> tuple[Measu
             for one in wanted:
                 if one.fits(choice):
                     measurement = Measurement(
-                        one.workload, unit, replace(choice.value, precision=one.precision),
+                        one.workload,
+                        unit,
+                        replace(choice.value, precision=one.precision),
                         replace(spec.conditions.value, batch_size=one.batch_size),
                     )
                     plan.setdefault(measurement.key, measurement)

@@ -11,15 +11,18 @@ from typing import Literal
 
 from lutfarm_jobs.measurement_key import BUILT_BATCH, BUILT_PRECISION, MeasurementKey, workload_key
 
-MODELS_VERSION = 1                                 # of how operators and networks become files; another one, other files
+MODELS_VERSION = 1  # of how operators and networks become files; another one, other files
 Runtime = Literal["onnxruntime", "tflite", "tflite_benchmark_model", "onnxruntime_perf_test"]
 ModelFormat = Literal["onnx", "tflite"]
 
 FORMAT_OF_RUNTIME: Mapping[str, ModelFormat] = {
-    "onnxruntime": "onnx", "tflite": "tflite", "tflite_benchmark_model": "tflite", "onnxruntime_perf_test": "onnx",
+    "onnxruntime": "onnx",
+    "tflite": "tflite",
+    "tflite_benchmark_model": "tflite",
+    "onnxruntime_perf_test": "onnx",
 }
 
-OUR_RUNTIMES = frozenset({"onnxruntime", "tflite"})   # that the runner feeds; native tools make up what they run on
+OUR_RUNTIMES = frozenset({"onnxruntime", "tflite"})  # that the runner feeds; native tools make up what they run on
 
 
 # What a probe may note of a workload that runs: flags of its entries, each with what was seen.
@@ -54,7 +57,7 @@ class Conditions:
     cluster: of the profile; empty for the one that it measures on.
     """
 
-    batch_size: int | None = BUILT_BATCH           # None: not told (lutfarm_jobs.models.batch)
+    batch_size: int | None = BUILT_BATCH  # None: not told (lutfarm_jobs.models.batch)
     state: Literal["steady", "sustained"] = "steady"
     cluster: str = ""
     clocks: Literal["free", "fixed"] = "free"
@@ -76,7 +79,7 @@ class InputShape:
     dtype: str
 
 
-LONGEST_SHAPES = 300                               # characters of a key; a database may index 2,700 bytes at most
+LONGEST_SHAPES = 300  # characters of a key; a database may index 2,700 bytes at most
 FillKind = Literal["normal", "uniform", "constant", "count", "values", "file", "absent"]
 
 
@@ -91,7 +94,7 @@ class Fill:
     """
 
     kind: FillKind
-    numbers: tuple[int | float | bool | str, ...] = ()   # texts where the input holds texts
+    numbers: tuple[int | float | bool | str, ...] = ()  # texts where the input holds texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +103,9 @@ class Feed:
 
     name: str
     fill: Fill
-    said: str                                      # readable and short, for example `16000`, `0..30521`, `x.npy`
+    said: str  # readable and short, for example `16000`, `0..30521`, `x.npy`
     given: bool = False
-    decides: bool = False                          # what runs depends on its values: see lutfarm_jobs.feeds
+    decides: bool = False  # what runs depends on its values: see lutfarm_jobs.feeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +151,11 @@ class Workload:
         words = ",".join(f"{feed.name}={feed.said}" for feed in given)
         # Texts and names may hold what stands between two of them: then two feeds would have one key.
         plain = all(
-            feed.fill.kind != "file" and not any(isinstance(one, str) for one in feed.fill.numbers) and "=" not in feed.name
-            and "," not in feed.name for feed in given
+            feed.fill.kind != "file"
+            and not any(isinstance(one, str) for one in feed.fill.numbers)
+            and "=" not in feed.name
+            and "," not in feed.name
+            for feed in given
         )
         if plain and re.fullmatch(r"[A-Za-z0-9._=,-]{0,60}", words):
             return words
@@ -191,5 +197,3 @@ class Measurement:
     def label(self) -> str:
         """The key, and of a file where it lies: for people."""
         return f"{self.key} ({self.workload.path})" if self.workload.path else self.key
-
-

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lutfarm_jobs.errors import SpecError
 
-BUILT_PRECISION, BUILT_BATCH = "fp32", 1           # of what lutfarm makes itself: operators
+BUILT_PRECISION, BUILT_BATCH = "fp32", 1  # of what lutfarm makes itself: operators
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class MeasurementKey:
     """
 
     quantity: str
-    workload: str                                  # see Workload.key
+    workload: str  # see Workload.key
     unit: str
     backend: str
     conditions: str

@@ -10,7 +10,7 @@ from pathlib import Path
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.models.info import ModelInput
 
-MOST_LISTED = 16                                   # inputs that are named of one file
+MOST_LISTED = 16  # inputs that are named of one file
 
 
 def named(patterns: Sequence[str], folder: Path, *, where: str) -> tuple[str, ...]:

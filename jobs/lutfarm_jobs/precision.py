@@ -47,10 +47,10 @@ class Operand:
 class Seen:
     """What a walk through a graph has met."""
 
-    working: set[str] = field(default_factory=set[str])    # what the operators that do the work take in
-    unknown: bool = False                                  # one of them takes in something that is not known
-    others: set[str] = field(default_factory=set[str])     # what all other operators take in
-    strange: bool = False                                  # there are operators that nothing is known of
+    working: set[str] = field(default_factory=set[str])  # what the operators that do the work take in
+    unknown: bool = False  # one of them takes in something that is not known
+    others: set[str] = field(default_factory=set[str])  # what all other operators take in
+    strange: bool = False  # there are operators that nothing is known of
 
     def works_on(self, operands: Collection[Operand]) -> None:
         """One of the operators that do the work."""

@@ -41,7 +41,7 @@ from lutfarm_jobs.yaml_reader import read_yaml
 from lutfarm_runner.commands import LARGEST_SIZE
 
 JOB_LIMIT_BYTES = 1_000_000
-LEAST_ANCHORS = 3                                  # of a unit that shares work: with fewer it can't be corrected
+LEAST_ANCHORS = 3  # of a unit that shares work: with fewer it can't be corrected
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -64,9 +64,9 @@ class _Strict(BaseModel):
 
 RuntimeName = Runtime
 Composition = Literal["isolated", "sandwiched", "in_network"]
-PROFILERS = frozenset({"onnxruntime"})             # runtimes that time their nodes
-SOLVED = frozenset({"tflite"})                     # whose operators are solved from whole networks instead
-BALANCED_NETWORKS = 40                             # measured for a table built in networks, unless the job says how many
+PROFILERS = frozenset({"onnxruntime"})  # runtimes that time their nodes
+SOLVED = frozenset({"tflite"})  # whose operators are solved from whole networks instead
+BALANCED_NETWORKS = 40  # measured for a table built in networks, unless the job says how many
 
 
 class _Workload(_Strict):
@@ -111,14 +111,14 @@ class ModelsWorkload(_Workload):
     """Model files by path or glob, .onnx or .tflite, relative to the job file."""
 
     models: tuple[str, ...] = Field(min_length=1, max_length=10_000)
-    inputs: dict[str, tuple[Dimension, ...]] = Field(
-        default_factory=dict, description="shapes of dynamic inputs, by input name"
-    )
+    inputs: dict[str, tuple[Dimension, ...]] = Field(default_factory=dict, description="shapes of dynamic inputs, by input name")
     values: dict[str, ValueChoice] = Field(
         default_factory=dict, description="what inputs hold, by input name: numbers, lists, words, ranges or files"
     )
     test_data: str | None = Field(
-        default=None, min_length=1, max_length=4096,
+        default=None,
+        min_length=1,
+        max_length=4096,
         description="ONNX's own test data for all inputs: a folder, relative to each model file's",
     )
 
@@ -144,8 +144,7 @@ class PoolChoice(_Strict):
         default=None, ge=LEAST_ANCHORS, le=1000, description="share: measured on all units, for each backend; default 8"
     )
     max_unit_spread: float | None = Field(
-        default=None, gt=0, le=1, allow_inf_nan=False,
-        description="share: units that differ by more are not merged; default 0.10",
+        default=None, gt=0, le=1, allow_inf_nan=False, description="share: units that differ by more are not merged; default 0.10"
     )
 
     @model_validator(mode="after")
@@ -298,7 +297,8 @@ class Compared(_Strict):
 
 # What job files could not say at first, by where it stands: jobs that leave it out keep the id that they had.
 ADDED = {
-    "": ("validates", "compares"), "sampling": ("sweep", "stop"),
+    "": ("validates", "compares"),
+    "sampling": ("sweep", "stop"),
     "workloads": ("archs", "composition", "definition", "values", "test_data"),
 }
 
@@ -321,8 +321,8 @@ class JobSpec(_Strict):
         """The job's name and the first 10 digits of the SHA-256 of its content."""
         content = self.model_dump(mode="json")
         if self.conditions == ConditionsChoice():
-            del content["conditions"]              # jobs that were written before there were any keep their id
-        for backend in content["backends"]:        # one that says none runs what lutfarm builds in this, as ever
+            del content["conditions"]  # jobs that were written before there were any keep their id
+        for backend in content["backends"]:  # one that says none runs what lutfarm builds in this, as ever
             backend["precision"] = backend["precision"] or BUILT_PRECISION
         for place, names in ADDED.items():
             parts = content[place] if place else content
@@ -330,7 +330,7 @@ class JobSpec(_Strict):
                 for name in names:
                     if part.get(name, True) in (None, False, [], {}, "isolated", "interval"):
                         del part[name]
-        if self.compares is not None:              # how long it goes on is no part of what it compares
+        if self.compares is not None:  # how long it goes on is no part of what it compares
             content["sampling"] = {name: content["sampling"].get(name) for name in ("passes", "sweep", "confidence")}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"

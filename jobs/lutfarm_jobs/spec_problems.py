@@ -48,7 +48,7 @@ def _field_path(loc: tuple[int | str, ...]) -> str:
     for position, part in enumerate(loc):
         if isinstance(part, int):
             path += f"[{part}]"
-        elif "[" not in part and not (position >= 2 and loc[position - 2] in {"workloads", "devices"}):   # a union's tag
+        elif "[" not in part and not (position >= 2 and loc[position - 2] in {"workloads", "devices"}):  # a union's tag
             path += f".{part}" if path else part
     return path or "file"
 

@@ -20,7 +20,11 @@ def lutfarm(tmp_path: Path) -> Lutfarm:
 
     def call(*args: str | Path, timeout_s: float = 240.0, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [command, *args], cwd=tmp_path, text=True, capture_output=True, timeout=timeout_s,
+            [command, *args],
+            cwd=tmp_path,
+            text=True,
+            capture_output=True,
+            timeout=timeout_s,
             stdin=subprocess.DEVNULL,
             env=os.environ | {"LUTFARM_HOME": str(tmp_path / "home"), "COLUMNS": "200"} | environment,
         )

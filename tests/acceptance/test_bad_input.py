@@ -36,8 +36,7 @@ def desk(lutfarm: Callable) -> None:
         (JOB.replace("backends", "backend"), "backend: unknown field"),
         (JOB.replace("  - operators: [conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu]", "  - space: fbnet-225"), "fbnet-224"),
         (JOB.replace("conv_H14", "conv_X14"), "workloads[0].operators[0]"),
-        (JOB.replace("  - operators: [conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu]", "  - models: ['*.onnx']"),
-         "matches no file"),
+        (JOB.replace("  - operators: [conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu]", "  - models: ['*.onnx']"), "matches no file"),
         (JOB + "sampling: {target_relative_interval: 0}\n", "sampling.target_relative_interval"),
         (JOB + "sampling: {rounds: -3}\n", "sampling.rounds"),
         ("a: &x 1\nb: *x\n", "line 1: anchors"),
@@ -146,13 +145,16 @@ def test_a_home_that_can_not_keep_a_devices_files(lutfarm: Callable, tmp_path: P
 PUBLIC = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBvvyJmtgTgRZ/EeMUOPBJ8PLOFVKPNaXw5oxHOFqBdR me@here"
 
 
-@pytest.mark.parametrize(("args", "said"), [
-    (("--ssh", "me@127.77.99.1", "--key", "/nonexistent"), "--key /nonexistent: No such file"),
-    (("--ssh", "me@127.77.99.1", "--key", "id.pub"), "is the public half of a key"),
-    (("--ssh", "me@127.77.99.1", "--key", "job.yaml"), "is no private key"),
-    (("--adb", "127.77.99.1:99999"), "99999 is no port"),
-    (("--adb", "127.77.99.1:0"), "0 is no port"),
-])
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--ssh", "me@127.77.99.1", "--key", "/nonexistent"), "--key /nonexistent: No such file"),
+        (("--ssh", "me@127.77.99.1", "--key", "id.pub"), "is the public half of a key"),
+        (("--ssh", "me@127.77.99.1", "--key", "job.yaml"), "is no private key"),
+        (("--adb", "127.77.99.1:99999"), "99999 is no port"),
+        (("--adb", "127.77.99.1:0"), "0 is no port"),
+    ],
+)
 def test_an_address_or_key_that_can_be_none_is_refused_before_anything_is_connected(
     lutfarm: Callable, job_file: Callable, tmp_path: Path, args: tuple[str, ...], said: str
 ) -> None:
@@ -166,8 +168,13 @@ def test_an_address_or_key_that_can_be_none_is_refused_before_anything_is_connec
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("t.json", b"{}"), ("t.json", b'{"format": "lutfarm latency table", "version": 1'), ("t.json", b""),
-        ("t.csv", b"a,b\n1,2\n"), ("t.parquet", b"PAR1 and nothing else"), ("t.txt", b"hello"), ("t.json", b"[NaN]"),
+        ("t.json", b"{}"),
+        ("t.json", b'{"format": "lutfarm latency table", "version": 1'),
+        ("t.json", b""),
+        ("t.csv", b"a,b\n1,2\n"),
+        ("t.parquet", b"PAR1 and nothing else"),
+        ("t.txt", b"hello"),
+        ("t.json", b"[NaN]"),
     ],
 )
 def test_a_table_file_that_cannot_be_used(lutfarm: Callable, tmp_path: Path, name: str, content: bytes) -> None:

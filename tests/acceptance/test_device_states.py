@@ -86,7 +86,7 @@ def test_a_device_that_broke_is_quarantined_mended_checked_and_ends_its_job(
     lutfarm: Callable, job_file: Callable, bench: Path
 ) -> None:
     path = job_file(JOB)
-    become(bench, BARE)                            # no runtime of ours
+    become(bench, BARE)  # no runtime of ours
     ran = lutfarm("run", path, "--executor", "local")
     assert ran.returncode == 1, ran.stderr
     assert "bench is quarantined: NotReady" in ran.stderr
@@ -108,7 +108,7 @@ def test_a_device_that_broke_is_quarantined_mended_checked_and_ends_its_job(
     become(bench, Path(sys.executable))
     assert lutfarm("device", "release", "bench").returncode == 0
     unheard = lutfarm("run", path, "--executor", "local")
-    assert unheard.returncode == 2, unheard.stderr     # as far as anybody knows it still has none
+    assert unheard.returncode == 2, unheard.stderr  # as far as anybody knows it still has none
     assert "lutfarm device check bench then sees it" in unheard.stderr
     fit = lutfarm("device", "check", "bench", "--json")
     assert fit.returncode == 0, fit.stderr
@@ -135,7 +135,7 @@ def test_hold_release_and_retire(lutfarm: Callable, job_file: Callable, bench: P
     assert lutfarm("run", path, "--executor", "local").returncode == 0
     assert lutfarm("device", "retire", "bench").returncode == 0
     assert lutfarm("device", "check", "bench").returncode == 2
-    assert lutfarm("run", path, "--executor", "local").returncode == 0       # nothing is left to do on it
+    assert lutfarm("run", path, "--executor", "local").returncode == 0  # nothing is left to do on it
     (checked,) = json.loads(lutfarm("device", "check", "--all", "--json").stdout)
     assert checked["device"] == "desk"
     assert lutfarm("device", "register", "bench", "--local").returncode == 0
@@ -153,7 +153,9 @@ def test_hold_release_and_retire(lutfarm: Callable, job_file: Callable, bench: P
         (("hold", "nobody", "--reason", "x"), "nobody"),
         (("hold", "desk"), "--reason"),
         (("hold", "desk", "--reason", " "), "reason"),
-        (("release", "nobody"), "nobody"), (("release", "desk"), "desk is new"), (("retire", "nobody"), "nobody"),
+        (("release", "nobody"), "nobody"),
+        (("release", "desk"), "desk is new"),
+        (("retire", "nobody"), "nobody"),
     ],
 )
 def test_what_can_not_be_done_is_said(lutfarm: Callable, args: tuple[str, ...], said: str) -> None:
@@ -175,13 +177,16 @@ def test_a_check_does_not_wait_for_ever_without_saying_for_whom(lutfarm: Callabl
     from lutfarm.store import open_store, process_identity
     from lutfarm_jobs.round import Lease
 
-    with open_store(tmp_path / "home") as store:   # a lease of this process, which lives, and lasts until the check has said so
+    with open_store(tmp_path / "home") as store:  # a lease of this process, which lives, and lasts until the check has said so
         me = process_identity.me()
         lease = store.acquire("desk", owner=me, holder="bob: job other, process 1", now_s=time.time(), ttl_s=600.0)
         assert isinstance(lease, Lease)
         with subprocess.Popen(
-            [Path(sys.executable).with_name("lutfarm"), "device", "check", "desk"], stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            [Path(sys.executable).with_name("lutfarm"), "device", "check", "desk"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
             env=os.environ | {"LUTFARM_HOME": str(tmp_path / "home")},
         ) as checking:
             assert checking.stderr is not None

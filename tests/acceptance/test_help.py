@@ -49,8 +49,12 @@ def test_a_command_that_resembles_none_is_refused_without_a_guess(lutfarm: Calla
 
 
 @pytest.mark.parametrize(
-    ("line", "offered"), [("lutfarm de", ["demo", "device"]), ("lutfarm device re", ["register", "release", "retire"]),
-                          ("lutfarm run --retry", ["--retry-failed"])]
+    ("line", "offered"),
+    [
+        ("lutfarm de", ["demo", "device"]),
+        ("lutfarm device re", ["register", "release", "retire"]),
+        ("lutfarm run --retry", ["--retry-failed"]),
+    ],
 )
 def test_a_shell_completes_commands_and_options(lutfarm: Callable, line: str, offered: list[str]) -> None:
     words = str(len(line.split()) - 1)

@@ -41,12 +41,17 @@ def quantised(path: Path, batch: int) -> None:
     """A product of integers of 8 bits between quantised tensors, as converters write it."""
     made = np.random.default_rng(1).integers(-90, 90, (64, 64), dtype=np.int8)
     weights = [
-        numpy_helper.from_array(np.array(0.02, np.float32), "s"), numpy_helper.from_array(np.array(0, np.int8), "z"),
+        numpy_helper.from_array(np.array(0.02, np.float32), "s"),
+        numpy_helper.from_array(np.array(0, np.int8), "z"),
         numpy_helper.from_array(made, "wq"),
     ]
     steps = [
-        ("QuantizeLinear", "x s z", "xq"), ("DequantizeLinear", "xq s z", "xd"), ("DequantizeLinear", "wq s z", "wd"),
-        ("MatMul", "xd wd", "m"), ("QuantizeLinear", "m s z", "mq"), ("DequantizeLinear", "mq s z", "y"),
+        ("QuantizeLinear", "x s z", "xq"),
+        ("DequantizeLinear", "xq s z", "xd"),
+        ("DequantizeLinear", "wq s z", "wd"),
+        ("MatMul", "xd wd", "m"),
+        ("QuantizeLinear", "m s z", "mq"),
+        ("DequantizeLinear", "mq s z", "y"),
     ]
     save(path, [helper.make_node(kind, i.split(), [o]) for kind, i, o in steps], [batch, 64], weights)
 
@@ -75,9 +80,7 @@ def test_batch_and_precision_are_the_files_own(lutfarm: Callable, job_file: Call
     assert "batch8_int8.onnx computes in int8" in contradicted.stderr
 
 
-def test_files_of_one_name_are_told_apart_wherever_they_are_named(
-    lutfarm: Callable, job_file: Callable, tmp_path: Path
-) -> None:
+def test_files_of_one_name_are_told_apart_wherever_they_are_named(lutfarm: Callable, job_file: Callable, tmp_path: Path) -> None:
     scaled(tmp_path / "a" / "model.onnx", 0.5)
     scaled(tmp_path / "b" / "model.onnx", 0.25)
     strange = helper.make_node("Teleport", ["x"], ["y"], domain="elsewhere")
@@ -88,7 +91,7 @@ def test_files_of_one_name_are_told_apart_wherever_they_are_named(
     path = job_file(JOB.format(models='["a/model.onnx", "b/model.onnx", "c [1]/model.onnx"]', more=""))
     ran = lutfarm("run", path, "--executor", "local")
     assert ran.returncode == 0, ran.stderr
-    assert "(c [1]/model.onnx)" in ran.stderr      # the failure says where it lay
+    assert "(c [1]/model.onnx)" in ran.stderr  # the failure says where it lay
     assert lutfarm("lut", "export", "labels", "--out", tmp_path / "t.json").returncode == 0
     shown = lutfarm("lut", "show", tmp_path / "t.json").stdout
     assert all(f"{folder}/model.onnx@" in shown for folder in ("a", "b", "c [1]"))

@@ -117,7 +117,8 @@ def check_predictions(lutfarm: Callable, tmp_path: Path, place: dict) -> None:
     plain_names = ("predicted_ns", "predicted_low_ns", "predicted_high_ns")
     for options, names, figures in (
         ((), ("calibrated_ns", "calibrated_low_ns", "calibrated_high_ns"), place["calibrated"]["figures"])
-        if size else ((), plain_names, place["figures"]),
+        if size
+        else ((), plain_names, place["figures"]),
         (("--uncalibrated",), plain_names, place["figures"]),
     ):
         found = json.loads(lutfarm(*asked, *options, "--json").stdout)
@@ -150,8 +151,11 @@ def check_moved(lutfarm: Callable, tmp_path: Path, outcome: dict, had: int) -> N
 def test_killed_it_goes_on_and_measures_nothing_twice(lutfarm: Callable, tmp_path: Path) -> None:
     with subprocess.Popen(
         [Path(sys.executable).with_name("lutfarm"), "lut", "validate", "tiny", "--networks", "6", "--executor", "local"],
-        env=os.environ | {"LUTFARM_HOME": str(tmp_path / "home")}, cwd=tmp_path, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=os.environ | {"LUTFARM_HOME": str(tmp_path / "home")},
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     ) as process:
         end_s = time.monotonic() + 90
         while runs(lutfarm) < 9 and process.poll() is None:
@@ -178,7 +182,9 @@ def test_what_is_not_known_is_said(lutfarm: Callable) -> None:
         assert said in result.stderr
     unvalidated = ["never validated against whole networks"] * 2
     for args in (
-        ("export", "tiny", "--out", "lut.json"), ("show", "lut.json"), ("report", "lut.json", "--out", "lut.html"),
+        ("export", "tiny", "--out", "lut.json"),
+        ("show", "lut.json"),
+        ("report", "lut.json", "--out", "lut.html"),
         ("predict", "lut.json", "--space", "space.yaml", "--random", "1", "--backend", BACKENDS[0]),
     ):
         assert re.findall("never validated against whole networks", lutfarm("lut", *args).stderr) == unvalidated, args
@@ -208,7 +214,7 @@ def test_tables_that_are_built_the_way_of_a_network_predict_networks(
     assert len(operators) == 6 * len(runtimes)
     assert {e["statistic"] for e in operators if e["kind"] == "measured"} <= told
     unknown = [e for e in operators if e["kind"] == "failed"]
-    for one in unknown:                            # on a busy machine, rather than a number that is wrong by factors
+    for one in unknown:  # on a busy machine, rather than a number that is wrong by factors
         assert "measured on a busy machine" in one["failure_detail"] or "to its stubs" in one["failure_detail"]
     result = lutfarm("lut", "validate", "way", "--networks", "4", "--executor", "local", "--json")
     if unknown:
@@ -217,7 +223,8 @@ def test_tables_that_are_built_the_way_of_a_network_predict_networks(
     assert result.returncode == 0, result.stderr
     for place in json.loads(result.stdout)["places"]:
         good = [
-            n["predicted_ns"] / n["measured_ns"] - 1 for n in place["networks"]
+            n["predicted_ns"] / n["measured_ns"] - 1
+            for n in place["networks"]
             if n["role"] == "validation" and BUSY.isdisjoint([*n["measured_flags"], *n["predicted_flags"]])
         ]
         # Alone, each of these operators carries a call of its own: such a table is 5 to 70 % too slow.

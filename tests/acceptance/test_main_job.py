@@ -102,8 +102,11 @@ def started(home: Path, path: Path, *args: str) -> Iterator[subprocess.Popen[str
     """`lutfarm run` in the background; ended with the block."""
     process = subprocess.Popen(
         [Path(sys.executable).with_name("lutfarm"), "run", path, *args],
-        env=os.environ | {"LUTFARM_HOME": str(home)}, text=True, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        env=os.environ | {"LUTFARM_HOME": str(home)},
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     try:
         yield process
@@ -125,7 +128,7 @@ def wait_for_runs(lutfarm: Callable, least: int, name: str = "small", patience_s
     raise AssertionError(f"{name} has not reached {least} runs in {patience_s} s")
 
 
-@pytest.mark.timeout(900)                         # three runs beside a machine's other work take minutes
+@pytest.mark.timeout(900)  # three runs beside a machine's other work take minutes
 @pytest.mark.parametrize(("pool", "how"), [("local", signal.SIGKILL), ("local", signal.SIGINT), ("ray", signal.SIGKILL)])
 def test_an_interrupted_job_goes_on_where_it_was(
     lutfarm: Callable, job_file: Callable, tmp_path: Path, pool: str, how: signal.Signals
@@ -169,9 +172,7 @@ def wait_for_children(pid: int) -> None:
         time.sleep(0.02)
 
 
-def test_two_at_once_take_turns_and_the_second_says_for_whom(
-    lutfarm: Callable, job_file: Callable, tmp_path: Path
-) -> None:
+def test_two_at_once_take_turns_and_the_second_says_for_whom(lutfarm: Callable, job_file: Callable, tmp_path: Path) -> None:
     first = job_file(job(rounds=12))
     second = tmp_path / "second.yaml"
     second.write_text(job("second", rounds=1))

@@ -89,14 +89,17 @@ def test_real_models_each_on_its_runtime(lutfarm: Callable, job_file: Callable, 
         assert entry["low_ns"] <= entry["estimate_ns"] <= entry["high_ns"]
 
 
-def test_models_that_fail_are_results_and_the_others_are_finished(
-    lutfarm: Callable, job_file: Callable, tmp_path: Path
-) -> None:
+def test_models_that_fail_are_results_and_the_others_are_finished(lutfarm: Callable, job_file: Callable, tmp_path: Path) -> None:
     relu(tmp_path / "good.onnx", [1, 8])
     huge = helper.make_graph(
-        [helper.make_node("ConstantOfShape", ["n"], ["big"]), helper.make_node("ReduceSum", ["big"], ["sum"], keepdims=0),
-         helper.make_node("Add", ["x", "sum"], ["y"])],
-        "g", [value("x", [1])], [value("y", [1])],
+        [
+            helper.make_node("ConstantOfShape", ["n"], ["big"]),
+            helper.make_node("ReduceSum", ["big"], ["sum"], keepdims=0),
+            helper.make_node("Add", ["x", "sum"], ["y"]),
+        ],
+        "g",
+        [value("x", [1])],
+        [value("y", [1])],
         [numpy_helper.from_array(np.array([10_000_000_000], dtype=np.int64), "n")],
     )
     save(huge, tmp_path / "forty-gigabytes.onnx")
@@ -105,14 +108,20 @@ def test_models_that_fail_are_results_and_the_others_are_finished(
     )
     save(stranger, tmp_path / "custom.onnx", elsewhere=1)
     body = helper.make_graph(
-        [helper.make_node("Identity", ["go_in"], ["go_out"]), helper.make_node("Sin", ["v_in"], ["v_out"])], "body",
+        [helper.make_node("Identity", ["go_in"], ["go_out"]), helper.make_node("Sin", ["v_in"], ["v_out"])],
+        "body",
         [value("i", [], TensorProto.INT64), value("go_in", [], TensorProto.BOOL), value("v_in", [1])],
         [value("go_out", [], TensorProto.BOOL), value("v_out", [1])],
     )
     endless = helper.make_graph(
-        [helper.make_node("Loop", ["trips", "go", "x"], ["y"], body=body)], "g", [value("x", [1])], [value("y", [1])],
-        [numpy_helper.from_array(np.array(2**60, dtype=np.int64), "trips"),
-         numpy_helper.from_array(np.array([True]).reshape(()), "go")],
+        [helper.make_node("Loop", ["trips", "go", "x"], ["y"], body=body)],
+        "g",
+        [value("x", [1])],
+        [value("y", [1])],
+        [
+            numpy_helper.from_array(np.array(2**60, dtype=np.int64), "trips"),
+            numpy_helper.from_array(np.array([True]).reshape(()), "go"),
+        ],
     )
     save(endless, tmp_path / "endless.onnx")
     ran = lutfarm("run", job_file(JOB.format(inputs="").replace(', "*.tflite"', "")), "--executor", "local")
@@ -120,21 +129,17 @@ def test_models_that_fail_are_results_and_the_others_are_finished(
     found = entries(lutfarm, tmp_path)
     assert found["good.onnx"]["kind"] == "measured"
     codes = {name: entry["failure_code"] for name, entry in found.items() if entry["kind"] == "failed"}
-    assert codes == {
-        "forty-gigabytes.onnx": "OutOfMemory", "custom.onnx": "WorkloadFailed", "endless.onnx": "WorkloadTimeout",
-    }
+    assert codes == {"forty-gigabytes.onnx": "OutOfMemory", "custom.onnx": "WorkloadFailed", "endless.onnx": "WorkloadTimeout"}
     assert all(entry["estimate_ns"] is None for name, entry in found.items() if name in codes)
     before = probed(tmp_path)
     assert len(before) == 4
     again = lutfarm("run", job_file(JOB.format(inputs="").replace(', "*.tflite"', "")), "--executor", "local")
     assert again.returncode == 0
-    assert probed(tmp_path) == before              # what failed is stored, and not tried again
+    assert probed(tmp_path) == before  # what failed is stored, and not tried again
 
 
 @pytest.mark.parametrize("hidden", ["initializer", "subgraph"])
-def test_external_data_is_refused_wherever_it_hides(
-    lutfarm: Callable, job_file: Callable, tmp_path: Path, hidden: str
-) -> None:
+def test_external_data_is_refused_wherever_it_hides(lutfarm: Callable, job_file: Callable, tmp_path: Path, hidden: str) -> None:
     (tmp_path / "weights.bin").write_bytes(b"\0" * 16)
     outside = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
     outside.external_data.add(key="location", value="weights.bin")

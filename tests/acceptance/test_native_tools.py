@@ -54,10 +54,13 @@ def test_a_tools_numbers_stand_beside_the_runners_and_are_never_mixed(lutfarm, j
     assert "going on; 6 runs" in again.stderr
 
 
-@pytest.mark.parametrize(("fault", "code", "said"), [
-    ("sys.exit('no such operator: CUSTOM')", "WorkloadFailed", "no such operator"),
-    ("import os; os.kill(os.getpid(), 11)", "WorkloadFailed", "signal 11"),
-])
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        ("sys.exit('no such operator: CUSTOM')", "WorkloadFailed", "no such operator"),
+        ("import os; os.kill(os.getpid(), 11)", "WorkloadFailed", "signal 11"),
+    ],
+)
 def test_a_tool_that_fails_is_a_stored_result(lutfarm, job_file, tmp_path: Path, fault: str, code: str, said: str) -> None:
     tool = write_tool(tmp_path, fault)
     lutfarm("device", "register", "desk", "--local", "--tool", f"tflite_benchmark_model={tool}")

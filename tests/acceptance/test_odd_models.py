@@ -78,8 +78,14 @@ def test_each_odd_model_is_measured_or_is_one_failure(entries: Callable, tmp_pat
     flags = {name: set(entry["flags"]) & {"nan_outputs", "nondeterministic", "stateful", "unbound_outputs"}
              for name, entry in found.items() if entry["kind"] == "measured"}  # fmt: skip
     assert flags == {
-        "good.onnx": set(), "bf16.onnx": set(), "int4.onnx": set(), "nan.onnx": {"nan_outputs"},
-        "random.onnx": {"nondeterministic"}, "init.tflite": set(), "recurrent.tflite": {"stateful"}, "nameless.tflite": set(),
+        "good.onnx": set(),
+        "bf16.onnx": set(),
+        "int4.onnx": set(),
+        "nan.onnx": {"nan_outputs"},
+        "random.onnx": {"nondeterministic"},
+        "init.tflite": set(),
+        "recurrent.tflite": {"stateful"},
+        "nameless.tflite": set(),
     }
     failed = {name: entry["failure_detail"] for name, entry in found.items() if entry["kind"] == "failed"}
     says = {"stranger.onnx": "elsewhere", "empty.onnx": "is empty", "cut.onnx": "cut.onnx: can't be used",

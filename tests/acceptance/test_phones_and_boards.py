@@ -41,7 +41,10 @@ def lutfarm(home: Path) -> Lutfarm:
         found = subprocess.run(
             [str(Path(sys.executable).with_name("lutfarm")), *words],
             env={**os.environ, "LUTFARM_HOME": str(home), "XDG_CONFIG_HOME": str(home / "config")},
-            capture_output=True, text=True, timeout=840, check=False,
+            capture_output=True,
+            text=True,
+            timeout=840,
+            check=False,
         )
         assert found.returncode == code, f"{words}: {found.returncode}\n{found.stdout}\n{found.stderr}"
         return found
@@ -56,7 +59,7 @@ def arm() -> Iterator[Phone]:
         yield found
 
 
-@pytest.mark.timeout(900)                          # an emulated processor beside a machine's other work
+@pytest.mark.timeout(900)  # an emulated processor beside a machine's other work
 def test_one_job_over_a_desktop_an_arm_phone_and_a_board_gives_one_table(
     lutfarm: Lutfarm, home: Path, arm: Phone, board: Board, ssh_key: tuple[Path, str], tmp_path: Path
 ) -> None:
@@ -94,7 +97,7 @@ def test_known_kinds_are_recognised_and_unknown_ones_say_what_nobody_knows(
 ) -> None:
     asked = ("--adb", phone.address, "--python", sys.executable)
     found = json.loads(lutfarm("device", "register", "pixel", *asked, "--json").stdout)
-    enough = {6, 7} <= {cpu for cpu, _ in found["facts"]["cores"]}     # the rig's phone has the cores of its host
+    enough = {6, 7} <= {cpu for cpu, _ in found["facts"]["cores"]}  # the rig's phone has the cores of its host
     assert found["device"]["profile"] == ("google-pixel-6" if enough else "generic-android")
     assert not found["proposal"]["generic"] or "it looks like google-pixel-6" in found["proposal"]["passed_over"]
     assert found["facts"]["os"] == "Android 14"
@@ -121,17 +124,20 @@ def test_what_can_be_registered_is_found(
     assert "line 2" in lutfarm("device", "discover", "--hosts", str(tmp_path / "hosts"), code=2).stderr
 
 
-@pytest.mark.parametrize(("words", "code", "said"), [
-    (("--adb", "a b"), 2, "neither a phone's serial number"),
-    (("--adb", "$(reboot)"), 2, "neither a phone's serial number"),
-    (("--ssh", "root@-oProxyCommand=id"), 2, "is not USER@HOST"),
-    (("--ssh", "root@127.77.250.9"), 3, "can't be reached"),
-    (("--adb", "127.77.250.9:5555"), 3, "offline"),
-    (("--local", "--adb", "x"), 2, "one of --local"),
-    ((), 2, "one of --local"),
-    (("--local", "--profile", "no-such"), 2, "there is no device profile 'no-such'"),
-    (("--ssh", "root@127.77.250.9", "--key", "/no/such/key"), 2, "--key /no/such/key: No such file"),
-])
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--adb", "a b"), 2, "neither a phone's serial number"),
+        (("--adb", "$(reboot)"), 2, "neither a phone's serial number"),
+        (("--ssh", "root@-oProxyCommand=id"), 2, "is not USER@HOST"),
+        (("--ssh", "root@127.77.250.9"), 3, "can't be reached"),
+        (("--adb", "127.77.250.9:5555"), 3, "offline"),
+        (("--local", "--adb", "x"), 2, "one of --local"),
+        ((), 2, "one of --local"),
+        (("--local", "--profile", "no-such"), 2, "there is no device profile 'no-such'"),
+        (("--ssh", "root@127.77.250.9", "--key", "/no/such/key"), 2, "--key /no/such/key: No such file"),
+    ],
+)
 def test_a_device_that_can_not_be_registered_says_why(lutfarm: Lutfarm, words: tuple[str, ...], code: int, said: str) -> None:
     assert said in lutfarm("device", "register", "odd", *words, code=code).stderr
 
@@ -140,8 +146,16 @@ def test_a_host_key_that_is_not_the_expected_one_is_not_recorded(
     lutfarm: Lutfarm, board: Board, ssh_key: tuple[Path, str]
 ) -> None:
     refused = lutfarm(
-        "device", "register", "strict", "--ssh", f"root@{board.link.address}", "--key", str(ssh_key[0]),
-        "--host-key", "SHA256:AAAA", code=3,
+        "device",
+        "register",
+        "strict",
+        "--ssh",
+        f"root@{board.link.address}",
+        "--key",
+        str(ssh_key[0]),
+        "--host-key",
+        "SHA256:AAAA",
+        code=3,
     )
     assert "nothing was recorded" in refused.stderr
     assert "strict" not in [device["name"] for device in json.loads(lutfarm("device", "list", "--json").stdout)]

@@ -33,15 +33,12 @@ def old_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("old")
     subprocess.run([base, "-m", "venv", place], check=True)
     subprocess.run(
-        [place / "bin" / "python", "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", LOCK],
-        check=True,
+        [place / "bin" / "python", "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", LOCK], check=True
     )
     return place / "bin" / "python"
 
 
-def test_a_device_may_name_any_interpreter(
-    lutfarm: Callable, job_file: Callable, old_python: Path, tmp_path: Path
-) -> None:
+def test_a_device_may_name_any_interpreter(lutfarm: Callable, job_file: Callable, old_python: Path, tmp_path: Path) -> None:
     new = lutfarm("device", "register", "new", "--local", "--label", "rack=a")
     old = lutfarm("device", "register", "old", "--local", "--label", "rack=a", "--python", old_python, "--json")
     assert (new.returncode, old.returncode) == (0, 0), new.stderr + old.stderr
@@ -68,7 +65,7 @@ def test_an_interpreter_without_runtimes_is_said(lutfarm: Callable, job_file: Ca
     assert "bare: its CPython" in ran.stderr
     assert "(it has no runtime)" in ran.stderr
     (device,) = json.loads(lutfarm("device", "list", "--json").stdout)
-    assert (device["state"], device["reason"]) == ("new", "")      # a job's mistake is no fault of the device
+    assert (device["state"], device["reason"]) == ("new", "")  # a job's mistake is no fault of the device
     assert "ai-edge-litert" in ran.stderr
     assert "Traceback" not in ran.stderr
 

@@ -35,8 +35,7 @@ def bare() -> Iterator[Phone]:
 
 
 def test_devices_without_python_are_registered_checked_and_measured(
-    lutfarm, job_file, bare: Phone, board: Board, ssh_key: tuple[Path, str], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    lutfarm, job_file, bare: Phone, board: Board, ssh_key: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     assert "or name a native tool with --tool" in lutfarm("device", "register", "phone", "--adb", bare.address).stderr
@@ -66,7 +65,8 @@ def test_devices_without_python_are_registered_checked_and_measured(
     assert lutfarm("lut", "export", "bare", "--out", tmp_path / "t.json").returncode == 0
     entries = json.loads(lutfarm("lut", "show", tmp_path / "t.json", "--json").stdout)["entries"]
     assert {(e["unit"], e["statistic"], e["processes"]) for e in entries} == {
-        ("phone", "tool_mean", 2), ("board", "tool_mean", 2),
+        ("phone", "tool_mean", 2),
+        ("board", "tool_mean", 2),
     }
     assert {e["temperature_high_c"] for e in entries} == {38.0}
     mixed = lutfarm("plan", job_file(JOB.replace("backends:", "backends:\n  - {runtime: tflite}")))

@@ -56,8 +56,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lutfarm(home: Path) -> Lutfarm:
     def call(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         found = subprocess.run(
-            [COMMAND, *words], env={**os.environ, "LUTFARM_HOME": str(home)}, capture_output=True, text=True,
-            timeout=WAIT_S, check=False,
+            [COMMAND, *words],
+            env={**os.environ, "LUTFARM_HOME": str(home)},
+            capture_output=True,
+            text=True,
+            timeout=WAIT_S,
+            check=False,
         )
         assert found.returncode == code, f"{words}: {found.returncode}\n{found.stdout}\n{found.stderr}"
         return found
@@ -101,14 +105,14 @@ def test_a_board_is_registered_with_a_bundle_and_survives_a_power_cut(
     assert found["device"]["address"]["root"] == ROOT
     facts = found["facts"]
     assert (facts["machine"], facts["pythons"], set(facts["device_tree"])) == ("aarch64", [], {"linux,dummy-virt"})
-    assert facts["cpu_parts"] == ["0x41/0xd08"]        # a Cortex-A72
+    assert facts["cpu_parts"] == ["0x41/0xd08"]  # a Cortex-A72
     assert facts["kernel"].endswith("-cloud-arm64")
     assert found["hello"]["machine"] == "aarch64"
     assert "onnxruntime" in found["hello"]["runtimes"]
     before = files_of(vm, ssh_key[0])
     assert len(before) > 700
     assert sum(name.startswith("runner/") for name in before) == 1
-    said(vm, ssh_key[0], "echo now | dd of=/home/board/settled conv=fsync")    # folders reach the disk, and no other file
+    said(vm, ssh_key[0], "echo now | dd of=/home/board/settled conv=fsync")  # folders reach the disk, and no other file
     vm.kill()
     vm.start()
     (checked,) = json.loads(lutfarm("device", "check", "vm", "--json").stdout)
@@ -127,8 +131,10 @@ def test_one_job_over_a_desktop_and_a_board_that_hangs_in_the_middle(
     (tmp_path / "job.yaml").write_text(JOB)
     with (tmp_path / "said").open("w") as log:
         running = subprocess.Popen(
-            [COMMAND, "run", str(tmp_path / "job.yaml"), "--executor", "local"], env={**os.environ, "LUTFARM_HOME": str(home)},
-            stdout=log, stderr=log,
+            [COMMAND, "run", str(tmp_path / "job.yaml"), "--executor", "local"],
+            env={**os.environ, "LUTFARM_HOME": str(home)},
+            stdout=log,
+            stderr=log,
         )
     try:
         until(lambda: board_runs(home) > 0, "the board's first round is stored", timeout_s=WAIT_S)

@@ -18,9 +18,7 @@ from lutfarm_agents.testing import HELLO, Script, ScriptedAgents
 from lutfarm_jobs.run import Failure
 
 # The scripted bug ends its device's thread loudly, maybe only while a later test runs.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Exception in thread device buggy:pytest.PytestUnhandledThreadExceptionWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:Exception in thread device buggy:pytest.PytestUnhandledThreadExceptionWarning")
 
 BAD_KEY = kit.task("steady", "bad").measurement.key
 FAST_KEY = kit.task("steady", "fast").measurement.key
@@ -124,7 +122,7 @@ def test_who_has_the_device_is_told(listener: kit.Listener) -> None:
     assert listener.done(order.id).error is None
     holders = [event.holder for event in listener.of(order.id, Waiting)]
     assert (holders[0], holders[-1]) == ("bert", "carla")
-    assert all(one != other for one, other in pairwise(holders))   # told again only after a second
+    assert all(one != other for one, other in pairwise(holders))  # told again only after a second
 
 
 @pytest.mark.parametrize(
@@ -136,9 +134,7 @@ def test_who_has_the_device_is_told(listener: kit.Listener) -> None:
         ("loose", "measure", ("LinkLost", "cable")),
     ],
 )
-def test_an_agents_error_ends_its_order(
-    listener: kit.Listener, unit: str, kind: str, error: tuple[str, str]
-) -> None:
+def test_an_agents_error_ends_its_order(listener: kit.Listener, unit: str, kind: str, error: tuple[str, str]) -> None:
     order = kit.opening(unit)
     if kind != "open":
         assert open_(listener, unit).error is None
@@ -198,7 +194,7 @@ def test_what_waits_in_line_is_cancelled_without_having_begun(listener: kit.List
     reached(release, "queue")
     listener.pool.submit(second)
     listener.pool.cancel(second.id)
-    open_(listener, "other")                       # what is asked of a pool is done in order: the cancel has arrived
+    open_(listener, "other")  # what is asked of a pool is done in order: the cancel has arrived
     assert not listener.of(first.id, Done)
     (release / "queue").touch()
     assert listener.done(first.id).error is None
@@ -266,9 +262,7 @@ def test_a_profile_that_is_not_there_is_the_persons_error(listener: kit.Listener
     assert "no-such-kind" in done.error[1]
 
 
-def test_the_second_owner_of_a_machine_waits_and_is_told_for_whom(
-    listener: kit.Listener, folder: Path, tmp_path: Path
-) -> None:
+def test_the_second_owner_of_a_machine_waits_and_is_told_for_whom(listener: kit.Listener, folder: Path, tmp_path: Path) -> None:
     first = LocalPool(state_dir=tmp_path)
     holding = kit.Listener(first)
     unit = replace(kit.device("real"), profile="contested")

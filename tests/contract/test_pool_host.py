@@ -98,19 +98,15 @@ HOLD_OPEN = "import sys; f = open(sys.argv[1], 'w'); print(flush=True); input()"
 
 def test_sweeping_takes_what_a_dead_process_left_and_nothing_else(tmp_path: Path) -> None:
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD_OPEN, str(tmp_path / "lutfarm-dead.log")],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [sys.executable, "-c", HOLD_OPEN, str(tmp_path / "lutfarm-dead.log")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     stale, alive, foreign, damaged = (tmp_path / f"lutfarm-{n}" for n in ("stale", "alive", "foreign", "damaged"))
-    for folder, owner in (
-        (stale, "[999999999, 1.0]"), (alive, str(list(cluster.identity(os.getpid())))), (damaged, "[1"),
-    ):
+    for folder, owner in ((stale, "[999999999, 1.0]"), (alive, str(list(cluster.identity(os.getpid())))), (damaged, "[1")):
         folder.mkdir()
         (folder / "owner").write_text(owner)
     foreign.mkdir()
     logging = subprocess.Popen(
-        [sys.executable, "-c", HOLD_OPEN, str(stale / "log")],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [sys.executable, "-c", HOLD_OPEN, str(stale / "log")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     for process in (holder, logging):
         assert process.stdout is not None

@@ -118,10 +118,19 @@ def test_a_failed_probe_counts_as_a_failed_measurement(store: Store, lease: Leas
     assert store.round_counts("job-1") == {KEYS[0]: {"complete": 1}, KEYS[1]: {"failed": 1}}
 
 
-@pytest.mark.parametrize(("asked", "found"), [
-    ("job-1", "job-1"), ("job", "job-1"), ("job-", "job-1"), ("jo", None), ("job-1x", None), ("", None), ("%", None),
-    ("job_", None),
-])
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("job-1", "job-1"),
+        ("job", "job-1"),
+        ("job-", "job-1"),
+        ("jo", None),
+        ("job-1x", None),
+        ("", None),
+        ("%", None),
+        ("job_", None),
+    ],
+)
 def test_a_job_is_found_by_id_by_name_and_by_the_start_of_its_id_where_that_is_one(
     store: Store, asked: str, found: str | None
 ) -> None:
@@ -253,7 +262,7 @@ def test_a_rounds_level_is_the_middle_one_of_its_runs(store: Store, lease: Lease
     for batch in [runs] if together else [[one] for one in runs]:
         store.commit(batch, lease, "job-1")
     (found,) = store.canary_rounds("desk", PLAN[0].backend.key, "b1-steady")
-    assert (found.level_ns, found.low_ns) == (950, 650)       # the minimum would only ever ratchet down
+    assert (found.level_ns, found.low_ns) == (950, 650)  # the minimum would only ever ratchet down
 
 
 @pytest.mark.parametrize(("busy_s", "idle"), [(11.0, True), (20.0, False), (None, None)])
@@ -305,11 +314,18 @@ def test_a_device_that_nothing_happened_to_is_new(store: Store) -> None:
 
 
 def test_what_happens_to_a_device_is_kept_with_its_reasons(store: Store, reopen: Callable[[], Store]) -> None:
-    for at, event in enumerate([
-        DeviceEvent("registered"), DeviceEvent("seen", boot_id="b1"), DeviceEvent("seen", boot_id="b2"),
-        DeviceEvent("device failed", "NotReady: <b>'; --"), DeviceEvent("device failed", "NotReady: <b>'; --"),
-        DeviceEvent("link lost", "gone"), DeviceEvent("check failed", "hot"), DeviceEvent("check passed"),
-    ]):
+    for at, event in enumerate(
+        [
+            DeviceEvent("registered"),
+            DeviceEvent("seen", boot_id="b1"),
+            DeviceEvent("seen", boot_id="b2"),
+            DeviceEvent("device failed", "NotReady: <b>'; --"),
+            DeviceEvent("device failed", "NotReady: <b>'; --"),
+            DeviceEvent("link lost", "gone"),
+            DeviceEvent("check failed", "hot"),
+            DeviceEvent("check passed"),
+        ]
+    ):
         store.step_device("desk", event, 10.0 + at)
     store.step_device("other", DeviceEvent("held", "fan"), 30.0)
     again = reopen()
@@ -365,9 +381,13 @@ def test_reboots_are_counted_across_processes(store: Store, reopen: Callable[[],
 def test_checks_come_back_as_they_went_in(store: Store) -> None:
     reports = [
         HealthReport(
-            "desk", float(at),
-            (Finding("temperature", 41.5, "C", "ok", "cool"), Finding("battery", None, "%", "ok", "none"),
-             Finding("runtime x", "x 1.0", "", "fail" if at == 2 else "ok", "found", "install")),
+            "desk",
+            float(at),
+            (
+                Finding("temperature", 41.5, "C", "ok", "cool"),
+                Finding("battery", None, "%", "ok", "none"),
+                Finding("runtime x", "x 1.0", "", "fail" if at == 2 else "ok", "found", "install"),
+            ),
             (Reference("onnxruntime-cpu-t1-fp32", "ab", 70_000 + at, "ok"),),
             "boot",
         )

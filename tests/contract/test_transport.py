@@ -43,11 +43,14 @@ def test_silence_is_a_timeout_and_the_link_still_works(transport: Transport) -> 
         assert channel.receive(WAIT_S) == "there"
 
 
-@pytest.mark.parametrize("code", [
-    "import sys; sys.stdout.write('x' * 3_000_000); sys.stdout.flush(); sys.stdin.readline()",
-    "import sys; sys.stdout.write('x' * 1_048_577 + '\\n'); sys.stdout.flush(); sys.stdin.readline()",
-    "import sys; sys.stdout.buffer.write(b'\\xff\\xfe\\n'); sys.stdout.flush(); sys.stdin.readline()",
-])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sys; sys.stdout.write('x' * 3_000_000); sys.stdout.flush(); sys.stdin.readline()",
+        "import sys; sys.stdout.write('x' * 1_048_577 + '\\n'); sys.stdout.flush(); sys.stdin.readline()",
+        "import sys; sys.stdout.buffer.write(b'\\xff\\xfe\\n'); sys.stdout.flush(); sys.stdin.readline()",
+    ],
+)
 def test_endless_or_garbled_lines_are_refused(transport: Transport, code: str) -> None:
     with transport.spawn(python(code), env={}) as channel, pytest.raises(ProtocolMismatch):
         channel.receive(WAIT_S)
@@ -176,9 +179,7 @@ def test_channels_do_not_mix(place: Place) -> None:
     assert not wrong
 
 
-def test_thirty_seconds_of_silence_are_no_end(
-    phone: Phone, board: Board, ssh_key: tuple[Path, str], tmp_path: Path
-) -> None:
+def test_thirty_seconds_of_silence_are_no_end(phone: Phone, board: Board, ssh_key: tuple[Path, str], tmp_path: Path) -> None:
     """All transports side by side: what takes long is the silence."""
     heard: dict[str, str] = {}
 
@@ -249,9 +250,7 @@ with transport.spawn([sys.executable, "-I", "-c", code, "left-behind"], env={}) 
 """
 
 
-def test_reaping_ends_what_a_dead_host_left_and_nothing_else(
-    place: Place, ssh_key: tuple[Path, str], tmp_path: Path
-) -> None:
+def test_reaping_ends_what_a_dead_host_left_and_nothing_else(place: Place, ssh_key: tuple[Path, str], tmp_path: Path) -> None:
     kind, where = "local", ""
     if place.machine is not None:
         on_adb = place.machine.kind == "phone"
@@ -266,7 +265,7 @@ def test_reaping_ends_what_a_dead_host_left_and_nothing_else(
     code = "import sys; print('mine', flush=True); sys.stdin.readline()"
     with place.transport.spawn([*python(code), "of-this-host"], env={}) as mine:
         assert mine.receive(WAIT_S) == "mine"
-        assert place.transport.reap() == 0         # its host lives
+        assert place.transport.reap() == 0  # its host lives
         assert place.processes("left-behind")
         host.kill()
         host.wait()

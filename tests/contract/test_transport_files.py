@@ -108,7 +108,7 @@ def test_what_broken_copies_left_is_removed_once_no_copy_can_still_write_it(plac
     assert names == {"bundles/kept", "models/kept", "models/old", "models/.incoming-4567"}
 
 
-@pytest.mark.parametrize("place", ["adb", "ssh"], indirect=True)     # a bundle is for phones and boards
+@pytest.mark.parametrize("place", ["adb", "ssh"], indirect=True)  # a bundle is for phones and boards
 def test_a_half_unpacked_bundle_is_removed_with_its_archive(place: Place) -> None:
     bundles = place.seen / "bundles"
     for name in ("dead.part/usr", "live.part/usr", "whole/usr"):

@@ -30,7 +30,7 @@ from lutfarm_jobs.round import Artifact, Expected, Limits, SlicePlan, Task
 from lutfarm_jobs.run import Probe, Run
 
 CLAIM = Claim("desk", "test 1", "anna", "f" * 32, 1)
-LIMITS = Limits(memory_bytes=1 << 29, load_s=30, iteration_s=5)      # a busy machine takes two to fill the memory
+LIMITS = Limits(memory_bytes=1 << 29, load_s=30, iteration_s=5)  # a busy machine takes two to fill the memory
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def agent(lock: Path, tmp_path: Path) -> Iterator[DeviceAgent]:
     found.close()
 
 
-POWER = Path("/proc/sys/kernel/pid_max")            # a number that stays: as good as a sensor
+POWER = Path("/proc/sys/kernel/pid_max")  # a number that stays: as good as a sensor
 
 
 def test_a_kind_with_a_warm_up_and_a_power_sensor(lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_a_kind_with_a_warm_up_and_a_power_sensor(lock: Path, tmp_path: Path, mo
     assert (run.before.power_w, run.after.power_w) == (watts, watts)
     (again,) = runs(list(agent.measure(a_round(tasks, canary, plan=plan), models=models)))
     assert idle == [True, False]
-    assert dict(again.fingerprint) == dict(run.fingerprint)        # whether it had to warm up is not what is measured
+    assert dict(again.fingerprint) == dict(run.fingerprint)  # whether it had to warm up is not what is measured
     agent.close()
 
 
@@ -101,7 +101,7 @@ def test_a_tool_on_a_device_with_python_is_measured_with_its_surroundings(lock: 
         assert run.after is not None
         assert (run.before.power_w, run.after.power_w) == (watts, watts)
         assert (run.before.memory_available_bytes or 0) > 0
-    assert found[0].after is found[1].before       # one look between two
+    assert found[0].after is found[1].before  # one look between two
 
 
 def task(folder: Path, models: dict[str, Path], name: str, **fields: object) -> Task:
@@ -138,12 +138,17 @@ def test_every_fault_is_a_result_and_the_others_are_probed(agent: DeviceAgent, t
     ]
     probes = list(agent.probe(tasks, limits=LIMITS, models=models))
     assert [probe.key for probe in probes] == [t.measurement.key for t in tasks]
-    codes = {
-        t.measurement.workload.name: p.failure.code if p.failure else "" for t, p in zip(tasks, probes, strict=True)
-    }
+    codes = {t.measurement.workload.name: p.failure.code if p.failure else "" for t, p in zip(tasks, probes, strict=True)}
     assert codes == {
-        "good": "", "crash": "WorkloadFailed", "crash-in-loading": "WorkloadFailed", "refuses": "WorkloadFailed",
-        "hungry": "OutOfMemory", "hangs": "WorkloadTimeout", "noisy": "", "unsteady": "Unstable", "last": "",
+        "good": "",
+        "crash": "WorkloadFailed",
+        "crash-in-loading": "WorkloadFailed",
+        "refuses": "WorkloadFailed",
+        "hungry": "OutOfMemory",
+        "hangs": "WorkloadTimeout",
+        "noisy": "",
+        "unsteady": "Unstable",
+        "last": "",
     }
     assert (probes[0].iteration_ns or 0) >= 30_000
     assert agent.pushed == 9
@@ -162,10 +167,8 @@ def test_each_model_is_copied_once(agent: DeviceAgent, tmp_path: Path) -> None:
 def test_more_probes_than_one_command_holds_come_all(agent: DeviceAgent, tmp_path: Path) -> None:
     models: dict[str, Path] = {}
     good = task(tmp_path, models, "good", values=[1.0, 2.0])
-    large = Expected((1,) * 60_000, (2.0,) * 60_000, 2.0)      # 480 kB of JSON: one line holds one of them
-    tasks = [
-        replace(good, expected=large, measurement=kit.task("desk", f"n{number}").measurement) for number in range(5)
-    ]
+    large = Expected((1,) * 60_000, (2.0,) * 60_000, 2.0)  # 480 kB of JSON: one line holds one of them
+    tasks = [replace(good, expected=large, measurement=kit.task("desk", f"n{number}").measurement) for number in range(5)]
     assert len(list(probe_batches(tasks, lambda artifact: artifact.file_name))) > 1
     keys = [probe.key for probe in agent.probe(tasks, limits=LIMITS, models=models)]
     assert keys == [t.measurement.key for t in tasks]
@@ -217,7 +220,7 @@ def test_a_runner_that_dies_in_mid_round_is_a_lost_link_and_another_one_follows(
         assert not agent.ready
         kit.until(lambda: not any(map(kit.running, family)), "the round outlived its supervisor")
         assert list(agent.prepare(CLAIM)) == []
-    else:                                          # the round's process only: a result, no broken link
+    else:  # the round's process only: a result, no broken link
         left.extend(stream)
         assert agent.ready
     found = runs(left)
@@ -305,13 +308,11 @@ def test_more_threads_than_cores_are_refused(agent: DeviceAgent, tmp_path: Path)
     models: dict[str, Path] = {}
     good = task(tmp_path, models, "good")
     many = replace(good, measurement=replace(good.measurement, backend=replace(kit.SIMULATED, threads=4096)))
-    with pytest.raises(SpecError, match="4096 threads"):      # the job's mistake: the device is not quarantined for it
+    with pytest.raises(SpecError, match="4096 threads"):  # the job's mistake: the device is not quarantined for it
         list(agent.probe([many], limits=LIMITS, models=models))
 
 
-def test_a_runtime_that_the_interpreter_lacks_is_named(
-    lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_runtime_that_the_interpreter_lacks_is_named(lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models: dict[str, Path] = {}
     good = task(tmp_path, models, "good")
     lacking = replace(good, measurement=replace(good.measurement, backend=Backend("tflite")))

@@ -18,8 +18,12 @@ from lutfarm_jobs.round import Artifact, Limits, Round, SlicePlan
 
 SAID = [
     {
-        "type": "started", "environment": {"time_s": 1.0}, "import_ns": 1, "canary_reference_ns": 70,
-        "reference_provisional": True, "clock_step_ns": 1,
+        "type": "started",
+        "environment": {"time_s": 1.0},
+        "import_ns": 1,
+        "canary_reference_ns": 70,
+        "reference_provisional": True,
+        "clock_step_ns": 1,
     },
     {"type": "done", "cancelled": True},
 ]

@@ -53,7 +53,10 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         folder = "/home/board"
         key, _ = request.getfixturevalue("ssh_key")
         address = {
-            "ssh": f"root@{machine.address}", "key": str(key), "root": f"{folder}/.lutfarm", "python": python,
+            "ssh": f"root@{machine.address}",
+            "key": str(key),
+            "root": f"{folder}/.lutfarm",
+            "python": python,
             "host_key": machine.host_key.rsplit(" ", 1)[0],
         }
     kit.write_profile(tmp_path / "config", Path(f"{folder}/device.lock"))
@@ -88,9 +91,7 @@ DeviceAgent(Device("unit", "test-machine", transport, address), state_dir=state)
 """
 
 
-def test_an_interpreter_that_says_nothing_is_named_and_not_left_running(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interpreter_that_says_nothing_is_named_and_not_left_running(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     silent = silent_program(place)
     monkeypatch.setattr("lutfarm_agents.wire.session.HELLO_S", 1.0)
     with closing(silent.agent()) as agent, pytest.raises(ReplyTimeout, match=r"unit: .*/silent said nothing for 1 s; see what"):
@@ -132,7 +133,7 @@ def test_probes_and_rounds_go_over_the_link(place: Place, models: dict[str, Path
         (run,) = [item for item in agent.measure(order, models=models) if isinstance(item, Run)]
         assert run.status == "complete"
         assert len(run.slices) == order.plan.passes
-    with closing(place.agent()) as agent:          # another session: nothing is copied again
+    with closing(place.agent()) as agent:  # another session: nothing is copied again
         assert list(agent.prepare(ANNA)) == []
         list(agent.probe(tasks, limits=LIMITS, models=models))
         assert agent.pushed == 0
@@ -172,7 +173,7 @@ def test_a_link_that_breaks_in_mid_round_loses_nothing_that_had_arrived(
     assert noticed_s < NOTICED_S
     assert not agent.ready
     until(place.machine.answers, "the device is back")
-    assert list(agent.prepare(ANNA)) == []         # ends what was left, and its lock is free
+    assert list(agent.prepare(ANNA)) == []  # ends what was left, and its lock is free
     assert agent.ready
     agent.close()
 
@@ -197,9 +198,7 @@ def test_a_second_controller_waits_and_is_told_for_whom(place: Place) -> None:
         assert second.ready
 
 
-def test_a_newer_token_of_the_same_farm_ends_the_older_session(
-    place: Place, models: dict[str, Path], tmp_path: Path
-) -> None:
+def test_a_newer_token_of_the_same_farm_ends_the_older_session(place: Place, models: dict[str, Path], tmp_path: Path) -> None:
     good = task(tmp_path, models, "good")
     newer = replace(ANNA, owner="anna's second run", token=2)
     with closing(place.agent()) as old, closing(place.agent()) as new:

@@ -54,7 +54,10 @@ def napping(board: Board) -> list[psutil.Process]:
 def test_the_fingerprint_is_the_one_that_ssh_keygen_prints(board: Board, address: SshAddress) -> None:
     printed = subprocess.run(
         ["ssh-keygen", "-lf", str(board.folder / "etc" / "ssh_host_ed25519_key.pub")],
-        capture_output=True, text=True, check=True, timeout=60,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     ).stdout
     shown = host_keys(replace(address, host_key=None))
     assert [key.fingerprint for key in shown] == [printed.split()[1]]
@@ -70,7 +73,7 @@ def test_a_changed_host_key_is_refused_before_any_key_of_ours_is_shown(ssh_key: 
             reborn.change_host_key()
             until(reborn.answers, "sshd is back")
             with suppress(LinkError, NotReady):
-                transport.run(["true"])            # on the connection that died, if nobody noticed yet
+                transport.run(["true"])  # on the connection that died, if nobody noticed yet
             logged = (reborn.folder / "run" / "log").read_text().count("Accepted publickey")
             with pytest.raises(NotReady, match=r"another host key.*register it again"):
                 transport.run(["true"])
@@ -174,9 +177,10 @@ def test_a_copy_that_a_cut_breaks_is_started_again_and_whole(board: Board, trans
 
 def test_a_full_board_is_not_ready_and_keeps_what_it_has(ssh_key: tuple[Path, str], tmp_path: Path) -> None:
     needs_rig()
-    with Board("full", keys=[ssh_key[1]], bind=[], disk_bytes=8 << 20) as full, closing(
-        SshTransport(address_of(full, ssh_key[0]), root=ROOT)
-    ) as transport:
+    with (
+        Board("full", keys=[ssh_key[1]], bind=[], disk_bytes=8 << 20) as full,
+        closing(SshTransport(address_of(full, ssh_key[0]), root=ROOT)) as transport,
+    ):
         (tmp_path / "small").write_bytes(b"kept")
         transport.put(tmp_path / "small", f"{ROOT}/a")
         (tmp_path / "big").write_bytes(os.urandom(16 << 20))
@@ -187,19 +191,42 @@ def test_a_full_board_is_not_ready_and_keeps_what_it_has(ssh_key: tuple[Path, st
         assert [path.name for path in full.path(ROOT).iterdir()] == ["a"]
 
 
-@pytest.mark.parametrize("text", [
-    "", "@", "root@", "root@-oProxyCommand=id", "-l@host", "a b@c", "root@h;id", "root@$(id)", "root@host:0", "root@host:65536",
-    "root@host:x", "x" * 10_000, "root@ho\nst", "r'oot@host", "root@[::1", "root@host:22:22",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "@",
+        "root@",
+        "root@-oProxyCommand=id",
+        "-l@host",
+        "a b@c",
+        "root@h;id",
+        "root@$(id)",
+        "root@host:0",
+        "root@host:65536",
+        "root@host:x",
+        "x" * 10_000,
+        "root@ho\nst",
+        "r'oot@host",
+        "root@[::1",
+        "root@host:22:22",
+    ],
+)
 def test_strange_hosts_are_refused(text: str) -> None:
     with pytest.raises(SpecError, match="is not USER@HOST"):
         parse_ssh(text)
 
 
-@pytest.mark.parametrize(("text", "host", "port"), [
-    ("root@10.0.0.7", "10.0.0.7", 22), ("pi@board.lab:2222", "board.lab", 2222), ("root@[::1]:2022", "::1", 2022),
-    ("root@[fe80::1]", "fe80::1", 22), ("root@::1", "::1", 22),
-])
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("root@10.0.0.7", "10.0.0.7", 22),
+        ("pi@board.lab:2222", "board.lab", 2222),
+        ("root@[::1]:2022", "::1", 2022),
+        ("root@[fe80::1]", "fe80::1", 22),
+        ("root@::1", "::1", 22),
+    ],
+)
 def test_usual_hosts_are_understood(text: str, host: str, port: int) -> None:
     assert (parse_ssh(text).host, parse_ssh(text).port) == (host, port)
 
@@ -207,6 +234,7 @@ def test_usual_hosts_are_understood(text: str, host: str, port: int) -> None:
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n<html>", b"\0" * 5000, b"", b"SSH-1.5-old\r\n"])
 def test_what_is_no_ssh_server_is_said_to_be_none(answer: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
+
         def serve() -> None:
             connection, _ = server.accept()
             with connection:
@@ -228,7 +256,7 @@ def test_twenty_boards_at_once(ssh_key: tuple[Path, str], tmp_path: Path) -> Non
     def use(one: Board) -> None:
         with closing(SshTransport(address_of(one, ssh_key[0]), root=ROOT)) as transport:
             transport.put(tmp_path / "model", f"{ROOT}/model")
-            with transport.spawn(["sh", "-c", "hostname; read -r line; echo \"$line\""], env={}) as channel:
+            with transport.spawn(["sh", "-c", 'hostname; read -r line; echo "$line"'], env={}) as channel:
                 name = channel.receive(60.0)
                 channel.send(f"for {name}")
                 said[one.name] = f"{name} {channel.receive(60.0)} {channel.wait(60.0).code}"

@@ -91,15 +91,24 @@ def test_no_session_at_all(ssh_key: tuple[Path, str]) -> None:
             transport.run(["true"])
 
 
-@pytest.mark.parametrize(("config", "said"), [
-    ('ForceCommand echo "Welcome to the board"; exec sh -c "$SSH_ORIGINAL_COMMAND"\n', GREETS[1]),
-    ('ForceCommand echo; exec sh -c "$SSH_ORIGINAL_COMMAND"\n', "before the output of a command, an empty line"),
-    ('ForceCommand printf "no line break"; exec sh -c "$SSH_ORIGINAL_COMMAND"\n', "'no line break'"),
-    ('ForceCommand sh -c "$SSH_ORIGINAL_COMMAND"; echo Goodbye\n', "after the output of a command, its first line is 'Goodbye'"),
-    ("ForceCommand yes\n", "before the output of a command, its first line is 'y'"),
-    ("ForceCommand echo only files here\n", r"runs no command for it: exit status 0, its first line is 'only files here'.*chsh"),
-    ("ForceCommand internal-sftp\n", r"runs no command for it: exit status 1.*ForceCommand"),
-])
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ('ForceCommand echo "Welcome to the board"; exec sh -c "$SSH_ORIGINAL_COMMAND"\n', GREETS[1]),
+        ('ForceCommand echo; exec sh -c "$SSH_ORIGINAL_COMMAND"\n', "before the output of a command, an empty line"),
+        ('ForceCommand printf "no line break"; exec sh -c "$SSH_ORIGINAL_COMMAND"\n', "'no line break'"),
+        (
+            'ForceCommand sh -c "$SSH_ORIGINAL_COMMAND"; echo Goodbye\n',
+            "after the output of a command, its first line is 'Goodbye'",
+        ),
+        ("ForceCommand yes\n", "before the output of a command, its first line is 'y'"),
+        (
+            "ForceCommand echo only files here\n",
+            r"runs no command for it: exit status 0, its first line is 'only files here'.*chsh",
+        ),
+        ("ForceCommand internal-sftp\n", r"runs no command for it: exit status 1.*ForceCommand"),
+    ],
+)
 def test_a_shell_that_says_more_than_its_commands_is_named_with_its_first_line(
     ssh_key: tuple[Path, str], config: str, said: str
 ) -> None:
@@ -157,8 +166,12 @@ def test_a_disk_that_fills_up_or_becomes_read_only(ssh_key: tuple[Path, str], tm
 
 def lutfarm(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(Path(sys.executable).with_name("lutfarm")), *words], env={**os.environ, "LUTFARM_HOME": str(home)},
-        capture_output=True, text=True, timeout=240, check=False,
+        [str(Path(sys.executable).with_name("lutfarm")), *words],
+        env={**os.environ, "LUTFARM_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
 
 

@@ -26,15 +26,18 @@ APT_STATE = ("/var/lib/apt/lists", "/var/cache/apt", "/var/lib/dpkg")
 
 def lutfarm(home: Path, *args: object, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*CLI, "bundle", *map(str, args), "--home", str(home)], capture_output=True, text=True, timeout=240,
-        stdin=subprocess.DEVNULL, env=os.environ | environment, check=False,
+        [*CLI, "bundle", *map(str, args), "--home", str(home)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | environment,
+        check=False,
     )
 
 
 def state_of_apt() -> list[tuple[str, int]]:
-    return sorted(
-        (str(path), path.lstat().st_mtime_ns) for top in APT_STATE for path in [Path(top), *Path(top).rglob("*")]
-    )
+    return sorted((str(path), path.lstat().st_mtime_ns) for top in APT_STATE for path in [Path(top), *Path(top).rglob("*")])
 
 
 def nothing_left(home: Path) -> bool:
@@ -51,9 +54,22 @@ def test_two_builds_are_equal_need_no_root_and_leave_the_machines_apt_alone(bund
     first = built(bundles, "amd64", "tflite")
     before = state_of_apt()
     made = subprocess.run(
-        ["unshare", "--user", "--map-user=1000", *CLI, "bundle", "build", "--arch=amd64", "--runtime=tflite",
-         f"--home={tmp_path}", "--json"],
-        capture_output=True, text=True, timeout=240, check=False,
+        [
+            "unshare",
+            "--user",
+            "--map-user=1000",
+            *CLI,
+            "bundle",
+            "build",
+            "--arch=amd64",
+            "--runtime=tflite",
+            f"--home={tmp_path}",
+            "--json",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
     assert made.returncode == 0, made.stderr
     assert [line[:3] for line in made.stderr.splitlines()] == ["1/5", "2/5", "3/5", "4/5", "5/5"]
@@ -120,12 +136,15 @@ def test_an_interrupted_build_leaves_nothing(ending, tmp_path):
     needs_debian_12()
     process = subprocess.Popen(
         [*CLI, "bundle", "build", "--arch", "amd64", "--runtime", "tflite", "--home", str(tmp_path)],
-        stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, start_new_session=True,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
     )
     assert process.stderr is not None
     with process, process.stderr as said:
         for line in said:
-            if line.startswith("2/5"):             # apt-get download runs now
+            if line.startswith("2/5"):  # apt-get download runs now
                 os.killpg(process.pid, ending)
                 break
         rest = said.read()
@@ -197,8 +216,11 @@ def test_another_debian(tools, tmp_path):
 
 def test_a_mirror_that_fails(tools, tmp_path):
     folder, add = tools
-    add("apt-get", f'case "$*" in *indextargets*) {mirror("bookworm")};; *) echo "E: The repository is not signed. \033[1m" >&2; '
-                   "exit 100;; esac")
+    add(
+        "apt-get",
+        f'case "$*" in *indextargets*) {mirror("bookworm")};; *) echo "E: The repository is not signed. \033[1m" >&2; '
+        "exit 100;; esac",
+    )
     refused = start_build(tmp_path, folder)
     assert refused.returncode == 3
     assert "apt-get update failed with exit code 100: E: The repository is not signed." in refused.stderr
@@ -243,7 +265,10 @@ def on_a_small_disk(folder: Path, *argv: object) -> subprocess.CompletedProcess[
     folder.mkdir()
     return subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, folder, *map(str, argv)],
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 

@@ -35,9 +35,20 @@ def test_what_is_there_is_listed_by_name(tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 2}, {"format": "1"}, {"arch": "mips"}, {"arch": ["arm64"]}, {"runtime": "torch"}, {"sha256": "../../etc"},
-        {"sha256": "0" * 64}, {"size_bytes": 7}, {"size_bytes": None}, {"versions": []}, {"versions": {"libc6": 2}},
-        {"versions": {"libc6": "2\x1b[31m"}}, {"versions": {"x": "y" * 5000}}, {"inputs_sha256": None},
+        {"format": 2},
+        {"format": "1"},
+        {"arch": "mips"},
+        {"arch": ["arm64"]},
+        {"runtime": "torch"},
+        {"sha256": "../../etc"},
+        {"sha256": "0" * 64},
+        {"size_bytes": 7},
+        {"size_bytes": None},
+        {"versions": []},
+        {"versions": {"libc6": 2}},
+        {"versions": {"libc6": "2\x1b[31m"}},
+        {"versions": {"x": "y" * 5000}},
+        {"inputs_sha256": None},
     ],
 )
 def test_a_manifest_that_does_not_fit_is_none(tmp_path, change):
@@ -65,7 +76,7 @@ def test_the_newest_whole_one_of_the_same_inputs_is_found(tmp_path):
     os.utime(old.path.with_suffix(".json"), ns=(1, 1))
     os.utime(new.path.with_suffix(".json"), ns=(2, 2))
     assert find(tmp_path, "arm64", "onnxruntime", INPUTS) == new
-    new.path.write_bytes(b"NEW")                   # the same size, and not what its name says
+    new.path.write_bytes(b"NEW")  # the same size, and not what its name says
     assert find(tmp_path, "arm64", "onnxruntime", INPUTS) == old
     assert find(tmp_path, "arm64", "onnxruntime", "3" * 64) is None
 
@@ -84,9 +95,7 @@ def test_a_tar_depends_on_names_and_content_only(tmp_path):
     assert len(content) == first.size_bytes
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         found = {member.name: (member.mode, member.isdir()) for member in archive}
-    assert found == {
-        "usr": (0o755, True), "usr/bin": (0o755, True), "usr/bin/p": (0o755, False), "usr/t": (0o644, False)
-    }
+    assert found == {"usr": (0o755, True), "usr/bin": (0o755, True), "usr/bin/p": (0o755, False), "usr/t": (0o644, False)}
 
 
 def test_a_file_where_a_folder_must_be(tmp_path):
@@ -98,9 +107,13 @@ def test_a_file_where_a_folder_must_be(tmp_path):
 def a_root(folder, *, python=b"#!python"):
     """As packages unpack: Python, a module, a licence, a library under two names, and what no bundle needs."""
     for name, content in {
-        "usr/bin/python3.11": python, "usr/lib/python3.11/os.py": b"", "usr/lib/python3.11/test/test_os.py": b"",
-        "usr/share/doc/libc6/copyright": b"", "usr/share/doc/libc6/changelog.gz": b"",
-        "lib/aarch64-linux-gnu/ld-linux-aarch64.so.1": b"loader", "lib/aarch64-linux-gnu/libunused.so.1": b"",
+        "usr/bin/python3.11": python,
+        "usr/lib/python3.11/os.py": b"",
+        "usr/lib/python3.11/test/test_os.py": b"",
+        "usr/share/doc/libc6/copyright": b"",
+        "usr/share/doc/libc6/changelog.gz": b"",
+        "lib/aarch64-linux-gnu/ld-linux-aarch64.so.1": b"loader",
+        "lib/aarch64-linux-gnu/libunused.so.1": b"",
     }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
@@ -116,8 +129,11 @@ def test_files_are_chosen_and_links_that_lead_out_are_not(tmp_path):
     (root / "usr/lib/python3.11/gone.py").symlink_to("/nowhere/at/all")
     (root / "usr/lib/python3.11/same.py").symlink_to("os.py")
     assert sorted(collect(root, site, ARCHES["arm64"])) == [
-        "lib/aarch64-linux-gnu/ld-linux-aarch64.so.1", "usr/bin/python3.11",
-        "usr/lib/python3.11/os.py", "usr/lib/python3.11/same.py", "usr/lib/python3/dist-packages/numpy/__init__.py",
+        "lib/aarch64-linux-gnu/ld-linux-aarch64.so.1",
+        "usr/bin/python3.11",
+        "usr/lib/python3.11/os.py",
+        "usr/lib/python3.11/same.py",
+        "usr/lib/python3/dist-packages/numpy/__init__.py",
         "usr/share/doc/libc6/copyright",
     ]
 

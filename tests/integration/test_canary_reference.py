@@ -31,7 +31,8 @@ def met(noise: Noise, *, virtual: bool, pause_s: float, rounds: int) -> list[tup
             played = begin_round(machine, [100_000.0], PLAN, seed=number, reference_ns=known.reference_ns)
             pieces = [
                 Slice(0, (1,), one.canary_before_ns, one.canary_after_ns, one.quiet, one.gated, 0, 0, 1, 1)
-                for batch in played.batches() for one in batch
+                for batch in played.batches()
+                for one in batch
             ]
             level_ns, low_ns = canary_ns(pieces, 0.1), canary_ns(pieces, 0.0)
             if level_ns is not None:
@@ -59,7 +60,7 @@ def spells(fast_s: float, slow_s: float, *, others: float) -> Noise:
 )
 def test_a_neighbour_that_is_always_there_leaves_the_reference_provisional(noise: Noise, virtual: bool, pause_s: float) -> None:
     found = met(noise, virtual=virtual, pause_s=pause_s, rounds=20)
-    assert [right for _, right in found] == [False] * DEVICES        # it can't be seen through
+    assert [right for _, right in found] == [False] * DEVICES  # it can't be seen through
     assert all(known.provisional for known, _ in found)
 
 
@@ -74,14 +75,16 @@ def test_two_speeds_in_three_minutes_establish_nothing() -> None:
 @pytest.mark.parametrize(
     ("noise", "virtual", "pause_s", "rounds"),
     [
-        (compose(*USUAL), False, 40.0, 18),                          # idle, and that shows
-        (spells(0.06, 0.06, others=0.4), False, 40.0, 18),           # as good as idle
-        (spells(0.3, 0.3, others=0.0), True, 900.0, 18),             # a guest, in the course of an afternoon
+        (compose(*USUAL), False, 40.0, 18),  # idle, and that shows
+        (spells(0.06, 0.06, others=0.4), False, 40.0, 18),  # as good as idle
+        (spells(0.3, 0.3, others=0.0), True, 900.0, 18),  # a guest, in the course of an afternoon
     ],
 )
 def test_what_is_established_is_right(noise: Noise, virtual: bool, pause_s: float, rounds: int) -> None:
-    assert all((known.provisional, right) == (False, True) for known, right in
-               met(noise, virtual=virtual, pause_s=pause_s, rounds=rounds))
+    assert all(
+        (known.provisional, right) == (False, True)
+        for known, right in met(noise, virtual=virtual, pause_s=pause_s, rounds=rounds)
+    )
 
 
 def test_fast_moments_that_the_levels_miss_leave_it_provisional() -> None:

@@ -28,8 +28,14 @@ THERMAL = Thermal(limit_c=70.0, resume_c=55.0, wait_s=30.0, throttle_files=(COUN
 
 def profile(frequency: Frequency | None) -> DeviceProfile:
     return DeviceProfile(
-        name="rig-board", description="a board of the rig", transport="ssh", runtimes=("onnxruntime",),
-        clusters=(CoreCluster(name="all", cpus="all"),), measured_cluster="all", lock_path="/tmp/lock", frequency=frequency,
+        name="rig-board",
+        description="a board of the rig",
+        transport="ssh",
+        runtimes=("onnxruntime",),
+        clusters=(CoreCluster(name="all", cpus="all"),),
+        measured_cluster="all",
+        lock_path="/tmp/lock",
+        frequency=frequency,
     )
 
 
@@ -55,28 +61,31 @@ def test_throttling_is_seen_by_counter_and_by_temperature(board: Board, transpor
     board.heat(40.0)
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("", Reading()),
-    ("zone 999999 cpu\nzone -99999 cpu\nzone nan cpu\nzone 1e9 cpu", Reading()),
-    ("zone 42000 cpu\nzone 51000 gpu\n<html>\n\x1b[31m", Reading(42.0, zone="cpu")),
-    ("counter 5\ncounter -1\ncounter x\ncounter 4", Reading(None, 9)),
-    ("counter " + "9" * 100, Reading()),
-])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", Reading()),
+        ("zone 999999 cpu\nzone -99999 cpu\nzone nan cpu\nzone 1e9 cpu", Reading()),
+        ("zone 42000 cpu\nzone 51000 gpu\n<html>\n\x1b[31m", Reading(42.0, zone="cpu")),
+        ("counter 5\ncounter -1\ncounter x\ncounter 4", Reading(None, 9)),
+        ("counter " + "9" * 100, Reading()),
+    ],
+)
 def test_what_a_thermometer_says_is_checked(text: str, expected: Reading) -> None:
     assert parse(text, THERMAL) == expected
 
 
 @pytest.mark.parametrize(("value", "raised"), [("0x50005", True), ("50000", False), ("", False), ("zz", False), ("0x4", True)])
 def test_flags_are_hexadecimal_masks(value: str, raised: bool) -> None:
-    thermal = Thermal.model_validate({
-        "limit_c": 70, "resume_c": 60, "throttle_flags": [{"path": "/sys/devices/platform/soc/get_throttled", "mask": 15}]
-    })
+    thermal = Thermal.model_validate(
+        {"limit_c": 70, "resume_c": 60, "throttle_flags": [{"path": "/sys/devices/platform/soc/get_throttled", "mask": 15}]}
+    )
     assert parse(f"flags {value}", thermal).throttled_now is raised
 
 
 def test_power_is_read_from_the_profiles_sensor(board: Board, transport: SshTransport) -> None:
     sensor = PowerSensor(path="/sys/class/hwmon/hwmon0/power1_input", unit="uW")
-    assert Power(transport, sensor).read_w() is None               # a board that lacks it
+    assert Power(transport, sensor).read_w() is None  # a board that lacks it
     board.sysfs("class/hwmon/hwmon0/power1_input", "4250000")
     assert Power(transport, sensor).read_w() == pytest.approx(4.25)
     assert Power(transport, None).read_w() is None
@@ -94,12 +103,12 @@ def test_clocks_are_fixed_and_put_back(board: Board, transport: SshTransport) ->
     clocks = Clocks(transport, ROOT, kind, "board")
     clocks.fix([0, 1])
     assert governors(board) == ["performance", "1200000", "1200000"]
-    clocks.fix([0, 1])                             # each round asks again
+    clocks.fix([0, 1])  # each round asks again
     assert clocks.restore() == 6
     clocks.fix([1])
     assert governors(board) == ["performance", "1200000", "1200000"]
     assert governors(board, 0) == before
-    clocks.fix([0, 1])                             # a round of two threads: the other core too
+    clocks.fix([0, 1])  # a round of two threads: the other core too
     assert governors(board, 0) == ["performance", "1200000", "1200000"]
     assert clocks.restore() == 6
     assert governors(board, 0) == before
@@ -112,8 +121,8 @@ def test_clocks_that_a_crash_left_fixed_are_put_back_by_the_next_session(board: 
     before = governors(board)
     Clocks(transport, ROOT, kind, "board").fix([0, 1])
     assert governors(board) != before
-    again = Clocks(transport, ROOT, kind, "board")               # another process: the first one died
-    again.fix([0, 1])                              # what it remembers is what was there before the first
+    again = Clocks(transport, ROOT, kind, "board")  # another process: the first one died
+    again.fix([0, 1])  # what it remembers is what was there before the first
     assert again.restore() == 6
     assert governors(board) == before
 
@@ -128,7 +137,7 @@ def test_a_command_of_the_profile_that_is_not_there_is_named_and_clocks_are_give
 ) -> None:
     kind = profile(Frequency(fix=(("no-such-clock-tool", "--on"),), restore=(("true",),)))
     clocks = Clocks(transport, ROOT, kind, "board")
-    for _ in range(2):                             # the second round is refused as the first was
+    for _ in range(2):  # the second round is refused as the first was
         with pytest.raises(NotReady, match=r"no-such-clock-tool ended with 127"):
             clocks.fix([0])
     assert clocks.restore() == 3

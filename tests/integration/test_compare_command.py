@@ -26,7 +26,10 @@ from lutfarm_jobs.run import Failure, Run
 PROFILE = f"generic-linux-{os.uname().machine}"
 OPERATORS = [f"conv_H14_W14_Cin8_Cout{8 * n}_k1_s1_g1_relu" for n in range(1, 4)]
 JOB = {
-    "name": "c", "workloads": [{"operators": OPERATORS}], "devices": ["desk"], "backends": [{"runtime": "onnxruntime"}],
+    "name": "c",
+    "workloads": [{"operators": OPERATORS}],
+    "devices": ["desk"],
+    "backends": [{"runtime": "onnxruntime"}],
     "sampling": {"passes": 2, "confidence": 0.9},
 }
 PLACE = "onnxruntime-cpu-t1-fp32/b1-steady"
@@ -72,16 +75,16 @@ def scripted(new: Script) -> ScriptedAgents:
         (Script(latency_ns=110_000), (), SLOWER, "slower: overall, B is slower than A by more than the margin of 3 %"),
         (Script(latency_ns=90_000, latencies_ns={ON_NEW[1]: 120_000}), (), SLOWER, "are 1 of 3 workloads"),
         (
-            Script(failures=dict.fromkeys(ON_NEW[:2], Failure("OutOfMemory", "40 GB"))), (), UNDECIDED,
+            Script(failures=dict.fromkeys(ON_NEW[:2], Failure("OutOfMemory", "40 GB"))),
+            (),
+            UNDECIDED,
             "2 of 3 workloads are left out, and nothing is known of them",
         ),
         (Script(errors={"measure": ("NotReady", "its fan is off")}), (), DEVICE_TROUBLE, "the comparison is broken off"),
     ],
     ids=["equal", "no margin", "slower", "one slower", "failed", "broken"],
 )
-def test_the_exit_code_says_the_verdict(
-    command: Command, new: Script, args: tuple[str, ...], code: int, said: str
-) -> None:
+def test_the_exit_code_says_the_verdict(command: Command, new: Script, args: tuple[str, ...], code: int, said: str) -> None:
     command.agents(scripted(new))
     ended, output = command("--rounds", "4", *args)
     assert (ended, said in output) == (code, True), output
@@ -90,7 +93,7 @@ def test_the_exit_code_says_the_verdict(
 def test_it_prints_the_confidence_that_the_job_asks_for_and_names_what_failed(command: Command) -> None:
     command.agents(scripted(Script(failures={ON_NEW[0]: Failure("OutOfMemory", "40 GB")})))
     _, output = command("--rounds", "2")
-    assert output.count("90 % interval") == 2      # over the column, and of the overall ratio
+    assert output.count("90 % interval") == 2  # over the column, and of the overall ratio
     assert "95 %" not in output
     assert f"left out: operator:{OPERATORS[0]}: failed on B: OutOfMemory: 40 GB" in output
 

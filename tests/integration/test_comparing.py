@@ -43,12 +43,21 @@ from lutfarm_jobs.spec import parse_job
 
 PROFILE = f"generic-linux-{os.uname().machine}"
 OPERATORS = [f"conv_H14_W14_Cin8_Cout{8 * n}_k1_s1_g1_relu" for n in range(1, 9)]
-JOB = parse_job({
-    "name": "j", "workloads": [{"operators": OPERATORS}], "devices": ["desk"],
-    "backends": [{"runtime": "onnxruntime"}, {"runtime": "tflite"}], "sampling": {"passes": 6},
-}, source="job")
+JOB = parse_job(
+    {
+        "name": "j",
+        "workloads": [{"operators": OPERATORS}],
+        "devices": ["desk"],
+        "backends": [{"runtime": "onnxruntime"}, {"runtime": "tflite"}],
+        "sampling": {"passes": 6},
+    },
+    source="job",
+)
 NOISE = compose(
-    LogNormal(0.02), WarmUp(), ProcessOffsets(shared=0.004, own=0.006), Drift(amplitude=0.02, period_s=30.0),
+    LogNormal(0.02),
+    WarmUp(),
+    ProcessOffsets(shared=0.004, own=0.006),
+    Drift(amplitude=0.02, period_s=30.0),
     TwoStates(fast_s=(0.5,), slow_s=(0.1,)),
 )
 
@@ -171,8 +180,9 @@ def scripted(folder: Path, store: Store, scripts: dict[str, Script], **sides: st
 
 
 def test_two_interpreters_of_one_machine_never_run_at_once(tmp_path: Path, store: Store) -> None:
-    bench = scripted(tmp_path, store, {"desk": Script(), "new": Script()}, a="device=desk,runtime=tflite",
-                     b="device=new,runtime=tflite")
+    bench = scripted(
+        tmp_path, store, {"desk": Script(), "new": Script()}, a="device=desk,runtime=tflite", b="device=new,runtime=tflite"
+    )
     watch, state = bench.run(rounds=4)
     units = [place.partition("/")[0] for _, place in watch.rounds]
     assert [set(units[at : at + 2]) for at in range(0, len(units), 2)] == [{"desk", "new"}] * (len(units) // 2)
@@ -193,7 +203,7 @@ def test_only_what_both_say_now_tells_machines_apart(tmp_path: Path, store: Stor
     scripts = {name: Script(hello=replace(HELLO, machine_id=each)) for name, each in zip(("desk", "new"), ids, strict=True)}
     bench = scripted(tmp_path, store, scripts, a="device=desk,runtime=tflite", b="device=new,runtime=tflite")
     store.put_hello("desk", replace(HELLO, machine_id="2" * 32), 0.0)
-    store.put_hello("new", replace(HELLO, machine_id="3" * 32), 0.0)    # registered after another boot
+    store.put_hello("new", replace(HELLO, machine_id="3" * 32), 0.0)  # registered after another boot
     bench.run(rounds=2)
     assert bench.outcome().pairs == 2
 
@@ -209,7 +219,7 @@ def test_a_workload_that_fails_on_one_side_is_left_out_and_said(tmp_path: Path, 
     assert found.left_out == {f"operator:{OPERATORS[0]}": "failed on B: OutOfMemory: 40 GB"}
     assert watch.runs == len(watch.rounds) * (len(OPERATORS) - 1)
     assert found.high < 1.03
-    assert (found.verdict, found.rounds_to_settle) == ("undecided", None)    # what failed may be the slow one
+    assert (found.verdict, found.rounds_to_settle) == ("undecided", None)  # what failed may be the slow one
 
 
 class Disturbed(FakeAgent):
@@ -227,9 +237,7 @@ def test_a_workload_without_two_quiet_pairs_is_left_out_and_said(tmp_path: Path,
     bench.factory = lambda device, folder, cpus: Disturbed(device, Script())
     bench.run(rounds=4)
     found = bench.outcome()
-    assert found.left_out == {
-        f"operator:{OPERATORS[1]}": "of 4 pairs 1 had a quiet window on both sides, two are needed"
-    }
+    assert found.left_out == {f"operator:{OPERATORS[1]}": "of 4 pairs 1 had a quiet window on both sides, two are needed"}
     assert found.verdict == "undecided"
     assert {w.statistic for w in found.workloads} == {"p25_quiet"}
 
@@ -250,7 +258,7 @@ def test_what_made_one_side_slower_is_said_beside_its_ratio(tmp_path: Path, stor
     flagged = {w.workload: w.flags for w in bench.outcome().workloads}
     assert "throttled" in flagged[f"operator:{OPERATORS[1]}"]
     assert all("throttled" not in flags for name, flags in flagged.items() if name != f"operator:{OPERATORS[1]}")
-    assert all("reference_provisional" not in flags for flags in flagged.values())    # it is the same for both sides
+    assert all("reference_provisional" not in flags for flags in flagged.values())  # it is the same for both sides
 
 
 class SlowAtFirst(FakeAgent):
@@ -264,7 +272,7 @@ class SlowAtFirst(FakeAgent):
         run = super()._run(round_, task, status)
         canary_ns = 105_000 if "tflite" in run.key and round_.index < 2 else 70_000
         slow = tuple(replace(piece, canary_before_ns=canary_ns, canary_after_ns=canary_ns) for piece in run.slices)
-        began_s = self.began_s.setdefault(round_.id, run.started_s)    # one for all runs of a round, as devices say it
+        began_s = self.began_s.setdefault(round_.id, run.started_s)  # one for all runs of a round, as devices say it
         return replace(run, slices=slow, canary_reference_ns=canary_ns, started_s=began_s)
 
 
@@ -279,8 +287,9 @@ def test_it_is_enough_by_the_canary_of_the_end_not_of_the_time(tmp_path: Path, s
 
 def test_a_side_that_breaks_down_ends_it(tmp_path: Path, store: Store) -> None:
     broken = Script(errors={"measure": ("NotReady", "its fan is off")})
-    bench = scripted(tmp_path, store, {"desk": Script(), "new": broken}, a="device=desk,runtime=tflite",
-                     b="device=new,runtime=tflite")
+    bench = scripted(
+        tmp_path, store, {"desk": Script(), "new": broken}, a="device=desk,runtime=tflite", b="device=new,runtime=tflite"
+    )
     _, state = bench.run(rounds=4)
     assert state.units["new"].out == "quarantined"
     with pytest.raises(SpecError, match="nothing can be compared yet"):
@@ -290,11 +299,11 @@ def test_a_side_that_breaks_down_ends_it(tmp_path: Path, store: Store) -> None:
 def test_broken_off_it_goes_on_and_measures_nothing_twice(tmp_path: Path, store: Store) -> None:
     bench = scripted(tmp_path, store, {"desk": Script()})
     with pytest.raises(Stop):
-        bench.run(rounds=4, target=1e-9, stop_after=3 * len(OPERATORS))    # in the middle of the second pair
+        bench.run(rounds=4, target=1e-9, stop_after=3 * len(OPERATORS))  # in the middle of the second pair
     watch, _ = bench.run(rounds=4, target=1e-9)
     assert watch.runs == (8 - 3) * len(OPERATORS)
     assert (bench.outcome().pairs, bench.outcome().lone_processes) == (4, 0)
     again, _ = bench.run(rounds=4, target=1e-9)
     assert again.runs == 0
-    more, _ = bench.run(rounds=6, target=1e-9)     # the same job, for longer
+    more, _ = bench.run(rounds=6, target=1e-9)  # the same job, for longer
     assert more.runs == 4 * len(OPERATORS)

@@ -15,8 +15,13 @@ from lutfarm_jobs.graphs.graph import Graph
 from lutfarm_jobs.models.onnx.writer import write_onnx
 
 KINDS = {
-    "Conv": "convolution", "FusedConv": "convolution", "AveragePool": "average_pool", "Relu": "activation", "Add": "add",
-    "Gemm": "fully_connected", "GlobalAveragePool": "global_average_pool",
+    "Conv": "convolution",
+    "FusedConv": "convolution",
+    "AveragePool": "average_pool",
+    "Relu": "activation",
+    "Add": "add",
+    "Gemm": "fully_connected",
+    "GlobalAveragePool": "global_average_pool",
 }
 # Poolings of one node; sums that nothing can do along; what a cell passes on; all convolutions; nothing but skips.
 CHOSEN = (
@@ -32,7 +37,7 @@ SPACE = spaces.load("nas-bench-201-cifar10")
 def written(graph: Graph, path: Path) -> Counter[str]:
     """What onnxruntime's own optimised graph holds of the kinds that are told apart."""
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3                 # it warns that such a file fits this processor alone
+    options.log_severity_level = 3  # it warns that such a file fits this processor alone
     options.optimized_model_filepath = str(path)
     onnxruntime.InferenceSession(write_onnx(graph), options, providers=["CPUExecutionProvider"])
     return Counter(KINDS[node.op_type] for node in onnx.load(str(path)).graph.node if node.op_type in KINDS)

@@ -22,8 +22,11 @@ from lutfarm_jobs.spec import parse_job
 
 OPERATORS = [f"conv_H14_W14_Cin8_Cout{width}_k3_s1_g1_relu" for width in (8, 16, 24, 32)]
 JOB = {
-    "name": "killed", "workloads": [{"operators": OPERATORS}], "devices": ["desk"],
-    "backends": [{"runtime": "onnxruntime"}], "sampling": {"rounds": 6, "passes": 40},
+    "name": "killed",
+    "workloads": [{"operators": OPERATORS}],
+    "devices": ["desk"],
+    "backends": [{"runtime": "onnxruntime"}],
+    "sampling": {"rounds": 6, "passes": 40},
 }
 
 

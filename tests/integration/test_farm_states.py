@@ -32,8 +32,11 @@ from lutfarm_jobs.spec import parse_job
 
 HOLDER = "a test: job small, process 1"
 JOB = {
-    "name": "small", "workloads": [{"operators": ["conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu"]}], "devices": ["a", "b"],
-    "backends": [{"runtime": "onnxruntime"}], "sampling": {"rounds": 3, "passes": 2},
+    "name": "small",
+    "workloads": [{"operators": ["conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu"]}],
+    "devices": ["a", "b"],
+    "backends": [{"runtime": "onnxruntime"}],
+    "sampling": {"rounds": 3, "passes": 2},
 }
 PATIENCE_S = 60.0
 
@@ -53,9 +56,7 @@ Run = Callable[..., Outcome]
 def run(tmp_path: Path, store: Store) -> Run:
     """Run the job with these scripts; `a` and `b` do well unless told otherwise, and are machines of their own."""
 
-    def go(
-        cooling: Cooling | None = None, cooldown_s: float = 0.0, until_s: float | None = None, **scripts: Script
-    ) -> Outcome:
+    def go(cooling: Cooling | None = None, cooldown_s: float = 0.0, until_s: float | None = None, **scripts: Script) -> Outcome:
         every = {
             name: replace(script, hello=replace(script.hello, machine_id=name))
             for name, script in {"a": Script(), "b": Script(), **scripts}.items()
@@ -169,7 +170,7 @@ def test_a_link_that_stays_broken_is_a_lost_device_which_the_next_run_tries_agai
 def test_a_reboot_loop_that_ends_in_a_job_takes_the_device_out(store: Store, run: Run) -> None:
     for boot in ("w", "x", "y"):
         store.step_device("b", DeviceEvent("seen", boot_id=boot), time.time())
-    outcome = run()                                # its hello says a fourth
+    outcome = run()  # its hello says a fourth
     assert outcome.state.units["b"].out == "quarantined"
     assert "anew 3 times" in state(store, "b")[1]
     assert state(store, "a") == ("ready", "")
@@ -218,7 +219,7 @@ def test_a_device_that_is_released_in_mid_job_goes_on(
     def record(unit: str, now_s: float) -> DeviceRecord:
         found = plain_record(unit, now_s)
         if unit == "b" and found.state == "maintenance" and told == ["held"]:
-            told.append("seen")                    # by the job, which leaves it
+            told.append("seen")  # by the job, which leaves it
         elif unit == "b" and found.state == "maintenance" and told == ["held", "seen"]:
             told.append("released")
             return plain_step("b", DeviceEvent("released"), now_s)

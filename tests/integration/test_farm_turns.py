@@ -28,8 +28,11 @@ from lutfarm_jobs.spec import parse_job
 
 OPERATORS = [f"conv_H14_W14_Cin8_Cout{width}_k1_s1_g1_relu" for width in (8, 16, 24, 32)]
 JOB = {
-    "name": "small", "workloads": [{"operators": OPERATORS}], "devices": ["a"],
-    "backends": [{"runtime": "onnxruntime"}], "sampling": {"rounds": 6, "passes": 2},
+    "name": "small",
+    "workloads": [{"operators": OPERATORS}],
+    "devices": ["a"],
+    "backends": [{"runtime": "onnxruntime"}],
+    "sampling": {"rounds": 6, "passes": 2},
 }
 
 
@@ -107,5 +110,3 @@ def test_a_job_that_takes_longer_than_a_lease_never_works_with_one_that_ran_out(
     assert len({lease.expires_s for lease in used}) > 1
     assert clock.late_s > 2 * leases.LEASE_S
     assert {lease.unit for lease in used} == {"a"}
-
-

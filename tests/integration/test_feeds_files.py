@@ -22,7 +22,9 @@ from lutfarm_jobs.models.inspect import inspect_file
 def model(path: Path, *inputs: Any) -> Path:
     """Each input is put out as it is."""
     graph = helper.make_graph(
-        [helper.make_node("Identity", [one.name], [f"{one.name}_out"]) for one in inputs], "g", list(inputs),
+        [helper.make_node("Identity", [one.name], [f"{one.name}_out"]) for one in inputs],
+        "g",
+        list(inputs),
         [helper.make_value_info(f"{one.name}_out", one.type) for one in inputs],
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +61,7 @@ def test_npy_and_npz_arrays_arrive_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4", "float16", "uint64", "string", "int8"],
+    "name", ["bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4", "float16", "uint64", "string", "int8"]
 )
 def test_test_data_of_every_element_type_comes_through_the_file(tmp_path: Path, name: str) -> None:
     kind = TensorProto.STRING if name == "string" else helper.np_dtype_to_tensor_dtype(np.dtype(getattr(ml_dtypes, name, name)))
@@ -67,7 +69,8 @@ def test_test_data_of_every_element_type_comes_through_the_file(tmp_path: Path, 
     data = path.parent / "test_data_set_0"
     data.mkdir()
     proto = (
-        helper.make_tensor("x", kind, [3], [b"a", b"bc", b""]) if name == "string"
+        helper.make_tensor("x", kind, [3], [b"a", b"bc", b""])
+        if name == "string"
         else numpy_helper.from_array(np.array([1, 2, 3]).astype(getattr(ml_dtypes, name, name)), "x")
     )
     (data / "input_0.pb").write_bytes(proto.SerializeToString())

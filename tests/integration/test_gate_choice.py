@@ -77,9 +77,9 @@ def compare(noise: Noise) -> tuple[float, float, int]:
 )
 def test_what_the_gate_turns_away_by_chance_does_not_move_the_estimate(noise: Noise) -> None:
     difference, error, away = compare(noise)
-    assert away > MACHINES                         # or there was nothing to agree on
+    assert away > MACHINES  # or there was nothing to agree on
     assert abs(difference) <= ERRORS * error
-    assert error < 0.005                           # or agreement would say nothing
+    assert error < 0.005  # or agreement would say nothing
 
 
 def test_where_the_machine_has_two_speeds_the_gate_does_choose() -> None:

@@ -37,8 +37,11 @@ from lutfarm_profiles import loader
 BACKEND = "onnxruntime-cpu-t1-fp32"
 BARE = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
 JOB = {
-    "name": "small", "workloads": [{"operators": ["conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu"]}], "devices": ["desk"],
-    "backends": [{"runtime": "onnxruntime"}], "sampling": {"rounds": 2, "passes": 2},
+    "name": "small",
+    "workloads": [{"operators": ["conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu"]}],
+    "devices": ["desk"],
+    "backends": [{"runtime": "onnxruntime"}],
+    "sampling": {"rounds": 2, "passes": 2},
 }
 
 
@@ -88,8 +91,19 @@ def test_a_real_device_is_looked_at_from_clock_to_latency(store: Store, look: Lo
     report, record = look()
     assert report.fit, report.reason
     assert names(report) == [
-        "clock resolution", "timer pair", "idle load", "temperature", "battery", "free space", "memory available", "cores",
-        "runtime onnxruntime", f"import {BACKEND}", f"output {BACKEND}", f"latency {BACKEND}", f"quiet windows {BACKEND}",
+        "clock resolution",
+        "timer pair",
+        "idle load",
+        "temperature",
+        "battery",
+        "free space",
+        "memory available",
+        "cores",
+        "runtime onnxruntime",
+        f"import {BACKEND}",
+        f"output {BACKEND}",
+        f"latency {BACKEND}",
+        f"quiet windows {BACKEND}",
     ]
     by_name = {finding.name: finding for finding in report.findings}
     assert "no history yet" in by_name[f"latency {BACKEND}"].why
@@ -124,7 +138,7 @@ def test_a_device_far_slower_than_its_history_is_not_fit_until_it_is_registered_
 def test_a_history_of_other_software_does_not_count(store: Store, look: Look) -> None:
     first, _ = look()
     (reference,) = first.references
-    store.step_device("desk", DeviceEvent("registered"), time.time())    # a first look that this machine hurried does not count
+    store.step_device("desk", DeviceEvent("registered"), time.time())  # a first look that this machine hurried does not count
     old = tuple(replace(reference, basis="another runtime", latency_ns=10) for _ in range(2))
     store.put_check(replace(first, checked_s=time.time(), references=old))
     again, _ = look()
@@ -141,7 +155,7 @@ def job(tmp_path: Path, store: Store):
 def test_a_device_without_runtime_is_quarantined_mended_checked_and_completes_its_job(
     store: Store, look: Look, python: Path, tmp_path: Path
 ) -> None:
-    become(python, BARE)                           # the interpreter behind the virtual environment: no runtime of ours
+    become(python, BARE)  # the interpreter behind the virtual environment: no runtime of ours
     assert len(job(tmp_path, store).left) == 1
     record = store.device_record("desk", time.time())
     assert record.state == "quarantined"
@@ -150,7 +164,7 @@ def test_a_device_without_runtime_is_quarantined_mended_checked_and_completes_it
     assert [(f.name, f.verdict) for f in report.failed] == [("runtime onnxruntime", "fail")]
     assert record.state == "quarantined"
     become(python, Path(sys.executable))
-    assert job(tmp_path, store).missing            # mended is not yet checked
+    assert job(tmp_path, store).missing  # mended is not yet checked
     report, record = look()
     assert (report.fit, record.state) == (True, "ready"), report.reason
     assert job(tmp_path, store).left == ()
@@ -222,7 +236,7 @@ def test_who_has_the_device_is_said() -> None:
 def test_an_error_is_a_finding(point: str, code: str, state: str) -> None:
     report = looked(Script(errors={point: (code, "it broke")}))  # type: ignore[dict-item]
     assert [(f.name, f.value, f.why) for f in report.failed] == [("session", code, "it broke")]
-    assert ("see that it is on" in report.failed[0].what_to_do) == (code == "LinkLost")    # the others answered
+    assert ("see that it is on" in report.failed[0].what_to_do) == (code == "LinkLost")  # the others answered
     event = verdict(report, 5.0)
     assert event.kind == state
     assert "it broke" in event.reason
@@ -236,7 +250,8 @@ def test_what_is_no_fault_of_the_device_is_raised() -> None:
 def test_a_runtime_that_can_not_be_imported_does_not_hide_the_other() -> None:
     report = looked(Script(errors={"probe": ("NotReady", "no library")}))
     assert [(f.name, f.why) for f in report.failed] == [
-        (f"import {BACKEND}", "no library"), ("import tflite-cpu-t1-fp32", "no library"),
+        (f"import {BACKEND}", "no library"),
+        ("import tflite-cpu-t1-fp32", "no library"),
     ]
     assert verdict(report, 5.0).kind == "check failed"
 

@@ -18,10 +18,24 @@ from lutfarm_agents.device import Device
 
 ROOT = Path(__file__).parents[2]
 # What measures, or keeps, or draws: no help page needs any of it.
-LARGE = frozenset({
-    "ray", "onnxruntime", "ai_edge_litert", "tflite_runtime", "onnx", "matplotlib", "jinja2", "alembic", "sqlalchemy", "pandas",
-    "polars", "scipy", "paramiko", "adb_shell",
-})
+LARGE = frozenset(
+    {
+        "ray",
+        "onnxruntime",
+        "ai_edge_litert",
+        "tflite_runtime",
+        "onnx",
+        "matplotlib",
+        "jinja2",
+        "alembic",
+        "sqlalchemy",
+        "pandas",
+        "polars",
+        "scipy",
+        "paramiko",
+        "adb_shell",
+    }
+)
 LEAST = LARGE | {"pyarrow", "numpy", "pydantic", "yaml", "psutil"}
 COMMAND = """
 import sys
@@ -107,5 +121,5 @@ def test_a_help_page_imports_nothing_that_measures_keeps_or_draws(imported: Impo
 def test_a_plan_and_a_status_read_the_store_and_import_nothing_that_measures_or_draws(imported: Imported, job: str) -> None:
     for words in (("plan", job), ("status",), ("device", "list")):
         found = imported(*words)
-        assert "sqlalchemy" in found               # else the next line could not fail
+        assert "sqlalchemy" in found  # else the next line could not fail
         assert not (LARGE - {"sqlalchemy"}) & found

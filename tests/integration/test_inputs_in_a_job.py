@@ -49,14 +49,18 @@ def save(path: Path, nodes: list, inputs: list, constants: list) -> None:
 
 def branch(path: Path) -> None:
     """At 16,000 one product, else twenty."""
+
     def product(count: int) -> onnx.GraphProto:
         names = ["x", *(f"m{count}_{index}" for index in range(count))]
         nodes = [helper.make_node("MatMul", [names[i], "w"], [names[i + 1]]) for i in range(count)]
         return helper.make_graph(nodes, f"of{count}", [], [value(names[-1], [64, 64])])
 
     save(
-        path, [helper.make_node("Equal", ["rate", "known"], ["same"]),
-               helper.make_node("If", ["same"], ["y"], then_branch=product(1), else_branch=product(20))],
+        path,
+        [
+            helper.make_node("Equal", ["rate", "known"], ["same"]),
+            helper.make_node("If", ["same"], ["y"], then_branch=product(1), else_branch=product(20)),
+        ],
         [value("x", [64, 64]), value("rate", [], TensorProto.INT64)],
         [weights("w", 64, 64), numpy_helper.from_array(np.array(16000), "known")],
     )
@@ -64,16 +68,22 @@ def branch(path: Path) -> None:
 
 def lengths(path: Path) -> None:
     save(
-        path, [helper.make_node("LSTM", ["x", "w", "r", "", "lens"], ["y"], hidden_size=16)],
-        [value("x", [50, 1, 8]), value("lens", [1], TensorProto.INT32)], [weights("w", 1, 64, 8), weights("r", 1, 64, 16)],
+        path,
+        [helper.make_node("LSTM", ["x", "w", "r", "", "lens"], ["y"], hidden_size=16)],
+        [value("x", [50, 1, 8]), value("lens", [1], TensorProto.INT32)],
+        [weights("w", 1, 64, 8), weights("r", 1, 64, 16)],
     )
 
 
 def mask(path: Path) -> None:
     save(
-        path, [helper.make_node("Cast", ["mask"], ["kept"], to=TensorProto.BOOL),
-               helper.make_node("Compress", ["ids", "kept"], ["left"], axis=0),
-               helper.make_node("Gather", ["table", "left"], ["e"]), helper.make_node("MatMul", ["e", "w"], ["y"])],
+        path,
+        [
+            helper.make_node("Cast", ["mask"], ["kept"], to=TensorProto.BOOL),
+            helper.make_node("Compress", ["ids", "kept"], ["left"], axis=0),
+            helper.make_node("Gather", ["table", "left"], ["e"]),
+            helper.make_node("MatMul", ["e", "w"], ["y"]),
+        ],
         [value("ids", [128], TensorProto.INT64), value("mask", [128], TensorProto.INT64)],
         [weights("table", 40, 64), weights("w", 64, 256)],
     )
@@ -88,7 +98,7 @@ def test_data(folder: Path) -> None:
     (folder / "test_data_set_0" / "input_0.pb").write_bytes(parts.SerializeToString())
 
 
-test_data.__test__ = False                         # pyright: ignore
+test_data.__test__ = False  # pyright: ignore
 
 
 @pytest.fixture
@@ -100,7 +110,12 @@ def lutfarm(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def call(*args: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [command, *args], cwd=tmp_path, text=True, capture_output=True, timeout=240, stdin=subprocess.DEVNULL,
+            [command, *args],
+            cwd=tmp_path,
+            text=True,
+            capture_output=True,
+            timeout=240,
+            stdin=subprocess.DEVNULL,
             env=os.environ | own,
         )
 
@@ -150,7 +165,7 @@ def test_what_runs_is_what_the_job_gives_and_what_is_assumed_is_said(
     assert idle == [("constant.onnx", "")]
     assert found["branch.onnx", "rate=16000"]["inputs"] == "rate=16000 (given); x=normal"
     assert found["lengths.onnx", ""]["inputs"].startswith("lens=50 (assumed, decides what runs)")
-    assert len({entry["fingerprint"] for entry in entries}) == 7      # the assumed rate is the one that is given once
+    assert len({entry["fingerprint"] for entry in entries}) == 7  # the assumed rate is the one that is given once
     # twenty products take longer than one, three steps less than fifty, on the busiest machine
     other_rate = next(entry for place, entry in found.items() if place[0] == "branch.onnx" and place[1].startswith("values"))
     assert other_rate["min_ns"] > 2 * found["branch.onnx", "rate=16000"]["min_ns"]

@@ -75,8 +75,12 @@ numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 sizes = st.integers(0, 2**63 - 1)
 
 _BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
-    "str": texts, "str | None": st.none() | texts, "float | None": numbers, "int": sizes,
-    "int | None": st.none() | sizes, "tuple[str, ...]": st.lists(names, max_size=3).map(tuple),
+    "str": texts,
+    "str | None": st.none() | texts,
+    "float | None": numbers,
+    "int": sizes,
+    "int | None": st.none() | sizes,
+    "tuple[str, ...]": st.lists(names, max_size=3).map(tuple),
 }
 _FIXED = {"key", "kind", "quantity_unit", "statistic", "estimate_ns", "low_ns", "high_ns", "confidence", "failure_code"}
 _free = st.fixed_dictionaries({f.name: _BY_TYPE[str(f.type)] for f in fields(Entry) if f.name not in _FIXED})
@@ -100,7 +104,11 @@ def entries(draw: st.DrawFn) -> list[Entry]:
 
 manifests = st.builds(
     Manifest,
-    job_id=texts, job_name=texts, created_s=st.floats(0, 1e11), lutfarm_version=texts, space=st.none() | texts,
+    job_id=texts,
+    job_name=texts,
+    created_s=st.floats(0, 1e11),
+    lutfarm_version=texts,
+    space=st.none() | texts,
     devices=st.lists(st.builds(DeviceFacts, texts, texts, cpus=sizes), max_size=2).map(tuple),
     backends=st.lists(st.builds(BackendFacts, texts, texts, versions=st.dictionaries(texts, texts)), max_size=2).map(tuple),
     protocol=st.dictionaries(texts, st.dictionaries(texts, sizes | st.floats(allow_nan=False, allow_infinity=False))),
@@ -121,21 +129,33 @@ def validations(draw: st.DrawFn, place: tuple[str, str], space: str, size: int) 
         role = "validation" if at == 0 else draw(st.sampled_from(["validation", "calibration", "anchor"]))
         failed_ = at > 0 and draw(st.booleans())
         networks.append(
-            Network(arch, role, guess, low, high, None, failure=draw(texts)) if failed_
+            Network(arch, role, guess, low, high, None, failure=draw(texts))
+            if failed_
             else Network(arch, role, guess, low, high, true, least, most, "", mended, under, over)
         )
     used = [n for n in networks if n.role == "validation" and n.measured_ns]
     measured_ns = [n.measured_ns for n in used]
     figures = compare([n.predicted_ns for n in used], measured_ns)
     calibrated = None
-    if size:                                       # as many as the table is calibrated on
+    if size:  # as many as the table is calibrated on
         mended_ns = [n.calibrated_ns for n in used]
         calibrated = Calibrated(size, compare(mended_ns, measured_ns), share([n.covered_calibrated for n in used]))
     else:
         networks = [replace(n, calibrated_ns=None, calibrated_low_ns=None, calibrated_high_ns=None) for n in networks]
     return Validation(
-        *place, space, figures, share([n.covered for n in used]), 0.95, draw(st.none() | st.just(figures)), calibrated,
-        draw(st.none() | st.floats(-0.5, 0.5)), tuple(networks), draw(texts), draw(sizes), draw(st.floats(0, 1e11)), draw(texts),
+        *place,
+        space,
+        figures,
+        share([n.covered for n in used]),
+        0.95,
+        draw(st.none() | st.just(figures)),
+        calibrated,
+        draw(st.none() | st.floats(-0.5, 0.5)),
+        tuple(networks),
+        draw(texts),
+        draw(sizes),
+        draw(st.floats(0, 1e11)),
+        draw(texts),
     )
 
 
@@ -146,8 +166,12 @@ def calibrations(draw: st.DrawFn, place: tuple[str, str], space: str) -> Calibra
     archs = st.lists(st.integers(0, 99), min_size=1, max_size=4).map(tuple)
     observed = st.builds(Observed, archs, counts, latencies, st.none() | st.floats(0, 3))
     return calibration_of(
-        draw(st.lists(observed, min_size=1, max_size=4)), space=space, unit=place[0], backend_key=place[1],
-        priors=draw(st.none() | st.just(Priors(scale=0.5, own=(0.1, 0.2)))), confidence=draw(st.floats(0.5, 0.999)),
+        draw(st.lists(observed, min_size=1, max_size=4)),
+        space=space,
+        unit=place[0],
+        backend_key=place[1],
+        priors=draw(st.none() | st.just(Priors(scale=0.5, own=(0.1, 0.2)))),
+        confidence=draw(st.floats(0.5, 0.999)),
     )
 
 
@@ -158,15 +182,18 @@ def tables(draw: st.DrawFn) -> LatencyTable:
     claims = st.sets(st.tuples(st.sampled_from(places), texts), max_size=2) if places else st.just(set())
     calibrated = [draw(calibrations(place, space)) for place, space in sorted(draw(claims))]
     sizes_ = {((one.unit, one.backend_key), one.space): len(one.networks) for one in calibrated}
-    return LatencyTable.of(found, replace(
-        where,
-        validations=tuple(
-            draw(validations(place, space, sizes_.get((place, space), draw(st.sampled_from([0, 7])))))
-            for place, space in sorted(draw(claims))
+    return LatencyTable.of(
+        found,
+        replace(
+            where,
+            validations=tuple(
+                draw(validations(place, space, sizes_.get((place, space), draw(st.sampled_from([0, 7])))))
+                for place, space in sorted(draw(claims))
+            ),
+            refusals=tuple(Refusal(*place, space, "it disagrees") for place, space in sorted(draw(claims))),
+            calibrations=tuple(calibrated),
         ),
-        refusals=tuple(Refusal(*place, space, "it disagrees") for place, space in sorted(draw(claims))),
-        calibrations=tuple(calibrated),
-    ))
+    )
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -178,13 +205,11 @@ def test_anything_that_a_table_can_hold_comes_back_exactly(one: LatencyTable) ->
         assert other.entries == found
         assert other.manifest == one.manifest
         assert other == one
-        assert [repr(e) for e in other.entries] == [repr(e) for e in found]        # also the sign of zero
+        assert [repr(e) for e in other.entries] == [repr(e) for e in found]  # also the sign of zero
 
 
 @pytest.mark.parametrize("suffix", OURS)
-def test_a_full_disk_leaves_the_old_file_and_no_draft(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
-) -> None:
+def test_a_full_disk_leaves_the_old_file_and_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     path = tmp_path / f"lut.{suffix}"
     path.write_text("the old one")
 
@@ -244,4 +269,4 @@ def test_csv_is_plain_from_its_first_line() -> None:
     assert float(rows[4]["estimate_ns"]) == 0.1 + 0.2
     assert rows[2]["estimate_ns"] == ""
     assert rows[4]["flags"] == "converged reference_provisional"
-    assert rows[2]["statistic"] == ""              # nothing is said, and no mark of ours stands for that
+    assert rows[2]["statistic"] == ""  # nothing is said, and no mark of ours stands for that

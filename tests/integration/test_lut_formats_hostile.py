@@ -14,10 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.table_files_kit import DUMP, OURS, PARSE, table
 
-from lutfarm.lut import (
-    load,
-    save,
-)
+from lutfarm.lut import load, save
 from lutfarm.lut.formats import header
 from lutfarm.lut.formats import json as json_format
 from lutfarm.lut.formats import parquet as parquet_format
@@ -62,9 +59,7 @@ def saved(tmp_path: Path) -> Callable[[str], Path]:
         ("1800000000.0", "1e999", "manifest"),
     ],
 )
-def test_an_edited_file_is_refused_by_name(
-    saved: Callable[[str], Path], suffix: str, old: str, new: str, said: str
-) -> None:
+def test_an_edited_file_is_refused_by_name(saved: Callable[[str], Path], suffix: str, old: str, new: str, said: str) -> None:
     path = saved(suffix)
     change(path, old, new)
     with pytest.raises(SpecError, match=said) as caught:
@@ -96,9 +91,7 @@ def test_an_edited_file_is_refused_by_name(
         ("csv", '"manifest": {', '"manifest": [', "cut or no JSON"),
     ],
 )
-def test_a_wrong_value_is_refused_by_place(
-    saved: Callable[[str], Path], suffix: str, old: str, new: str, said: str
-) -> None:
+def test_a_wrong_value_is_refused_by_place(saved: Callable[[str], Path], suffix: str, old: str, new: str, said: str) -> None:
     path = saved(suffix)
     change(path, old, new)
     with pytest.raises(SpecError, match=said) as caught:
@@ -155,7 +148,7 @@ def calibrated() -> dict[str, Any]:
 )
 def test_whoever_mends_the_hashes_cant_claim_what_cant_be(place: tuple[str | int, ...], value: Any, said: str) -> None:
     data = calibrated()
-    json_format.parse(json.dumps(data).encode())   # as it was written, it is read
+    json_format.parse(json.dumps(data).encode())  # as it was written, it is read
     part: Any = data["manifest"]
     for step in place[:-1]:
         part = part[step]
@@ -183,7 +176,7 @@ def test_a_table_of_version_1_is_read_unless_it_was_validated() -> None:
 @pytest.mark.parametrize("suffix", OURS)
 def test_a_cut_file_is_refused_wherever_it_was_cut(suffix: str) -> None:
     whole = DUMP[suffix](table())
-    end = len(whole.rstrip(b"\r\n"))                # a last line break alone is no loss
+    end = len(whole.rstrip(b"\r\n"))  # a last line break alone is no loss
     lengths = {*range(0, end, max(1, end // 150)), *range(end - 40, end)}
     for length in sorted(lengths):
         with pytest.raises(SpecError):

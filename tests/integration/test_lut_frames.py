@@ -20,9 +20,7 @@ from lutfarm_jobs.errors import ExtraMissing
 
 NUMBERS = [name for name, (kind, _) in COLUMNS.items() if kind in ("number", "integer")]
 TEXTS = [name for name in COLUMNS if name not in NUMBERS]
-READ: dict[str, Callable[[Path], pd.DataFrame]] = {
-    "pandas": pd.read_csv, "polars": lambda path: pl.read_csv(path).to_pandas()
-}
+READ: dict[str, Callable[[Path], pd.DataFrame]] = {"pandas": pd.read_csv, "polars": lambda path: pl.read_csv(path).to_pandas()}
 reader = pytest.mark.parametrize("read", READ.values(), ids=READ)
 
 
@@ -59,9 +57,7 @@ ODD = ["NA", "nan", "None", "null", "007", "1e5", "12e4567890123456", "inf", "Tr
 
 @reader
 @pytest.mark.parametrize("name", ODD)
-def test_a_text_that_looks_like_something_else_stays_one(
-    tmp_path: Path, read: Callable[[Path], pd.DataFrame], name: str
-) -> None:
+def test_a_text_that_looks_like_something_else_stays_one(tmp_path: Path, read: Callable[[Path], pd.DataFrame], name: str) -> None:
     """A device may be called NA or 007, a fingerprint may consist of digits: neither is a gap or a number."""
     rows = [replace(entry(key), unit=name, fingerprint=name, run_ids=(name,)) for key in "ab"]
     one = LatencyTable.of(rows, manifest())

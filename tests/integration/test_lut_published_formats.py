@@ -33,7 +33,7 @@ def test_once_for_all(tmp_path: Path) -> None:
     block = "expanded_conv-input:56x56x32-output:28x28x48-expand:96-kernel:5-stride:2-idskip:0-se:1-hs:0"
     assert set(found[block]) == {"count", "mean", "std"}
     assert found[block]["count"] == 5
-    assert found[block]["mean"] == pytest.approx(1.0, rel=1e-3)       # ms
+    assert found[block]["mean"] == pytest.approx(1.0, rel=1e-3)  # ms
     assert {key.split("-")[0] for key in found} == {"expanded_conv", "Conv", "Conv_1", "Conv_2", "AvgPool2D", "Logits"}
 
 
@@ -71,7 +71,7 @@ def test_expand_is_channels_in_the_one_and_a_ratio_in_the_other(tmp_path: Path) 
         for style in ("ofa", "proxylessnas")
     )
     assert ratios == {"1", "3", "6"}
-    assert "72" in channels                                          # 24 in, three times as many in the middle
+    assert "72" in channels  # 24 in, three times as many in the middle
 
 
 def blocks() -> list[Operator]:
@@ -80,9 +80,7 @@ def blocks() -> list[Operator]:
 
 def test_a_spread_is_the_moderated_one_between_processes(tmp_path: Path) -> None:
     interval = moderated_interval([1.00e6, 1.01e6, 0.99e6], prior_spread=0.013)
-    one = replace(
-        entry(blocks()[0].key, interval.estimate_ns), low_ns=interval.low_ns, high_ns=interval.high_ns, processes=3
-    )
+    one = replace(entry(blocks()[0].key, interval.estimate_ns), low_ns=interval.low_ns, high_ns=interval.high_ns, processes=3)
     std_ms = interval.spread * interval.estimate_ns / 1e6
     assert process_deviation_ns(one) / 1e6 == pytest.approx(std_ms, rel=1e-3)
     (ofa,) = written([one], tmp_path / "a.yaml", "ofa").values()

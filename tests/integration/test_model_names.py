@@ -34,9 +34,26 @@ def put(path: Path, content: bytes = CONTENT) -> Path:
 
 
 ODD = [
-    "net[320].onnx", "net*.onnx", "net?.onnx", "a b.onnx", " a.onnx", "a#b.onnx", "a@b.onnx", "a@0123456789ab.onnx", "-a.onnx",
-    "--home.onnx", "naïve 漢.onnx", "a=b,c.onnx", "a'b\"c.onnx", ".hidden.onnx", "[bold]x.onnx", "a\\b.onnx", "a\nb.onnx",
-    "model.ONNX", "~.onnx", "$HOME.onnx",
+    "net[320].onnx",
+    "net*.onnx",
+    "net?.onnx",
+    "a b.onnx",
+    " a.onnx",
+    "a#b.onnx",
+    "a@b.onnx",
+    "a@0123456789ab.onnx",
+    "-a.onnx",
+    "--home.onnx",
+    "naïve 漢.onnx",
+    "a=b,c.onnx",
+    "a'b\"c.onnx",
+    ".hidden.onnx",
+    "[bold]x.onnx",
+    "a\\b.onnx",
+    "a\nb.onnx",
+    "model.ONNX",
+    "~.onnx",
+    "$HOME.onnx",
 ]
 
 

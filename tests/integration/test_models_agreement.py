@@ -17,7 +17,7 @@ from lutfarm_jobs.models.onnx.writer import write_onnx
 from lutfarm_jobs.models.tflite.writer import write_tflite
 from lutfarm_jobs.operators import Operator
 
-TOLERANCE = 1e-4                                   # what the probe asks for; the worst seen is 3e-6
+TOLERANCE = 1e-4  # what the probe asks for; the worst seen is 3e-6
 SMALL_SPACES = [name for name in spaces.names() if not name.startswith("ofa")] + ["ofa-mbv3-w1.2-224"]
 OFA = [name for name in spaces.names() if name.startswith("ofa")]
 
@@ -62,9 +62,7 @@ def test_every_operator_of_a_space(name: str) -> None:
 def test_operators_of_ofa_at_every_resolution() -> None:
     """Two or three of each of the 50 spaces, others each time; all of them are the slow test below."""
     chosen = dict.fromkeys(
-        operator
-        for position, name in enumerate(OFA)
-        for operator in list(real_operators([name]))[position % 37 :: 37]
+        operator for position, name in enumerate(OFA) for operator in list(real_operators([name]))[position % 37 :: 37]
     )
     assert len(chosen) > 100
     assert {operator.key.partition("_")[0] for operator in chosen} == {"conv", "mbconv", "gap", "fc"}
@@ -87,9 +85,7 @@ def test_whole_networks(name: str) -> None:
     assert disagreeing(space.network(arch) for arch in space.random(7, 3)) == {}
 
 
-@pytest.mark.parametrize(
-    "name", ["fbnet-224", "fbnet-32", "proxylessnas-224", "ofa-mbv3-w1.0-128", "ofa-mbv3-w1.2-224"]
-)
+@pytest.mark.parametrize("name", ["fbnet-224", "fbnet-32", "proxylessnas-224", "ofa-mbv3-w1.0-128", "ofa-mbv3-w1.2-224"])
 def test_activations_of_whole_networks_keep_their_scale(name: str) -> None:
     space = spaces.load(name)
     for arch in space.random(11, 3):

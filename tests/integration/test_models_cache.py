@@ -97,9 +97,7 @@ def test_a_damaged_index_is_written_again(tmp_path: Path, damage) -> None:
     assert index.read_bytes() == whole
 
 
-@pytest.mark.parametrize(
-    "content", [b"[]", b"{}", b'{"sha256": "../../../etc/passwd"}', b'{"sha256": 5}', b"\xff"]
-)
+@pytest.mark.parametrize("content", [b"[]", b"{}", b'{"sha256": "../../../etc/passwd"}', b'{"sha256": 5}', b"\xff"])
 def test_an_index_that_says_nonsense_is_not_believed(tmp_path: Path, content: bytes) -> None:
     built = models.build(OPERATOR, "onnx", tmp_path)
     (index,) = (tmp_path / "index").glob("*.json")

@@ -120,7 +120,7 @@ def test_what_is_no_file_of_its_own_is_refused(tmp_path: Path, make: Callable[[P
 
 
 def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)                    # the name of a socket has at most 107 bytes
+    monkeypatch.chdir(tmp_path)  # the name of a socket has at most 107 bytes
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("model.onnx")
         with pytest.raises(SpecError, match="can't be read"):
@@ -287,7 +287,7 @@ def test_a_shape_for_many_files_leaves_those_that_are_closed_as_they_are(tmp_pat
     write(tmp_path / "same.onnx", model_with_inputs(x=[1, 3, 64, 64]))
     write(tmp_path / "other.onnx", model_with_inputs(x=[1, 3, 32, 32]))
     for files, shapes in (
-        (["*.onnx"], [(1, 3, 64, 64), (), ()]),    # by name: open, other, same
+        (["*.onnx"], [(1, 3, 64, 64), (), ()]),  # by name: open, other, same
         (["other.onnx", "open.onnx"], [(), (1, 3, 64, 64)]),
     ):
         spec = job_of(files, {"x": [1, 3, 64, 64]})
@@ -299,8 +299,13 @@ def test_a_shape_for_many_files_leaves_those_that_are_closed_as_they_are(tmp_pat
 
 def job_of(models: list[str], inputs: dict[str, list[int]]) -> ModelsWorkload:
     spec = parse_job(
-        {"name": "j", "workloads": [{"models": models, "inputs": inputs}], "devices": ["desk"],
-         "backends": [{"runtime": "onnxruntime"}]}, source="job",
+        {
+            "name": "j",
+            "workloads": [{"models": models, "inputs": inputs}],
+            "devices": ["desk"],
+            "backends": [{"runtime": "onnxruntime"}],
+        },
+        source="job",
     )
     found = spec.workloads[0]
     assert isinstance(found, ModelsWorkload)

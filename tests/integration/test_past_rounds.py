@@ -45,8 +45,11 @@ def fill(store: Store, paces: list[float], *, made: Mapping[str, str] = MADE, pr
     for number, pace in enumerate(paces):
         runs = [
             replace(
-                kit.run(m.key), round_id=f"{len(store.last_runs('desk', most=999))}-{number}", fingerprint=dict(made),
-                started_s=100.0 * number, ended_s=100.0 * number + pace * DUE_S,
+                kit.run(m.key),
+                round_id=f"{len(store.last_runs('desk', most=999))}-{number}",
+                fingerprint=dict(made),
+                started_s=100.0 * number,
+                ended_s=100.0 * number + pace * DUE_S,
             )
             for m in PLAN
         ]

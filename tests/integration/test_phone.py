@@ -98,13 +98,13 @@ def test_unauthorized_is_told_apart_from_offline(tmp_path: Path) -> None:
         with closing(AdbTransport(locked.address, root=ROOT, keys=keys)) as transport:
             with pytest.raises(NotReady, match=r"unauthorized.*press Allow"):
                 transport.run(["true"])
-            locked.accept([public(keys)])          # somebody pressed it
+            locked.accept([public(keys)])  # somebody pressed it
             assert transport.run(["true"]).code == 0
-            locked.accept([])                      # the phone asks again after it was restarted
+            locked.accept([])  # the phone asks again after it was restarted
             locked.kill()
             until(locked.answers, "adbd is back")
             with suppress(LinkError, NotReady):
-                transport.run(["true"])            # on the connection that died, if nobody noticed yet
+                transport.run(["true"])  # on the connection that died, if nobody noticed yet
             with pytest.raises(NotReady, match="unauthorized"):
                 transport.run(["true"])
         locked.hold()
@@ -137,7 +137,7 @@ def test_a_loss_is_noticed_in_time_and_cheaply(phone: Phone, transport: AdbTrans
             took_s, burnt_s = time.monotonic() - began_s, sum(psutil.Process().cpu_times()[:2]) - cpu_s
             phone.mend()
     assert took_s < NOTICED_S
-    assert burnt_s < 1.0                           # adb-shell alone burns all of it
+    assert burnt_s < 1.0  # adb-shell alone burns all of it
     until(phone.answers, "adbd is back")
     transport.reap()
     assert not [p for p in phone.processes() if "time.sleep(600)" in " ".join(p.cmdline())]
@@ -148,7 +148,7 @@ def test_what_a_broken_link_left_is_ended_by_the_next(phone: Phone, transport: A
         assert channel.receive(20.0) == "up"
         phone.hold()
         channel.receive(60.0)
-    assert phone.processes()                       # nobody could end it
+    assert phone.processes()  # nobody could end it
     phone.release()
     assert transport.reap() == 1
     assert not phone.processes()
@@ -162,9 +162,10 @@ def enter(transport: AdbTransport) -> None:
 
 def test_a_full_phone_is_not_ready_and_keeps_what_it_has(tmp_path: Path) -> None:
     needs_rig()
-    with Phone("full", disk_bytes=8 << 20) as full, closing(
-        AdbTransport(full.address, root=ROOT, keys=tmp_path / "keys")
-    ) as transport:
+    with (
+        Phone("full", disk_bytes=8 << 20) as full,
+        closing(AdbTransport(full.address, root=ROOT, keys=tmp_path / "keys")) as transport,
+    ):
         (tmp_path / "small").write_bytes(b"kept")
         transport.put(tmp_path / "small", f"{ROOT}/a")
         (tmp_path / "big").write_bytes(os.urandom(16 << 20))
@@ -183,9 +184,9 @@ def test_a_full_phone_is_not_ready_and_keeps_what_it_has(tmp_path: Path) -> None
         transport.put(tmp_path / "small", f"{ROOT}/new/b")
 
 
-@pytest.mark.parametrize("serial", [
-    "", "-s", "a b", "$(reboot)", "px;id", "127.0.0.1:5555\n", "x" * 10_000, "1.2.3.4:5555 ", "a'b", '"', "\x1b[31m",
-])
+@pytest.mark.parametrize(
+    "serial", ["", "-s", "a b", "$(reboot)", "px;id", "127.0.0.1:5555\n", "x" * 10_000, "1.2.3.4:5555 ", "a'b", '"', "\x1b[31m"]
+)
 def test_strange_serial_numbers_reach_nothing(tmp_path: Path, serial: str) -> None:
     from lutfarm_agents.device import Device
     from lutfarm_agents.transports.registry import open_transport
@@ -194,14 +195,18 @@ def test_strange_serial_numbers_reach_nothing(tmp_path: Path, serial: str) -> No
         open_transport(Device("px", "generic-linux-aarch64", "adb", {"serial": serial}), tmp_path)
 
 
-@pytest.mark.parametrize(("answer", "said"), [
-    (b"HTTP/1.1 400 Bad Request\r\n\r\n<html>", "does not speak ADB"),
-    (b"\0" * 4096, "does not speak ADB"),
-    (b"", "offline"),
-    (random.Random(7).randbytes(24), "does not speak ADB|offline"),
-])
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n<html>", "does not speak ADB"),
+        (b"\0" * 4096, "does not speak ADB"),
+        (b"", "offline"),
+        (random.Random(7).randbytes(24), "does not speak ADB|offline"),
+    ],
+)
 def test_what_is_no_phone_is_said_to_be_none(tmp_path: Path, answer: bytes, said: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
+
         def serve() -> None:
             connection, _ = server.accept()
             with connection:
@@ -226,9 +231,10 @@ HOSTILE = {
 
 def test_hostile_properties_are_text(tmp_path: Path) -> None:
     needs_rig()
-    with Phone("odd", properties=HOSTILE) as odd, closing(
-        AdbTransport(odd.address, root=ROOT, keys=tmp_path / "keys")
-    ) as transport:
+    with (
+        Phone("odd", properties=HOSTILE) as odd,
+        closing(AdbTransport(odd.address, root=ROOT, keys=tmp_path / "keys")) as transport,
+    ):
         facts = gather(transport, "odd")
         assert facts.properties["ro.product.model"].startswith("Pixel'\"$(touch")
         assert "\x1b" not in facts.properties["ro.product.model"]
@@ -260,7 +266,7 @@ def test_twenty_phones_at_once(tmp_path: Path) -> None:
     def use(one: Phone) -> None:
         with closing(AdbTransport(one.address, root=ROOT, keys=tmp_path / "keys")) as transport:
             transport.put(tmp_path / "model", f"{ROOT}/model")
-            with transport.spawn(["sh", "-c", "hostname; read -r line; echo \"$line\""], env={}) as channel:
+            with transport.spawn(["sh", "-c", 'hostname; read -r line; echo "$line"'], env={}) as channel:
                 name = channel.receive(60.0)
                 channel.send(f"for {name}")
                 said[one.name] = f"{name} {channel.receive(60.0)} {channel.wait(60.0).code}"

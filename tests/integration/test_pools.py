@@ -40,10 +40,16 @@ def key(name: str, unit: str) -> str:
 
 
 def job(**pool: Any) -> JobSpec:
-    return parse_job({
-        "name": "pool", "workloads": [{"operators": OPERATORS}], "devices": [{"profile": PROFILE, **pool}],
-        "backends": [{"runtime": "onnxruntime"}], "sampling": {"rounds": 2, "passes": 4},
-    }, source="job.yaml")
+    return parse_job(
+        {
+            "name": "pool",
+            "workloads": [{"operators": OPERATORS}],
+            "devices": [{"profile": PROFILE, **pool}],
+            "backends": [{"runtime": "onnxruntime"}],
+            "sampling": {"rounds": 2, "passes": 4},
+        },
+        source="job.yaml",
+    )
 
 
 SHARE = {"replicate": "share", "anchors": 6}
@@ -199,8 +205,9 @@ def test_a_unit_that_left_leaves_its_finished_work_and_a_new_one_gets_anchors(st
 
 def test_what_a_pool_lacks_is_said(store: Store, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="no device of the profile raspberry-pi-9 is registered; profiles that have one"):
-        submit.submit(parse_job(job().model_dump(mode="json") | {"devices": [{"profile": "raspberry-pi-9"}]}, source="j"),
-                        tmp_path, store)
+        submit.submit(
+            parse_job(job().model_dump(mode="json") | {"devices": [{"profile": "raspberry-pi-9"}]}, source="j"), tmp_path, store
+        )
     both = {"devices": ["u1", {"profile": PROFILE, "replicate": "share"}]}
     with pytest.raises(SpecError, match="u1 shares the work of its pool and is asked for by devices"):
         submit.submit(parse_job(job().model_dump(mode="json") | both, source="j"), tmp_path, store)

@@ -127,9 +127,7 @@ DEVICES = sorted({value for profile in CATALOG for values in profile.detect.prop
 
 
 @given(
-    tree=st.lists(st.sampled_from(STRINGS), max_size=4),
-    device=st.sampled_from(DEVICES),
-    machine=st.sampled_from(["", "aarch64"]),
+    tree=st.lists(st.sampled_from(STRINGS), max_size=4), device=st.sampled_from(DEVICES), machine=st.sampled_from(["", "aarch64"])
 )
 def test_no_device_fits_two_shipped_kinds_equally(tree: list[str], device: str, machine: str) -> None:
     assert propose(DeviceFacts(machine, {"ro.product.device": device}, tuple(tree)), CATALOG).profile in BY_NAME

@@ -41,9 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def pool(folder: Path) -> Iterator[RayPool]:
-    scripts = {
-        name: Script(hold_at="mid-round", release=folder / name) for name in ("shot", "hung", "idle")
-    }
+    scripts = {name: Script(hold_at="mid-round", release=folder / name) for name in ("shot", "hung", "idle")}
     found = RayPool.start(
         state_dir=folder / "agents", measured_cpus=frozenset({kit.last_cpu()}), agent_factory=ScriptedAgents(scripts)
     )
@@ -106,7 +104,8 @@ def test_nothing_of_it_connects_beyond_loopback(listener: kit.Listener) -> None:
     remote = {
         connection.raddr.ip
         for process in [psutil.Process(), *rays_own()]
-        for connection in process.net_connections(kind="inet") if connection.raddr
+        for connection in process.net_connections(kind="inet")
+        if connection.raddr
     }
     assert remote
     assert all(ip.startswith(("127.", "::ffff:127.")) for ip in remote)
@@ -138,9 +137,7 @@ def test_nothing_of_it_runs_on_the_measured_core(listener: kit.Listener) -> None
         assert kit.last_cpu() not in cores, process
 
 
-def test_a_killed_actor_ends_its_orders_and_the_next_ones_work(
-    listener: kit.Listener, pool: RayPool, folder: Path
-) -> None:
+def test_a_killed_actor_ends_its_orders_and_the_next_ones_work(listener: kit.Listener, pool: RayPool, folder: Path) -> None:
     open_(listener, "shot", "idle")
     order = held_round(listener, folder, "shot")
     (pid,) = pool.host_pids().values()
@@ -150,7 +147,7 @@ def test_a_killed_actor_ends_its_orders_and_the_next_ones_work(
     assert done.error[0] == "LinkLost"
     assert not listener.runs(order)
 
-    (folder / "idle").touch()                      # its session died too: it is opened again by itself
+    (folder / "idle").touch()  # its session died too: it is opened again by itself
     again = kit.measuring("idle", kit.task("idle", "a"))
     pool.submit(again)
     assert listener.done(again.id).error is None
@@ -221,7 +218,7 @@ def test_a_file_that_the_host_cannot_see_travels_once(
     listener: kit.Listener, pool: RayPool, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, path = kit.model(tmp_path, iteration_ns=30_000)
-    monkeypatch.chdir(tmp_path)                    # the actor runs elsewhere: to it this relative path is nothing
+    monkeypatch.chdir(tmp_path)  # the actor runs elsewhere: to it this relative path is nothing
     models = {good.sha256: path.relative_to(tmp_path)}
     open_(listener, "far-machine")
     for _ in range(2):
@@ -279,9 +276,12 @@ def driver(folder: Path, what: str) -> subprocess.Popen[bytes]:
     """A process of its own: it ends Ray, and Ray's worker hooks must not touch this one."""
     root = Path(__file__).parents[2]
     return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(folder / "driver"), what], cwd=root,
+        [sys.executable, "-c", DRIVER, str(folder / "driver"), what],
+        cwd=root,
         env={name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
 
 

@@ -19,13 +19,19 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((path for name in NAMES if (path := shutil.which(name))), None)
 ELSEWHERE = "http://lutfarm.invalid/a.png"
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-extensions",
 )
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium on this machine: run scripts/install-system-packages.sh"
-)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: run scripts/install-system-packages.sh")
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,14 @@ def show(text: str, folder: Path) -> Shown:
     page.write_text(text, encoding="utf-8")
     assert CHROMIUM
     command = [
-        CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND",
-        f"--log-net-log={log}", "--virtual-time-budget=3000", "--dump-dom", page.as_uri(),
+        CHROMIUM,
+        *FLAGS,
+        f"--user-data-dir={folder / 'profile'}",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        f"--log-net-log={log}",
+        "--virtual-time-budget=3000",
+        "--dump-dom",
+        page.as_uri(),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     events = json.loads(log.read_text())["events"]
@@ -111,8 +123,8 @@ document.body.dataset.names = [...document.querySelectorAll("#all tbody tr:not([
 
     assert len(numbers) == 114
     assert numbers == sorted(numbers)
-    assert numbers[0] == 0                         # the identity
-    assert up[-1] == ""                            # what failed has no latency, and is last
+    assert numbers[0] == 0  # the identity
+    assert up[-1] == ""  # what failed has no latency, and is last
     assert down == up[::-1]
     assert 'data-names="true"' in shown
     assert re.search(r'role="status">(?!114)\d+ of 114', shown)
@@ -129,5 +141,5 @@ document.body.dataset.needed = page.scrollWidth;
     shown = show(frame, tmp_path).dom
     inner, needed = (int(re.findall(rf'data-{name}="(\d+)"', shown)[0]) for name in ("inner", "needed"))
 
-    assert width - 20 <= inner <= width            # less a scroll bar
+    assert width - 20 <= inner <= width  # less a scroll bar
     assert needed <= inner

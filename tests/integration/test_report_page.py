@@ -57,8 +57,13 @@ def plain(html: str) -> str:
 
 
 def test_a_report_says_what_the_table_holds() -> None:
-    entries = [*operators(112), *operators(18, backend=TFLITE), zero("identity_a"), zero("identity_b"),
-               failed("conv_big", "OutOfMemory", "asked for 40 GB")]
+    entries = [
+        *operators(112),
+        *operators(18, backend=TFLITE),
+        zero("identity_a"),
+        zero("identity_b"),
+        failed("conv_big", "OutOfMemory", "asked for 40 GB"),
+    ]
     text = plain(page(*entries, rows=20, title="fbnet-224 on this-machine"))
 
     assert "130 measured entries, 1 failed, 2 zero by structure; 20 whole networks predicted and measured" in text
@@ -74,9 +79,14 @@ def test_validation_is_shown_whatever_it_is() -> None:
     text = plain(page(measured("conv", 1e5), rows=20))
 
     for figure in (
-        "networks that the table had never seen2020", "MAPE) mean of |predicted − measured| / measured6.0 %0.40 %",
-        "measured+6.0 %", "within 5 % share of the networks25 %100 %", "within 10 % share of the networks95 %100 %",
-        "unrelated0.926", "Spearman’s ρ of the ranks0.98", "prediction’s 95 % interval5 %–",
+        "networks that the table had never seen2020",
+        "MAPE) mean of |predicted − measured| / measured6.0 %0.40 %",
+        "measured+6.0 %",
+        "within 5 % share of the networks25 %100 %",
+        "within 10 % share of the networks95 %100 %",
+        "unrelated0.926",
+        "Spearman’s ρ of the ranks0.98",
+        "prediction’s 95 % interval5 %–",
         "Noise ceiling: the same figures between two halves",
         "measured by job demo-networks-0-1234567890 of 2025-11-23 23:20 UTC",
         "Intervals of the measured networks: 95 %, over fresh processes of one sitting",
@@ -165,8 +175,13 @@ def test_names_from_outside_are_text_wherever_they_come() -> None:
     networks = [replace(n, arch=f"{n.arch}{HOSTILE}") for n in validation(3).networks]
     found = replace(validation(3), unit=HOSTILE, space=HOSTILE, study_id=HOSTILE, scope=HOSTILE, networks=tuple(networks))
     html = page(
-        measured(HOSTILE, 1e5, unit=HOSTILE, flags=("<i>flag</i>",)), measured("conv", 2e5),
-        failed("conv_b", HOSTILE, HOSTILE), title=HOSTILE, job_id=HOSTILE, space=HOSTILE, composition=HOSTILE,
+        measured(HOSTILE, 1e5, unit=HOSTILE, flags=("<i>flag</i>",)),
+        measured("conv", 2e5),
+        failed("conv_b", HOSTILE, HOSTILE),
+        title=HOSTILE,
+        job_id=HOSTILE,
+        space=HOSTILE,
+        composition=HOSTILE,
         validations=(failing(found, HOSTILE),),
     )
     read = Reader(html)
@@ -184,7 +199,9 @@ def test_a_page_refers_to_nothing_outside_itself() -> None:
     read = Reader(html)
     ids = [attributes["id"] for _, attributes in read.elements if "id" in attributes]
     targets = [
-        value or "" for _, attributes in read.elements for name, value in attributes.items()
+        value or ""
+        for _, attributes in read.elements
+        for name, value in attributes.items()
         if name in ("href", "src", "xlink:href", "action", "data", "srcset", "poster")
     ]
 
@@ -232,7 +249,7 @@ def test_several_backends_have_a_plot_each() -> None:
 def luminance(colour: str) -> float:
     digits = colour.removeprefix("#")
     digits = "".join(2 * d for d in digits) if len(digits) == 3 else digits
-    parts = [int(digits[i:i + 2], 16) / 255 for i in (0, 2, 4)]
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 

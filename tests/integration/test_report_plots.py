@@ -18,8 +18,7 @@ HOSTILE = '<script>alert(1)</script>"\' &amp; $\\frac{1}{0}$ url(#x) id="y" ]]>'
 
 def points(count: int) -> list[Point]:
     return [
-        Point(f"operator-{i}", 1e4 * 1.05**i, 0.99e4 * 1.05**i, 1.02e4 * 1.05**i, GRADES[i % len(GRADES)])
-        for i in range(count)
+        Point(f"operator-{i}", 1e4 * 1.05**i, 0.99e4 * 1.05**i, 1.02e4 * 1.05**i, GRADES[i % len(GRADES)]) for i in range(count)
     ]
 
 
@@ -69,7 +68,16 @@ def test_names_from_outside_are_text_and_nothing_else() -> None:
     assert any(text.startswith("<script>alert(1)</script>") and text.endswith("]]>") for text in texts(svg))
     assert "<script" not in svg
     assert {element.tag for element in root.iter()} <= {
-        "svg", "title", "desc", "g", "path", "defs", "use", "text", "clipPath", "rect",
+        "svg",
+        "title",
+        "desc",
+        "g",
+        "path",
+        "defs",
+        "use",
+        "text",
+        "clipPath",
+        "rect",
     }
 
 

@@ -77,9 +77,7 @@ def test_a_fresh_job_adopts_nothing_and_probes_again(store: Store, lease: Lease)
 
 
 def test_a_failed_probe_is_the_result_until_it_is_asked_to_be_forgotten(store: Store, lease: Lease) -> None:
-    store.commit_probe(
-        probe(fingerprint=PROBED, probed_s=5.0, failure=Failure("OutOfMemory", "40 GB")), lease, "job-1"
-    )
+    store.commit_probe(probe(fingerprint=PROBED, probed_s=5.0, failure=Failure("OutOfMemory", "40 GB")), lease, "job-1")
     assert found(store).progress_of[M.key].failed
     assert M.key not in found(store, forget_s=6.0).progress_of
 
@@ -100,9 +98,7 @@ def test_what_was_quiet_by_a_reference_that_no_longer_holds_is_no_level(store: S
     """A first round on a machine that was slow all along passed its own gate; later rounds show what it was."""
     slow = replace(SLICE, canary_before_ns=105_000, canary_after_ns=105_000)
     first = run(fingerprint=NOW, started_s=1.0, ended_s=2.0, slices=(slow,), canary_reference_ns=105_000)
-    later = [
-        run(fingerprint=NOW, started_s=60.0 * n, ended_s=60.0 * n + 1, canary_reference_ns=70_000) for n in range(1, 21)
-    ]
+    later = [run(fingerprint=NOW, started_s=60.0 * n, ended_s=60.0 * n + 1, canary_reference_ns=70_000) for n in range(1, 21)]
     state = begin(PLAN, ["desk"], rounds=30, rule=StopRule())
     store.commit([first], lease, "job-2")
     before = resume(store, "job-2", state, OPENED, MeasuringPolicy(), fresh_since_s=None)
@@ -124,9 +120,7 @@ def test_what_another_job_measured_is_judged_by_the_canary_of_today(store: Store
     """As a job's own runs are: see above."""
     slow = replace(SLICE, canary_before_ns=105_000, canary_after_ns=105_000)
     first = run(fingerprint=NOW, started_s=1.0, ended_s=2.0, slices=(slow,), canary_reference_ns=105_000)
-    later = [
-        run(fingerprint=NOW, started_s=60.0 * n, ended_s=60.0 * n + 1, canary_reference_ns=70_000) for n in range(1, 21)
-    ]
+    later = [run(fingerprint=NOW, started_s=60.0 * n, ended_s=60.0 * n + 1, canary_reference_ns=70_000) for n in range(1, 21)]
     store.commit([first, *later], lease, "job-1")
     state = begin(PLAN, ["desk"], rounds=30, rule=StopRule())
     got = resume(store, "job-2", state, OPENED, MeasuringPolicy(), fresh_since_s=None)

@@ -57,8 +57,7 @@ class Bench:
         artifacts = [self._file(folder, name) for name in ("canary", *map(str, latencies_ns))]
         self.canary = artifacts[0]
         self.tasks = tuple(
-            Task(Measurement(Workload("operator", f"op{n}"), "desk", ORT), artifact)
-            for n, artifact in enumerate(artifacts[1:])
+            Task(Measurement(Workload("operator", f"op{n}"), "desk", ORT), artifact) for n, artifact in enumerate(artifacts[1:])
         )
         latencies = {artifact.sha256: ns for artifact, ns in zip(artifacts[1:], latencies_ns, strict=True)}
         self.agent = SimulatedAgent(DEVICE, replace(simulated, latencies_ns=latencies), state_dir=folder / "state")
@@ -95,7 +94,7 @@ def test_a_long_workload_on_a_busy_machine_is_tried_again_within_a_pass(tmp_path
     assert max(tries) > 1
     assert all(1 <= count <= plan.long_tries for count in tries)
     assert {piece.quiet for piece in long.slices} == {True, False}
-    for index in range(plan.passes):               # the last one of a visit is quiet, or there were as many as there may be
+    for index in range(plan.passes):  # the last one of a visit is quiet, or there were as many as there may be
         mine = [piece for piece in long.slices if piece.pass_index == index]
         assert mine[-1].quiet or len(mine) == plan.long_tries
         assert not any(piece.quiet for piece in mine[:-1])
@@ -235,8 +234,11 @@ def test_a_day_of_measuring_takes_seconds(quiet: Bench) -> None:
 def test_a_whole_job_finds_the_true_latencies(tmp_path: Path) -> None:
     operators = [f"conv_H14_W14_Cin8_Cout{width}_k1_s1_g1_relu" for width in (8, 16, 24, 32)]
     job = {
-        "name": "simulated", "workloads": [{"operators": operators}], "devices": ["desk"],
-        "backends": [{"runtime": "onnxruntime"}], "sampling": {"rounds": 4},
+        "name": "simulated",
+        "workloads": [{"operators": operators}],
+        "devices": ["desk"],
+        "backends": [{"runtime": "onnxruntime"}],
+        "sampling": {"rounds": 4},
     }
     simulated = SimulatedDevice(noise=compose(LogNormal(0.02), WarmUp()), seed=3, most_ns=1_000_000.0)
     with open_store(tmp_path / "home") as store:
@@ -257,10 +259,17 @@ def test_a_whole_job_finds_the_true_latencies(tmp_path: Path) -> None:
 
 def a_job(name: str, *, rounds: int) -> JobSpec:
     sampling = {"rounds": rounds, "passes": 4, "target_relative_interval": 0.000001}
-    return parse_job({
-        "name": name, "workloads": [{"operators": ["conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu"]}], "devices": ["desk"],
-        "backends": [{"runtime": "onnxruntime"}], "sampling": sampling, "fresh": True,
-    }, source="job")
+    return parse_job(
+        {
+            "name": name,
+            "workloads": [{"operators": ["conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu"]}],
+            "devices": ["desk"],
+            "backends": [{"runtime": "onnxruntime"}],
+            "sampling": sampling,
+            "fresh": True,
+        },
+        source="job",
+    )
 
 
 def measured(store: Store, folder: Path, spec: JobSpec, *, hold_above: float | None = None) -> list[Run]:
@@ -291,7 +300,7 @@ def a_past(store: Store, today: Run, *, faster: float) -> None:
 def test_a_device_whose_canary_drifted_is_reported_and_held_where_its_profile_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hold_above: float | None
 ) -> None:
-    monkeypatch.setattr("lutfarm.canary.epochs.RECENT_SPAN_S", 0.0)      # the rounds of a simulated job take no minute
+    monkeypatch.setattr("lutfarm.canary.epochs.RECENT_SPAN_S", 0.0)  # the rounds of a simulated job take no minute
     with open_store(tmp_path / "home") as store:
         store.put_device(DEVICE)
         (today,) = measured(store, tmp_path, a_job("first", rounds=1))

@@ -70,8 +70,12 @@ def test_what_a_device_does_is_said(store: Store, lease: Lease) -> None:
     now_s = time.time()
     hot = Environment(time_s=now_s, temperature_c=61.5)
     runs = [
-        replace(kit.run(KEYS[0], round_id=f"{n:032x}", started_s=now_s - 40 + 10 * n), id=f"{n:032x}",
-                ended_s=now_s - 30 + 10 * n, after=hot)
+        replace(
+            kit.run(KEYS[0], round_id=f"{n:032x}", started_s=now_s - 40 + 10 * n),
+            id=f"{n:032x}",
+            ended_s=now_s - 30 + 10 * n,
+            after=hot,
+        )
         for n in range(3)
     ]
     store.commit(runs, lease, "job-1")
@@ -173,11 +177,17 @@ def test_a_run_that_arrives_late_is_counted(store: Store, lease: Lease) -> None:
     assert scrape(collector)["lutfarm_runs_total", "quality=provisional", "unit=desk"] == 2
 
 
-@pytest.mark.parametrize(("changes", "word"), [
-    ({"status": "failed"}, "failed"), ({"status": "truncated"}, "truncated"), ({"throttled": True}, "throttled"),
-    ({"reference_provisional": True}, "provisional"), ({"reference_provisional": False}, "good"),
-    ({"reference_provisional": False, "slices_rejected": 3, "canary_reference_ns": 5}, "contended"),
-])
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"status": "failed"}, "failed"),
+        ({"status": "truncated"}, "truncated"),
+        ({"throttled": True}, "throttled"),
+        ({"reference_provisional": True}, "provisional"),
+        ({"reference_provisional": False}, "good"),
+        ({"reference_provisional": False, "slices_rejected": 3, "canary_reference_ns": 5}, "contended"),
+    ],
+)
 def test_each_run_has_one_quality(changes: dict[str, object], word: str) -> None:
     assert quality(replace(kit.run(), **changes)) == word
 
@@ -200,6 +210,7 @@ def test_metrics_are_served_until_ctrl_c_and_a_taken_port_is_said(store: Store, 
     command = [LUTFARM, "metrics", "--listen", address, "--home", str(tmp_path / "home")]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
+
         def answers() -> bool:
             try:
                 with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as page:
@@ -222,10 +233,10 @@ def test_metrics_are_served_until_ctrl_c_and_a_taken_port_is_said(store: Store, 
         server.communicate()
 
 
-@pytest.mark.parametrize(("host", "said"), [
-    ("host.invalid", "name this machine, or an address of it"),
-    ("192.0.2.1", "this machine has no such address"),
-])
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [("host.invalid", "name this machine, or an address of it"), ("192.0.2.1", "this machine has no such address")],
+)
 def test_an_address_that_metrics_can_not_be_served_on_is_told_from_a_taken_port(tmp_path: Path, host: str, said: str) -> None:
     command = [LUTFARM, "metrics", "--listen", f"{host}:9464", "--home", str(tmp_path / "home")]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -245,9 +256,22 @@ def test_an_address_that_is_none_is_refused(tmp_path: Path, address: str) -> Non
 def test_status_as_a_user_sees_it(store: Store, lease: Lease, tmp_path: Path) -> None:
     store.commit([kit.run()], lease, "job-1")
     environment = {**os.environ, "COLUMNS": "200"}
-    shown = subprocess.run([LUTFARM, "status", "--home", str(tmp_path / "home")], capture_output=True, text=True, env=environment,
-                           check=True, timeout=120).stdout
+    shown = subprocess.run(
+        [LUTFARM, "status", "--home", str(tmp_path / "home")],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+        timeout=120,
+    ).stdout
     assert re.search(r"desk +\w+", shown)
-    listed = json.loads(subprocess.run([LUTFARM, "status", "--json", "--home", str(tmp_path / "home")], capture_output=True,
-                                       text=True, check=True, timeout=120).stdout)
+    listed = json.loads(
+        subprocess.run(
+            [LUTFARM, "status", "--json", "--home", str(tmp_path / "home")],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        ).stdout
+    )
     assert listed[0]["unit"] == "desk"

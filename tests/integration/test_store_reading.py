@@ -25,7 +25,7 @@ RUN = run()
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """A database that everyone has closed: no WAL lies beside it."""
-    home = tmp_path / "a home?mode=rw&x#1 %41"               # what an address could take for more than a name
+    home = tmp_path / "a home?mode=rw&x#1 %41"  # what an address could take for more than a name
     with open_store(home) as store:
         store.put_device(DESK)
         store.open_job(JOB, PLAN)
@@ -41,7 +41,7 @@ def left(file: Path, tmp_path: Path) -> Path:
     place = tmp_path / "left"
     place.mkdir()
     with contextlib.closing(sqlite3.connect(file)) as held, open_store(file.parent) as writer:
-        held.execute("SELECT * FROM devices").fetchall()           # the last one to leave would empty the WAL
+        held.execute("SELECT * FROM devices").fetchall()  # the last one to leave would empty the WAL
         writer.put_device(replace(DESK, name="late"))
         for one in (file, file.with_name("farm.db-wal")):
             shutil.copy(one, place / one.name)
@@ -55,7 +55,7 @@ def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     place.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(place))
     yield place
-    assert list(place.iterdir()) == []             # whatever was read, nothing of it stays
+    assert list(place.iterdir()) == []  # whatever was read, nothing of it stays
 
 
 def beside(file: Path) -> dict[str, bytes]:
@@ -129,4 +129,4 @@ def test_who_only_reads_gets_it_where_nothing_can_be_written_and_who_writes_is_t
     with pytest.raises(StoreUnwritable, match="Read-only"):
         open_store(file.parent)
     with pytest.raises(StoreUnwritable, match="Read-only"):
-        open_store(copies, to_read=True)           # nothing was ever stored there
+        open_store(copies, to_read=True)  # nothing was ever stored there

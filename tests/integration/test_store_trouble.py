@@ -48,8 +48,7 @@ PLACE = "onnxruntime-cpu-t1-fp32/b1-steady"
 
 def python(code: str, *args: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, args)], cwd=HERE, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-c", code, *map(str, args)], cwd=HERE, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
 
 
@@ -67,7 +66,7 @@ def test_a_killed_writer_loses_nothing_that_it_was_told_is_there(tmp_path: Path)
         stored = [found.id for found in store.runs("job-1")]
     assert len(stored) == len(set(stored))
     assert set(acknowledged) <= set(stored)
-    assert len(stored) - len(acknowledged) <= 8              # committed and not acknowledged: one a kill at most
+    assert len(stored) - len(acknowledged) <= 8  # committed and not acknowledged: one a kill at most
     check = sqlite3.connect(tmp_path / "farm.db").execute("PRAGMA integrity_check").fetchall()
     assert check == [("ok",)]
 
@@ -91,9 +90,10 @@ def test_what_is_committed_has_reached_the_disk(tmp_path: Path) -> None:
 
 
 def test_who_will_write_keeps_other_writers_out_from_its_first_look_on_and_who_reads_nobody(tmp_path: Path) -> None:
-    with open_store(tmp_path) as store, contextlib.closing(
-        sqlite3.connect(tmp_path / "farm.db", timeout=0, isolation_level=None)
-    ) as other:
+    with (
+        open_store(tmp_path) as store,
+        contextlib.closing(sqlite3.connect(tmp_path / "farm.db", timeout=0, isolation_level=None)) as other,
+    ):
         with store._read() as db:
             db.execute(text("SELECT count(*) FROM runs")).scalar_one()
             other.execute("BEGIN IMMEDIATE")
@@ -211,7 +211,11 @@ def test_what_is_stored_where_nothing_can_be_written_is_read(small_disk: Path, t
     for words in (["status"], ["job", "show", "job"], ["job", "list"], ["device", "list"], ["device", "show", "desk"]):
         done = subprocess.run(
             [str(Path(sys.executable).with_name("lutfarm")), *words, "--json"],
-            env={**os.environ, "LUTFARM_HOME": str(small_disk)}, capture_output=True, text=True, timeout=120, check=False,
+            env={**os.environ, "LUTFARM_HOME": str(small_disk)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         assert "desk" in done.stdout or "job-1" in done.stdout
@@ -219,7 +223,7 @@ def test_what_is_stored_where_nothing_can_be_written_is_read(small_disk: Path, t
 
 def test_what_a_killed_writer_left_in_the_wal_is_read_too(small_disk: Path, tmp_path: Path) -> None:
     stored(tmp_path)
-    with open_store(tmp_path) as writer, writer._read() as held:             # the last one to leave would empty the WAL
+    with open_store(tmp_path) as writer, writer._read() as held:  # the last one to leave would empty the WAL
         held.exec_driver_sql("SELECT 1")
         writer.put_device(replace(DESK, name="late"))
         for name in ("farm.db", "farm.db-wal"):

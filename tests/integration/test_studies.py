@@ -27,7 +27,9 @@ from lutfarm_jobs.spec import JobSpec, Study, parse_job
 
 KERNELS = {name: f"conv_H16_W16_Cin8_Cout8_k{kernel}_s1_g1_relu" for name, kernel in (("a", 1), ("b", 3), ("c", 5))}
 TINY = {
-    "name": "tiny", "head": ["conv_H16_W16_Cin3_Cout8_k3_s1_g1_relu"], "tail": ["gap_H16_W16_C8", "fc_H1_W1_Cin8_Cout10_none"],
+    "name": "tiny",
+    "head": ["conv_H16_W16_Cin3_Cout8_k3_s1_g1_relu"],
+    "tail": ["gap_H16_W16_C8", "fc_H1_W1_Cin8_Cout10_none"],
     "layers": [
         {"name": f"l{at}", "choices": [{"name": name, "operator": key} for name, key in KERNELS.items()]} for at in range(3)
     ],
@@ -62,13 +64,18 @@ def measured(
     runs = []
     for at, m in enumerate(plan):
         whole = m.workload.kind == "network"
-        counts = space.composition(space.parse(m.workload.name.rpartition(":")[2])) if whole else {
-            operators.parse(m.workload.name): 1
-        }
+        counts = (
+            space.composition(space.parse(m.workload.name.rpartition(":")[2])) if whole else {operators.parse(m.workload.name): 1}
+        )
         ns = sum(1000 + o.multiply_accumulates // 10 for o, n in counts.items() for _ in range(n))
         for process in range(3):
-            one = run(*(piece(ns + process, gated=not whole) for _ in range(4)), key=m.key, started_s=at_s + process,
-                      number=int(at_s) + 1000 * at + process, fingerprint=prints[at % len(prints)])
+            one = run(
+                *(piece(ns + process, gated=not whole) for _ in range(4)),
+                key=m.key,
+                started_s=at_s + process,
+                number=int(at_s) + 1000 * at + process,
+                fingerprint=prints[at % len(prints)],
+            )
             runs.append(replace(one, round_id=f"{job.id}-{process}"))
     store.commit(runs, lease, job.id)
     store.release(lease)
@@ -85,10 +92,15 @@ def study(store: Store, job: Job, space: Space, prints: Sequence[dict[str, str]]
 
 @pytest.fixture
 def job(store: Store) -> tuple[Job, Space]:
-    spec = parse_job({
-        "name": "t", "workloads": [{"space": "tiny", "definition": TINY}], "devices": ["desk"],
-        "backends": [{"runtime": "onnxruntime"}],
-    }, source="test")
+    spec = parse_job(
+        {
+            "name": "t",
+            "workloads": [{"space": "tiny", "definition": TINY}],
+            "devices": ["desk"],
+            "backends": [{"runtime": "onnxruntime"}],
+        },
+        source="test",
+    )
     made, space, plan = opened(store, spec, 100.0)
     measured(store, made, plan, space, [NEW], 100.0)
     return made, space

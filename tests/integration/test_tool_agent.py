@@ -61,7 +61,7 @@ def a_task(folder: Path) -> tuple[Task, dict[str, Path]]:
 @dataclass(frozen=True, slots=True)
 class Place:
     machine: Machine
-    device: Device                                 # registered for tools only
+    device: Device  # registered for tools only
     folder: str
     tool: FakeTool
     state: Path
@@ -96,7 +96,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         folder = "/home/board"
         key, _ = request.getfixturevalue("ssh_key")
         address = {
-            "ssh": f"root@{machine.address}", "key": str(key), "root": f"{folder}/.lutfarm",
+            "ssh": f"root@{machine.address}",
+            "key": str(key),
+            "root": f"{folder}/.lutfarm",
             "host_key": machine.host_key.rsplit(" ", 1)[0],
         }
     kit.write_profile(tmp_path / "config", Path(f"{folder}/device.lock"))
@@ -125,7 +127,7 @@ class Waiter:
     def __init__(self, agent: Agent, claim: Claim) -> None:
         self.agent = agent
         self.told: list[str] = []
-        self.spent_ns: list[Mapping[str, int]] = []                # what is charged for, as often as he is told
+        self.spent_ns: list[Mapping[str, int]] = []  # what is charged for, as often as he is told
         self._thread = in_background(lambda: self._wait(claim))
 
     def _wait(self, claim: Claim) -> None:
@@ -163,7 +165,7 @@ def test_a_device_without_python_is_measured_and_says_what_it_is(place: Place, t
         (failed,) = agent.probe([task], limits=LIMITS, models=models)
         assert failed.failure is not None
         assert (failed.failure.code, "no such operator" in failed.failure.detail) == ("WorkloadFailed", True)
-    with closing(place.with_runner()) as other:    # the machine is the same one
+    with closing(place.with_runner()) as other:  # the machine is the same one
         assert other.hello().machine_id == hello.machine_id
     place.machine.heat(38.0)
 
@@ -173,7 +175,7 @@ def test_a_tool_that_hangs_is_a_result_and_the_lock_stays(place: Place, tmp_path
     with closing(place.agent()) as agent:
         assert list(agent.prepare(ANNA)) == []
         place.tool.becomes("slow")
-        hasty = Limits(load_s=-9.0, iteration_s=0.01)            # an invocation may take 10 s more than loading
+        hasty = Limits(load_s=-9.0, iteration_s=0.01)  # an invocation may take 10 s more than loading
         (probe,) = agent.probe([task], limits=hasty, models=models)
         assert probe.failure is not None
         assert probe.failure.code == "WorkloadTimeout"
@@ -276,7 +278,10 @@ def test_a_host_that_dies_leaves_a_lock_that_the_next_one_takes(place: Place, tm
     place.tool.becomes("slow")
     host = subprocess.Popen(
         [sys.executable, "-c", KEEPS_IT, json.dumps(dict(place.device.address)), str(place.state), str(tmp_path)],
-        stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2], env=dict(os.environ),
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=dict(os.environ),
     )
     assert host.stdout is not None
     with host:
@@ -295,13 +300,14 @@ def test_a_host_that_falls_silent_loses_the_lock(place: Place, monkeypatch: pyte
     with closing(place.agent()) as silent, closing(place.agent()) as other:
         assert list(silent.prepare(ANNA)) == []
         monkeypatch.setattr(holding, "STALE_S", 60)
-        list(other.prepare(BERT))                  # nobody ended the first one but itself
+        list(other.prepare(BERT))  # nobody ended the first one but itself
         assert other.ready
 
 
-@pytest.mark.parametrize("content", [
-    b"x" * 10_000, b"\n\n$(touch /tmp/pwned)`id`\n;reboot\nours\njoined\n", b'{"owner": "anna\'s run"}\xff\x00\x1b[31m',
-])
+@pytest.mark.parametrize(
+    "content",
+    [b"x" * 10_000, b"\n\n$(touch /tmp/pwned)`id`\n;reboot\nours\njoined\n", b'{"owner": "anna\'s run"}\xff\x00\x1b[31m'],
+)
 def test_whatever_the_lock_says_it_is_a_name_at_most(place: Place, content: bytes) -> None:
     with closing(place.agent()) as first, closing(place.agent()) as second:
         assert list(first.prepare(ANNA)) == []

@@ -40,8 +40,23 @@ from lutfarm_jobs.errors import FarmError
 
 ROOT = "/lutfarm"
 FOREIGN: tuple[type[BaseException], ...] = (
-    OSError, EOFError, struct.error, zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError,
-    RuntimeError, MemoryError, UnicodeDecodeError, socket.timeout, socket.gaierror, BrokenPipeError, ConnectionResetError,
+    OSError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+    MemoryError,
+    UnicodeDecodeError,
+    socket.timeout,
+    socket.gaierror,
+    BrokenPipeError,
+    ConnectionResetError,
     subprocess.SubprocessError,
 )
 
@@ -69,7 +84,7 @@ def made(kind: type[BaseException]) -> BaseException:
     for count in range(5):
         with contextlib.suppress(TypeError, AttributeError, IndexError, ValueError):
             return kind(*["said"] * count)
-    return kind.__new__(kind)                      # its __str__ reads what is not there
+    return kind.__new__(kind)  # its __str__ reads what is not there
 
 
 OF_SSH = [*raised_by(paramiko), *FOREIGN]
@@ -85,8 +100,16 @@ def test_the_libraries_have_the_exceptions_that_had_no_root_in_common() -> None:
 
 
 RESULTS: Mapping[str, object] = {
-    "recv": b"", "read": b"", "recv_ready": True, "recv_stderr_ready": False, "is_active": True, "exit_status_ready": False,
-    "is_authenticated": True, "get_name": "ssh-ed25519", "get_base64": "AAAA", "send": 1,
+    "recv": b"",
+    "read": b"",
+    "recv_ready": True,
+    "recv_stderr_ready": False,
+    "is_active": True,
+    "exit_status_ready": False,
+    "is_authenticated": True,
+    "get_name": "ssh-ed25519",
+    "get_base64": "AAAA",
+    "send": 1,
 }
 
 
@@ -161,8 +184,23 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paramiko, "SFTPClient", lambda channel: channel)
 
 
-IN_USE = ["open_session", "exec_command", "invoke_subsystem", "send", "recv", "settimeout", "open", "lstat", "stat", "write",
-          "read", "set_pipelined", "prefetch", "close", "__exit__"]
+IN_USE = [
+    "open_session",
+    "exec_command",
+    "invoke_subsystem",
+    "send",
+    "recv",
+    "settimeout",
+    "open",
+    "lstat",
+    "stat",
+    "write",
+    "read",
+    "set_pipelined",
+    "prefetch",
+    "close",
+    "__exit__",
+]
 
 
 @pytest.mark.parametrize("point", IN_USE)
@@ -176,8 +214,17 @@ def test_a_connection_in_use(point: str, tmp_path: Path, monkeypatch: pytest.Mon
             attempt(call)
 
 
-LOGIN = ["start_client", "set_keepalive", "get_remote_server_key", "get_security_options", "auth_publickey", "is_authenticated",
-         "is_active", "close", "open_channel"]
+LOGIN = [
+    "start_client",
+    "set_keepalive",
+    "get_remote_server_key",
+    "get_security_options",
+    "auth_publickey",
+    "is_authenticated",
+    "is_active",
+    "close",
+    "open_channel",
+]
 
 
 @pytest.mark.parametrize("point", LOGIN)
@@ -204,6 +251,7 @@ def test_what_a_login_needs(where: str, tmp_path: Path, monkeypatch: pytest.Monk
     if where != "paramiko.Transport":
         monkeypatch.setattr(paramiko, "Transport", lambda *_, **__: Vendor("auth_publickey", paramiko.AuthenticationException()))
     for kind in OF_SSH:
+
         def refuse(*_: object, kind: type[BaseException] = kind, **__: object) -> None:
             raise made(kind)
 
@@ -268,6 +316,7 @@ def test_a_phone(point: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no
 @pytest.mark.parametrize("where", ["keygen", "CryptographySigner"])
 def test_the_key_for_phones(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in OF_ADB:
+
         def refuse(*_: object, kind: type[BaseException] = kind) -> None:
             raise made(kind)
 
@@ -276,15 +325,48 @@ def test_the_key_for_phones(where: str, tmp_path: Path, monkeypatch: pytest.Monk
             keys.signer(tmp_path / where)
 
 
-NUMBERS = [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE,
-           errno.ENOMEM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EAGAIN, errno.EINTR,
-           errno.ETXTBSY, errno.ENOEXEC, errno.E2BIG, errno.ESTALE, errno.ETIMEDOUT]
+NUMBERS = [
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EAGAIN,
+    errno.EINTR,
+    errno.ETXTBSY,
+    errno.ENOEXEC,
+    errno.E2BIG,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+]
 
 
-@pytest.mark.parametrize(("owner", "name"), [
-    (os, "fsync"), (os, "fdopen"), (tempfile, "mkstemp"), (subprocess, "Popen"), (Path, "mkdir"), (Path, "open"),
-    (Path, "write_text"), (Path, "chmod"), (Path, "replace"), (Path, "unlink"), (Path, "is_file"), (Path, "resolve"),
-])
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (os, "fsync"),
+        (os, "fdopen"),
+        (tempfile, "mkstemp"),
+        (subprocess, "Popen"),
+        (Path, "mkdir"),
+        (Path, "open"),
+        (Path, "write_text"),
+        (Path, "chmod"),
+        (Path, "replace"),
+        (Path, "unlink"),
+        (Path, "is_file"),
+        (Path, "resolve"),
+    ],
+)
 def test_this_machine(owner: Any, name: str, tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(b"abc")
     transport = LocalTransport(tmp_path / "device")
@@ -298,12 +380,17 @@ def test_this_machine(owner: Any, name: str, tmp_path: Path) -> None:
 
     errors = [OSError(number, os.strerror(number)) for number in NUMBERS]
     for error in [*errors, *[made(kind) for kind in (ValueError, subprocess.SubprocessError) if name == "Popen"]]:
+
         def refuse(*_: object, error: BaseException = error, **__: object) -> None:
             raise error
 
         for call in (
-            lambda: transport.run(["true"]), lambda: transport.put(tmp_path / "model", at),
-            lambda: transport.get(at, tmp_path / "back"), lambda: transport.exists(at), transport.reap, spawn,
+            lambda: transport.run(["true"]),
+            lambda: transport.put(tmp_path / "model", at),
+            lambda: transport.get(at, tmp_path / "back"),
+            lambda: transport.exists(at),
+            transport.reap,
+            spawn,
         ):
             with pytest.MonkeyPatch.context() as patched:
                 patched.setattr(owner, name, refuse)

@@ -67,9 +67,10 @@ def test_a_process_may_use_cores_that_its_host_keeps_off(tmp_path: Path) -> None
         os.sched_setaffinity(0, before)
 
 
-@pytest.mark.parametrize("content", [
-    "", "[]", "{}", "null", '{"leader": "1", "host": [1]}', '{"leader": [1, 0.0], "host": [999999999, 0.0]}', "x" * 2000
-])
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", "null", '{"leader": "1", "host": [1]}', '{"leader": [1, 0.0], "host": [999999999, 0.0]}', "x" * 2000],
+)
 def test_a_damaged_note_ends_nothing(tmp_path: Path, content: str) -> None:
     (tmp_path / "1").write_text(content)
     assert Orphans(tmp_path).reap() == 0

@@ -77,13 +77,16 @@ def test_what_another_machine_left_is_left_to_it() -> None:
     assert transport.ended == [old]
 
 
-@pytest.mark.parametrize(("commands", "asked"), [
-    ({"fsync": 0, "sync": 0}, ["fsync new", "mv -f new name"]),
-    ({"sync": 0}, ["sync new", "mv -f new name"]),
-    ({"fsync": 1, "sync": 0}, ["fsync new", "sync new", "mv -f new name"]),
-    ({"fsync": 1, "sync": 1}, ["fsync new", "sync new"]),
-    ({}, []),
-])
+@pytest.mark.parametrize(
+    ("commands", "asked"),
+    [
+        ({"fsync": 0, "sync": 0}, ["fsync new", "mv -f new name"]),
+        ({"sync": 0}, ["sync new", "mv -f new name"]),
+        ({"fsync": 1, "sync": 0}, ["fsync new", "sync new", "mv -f new name"]),
+        ({"fsync": 1, "sync": 1}, ["fsync new", "sync new"]),
+        ({}, []),
+    ],
+)
 def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, commands: dict[str, int], asked: list[str]) -> None:
     log = tmp_path / "log"
     log.touch()
@@ -192,10 +195,15 @@ def test_a_link_on_a_board_is_no_file() -> None:
     assert board(lstat=lambda path: plain, stat=lambda path: plain)[0].exists(f"{ROOT}/model")
 
 
-@pytest.mark.parametrize(("error", "kept"), [
-    (TimeoutError(), False), (paramiko.SSHException("Expected response #3, got response #2"), False),
-    (EOFError(), False), (PermissionError("not for you"), True),
-])
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (TimeoutError(), False),
+        (paramiko.SSHException("Expected response #3, got response #2"), False),
+        (EOFError(), False),
+        (PermissionError("not for you"), True),
+    ],
+)
 def test_a_connection_whose_answer_may_come_later_is_ended(error: Exception, kept: bool) -> None:
     """Its answer would be taken for that of the next request; a refusal is an answer."""
     transport, hop = board(lstat=raising(error))

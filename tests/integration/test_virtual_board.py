@@ -69,7 +69,10 @@ def device(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     kit.write_profile(tmp_path / "config", Path("/tmp/device.lock"))
     address = {
-        "ssh": f"root@{vm.address}", "key": str(ssh_key[0]), "root": f"{HOME}/.lutfarm", "bundle": str(bundle.path),
+        "ssh": f"root@{vm.address}",
+        "key": str(ssh_key[0]),
+        "root": f"{HOME}/.lutfarm",
+        "bundle": str(bundle.path),
         "host_key": vm.host_key.rsplit(" ", 1)[0],
     }
     return replace(kit.device("unit"), transport="ssh", address=address)
@@ -97,20 +100,21 @@ def test_files_arrive_whole_whatever_their_names(transport: SshTransport, tmp_pa
         transport.get(remote, tmp_path / "back")
         assert (tmp_path / "back").read_bytes() == (tmp_path / "model").read_bytes()
     assert said(transport, 'find "$1" -name "*pwned" -o -name ".incoming-*"', ROOT).splitlines() == []
-    assert said(transport, 'find / -xdev -name pwned') == ""
+    assert said(transport, "find / -xdev -name pwned") == ""
 
 
 def test_words_and_environment_are_never_read_by_its_shell(transport: SshTransport) -> None:
-    with transport.spawn(["sh", "-c", 'printf "%s|%s|%s\n" "$X" "$1" "$2"', "sh", SHELL_CHARACTERS, ""],
-                         env={"X": SHELL_CHARACTERS}) as channel:
+    with transport.spawn(
+        ["sh", "-c", 'printf "%s|%s|%s\n" "$X" "$1" "$2"', "sh", SHELL_CHARACTERS, ""], env={"X": SHELL_CHARACTERS}
+    ) as channel:
         assert channel.receive(WAIT_S) == f"{SHELL_CHARACTERS}|{SHELL_CHARACTERS}|"
 
 
-FAMILY = 'sleep 6543 & setsid sleep 6543 & echo born; sleep 6543; echo never'
+FAMILY = "sleep 6543 & setsid sleep 6543 & echo born; sleep 6543; echo never"
 
 
 def asleep(transport: SshTransport) -> int:
-    return int(said(transport, 'grep -lx sleep /proc/[0-9]*/comm 2>/dev/null | wc -l'))
+    return int(said(transport, "grep -lx sleep /proc/[0-9]*/comm 2>/dev/null | wc -l"))
 
 
 def test_a_family_ends_with_its_block_and_a_lost_one_is_reaped(
@@ -145,9 +149,7 @@ def test_endings_are_told_apart(transport: SshTransport) -> None:
 SETTLE = 'echo now | dd of="$1/settled" conv=fsync'
 
 
-def test_what_was_put_is_whole_after_a_power_cut(
-    vm: VirtualBoard, ssh_key: tuple[Path, str], tmp_path: Path
-) -> None:
+def test_what_was_put_is_whole_after_a_power_cut(vm: VirtualBoard, ssh_key: tuple[Path, str], tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(os.urandom(3_000_000))
     with closing(SshTransport(address_of(vm, ssh_key[0]), root=ROOT)) as transport:
         transport.put(tmp_path / "model", f"{ROOT}/kept")
@@ -179,7 +181,8 @@ def test_a_fault_in_mid_round_is_noticed_and_loses_nothing_that_had_arrived(
     models = {canary.sha256: canary_path, artifact.sha256: path}
     slow = replace(kit.task("unit", "slow", artifact), iteration_ns=500_000_000)
     order = replace(
-        kit.measuring("unit", slow, canary=canary).round, limits=Limits(memory_bytes=1 << 29, load_s=30, iteration_s=60),
+        kit.measuring("unit", slow, canary=canary).round,
+        limits=Limits(memory_bytes=1 << 29, load_s=30, iteration_s=60),
         plan=SlicePlan(passes=200, warmup_first=0, warmup_again=0),
     )
     with closing(DeviceAgent(device, state_dir=tmp_path / "state")) as agent:

@@ -39,7 +39,10 @@ def unpacked(folder: Path, arch: str, *packages: str) -> Path:
     if not folder.is_dir():
         made = subprocess.run(
             ["bash", str(HERE / "fetch-packages.sh"), arch, str(folder), *packages],
-            capture_output=True, text=True, timeout=600, check=False,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
         )
         if made.returncode != 0:
             raise RuntimeError(f"{', '.join(packages)} of {arch} could not be fetched: {made.stderr[-2000:]}")

@@ -41,9 +41,7 @@ def sshd_is_there() -> bool:
 
 def make_key(path: Path) -> str:
     """A new key pair at `path`; its public line."""
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "rig", "-f", str(path)], check=True, timeout=60
-    )
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "rig", "-f", str(path)], check=True, timeout=60)
     return path.with_suffix(".pub").read_text().strip()
 
 
@@ -60,8 +58,14 @@ class Board(Machine):
     port = 22
 
     def __init__(
-        self, name: str, *, keys: Sequence[str], bind: Sequence[str] | None = None, disk_bytes: int = DISK_BYTES,
-        config: str = "", shell: str = "/bin/sh",
+        self,
+        name: str,
+        *,
+        keys: Sequence[str],
+        bind: Sequence[str] | None = None,
+        disk_bytes: int = DISK_BYTES,
+        config: str = "",
+        shell: str = "/bin/sh",
     ) -> None:
         super().__init__(name, bind=pythons() if bind is None else bind, disk_bytes=disk_bytes)
         self._write("shell", "/usr/bin/dash")

@@ -18,17 +18,47 @@ from tests.rig.phone import cache
 
 KERNEL = "+linux-image-cloud-arm64"
 PACKAGES = (
-    "busybox-static", "openssh-server", "openssh-sftp-server",
+    "busybox-static",
+    "openssh-server",
+    "openssh-sftp-server",
     # What sshd is linked with, and what those libraries are linked with.
-    "libaudit1", "libc6", "libcap-ng0", "libcap2", "libcom-err2", "libcrypt1", "libgcrypt20", "libgpg-error0",
-    "libgssapi-krb5-2", "libk5crypto3", "libkeyutils1", "libkrb5-3", "libkrb5support0", "liblz4-1", "liblzma5", "libnsl2",
-    "libpam0g", "libpcre2-8-0", "libselinux1", "libssl3", "libsystemd0", "libtirpc3", "libwrap0", "libzstd1", "zlib1g",
+    "libaudit1",
+    "libc6",
+    "libcap-ng0",
+    "libcap2",
+    "libcom-err2",
+    "libcrypt1",
+    "libgcrypt20",
+    "libgpg-error0",
+    "libgssapi-krb5-2",
+    "libk5crypto3",
+    "libkeyutils1",
+    "libkrb5-3",
+    "libkrb5support0",
+    "liblz4-1",
+    "liblzma5",
+    "libnsl2",
+    "libpam0g",
+    "libpcre2-8-0",
+    "libselinux1",
+    "libssl3",
+    "libsystemd0",
+    "libtirpc3",
+    "libwrap0",
+    "libzstd1",
+    "zlib1g",
 )
 # In the order in which they are loaded: each needs those before it.
 MODULES = (
-    "drivers/virtio/virtio_ring", "drivers/virtio/virtio", "drivers/virtio/virtio_pci_modern_dev",
-    "drivers/virtio/virtio_pci_legacy_dev", "drivers/virtio/virtio_pci", "net/core/failover", "drivers/net/net_failover",
-    "drivers/net/virtio_net", "drivers/block/virtio_blk",
+    "drivers/virtio/virtio_ring",
+    "drivers/virtio/virtio",
+    "drivers/virtio/virtio_pci_modern_dev",
+    "drivers/virtio/virtio_pci_legacy_dev",
+    "drivers/virtio/virtio_pci",
+    "net/core/failover",
+    "drivers/net/net_failover",
+    "drivers/net/virtio_net",
+    "drivers/block/virtio_blk",
 )
 CONFIG = """Port 22
 HostKey /etc/ssh_host_ed25519_key
@@ -80,7 +110,7 @@ def _make(work: Path, folder: Path) -> None:
     try:
         staging.rename(folder)
     except OSError:
-        if not folder.is_dir():                    # else another test run was faster
+        if not folder.is_dir():  # else another test run was faster
             raise
 
 
@@ -98,8 +128,13 @@ def _of_packages(programs: Path) -> Iterator[tuple[str, bytes | str]]:
 
 def _of_the_rig() -> Mapping[str, bytes | str]:
     texts = {
-        "etc/rc": (HERE / "board-rc.sh").read_text(), "etc/inittab": INITTAB, "etc/sshd_config": CONFIG, "etc/passwd": PASSWD,
-        "etc/shadow": SHADOW, "etc/group": GROUP, "etc/modules": "".join(f"{Path(name).name}\n" for name in MODULES),
+        "etc/rc": (HERE / "board-rc.sh").read_text(),
+        "etc/inittab": INITTAB,
+        "etc/sshd_config": CONFIG,
+        "etc/passwd": PASSWD,
+        "etc/shadow": SHADOW,
+        "etc/group": GROUP,
+        "etc/modules": "".join(f"{Path(name).name}\n" for name in MODULES),
     }
     return {"init": "bin/busybox", **{name: text.encode() for name, text in texts.items()}}
 
@@ -113,7 +148,7 @@ def archive(files: Mapping[str, bytes | str]) -> bytes:
     for name, content in files.items():
         kind = stat.S_IFLNK | 0o777 if isinstance(content, str) else stat.S_IFREG | 0o755
         entries.append(_entry(name, kind, content.encode() if isinstance(content, str) else content))
-    if "init" in files:                            # before /dev is mounted, the first process needs a console
+    if "init" in files:  # before /dev is mounted, the first process needs a console
         entries.append(_entry("dev/console", stat.S_IFCHR | 0o600, b"", device=(5, 1)))
     return b"".join([*entries, _entry("TRAILER!!!", 0, b"")])
 

@@ -57,9 +57,7 @@ class Machine:
     kind: str
     port: int
 
-    def __init__(
-        self, name: str, *, bind: Sequence[str] = (), disk_bytes: int = DISK_BYTES, link: Link | None = None
-    ) -> None:
+    def __init__(self, name: str, *, bind: Sequence[str] = (), disk_bytes: int = DISK_BYTES, link: Link | None = None) -> None:
         self.name = name
         self.link = link or open_link()
         self.folder = Path(tempfile.mkdtemp(prefix="lutfarm-rig-"))
@@ -100,12 +98,22 @@ class Machine:
 
     def start(self) -> None:
         """Boot it, and wait until its daemon answers."""
-        argv = ["ip", "netns", "exec", self.link.namespace, "unshare", *self._namespaces(), "--fork", "--kill-child",
-                "bash", str(HERE / "device-root.sh"), self.kind, str(self.folder)]
+        argv = [
+            "ip",
+            "netns",
+            "exec",
+            self.link.namespace,
+            "unshare",
+            *self._namespaces(),
+            "--fork",
+            "--kill-child",
+            "bash",
+            str(HERE / "device-root.sh"),
+            self.kind,
+            str(self.folder),
+        ]
         with (self.folder / "boot").open("wb") as log:
-            self._process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+            self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
             until(self.answers, f"{self.name} boots")
         except TimeoutError as error:
@@ -242,7 +250,7 @@ class Machine:
 
     def _signal(self, number: signal.Signals) -> None:
         for process in self.daemons():
-            with contextlib.suppress(psutil.NoSuchProcess):     # a connection's sshd may end by itself
+            with contextlib.suppress(psutil.NoSuchProcess):  # a connection's sshd may end by itself
                 process.send_signal(number)
 
     def _write(self, name: str, text: str) -> None:

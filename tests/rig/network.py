@@ -73,9 +73,7 @@ def open_link() -> Link:
     _sweep()
     for number in range(1, MOST):
         link = Link(number)
-        made = subprocess.run(
-            ["ip", "netns", "add", link.namespace], capture_output=True, text=True, timeout=60, check=False
-        )
+        made = subprocess.run(["ip", "netns", "add", link.namespace], capture_output=True, text=True, timeout=60, check=False)
         if made.returncode == 0:
             _connect(link)
             return link
@@ -114,7 +112,7 @@ def _sweep() -> None:
             pid, created_s = json.loads(note.read_text())
             alive = psutil.Process(pid).create_time() == created_s
         except (ValueError, OSError):
-            continue                               # being written by another run
+            continue  # being written by another run
         except psutil.Error:
             alive = False
         if not alive and note.name.isdigit():

@@ -79,8 +79,12 @@ class Phone(Machine):
     ) -> None:
         super().__init__(name, bind=bind, disk_bytes=disk_bytes)
         self.arm = arm
-        own = {"service.adb.tcp.port": str(self.port), "ro.adb.secure": "0" if keys is None else "1",
-               "ro.serialno": name, **properties}
+        own = {
+            "service.adb.tcp.port": str(self.port),
+            "ro.adb.secure": "0" if keys is None else "1",
+            "ro.serialno": name,
+            **properties,
+        }
         self._write("properties", "".join(f"{key}={value}\n" for key, value in own.items()))
         self._write("getprop", GETPROP)
         self._write("applets", applets())

@@ -22,10 +22,10 @@ from tests.rig.board import make_key
 from tests.rig.board_image import archive, image
 from tests.rig.machine import until
 
-BOOT_S = 120.0                                     # ten times what it takes on two idle cores
+BOOT_S = 120.0  # ten times what it takes on two idle cores
 ANSWER_S = 10.0
-DISK_BYTES = 2 << 30                              # a sparse file
-CPU = "cortex-a72"                                 # a Raspberry Pi 4's
+DISK_BYTES = 2 << 30  # a sparse file
+CPU = "cortex-a72"  # a Raspberry Pi 4's
 MEMORY_MIB = 1024
 
 
@@ -44,7 +44,8 @@ class VirtualBoard:
         self._monitor: socket.socket | None = None
         self.host_key = make_key(self.folder / "host")
         own = {
-            "etc/hostname": name.encode(), "etc/authorized_keys": "".join(f"{key}\n" for key in keys).encode(),
+            "etc/hostname": name.encode(),
+            "etc/authorized_keys": "".join(f"{key}\n" for key in keys).encode(),
             "etc/ssh_host_ed25519_key": (self.folder / "host").read_bytes(),
         }
         (self.folder / "initrd").write_bytes(image().root.read_bytes() + archive(own))
@@ -53,7 +54,9 @@ class VirtualBoard:
         given = [] if files is None else ["-d", str(files)]
         subprocess.run(
             ["/usr/sbin/mke2fs", "-q", "-F", "-t", "ext4", *given, str(self.folder / "disk")],
-            check=True, capture_output=True, timeout=120,
+            check=True,
+            capture_output=True,
+            timeout=120,
         )
 
     @property
@@ -80,7 +83,11 @@ class VirtualBoard:
         with its, (self.folder / "said").open("ab") as log:
             self._qemu = subprocess.Popen(
                 [*self._command(), "-chardev", f"socket,id=monitor,fd={its.fileno()}"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[its.fileno()], start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[its.fileno()],
+                start_new_session=True,
             )
         try:
             self._ask("qmp_capabilities")
@@ -142,13 +149,38 @@ class VirtualBoard:
 
     def _command(self) -> list[str]:
         return [
-            "setpriv", "--pdeathsig", "KILL",      # a test run that is killed leaves no machine behind
-            "qemu-system-aarch64", "-M", "virt", "-cpu", CPU, "-m", str(MEMORY_MIB), "-nodefaults", "-no-reboot",
-            "-kernel", str(image().kernel), "-initrd", str(self.folder / "initrd"), "-append", "console=ttyAMA0 quiet panic=-1",
-            "-display", "none", "-serial", f"file:{self.folder / 'console'}", "-mon", "chardev=monitor,mode=control",
-            "-netdev", f"user,id=user,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22",
-            "-device", "virtio-net-pci,id=net,netdev=user,romfile=",
-            "-drive", f"if=none,id=disk,format=raw,file={self.folder / 'disk'}", "-device", "virtio-blk-pci,drive=disk",
+            "setpriv",
+            "--pdeathsig",
+            "KILL",  # a test run that is killed leaves no machine behind
+            "qemu-system-aarch64",
+            "-M",
+            "virt",
+            "-cpu",
+            CPU,
+            "-m",
+            str(MEMORY_MIB),
+            "-nodefaults",
+            "-no-reboot",
+            "-kernel",
+            str(image().kernel),
+            "-initrd",
+            str(self.folder / "initrd"),
+            "-append",
+            "console=ttyAMA0 quiet panic=-1",
+            "-display",
+            "none",
+            "-serial",
+            f"file:{self.folder / 'console'}",
+            "-mon",
+            "chardev=monitor,mode=control",
+            "-netdev",
+            f"user,id=user,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22",
+            "-device",
+            "virtio-net-pci,id=net,netdev=user,romfile=",
+            "-drive",
+            f"if=none,id=disk,format=raw,file={self.folder / 'disk'}",
+            "-device",
+            "virtio-blk-pci,drive=disk",
         ]
 
     def _typed(self, line: str) -> str:

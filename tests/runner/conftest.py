@@ -57,8 +57,12 @@ class Session:
         words = [python] if isinstance(python, str) else python
         self.process = subprocess.Popen(
             [*words, "-I", str(archive), "supervise"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True, bufsize=0, env={**os.environ, **env},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            bufsize=0,
+            env={**os.environ, **env},
         )
         self._lines: list[bytes] = []
         self._rest = b""
@@ -177,8 +181,16 @@ class Bench:
 
     def workload(self, number: int, *, path: str = "", runtime: str = "simulated", **fields: object) -> Event:
         return {
-            "id": number, "path": path or self.model(), "runtime": runtime, "threads": 1, "inputs": [],
-            "input_layout": "as_is", "seed": 1, "expected": None, "iteration_ns": 20_000, **fields,
+            "id": number,
+            "path": path or self.model(),
+            "runtime": runtime,
+            "threads": 1,
+            "inputs": [],
+            "input_layout": "as_is",
+            "seed": 1,
+            "expected": None,
+            "iteration_ns": 20_000,
+            **fields,
         }
 
     def workloads(self, *models: Mapping[str, object]) -> list[Event]:
@@ -187,9 +199,7 @@ class Bench:
     def probe(self, *models: Mapping[str, object], **changes: object) -> Event:
         return {"workloads": self.workloads(*models), "limits": LIMITS, "cpus": [], **changes}
 
-    def round(
-        self, *models: Mapping[str, object], plan: Mapping[str, object] | None = None, **changes: object
-    ) -> Event:
+    def round(self, *models: Mapping[str, object], plan: Mapping[str, object] | None = None, **changes: object) -> Event:
         canary = self.model(iteration_ns=5_000)
         return {
             "workloads": self.workloads(*models),

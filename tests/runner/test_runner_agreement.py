@@ -12,9 +12,16 @@ from lutfarm_runner.backends import outputs, tensors
 @pytest.mark.parametrize(
     ("one", "other", "apart"),
     [
-        ([1, 2], [1, 2], 0), ([1, 2], [1, 5], 3), ([np.inf], [np.inf], 0), ([1], [1, 2], np.inf), ([], [], 0),
-        ([np.nan, 1], [np.nan, 1.5], 0.5), ([np.nan, 1], [1, np.nan], np.inf), ([np.inf], [-np.inf], np.inf),
-        ([np.nan], [np.inf], np.inf), ([np.inf, 2], [1e300, 2], np.inf),
+        ([1, 2], [1, 2], 0),
+        ([1, 2], [1, 5], 3),
+        ([np.inf], [np.inf], 0),
+        ([1], [1, 2], np.inf),
+        ([], [], 0),
+        ([np.nan, 1], [np.nan, 1.5], 0.5),
+        ([np.nan, 1], [1, np.nan], np.inf),
+        ([np.inf], [-np.inf], np.inf),
+        ([np.nan], [np.inf], np.inf),
+        ([np.inf, 2], [1e300, 2], np.inf),
     ],
 )
 def test_the_difference_of_two_outputs(one, other, apart):
@@ -52,7 +59,7 @@ def test_every_kind_of_output_becomes_rows():
     assert listed([{0: 0.5, 1: 0.25}]) == [[0, 1], [0.5, 0.25]]
     assert listed({"cat": 1.0}) == [["cat"], [1.0]]
     assert listed(None) == listed([]) == listed(object()) == []
-    assert len(listed([0.5] * 100_000)) == 1       # and not a row for each
+    assert len(listed([0.5] * 100_000)) == 1  # and not a row for each
 
 
 def test_a_copy_is_kept_and_no_view():

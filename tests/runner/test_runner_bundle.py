@@ -48,7 +48,7 @@ def test_a_real_operator_through_the_bundle(arch, runtime, tmp_path_factory, tmp
         assert foreign_files(session.process.pid, box.root, str(tmp_path_factory.getbasetemp())) == set()
 
     workload = small(bench, tmp_path, runtime)
-    limits = {**LIMITS, "memory_bytes": 8 << 30}   # the emulator reserves address space for its guest
+    limits = {**LIMITS, "memory_bytes": 8 << 30}  # the emulator reserves address space for its guest
     probed, done = session.ask("probe", workloads=[workload], limits=limits, cpus=[])
     assert done["type"] == "done"
     assert probed["type"] == "probed", probed
@@ -82,7 +82,7 @@ def test_words_that_are_none_are_refused(given, start, bench):
     (error, *_) = session.ask("probe", **bench.probe({}))
     assert (error["type"], error["code"]) == ("error", "SpecError")
     assert PYTHON_ARGV in error["detail"]
-    assert session.ask("probe", **bench.probe({}))[0]["type"] == "error"       # and the session goes on
+    assert session.ask("probe", **bench.probe({}))[0]["type"] == "error"  # and the session goes on
 
 
 @pytest.mark.slow
@@ -94,9 +94,22 @@ def test_a_root_with_nothing_but_the_bundle(archive, tmp_path_factory, tmp_path)
     shutil.copy(archive, tmp_path / "root" / "runner.pyz")
     words, env = launch("/bundle", arch)
     ended = subprocess.run(
-        ["unshare", "--user", "--map-root-user", shutil.which("chroot") or "/usr/sbin/chroot", tmp_path / "root",
-         *words, "-I", "/runner.pyz", "supervise"],
-        input=b'{"type": "stop"}\n', capture_output=True, env=dict(env), timeout=60, check=True,
+        [
+            "unshare",
+            "--user",
+            "--map-root-user",
+            shutil.which("chroot") or "/usr/sbin/chroot",
+            tmp_path / "root",
+            *words,
+            "-I",
+            "/runner.pyz",
+            "supervise",
+        ],
+        input=b'{"type": "stop"}\n',
+        capture_output=True,
+        env=dict(env),
+        timeout=60,
+        check=True,
     )
     hello = json.loads(ended.stdout)
     assert hello["runtimes"]["onnxruntime"] == bundle.versions["onnxruntime"]

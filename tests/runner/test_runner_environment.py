@@ -79,7 +79,7 @@ def test_what_this_process_uses_is_part_of_what_is_busy() -> None:
         pass
     after = environment(0)
     assert after["own_s"] - before["own_s"] >= 0.1
-    assert after["busy_s"] - before["busy_s"] >= 0.05             # ticks of 10 ms, which count what they meet
+    assert after["busy_s"] - before["busy_s"] >= 0.05  # ticks of 10 ms, which count what they meet
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_what_this_process_uses_is_part_of_what_is_busy() -> None:
         ({"proc/cpuinfo": "Features\t: fp asimd", "proc/device-tree/compatible": "linux,dummy-virt\0"}, True),
         ({"proc/device-tree/compatible": "brcm,bcm2711\0", "proc/device-tree/hypervisor/compatible": "xen,xen\0"}, True),
         ({"sys/hypervisor/type": "xen"}, True),
-        ({"proc/cpuinfo": "Features\t: fp asimd", "sys/class/dmi/id/sys_vendor": "Amazon EC2"}, None),    # a guest or bare metal
-        ({"proc/cpuinfo": "Features\t: fp asimd"}, None),        # a phone that shows no device tree
+        ({"proc/cpuinfo": "Features\t: fp asimd", "sys/class/dmi/id/sys_vendor": "Amazon EC2"}, None),  # a guest or bare metal
+        ({"proc/cpuinfo": "Features\t: fp asimd"}, None),  # a phone that shows no device tree
         ({}, None),
     ],
 )

@@ -112,7 +112,8 @@ def test_a_state_that_can_be_put_back_is_no_instability(start, bench):
     [
         ("unstable", ["RandomNormal", "Dropout"], {"nondeterministic": "RandomNormal, Dropout"}),
         ("unstable", ["Dropout"], {"nondeterministic": "Dropout"}),
-        ("", ["RandomNormal"], {"nondeterministic": "RandomNormal"}), ("", ["Dropout"], {}),
+        ("", ["RandomNormal"], {"nondeterministic": "RandomNormal"}),
+        ("", ["Dropout"], {}),
     ],
 )
 def test_random_operators_are_named(start, bench, fault, random, notes):
@@ -122,9 +123,7 @@ def test_random_operators_are_named(start, bench, fault, random, notes):
     assert (probed.get("code"), probed["notes"]) == (None, notes)
 
 
-@pytest.mark.parametrize(
-    ("value", "expected", "agreement"), [(2.0, 2.0, 0.0), (2.0, 2.2, 0.1), (0.0, 0.0, 0.0)]
-)
+@pytest.mark.parametrize(("value", "expected", "agreement"), [(2.0, 2.0, 0.0), (2.0, 2.2, 0.1), (0.0, 0.0, 0.0)])
 def test_agreement_is_relative_to_the_largest_reference_value(start, bench, value, expected, agreement):
     order = bench.probe({})
     reference = {"positions": [0], "values": [expected], "largest": 2.0, "tolerance": 0.2}

@@ -30,7 +30,7 @@ def test_a_stream_is_one_draw_of_its_seed_however_it_is_asked(seed, pieces):
     whole = np.random.RandomState(seed).standard_normal(80).astype(np.float32)
     stream = inputs.Stream(seed)
     for first, count in pieces:
-        assert np.array_equal(stream.take(first, count), whole[first:first + count])
+        assert np.array_equal(stream.take(first, count), whole[first : first + count])
 
 
 def test_the_second_input_goes_on_where_the_first_ended():
@@ -69,7 +69,10 @@ def test_inputs_are_filled_as_the_host_says(fill, dtype, made):
 @pytest.mark.parametrize(
     ("dtype", "low", "high"),
     [
-        ("int64", 5, 7), ("bool", False, True), ("uint64", 0, (1 << 64) - 1), ("int64", -(1 << 63), (1 << 63) - 1),
+        ("int64", 5, 7),
+        ("bool", False, True),
+        ("uint64", 0, (1 << 64) - 1),
+        ("int64", -(1 << 63), (1 << 63) - 1),
         ("float32", -0.5, 0.5),
     ],
 )
@@ -105,9 +108,14 @@ def test_impossible_inputs_are_failures(shape, code):
 @pytest.mark.parametrize(
     ("own", "given_shapes", "expected"),
     [
-        ([1, 3], (), [1, 3]), (["n", 3], (Shape("x", (4, 3), "float32"),), [4, 3]), ([], (), []),
-        ([None, 3], (Shape("y", (9, 9), "float32"), Shape("x", (0, 3), "float32")), [0, 3]), ([1, 0, 64], (), [1, 0, 64]),
-        (["n", 3], (), None), ([-1], (), None), ([None], (), None),
+        ([1, 3], (), [1, 3]),
+        (["n", 3], (Shape("x", (4, 3), "float32"),), [4, 3]),
+        ([], (), []),
+        ([None, 3], (Shape("y", (9, 9), "float32"), Shape("x", (0, 3), "float32")), [0, 3]),
+        ([1, 0, 64], (), [1, 0, 64]),
+        (["n", 3], (), None),
+        ([-1], (), None),
+        ([None], (), None),
     ],
 )
 def test_an_inputs_shape_is_given_or_its_own(own, given_shapes, expected):
@@ -119,8 +127,7 @@ def test_an_inputs_shape_is_given_or_its_own(own, given_shapes, expected):
 
 
 @pytest.mark.parametrize(
-    ("names", "found"),
-    [(["a", "b"], ["a", "b"]), (["", "b"], ["#0", "b"]), (["a", "b", "a"], ["#0", "b", "#2"]), ([], [])],
+    ("names", "found"), [(["a", "b"], ["a", "b"]), (["", "b"], ["#0", "b"]), (["a", "b", "a"], ["#0", "b", "#2"]), ([], [])]
 )
 def test_what_inputs_are_called(names, found):
     assert called(names) == found

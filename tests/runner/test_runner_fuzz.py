@@ -25,7 +25,7 @@ from lutfarm_jobs.models.onnx.writer import write_onnx
 from lutfarm_jobs.models.tflite.writer import write_tflite
 
 MUTANTS = int(os.environ.get("LUTFARM_FUZZ", "120"))
-BETWEEN = 12                                       # mutants between two good models
+BETWEEN = 12  # mutants between two good models
 LIMITS = {"memory_bytes": 1 << 30, "load_s": 5.0, "iteration_s": 3.0}
 SHAPES = ([], [0], [1], [2, 3], [1, 0, 4], ["n"], [-1], [2**40], [1] * 20)
 
@@ -118,13 +118,11 @@ def test_whatever_a_model_does_the_good_one_beside_it_is_measured(start, bench, 
         paths.append(tmp_path / str(number))
         paths[-1].write_bytes(content)
     paths.append(good)
-    workloads = [
-        bench.workload(number, path=str(path), runtime=runtime, iteration_ns=None) for number, path in enumerate(paths)
-    ]
+    workloads = [bench.workload(number, path=str(path), runtime=runtime, iteration_ns=None) for number, path in enumerate(paths)]
     events = start().ask("probe", workloads=workloads, limits=LIMITS, cpus=[])
     assert not of_type(events, "error"), events[-2:]
     probed = [messages.probed(event, len(paths)) for event in of_type(events, "probed")]
-    assert [event.id for event in probed] == list(range(len(paths)))    # the host takes every one of them, and each came once
+    assert [event.id for event in probed] == list(range(len(paths)))  # the host takes every one of them, and each came once
     assert {probed[number].code for number, path in enumerate(paths) if path == good} == {""}
     assert {event.code for event in probed} <= {"", "WorkloadFailed", "OutOfMemory", "WorkloadTimeout", "Unstable"}
     assert any(event.code for event in probed)

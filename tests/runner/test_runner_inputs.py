@@ -39,11 +39,19 @@ def agreement(start, bench, tmp_path):
             held.write_bytes(found.values_file.content())
         flat = np.asarray(wanted, float).ravel()
         workload = bench.workload(
-            0, path=str(path), runtime="tflite" if path.suffix == ".tflite" else "onnxruntime", iteration_ns=None,
+            0,
+            path=str(path),
+            runtime="tflite" if path.suffix == ".tflite" else "onnxruntime",
+            iteration_ns=None,
             inputs=[asdict(shape) for shape in found.inputs],
-            fills=[{"name": feed.name, **asdict(feed.fill)} for feed in found.feeds], values=None if held is None else str(held),
-            expected={"positions": list(range(flat.size)), "values": flat.tolist(), "largest": float(np.abs(flat).max()),
-                      "tolerance": 1e-6},
+            fills=[{"name": feed.name, **asdict(feed.fill)} for feed in found.feeds],
+            values=None if held is None else str(held),
+            expected={
+                "positions": list(range(flat.size)),
+                "values": flat.tolist(),
+                "largest": float(np.abs(flat).max()),
+                "tolerance": 1e-6,
+            },
         )
         [probed] = of_type(start().ask("probe", **{**bench.probe({}), "workloads": [workload]}), "probed")
         assert probed.get("code") is None, probed
@@ -55,9 +63,14 @@ def agreement(start, bench, tmp_path):
 @pytest.mark.parametrize(
     ("said", "kind", "wanted"),
     [
-        (16000, T.INT64, [16000.0] * 6), ("ones", T.BOOL, [1.0] * 6), ([[1, 2, 3], [4, 5, 6]], T.INT32, [1, 2, 3, 4, 5, 6]),
-        ("arange", T.INT64, [0, 1, 2, 0, 1, 2]), (0.5, T.FLOAT16, [0.5] * 6), (2, T.BFLOAT16, [2.0] * 6),
-        ([[1, 2, 3], [-4, 5, 6]], T.FLOAT8E5M2, [1, 2, 3, -4, 5, 6]), ("x.npy", T.UINT8, [1, 2, 3, 4, 5, 255]),
+        (16000, T.INT64, [16000.0] * 6),
+        ("ones", T.BOOL, [1.0] * 6),
+        ([[1, 2, 3], [4, 5, 6]], T.INT32, [1, 2, 3, 4, 5, 6]),
+        ("arange", T.INT64, [0, 1, 2, 0, 1, 2]),
+        (0.5, T.FLOAT16, [0.5] * 6),
+        (2, T.BFLOAT16, [2.0] * 6),
+        ([[1, 2, 3], [-4, 5, 6]], T.FLOAT8E5M2, [1, 2, 3, -4, 5, 6]),
+        ("x.npy", T.UINT8, [1, 2, 3, 4, 5, 255]),
         ({"file": "all.npz", "array": "b"}, T.FLOAT, [6, 5, 4, 3, 2, 1]),
     ],
 )
@@ -78,7 +91,9 @@ def test_sequences_optionals_texts_and_four_bits_of_test_data(agreement, tmp_pat
     floats = helper.make_tensor_type_proto(T.FLOAT, None)
     inputs = [
         helper.make_value_info("s", helper.make_sequence_type_proto(floats)),
-        helper.make_value_info("o", helper.make_optional_type_proto(floats)), value("t", T.STRING, [1]), value("q", T.INT4, [2]),
+        helper.make_value_info("o", helper.make_optional_type_proto(floats)),
+        value("t", T.STRING, [1]),
+        value("q", T.INT4, [2]),
     ]
     nodes = [
         helper.make_node("ConcatFromSequence", ["s"], ["joined"], axis=0),
@@ -91,7 +106,8 @@ def test_sequences_optionals_texts_and_four_bits_of_test_data(agreement, tmp_pat
     path = save(tmp_path / "m.onnx", nodes, inputs)
     protos = [
         numpy_helper.from_list([np.array([1, 2], np.float32), np.array([3], np.float32)]),
-        numpy_helper.from_optional(np.array([4], np.float32)), helper.make_tensor("t", T.STRING, [1], [b"abba"]),
+        numpy_helper.from_optional(np.array([4], np.float32)),
+        helper.make_tensor("t", T.STRING, [1], [b"abba"]),
         numpy_helper.from_array(np.array([-5, 6]).astype(ml_dtypes.int4)),
     ]
     for number, proto in enumerate(protos):
@@ -102,7 +118,8 @@ def test_sequences_optionals_texts_and_four_bits_of_test_data(agreement, tmp_pat
 def test_an_optional_without_a_value(agreement, tmp_path):
     maybe = helper.make_optional_type_proto(helper.make_tensor_type_proto(T.FLOAT, [2]))
     nodes = [
-        helper.make_node("OptionalHasElement", ["o"], ["there"]), helper.make_node("Cast", ["there"], ["f"], to=T.FLOAT),
+        helper.make_node("OptionalHasElement", ["o"], ["there"]),
+        helper.make_node("Cast", ["there"], ["f"], to=T.FLOAT),
         helper.make_node("Add", ["f", "x"], ["y"]),
     ]
     path = save(tmp_path / "m.onnx", nodes, [helper.make_value_info("o", maybe), value("x", T.FLOAT, [2])])

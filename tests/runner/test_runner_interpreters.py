@@ -14,7 +14,9 @@ RUNNER = Path(__file__).parents[2] / "agents" / "lutfarm_runner"
 def test_no_syntax_or_module_is_newer_than_3_9():
     checked = subprocess.run(
         [sys.executable, "-c", "import vermin; vermin.main()", "-t=3.9-", "--violations", "--no-tips", str(RUNNER)],
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert checked.returncode == 0, checked.stdout
 

@@ -70,11 +70,7 @@ def test_a_newer_token_ends_the_older_group(start, bench, path):
 
 
 @pytest.mark.parametrize(
-    "wanted",
-    [
-        {"token": 4}, {"token": 3}, {"token": 5, "farm": "other"}, {"token": 5, "unit": "other"},
-        {"token": 5, "farm": ""},
-    ],
+    "wanted", [{"token": 4}, {"token": 3}, {"token": 5, "farm": "other"}, {"token": 5, "unit": "other"}, {"token": 5, "farm": ""}]
 )
 def test_nobody_else_is_ended(start, path, wanted):
     older, other = start(), start()
@@ -99,9 +95,7 @@ def test_a_forged_content_ends_no_innocent_process(path):
     other.close()
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"garbage", b"[]", b'{"owner": 3}', b"\xff" * 99, b"[" * 20_000, b'{"owner":"a"}']
-)
+@pytest.mark.parametrize("content", [b"", b"garbage", b"[]", b'{"owner": 3}', b"\xff" * 99, b"[" * 20_000, b'{"owner":"a"}'])
 def test_unreadable_content_is_an_unknown_holder(path, content):
     holder = DeviceLock(Lock(path, "a", "run a", "farm", 1))
     assert holder.attempt() is None
@@ -115,14 +109,11 @@ def test_unreadable_content_is_an_unknown_holder(path, content):
     other.close()
 
 
-HELD = {
-    "owner": "o", "holder": "h", "farm": "f", "token": 3, "unit": "u", "pid": 77, "pid_start": 5, "since_s": 9.5
-}
+HELD = {"owner": "o", "holder": "h", "farm": "f", "token": 3, "unit": "u", "pid": 77, "pid_start": 5, "since_s": 9.5}
 
 
 @pytest.mark.parametrize(
-    ("field", "least", "most"),
-    [("token", 0, 1 << 62), ("pid", 2, 1 << 31), ("pid_start", 0, 1 << 62), ("since_s", 0, 10**12)],
+    ("field", "least", "most"), [("token", 0, 1 << 62), ("pid", 2, 1 << 31), ("pid_start", 0, 1 << 62), ("since_s", 0, 10**12)]
 )
 def test_what_the_file_says_is_believed_up_to_its_bounds_and_not_beyond(field, least, most):
     """A board without a clock of its own counts from 0; process 1 and a whole group, 0, are nobody's to end."""
@@ -222,12 +213,15 @@ def test_links_and_folders_are_refused(start, tmp_path, path):
     assert target.read_text() == "precious"
 
 
-@pytest.mark.parametrize(("bad", "said"), [
-    ("/dev/null", "it is no plain file; correct lock_path"),
-    ("/tmp", "Is a directory; correct lock_path"),
-    ("/no/such/folder/lock", "No such file or directory; correct lock_path"),
-    ("/proc/self/mem", "correct lock_path"),
-])
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ("/dev/null", "it is no plain file; correct lock_path"),
+        ("/tmp", "Is a directory; correct lock_path"),
+        ("/no/such/folder/lock", "No such file or directory; correct lock_path"),
+        ("/proc/self/mem", "correct lock_path"),
+    ],
+)
 def test_what_can_be_no_lock_says_to_correct_the_profile_and_not_to_remove_it(start, bad, said):
     refused, done = start().ask("lock", **ask(bad))
     assert refused["code"] == "NotReady"
@@ -341,5 +335,5 @@ def test_who_wrote_between_exclusive_and_shared_has_it(path, monkeypatch):
     monkeypatch.undo()
     assert lock.attempt().holder == "run b"
     other.close()
-    assert lock.attempt() is None                  # and what it had for a moment it gave back
+    assert lock.attempt() is None  # and what it had for a moment it gave back
     lock.close()

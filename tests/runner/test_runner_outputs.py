@@ -67,25 +67,28 @@ def test_outputs_of_every_element_type(probed, onnx_file, size):
     files = [
         onnx_file(
             helper.make_node("Cast", ["x"], ["y"], to=getattr(T, name)),
-            inputs=[tensor("x", T.FLOAT, size)], outputs=[tensor("y", getattr(T, name), size)],
+            inputs=[tensor("x", T.FLOAT, size)],
+            outputs=[tensor("y", getattr(T, name), size)],
         )
         for name in CAST
     ]
     found = {name: event.get("detail") for name, event in zip(CAST, probed(*files), strict=True)}
     refused = {name for name, detail in found.items() if detail is not None}
-    assert all("Cast" in found[name] for name in refused), found        # the runtime has none to that type
+    assert all("Cast" in found[name] for name in refused), found  # the runtime has none to that type
     assert refused <= {"INT4", "UINT4"}
 
 
 def test_outputs_that_are_no_tensors(probed, onnx_file):
     optional = helper.make_optional_type_proto(helper.make_tensor_type_proto(T.FLOAT, [2]))
     sequence = onnx_file(
-        helper.make_node("SequenceConstruct", ["x", "x"], ["y"]), inputs=[tensor("x", T.FLOAT, 2)],
+        helper.make_node("SequenceConstruct", ["x", "x"], ["y"]),
+        inputs=[tensor("x", T.FLOAT, 2)],
         outputs=[helper.make_tensor_sequence_value_info("y", T.FLOAT, None)],
     )
     nothing = onnx_file(
         helper.make_node("Optional", [], ["y"], type=helper.make_tensor_type_proto(T.FLOAT, [2])),
-        helper.make_node("Relu", ["x"], ["z"]), inputs=[tensor("x", T.FLOAT, 2)],
+        helper.make_node("Relu", ["x"], ["z"]),
+        inputs=[tensor("x", T.FLOAT, 2)],
         outputs=[helper.make_value_info("y", optional), tensor("z", T.FLOAT, 2)],
     )
     one, other = probed(sequence, nothing)
@@ -97,7 +100,8 @@ def test_outputs_that_are_no_tensors(probed, onnx_file):
 
 def test_a_sequence_does_not_grow_while_it_is_timed(start, bench, onnx_file):
     long = onnx_file(
-        *(helper.make_node("SequenceConstruct", ["x"] * 100, ["y"]),), inputs=[tensor("x", T.FLOAT, 2)],
+        *(helper.make_node("SequenceConstruct", ["x"] * 100, ["y"]),),
+        inputs=[tensor("x", T.FLOAT, 2)],
         outputs=[helper.make_tensor_sequence_value_info("y", T.FLOAT, None)],
     )
     events = measured(start, bench, long, "onnxruntime")
@@ -107,8 +111,11 @@ def test_a_sequence_does_not_grow_while_it_is_timed(start, bench, onnx_file):
 def test_texts_do_not_grow_from_run_to_run(probed, onnx_file):
     words = helper.make_tensor("w", T.STRING, [2], [b"ab", b"cd"])
     path = onnx_file(
-        helper.make_node("StringConcat", ["w", "w"], ["y"]), helper.make_node("Relu", ["x"], ["z"]), initializers=[words],
-        inputs=[tensor("x", T.FLOAT, 2)], outputs=[tensor("y", T.STRING, 2), tensor("z", T.FLOAT, 2)],
+        helper.make_node("StringConcat", ["w", "w"], ["y"]),
+        helper.make_node("Relu", ["x"], ["z"]),
+        initializers=[words],
+        inputs=[tensor("x", T.FLOAT, 2)],
+        outputs=[tensor("y", T.STRING, 2), tensor("z", T.FLOAT, 2)],
     )
     (event,) = probed(path)
     assert event["notes"] == {"unbound_outputs": "output 'y' is a tensor(string)"}
@@ -116,13 +123,12 @@ def test_texts_do_not_grow_from_run_to_run(probed, onnx_file):
 
 def test_a_scalar_an_input_as_output_and_two_hundred_outputs(probed, onnx_file):
     x = tensor("x", T.FLOAT, 2)
-    scalar = onnx_file(
-        helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0), inputs=[x], outputs=[tensor("y", T.FLOAT)]
-    )
+    scalar = onnx_file(helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0), inputs=[x], outputs=[tensor("y", T.FLOAT)])
     passed = onnx_file(helper.make_node("Relu", ["x"], ["y"]), inputs=[x], outputs=[x, tensor("y", T.FLOAT, 2)])
     names = [f"{'n' * 3000}{number}" for number in range(200)]
     many = onnx_file(
-        *(helper.make_node("Relu", ["x"], [name]) for name in names), inputs=[x],
+        *(helper.make_node("Relu", ["x"], [name]) for name in names),
+        inputs=[x],
         outputs=[tensor(name, T.FLOAT, 2) for name in names],
     )
     constant = onnx_file(helper.make_node("Constant", [], ["y"], value_float=1.0), inputs=[], outputs=[tensor("y", T.FLOAT)])
@@ -133,16 +139,21 @@ def test_a_scalar_an_input_as_output_and_two_hundred_outputs(probed, onnx_file):
 @pytest.mark.parametrize(
     ("declared", "note"),
     [
-        ([1, 64], {"unbound_outputs": "output 'y' is declared as [1, 64] and is [8, 64]"}), ([8, 64], {}), (["b", 64], {}),
-        (None, {}), ([8, 64, 1], {}),              # an output's rank is nothing that this runtime looks at
+        ([1, 64], {"unbound_outputs": "output 'y' is declared as [1, 64] and is [8, 64]"}),
+        ([8, 64], {}),
+        (["b", 64], {}),
+        (None, {}),
+        ([8, 64, 1], {}),  # an output's rank is nothing that this runtime looks at
     ],
 )
 def test_declared_output_shapes_are_hints(start, bench, probed, onnx_file, declared, note):
     weights = numpy_helper.from_array(np.ones((64, 64), np.float32), "w")
     path = onnx_file(
-        helper.make_node("Add", ["x", "z"], ["s"]), helper.make_node("MatMul", ["s", "w"], ["y"]),
+        helper.make_node("Add", ["x", "z"], ["s"]),
+        helper.make_node("MatMul", ["s", "w"], ["y"]),
         inputs=[tensor("x", T.FLOAT, "n", 64), tensor("z", T.FLOAT, "m", 64)],
-        outputs=[helper.make_tensor_value_info("y", T.FLOAT, declared)], initializers=[weights],
+        outputs=[helper.make_tensor_value_info("y", T.FLOAT, declared)],
+        initializers=[weights],
     )
     shapes = [{"name": name, "shape": [8, 64], "dtype": "float32"} for name in "xz"]
     (event,) = probed((path, {"inputs": shapes}))
@@ -168,8 +179,10 @@ def test_nan_is_said_and_measured(probed, onnx_file, kind):
 @pytest.mark.parametrize("kind", ["BFLOAT16", "FLOAT8E4M3FN", "FLOAT8E5M2", "FLOAT8E4M3FNUZ", "FLOAT8E5M2FNUZ"])
 def test_nan_of_few_bits_is_said_too(probed, onnx_file, kind):
     path = onnx_file(
-        helper.make_node("Log", ["x"], ["l"]), helper.make_node("Cast", ["l"], ["y"], to=getattr(T, kind)),
-        inputs=[tensor("x", T.FLOAT, 64)], outputs=[tensor("y", getattr(T, kind), 64)],
+        helper.make_node("Log", ["x"], ["l"]),
+        helper.make_node("Cast", ["l"], ["y"], to=getattr(T, kind)),
+        inputs=[tensor("x", T.FLOAT, 64)],
+        outputs=[tensor("y", getattr(T, kind), 64)],
     )
     (event,) = probed(path)
     assert (event.get("detail"), list(event["notes"])) == (None, ["nan_outputs"])
@@ -187,8 +200,12 @@ def test_outputs_without_an_element_are_said(probed, onnx_file):
 def test_minus_infinity_is_a_number_like_any_other(probed, onnx_file):
     zero = numpy_helper.from_array(np.zeros(1, np.float32), "z")
     path = onnx_file(
-        helper.make_node("Mul", ["x", "z"], ["n"]), helper.make_node("Abs", ["n"], ["a"]), helper.make_node("Log", ["a"], ["y"]),
-        inputs=[tensor("x", T.FLOAT, 4)], outputs=[tensor("y", T.FLOAT, 4)], initializers=[zero],
+        helper.make_node("Mul", ["x", "z"], ["n"]),
+        helper.make_node("Abs", ["n"], ["a"]),
+        helper.make_node("Log", ["a"], ["y"]),
+        inputs=[tensor("x", T.FLOAT, 4)],
+        outputs=[tensor("y", T.FLOAT, 4)],
+        initializers=[zero],
     )
     (event,) = probed(path)
     assert (event.get("detail"), event["notes"]) == (None, {})
@@ -198,17 +215,18 @@ def test_random_operators_are_named_and_measured(start, bench, probed, onnx_file
     x, y = tensor("x", T.FLOAT, 8), tensor("y", T.FLOAT, 8)
     add = helper.make_node("Add", ["x", "r"], ["y"])
     normal = onnx_file(helper.make_node("RandomNormal", [], ["r"], shape=[8]), add, inputs=[x], outputs=[y])
-    of_any_size = onnx_file(                       # the number of outputs above x changes from run to run
-        helper.make_node("RandomUniform", [], ["r"], shape=[1000]), helper.make_node("Greater", ["r", "x"], ["g"]),
-        helper.make_node("NonZero", ["g"], ["y"]), inputs=[tensor("x", T.FLOAT, 1)], outputs=[tensor("y", T.INT64, 1, "n")],
+    of_any_size = onnx_file(  # the number of outputs above x changes from run to run
+        helper.make_node("RandomUniform", [], ["r"], shape=[1000]),
+        helper.make_node("Greater", ["r", "x"], ["g"]),
+        helper.make_node("NonZero", ["g"], ["y"]),
+        inputs=[tensor("x", T.FLOAT, 1)],
+        outputs=[tensor("y", T.INT64, 1, "n")],
     )
-    named, sized, unnamed = probed(
-        (normal, {"random": ["RandomNormal"]}), (of_any_size, {"random": ["RandomUniform"]}), normal
-    )
+    named, sized, unnamed = probed((normal, {"random": ["RandomNormal"]}), (of_any_size, {"random": ["RandomUniform"]}), normal)
     assert named["notes"] == {"nondeterministic": "RandomNormal"}
     assert sized["notes"]["nondeterministic"] == "RandomUniform"
     assert "may depend on chance" in sized["notes"]["unbound_outputs"]
-    assert "changes by" in unnamed["notes"]["stateful"]            # nobody said why, and loaded afresh it is the same
+    assert "changes by" in unnamed["notes"]["stateful"]  # nobody said why, and loaded afresh it is the same
 
 
 @pytest.mark.parametrize(

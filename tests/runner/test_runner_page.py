@@ -31,10 +31,13 @@ def test_a_page_is_shared_through_its_descriptor():
 @pytest.mark.parametrize(
     ("waited_s", "now_s", "left_s"),
     [
-        (0, 0, -1), (3, 3, -1),                    # it had its core all the time
-        (3, 3.5, -0.5), (3, 7, 3),
-        (None, 7, -1), (3, None, -1),              # nobody can say
-        (3, 2, -1),                                # another process has its number now
+        (0, 0, -1),
+        (3, 3, -1),  # it had its core all the time
+        (3, 3.5, -0.5),
+        (3, 7, 3),
+        (None, 7, -1),
+        (3, None, -1),  # nobody can say
+        (3, 2, -1),  # another process has its number now
         (0, 1e6, MOST_STARVED_NS / SECOND_NS - 1),
     ],
 )

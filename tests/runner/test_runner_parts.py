@@ -43,11 +43,18 @@ def test_zones_are_read_with_their_types(tmp_path):
     assert environment.zones(str(tmp_path / "nowhere")) == []
 
 
-@pytest.mark.parametrize(("present", "online", "smt", "off"), [
-    ("0-7", "0-3", None, [4, 5, 6, 7]), ("0-7", "0-7", None, []), ("0-15", "0-7", "off", []),
-    ("0-7", "0,2-3", "notsupported", [1, 4, 5, 6, 7]),
-    ("0-7", None, None, []), ("0-7", "x", None, []), ("0-99999", "0-3", None, []),
-])
+@pytest.mark.parametrize(
+    ("present", "online", "smt", "off"),
+    [
+        ("0-7", "0-3", None, [4, 5, 6, 7]),
+        ("0-7", "0-7", None, []),
+        ("0-15", "0-7", "off", []),
+        ("0-7", "0,2-3", "notsupported", [1, 4, 5, 6, 7]),
+        ("0-7", None, None, []),
+        ("0-7", "x", None, []),
+        ("0-99999", "0-3", None, []),
+    ],
+)
 def test_cores_that_are_off_are_named(tmp_path, present, online, smt, off):
     (tmp_path / "smt").mkdir()
     for name, text in (("present", present), ("online", online), ("smt/control", smt)):
@@ -65,12 +72,17 @@ def test_trees_of_real_devices_are_read(tmp_path, name):
     assert sorted(found) == sorted((kind, int(reading)) for kind, reading in real.zones)
 
 
-@pytest.mark.parametrize(("header", "floats"), [
-    (b"\x7fELF\x01\x01" + bytes(10) + b"\x02\0\x28\0" + bytes(16) + b"\0\x04\0\x05" + bytes(24), "hard-float"),
-    (b"\x7fELF\x01\x01" + bytes(10) + b"\x02\0\x28\0" + bytes(16) + b"\0\x02\0\x05" + bytes(24), "soft-float"),
-    (b"\x7fELF\x01\x01" + bytes(10) + b"\x02\0\x03\0" + bytes(16) + b"\0\x04\0\x05" + bytes(24), ""),
-    (b"\x7fELF\x02\x01" + bytes(10) + b"\x02\0\xb7\0" + bytes(44), ""), (b"#!/bin/sh\n", ""), (b"", ""),
-])
+@pytest.mark.parametrize(
+    ("header", "floats"),
+    [
+        (b"\x7fELF\x01\x01" + bytes(10) + b"\x02\0\x28\0" + bytes(16) + b"\0\x04\0\x05" + bytes(24), "hard-float"),
+        (b"\x7fELF\x01\x01" + bytes(10) + b"\x02\0\x28\0" + bytes(16) + b"\0\x02\0\x05" + bytes(24), "soft-float"),
+        (b"\x7fELF\x01\x01" + bytes(10) + b"\x02\0\x03\0" + bytes(16) + b"\0\x04\0\x05" + bytes(24), ""),
+        (b"\x7fELF\x02\x01" + bytes(10) + b"\x02\0\xb7\0" + bytes(44), ""),
+        (b"#!/bin/sh\n", ""),
+        (b"", ""),
+    ],
+)
 def test_how_an_arm_program_passes_floats(header, floats):
     assert binary.arm_floats(header) == floats
 
@@ -85,7 +97,9 @@ def test_this_interpreter_says_what_it_was_built_for():
     ("content", "expected"),
     [
         ("processor : 0\nmodel name : Fast 9000\nHardware : Board\n", "Fast 9000"),
-        ("processor : 0\nHardware\t: Board\n", "Board"), ("", None), ("garbage", None),
+        ("processor : 0\nHardware\t: Board\n", "Board"),
+        ("", None),
+        ("garbage", None),
     ],
 )
 def test_the_first_field_that_is_there(tmp_path, content, expected):
@@ -159,11 +173,7 @@ def test_lines_arrive_whole_and_an_unfinished_one_never(lines, rest):
     assert found == lines
 
 
-@given(
-    st.recursive(
-        st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
-    )
-)
+@given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_any_json_is_a_command_or_refused(value):
     try:
         assert isinstance(decode(json.dumps(value).encode())["type"], str)
@@ -225,7 +235,8 @@ def test_a_bug_of_the_runner_is_told_from_a_vendors_error():
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (MemoryError(), "OutOfMemory"), (RuntimeError("std::bad_alloc"), "OutOfMemory"),
+        (MemoryError(), "OutOfMemory"),
+        (RuntimeError("std::bad_alloc"), "OutOfMemory"),
         (RuntimeError("Failed to allocate memory for requested buffer"), "OutOfMemory"),
         (ValueError("no such node"), "WorkloadFailed"),
     ],

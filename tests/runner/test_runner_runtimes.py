@@ -25,9 +25,7 @@ SEED = 3
 def convolution() -> Graph:
     graph = Graph("small", SHAPE)
     output = Tensor(0, SHAPE)
-    graph.nodes.append(
-        Node("convolution", (graph.input,), output, kernel=3, padding=(1, 1, 1, 1), activation="relu")
-    )
+    graph.nodes.append(Node("convolution", (graph.input,), output, kernel=3, padding=(1, 1, 1, 1), activation="relu"))
     graph.outputs.append(output)
     return graph
 
@@ -39,8 +37,10 @@ def reference(layout: str) -> dict[str, object]:
     flat = (output if layout == "as_is" else output.transpose(0, 2, 3, 1)).ravel()
     positions = list(range(0, flat.size, 7))
     return {
-        "positions": positions, "values": [float(flat[p]) for p in positions],
-        "largest": float(np.abs(flat).max()), "tolerance": 1e-4,
+        "positions": positions,
+        "values": [float(flat[p]) for p in positions],
+        "largest": float(np.abs(flat).max()),
+        "tolerance": 1e-4,
     }
 
 
@@ -53,8 +53,7 @@ def small(request, tmp_path, bench):
     path.write_bytes(content)
     layout = "as_is" if runtime == "onnxruntime" else "nhwc"
     return bench.workload(
-        0, path=str(path), runtime=runtime, input_layout=layout, seed=SEED, expected=reference(layout),
-        iteration_ns=None,
+        0, path=str(path), runtime=runtime, input_layout=layout, seed=SEED, expected=reference(layout), iteration_ns=None
     )
 
 
@@ -95,9 +94,7 @@ def test_round_measures(start, bench, small, threads):
     plan = {**asdict(SlicePlan(passes=4)), "gate_ratio": 1000.0}
     canary = {"path": small["path"], "runtime": small["runtime"], "threads": threads, "reference_ns": None}
     workloads = [{**small, "id": number} for number in range(3)]
-    events = start().ask(
-        "round", workloads=workloads, plan=plan, seed=1, canary=canary, limits=LIMITS, cpus=[]
-    )
+    events = start().ask("round", workloads=workloads, plan=plan, seed=1, canary=canary, limits=LIMITS, cpus=[])
     [started] = of_type(events, "started")
     assert started["reference_provisional"] is True
     assert started["canary_reference_ns"] > 0
@@ -134,9 +131,13 @@ def test_a_truncated_file_does_not_end_the_template(start, bench, small, tmp_pat
 def test_a_tiny_file_that_asks_for_40_gb_is_out_of_memory(start, bench, tmp_path):
     shape = helper.make_tensor("s", TensorProto.INT64, [2], [100_000, 100_000])
     path = onnx_file(
-        tmp_path / "huge.onnx", helper.make_node("ConstantOfShape", ["s"], ["h"]),
-        helper.make_node("ReduceSum", ["h"], ["r"], keepdims=0), helper.make_node("Add", ["r", "x"], ["y"]),
-        inputs=[floats("x", 1)], outputs=[floats("y", 1)], initializers=[shape],
+        tmp_path / "huge.onnx",
+        helper.make_node("ConstantOfShape", ["s"], ["h"]),
+        helper.make_node("ReduceSum", ["h"], ["r"], keepdims=0),
+        helper.make_node("Add", ["r", "x"], ["y"]),
+        inputs=[floats("x", 1)],
+        outputs=[floats("y", 1)],
+        initializers=[shape],
     )
     events = probe(start(), bench, bench.workload(0, path=path, runtime="onnxruntime"))
     assert events[0]["code"] == "OutOfMemory", events[0]
@@ -164,10 +165,7 @@ def test_dynamic_shapes_have_to_be_given(start, bench, tmp_path):
 
 @pytest.mark.parametrize(
     ("dtype", "code"),
-    [
-        (TensorProto.INT64, None), (TensorProto.BOOL, None), (TensorProto.FLOAT16, None),
-        (TensorProto.STRING, "WorkloadFailed"),
-    ],
+    [(TensorProto.INT64, None), (TensorProto.BOOL, None), (TensorProto.FLOAT16, None), (TensorProto.STRING, "WorkloadFailed")],
 )
 def test_input_types(start, bench, tmp_path, dtype, code):
     info = [helper.make_tensor_value_info(name, dtype, [2]) for name in "xy"]
@@ -205,12 +203,17 @@ def test_a_runtimes_own_profiler_times_the_nodes_and_leaves_nothing_behind(start
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     events = start(env={"TMPDIR": str(scratch)}).ask(
-        "round", workloads=[{**small, "id": number} for number in range(2)], plan=plan, seed=1, canary=canary,
-        limits=LIMITS, cpus=[],
+        "round",
+        workloads=[{**small, "id": number} for number in range(2)],
+        plan=plan,
+        seed=1,
+        canary=canary,
+        limits=LIMITS,
+        cpus=[],
     )
     assert of_type(events, "ended")
     found = of_type(events, "nodes")
-    if small["runtime"] == "tflite":               # it has no profiler in Python
+    if small["runtime"] == "tflite":  # it has no profiler in Python
         assert found == []
         return
     assert [event["id"] for event in found] == [0, 1]

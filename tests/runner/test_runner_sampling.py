@@ -116,7 +116,7 @@ def test_before_the_first_slice_the_canary_keeps_the_device_busy_for_so_long(war
     sampler.warm_up()
     assert {name for name, _ in machine.runs} == ({"canary"} if warm_up_ns else set())
     starts = [at for _, at in machine.runs]
-    assert all(after - before <= 2 * CANARY_NS for before, after in pairwise(starts))      # not one pause
+    assert all(after - before <= 2 * CANARY_NS for before, after in pairwise(starts))  # not one pause
     assert warm_up_ns <= machine.now - began <= warm_up_ns + 2 * CANARY_NS
     assert (sampler.spent.warmup >= warm_up_ns, sampler.spent.canary) == (True, 0)
 
@@ -143,17 +143,21 @@ def test_a_young_canary_level_serves_two_slices():
 @pytest.mark.parametrize(
     ("iteration_ns", "fresh", "dropped"),
     [
-        (100_000, True, 5), (100_000, False, 2), (4_000_000, False, 2), (4_000_001, True, 1), (4_000_001, False, 1),
-        (40_000_000, False, 1), (40_000_001, False, 0), (40_000_001, True, 1),
+        (100_000, True, 5),
+        (100_000, False, 2),
+        (4_000_000, False, 2),
+        (4_000_001, True, 1),
+        (4_000_001, False, 1),
+        (40_000_000, False, 1),
+        (40_000_001, False, 0),
+        (40_000_001, True, 1),
     ],
 )
 def test_how_much_is_dropped(iteration_ns, fresh, dropped):
     assert warmups(Subject(0, int, iteration_ns, fresh=fresh), PLAN) == dropped
 
 
-@pytest.mark.parametrize(
-    ("iteration_ns", "count"), [(1, MOST_ITERATIONS), (400, 1000), (300_000, 1), (500_000, 1), (10**12, 1)]
-)
+@pytest.mark.parametrize(("iteration_ns", "count"), [(1, MOST_ITERATIONS), (400, 1000), (300_000, 1), (500_000, 1), (10**12, 1)])
 def test_how_many_iterations_fill_a_slice(iteration_ns, count):
     assert iterations(Subject(0, int, iteration_ns), PLAN) == count
 
@@ -272,7 +276,7 @@ def test_once_enough_contended_slices_are_kept_a_busy_machine_is_waited_for_and_
 def test_a_window_of_a_sustained_load_keeps_two_hundred_iterations_from_its_begin_to_its_end():
     machine = Machine()
     first_ns = machine.now
-    machine.slow = lambda now: 1.0 + (now - first_ns) / 100_000_000       # twice as slow after 100 ms
+    machine.slow = lambda now: 1.0 + (now - first_ns) / 100_000_000  # twice as slow after 100 ms
     plan = replace(PLAN, passes=1, sustained_ns=100_000_000)
     subject = machine.subject(0, 10_000)
     ((sample,),) = sustain(machine.sampler(plan), [subject])

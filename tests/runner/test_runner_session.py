@@ -31,9 +31,20 @@ def test_hello_describes_the_device(start, archive):
 
 
 BAD_WORKLOADS = [
-    {"id": -1}, {"id": True}, {"path": 3}, {"path": "a\0b"}, {"runtime": "torch"}, {"threads": 0},
-    {"threads": 1.5}, {"inputs": {}}, {"inputs": [1]}, {"inputs": [{"name": "x", "shape": [-1], "dtype": "float32"}]},
-    {"input_layout": "nchw"}, {"seed": 1 << 32}, {"iteration_ns": 0}, {"expected": []},
+    {"id": -1},
+    {"id": True},
+    {"path": 3},
+    {"path": "a\0b"},
+    {"runtime": "torch"},
+    {"threads": 0},
+    {"threads": 1.5},
+    {"inputs": {}},
+    {"inputs": [1]},
+    {"inputs": [{"name": "x", "shape": [-1], "dtype": "float32"}]},
+    {"input_layout": "nchw"},
+    {"seed": 1 << 32},
+    {"iteration_ns": 0},
+    {"expected": []},
     {"expected": {"positions": [], "values": [], "largest": 1, "tolerance": 1}},
     {"expected": {"positions": [1], "values": ["x"], "largest": 1, "tolerance": 1}},
     {"expected": {"positions": [1], "values": [1], "largest": float("nan"), "tolerance": 1}},
@@ -55,10 +66,15 @@ def test_hostile_workloads_are_refused_and_the_session_goes_on(start, bench, cha
 @pytest.mark.parametrize(
     ("kind", "change"),
     [
-        ("probe", {"workloads": []}), ("probe", {"workloads": "x"}), ("probe", {"limits": {}}),
+        ("probe", {"workloads": []}),
+        ("probe", {"workloads": "x"}),
+        ("probe", {"limits": {}}),
         ("probe", {"limits": {"memory_bytes": 1, "load_s": float("nan"), "iteration_s": 1}}),
-        ("probe", {"cpus": ["0"]}), ("probe", {"cpus": [60_000]}),
-        ("round", {"plan": {}}), ("round", {"seed": -1}), ("round", {"canary": None}),
+        ("probe", {"cpus": ["0"]}),
+        ("probe", {"cpus": [60_000]}),
+        ("round", {"plan": {}}),
+        ("round", {"seed": -1}),
+        ("round", {"canary": None}),
         ("round", {"canary": {"path": "x", "runtime": "simulated", "threads": 2, "reference_ns": None}}),
     ],
 )
@@ -74,9 +90,7 @@ def test_two_workloads_with_one_id_are_refused(start, bench):
     assert "same id" in refused["detail"]
 
 
-@pytest.mark.parametrize(
-    "line", [b"garbage", b"[]", b"3", b'{"type": 3}', b'{"type": "dance"}', b"\xff\xfe", b"[" * 9999]
-)
+@pytest.mark.parametrize("line", [b"garbage", b"[]", b"3", b'{"type": 3}', b'{"type": "dance"}', b"\xff\xfe", b"[" * 9999])
 def test_lines_that_are_no_command_are_refused(start, bench, line):
     session = start()
     session.send_raw(line + b"\n")

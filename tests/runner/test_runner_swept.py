@@ -7,11 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.sampling_kit import CANARY_NS, PLAN, Machine, run_round, square_wave
 
-from lutfarm_runner.sampling import (
-    Clock,
-    Subject,
-    rejected,
-)
+from lutfarm_runner.sampling import Clock, Subject, rejected
 
 
 def test_long_workloads_are_swept_and_every_iteration_is_kept_with_its_verdict():
@@ -53,7 +49,7 @@ def test_a_swept_visit_waits_for_a_calm_machine_no_longer_than_it_may():
     waiting = Machine(lambda now: 1.5 if now < 50_000_000 else 1.0)
     _, samples = run_round(waiting, [waiting.subject(0, 30_000_000, fresh=False)], replace(PLAN, passes=1, long_tries=3))
     assert [s.quiet for s in samples] == [True]
-    assert 1_000_000 < samples[0].waited_ns < PLAN.wait_ns     # the warm-up ends after 46 ms
+    assert 1_000_000 < samples[0].waited_ns < PLAN.wait_ns  # the warm-up ends after 46 ms
 
 
 @pytest.mark.parametrize(("delayed_ns", "quiet"), [(0, True), (290_000, True), (400_000, False), (None, False)])

@@ -10,7 +10,7 @@ from lutfarm_jobs.run import Environment
 from lutfarm_profiles.power_and_thermal import PowerSensor
 
 WATTS = {"uW": 1e-6, "mW": 1e-3, "W": 1.0}
-MOST_W = 100_000.0                                 # a sensor that says more is broken, or measures something else
+MOST_W = 100_000.0  # a sensor that says more is broken, or measures something else
 NUMBER = r"[-+]?\d{1,15}(\.\d{1,9})?"
 
 

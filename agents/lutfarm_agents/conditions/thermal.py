@@ -34,10 +34,10 @@ exit 0"""
 class Reading:
     """One look; None where the device does not say."""
 
-    temperature_c: float | None = None             # of the hottest watched zone
-    events: int | None = None                      # throttle counters, summed
+    temperature_c: float | None = None  # of the hottest watched zone
+    events: int | None = None  # throttle counters, summed
     throttled_now: bool = False
-    zone: str = ""                                 # its type
+    zone: str = ""  # its type
 
 
 class Climate:

@@ -49,6 +49,6 @@ class Beside:
         finally:
             ended.set()
             watch.join()
-        if lost:                                   # what the tool said until it was ended is no result
+        if lost:  # what the tool said until it was ended is no result
             raise lost[0]
         return done

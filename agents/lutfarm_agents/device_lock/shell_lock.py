@@ -44,14 +44,14 @@ from lutfarm_jobs.errors import LinkError, LinkLost, NotReady, ProtocolMismatch,
 from lutfarm_runner.commands import Lock
 from lutfarm_runner.lock import CORRECT, Content, may_take_over, parse
 
-STALE_S = 60                                       # without a sign of the host for so long, the holder ends itself
+STALE_S = 60  # without a sign of the host for so long, the holder ends itself
 RENEW_S = 20.0
-WAIT_S = 4.0                                       # between two attempts: somebody measures there
-SOON_S = 0.5                                       # after an older session was ended
+WAIT_S = 4.0  # between two attempts: somebody measures there
+SOON_S = 0.5  # after an older session was ended
 ANSWER_S = 20.0
-END_S = 20.0                                       # until a tool that was told to end is gone
+END_S = 20.0  # until a tool that was told to end is gone
 OUTPUT_LIMIT_BYTES = 1 << 20
-MOST_BAD_LINES = 1000                              # that are not UTF-8, of one tool
+MOST_BAD_LINES = 1000  # that are not UTF-8, of one tool
 
 # $@: a script, its name, its arguments.  The holder leads a process group, so that ending the group ends its tool.
 LEAD = """command -v flock >/dev/null || { echo "lacks flock"; exit 0; }
@@ -186,8 +186,8 @@ class ShellLock:
         self._path = lock_path
         self._sending = threading.Lock()
         self._closed = threading.Event()
-        self._renewed_s = 0.0                      # on time.monotonic
-        self._token = ""                           # of the tool that runs
+        self._renewed_s = 0.0  # on time.monotonic
+        self._token = ""  # of the tool that runs
         self._pid, self._start = self._greeting()
 
     def _greeting(self) -> tuple[int, int]:
@@ -207,9 +207,11 @@ class ShellLock:
         Raises NotReady where the lock's file can't be used, LinkError.
         """
         wanted = Lock(self._path, claim.owner, claim.holder, claim.farm_id, claim.token, claim.unit)
-        content = json.dumps(asdict(Content(
-            claim.owner, claim.holder, claim.farm_id, claim.token, claim.unit, self._pid, self._start, time.time(),
-        )))
+        content = json.dumps(
+            asdict(
+                Content(claim.owner, claim.holder, claim.farm_id, claim.token, claim.unit, self._pid, self._start, time.time())
+            )
+        )
         while not cancelled.is_set():
             self._keep(0.0)
             found = self._attempt(wanted, content)
@@ -240,7 +242,7 @@ class ShellLock:
         if not re.fullmatch(r"content[A-Za-z0-9+/= ]*", said):
             raise ProtocolMismatch(f"{self._name}: its shell said {clean(said, 80)!r} where the lock's content was due")
         try:
-            return parse(base64.b64decode(said[len("content"):].replace(" ", ""), validate=True))
+            return parse(base64.b64decode(said[len("content") :].replace(" ", ""), validate=True))
         except binascii.Error:
             return Content()
 
@@ -249,7 +251,7 @@ class ShellLock:
         if any("\n" in word or "\0" in word for word in words):
             raise SpecError(f"{self._name}: a tool's argument can't hold a newline")
         token = secrets.token_hex(16)
-        with self._sending:                        # no renewal comes between: it would shorten the bound again
+        with self._sending:  # no renewal comes between: it would shorten the bound again
             self._token = token
         try:
             self._keep(timeout_s)
@@ -275,7 +277,7 @@ class ShellLock:
         while True:
             try:
                 line = self._channel.receive(max(0.0, deadline_s - time.monotonic()))
-            except ProtocolMismatch:               # it printed something that is no text; the next line may be
+            except ProtocolMismatch:  # it printed something that is no text; the next line may be
                 bad += 1
                 if bad > MOST_BAD_LINES:
                     raise
@@ -305,7 +307,7 @@ class ShellLock:
                     if not self._token and time.monotonic() - self._renewed_s >= RENEW_S:
                         self._renewed_s = time.monotonic()
                         self._channel.send(f"keep {STALE_S}")
-            except LinkError:                      # the next command says it
+            except LinkError:  # the next command says it
                 return
 
     def _keep(self, busy_s: float) -> None:

@@ -30,10 +30,10 @@ MOST_AT_ONCE = 32
 class Candidate:
     """Something that may be a device: how it would be registered, and whether it answers."""
 
-    transport: str                                 # adb, ssh
-    address: str                                   # what --adb or --ssh takes
-    state: str                                     # ready, unauthorized, offline, no_entry, unknown
-    detail: str                                    # what was seen and what to do next
+    transport: str  # adb, ssh
+    address: str  # what --adb or --ssh takes
+    state: str  # ready, unauthorized, offline, no_entry, unknown
+    detail: str  # what was seen and what to do next
     model: str = ""
 
 
@@ -83,8 +83,14 @@ def _phone(serial: str, state: str, keys: Path) -> Callable[[], Candidate]:
             state_now = "unauthorized" if "unauthorized" in error.detail else "unknown"
             step = _ADVICE.get(state_now, "see docs/phones.md, then discover again")
             return Candidate("adb", serial, state_now, f"{error.detail}; {step}")
-        return Candidate("adb", serial, "ready", f"lutfarm device register NAME --adb {serial}",
-                         facts.properties.get("ro.product.model", "") or facts.machine)
+        return Candidate(
+            "adb",
+            serial,
+            "ready",
+            f"lutfarm device register NAME --adb {serial}",
+            facts.properties.get("ro.product.model", "") or facts.machine,
+        )
+
     return ask
 
 
@@ -105,6 +111,7 @@ def _board(text: str, key_file: str) -> Callable[[], Candidate]:
         model = facts.device_tree[0] if facts.device_tree else facts.machine
         key = f" --key {shlex.quote(key_file)}" if key_file else ""
         return Candidate("ssh", text, "ready", f"host key {fingerprint}; lutfarm device register NAME --ssh {text}{key}", model)
+
     return ask
 
 

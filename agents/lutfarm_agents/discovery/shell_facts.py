@@ -50,15 +50,15 @@ exit 0
 class ShellFacts:
     """Checked and cut; empty or None where the device does not say."""
 
-    machine: str = ""                              # uname -m
+    machine: str = ""  # uname -m
     kernel: str = ""
     os: str = ""
-    device_tree: tuple[str, ...] = ()              # model, then the compatible strings
-    cpu_parts: tuple[str, ...] = ()                # for example 0x41/0xd0b, of each core
-    cores: tuple[tuple[int, int | None], ...] = () # cpu, its highest frequency in kHz
+    device_tree: tuple[str, ...] = ()  # model, then the compatible strings
+    cpu_parts: tuple[str, ...] = ()  # for example 0x41/0xd0b, of each core
+    cores: tuple[tuple[int, int | None], ...] = ()  # cpu, its highest frequency in kHz
     capacities: Mapping[int, int] = field(default_factory=dict[int, int])
-    kinds: Mapping[int, str] = field(default_factory=dict[int, str])    # cpu -> core or atom, or its part
-    off: tuple[int, ...] = ()                      # switched off
+    kinds: Mapping[int, str] = field(default_factory=dict[int, str])  # cpu -> core or atom, or its part
+    off: tuple[int, ...] = ()  # switched off
     memory_bytes: int | None = None
     home: str = ""
     pythons: tuple[str, ...] = ()
@@ -86,7 +86,9 @@ def parse(text: str) -> ShellFacts:
         kernel=_clean(sections.get("kernel", "")),
         os=_clean(_android(properties) or release.get("PRETTY_NAME", "")),
         device_tree=tuple(
-            cleaned for part in ("model", "compatible") for line in sections.get(part, "").splitlines()
+            cleaned
+            for part in ("model", "compatible")
+            for line in sections.get(part, "").splitlines()
             if (cleaned := _clean(line))
         )[:20],
         cpu_parts=_cpu_parts(sections.get("cpuinfo", "")),

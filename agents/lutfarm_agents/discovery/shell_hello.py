@@ -70,13 +70,23 @@ def greet(transport: Transport, root: str, name: str) -> Hello:
     bits, abi = built_for(text, machine)
     model = _found(r"^(?:model name|Hardware|Model)\s*:\s*(.{1,200})$", text) or _found(r"^tree (.{1,200})$", text) or machine
     return Hello(
-        python="", machine=machine, system=clean(_found(r"^system (.{1,200})$", text), 200), cpu_model=clean(model, 200),
-        cpus=cpus, memory_bytes=int(memory) * 1024 if memory else 0,
+        python="",
+        machine=machine,
+        system=clean(_found(r"^system (.{1,200})$", text), 200),
+        cpu_model=clean(model, 200),
+        cpus=cpus,
+        memory_bytes=int(memory) * 1024 if memory else 0,
         # As the runner makes it, so that a unit with a runner and one without are seen to be one machine.
         machine_id=hashlib.sha256(f"lutfarm {boot}".encode()).hexdigest()[:32] if boot else "",
-        runner_sha256="", clock_resolution_ns=None, timer_pair_ns=None, runtimes={},
-        governor=_governor(text) or "", environment=parse(text, time.time()), cpus_off=cpus_off(text),
-        word_bits=bits, abi=abi,
+        runner_sha256="",
+        clock_resolution_ns=None,
+        timer_pair_ns=None,
+        runtimes={},
+        governor=_governor(text) or "",
+        environment=parse(text, time.time()),
+        cpus_off=cpus_off(text),
+        word_bits=bits,
+        abi=abi,
     )
 
 
@@ -117,7 +127,8 @@ def parse(text: str, time_s: float) -> Environment:
     known = {"Charging": True, "Full": True, "Discharging": False, "Not charging": False}
     batteries = [
         (int(percent), known.get(status))
-        for percent, status in re.findall(r"^battery (\d{1,3}) ([A-Za-z ]{0,30})$", text, re.MULTILINE) if int(percent) <= 100
+        for percent, status in re.findall(r"^battery (\d{1,3}) ([A-Za-z ]{0,30})$", text, re.MULTILINE)
+        if int(percent) <= 100
     ]
     emptiest = min(batteries, key=lambda each: each[0]) if batteries else (None, None)
     return Environment(

@@ -31,7 +31,10 @@ from lutfarm_profiles import DeviceProfile
 
 PASSES = 8
 NO_RUNNER = Finding(
-    "runner", None, "", "ok",
+    "runner",
+    None,
+    "",
+    "ok",
     "not looked at: there is no Python, so agreement with the reference, the gate and quiet windows are unknown",
 )
 
@@ -45,8 +48,8 @@ class Reference:
 
     backend: str
     basis: str
-    latency_ns: int                                # median of the fastest slice
-    verdict: Verdict                               # of the latency
+    latency_ns: int  # median of the fastest slice
+    verdict: Verdict  # of the latency
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,11 @@ class HealthReport:
     """What one check found."""
 
     unit: str
-    checked_s: float                               # Unix time
+    checked_s: float  # Unix time
     findings: tuple[Finding, ...]
     references: tuple[Reference, ...] = ()
-    boot_id: str = ""                              # the hello's machine_id; empty where it did not come so far
-    tools_only: bool = False                       # fit for native tools, and nothing else was looked at
+    boot_id: str = ""  # the hello's machine_id; empty where it did not come so far
+    tools_only: bool = False  # fit for native tools, and nothing else was looked at
 
     @property
     def fit(self) -> bool:
@@ -92,7 +95,7 @@ class CheckOrder:
     limits: HealthLimits = HealthLimits()
     history: Sequence[HealthReport] = field(default_factory=tuple[HealthReport, ...])
     tools_only: bool = False
-    profile: DeviceProfile | None = None           # None: its cores are not looked at
+    profile: DeviceProfile | None = None  # None: its cores are not looked at
 
 
 def check(agent: Agent, order: CheckOrder, *, waiting: Callable[[str], None]) -> HealthReport:
@@ -117,7 +120,7 @@ def check(agent: Agent, order: CheckOrder, *, waiting: Callable[[str], None]) ->
         for task in order.tasks if cores is None or cores.verdict != "fail" else ():
             if not runtime_version(hello, task.measurement.backend.runtime):
                 continue
-            if not agent.ready:                    # the runtime before this one took the session with it
+            if not agent.ready:  # the runtime before this one took the session with it
                 _prepare(agent, order, waiting)
             look = _tool if task.measurement.backend.runtime in TOOLS else _reference
             for found in look(agent, hello, task, order):
@@ -151,15 +154,27 @@ def _runtime_findings(hello: Hello, tasks: Sequence[Task]) -> Iterator[Finding]:
             continue
         if runtime in TOOLS:
             yield Finding(
-                f"runtime {runtime}", None, "", "warn" if any(found.values()) else "fail", "its file can't be read there",
+                f"runtime {runtime}",
+                None,
+                "",
+                "warn" if any(found.values()) else "fail",
+                "its file can't be read there",
                 f"push the binary there and register the device again with --tool {runtime}=/path/on/the/device",
             )
             continue
         wanted = " or ".join(DISTRIBUTIONS.get(runtime, (runtime,)))
         yield Finding(
-            f"runtime {runtime}", None, "", "warn" if any(found.values()) else "fail", f"{hello.python} has no {wanted}",
-            f"install {wanted} there" + (", if jobs are to use it" if any(found.values()) else
-                                         f"; or register a phone or board again with --bundle {runtime}"),
+            f"runtime {runtime}",
+            None,
+            "",
+            "warn" if any(found.values()) else "fail",
+            f"{hello.python} has no {wanted}",
+            f"install {wanted} there"
+            + (
+                ", if jobs are to use it"
+                if any(found.values())
+                else f"; or register a phone or board again with --bundle {runtime}"
+            ),
         )
 
 
@@ -170,7 +185,11 @@ def _reference(agent: Agent, hello: Hello, task: Task, order: CheckOrder) -> Ite
         probe = next(iter(list(agent.probe([task], limits=order.workload_limits, models=order.models))), None)
     except NotReady as error:
         yield Finding(
-            f"import {key}", None, "", "fail", error.detail,
+            f"import {key}",
+            None,
+            "",
+            "fail",
+            error.detail,
             "the runtime is there and can't be imported: see what it lacks, install another version",
         )
         return
@@ -208,7 +227,11 @@ def _tool(agent: Agent, hello: Hello, task: Task, order: CheckOrder) -> Iterator
     except (NotReady, ProtocolMismatch) as error:
         failure = Failure(error.code, error.detail)
     yield Finding(
-        f"start {key}", failure.code, "", "fail", failure.detail,
+        f"start {key}",
+        failure.code,
+        "",
+        "fail",
+        failure.detail,
         "run the tool there by hand and see what it says; push another build of it and register the device again",
     )
 
@@ -218,20 +241,27 @@ def _said(key: str, summary: ToolSummary) -> Iterator[Finding]:
     if summary.partly_delegated:
         total = "an unknown number" if summary.nodes_total is None else summary.nodes_total
         yield Finding(
-            f"delegated {key}", summary.nodes_delegated, f"of {total}", "warn", "the rest of the graph ran elsewhere",
+            f"delegated {key}",
+            summary.nodes_delegated,
+            f"of {total}",
+            "warn",
+            "the rest of the graph ran elsewhere",
             "entries say partly_delegated; see which operators the delegate supports",
         )
     if summary.unknown_lines:
         yield Finding(
-            f"said {key}", None, "", "warn", f"no known version prints: {' | '.join(summary.unknown_lines)[:500]}",
+            f"said {key}",
+            None,
+            "",
+            "warn",
+            f"no known version prints: {' | '.join(summary.unknown_lines)[:500]}",
             "read it before you believe its numbers; entries say unknown_output",
         )
 
 
 def _runs(agent: Agent, task: Task, order: CheckOrder) -> list[Run]:
     round_ = Round(
-        id=uuid.uuid4().hex, index=0, tasks=(task,), plan=order.plan, seed=0, canary=task.artifact,
-        limits=order.workload_limits,
+        id=uuid.uuid4().hex, index=0, tasks=(task,), plan=order.plan, seed=0, canary=task.artifact, limits=order.workload_limits
     )
     return [item for item in agent.measure(round_, models=order.models) if isinstance(item, Run)]
 
@@ -241,7 +271,8 @@ def _latency(hello: Hello, task: Task, order: CheckOrder, latency_ns: int) -> tu
     key, basis = task.measurement.backend.key, _basis(hello, task)
     earlier = [
         reference.latency_ns
-        for report in order.history for reference in report.references
+        for report in order.history
+        for reference in report.references
         if reference.backend == key and reference.basis == basis and reference.verdict != "fail"
     ]
     finding = latency_finding(key, latency_ns, earlier)
@@ -254,7 +285,11 @@ def _output_finding(key: str, probe: Probe | None) -> Finding:
         return Finding(name, None, "", "fail", "the probe gave no answer", "check again; then look at the device's log")
     if probe.failure is not None:
         return Finding(
-            name, None, "", "fail", f"{probe.failure.code}: {probe.failure.detail}",
+            name,
+            None,
+            "",
+            "fail",
+            f"{probe.failure.code}: {probe.failure.detail}",
             "the runtime computes wrongly or not at all: install another version of it, or suspect the hardware",
         )
     return Finding(name, probe.agreement, "of the largest value", "ok", "the reference model's output is right")
@@ -265,7 +300,11 @@ def _quiet_finding(key: str, *, quiet: int, passes: int) -> Finding:
     if 2 * quiet >= passes:
         return Finding(name, quiet, f"of {passes}", "ok", "the machine is quiet enough to measure")
     return Finding(
-        name, quiet, f"of {passes}", "warn", "something disturbs the measured core most of the time",
+        name,
+        quiet,
+        f"of {passes}",
+        "warn",
+        "something disturbs the measured core most of the time",
         "end what else runs there; entries would be flagged contended",
     )
 

@@ -16,10 +16,10 @@ from lutfarm_runner.machine.clock import LEAST_STEPS
 Verdict = Literal["ok", "warn", "fail"]
 
 MIB = 1024**2
-MAD_TO_SIGMA = 1.4826                              # of a normal distribution
+MAD_TO_SIGMA = 1.4826  # of a normal distribution
 BAND_SIGMAS = 5.0
-FINE_NS = 20                                       # no operator is shorter than 100 of these: a bound call costs 2,000 ns
-LEAST_BAND = 0.25                                  # of the median: what clocks and neighbours do to a healthy machine
+FINE_NS = 20  # no operator is shorter than 100 of these: a bound call costs 2,000 ns
+LEAST_BAND = 0.25  # of the median: what clocks and neighbours do to a healthy machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ class Finding:
 class HealthLimits:
     """Beyond which figures a device is worth a word, or unfit.  A kind of device may have its own."""
 
-    clock_warn_ns: int = 1_000                     # resolution and timer pair: 1 us is 1 % of a short slice's iteration
+    clock_warn_ns: int = 1_000  # resolution and timer pair: 1 us is 1 % of a short slice's iteration
     clock_fail_ns: int = 100_000
-    load_per_core: float = 0.5                     # 1 min average; never a failure: the gate sees what disturbs
+    load_per_core: float = 0.5  # 1 min average; never a failure: the gate sees what disturbs
     temperature_warn_c: float = 75.0
     temperature_fail_c: float = 90.0
-    zones: tuple[str, ...] | None = None           # the types of thermal zones that decide; None: the processor's
+    zones: tuple[str, ...] | None = None  # the types of thermal zones that decide; None: the processor's
     battery_percent: float = 20.0
     charging: Literal["any", "required", "forbidden"] = "any"
     free_warn_bytes: int = 1024 * MIB
@@ -60,10 +60,16 @@ def hello_findings(hello: Hello, limits: HealthLimits) -> Iterator[Finding]:
     yield _load(found.load_1min, max(1, len(hello.cpus)), limits)
     yield _temperature(found.temperature_c, limits, found.temperature_zone or "")
     yield _battery(found, limits)
-    yield _room("free space", found.free_bytes, limits.free_warn_bytes, limits.free_fail_bytes,
-                "remove files near lutfarm's folder there")
-    yield _room("memory available", found.memory_available_bytes, limits.memory_warn_bytes, limits.memory_fail_bytes,
-                "end what else runs there")
+    yield _room(
+        "free space", found.free_bytes, limits.free_warn_bytes, limits.free_fail_bytes, "remove files near lutfarm's folder there"
+    )
+    yield _room(
+        "memory available",
+        found.memory_available_bytes,
+        limits.memory_warn_bytes,
+        limits.memory_fail_bytes,
+        "end what else runs there",
+    )
 
 
 def link_findings(remarks: Sequence[str]) -> Iterator[Finding]:
@@ -100,7 +106,11 @@ def _clock(name: str, value_ns: int | None, limits: HealthLimits) -> Finding:
     if value_ns > limits.clock_warn_ns:
         verdict: Verdict = "fail" if value_ns > limits.clock_fail_ns else "warn"
         return Finding(
-            name, value_ns, "ns", verdict, f"above {limits.clock_warn_ns} ns: short operators drown in it, or get wide intervals",
+            name,
+            value_ns,
+            "ns",
+            verdict,
+            f"above {limits.clock_warn_ns} ns: short operators drown in it, or get wide intervals",
             "choose a finer clocksource (/sys/devices/system/clocksource), or a kernel with high-resolution timers",
         )
     return Finding(name, value_ns, "ns", "ok", "fine enough")
@@ -111,7 +121,11 @@ def _load(load_1min: float | None, cores: int, limits: HealthLimits) -> Finding:
         return Finding("idle load", None, "", "ok", "it can't be read there; the gate sees what disturbs")
     if load_1min > limits.load_per_core * cores:
         return Finding(
-            "idle load", load_1min, f"on {cores} cores", "warn", "something else is running, or just was",
+            "idle load",
+            load_1min,
+            f"on {cores} cores",
+            "warn",
+            "something else is running, or just was",
             "end it, or wait a minute; the gate waits for quiet windows",
         )
     return Finding("idle load", load_1min, f"on {cores} cores", "ok", "idle")
@@ -126,11 +140,23 @@ def _temperature(value_c: float | None, limits: HealthLimits, zone: str = "") ->
     of = f"zone {zone}: " if zone else ""
     leave_out = f"; if {zone or 'that zone'} is no thermometer of the processor, name others in its profile's thermal.zones"
     if value_c > limits.temperature_fail_c:
-        return Finding("temperature", value_c, "C", "fail", f"{of}{value_c:.1f} C is above {limits.temperature_fail_c:.1f} C",
-                       "let it cool; see its fan and airflow" + leave_out)
+        return Finding(
+            "temperature",
+            value_c,
+            "C",
+            "fail",
+            f"{of}{value_c:.1f} C is above {limits.temperature_fail_c:.1f} C",
+            "let it cool; see its fan and airflow" + leave_out,
+        )
     if value_c > limits.temperature_warn_c:
-        return Finding("temperature", value_c, "C", "warn", f"{of}above {limits.temperature_warn_c:.1f} C",
-                       "it may throttle soon" + leave_out)
+        return Finding(
+            "temperature",
+            value_c,
+            "C",
+            "warn",
+            f"{of}above {limits.temperature_warn_c:.1f} C",
+            "it may throttle soon" + leave_out,
+        )
     return Finding("temperature", value_c, "C", "ok", f"{of}cool enough")
 
 
@@ -154,7 +180,7 @@ def _battery(found: Environment, limits: HealthLimits) -> Finding:
 def _room(name: str, value: int | None, warn: int, fail: int, what_to_do: str) -> Finding:
     if value is None:
         return Finding(name, None, "MiB", "ok", "it can't be read there")
-    mib = value // MIB                             # rounded down: 1023.9 MiB are fewer than 1024
+    mib = value // MIB  # rounded down: 1023.9 MiB are fewer than 1024
     if value < fail:
         return Finding(name, mib, "MiB", "fail", f"{mib} MiB are fewer than {fail // MIB} MiB", what_to_do)
     if value < warn:
@@ -177,12 +203,17 @@ def latency_finding(backend: str, latency_ns: int, earlier_ns: Sequence[int]) ->
     band = f"{max(0.0, middle - half):.0f} to {middle + half:.0f} ns by {len(earlier_ns)} earlier checks"
     if latency_ns > middle + 2 * half:
         return Finding(
-            name, latency_ns, "ns", "fail", f"far above its band, {band}",
+            name,
+            latency_ns,
+            "ns",
+            "fail",
+            f"far above its band, {band}",
             "it throttles or something runs beside it; if it was changed on purpose, register it again",
         )
     if latency_ns > middle + half:
         return Finding(name, latency_ns, "ns", "warn", f"above its band, {band}", "see its temperature and what else runs there")
     if latency_ns < middle - half:
-        return Finding(name, latency_ns, "ns", "warn", f"below its band, {band}",
-                       "it became faster: see its governor and what changed")
+        return Finding(
+            name, latency_ns, "ns", "warn", f"below its band, {band}", "it became faster: see its governor and what changed"
+        )
     return Finding(name, latency_ns, "ns", "ok", f"within {band}")

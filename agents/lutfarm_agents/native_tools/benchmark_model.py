@@ -27,10 +27,11 @@ DELEGATES = {
     "edgetpu": ["--external_delegate_path=libedgetpu.so.1"],
 }
 US, MS = 1e3, 1e6
-ROUNDED = 1.01                                     # numbers are printed with a few digits
+ROUNDED = 1.01  # numbers are printed with a few digits
 REFUSED = re.compile(
     r".{0,80}(?:acceleration|delegate)[^\n]{0,40}(?:is unsupported|isn't supported|is not supported)[^\n]{0,60}platform.{0,40}"
-    r"|unrecognized commandline flag: --(?:use_|external_delegate)[^\n]{0,100}", re.IGNORECASE
+    r"|unrecognized commandline flag: --(?:use_|external_delegate)[^\n]{0,100}",
+    re.IGNORECASE,
 )
 FAILED = re.compile(r"Benchmarking failed\b|Failed to (?:invoke|allocate tensors)[^\n]{0,80}")
 KNOWN = re.compile(
@@ -51,8 +52,15 @@ def argv(binary: str, model: str, backend: Backend, runs: int) -> list[str]:
     if backend.provider not in DELEGATES:
         raise SpecError(f"tflite_benchmark_model has no delegate {backend.provider!r}; it has {', '.join(DELEGATES)}")
     return [
-        binary, f"--graph={model}", f"--num_threads={backend.threads}", f"--num_runs={runs}", "--min_secs=0",
-        "--max_secs=150", "--warmup_runs=1", "--warmup_min_secs=0.5", *DELEGATES[backend.provider],
+        binary,
+        f"--graph={model}",
+        f"--num_threads={backend.threads}",
+        f"--num_runs={runs}",
+        "--min_secs=0",
+        "--max_secs=150",
+        "--warmup_runs=1",
+        "--warmup_min_secs=0.5",
+        *DELEGATES[backend.provider],
     ]
 
 
@@ -66,13 +74,16 @@ def parse(text: str, backend: Backend) -> ToolReport:
         raise WorkloadFailed(f"benchmark_model ended with {failed[0]!r}: what it printed before is no result")
     found = _litert(said) or _classic(said)
     unknown = unknown_lines(said, KNOWN)
-    return replace(found, summary=replace(
-        found.summary,
-        nodes_delegated=share.taken if share else None,
-        nodes_total=share.total if share else None,
-        partly_delegated=bool(share and share.partly),
-        unknown_lines=unknown,
-    ))
+    return replace(
+        found,
+        summary=replace(
+            found.summary,
+            nodes_delegated=share.taken if share else None,
+            nodes_total=share.total if share else None,
+            partly_delegated=bool(share and share.partly),
+            unknown_lines=unknown,
+        ),
+    )
 
 
 def _classic(said: str) -> ToolReport:
@@ -82,7 +93,7 @@ def _classic(said: str) -> ToolReport:
         raise ProtocolMismatch(f"benchmark_model printed no result: {shown(said)}")
     count, rest = lines[-1]
     found = dict(re.findall(rf"(\w+)=({NUMBER})", rest))
-    if "avg" not in found and "curr" in found:     # one run only: first and curr
+    if "avg" not in found and "curr" in found:  # one run only: first and curr
         found |= {"avg": found["curr"], "min": found["curr"], "max": found["curr"]}
     timings = dict(re.findall(rf"(Init|First inference)(?:[^:\n]{{0,40}})?: ({NUMBER})", said))
     return _report(found, int(count), US, timings.get("Init"), timings.get("First inference"))

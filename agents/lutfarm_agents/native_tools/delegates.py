@@ -14,16 +14,14 @@ from dataclasses import dataclass, field
 from lutfarm_agents.native_tools.report import Share, shown
 from lutfarm_jobs.errors import WorkloadFailed
 
-NAMES = {
-    "gpu": ("gpu", "litertcl", "litertgl", "litertmetal", "litertvulkan"),
-    "npu": ("dispatch",),
-}
+NAMES = {"gpu": ("gpu", "litertcl", "litertgl", "litertmetal", "litertvulkan"), "npu": ("dispatch",)}
 """By provider: what stands in its delegate's name, letters alone, in small ones; of all others the provider's own name."""
 
-EXTERNAL = ("qnn", "edgetpu")                      # loaded by --external_delegate_path, and named EXTERNAL in a verdict
+EXTERNAL = ("qnn", "edgetpu")  # loaded by --external_delegate_path, and named EXTERNAL in a verdict
 VERDICT = re.compile(
     r"applied ([\w -]{1,40}?) delegate, and the model graph will be (completely|partially|paritally) executed"
-    r"|though ([\w -]{1,40}?) delegate is (?:explicitly )?applied, the model graph will (not) be executed", re.IGNORECASE
+    r"|though ([\w -]{1,40}?) delegate is (?:explicitly )?applied, the model graph will (not) be executed",
+    re.IGNORECASE,
 )
 REPLACING = re.compile(
     r"Replacing (\d{1,7}) (?:out of (\d{1,7}) )?node\(s\) with delegate(?: \(([^)\n]{1,80})\))?"
@@ -40,7 +38,7 @@ ACCELERATORS = re.compile(r"NNAPI accelerators available: \[([^\]\n]{0,500})\]")
 class Taken:
     """What one delegate took, so far as it was printed: by subgraph, its last word counts."""
 
-    verdict: str = ""                              # completely, partially, not
+    verdict: str = ""  # completely, partially, not
     nodes: dict[str, tuple[int, int | None]] = field(default_factory=dict[str, tuple[int, int | None]])
 
     @property
@@ -104,7 +102,7 @@ def _taken(said: str) -> dict[str, Taken]:
             of = int(total) if total else count if partitions == "1" else None
             one = found.setdefault(_plain(replacing[3] or "a delegate without a name"), Taken())
             one.nodes[replacing[5] or f"line {number}"] = (count, of)
-    for name, count, total in DELEGATED.findall(said):            # Hexagon's and Core ML's own words
+    for name, count, total in DELEGATED.findall(said):  # Hexagon's and Core ML's own words
         if not any(each.nodes for other, each in found.items() if _plain(name) in other):
             found.setdefault(_plain(name), Taken()).nodes["all"] = (int(count), int(total))
     if (operations := OPERATIONS.search(said)) and not any(each.nodes for name, each in found.items() if _is("gpu", name)):

@@ -23,9 +23,10 @@ from lutfarm_jobs.run import Failure, Probe, Run
 from lutfarm_runner.exit_reason import LIMITS
 
 PROBE_RUNS = 5
-LEAST_RUNS, MOST_RUNS = 20, 2000                   # of one invocation: its output stays under 1 MiB
-FILL_S = 1.0                                       # an invocation has as many runs as fill this
+LEAST_RUNS, MOST_RUNS = 20, 2000  # of one invocation: its output stays under 1 MiB
+FILL_S = 1.0  # an invocation has as many runs as fill this
 PATH_PATTERN = r"/[^\x00-\x1f\x7f]{1,500}"
+
 
 @dataclass(frozen=True, slots=True)
 class ToolSession:
@@ -68,15 +69,17 @@ class ToolSession:
         except MeasurementError as error:
             failure = Failure(error.code, error.detail)
         return Probe(
-            key=task.measurement.key, unit=task.measurement.unit, fingerprint=fingerprint, probed_s=time.time(), failure=failure,
+            key=task.measurement.key,
+            unit=task.measurement.unit,
+            fingerprint=fingerprint,
+            probed_s=time.time(),
+            failure=failure,
             load_ns=report.load_ns if report else None,
             first_inference_ns=report.first_inference_ns if report else None,
             iteration_ns=report.summary.level_ns if report else None,
         )
 
-    def measure(
-        self, order: Round, task: Task, path: str, cpus: Sequence[int], fingerprint: Mapping[str, str]
-    ) -> Run:
+    def measure(self, order: Round, task: Task, path: str, cpus: Sequence[int], fingerprint: Mapping[str, str]) -> Run:
         """One invocation, long enough for a mean."""
         started_s = time.time()
         iteration_s = (task.iteration_ns or 1_000_000) / 1e9
@@ -88,9 +91,17 @@ class ToolSession:
         except MeasurementError as error:
             failure = Failure(error.code, error.detail)
         return Run(
-            id=uuid.uuid4().hex, key=task.measurement.key, unit=task.measurement.unit, round_id=order.id,
-            round_index=order.index, status="failed" if failure else "complete", started_s=started_s, ended_s=time.time(),
-            fingerprint=fingerprint, failure=failure, reference_provisional=False,
+            id=uuid.uuid4().hex,
+            key=task.measurement.key,
+            unit=task.measurement.unit,
+            round_id=order.id,
+            round_index=order.index,
+            status="failed" if failure else "complete",
+            started_s=started_s,
+            ended_s=time.time(),
+            fingerprint=fingerprint,
+            failure=failure,
+            reference_provisional=False,
             load_ns=report.load_ns if report else None,
             first_inference_ns=report.first_inference_ns if report else None,
             summary=report.summary if report else None,
@@ -115,7 +126,7 @@ class ToolSession:
         try:
             return self.run(argv, timeout_s)
         except ReplyTimeout as error:
-            self.transport.run(["true"])           # raises where it was the link that fell silent
+            self.transport.run(["true"])  # raises where it was the link that fell silent
             raise WorkloadTimeout(f"not done after {timeout_s:.0f} s: {LIMITS}") from error
 
 

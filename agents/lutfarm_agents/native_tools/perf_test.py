@@ -26,8 +26,7 @@ def argv(binary: str, model: str, backend: Backend, runs: int) -> list[str]:
     """The command line.  Raises SpecError for a provider that it does not know."""
     if backend.provider not in PROVIDERS:
         raise SpecError(f"onnxruntime_perf_test has no provider {backend.provider!r}; it has {', '.join(PROVIDERS)}")
-    return [binary, "-I", "-m", "times", "-r", f"{runs}", "-e", backend.provider, "-x", f"{backend.threads}",
-            "-v", model]
+    return [binary, "-I", "-m", "times", "-r", f"{runs}", "-e", backend.provider, "-x", f"{backend.threads}", "-v", model]
 
 
 def parse(text: str, backend: Backend) -> ToolReport:
@@ -37,7 +36,7 @@ def parse(text: str, backend: Backend) -> ToolReport:
         raise WorkloadFailed(f"the provider {backend.provider} did not run: {fallen[0].strip()[:300]}")
     share = placements.share_of(backend.provider, said)
     times = re.findall(rf"iteration:\s*\d{{1,9}},\s*time_cost:\s*({NUMBER})", said)
-    if not times:                                  # versions that print rows: model,seconds,peak,cpu,iteration
+    if not times:  # versions that print rows: model,seconds,peak,cpu,iteration
         times = re.findall(rf"^[^,\n]{{1,300}},({NUMBER}),\d{{1,20}},{NUMBER},\d{{1,9}}$", said, re.MULTILINE)
     if not times:
         raise ProtocolMismatch(f"onnxruntime_perf_test printed no iteration: {shown(said)}")
@@ -47,7 +46,12 @@ def parse(text: str, backend: Backend) -> ToolReport:
     middle = round(median(samples))
     return ToolReport(
         ToolSummary(
-            "tool_median", middle, len(samples), min(samples), max(samples), middle,
+            "tool_median",
+            middle,
+            len(samples),
+            min(samples),
+            max(samples),
+            middle,
             nodes_delegated=share.taken if share else None,
             nodes_total=share.total if share else None,
             partly_delegated=bool(share and share.partly),

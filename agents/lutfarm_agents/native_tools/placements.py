@@ -22,7 +22,8 @@ LISTED = re.compile(LINE + r"Provider: \[(\w{1,80})\]: \[(.*)", re.MULTILINE)
 LISTED_NODE = re.compile(r"(?:^|, )[A-Za-z_]\w* \(")
 SUPPORTED = re.compile(
     r"number of partitions supported by [\w ]{1,40}: (\d{1,7}),? number of nodes in the graph: (\d{1,7}),? "
-    r"number of nodes supported by [\w ]{1,40}: (\d{1,7})", re.IGNORECASE
+    r"number of nodes supported by [\w ]{1,40}: (\d{1,7})",
+    re.IGNORECASE,
 )
 CPU = "cpuexecutionprovider"
 
@@ -59,7 +60,7 @@ def share_of(provider: str, said: str) -> Share | None:
 def _placed(said: str) -> dict[str, int | None]:
     """By provider, in small letters: how many nodes; None where that is not said."""
     headers = list(HEADER.finditer(said))
-    text = said[headers[-1].end():] if headers else said           # of the last session that was made
+    text = said[headers[-1].end() :] if headers else said  # of the last session that was made
     found: dict[str, int | None] = {}
     for name, count in ALL.findall(text):
         found[name.lower()] = int(count) if count else None

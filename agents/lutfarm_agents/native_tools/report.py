@@ -11,7 +11,7 @@ from lutfarm_jobs.errors import ProtocolMismatch
 from lutfarm_jobs.measurement import Backend
 from lutfarm_jobs.run import ToolSummary
 
-LARGEST_S = 3600.0                                 # one inference that is said to take longer is nonsense
+LARGEST_S = 3600.0  # one inference that is said to take longer is nonsense
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf)"
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -31,7 +31,7 @@ class Share:
 
     taken: int | None
     total: int | None
-    partly: bool                                   # something else ran the rest
+    partly: bool  # something else ran the rest
 
 
 @dataclass(frozen=True, slots=True)

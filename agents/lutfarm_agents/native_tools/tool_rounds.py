@@ -24,7 +24,7 @@ class ToolRounds:
     tools: ToolSession
     model_cache: ModelCache
     transport: Transport
-    root: str                                      # lutfarm's folder there
+    root: str  # lutfarm's folder there
     climate: Climate
     power: Power
 
@@ -37,7 +37,7 @@ class ToolRounds:
             if cancelled.is_set():
                 return
             run = self.tools.measure(round_, task, self.model_cache.place(task.artifact), cpus, fingerprint(task))
-            if cancelled.is_set():                 # it was ended, so what it said is no result
+            if cancelled.is_set():  # it was ended, so what it said is no result
                 return
             after, now = self._look(cpus)
             yield replace(run, before=before, after=after, throttled=self.climate.throttled(climate, now))

@@ -13,7 +13,7 @@ from lutfarm_jobs.errors import SpecError
 Runtime = Literal["onnxruntime", "tflite"]
 
 PYTHON = "usr/bin/python3.11"
-PYTHON_ARGV = "LUTFARM_PYTHON_ARGV"                # read by lutfarm_runner.child_process
+PYTHON_ARGV = "LUTFARM_PYTHON_ARGV"  # read by lutfarm_runner.child_process
 # The loader takes `:` and `;` as ends of a folder's name and expands `$ORIGIN`; NUL and newline pass no command line.
 _NEVER_IN_A_ROOT = ":;$\0\n"
 
@@ -22,11 +22,11 @@ _NEVER_IN_A_ROOT = ":;$\0\n"
 class Arch:
     """A processor architecture: what Debian, ELF files and wheels call it."""
 
-    name: str                                      # Debian's, such as arm64
-    machine: str                                   # what `uname -m` says there
-    triplet: str                                   # the folder of its libraries
-    loader: str                                    # the file that starts its programs
-    elf_machine: int                               # e_machine of the ELF header
+    name: str  # Debian's, such as arm64
+    machine: str  # what `uname -m` says there
+    triplet: str  # the folder of its libraries
+    loader: str  # the file that starts its programs
+    elf_machine: int  # e_machine of the ELF header
 
     @property
     def libraries(self) -> str:
@@ -50,7 +50,7 @@ class Bundle:
     runtime: Runtime
     path: Path
     size_bytes: int
-    versions: Mapping[str, str]                    # Debian packages and distributions
+    versions: Mapping[str, str]  # Debian packages and distributions
 
     @property
     def folder(self) -> str:
@@ -63,9 +63,7 @@ def arch_named(name: str) -> Arch:
     found = ARCHES.get(name)
     if found is None:
         known = " or ".join(ARCHES)
-        raise SpecError(
-            f"no bundle for {name[:40]!r}: choose {known}; neither runtime publishes Python 3.11 wheels for others"
-        )
+        raise SpecError(f"no bundle for {name[:40]!r}: choose {known}; neither runtime publishes Python 3.11 wheels for others")
     return found
 
 

@@ -16,7 +16,7 @@ class ModelCache:
     """A folder on the device; a file is named by its SHA-256 and is whole if it is there."""
 
     def __init__(self, transport: Transport, folder: str) -> None:
-        self.pushed = 0                            # files copied
+        self.pushed = 0  # files copied
         self._transport = transport
         self._folder = folder
         self._present: set[str] = set()

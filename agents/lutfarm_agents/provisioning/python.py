@@ -13,7 +13,7 @@ from lutfarm_agents.transports.interface import Transport
 from lutfarm_agents.transports.registry import python_of
 from lutfarm_jobs.errors import NotReady, TransferFailed
 
-UNPACK_S = 600.0                                   # 120 MB on a slow board's card
+UNPACK_S = 600.0  # 120 MB on a slow board's card
 NAME_PATTERN = r"bundle-(?P<arch>[a-z0-9]{1,20})-(?P<runtime>[a-z]{1,20})-(?P<sha256>[0-9a-f]{64})\.tar"
 
 # $1 tar  $2 folder to be.  Under another name first, and on the disk: a folder of that name is always whole.

@@ -13,7 +13,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 PACKAGE = "lutfarm_runner"
-STAMP = (1980, 1, 1, 0, 0, 0)                      # the oldest time that a zip file can hold
+STAMP = (1980, 1, 1, 0, 0, 0)  # the oldest time that a zip file can hold
 MAIN = b"import sys\nfrom lutfarm_runner.__main__ import main\n\nsys.exit(main())\n"
 
 
@@ -45,7 +45,7 @@ def pack(files: dict[str, bytes]) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, content in sorted({**files, "__main__.py": MAIN}.items()):
             entry = zipfile.ZipInfo(name, STAMP)
-            entry.create_system = 3                # Unix, on whatever system it is built
+            entry.create_system = 3  # Unix, on whatever system it is built
             entry.external_attr = 0o100644 << 16
             archive.writestr(entry, content)
     return b"#!/usr/bin/env python3\n" + buffer.getvalue()

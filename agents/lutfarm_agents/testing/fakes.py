@@ -38,7 +38,7 @@ HELLO = Hello(
     runtimes={"onnxruntime": "1.0", "ai-edge-litert": "1.0"},
 )
 POLL_S = 0.01
-HOLD_LONGEST_S = 120.0                             # a test that forgot to release ends all the same
+HOLD_LONGEST_S = 120.0  # a test that forgot to release ends all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +108,7 @@ class FakeAgent:
             yield Probe(
                 key=key,
                 unit=self.device.name,
-                fingerprint=fingerprint(
-                    self.script.hello, task.measurement.backend, None, inputs=task.measurement.workload.fed
-                ),
+                fingerprint=fingerprint(self.script.hello, task.measurement.backend, None, inputs=task.measurement.workload.fed),
                 probed_s=time.time(),
                 failure=self.script.failures.get(key),
                 load_ns=1_000_000,
@@ -183,9 +181,7 @@ class FakeAgent:
             status=status,
             started_s=now_s,
             ended_s=now_s,
-            fingerprint=fingerprint(
-                self.script.hello, measurement.backend, round_.plan, inputs=measurement.workload.fed
-            ),
+            fingerprint=fingerprint(self.script.hello, measurement.backend, round_.plan, inputs=measurement.workload.fed),
             slices=slices(round_.plan, self._latency_ns(measurement.key)),
             canary_reference_ns=round_.canary_reference_ns or 70_000,
             reference_provisional=round_.canary_reference_ns is None,

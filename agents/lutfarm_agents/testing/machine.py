@@ -17,13 +17,13 @@ from lutfarm_jobs.run import Environment
 from lutfarm_runner.commands import Plan
 from lutfarm_runner.sampling import Clock, Sample, Sampler, Subject, sustain, sweep
 
-FIRST_NS = 1e9                                     # virtual time begins here
-IMPORT_NS = 80_000_000                             # what a fresh process spends before it loads anything
-FORK_NS = 10_000_000                               # the same, of a child of one that has imported the runtime
+FIRST_NS = 1e9  # virtual time begins here
+IMPORT_NS = 80_000_000  # what a fresh process spends before it loads anything
+FORK_NS = 10_000_000  # the same, of a child of one that has imported the runtime
 LOAD_NS = 3_000_000
 FULL_KHZ = 2_000_000
 CORES = 2
-ROUGH = 20                                         # steps of the clock that tell how long an iteration takes
+ROUGH = 20  # steps of the clock that tell how long an iteration takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +68,20 @@ class Machine:
     def __init__(self, device: SimulatedDevice) -> None:
         self.device = device
         self.now_ns: float = FIRST_NS
-        self.until_ns: float = math.inf            # the factors below hold until then
+        self.until_ns: float = math.inf  # the factors below hold until then
         self.workload_factor = self.canary_factor = 1.0
         self.processes = 0
         self._quiet_ns: float = 0.0
         self._others_ns: float = 0.0
         self._turned_ns: float = FIRST_NS
         self._stolen_ns: float = 0.0
-        self._last: object = None                  # which workload ran last: another one finds its caches cold
+        self._last: object = None  # which workload ran last: another one finds its caches cold
         rng = np.random.default_rng([device.seed, 0])
         self._states = [state.begin(rng, self.now_ns) for state in device.noise.states]
         self._jumps_rng = np.random.default_rng([device.seed, 1])
         self._jumped_ns = 0
         self._jump_at_ns = self._next_jump()
-        self._busy = True                          # but for rests
+        self._busy = True  # but for rests
         self._turn()
 
     def drift(self, from_ns: float, to_ns: float) -> float:
@@ -112,8 +112,13 @@ class Machine:
         """What the system says of itself now; virtual time began at `epoch_s`."""
         own_ns = self.now_ns - self._stolen_ns
         return Environment(
-            epoch_s + self.now_ns / 1e9, frequency_khz=self.frequency_khz, temperature_c=self.temperature_c,
-            busy_s=(own_ns + self.others_ns) / 1e9, own_s=own_ns / 1e9, cores=CORES, virtual=self.device.virtual,
+            epoch_s + self.now_ns / 1e9,
+            frequency_khz=self.frequency_khz,
+            temperature_c=self.temperature_c,
+            busy_s=(own_ns + self.others_ns) / 1e9,
+            own_s=own_ns / 1e9,
+            cores=CORES,
+            virtual=self.device.virtual,
         )
 
     def quiet_share(self, since: tuple[float, float]) -> float:
@@ -134,7 +139,10 @@ class Machine:
     def clock(self) -> Clock:
         """As the sampling code wants it."""
         return Clock(
-            self._look, lambda: int(self.now_ns - self._stolen_ns), self._switches, lambda: int(self._stolen_ns),
+            self._look,
+            lambda: int(self.now_ns - self._stolen_ns),
+            self._switches,
+            lambda: int(self._stolen_ns),
             self.device.clock_step_ns,
         )
 
@@ -281,7 +289,7 @@ class VirtualRound:
     sampler: Sampler
     subjects: list[Subject]
     provisional: bool
-    loaded: list[tuple[int, int]]                  # (load, first inference) in ns, of each subject
+    loaded: list[tuple[int, int]]  # (load, first inference) in ns, of each subject
     seed: int
 
     def batches(self) -> Iterator[list[Sample]]:

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from lutfarm_agents.testing.states import Contended, Drift, Neighbour, Thermal, TwoStates
 
 FloatArray = NDArray[np.float64]
-BLOCK = 512                                        # factors that are drawn at a time
-FURTHEST = 40.0                                    # log-factors beyond are no noise
+BLOCK = 512  # factors that are drawn at a time
+FURTHEST = 40.0  # log-factors beyond are no noise
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from lutfarm_runner.wire import Refused, decode, encode
 
 RUNTIMES = {"onnxruntime": "1.0", "ai-edge-litert": "1.0"}
 _Result = TypeVar("_Result")
-BETWEEN_ROUNDS_NS = 20_000_000                     # the host decides, commits and sends
+BETWEEN_ROUNDS_NS = 20_000_000  # the host decides, commits and sends
 
 
 class SimulatedRunner:
@@ -98,7 +98,7 @@ class SimulatedRunner:
 
     def _probe(self, command: Mapping[str, object]) -> Iterator[bytes]:
         machine, clock = self._machine, self._machine.clock()
-        machine.spend(IMPORT_NS)                   # the template, of which each workload has a child
+        machine.spend(IMPORT_NS)  # the template, of which each workload has a child
         for workload in read_probe(command).workloads:
             if self._cancelled.is_set():
                 return
@@ -109,27 +109,45 @@ class SimulatedRunner:
             load_ns = clock.now_ns() - began_ns
             began_ns = clock.now_ns()
             run()
-            yield encode("probed", {
-                "id": workload.id, "load_ns": max(0, load_ns), "first_inference_ns": max(0, clock.now_ns() - began_ns),
-                "iteration_ns": warm_iteration_ns(clock, run), "peak_memory_bytes": 1 << 26,
-                "model_memory_bytes": 1 << 20, "agreement": 0.0, "floor_ns": None,
-            })
+            yield encode(
+                "probed",
+                {
+                    "id": workload.id,
+                    "load_ns": max(0, load_ns),
+                    "first_inference_ns": max(0, clock.now_ns() - began_ns),
+                    "iteration_ns": warm_iteration_ns(clock, run),
+                    "peak_memory_bytes": 1 << 26,
+                    "model_memory_bytes": 1 << 20,
+                    "agreement": 0.0,
+                    "floor_ns": None,
+                },
+            )
 
     def _round(self, command: Mapping[str, object]) -> Iterator[bytes]:
         order, machine = read_round(command), self._machine
         machine.rest(BETWEEN_ROUNDS_NS)
         began_ns, before = machine.now_ns, self._environment()
         played = begin_round(
-            machine, [machine.device.true_ns(PurePosixPath(w.path).stem) for w in order.workloads], order.plan,
-            seed=order.seed, reference_ns=order.reference_ns, iteration_ns=[w.iteration_ns for w in order.workloads],
+            machine,
+            [machine.device.true_ns(PurePosixPath(w.path).stem) for w in order.workloads],
+            order.plan,
+            seed=order.seed,
+            reference_ns=order.reference_ns,
+            iteration_ns=[w.iteration_ns for w in order.workloads],
         )
         ids = [workload.id for workload in order.workloads]
         for subject, number in zip(played.subjects, ids, strict=True):
             subject.id = number
-        yield encode("started", {
-            "environment": before, "import_ns": 0, "canary_reference_ns": played.sampler.reference_ns,
-            "reference_provisional": played.provisional, "clock_step_ns": machine.device.clock_step_ns,
-        })
+        yield encode(
+            "started",
+            {
+                "environment": before,
+                "import_ns": 0,
+                "canary_reference_ns": played.sampler.reference_ns,
+                "reference_provisional": played.provisional,
+                "clock_step_ns": machine.device.clock_step_ns,
+            },
+        )
         for number, (load_ns, first_ns) in zip(ids, played.loaded, strict=True):
             yield encode("loaded", {"id": number, "load_ns": load_ns, "first_inference_ns": first_ns})
         for batch in played.batches():
@@ -139,11 +157,16 @@ class SimulatedRunner:
         spent = {name: max(0, value) for name, value in vars(played.sampler.spent).items()}
         spent["load"] = sum(load_ns for load_ns, _ in played.loaded)
         spent["other"] = max(0, int(machine.now_ns - began_ns) - sum(spent.values()))
-        yield encode("ended", {
-            "environment": self._environment(), "peak_memory_bytes": None,
-            "rejected": sampling.rejected(played.subjects), "discarded": sampling.discarded(played.subjects),
-            "spent_ns": spent,
-        })
+        yield encode(
+            "ended",
+            {
+                "environment": self._environment(),
+                "peak_memory_bytes": None,
+                "rejected": sampling.rejected(played.subjects),
+                "discarded": sampling.discarded(played.subjects),
+                "spent_ns": spent,
+            },
+        )
 
     def _environment(self) -> dict[str, object]:
         return asdict(self._machine.environment(self._epoch_s))
@@ -151,12 +174,23 @@ class SimulatedRunner:
     def _hello(self, runner_sha256: str) -> dict[str, object]:
         seed = self._machine.device.seed
         return {
-            "protocol": PROTOCOL, "runner_sha256": runner_sha256, "python": "CPython 3.11.0", "machine": "simulated",
-            "system": "Simulated 1.0", "cpu_model": "simulated", "cpus": [0, 1], "cpus_off": [],
-            "word_bits": 64, "abi": "simulated", "libc": "", "memory_bytes": 1 << 33,
+            "protocol": PROTOCOL,
+            "runner_sha256": runner_sha256,
+            "python": "CPython 3.11.0",
+            "machine": "simulated",
+            "system": "Simulated 1.0",
+            "cpu_model": "simulated",
+            "cpus": [0, 1],
+            "cpus_off": [],
+            "word_bits": 64,
+            "abi": "simulated",
+            "libc": "",
+            "memory_bytes": 1 << 33,
             "machine_id": hashlib.sha256(f"simulated {id(self._machine)} {seed}".encode()).hexdigest()[:32],
             "clock_resolution_ns": self._machine.device.clock_step_ns,
-            "timer_pair_ns": round(self._machine.device.reading_ns), "runtimes": RUNTIMES, "governor": None,
+            "timer_pair_ns": round(self._machine.device.reading_ns),
+            "runtimes": RUNTIMES,
+            "governor": None,
             "environment": self._environment(),
         }
 
@@ -170,7 +204,7 @@ class SimulatedTransport:
     """Files and processes of a simulated device; files are kept by name alone, as nothing ever reads them."""
 
     def __init__(self, machine: Machine, *, epoch_s: float) -> None:
-        self.files: dict[str, int] = {}            # name on the device -> size in bytes
+        self.files: dict[str, int] = {}  # name on the device -> size in bytes
         self._machine = machine
         self._epoch_s = epoch_s
 

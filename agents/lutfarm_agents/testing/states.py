@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from numpy.random import Generator
 
 NS = 1e9
-FORGOTTEN = 50                                     # so many cycles later nothing is left of a state: draw it anew
+FORGOTTEN = 50  # so many cycles later nothing is left of a state: draw it anew
 
 
 class Running:
@@ -202,7 +202,7 @@ class Thermal:
     resume_c: float = 68.0
     time_constant_s: float = 20.0
     throttle: float = 1.4
-    throttled_hot_c: float = 60.0                  # where work at the lower clock leads
+    throttled_hot_c: float = 60.0  # where work at the lower clock leads
 
     def begin(self, rng: Generator, now_ns: float) -> Running:
         """Cool."""

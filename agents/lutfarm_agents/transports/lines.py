@@ -18,7 +18,7 @@ class LineReader:
 
     def __init__(self, fill: Callable[[float], bytes | None], *, ended: Callable[[], str]) -> None:
         self._fill = fill
-        self._ended = ended                        # says how the process ended, for LinkLost
+        self._ended = ended  # says how the process ended, for LinkLost
         self._buffer = bytearray()
         self._scanned = 0
 

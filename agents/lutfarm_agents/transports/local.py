@@ -123,7 +123,7 @@ class LocalTransport:
         """End sessions whose host is gone; how many.  Files of broken copies are removed after an hour without a byte."""
         for pattern in (".incoming-*", "*/.incoming-*"):
             for path in self.root.glob(pattern):
-                with contextlib.suppress(OSError):     # another lutfarm removed it
+                with contextlib.suppress(OSError):  # another lutfarm removed it
                     if time.time() - path.lstat().st_mtime > STALE_S:
                         path.unlink()
         return self._orphans().reap()
@@ -151,7 +151,7 @@ class LocalTransport:
         strange = ".." in path.parts or "\n" in remote or "\0" in remote
         try:
             inside = path.is_absolute() and not strange and path.parent.resolve().is_relative_to(self.root.resolve())
-        except (OSError, RuntimeError):            # a loop of links; up to Python 3.12 that is a RuntimeError
+        except (OSError, RuntimeError):  # a loop of links; up to Python 3.12 that is a RuntimeError
             inside = False
         if not inside:
             raise TransferFailed(f"{remote[:200]!r} is not an absolute path inside {self.root}")

@@ -50,7 +50,7 @@ class PipeChannel:
                     raise LinkLost(f"the process on the device read nothing for {SEND_TIMEOUT_S:.0f} s")
                 try:
                     _ready(self._stdin.fileno(), select.POLLOUT, left_s)
-                    rest = rest[os.write(self._stdin.fileno(), rest[:65_536]):]
+                    rest = rest[os.write(self._stdin.fileno(), rest[:65_536]) :]
                 except BlockingIOError:
                     continue
                 except (OSError, ValueError) as error:
@@ -82,7 +82,7 @@ class PipeChannel:
         """Kill what runs, collect the exit status, close the pipes."""
         self.kill()
         self._process.wait()
-        self.kill()                                # what was being born during the first
+        self.kill()  # what was being born during the first
         self._drain.join(timeout=1.0)
         for stream in (self._stdin, self._stdout, self._stderr):
             stream.close()
@@ -91,7 +91,7 @@ class PipeChannel:
         try:
             descriptor = self._stdout.fileno()
             return os.read(descriptor, 65_536) if _ready(descriptor, select.POLLIN, timeout_s) else None
-        except (OSError, ValueError) as error:     # closed by another thread
+        except (OSError, ValueError) as error:  # closed by another thread
             raise LinkLost(self._ending()) from error
 
     def _ending(self) -> str:

@@ -14,8 +14,8 @@ from lutfarm_agents.transports.interface import Process
 from lutfarm_agents.transports.lines import TAIL_BYTES
 from lutfarm_jobs.errors import NotReady, ReplyTimeout
 
-ANSWER_S = 20.0                                    # login files of a busy board
-REST_S = 2.0                                       # after the answer: for what is said last
+ANSWER_S = 20.0  # login files of a busy board
+REST_S = 2.0  # after the answer: for what is said last
 MOST_BYTES = 4 * TAIL_BYTES
 SILENCE = (
     "silence it: login files (~/.bashrc, ~/.profile, /etc/profile.d, ~/.ssh/rc) may print only where the shell is interactive "

@@ -99,9 +99,7 @@ def ssh_address(address: Mapping[str, str]) -> SshAddress:
     if text := address.get("jump", ""):
         hop = parse_ssh(text)
         jump = SshAddress(hop.host, hop.user, hop.port, address.get("key", ""), _recorded(address, "jump_host_key"))
-    return SshAddress(
-        target.host, target.user, target.port, address.get("key", ""), _recorded(address, "host_key"), jump
-    )
+    return SshAddress(target.host, target.user, target.port, address.get("key", ""), _recorded(address, "host_key"), jump)
 
 
 def _recorded(address: Mapping[str, str], name: str) -> HostKey:

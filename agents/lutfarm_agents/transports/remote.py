@@ -27,16 +27,28 @@ from lutfarm_agents.transports.lines import LineReader, ending_words
 from lutfarm_agents.transports.writable import is_unwritable, unwritable
 from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, ReplyTimeout, TransferFailed
 
-COMMAND_S = 20.0                                   # a small command on a busy board
-START_S = 20.0                                     # until a spawned process is known to run
-SEND_S = 8.0                                       # a link that takes nothing for so long is lost
+COMMAND_S = 20.0  # a small command on a busy board
+START_S = 20.0  # until a spawned process is known to run
+SEND_S = 8.0  # a link that takes nothing for so long is lost
 OUTPUT_LIMIT_BYTES = 1 << 20
 STARTED = "lutfarm-started"
 UNWRITABLE = "lutfarm-unwritable"
 
 # What a process gets of the device's own environment; nothing that tunes Python or a runtime.
-KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "ANDROID_ROOT", "ANDROID_DATA", "ANDROID_ART_ROOT",
-        "ANDROID_I18N_ROOT", "ANDROID_TZDATA_ROOT", "QEMU_CPU")
+KEPT = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "TMPDIR",
+    "ANDROID_ROOT",
+    "ANDROID_DATA",
+    "ANDROID_ART_ROOT",
+    "ANDROID_I18N_ROOT",
+    "ANDROID_TZDATA_ROOT",
+    "QEMU_CPU",
+)
 
 # $1 root  $2 token  $3 owner, then the command.
 START = """umask 077
@@ -91,11 +103,11 @@ KNOWN_PLACE = """cd "$1" && pwd -P && cd "$2" && pwd -P"""
 # busybox have fsync; coreutils' sync takes a file.  adbd gives a pushed file's group and others what its owner may do.
 # Its time is the device's own, whatever adbd was told: see LEFT.
 INTO_PLACE = 'touch "$1" && chmod 644 "$1" && { fsync "$1" 2>/dev/null || sync "$1"; } && mv -f "$1" "$2"'
-SLOWEST_DISK_BYTES_PER_S = 2_000_000               # an old SD card
+SLOWEST_DISK_BYTES_PER_S = 2_000_000  # an old SD card
 
 # $1 the file that did not get into its place  $2 root.  What is free afterwards, and why nothing can be written there.
 TIDY = 'rm -f -- "$1"; df -Pk "$2"; (: >"$1") 2>&1 && rm -f -- "$1"'
-SPARE_BYTES = 1 << 16                              # a disk with less than this beyond a file is full
+SPARE_BYTES = 1 << 16  # a disk with less than this beyond a file is full
 
 
 class RemoteChannel:
@@ -133,7 +145,7 @@ class RemoteChannel:
             return "the process on the device closed its output"
 
 
-_live: set[str] = set()                            # tokens of this process's sessions
+_live: set[str] = set()  # tokens of this process's sessions
 _live_lock = threading.Lock()
 
 
@@ -229,7 +241,7 @@ class RemoteTransport(ABC):
         try:
             done = self.run(["sh", "-c", TIDY, "sh", incoming, self.root])
             needed = local.stat().st_size
-        except (LinkError, OSError):               # the link is gone: what is left there, a later `reap` removes
+        except (LinkError, OSError):  # the link is gone: what is left there, a later `reap` removes
             return
         found = re.findall(rb"\s\d+\s+\d+\s+(\d{1,15})\s+\d+%", done.stdout)
         if found and int(found[-1]) * 1024 < needed + SPARE_BYTES:
@@ -275,12 +287,12 @@ class RemoteTransport(ABC):
                 channel = RemoteChannel(process, lambda: self._end(token))
                 _await_start(channel, argv[0], self.root)
                 yield channel
-            except ReplyTimeout:                   # a link over which nothing comes is no link
+            except ReplyTimeout:  # a link over which nothing comes is no link
                 self.close()
                 raise
             finally:
                 process.close()
-                if self._connected():              # else the next reap ends it: a new connection may take long
+                if self._connected():  # else the next reap ends it: a new connection may take long
                     self._end(token)
         finally:
             with _live_lock:
@@ -300,7 +312,7 @@ class RemoteTransport(ABC):
         return ended
 
     def _end(self, token: str) -> None:
-        with contextlib.suppress(LinkError):       # gone with the link: the next reap ends it
+        with contextlib.suppress(LinkError):  # gone with the link: the next reap ends it
             self._done(["sh", "-c", END, "sh", self.root, token], secrets.token_hex(16), COMMAND_S)
 
     def _inside(self, remote: str) -> PurePosixPath:
@@ -316,8 +328,10 @@ class RemoteTransport(ABC):
         places = found.stdout.decode("utf-8", "replace").splitlines()
         if found.code != 0 or len(places) != 2:
             why = clean(found.stderr[-300:], 300)
-            raise unwritable(self.root, why) if script == PLACE else TransferFailed(
-                f"{path.parent} on the device can't be used: {why}"
+            raise (
+                unwritable(self.root, why)
+                if script == PLACE
+                else TransferFailed(f"{path.parent} on the device can't be used: {why}")
             )
         if not PurePosixPath(places[1]).is_relative_to(places[0]):
             raise TransferFailed(f"{str(path)[:200]!r} is not inside {self.root}: {path.parent} leads to {places[1][:200]}")

@@ -10,8 +10,8 @@ from lutfarm_agents.transports.interface import Completed, Process
 from lutfarm_jobs.errors import LinkLost, TransferFailed
 
 CHUNK_BYTES = 1 << 18
-SILENCE_S = 8.0                                    # a link that takes or gives nothing for so long is lost
-SLOWEST_DISK_BYTES_PER_S = 2_000_000               # an old SD card
+SILENCE_S = 8.0  # a link that takes or gives nothing for so long is lost
+SLOWEST_DISK_BYTES_PER_S = 2_000_000  # an old SD card
 
 # $1 how many bytes come  $2 the file.
 TAKE = 'head -c "$1" >"$2" && [ "$(wc -c <"$2")" -eq "$1" ]'

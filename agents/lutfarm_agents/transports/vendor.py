@@ -35,7 +35,7 @@ def words(error: BaseException) -> str:
     """What an exception says, in one line; its name where it says nothing, or nothing that makes sense alone."""
     try:
         said = clean(str(error), LONGEST)
-    except (AttributeError, LookupError, TypeError):    # made without its arguments: some have a __str__ that reads them
+    except (AttributeError, LookupError, TypeError):  # made without its arguments: some have a __str__ that reads them
         said = ""
     name = type(error).__name__
     if not said:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lutfarm_jobs.errors import NotReady
 
-NO_SPACE = "No space left"                         # or no inode
+NO_SPACE = "No space left"  # or no inode
 QUOTA = "uota exceeded"
 READ_ONLY = "Read-only file system"
 ANOTHER_ROOT = "register it with another --root"

@@ -10,7 +10,7 @@ from lutfarm_jobs.round import Artifact, Limits, Round, Task
 
 # A command is one line of at most 1 MiB; a probe's expected outputs can be 30 kB for each workload.
 COMMAND_BYTES = 900_000
-INPUT_SEED = 0                                     # the one that lutfarm_jobs.models.reference_output computes with
+INPUT_SEED = 0  # the one that lutfarm_jobs.models.reference_output computes with
 
 Place = Callable[[Artifact], str]
 

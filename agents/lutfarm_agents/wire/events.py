@@ -15,7 +15,7 @@ from lutfarm_jobs.run import Environment, NodeTime, Slice
 
 PROTOCOL = 1
 MOST_SAMPLES = 100_000
-MOST_NODES = 20_000                                # of one network
+MOST_NODES = 20_000  # of one network
 SPENT = ("import", "load", "warmup", "canary", "slices", "wait", "other")
 FATAL_CODES = ("WorkloadFailed", "OutOfMemory", "WorkloadTimeout", "Unstable")
 DEVICE_CODES = ("NotReady", "ProtocolMismatch", "DeviceLost", "SpecError", "RunnerBug")
@@ -114,9 +114,7 @@ def hello(message: Message) -> Hello:
         runner_sha256=text(message, "runner_sha256", 64),
         clock_resolution_ns=duration_ns(message, "clock_resolution_ns"),
         timer_pair_ns=duration_ns(message, "timer_pair_ns"),
-        runtimes={
-            sanitize.clean(name, 100): text({"runtimes": version}, "runtimes", 100) for name, version in runtimes.items()
-        },
+        runtimes={sanitize.clean(name, 100): text({"runtimes": version}, "runtimes", 100) for name, version in runtimes.items()},
         governor=_optional_text(message, "governor") or "",
         environment=environment(message),
         cpus_off=fields.integers(message, "cpus_off", low=0, high=65_535, most=4096),
@@ -189,17 +187,13 @@ def started(message: Message) -> StartedEvent:
 def loaded(message: Message, known: int) -> LoadedEvent:
     """One workload is loaded."""
     return LoadedEvent(
-        integer(message, "id", 0, known - 1),
-        duration_ns(message, "load_ns"),
-        duration_ns(message, "first_inference_ns"),
+        integer(message, "id", 0, known - 1), duration_ns(message, "load_ns"), duration_ns(message, "first_inference_ns")
     )
 
 
 def slice_(message: Message, known: int, passes: int) -> SliceEvent:
     """One slice: at least one sample, every one above zero."""
-    samples = fields.integers(
-        message, "samples_ns", low=1, high=fields.LARGEST_NS - 1, most=MOST_SAMPLES
-    )
+    samples = fields.integers(message, "samples_ns", low=1, high=fields.LARGEST_NS - 1, most=MOST_SAMPLES)
     if not samples:
         refuse("samples_ns", [], "at least one sample")
     return SliceEvent(
@@ -226,9 +220,14 @@ def nodes(message: Message, known: int) -> NodesEvent:
     found: list[NodeTime] = []
     for item in fields.items(message, "nodes", most=MOST_NODES):
         node = fields.entries({"node": item}, "node", most=4)
-        found.append(NodeTime(
-            text(node, "name", 300), text(node, "operator", 100), integer(node, "count", 1, 10**9), duration_ns(node, "level_ns")
-        ))
+        found.append(
+            NodeTime(
+                text(node, "name", 300),
+                text(node, "operator", 100),
+                integer(node, "count", 1, 10**9),
+                duration_ns(node, "level_ns"),
+            )
+        )
     return NodesEvent(integer(message, "id", 0, known - 1), tuple(found))
 
 
@@ -247,9 +246,7 @@ def ended(message: Message, known: int, passes: int) -> EndedEvent:
 
 def died(message: Message, known: int) -> DiedEvent:
     """The round's process ended early."""
-    return DiedEvent(
-        fields.optional_integer(message, "id", 0, known - 1), *_failure(message), spent(message)
-    )
+    return DiedEvent(fields.optional_integer(message, "id", 0, known - 1), *_failure(message), spent(message))
 
 
 def spent(message: Message) -> Mapping[str, int]:

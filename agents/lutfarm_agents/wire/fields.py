@@ -14,7 +14,7 @@ from lutfarm_jobs.errors import ProtocolMismatch
 
 Message = Mapping[str, object]
 
-LARGEST_NS = 10**13                                # about three hours
+LARGEST_NS = 10**13  # about three hours
 LARGEST_BYTES = 1 << 50
 
 

@@ -20,8 +20,8 @@ class RoundLog:
     """What has arrived of one round so far."""
 
     round: Round
-    fingerprints: Sequence[Mapping[str, str]]      # by position in the round
-    started_s: float                               # Unix time, the host's
+    fingerprints: Sequence[Mapping[str, str]]  # by position in the round
+    started_s: float  # Unix time, the host's
     slices: dict[int, list[Slice]] = field(default_factory=dict[int, list[Slice]])
     loaded: dict[int, LoadedEvent] = field(default_factory=dict[int, LoadedEvent])
     nodes: dict[int, tuple[NodeTime, ...]] = field(default_factory=dict[int, tuple[NodeTime, ...]])
@@ -43,7 +43,7 @@ class RoundLog:
         """One more event."""
         if isinstance(event, SliceEvent):
             mine = self.slices.setdefault(event.id, [])
-            self.arrived += not mine or mine[-1].pass_index != event.slice.pass_index    # a swept visit may have several
+            self.arrived += not mine or mine[-1].pass_index != event.slice.pass_index  # a swept visit may have several
             mine.append(event.slice)
         elif isinstance(event, LoadedEvent):
             self.loaded[event.id] = event

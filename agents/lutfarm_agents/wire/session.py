@@ -19,10 +19,10 @@ from lutfarm_agents.wire.events import DiedEvent, EndedEvent, LoadedEvent, Nodes
 from lutfarm_agents.wire.fields import Message
 from lutfarm_jobs.errors import FarmError, LinkError, LinkLost, NotReady, ProtocolMismatch, ReplyTimeout
 
-SILENCE_S = 9.0                                    # the runner beats every 4 s; a loss is noticed within 10 s
-HELLO_S = 60.0                                     # a board under load may take long to start Python
+SILENCE_S = 9.0  # the runner beats every 4 s; a loss is noticed within 10 s
+HELLO_S = 60.0  # a board under load may take long to start Python
 STOP_S = 2.0
-ATTEND_S = 0.2                                     # how late an end of attending is noticed
+ATTEND_S = 0.2  # how late an end of attending is noticed
 
 
 RoundEvent = StartedEvent | LoadedEvent | SliceEvent | NodesEvent | EndedEvent | DiedEvent
@@ -34,7 +34,7 @@ class RunnerSession:
     def __init__(self, channel: Channel, *, silence_s: float = SILENCE_S) -> None:
         self._channel = channel
         self._silence_s = silence_s
-        self.cancelled = False                     # whether the last command was
+        self.cancelled = False  # whether the last command was
 
     def hello(self) -> Hello:
         """The first line.  Raises LinkLost, ReplyTimeout, ProtocolMismatch."""
@@ -43,8 +43,7 @@ class RunnerSession:
     def lock(self, claim: Claim, path: str) -> Iterator[str]:
         """Take the device's lock; yields who has it while it waits.  Returns early only after cancel."""
         self._send(
-            "lock", path=path, owner=claim.owner, holder=claim.holder, farm=claim.farm_id,
-            token=claim.token, unit=claim.unit,
+            "lock", path=path, owner=claim.owner, holder=claim.holder, farm=claim.farm_id, token=claim.token, unit=claim.unit
         )
         for message in self._until_done():
             yield events.waiting(_expect(message, "waiting"))
@@ -137,7 +136,7 @@ def greeted(session: RunnerSession, channel: Channel, device: str, program: str)
     try:
         return session.hello()
     except ReplyTimeout as error:
-        channel.kill()                             # here, where the link may be fine, and not by the next session
+        channel.kill()  # here, where the link may be fine, and not by the next session
         raise ReplyTimeout(f"{device}: {program} said nothing for {HELLO_S:g} s; {look}") from error
     except ProtocolMismatch as error:
         raise ProtocolMismatch(f"{device}: {program} did not start as lutfarm's runner: {error.detail}; {look}") from error
@@ -150,7 +149,7 @@ def greeted(session: RunnerSession, channel: Channel, device: str, program: str)
 def _ended_by_itself(channel: Channel) -> bool:
     try:
         return channel.wait(STOP_S).code is not None
-    except LinkError:                              # it was the link that broke
+    except LinkError:  # it was the link that broke
         return False
 
 
@@ -174,5 +173,3 @@ def _expect(message: Message, kind: str) -> Message:
         seen = sanitize.clean(str(message.get("type")), 40)
         raise ProtocolMismatch(f"the device sent {seen!r} where {kind!r} was due")
     return message
-
-

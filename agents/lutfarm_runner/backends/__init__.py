@@ -30,8 +30,8 @@ class Failed(Exception):
 class Model(Protocol):
     """A loaded workload."""
 
-    run: Callable[[], object]                      # one iteration; the cheapest public call path that this model takes
-    unbound: str                                   # why its outputs are allocated anew each time; empty: they are not
+    run: Callable[[], object]  # one iteration; the cheapest public call path that this model takes
+    unbound: str  # why its outputs are allocated anew each time; empty: they are not
 
     def feed(self, workload: Workload) -> None:
         """Make up the inputs and bind them once.  Raises whatever the vendor raises, or Failed."""
@@ -53,7 +53,7 @@ class Model(Protocol):
 class Backend(Protocol):
     """An imported runtime."""
 
-    floor_ns: Optional[int]                        # what a call costs that computes nothing; None: unknown
+    floor_ns: Optional[int]  # what a call costs that computes nothing; None: unknown
 
     def warm(self) -> None:
         """Pay what a process pays once, learn the floor.  Leaves no thread behind."""

@@ -12,7 +12,7 @@ import numpy as np
 from lutfarm_runner.backends import Failed
 from lutfarm_runner.commands import Fill, Shape, Workload
 
-LARGEST_INPUT = 1 << 32                            # elements; refused before numpy tries
+LARGEST_INPUT = 1 << 32  # elements; refused before numpy tries
 
 
 def concrete_shape(name: str, own: Sequence[Any], given: Sequence[Shape]) -> List[int]:
@@ -22,10 +22,7 @@ def concrete_shape(name: str, own: Sequence[Any], given: Sequence[Shape]) -> Lis
             return list(shape.shape)
     if all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in own):
         return [int(size) for size in own]
-    raise Failed(
-        "WorkloadFailed",
-        f"input {name!r} has the dynamic shape {list(own)}; fix it in the job under `inputs`",
-    )
+    raise Failed("WorkloadFailed", f"input {name!r} has the dynamic shape {list(own)}; fix it in the job under `inputs`")
 
 
 def check_names(names: Sequence[str], given: Sequence[Shape]) -> None:
@@ -52,7 +49,7 @@ class Stream:
         if missing > 0:
             more = self._random.standard_normal(missing).astype(np.float32)
             self._drawn = np.concatenate([self._drawn, more])
-        return self._drawn[first:first + count].copy()
+        return self._drawn[first : first + count].copy()
 
 
 _streams: Dict[int, Stream] = {}

@@ -18,19 +18,35 @@ from lutfarm_runner.backends import Failed, call_floor_ns, inputs, outputs, tens
 from lutfarm_runner.commands import NO_WORKLOAD, Fill, Workload, called
 
 NUMPY_OF = {
-    "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16",
-    "tensor(int8)": "int8", "tensor(int16)": "int16", "tensor(int32)": "int32", "tensor(int64)": "int64",
-    "tensor(uint8)": "uint8", "tensor(uint16)": "uint16", "tensor(uint32)": "uint32",
-    "tensor(uint64)": "uint64", "tensor(bool)": "bool",
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(float16)": "float16",
+    "tensor(int8)": "int8",
+    "tensor(int16)": "int16",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(uint8)": "uint8",
+    "tensor(uint16)": "uint16",
+    "tensor(uint32)": "uint32",
+    "tensor(uint64)": "uint64",
+    "tensor(bool)": "bool",
 }
 # Of tensors whose values numpy has no type for: how many bits an element has.
 BITS_OF = {
-    "tensor(bfloat16)": 16, "tensor(float8e4m3fn)": 8, "tensor(float8e4m3fnuz)": 8, "tensor(float8e5m2)": 8,
-    "tensor(float8e5m2fnuz)": 8, "tensor(float8e8m0)": 8, "tensor(float4e2m1)": 4, "tensor(int4)": 4, "tensor(uint4)": 4,
-    "tensor(int2)": 2, "tensor(uint2)": 2,
+    "tensor(bfloat16)": 16,
+    "tensor(float8e4m3fn)": 8,
+    "tensor(float8e4m3fnuz)": 8,
+    "tensor(float8e5m2)": 8,
+    "tensor(float8e5m2fnuz)": 8,
+    "tensor(float8e8m0)": 8,
+    "tensor(float4e2m1)": 4,
+    "tensor(int4)": 4,
+    "tensor(uint4)": 4,
+    "tensor(int2)": 2,
+    "tensor(uint2)": 2,
 }
-KERNEL = "_kernel_time"                            # ends the event that a node's computation is
-SETTLING = 3                                       # iterations of a fresh session that are left out
+KERNEL = "_kernel_time"  # ends the event that a node's computation is
+SETTLING = 3  # iterations of a fresh session that are left out
 # y = Identity(x), opset 13.  A process's first session costs 20 ms and 20 MB of shared pages, whatever the
 # model; this one pays them before anything is forked or timed.
 IDENTITY = (
@@ -62,8 +78,8 @@ class OrtModel:
         self._ort = ort
         self._session = session
         self._binding = binding = session.io_binding()
-        self._feeds: Dict[str, Any] = {}           # by input; their memory is bound
-        self._results: Optional[Sequence[Any]] = None   # of the last run, where outputs are not bound
+        self._feeds: Dict[str, Any] = {}  # by input; their memory is bound
+        self._results: Optional[Sequence[Any]] = None  # of the last run, where outputs are not bound
         # 2.44 us for 4 bytes; a partial takes 2.53, the private call below it 2.06.  The public one is
         # what everyone else measures with.
         self.run: Callable[[], object] = lambda: session.run_with_iobinding(binding)
@@ -75,7 +91,7 @@ class OrtModel:
         inputs.check_names(names, workload.inputs)
         made = inputs.Inputs(workload)
         held = held_values(self._ort, workload.values) if workload.values else []
-        for name, meta in zip(names, metas):       # noqa: B905  3.9
+        for name, meta in zip(names, metas):  # noqa: B905  3.9
             fill = inputs.fill_of(workload, name)
             if fill is not None and fill.kind == "absent":
                 self._feeds[meta.name] = None
@@ -90,7 +106,7 @@ class OrtModel:
         for meta in declared:
             self._binding.bind_output(meta.name, "cpu")
         absent = [name for name, value in self._feeds.items() if value is None]
-        if absent:                                 # a binding can't hold it: the process would end
+        if absent:  # a binding can't hold it: the process would end
             self._unbind(f"input {absent[0]!r} has no value")
         for meta in declared:
             if not _stays(meta):
@@ -125,7 +141,7 @@ class OrtModel:
         if self._results is not None:
             return
         declared, values = self._session.get_outputs(), self._binding.get_outputs()
-        pairs = list(zip(declared, values))        # noqa: B905  3.9
+        pairs = list(zip(declared, values))  # noqa: B905  3.9
         for meta, value in pairs:
             self._binding.bind_ortvalue_output(meta.name, value)
         others = [(meta, value) for meta, value in pairs if not _fits(meta.shape, value.shape())]
@@ -156,7 +172,7 @@ class OrtModel:
         count = math.prod(value.shape())
         data = ctypes.string_at(value.data_ptr(), (count * width + 7) // 8) if count else b""
         if width == 8:
-            return [outputs.from_float8(data, value.data_type()[len("tensor("):-1])]
+            return [outputs.from_float8(data, value.data_type()[len("tensor(") : -1])]
         return [outputs.from_bfloat16(data) if width == 16 else outputs.bits(data, count, width)]
 
     def reset(self) -> None:
@@ -180,7 +196,7 @@ def _sizes_of(meta: Any) -> bool:
 
 def _fits(declared: Sequence[Any], shape: Sequence[int]) -> bool:
     """Whether an output has the shape that the model declares; a name or None is any size."""
-    same = zip(declared, shape)                    # noqa: B905  3.9
+    same = zip(declared, shape)  # noqa: B905  3.9
     return len(declared) == len(shape) and all(own == size for own, size in same if isinstance(own, int))
 
 
@@ -213,7 +229,8 @@ class ProfiledModel(OrtModel):
                 found.setdefault(place, []).append(int(event["dur"]))
         return [
             {"name": name, "operator": operator, "count": len(spans[SETTLING:]), "level_ns": lower_mean_ns(spans[SETTLING:])}
-            for (name, operator), spans in found.items() if spans[SETTLING:]
+            for (name, operator), spans in found.items()
+            if spans[SETTLING:]
         ]
 
 
@@ -269,7 +286,7 @@ class OnnxRuntime(tensors.NumpyBackend):
 
 def open_backend(threads: int) -> OnnxRuntime:
     """Import it.  Raises ImportError where it is missing."""
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"      # on by default from 1.29
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # on by default from 1.29
     import onnxruntime as ort
 
     return OnnxRuntime(ort, threads)

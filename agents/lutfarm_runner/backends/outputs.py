@@ -8,8 +8,8 @@ from typing import Any, Iterator, Mapping, cast
 
 import numpy as np
 
-CHUNK = 1 << 20                                    # elements that are compared at a time: a copy in float64 of all may not fit
-STABLE = 1e-4                                      # relative to the largest: threads may sum in another order
+CHUNK = 1 << 20  # elements that are compared at a time: a copy in float64 of all may not fit
+STABLE = 1e-4  # relative to the largest: threads may sum in another order
 
 
 def rows(value: Any) -> Iterator[Any]:
@@ -63,11 +63,11 @@ def _float8_values(bias: int, mantissa_bits: int, *, ieee: bool, nan: int) -> An
     if ieee:
         values = np.where(exponent == 31, np.where(mantissa == 0, sign * np.inf, np.nan), values)
     else:
-        values[[nan, nan | 128]] = np.nan          # of those without a second zero, both are one code
+        values[[nan, nan | 128]] = np.nan  # of those without a second zero, both are one code
     return values.astype(np.float32)
 
 
-_FLOAT8 = {                                        # as the onnx specification has them
+_FLOAT8 = {  # as the onnx specification has them
     "float8e4m3fn": lambda: _float8_values(7, 3, ieee=False, nan=127),
     "float8e4m3fnuz": lambda: _float8_values(8, 3, ieee=False, nan=128),
     "float8e5m2": lambda: _float8_values(15, 2, ieee=True, nan=127),
@@ -92,7 +92,7 @@ def difference(one: Any, other: Any) -> float:
         return 0.0 if one.tolist() == other.tolist() else float("inf")
     apart = 0.0
     for start in range(0, one.size, CHUNK):
-        apart = max(apart, _difference(one[start:start + CHUNK], other[start:start + CHUNK]))
+        apart = max(apart, _difference(one[start : start + CHUNK], other[start : start + CHUNK]))
     return apart
 
 
@@ -113,7 +113,7 @@ def largest(row: Any) -> float:
         return 0.0
     found = 0.0
     for start in range(0, row.size, CHUNK):
-        part = row[start:start + CHUNK].astype(np.float64)
+        part = row[start : start + CHUNK].astype(np.float64)
         found = max(found, float(np.abs(part[np.isfinite(part)]).max(initial=0.0)))
     return found
 

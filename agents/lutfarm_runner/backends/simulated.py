@@ -54,14 +54,22 @@ def _signal(name: str) -> Callable[[], None]:
 
 
 FAULTS: Dict[str, Callable[[], None]] = {
-    "segv": _signal("SIGSEGV"), "kill": _signal("SIGKILL"), "abort": _signal("SIGABRT"),
-    "exit": lambda: os._exit(3), "hang": _hang, "raise": _raise, "memory": _memory, "print": _print,
+    "segv": _signal("SIGSEGV"),
+    "kill": _signal("SIGKILL"),
+    "abort": _signal("SIGABRT"),
+    "exit": lambda: os._exit(3),
+    "hang": _hang,
+    "raise": _raise,
+    "memory": _memory,
+    "print": _print,
     "chatter": _chatter,
-    "unstable": lambda: None, "counts": lambda: None, "nan": lambda: None,
+    "unstable": lambda: None,
+    "counts": lambda: None,
+    "nan": lambda: None,
 }
 
 
-_READ = itertools.count()                          # how many outputs of this process were read: another one each time
+_READ = itertools.count()  # how many outputs of this process were read: another one each time
 
 
 class SimulatedModel:
@@ -155,4 +163,3 @@ def open_backend(threads: int) -> Simulated:
     """Nothing to import, whatever the number of threads."""
     del threads
     return Simulated()
-

@@ -80,7 +80,7 @@ class Tflite(tensors.NumpyBackend):
         details = interpreter.get_input_details()
         names = called([detail["name"] for detail in details])
         inputs.check_names(names, workload.inputs)
-        for name, detail in zip(names, details):   # noqa: B905  3.9
+        for name, detail in zip(names, details):  # noqa: B905  3.9
             own = [None if size < 0 else int(size) for size in detail.get("shape_signature", detail["shape"])]
             shape = inputs.concrete_shape(name, own, workload.inputs)
             if shape != [int(size) for size in detail["shape"]]:
@@ -98,7 +98,6 @@ def open_backend(threads: int) -> Tflite:
 
         if int(np.__version__.split(".")[0]) >= 2:
             raise Refused(
-                "NotReady",
-                f"tflite_runtime needs numpy 1.26 and finds {np.__version__}; install numpy==1.26.4 there",
+                "NotReady", f"tflite_runtime needs numpy 1.26 and finds {np.__version__}; install numpy==1.26.4 there"
             ) from None
     return Tflite(Interpreter, threads)

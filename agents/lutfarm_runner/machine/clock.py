@@ -9,12 +9,12 @@ import functools
 import time
 from typing import Callable, List, Set
 
-LEAST_STEPS = 100                                  # that a timed stretch should span: one step is 1 % of it then
+LEAST_STEPS = 100  # that a timed stretch should span: one step is 1 % of it then
 LEAST_READINGS = 1_000
-MOST_READINGS = 200_000                            # 0.1 s of a fast machine
+MOST_READINGS = 200_000  # 0.1 s of a fast machine
 ENOUGH_DIFFERENT = 64
-NEVER_NS = 1_000_000_000                           # said of a clock that did not move meanwhile
-FAR = 64                                           # times the smallest difference: further ones tell nothing new
+NEVER_NS = 1_000_000_000  # said of a clock that did not move meanwhile
+FAR = 64  # times the smallest difference: further ones tell nothing new
 
 
 def clock_step_ns(now_ns: Callable[[], int]) -> int:
@@ -26,7 +26,7 @@ def clock_step_ns(now_ns: Callable[[], int]) -> int:
     differences: Set[int] = set()
     different, last = 0, now_ns()
     for count in range(MOST_READINGS):
-        for _ in range(count % 37):                # differences of many lengths
+        for _ in range(count % 37):  # differences of many lengths
             pass
         value = now_ns()
         if value != last:

@@ -9,13 +9,15 @@ from typing import Dict, List, Optional, Tuple
 
 from lutfarm_runner.machine.zones import hottest as hottest_of
 
-LARGEST_BYTES = 1 << 50                            # a network file system may claim more; the wire has no room for it
-BUSY = (0, 1, 2, 5, 6, 7)                          # of a cpu line of /proc/stat: user, nice, system, irq, softirq, steal
-HYPERVISORS = (                                    # files that only a guest has
-    "sys/hypervisor/type", "proc/device-tree/hypervisor/compatible", "proc/xen/capabilities",
+LARGEST_BYTES = 1 << 50  # a network file system may claim more; the wire has no room for it
+BUSY = (0, 1, 2, 5, 6, 7)  # of a cpu line of /proc/stat: user, nice, system, irq, softirq, steal
+HYPERVISORS = (  # files that only a guest has
+    "sys/hypervisor/type",
+    "proc/device-tree/hypervisor/compatible",
+    "proc/xen/capabilities",
 )
 MOST_CPUS = 4096
-MOST_OF_NAME = 40                                  # characters
+MOST_OF_NAME = 40  # characters
 
 
 def read_text(path: str) -> Optional[str]:

@@ -19,7 +19,7 @@ def die_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     except (OSError, AttributeError):
         return
-    if os.getppid() != parent:                     # it ended before the kernel was told
+    if os.getppid() != parent:  # it ended before the kernel was told
         os._exit(1)
 
 

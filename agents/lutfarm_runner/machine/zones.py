@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Collection, Dict, Iterable, NamedTuple, Optional, Set, Tuple
 
-COLDEST_C, HOTTEST_C = -30.0, 150.0                # what says more or less is no thermometer of a processor at work
+COLDEST_C, HOTTEST_C = -30.0, 150.0  # what says more or less is no thermometer of a processor at work
 PARKED_C = (0.0, 125.0)
 CPU = re.compile(
     r"cpu|tsens|x86_pkg|coretemp|k10temp|soc|cluster|package|bcm2\d+_thermal|^(?:big|mid|little|prime|gold|silver|apc|b0d4|core)",
@@ -17,7 +17,8 @@ CPU = re.compile(
 )
 OTHER = re.compile(
     r"batt|bms|therm_?adc|^pa_?therm|^xo_?therm|quiet|skin|case|chg|charg|usb|wifi|wlan|iwl|modem|^mdm|^pm\w*\d|flash|cam|gpu|ddr|nvme|"
-    r"_bts|board|ambient|^virtual|conn|emmc|ufs|pch|int3400|^sen\d|rtc|lcd|display|back", re.IGNORECASE
+    r"_bts|board|ambient|^virtual|conn|emmc|ufs|pch|int3400|^sen\d|rtc|lcd|display|back",
+    re.IGNORECASE,
 )
 
 
@@ -25,7 +26,7 @@ class Hottest(NamedTuple):
     """Of the zones that decide."""
 
     celsius: float
-    zone: str                                      # its type; empty where it has none
+    zone: str  # its type; empty where it has none
 
 
 def celsius(raw: int) -> Optional[float]:

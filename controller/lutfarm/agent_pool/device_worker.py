@@ -74,7 +74,7 @@ class DeviceWorker:
                 return
             self._cancelled.add(order_id)
             if order_id == self._current and self._agent is not None:
-                self._agent.cancel()               # under the lock: or it could hit the order after
+                self._agent.cancel()  # under the lock: or it could hit the order after
 
     def close(self) -> None:
         """Begin to end: what runs is cancelled, what is queued is not begun."""
@@ -131,7 +131,7 @@ class DeviceWorker:
             if opening is None:
                 raise LinkLost(f"{order.device.name}: no session is open; open the device first")
             self._open(agent, replace(opening, lease=order.lease), order.id)
-        if not agent.ready:                        # cancelled while it waited
+        if not agent.ready:  # cancelled while it waited
             return
         if isinstance(order, Probing):
             self._probe(agent, order)
@@ -151,9 +151,7 @@ class DeviceWorker:
             self._emit(Opened(order_id, unit, agent.hello()))
 
     def _probe(self, agent: Agent, order: Probing) -> None:
-        for probe in self._begin(
-            order.id, lambda: agent.probe(order.tasks, limits=order.limits, models=order.models)
-        ):
+        for probe in self._begin(order.id, lambda: agent.probe(order.tasks, limits=order.limits, models=order.models)):
             self._emit(Probed(order.id, probe))
 
     def _measure(self, agent: Agent, order: Measuring) -> None:

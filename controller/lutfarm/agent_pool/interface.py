@@ -19,8 +19,8 @@ class Opening:
     id: str
     device: Device
     lease: Lease
-    farm_id: str                                   # which store's tokens may be compared
-    holder: str                                    # readable, shown to others who wait
+    farm_id: str  # which store's tokens may be compared
+    holder: str  # readable, shown to others who wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Probing:
     lease: Lease
     tasks: tuple[Task, ...]
     limits: Limits
-    models: Mapping[str, Path]                     # artifact sha256 -> file on the submitting side
+    models: Mapping[str, Path]  # artifact sha256 -> file on the submitting side
 
 
 @dataclass(frozen=True, slots=True)

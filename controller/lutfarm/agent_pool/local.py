@@ -33,11 +33,7 @@ class LocalPool:
     """
 
     def __init__(
-        self,
-        *,
-        state_dir: Path,
-        measured_cpus: frozenset[int] = frozenset(),
-        agent_factory: AgentFactory = device_agent,
+        self, *, state_dir: Path, measured_cpus: frozenset[int] = frozenset(), agent_factory: AgentFactory = device_agent
     ) -> None:
         cpus = frozenset(os.sched_getaffinity(0)) | measured_cpus if measured_cpus else None
         self._make = functools.partial(_make, agent_factory, state_dir, cpus)

@@ -13,7 +13,7 @@ from typing import IO
 from lutfarm.bundle.elf import MAGIC
 from lutfarm_jobs.errors import SpecError
 
-STAMP_S = 315_532_800                              # 1980-01-01: some tars complain about 1970
+STAMP_S = 315_532_800  # 1980-01-01: some tars complain about 1970
 _FILE, _PROGRAM, _FOLDER = 0o644, 0o755, 0o755
 
 

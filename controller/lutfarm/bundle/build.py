@@ -20,7 +20,7 @@ from lutfarm_jobs.errors import StoreUnwritable
 
 Say = Callable[[str], None]
 _WORK = ".build-"
-NEEDED_BYTES = 500_000_000                         # twice what was seen: lists, packages, wheels, unpacked files, the tar
+NEEDED_BYTES = 500_000_000  # twice what was seen: lists, packages, wheels, unpacked files, the tar
 
 
 def inputs_sha256(arch: Arch, runtime: Runtime) -> str:
@@ -59,12 +59,8 @@ def _build(work: Path, folder: Path, arch: Arch, runtime: Runtime, inputs: str, 
     tar = work / "bundle.tar"
     written = write_tar(files, tar)
     name = inventory.bundle_name(arch.name, runtime, written.sha256)
-    bundle = Bundle(
-        name, written.sha256, arch.name, runtime, folder / f"{name}.tar", written.size_bytes, {**packages, **wheels}
-    )
-    (work / "manifest.json").write_text(
-        inventory.manifest(bundle, inputs_sha256=inputs, files=written.files), encoding="utf-8"
-    )
+    bundle = Bundle(name, written.sha256, arch.name, runtime, folder / f"{name}.tar", written.size_bytes, {**packages, **wheels})
+    (work / "manifest.json").write_text(inventory.manifest(bundle, inputs_sha256=inputs, files=written.files), encoding="utf-8")
     _publish(tar, bundle.path)
     _publish(work / "manifest.json", bundle.path.with_suffix(".json"))
     return bundle

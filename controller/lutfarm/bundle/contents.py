@@ -47,7 +47,7 @@ def _library_index(root: Path, arch: Arch) -> Mapping[str, Path]:
 
 
 def _libraries(chosen: Mapping[str, Path], index: Mapping[str, Path], arch: Arch) -> Mapping[str, Path]:
-    brought = {Path(name).name for name in chosen}          # wheels find their own by a relative path
+    brought = {Path(name).name for name in chosen}  # wheels find their own by a relative path
     found: dict[str, Path] = {arch.loader: _library(arch.loader, "the bundle", index)}
     asking = [*chosen.items(), *found.items()]
     while asking:

@@ -29,9 +29,19 @@ def check_host(folder: Path) -> tuple[recipe.Source, ...]:
         raise SpecError(f"apt can't work in {str(folder)!r}: choose a --home without quotes, backslashes, braces and semicolons")
     # Nothing of the machine is written: without names for the caches apt keeps none.
     listing = run(
-        [apt, "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=",
-         "indextargets", "--format", recipe.LISTING_FORMAT, "Created-By: Packages"],
-        cwd=folder, what="asking apt for its mirrors",
+        [
+            apt,
+            "-o",
+            "Dir::Cache::pkgcache=",
+            "-o",
+            "Dir::Cache::srcpkgcache=",
+            "indextargets",
+            "--format",
+            recipe.LISTING_FORMAT,
+            "Created-By: Packages",
+        ],
+        cwd=folder,
+        what="asking apt for its mirrors",
     )
     found = recipe.sources(listing)
     if not found:
@@ -104,4 +114,4 @@ def _unpack(wheel: Path, site: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         for info in archive.infolist():
             if not info.is_dir() and recipe.keeps_of_wheel(info.filename):
-                archive.extract(info, site)        # never outside: zipfile drops `..` and leading slashes
+                archive.extract(info, site)  # never outside: zipfile drops `..` and leading slashes

@@ -72,4 +72,4 @@ def _offset(segments: list[tuple[int, ...]], address: int) -> int:
 
 
 def _string(content: bytes, at: int) -> str:
-    return content[at:content.index(b"\0", at)].decode("ascii")
+    return content[at : content.index(b"\0", at)].decode("ascii")

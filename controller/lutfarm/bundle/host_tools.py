@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lutfarm_jobs.errors import SpecError, StoreUnwritable, TransferFailed
 
-PATIENCE_S = 1800.0                                # 60 MB over a line of 0.3 Mbit/s
+PATIENCE_S = 1800.0  # 60 MB over a line of 0.3 Mbit/s
 OTHERWISE = "build the bundle on a Debian 12 host, or with the container recipe in deploy/bundle/"
 LEAST_FREE_BYTES = 1 << 20
 _LOOK_EVERY_S = 2.0

@@ -25,8 +25,14 @@ def bundle_name(arch: str, runtime: Runtime, sha256: str) -> str:
 def manifest(bundle: Bundle, *, inputs_sha256: str, files: int) -> str:
     """The text of a bundle's manifest: as reproducible as the bundle."""
     document = {
-        "format": FORMAT, "name": bundle.name, "arch": bundle.arch, "runtime": bundle.runtime, "sha256": bundle.sha256,
-        "size_bytes": bundle.size_bytes, "files": files, "inputs_sha256": inputs_sha256,
+        "format": FORMAT,
+        "name": bundle.name,
+        "arch": bundle.arch,
+        "runtime": bundle.runtime,
+        "sha256": bundle.sha256,
+        "size_bytes": bundle.size_bytes,
+        "files": files,
+        "inputs_sha256": inputs_sha256,
         "versions": dict(sorted(bundle.versions.items())),
     }
     return json.dumps(document, indent=2) + "\n"
@@ -46,8 +52,13 @@ def _checked(path: Path, document: Any) -> tuple[Bundle, str] | None:
         return None
     match cast(dict[str, Any], document):
         case {
-            "format": 1, "arch": str(arch), "runtime": "onnxruntime" | "tflite" as runtime, "sha256": str(sha256),
-            "size_bytes": int(size_bytes), "inputs_sha256": str(inputs), "versions": {**versions},
+            "format": 1,
+            "arch": str(arch),
+            "runtime": "onnxruntime" | "tflite" as runtime,
+            "sha256": str(sha256),
+            "size_bytes": int(size_bytes),
+            "inputs_sha256": str(inputs),
+            "versions": {**versions},
         } if arch in ARCHES and _SHA256.fullmatch(sha256) and _are_versions(versions):
             name = bundle_name(arch, runtime, sha256)
             if path.name == f"{name}.json" and tar.stat().st_size == size_bytes:

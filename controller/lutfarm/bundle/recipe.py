@@ -9,45 +9,106 @@ from fnmatch import fnmatchcase
 
 from lutfarm_agents.provisioning.bundle_layout import PYTHON, Arch, Runtime
 
-RECIPE = 1                                         # raise it when a change below changes what a bundle holds
-CODENAME = "bookworm"                              # Debian 12: Python 3.11, glibc 2.36
+RECIPE = 1  # raise it when a change below changes what a bundle holds
+CODENAME = "bookworm"  # Debian 12: Python 3.11, glibc 2.36
 SUITES = (CODENAME, f"{CODENAME}-updates", f"{CODENAME}-security")
 GLIBC = (2, 36)
-OLDEST_GLIBC = (2, 17)                             # the first that wheels for 64-bit ARM name
+OLDEST_GLIBC = (2, 17)  # the first that wheels for 64-bit ARM name
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PYTHON_VERSION = "3.11"
 STDLIB = f"usr/lib/python{PYTHON_VERSION}"
-SITE = "usr/lib/python3/dist-packages"             # where Debian's site.py looks, below the prefix
+SITE = "usr/lib/python3/dist-packages"  # where Debian's site.py looks, below the prefix
 
 # Python, and whatever the kept files need of these libraries; the build fails where one is missing.
 PACKAGES = (
-    "python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib",
-    "libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libbz2-1.0", "liblzma5", "libffi8", "libexpat1",
+    "python3.11-minimal",
+    "libpython3.11-minimal",
+    "libpython3.11-stdlib",
+    "libc6",
+    "libgcc-s1",
+    "libstdc++6",
+    "zlib1g",
+    "libbz2-1.0",
+    "liblzma5",
+    "libffi8",
+    "libexpat1",
 )
-REQUIREMENTS: Mapping[Runtime, str] = {
-    "onnxruntime": "requirements-onnxruntime.txt",
-    "tflite": "requirements-tflite.txt",
-}
+REQUIREMENTS: Mapping[Runtime, str] = {"onnxruntime": "requirements-onnxruntime.txt", "tflite": "requirements-tflite.txt"}
 
 # No terminal, no network, no database and no build tools on the device.  hashlib has SHA-256 without OpenSSL.
 _STDLIB_LEFT_OUT = (
-    "sitecustomize.py", "*/__pycache__/*", "__pycache__/*", "test/*", "*/test/*", "*/tests/*", "config-*", "*.exe",
-    "ensurepip/*", "idlelib/*", "lib2to3/*", "pydoc_data/*", "tkinter/*", "turtle.py", "turtledemo/*", "sqlite3/*",
-    "curses/*", "dbm/*", "distutils/*", "EXTERNALLY-MANAGED",
-    *(f"lib-dynload/{name}.*" for name in (
-        "_ssl", "_hashlib", "_sqlite3", "_curses", "_curses_panel", "_dbm", "_gdbm", "readline", "nis", "_tkinter", "_uuid",
-        "_crypt", "audioop", "ossaudiodev", "_test*", "_ctypes_test", "_xx*", "xx*",
-    )),
+    "sitecustomize.py",
+    "*/__pycache__/*",
+    "__pycache__/*",
+    "test/*",
+    "*/test/*",
+    "*/tests/*",
+    "config-*",
+    "*.exe",
+    "ensurepip/*",
+    "idlelib/*",
+    "lib2to3/*",
+    "pydoc_data/*",
+    "tkinter/*",
+    "turtle.py",
+    "turtledemo/*",
+    "sqlite3/*",
+    "curses/*",
+    "dbm/*",
+    "distutils/*",
+    "EXTERNALLY-MANAGED",
+    *(
+        f"lib-dynload/{name}.*"
+        for name in (
+            "_ssl",
+            "_hashlib",
+            "_sqlite3",
+            "_curses",
+            "_curses_panel",
+            "_dbm",
+            "_gdbm",
+            "readline",
+            "nis",
+            "_tkinter",
+            "_uuid",
+            "_crypt",
+            "audioop",
+            "ossaudiodev",
+            "_test*",
+            "_ctypes_test",
+            "_xx*",
+            "xx*",
+        )
+    ),
 )
 _WHEELS_LEFT_OUT = (
-    "*/tests/*", "*/__pycache__/*", "*.pyi", "*.pxd", "*.h", "*.c", "*.a", "*.dist-info/RECORD", "*.data/*",
-    "numpy/f2py/*", "numpy/distutils/*", "numpy/_core/include/*", "numpy/_core/lib/*", "numpy/_pyinstaller/*",
-    "numpy/_core/_simd.*", "numpy/_core/_*_tests.*",
-    "onnxruntime/backend/*", "onnxruntime/datasets/*", "onnxruntime/quantization/*", "onnxruntime/tools/*",
+    "*/tests/*",
+    "*/__pycache__/*",
+    "*.pyi",
+    "*.pxd",
+    "*.h",
+    "*.c",
+    "*.a",
+    "*.dist-info/RECORD",
+    "*.data/*",
+    "numpy/f2py/*",
+    "numpy/distutils/*",
+    "numpy/_core/include/*",
+    "numpy/_core/lib/*",
+    "numpy/_pyinstaller/*",
+    "numpy/_core/_simd.*",
+    "numpy/_core/_*_tests.*",
+    "onnxruntime/backend/*",
+    "onnxruntime/datasets/*",
+    "onnxruntime/quantization/*",
+    "onnxruntime/tools/*",
     "onnxruntime/transformers/*",
     # The Python module holds the whole runtime; this one is for programs that link it.
     "onnxruntime/capi/libonnxruntime.so*",
-    "ai_edge_litert/aot/*", "ai_edge_litert/tools/*", "ai_edge_litert/vendors/*", "ai_edge_litert/libLiteRt*Accelerator*",
+    "ai_edge_litert/aot/*",
+    "ai_edge_litert/tools/*",
+    "ai_edge_litert/vendors/*",
+    "ai_edge_litert/libLiteRt*Accelerator*",
 )
 
 _URI = re.compile(r"(?:https?|ftp|file|copy|mirror(?:\+[a-z]+)?|tor\+https?|ar\+https?):[^\s\[\]]{1,1000}")
@@ -99,7 +160,7 @@ def apt_configuration(folder: str, arch: Arch) -> str:
         "Dir::Etc::preferences": "/dev/null",
         "Dir::Etc::preferencesparts": "/dev/null",
         "Dir::Log": f"{quoted}/log",
-        "APT::Sandbox::User": "root",              # its other user could not write in a private folder
+        "APT::Sandbox::User": "root",  # its other user could not write in a private folder
         "APT::Get::AllowUnauthenticated": "false",
         "Acquire::AllowInsecureRepositories": "false",
         "Acquire::AllowDowngradeToInsecureRepositories": "false",
@@ -110,8 +171,9 @@ def apt_configuration(folder: str, arch: Arch) -> str:
     }
     hooks = ("APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success", "APT::Architectures")
     cleared = [f"#clear {name};" for name in hooks]
-    return "\n".join([*cleared, f'APT::Architectures {{ "{arch.name}"; }};',
-                      *(f'{name} "{value}";' for name, value in values.items()), ""])
+    return "\n".join(
+        [*cleared, f'APT::Architectures {{ "{arch.name}"; }};', *(f'{name} "{value}";' for name, value in values.items()), ""]
+    )
 
 
 def platforms(arch: Arch) -> tuple[str, ...]:

@@ -13,12 +13,12 @@ from typing import Literal
 from lutfarm.canary.reference import MODE_ROUNDS, MODE_SHARE, MODE_WIDTH, OTHER_SPEED, CanaryReference, canary_reference
 from lutfarm.records.canary_round import Basis, CanaryRound, difference
 
-HORIZON_S = 30 * 86_400.0                          # what is older says nothing of the device of today
-SLOWER_ROUNDS = 16                                 # in a row, none of them at the old speed: the canary is slower for good
+HORIZON_S = 30 * 86_400.0  # what is older says nothing of the device of today
+SLOWER_ROUNDS = 16  # in a row, none of them at the old speed: the canary is slower for good
 SLOWER_SPAN_S = 1800.0
-SLOWER_PROVEN_S = 86_400.0                         # a load that comes every night or in office hours shows itself
+SLOWER_PROVEN_S = 86_400.0  # a load that comes every night or in office hours shows itself
 RECENT_ROUNDS = 4
-RECENT_SPAN_S = 60.0                               # shorter, and a high level may be a neighbour's load
+RECENT_SPAN_S = 60.0  # shorter, and a high level may be a neighbour's load
 
 Why = Literal["first contact", "another canary", "aged out", "slower", "faster"]
 
@@ -31,7 +31,7 @@ class Epoch:
     """
 
     since_s: float
-    until_s: float                                 # when its newest round began
+    until_s: float  # when its newest round began
     reference_ns: int | None
     provisional: bool
     rounds: int
@@ -138,8 +138,8 @@ class _Open:
     since_s: float
     rounds: list[CanaryRound] = field(default_factory=list[CanaryRound])
     known: CanaryReference = CanaryReference()
-    away: list[CanaryRound] = field(default_factory=list[CanaryRound])         # above OTHER_SPEED, in a row, up to now
-    low: list[tuple[int, CanaryRound]] = field(default_factory=list[tuple[int, CanaryRound]])      # below it, by position
+    away: list[CanaryRound] = field(default_factory=list[CanaryRound])  # above OTHER_SPEED, in a row, up to now
+    low: list[tuple[int, CanaryRound]] = field(default_factory=list[tuple[int, CanaryRound]])  # below it, by position
 
     def __post_init__(self) -> None:
         self.known = canary_reference(self.rounds)
@@ -150,7 +150,13 @@ class _Open:
         found = canary_reference(self.rounds) if self.known.provisional else self.known
         unproven = self.why == "slower" and last.at_s - self.since_s < SLOWER_PROVEN_S
         return Epoch(
-            self.since_s, last.at_s, found.reference_ns, found.provisional or unproven, len(self.rounds), self.why, self.detail,
+            self.since_s,
+            last.at_s,
+            found.reference_ns,
+            found.provisional or unproven,
+            len(self.rounds),
+            self.why,
+            self.detail,
             last.basis,
         )
 
@@ -195,7 +201,7 @@ class _Open:
         if len(self.away) < SLOWER_ROUNDS or span_s < SLOWER_SPAN_S:
             return None
         level_ns = canary_reference(self.away).reference_ns
-        if level_ns is None:                       # they do not agree
+        if level_ns is None:  # they do not agree
             return None
         seen = f"{len(self.away)} rounds over {span_s / 60:.0f} min"
         detail = f"{seen} {_percent(level_ns, known_ns)} above {known_ns} ns, none near it"

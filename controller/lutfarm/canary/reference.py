@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from lutfarm.records.canary_round import CanaryRound
 
 LEAST_ROUNDS = 16
-LEAST_SPAN_S = 600.0                               # where the machine was shown to be idle: it may still have another speed
+LEAST_SPAN_S = 600.0  # where the machine was shown to be idle: it may still have another speed
 HALF_HOUR_S = 1800.0
-LEAST_HALF_HOURS = 8                               # in which there were rounds, where that was not shown
-OTHER_SPEED = 1.12                                 # the gate's ratio: what is further away is another speed
-MODE_WIDTH = 1.06                                  # half of the gate's 1.12, so that a mode fits inside the gate
+LEAST_HALF_HOURS = 8  # in which there were rounds, where that was not shown
+OTHER_SPEED = 1.12  # the gate's ratio: what is further away is another speed
+MODE_WIDTH = 1.06  # half of the gate's 1.12, so that a mode fits inside the gate
 MODE_ROUNDS = 3
 MODE_SHARE = 0.1
-MISSED_ROUNDS, MISSED_SHARE = 2, 0.05              # half of a mode: nothing is claimed by them, only doubted
+MISSED_ROUNDS, MISSED_SHARE = 2, 0.05  # half of a mode: nothing is claimed by them, only doubted
 
 
 @dataclass(frozen=True, slots=True)

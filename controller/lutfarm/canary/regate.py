@@ -31,6 +31,9 @@ def regated(run: Run, known: CanaryReference, *, gate_ratio: float) -> Run:
     slices = tuple(judged(piece) for piece in run.slices)
     restored = sum(new.quiet and not old.quiet for new, old in zip(slices, run.slices, strict=True))
     return replace(
-        run, slices=slices, canary_reference_ns=reference_ns if run.canary_reference_ns else None,
-        reference_provisional=known.provisional, slices_rejected=max(0, run.slices_rejected - restored),
+        run,
+        slices=slices,
+        canary_reference_ns=reference_ns if run.canary_reference_ns else None,
+        reference_provisional=known.provisional,
+        slices_rejected=max(0, run.slices_rejected - restored),
     )

@@ -15,9 +15,7 @@ from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_
 from lutfarm.home import find_home
 from lutfarm_agents.provisioning.bundle_layout import arch_named
 
-app = typer.Typer(
-    cls=Group, add_completion=False, help="Python and a runtime in one folder, for devices that have neither."
-)
+app = typer.Typer(cls=Group, add_completion=False, help="Python and a runtime in one folder, for devices that have neither.")
 
 ArchOption = Annotated[str, typer.Option("--arch", help="What the device is: arm64 or amd64.")]
 RuntimeOption = Annotated[Literal["onnxruntime", "tflite"], typer.Option("--runtime", help="The runtime that goes in.")]

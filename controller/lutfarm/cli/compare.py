@@ -36,9 +36,9 @@ def compare(
     b: Annotated[str, typer.Option("--b", metavar="SIDE", help="The other: is it slower?")],
     margin: Annotated[str, typer.Option("--margin", help="B may be slower by so much: 3%, or 0.03.")] = "3%",
     rounds: Annotated[int, typer.Option("--rounds", min=2, max=1000, help="At most so many pairs of processes.")] = ROUNDS,
-    target: Annotated[str | None, typer.Option(
-        "--target", help="Stop where every ratio is known to +- this; default: the job's."
-    )] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="Stop where every ratio is known to +- this; default: the job's.")
+    ] = None,
     executor: ExecutorOption = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="PICTURE", help="FILE.svg, .png or .pdf")] = None,
     home: HomeOption = None,
@@ -101,8 +101,15 @@ def _draw(found: Comparison, out: Path) -> None:
     from lutfarm.report.ratio_plot import Labels, RatioRow, picture, save_picture
 
     rows = [
-        RatioRow(short_name(w.workload), w.a_ns, w.b_ns, w.ratio, w.low, w.high,
-                 "no difference" if not w.differs else "slower" if w.ratio > 1 else "faster")
+        RatioRow(
+            short_name(w.workload),
+            w.a_ns,
+            w.b_ns,
+            w.ratio,
+            w.low,
+            w.high,
+            "no difference" if not w.differs else "slower" if w.ratio > 1 else "faster",
+        )
         for w in found.workloads
     ]
     save_picture(picture(rows, (), Labels(found.a, found.b, found.ratio, "overall", found.confidence, found.margin)), out)
@@ -114,9 +121,19 @@ def _print(found: Comparison, *, as_json: bool) -> None:
         return
     print_rows(
         ["workload", "A", "B", "B / A", f"{100 * found.confidence:g} % interval", "pairs", "verdict", "flags"],
-        [[short_name(w.workload), latency(w.a_ns), latency(w.b_ns), f"{w.ratio:.3f}",
-          f"{w.low:.3f} - {w.high:.3f}", w.pairs, _word(w), " ".join(w.flags)]
-         for w in sorted(found.workloads, key=lambda w: -w.ratio)],
+        [
+            [
+                short_name(w.workload),
+                latency(w.a_ns),
+                latency(w.b_ns),
+                f"{w.ratio:.3f}",
+                f"{w.low:.3f} - {w.high:.3f}",
+                w.pairs,
+                _word(w),
+                " ".join(w.flags),
+            ]
+            for w in sorted(found.workloads, key=lambda w: -w.ratio)
+        ],
     )
     for line in words(found):
         say(printable(line))
@@ -160,7 +177,8 @@ def _verdict(found: Comparison, margin: str) -> str:
     if found.verdict == "undecided":
         more = found.rounds_to_settle
         return f"undecided: the interval holds {margin}; " + (
-            f"about {more} more rounds would settle it if the ratio stays where it is: --rounds {found.pairs + more}" if more
+            f"about {more} more rounds would settle it if the ratio stays where it is: --rounds {found.pairs + more}"
+            if more
             else "even a thousand rounds would not settle it: choose another margin"
         )
     slower = [short_name(w.workload) for w in found.workloads if w.slower]

@@ -85,8 +85,10 @@ def demo(
                 _register(store, place)
             clock = Clock(psutil.Process().create_time(), minutes, watch())
             if clock.load.loaded:
-                say(f"this machine is loaded: {clock.load.describe()}; what that disturbs will be flagged, and less is "
-                    f"measured, to end within {duration(60 * minutes)}")
+                say(
+                    f"this machine is loaded: {clock.load.describe()}; what that disturbs will be flagged, and less is "
+                    f"measured, to end within {duration(60 * minutes)}"
+                )
             job_id = _measure(store, place, clock, stages)
             with stages.stage("table and report"):
                 table = results(store, job_id, out)
@@ -131,9 +133,7 @@ def _measure(store: Store, place: Home, clock: Clock, stages: Stages) -> str:
     return outcome.job_id
 
 
-def _validate(
-    farm: Farm, store: Store, place: Home, job_id: str, clock: Clock, check: Callable[[], None]
-) -> None:
+def _validate(farm: Farm, store: Store, place: Home, job_id: str, clock: Clock, check: Callable[[], None]) -> None:
     """Measure networks that the table has never seen, as many as there is time for, on the farm that is there."""
     found = store.job(job_id)
     if found is None:
@@ -143,12 +143,14 @@ def _validate(
         say("not validated: there is no time left for whole networks; give --minutes more")
         return
     if calibrate < CALIBRATE:
-        say(f"there is time for {networks} of {NETWORKS} networks to validate with, and for {calibrate} of {CALIBRATE} "
-            "to calibrate on")
+        say(
+            f"there is time for {networks} of {NETWORKS} networks to validate with, and for {calibrate} of {CALIBRATE} "
+            "to calibrate on"
+        )
     asked = TableToValidate(found[0], table_of(store, job_id), spaces.load(SPACE))
     try:
         spec = validation_spec(store, asked, networks=networks, calibrate=calibrate)
-    except SpecError as error:                     # too little time for every operator that a network needs
+    except SpecError as error:  # too little time for every operator that a network needs
         say(f"not validated: {error.detail}; give --minutes more")
         return
     if store.job(spec.id) is None:
@@ -195,8 +197,17 @@ def _show(table: LatencyTable) -> None:
     for validation in validations:
         print_rows(
             ["network", "measured", "predicted", "error", "calibrated", "error "],
-            [[n.arch[:60], latency(n.measured_ns), latency(n.predicted_ns), _error(n.predicted_ns, n.measured_ns),
-              latency(n.calibrated_ns), _error(n.calibrated_ns, n.measured_ns)] for n in validation.used],
+            [
+                [
+                    n.arch[:60],
+                    latency(n.measured_ns),
+                    latency(n.predicted_ns),
+                    _error(n.predicted_ns, n.measured_ns),
+                    latency(n.calibrated_ns),
+                    _error(n.calibrated_ns, n.measured_ns),
+                ]
+                for n in validation.used
+            ],
             title="predicted from the table, then measured",
         )
         for line in outcome_words(validation):

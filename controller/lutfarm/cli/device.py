@@ -37,8 +37,11 @@ def register(
     adb: Annotated[str, typer.Option("--adb", help="A phone: SERIAL, or HOST:PORT.")] = "",
     ssh: Annotated[str, typer.Option("--ssh", help="A board: USER@HOST or USER@HOST:PORT.")] = "",
     python: Annotated[
-        str, typer.Option(help="The interpreter there that has the runtimes; default: lutfarm's own, or the device's python3. "
-                          "none: native tools only.")
+        str,
+        typer.Option(
+            help="The interpreter there that has the runtimes; default: lutfarm's own, or the device's python3. "
+            "none: native tools only."
+        ),
     ] = "",
     bundle: Annotated[
         str, typer.Option(help="A Python with a runtime for devices without: onnxruntime, tflite, or a file; see lutfarm bundle.")
@@ -65,12 +68,22 @@ def register(
         if not re.fullmatch(NAME_PATTERN, name):
             raise SpecError(f"{name[:80]!r} can't be a device's name: letters, digits, . _ - only, 80 at most")
         wanted = Wanted(
-            name, local=local, adb=adb, ssh=ssh, python=python, bundle=bundle, key=key, jump=jump, host_key=host_key,
-            root=root, profile=profile, labels=_labels(label or []),
+            name,
+            local=local,
+            adb=adb,
+            ssh=ssh,
+            python=python,
+            bundle=bundle,
+            key=key,
+            jump=jump,
+            host_key=host_key,
+            root=root,
+            profile=profile,
+            labels=_labels(label or []),
             tools={name: path for name, _, path in (each.partition("=") for each in tool or [])},
         )
         place = find_home(home)
-        with open_store(place.path) as store:      # first: a device is not asked where nothing can be kept of it
+        with open_store(place.path) as store:  # first: a device is not asked where nothing can be kept of it
             require_writable(place)
             found = register_device(wanted, place, say=say)
             store.step_device(name, DeviceEvent("registered"), time.time())
@@ -80,10 +93,15 @@ def register(
             others = [each for each in store.devices() if store.device_record(each.name, time.time()).state != "retired"]
             twins = twins_of(name, others, machines_of(store))
         if json:
-            print_json({
-                "device": plain(found.device), "hello": plain(found.hello), "facts": plain(found.facts),
-                "proposal": plain(found.proposal), "host_keys": found.fingerprints,
-            })
+            print_json(
+                {
+                    "device": plain(found.device),
+                    "hello": plain(found.hello),
+                    "facts": plain(found.facts),
+                    "proposal": plain(found.proposal),
+                    "host_keys": found.fingerprints,
+                }
+            )
             return
         hello = found.hello
         runtimes = ", ".join(f"{package} {version}" for package, version in hello.runtimes.items())
@@ -96,8 +114,10 @@ def register(
         if found.proposal.unseen:
             say(f"{name}: {unseen(found.proposal.unseen)}; {switch_on(found.proposal.unseen)}")
         if twins:
-            say(f"{name} is the same hardware as {', '.join(twins)}: they measure in turns, and in a pool they are no two units; "
-                "lutfarm device retire NAME takes one out")
+            say(
+                f"{name} is the same hardware as {', '.join(twins)}: they measure in turns, and in a pool they are no two units; "
+                "lutfarm device retire NAME takes one out"
+            )
         kind = loader.load(found.device.profile)
         if lacking(kind, hello.cpus):
             say(f"{name}: {seen(kind, hello.cpus)}; {way_out(kind)}")
@@ -160,8 +180,18 @@ def list_(home: HomeOption = None, json: JsonOption = False) -> None:
         else:
             print_rows(
                 ["name", "profile", "transport", "host", "state", "labels", "reason"],
-                [[d.name, d.profile, d.transport, d.host, r.state,
-                  " ".join(f"{key}={value}" for key, value in d.labels.items()), r.reason[:200]] for d, r in devices],
+                [
+                    [
+                        d.name,
+                        d.profile,
+                        d.transport,
+                        d.host,
+                        r.state,
+                        " ".join(f"{key}={value}" for key, value in d.labels.items()),
+                        r.reason[:200],
+                    ]
+                    for d, r in devices
+                ],
             )
 
 
@@ -182,10 +212,14 @@ def show(name: str, home: HomeOption = None, json: JsonOption = False) -> None:
         last = store.hello(name)
         standing = _standing(store.device_record(name, time.time()))
         found = canaries(store, name)
-        facts = {"device": plain(device) | standing, "hello": plain(last[0]) if last else None,
-                 "seen_s": last[1] if last else None, "history": plain(store.device_history(name)),
-                 "heat_waits": store.heat_waits(name),
-                 "canaries": [_canary_facts(each) for each in found]}
+        facts = {
+            "device": plain(device) | standing,
+            "hello": plain(last[0]) if last else None,
+            "seen_s": last[1] if last else None,
+            "history": plain(store.device_history(name)),
+            "heat_waits": store.heat_waits(name),
+            "canaries": [_canary_facts(each) for each in found],
+        }
         if json:
             print_json(facts)
             return
@@ -200,8 +234,11 @@ def show(name: str, home: HomeOption = None, json: JsonOption = False) -> None:
 def _canary_facts(found: Canary) -> dict[str, object]:
     """One canary as JSON's own types."""
     return {
-        "backend": found.backend_key, "conditions": found.conditions_key, "last_ratio": found.last_ratio,
-        "recent": plain(found.recent), "epochs": plain(found.epochs),
+        "backend": found.backend_key,
+        "conditions": found.conditions_key,
+        "last_ratio": found.last_ratio,
+        "recent": plain(found.recent),
+        "epochs": plain(found.epochs),
     }
 
 
@@ -209,8 +246,17 @@ def _show_canary(found: Canary) -> None:
     """Its epochs, oldest first, and where it is now."""
     print_rows(
         ["since (UTC)", "reference", "rounds", "state", "why", "what was seen"],
-        [[time.strftime(MOMENT, time.gmtime(epoch.since_s)), latency(epoch.reference_ns), epoch.rounds,
-          "provisional" if epoch.provisional else "established", epoch.why, epoch.detail] for epoch in found.epochs],
+        [
+            [
+                time.strftime(MOMENT, time.gmtime(epoch.since_s)),
+                latency(epoch.reference_ns),
+                epoch.rounds,
+                "provisional" if epoch.provisional else "established",
+                epoch.why,
+                epoch.detail,
+            ]
+            for epoch in found.epochs
+        ],
         title=f"canary of {found.backend_key}, {found.conditions_key}",
     )
     if found.last_ratio is not None:

@@ -45,12 +45,16 @@ def check(
             for device in registered(store, _names(store) if all_ else [name]):
                 try:
                     one = check_device(
-                        device, store, place, owner=process_identity.me(), holder=holder,
+                        device,
+                        store,
+                        place,
+                        owner=process_identity.me(),
+                        holder=holder,
                         waiting=lambda unit, who: say(f"{unit}: waiting, it is held by {printable(who)}"),
                     )
                 except StoreError:
                     raise
-                except FarmError as error:         # of this device alone
+                except FarmError as error:  # of this device alone
                     failed.append((device.name, error))
                     say(f"{device.name}: error: {printable(error.detail)}")
                     continue
@@ -74,8 +78,13 @@ def _names(store: Store) -> list[str]:
 
 def _as_json(report: HealthReport, record: DeviceRecord) -> dict[str, object]:
     return {
-        "device": report.unit, "fit": report.fit, "tools_only": report.tools_only, "checked_s": report.checked_s,
-        "state": record.state, "reason": record.reason, "findings": plain(report.findings),
+        "device": report.unit,
+        "fit": report.fit,
+        "tools_only": report.tools_only,
+        "checked_s": report.checked_s,
+        "state": record.state,
+        "reason": record.reason,
+        "findings": plain(report.findings),
         "references": plain(report.references),
     }
 
@@ -83,8 +92,17 @@ def _as_json(report: HealthReport, record: DeviceRecord) -> dict[str, object]:
 def _show(report: HealthReport, record: DeviceRecord) -> None:
     print_rows(
         ["", "what", "seen", "unit", "why", "what to do"],
-        [[f.verdict, f.name, "-" if f.value is None else f"{f.value:.4g}" if isinstance(f.value, float) else str(f.value),
-          f.unit, f.why[:300], f.what_to_do] for f in report.findings],
+        [
+            [
+                f.verdict,
+                f.name,
+                "-" if f.value is None else f"{f.value:.4g}" if isinstance(f.value, float) else str(f.value),
+                f.unit,
+                f.why[:300],
+                f.what_to_do,
+            ]
+            for f in report.findings
+        ],
         title=report.unit,
     )
     why = f": {report.reason}" if report.reason else ""

@@ -69,10 +69,12 @@ def _machine() -> list[Finding]:
     cpus = len(os.sched_getaffinity(0))
     load = os.getloadavg()[0]
     return [
-        Finding("cores", "ok", str(cpus)) if cpus > 1 else
-        Finding("cores", "note", "1", "everything shares the measured core: expect contended entries"),
-        Finding("load", "ok", f"{load:.2f}") if load < 0.5 else
-        Finding("load", "note", f"{load:.2f}", "something else is running; the gate waits for quiet windows"),
+        Finding("cores", "ok", str(cpus))
+        if cpus > 1
+        else Finding("cores", "note", "1", "everything shares the measured core: expect contended entries"),
+        Finding("load", "ok", f"{load:.2f}")
+        if load < 0.5
+        else Finding("load", "note", f"{load:.2f}", "something else is running; the gate waits for quiet windows"),
     ]
 
 
@@ -80,9 +82,15 @@ def _state(home: Home) -> list[Finding]:
     version = sqlite3.sqlite_version_info
     sound = version >= SQLITE_SOUND
     found = [
-        Finding("sqlite", "ok" if sound else "note", sqlite3.sqlite_version, "" if sound else
-                "any number of lutfarm may read and write at once; before 3.51.3 a rare race of two that write can damage the "
-                "file: run long jobs one after another, or keep a copy (deploy/README.md)"),
+        Finding(
+            "sqlite",
+            "ok" if sound else "note",
+            sqlite3.sqlite_version,
+            ""
+            if sound
+            else "any number of lutfarm may read and write at once; before 3.51.3 a rare race of two that write can damage the "
+            "file: run long jobs one after another, or keep a copy (deploy/README.md)",
+        )
     ]
     try:
         with open_store(home.path) as store:
@@ -91,8 +99,14 @@ def _state(home: Home) -> list[Finding]:
         return [*found, Finding("store", "wrong", error.detail, "choose another --home, or mend this one")]
     free = shutil.disk_usage(home.path).free
     enough = free >= LEAST_FREE_BYTES
-    found.append(Finding("free space", "ok" if enough else "wrong", f"{free / 1024**3:.1f} GiB",
-                         "" if enough else "free some, or choose another --home"))
+    found.append(
+        Finding(
+            "free space",
+            "ok" if enough else "wrong",
+            f"{free / 1024**3:.1f} GiB",
+            "" if enough else "free some, or choose another --home",
+        )
+    )
     return found
 
 

@@ -22,10 +22,10 @@ class Judged:
     """What the table of a job says: its verdict, and which measurements it calls precise; or why there is no table."""
 
     verdict: Verdict | None
-    again: str                                     # how its job is measured anew
-    precise: frozenset[str] = frozenset()          # measurement keys
+    again: str  # how its job is measured anew
+    precise: frozenset[str] = frozenset()  # measurement keys
     why: str = ""
-    warnings: tuple[str, ...] = ()                 # of inputs that nobody gave
+    warnings: tuple[str, ...] = ()  # of inputs that nobody gave
 
 
 def again(job: Path, *, fresh: bool) -> str:
@@ -42,7 +42,7 @@ def judged_job(store: Store, job_id: str, *, again: str) -> Judged:
     target = JobSpec.model_validate_json(found[0].spec_json).sampling.target_relative_interval
     try:
         table = table_of(store, job_id)
-    except SpecError as error:                     # runs that disagree: what was measured is stored all the same
+    except SpecError as error:  # runs that disagree: what was measured is stored all the same
         return Judged(None, again, why=error.detail)
     precise = frozenset(entry.key for entry in table.entries if "converged" in entry.flags)
     verdict = table_verdict(table, again=again, target=target)
@@ -57,29 +57,33 @@ def report(outcome: Outcome, judged: Judged, *, runs_now: int, as_json: bool, op
     gave_up = [key for key in plan if not (state.wants(key) or state.done(key) or state.progress(key).failed)]
     precise = len(judged.precise.intersection(done))
     if as_json:
-        print_json({
-            "verdict": plain(judged.verdict),
-            "job": outcome.job_id,
-            "measurements": len(plan),
-            "complete": len(done),
-            "precise": precise,
-            "gave_up": gave_up,
-            "warnings": list(judged.warnings),
-            "failed": failed,
-            "notes": noted(outcome.state),
-            "missing": list(outcome.missing),
-            "runs": sum(state.progress(key).complete for key in plan),
-            "runs_now": runs_now,
-            "device_time_s": {unit.name: round(unit.spent_s, 1) for unit in state.units.values()},
-            "quarantined": {u.name: u.quarantined for u in state.units.values() if u.out},
-            "left": list(outcome.left),
-            "files": {m.workload.key: m.workload.path for m in plan.values() if m.workload.path},
-        })
+        print_json(
+            {
+                "verdict": plain(judged.verdict),
+                "job": outcome.job_id,
+                "measurements": len(plan),
+                "complete": len(done),
+                "precise": precise,
+                "gave_up": gave_up,
+                "warnings": list(judged.warnings),
+                "failed": failed,
+                "notes": noted(outcome.state),
+                "missing": list(outcome.missing),
+                "runs": sum(state.progress(key).complete for key in plan),
+                "runs_now": runs_now,
+                "device_time_s": {unit.name: round(unit.spent_s, 1) for unit in state.units.values()},
+                "quarantined": {u.name: u.quarantined for u in state.units.values() if u.out},
+                "left": list(outcome.left),
+                "files": {m.workload.key: m.workload.path for m in plan.values() if m.workload.path},
+            }
+        )
         return
     if opening or not judged.verdict:
         say(judged.verdict.sentence if judged.verdict else f"no table can be made: {printable(judged.why)}")
-    say(f"job {outcome.job_id}: {len(done)} of {len(plan)} measurements done, {_how(outcome, precise)}{len(failed)} failed, "
-        f"{_undone(outcome, len(plan) - len(done) - len(failed))}")
+    say(
+        f"job {outcome.job_id}: {len(done)} of {len(plan)} measurements done, {_how(outcome, precise)}{len(failed)} failed, "
+        f"{_undone(outcome, len(plan) - len(done) - len(failed))}"
+    )
     if done and not runs_now and len(done) + len(failed) == len(plan):
         say(f"nothing was measured now: all of it is stored. To measure it anew: {judged.again}")
     for warning in judged.warnings:
@@ -88,7 +92,7 @@ def report(outcome: Outcome, judged: Judged, *, runs_now: int, as_json: bool, op
     for flag, seen in noted(state).items():
         key, why = next(iter(seen.items()))
         say(f"  {flag}: {len(seen)} of them, such as {printable(key)}: {printable(why)[:200]}")
-    if len(outcome.missing) < len(plan) or not plan:           # else there is nothing that a table could hold
+    if len(outcome.missing) < len(plan) or not plan:  # else there is nothing that a table could hold
         say(f"table: lutfarm lut export {outcome.job_id} --out table.json")
 
 
@@ -109,13 +113,17 @@ def _say_trouble(outcome: Outcome, failed: list[str], gave_up: list[str]) -> Non
         reason = f"{failure.code}: {printable(failure.detail)[:300]}" if failure else "in an earlier sitting"
         say(f"  failed {printable(state.plan[key].label)}: {reason}")
     if gave_up:
-        say(f"{len(gave_up)} broke off too often to be tried again in this run: "
-            f"{', '.join(printable(state.plan[key].label) for key in gave_up[:5])}")
+        say(
+            f"{len(gave_up)} broke off too often to be tried again in this run: "
+            f"{', '.join(printable(state.plan[key].label) for key in gave_up[:5])}"
+        )
     if state.time_up and any(state.wants(key) for key in state.plan):
         say("the time was up; what is not done was not measured, or in fewer rounds than it wanted")
     elif any(state.spent(unit) for unit in state.units.values()) and any(state.wants(key) for key in state.plan):
-        say("the device-time budget ended it: raise sampling.device_time_budget_s "
-            "and run again, or run the same job again for as long once more")
+        say(
+            "the device-time budget ended it: raise sampling.device_time_budget_s "
+            "and run again, or run the same job again for as long once more"
+        )
     for unit in state.units.values():
         if unit.out:
             say(f"{unit.name} is {unit.out}: {printable(unit.quarantined)}; {way_back(unit.name, unit.out, unit.quarantined)}")

@@ -22,14 +22,14 @@ from lutfarm_jobs.errors import (
 )
 
 OK = 0
-INCOMPLETE = 1                                     # the job ended, and something is missing
-BAD_INPUT = 2                                      # a file, an argument, a home that can't be used
-DEVICE_TROUBLE = 3                                 # link or device
+INCOMPLETE = 1  # the job ended, and something is missing
+BAD_INPUT = 2  # a file, an argument, a home that can't be used
+DEVICE_TROUBLE = 3  # link or device
 STORE_TROUBLE = 4
-SLOWER = 1                                         # `compare`: by more than the margin
-UNDECIDED = 5                                      # `compare`: the interval holds the margin, or a workload is left out
+SLOWER = 1  # `compare`: by more than the margin
+UNDECIDED = 5  # `compare`: the interval holds the margin, or a workload is left out
 BUG = 70
-INTERRUPTED = 130                                  # 128 + SIGINT, as shells say it; 143 after SIGTERM
+INTERRUPTED = 130  # 128 + SIGINT, as shells say it; 143 after SIGTERM
 
 _BY_KIND = (
     ((SpecError, StoreNewer, StoreUnwritable), BAD_INPUT),
@@ -46,9 +46,7 @@ def exit_code(error: FarmError) -> int:
 
 
 @contextmanager
-def exits(
-    on_interrupt: str = "interrupted; what arrived is stored, the same command goes on from there",
-) -> Generator[None]:
+def exits(on_interrupt: str = "interrupted; what arrived is stored, the same command goes on from there") -> Generator[None]:
     """Turn a FarmError into a message and an exit code; an interrupt into 130, or 143 after SIGTERM."""
     try:
         yield

@@ -35,7 +35,7 @@ class LazyCommand:
             alone.command(command_name)(found)
             found = alone
         command = typer.main.get_command(found)
-        command.name = command_name                # a group has none of its own, and --help would show a blank
+        command.name = command_name  # a group has none of its own, and --help would show a blank
         return command
 
 

@@ -31,8 +31,18 @@ def list_(home: HomeOption = None, json: JsonOption = False) -> None:
         else:
             print_rows(
                 ["job", "begun", "state", "measurements", "runs", "reused", "failures"],
-                [[job.id, datetime.fromtimestamp(job.created_s, UTC).strftime("%Y-%m-%d %H:%M UTC"), job.state,
-                  c.measurements, c.runs, c.reused_runs, c.failures] for job, c in jobs],
+                [
+                    [
+                        job.id,
+                        datetime.fromtimestamp(job.created_s, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+                        job.state,
+                        c.measurements,
+                        c.runs,
+                        c.reused_runs,
+                        c.failures,
+                    ]
+                    for job, c in jobs
+                ],
             )
 
 
@@ -50,14 +60,15 @@ def show(
         job, counts = found
         by_key = store.round_counts(job.id)
         if json:
-            print_json(plain(job) | {
-                "counts": plain(counts),
-                "runs": {m.key: by_key.get(m.key, {}) for m in store.measurements(job.id)},
-            })
+            print_json(
+                plain(job) | {"counts": plain(counts), "runs": {m.key: by_key.get(m.key, {}) for m in store.measurements(job.id)}}
+            )
             return
         say(f"job {job.id}: {job.state} {job.reason}".rstrip())
         print_rows(
             ["measurement", "complete", "truncated", "failed"],
-            [[m.label, *(by_key.get(m.key, {}).get(s, 0) for s in ("complete", "truncated", "failed"))]
-             for m in store.measurements(job.id)],
+            [
+                [m.label, *(by_key.get(m.key, {}).get(s, 0) for s in ("complete", "truncated", "failed"))]
+                for m in store.measurements(job.id)
+            ],
         )

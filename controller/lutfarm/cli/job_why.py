@@ -34,10 +34,12 @@ def why(
         holders = {unit: held for unit in units if (held := store.lease_holder(unit, now_s))}
         state = as_stored(store, job, plan)
         rows = explain(
-            [store.device_record(unit, now_s) for unit in units], plan,
+            [store.device_record(unit, now_s) for unit in units],
+            plan,
             done={m.key for m in plan if state.done(m.key)},
             failed={m.key for m in plan if state.progress(m.key).failed},
-            job_id=job.id, holders=holders,
+            job_id=job.id,
+            holders=holders,
             rests={unit: until_s for unit in units if (until_s := rests_until(store, unit, now_s)) is not None},
         )
         if json:

@@ -40,12 +40,18 @@ def export(
     style: Annotated[str, typer.Option("--yaml-style", help="ofa or proxylessnas, for .yaml.")] = "ofa",
     device: UnitOption = None,
     backend: BackendOption = None,
-    pool: Annotated[str | None, typer.Option(
-        "--pool", metavar="PROFILE", help="Add entries for all devices of this profile together, as device pool:PROFILE."
-    )] = None,
-    calibrated: Annotated[bool | None, typer.Option(
-        "--calibrated/--uncalibrated", help="With the calibration, or an error; without. Default: with it where there is one."
-    )] = None,
+    pool: Annotated[
+        str | None,
+        typer.Option(
+            "--pool", metavar="PROFILE", help="Add entries for all devices of this profile together, as device pool:PROFILE."
+        ),
+    ] = None,
+    calibrated: Annotated[
+        bool | None,
+        typer.Option(
+            "--calibrated/--uncalibrated", help="With the calibration, or an error; without. Default: with it where there is one."
+        ),
+    ] = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -60,15 +66,24 @@ def export(
         files = [str(written) for path in out for written in save(table, path, yaml_style=style)]
         judged = table_verdict(table)
         if json:
-            print_json({
-                "verdict": plain(judged),
-                "entries": len(table.entries), "files": files,
-                "places": [
-                    {"unit": unit, "backend_key": backend, "validated": validated_on(table, unit, backend),
-                     "calibrated": [c.space for c in table.manifest.calibrations if (c.unit, c.backend_key) == (unit, backend)]}
-                    for unit, backend in table.places
-                ],
-            })
+            print_json(
+                {
+                    "verdict": plain(judged),
+                    "entries": len(table.entries),
+                    "files": files,
+                    "places": [
+                        {
+                            "unit": unit,
+                            "backend_key": backend,
+                            "validated": validated_on(table, unit, backend),
+                            "calibrated": [
+                                c.space for c in table.manifest.calibrations if (c.unit, c.backend_key) == (unit, backend)
+                            ],
+                        }
+                        for unit, backend in table.places
+                    ],
+                }
+            )
             return
         say(judged.sentence)
         say(f"{table.describe()}; written: {', '.join(files)}")
@@ -85,12 +100,7 @@ def select(table: LatencyTable, unit: str | None, backend: str | None) -> Latenc
 
 
 @app.command()
-def show(
-    table_file: TableArgument,
-    device: UnitOption = None,
-    backend: BackendOption = None,
-    json: JsonOption = False,
-) -> None:
+def show(table_file: TableArgument, device: UnitOption = None, backend: BackendOption = None, json: JsonOption = False) -> None:
     """The entries of a table."""
     with exit_codes.exits():
         table = select(load(table_file), device, backend)
@@ -126,9 +136,15 @@ def entry_row(entry: Entry) -> list[object]:
     else:
         shown = latency(entry.estimate_ns)
     name = entry.workload_label
-    return [name if name.startswith(("sandwich:", "stubs:")) else name.partition(":")[2], entry.unit, entry.backend_key, shown,
-            interval(entry.low_ns, entry.high_ns) if entry.kind == "measured" else "-",
-            entry.processes, " ".join(_flag(entry, flag) for flag in entry.flags)]
+    return [
+        name if name.startswith(("sandwich:", "stubs:")) else name.partition(":")[2],
+        entry.unit,
+        entry.backend_key,
+        shown,
+        interval(entry.low_ns, entry.high_ns) if entry.kind == "measured" else "-",
+        entry.processes,
+        " ".join(_flag(entry, flag) for flag in entry.flags),
+    ]
 
 
 def _flag(entry: Entry, flag: str) -> str:
@@ -164,21 +180,33 @@ def predict(
         if not archs:
             raise SpecError(f"give an architecture of {found.name}, or --random N")
         table = select(load(table_file), device, backend)
-        rows = [
-            (found.format(a), table.predict(found, a, allow_partial=allow_partial, uncalibrated=uncalibrated)) for a in archs
-        ]
+        rows = [(found.format(a), table.predict(found, a, allow_partial=allow_partial, uncalibrated=uncalibrated)) for a in archs]
         figures = _figures(table, found.name, uncalibrated=uncalibrated)
         if json:
             print_json([{"arch": text} | plain(prediction) | {"validation": plain(figures)} for text, prediction in rows])
             return
         print_rows(
             ["architecture", "latency", "interval", "coverage", "missing", "flags"],
-            [[text, latency(p.latency_ns), interval(p.low_ns, p.high_ns), f"{100 * p.coverage:.0f} %",
-              " ".join(p.missing), " ".join(p.flags)] for text, p in rows],
+            [
+                [
+                    text,
+                    latency(p.latency_ns),
+                    interval(p.low_ns, p.high_ns),
+                    f"{100 * p.coverage:.0f} %",
+                    " ".join(p.missing),
+                    " ".join(p.flags),
+                ]
+                for text, p in rows
+            ],
         )
-        say(f"{'; '.join(dict.fromkeys(p.composed for _, p in rows))}: "
-            + (words(figures) + f" on {figures.n} networks of {found.name}" if figures else
-               f"never validated against whole networks of {found.name}"))
+        say(
+            f"{'; '.join(dict.fromkeys(p.composed for _, p in rows))}: "
+            + (
+                words(figures) + f" on {figures.n} networks of {found.name}"
+                if figures
+                else f"never validated against whole networks of {found.name}"
+            )
+        )
         for line in _busy([p for _, p in rows]):
             say(line)
         say(table.describe())

@@ -48,10 +48,15 @@ def diff_tables(
         if out is not None:
             _draw(found, out)
         if json:
-            print_json(plain(found) | {
-                "flip_share": found.flip_share, "flagged": [e.workload for e in found.flagged],
-                "a_claims": tables[0].claims(), "b_claims": tables[1].claims(),
-            })
+            print_json(
+                plain(found)
+                | {
+                    "flip_share": found.flip_share,
+                    "flagged": [e.workload for e in found.flagged],
+                    "a_claims": tables[0].claims(),
+                    "b_claims": tables[1].claims(),
+                }
+            )
             return
         _print(found, rows)
         for side, table in zip("AB", tables, strict=True):
@@ -81,8 +86,19 @@ def _print(found: TableDiff, most: int) -> None:
     ranked = sorted(found.entries, key=lambda e: (not e.differs, -abs(e.ratio / found.shift - 1)))
     print_rows(
         ["workload", "A", "B", "B / A", f"{100 * CONFIDENCE:g} % interval", "verdict", "beside the shift", "flags"],
-        [[short_name(e.workload), latency(e.a_ns), latency(e.b_ns), f"{e.ratio:.3f}", f"{e.low:.3f} - {e.high:.3f}", verdict(e),
-          _beside(e, found.shift), _flags(e)] for e in ranked[:most]],
+        [
+            [
+                short_name(e.workload),
+                latency(e.a_ns),
+                latency(e.b_ns),
+                f"{e.ratio:.3f}",
+                f"{e.low:.3f} - {e.high:.3f}",
+                verdict(e),
+                _beside(e, found.shift),
+                _flags(e),
+            ]
+            for e in ranked[:most]
+        ],
     )
     if len(ranked) > most:
         say(f"and {len(ranked) - most} more: --rows {len(ranked)}, or --json")
@@ -105,9 +121,7 @@ def words(found: TableDiff) -> list[str]:
     lines += [f"measured otherwise: {difference}" for difference in found.differences]
     lines += _ranking(found)
     failed = [f"{short_name(one.workload)} in {one.side} ({one.code})" for one in found.failed]
-    named = (
-        ("only in A", found.only_in_a), ("only in B", found.only_in_b), ("failed", failed),
-    )
+    named = (("only in A", found.only_in_a), ("only in B", found.only_in_b), ("failed", failed))
     lines += [_listed(names, what) for what, names in named if names]
     lines += [_listed(names, f"flagged {flag} in A or B") for flag, names in _by_flag(found).items()]
     for one in found.refused[:NAMED]:

@@ -22,14 +22,19 @@ from lutfarm.validation import Outcome
 def validate(
     job_id: Annotated[str, typer.Argument(metavar="JOB", help="Whose table: its id, the start of it, or its name.")],
     networks: Annotated[int, typer.Option("--networks", min=2, max=5000, help="How many networks to hold it against.")] = 20,
-    calibrate: Annotated[int, typer.Option(
-        "--calibrate", min=0, max=MOST_NETWORKS,
-        help="Measure so many others too, five or more, and calibrate the table's predictions on them from then on.",
-    )] = 0,
+    calibrate: Annotated[
+        int,
+        typer.Option(
+            "--calibrate",
+            min=0,
+            max=MOST_NETWORKS,
+            help="Measure so many others too, five or more, and calibrate the table's predictions on them from then on.",
+        ),
+    ] = 0,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Other seeds draw other networks.")] = 0,
-    space: Annotated[str | None, typer.Option(
-        "--space", help="A space's name, or the path of its file; default: the job's only one."
-    )] = None,
+    space: Annotated[
+        str | None, typer.Option("--space", help="A space's name, or the path of its file; default: the job's only one.")
+    ] = None,
     executor: ExecutorOption = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Measure again what is stored as failed.")] = False,
     home: HomeOption = None,
@@ -76,11 +81,19 @@ def _print(outcome: Outcome, *, as_json: bool) -> None:
     for place in outcome.places:
         print_rows(
             ["network", "for", "predicted", "interval", "measured", "interval ", "error", ""],
-            [[n.arch, n.role, latency(n.predicted_ns), interval(n.predicted_low_ns, n.predicted_high_ns),
-              latency(n.measured_ns) if n.measured_ns else n.failure, interval(n.measured_low_ns, n.measured_high_ns),
-              f"{100 * (n.predicted_ns / n.measured_ns - 1):+.1f} %" if n.predicted_ns and n.measured_ns else "-",
-              "busy machine" if n.busy else ""]
-             for n in place.networks],
+            [
+                [
+                    n.arch,
+                    n.role,
+                    latency(n.predicted_ns),
+                    interval(n.predicted_low_ns, n.predicted_high_ns),
+                    latency(n.measured_ns) if n.measured_ns else n.failure,
+                    interval(n.measured_low_ns, n.measured_high_ns),
+                    f"{100 * (n.predicted_ns / n.measured_ns - 1):+.1f} %" if n.predicted_ns and n.measured_ns else "-",
+                    "busy machine" if n.busy else "",
+                ]
+                for n in place.networks
+            ],
             title=f"{place.unit} with {place.backend_key}",
         )
         for line in words(place):
@@ -108,8 +121,9 @@ def words(place: Validation) -> list[str]:
     lines = [f"{where}: {_figures(place.figures)}; {_covered(place.coverage)}"]
     if told := place.busy_words():
         lines.append(f"{where}: {told}")
-    lines.append(f"{where}: noise ceiling: {_figures(place.ceiling)}" if place.ceiling
-                 else f"{where}: no noise ceiling: too few processes")
+    lines.append(
+        f"{where}: noise ceiling: {_figures(place.ceiling)}" if place.ceiling else f"{where}: no noise ceiling: too few processes"
+    )
     if place.calibrated:
         after = place.calibrated
         lines.append(f"{where}: calibrated on {after.networks} others: {_figures(after.figures)}; {_covered(after.coverage)}")

@@ -21,8 +21,7 @@ from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import Sources
 
 ExecutorOption = Annotated[
-    str | None,
-    typer.Option("--executor", help="ray, or local: in this process.", show_default="ray where it is installed"),
+    str | None, typer.Option("--executor", help="ray, or local: in this process.", show_default="ray where it is installed")
 ]
 INSTALL = "pip install 'lutfarm[ray]'"
 

@@ -43,9 +43,15 @@ def _row(each: DeviceStatus, now_s: float) -> list[object]:
         left = f"{left}, rests {duration(max(0.0, each.rests_until_s - now_s))}".lstrip(", ")
     checked = "never" if each.checked_s is None else f"{_ago(each.checked_s, now_s)}, {'fit' if each.fit else 'not fit'}"
     return [
-        each.unit, each.state, each.reason[:200], "" if each.temperature_c is None else f"{each.temperature_c:.0f}",
+        each.unit,
+        each.state,
+        each.reason[:200],
+        "" if each.temperature_c is None else f"{each.temperature_c:.0f}",
         each.heat_waits or "",
-        "never" if each.seen_s is None else _ago(each.seen_s, now_s), checked, each.job_id or each.holder, left,
+        "never" if each.seen_s is None else _ago(each.seen_s, now_s),
+        checked,
+        each.job_id or each.holder,
+        left,
         _canary(each),
     ]
 

@@ -13,14 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-PIPE_COLUMNS = 220                                 # a pipe has no width; nobody wants a table folded for 80 there
+PIPE_COLUMNS = 220  # a pipe has no width; nobody wants a table folded for 80 there
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PIPE_COLUMNS)
 
 HomeOption = Annotated[
-    Path | None,
-    typer.Option("--home", help="Where state lives; default $LUTFARM_HOME, else the user's data folder."),
+    Path | None, typer.Option("--home", help="Where state lives; default $LUTFARM_HOME, else the user's data folder.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 

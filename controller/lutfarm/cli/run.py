@@ -27,9 +27,7 @@ def run(
     job: JobArgument,
     home: HomeOption = None,
     executor: ExecutorOption = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Measure again what is stored as failed.")
-    ] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Measure again what is stored as failed.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Measure what the job asks for and the store does not have yet."""
@@ -44,12 +42,7 @@ def run(
             raise typer.Exit(exit_codes.INCOMPLETE)
 
 
-def plan(
-    job: JobArgument,
-    home: HomeOption = None,
-    executor: ExecutorOption = None,
-    json: JsonOption = False,
-) -> None:
+def plan(job: JobArgument, home: HomeOption = None, executor: ExecutorOption = None, json: JsonOption = False) -> None:
     """What would be measured, what is reused, how long it will take.  Changes nothing."""
     with exit_codes.exits():
         kind, place = executor_kind(executor), find_home(home)
@@ -71,8 +64,13 @@ def plan(
 
 def _rows(found: Preview) -> list[dict[str, object]]:
     return [
-        {"device": one.unit, "measurements": one.measurements, "to measure": one.to_measure, "own runs": one.own_runs,
-         "reused runs": one.reused_runs}
+        {
+            "device": one.unit,
+            "measurements": one.measurements,
+            "to measure": one.to_measure,
+            "own runs": one.own_runs,
+            "reused runs": one.reused_runs,
+        }
         for one in found.devices
     ]
 
@@ -81,7 +79,9 @@ def _as_json(found: Preview, begun: Span) -> dict[str, object]:
     parts = found.parts
     held = parts.opening + parts.probing + parts.rounds + parts.waiting
     return {
-        "devices": _rows(found), "wall_s": _span(parts.whole + begun), "held_s": _span(held),
+        "devices": _rows(found),
+        "wall_s": _span(parts.whole + begun),
+        "held_s": _span(held),
         "parts_s": {"start and end": _span(begun), **{name: _span(getattr(parts, name)) for name in PARTS}},
         "keys": list(found.state.plan),
     }

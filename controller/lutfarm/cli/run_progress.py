@@ -22,7 +22,7 @@ from lutfarm.scheduling.state import FarmState
 from lutfarm.statistics import process_estimate_ns, relative_half_width
 
 LINE_EVERY_S = 10.0
-BAR_EVERY_S = 1.0                                  # what it shows takes 50 ms to find out for 1,200 measurements
+BAR_EVERY_S = 1.0  # what it shows takes 50 ms to find out for 1,200 measurements
 
 
 class RunDisplay:
@@ -35,19 +35,23 @@ class RunDisplay:
     def __init__(
         self, policies: Mapping[str, MeasuringPolicy], *, check: Callable[[], None] = lambda: None, brief: bool = False
     ) -> None:
-        self.runs = 0                              # that arrived while it looked on
+        self.runs = 0  # that arrived while it looked on
         self._terms = policies
         self._check = check
         self._estimates: defaultdict[str, list[float]] = defaultdict(list)
         self._in_order: dict[str, tuple[int, int]] = {}
         self._said: set[tuple[str, str]] = set()
-        self._waits: dict[str, str] = {}           # by unit, who has it now
+        self._waits: dict[str, str] = {}  # by unit, who has it now
         self._next_line_s = time.monotonic() + LINE_EVERY_S if brief else 0.0
         self._bar: Progress | None = None
         if err.is_terminal and not brief:
             self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"),
-                TimeElapsedColumn(), console=err, transient=True,
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[state]}"),
+                TimeElapsedColumn(),
+                console=err,
+                transient=True,
             )
             self._task = self._bar.add_task("measuring", total=None, state="starting")
 
@@ -56,9 +60,7 @@ class RunDisplay:
             self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar:
             self._bar.stop()
 
@@ -75,11 +77,15 @@ class RunDisplay:
         if found.own_runs:
             say(f"{unit}: going on; {found.own_runs} runs of this job are stored")
         if found.adopted_runs:
-            say(f"{unit}: reusing {found.adopted_runs} runs of other jobs (same key, same fingerprint; "
-                "`fresh: true` in the job measures again)")
+            say(
+                f"{unit}: reusing {found.adopted_runs} runs of other jobs (same key, same fingerprint; "
+                "`fresh: true` in the job measures again)"
+            )
         if found.outdated_runs:
-            say(f"{unit}: {found.outdated_runs} stored runs do not count, the device's software or the protocol has changed "
-                f"since ({printable(words(found.outdated))}); measuring again")
+            say(
+                f"{unit}: {found.outdated_runs} stored runs do not count, the device's software or the protocol has changed "
+                f"since ({printable(words(found.outdated))}); measuring again"
+            )
 
     def retrying(self, failures: int) -> None:
         """Say how many."""
@@ -107,11 +113,11 @@ class RunDisplay:
                 estimate_ns = process_estimate_ns(event.run)
                 if estimate_ns:
                     self._estimates[event.run.key].append(estimate_ns)
-        if not self._is_due():                     # what it says takes long to find out for a large plan
+        if not self._is_due():  # what it says takes long to find out for a large plan
             return
         if any(unit.opened or unit.out for unit in state.units.values()):
             self._show(self._describe(state), _share_done(state))
-        else:                                      # what is stored counts once the device has said what it is
+        else:  # what is stored counts once the device has said what it is
             self._show(self._waiting(state), None)
 
     def _describe(self, state: FarmState) -> str:
@@ -152,9 +158,7 @@ class RunDisplay:
     def _show(self, text: str, share: float | None) -> None:
         if self._bar:
             self._next_line_s = time.monotonic() + BAR_EVERY_S
-            self._bar.update(
-                self._task, total=None if share is None else 1.0, completed=share or 0.0, state=printable(text)
-            )
+            self._bar.update(self._task, total=None if share is None else 1.0, completed=share or 0.0, state=printable(text))
         elif time.monotonic() >= self._next_line_s:
             self._next_line_s = time.monotonic() + LINE_EVERY_S
             say(text)

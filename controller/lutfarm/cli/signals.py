@@ -32,7 +32,7 @@ def deferred() -> Generator[Callable[[], None]]:
         seen.append(signum)
         if len(seen) > 1:
             raise Interrupted(signum)
-        os.write(2, STOPPING)                      # print is not safe where a signal may arrive in the middle of one
+        os.write(2, STOPPING)  # print is not safe where a signal may arrive in the middle of one
 
     def check() -> None:
         if seen:

@@ -33,7 +33,7 @@ class PairedSubmission:
 def submit_pairs(spec: JobSpec, folder: Path, store: Store) -> PairedSubmission:
     """A job of two sides (see sides.spec_of), without what has no partner.  Raises SpecError."""
     submitted, sources = submit.submit(spec, folder, store)
-    spec = submitted.spec                          # with what the files of its spaces say
+    spec = submitted.spec  # with what the files of its spaces say
     pairs = plan_pairs(spec, submitted.plan)
     wanted = {key for pair in pairs.keys for key in pair}
     strategy = PairStrategy(spec.id, pairs.keys, spec.id, pair_rule(spec), submitted.policies)

@@ -16,8 +16,8 @@ from lutfarm.store.interface import Store
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.run import Run
 
-TRIES = 3                                          # times the rounds: processes of one key, whole pairs or not
-Key = str                                          # Measurement.key
+TRIES = 3  # times the rounds: processes of one key, whole pairs or not
+Key = str  # Measurement.key
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class PairStrategy:
     seed: str
     rule: StopRule | None
     policies: Mapping[str, MeasuringPolicy]
-    _one_machine: bool = False                     # both said hello in this sitting, and it is one machine as far as they know
+    _one_machine: bool = False  # both said hello in this sitting, and it is one machine as far as they know
     _processes: dict[Key, dict[str, Process]] = field(default_factory=dict[Key, dict[str, Process]])
 
     def decide(self, state: FarmState, policies: Mapping[str, MeasuringPolicy], now_s: float) -> list[Step]:
@@ -105,8 +105,12 @@ def _process(state: FarmState, keys: Sequence[Key], policies: Mapping[str, Measu
 
 
 def paired_state(
-    state: FarmState, keys: Sequence[tuple[Key, Key]], processes: Mapping[Key, Sequence[Process]], *,
-    now_s: float, rule: StopRule | None,
+    state: FarmState,
+    keys: Sequence[tuple[Key, Key]],
+    processes: Mapping[Key, Sequence[Process]],
+    *,
+    now_s: float,
+    rule: StopRule | None,
 ) -> FarmState:
     """The state in which what counts is pairs; over where they are precise enough, or a side is out of work.  Pure."""
     progress_of = dict(state.progress_of)
@@ -120,18 +124,20 @@ def paired_state(
             progress_of[key] = replace(state.progress(key), complete=len(pairs) + (lone == side))
         ratios[a] = {
             f"{one.round_id}+{other.round_id}": other.level_ns / one.level_ns
-            for one, other in pairs if one.level_ns and other.level_ns
+            for one, other in pairs
+            if one.level_ns and other.level_ns
         }
     state = replace(state, progress_of=progress_of)
     # A workload that one side can't run, or that used up its tries, has no more pairs.
     able = [
-        (a, b) for a, b in keys
+        (a, b)
+        for a, b in keys
         if a in state.plan and not any(_given_up(state, key, len(processes.get(key, ()))) for key in (a, b))
     ]
     kept = {key for pair in able for key in pair}
     state = replace(state, plan={key: m for key, m in state.plan.items() if key in kept})
     out = any(unit.out or (state.spent(unit) and not begun) for unit in state.units.values())
-    whole = able and not begun and max(state.progress(key).complete for key in kept) % 2 == 0    # blocks of two pairs
+    whole = able and not begun and max(state.progress(key).complete for key in kept) % 2 == 0  # blocks of two pairs
     if rule and whole and precise({a: ratios[a] for a, _ in able}, rule):
         return replace(state, rounds=min(state.progress(key).complete for key in kept))
     return replace(state, rounds=0) if out else state
@@ -148,7 +154,7 @@ def _check_machine(state: FarmState) -> None:
 
     A machine is told by its boot, so only of hellos of now; and looked at once: it may start anew while it is measured.
     """
-    machines = {unit.machine_id for unit in state.units.values() if unit.machine_id}    # "": the device can't tell
+    machines = {unit.machine_id for unit in state.units.values() if unit.machine_id}  # "": the device can't tell
     if len(machines) > 1:
         raise SpecError(
             f"{' and '.join(state.units)} are two machines: what their processes share does not cancel. Compare their tables: "

@@ -67,10 +67,10 @@ class Comparison:
     low: float
     high: float
     pairs: int
-    confidence: float                              # of every interval here
+    confidence: float  # of every interval here
     margin: float
     verdict: Verdict
-    rounds_to_settle: int | None                   # how many more where the interval holds the margin; None: over a thousand
+    rounds_to_settle: int | None  # how many more where the interval holds the margin; None: over a thousand
     lone_processes: int
     left_out: Mapping[str, str]
 
@@ -78,7 +78,7 @@ class Comparison:
 @dataclass(frozen=True, slots=True)
 class _Pairs:
     statistic: str
-    levels_ns: tuple[tuple[str, float, float], ...]    # pair, A, B
+    levels_ns: tuple[tuple[str, float, float], ...]  # pair, A, B
     lone: int
 
     flags: tuple[str, ...] = ()
@@ -112,18 +112,35 @@ def compared(
     verdict = judged(together, slower, margin, complete=not left_out)
     open_still = verdict == "undecided" and together.high > 1 + margin
     return Comparison(
-        job_id, *names,
+        job_id,
+        *names,
         tuple(_workload(name, found[name], ratio, differs=away[name], slower=name in slower) for name, ratio in ratios.items()),
-        together.ratio, together.low, together.high, together.pairs, confidence, margin, verdict,
+        together.ratio,
+        together.low,
+        together.high,
+        together.pairs,
+        confidence,
+        margin,
+        verdict,
         rounds_to_settle(together, margin, confidence=confidence) if open_still else None,
-        sum(one.lone for one in found.values()), left_out,
+        sum(one.lone for one in found.values()),
+        left_out,
     )
 
 
 def _workload(name: str, pairs: _Pairs, found: PairRatio, *, differs: bool, slower: bool) -> WorkloadRatio:
     a, b = (math.exp(float(np.mean(np.log([row[side] for row in pairs.levels_ns])))) for side in (1, 2))
     return WorkloadRatio(
-        name, a, b, found.ratio, found.low, found.high, found.pairs, pairs.statistic, differs=differs, slower=slower,
+        name,
+        a,
+        b,
+        found.ratio,
+        found.low,
+        found.high,
+        found.pairs,
+        pairs.statistic,
+        differs=differs,
+        slower=slower,
         flags=pairs.flags,
     )
 
@@ -148,8 +165,10 @@ def _pairs(a: Sequence[Run], b: Sequence[Run]) -> _Pairs | str:
         )
     pairs = matched(*([Process(run.round_id, run.started_s, run.ended_s) for run in side] for side in (a, b)))
     found = tuple(
-        (f"{one.round_id}+{other.round_id}", first.ns, second.ns) for one, other in pairs
-        if (first := levels[0].get(one.round_id)) and (second := levels[1].get(other.round_id))
+        (f"{one.round_id}+{other.round_id}", first.ns, second.ns)
+        for one, other in pairs
+        if (first := levels[0].get(one.round_id))
+        and (second := levels[1].get(other.round_id))
         and first.statistic == second.statistic == statistics[0]
     )
     if len(found) > 1 and statistics[0]:

@@ -40,10 +40,9 @@ def spec_of(job: JobSpec, a: Mapping[str, str], b: Mapping[str, str], *, rounds:
         "name": f"{job.name[:60]}-compare",
         "devices": list(dict.fromkeys((sides.a.device, sides.b.device))),
         "backends": [one.model_dump(mode="json") for one in dict.fromkeys((sides.a.backend, sides.b.backend))],
-        "sampling": job.sampling.model_dump(mode="json") | {
-            "target_relative_interval": target or job.sampling.target_relative_interval, "rounds": rounds,
-        },
-        "fresh": True,                             # another sitting's runs are in no pair
+        "sampling": job.sampling.model_dump(mode="json")
+        | {"target_relative_interval": target or job.sampling.target_relative_interval, "rounds": rounds},
+        "fresh": True,  # another sitting's runs are in no pair
         "compares": sides.model_dump(mode="json"),
         "validates": None,
     }
@@ -123,7 +122,12 @@ def plan_pairs(spec: JobSpec, plan: Sequence[Measurement]) -> PairPlan:
     both = tuple((key, theirs[workload]) for workload, key in mine.items() if workload in theirs)
     if not both:
         raise SpecError("no workload of the job runs on both sides; a model file is of one runtime's format only")
-    return PairPlan(both, {
-        workload: f"only {side} runs it" for side, one, other in (("A", mine, theirs), ("B", theirs, mine))
-        for workload in one if workload not in other
-    })
+    return PairPlan(
+        both,
+        {
+            workload: f"only {side} runs it"
+            for side, one, other in (("A", mine, theirs), ("B", theirs, mine))
+            for workload in one
+            if workload not in other
+        },
+    )

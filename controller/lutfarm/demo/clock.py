@@ -8,13 +8,13 @@ from lutfarm.execution.host_load import Load
 from lutfarm.lut.verdict import LEAST_CALIBRATION
 from lutfarm.validation.study import ANCHORS
 
-OPERATORS_SHARE = 0.55                             # of the time for measuring; networks take the rest
-CLOSING_S = 9.0                                    # to end Ray, make the table and draw the report, where nothing else runs
-MOST_CLOSING = 0.2                                 # of the whole time
+OPERATORS_SHARE = 0.55  # of the time for measuring; networks take the rest
+CLOSING_S = 9.0  # to end Ray, make the table and draw the report, where nothing else runs
+MOST_CLOSING = 0.2  # of the whole time
 PASSES = 12
-NETWORK_S = 4.0                                    # to build, probe and measure one network in 7 processes of 12 passes each
-RETRIED = 1.5                                      # times longer, where iterations that were disturbed are repeated
-NETWORKS, CALIBRATE, FEWEST = 12, 8, 3             # to validate with, to calibrate on; with fewer there is nothing to see
+NETWORK_S = 4.0  # to build, probe and measure one network in 7 processes of 12 passes each
+RETRIED = 1.5  # times longer, where iterations that were disturbed are repeated
+NETWORKS, CALIBRATE, FEWEST = 12, 8, 3  # to validate with, to calibrate on; with fewer there is nothing to see
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from lutfarm_jobs.models.reference_output import expected_of_graph
 from lutfarm_jobs.round import Lease, SlicePlan, Task
 from lutfarm_profiles import DeviceProfile, loader
 
-COOL_DOWN_S = 300.0                                # how long a device that was found too hot is left alone
+COOL_DOWN_S = 300.0  # how long a device that was found too hot is left alone
 
 Waiting = Callable[[str, str], None]
 
@@ -42,12 +42,12 @@ def check_device(
         order = _order(device, store, home, held.held[device.name], holder)
 
         def still_waiting(who: str) -> None:
-            held.renew()                           # another farm's job on the device may last longer than a lease
+            held.renew()  # another farm's job on the device may last longer than a lease
             waiting(device.name, who)
 
         with closing(agent_of(device, state_dir=home.agents)) as agent:
             report = check(agent, order, waiting=still_waiting)
-            if agent.ready:                        # what is installed there may be other than when a job last heard it
+            if agent.ready:  # what is installed there may be other than when a job last heard it
                 store.put_hello(device.name, agent.hello(), time.time())
         store.put_check(report)
         now_s = time.time()
@@ -102,15 +102,15 @@ def _order(device: Device, store: Store, home: Home, lease: Lease, holder: str) 
 def limits_of(profile: DeviceProfile) -> HealthLimits:
     """What a kind of device has to keep to; the general limits where its profile says nothing."""
     limits = HealthLimits(memory_warn_bytes=min(HealthLimits().memory_warn_bytes, profile.memory_budget_bytes))
-    if profile.thermal is not None:                # a device between resume_c and limit_c works, and may soon have to rest
+    if profile.thermal is not None:  # a device between resume_c and limit_c works, and may soon have to rest
         limits = replace(
-            limits, temperature_warn_c=profile.thermal.resume_c, temperature_fail_c=profile.thermal.limit_c,
+            limits,
+            temperature_warn_c=profile.thermal.resume_c,
+            temperature_fail_c=profile.thermal.limit_c,
             zones=None if profile.thermal.zones == "all" else profile.thermal.zones,
         )
     if profile.battery is not None:
-        limits = replace(
-            limits, battery_percent=profile.battery.minimum_percent, charging=profile.battery.charging
-        )
+        limits = replace(limits, battery_percent=profile.battery.minimum_percent, charging=profile.battery.charging)
     return limits
 
 
@@ -118,4 +118,3 @@ def _history(store: Store, unit: str) -> Sequence[HealthReport]:
     """Earlier checks since the device was last registered: registering again says that it was changed on purpose."""
     registered_s = max((t.at_s for t in store.device_history(unit) if t.event == "registered"), default=0.0)
     return [report for report in store.checks(unit) if report.checked_s >= registered_s]
-

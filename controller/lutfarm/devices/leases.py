@@ -34,14 +34,10 @@ class Leases:
             if lease.expires_s - now_s < LEASE_S * 2 / 3:
                 self._held[unit] = self.store.renew(lease, now_s=now_s, ttl_s=LEASE_S)
 
-    def take(
-        self, unit: str, *, owner: str, holder: str, waiting: Callable[[str, str], None], job_id: str = ""
-    ) -> None:
+    def take(self, unit: str, *, owner: str, holder: str, waiting: Callable[[str, str], None], job_id: str = "") -> None:
         """Wait until the unit is free; `waiting(unit, holder)` is told who has it."""
         while unit not in self._held:
-            got = self.store.acquire(
-                unit, owner=owner, holder=holder, now_s=time.time(), ttl_s=LEASE_S, job_id=job_id,
-            )
+            got = self.store.acquire(unit, owner=owner, holder=holder, now_s=time.time(), ttl_s=LEASE_S, job_id=job_id)
             if isinstance(got, Lease):
                 self._held[unit] = got
             else:

@@ -13,7 +13,7 @@ from lutfarm_agents.fingerprint import DISTRIBUTIONS, runtime_version
 from lutfarm_agents.provisioning.bundle_layout import ARCHES, Bundle, arch_of
 from lutfarm_jobs.errors import NotReady, SpecError
 
-NO_PYTHON = "none"                                 # instead of an interpreter: nothing of ours is to run there
+NO_PYTHON = "none"  # instead of an interpreter: nothing of ours is to run there
 
 
 def choose(

@@ -32,17 +32,17 @@ class Wanted:
 
     name: str
     local: bool = False
-    adb: str = ""                                  # SERIAL or HOST:PORT
-    ssh: str = ""                                  # USER@HOST[:PORT]
-    python: str = ""                               # on the device; NO_PYTHON: none
-    bundle: str = ""                               # a bundle's file here, or a runtime's name
-    key: str = ""                                  # a private key file
-    jump: str = ""                                 # USER@HOST[:PORT]
-    host_key: str = ""                             # the fingerprint that the host must show
-    root: str = ""                                 # a folder on the device
+    adb: str = ""  # SERIAL or HOST:PORT
+    ssh: str = ""  # USER@HOST[:PORT]
+    python: str = ""  # on the device; NO_PYTHON: none
+    bundle: str = ""  # a bundle's file here, or a runtime's name
+    key: str = ""  # a private key file
+    jump: str = ""  # USER@HOST[:PORT]
+    host_key: str = ""  # the fingerprint that the host must show
+    root: str = ""  # a folder on the device
     profile: str = ""
     labels: Mapping[str, str] | None = None
-    tools: Mapping[str, str] | None = None         # native tools: runtime -> path on the device
+    tools: Mapping[str, str] | None = None  # native tools: runtime -> path on the device
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class Registered:
     device: Device
     hello: Hello
     facts: ShellFacts
-    proposal: Proposal                             # the profile that fits, and what could not be found out
-    fingerprints: tuple[str, ...] = ()             # of the host keys that were recorded
+    proposal: Proposal  # the profile that fits, and what could not be found out
+    fingerprints: tuple[str, ...] = ()  # of the host keys that were recorded
 
 
 def register(wanted: Wanted, home: Home, *, say: Callable[[str], None]) -> Registered:
@@ -64,8 +64,10 @@ def register(wanted: Wanted, home: Home, *, say: Callable[[str], None]) -> Regis
         raise SpecError("say how the device is reached: one of --local, --adb SERIAL|HOST:PORT, --ssh USER@HOST[:PORT]")
     device, fingerprints = _addressed(wanted)
     for fingerprint in fingerprints:
-        say(f"host key {fingerprint}: compare it with one of those that the board shows there: "
-            "for key in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $key; done")
+        say(
+            f"host key {fingerprint}: compare it with one of those that the board shows there: "
+            "for key in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $key; done"
+        )
     tools = _tools(wanted.tools or {})
     with closing(open_transport(device, home.agents)) as transport:
         facts = gather(transport, wanted.name)
@@ -76,8 +78,13 @@ def register(wanted: Wanted, home: Home, *, say: Callable[[str], None]) -> Regis
     if device.transport != "local":
         root = wanted.root or _root(wanted, facts, profile.work_dir)
         chosen = choose(
-            wanted.name, python=wanted.python, bundle=wanted.bundle, tools=bool(wanted.tools), machine=facts.machine,
-            pythons=facts.pythons, home=home,
+            wanted.name,
+            python=wanted.python,
+            bundle=wanted.bundle,
+            tools=bool(wanted.tools),
+            machine=facts.machine,
+            pythons=facts.pythons,
+            home=home,
         )
         device = replace(device, address={**device.address, "root": root, **chosen})
     device, hello = _greeted(device, wanted, profile, home, say)
@@ -127,8 +134,12 @@ def _addressed(wanted: Wanted) -> tuple[Device, list[str]]:
     if wanted.host_key and shown[-1].fingerprint != wanted.host_key:
         seen = shown[-1].fingerprint
         raise NotReady(f"{target.name} shows the host key {seen}, not {wanted.host_key[:80]}; nothing was recorded")
-    address = {"ssh": wanted.ssh if "@" in wanted.ssh else _spelled(target), "key": key, "host_key": shown[-1].text,
-               "root": wanted.root or "/nowhere-yet"}
+    address = {
+        "ssh": wanted.ssh if "@" in wanted.ssh else _spelled(target),
+        "key": key,
+        "host_key": shown[-1].text,
+        "root": wanted.root or "/nowhere-yet",
+    }
     if jump:
         address |= {"jump": wanted.jump if "@" in wanted.jump else _spelled(jump), "jump_host_key": shown[0].text}
     kept = {name: value for name, value in address.items() if value}
@@ -168,8 +179,15 @@ def _root(wanted: Wanted, facts: ShellFacts, work_dir: str) -> str:
 def device_facts(facts: ShellFacts, transport: str) -> DeviceFacts:
     """As the profiles are matched."""
     return DeviceFacts(
-        machine=facts.machine, properties=facts.properties, device_tree=facts.device_tree, cpu_parts=facts.cpu_parts,
-        cores=facts.cores, capacities=facts.capacities, kinds=facts.kinds, off=facts.off,
-        memory_bytes=facts.memory_bytes, os=facts.os, transport=transport,
+        machine=facts.machine,
+        properties=facts.properties,
+        device_tree=facts.device_tree,
+        cpu_parts=facts.cpu_parts,
+        cores=facts.cores,
+        capacities=facts.capacities,
+        kinds=facts.kinds,
+        off=facts.off,
+        memory_bytes=facts.memory_bytes,
+        os=facts.os,
+        transport=transport,
     )
-

@@ -14,14 +14,22 @@ def runtime_lacking(device: Device, hello: Hello | None, runtime: str) -> str:
     """
     tools = ", ".join(tool for tool in TOOLS if device.address.get(tool))
     if device.tools_only:
-        return "" if device.address.get(runtime) else (
-            f"{device.name} is registered for native tools only ({tools}), so {runtime} can't measure there; "
-            "leave one of them out, or register it with a Python, a bundle or that tool"
+        return (
+            ""
+            if device.address.get(runtime)
+            else (
+                f"{device.name} is registered for native tools only ({tools}), so {runtime} can't measure there; "
+                "leave one of them out, or register it with a Python, a bundle or that tool"
+            )
         )
     if runtime in TOOLS:
-        return "" if device.address.get(runtime) else (
-            f"no {runtime} is named for {device.name} (its tools: {tools or 'none'}); leave one of them out, "
-            f"or push the binary there and register it again with --tool {runtime}=/path/on/the/device"
+        return (
+            ""
+            if device.address.get(runtime)
+            else (
+                f"no {runtime} is named for {device.name} (its tools: {tools or 'none'}); leave one of them out, "
+                f"or push the binary there and register it again with --tool {runtime}=/path/on/the/device"
+            )
         )
     if hello is None or not hello.python or runtime_version(hello, runtime):
         return ""

@@ -9,7 +9,7 @@ from lutfarm_jobs.errors import SpecError
 
 PUBLIC = re.compile(rb"\s*(?:ssh-|ecdsa-|sk-)[a-z0-9@.-]+ |-----BEGIN [A-Z0-9 ]*PUBLIC KEY|---- BEGIN SSH2 PUBLIC KEY")
 PRIVATE = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
-HEAD_BYTES = 16_384                                # a comment may stand before the key
+HEAD_BYTES = 16_384  # a comment may stand before the key
 
 
 def private_key(given: Path, *, option: str = "--key") -> Path:

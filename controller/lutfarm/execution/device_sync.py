@@ -14,7 +14,7 @@ from lutfarm.scheduling.retry import MOST_ATTEMPTS
 from lutfarm.scheduling.state import FarmState, back_to_work, out_of_work
 from lutfarm.store.interface import Store
 
-LOOK_S = 2.0                                       # how soon a job notices that somebody holds its device
+LOOK_S = 2.0  # how soon a job notices that somebody holds its device
 
 
 @dataclass(slots=True)
@@ -24,7 +24,7 @@ class UnitStates:
     store: Store
     holder: str
     _at_work: list[str] = field(default_factory=list[str])
-    _failing: set[str] = field(default_factory=set[str])       # whose link failed, and is tried again
+    _failing: set[str] = field(default_factory=set[str])  # whose link failed, and is tried again
     _looked_s: float = 0.0
 
     def barred(self, units: Iterable[str]) -> list[DeviceRecord]:
@@ -50,7 +50,7 @@ class UnitStates:
         now_s = time.time()
         for unit in self._at_work:
             held = self.store.lease_holder(unit, now_s)
-            if held is None or held.words == self.holder:     # else it passed to another job, which says how it is
+            if held is None or held.words == self.holder:  # else it passed to another job, which says how it is
                 self.store.step_device(unit, DeviceEvent("lease ended"), now_s)
         self._at_work.clear()
 
@@ -96,4 +96,3 @@ def without(state: FarmState, records: Iterable[DeviceRecord]) -> FarmState:
         if record.state in NO_WORK and not state.units[record.unit].out:
             state = out_of_work(state, record.unit, record.state, record.reason)
     return state
-

@@ -34,8 +34,12 @@ def verdict(found: Canary, hold_above: float) -> DeviceEvent | None:
     if recent is None or newest is None or 1 / hold_above <= recent.ratio <= hold_above:
         return None
     side = "more" if recent.ratio > 1 else "less"
-    return DeviceEvent("held", (
-        f"its canary ({found.backend_key}) takes {recent.ratio:.2f} times its reference of {newest.reference_ns} ns or {side}, "
-        f"in all of {recent.rounds} rounds over {recent.span_s:.0f} s: see what else runs there, its clocks and cooling, then "
-        f"give it back with lutfarm device release {found.unit}; its profile's canary.hold_above is {hold_above:g}"
-    ))
+    return DeviceEvent(
+        "held",
+        (
+            f"its canary ({found.backend_key}) takes {recent.ratio:.2f} times its reference of {newest.reference_ns} ns "
+            f"or {side}, in all of {recent.rounds} rounds over {recent.span_s:.0f} s: see what else runs there, its clocks "
+            f"and cooling, then give it back with lutfarm device release {found.unit}; "
+            f"its profile's canary.hold_above is {hold_above:g}"
+        ),
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-LOADED_CORES = 0.25                                # an idle machine's own daemons take less
+LOADED_CORES = 0.25  # an idle machine's own daemons take less
 PRESSED = 0.10
 PRESSURE = Path("/proc/pressure/cpu")
 
@@ -62,7 +62,7 @@ def _busy_s(times: object) -> float:
 def _pressure() -> float | None:
     try:
         return pressure_of(PRESSURE.read_text())
-    except OSError:                                # an older kernel, or one without it
+    except OSError:  # an older kernel, or one without it
         return None
 
 

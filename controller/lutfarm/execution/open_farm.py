@@ -42,9 +42,7 @@ def keep_off(cpus: frozenset[int]) -> None:
 
 
 @contextmanager
-def open_farm(
-    submitted: Submission, sources: Sources, store: Store, home: Home, *, kind: ExecutorKind
-) -> Generator[Farm]:
+def open_farm(submitted: Submission, sources: Sources, store: Store, home: Home, *, kind: ExecutorKind) -> Generator[Farm]:
     """A farm for one job; its pool is closed at the end."""
     cpus = measured_cpus(submitted.spec, submitted.devices)
     before = os.sched_getaffinity(0)

@@ -32,10 +32,10 @@ class OrderBook:
     store: Store
     task_builder: TaskBuilder
     devices: Mapping[str, Device]
-    holder: str                                    # readable, shown to others who wait
+    holder: str  # readable, shown to others who wait
     policies: Mapping[str, MeasuringPolicy]
     preparing: Callable[[int, int], None]
-    until_s: float | None = None                   # Unix time: an order that is being made then has what is built
+    until_s: float | None = None  # Unix time: an order that is being made then has what is built
     _rounds: dict[tuple[str, str, str], list[CanaryRound]] = field(default_factory=dict[tuple[str, str, str], list[CanaryRound]])
 
     def order(self, step: Step, state: FarmState, lease: Lease) -> Order:
@@ -54,9 +54,7 @@ class OrderBook:
         artifacts = [one for task in tasks for one in task.artifacts]
         if not isinstance(step, MeasureThese):
             self.store.put_artifacts({task.measurement.key: task.artifact for task in tasks})
-            return Probing(
-                order_id, device, lease, tuple(tasks), policy.limits, self.task_builder.models_of(*artifacts)
-            )
+            return Probing(order_id, device, lease, tuple(tasks), policy.limits, self.task_builder.models_of(*artifacts))
         measurement = state.plan[step.keys[0]]
         backend = measurement.backend
         canary = self.task_builder.canary(backend)

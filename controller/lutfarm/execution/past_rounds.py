@@ -18,7 +18,7 @@ from lutfarm_jobs.run import Probe, Run
 MOST_RUNS = 1500
 MOST_ROUNDS = 12
 LEAST_ROUNDS = 2
-BETWEEN_PROBES_S = 5.0                             # longer apart, they are of two orders
+BETWEEN_PROBES_S = 5.0  # longer apart, they are of two orders
 LEAST_PROBES = 3
 
 
@@ -40,11 +40,11 @@ def known_of(
 def _pace(runs: Sequence[Run], probes: Mapping[str, Probe], policy: MeasuringPolicy) -> Span | None:
     """What rounds took over what they should have taken: the quartiles of the newest ones."""
     rounds: defaultdict[str, list[Run]] = defaultdict(list)
-    for run in runs:                               # newest first
+    for run in runs:  # newest first
         rounds[run.round_id].append(run)
     whole = list(rounds.values())
     if len(runs) == MOST_RUNS:
-        whole = whole[:-1]                         # the oldest is cut short
+        whole = whole[:-1]  # the oldest is cut short
     found: list[float] = []
     for one in whole:
         known = [probes[run.key] for run in one if run.key in probes and probes[run.key].iteration_ns]
@@ -68,9 +68,7 @@ def _probe(probes: Sequence[Probe]) -> Span | None:
     return Span(0.7 * middle_s, 1.6 * middle_s)
 
 
-def _scale(
-    plan: Sequence[Measurement], probes: Mapping[str, Probe], expected_ns: Mapping[str, float]
-) -> Mapping[str, float]:
+def _scale(plan: Sequence[Measurement], probes: Mapping[str, Probe], expected_ns: Mapping[str, float]) -> Mapping[str, float]:
     """By backend: iterations over what was guessed of them."""
     ratios: defaultdict[str, list[float]] = defaultdict(list)
     for m in plan:

@@ -15,7 +15,7 @@ from lutfarm.scheduling.stop_rule import stop_rule
 from lutfarm.store import Store
 from lutfarm.submission.submission import Submission
 
-LOOK_S = 1.0                                       # at what else computes on this machine
+LOOK_S = 1.0  # at what else computes on this machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,15 @@ class Preview:
 def preview(submitted: Submission, store: Store) -> Preview:
     """What `run` would do now.  Looks for a second at this machine where it is one of the devices."""
     spec = submitted.spec
-    state = begin(submitted.plan, submitted.devices, rounds=spec.sampling.rounds,
-                  budget_s=spec.sampling.device_time_budget_s, shares=submitted.shares, rule=stop_rule(spec),
-                  expected_ns=submitted.expected_ns)
+    state = begin(
+        submitted.plan,
+        submitted.devices,
+        rounds=spec.sampling.rounds,
+        budget_s=spec.sampling.device_time_budget_s,
+        shares=submitted.shares,
+        rule=stop_rule(spec),
+        expected_ns=submitted.expected_ns,
+    )
     known = store.job(spec.id)
     fresh_since_s = (known[0].created_s if known else time.time()) if spec.fresh else None
     devices: list[DevicePreview] = []
@@ -60,10 +66,10 @@ def _parts(submitted: Submission, state: FarmState, store: Store) -> Parts:
     known = {
         unit: known_of(store, unit, submitted.plan, submitted.policies[unit], submitted.expected_ns) for unit in submitted.devices
     }
-    machines = machines_of(store)                  # units of one machine take turns
+    machines = machines_of(store)  # units of one machine take turns
     units = {name: replace(unit, machine_id=machines.get(name, "")) for name, unit in state.units.items()}
     transports = {unit: device.transport for unit, device in submitted.devices.items()}
-    if "local" in transports.values() and watch(LOOK_S).others >= LOADED_CORES:    # not what was before
+    if "local" in transports.values() and watch(LOOK_S).others >= LOADED_CORES:  # not what was before
         known = {
             unit: replace(one, pace=LOADED_PACE) if transports[unit] == "local" and one.pace is None else one
             for unit, one in known.items()

@@ -13,9 +13,16 @@ from lutfarm_jobs.run import Failure, Probe
 def refusals(measurements: Iterable[Measurement], opened: Opened, setting: str, now_s: float) -> list[Probed]:
     """For each whose file was refused: the probe that it would have failed on the device that opened."""
     return [
-        Probed("", Probe(
-            key=m.key, unit=m.unit, probed_s=now_s, failure=Failure("WorkloadFailed", m.workload.refused),
-            fingerprint=fingerprint(opened.hello, m.backend, None, setting, inputs=m.workload.fed),
-        ))
-        for m in measurements if m.workload.refused and m.unit == opened.unit
+        Probed(
+            "",
+            Probe(
+                key=m.key,
+                unit=m.unit,
+                probed_s=now_s,
+                failure=Failure("WorkloadFailed", m.workload.refused),
+                fingerprint=fingerprint(opened.hello, m.backend, None, setting, inputs=m.workload.fed),
+            ),
+        )
+        for m in measurements
+        if m.workload.refused and m.unit == opened.unit
     ]

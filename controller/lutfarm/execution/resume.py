@@ -32,7 +32,7 @@ class Resumed:
     own_runs: int = 0
     adopted_runs: int = 0
     outdated_runs: int = 0
-    outdated: tuple[Difference, ...] = ()          # why: what is stored against the device of today
+    outdated: tuple[Difference, ...] = ()  # why: what is stored against the device of today
     reused_probes: int = 0
 
 
@@ -51,21 +51,13 @@ def resume(
     `fresh_since_s`: when a job that measures everything itself began, None for one that reuses.
     """
     today = _today(state, opened.unit, opened.hello, policy, _judge(store, state, opened.unit, policy))
-    found, adopted = _look(
-        store, job_id, state, today, fresh_since_s=fresh_since_s, forget_s=ignore_failures_before_s
-    )
+    found, adopted = _look(store, job_id, state, today, fresh_since_s=fresh_since_s, forget_s=ignore_failures_before_s)
     store.adopt(job_id, adopted)
     return found
 
 
 def foresee(
-    store: Store,
-    job_id: str,
-    state: FarmState,
-    unit: str,
-    policy: MeasuringPolicy,
-    *,
-    fresh_since_s: float | None,
+    store: Store, job_id: str, state: FarmState, unit: str, policy: MeasuringPolicy, *, fresh_since_s: float | None
 ) -> tuple[FarmState, Resumed]:
     """What `resume` would find if the device still is what it last said it was.  Changes nothing."""
     last = store.hello(unit)
@@ -88,7 +80,7 @@ def as_stored(store: Store, job: Job, plan: Sequence[Measurement]) -> FarmState:
         if run.key in planned:
             progress_of[run.key] = progress_of.get(run.key, MeasurementProgress()).with_run(judged(run))
     for key, by_status in store.round_counts(job.id).items():
-        if by_status.get("failed"):                # a failed probe, too
+        if by_status.get("failed"):  # a failed probe, too
             progress_of[key] = replace(progress_of.get(key, MeasurementProgress()), failed=True)
     return begin(plan, {m.unit for m in plan}, rounds=spec.sampling.rounds, progress_of=progress_of, rule=rule)
 
@@ -108,8 +100,8 @@ class _Today:
 
     runs: Mapping[str, Mapping[str, str]]
     probes: Mapping[str, Mapping[str, str]]
-    strict: bool                                   # runs on a throttled device don't count
-    judged: Callable[[Run], Run]                   # by what is known of the canary today
+    strict: bool  # runs on a throttled device don't count
+    judged: Callable[[Run], Run]  # by what is known of the canary today
 
 
 def _as_taken(run: Run) -> Run:
@@ -119,13 +111,11 @@ def _as_taken(run: Run) -> Run:
 def _judge(store: Store, state: FarmState, unit: str, policy: MeasuringPolicy) -> Callable[[Run], Run]:
     """As a table would: what stopped as precise on verdicts that no longer hold goes on."""
     if state.rule is None:
-        return _as_taken                           # without a rule levels decide nothing, and runs are read without samples
+        return _as_taken  # without a rule levels decide nothing, and runs are read without samples
     return judge(store, [m for m in state.plan.values() if m.unit == unit], {unit: policy.plan.gate_ratio})
 
 
-def _today(
-    state: FarmState, unit: str, hello: Hello, policy: MeasuringPolicy, judged: Callable[[Run], Run]
-) -> _Today:
+def _today(state: FarmState, unit: str, hello: Hello, policy: MeasuringPolicy, judged: Callable[[Run], Run]) -> _Today:
     mine = {key: (m.backend, m.workload.fed) for key, m in state.plan.items() if m.unit == unit}
     runs = {place: fingerprint(hello, place[0], policy.plan, policy.setting, inputs=place[1]) for place in set(mine.values())}
     probes = {place: fingerprint(hello, place[0], None, policy.setting, inputs=place[1]) for place in set(mine.values())}
@@ -138,29 +128,23 @@ def _today(
 
 
 def _look(
-    store: Store,
-    job_id: str,
-    state: FarmState,
-    today: _Today,
-    *,
-    fresh_since_s: float | None,
-    forget_s: float,
+    store: Store, job_id: str, state: FarmState, today: _Today, *, fresh_since_s: float | None, forget_s: float
 ) -> tuple[Resumed, list[str]]:
     progress_of: dict[str, MeasurementProgress] = {}
     known: set[str] = set()
     outdated: list[tuple[str, Mapping[str, str]]] = []
-    for run in store.runs(job_id, samples=state.rule is not None):    # levels are made of samples
+    for run in store.runs(job_id, samples=state.rule is not None):  # levels are made of samples
         if run.key not in today.runs:
             continue
         known.add(run.id)
         if agree(run.fingerprint, today.runs[run.key]):
-            if run.status != "truncated":          # an earlier sitting's broken links use up no try of this one
+            if run.status != "truncated":  # an earlier sitting's broken links use up no try of this one
                 progress_of[run.key] = progress_of.get(run.key, MeasurementProgress()).with_run(today.judged(run))
         else:
             outdated += [("stored", run.fingerprint), ("today", today.runs[run.key])]
     outdated_runs = len(outdated) // 2
     own = len(known) - outdated_runs
-    adopted: list[str] = []                        # ids alone: samples of thousands of runs would fill the memory
+    adopted: list[str] = []  # ids alone: samples of thousands of runs would fill the memory
     if fresh_since_s is None:
         for run in _adoptable(store, known, today, progress_of, state):
             progress_of[run.key] = progress_of.get(run.key, MeasurementProgress()).with_run(today.judged(run))
@@ -177,11 +161,7 @@ def _look(
 
 
 def _adoptable(
-    store: Store,
-    known: Collection[str],
-    today: _Today,
-    progress_of: Mapping[str, MeasurementProgress],
-    state: FarmState,
+    store: Store, known: Collection[str], today: _Today, progress_of: Mapping[str, MeasurementProgress], state: FarmState
 ) -> Iterator[Run]:
     """Newest first, as many of each measurement as the job has rounds."""
     places = {key: state.rounds - progress_of.get(key, MeasurementProgress()).complete for key in today.runs}

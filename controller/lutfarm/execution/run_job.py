@@ -61,7 +61,7 @@ class Outcome:
     job_id: str
     state: FarmState
     missing: tuple[str, ...]
-    left: tuple[str, ...] = ()                     # wanted still, of devices that are out of work
+    left: tuple[str, ...] = ()  # wanted still, of devices that are out of work
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ class Farm:
     store: Store
     pool: AgentPool
     task_builder: TaskBuilder
-    owner: str                                     # see lutfarm.store.process_identity
-    holder: str                                    # readable, shown to others who wait
+    owner: str  # see lutfarm.store.process_identity
+    holder: str  # readable, shown to others who wait
 
     def run(self, submission: Submission, watch: Watcher) -> Outcome:
         """Measure what the store does not have yet; every run is committed when it arrives.
@@ -85,27 +85,30 @@ class Farm:
         barred = states.barred(devices)
         usable = [unit for unit in devices if unit not in {record.unit for record in barred}]
         with (
-            leases(
-                self.store, usable, owner=self.owner, holder=self.holder, waiting=watch.waiting, job_id=spec.id,
-            ) as held,
+            leases(self.store, usable, owner=self.owner, holder=self.holder, waiting=watch.waiting, job_id=spec.id) as held,
             states.at_work(usable) as barred_meanwhile,
         ):
             barred += barred_meanwhile
             asked = Job(spec.id, spec.name, spec.model_dump_json(), began_s, zeros=submission.zeros)
             job = self.store.open_job(asked, submission.plan)
-            self.store.extend_plan(job.id, submission.plan)    # a pool may have other units than last time
+            self.store.extend_plan(job.id, submission.plan)  # a pool may have other units than last time
             if submission.retry_failed:
                 watch.retrying(self.store.forget_failures(job.id))
 
             def preparing(done: int, total: int) -> None:
-                held.renew()                       # building 64 networks takes longer than a lease lasts
+                held.renew()  # building 64 networks takes longer than a lease lasts
                 watch.preparing(done, total)
 
             book = OrderBook(job.id, self.store, self.task_builder, devices, self.holder, policies, preparing, submission.until_s)
             state = begin(
-                submission.plan, devices, rounds=spec.sampling.rounds,
-                budget_s=spec.sampling.device_time_budget_s, shares=submission.shares, rule=stop_rule(spec),
-                until_s=submission.until_s, expected_ns=submission.expected_ns,
+                submission.plan,
+                devices,
+                rounds=spec.sampling.rounds,
+                budget_s=spec.sampling.device_time_budget_s,
+                shares=submission.shares,
+                rule=stop_rule(spec),
+                until_s=submission.until_s,
+                expected_ns=submission.expected_ns,
             )
             state = without(state, barred)
             for opened in self._last_heard(barred):
@@ -149,7 +152,11 @@ class Farm:
         self, submission: Submission, job: Job, state: FarmState, opened: Opened, began_s: float, watch: Watcher
     ) -> FarmState:
         found = resume(
-            self.store, job.id, state, opened, submission.policies[opened.unit],
+            self.store,
+            job.id,
+            state,
+            opened,
+            submission.policies[opened.unit],
             fresh_since_s=job.created_s if submission.spec.fresh else None,
             ignore_failures_before_s=began_s if submission.retry_failed else 0.0,
         )
@@ -185,10 +192,7 @@ class Farm:
             code, detail = state.stopped
             self.store.close_job(job.id, "failed", f"{code}: {detail}")
             raise from_wire(code, detail)
-        missing = tuple(
-            key for key in state.plan if not state.progress(key).failed and not state.progress(key).complete
-        )
+        missing = tuple(key for key in state.plan if not state.progress(key).failed and not state.progress(key).complete)
         reasons = [f"{unit.name} was {unit.out} then: {unit.quarantined}" for unit in state.units.values() if unit.out]
         self.store.close_job(job.id, "open" if missing or state.left else "complete", "; ".join(reasons))
         return Outcome(job.id, state, missing, state.left)
-

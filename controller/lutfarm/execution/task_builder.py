@@ -44,9 +44,9 @@ class TaskBuilder:
             inputs=measurement.workload.inputs or built.inputs,
             values=self._values(measurement.workload),
             input_layout=built.input_layout,
-            expected=expected(
-                measurement.workload, fmt, self.cache_dir, spaces=self._spaces_by_name()
-            ) if probe is None else None,
+            expected=expected(measurement.workload, fmt, self.cache_dir, spaces=self._spaces_by_name())
+            if probe is None
+            else None,
             iteration_ns=probe.iteration_ns if probe else None,
             model_memory_bytes=probe.model_memory_bytes if probe else None,
             random=self._random.get(measurement.workload.sha256, ()),

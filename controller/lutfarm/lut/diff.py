@@ -16,9 +16,9 @@ from lutfarm.statistics.intervals.distributions import kendall
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement_key import MeasurementKey
 
-CONFIDENCE = 0.95                                  # of the ratios' intervals, whatever that of the entries' is
-MOST_ENTRIES = 5_000                               # of a table: the orders of all its pairs are compared, 12 million of them
-LEAST_FOR_SHIFT = 5                                # entries: of fewer the median is the entries themselves
+CONFIDENCE = 0.95  # of the ratios' intervals, whatever that of the entries' is
+MOST_ENTRIES = 5_000  # of a table: the orders of all its pairs are compared, 12 million of them
+LEAST_FOR_SHIFT = 5  # entries: of fewer the median is the entries themselves
 MUST_AGREE = ("quantity", "quantity_unit", "statistic")
 LISTED_FLIPS = 10
 NO_FAULTS = frozenset({"converged"})
@@ -32,7 +32,7 @@ class EntryDiff:
     None where too few entries say what that is.
     """
 
-    workload: str                                  # with the backend or unit where a table has several
+    workload: str  # with the backend or unit where a table has several
     a_ns: float
     b_ns: float
     ratio: float
@@ -71,7 +71,7 @@ class Failed:
     """A workload that failed in one table."""
 
     workload: str
-    side: str                                      # A or B
+    side: str  # A or B
     code: str
 
 
@@ -95,8 +95,8 @@ class TableDiff:
     only_in_b: tuple[str, ...]
     failed: tuple[Failed, ...]
     refused: tuple[Refused, ...]
-    zeros: int                                     # in both by definition
-    differences: tuple[Difference, ...]            # of what they were measured with
+    zeros: int  # in both by definition
+    differences: tuple[Difference, ...]  # of what they were measured with
     same_job: bool
 
     @property
@@ -129,8 +129,12 @@ def diff(a: LatencyTable, b: LatencyTable) -> TableDiff:
     if not common:
         raise SpecError(
             f"the tables have no operator in common: A has {_some(mine)}, B has {_some(other)}"
-            + (f"; entries are matched by workload and {' and '.join(names)}: select with --device-a, --device-b, --backend-a "
-               "and --backend-b" if names else "")
+            + (
+                f"; entries are matched by workload and {' and '.join(names)}: select with --device-a, --device-b, --backend-a "
+                "and --backend-b"
+                if names
+                else ""
+            )
         )
     both = {name: (mine[name], other[name]) for name in common}
     refused = [found for name, pair in both.items() if (found := _refused(name, *pair))]
@@ -138,8 +142,10 @@ def diff(a: LatencyTable, b: LatencyTable) -> TableDiff:
     out = {one.workload for one in refused}
     usable = {name: pair for name, pair in measured.items() if name not in out}
     failed = tuple(
-        Failed(name, side, entry.failure_code or "") for name, pair in both.items()
-        for side, entry in zip("AB", pair, strict=True) if entry.kind == "failed"
+        Failed(name, side, entry.failure_code or "")
+        for name, pair in both.items()
+        for side, entry in zip("AB", pair, strict=True)
+        if entry.kind == "failed"
     )
     if not usable:
         raise SpecError(_nothing(refused, failed))
@@ -148,10 +154,19 @@ def diff(a: LatencyTable, b: LatencyTable) -> TableDiff:
     entries, shift = _entries(usable, levels)
     tau, _ = kendall([e.a_ns for e in entries], [e.b_ns for e in entries])
     return TableDiff(
-        _place(a), _place(b), entries, shift, tau, order.pairs, order.reversed, len(order.flips), _flips(order, entries),
+        _place(a),
+        _place(b),
+        entries,
+        shift,
+        tau,
+        order.pairs,
+        order.reversed,
+        len(order.flips),
+        _flips(order, entries),
         only_in_a=tuple(name for name in mine if name not in other),
         only_in_b=tuple(name for name in other if name not in mine),
-        failed=failed, refused=tuple(refused),
+        failed=failed,
+        refused=tuple(refused),
         zeros=sum(all(entry.kind == "zero" for entry in pair) for pair in both.values()),
         differences=_differences(usable, a, b),
         same_job=a.manifest.job_id == b.manifest.job_id,
@@ -170,8 +185,18 @@ def _entries(
         beside = differ([ratio_of(*pair, beside=middle).p_value for pair in levels.values()])
     entries = tuple(
         EntryDiff(
-            name, levels[name][0].estimate_ns, levels[name][1].estimate_ns, found.ratio, found.low, found.high,
-            found.p_value, differs, other, one.statistic, one.flags, two.flags,
+            name,
+            levels[name][0].estimate_ns,
+            levels[name][1].estimate_ns,
+            found.ratio,
+            found.low,
+            found.high,
+            found.p_value,
+            differs,
+            other,
+            one.statistic,
+            one.flags,
+            two.flags,
         )
         for (name, (one, two)), found, differs, other in zip(usable.items(), ratios, away, beside, strict=True)
     )
@@ -180,8 +205,11 @@ def _entries(
 
 def _level(entry: Entry) -> Level:
     return level_of(
-        entry.estimate_ns or 0.0, entry.low_ns or 0.0, entry.high_ns or 0.0,
-        confidence=entry.confidence, processes=entry.processes,
+        entry.estimate_ns or 0.0,
+        entry.low_ns or 0.0,
+        entry.high_ns or 0.0,
+        confidence=entry.confidence,
+        processes=entry.processes,
     )
 
 
@@ -220,9 +248,8 @@ def _refused(name: str, a: Entry, b: Entry) -> Refused | None:
 def _nothing(refused: Sequence[Refused], failed: Sequence[Failed]) -> str:
     if refused:
         one = refused[0]
-        return (
-            f"nothing can be compared: {one.field} is {one.a!r} in A and {one.b!r} in B ({one.workload}"
-            + (f", and {len(refused) - 1} more like it)" if len(refused) > 1 else ")")
+        return f"nothing can be compared: {one.field} is {one.a!r} in A and {one.b!r} in B ({one.workload}" + (
+            f", and {len(refused) - 1} more like it)" if len(refused) > 1 else ")"
         )
     if failed:
         return f"nothing can be compared: {failed[0].workload} failed in {failed[0].side} with {failed[0].code}"

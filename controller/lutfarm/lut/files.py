@@ -86,7 +86,7 @@ def _free_for_ours(target: Path) -> Path:
     try:
         with target.open("rb") as file:
             ours = _OURS in file.read(200)
-    except OSError:                                # none, or one that can't be written either
+    except OSError:  # none, or one that can't be written either
         return target
     if not ours:
         raise SpecError(f"{target}: is there, and is none of ours; a .csv table needs that name: choose another for the table")

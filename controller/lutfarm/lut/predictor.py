@@ -26,16 +26,15 @@ class Forecast:
 
     prices: Prices
     space: Space
-    costs: LayerCosts                              # corrected ones, with `intercept_ns` on top of every network
+    costs: LayerCosts  # corrected ones, with `intercept_ns` on top of every network
     intercept_ns: float
-    how: str                                       # which operators are added up, for Prediction.composed
+    how: str  # which operators are added up, for Prediction.composed
     _correction: Correction | None = field(repr=False)
     _bulk: AdditiveBulk | CorrectedBulk | ComposedBulk = field(repr=False)
 
     @classmethod
     def of(
-        cls, prices: Prices, space: Space, calibration: Calibration | None, estimates: Mapping[str, Estimate], *,
-        how: str = SUM,
+        cls, prices: Prices, space: Space, calibration: Calibration | None, estimates: Mapping[str, Estimate], *, how: str = SUM
     ) -> Forecast:
         """Reads the space's choices, and fits the calibration.  Raises SpecError where that does not fit the space.
 
@@ -49,7 +48,8 @@ class Forecast:
         correction = Correction.fit(calibration, prices, space, estimates)
         intercept_ns, costs = correction.costs(plain)
         corrected = (
-            CorrectedBulk(correction, plain, intercept_ns, costs) if space.additive
+            CorrectedBulk(correction, plain, intercept_ns, costs)
+            if space.additive
             else ComposedBulk(plain.counts, correction.compose)
         )
         return cls(prices, space, costs, intercept_ns, how, correction, corrected)
@@ -57,7 +57,8 @@ class Forecast:
     def one(self, arch: Sequence[int], *, allow_partial: bool) -> Prediction:
         """See `predict`."""
         found = (
-            predict(self.prices, self.space, arch, allow_partial=allow_partial) if self._correction is None
+            predict(self.prices, self.space, arch, allow_partial=allow_partial)
+            if self._correction is None
             else self._correction.predict(arch, allow_partial=allow_partial)
         )
         return replace(found, composed=self.how + found.composed.removeprefix(SUM))

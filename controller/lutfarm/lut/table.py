@@ -120,9 +120,7 @@ class LatencyTable:
 
         These take the place of all others.
         """
-        return self.with_manifest(
-            replace(self._manifest, calibrations=tuple(calibrations), uncalibrated=tuple(uncalibrated))
-        )
+        return self.with_manifest(replace(self._manifest, calibrations=tuple(calibrations), uncalibrated=tuple(uncalibrated)))
 
     def calibration(self, space_name: str) -> Calibration | None:
         """What predictions of a space use; None where they are plain sums.  Of a table of one device and backend."""
@@ -180,9 +178,7 @@ class LatencyTable:
         """
         return self._forecast(space, uncalibrated=uncalibrated).one(arch, allow_partial=allow_partial)
 
-    def predict_many(
-        self, space: Space, archs: IntArray, *, interval: bool = False, uncalibrated: bool = False
-    ) -> FloatArray:
+    def predict_many(self, space: Space, archs: IntArray, *, interval: bool = False, uncalibrated: bool = False) -> FloatArray:
         """The latencies of architectures as rows of choice indices: integers, shape (n, layers).
 
         In ns, shape (n,); with `interval` (n, 3): estimate, low, high.  Raises SpecError for a choice that a layer does
@@ -259,7 +255,8 @@ def _narrowed(manifest: Manifest, kept: Sequence[tuple[str, str]]) -> Manifest:
         devices=tuple(device for device in manifest.devices if device.unit in units),
         backends=tuple(
             replace(backend, versions={unit: v for unit, v in backend.versions.items() if unit in units})
-            for backend in manifest.backends if backend.key in backends
+            for backend in manifest.backends
+            if backend.key in backends
         ),
         protocol={unit: plan for unit, plan in manifest.protocol.items() if unit in units},
         validations=tuple(one for one in manifest.validations if one.place in kept),

@@ -12,14 +12,17 @@ from lutfarm.lut.schema.calibration_record import LEAST_NETWORKS as LEAST_CALIBR
 from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.table import LatencyTable
 
-SHARE_BY_CHANCE = 0.05                             # of the entries: no more are flagged wrongly (benchmarks/coverage.py)
-BUSY_VISITS = 0.10                                 # a quiet machine has a quiet window in 99 % of them (docs/benchmarks.md)
+SHARE_BY_CHANCE = 0.05  # of the entries: no more are flagged wrongly (benchmarks/coverage.py)
+BUSY_VISITS = 0.10  # a quiet machine has a quiet window in 99 % of them (docs/benchmarks.md)
 
 Machine = Literal["quiet", "busy", "disturbed", "not established", "not seen"]
 
 COMPARE, CALIBRATE, RANK, PREDICT, JUDGE = (
-    "compare devices by this table", "calibrate on it", "rank what lies closer together than the intervals",
-    "predict networks with what is missing", "judge its predictions by its validation",
+    "compare devices by this table",
+    "calibrate on it",
+    "rank what lies closer together than the intervals",
+    "predict networks with what is missing",
+    "judge its predictions by its validation",
 )
 
 
@@ -47,7 +50,7 @@ class Verdict:
     """
 
     sentence: str
-    entries: int                                   # measured
+    entries: int  # measured
     precise: int
     provisional: int
     wide: int
@@ -56,11 +59,11 @@ class Verdict:
     missing: int
     machine: Machine
     busy_visits: float | None
-    few_networks: int | None                       # on which a calibration rests, where these are too few; 0: none came about
-    networks: int                                  # that it was held against
-    busy_networks: int                             # ... and that a busy machine measured
+    few_networks: int | None  # on which a calibration rests, where these are too few; 0: none came about
+    networks: int  # that it was held against
+    busy_networks: int  # ... and that a busy machine measured
     do_not: tuple[str, ...]
-    next: str                                      # what to do instead; empty where nothing is to be done
+    next: str  # what to do instead; empty where nothing is to be done
 
 
 def table_verdict(table: LatencyTable, *, again: str = "", target: float | None = None) -> Verdict:
@@ -69,8 +72,10 @@ def table_verdict(table: LatencyTable, *, again: str = "", target: float | None 
     words = again or f"give the file of job {manifest.job_name} `fresh: true` and another `name`, and run it"
     used = [network for one in manifest.validations for network in one.used]
     held = Held(
-        len(used), sum(network.busy for network in used),
-        tuple(len(one.networks) for one in manifest.calibrations), len(manifest.uncalibrated),
+        len(used),
+        sum(network.busy for network in used),
+        tuple(len(one.networks) for one in manifest.calibrations),
+        len(manifest.uncalibrated),
     )
     return verdict(table.entries, missing=len(manifest.missing), held=held, again=words, target=target)
 
@@ -87,9 +92,20 @@ def verdict(
     machine = _machine(measured, grades, busy)
     do_not = _do_not(machine, grades, len(measured), missing, held)
     found = Verdict(
-        sentence="", entries=len(measured), precise=grades["precise"] + grades["provisional"],
-        provisional=grades["provisional"], wide=grades["wide"], disturbed=grades["disturbed"], failed=failed, missing=missing,
-        machine=machine, busy_visits=busy, few_networks=few, networks=held.networks, busy_networks=held.busy, do_not=do_not,
+        sentence="",
+        entries=len(measured),
+        precise=grades["precise"] + grades["provisional"],
+        provisional=grades["provisional"],
+        wide=grades["wide"],
+        disturbed=grades["disturbed"],
+        failed=failed,
+        missing=missing,
+        machine=machine,
+        busy_visits=busy,
+        few_networks=few,
+        networks=held.networks,
+        busy_networks=held.busy,
+        do_not=do_not,
         next=_next(machine, grades, missing, again) if measured else "",
     )
     return replace(found, sentence=_sentence(found, target))

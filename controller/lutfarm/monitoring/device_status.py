@@ -15,8 +15,8 @@ from lutfarm_jobs.run import Run
 from lutfarm_jobs.spec import JobSpec
 from lutfarm_profiles import loader
 
-PACE_S = 1800.0                                    # how far back the pace of a device is looked at
-LEAST_RUNS = 2                                     # fewer say nothing about a pace
+PACE_S = 1800.0  # how far back the pace of a device is looked at
+LEAST_RUNS = 2  # fewer say nothing about a pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +30,19 @@ class DeviceStatus:
     reason: str
     since_s: float
     temperature_c: float | None
-    seen_s: float | None                           # its last hello, or the end of its last run
+    seen_s: float | None  # its last hello, or the end of its last run
     checked_s: float | None
-    fit: bool | None                               # what the last check found
-    holder: str                                    # who has its lease, or empty
-    job_id: str                                    # of the open job that measures on it, or empty
-    runs_left: int                                 # of that job on this device, at most: what is precise stops sooner
-    seconds_left: float | None                     # for those, at the pace of the last half hour
-    canary_drift: float | None                     # the last round's canary level / its reference
-    canary_settled: float | None                   # the same of that of the newest rounds that is nearest to it
-    canary_provisional: bool | None                # whether that reference still is
-    canary_since_s: float | None                   # when its epoch began
-    heat_waits: int                                # how often it rested because it was too hot, in its whole history
-    rests_until_s: float | None                    # while the cooldown of its kind lasts, between two orders of a job
+    fit: bool | None  # what the last check found
+    holder: str  # who has its lease, or empty
+    job_id: str  # of the open job that measures on it, or empty
+    runs_left: int  # of that job on this device, at most: what is precise stops sooner
+    seconds_left: float | None  # for those, at the pace of the last half hour
+    canary_drift: float | None  # the last round's canary level / its reference
+    canary_settled: float | None  # the same of that of the newest rounds that is nearest to it
+    canary_provisional: bool | None  # whether that reference still is
+    canary_since_s: float | None  # when its epoch began
+    heat_waits: int  # how often it rested because it was too hot, in its whole history
+    rests_until_s: float | None  # while the cooldown of its kind lasts, between two orders of a job
 
 
 def devices_status(store: Store, now_s: float) -> list[DeviceStatus]:

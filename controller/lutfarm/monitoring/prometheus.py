@@ -15,7 +15,7 @@ from lutfarm.records.device_state import STATES
 from lutfarm.store.interface import Store
 from lutfarm_jobs.run import Run
 
-OVERLAP_S = 3600.0                                 # a round's runs arrive at its end: later than others began
+OVERLAP_S = 3600.0  # a round's runs arrive at its end: later than others began
 
 
 def quality(run: Run) -> str:
@@ -36,7 +36,7 @@ class FarmCollector(Collector):
         self._store = store
         self._scraping = threading.Lock()
         self._newest_s = 0.0
-        self._known: dict[str, float] = {}         # ids of runs within the overlap, and when they began
+        self._known: dict[str, float] = {}  # ids of runs within the overlap, and when they began
         self._runs: Counter[tuple[str, str]] = Counter()
         self._failures: Counter[tuple[str, str]] = Counter()
 
@@ -77,8 +77,11 @@ GAUGES: tuple[tuple[str, str, Callable[[DeviceStatus], float | None]], ...] = (
     ("lutfarm_device_temperature_celsius", "The hottest zone that was read last.", lambda d: d.temperature_c),
     ("lutfarm_canary_drift_ratio", "The last round's canary level over its reference.", lambda d: d.canary_drift),
     ("lutfarm_canary_settled_ratio", "The same of that of the newest rounds that is nearest to it.", lambda d: d.canary_settled),
-    ("lutfarm_canary_provisional", "1 until the canary's reference is established.",
-     lambda d: None if d.canary_provisional is None else float(d.canary_provisional)),
+    (
+        "lutfarm_canary_provisional",
+        "1 until the canary's reference is established.",
+        lambda d: None if d.canary_provisional is None else float(d.canary_provisional),
+    ),
     ("lutfarm_canary_epoch_start_timestamp_seconds", "Since when the canary has its reference.", lambda d: d.canary_since_s),
     ("lutfarm_device_runs_left", "Runs that the job on the device still lacks, at most.", lambda d: float(d.runs_left)),
 )

@@ -17,7 +17,7 @@ FORWARD: Mapping[str, str] = {
 }
 """By state: what brings a device back to work."""
 
-ANEW = "register it again"                         # in a reason: a check alone would find the same
+ANEW = "register it again"  # in a reason: a check alone would find the same
 AS_IT_SAYS = "do as it says; lutfarm device check NAME alone would find the same"
 
 
@@ -36,8 +36,8 @@ class Why:
     reason: str
     waits_for: str
     next: str
-    next_s: float | None                           # Unix time, where one is known
-    done: int                                      # measurements that are precise enough, or have all their rounds
+    next_s: float | None  # Unix time, where one is known
+    done: int  # measurements that are precise enough, or have all their rounds
     failed: int
     left: int
 
@@ -63,7 +63,7 @@ def why(
         good = sum(key in done and key not in failed for key in mine)
         left = len(mine) - bad - good
         waits_for, following, next_s = _next(
-            record, holders.get(record.unit), job_id, left=left, rests_until_s=(rests or {}).get(record.unit),
+            record, holders.get(record.unit), job_id, left=left, rests_until_s=(rests or {}).get(record.unit)
         )
         found.append(Why(record.unit, record.state, record.reason, waits_for, following, next_s, good, bad, left))
     return found

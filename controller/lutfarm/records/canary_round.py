@@ -10,7 +10,7 @@ from lutfarm_jobs.run import Environment
 BASIS = ("cpu_model", "governor", "machine", "models", "runtime", "setting")
 
 Basis = tuple[tuple[str, str], ...]
-IDLE_CORES, IDLE_SHARE = 0.5, 0.05                 # what others may use of a machine that counts as idle: the larger of the two
+IDLE_CORES, IDLE_SHARE = 0.5, 0.05  # what others may use of a machine that counts as idle: the larger of the two
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class CanaryRound:
     where it was not kept.  `idle`: see shown_idle.  `basis`: what made the canary what it was.
     """
 
-    at_s: float                                    # Unix time at which the round began
+    at_s: float  # Unix time at which the round began
     level_ns: int
     low_ns: int | None = None
     idle: bool | None = None

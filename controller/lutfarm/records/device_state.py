@@ -14,15 +14,28 @@ from lutfarm_jobs.errors import SpecError
 
 State = Literal["new", "ready", "busy", "cooling", "lost", "quarantined", "maintenance", "retired"]
 Kind = Literal[
-    "registered", "lease taken", "lease ended", "too hot", "cooled", "link lost", "device failed",
-    "link failing", "reboot loop", "seen", "check passed", "check failed", "held", "released", "retired",
+    "registered",
+    "lease taken",
+    "lease ended",
+    "too hot",
+    "cooled",
+    "link lost",
+    "device failed",
+    "link failing",
+    "reboot loop",
+    "seen",
+    "check passed",
+    "check failed",
+    "held",
+    "released",
+    "retired",
 ]
 
 STATES: tuple[State, ...] = get_args(State)
 KINDS: tuple[Kind, ...] = get_args(Kind)
-OBSERVATIONS: frozenset[Kind] = frozenset({
-    "lease ended", "too hot", "cooled", "link failing", "link lost", "device failed", "reboot loop", "seen",
-})
+OBSERVATIONS: frozenset[Kind] = frozenset(
+    {"lease ended", "too hot", "cooled", "link failing", "link lost", "device failed", "reboot loop", "seen"}
+)
 NO_WORK: frozenset[State] = frozenset({"quarantined", "maintenance", "retired"})
 """States in which no job may take the device."""
 
@@ -42,13 +55,13 @@ TRANSITIONS: Mapping[tuple[State, Kind], State] = {
     **_rows("lease ended", "ready", "busy", "cooling"),
     **_rows("too hot", "cooling", "new", "ready", "busy", "cooling"),
     **_rows("cooled", "busy", "cooling"),
-    **_rows("link failing", "busy", "busy"),       # the job tries again; a lease taken, again, says that it is well
+    **_rows("link failing", "busy", "busy"),  # the job tries again; a lease taken, again, says that it is well
     **_rows("link lost", "lost", *_AT_WORK),
     **_rows("device failed", "quarantined", *_AT_WORK, "quarantined"),
     **_rows("reboot loop", "quarantined", *_AT_WORK, "quarantined"),
     **_rows("check passed", "ready", "new", "ready", "cooling", "lost", "quarantined"),
     **_rows("check passed", "busy", "busy"),
-    **_rows("check passed", "maintenance", "maintenance"),     # a person said so, and a person takes it back
+    **_rows("check passed", "maintenance", "maintenance"),  # a person said so, and a person takes it back
     **_rows("check failed", "quarantined", *_AT_WORK, "quarantined"),
     **_rows("check failed", "maintenance", "maintenance"),
     **_rows("held", "maintenance", *_AT_WORK, "quarantined", "maintenance"),
@@ -78,12 +91,12 @@ class DeviceRecord:
     unit: str
     state: State = "new"
     reason: str = ""
-    since_s: float = 0.0                           # of this state
-    until_s: float | None = None                   # cooling: when it is looked at again; busy: tried again
-    checked_s: float | None = None                 # the last check
-    fit: bool | None = None                        # what it found
-    boot_id: str = ""                              # of the last hello
-    reboots_s: tuple[float, ...] = ()              # when another boot than the last was seen, within the window
+    since_s: float = 0.0  # of this state
+    until_s: float | None = None  # cooling: when it is looked at again; busy: tried again
+    checked_s: float | None = None  # the last check
+    fit: bool | None = None  # what it found
+    boot_id: str = ""  # of the last hello
+    reboots_s: tuple[float, ...] = ()  # when another boot than the last was seen, within the window
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +167,7 @@ def _is_check(event: DeviceEvent) -> bool:
 
 
 def _checked(record: DeviceRecord, kind: Kind, now_s: float) -> DeviceRecord:
-    if kind == "check passed":                     # what was seen before is looked into
+    if kind == "check passed":  # what was seen before is looked into
         return replace(record, checked_s=now_s, fit=True, reboots_s=())
     if kind == "check failed":
         return replace(record, checked_s=now_s, fit=False)

@@ -15,10 +15,10 @@ class Job:
     id: str
     name: str
     spec_json: str
-    created_s: float                               # Unix time
+    created_s: float  # Unix time
     state: JobState = "open"
     reason: str = ""
-    zeros: tuple[str, ...] = ()                    # keys of its operators that are nothing by structure
+    zeros: tuple[str, ...] = ()  # keys of its operators that are nothing by structure
 
 
 @dataclass(frozen=True, slots=True)

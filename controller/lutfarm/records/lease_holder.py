@@ -10,5 +10,5 @@ class LeaseHolder:
     """For people in `words`; `job_id`: of the job that measures under it, empty where it is none, such as a check."""
 
     words: str
-    until_s: float                                 # Unix time, unless it is renewed
+    until_s: float  # Unix time, unless it is renewed
     job_id: str = ""

@@ -47,7 +47,7 @@ class Group:
 
     heading: str
     count: int
-    plot: str                                      # an svg element
+    plot: str  # an svg element
     fastest: tuple[EntryRow, ...]
     slowest: tuple[EntryRow, ...]
     confidence: str
@@ -64,9 +64,7 @@ def entry_rows(entries: Sequence[Entry]) -> list[EntryRow]:
     """All entries; their place names the device or the backend only where the table has more than one."""
     units = len({entry.unit for entry in entries}) > 1
     backends = len({entry.backend_key for entry in entries}) > 1
-    return [
-        entry_row(entry, place=", ".join([entry.unit] * units + [entry.backend_key] * backends)) for entry in entries
-    ]
+    return [entry_row(entry, place=", ".join([entry.unit] * units + [entry.backend_key] * backends)) for entry in entries]
 
 
 def entry_row(entry: Entry, *, place: str = "") -> EntryRow:
@@ -98,9 +96,7 @@ def groups(entries: Sequence[Entry], *, target: float | None) -> tuple[Group, ..
     for entry in entries:
         if entry.kind == "measured" and named(entry.workload_key, "network") is None:
             found.setdefault((entry.unit, entry.backend_key), []).append(entry)
-    return tuple(
-        _group(number, place, found[place], target) for number, place in enumerate(sorted(found))
-    )
+    return tuple(_group(number, place, found[place], target) for number, place in enumerate(sorted(found)))
 
 
 def _group(number: int, place: tuple[str, str], entries: Sequence[Entry], target: float | None) -> Group:
@@ -112,8 +108,7 @@ def _group(number: int, place: tuple[str, str], entries: Sequence[Entry], target
         heading=heading,
         count=len(rows),
         plot=latency_plot(
-            [_point(entry) for entry in ranked], name=f"latency{number}",
-            title=f"Latency by operator: {heading}", target=target,
+            [_point(entry) for entry in ranked], name=f"latency{number}", title=f"Latency by operator: {heading}", target=target
         ),
         fastest=tuple(rows[:most]),
         slowest=tuple(rows[-most:][::-1]),
@@ -125,16 +120,14 @@ def _group(number: int, place: tuple[str, str], entries: Sequence[Entry], target
 
 def _point(entry: Entry) -> Point:
     return Point(
-        workload_name(entry.workload_label), entry.estimate_ns or 0.0, entry.low_ns, entry.high_ns,
-        grade_of(entry.flags),
+        workload_name(entry.workload_label), entry.estimate_ns or 0.0, entry.low_ns, entry.high_ns, grade_of(entry.flags)
     )
 
 
 def legend(entries: Sequence[Entry]) -> list[dict[str, object]]:
     """What the marks of the latency plots mean, with how many entries have each."""
     counts = Counter(
-        grade_of(entry.flags) for entry in entries
-        if entry.kind == "measured" and named(entry.workload_key, "network") is None
+        grade_of(entry.flags) for entry in entries if entry.kind == "measured" and named(entry.workload_key, "network") is None
     )
     return [{"name": grade, "count": counts[grade], "words": GRADE_WORDS[grade]} for grade in GRADES if counts[grade]]
 

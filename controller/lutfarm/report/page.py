@@ -26,9 +26,7 @@ MEANING = (
 )
 
 
-def render_report(
-    table: LatencyTable, *, out: Path, title: str = "Latency table", target: float | None = 0.02,
-) -> None:
+def render_report(table: LatencyTable, *, out: Path, title: str = "Latency table", target: float | None = 0.02) -> None:
     """Write the report of a table as one HTML file that loads nothing.
 
     `target` is the relative half-width that the job asked for, None where that is not known.  Raises StoreUnwritable.

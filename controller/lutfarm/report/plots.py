@@ -21,8 +21,8 @@ from lutfarm.report.wording import latency, shortened, tick
 WIDTH_PX = 1000
 ROW_PX = 14
 LABEL_CHARACTERS = 66
-CHARACTER_PX = 5.4                                 # of the label font, on average and a little more
-LABELLED_ROWS = 160                                # above this many, rows are too thin for names
+CHARACTER_PX = 5.4  # of the label font, on average and a little more
+LABELLED_ROWS = 160  # above this many, rows are too thin for names
 LABEL_FONT_PX = 9
 SMALL_PX = 10
 WIDEST_PERCENT = 25.0
@@ -61,7 +61,10 @@ def latency_plot(points: Sequence[Point], *, name: str, title: str, target: floa
     drawn = figure(WIDTH_PX, height_px)
     inner = {"bottom": 44 / height_px, "top": 1 - top_px / height_px}
     left, right = drawn.subplots(
-        1, 2, sharey=True, width_ratios=(5, 2),
+        1,
+        2,
+        sharey=True,
+        width_ratios=(5, 2),
         gridspec_kw={"left": left_px / WIDTH_PX, "right": 1 - 14 / WIDTH_PX, "wspace": 0.05, **inner},
     )
     edge = _edge_percent(ranked, target)
@@ -85,9 +88,7 @@ def latency_plot(points: Sequence[Point], *, name: str, title: str, target: floa
     return inline_svg(drawn, name=name, title=title, description=_latency_words(ranked), least_px=760)
 
 
-def _draw_rows(
-    left: Axes, right: Axes, rows: Sequence[tuple[int, Point]], grade: Grade, *, size: float
-) -> None:
+def _draw_rows(left: Axes, right: Axes, rows: Sequence[tuple[int, Point]], grade: Grade, *, size: float) -> None:
     if not rows:
         return
     colour = COLOURS[grade]
@@ -95,21 +96,34 @@ def _draw_rows(
     lows, highs = zip(*(point.bounds_ns for _, point in rows), strict=True)
     estimates = [point.estimate_ns for _, point in rows]
     left.hlines(heights, lows, highs, color=colour, linewidth=2)
-    left.plot(estimates, heights, linestyle="none", marker=MARKERS[grade], markersize=size,
-              markerfacecolor=colour, markeredgecolor=colour)
+    left.plot(
+        estimates,
+        heights,
+        linestyle="none",
+        marker=MARKERS[grade],
+        markersize=size,
+        markerfacecolor=colour,
+        markeredgecolor=colour,
+    )
     known = [(row, point) for row, point in rows if point.low_ns is not None and point.high_ns is not None]
     below = [100 * (point.bounds_ns[0] / point.estimate_ns - 1) for _, point in known]
     above = [100 * (point.bounds_ns[1] / point.estimate_ns - 1) for _, point in known]
     right.hlines([row for row, _ in known], below, above, color=colour, linewidth=2.2)
-    right.plot([0] * len(known), [row for row, _ in known], linestyle="none", marker=MARKERS[grade],
-               markersize=size * 0.7, markerfacecolor=colour, markeredgecolor=colour)
+    right.plot(
+        [0] * len(known),
+        [row for row, _ in known],
+        linestyle="none",
+        marker=MARKERS[grade],
+        markersize=size * 0.7,
+        markerfacecolor=colour,
+        markeredgecolor=colour,
+    )
 
 
 def _edge_percent(points: Sequence[Point], target: float | None) -> float:
     """Where the interval panel ends: all intervals, but not an outlier's that would hide the others."""
     widths = [
-        100 * max(bound / point.estimate_ns - 1, 1 - bound / point.estimate_ns)
-        for point in points for bound in point.bounds_ns
+        100 * max(bound / point.estimate_ns - 1, 1 - bound / point.estimate_ns) for point in points for bound in point.bounds_ns
     ]
     return min(WIDEST_PERCENT, max([100 * (target or 0.02) * 1.6, *(1.1 * width for width in widths)]))
 
@@ -118,7 +132,7 @@ def _name_rows(axes: Axes, points: Sequence[Point]) -> None:
     axes.set_yticks(range(len(points)))
     labels = axes.set_yticklabels([shortened(point.label, LABEL_CHARACTERS) for point in points])
     for label in labels:
-        label.set_parse_math(False)                # a $ in a name is a $
+        label.set_parse_math(False)  # a $ in a name is a $
         label.set_fontsize(LABEL_FONT_PX)
         label.set_color(COLOURS["ink"])
     axes.tick_params(axis="y", length=0)
@@ -139,7 +153,10 @@ def prediction_plot(plain: Sequence[Spot], calibrated: Sequence[Spot], *, name: 
     """
     drawn = figure(600, 600)
     top, bottom = drawn.subplots(
-        2, 1, sharex=True, height_ratios=(3, 1),
+        2,
+        1,
+        sharex=True,
+        height_ratios=(3, 1),
         gridspec_kw={"left": 0.13, "right": 0.98, "top": 0.985, "bottom": 0.08, "hspace": 0.06},
     )
     for axes in (top, bottom):
@@ -151,8 +168,14 @@ def prediction_plot(plain: Sequence[Spot], calibrated: Sequence[Spot], *, name: 
     ends = (max(0.0, low - margin), high + margin)
     top.plot(ends, ends, color=COLOURS["ink"], linewidth=1, label="predicted = measured")
     for factor in (0.9, 1.1):
-        top.plot(ends, [factor * end for end in ends], color=COLOURS["muted"], linewidth=0.8, linestyle="--",
-                 label="10 % off" if factor < 1 else "_")
+        top.plot(
+            ends,
+            [factor * end for end in ends],
+            color=COLOURS["muted"],
+            linewidth=0.8,
+            linestyle="--",
+            label="10 % off" if factor < 1 else "_",
+        )
     bottom.axhline(0, color=COLOURS["ink"], linewidth=1)
     _draw_spots(top, bottom, plain, "muted" if calibrated else "precise", label="sum of entries", hollow=bool(calibrated))
     if calibrated:
@@ -168,9 +191,7 @@ def prediction_plot(plain: Sequence[Spot], calibrated: Sequence[Spot], *, name: 
     top.set_ylabel("predicted latency", color=COLOURS["ink"])
     bottom.set_ylabel("error, %", color=COLOURS["ink"])
     bottom.set_xlabel("measured latency of the whole network", color=COLOURS["ink"])
-    return inline_svg(
-        drawn, name=name, title=title, description=_spot_words(plain, calibrated), least_px=460
-    )
+    return inline_svg(drawn, name=name, title=title, description=_spot_words(plain, calibrated), least_px=460)
 
 
 def _draw_spots(top: Axes, bottom: Axes, spots: Sequence[Spot], colour: str, *, label: str, hollow: bool) -> None:
@@ -179,9 +200,12 @@ def _draw_spots(top: Axes, bottom: Axes, spots: Sequence[Spot], colour: str, *, 
     style: dict[str, Any] = {"fmt": "o", "markersize": 5, "color": COLOURS[colour], "elinewidth": width, "capsize": 0}
     style |= {"markerfacecolor": COLOURS["page"]} if hollow else {}
     top.errorbar(
-        measured, [spot.predicted_ns for spot in spots], label=label,
+        measured,
+        [spot.predicted_ns for spot in spots],
+        label=label,
         xerr=_arms([(spot.measured_ns, spot.measured_bounds_ns) for spot in spots]),
-        yerr=_arms([(spot.predicted_ns, spot.predicted_bounds_ns) for spot in spots]), **style,
+        yerr=_arms([(spot.predicted_ns, spot.predicted_bounds_ns) for spot in spots]),
+        **style,
     )
     bottom.errorbar(measured, [100 * spot.relative_error for spot in spots], yerr=_error_arms(spots), **style)
 
@@ -196,10 +220,24 @@ def _limit_errors(axes: Axes, spots: Sequence[Spot]) -> None:
     for spot, error in zip(spots, errors, strict=True):
         if abs(error) > edge:
             height = 0.9 * edge if error > 0 else -0.9 * edge
-            axes.plot([spot.measured_ns], [height], linestyle="none", marker="^" if error > 0 else "v", markersize=6,
-                      color=COLOURS["disturbed"], clip_on=False)
-            axes.annotate(f"{error:+.3g} %", (spot.measured_ns, height), xytext=(6, 0), textcoords="offset points",
-                          fontsize=SMALL_PX, va="center", color=COLOURS["ink"])
+            axes.plot(
+                [spot.measured_ns],
+                [height],
+                linestyle="none",
+                marker="^" if error > 0 else "v",
+                markersize=6,
+                color=COLOURS["disturbed"],
+                clip_on=False,
+            )
+            axes.annotate(
+                f"{error:+.3g} %",
+                (spot.measured_ns, height),
+                xytext=(6, 0),
+                textcoords="offset points",
+                fontsize=SMALL_PX,
+                va="center",
+                color=COLOURS["ink"],
+            )
 
 
 def _edge_of(errors: Sequence[float]) -> float:
@@ -211,7 +249,8 @@ def _spot_words(plain: Sequence[Spot], calibrated: Sequence[Spot]) -> str:
     measured = [spot.measured_ns for spot in plain]
     errors = {
         name: [100 * spot.relative_error for spot in spots]
-        for name, spots in (("errors", plain), ("calibrated", calibrated)) if spots
+        for name, spots in (("errors", plain), ("calibrated", calibrated))
+        if spots
     }
     said = "; ".join(f"{name} from {min(found):+.1f} % to {max(found):+.1f} %" for name, found in errors.items())
     return (

@@ -25,8 +25,13 @@ Verdict = Literal["slower", "faster", "no difference"]
 SUFFIXES = (".svg", ".png", ".pdf")
 # Blue and orange stay apart for every kind of colour blindness, and in grey; the markers tell them apart, too.
 COLOURS: dict[str, str] = {
-    "ink": "#16181d", "muted": "#5a6070", "line": "#dcdfe5", "slower": "#b35900", "faster": "#1a62c5",
-    "no difference": "#8a909e", "flip": "#c0261c",
+    "ink": "#16181d",
+    "muted": "#5a6070",
+    "line": "#dcdfe5",
+    "slower": "#b35900",
+    "faster": "#1a62c5",
+    "no difference": "#8a909e",
+    "flip": "#c0261c",
 }
 MARKERS: dict[Verdict, str] = {"slower": "^", "faster": "v", "no difference": "o"}
 LABELLED_ROWS = 60
@@ -72,14 +77,26 @@ def picture(rows: Sequence[RatioRow], flips: Sequence[tuple[int, int]], labels: 
     left_px, width_px = 40 + 5.4 * longest, 1180
     drawn = Figure(figsize=(width_px / 72, height_px / 72), dpi=72, facecolor="white")
     left, right = drawn.subplots(
-        1, 2, width_ratios=(5, 4),
-        gridspec_kw={"left": left_px / width_px, "right": 0.985, "bottom": 62 / height_px, "top": 1 - 52 / height_px,
-                     "wspace": 0.2},
+        1,
+        2,
+        width_ratios=(5, 4),
+        gridspec_kw={
+            "left": left_px / width_px,
+            "right": 0.985,
+            "bottom": 62 / height_px,
+            "top": 1 - 52 / height_px,
+            "wspace": 0.2,
+        },
     )
     _ratios(left, ranked, labels, labelled=labelled)
     _scatter(right, rows, flips, labels)
     drawn.suptitle(
-        _plain(f"A: {labels.a}\nB: {labels.b}"), x=12 / width_px, y=1 - 8 / height_px, ha="left", va="top", fontsize=10,
+        _plain(f"A: {labels.a}\nB: {labels.b}"),
+        x=12 / width_px,
+        y=1 - 8 / height_px,
+        ha="left",
+        va="top",
+        fontsize=10,
         color=COLOURS["ink"],
     )
     return drawn
@@ -112,22 +129,40 @@ def _ratios(axes: Axes, ranked: Sequence[RatioRow], labels: Labels, *, labelled:
         if not rows:
             continue
         heights, colour = [height for height, _ in rows], COLOURS[verdict]
-        axes.hlines(heights, [100 * (row.low - 1) for _, row in rows], [100 * (row.high - 1) for _, row in rows],
-                    color=colour, linewidth=1.8)
-        axes.plot([100 * (row.ratio - 1) for _, row in rows], heights, linestyle="none", marker=marker,
-                  markersize=5 if labelled else 3, color=colour, label=f"{verdict} ({len(rows)})")
+        axes.hlines(
+            heights,
+            [100 * (row.low - 1) for _, row in rows],
+            [100 * (row.high - 1) for _, row in rows],
+            color=colour,
+            linewidth=1.8,
+        )
+        axes.plot(
+            [100 * (row.ratio - 1) for _, row in rows],
+            heights,
+            linestyle="none",
+            marker=marker,
+            markersize=5 if labelled else 3,
+            color=colour,
+            label=f"{verdict} ({len(rows)})",
+        )
     axes.axvline(0, color=COLOURS["ink"], linewidth=1)
     if labels.margin is not None:
-        axes.axvspan(0, 100 * labels.margin, facecolor=COLOURS["line"], alpha=0.8, zorder=0,
-                     label=f"margin {100 * labels.margin:.3g} %")
+        axes.axvspan(
+            0, 100 * labels.margin, facecolor=COLOURS["line"], alpha=0.8, zorder=0, label=f"margin {100 * labels.margin:.3g} %"
+        )
     if labels.middle is not None:
-        axes.axvline(100 * (labels.middle - 1), color=COLOURS["muted"], linewidth=1, linestyle="--",
-                     label=f"{labels.middle_name} {100 * (labels.middle - 1):+.1f} %")
+        axes.axvline(
+            100 * (labels.middle - 1),
+            color=COLOURS["muted"],
+            linewidth=1,
+            linestyle="--",
+            label=f"{labels.middle_name} {100 * (labels.middle - 1):+.1f} %",
+        )
     axes.set_ylim(-0.8, len(ranked) - 0.2)
     axes.set_yticks(range(len(ranked)) if labelled else [])
     if labelled:
         for text in axes.set_yticklabels([shortened(row.label, LABEL_CHARACTERS) for row in ranked]):
-            text.set_parse_math(False)             # a $ in a name is a $
+            text.set_parse_math(False)  # a $ in a name is a $
             text.set_fontsize(9)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(f"B against A, % (bars: {100 * labels.confidence:g} % intervals)", color=COLOURS["ink"])
@@ -140,15 +175,33 @@ def _scatter(axes: Axes, rows: Sequence[RatioRow], flips: Sequence[tuple[int, in
     low, high = min(values) / 1.2, max(values) * 1.2
     axes.plot((low, high), (low, high), color=COLOURS["ink"], linewidth=1, label="B = A")
     if labels.middle is not None:
-        axes.plot((low, high), (low * labels.middle, high * labels.middle), color=COLOURS["muted"], linewidth=1, linestyle="--",
-                  label=labels.middle_name)
+        axes.plot(
+            (low, high),
+            (low * labels.middle, high * labels.middle),
+            color=COLOURS["muted"],
+            linewidth=1,
+            linestyle="--",
+            label=labels.middle_name,
+        )
     for position, (one, other) in enumerate(flips):
-        axes.plot([rows[one].a_ns, rows[other].a_ns], [rows[one].b_ns, rows[other].b_ns], color=COLOURS["flip"], linewidth=1.2,
-                  label="order reversed beyond noise" if position == 0 else "_")
+        axes.plot(
+            [rows[one].a_ns, rows[other].a_ns],
+            [rows[one].b_ns, rows[other].b_ns],
+            color=COLOURS["flip"],
+            linewidth=1.2,
+            label="order reversed beyond noise" if position == 0 else "_",
+        )
     for verdict, marker in MARKERS.items():
         mine = [row for row in rows if row.verdict == verdict]
-        axes.plot([row.a_ns for row in mine], [row.b_ns for row in mine], linestyle="none", marker=marker, markersize=4.5,
-                  color=COLOURS[verdict], label="_")
+        axes.plot(
+            [row.a_ns for row in mine],
+            [row.b_ns for row in mine],
+            linestyle="none",
+            marker=marker,
+            markersize=4.5,
+            color=COLOURS[verdict],
+            label="_",
+        )
     for which in ("x", "y"):
         _log_axis(axes, which, low, high)
     axes.set_xlabel("A", color=COLOURS["ink"])

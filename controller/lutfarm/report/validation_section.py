@@ -43,11 +43,11 @@ class Comparison:
     """The networks of one device, backend and space."""
 
     heading: str
-    columns: tuple[str, ...]                       # plain sum, calibrated, noise ceiling: those that there are
+    columns: tuple[str, ...]  # plain sum, calibrated, noise ceiling: those that there are
     figures: tuple[FigureRow, ...]
-    plot: str                                      # an svg element; empty where the networks are not told
+    plot: str  # an svg element; empty where the networks are not told
     rows: tuple[NetworkLine, ...]
-    left_out: tuple[tuple[str, str], ...]          # name and reason
+    left_out: tuple[tuple[str, str], ...]  # name and reason
     notes: tuple[str, ...]
 
     @property
@@ -85,7 +85,9 @@ def _comparison(number: int, found: Validation, table: LatencyTable) -> Comparis
         figures=_figure_rows(found),
         plot=prediction_plot(
             plain, calibrated_spots(found), name=f"networks{number}", title=f"Predicted against measured latency: {heading}"
-        ) if plain else "",
+        )
+        if plain
+        else "",
         rows=tuple(_line(network) for network in used),
         left_out=tuple((printable(network.arch), printable(network.failure)) for network in found.unusable),
         notes=tuple(printable(note) for note in (*_notes(found), *_uncalibrated(found, table))),

@@ -122,7 +122,7 @@ def shortened(text: str, most: int) -> str:
     if len(clean) <= most:
         return clean
     head = (most - 1) * 2 // 3
-    return f"{clean[:head]}…{clean[len(clean) - (most - 1 - head):]}"
+    return f"{clean[:head]}…{clean[len(clean) - (most - 1 - head) :]}"
 
 
 def printable(text: str) -> str:

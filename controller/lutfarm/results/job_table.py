@@ -82,14 +82,20 @@ def target_of(spec: JobSpec) -> Target:
 
 
 def _inside(
-    store: Store, job: Job, spec: JobSpec, plan: Sequence[Measurement], call_ns: Mapping[tuple[str, str], float],
-    table: LatencyTable, target: Target,
+    store: Store,
+    job: Job,
+    spec: JobSpec,
+    plan: Sequence[Measurement],
+    call_ns: Mapping[tuple[str, str], float],
+    table: LatencyTable,
+    target: Target,
 ) -> LatencyTable:
     """With operators from networks: those that ran under a profiler, or, without one, solved from all of them."""
-    here = Path.cwd()                              # for jobs of before they carried what their spaces' files say
+    here = Path.cwd()  # for jobs of before they carried what their spaces' files say
     spaces = [
         space_of(w.space, w.definition or read_definition(w.space, here), here)
-        for w in spec.workloads if isinstance(w, SpaceWorkload)
+        for w in spec.workloads
+        if isinstance(w, SpaceWorkload)
     ]
     layers: dict[str, tuple[Sequence[str], Mapping[str, int]]] = {}
     first = ""
@@ -100,8 +106,14 @@ def _inside(
             layers[name] = labels, {operator.key: count for operator, count in space.composition(arch).items()}
             first = labels[0]
     timed = in_network(
-        table, judged(store, job.id), plan, layers,
-        call_ns=call_ns, first=first, relative_target=target.relative_half_width, confidence=target.confidence,
+        table,
+        judged(store, job.id),
+        plan,
+        layers,
+        call_ns=call_ns,
+        first=first,
+        relative_target=target.relative_half_width,
+        confidence=target.confidence,
     )
     return solved(timed, spaces, SOLVED, target.relative_half_width, confidence=target.confidence)
 
@@ -116,9 +128,7 @@ def judged(store: Store, job_id: str) -> Iterator[Run]:
         yield from _judged(store, found[0].id, plan, policies_of(spec, devices))
 
 
-def _judged(
-    store: Store, job_id: str, plan: Sequence[Measurement], policies: Mapping[str, MeasuringPolicy]
-) -> Iterator[Run]:
+def _judged(store: Store, job_id: str, plan: Sequence[Measurement], policies: Mapping[str, MeasuringPolicy]) -> Iterator[Run]:
     """The job's runs, each slice judged by what is known today of the canary of then."""
     verdict = judge(store, plan, {unit: policy.plan.gate_ratio for unit, policy in policies.items()})
     planned = {m.key for m in plan}
@@ -126,7 +136,11 @@ def _judged(
 
 
 def _manifest(
-    store: Store, job: Job, spec: JobSpec, plan: Sequence[Measurement], devices: Mapping[str, Device],
+    store: Store,
+    job: Job,
+    spec: JobSpec,
+    plan: Sequence[Measurement],
+    devices: Mapping[str, Device],
     floors: Mapping[str, Mapping[str, int]],
 ) -> Manifest:
     hellos = {name: hello[0] for name in devices if (hello := store.hello(name))}
@@ -141,7 +155,11 @@ def _manifest(
         devices=tuple(_device_facts(devices[name], hellos.get(name), floors.get(name, {})) for name in sorted(devices)),
         backends=tuple(
             BackendFacts(
-                backend.key, backend.runtime, backend.provider, backend.threads, backend.precision,
+                backend.key,
+                backend.runtime,
+                backend.provider,
+                backend.threads,
+                backend.precision,
                 {unit: runtime_version(hello, backend.runtime) for unit, hello in hellos.items()},
             )
             for backend in dict.fromkeys(m.backend for m in plan)
@@ -175,7 +193,7 @@ def _device_facts(device: Device, hello: Hello | None, floors: Mapping[str, int]
         memory_bytes=hello.memory_bytes,
         python=hello.python,
         governor=hello.governor,
-        clock_resolution_ns=hello.clock_resolution_ns or 0,       # 0 there: unknown
+        clock_resolution_ns=hello.clock_resolution_ns or 0,  # 0 there: unknown
         timer_pair_ns=hello.timer_pair_ns or 0,
         call_floor_ns=floors,
         runner_sha256=hello.runner_sha256,

@@ -43,7 +43,7 @@ def table_to_validate(store: Store, job_id: str, space: str | None, folder: Path
         named = f"it has {', '.join(definitions)}" if definitions else "it names none"
         raise SpecError(f"job {known[0].name} has no one space to draw networks from ({named}); give --space")
     text = next(iter(definitions)) if space is None else space
-    definition = definitions.get(text)             # the job's own copy, wherever its file is by now
+    definition = definitions.get(text)  # the job's own copy, wherever its file is by now
     if definition is None and text.endswith((".yaml", ".yml")):
         if not (folder / text).is_file():
             raise SpecError(f"the space file {text} is not at {folder / text}; say with --space where it is")

@@ -20,7 +20,7 @@ from lutfarm.validation.outcome import Levels, Place, validation_or_refusal
 from lutfarm_jobs.errors import RunsDisagree, SpecError
 from lutfarm_jobs.measurement import Measurement
 
-_Named = tuple[Place, str]                         # where, and the space's name
+_Named = tuple[Place, str]  # where, and the space's name
 
 
 def validated_table(
@@ -43,7 +43,7 @@ def validated_table(
             if isinstance(found, Calibration):
                 calibrations[named] = found
             elif found is not None:
-                uncalibrated.setdefault(named, found)      # the newest study's
+                uncalibrated.setdefault(named, found)  # the newest study's
     validations: dict[_Named, Validation] = {}
     refusals: dict[_Named, Refusal] = {}
     for one in studies:
@@ -53,7 +53,7 @@ def validated_table(
                 validations[named] = found
             else:
                 (unit_, backend_), space = named
-                refusals.setdefault(named, Refusal(unit_, backend_, space, found[:MOST_REASON]))    # the newest study's
+                refusals.setdefault(named, Refusal(unit_, backend_, space, found[:MOST_REASON]))  # the newest study's
     left = [one for named, one in refusals.items() if named not in validations]
     lacking = [one for named, one in uncalibrated.items() if named not in calibrations]
     return table.with_validations(tuple(validations.values()), left).with_calibrations(
@@ -95,7 +95,11 @@ class _Study:
         studies = studies_of(self.store, self.table.manifest.job_id)
         first = next((one for one in studies if one.space_name == self.study.space_name), self.study)
         return Held(
-            self.study, self.table.with_calibrations(()), self.study.space, _measured(self.store, self.study), self.plan,
+            self.study,
+            self.table.with_calibrations(()),
+            self.study.space,
+            _measured(self.store, self.study),
+            self.plan,
             None if first.id == self.study.id else _measured_or_why(self.store, first),
         )
 
@@ -115,7 +119,7 @@ def _readable(store: Store, table: LatencyTable) -> list[StudyJob]:
 def _calibration(study: _Study, place: Place) -> Calibration | Uncalibrated | None:
     try:
         return calibration_for(study.held, place)
-    except RunsDisagree:                           # validating says so
+    except RunsDisagree:  # validating says so
         return None
 
 

@@ -15,7 +15,7 @@ from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.round import SlicePlan
 
 PROBES_PER_ORDER = 64
-LONGEST_ROUND_S = 20.0                             # what a kill -9 can lose of one device at most, about
+LONGEST_ROUND_S = 20.0  # what a kill -9 can lose of one device at most, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def chunk_of(
     for measurement in candidates:
         if _group(state, measurement, policy.plan) != group:
             continue
-        left_bytes -= model_bytes(state, measurement) * (2 if policy.plan.profile else 1)    # a session under the profiler, too
+        left_bytes -= model_bytes(state, measurement) * (2 if policy.plan.profile else 1)  # a session under the profiler, too
         left_s -= round_seconds(state, measurement, policy.plan) * state.units[measurement.unit].pace
         if not first and (left_bytes < 0 or left_s < 0):
             return
@@ -129,5 +129,3 @@ def due_seconds(state: FarmState, step: Step, plan: SlicePlan) -> float:
     if not isinstance(step, MeasureThese):
         return 0.0
     return ROUND_S + sum(round_seconds(state, state.plan[key], plan) for key in step.keys)
-
-

@@ -19,8 +19,8 @@ from lutfarm.statistics.estimates.precision import LEAST_ROUNDS, LEAST_ROUNDS_AL
 from lutfarm.statistics.intervals.interval import LEAST_FOR_PRIOR
 from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Measurement
 
-PROBE_ITERATIONS = 12                              # cold, warm, compared
-OFTEN_MORE_ROUNDS = 1.8                            # times the least number: where the machine is noisier than is usual
+PROBE_ITERATIONS = 12  # cold, warm, compared
+OFTEN_MORE_ROUNDS = 1.8  # times the least number: where the machine is noisier than is usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +47,24 @@ class Span:
         return Span(min(self.low_s, most_s), min(self.high_s, most_s))
 
 
-RAY = Span(3.5, 7.5)                               # to import and start it, and to end it
+RAY = Span(3.5, 7.5)  # to import and start it, and to end it
 PLAIN_POOL = Span(0.1, 0.5)
-PROGRAM = Span(1.2, 3.0)                           # Python, its imports, the store; at the end the table, for the verdict
+PROGRAM = Span(1.2, 3.0)  # Python, its imports, the store; at the end the table, for the verdict
 OPENING: Mapping[str, Span] = {"local": Span(0.4, 1.6)}
 OPENING_FAR = Span(1.0, 6.0)
-BUILD: Mapping[str, Span] = {                      # a model and the output that it should have, built for the first time
-    "operator": Span(0.05, 0.15), "sandwich": Span(0.06, 0.2), "stubs": Span(0.02, 0.08),
-    "network": Span(0.8, 1.7), "file": Span(0.02, 0.5),
+BUILD: Mapping[str, Span] = {  # a model and the output that it should have, built for the first time
+    "operator": Span(0.05, 0.15),
+    "sandwich": Span(0.06, 0.2),
+    "stubs": Span(0.02, 0.08),
+    "network": Span(0.8, 1.7),
+    "file": Span(0.02, 0.5),
 }
-BUILT = Span(0.001, 0.01)                          # found in the cache, and checked
-PROBE = Span(0.015, 0.04)                          # a throwaway child, beside its iterations
-PROBE_ORDER = Span(0.3, 0.8)                       # the process that they are forked of
-PACE = Span(0.75, 1.3)                             # of rounds on a quiet machine of which nothing is known
-LOADED_PACE = Span(1.2, 3.5)                       # where other programs compute beside them: they wait for quiet windows
-NOT_PROBED: Mapping[str, Span] = {"local": Span(0.1, 0.22)}   # what a first guess at an iteration is off by, as factors
+BUILT = Span(0.001, 0.01)  # found in the cache, and checked
+PROBE = Span(0.015, 0.04)  # a throwaway child, beside its iterations
+PROBE_ORDER = Span(0.3, 0.8)  # the process that they are forked of
+PACE = Span(0.75, 1.3)  # of rounds on a quiet machine of which nothing is known
+LOADED_PACE = Span(1.2, 3.5)  # where other programs compute beside them: they wait for quiet windows
+NOT_PROBED: Mapping[str, Span] = {"local": Span(0.1, 0.22)}  # what a first guess at an iteration is off by, as factors
 NOT_PROBED_FAR = Span(0.3, 2.0)
 
 
@@ -100,7 +103,10 @@ class Parts:
 
 
 def work_left(
-    state: FarmState, policies: Mapping[str, MeasuringPolicy], known: Mapping[str, Known] | None = None, *,
+    state: FarmState,
+    policies: Mapping[str, MeasuringPolicy],
+    known: Mapping[str, Known] | None = None,
+    *,
     transports: Mapping[str, str] | None = None,
 ) -> Parts:
     """What is left of a job from now on, with its farm running: of the machine that needs longest, as they work side by side.

@@ -18,7 +18,7 @@ class Cooling:
     limit_c: float
     resume_c: float
     wait_s: float = 900.0
-    look_s: float = 15.0                           # how often it is looked at meanwhile
+    look_s: float = 15.0  # how often it is looked at meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +26,16 @@ class MeasuringPolicy:
     """On what terms a device measures: its profile's constants and the job's."""
 
     plan: SlicePlan = SlicePlan()
-    memory_budget_bytes: int = 2 * 1024**3         # of all models that one round holds
+    memory_budget_bytes: int = 2 * 1024**3  # of all models that one round holds
     limits: Limits = Limits()
-    setting: str = ""                              # see lutfarm_profiles.profile.DeviceProfile.setting
-    strict: bool = False                           # what was measured on a throttled device is a failure
-    cooling: Cooling | None = None                 # None: nothing is known of what is too hot
-    hold_above: float | None = None                # a device whose canary drifted by more is held; None: it is only reported
-    cooldown_s: float = 0.0                        # the device is left idle so long after work
+    setting: str = ""  # see lutfarm_profiles.profile.DeviceProfile.setting
+    strict: bool = False  # what was measured on a throttled device is a failure
+    cooling: Cooling | None = None  # None: nothing is known of what is too hot
+    hold_above: float | None = None  # a device whose canary drifted by more is held; None: it is only reported
+    cooldown_s: float = 0.0  # the device is left idle so long after work
 
-PROFILED = 2                                       # iterations under the profiler after each slice
+
+PROFILED = 2  # iterations under the profiler after each slice
 
 
 def policies_of(spec: JobSpec, devices: Mapping[str, Device]) -> dict[str, MeasuringPolicy]:
@@ -47,9 +48,12 @@ def policies_of(spec: JobSpec, devices: Mapping[str, Device]) -> dict[str, Measu
     return {
         name: MeasuringPolicy(
             _swept(profile.slice_plan(asked), sweep=spec.sampling.sweep or inside),
-            profile.memory_budget_bytes, profile.workload_limits(),
+            profile.memory_budget_bytes,
+            profile.workload_limits(),
             setting=profile.setting(cluster=conditions.cluster, fixed=conditions.clocks == "fixed"),
-            strict=conditions.strict, cooling=_cooling(profile), hold_above=profile.canary.hold_above,
+            strict=conditions.strict,
+            cooling=_cooling(profile),
+            hold_above=profile.canary.hold_above,
             cooldown_s=profile.cooldown_s,
         )
         for name, profile in profiles.items()

@@ -27,9 +27,7 @@ def reassign(state: FarmState, policies: Mapping[str, MeasuringPolicy]) -> tuple
     return state, tuple(added)
 
 
-def _reassigned(
-    state: FarmState, share: Share, policies: Mapping[str, MeasuringPolicy]
-) -> tuple[FarmState, list[Measurement]]:
+def _reassigned(state: FarmState, share: Share, policies: Mapping[str, MeasuringPolicy]) -> tuple[FarmState, list[Measurement]]:
     out = {name for name in share.units if state.units[name].quarantined}
     able = [name for name in share.units if name not in out and not state.spent(state.units[name])]
     if not out or not able:
@@ -64,7 +62,8 @@ def _can_be_corrected(state: FarmState, share: Share, measurement: Measurement) 
     """Whether its unit has enough measured anchors of its backend for a unit effect."""
     _, backend, conditions = item_of(measurement)
     mine = [
-        key for key, m in state.plan.items()
+        key
+        for key, m in state.plan.items()
         if m.unit == measurement.unit and item_of(m) in share.anchors and item_of(m)[1:] == (backend, conditions)
     ]
     return sum(state.progress(key).complete > 0 for key in mine) >= LEAST_ANCHORS

@@ -7,8 +7,8 @@ from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.round import SlicePlan
 
 DEFAULT_MODEL_BYTES = 8 * 1024**2
-ROUND_S = 0.6                                      # of a round beside its workloads: Python, the runtime, the canary
-CANARY_NS = 60_000                                 # one iteration of it, about
+ROUND_S = 0.6  # of a round beside its workloads: Python, the runtime, the canary
+CANARY_NS = 60_000  # one iteration of it, about
 
 
 def model_bytes(state: FarmState, measurement: Measurement) -> int:
@@ -31,7 +31,7 @@ def iteration_of(state: FarmState, measurement: Measurement) -> float:
 
 def seconds_of(iteration_ns: float, plan: SlicePlan, *, load_ns: float | None = None) -> float:
     """About how long one round of a workload holds the device, by what one iteration and loading it take."""
-    swept = iteration_ns > plan.long_ns            # then one iteration, after at most one: as the runner's sampling has it
+    swept = iteration_ns > plan.long_ns  # then one iteration, after at most one: as the runner's sampling has it
     warmups = plan.warmup_again if not swept else int(iteration_ns <= max(10 * plan.long_ns, 40_000_000))
     timed_ns = iteration_ns if swept else max(iteration_ns, plan.slice_ns)
     visit_ns = timed_ns + (warmups + plan.profile) * iteration_ns + 2 * plan.canary_iterations * CANARY_NS

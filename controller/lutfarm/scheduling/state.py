@@ -14,7 +14,7 @@ from lutfarm_jobs.errors import DeviceLost, LinkError, Retry, from_wire
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.run import Failure, Probe, Run
 
-PACE_KNOWN_S = 2.0                                 # of rounds: what the pace of one that was never seen weighs
+PACE_KNOWN_S = 2.0  # of rounds: what the pace of one that was never seen weighs
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class MeasurementProgress:
     complete: int = 0
     truncated: int = 0
     failed: bool = False
-    failure: Failure | None = None                 # why, where that is known
-    levels: tuple[Level, ...] = ()                 # of its complete runs, where there was a quiet slice
+    failure: Failure | None = None  # why, where that is known
+    levels: tuple[Level, ...] = ()  # of its complete runs, where there was a quiet slice
 
     def with_run(self, run: Run) -> MeasurementProgress:
         """After one more run."""
@@ -48,20 +48,20 @@ class Unit:
     """One device of the job."""
 
     name: str
-    machine_id: str = ""                           # known once it said hello
+    machine_id: str = ""  # known once it said hello
     hello: Hello | None = None
     opened: bool = False
-    in_flight: str | None = None                   # order id
+    in_flight: str | None = None  # order id
     failures_in_a_row: int = 0
-    not_before_s: float = 0.0                      # back-off
-    quarantined: str = ""                          # why it is out of work, or empty
-    out: str = ""                                  # the state in which it is out of work: quarantined, lost, ...
-    hot_since_s: float | None = None               # it rests until it is cool
-    spent_s: float = 0.0                           # device time of this job so far
-    began_s: float = 0.0                           # of the round in flight, Unix time
-    due_s: float = 0.0                             # what the round in flight should take on a quiet machine; 0: it is no round
-    rounds_due_s: float = 0.0                      # ... all rounds that ended well should have taken
-    rounds_took_s: float = 0.0                     # and took, on the wall
+    not_before_s: float = 0.0  # back-off
+    quarantined: str = ""  # why it is out of work, or empty
+    out: str = ""  # the state in which it is out of work: quarantined, lost, ...
+    hot_since_s: float | None = None  # it rests until it is cool
+    spent_s: float = 0.0  # device time of this job so far
+    began_s: float = 0.0  # of the round in flight, Unix time
+    due_s: float = 0.0  # what the round in flight should take on a quiet machine; 0: it is no round
+    rounds_due_s: float = 0.0  # ... all rounds that ended well should have taken
+    rounds_took_s: float = 0.0  # and took, on the wall
 
     @property
     def pace(self) -> float:
@@ -73,18 +73,18 @@ class Unit:
 class FarmState:
     """One job: its plan, how far each measurement is, how its devices are."""
 
-    plan: Mapping[str, Measurement]                # by key, in the job's order
-    rounds: int                                    # complete runs wanted of each, at most if there is a rule
+    plan: Mapping[str, Measurement]  # by key, in the job's order
+    rounds: int  # complete runs wanted of each, at most if there is a rule
     progress_of: Mapping[str, MeasurementProgress]
     units: Mapping[str, Unit]
-    budget_s: float | None = None                  # device time for each unit
-    stopped: tuple[str, str] | None = None         # an error that ends the job: (code, detail)
-    until_s: float | None = None                   # Unix time at which it ends, done or not
-    time_up: bool = False                          # that time came
-    expected_ns: Mapping[str, float] = field(default_factory=dict[str, float])   # by key: a first guess at an iteration
-    shares: tuple[Share, ...] = ()                 # pools whose units share the work
-    rule: StopRule | None = None                   # None: `rounds` of each, however precise
-    reached: Mapping[str, Reached] = field(default_factory=dict[str, Reached])   # by key, as of the last round
+    budget_s: float | None = None  # device time for each unit
+    stopped: tuple[str, str] | None = None  # an error that ends the job: (code, detail)
+    until_s: float | None = None  # Unix time at which it ends, done or not
+    time_up: bool = False  # that time came
+    expected_ns: Mapping[str, float] = field(default_factory=dict[str, float])  # by key: a first guess at an iteration
+    shares: tuple[Share, ...] = ()  # pools whose units share the work
+    rule: StopRule | None = None  # None: `rounds` of each, however precise
+    reached: Mapping[str, Reached] = field(default_factory=dict[str, Reached])  # by key, as of the last round
 
     def progress(self, key: str) -> MeasurementProgress:
         """How far one measurement is; new ones have not begun."""

@@ -16,7 +16,7 @@ OVERHEAD_NS = 10_000.0
 MULTIPLY_ACCUMULATES_PER_NS = 4.0
 FILE_NS = 10_000_000.0
 
-Item = tuple[str, str, str]                        # what is shared: the workload's key, and its place (place_of)
+Item = tuple[str, str, str]  # what is shared: the workload's key, and its place (place_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Share:
 
     profile: str
     units: tuple[str, ...]
-    anchors: frozenset[Item]                       # measured on every unit
-    max_unit_spread: float                         # slowest over fastest unit, minus 1, that may still be merged
+    anchors: frozenset[Item]  # measured on every unit
+    max_unit_spread: float  # slowest over fastest unit, minus 1, that may still be merged
 
 
 def item_of(measurement: Measurement) -> Item:
@@ -82,9 +82,7 @@ def _spread(items: Sequence[Item], sizes_ns: Mapping[Item, float], count: int) -
     return chosen
 
 
-def divide(
-    items: Mapping[Item, float], units: Sequence[str], *, busy_s: Mapping[str, float] | None = None
-) -> dict[Item, str]:
+def divide(items: Mapping[Item, float], units: Sequence[str], *, busy_s: Mapping[str, float] | None = None) -> dict[Item, str]:
     """Which unit measures each item; `items` says how many seconds each takes, `busy_s` what the units have to do already.
 
     Longest first, each to the unit with the least to do: at most 4/3 of the shortest possible time (R. L. Graham,

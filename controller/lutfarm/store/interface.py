@@ -73,9 +73,7 @@ class LeaseStore(Protocol):
         """32 hex digits made with the store: which store's lease tokens may be compared."""
         ...
 
-    def acquire(
-        self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float, job_id: str = ""
-    ) -> Lease | str:
+    def acquire(self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float, job_id: str = "") -> Lease | str:
         """A lease with the next token, or the readable `holder` of the one that is in force.
 
         A lease is free when it expired, was released, or its owner (see process_identity.py) was a process of
@@ -202,7 +200,6 @@ class Store(DeviceStore, LeaseStore, JobStore, RunStore, CanaryStore, Protocol):
     def close(self) -> None:
         """Release the database."""
         ...
-
 
 
 def registered(store: DeviceStore, names: Sequence[str]) -> list[Device]:

@@ -18,7 +18,7 @@ def user() -> str:
     """Who runs this process, for people to read."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):                    # a container's user may have no name
+    except (KeyError, OSError):  # a container's user may have no name
         return f"uid {os.getuid()}"
 
 

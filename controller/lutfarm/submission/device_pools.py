@@ -48,7 +48,8 @@ def units_of(
 def share_choices(spec: JobSpec) -> dict[int, PoolChoice]:
     """The pools of a job whose units share the work, by their position in `devices`."""
     return {
-        position: wanted for position, wanted in enumerate(spec.devices)
+        position: wanted
+        for position, wanted in enumerate(spec.devices)
         if isinstance(wanted, PoolChoice) and wanted.replicate == "share"
     }
 
@@ -63,5 +64,3 @@ def refuse_overlap(chosen: Mapping[int, Sequence[str]], shared: Mapping[int, Poo
                     f"devices[{position}]: {both[0]} shares the work of its pool and is asked for by devices[{other}], too; "
                     "leave one out"
                 )
-
-

@@ -76,7 +76,7 @@ def _kept(
             continue
         done = count.get("complete", 0) >= rounds or count.get("failed", 0) > 0
         if measurement.unit in share.units:
-            kept[item] = measurement.unit          # the last one counts: it has the work of those before
+            kept[item] = measurement.unit  # the last one counts: it has the work of those before
         elif done and anchors.get((measurement.unit, *item[1:]), 0) >= LEAST_ANCHORS:
             kept[item] = None
     return kept

@@ -21,9 +21,9 @@ class Submission:
     plan: tuple[Measurement, ...]
     devices: Mapping[str, Device]
     policies: Mapping[str, MeasuringPolicy]
-    zeros: tuple[str, ...] = ()                    # keys of operators that are nothing by structure
+    zeros: tuple[str, ...] = ()  # keys of operators that are nothing by structure
     retry_failed: bool = False
-    shares: tuple[Share, ...] = ()                 # pools whose units share the work
+    shares: tuple[Share, ...] = ()  # pools whose units share the work
     strategy: Strategy = Plain()
-    until_s: float | None = None                   # Unix time at which it ends, done or not: what runs then is cancelled
-    expected_ns: Mapping[str, float] = field(default_factory=dict[str, float])   # by key: a first guess at an iteration
+    until_s: float | None = None  # Unix time at which it ends, done or not: what runs then is cancelled
+    expected_ns: Mapping[str, float] = field(default_factory=dict[str, float])  # by key: a first guess at an iteration

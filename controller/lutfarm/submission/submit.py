@@ -37,9 +37,9 @@ def _chosen(spec: JobSpec, registered: Mapping[str, Device], store: Store) -> di
             records = {
                 name: store.device_record(name, now_s) for name, device in registered.items() if device.profile == wanted.profile
             }
-            chosen[position] = tuple(device_pools.units_of(
-                wanted, registered, records, machines_of(store), where=f"devices[{position}]"
-            ))
+            chosen[position] = tuple(
+                device_pools.units_of(wanted, registered, records, machines_of(store), where=f"devices[{position}]")
+            )
         elif isinstance(wanted, DeviceChoice):
             found = [d.name for d in registered.values() if wanted.label.items() <= dict(d.labels).items()]
             if not found:
@@ -70,9 +70,7 @@ def submission(path: Path, store: Store, *, retry_failed: bool = False) -> tuple
         raise SpecError(f"{path}: {error}") from error
 
 
-def submit(
-    spec: JobSpec, folder: Path, store: Store, *, retry_failed: bool = False
-) -> tuple[Submission, Sources]:
+def submit(spec: JobSpec, folder: Path, store: Store, *, retry_failed: bool = False) -> tuple[Submission, Sources]:
     """A job whose relative paths start at `folder`, with everything that its names stand for."""
     registered = {device.name: device for device in store.devices()}
     chosen = _chosen(spec, registered, store)
@@ -88,15 +86,18 @@ def submit(
     for position, choice in device_pools.share_choices(spec).items():
         units = chosen[position]
         plan, share = share_plan(
-            plan, choice, units, sources=sources, store=store, job_id=spec.id, finished_rounds=finished_rounds(spec),
+            plan,
+            choice,
+            units,
+            sources=sources,
+            store=store,
+            job_id=spec.id,
+            finished_rounds=finished_rounds(spec),
             policy=policies[units[0]],
         )
         shares.append(share)
     zeros = nothings(spec, sources)
     guessed = {workload: expected_ns(workload, sources) for workload in {m.workload for m in plan}}
     return Submission(
-        spec, plan, devices, policies, zeros, retry_failed, tuple(shares),
-        expected_ns={m.key: guessed[m.workload] for m in plan},
+        spec, plan, devices, policies, zeros, retry_failed, tuple(shares), expected_ns={m.key: guessed[m.workload] for m in plan}
     ), sources
-
-

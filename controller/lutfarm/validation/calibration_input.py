@@ -19,8 +19,7 @@ from lutfarm_jobs.spaces.base import Space
 def observed(space: Space, measured_ns: Mapping[str, float], errors: Mapping[str, float | None]) -> list[Observed]:
     """Measured networks as a calibration takes them; by architecture in the space's encoding, errors of logarithms."""
     return [
-        Observed(space.parse(arch), composed(space, space.parse(arch)), ns, errors.get(arch))
-        for arch, ns in measured_ns.items()
+        Observed(space.parse(arch), composed(space, space.parse(arch)), ns, errors.get(arch)) for arch, ns in measured_ns.items()
     ]
 
 
@@ -30,8 +29,12 @@ def errors_of(fit: SweepFit | None, keys: Mapping[str, str]) -> dict[str, float 
 
 
 def predictions_ns(
-    entries: Mapping[str, Estimate], space: Space, known: Sequence[Observed], archs: Sequence[Sequence[int]],
-    *, priors: Priors | None = None,
+    entries: Mapping[str, Estimate],
+    space: Space,
+    known: Sequence[Observed],
+    archs: Sequence[Sequence[int]],
+    *,
+    priors: Priors | None = None,
 ) -> FloatArray:
     """(m, 3): estimate, low, high for networks, from operators and the networks that are known.
 

@@ -13,9 +13,9 @@ from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spaces.base import Space
 
 Arch = tuple[int, ...]
-PredictNs = Callable[[IntArray], FloatArray]       # rows of choice indices to ns; NaN where it can't be told
+PredictNs = Callable[[IntArray], FloatArray]  # rows of choice indices to ns; NaN where it can't be told
 
-CANDIDATES_EACH = 50                               # random ones for each that is wanted
+CANDIDATES_EACH = 50  # random ones for each that is wanted
 CANDIDATES_LEAST = 500
 CANDIDATES_MOST = 20_000
 
@@ -69,7 +69,7 @@ def _over_the_range(sizes: dict[Arch, float], count: int, dice: random.Random) -
     found = [dice.choice(part) if part else None for part in parts]
     left = set(sizes) - {arch for arch in found if arch}
     for at, arch in enumerate(found):
-        if arch is None:                           # no candidate is of this size: the nearest that is left
+        if arch is None:  # no candidate is of this size: the nearest that is left
             middle = low + (at + 0.5) * step
             nearest = min(left, key=lambda other: (abs(sizes[other] - middle), other))
             left.discard(nearest)

@@ -20,8 +20,8 @@ from lutfarm_jobs.errors import RunsDisagree, SpecError
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.spaces.base import Space
 
-Levels = Mapping[str, Mapping[str, float]]         # by measurement key and round, in ns
-Place = tuple[str, str]                            # unit and backend key
+Levels = Mapping[str, Mapping[str, float]]  # by measurement key and round, in ns
+Place = tuple[str, str]  # unit and backend key
 LEAST_NETWORKS = 2
 
 
@@ -29,14 +29,14 @@ LEAST_NETWORKS = 2
 class Outcome:
     """What one study says, place by place; `refused` says why there is nothing to say of the other places."""
 
-    job_id: str                                    # whose table it is
-    study_id: str                                  # the job that measured the networks
+    job_id: str  # whose table it is
+    study_id: str  # the job that measured the networks
     space: str
     seed: int
-    measured_s: float                              # Unix time
+    measured_s: float  # Unix time
     places: tuple[Validation, ...]
     refused: tuple[str, ...] = ()
-    uncalibrated: tuple[Uncalibrated, ...] = ()    # places whose calibration networks calibrate nothing
+    uncalibrated: tuple[Uncalibrated, ...] = ()  # places whose calibration networks calibrate nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,11 @@ class Held:
     """A study and what it is held against: a table, the study's space, its plan, and what was measured."""
 
     study: StudyJob
-    table: LatencyTable                            # without calibration
+    table: LatencyTable  # without calibration
     space: Space
     measured: Measured
     plan: Sequence[Measurement]
-    first: Measured | str | None = None            # of the table's first study, if that is another; or why it can't be read
+    first: Measured | str | None = None  # of the table's first study, if that is another; or why it can't be read
 
     @property
     def places(self) -> list[Place]:
@@ -76,7 +76,8 @@ class Held:
         roles: tuple[Role, ...] = ("validation", "calibration", "anchor")
         return tuple(
             _network(part, self.space, arch, role, entries.get(keys.get(arch, "")))
-            for role, archs in zip(roles, self.study.archs, strict=True) for arch in archs
+            for role, archs in zip(roles, self.study.archs, strict=True)
+            for arch in archs
         )
 
 
@@ -98,7 +99,11 @@ def calibration_for(held: Held, place: Place) -> Calibration | Uncalibrated | No
     fit = fit_sweep({key: levels_ns[key] for key in keys.values() if key in levels_ns})
     return calibration_of(
         observed(held.table.select(unit=place[0], backend=place[1]).computed(held.space), spare, errors_of(fit, keys)),
-        space=held.space.name, unit=place[0], backend_key=place[1], confidence=_confidence(held.table), left_out=busy,
+        space=held.space.name,
+        unit=place[0],
+        backend_key=place[1],
+        confidence=_confidence(held.table),
+        left_out=busy,
         flags={flag for network in wanted if network.arch in spare for flag in network.measured_flags},
     )
 
@@ -151,15 +156,20 @@ def _validation(held: Held, place: Place, calibration: Calibration | None) -> Va
     used_keys = [keys[network.arch] for network in used]
     shift, why = _shift([keys[n.arch] for n in networks if n.role == "anchor" and n.measured_ns], held)
     return Validation(
-        unit=unit, backend_key=backend, space=held.space.name,
+        unit=unit,
+        backend_key=backend,
+        space=held.space.name,
         figures=compare([n.predicted_ns or 0.0 for n in used], [n.measured_ns or 0.0 for n in used]),
         coverage=share([network.covered for network in used]),
         confidence=_confidence(held.table),
         ceiling=_ceiling(used_keys, held.measured.levels_ns),
         calibrated=_calibrated(networks, calibration),
-        anchor_shift=shift, anchor_refusal=why,
+        anchor_shift=shift,
+        anchor_refusal=why,
         networks=networks,
-        study_id=study.id, seed=study.study.seed, measured_s=study.created_s,
+        study_id=study.id,
+        seed=study.study.seed,
+        measured_s=study.created_s,
         scope="; ".join(sorted({entries[key].scope for key in used_keys} - {""})),
     )
 
@@ -167,7 +177,8 @@ def _validation(held: Held, place: Place, calibration: Calibration | None) -> Va
 def _check_agreement(held: Held, place: Place) -> None:
     """Raises RunsDisagree where the table and the networks that it is held against were measured with different software."""
     both = [
-        labelled for label, table in (("the table", held.table), ("its networks", held.measured.table))
+        labelled
+        for label, table in (("the table", held.table), ("its networks", held.measured.table))
         for labelled in _labelled(label, table, [e for e in table.entries if (e.unit, e.backend_key) == place])
     ]
     if differences := disagreement(both, may_differ=BETWEEN_PLANS | BETWEEN_WORKLOADS):
@@ -201,17 +212,21 @@ def _network(part: LatencyTable, space: Space, arch: str, role: Role, entry: Ent
         failure = f"{entry.failure_code}: {(entry.failure_detail or '')[:300]}"
     found = entry if entry is not None and entry.kind == "measured" else None
     return Network(
-        arch, role,
-        predicted and predicted.latency_ns, predicted and predicted.low_ns, predicted and predicted.high_ns,
-        found and found.estimate_ns, found and found.low_ns, found and found.high_ns, failure,
+        arch,
+        role,
+        predicted and predicted.latency_ns,
+        predicted and predicted.low_ns,
+        predicted and predicted.high_ns,
+        found and found.estimate_ns,
+        found and found.low_ns,
+        found and found.high_ns,
+        failure,
         measured_flags=tuple(flag for flag in found.flags if flag != "converged") if found else (),
         predicted_flags=predicted.flags if predicted else (),
     )
 
 
-def _corrected(
-    held: Held, place: Place, calibration: Calibration, networks: tuple[Network, ...]
-) -> tuple[Network, ...]:
+def _corrected(held: Held, place: Place, calibration: Calibration, networks: tuple[Network, ...]) -> tuple[Network, ...]:
     """With the calibrated table's predictions; the networks that it was calibrated on have none."""
     part = held.table.select(unit=place[0], backend=place[1]).with_calibrations([calibration])
     unseen = {n.arch: held.space.parse(n.arch) for n in networks if n.usable}
@@ -222,7 +237,9 @@ def _corrected(
     found = {text: [float(ns) for ns in row] for text, row in zip(unseen, rows, strict=True)}
     return tuple(
         replace(n, calibrated_ns=found[n.arch][0], calibrated_low_ns=found[n.arch][1], calibrated_high_ns=found[n.arch][2])
-        if n.arch in found else n for n in networks
+        if n.arch in found
+        else n
+        for n in networks
     )
 
 
@@ -253,8 +270,11 @@ def _shift(keys: Sequence[str], held: Held) -> tuple[float | None, str]:
     both = [key for key in keys if key in before and key in now]
     if not both:
         return None, "no anchor was measured in both sittings"
-    made = [one for (label, table), entries in zip(sittings, (before, now), strict=True)
-            for one in _labelled(label, table, [entries[key] for key in both])]
+    made = [
+        one
+        for (label, table), entries in zip(sittings, (before, now), strict=True)
+        for one in _labelled(label, table, [entries[key] for key in both])
+    ]
     if differences := disagreement(made):
         return None, f"the anchors were measured otherwise: {words(differences)}"[:MOST_REASON]
     ratios = [(now[key].estimate_ns or 0.0) / (before[key].estimate_ns or 1.0) for key in both]

@@ -21,8 +21,8 @@ from lutfarm_jobs.measurement_key import named
 from lutfarm_jobs.spaces.base import Space
 from lutfarm_jobs.spec import BackendChoice, JobSpec, SamplingPlan, SpaceWorkload, Study
 
-PROCESSES = 7                                      # levels of processes differ by 4-6 %: fewer can't tell them apart
-ANCHORS = 3                                        # small, middling, large; the same in every study of a table
+PROCESSES = 7  # levels of processes differ by 4-6 %: fewer can't tell them apart
+ANCHORS = 3  # small, middling, large; the same in every study of a table
 ANCHOR_SEED = 0xA2C4
 POOL = "pool:"
 
@@ -71,7 +71,7 @@ def studies_of(store: JobStore, job_id: str) -> list[StudyJob]:
     """The jobs that measured networks for this job's table, oldest first."""
     found: list[StudyJob] = []
     for job, _ in store.jobs():
-        if f'"{job_id}"' in job.spec_json:         # most jobs are ruled out without parsing them
+        if f'"{job_id}"' in job.spec_json:  # most jobs are ruled out without parsing them
             spec = JobSpec.model_validate_json(job.spec_json)
             if spec.validates is not None and spec.validates.job == job_id:
                 found.append(StudyJob(job.id, spec, job.created_s))
@@ -84,7 +84,12 @@ def find_study(studies: Sequence[StudyJob], wanted: Study, space_name: str) -> S
 
 
 def plan_study(
-    job: Job, table: LatencyTable, space: Space, wanted: Study, *, studies: Sequence[StudyJob],
+    job: Job,
+    table: LatencyTable,
+    space: Space,
+    wanted: Study,
+    *,
+    studies: Sequence[StudyJob],
     definition: Mapping[str, Any] | None = None,
 ) -> JobSpec:
     """The job that measures the networks; `definition` is what the space's file says, where it is a user's own.
@@ -97,7 +102,7 @@ def plan_study(
     if not able:
         first = next(iter(space.random(wanted.seed, 1)))
         for part in parts:
-            part.predict(space, first)             # says which operators are missing
+            part.predict(space, first)  # says which operators are missing
         raise SpecError(f"job {job.name} has no entry from which networks of {space.name} could be predicted")
     studies = [study for study in studies if study.space_name == space.name]
     known = {arch for study in studies for part in study.archs for arch in part}
@@ -114,15 +119,19 @@ def plan_study(
     backends = {choice.value.key: choice for choice in spec.backends}
     return JobSpec(
         name=f"{job.name[:55]}-networks-{wanted.seed}",
-        workloads=(SpaceWorkload(
-            space=space.name, definition=None if definition is None else dict(definition), operators="none",
-            archs=(*(space.format(arch) for arch in (*validation, *calibration)), *anchors),
-        ),),
+        workloads=(
+            SpaceWorkload(
+                space=space.name,
+                definition=None if definition is None else dict(definition),
+                operators="none",
+                archs=(*(space.format(arch) for arch in (*validation, *calibration)), *anchors),
+            ),
+        ),
         devices=tuple(dict.fromkeys(unit for unit, _ in places)),
         backends=_chosen(backends, [backend for _, backend in places]),
         sampling=SamplingPlan(rounds=PROCESSES, passes=spec.sampling.passes, sweep=True),
         conditions=spec.conditions,
-        fresh=True,                                # another sitting's networks are no part of this one
+        fresh=True,  # another sitting's networks are no part of this one
         validates=wanted,
     )
 

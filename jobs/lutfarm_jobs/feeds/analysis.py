@@ -17,16 +17,32 @@ from lutfarm_jobs.models.info import ModelInfo, ModelInput
 ATTRIBUTE, EVERY, MADE = "attribute", "every", -1
 # By kind, and the place of the indices: the place of what they point into (MADE: the first output), and along which axis of it.
 TABLES: Mapping[tuple[str, int], tuple[int, int | str]] = {
-    ("Gather", 1): (0, ATTRIBUTE), ("GATHER", 1): (0, ATTRIBUTE), ("EMBEDDING_LOOKUP", 0): (1, 0),
-    ("GatherElements", 1): (0, ATTRIBUTE), ("ScatterElements", 1): (0, ATTRIBUTE), ("Scatter", 1): (0, ATTRIBUTE),
-    ("GatherND", 1): (0, EVERY), ("ScatterND", 1): (0, EVERY), ("GATHER_ND", 1): (0, EVERY), ("SCATTER_ND", 0): (MADE, EVERY),
-    ("GatherBlockQuantized", 1): (0, ATTRIBUTE), ("ArrayFeatureExtractor", 1): (0, -1), ("RoiAlign", 2): (0, 0),
-    ("EmbedLayerNormalization", 0): (2, 0), ("EmbedLayerNormalization", 1): (4, 0),
-    ("RotaryEmbedding", 3): (1, 0), ("RotaryEmbedding", 1): (2, 0),      # ONNX's own, com.microsoft's
-    ("NegativeLogLikelihoodLoss", 1): (0, 1), ("SoftmaxCrossEntropyLoss", 1): (0, 1),
+    ("Gather", 1): (0, ATTRIBUTE),
+    ("GATHER", 1): (0, ATTRIBUTE),
+    ("EMBEDDING_LOOKUP", 0): (1, 0),
+    ("GatherElements", 1): (0, ATTRIBUTE),
+    ("ScatterElements", 1): (0, ATTRIBUTE),
+    ("Scatter", 1): (0, ATTRIBUTE),
+    ("GatherND", 1): (0, EVERY),
+    ("ScatterND", 1): (0, EVERY),
+    ("GATHER_ND", 1): (0, EVERY),
+    ("SCATTER_ND", 0): (MADE, EVERY),
+    ("GatherBlockQuantized", 1): (0, ATTRIBUTE),
+    ("ArrayFeatureExtractor", 1): (0, -1),
+    ("RoiAlign", 2): (0, 0),
+    ("EmbedLayerNormalization", 0): (2, 0),
+    ("EmbedLayerNormalization", 1): (4, 0),
+    ("RotaryEmbedding", 3): (1, 0),
+    ("RotaryEmbedding", 1): (2, 0),  # ONNX's own, com.microsoft's
+    ("NegativeLogLikelihoodLoss", 1): (0, 1),
+    ("SoftmaxCrossEntropyLoss", 1): (0, 1),
 }
-LENGTHS: Mapping[str, tuple[int, int]] = {         # by kind: the place of the lengths, that of the sequence
-    "LSTM": (4, 0), "GRU": (4, 0), "RNN": (4, 0), "ReverseSequence": (1, 0), "DynamicQuantizeLSTM": (4, 0),
+LENGTHS: Mapping[str, tuple[int, int]] = {  # by kind: the place of the lengths, that of the sequence
+    "LSTM": (4, 0),
+    "GRU": (4, 0),
+    "RNN": (4, 0),
+    "ReverseSequence": (1, 0),
+    "DynamicQuantizeLSTM": (4, 0),
 }
 
 Size = int | tuple[str, int]
@@ -78,8 +94,7 @@ def _of(flat: Flat, inputs: Sequence[ModelInput]) -> Analysis:
     decided |= {one.name: (*decided.get(one.name, ()), one.dtype) for one in inputs if one.is_container}
     readers = readers_of(flat)
     roles = {
-        name: tuple(dict.fromkeys(_roles(flat, readers, tensor, names)))
-        for name, tensor in zip(names, flat.inputs, strict=True)
+        name: tuple(dict.fromkeys(_roles(flat, readers, tensor, names))) for name, tensor in zip(names, flat.inputs, strict=True)
     }
     return Analysis(decided, roles, found.computes)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import BeforeValidator
 
-DEEPEST = 8                                        # lists within lists: as many dimensions as an input may have
+DEEPEST = 8  # lists within lists: as many dimensions as an input may have
 LONGEST_TEXT = 4096
 WORDS = ("ones", "zeros", "normal", "arange")
 MAPPINGS = ("uniform", "file")

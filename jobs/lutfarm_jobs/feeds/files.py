@@ -57,7 +57,8 @@ def npy(content: bytes) -> Tensor:
     try:
         version = np.lib.format.read_magic(file)
         read_header: Callable[[Any], Any] = {
-            (1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, fortran, kind = read_header(file)
     except (ValueError, KeyError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
@@ -122,7 +123,7 @@ def _count(message: memoryview, budget: Budget, *, depth: int) -> None:
         if depth < 3 and isinstance(value, memoryview) and number in (3, 4, 5, 6, 7):
             try:
                 _count(value, budget, depth=depth + 1)
-            except Malformed:                      # packed numbers, which hold no messages
+            except Malformed:  # packed numbers, which hold no messages
                 budget.spend()
 
 
@@ -174,7 +175,7 @@ def _fitting(value: Value, declared: ModelInput, name: str) -> Value:
     inner = value.value if isinstance(value, Maybe) else value
     wanted = declared.dtype.removeprefix("optional(").removeprefix("sequence(").rstrip(")")
     if isinstance(inner, Tensor) and inner.dtype != wanted and inner.array.dtype.kind == "V":
-        inner = _viewed(inner, wanted)             # numpy writes types that it does not know as bytes
+        inner = _viewed(inner, wanted)  # numpy writes types that it does not know as bytes
     if isinstance(inner, Row) and not inner.items:
         inner = Row(wanted, ())
     if inner.dtype != wanted or isinstance(inner, Row) != ("sequence(" in declared.dtype):

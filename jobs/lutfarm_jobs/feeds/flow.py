@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from lutfarm_jobs.models.bounds import Malformed
 
-MIXING = frozenset({"Concat", "ConcatTraining", "Where", "Max", "Min"})     # elements of several inputs come out as they are
-MOST_STEPS = 1_000_000                             # flattened nodes, and visits of them
+MIXING = frozenset({"Concat", "ConcatTraining", "Where", "Max", "Min"})  # elements of several inputs come out as they are
+MOST_STEPS = 1_000_000  # flattened nodes, and visits of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Step:
     cut: bool = False
     passing: bool = False
     chance: bool = False
-    axis: int = 0                                  # of its attributes, as far as a role hangs on them
+    axis: int = 0  # of its attributes, as far as a role hangs on them
     layout: int = 0
 
 
@@ -41,9 +41,9 @@ class Flat:
     """A whole model, taken apart: its tensors are numbered as they are met."""
 
     steps: list[Step] = field(default_factory=list[Step])
-    inputs: list[int] = field(default_factory=list[int])          # of the main graph, in order
+    inputs: list[int] = field(default_factory=list[int])  # of the main graph, in order
     outputs: list[int] = field(default_factory=list[int])
-    shapes: dict[int, tuple[int | None, ...]] = field(default_factory=dict[int, tuple[int | None, ...]])   # that the file says
+    shapes: dict[int, tuple[int | None, ...]] = field(default_factory=dict[int, tuple[int | None, ...]])  # that the file says
     tensors: int = 0
 
     def tensor(self) -> int:
@@ -119,8 +119,7 @@ def reach(flat: Flat, *, shapes_vary: bool) -> Reach:
                 for source in _bits(held[step.inputs[place]] & (chance - 1)):
                     decided.setdefault(source, {})[step.kind] = None
     return Reach(
-        {source: tuple(kinds) for source, kinds in decided.items()},
-        any(held[tensor] & computed for tensor in flat.outputs),
+        {source: tuple(kinds) for source, kinds in decided.items()}, any(held[tensor] & computed for tensor in flat.outputs)
     )
 
 

@@ -12,7 +12,7 @@ from lutfarm_jobs.feeds.values import Value
 from lutfarm_jobs.measurement import Fill
 from lutfarm_jobs.models.info import FLOATING, WHOLE, ModelInput, integer_bounds
 
-MOST_INLINE = 256                                  # elements that travel in the command itself
+MOST_INLINE = 256  # elements that travel in the command itself
 _SAID_CHARACTERS = 40
 
 
@@ -23,7 +23,7 @@ class Given:
     fill: Fill
     said: str
     shape: tuple[int, ...] | None = None
-    value: Value | None = None                     # what a file holds
+    value: Value | None = None  # what a file holds
 
 
 def given(choice: object, declared: ModelInput) -> Given:

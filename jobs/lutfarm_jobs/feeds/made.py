@@ -11,7 +11,7 @@ from lutfarm_jobs.measurement import Fill
 from lutfarm_jobs.models.info import RUNNER_TYPES, ModelInput
 
 SEED = 0
-TEXT = "a"                                         # an element of a text input of which nothing is known
+TEXT = "a"  # an element of a text input of which nothing is known
 
 
 def on_host(declared: ModelInput) -> bool:

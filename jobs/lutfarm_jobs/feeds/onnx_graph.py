@@ -12,8 +12,8 @@ from lutfarm_jobs.models.info import ModelInput
 from lutfarm_jobs.models.onnx.protobuf import fields, nested, number, text
 from lutfarm_jobs.models.onnx.reader import initializer, value_info
 
-DEEPEST = 64                                       # graphs within graphs, and functions that call functions
-MOST_STEPS = 3 * 5_000_000                         # fields that are read: a function's are read again wherever it is called
+DEEPEST = 64  # graphs within graphs, and functions that call functions
+MOST_STEPS = 3 * 5_000_000  # fields that are read: a function's are read again wherever it is called
 
 
 @dataclass(slots=True)
@@ -172,11 +172,19 @@ class _Flattening:
         elif node.graphs:
             self._controlled(node, inputs, outputs, scope, depth=depth)
         else:
-            self.flat.add(Step(
-                node.kind, inputs, outputs, DECIDING.get(node.kind, frozenset()), cut=node.kind in CUT,
-                passing=node.kind in PASSING or (node.kind == "Dropout" and len(inputs) < 3), chance=node.kind in CHANCE,
-                axis=node.numbers.get("axis", node.numbers.get("gather_axis", 0)), layout=node.numbers.get("layout", 0),
-            ))
+            self.flat.add(
+                Step(
+                    node.kind,
+                    inputs,
+                    outputs,
+                    DECIDING.get(node.kind, frozenset()),
+                    cut=node.kind in CUT,
+                    passing=node.kind in PASSING or (node.kind == "Dropout" and len(inputs) < 3),
+                    chance=node.kind in CHANCE,
+                    axis=node.numbers.get("axis", node.numbers.get("gather_axis", 0)),
+                    layout=node.numbers.get("layout", 0),
+                )
+            )
 
     def _known(self, name: str, scope: _Scope) -> int:
         """A tensor, -1 where a node leaves it out; what nothing makes hangs on nothing."""
@@ -194,9 +202,7 @@ class _Flattening:
         for name, tensor in zip(function.outputs, outputs, strict=False):
             self.flat.flow(self._known(name, scope), tensor)
 
-    def _controlled(
-        self, node: _Node, inputs: Sequence[int], outputs: Sequence[int], scope: _Scope, *, depth: int
-    ) -> None:
+    def _controlled(self, node: _Node, inputs: Sequence[int], outputs: Sequence[int], scope: _Scope, *, depth: int) -> None:
         """If, Loop, Scan and whatever else holds graphs: what goes in, round and out."""
         for message in node.graphs:
             inside = _Scope(scope)
@@ -216,12 +222,12 @@ def _pairs(
     """Which tensor becomes which, for one graph of a node."""
     if node.kind == "If":
         yield from zip(went, outputs, strict=False)
-    elif node.kind == "Loop":                      # count, condition, what is carried; of the body: condition, what is carried
+    elif node.kind == "Loop":  # count, condition, what is carried; of the body: condition, what is carried
         yield from zip(inputs[1:], came[1:], strict=False)
         yield from zip(went[1:], came[2:], strict=False)
         yield from zip(went[1:], outputs, strict=False)
     elif node.kind in ("Scan", "SequenceMap"):
-        fed = inputs[1:] if len(inputs) > len(came) else inputs      # Scan of opset 8 has lengths before all
+        fed = inputs[1:] if len(inputs) > len(came) else inputs  # Scan of opset 8 has lengths before all
         states = len(came) - node.numbers.get("num_scan_inputs", len(came))
         yield from zip(fed, came, strict=False)
         yield from zip(went[:states], came[:states], strict=False)

@@ -110,7 +110,8 @@ def _feed(
 ) -> tuple[Feed, Value | None]:
     shape = shapes[declared.name]
     feed = (
-        assumed(declared, shape, analysis.roles.get(declared.name, ()), shapes) if said is None
+        assumed(declared, shape, analysis.roles.get(declared.name, ()), shapes)
+        if said is None
         else Feed(declared.name, said.fill, said.said, given=True)
     )
     feed = replace(feed, decides=declared.name in analysis.decided)

@@ -11,28 +11,67 @@ from lutfarm_jobs.feeds.given import text_of
 from lutfarm_jobs.measurement import Feed, Fill
 from lutfarm_jobs.models.info import FLOATING, WHOLE, ModelInput, integer_bounds
 
-SAMPLE_RATE_HZ = 16000                             # what speech is trained on
-LAST = (1 << 31) - 1                               # as a slice's end: as far as there is something
-SMALL = 100                                        # whole numbers of which nothing is known: 1, 2, ... 100, 1, 2, ...
+SAMPLE_RATE_HZ = 16000  # what speech is trained on
+LAST = (1 << 31) - 1  # as a slice's end: as far as there is something
+SMALL = 100  # whole numbers of which nothing is known: 1, 2, ... 100, 1, 2, ...
 DATA_BITS = frozenset({"int8", "uint8", "int16", "uint16", "int4", "uint4", "int2", "uint2"})
 
 _ZEROS, _ONES, _COUNT = "zeros", "ones", "count"
 # What works for any model that asks for it as an input, and changes as little as can be: keep sizes, take everything.
 OF_ROLE: Mapping[tuple[str, int], str | float] = {
-    ("If", 0): _ONES, ("Loop", 0): _ONES, ("Loop", 1): _ONES, ("Compress", 1): _ONES, ("NonZero", 0): _ONES,
-    ("Reshape", 1): "whole", ("RESHAPE", 1): "whole", ("Expand", 1): _ONES, ("Tile", 1): _ONES, ("TILE", 1): _ONES,
-    ("ConstantOfShape", 0): _ONES, ("FILL", 0): _ONES, ("BROADCAST_TO", 1): _ONES,
-    ("Range", 0): _ZEROS, ("Range", 1): float(SMALL), ("Range", 2): _ONES,
-    ("RANGE", 0): _ZEROS, ("RANGE", 1): float(SMALL), ("RANGE", 2): _ONES,
-    ("Slice", 1): _ZEROS, ("Slice", 2): float(LAST), ("Slice", 3): _COUNT, ("Slice", 4): _ONES,
-    ("SLICE", 1): _ZEROS, ("SLICE", 2): -1.0,
-    ("STRIDED_SLICE", 1): _ZEROS, ("STRIDED_SLICE", 2): float(LAST), ("STRIDED_SLICE", 3): _ONES,
-    ("Pad", 1): _ZEROS, ("Pad", 3): _COUNT, ("PAD", 1): _ZEROS, ("PADV2", 1): _ZEROS, ("MIRROR_PAD", 1): _ZEROS,
-    ("TopK", 1): _ONES, ("TOPK_V2", 1): _ONES, ("Trilu", 1): _ZEROS, ("OneHot", 1): float(SMALL), ("ONE_HOT", 1): float(SMALL),
-    ("Squeeze", 1): _ZEROS, ("Unsqueeze", 1): _COUNT, ("EXPAND_DIMS", 1): _ZEROS, ("CumSum", 1): _ZEROS, ("CUMSUM", 1): _ZEROS,
-    ("Resize", 1): _ONES, ("Resize", 2): _ONES, ("Resize", 3): _ONES, ("Upsample", 1): _ONES,
-    ("NonMaxSuppression", 2): float(SMALL), ("NonMaxSuppression", 3): 0.5, ("NonMaxSuppression", 4): _ZEROS,
-    ("Dropout", 1): 0.5, ("Dropout", 2): _ZEROS, ("IF", 0): _ONES,
+    ("If", 0): _ONES,
+    ("Loop", 0): _ONES,
+    ("Loop", 1): _ONES,
+    ("Compress", 1): _ONES,
+    ("NonZero", 0): _ONES,
+    ("Reshape", 1): "whole",
+    ("RESHAPE", 1): "whole",
+    ("Expand", 1): _ONES,
+    ("Tile", 1): _ONES,
+    ("TILE", 1): _ONES,
+    ("ConstantOfShape", 0): _ONES,
+    ("FILL", 0): _ONES,
+    ("BROADCAST_TO", 1): _ONES,
+    ("Range", 0): _ZEROS,
+    ("Range", 1): float(SMALL),
+    ("Range", 2): _ONES,
+    ("RANGE", 0): _ZEROS,
+    ("RANGE", 1): float(SMALL),
+    ("RANGE", 2): _ONES,
+    ("Slice", 1): _ZEROS,
+    ("Slice", 2): float(LAST),
+    ("Slice", 3): _COUNT,
+    ("Slice", 4): _ONES,
+    ("SLICE", 1): _ZEROS,
+    ("SLICE", 2): -1.0,
+    ("STRIDED_SLICE", 1): _ZEROS,
+    ("STRIDED_SLICE", 2): float(LAST),
+    ("STRIDED_SLICE", 3): _ONES,
+    ("Pad", 1): _ZEROS,
+    ("Pad", 3): _COUNT,
+    ("PAD", 1): _ZEROS,
+    ("PADV2", 1): _ZEROS,
+    ("MIRROR_PAD", 1): _ZEROS,
+    ("TopK", 1): _ONES,
+    ("TOPK_V2", 1): _ONES,
+    ("Trilu", 1): _ZEROS,
+    ("OneHot", 1): float(SMALL),
+    ("ONE_HOT", 1): float(SMALL),
+    ("Squeeze", 1): _ZEROS,
+    ("Unsqueeze", 1): _COUNT,
+    ("EXPAND_DIMS", 1): _ZEROS,
+    ("CumSum", 1): _ZEROS,
+    ("CUMSUM", 1): _ZEROS,
+    ("Resize", 1): _ONES,
+    ("Resize", 2): _ONES,
+    ("Resize", 3): _ONES,
+    ("Upsample", 1): _ONES,
+    ("NonMaxSuppression", 2): float(SMALL),
+    ("NonMaxSuppression", 3): 0.5,
+    ("NonMaxSuppression", 4): _ZEROS,
+    ("Dropout", 1): 0.5,
+    ("Dropout", 2): _ZEROS,
+    ("IF", 0): _ONES,
 }
 _REDUCTIONS = re.compile(r"Reduce\w+|SUM|MEAN|REDUCE_\w+|ARG_M(AX|IN)")
 _MASK = re.compile(r"mask", re.IGNORECASE)
@@ -42,9 +81,7 @@ _LENGTH = re.compile(r"(^|[^a-z])(seq_?)?len(gth)?s?([^a-z]|$)", re.IGNORECASE)
 _RATE = re.compile(r"(^|[^a-z])(sr|fs|(sampl(e|ing)_?)?rate)([^a-z]|$)", re.IGNORECASE)
 
 
-def assumed(
-    declared: ModelInput, shape: tuple[int, ...], roles: Sequence[Role], shapes: Mapping[str, tuple[int, ...]]
-) -> Feed:
+def assumed(declared: ModelInput, shape: tuple[int, ...], roles: Sequence[Role], shapes: Mapping[str, tuple[int, ...]]) -> Feed:
     """What an input of this shape holds; `shapes` are those of all inputs, by name."""
     fill = _of_use(declared, shape, roles, shapes) or _of_type(declared)
     return Feed(declared.name, fill, _said(fill))
@@ -54,7 +91,7 @@ def _of_use(
     declared: ModelInput, shape: tuple[int, ...], roles: Sequence[Role], shapes: Mapping[str, tuple[int, ...]]
 ) -> Fill | None:
     if declared.dtype not in FLOATING | WHOLE | {"bool"}:
-        return None                                # texts, sequences, and what nobody can make up
+        return None  # texts, sequences, and what nobody can make up
     for role in roles:
         made = OF_ROLE.get((role.kind, role.place))
         if made is None and role.place == 1 and _REDUCTIONS.fullmatch(role.kind):
@@ -117,7 +154,7 @@ def _of_type(declared: ModelInput) -> Fill:
 
 
 def _filled(made: str | float, declared: ModelInput, shape: tuple[int, ...]) -> Fill:
-    if made == "whole":                            # a reshaping that fits whatever is there: all in the first dimension
+    if made == "whole":  # a reshaping that fits whatever is there: all in the first dimension
         count = prod(shape)
         return Fill("values", (-1, *[1] * (count - 1))) if 0 < count <= 16 else _all(declared, 1)
     if made == _COUNT:
@@ -135,9 +172,7 @@ def _all(declared: ModelInput, value: float) -> Fill:
     return Fill("constant", (min(max(int(value), low), high),))
 
 
-def _length(
-    role: Role | None, declared: ModelInput, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]
-) -> int:
+def _length(role: Role | None, declared: ModelInput, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> int:
     """Of the sequence: as the graph says it; else the dimension behind the batch of the first other input that has one."""
     known = _known(role.length, shapes) if role is not None and role.length is not None else None
     if known is not None:

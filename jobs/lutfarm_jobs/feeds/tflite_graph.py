@@ -10,12 +10,12 @@ from lutfarm_jobs.models.bounds import Budget, Malformed
 from lutfarm_jobs.models.info import ModelInput
 from lutfarm_jobs.models.tflite.reader import Table, root
 
-_BRANCHES = {"IF": (0, 1), "WHILE": (0, 1), "CALL": (0,), "STABLEHLO_WHILE": (0, 1)}   # slots of the options that name graphs
+_BRANCHES = {"IF": (0, 1), "WHILE": (0, 1), "CALL": (0,), "STABLEHLO_WHILE": (0, 1)}  # slots of the options that name graphs
 
 
 def flatten(content: memoryview, inputs: Sequence[ModelInput]) -> Flat:
     """The steps of a model.  Raises Malformed for what is no usable one."""
-    del inputs                                     # they are those of the first graph
+    del inputs  # they are those of the first graph
     model = root(content, Budget())
     return _Flattening(model).flat
 
@@ -27,7 +27,7 @@ class _Flattening:
         self.flat = Flat()
         self._codes = [_code(code) for code in model.tables(1)]
         self._graphs = list(model.tables(2))
-        self._first: list[int] = []                # the number of each graph's first tensor
+        self._first: list[int] = []  # the number of each graph's first tensor
         self._counts: list[int] = []
         for graph in self._graphs:
             self._number(graph)
@@ -72,10 +72,17 @@ class _Flattening:
             return
         deciding = ALL if custom in DETECTION else DECIDING.get(kind, frozenset[int]())
         options = operator.table(4) if kind == "GATHER" else None
-        self.flat.add(Step(
-            custom or kind, inputs, outputs, deciding, cut=kind in CUT, chance=kind in CHANCE,
-            axis=0 if options is None else options.integer(0, "<i"),
-        ))
+        self.flat.add(
+            Step(
+                custom or kind,
+                inputs,
+                outputs,
+                deciding,
+                cut=kind in CUT,
+                chance=kind in CHANCE,
+                axis=0 if options is None else options.integer(0, "<i"),
+            )
+        )
 
     def _controlled(self, kind: str, graphs: Sequence[int], inputs: Sequence[int], outputs: Sequence[int]) -> None:
         for source, target in self._pairs(kind, graphs, inputs, outputs):

@@ -18,7 +18,7 @@ import numpy as np
 from lutfarm_jobs.measurement import ModelFormat
 from lutfarm_jobs.models.info import ONNX_TYPES
 
-LARGEST_VALUES_BYTES = 1 << 30                     # of all inputs of a workload; protobuf ends at twice that
+LARGEST_VALUES_BYTES = 1 << 30  # of all inputs of a workload; protobuf ends at twice that
 
 
 @dataclass(frozen=True, slots=True, eq=False)

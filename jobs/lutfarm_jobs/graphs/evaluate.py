@@ -38,9 +38,7 @@ def evaluate(graph: Graph, values: Floats, weights: Mapping[int, NodeWeights]) -
     return [outputs[index] for index in range(len(graph.nodes))]
 
 
-def apply(
-    node: Node, sources: Sequence[Floats], weights: NodeWeights | None, *, linear: bool = False
-) -> Floats:
+def apply(node: Node, sources: Sequence[Floats], weights: NodeWeights | None, *, linear: bool = False) -> Floats:
     """One node's output; without its activation if `linear`."""
     unweighted = weights is None
     result = _UNWEIGHTED[node.kind](node, sources) if unweighted else _WEIGHTED[node.kind](node, sources[0], weights)

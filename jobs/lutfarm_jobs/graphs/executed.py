@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from lutfarm_jobs.graphs.graph import Graph, Node
 
 WEIGHTLESS = frozenset({"activation", "add", "average_pool", "global_average_pool", "max_pool"})
-CONVOLUTIONS = frozenset({"convolution", "scale_shift"})         # in blocked layouts both are
+CONVOLUTIONS = frozenset({"convolution", "scale_shift"})  # in blocked layouts both are
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ def executed(graph: Graph, rules: Rules) -> tuple[int, ...]:
     takes = {at: [same[tensor.node] for tensor in node.sources] for at, node in enumerate(graph.nodes) if same[at] == at}
     uses = Counter(source for sources in takes.values() for source in sources)
     uses.update(same[tensor.node] for tensor in graph.outputs)
-    maker: dict[int, int] = {}                     # of what another node does along: which one
-    sums: set[int] = set()                         # convolutions that add
-    done: set[int] = set()                         # nodes that apply an activation
+    maker: dict[int, int] = {}  # of what another node does along: which one
+    sums: set[int] = set()  # convolutions that add
+    done: set[int] = set()  # nodes that apply an activation
     for at, sources in takes.items():
         node = graph.nodes[at]
         for source in sources:
@@ -75,7 +75,11 @@ def _merged(nodes: Sequence[Node], kinds: frozenset[str]) -> dict[int, int]:
     first: dict[object, int] = {}
     for at, node in enumerate(nodes):
         known = (
-            node.kind, tuple(same[tensor.node] for tensor in node.sources), node.kernel, node.stride, node.padding,
+            node.kind,
+            tuple(same[tensor.node] for tensor in node.sources),
+            node.kernel,
+            node.stride,
+            node.padding,
             node.activation,
         )
         same[at] = first.setdefault(known, at) if node.kind in kinds else at

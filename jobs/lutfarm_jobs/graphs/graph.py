@@ -14,17 +14,17 @@ from lutfarm_jobs.graphs.padding import same_padding_2d
 Activation = Literal["none", "relu", "relu6", "h_swish", "h_sigmoid"]
 Shape = tuple[int, int, int, int]
 Kind = Literal[
-    "convolution",        # kernel, stride, groups (grouped or depthwise), out_channels, activation; bias always
-    "scale_shift",        # per channel y = a*x + b: a batch normalisation that follows no convolution
+    "convolution",  # kernel, stride, groups (grouped or depthwise), out_channels, activation; bias always
+    "scale_shift",  # per channel y = a*x + b: a batch normalisation that follows no convolution
     "activation",
-    "add",                # two sources
-    "multiply",           # two sources; the second may be 1x1 in height and width (squeeze-excite)
-    "average_pool",       # kernel, stride, padding; padded elements are not counted
+    "add",  # two sources
+    "multiply",  # two sources; the second may be 1x1 in height and width (squeeze-excite)
+    "average_pool",  # kernel, stride, padding; padded elements are not counted
     "max_pool",
     "global_average_pool",
-    "channel_shuffle",    # groups
-    "fully_connected",    # from 1x1 spatial; out_channels
-    "zero",               # x * 0: the `none` edge where it must still yield a tensor
+    "channel_shuffle",  # groups
+    "fully_connected",  # from 1x1 spatial; out_channels
+    "zero",  # x * 0: the `none` edge where it must still yield a tensor
 ]
 
 
@@ -60,7 +60,7 @@ class Graph:
     seed: int = 0
     nodes: list[Node] = field(default_factory=list[Node])
     outputs: list[Tensor] = field(default_factory=list[Tensor])
-    labels: list[str] = field(default_factory=list[str])    # by node: whose it is; no part of the model's file
+    labels: list[str] = field(default_factory=list[str])  # by node: whose it is; no part of the model's file
 
     @property
     def input(self) -> Tensor:

@@ -75,10 +75,7 @@ def _growth(graph: Graph) -> Mapping[int, float]:
             group = {source: min(joined) if old in joined else old for source, old in group.items()}
         for source, coefficient in parts[index].items():
             largest[source] = max(largest.get(source, 1.0), coefficient)
-    return {
-        source: max(factor for other, factor in largest.items() if group[other] == group[source])
-        for source in largest
-    }
+    return {source: max(factor for other, factor in largest.items() if group[other] == group[source]) for source in largest}
 
 
 def _draw_node(graph: Graph, index: int, sources: list[Floats], target: float) -> tuple[NodeWeights, Floats]:
@@ -95,7 +92,7 @@ def _draw_node(graph: Graph, index: int, sources: list[Floats], target: float) -
     linear = apply(node, sources, raw, linear=True)
     level = float(np.sqrt(np.mean(np.square(linear), dtype=np.float64)))
     exponent = round(math.log2(target * (1 - _BIAS_SHARE**2) ** 0.5 / level)) if level > 0 else 0
-    scale = np.float32(2.0**exponent)              # exact, so the output needs no second evaluation
+    scale = np.float32(2.0**exponent)  # exact, so the output needs no second evaluation
     weights = NodeWeights(raw.kernel * scale, bias.astype(np.float32))
     return weights, activate(linear * scale + weights.bias.reshape(1, -1, 1, 1), node.activation)
 

@@ -21,7 +21,7 @@ from lutfarm_jobs.models.files import copy, intact_size, is_sha256, opened, repl
 from lutfarm_jobs.models.inspect import inspect_file
 from lutfarm_jobs.round import Artifact
 
-if TYPE_CHECKING:                                  # both are made of what lies in this package
+if TYPE_CHECKING:  # both are made of what lies in this package
     from lutfarm_jobs.feeds.resolve import ValuesFile
     from lutfarm_jobs.spaces.base import Space
 
@@ -44,9 +44,7 @@ class Built:
     input_layout: Literal["as_is", "nhwc"] = "as_is"
 
 
-def build(
-    workload: Workload, fmt: ModelFormat, cache_dir: Path, *, spaces: Mapping[str, Space] | None = None
-) -> Built:
+def build(workload: Workload, fmt: ModelFormat, cache_dir: Path, *, spaces: Mapping[str, Space] | None = None) -> Built:
     """The model of an operator, a network or an imported file.
 
     `spaces` holds a user's own spaces by name.  Raises SpecError for a workload that names nothing known, and

@@ -11,7 +11,7 @@ from lutfarm_runner.commands import SOMETIMES_RANDOM
 RANDOM = frozenset({
     "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli", "Sampling",
 })  # fmt: skip
-_TRAINING_INPUT = 2                                # of Dropout: whether it drops anything
+_TRAINING_INPUT = 2  # of Dropout: whether it drops anything
 # Field numbers of onnx.proto3: which fields of a message hold messages that may hold nodes.
 _INSIDE: Mapping[str, Mapping[int, str]] = {
     "model": {7: "graph", 25: "function"},

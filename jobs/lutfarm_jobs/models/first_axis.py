@@ -27,7 +27,7 @@ class _Node:
 
 def no_batch_in_onnx(graph: memoryview, budget: Budget) -> bool:
     """Of a main graph.  Raises Malformed."""
-    arrived: set[str] = set()                      # inputs, and what is the same as one of them
+    arrived: set[str] = set()  # inputs, and what is the same as one of them
     constants: dict[str, tuple[int, ...]] = {}
     nodes: list[_Node] = []
     for at, value in fields(graph, budget):

@@ -23,9 +23,9 @@ ONNX_TYPES: Mapping[str, int] = {
     "float4_e2m1fn": 23, "float8_e8m0fnu": 24, "uint2": 25, "int2": 26,
 }  # fmt: skip
 """Element types by the names that numpy and ml_dtypes have for them, with ONNX's number."""
-RUNNER_TYPES = frozenset({
-    "float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool"
-})
+RUNNER_TYPES = frozenset(
+    {"float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool"}
+)
 """Those that every numpy knows, so that the runner can make data for them; others are made on the host."""
 FLOATING = frozenset(name for name in ONNX_TYPES if "float" in name)
 
@@ -36,7 +36,6 @@ def integer_bounds(dtype: str) -> tuple[int, int]:
     """The least and the largest value of an integer type, such as `uint8` or `int4`."""
     bits = int(dtype.removeprefix("u").removeprefix("int"))
     return (0, (1 << bits) - 1) if dtype.startswith("u") else (-(1 << bits - 1), (1 << bits - 1) - 1)
-
 
 
 def element_bytes(dtype: str) -> int:
@@ -74,8 +73,7 @@ class ModelInput:
     def takes(self, shape: tuple[int, ...]) -> bool:
         """Whether the file allows the input to have this shape."""
         return self.shape is None or (
-            len(self.shape) == len(shape)
-            and all(own in (None, size) for own, size in zip(self.shape, shape, strict=True))
+            len(self.shape) == len(shape) and all(own in (None, size) for own, size in zip(self.shape, shape, strict=True))
         )
 
     @property
@@ -108,6 +106,6 @@ class ModelInfo:
     sha256: str
     size_bytes: int
     inputs: tuple[ModelInput, ...]
-    random: tuple[str, ...] = ()                   # kinds of its operators that make random numbers
-    precision: str = ""                            # see lutfarm_jobs.precision; empty: the file does not tell
-    leads: tuple[int | None, ...] = ()             # see `batch`
+    random: tuple[str, ...] = ()  # kinds of its operators that make random numbers
+    precision: str = ""  # see lutfarm_jobs.precision; empty: the file does not tell
+    leads: tuple[int | None, ...] = ()  # see `batch`

@@ -41,7 +41,8 @@ def inspect_file(path: Path) -> ModelInfo:
         content = mapped(file)
         inputs, random = _declared(path, content, fmt)
         precision, leads = (
-            (onnx_precision(content), onnx_leads(content)) if fmt == "onnx"
+            (onnx_precision(content), onnx_leads(content))
+            if fmt == "onnx"
             else (tflite_precision(content), tflite_leads(content))
         )
         return ModelInfo(path, fmt, sha256_of(file), len(content), inputs, random, precision, leads)

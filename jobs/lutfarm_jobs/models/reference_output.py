@@ -18,19 +18,14 @@ from lutfarm_jobs.models.build_model import graph_digest, graph_of
 from lutfarm_jobs.models.files import replacing
 from lutfarm_jobs.round import Expected
 
-if TYPE_CHECKING:                                  # spaces are made of this package's graphs
+if TYPE_CHECKING:  # spaces are made of this package's graphs
     from lutfarm_jobs.spaces.base import Space
 
 MOST_POSITIONS = 1024
 
 
 def expected(
-    workload: Workload,
-    fmt: ModelFormat,
-    cache_dir: Path,
-    *,
-    input_seed: int = 0,
-    spaces: Mapping[str, Space] | None = None,
+    workload: Workload, fmt: ModelFormat, cache_dir: Path, *, input_seed: int = 0, spaces: Mapping[str, Space] | None = None
 ) -> Expected | None:
     """The reference output of an operator or network at up to 1,024 positions, from the cache if it is there.
 

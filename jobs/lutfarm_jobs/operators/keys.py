@@ -20,8 +20,19 @@ LARGEST = 65_536
 KINDS: Mapping[str, type[kinds.Base]] = {
     kind.kind: kind
     for kind in (
-        kinds.Conv, kinds.MBConv, kinds.Skip, kinds.Identity, kinds.Nothing, kinds.ReluConvBN, kinds.Reduction,
-        kinds.AvgPool, kinds.MaxPool, kinds.GlobalAvgPool, kinds.BNAct, kinds.Act, kinds.Add,
+        kinds.Conv,
+        kinds.MBConv,
+        kinds.Skip,
+        kinds.Identity,
+        kinds.Nothing,
+        kinds.ReluConvBN,
+        kinds.Reduction,
+        kinds.AvgPool,
+        kinds.MaxPool,
+        kinds.GlobalAvgPool,
+        kinds.BNAct,
+        kinds.Act,
+        kinds.Add,
         kinds.FullyConnected,
     )
 }
@@ -39,7 +50,7 @@ def make(kind: str, values: Mapping[str, object]) -> Operator:
     checked: dict[str, Any] = {name: _checked(kind, name, values[name]) for name in wanted}
     operator = KINDS[kind](**checked)
     _check_whole(operator)
-    return cast(Operator, operator)                # the base class has no append of its own
+    return cast(Operator, operator)  # the base class has no append of its own
 
 
 def _checked(kind: str, name: str, value: object) -> int | str:
@@ -85,7 +96,7 @@ def parse(key: str) -> Operator:
     if kind not in KINDS:
         raise SpecError(f"{shown!r} is no operator's key: it begins with none of {', '.join(KINDS)}")
     names = [f.name for f in fields(KINDS[kind])]
-    if "activation" in names:                      # h_swish and h_sigmoid have the separator in their names
+    if "activation" in names:  # h_swish and h_sigmoid have the separator in their names
         before = len(names) - 1
         parts = [*parts[:before], *(["_".join(parts[before:])] if parts[before:] else [])]
     if len(parts) != len(names):

@@ -14,9 +14,19 @@ from typing import ClassVar
 from lutfarm_jobs.graphs.graph import Activation, Graph, Shape, Tensor
 
 LETTERS: Mapping[str, str] = {
-    "height": "H", "width": "W", "channels": "C", "in_channels": "Cin", "out_channels": "Cout",
-    "mid_channels": "mid", "kernel": "k", "stride": "s", "groups": "g", "expands": "x", "squeezes": "se",
-    "residual": "res", "activation": "",
+    "height": "H",
+    "width": "W",
+    "channels": "C",
+    "in_channels": "Cin",
+    "out_channels": "Cout",
+    "mid_channels": "mid",
+    "kernel": "k",
+    "stride": "s",
+    "groups": "g",
+    "expands": "x",
+    "squeezes": "se",
+    "residual": "res",
+    "activation": "",
 }
 
 
@@ -96,8 +106,7 @@ class Conv(TwoWidths):
     def append(self, graph: Graph, source: Tensor) -> Tensor:
         """One convolution."""
         return graph.convolution(
-            source, self.out_channels, kernel=self.kernel, stride=self.stride, groups=self.groups,
-            activation=self.activation,
+            source, self.out_channels, kernel=self.kernel, stride=self.stride, groups=self.groups, activation=self.activation
         )
 
 
@@ -142,8 +151,7 @@ class MBConv(TwoWidths):
             if self.groups > 1:
                 inner = graph.channel_shuffle(inner, self.groups)
         inner = graph.convolution(
-            inner, self.mid_channels, kernel=self.kernel, stride=self.stride, groups=self.mid_channels,
-            activation=self.activation,
+            inner, self.mid_channels, kernel=self.kernel, stride=self.stride, groups=self.mid_channels, activation=self.activation
         )
         if self.squeezes:
             gate = graph.global_average_pool(inner)
@@ -239,9 +247,7 @@ class ReluConvBN(TwoWidths):
 
     def append(self, graph: Graph, source: Tensor) -> Tensor:
         """An activation, then a convolution."""
-        return graph.convolution(
-            graph.activation(source, "relu"), self.out_channels, kernel=self.kernel, stride=self.stride
-        )
+        return graph.convolution(graph.activation(source, "relu"), self.out_channels, kernel=self.kernel, stride=self.stride)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from lutfarm_jobs.graphs.graph import Graph
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.operators.keys import seed_of
 
-THIN = 16                                          # channels at a stub's outer end: cheap, and wide enough for blocked layouts
-IMAGE_CHANNELS = 4                                 # an operator on so few takes the network's own input: no stub before it
+THIN = 16  # channels at a stub's outer end: cheap, and wide enough for blocked layouts
+IMAGE_CHANNELS = 4  # an operator on so few takes the network's own input: no stub before it
 _PAIR = re.compile(r"H([1-9][0-9]{0,5})_W([1-9][0-9]{0,5})_C([1-9][0-9]{0,6})", re.ASCII)
 
 

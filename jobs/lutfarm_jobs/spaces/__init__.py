@@ -14,10 +14,7 @@ _KNOWN: dict[str, Callable[[], Space]] = {
     **{f"fbnet-{size}": partial(fbnet.space, size) for size in fbnet.INPUTS},
     **{f"nas-bench-201-{name}": partial(nas_bench_201.NasBench201, name) for name in nas_bench_201.DATASETS},
     "proxylessnas-224": proxylessnas.space,
-    **{
-        f"ofa-mbv3-{width}-{size}": partial(ofa.space, width, size)
-        for width in ofa.WIDTHS for size in ofa.RESOLUTIONS
-    },
+    **{f"ofa-mbv3-{width}-{size}": partial(ofa.space, width, size) for width in ofa.WIDTHS for size in ofa.RESOLUTIONS},
 }
 
 

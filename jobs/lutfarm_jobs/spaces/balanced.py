@@ -9,7 +9,7 @@ from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.spaces.base import Space
 
-TRIES = 30                                         # random networks to choose from, where layers depend on each other
+TRIES = 30  # random networks to choose from, where layers depend on each other
 
 
 def balanced(space: Space, seed: int, count: int) -> tuple[tuple[int, ...], ...]:
@@ -48,7 +48,7 @@ def _rows(space: Space, dice: random.Random, count: int) -> list[tuple[int, ...]
 def _latin(space: Space, seed: int, count: int) -> tuple[tuple[int, ...], ...]:
     dice = random.Random(f"{space.name}/{seed}/balanced")  # noqa: S311 - as above
     found = dict.fromkeys(_rows(space, dice, count))
-    for _ in range(TRIES):                         # small spaces repeat themselves
+    for _ in range(TRIES):  # small spaces repeat themselves
         if len(found) >= count:
             break
         found |= dict.fromkeys(_rows(space, dice, count - len(found)))

@@ -130,5 +130,3 @@ def _output_shape(operator: Operator) -> Shape:
 
 def _words(shape: Shape) -> str:
     return "x".join(map(str, shape))
-
-

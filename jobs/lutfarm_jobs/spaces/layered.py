@@ -54,7 +54,7 @@ class LayeredSpace:
     head: tuple[Operator, ...]
     positions: tuple[Position, ...]
     tail: tuple[Operator, ...]
-    by_name: bool = False                          # format writes choice names, not numbers
+    by_name: bool = False  # format writes choice names, not numbers
     unlisted: tuple[Operator, ...] = ()
     rule: Callable[[Sequence[int]], str] = nothing_more
     draw: Callable[[random.Random, Sequence[Position]], Arch] = uniform
@@ -62,10 +62,7 @@ class LayeredSpace:
     @property
     def layers(self) -> tuple[Layer, ...]:
         """The searchable positions, in order."""
-        return tuple(
-            Layer(p.name, tuple(Choice(name, ((operator, 1),)) for name, operator in p.choices))
-            for p in self.positions
-        )
+        return tuple(Layer(p.name, tuple(Choice(name, ((operator, 1),)) for name, operator in p.choices)) for p in self.positions)
 
     @property
     def fixed(self) -> tuple[tuple[Operator, int], ...]:
@@ -97,9 +94,7 @@ class LayeredSpace:
             raise SpecError(f"{self.name}: an architecture has {len(self.positions)} layers, this one {len(arch)}")
         for position, index in zip(self.positions, arch, strict=True):
             if not 0 <= index < len(position.choices):
-                raise SpecError(
-                    f"{self.name}: layer {position.name} has choices 0 to {len(position.choices) - 1}, not {index}"
-                )
+                raise SpecError(f"{self.name}: layer {position.name} has choices 0 to {len(position.choices) - 1}, not {index}")
         if wrong := self.rule(arch):
             raise SpecError(f"{self.name}: {wrong}")
         return tuple(int(index) for index in arch)

@@ -31,10 +31,7 @@ def hw_nas_bench_key(operator: Operator) -> str:
         )
     if isinstance(operator, GlobalAvgPool):
         channels = operator.channels
-        return (
-            f"AvgP_H{operator.height}_W{operator.width}_Cin{channels}_Cout{channels}"
-            f"_kernel{operator.height}_stride1"
-        )
+        return f"AvgP_H{operator.height}_W{operator.width}_Cin{channels}_Cout{channels}_kernel{operator.height}_stride1"
     if isinstance(operator, FullyConnected):
         return f"FC_Cin{operator.in_channels}_Cout{operator.out_channels}"
     raise SpecError(f"HW-NAS-Bench has no name for {operator.key}")
@@ -59,10 +56,7 @@ def ofa_key(operator: Operator) -> str:
     """An operator as the once-for-all tables name it.  Raises SpecError for one that they have no name for."""
     if isinstance(operator, MBConv):
         h_swish = int(operator.activation == "h_swish")
-        return (
-            f"{_block(operator)}-expand:{operator.mid_channels}-{_block_terms(operator)}"
-            f"-se:{operator.squeezes}-hs:{h_swish}"
-        )
+        return f"{_block(operator)}-expand:{operator.mid_channels}-{_block_terms(operator)}-se:{operator.squeezes}-hs:{h_swish}"
     if isinstance(operator, FullyConnected):
         return f"Logits-input:1x1x{operator.in_channels}-output:{operator.out_channels}"
     if isinstance(operator, GlobalAvgPool):
@@ -77,10 +71,7 @@ def ofa_key(operator: Operator) -> str:
 
 def _shapes(operator: Conv | MBConv) -> str:
     height, width = halved(operator.height, operator.stride), halved(operator.width, operator.stride)
-    return (
-        f"input:{operator.height}x{operator.width}x{operator.in_channels}"
-        f"-output:{height}x{width}x{operator.out_channels}"
-    )
+    return f"input:{operator.height}x{operator.width}x{operator.in_channels}-output:{height}x{width}x{operator.out_channels}"
 
 
 def _conv(name: str, operator: Conv) -> str:

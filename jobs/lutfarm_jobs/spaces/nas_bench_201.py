@@ -38,7 +38,7 @@ from lutfarm_jobs.operators.kinds import (
 from lutfarm_jobs.spaces.base import Choice, Layer
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))       # (source, target), in the order of the string
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # (source, target), in the order of the string
 DATASETS = {"cifar10": (32, 10), "cifar100": (32, 100), "imagenet16-120": (16, 120)}  # input size, classes
 WIDTHS = (16, 32, 64)
 CELLS = 5
@@ -74,12 +74,20 @@ class NasBench201:
     def layers(self) -> tuple[Layer, ...]:
         """The edges; a choice's parts are its operators in all 15 cells, as if nothing were pruned."""
         return tuple(
-            Layer(f"edge{source}-{target}", tuple(
-                Choice(name, tuple(
-                    (operator, CELLS) for stage in self._stages for operator in _parts(name, *stage, apart=self.rules is not None)
-                ))
-                for name in OPERATIONS
-            ))
+            Layer(
+                f"edge{source}-{target}",
+                tuple(
+                    Choice(
+                        name,
+                        tuple(
+                            (operator, CELLS)
+                            for stage in self._stages
+                            for operator in _parts(name, *stage, apart=self.rules is not None)
+                        ),
+                    )
+                    for name in OPERATIONS
+                ),
+            )
             for source, target in EDGES
         )
 
@@ -115,10 +123,21 @@ class NasBench201:
         """The node addition of each stage; with `rules` its convolutions and activation alone, and the last, too."""
         alone = ("nor_conv_1x1", "nor_conv_3x3") if self.rules else ()
         last = (operator for operator in self._trunk if isinstance(operator, BNAct) and self.rules is not None)
-        return tuple(dict.fromkeys((*(
-            operator for stage in self._stages
-            for operator in (*(part for name in alone for part in _parts(name, *stage, apart=True)), Add(*_square(*stage)))
-        ), *last)))
+        return tuple(
+            dict.fromkeys(
+                (
+                    *(
+                        operator
+                        for stage in self._stages
+                        for operator in (
+                            *(part for name in alone for part in _parts(name, *stage, apart=True)),
+                            Add(*_square(*stage)),
+                        )
+                    ),
+                    *last,
+                )
+            )
+        )
 
     def check(self, arch: Sequence[int]) -> tuple[int, ...]:
         """The architecture itself.  Raises SpecError naming the edge that is wrong."""
@@ -136,7 +155,7 @@ class NasBench201:
         if self.rules:
             return found + self._computed(live, self.rules)
         for stage in self._stages:
-            if not live:                           # a cell of zeros multiplies: as good as an addition
+            if not live:  # a cell of zeros multiplies: as good as an addition
                 found[Add(*_square(*stage))] += CELLS
             for target in range(1, OUTPUT + 1):
                 into = [name for (_, end), name in live.items() if end == target]
@@ -149,9 +168,9 @@ class NasBench201:
     def _computed(self, live: Mapping[tuple[int, int], str], rules: Rules) -> Counter[Operator]:
         """What the cells and the last activation come to."""
         cells, last = _executed(tuple(live.items()), rules)
-        found: Counter[Operator] = Counter({
-            _node(kind, kernel, *stage): count for stage in self._stages for (kind, kernel), count in cells
-        })
+        found: Counter[Operator] = Counter(
+            {_node(kind, kernel, *stage): count for stage in self._stages for (kind, kernel), count in cells}
+        )
         found.update(operator for operator in self._trunk if isinstance(operator, BNAct) and last)
         return found
 
@@ -167,10 +186,7 @@ class NasBench201:
         )
         match = re.fullmatch(pattern, text.strip(), re.ASCII)
         if match is None:
-            raise SpecError(
-                f"{self.name}: {text[:120]!r} is no architecture; "
-                "|op~0|+|op~0|op~1|+|op~0|op~1|op~2| is needed"
-            )
+            raise SpecError(f"{self.name}: {text[:120]!r} is no architecture; |op~0|+|op~0|op~1|+|op~0|op~1|op~2| is needed")
         for name in match.groups():
             if name not in OPERATIONS:
                 raise SpecError(f"{self.name}: unknown operation {name!r}; known: {', '.join(OPERATIONS)}")
@@ -179,9 +195,7 @@ class NasBench201:
     def format(self, arch: Sequence[int]) -> str:
         """The inverse of parse."""
         names = iter(OPERATIONS[index] for index in self.check(arch))
-        return "+".join(
-            "|" + "".join(f"{next(names)}~{source}|" for source in range(target)) for target in (1, 2, 3)
-        )
+        return "+".join("|" + "".join(f"{next(names)}~{source}|" for source in range(target)) for target in (1, 2, 3))
 
     def network(self, arch: Sequence[int]) -> Graph:
         """The whole network, pruned as the prediction is; a cell that is cut off gives zeros."""
@@ -217,7 +231,7 @@ def live_edges(arch: Sequence[int]) -> Mapping[tuple[int, int], str]:
     """The operations of the edges that lie on a way from the input to the output."""
     there = {edge: OPERATIONS[index] for edge, index in zip(EDGES, arch, strict=True) if OPERATIONS[index] != "none"}
     reached, reaching = {0}, {OUTPUT}
-    for source, target in EDGES:                   # in the order of the nodes, so once is enough
+    for source, target in EDGES:  # in the order of the nodes, so once is enough
         if source in reached and (source, target) in there:
             reached.add(target)
     for source, target in reversed(EDGES):

@@ -14,15 +14,16 @@ from lutfarm_jobs.spaces.layered import ABSENT, Arch, LayeredSpace, Position
 
 RESOLUTIONS = range(128, 225, 4)
 # stem, first block, five stages, last expansion, feature mix
-WIDTHS = {
-    "w1.0": (16, 16, 24, 40, 80, 112, 160, 960, 1280),
-    "w1.2": (24, 24, 32, 48, 96, 136, 192, 1152, 1536),
-}
-STAGES: tuple[tuple[int, int, Activation], ...] = (            # stride, squeeze-excite, activation
-    (2, 0, "relu"), (2, 1, "relu"), (2, 0, "h_swish"), (1, 1, "h_swish"), (2, 1, "h_swish"),
+WIDTHS = {"w1.0": (16, 16, 24, 40, 80, 112, 160, 960, 1280), "w1.2": (24, 24, 32, 48, 96, 136, 192, 1152, 1536)}
+STAGES: tuple[tuple[int, int, Activation], ...] = (  # stride, squeeze-excite, activation
+    (2, 0, "relu"),
+    (2, 1, "relu"),
+    (2, 0, "h_swish"),
+    (1, 1, "h_swish"),
+    (2, 1, "h_swish"),
 )
 BLOCKS = {f"k{kernel}_e{ratio}": (kernel, ratio) for kernel in (3, 5, 7) for ratio in (3, 4, 6)}
-SLOTS = 4                                          # of a stage; the last two may be absent
+SLOTS = 4  # of a stage; the last two may be absent
 
 
 class OfaSpace(LayeredSpace):

@@ -29,13 +29,9 @@ def space(resolution: int = 224) -> LayeredSpace:
             MBConv(resolution // 2, resolution // 2, 32, 16, 32, 3, 1, 1, 0, 0, 0, ACTIVATION),
         ),
         positions=tuple(positions),
-        tail=(
-            Conv(size, size, channels, 1280, 1, 1, 1, ACTIVATION),
-            pool,
-            FullyConnected(1, 1, 1280, 1000, "none"),
-        ),
+        tail=(Conv(size, size, channels, 1280, 1, 1, 1, ACTIVATION), pool, FullyConnected(1, 1, 1280, 1000, "none")),
         by_name=True,
-        unlisted=(pool,),                          # every network has it; the published table has no key for it
+        unlisted=(pool,),  # every network has it; the published table has no key for it
     )
 
 

@@ -20,10 +20,15 @@ def of(hello: Hello) -> dict[str, str]:
     return dict(fingerprint(hello, Backend("onnxruntime"), SlicePlan()))
 
 
-@pytest.mark.parametrize("other", [
-    replace(WIDE, word_bits=32, abi="arm-linux-gnueabihf"), replace(WIDE, abi="aarch64-linux-musl"),
-    replace(WIDE, libc="glibc 2.31"), replace(WIDE, cpus_off=(4, 5, 6, 7)),
-])
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(WIDE, word_bits=32, abi="arm-linux-gnueabihf"),
+        replace(WIDE, abi="aarch64-linux-musl"),
+        replace(WIDE, libc="glibc 2.31"),
+        replace(WIDE, cpus_off=(4, 5, 6, 7)),
+    ],
+)
 def test_another_userland_or_cores_that_are_off_are_another_device(other: Hello) -> None:
     assert not agree(of(WIDE), of(other))
     assert agree(of(WIDE), of(replace(WIDE)))

@@ -41,7 +41,7 @@ def test_no_content_breaks_the_reader(content):
 def test_no_damage_breaks_the_reader(at, garbage):
     whole = an_elf(183, ["libc.so.6", "libm.so.6"])
     try:
-        read_elf(whole[:at] + garbage + whole[at + len(garbage):], "some file")
+        read_elf(whole[:at] + garbage + whole[at + len(garbage) :], "some file")
     except SpecError as error:
         assert "some file" in error.detail
 
@@ -57,7 +57,10 @@ def test_launch_goes_through_the_bundles_loader():
     words, env = launch("/data/local/tmp/a b/", ARM64)
     libraries = "/data/local/tmp/a b/lib/aarch64-linux-gnu"
     assert words == (
-        f"{libraries}/ld-linux-aarch64.so.1", "--inhibit-cache", "--library-path", libraries,
+        f"{libraries}/ld-linux-aarch64.so.1",
+        "--inhibit-cache",
+        "--library-path",
+        libraries,
         "/data/local/tmp/a b/usr/bin/python3.11",
     )
     assert json.loads(env[PYTHON_ARGV]) == list(words)
@@ -138,13 +141,20 @@ def test_wheel_tags_go_down_from_debians_c_library():
 @pytest.mark.parametrize(
     ("path", "kept"),
     [
-        ("usr/bin/python3.11", True), ("usr/lib/python3.11/os.py", True), ("usr/lib/python3.11/encodings/utf_8.py", True),
+        ("usr/bin/python3.11", True),
+        ("usr/lib/python3.11/os.py", True),
+        ("usr/lib/python3.11/encodings/utf_8.py", True),
         ("usr/lib/python3.11/lib-dynload/_ctypes.cpython-311-aarch64-linux-gnu.so", True),
         ("usr/lib/python3.11/lib-dynload/_ssl.cpython-311-aarch64-linux-gnu.so", False),
-        ("usr/lib/python3.11/unittest/mock.py", True), ("usr/lib/python3.11/lib2to3/tests/data/x.py", False),
-        ("usr/lib/python3.11/sitecustomize.py", False), ("usr/lib/python3.11/__pycache__/os.cpython-311.pyc", False),
-        ("usr/share/doc/libc6/copyright", True), ("usr/share/man/man1/python3.11.1.gz", False),
-        ("etc/python3.11/sitecustomize.py", False), ("lib/aarch64-linux-gnu/libc.so.6", False), ("usr/sbin/x", False),
+        ("usr/lib/python3.11/unittest/mock.py", True),
+        ("usr/lib/python3.11/lib2to3/tests/data/x.py", False),
+        ("usr/lib/python3.11/sitecustomize.py", False),
+        ("usr/lib/python3.11/__pycache__/os.cpython-311.pyc", False),
+        ("usr/share/doc/libc6/copyright", True),
+        ("usr/share/man/man1/python3.11.1.gz", False),
+        ("etc/python3.11/sitecustomize.py", False),
+        ("lib/aarch64-linux-gnu/libc.so.6", False),
+        ("usr/sbin/x", False),
     ],
 )
 def test_files_of_packages(path, kept):
@@ -154,13 +164,20 @@ def test_files_of_packages(path, kept):
 @pytest.mark.parametrize(
     ("path", "kept"),
     [
-        ("numpy/__init__.py", True), ("numpy/testing/__init__.py", True), ("numpy/_core/tests/test_x.py", False),
-        ("numpy/__init__.pyi", False), ("numpy.libs/libscipy_openblas64_-7220728c.so", True),
-        ("numpy-2.4.6.dist-info/METADATA", True), ("numpy-2.4.6.dist-info/licenses/LICENSE.txt", True),
+        ("numpy/__init__.py", True),
+        ("numpy/testing/__init__.py", True),
+        ("numpy/_core/tests/test_x.py", False),
+        ("numpy/__init__.pyi", False),
+        ("numpy.libs/libscipy_openblas64_-7220728c.so", True),
+        ("numpy-2.4.6.dist-info/METADATA", True),
+        ("numpy-2.4.6.dist-info/licenses/LICENSE.txt", True),
         ("onnxruntime/capi/onnxruntime_pybind11_state.cpython-311-aarch64-linux-gnu.so", True),
-        ("onnxruntime/capi/libonnxruntime_providers_shared.so", True), ("onnxruntime/capi/libonnxruntime.so.1.32.0", False),
-        ("onnxruntime/transformers/optimizer.py", False), ("onnxruntime/ThirdPartyNotices.txt", True),
-        ("ai_edge_litert/libLiteRtWebGpuAccelerator.so", False), ("ai_edge_litert/libLiteRt.so", True),
+        ("onnxruntime/capi/libonnxruntime_providers_shared.so", True),
+        ("onnxruntime/capi/libonnxruntime.so.1.32.0", False),
+        ("onnxruntime/transformers/optimizer.py", False),
+        ("onnxruntime/ThirdPartyNotices.txt", True),
+        ("ai_edge_litert/libLiteRtWebGpuAccelerator.so", False),
+        ("ai_edge_litert/libLiteRt.so", True),
     ],
 )
 def test_files_of_wheels(path, kept):

@@ -60,9 +60,7 @@ def test_another_runtime_is_another_canary_at_once() -> None:
 
 
 def test_a_canary_that_comes_back_goes_on_where_it_was() -> None:
-    history = epochs([
-        *rounds(*[100] * 20), *rounds(*[140] * 3, start_s=HOUR_S, basis=NEW), *rounds(101, start_s=2 * HOUR_S),
-    ])
+    history = epochs([*rounds(*[100] * 20), *rounds(*[140] * 3, start_s=HOUR_S, basis=NEW), *rounds(101, start_s=2 * HOUR_S)])
     assert told(history) == [("first contact", 100, False, 21), ("another canary", 140, True, 3)]
 
 
@@ -75,7 +73,7 @@ def test_a_month_without_a_round_ages_out() -> None:
 
 
 def test_after_a_month_of_rounds_the_reference_is_renewed_without_a_pause() -> None:
-    drifting = [1000 + n // 10 for n in range(800)]      # 8 % in 33 days: no step that a gate would see
+    drifting = [1000 + n // 10 for n in range(800)]  # 8 % in 33 days: no step that a gate would see
     history = epochs(rounds(*drifting, every_s=HOUR_S))
     assert [epoch.why for epoch in history] == ["first contact", "aged out"]
     assert not history[1].provisional
@@ -97,10 +95,10 @@ def test_a_level_that_rose_for_good_is_based_anew_openly_and_proven_by_a_day() -
 @pytest.mark.parametrize(
     "after",
     [
-        [140] * 30,                                      # not long enough
-        [*[140] * 25, 105] * 4,                          # it comes back to what it was
-        [111] * 200,                                     # within the gate
-        list(range(120, 2000, 10)),                      # no level at all
+        [140] * 30,  # not long enough
+        [*[140] * 25, 105] * 4,  # it comes back to what it was
+        [111] * 200,  # within the gate
+        list(range(120, 2000, 10)),  # no level at all
     ],
 )
 def test_what_is_no_other_canary_leaves_the_reference(after: list[int]) -> None:
@@ -146,8 +144,11 @@ def test_runs_are_judged_by_their_own_epoch() -> None:
 @pytest.mark.parametrize(
     ("levels_ns", "reference_ns", "ratio"),
     [
-        ([100] * 10, 100, 1.0), ([100, 100, 140, 150, 145, 141], 100, 1.4), ([140, 150, 105, 141], 100, 1.05),
-        ([60, 70, 65, 60], 100, 0.7), ([90, 108, 120, 130], 100, 1.08),
+        ([100] * 10, 100, 1.0),
+        ([100, 100, 140, 150, 145, 141], 100, 1.4),
+        ([140, 150, 105, 141], 100, 1.05),
+        ([60, 70, 65, 60], 100, 0.7),
+        ([90, 108, 120, 130], 100, 1.08),
     ],
 )
 def test_how_far_the_newest_rounds_all_are(levels_ns: list[int], reference_ns: int, ratio: float) -> None:
@@ -202,9 +203,7 @@ def test_every_round_belongs_to_epochs_that_follow_each_other(steps: list[tuple[
 
 
 @given(moments, st.integers(0, 120))
-def test_a_later_round_never_changes_what_an_established_reference_was(
-    steps: list[tuple[float, int, Basis]], cut: int
-) -> None:
+def test_a_later_round_never_changes_what_an_established_reference_was(steps: list[tuple[float, int, Basis]], cut: int) -> None:
     """But for its end; and what it is judged by can only fall."""
     early, late = epochs(placed(steps)[:cut]), epochs(placed(steps))
     for epoch in early:

@@ -53,13 +53,13 @@ def test_the_lower_mode(levels_ns: tuple[int, ...], reference_ns: int | None) ->
 @pytest.mark.parametrize(
     ("rounds", "provisional"),
     [
-        (every(40, *[100] * 16), False),                 # ten minutes of a machine that is shown to be idle
+        (every(40, *[100] * 16), False),  # ten minutes of a machine that is shown to be idle
         (every(39, *[100] * 16), True),
-        (every(1000, *[100] * 15), True),                # too few, however far apart
-        (every(4, *[100] * 12, *[150] * 4), True),       # two speeds: the lower one may be slow, too
+        (every(1000, *[100] * 15), True),  # too few, however far apart
+        (every(4, *[100] * 12, *[150] * 4), True),  # two speeds: the lower one may be slow, too
         (every(40, *[100] * 12, *[150] * 4), False),
-        (every(0.05, *[100] * 1000), True),              # many rounds in a minute are still one moment
-        (every(1000, *range(100, 1000, 10)), True),      # nothing repeats
+        (every(0.05, *[100] * 1000), True),  # many rounds in a minute are still one moment
+        (every(1000, *range(100, 1000, 10)), True),  # nothing repeats
     ],
 )
 def test_what_establishes_it_on_a_machine_that_is_shown_to_be_idle(rounds: list[CanaryRound], provisional: bool) -> None:
@@ -69,7 +69,7 @@ def test_what_establishes_it_on_a_machine_that_is_shown_to_be_idle(rounds: list[
 @pytest.mark.parametrize(
     ("rounds", "provisional"),
     [
-        (every(40, *[100] * 200, idle=None), True),      # two hours: whoever is there may be there for two hours
+        (every(40, *[100] * 200, idle=None), True),  # two hours: whoever is there may be there for two hours
         (every(HALF_HOUR_S / 2, *[100] * 16, idle=None), False),
         (every(HALF_HOUR_S / 2, *[100] * 15, idle=None), True),
         # two sittings of one afternoon are two moments, whatever they hold
@@ -93,7 +93,7 @@ def test_rounds_with_company_establish_nothing_however_many_they_are() -> None:
 
 def test_company_may_still_show_a_faster_speed() -> None:
     rounds = [*every(40, *[100] * 8, idle=False), *every(40, *[140] * 16, start_s=9000.0)]
-    assert canary_reference(rounds) == CanaryReference(100, provisional=True)       # no idle round was as fast
+    assert canary_reference(rounds) == CanaryReference(100, provisional=True)  # no idle round was as fast
 
 
 @pytest.mark.parametrize(("low_ns", "provisional"), [(90, False), (89, True)])
@@ -113,17 +113,17 @@ def test_one_lucky_round_does_not(lucky: int, of: int, provisional: bool) -> Non
 @pytest.mark.parametrize(
     ("before", "after", "idle"),
     [
-        (BEFORE, AFTER, True),                           # 10 s of CPU time in 10 s, 9 of them its own
-        (BEFORE, replace(AFTER, busy_s=64.0), True),     # half a core
+        (BEFORE, AFTER, True),  # 10 s of CPU time in 10 s, 9 of them its own
+        (BEFORE, replace(AFTER, busy_s=64.0), True),  # half a core
         (BEFORE, replace(AFTER, busy_s=64.1), False),
-        (replace(BEFORE, cores=20), replace(AFTER, busy_s=69.0, cores=20), True),         # a twentieth of all cores
+        (replace(BEFORE, cores=20), replace(AFTER, busy_s=69.0, cores=20), True),  # a twentieth of all cores
         (replace(BEFORE, cores=20), replace(AFTER, busy_s=69.1, cores=20), False),
         (BEFORE, replace(AFTER, virtual=True), None),
         (BEFORE, replace(AFTER, virtual=None), None),
-        (BEFORE, replace(AFTER, busy_s=90.0, virtual=True), False),                       # what is seen is seen
+        (BEFORE, replace(AFTER, busy_s=90.0, virtual=True), False),  # what is seen is seen
         (BEFORE, replace(AFTER, busy_s=None), None),
         (replace(BEFORE, own_s=None), AFTER, None),
-        (BEFORE, replace(AFTER, time_s=100.0), None),    # the clock was set
+        (BEFORE, replace(AFTER, time_s=100.0), None),  # the clock was set
         (BEFORE, None, None),
         (None, None, None),
     ],

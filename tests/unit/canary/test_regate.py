@@ -19,14 +19,16 @@ slices = st.builds(
     lambda before, after, quiet, gated, switches: replace(
         SLICE, canary_before_ns=before, canary_after_ns=after, quiet=quiet, gated=gated, involuntary_switches=switches
     ),
-    levels, levels, st.booleans(), st.booleans(), st.integers(0, 1),
+    levels,
+    levels,
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 1),
 )
 
 
 @given(st.lists(slices, max_size=8).map(tuple), levels, st.booleans(), st.integers(0, 9))
-def test_only_verdicts_change(
-    pieces: tuple[Slice, ...], reference_ns: int, provisional: bool, rejected: int
-) -> None:
+def test_only_verdicts_change(pieces: tuple[Slice, ...], reference_ns: int, provisional: bool, rejected: int) -> None:
     before = run(slices=pieces, canary_reference_ns=70_000, slices_rejected=rejected)
     after = regated(before, CanaryReference(reference_ns, provisional), gate_ratio=1.12)
     restored = 0
@@ -62,11 +64,14 @@ def test_slices_of_a_canary_that_became_slower_count_once_that_is_known() -> Non
     assert found.statistic == "p25_quiet"
 
 
-@pytest.mark.parametrize(("delays_ns", "quiet"), [
-    ([0, 0, 40_000, 5_000_000], [True, True, True, False]),
-    ([300_000, 330_000, 350_000, 900_000], [True, True, True, False]),      # its own threads' waking takes 3 %
-    ([4_000_000] * 4, [False] * 4),                                         # a neighbour on its core, all the time
-])
+@pytest.mark.parametrize(
+    ("delays_ns", "quiet"),
+    [
+        ([0, 0, 40_000, 5_000_000], [True, True, True, False]),
+        ([300_000, 330_000, 350_000, 900_000], [True, True, True, False]),  # its own threads' waking takes 3 %
+        ([4_000_000] * 4, [False] * 4),  # a neighbour on its core, all the time
+    ],
+)
 def test_a_swept_iteration_that_lost_its_core_does_not_count(delays_ns: list[int], quiet: list[bool]) -> None:
     long = replace(SLICE, samples_ns=(10**7,), gated=False, wall_ns=10**7, cpu_ns=10**7, involuntary_switches=3)
     before = run(slices=tuple(replace(long, run_delay_ns=ns) for ns in delays_ns), canary_reference_ns=70_000)
@@ -78,7 +83,7 @@ def test_without_an_account_of_waiting_wall_and_processor_time_tell() -> None:
     long = replace(SLICE, samples_ns=(10**7,), gated=False, wall_ns=10**7, cpu_ns=10**7)
     before = run(slices=(long, replace(long, cpu_ns=8 * 10**6), replace(long, cpu_ns=19 * 10**6)), canary_reference_ns=70_000)
     after = regated(before, CanaryReference(70_000, provisional=False), gate_ratio=1.12)
-    assert [piece.quiet for piece in after.slices] == [True, False, True]       # two threads have more of it than wall time
+    assert [piece.quiet for piece in after.slices] == [True, False, True]  # two threads have more of it than wall time
 
 
 def test_a_first_round_that_was_slow_all_the_time_does_not_widen_the_interval() -> None:
@@ -91,6 +96,6 @@ def test_a_first_round_that_was_slow_all_the_time_does_not_widen_the_interval() 
     judged = sample(regated(one, CanaryReference(70_000, provisional=False), gate_ratio=1.12) for one in runs)
     assert as_taken is not None
     assert judged is not None
-    assert len(as_taken.processes) == 4            # the slow one was held up beside those that agree
+    assert len(as_taken.processes) == 4  # the slow one was held up beside those that agree
     assert set(judged.levels_ns) == {1000.0}
     assert (judged.runs_left_out, judged.contended_median_ns) == (1, 1500.0)

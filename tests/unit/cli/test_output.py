@@ -38,8 +38,7 @@ def test_durations_are_said_as_people_say_them(seconds: float, words: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("ns", "words"),
-    [(None, "-"), (75, "75 ns"), (12_345, "12.35 us"), (4_560_000, "4.56 ms"), (2.5e9, "2.5 s"), (0.0, "0 ns")],
+    ("ns", "words"), [(None, "-"), (75, "75 ns"), (12_345, "12.35 us"), (4_560_000, "4.56 ms"), (2.5e9, "2.5 s"), (0.0, "0 ns")]
 )
 def test_latencies_carry_their_unit(ns: float | None, words: str) -> None:
     assert latency(ns) == words

@@ -23,9 +23,10 @@ from lutfarm_jobs.run import Probe
 from lutfarm_jobs.spec import BackendChoice, JobSpec, SamplingPlan, parse_job
 
 OPERATORS = ["conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu", "conv_H14_W14_Cin8_Cout16_k1_s1_g1_relu"]
-JOB = parse_job({
-    "name": "j", "workloads": [{"operators": OPERATORS}], "devices": ["desk"], "backends": [{"runtime": "onnxruntime"}],
-}, source="job")
+JOB = parse_job(
+    {"name": "j", "workloads": [{"operators": OPERATORS}], "devices": ["desk"], "backends": [{"runtime": "onnxruntime"}]},
+    source="job",
+)
 POLICY = {"desk": MeasuringPolicy(), "new": MeasuringPolicy()}
 
 
@@ -45,7 +46,7 @@ def test_sides_say_what_differs_and_the_job_says_the_rest() -> None:
     plan, keys = planned("threads=1", "device=new,runtime=tflite,threads=2")
     assert [key.rsplit("/", 3)[1:3] for key in keys[0]] == [["desk", "onnxruntime-cpu-t1-fp32"], ["new", "tflite-cpu-t2-fp32"]]
     assert len(keys) == 2
-    assert len(plan) == 4                          # of the eight that two devices and two backends would make
+    assert len(plan) == 4  # of the eight that two devices and two backends would make
 
 
 def test_the_same_sides_are_the_same_job_however_long_and_others_are_not() -> None:
@@ -57,10 +58,15 @@ def test_the_same_sides_are_the_same_job_however_long_and_others_are_not() -> No
 
 
 def test_a_workload_of_one_side_alone_is_named() -> None:
-    job = parse_job({
-        "name": "j", "devices": ["desk"], "backends": [{"runtime": "onnxruntime"}, {"runtime": "tflite"}],
-        "workloads": [{"operators": OPERATORS[:1]}, {"operators": OPERATORS[1:], "runtimes": ["tflite"]}],
-    }, source="job")
+    job = parse_job(
+        {
+            "name": "j",
+            "devices": ["desk"],
+            "backends": [{"runtime": "onnxruntime"}, {"runtime": "tflite"}],
+            "workloads": [{"operators": OPERATORS[:1]}, {"operators": OPERATORS[1:], "runtimes": ["tflite"]}],
+        },
+        source="job",
+    )
     wanted = spec("runtime=onnxruntime", "runtime=tflite", job=job)
     found = plan_pairs(wanted, expand(wanted, Sources({}, {}), ["desk"]))
     assert len(found.keys) == 1
@@ -85,10 +91,15 @@ def test_what_is_no_side_is_refused_by_its_option(a: str, b: str, said: str) -> 
 
 
 def test_a_job_of_several_runtimes_or_devices_has_to_be_told_which() -> None:
-    two = parse_job({
-        "name": "j", "workloads": [{"operators": OPERATORS}], "devices": ["desk", "new"],
-        "backends": [{"runtime": "onnxruntime"}, {"runtime": "tflite"}],
-    }, source="job")
+    two = parse_job(
+        {
+            "name": "j",
+            "workloads": [{"operators": OPERATORS}],
+            "devices": ["desk", "new"],
+            "backends": [{"runtime": "onnxruntime"}, {"runtime": "tflite"}],
+        },
+        source="job",
+    )
     with pytest.raises(SpecError, match="--a needs device=NAME"):
         spec("runtime=tflite", "device=desk", job=two)
     with pytest.raises(SpecError, match="--a needs runtime=NAME"):
@@ -109,7 +120,7 @@ def test_what_else_the_job_says_of_when_to_stop_is_passed_on_and_makes_no_other_
     assert {name: getattr(found.sampling, name) for name in sampling} == sampling
     assert found.id == spec("threads=1", "threads=2").id
     assert stop_rule(found) is None
-    assert pair_rule(found) is None                # all rounds
+    assert pair_rule(found) is None  # all rounds
     assert pair_rule(spec("threads=1", "threads=2")) == StopRule(0.01, 0.95, 2)
     with pytest.raises(SpecError, match="minimum_rounds 9 is more than rounds 4"):
         spec("threads=1", "threads=2", job=asked)
@@ -184,14 +195,15 @@ def test_it_is_enough_once_every_ratio_is_narrow_and_not_in_the_middle_of_a_pair
                 Process(f"r{side}{n}", 10.0 * n + side, 10.0 * n + side + 0.5, 100.0 * (1 + wobble * (n % 2)))
                 for n in range(pairs + (lone and side == 0))
             ]
-            for pair in keys for side, key in enumerate(pair)
+            for pair in keys
+            for side, key in enumerate(pair)
         }
         return paired_state(opened(plan, ("desk", "new"), 20), keys, processes, now_s=10.0 * pairs, rule=StopRule(0.01))
 
     assert after(8).over
     assert after(8).rounds == 8
-    assert not after(6).over                       # too few to say what the spread is of all together
-    assert not after(9).over                       # half a block
+    assert not after(6).over  # too few to say what the spread is of all together
+    assert not after(9).over  # half a block
     assert not after(8, lone=True).over
 
 
@@ -207,8 +219,10 @@ def came_to(**other: object) -> Comparison:
         (came_to(), "90 % interval 1.0000 - 1.0200, over 8 pairs"),
         (came_to(left_out={"operator:y": "failed on B: OutOfMemory"}), "left out: operator:y: failed on B: OutOfMemory"),
         (came_to(left_out={"operator:y": "failed"}, verdict="undecided"), "1 of 2 workloads are left out, and nothing is known"),
-        (came_to(workloads=(replace(came_to().workloads[0], flags=("contended",)),)),
-         "a busy machine measured 1 of 1 workloads (contended)"),
+        (
+            came_to(workloads=(replace(came_to().workloads[0], flags=("contended",)),)),
+            "a busy machine measured 1 of 1 workloads (contended)",
+        ),
         (came_to(high=1.04, verdict="undecided", rounds_to_settle=5), "about 5 more rounds would settle it"),
     ],
 )

@@ -61,7 +61,10 @@ def test_load_is_what_others_take_and_what_waits() -> None:
     ("text", "pressure"),
     [
         ("some avg10=12.50 avg60=3.00 avg300=1.00 total=1234\nfull avg10=99.00 avg60=0 avg300=0 total=0\n", 0.125),
-        ("some avg10=0.00 avg60=0.00", 0.0), ("", None), ("some avg10=x", None), ("avg60=3", None),
+        ("some avg10=0.00 avg60=0.00", 0.0),
+        ("", None),
+        ("some avg10=x", None),
+        ("avg60=3", None),
     ],
 )
 def test_the_kernels_pressure_is_read_where_it_says_one(text: str, pressure: float | None) -> None:

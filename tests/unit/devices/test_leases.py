@@ -98,9 +98,7 @@ def test_what_was_taken_is_given_back_when_the_wait_for_another_is_interrupted(c
     def interrupted(unit: str, holder: str) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), leases(
-        cast(Store, desks), ["a", "b"], owner="me", holder="me", waiting=interrupted
-    ):
+    with pytest.raises(KeyboardInterrupt), leases(cast(Store, desks), ["a", "b"], owner="me", holder="me", waiting=interrupted):
         raise AssertionError("b was never free")
     assert desks.told[-1] == ("released", "a")
 

@@ -18,7 +18,7 @@ from lutfarm_agents.testing import HELLO
 from lutfarm_agents.transports.registry import checked_root
 from lutfarm_jobs.errors import FarmError, NotReady, SpecError
 
-HOME = Home(Path("/no/such home"))                 # a home without bundles
+HOME = Home(Path("/no/such home"))  # a home without bundles
 
 
 def chosen(machine: str = "aarch64", **asked: object) -> dict[str, str]:
@@ -26,13 +26,16 @@ def chosen(machine: str = "aarch64", **asked: object) -> dict[str, str]:
     return choose("px", machine=machine, **(usual | asked))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("asked", "address"), [
-    ({"python": "/opt/python"}, {"python": "/opt/python"}),
-    ({"pythons": ("/usr/bin/python3", "/usr/bin/python")}, {"python": "/usr/bin/python3"}),
-    ({"bundle": "/a/bundle.tar", "pythons": ("/usr/bin/python3",)}, {"bundle": "/a/bundle.tar"}),
-    ({"tools": True}, {}),
-    ({"python": "none", "tools": True}, {}),
-])
+@pytest.mark.parametrize(
+    ("asked", "address"),
+    [
+        ({"python": "/opt/python"}, {"python": "/opt/python"}),
+        ({"pythons": ("/usr/bin/python3", "/usr/bin/python")}, {"python": "/usr/bin/python3"}),
+        ({"bundle": "/a/bundle.tar", "pythons": ("/usr/bin/python3",)}, {"bundle": "/a/bundle.tar"}),
+        ({"tools": True}, {}),
+        ({"python": "none", "tools": True}, {}),
+    ],
+)
 def test_what_is_chosen(asked: dict[str, object], address: dict[str, str]) -> None:
     assert chosen(**asked) == address
 
@@ -40,17 +43,22 @@ def test_what_is_chosen(asked: dict[str, object], address: dict[str, str]) -> No
 BUILD = "lutfarm bundle build --arch arm64 --runtime {} --home '/no/such home'"
 
 
-@pytest.mark.parametrize(("asked", "kind", "says"), [
-    ({}, NotReady, f"there is no Python on it; make a bundle and register it again: {BUILD.format('onnxruntime')}"),
-    ({"bundle": "tflite", "pythons": ("/usr/bin/python3",)}, NotReady,
-     f"there is no bundle for tflite in /no/such home/bundles; make a bundle and register it again: {BUILD.format('tflite')}"),
-    ({"machine": "riscv64"}, NotReady, "no bundle can be made for riscv64, only for aarch64, x86_64"),
-    ({"python": "none"}, SpecError, "name one with --tool"),
-    ({"python": "none", "tools": True, "bundle": "tflite"}, SpecError, "contradict"),
-])
-def test_what_is_lacking_is_named_with_the_command_that_helps(
-    asked: dict[str, object], kind: type[FarmError], says: str
-) -> None:
+@pytest.mark.parametrize(
+    ("asked", "kind", "says"),
+    [
+        ({}, NotReady, f"there is no Python on it; make a bundle and register it again: {BUILD.format('onnxruntime')}"),
+        (
+            {"bundle": "tflite", "pythons": ("/usr/bin/python3",)},
+            NotReady,
+            "there is no bundle for tflite in /no/such home/bundles; make a bundle and register it again: "
+            + BUILD.format("tflite"),
+        ),
+        ({"machine": "riscv64"}, NotReady, "no bundle can be made for riscv64, only for aarch64, x86_64"),
+        ({"python": "none"}, SpecError, "name one with --tool"),
+        ({"python": "none", "tools": True, "bundle": "tflite"}, SpecError, "contradict"),
+    ],
+)
+def test_what_is_lacking_is_named_with_the_command_that_helps(asked: dict[str, object], kind: type[FarmError], says: str) -> None:
     with pytest.raises(kind) as raised:
         chosen(**asked)  # type: ignore[arg-type]
     assert says in raised.value.detail
@@ -82,7 +90,8 @@ def test_the_homes_bundle_is_used_where_the_python_that_was_found_has_no_runtime
     monkeypatch.setattr(registration, "gather", lambda *_: ShellFacts(machine="aarch64", pythons=("/usr/bin/python3",)))
     monkeypatch.setattr(registration, "fitting", lambda *_: bundle)
     monkeypatch.setattr(
-        registration, "greet",
+        registration,
+        "greet",
         lambda device, _: replace(bare, runtimes={"onnxruntime": "1"}) if "bundle" in device.address else bare,
     )
     said: list[str] = []
@@ -93,11 +102,19 @@ def test_the_homes_bundle_is_used_where_the_python_that_was_found_has_no_runtime
     assert ("register it again: lutfarm bundle build --arch arm64" in said[0]) == (used == "python")
 
 
-@pytest.mark.parametrize(("root", "why"), [
-    ("home/pi", "not an absolute path"), ("/a\nb", "a line break"), ("/a\x1bb", "can't be printed"), ("/a/../b", "`..`"),
-    ("/a:b", "a bundle can't be started"), ("/$ORIGIN", "a bundle can't be started"), ("/" + "a" * 600, "more than 500"),
-    ("/", "whole"),
-])
+@pytest.mark.parametrize(
+    ("root", "why"),
+    [
+        ("home/pi", "not an absolute path"),
+        ("/a\nb", "a line break"),
+        ("/a\x1bb", "can't be printed"),
+        ("/a/../b", "`..`"),
+        ("/a:b", "a bundle can't be started"),
+        ("/$ORIGIN", "a bundle can't be started"),
+        ("/" + "a" * 600, "more than 500"),
+        ("/", "whole"),
+    ],
+)
 def test_a_root_that_can_not_be_used_says_why(root: str, why: str) -> None:
     with pytest.raises(SpecError, match="--root") as raised:
         checked_root(root, "--root")
@@ -120,7 +137,7 @@ def test_a_runtime_that_a_device_has_not_is_named_with_what_it_has_and_the_ways_
     assert "lutfarm device check pi" in said
     assert "--bundle" not in runtime_lacking(with_python("local"), ONLY_ONNX, "tflite")
     assert runtime_lacking(with_python(), ONLY_ONNX, "onnxruntime") == ""
-    assert runtime_lacking(with_python(), None, "tflite") == ""    # nobody knows yet
+    assert runtime_lacking(with_python(), None, "tflite") == ""  # nobody knows yet
 
 
 def test_a_tool_counts_where_it_was_named_whatever_the_device_said() -> None:

@@ -22,11 +22,11 @@ def shown(*levels_ns: int) -> Canary:
     ("levels_ns", "is_held"),
     [
         ([*CALM, *[140] * 4], True),
-        ([*CALM, *[129] * 4], False),                    # below the limit
-        ([*CALM, 140, 140, 140, 101], False),            # one of the newest is where it was
-        ([*CALM, *[140] * 3], False),                    # too few
+        ([*CALM, *[129] * 4], False),  # below the limit
+        ([*CALM, 140, 140, 140, 101], False),  # one of the newest is where it was
+        ([*CALM, *[140] * 3], False),  # too few
         ([*CALM, *[76, 60]], False),
-        ([100] * 5 + [140] * 4, False),                  # nothing is established yet
+        ([100] * 5 + [140] * 4, False),  # nothing is established yet
         ([], False),
     ],
 )
@@ -39,7 +39,12 @@ def test_the_reason_says_what_was_seen_and_how_to_go_on() -> None:
     assert event is not None
     held = step(DeviceRecord("desk", "busy"), event, 5.0)
     assert held.state == "maintenance"
-    for words in ("onnxruntime-cpu-t1-fp32", "1.40 times its reference of 100 ns", "4 rounds over 180 s",
-                  "lutfarm device release desk", "canary.hold_above is 1.3"):
+    for words in (
+        "onnxruntime-cpu-t1-fp32",
+        "1.40 times its reference of 100 ns",
+        "4 rounds over 180 s",
+        "lutfarm device release desk",
+        "canary.hold_above is 1.3",
+    ):
         assert words in held.reason
     assert step(held, type(event)("released"), 6.0).state == "ready"

@@ -45,7 +45,5 @@ def test_a_hostile_code_is_cut() -> None:
         (errors.LeaseLost, errors.Retry.NEVER),
     ],
 )
-def test_the_retry_policy_is_inherited_from_the_branch(
-    kind: type[errors.FarmError], retry: errors.Retry
-) -> None:
+def test_the_retry_policy_is_inherited_from_the_branch(kind: type[errors.FarmError], retry: errors.Retry) -> None:
     assert kind.retry is retry

@@ -18,8 +18,14 @@ from lutfarm_jobs.spec import JobSpec, parse_job
 
 CONV = "conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu"
 ONNX = ModelFile(
-    Path("m.onnx"), "ab" * 32, "onnx", (InputShape("x", (1, 3, 8, 8), "float32"),),
-    name="m.onnx", precision="fp32", batch_size=1, takes="x float32[1, 3, 8, 8]",
+    Path("m.onnx"),
+    "ab" * 32,
+    "onnx",
+    (InputShape("x", (1, 3, 8, 8), "float32"),),
+    name="m.onnx",
+    precision="fp32",
+    batch_size=1,
+    takes="x float32[1, 3, 8, 8]",
 )
 TFLITE = ModelFile(
     Path("m.tflite"), "cd" * 32, "tflite", (), name="m.tflite", precision="int8", batch_size=8, takes="x int8[8, 4]"
@@ -29,8 +35,12 @@ UNTOLD = replace(ONNX, sha256="ef" * 32, inputs=(), precision="", batch_size=Non
 
 def job(*workloads: dict[str, Any], runtimes: tuple[str, ...] = ("onnxruntime",)) -> JobSpec:
     return parse_job(
-        {"name": "j", "workloads": list(workloads), "devices": ["desk"],
-         "backends": [{"runtime": runtime} for runtime in runtimes]},
+        {
+            "name": "j",
+            "workloads": list(workloads),
+            "devices": ["desk"],
+            "backends": [{"runtime": runtime} for runtime in runtimes],
+        },
         source="job",
     )
 
@@ -61,8 +71,10 @@ def test_node_additions_are_measured_too() -> None:
 def test_what_a_runtime_computes_apart_is_measured_there_alone() -> None:
     space = spaces.load("nas-bench-201-cifar10")
     spec = job({"space": space.name}, runtimes=("onnxruntime", "tflite_benchmark_model"))
-    merging, plain = ({key.split("/")[1] for key in keys(spec) if f"/{runtime}-" in key}
-                      for runtime in ("onnxruntime", "tflite_benchmark_model"))
+    merging, plain = (
+        {key.split("/")[1] for key in keys(spec) if f"/{runtime}-" in key}
+        for runtime in ("onnxruntime", "tflite_benchmark_model")
+    )
     apart = {*space.under("onnxruntime").extras()} - {*space.operators(), *space.extras()}
     assert plain < merging
     assert merging - plain == {f"operator:{operator.key}" for operator in apart}
@@ -87,8 +99,10 @@ def test_a_selection_takes_each_nth() -> None:
 def test_units_and_backends_multiply() -> None:
     found = keys(job({"operators": [CONV]}, runtimes=("onnxruntime", "tflite")), "u1", "u2")
     assert [key.split("/")[2:4] for key in found] == [
-        ["u1", "onnxruntime-cpu-t1-fp32"], ["u1", "tflite-cpu-t1-fp32"],
-        ["u2", "onnxruntime-cpu-t1-fp32"], ["u2", "tflite-cpu-t1-fp32"],
+        ["u1", "onnxruntime-cpu-t1-fp32"],
+        ["u1", "tflite-cpu-t1-fp32"],
+        ["u2", "onnxruntime-cpu-t1-fp32"],
+        ["u2", "tflite-cpu-t1-fp32"],
     ]
 
 
@@ -132,7 +146,8 @@ def test_a_backend_that_says_a_precision_runs_what_has_it() -> None:
     other = replace(ONNX, path=Path("n.onnx"), sha256="01" * 32, inputs=(), precision="int8+fp32", name="n.onnx")
     both = precise(("onnxruntime", "fp32"), ("onnxruntime", "fp32+int8"))
     assert [key.split("/")[3] for key in keys(both, w0=(ONNX, other))] == [
-        "onnxruntime-cpu-t1-fp32", "onnxruntime-cpu-t1-int8+fp32",
+        "onnxruntime-cpu-t1-fp32",
+        "onnxruntime-cpu-t1-int8+fp32",
     ]
     assert len(keys(precise(("onnxruntime", None)), w0=(ONNX, other))) == 2
 
@@ -172,7 +187,8 @@ def test_a_canary_is_the_same_whatever_it_stands_beside() -> None:
     spec = job({"operators": [CONV]}, {"models": ["*"]}, runtimes=("onnxruntime", "tflite"))
     found = keys(spec, w1=(ONNX, UNTOLD, TFLITE))
     assert {MeasurementKey.parse(key).canary for key in found} == {
-        ("onnxruntime-cpu-t1-fp32", "b1-steady"), ("tflite-cpu-t1-fp32", "b1-steady"),
+        ("onnxruntime-cpu-t1-fp32", "b1-steady"),
+        ("tflite-cpu-t1-fp32", "b1-steady"),
     }
     assert {MeasurementKey.parse(key).process for key in found} == {("onnxruntime-cpu-t1", "steady"), ("tflite-cpu-t1", "steady")}
 

@@ -21,11 +21,13 @@ def _job(**changes: Any) -> dict[str, Any]:
 
 def test_the_three_kinds_of_workload_are_told_apart_by_their_own_field() -> None:
     spec = parse_job(
-        _job(workloads=[
-            {"space": "fbnet-224", "every": 6, "networks": 20},
-            {"operators": ["conv_x"]},
-            {"models": ["*.onnx"], "inputs": {"x": [1, 3, 48, 320]}},
-        ]),
+        _job(
+            workloads=[
+                {"space": "fbnet-224", "every": 6, "networks": 20},
+                {"operators": ["conv_x"]},
+                {"models": ["*.onnx"], "inputs": {"x": [1, 3, 48, 320]}},
+            ]
+        ),
         source="job.yaml",
     )
     assert [type(w) for w in spec.workloads] == [SpaceWorkload, OperatorsWorkload, ModelsWorkload]
@@ -59,7 +61,7 @@ def test_the_id_names_the_content_and_not_its_layout() -> None:
         ({"workloads": [{"models": ["a.onnx"], "inputs": {"x": [-1]}}]}, "workloads[0].inputs.x[0]"),
         ({"workloads": [{"space": "fbnet-224", "runtimes": ["tflite"]}]}, "which no backend has"),
         ({"workloads": [3]}, "workloads[0]: a workload needs one of"),
-        ({"devices": [], }, "devices"),
+        ({"devices": []}, "devices"),
         ({"devices": [{"label": {}}]}, "devices[0].label"),
         ({"devices": [{"lable": {"a": "b"}}]}, "devices[0]"),
         ({"backends": [{"runtime": "tensorrt"}]}, "backends[0].runtime"),
@@ -100,15 +102,18 @@ def test_many_problems_are_counted_not_listed() -> None:
         parse_job(_job(backends=[{"runtime": "x"}] * 15), source="job.yaml")
 
 
-@pytest.mark.parametrize(("changes", "said"), [
-    ({"devices": "desk"}, "devices: a list is needed, such as [a, b] (seen: 'desk')"),
-    ({"devices": []}, "devices: at least 1 item is needed, not 0"),
-    ({"devices": [{"label": {}}]}, "devices[0].label: at least 1 item is needed, not 0"),
-    ({"backends": ["onnxruntime"]}, "backends[0]: fields are needed, such as {key: value} (seen: 'onnxruntime')"),
-    ({"name": 3}, "name: a text is needed (seen: 3)"),
-    ({"sampling": {"rounds": 0}}, "sampling.rounds: 1 or more is needed (seen: 0)"),
-    ({"fresh": "maybe"}, "fresh: true or false is needed (seen: 'maybe')"),
-])
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"devices": "desk"}, "devices: a list is needed, such as [a, b] (seen: 'desk')"),
+        ({"devices": []}, "devices: at least 1 item is needed, not 0"),
+        ({"devices": [{"label": {}}]}, "devices[0].label: at least 1 item is needed, not 0"),
+        ({"backends": ["onnxruntime"]}, "backends[0]: fields are needed, such as {key: value} (seen: 'onnxruntime')"),
+        ({"name": 3}, "name: a text is needed (seen: 3)"),
+        ({"sampling": {"rounds": 0}}, "sampling.rounds: 1 or more is needed (seen: 0)"),
+        ({"fresh": "maybe"}, "fresh: true or false is needed (seen: 'maybe')"),
+    ],
+)
 def test_problems_are_said_in_words_of_the_file(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(SpecError) as caught:
         parse_job(_job(**changes), source="job.yaml")

@@ -11,7 +11,8 @@ from lutfarm_jobs.yaml_reader import DEEPEST, parse_yaml
 
 def test_plain_data_is_read_as_it_stands() -> None:
     assert parse_yaml("name: x\nitems: [1, 2.5, true, null, text]\n", source="a.yaml") == {
-        "name": "x", "items": [1, 2.5, True, None, "text"],
+        "name": "x",
+        "items": [1, 2.5, True, None, "text"],
     }
 
 

@@ -22,13 +22,19 @@ def runs(*summaries: ToolSummary) -> list[Run]:
     return [replace(one, summary=summary) for one, summary in zip(bare, summaries, strict=True)]
 
 
-@pytest.mark.parametrize(("summaries", "flags", "fields"), [
-    ((WHOLE, WHOLE), set[str](), {"nodes_delegated": 66, "nodes_total": 66}),
-    ((WHOLE, PARTLY), {"partly_delegated"}, {"nodes_delegated": 2, "nodes_total": 500}),
-    ((replace(PARTLY, nodes_delegated=None, nodes_total=None),), {"partly_delegated"}, {}),
-    ((replace(WHOLE, unknown_lines=("a", "b")), replace(WHOLE, unknown_lines=("b", "c"))), {"unknown_output"},
-     {"nodes_delegated": 66, "nodes_total": 66, "tool_lines": "a | b | c"}),
-])
+@pytest.mark.parametrize(
+    ("summaries", "flags", "fields"),
+    [
+        ((WHOLE, WHOLE), set[str](), {"nodes_delegated": 66, "nodes_total": 66}),
+        ((WHOLE, PARTLY), {"partly_delegated"}, {"nodes_delegated": 2, "nodes_total": 500}),
+        ((replace(PARTLY, nodes_delegated=None, nodes_total=None),), {"partly_delegated"}, {}),
+        (
+            (replace(WHOLE, unknown_lines=("a", "b")), replace(WHOLE, unknown_lines=("b", "c"))),
+            {"unknown_output"},
+            {"nodes_delegated": 66, "nodes_total": 66, "tool_lines": "a | b | c"},
+        ),
+    ],
+)
 def test_entries_say_it(summaries: tuple[ToolSummary, ...], flags: set[str], fields: dict[str, object]) -> None:
     found = sample(runs(*summaries))
     assert found is not None
@@ -36,13 +42,26 @@ def test_entries_say_it(summaries: tuple[ToolSummary, ...], flags: set[str], fie
     assert delegated(found) == fields
 
 
-@pytest.mark.parametrize(("nodes", "total", "shown"), [
-    (2, 500, "converged partly_delegated(2/500)"), (2, None, "converged partly_delegated(2/?)"),
-    (None, None, "converged partly_delegated"),
-])
+@pytest.mark.parametrize(
+    ("nodes", "total", "shown"),
+    [
+        (2, 500, "converged partly_delegated(2/500)"),
+        (2, None, "converged partly_delegated(2/?)"),
+        (None, None, "converged partly_delegated"),
+    ],
+)
 def test_the_count_is_printed_beside_the_flag(nodes: int | None, total: int | None, shown: str) -> None:
     entry = Entry(
-        "latency/operator:x/desk/b/c", "operator:x", "desk", "b", "measured", estimate_ns=5.0, low_ns=4.0, high_ns=6.0,
-        flags=("converged", "partly_delegated"), nodes_delegated=nodes, nodes_total=total,
+        "latency/operator:x/desk/b/c",
+        "operator:x",
+        "desk",
+        "b",
+        "measured",
+        estimate_ns=5.0,
+        low_ns=4.0,
+        high_ns=6.0,
+        flags=("converged", "partly_delegated"),
+        nodes_delegated=nodes,
+        nodes_total=total,
     )
     assert entry_row(entry)[-1] == shown

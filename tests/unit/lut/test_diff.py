@@ -59,8 +59,10 @@ def test_a_common_shift_is_told_from_what_differs_beside_it() -> None:
 
 @pytest.mark.parametrize(("entries", "told"), [(4, {None}), (5, {False})])
 def test_a_shift_is_told_from_five_entries_on(entries: int, told: set[bool | None]) -> None:
-    a, b = (table(*(entry(name, factor * 100.0 * 1.3**n) for n, name in enumerate(NAMES[:entries])), job=job)
-            for factor, job in ((1.0, "j"), (1.2, "k")))
+    a, b = (
+        table(*(entry(name, factor * 100.0 * 1.3**n) for n, name in enumerate(NAMES[:entries])), job=job)
+        for factor, job in ((1.0, "j"), (1.2, "k"))
+    )
     found = diff(a, b)
     assert {e.differs_beside_shift for e in found.entries} == told
     assert all(e.differs for e in found.entries)
@@ -82,15 +84,20 @@ def test_what_only_one_has_what_failed_and_what_is_flagged_are_named() -> None:
     assert [(one.workload, one.side, one.code) for one in found.failed] == [("operator:f", "A", "OutOfMemory")]
     assert [e.workload for e in found.flagged] == ["operator:y"]
     said = "\n".join(words(found))
-    for text in ("only in A: 1: only_a", "only in B: 1: only_b", "failed: 1: f in A (OutOfMemory)",
-                 "flagged reference_provisional in A or B: 1: y"):
+    for text in (
+        "only in A: 1: only_a",
+        "only in B: 1: only_b",
+        "failed: 1: f in A (OutOfMemory)",
+        "flagged reference_provisional in A or B: 1: y",
+    ):
         assert text in said
 
 
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"statistic": "tool_mean"}, "statistic"), ({"statistic": "p25_contended"}, "statistic"),
+        ({"statistic": "tool_mean"}, "statistic"),
+        ({"statistic": "p25_contended"}, "statistic"),
         ({"quantity": "energy"}, "quantity"),
     ],
 )
@@ -125,7 +132,8 @@ def test_tables_of_several_backends_are_matched_backend_by_backend() -> None:
     both = table(entry("x", 100.0), entry("x", 50.0, backend=TFLITE))
     found = diff(both, table(entry("x", 60.0, backend=TFLITE), entry("x", 90.0)))
     assert {e.workload.rpartition(" ")[2]: round(e.ratio, 9) for e in found.entries} == {
-        ORT.process_key: 0.9, TFLITE.process_key: 1.2,
+        ORT.process_key: 0.9,
+        TFLITE.process_key: 1.2,
     }
     one = diff(table(entry("x", 100.0)), both)
     assert len(one.entries) == len(one.only_in_b) == 1

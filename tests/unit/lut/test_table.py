@@ -91,7 +91,7 @@ def test_equal_is_every_value_and_the_manifest() -> None:
         [entry("a", 101.0)],
         [replace(entry("a"), flags=())],
         [replace(entry("a"), flags=("con", "verged"))],
-        [replace(entry("a"), mean_ns=0.0)],              # 0 is not the same as nothing
+        [replace(entry("a"), mean_ns=0.0)],  # 0 is not the same as nothing
         [replace(entry("a"), failure_detail="")],
         [replace(entry("a"), unit="des", backend_key="konnxruntime-cpu-t1-fp32")],
         [replace(entry("a"), run_ids=("ab",))],
@@ -108,10 +108,7 @@ def test_the_content_hash_is_of_the_entries_alone() -> None:
     assert len(tables[0].content_hash) == 64
 
 
-MIXED = [
-    entry("a"), entry("b"), entry("a", backend=TFLITE),
-    entry("a", unit="board"), entry("b", unit="board", backend=TFLITE),
-]
+MIXED = [entry("a"), entry("b"), entry("a", backend=TFLITE), entry("a", unit="board"), entry("b", unit="board", backend=TFLITE)]
 FACTS = manifest(
     devices=(DeviceFacts("desk", cpus=2), DeviceFacts("board", cpus=4)),
     backends=(

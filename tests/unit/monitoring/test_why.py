@@ -57,8 +57,9 @@ def test_what_it_waits_for(
 def test_a_device_that_rests_between_two_orders_of_the_job_says_until_when() -> None:
     def next_of(state: State, holder: LeaseHolder | None) -> tuple[str, str, float | None]:
         holders = {"desk": holder} if holder else {}
-        (found,) = why([DeviceRecord("desk", state)], PLAN, done=DONE, failed=FAILED, job_id="small-1", holders=holders,
-                       rests={"desk": 44.0})
+        (found,) = why(
+            [DeviceRecord("desk", state)], PLAN, done=DONE, failed=FAILED, job_id="small-1", holders=holders, rests={"desk": 44.0}
+        )
         return found.waits_for, found.next, found.next_s
 
     assert next_of("busy", MINE) == ("its cooldown", "its next order", 44.0)

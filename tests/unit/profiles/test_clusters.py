@@ -17,22 +17,23 @@ FOUR = tuple(range(4))
 
 def found(name: str) -> list[tuple[str, tuple[int, ...] | str, int | None]]:
     real = REAL[name]
-    clusters = core_clusters(
-        real.clocks, capacities=real.capacities, kinds=real.kinds, off=real.off, machine=real.machine
-    )
+    clusters = core_clusters(real.clocks, capacities=real.capacities, kinds=real.kinds, off=real.off, machine=real.machine)
     return [(cluster.name, cluster.cpus, cluster.max_khz) for cluster in clusters]
 
 
-@pytest.mark.parametrize(("name", "clusters"), [
-    ("pixel-6", [("little", FOUR, 1_803_000), ("mid", (4, 5), 2_253_000), ("big", (6, 7), 2_802_000)]),
-    ("msm8953", [("all", tuple(range(8)), 2_016_000)]),
-    ("helio-p60", [("little", FOUR, 2_000_000), ("big", (4, 5, 6, 7), 2_000_000)]),
-    ("rk3588", [("little", FOUR, 1_800_000), ("big", (4, 5, 6, 7), 2_400_000)]),
-    ("jh7110", [("all", FOUR, 1_500_000)]),
-    ("ryzen-preferred", [("all", tuple(range(8)), 5_232_000)]),
-    ("intel-hybrid", [("little", tuple(range(8, 16)), 4_200_000), ("big", tuple(range(8)), 5_600_000)]),
-    ("big-cores-off", [("group0", FOUR, 1_800_000), ("other", (4, 5, 6, 7), None)]),
-])
+@pytest.mark.parametrize(
+    ("name", "clusters"),
+    [
+        ("pixel-6", [("little", FOUR, 1_803_000), ("mid", (4, 5), 2_253_000), ("big", (6, 7), 2_802_000)]),
+        ("msm8953", [("all", tuple(range(8)), 2_016_000)]),
+        ("helio-p60", [("little", FOUR, 2_000_000), ("big", (4, 5, 6, 7), 2_000_000)]),
+        ("rk3588", [("little", FOUR, 1_800_000), ("big", (4, 5, 6, 7), 2_400_000)]),
+        ("jh7110", [("all", FOUR, 1_500_000)]),
+        ("ryzen-preferred", [("all", tuple(range(8)), 5_232_000)]),
+        ("intel-hybrid", [("little", tuple(range(8, 16)), 4_200_000), ("big", tuple(range(8)), 5_600_000)]),
+        ("big-cores-off", [("group0", FOUR, 1_800_000), ("other", (4, 5, 6, 7), None)]),
+    ],
+)
 def test_clusters_of_real_devices(name: str, clusters: list[tuple[str, tuple[int, ...], int | None]]) -> None:
     assert found(name) == clusters
 
@@ -56,7 +57,8 @@ def test_equal_parts_in_two_clock_domains_are_two_clusters() -> None:
 
 def test_kinds_tell_cores_apart_that_have_no_clock() -> None:
     assert core_clusters([(0, None), (1, None)], kinds={0: "atom", 1: "core"}) == (
-        CoreCluster(name="little", cpus=(0,)), CoreCluster(name="big", cpus=(1,)),
+        CoreCluster(name="little", cpus=(0,)),
+        CoreCluster(name="big", cpus=(1,)),
     )
     assert core_clusters([(0, None), (1, None)], kinds={0: "core", 1: "core"}) == ()
 
@@ -76,7 +78,7 @@ def test_cores_that_are_off_are_named_and_the_slow_ones_are_not_called_the_faste
     assert (finding.verdict, finding.value) == ("warn", 4)
     assert finding.why == "cores 4, 5, 6, 7 are off or say no clock: whether they are the fastest is not known"
     assert "cpu4/online" in finding.what_to_do
-    assert core_finding(generic, range(8)).verdict == "ok"         # once they are on
+    assert core_finding(generic, range(8)).verdict == "ok"  # once they are on
     pixel = loader.load("google-pixel-6")
     assert core_finding(pixel, range(6), (6, 7)).verdict == "fail"
     assert core_finding(pixel, (4, 5, 6, 7), FOUR).verdict == "ok"

@@ -249,12 +249,15 @@ def test_no_facts_at_all_make_it_raise(
 BIG = PHONE.model_copy(update={"name": "phone", "clusters": (CoreCluster(name="all", cpus=(6, 7)),)})
 
 
-@pytest.mark.parametrize(("cores", "profile"), [
-    (((0, None), (1, None)), "generic-android"),
-    (((0, None), (6, None)), "generic-android"),
-    (tuple((cpu, None) for cpu in range(8)), "phone"),
-    ((), "phone"),
-])
+@pytest.mark.parametrize(
+    ("cores", "profile"),
+    [
+        (((0, None), (1, None)), "generic-android"),
+        (((0, None), (6, None)), "generic-android"),
+        (tuple((cpu, None) for cpu in range(8)), "phone"),
+        ((), "phone"),
+    ],
+)
 def test_a_kind_whose_measured_cores_are_not_there_is_passed_over(
     cores: tuple[tuple[int, int | None], ...], profile: str
 ) -> None:
@@ -266,11 +269,14 @@ def test_a_kind_whose_measured_cores_are_not_there_is_passed_over(
     assert found.passed_over == ("" if profile == "phone" else said)
 
 
-@pytest.mark.parametrize(("there", "threads", "kind_of", "says"), [
-    ((0, 1), 1, NotReady, "cluster all is cores 6, 7, and the device has cores 0, 1.*--profile generic-"),
-    ((), 1, NotReady, "none that it names"),
-    ((0, 6), 2, SpecError, "2 threads are asked for, and there are 1 cores"),
-])
+@pytest.mark.parametrize(
+    ("there", "threads", "kind_of", "says"),
+    [
+        ((0, 1), 1, NotReady, "cluster all is cores 6, 7, and the device has cores 0, 1.*--profile generic-"),
+        ((), 1, NotReady, "none that it names"),
+        ((0, 6), 2, SpecError, "2 threads are asked for, and there are 1 cores"),
+    ],
+)
 def test_cores_that_are_not_there_are_named_with_the_way_out(
     there: tuple[int, ...], threads: int, kind_of: type[Exception], says: str
 ) -> None:

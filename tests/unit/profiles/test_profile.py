@@ -23,13 +23,8 @@ def profile(**changes: object) -> DeviceProfile:
     return DeviceProfile.model_validate({**GOOD, **changes})
 
 
-@pytest.mark.parametrize(
-    ("allowed", "measured"),
-    [((0, 1, 4, 5), [4, 5]), ((7, 6), [6, 7]), ((0, 1), []), ((), [])],
-)
-def test_measured_cores_are_those_of_the_cluster_that_are_allowed(
-    allowed: tuple[int, ...], measured: list[int]
-) -> None:
+@pytest.mark.parametrize(("allowed", "measured"), [((0, 1, 4, 5), [4, 5]), ((7, 6), [6, 7]), ((0, 1), []), ((), [])])
+def test_measured_cores_are_those_of_the_cluster_that_are_allowed(allowed: tuple[int, ...], measured: list[int]) -> None:
     assert profile().measured_cpus(allowed) == measured
 
 

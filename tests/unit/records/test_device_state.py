@@ -30,25 +30,49 @@ EVENTS = st.builds(
     DeviceEvent, st.sampled_from(KINDS), reason=st.sampled_from(["", "a", "b"]), boot_id=st.sampled_from(["", "x", "y", "z"])
 )
 RECORDS = st.builds(
-    DeviceRecord, st.just("desk"), st.sampled_from(STATES), st.sampled_from(["", "why"]), st.just(5.0),
-    boot_id=st.sampled_from(["", "x"]), reboots_s=st.sampled_from([(), (90.0,), (80.0, 90.0)]),
+    DeviceRecord,
+    st.just("desk"),
+    st.sampled_from(STATES),
+    st.sampled_from(["", "why"]),
+    st.just(5.0),
+    boot_id=st.sampled_from(["", "x"]),
+    reboots_s=st.sampled_from([(), (90.0,), (80.0, 90.0)]),
 )
 
 
 @pytest.mark.parametrize(
     ("state", "kind", "after"),
     [
-        ("new", "lease taken", "busy"), ("ready", "lease taken", "busy"), ("lost", "lease taken", "busy"),
-        ("busy", "lease ended", "ready"), ("cooling", "lease ended", "ready"), ("maintenance", "lease ended", "maintenance"),
-        ("quarantined", "lease ended", "quarantined"), ("lost", "lease ended", "lost"), ("new", "lease ended", "new"),
-        ("busy", "too hot", "cooling"), ("cooling", "cooled", "busy"), ("ready", "cooled", "ready"),
-        ("busy", "link lost", "lost"), ("quarantined", "link lost", "quarantined"), ("retired", "link lost", "retired"),
-        ("busy", "device failed", "quarantined"), ("maintenance", "device failed", "maintenance"),
-        ("new", "check passed", "ready"), ("lost", "check passed", "ready"), ("quarantined", "check passed", "ready"),
-        ("maintenance", "check passed", "maintenance"), ("busy", "check passed", "busy"),
-        ("ready", "check failed", "quarantined"), ("maintenance", "check failed", "maintenance"),
-        ("busy", "held", "maintenance"), ("maintenance", "released", "ready"), ("quarantined", "released", "ready"),
-        ("quarantined", "registered", "new"), ("retired", "registered", "new"), ("busy", "retired", "retired"),
+        ("new", "lease taken", "busy"),
+        ("ready", "lease taken", "busy"),
+        ("lost", "lease taken", "busy"),
+        ("busy", "lease ended", "ready"),
+        ("cooling", "lease ended", "ready"),
+        ("maintenance", "lease ended", "maintenance"),
+        ("quarantined", "lease ended", "quarantined"),
+        ("lost", "lease ended", "lost"),
+        ("new", "lease ended", "new"),
+        ("busy", "too hot", "cooling"),
+        ("cooling", "cooled", "busy"),
+        ("ready", "cooled", "ready"),
+        ("busy", "link lost", "lost"),
+        ("quarantined", "link lost", "quarantined"),
+        ("retired", "link lost", "retired"),
+        ("busy", "device failed", "quarantined"),
+        ("maintenance", "device failed", "maintenance"),
+        ("new", "check passed", "ready"),
+        ("lost", "check passed", "ready"),
+        ("quarantined", "check passed", "ready"),
+        ("maintenance", "check passed", "maintenance"),
+        ("busy", "check passed", "busy"),
+        ("ready", "check failed", "quarantined"),
+        ("maintenance", "check failed", "maintenance"),
+        ("busy", "held", "maintenance"),
+        ("maintenance", "released", "ready"),
+        ("quarantined", "released", "ready"),
+        ("quarantined", "registered", "new"),
+        ("retired", "registered", "new"),
+        ("busy", "retired", "retired"),
     ],
 )
 def test_the_table(state: State, kind: Kind, after: State) -> None:
@@ -58,9 +82,16 @@ def test_the_table(state: State, kind: Kind, after: State) -> None:
 @pytest.mark.parametrize(
     ("state", "kind"),
     [
-        ("quarantined", "lease taken"), ("maintenance", "lease taken"), ("retired", "lease taken"), ("busy", "registered"),
-        ("cooling", "registered"), ("retired", "released"), ("retired", "held"), ("retired", "check passed"),
-        ("ready", "released"), ("retired", "retired"),
+        ("quarantined", "lease taken"),
+        ("maintenance", "lease taken"),
+        ("retired", "lease taken"),
+        ("busy", "registered"),
+        ("cooling", "registered"),
+        ("retired", "released"),
+        ("retired", "held"),
+        ("retired", "check passed"),
+        ("ready", "released"),
+        ("retired", "retired"),
     ],
 )
 def test_a_refused_request_says_what_is_allowed(state: State, kind: Kind) -> None:
@@ -123,7 +154,7 @@ def test_nothing_that_is_out_of_work_becomes_busy_in_one_step(state: State, even
 
 def test_a_reboot_loop_is_noticed_and_a_passed_check_forgets_it() -> None:
     record = DeviceRecord("desk", "busy", since_s=1.0)
-    for at in range(MOST_REBOOTS):                 # the first hello is no reboot
+    for at in range(MOST_REBOOTS):  # the first hello is no reboot
         record = step(record, DeviceEvent("seen", boot_id=f"boot {at}"), 100.0 * at)
         assert record.state == "busy"
     record = step(record, DeviceEvent("seen", boot_id="one more"), 1000.0)
@@ -152,9 +183,14 @@ def test_the_same_boot_seen_often_is_none(boots: list[str]) -> None:
 @pytest.mark.parametrize(
     ("state", "until_s", "held", "after"),
     [
-        ("busy", None, True, "busy"), ("busy", None, False, "ready"), ("cooling", None, False, "ready"),
-        ("cooling", 99.0, False, "ready"), ("cooling", 101.0, False, "cooling"), ("lost", None, False, "lost"),
-        ("quarantined", None, False, "quarantined"), ("new", None, False, "new"),
+        ("busy", None, True, "busy"),
+        ("busy", None, False, "ready"),
+        ("cooling", None, False, "ready"),
+        ("cooling", 99.0, False, "ready"),
+        ("cooling", 101.0, False, "cooling"),
+        ("lost", None, False, "lost"),
+        ("quarantined", None, False, "quarantined"),
+        ("new", None, False, "new"),
     ],
 )
 def test_busy_lasts_no_longer_than_a_lease(state: State, until_s: float | None, held: bool, after: State) -> None:

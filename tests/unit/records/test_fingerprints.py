@@ -67,13 +67,14 @@ def test_no_table_is_built_from_entries_of_two_runtime_versions() -> None:
     def build(*prints: dict[str, str]) -> LatencyTable:
         runs = [
             run(*[piece(100)] * 12, number=number, key=m.key, fingerprint=found)
-            for m, found in zip(plan, prints, strict=True) for number in range(3)
+            for m, found in zip(plan, prints, strict=True)
+            for number in range(3)
         ]
         return build_table(plan, runs, manifest=manifest())
 
     with pytest.raises(RunsDisagree, match=r"runtime: 'onnxruntime 1\.31\.0' \(operator:conv_a\) and 'onnxruntime 1\.32\.0'"):
         build(old, new, lite)
-    table = build(new, new, lite)                  # two backends have two runtimes on purpose
+    table = build(new, new, lite)  # two backends have two runtimes on purpose
     assert {tuple(found.items()) for found in table.manifest.fingerprints.values()} == {tuple(new.items()), tuple(lite.items())}
     assert {entry.fingerprint for entry in table.entries} == set(table.manifest.fingerprints)
 
@@ -95,7 +96,8 @@ def test_units_of_a_pool_may_have_other_kernels_but_no_other_runtime(replicate: 
         prints = {"p1": dict(NOW), "p2": {**NOW, **changes}}
         entries = [
             replace(plain_entry(f"a{number}", 100.0 * 2**number, unit=unit), fingerprint=name)
-            for number in range(6) for unit, name in (("u1", "p1"), ("u2", "p2"))
+            for number in range(6)
+            for unit, name in (("u1", "p1"), ("u2", "p2"))
         ]
         devices = tuple(DeviceFacts(unit, "pi") for unit in ("u1", "u2"))
         return LatencyTable.of(entries, manifest(devices=devices, fingerprints=prints))

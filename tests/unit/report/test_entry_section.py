@@ -60,11 +60,14 @@ def test_the_legend_counts_the_grades_of_operators_only() -> None:
         measured("a", 1e5),
         measured("b", 1e5, flags=("not_precise",)),
         measured("c", 1e5, flags=("converged", "drift")),
-        measured("network:fbnet-224:0,0", 1e7, flags=("not_precise",)), zero("identity"),
+        measured("network:fbnet-224:0,0", 1e7, flags=("not_precise",)),
+        zero("identity"),
     ]
 
     assert [(grade["name"], grade["count"]) for grade in entry_section.legend(entries)] == [
-        ("precise", 1), ("wide", 1), ("disturbed", 1),
+        ("precise", 1),
+        ("wide", 1),
+        ("disturbed", 1),
     ]
 
 
@@ -75,9 +78,7 @@ def test_every_flag_and_note_has_words() -> None:
 def test_flags_are_counted_and_an_unknown_one_is_listed_last() -> None:
     entries = [measured("a", 1e5, flags=("converged", "of tomorrow")), measured("b", 1e5, flags=("converged",))]
 
-    assert entry_section.flag_words(entries) == [
-        ("converged", FLAG_WORDS["converged"], 2), ("of tomorrow", UNKNOWN_FLAG, 1),
-    ]
+    assert entry_section.flag_words(entries) == [("converged", FLAG_WORDS["converged"], 2), ("of tomorrow", UNKNOWN_FLAG, 1)]
 
 
 def test_facts_name_device_backend_job_and_both_hashes() -> None:
@@ -116,5 +117,5 @@ def test_each_way_of_a_table_that_was_composed_in_two_is_told() -> None:
     both = composition("in_network", {"p10_swept", "solved", "in_network"})
     assert profiled in both
     assert line in both
-    assert composition("in_network", {"solved"}) == line              # one device and backend of such a table
+    assert composition("in_network", {"solved"}) == line  # one device and backend of such a table
     assert composition("isolated", {"p25_quiet"}) == composition("isolated")

@@ -24,9 +24,17 @@ SIZES = {"s": 1e9, "ms": 1e6, "µs": 1e3, "ns": 1.0}
 @pytest.mark.parametrize(
     ("ns", "text"),
     [
-        (0.0, "0.000 ns"), (75.0, "75.00 ns"), (999.9, "999.9 ns"), (1000.0, "1.000 µs"), (12_300.0, "12.30 µs"),
-        (999_960.0, "1.000 ms"), (999_900.0, "999.9 µs"), (4_562_700.0, "4.563 ms"), (1.2345e9, "1.234 s"),
-        (123.4e9, "123.4 s"), (1234e9, "1234 s"),
+        (0.0, "0.000 ns"),
+        (75.0, "75.00 ns"),
+        (999.9, "999.9 ns"),
+        (1000.0, "1.000 µs"),
+        (12_300.0, "12.30 µs"),
+        (999_960.0, "1.000 ms"),
+        (999_900.0, "999.9 µs"),
+        (4_562_700.0, "4.563 ms"),
+        (1.2345e9, "1.234 s"),
+        (123.4e9, "123.4 s"),
+        (1234e9, "1234 s"),
     ],
 )
 def test_latency_has_four_digits_in_a_unit_that_suits(ns: float, text: str) -> None:
@@ -48,8 +56,10 @@ def test_ticks_do_not_look_exact(ns: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("low", "high", "text"),
     [
-        (20_760, 21_000, "20.76 – 21.00 µs"), (980_000, 1_020_000, "0.9800 – 1.020 ms"),
-        (None, 5.0, "no interval"), (5.0, None, "no interval"),
+        (20_760, 21_000, "20.76 – 21.00 µs"),
+        (980_000, 1_020_000, "0.9800 – 1.020 ms"),
+        (None, 5.0, "no interval"),
+        (5.0, None, "no interval"),
     ],
 )
 def test_both_ends_of_an_interval_have_one_unit(low: float | None, high: float | None, text: str) -> None:
@@ -58,8 +68,7 @@ def test_both_ends_of_an_interval_have_one_unit(low: float | None, high: float |
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(None, "–"), (0.0132, "1.3 %"), (0.0042, "0.42 %"), (1.2, "120 %"), (0.25, "25 %"),
-     (0.01, "1.0 %"), (0.0, "0.0 %")],
+    [(None, "–"), (0.0132, "1.3 %"), (0.0042, "0.42 %"), (1.2, "120 %"), (0.25, "25 %"), (0.01, "1.0 %"), (0.0, "0.0 %")],
 )
 def test_percent(share: float | None, text: str) -> None:
     assert percent(share) == text

@@ -150,9 +150,7 @@ def test_a_round_that_ended_well_leaves_the_session_open() -> None:
     state = ordered(probed(opened(begin([A], ["desk"], rounds=2), "desk"), A), "desk", "order", now_s=90.0, due_s=5.0)
     before = state.units["desk"]
     state = after(state, [Done("order", "desk", None, {"slices": 2 * 10**9})], 100.0)
-    assert state.units["desk"] == replace(
-        before, in_flight=None, spent_s=2.0, due_s=0.0, rounds_due_s=5.0, rounds_took_s=10.0
-    )
+    assert state.units["desk"] == replace(before, in_flight=None, spent_s=2.0, due_s=0.0, rounds_due_s=5.0, rounds_took_s=10.0)
     assert before.opened
 
 
@@ -253,19 +251,20 @@ def test_why_a_measurement_failed_is_known_whether_its_probe_or_a_round_failed()
     state = after(state, [Probed("o", replace(probe_of(A), failure=Failure("OutOfMemory", "40 GB")))], 0.0)
     state = after(state, [Measured("o", run_of(B, "failed"))], 0.0)
     assert [state.progress(m.key).failure for m in (A, B)] == [
-        Failure("OutOfMemory", "40 GB"), Failure("WorkloadFailed", "signal 11")
+        Failure("OutOfMemory", "40 GB"),
+        Failure("WorkloadFailed", "signal 11"),
     ]
 
 
 @pytest.mark.parametrize(
     ("iteration_ms", "plan", "load_ns", "took_ms"),
     [
-        (0.1, PLAN, None, 10 + 16 * (0.4 + 2 * 0.1 + 2 * 3 * 0.06)),           # as many iterations as fill a slice
-        (1.0, PLAN, 1_000_000, 1 + 16 * (1 + 2 * 1 + 0.36)),                   # one that is longer
-        (4.0, PLAN, None, 10 + 16 * (4 + 2 * 4 + 0.36)),                       # just not long
-        (5.0, PLAN, None, 10 + 16 * (5 + 5 + 0.36)),                           # swept, after one
+        (0.1, PLAN, None, 10 + 16 * (0.4 + 2 * 0.1 + 2 * 3 * 0.06)),  # as many iterations as fill a slice
+        (1.0, PLAN, 1_000_000, 1 + 16 * (1 + 2 * 1 + 0.36)),  # one that is longer
+        (4.0, PLAN, None, 10 + 16 * (4 + 2 * 4 + 0.36)),  # just not long
+        (5.0, PLAN, None, 10 + 16 * (5 + 5 + 0.36)),  # swept, after one
         (40.0, PLAN, None, 10 + 16 * (40 + 40 + 0.36)),
-        (41.0, PLAN, None, 10 + 16 * (41 + 0.36)),                             # too long to be run twice
+        (41.0, PLAN, None, 10 + 16 * (41 + 0.36)),  # too long to be run twice
         (0.1, SlicePlan(profile=2), None, 10 + 16 * (0.4 + 4 * 0.1 + 0.36)),
         (0.1, SlicePlan(sustained_ns=10**10), None, 10 + 10_000),
     ],

@@ -91,9 +91,11 @@ def test_a_round_fits_in_what_is_left_of_the_budget_and_the_widest_has_it() -> N
 def test_a_measurement_that_met_no_quiet_window_goes_on_and_comes_last() -> None:
     state = after_rounds({EIGHT[1].key: 0.1}, LEAST_ROUNDS)
     loud = state.progress(EIGHT[0].key)
-    state = replace(state, progress_of={**state.progress_of, EIGHT[0].key: replace(loud, levels=())}, reached={
-        key: now for key, now in state.reached.items() if key != EIGHT[0].key
-    })
+    state = replace(
+        state,
+        progress_of={**state.progress_of, EIGHT[0].key: replace(loud, levels=())},
+        reached={key: now for key, now in state.reached.items() if key != EIGHT[0].key},
+    )
     assert state.wants(EIGHT[0].key)
     assert steps(state) == [MeasureThese("desk", (EIGHT[1].key, EIGHT[0].key), LEAST_ROUNDS)]
 
@@ -112,6 +114,7 @@ def judged_apart(state: FarmState) -> dict[str, float]:
 
 def test_how_precise_a_measurement_is_does_not_depend_on_another_backend_of_the_device() -> None:
     """Runtimes differ in their spread between processes: what is known of one is no prior for the other."""
+
     def rounds(plan: list[Measurement]) -> FarmState:
         state = probed(opened(begin(plan, ["desk"], rounds=8, rule=StopRule()), "desk"), *plan)
         for number in range(LEAST_ROUNDS):

@@ -32,15 +32,19 @@ def began(measurements: Sequence[Measurement], *, rounds: int = 8, rule: StopRul
 
 
 def probed(state: FarmState, iteration_ns: int = 1_000_000) -> FarmState:
-    return after(state, [
-        Probed("o", Probe(m.key, m.unit, {}, 0.0, load_ns=1_000_000, iteration_ns=iteration_ns)) for m in state.plan.values()
-    ], 0.0)
+    return after(
+        state,
+        [Probed("o", Probe(m.key, m.unit, {}, 0.0, load_ns=1_000_000, iteration_ns=iteration_ns)) for m in state.plan.values()],
+        0.0,
+    )
 
 
 def left(state: FarmState, policy: MeasuringPolicy = POLICY, known: Known | None = None, transport: str = "local") -> Parts:
     units = state.units
     return work_left(
-        state, dict.fromkeys(units, policy), dict.fromkeys(units, known) if known else None,
+        state,
+        dict.fromkeys(units, policy),
+        dict.fromkeys(units, known) if known else None,
         transports=dict.fromkeys(units, transport),
     )
 
@@ -108,7 +112,7 @@ def test_a_budget_is_the_most_that_rounds_take_and_rests_come_on_top() -> None:
     state = probed(began(plan(600), budget_s=5.0))
     assert left(state).rounds == Span(5.0, 5.0)
     spent = replace(state, units={name: replace(unit, spent_s=6.0) for name, unit in state.units.items()})
-    assert left(spent).rounds == Span()            # a round that took longer than was left takes nothing from what is to come
+    assert left(spent).rounds == Span()  # a round that took longer than was left takes nothing from what is to come
     rests = left(probed(began(plan(6), rounds=4)), MeasuringPolicy(SlicePlan(), cooldown_s=30.0)).waiting
     assert rests == Span(120.0, 120.0)
 

@@ -138,7 +138,8 @@ def test_one_after_the_other_may_fail_and_each_operator_still_has_one_unit(names
     for name in NAMES[4:]:
         places = [key for key, m in state.plan.items() if m.workload.name == name]
         able = [
-            key for key in places
+            key
+            for key in places
             if state.plan[key].unit not in names
             or (not state.wants(key) and sum(not state.wants(a) for a in anchors_of(state.plan[key].unit)) >= 3)
         ]

@@ -38,7 +38,7 @@ def test_a_hot_device_rests_is_looked_at_and_goes_on_when_it_is_cool() -> None:
     assert [(t.unit, t.event.kind, t.event.until_s) for t in told] == [("a", "too hot", 1010.0)]
     assert [step.unit for step in decide(hot, POLICY, 1009.0)] == ["b"]
     assert Open("a") in decide(hot, POLICY, 1010.0)
-    warm, told = after_heat(hot, [hello(70.0)], POLICY, 1010.0)          # below the limit is not yet cool
+    warm, told = after_heat(hot, [hello(70.0)], POLICY, 1010.0)  # below the limit is not yet cool
     assert [t.event.kind for t in told] == ["too hot"]
     assert warm.units["a"].hot_since_s == 1000.0
     cool, told = after_heat(warm, [hello(60.0)], POLICY, 1020.0)
@@ -54,7 +54,7 @@ def test_a_device_that_stays_hot_is_given_up_with_the_reason() -> None:
     assert still.units["a"].out == "quarantined"
     assert "still 90.0 C, and it goes on at 60.0 C after 100 s" in still.units["a"].quarantined
     assert still.units["a"].quarantined == told[0].event.reason
-    assert [t.event.kind for t in after_heat(hot, [hello(90.0)], POLICY, 1099.9)[1]] == ["too hot"]       # not yet
+    assert [t.event.kind for t in after_heat(hot, [hello(90.0)], POLICY, 1099.9)[1]] == ["too hot"]  # not yet
     assert [step.unit for step in decide(still, POLICY, 2000.0)] == ["b"]
 
 
@@ -66,7 +66,7 @@ def test_a_kind_that_rests_after_work_gets_its_next_order_when_it_has_rested() -
     assert "a" in [step.unit for step in decide(resting, rests, 1030.0)]
     probed = after_work(state(), [Probed("o", Probe(PLAN[0].key, "a", {}, 1.0))], rests, 1000.0)
     assert probed.units["a"].not_before_s == 1030.0
-    assert after_work(state(), [hello(40.0), Done("o", "a")], rests, 1000.0) == state()      # only opened: nothing heated it
+    assert after_work(state(), [hello(40.0), Done("o", "a")], rests, 1000.0) == state()  # only opened: nothing heated it
 
 
 def test_a_longer_wait_for_another_reason_is_kept() -> None:
@@ -74,9 +74,10 @@ def test_a_longer_wait_for_another_reason_is_kept() -> None:
     assert after_work(backed_off, [ran(40.0)], {"a": MeasuringPolicy(cooldown_s=30.0)}, 1000.0) == backed_off
 
 
-@pytest.mark.parametrize(("cooldown_s", "ended_s", "now_s", "until_s"), [
-    (30.0, 100.0, 110.0, 130.0), (30.0, 100.0, 130.0, None), (0.0, 100.0, 90.0, None), (30.0, None, 1.0, None),
-])
+@pytest.mark.parametrize(
+    ("cooldown_s", "ended_s", "now_s", "until_s"),
+    [(30.0, 100.0, 110.0, 130.0), (30.0, 100.0, 130.0, None), (0.0, 100.0, 90.0, None), (30.0, None, 1.0, None)],
+)
 def test_a_cooldown_begins_with_the_end_of_the_last_run(
     cooldown_s: float, ended_s: float | None, now_s: float, until_s: float | None
 ) -> None:

@@ -80,7 +80,7 @@ def test_when_the_time_is_up_nothing_is_ordered_and_it_is_over_once_nothing_runs
     [(100_000, 4 + 2), (1_000_000, 1 + 2), (5_000_000, 1 + 1), (39_000_000, 1 + 1), (41_000_000, 1)],
 )
 def test_a_visit_takes_what_the_runner_runs(iteration_ns: int, visit_iterations: int) -> None:
-    without = seconds_of(1, PLAN, load_ns=1) - PLAN.passes * (PLAN.slice_ns + 2) / 1e9       # canaries and loading
+    without = seconds_of(1, PLAN, load_ns=1) - PLAN.passes * (PLAN.slice_ns + 2) / 1e9  # canaries and loading
     assert seconds_of(iteration_ns, PLAN, load_ns=1) - without == pytest.approx(
         PLAN.passes * visit_iterations * iteration_ns / 1e9, rel=0.01
     )
@@ -89,8 +89,8 @@ def test_a_visit_takes_what_the_runner_runs(iteration_ns: int, visit_iterations:
 @pytest.mark.parametrize(
     ("probe", "memory_bytes", "iteration_ns"),
     [
-        (None, 8 * 1024**2, 1e6),                  # not probed: a small model's, and a millisecond
-        (Probe(MANY[0].key, "desk", {}, 0.0), 8 * 1024**2, 1e6),                       # its system did not say
+        (None, 8 * 1024**2, 1e6),  # not probed: a small model's, and a millisecond
+        (Probe(MANY[0].key, "desk", {}, 0.0), 8 * 1024**2, 1e6),  # its system did not say
         (Probe(MANY[0].key, "desk", {}, 0.0, model_memory_bytes=5000, iteration_ns=70), 5000, 70),
     ],
 )

@@ -11,7 +11,9 @@ from lutfarm_jobs.spec import JobSpec, parse_job
 
 def spec(*, composition: str = "isolated", **sampling: object) -> JobSpec:
     job = {
-        "name": "j", "workloads": [{"space": "fbnet-224", "composition": composition}], "devices": ["desk"],
+        "name": "j",
+        "workloads": [{"space": "fbnet-224", "composition": composition}],
+        "devices": ["desk"],
         "backends": [{"runtime": "onnxruntime"}],
         "sampling": {"rounds": 9, **sampling},
     }

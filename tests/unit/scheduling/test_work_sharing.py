@@ -92,7 +92,13 @@ def test_a_shared_plan_has_anchors_on_all_units_and_first_the_rest_once_and_othe
     given_ = {item_of(plan[0]): "u1", item_of(plan[2]): "u2", item_of(plan[3]): "u1"}
     found = shared_out(plan, share, given_)
     assert [(m.unit, m.workload.name) for m in found] == [
-        *(("desk", name) for name in "abcd"), ("u1", "b"), ("u2", "b"), ("u3", "b"), ("u1", "a"), ("u1", "d"), ("u2", "c"),
+        *(("desk", name) for name in "abcd"),
+        ("u1", "b"),
+        ("u2", "b"),
+        ("u3", "b"),
+        ("u1", "a"),
+        ("u1", "d"),
+        ("u2", "c"),
     ]
 
 

@@ -96,8 +96,13 @@ def replace_sampling(spec: JobSpec, **changes: object) -> JobSpec:
 
 def test_a_network_that_is_none_of_the_space_is_refused_by_its_place() -> None:
     spec = parse_job(
-        {"name": "j", "workloads": [{"space": "fbnet-32", "operators": "none", "archs": ["1,2"]}], "devices": [UNIT],
-         "backends": [{"runtime": "onnxruntime"}]}, source="test",
+        {
+            "name": "j",
+            "workloads": [{"space": "fbnet-32", "operators": "none", "archs": ["1,2"]}],
+            "devices": [UNIT],
+            "backends": [{"runtime": "onnxruntime"}],
+        },
+        source="test",
     )
     with pytest.raises(SpecError, match=r"workloads\[0\]\.archs\[0\].*22 layers"):
         expand(spec, Sources({"fbnet-32": FBNET}, {}), [UNIT])
@@ -108,8 +113,11 @@ def measured_networks(spec: JobSpec, factor: float) -> tuple[list[Measurement], 
     table = priced()
     names = [m.workload.name.partition(":")[2] for m in plan]
     found = [
-        replace(entry("x", factor * table.predict(FBNET, FBNET.parse(name)).latency_ns, statistic="p10_swept"),
-                key=m.key, workload_key=m.workload.key)
+        replace(
+            entry("x", factor * table.predict(FBNET, FBNET.parse(name)).latency_ns, statistic="p10_swept"),
+            key=m.key,
+            workload_key=m.workload.key,
+        )
         for m, name in zip(plan, names, strict=True)
     ]
     return plan, found
@@ -218,7 +226,7 @@ def test_a_calibration_says_what_its_networks_are_flagged_with_and_so_does_each_
     spec = planned(networks=4, calibrate=6)
     plan, entries = measured_networks(spec, 0.8)
     entries[5] = replace(entries[5], flags=("not_precise", "throttled", "reference_provisional"))
-    entries[0] = replace(entries[0], flags=("drift",))         # of a network to validate with
+    entries[0] = replace(entries[0], flags=("drift",))  # of a network to validate with
     measured = Measured(LatencyTable.of(entries, manifest()), processes(entries, wobble=0.002))
     one = Held(StudyJob(spec.id, spec, 1.0), priced(), FBNET, measured, plan)
     found = calibration_for(one, one.places[0])
@@ -317,8 +325,11 @@ def test_a_place_that_is_refused_does_not_silence_the_others() -> None:
 def test_networks_of_another_runtime_version_are_not_held_against_a_table() -> None:
     spec = planned()
     plan, entries = measured_networks(spec, 0.9)
-    prints = {"old": {"runtime": "1.31", "plan": "gated"}, "new": {"runtime": "1.32", "plan": "swept"},
-              "same": {"runtime": "1.31", "plan": "swept"}}
+    prints = {
+        "old": {"runtime": "1.31", "plan": "gated"},
+        "new": {"runtime": "1.32", "plan": "swept"},
+        "same": {"runtime": "1.31", "plan": "swept"},
+    }
 
     def outcome(networks: str) -> Outcome:
         table = LatencyTable.of([replace(e, fingerprint="old") for e in priced().entries], manifest(fingerprints=prints))
@@ -342,7 +353,9 @@ def test_a_table_takes_out_what_a_whole_process_was_slower() -> None:
     shifts = (1.0, 1.06, 0.97, 1.04)
     runs = [
         run(*(piece(round(1_000_000 * (at + 1) * shift), gated=False) for _ in range(4)), number=process, key=m.key)
-        for at, m in enumerate(plan) for process, shift in enumerate(shifts) if not (at == 0 and shift < 1.02)
+        for at, m in enumerate(plan)
+        for process, shift in enumerate(shifts)
+        if not (at == 0 and shift < 1.02)
     ]
     table = build_table(plan, runs, manifest=manifest())
     found = [one.estimate_ns or 0.0 for one in table.entries]

@@ -32,7 +32,7 @@ def _make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".making-") as name:
         made = Path(name) / "adbkey"
-        keygen(str(made))                          # inside a folder of mode 0700 until it is 0600
+        keygen(str(made))  # inside a folder of mode 0700 until it is 0600
         made.chmod(0o600)
         try:
             os.link(made, folder / "adbkey")

@@ -26,7 +26,7 @@ from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, Re
 
 DEFAULT_PORT = 5555
 REPLY_S = 8.0
-CHUNK_BYTES = 64 * 1024                            # the most that adbd takes of a file at once
+CHUNK_BYTES = 64 * 1024  # the most that adbd takes of a file at once
 STDIN, STDOUT, STDERR, EXIT = 0, 1, 2, 3
 FRAME = struct.Struct("<BI")
 REGULAR, KIND_MASK = 0o100000, 0o170000
@@ -188,7 +188,7 @@ class ShellProcess:
                 raise LinkLost(f"the phone announced a frame of {length} bytes")
             if len(self._raw) < FRAME.size + length:
                 return
-            data = bytes(self._raw[FRAME.size: FRAME.size + length])
+            data = bytes(self._raw[FRAME.size : FRAME.size + length])
             del self._raw[: FRAME.size + length]
             if kind == STDOUT:
                 self._out += data

@@ -23,10 +23,10 @@ from lutfarm_agents.transports.vendor import ignored, mapped
 from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, ReplyTimeout
 
 CONNECT_S = 5.0
-WRITE_S = 8.0                                      # a phone that takes nothing for so long is lost
-VERSION = 0x01000001                               # from this version on nobody checks the sums of messages
+WRITE_S = 8.0  # a phone that takes nothing for so long is lost
+VERSION = 0x01000001  # from this version on nobody checks the sums of messages
 MAX_DATA_BYTES = 256 * 1024
-BUFFER_BYTES = 4 << 20                             # of one stream; the phone waits when it is full
+BUFFER_BYTES = 4 << 20  # of one stream; the phone waits when it is full
 HEADER = struct.Struct("<6I")
 
 
@@ -71,9 +71,7 @@ class Connection:
             ) from error
         except LinkLost as error:
             self._let_go()
-            raise ConnectFailed(
-                f"{self.name} is offline: {error}; is it switched on, in reach, and debugging on?"
-            ) from error
+            raise ConnectFailed(f"{self.name} is offline: {error}; is it switched on, in reach, and debugging on?") from error
         except (NotReady, ConnectFailed):
             self._let_go()
             raise
@@ -144,7 +142,7 @@ class Connection:
         rest = memoryview(data)
         while rest:
             with carried():
-                rest = rest[self._carrier.bulk_write(bytes(rest), max(0.001, deadline_s - time.monotonic())):]
+                rest = rest[self._carrier.bulk_write(bytes(rest), max(0.001, deadline_s - time.monotonic())) :]
 
     def _shake_hands(self, signer: Signer, authorise_s: float) -> None:
         self._write(_pack(constants.CNXN, VERSION, MAX_DATA_BYTES, b"host::features=shell_v2\0"))
@@ -196,7 +194,7 @@ class Connection:
         with self._streams_lock:
             stream = self._streams.get(arg1)
         if stream is None:
-            if command == constants.WRTE:          # of a stream that was closed meanwhile
+            if command == constants.WRTE:  # of a stream that was closed meanwhile
                 self.send(constants.CLSE, 0, arg0)
         elif command == constants.OKAY:
             stream.taken(arg0)
@@ -279,7 +277,7 @@ class Stream:
                 raise ReplyTimeout(f"{self._connection.name} did not answer within {timeout_s:g} s")
             if self._failure:
                 raise LinkLost(self._failure)
-            if not self._remote:                   # a short process may have ended before this thread looks
+            if not self._remote:  # a short process may have ended before this thread looks
                 raise LinkLost(f"{self._connection.name} refused to open the service")
 
     def write(self, data: bytes, timeout_s: float = WRITE_S) -> None:
@@ -292,7 +290,7 @@ class Stream:
                 if self._failure or self._ended:
                     raise LinkLost(self._failure or f"the process on {self._connection.name} has ended")
                 self._may_write = False
-            self._connection.send(constants.WRTE, self.number, self._remote, data[start: start + limit])
+            self._connection.send(constants.WRTE, self.number, self._remote, data[start : start + limit])
 
     def read(self, timeout_s: float, *, count: int | None = None) -> bytes | None:
         """At most `count` bytes of what has arrived; b"" at the end, None where nothing came in time.

@@ -45,8 +45,10 @@ def _chain(address: SshAddress) -> list[SshAddress]:
 
 def _open_hop(hop: SshAddress, through: paramiko.Transport | None) -> paramiko.Transport:
     with mapped(lambda said: ConnectFailed(f"{hop.name} can't be reached: {said}")):
-        sock = _direct(hop) if through is None else through.open_channel(
-            "direct-tcpip", (hop.host, hop.port), ("127.0.0.1", 0), timeout=CONNECT_S
+        sock = (
+            _direct(hop)
+            if through is None
+            else through.open_channel("direct-tcpip", (hop.host, hop.port), ("127.0.0.1", 0), timeout=CONNECT_S)
         )
         transport = paramiko.Transport(sock, default_window_size=WINDOW_BYTES)
     try:
@@ -120,7 +122,7 @@ def _authenticate(hop: SshAddress, transport: paramiko.Transport) -> None:
             if transport.is_authenticated():
                 return
             if not transport.is_active():
-                break                              # it takes no more tries on one connection
+                break  # it takes no more tries on one connection
     raise NotReady(
         f"{hop.name} takes none of these keys: {', '.join(tried) or 'there is none'}.  "
         f"Add one of them there (ssh-copy-id {hop.user}@{hop.host}), or name another with --key"
@@ -142,7 +144,7 @@ def _keys(hop: SshAddress) -> Generator[tuple[str, paramiko.PKey]]:
     for name in ("id_ed25519", "id_ecdsa", "id_rsa"):
         path = Path("~/.ssh").expanduser() / name
         if path.is_file():
-            with suppress(NotReady):               # one with a passphrase belongs into the agent
+            with suppress(NotReady):  # one with a passphrase belongs into the agent
                 yield str(path), _load(str(path))
 
 

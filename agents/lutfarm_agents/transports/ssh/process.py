@@ -54,7 +54,7 @@ class ChannelProcess:
                 if self._channel.recv_ready():
                     return self._receive()
                 if self._channel.eof_received or self._channel.closed:
-                    data = self._receive()         # what came just before the end
+                    data = self._receive()  # what came just before the end
                     if not data:
                         self._raise_if_lost()
                     return data
@@ -75,7 +75,7 @@ class ChannelProcess:
         code = self._channel.exit_status
         if code < 0:
             self._raise_if_lost()
-            return -9                              # paramiko keeps no name; only what lutfarm kills ends so
+            return -9  # paramiko keeps no name; only what lutfarm kills ends so
         return code if code <= 128 else 128 - code
 
     @property
@@ -119,7 +119,7 @@ def answered(channel: paramiko.Channel) -> Generator[None]:
     channel.settimeout(ANSWER_S)
 
     def give_up() -> None:
-        with ignored():                            # the connection itself ended meanwhile
+        with ignored():  # the connection itself ended meanwhile
             channel.close()
 
     late = threading.Timer(ANSWER_S, give_up)

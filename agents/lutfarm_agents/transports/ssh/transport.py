@@ -36,7 +36,7 @@ NO_SFTP = (
 # paramiko's thread logs every broken connection with a traceback; here each becomes an error of its own.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
-Hops = Sequence[paramiko.Transport]                # the last one ends at the board
+Hops = Sequence[paramiko.Transport]  # the last one ends at the board
 
 
 class SshTransport(RemoteTransport):
@@ -49,7 +49,7 @@ class SshTransport(RemoteTransport):
         self._filing = threading.Lock()
         self._connections: list[Hops] = []
         self._sftp: paramiko.SFTPClient | None = None
-        self._by_shell = False                     # files: there is no SFTP
+        self._by_shell = False  # files: there is no SFTP
         self._few_sessions = False
 
     @property
@@ -75,7 +75,7 @@ class SshTransport(RemoteTransport):
         with self._connecting:
             if not self._connected():
                 self._close()
-                self._by_shell = self._few_sessions = False      # it may have been mended meanwhile
+                self._by_shell = self._few_sessions = False  # it may have been mended meanwhile
                 self._connections.append(self._connect())
             return list(self._connections)
 

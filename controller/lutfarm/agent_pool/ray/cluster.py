@@ -68,7 +68,7 @@ def watch() -> None:
     folder = Path(sys.argv[1])
     sys.stdin.buffer.read()
     deadline_s = time.monotonic() + WATCH_S
-    while not _is_stale(folder):                   # it closed the pipe, and lives
+    while not _is_stale(folder):  # it closed the pipe, and lives
         if time.monotonic() > deadline_s or not folder.exists():
             return
         time.sleep(WATCH_EVERY_S)

@@ -28,14 +28,14 @@ from lutfarm.agent_pool.ray import cluster
 from lutfarm.agent_pool.ray.host_actor import Host
 from lutfarm_jobs.errors import LinkLost, NotReady, TransferFailed
 
-LOOPBACK = "127.0.0.2"                             # Ray turns 127.0.0.1 into the machine's outward address
+LOOPBACK = "127.0.0.2"  # Ray turns 127.0.0.1 into the machine's outward address
 OBJECT_STORE_BYTES = 200 * 1024**2
 # Two threads in the actor: polls wait in one; orders, cancels and files come one after the other in the other.
 GROUPS = {"polls": 1, "orders": 1}
 CALL_S = 60.0
 POLL_S = 2.0
-POLL_LATE_S = 30.0                                 # a host that does not answer a poll of 2 s for so long is lost
-START_LATE_S = 240.0                               # ... and one that has not said its first word: beside others imports take long
+POLL_LATE_S = 30.0  # a host that does not answer a poll of 2 s for so long is lost
+START_LATE_S = 240.0  # ... and one that has not said its first word: beside others imports take long
 CLOSE_S = 40.0
 
 
@@ -44,11 +44,11 @@ class _Seat:
     """A host's actor, as the driver sees it."""
 
     actor: Any
-    pid: Any                                       # reference to the process id
+    pid: Any  # reference to the process id
     poll: Any = None
     poll_since_s: float = 0.0
-    orders: dict[str, str] = field(default_factory=dict[str, str])     # order id -> unit
-    models: set[str] = field(default_factory=set[str])                 # artifacts that the host can see
+    orders: dict[str, str] = field(default_factory=dict[str, str])  # order id -> unit
+    models: set[str] = field(default_factory=set[str])  # artifacts that the host can see
 
     @property
     def patience_s(self) -> float:
@@ -77,16 +77,12 @@ class RayPool:
         self._keep_away = keep_away
         self._arguments = (state_dir, measured_cpus, agent_factory)
         self._seats: dict[str, _Seat] = {}
-        self._openings: dict[str, Opening] = {}    # by unit
+        self._openings: dict[str, Opening] = {}  # by unit
         self._arrived: deque[Event] = deque()
 
     @classmethod
     def start(
-        cls,
-        *,
-        state_dir: Path,
-        measured_cpus: frozenset[int] = frozenset(),
-        agent_factory: AgentFactory = device_agent,
+        cls, *, state_dir: Path, measured_cpus: frozenset[int] = frozenset(), agent_factory: AgentFactory = device_agent
     ) -> RayPool:
         """Start a Ray on this machine, off the measured cores, and a pool that ends it when it is closed."""
         with contextlib.ExitStack() as stack:
@@ -121,7 +117,7 @@ class RayPool:
             if isinstance(order, Probing | Measuring):
                 self._carry(seat, order.models)
             seat.call("submit", order, self._openings.get(unit))
-        except TransferFailed as error:            # the host is well, the file is not
+        except TransferFailed as error:  # the host is well, the file is not
             del seat.orders[order.id]
             self._arrived.append(Done(order.id, unit, (TransferFailed.__name__, _reason(error))))
         except ray.exceptions.RayError as error:
@@ -162,7 +158,7 @@ class RayPool:
     def _seat(self, host: str) -> _Seat:
         seat = self._seats.get(host)
         if seat is None:
-            self._keep_away()                      # Ray starts some of its processes late
+            self._keep_away()  # Ray starts some of its processes late
             actor = _actor_class().remote(*self._arguments)
             seat = self._seats[host] = _Seat(actor, actor.pid.remote())
         return seat
@@ -254,7 +250,7 @@ def _own_sigterm() -> Generator[None]:
         yield
     finally:
         ray_utils.set_sigterm_handler = theirs
-        if before is not None:                     # else it was not Python's, and can't be put back
+        if before is not None:  # else it was not Python's, and can't be put back
             signal.signal(signal.SIGTERM, before)
 
 
@@ -283,8 +279,8 @@ def _init(folder: Path) -> None:
     ray_worker._worker_logs_enabled = False
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     ray.init(
-        address="local",                           # an address file of another Ray must not be followed
-        num_cpus=0,                                # no idle workers: our actors ask for none
+        address="local",  # an address file of another Ray must not be followed
+        num_cpus=0,  # no idle workers: our actors ask for none
         object_store_memory=OBJECT_STORE_BYTES,
         include_dashboard=False,
         configure_logging=False,

@@ -8,8 +8,8 @@ from collections.abc import Collection, Sequence
 from lutfarm.lut.grades import PROVISIONAL
 from lutfarm.statistics.estimates.flags import BUSY
 
-OF_THE_DEVICE = PROVISIONAL | {"throttled"}        # one network shows it of all that were measured beside it
-NOT_THEIRS = BUSY | {"converged", "not_precise"}   # of an interval that is another; which runs were busy is judged run by run
+OF_THE_DEVICE = PROVISIONAL | {"throttled"}  # one network shows it of all that were measured beside it
+NOT_THEIRS = BUSY | {"converged", "not_precise"}  # of an interval that is another; which runs were busy is judged run by run
 
 
 def inherited(sources: Sequence[Collection[str]]) -> tuple[str, ...]:
@@ -18,6 +18,10 @@ def inherited(sources: Sequence[Collection[str]]) -> tuple[str, ...]:
     Of many networks some drift or are preempted by chance; that says nothing of the others.
     """
     counts = Counter(flag for flags in sources for flag in set(flags))
-    return tuple(sorted(
-        flag for flag, count in counts.items() if flag not in NOT_THEIRS and (flag in OF_THE_DEVICE or 2 * count >= len(sources))
-    ))
+    return tuple(
+        sorted(
+            flag
+            for flag, count in counts.items()
+            if flag not in NOT_THEIRS and (flag in OF_THE_DEVICE or 2 * count >= len(sources))
+        )
+    )

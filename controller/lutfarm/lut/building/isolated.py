@@ -47,7 +47,7 @@ class _Measured:
     load_ns: float | None
     first_inference_ns: float | None
     peak_memory_bytes: int | None
-    notes: tuple[str, ...] = ()                    # what its probe noted, as flags
+    notes: tuple[str, ...] = ()  # what its probe noted, as flags
 
     @property
     def fingerprint(self) -> Mapping[str, str]:
@@ -168,9 +168,7 @@ def _estimated(measured: Sequence[_Measured], target: Target) -> dict[str, Entry
             summarize(one.sample, target, prior_spread=prior.spread, prior_df=prior.df)
             for one, prior in zip(group, priors_of([one.sample for one in group]), strict=True)
         ]
-        share = common_share(
-            [one.sample.levels_by_round for one in group], [summary.interval.spread for summary in summaries]
-        )
+        share = common_share([one.sample.levels_by_round for one in group], [summary.interval.spread for summary in summaries])
         for one, summary in zip(group, summaries, strict=True):
             entries[one.measurement.key] = _entry(one, summary, target, share)
     return entries
@@ -272,10 +270,7 @@ def _named(measurement: Measurement, kind: Kind) -> Entry:
 
 def _failed(measurement: Measurement, failure: Failure, run_ids: Sequence[str]) -> Entry:
     return replace(
-        _named(measurement, "failed"),
-        run_ids=tuple(run_ids),
-        failure_code=failure.code,
-        failure_detail=failure.detail,
+        _named(measurement, "failed"), run_ids=tuple(run_ids), failure_code=failure.code, failure_detail=failure.detail
     )
 
 

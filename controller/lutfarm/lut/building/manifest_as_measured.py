@@ -33,7 +33,13 @@ def as_measured(table: LatencyTable) -> Manifest:
 
 
 def _device(facts: DeviceFacts, found: Mapping[str, str]) -> DeviceFacts:
-    names = {"system": "os", "machine": "machine", "cpu_model": "cpu_model", "governor": "governor", "python": "python",
-             "runner_sha256": "runner_sha256"}
+    names = {
+        "system": "os",
+        "machine": "machine",
+        "cpu_model": "cpu_model",
+        "governor": "governor",
+        "python": "python",
+        "runner_sha256": "runner_sha256",
+    }
     known = {field: found[name] for field, name in names.items() if name in found}
     return replace(facts, **known)

@@ -26,7 +26,7 @@ SCOPE_ALL = "units"
 SCOPE_SHARE = "processes and anchors, for the mean unit of the pool"
 UNITS_LEFT_OUT: Flag = "units_left_out"
 
-Place = tuple[str, str]                            # lutfarm_jobs.measurement.place_of
+Place = tuple[str, str]  # lutfarm_jobs.measurement.place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Pooling:
 
     profile: str
     replicate: Literal["all", "share"] = "all"
-    max_unit_spread: float = 0.10                  # for share
+    max_unit_spread: float = 0.10  # for share
 
     @property
     def name(self) -> str:
@@ -68,13 +68,15 @@ def pooled(table: LatencyTable, pooling: Pooling, target: Target | None = None) 
         backend = named.pop() if len(named) == 1 else process
         _check_agreement(group, table.manifest.fingerprints, pooling, backend)
         merging = _shared(group, pooling, wanted, backend) if pooling.replicate == "share" else _replicated(group, wanted)
-        entries += [
-            found for of_workload in group.values() if (found := _entry(of_workload, merging, pooling, wanted, units))
-        ]
+        entries += [found for of_workload in group.values() if (found := _entry(of_workload, merging, pooling, wanted, units))]
         effects += _effects(merging.fit, backend)
     facts = PoolFacts(
-        name=pooling.name, profile=pooling.profile, replicate=pooling.replicate, units=tuple(units),
-        max_unit_spread=pooling.max_unit_spread if pooling.replicate == "share" else None, effects=tuple(effects),
+        name=pooling.name,
+        profile=pooling.profile,
+        replicate=pooling.replicate,
+        units=tuple(units),
+        max_unit_spread=pooling.max_unit_spread if pooling.replicate == "share" else None,
+        effects=tuple(effects),
     )
     manifest = replace(
         table.manifest,
@@ -98,9 +100,7 @@ def _check_agreement(
 
 def without_moved(table: LatencyTable, units: Collection[str]) -> LatencyTable:
     """The table without the gaps of `units`, which share the work, that another one of them has filled."""
-    done = {
-        (e.workload_key, e.backend_key, e.conditions_key) for e in table.entries if e.unit in units and e.kind != "zero"
-    }
+    done = {(e.workload_key, e.backend_key, e.conditions_key) for e in table.entries if e.unit in units and e.kind != "zero"}
 
     def moved(key: str) -> bool:
         of = MeasurementKey.parse(key)
@@ -122,8 +122,7 @@ class _Merging:
 def _replicated(group: Mapping[str, Sequence[Entry]], target: Target) -> _Merging:
     used = {workload: alike for workload, found in group.items() if len(alike := _alike(found)) > 1}
     intervals = {
-        workload: over_units([_level(entry) for entry in alike], confidence=target.confidence)
-        for workload, alike in used.items()
+        workload: over_units([_level(entry) for entry in alike], confidence=target.confidence) for workload, alike in used.items()
     }
     return _Merging(intervals, used)
 
@@ -154,7 +153,8 @@ def _shared(group: Mapping[str, Sequence[Entry]], pooling: Pooling, target: Targ
         workload: anchored(workload, fit, confidence=target.confidence)
         if workload in fit.operators
         else corrected(next(iter(found.values())), next(iter(found)), fit, confidence=target.confidence)
-        for workload, found in levels.items() if found
+        for workload, found in levels.items()
+        if found
     }
     kept = {w: [entry for entry in used[w] if entry.unit in able] for w in intervals}
     return _Merging(intervals, kept, fit)
@@ -172,27 +172,39 @@ def _alike(found: Sequence[Entry]) -> list[Entry]:
 
 def _level(entry: Entry) -> Level:
     return level_of(
-        entry.estimate_ns or 0.0, entry.low_ns or 0.0, entry.high_ns or 0.0,
-        confidence=entry.confidence, processes=entry.processes,
+        entry.estimate_ns or 0.0,
+        entry.low_ns or 0.0,
+        entry.high_ns or 0.0,
+        confidence=entry.confidence,
+        processes=entry.processes,
     )
 
 
-def _entry(
-    found: Sequence[Entry], merging: _Merging, pooling: Pooling, target: Target, units: Sequence[str]
-) -> Entry | None:
+def _entry(found: Sequence[Entry], merging: _Merging, pooling: Pooling, target: Target, units: Sequence[str]) -> Entry | None:
     first = found[0]
     named = Entry(
         key="/".join((first.quantity, first.workload_key, pooling.name, first.backend_key, first.conditions_key)),
-        workload_key=first.workload_key, unit=pooling.name, backend_key=first.backend_key, kind=first.kind,
-        conditions_key=first.conditions_key, quantity=first.quantity, quantity_unit=first.quantity_unit,
-        inputs=first.inputs, inputs_assumed=first.inputs_assumed,
-        precision=first.precision, batch_size=first.batch_size, path=first.path, takes=first.takes,
+        workload_key=first.workload_key,
+        unit=pooling.name,
+        backend_key=first.backend_key,
+        kind=first.kind,
+        conditions_key=first.conditions_key,
+        quantity=first.quantity,
+        quantity_unit=first.quantity_unit,
+        inputs=first.inputs,
+        inputs_assumed=first.inputs_assumed,
+        precision=first.precision,
+        batch_size=first.batch_size,
+        path=first.path,
+        takes=first.takes,
     )
     if all(entry.kind == "zero" for entry in found):
         return replace(named, estimate_ns=0.0, low_ns=0.0, high_ns=0.0)
     if all(entry.kind == "failed" for entry in found):
         return replace(
-            named, failure_code=first.failure_code, run_ids=tuple(name for entry in found for name in entry.run_ids),
+            named,
+            failure_code=first.failure_code,
+            run_ids=tuple(name for entry in found for name in entry.run_ids),
             failure_detail=f"on {', '.join(entry.unit for entry in found)}: {first.failure_detail}",
         )
     interval = merging.intervals.get(first.workload_key)
@@ -218,7 +230,7 @@ def _entry(
         slices_rejected=sum(entry.slices_rejected for entry in used),
         runs_left_out=sum(entry.runs_left_out for entry in used),
         between_spread=fit.between_units if fit else interval.spread,
-        common_share=1.0,                          # a unit is slow at every entry: errors of a sum don't average out
+        common_share=1.0,  # a unit is slow at every entry: errors of a sum don't average out
         involuntary_switches=sum(entry.involuntary_switches for entry in used),
         temperature_low_c=extremes(entry.temperature_low_c for entry in used)[0],
         temperature_high_c=extremes(entry.temperature_high_c for entry in used)[1],
@@ -226,7 +238,9 @@ def _entry(
         frequency_high_khz=extremes(entry.frequency_high_khz for entry in used)[1],
         peak_memory_bytes=extremes(entry.peak_memory_bytes for entry in used)[1],
         flags=(
-            *(("converged",) if precise else ()), *sorted(flags), *(() if precise else ("not_precise",)),
+            *(("converged",) if precise else ()),
+            *sorted(flags),
+            *(() if precise else ("not_precise",)),
             *((UNITS_LEFT_OUT,) if len(used) < expected else ()),
         ),
         fingerprint=hashlib.sha256(prints.encode()).hexdigest()[:16],

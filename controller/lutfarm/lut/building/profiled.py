@@ -34,7 +34,7 @@ from lutfarm_jobs.spec import PROFILERS
 
 LAYER = re.compile(r"t(\d{1,6})(?:_\w*)?", re.ASCII)
 OUTPUT = re.compile(r"output(?:_\w*)?", re.ASCII)
-LEAST_NS = 1.0                                     # of an operator whose nodes take no longer than the profiler does
+LEAST_NS = 1.0  # of an operator whose nodes take no longer than the profiler does
 LEAST_LEVELS = 2
 
 
@@ -45,12 +45,12 @@ Layers = Mapping[str, tuple[Sequence[str], Mapping[str, int]]]
 class Profiled:
     """A network in one process: its operators' times, summed over instances, and how often each occurs."""
 
-    network: str                                   # Measurement.key
+    network: str  # Measurement.key
     round_id: str
-    whole_ns: float                                # without the profiler
+    whole_ns: float  # without the profiler
     nodes: int
-    total_ns: float                                # of all nodes
-    operators: Mapping[str, tuple[float, int, int]]    # by key: ns, how many of its nodes ran, instances
+    total_ns: float  # of all nodes
+    operators: Mapping[str, tuple[float, int, int]]  # by key: ns, how many of its nodes ran, instances
 
 
 def attribute(nodes: Sequence[NodeTime], labels: Sequence[str]) -> dict[str, tuple[float, int]]:
@@ -65,7 +65,7 @@ def attribute(nodes: Sequence[NodeTime], labels: Sequence[str]) -> dict[str, tup
             for one in waiting:
                 _add(found, label, one)
             waiting, last = [], label
-    for one in waiting:                            # conversions at the end are of the last layer
+    for one in waiting:  # conversions at the end are of the last layer
         _add(found, last, one)
     found.pop("", None)
     return found
@@ -90,7 +90,11 @@ def profiled(run: Run, labels: Sequence[str], instances: Mapping[str, int]) -> P
         return None
     parts = attribute(run.nodes, labels)
     return Profiled(
-        run.key, run.round_id, level.levels_ns[0], len(run.nodes), float(sum(node.level_ns for node in run.nodes)),
+        run.key,
+        run.round_id,
+        level.levels_ns[0],
+        len(run.nodes),
+        float(sum(node.level_ns for node in run.nodes)),
         {key: (ns, count, instances.get(key, 1)) for key, (ns, count) in parts.items()},
     )
 
@@ -115,7 +119,7 @@ def operator_levels(runs: Sequence[Profiled], call_ns: float, fit: SweepFit | No
     The call is of no operator: see `in_network`.
     """
     too_long_ns = overhead_ns(runs, call_ns)
-    by_network: dict[tuple[str, str], list[float]] = {}    # in ns
+    by_network: dict[tuple[str, str], list[float]] = {}  # in ns
     for run in runs:
         shift = fit.processes.get(run.round_id, 0.0) if fit else 0.0
         for key, (ns, nodes, instances) in run.operators.items():
@@ -130,8 +134,15 @@ def operator_levels(runs: Sequence[Profiled], call_ns: float, fit: SweepFit | No
 
 
 def in_network(
-    table: LatencyTable, runs: Iterable[Run], plan: Sequence[Measurement], layers: Layers, *,
-    call_ns: Mapping[tuple[str, str], float], first: str, relative_target: float, confidence: float = 0.95,
+    table: LatencyTable,
+    runs: Iterable[Run],
+    plan: Sequence[Measurement],
+    layers: Layers,
+    *,
+    call_ns: Mapping[tuple[str, str], float],
+    first: str,
+    relative_target: float,
+    confidence: float = 0.95,
 ) -> LatencyTable:
     """The table with an entry of each operator that ran under a profiler.
 
@@ -148,16 +159,22 @@ def in_network(
     derived: list[Entry] = []
     for place, mine in groups.items():
         newest = max(mine, key=lambda run: (run.started_s, run.id))
-        alike = [run for run in mine if agree(run.fingerprint, newest.fingerprint)]    # of one runtime and protocol
+        alike = [run for run in mine if agree(run.fingerprint, newest.fingerprint)]  # of one runtime and protocol
         some = networks.get(newest.key)
         parts = _by_quiet(alike)
         quiet, busy = (
-            [one for run in part if (one := profiled(run, *layers[planned[run.key].workload.name])) is not None]
-            for part in parts
+            [one for run in part if (one := profiled(run, *layers[planned[run.key].workload.name])) is not None] for part in parts
         )
         if some is not None and (quiet or busy):
-            asked = partial(_entries, some=some, networks=networks, call_ns=call_ns.get(place, 0.0), first=first,
-                            relative_target=relative_target, confidence=confidence)
+            asked = partial(
+                _entries,
+                some=some,
+                networks=networks,
+                call_ns=call_ns.get(place, 0.0),
+                first=first,
+                relative_target=relative_target,
+                confidence=confidence,
+            )
             derived += _preferred(asked, quiet, busy, hidden=_hidden(parts[0]), slowed=_most_slowed(networks, alike))
     derived += _unprofiled(table.entries, plan, layers, groups)
     return LatencyTable.of((*table.entries, *derived), replace(table.manifest, composition="in_network"))
@@ -168,7 +185,7 @@ def _unprofiled(
 ) -> list[Entry]:
     """The operators of places that have a profiler and took no profile, as a profile follows quiet visits: failures."""
     at: dict[tuple[str, str], dict[str, Entry]] = {}
-    had = {(entry.unit, entry.backend_key, entry.workload_key) for entry in entries}    # nothing by structure
+    had = {(entry.unit, entry.backend_key, entry.workload_key) for entry in entries}  # nothing by structure
     workloads = {m.key: m.workload.name for m in plan if m.workload.name in layers and m.backend.runtime in PROFILERS}
     for entry in entries:
         place = entry.unit, entry.backend_key
@@ -178,13 +195,20 @@ def _unprofiled(
     return [
         Entry(
             key=str(replace(MeasurementKey.parse(some.key), workload=workload_key("operator", key))),
-            workload_key=workload_key("operator", key), unit=some.unit, backend_key=some.backend_key, kind="failed",
-            conditions_key=some.conditions_key, precision=some.precision, batch_size=some.batch_size,
-            failure_code="Unstable", fingerprint=some.fingerprint,
+            workload_key=workload_key("operator", key),
+            unit=some.unit,
+            backend_key=some.backend_key,
+            kind="failed",
+            conditions_key=some.conditions_key,
+            precision=some.precision,
+            batch_size=some.batch_size,
+            failure_code="Unstable",
+            fingerprint=some.fingerprint,
             failure_detail="its networks were measured on a busy machine: no visit was quiet, so none was profiled; "
             "measure them again on a quiet one",
         )
-        for found in at.values() for key, some in found.items()
+        for found in at.values()
+        for key, some in found.items()
         if (some.unit, some.backend_key, workload_key("operator", key)) not in had
     ]
 
@@ -200,9 +224,10 @@ def _by_quiet(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
 def _most_slowed(networks: Mapping[str, Entry], runs: Sequence[Run]) -> float:
     """By how much what a busy machine measured may be too slow: as its networks' intervals say."""
     found = [networks[key] for key in {run.key for run in runs} if key in networks]
-    return max((
-        (one.estimate_ns or 1.0) / max(LEAST_NS, one.low_ns or 1.0) for one in found if not BUSY.isdisjoint(one.flags)
-    ), default=1.0)
+    return max(
+        ((one.estimate_ns or 1.0) / max(LEAST_NS, one.low_ns or 1.0) for one in found if not BUSY.isdisjoint(one.flags)),
+        default=1.0,
+    )
 
 
 def _hidden(runs: Sequence[Run]) -> float:
@@ -215,8 +240,12 @@ def _hidden(runs: Sequence[Run]) -> float:
 
 
 def _preferred(
-    asked: Callable[[Sequence[Profiled]], list[Entry]], quiet: Sequence[Profiled], busy: Sequence[Profiled], *,
-    hidden: float, slowed: float,
+    asked: Callable[[Sequence[Profiled]], list[Entry]],
+    quiet: Sequence[Profiled],
+    busy: Sequence[Profiled],
+    *,
+    hidden: float,
+    slowed: float,
 ) -> list[Entry]:
     """Entries from quiet processes; what these lack, from all, flagged, with an interval that reaches down to where it may be.
 
@@ -239,8 +268,14 @@ def _slowed(entry: Entry, by: float) -> Entry:
 
 
 def _entries(
-    runs: Sequence[Profiled], *, some: Entry, networks: Mapping[str, Entry], call_ns: float, first: str,
-    relative_target: float, confidence: float,
+    runs: Sequence[Profiled],
+    *,
+    some: Entry,
+    networks: Mapping[str, Entry],
+    call_ns: float,
+    first: str,
+    relative_target: float,
+    confidence: float,
 ) -> list[Entry]:
     fit = sweep_of(runs)
     levels = operator_levels(runs, call_ns, fit)
@@ -255,13 +290,27 @@ def _entries(
         interval = widened(own, fit, confidence=confidence) if fit else own
         precise = interval.relative_half_width <= relative_target and len(mine) >= LEAST_LEVELS
         workload = f"operator:{key}"
-        found.append(Entry(
-            key=some.key.replace(some.workload_key, workload, 1), workload_key=workload, unit=some.unit,
-            backend_key=some.backend_key, kind="measured", conditions_key=some.conditions_key,
-            precision=some.precision, batch_size=some.batch_size, statistic="in_network",
-            estimate_ns=interval.estimate_ns, low_ns=interval.low_ns, high_ns=interval.high_ns, confidence=confidence,
-            scope="networks", processes=processes, between_spread=interval.spread,
-            common_share=common_part(own, fit, len(mine)) if fit else 1.0,
-            flags=("converged" if precise else "not_precise", *of_networks), fingerprint=some.fingerprint,
-        ))
+        found.append(
+            Entry(
+                key=some.key.replace(some.workload_key, workload, 1),
+                workload_key=workload,
+                unit=some.unit,
+                backend_key=some.backend_key,
+                kind="measured",
+                conditions_key=some.conditions_key,
+                precision=some.precision,
+                batch_size=some.batch_size,
+                statistic="in_network",
+                estimate_ns=interval.estimate_ns,
+                low_ns=interval.low_ns,
+                high_ns=interval.high_ns,
+                confidence=confidence,
+                scope="networks",
+                processes=processes,
+                between_spread=interval.spread,
+                common_share=common_part(own, fit, len(mine)) if fit else 1.0,
+                flags=("converged" if precise else "not_precise", *of_networks),
+                fingerprint=some.fingerprint,
+            )
+        )
     return found

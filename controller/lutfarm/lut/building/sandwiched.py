@@ -19,7 +19,7 @@ from lutfarm_jobs import operators
 from lutfarm_jobs.measurement_key import MeasurementKey, named, workload_key
 from lutfarm_jobs.operators.sandwich import pairs
 
-MOST_INDISTINCT = 0.05                             # of a sandwich: what an operator may be uncertain by that can't be told from 0
+MOST_INDISTINCT = 0.05  # of a sandwich: what an operator may be uncertain by that can't be told from 0
 
 
 def sandwiched(
@@ -39,12 +39,10 @@ def sandwiched(
         if inner := named(workload, "sandwich"):
             names = pairs(operators.parse(inner))
             stubs = {name: found.get((unit, backend, conditions, workload_key("stubs", name))) for name in names}
-            if all(stubs.values()):                # a pair that is not measured yet: neither is the operator
+            if all(stubs.values()):  # a pair that is not measured yet: neither is the operator
                 derived.append(_derived(entry, inner, [stub for name in names if (stub := stubs[name])], relative_target))
     calls_ns = call_ns or {}
-    kept = [
-        _without_call(entry, calls_ns.get((entry.unit, entry.backend_key), 0.0), relative_target) for entry in table.entries
-    ]
+    kept = [_without_call(entry, calls_ns.get((entry.unit, entry.backend_key), 0.0), relative_target) for entry in table.entries]
     return LatencyTable.of((*kept, *derived), replace(table.manifest, composition="sandwiched"))
 
 
@@ -52,14 +50,14 @@ def _without_call(entry: Entry, call_ns: float, relative_target: float) -> Entry
     if entry.kind != "measured" or named(entry.workload_key, "operator") is None:
         return entry
     rest_ns, half_ns = (entry.estimate_ns or 0.0) - call_ns, _half_ns(entry)
-    if UNKNOWN & set(entry.flags):                 # its interval reaches over all that was seen, and is no error's distribution
+    if UNKNOWN & set(entry.flags):  # its interval reaches over all that was seen, and is no error's distribution
         if rest_ns <= 0:
             return _failed(entry, "Unstable", f"{_busy(entry)}: {rest_ns:.0f} ns are left of it without the call")
         low_ns, high_ns = (max(0.0, (ns or 0.0) - call_ns) for ns in (entry.low_ns, entry.high_ns))
         return replace(_bare(entry), statistic="sandwiched", estimate_ns=rest_ns, low_ns=low_ns, high_ns=high_ns)
     estimate_ns, low_ns, high_ns = positive(max(rest_ns, -half_ns), half_ns)
     raised = set(entry.flags) | ({"indistinct"} if rest_ns <= half_ns else set[str]())
-    if call_ns and half_ns > relative_target * estimate_ns:        # the same interval round less
+    if call_ns and half_ns > relative_target * estimate_ns:  # the same interval round less
         raised = raised - {"converged"} | {"not_precise"}
     return replace(
         _bare(entry), statistic="sandwiched", estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns, flags=tuple(sorted(raised))
@@ -76,7 +74,9 @@ def _derived(entry: Entry, name: str, stubs: Sequence[Entry], relative_target: f
     """One operator's entry; `entry` is of its sandwich."""
     workload = workload_key("operator", name)
     whole = replace(
-        entry, key=str(replace(MeasurementKey.parse(entry.key), workload=workload)), workload_key=workload,
+        entry,
+        key=str(replace(MeasurementKey.parse(entry.key), workload=workload)),
+        workload_key=workload,
         run_ids=tuple(dict.fromkeys(run for one in (entry, *stubs) for run in one.run_ids)),
     )
     failed = next((one for one in (entry, *stubs) if one.kind != "measured"), None)
@@ -99,18 +99,37 @@ def _derived(entry: Entry, name: str, stubs: Sequence[Entry], relative_target: f
     raised.add("converged" if half_ns <= relative_target * estimate_ns else "not_precise")
     raised |= {"indistinct"} if indistinct else set()
     return replace(
-        _bare(whole), statistic="sandwiched", estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns,
-        flags=tuple(sorted(raised)),
+        _bare(whole), statistic="sandwiched", estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns, flags=tuple(sorted(raised))
     )
 
 
 def _bare(entry: Entry) -> Entry:
     """Without what describes the iterations of more than the operator."""
     return replace(
-        entry, mean_ns=None, median_ns=None, p10_ns=None, p25_ns=None, p95_ns=None, min_ns=None, std_ns=None, variation=None,
-        between_spread=None, within_spread=None, effective_iterations=None, contended_median_ns=None, load_ns=None,
-        first_inference_ns=None, peak_memory_bytes=None, iteration_spread=None, slice_spread=None, process_spread=None,
-        sitting_spread=None, p90_low_ns=None, p90_high_ns=None, p99_low_ns=None, p99_high_ns=None,
+        entry,
+        mean_ns=None,
+        median_ns=None,
+        p10_ns=None,
+        p25_ns=None,
+        p95_ns=None,
+        min_ns=None,
+        std_ns=None,
+        variation=None,
+        between_spread=None,
+        within_spread=None,
+        effective_iterations=None,
+        contended_median_ns=None,
+        load_ns=None,
+        first_inference_ns=None,
+        peak_memory_bytes=None,
+        iteration_spread=None,
+        slice_spread=None,
+        process_spread=None,
+        sitting_spread=None,
+        p90_low_ns=None,
+        p90_high_ns=None,
+        p99_low_ns=None,
+        p99_high_ns=None,
     )
 
 
@@ -135,7 +154,15 @@ def _half_ns(entry: Entry) -> float:
 
 def _failed(named: Entry, code: str, detail: str) -> Entry:
     return Entry(
-        key=named.key, workload_key=named.workload_key, unit=named.unit, backend_key=named.backend_key, kind="failed",
-        conditions_key=named.conditions_key, precision=named.precision, batch_size=named.batch_size, run_ids=named.run_ids,
-        failure_code=code, failure_detail=detail,
+        key=named.key,
+        workload_key=named.workload_key,
+        unit=named.unit,
+        backend_key=named.backend_key,
+        kind="failed",
+        conditions_key=named.conditions_key,
+        precision=named.precision,
+        batch_size=named.batch_size,
+        run_ids=named.run_ids,
+        failure_code=code,
+        failure_detail=detail,
     )

@@ -23,12 +23,11 @@ from lutfarm_jobs.spaces.base import Space
 
 LEAST_NETWORKS = 10
 LEAST_NS = 1.0
-WITHOUT_INTERCEPT = replace(ANALYTIC_PRIORS, intercept=1e-6)     # a sum of entries has none: the operators all share it
+WITHOUT_INTERCEPT = replace(ANALYTIC_PRIORS, intercept=1e-6)  # a sum of entries has none: the operators all share it
 
 
 def solved(
-    table: LatencyTable, spaces: Sequence[Space], runtimes: Collection[str], relative_target: float, *,
-    confidence: float = 0.95,
+    table: LatencyTable, spaces: Sequence[Space], runtimes: Collection[str], relative_target: float, *, confidence: float = 0.95
 ) -> LatencyTable:
     """The table with an entry of each operator that occurs in its networks, for backends of these runtimes.
 
@@ -41,19 +40,15 @@ def solved(
         runtime = backend.partition("-")[0]
         if runtime in runtimes:
             mine = [e for e in table.entries if (e.unit, e.backend_key, e.kind) == (unit, backend, "measured")]
-            seen = {space.name: space.under(runtime) for space in spaces}     # a job may name one twice
+            seen = {space.name: space.under(runtime) for space in spaces}  # a job may name one twice
             derived += _of_networks(mine, list(seen.values()), relative_target, confidence)
     # Where every place is solved the table says so; beside a profiler's each entry's statistic does.
     composition = "solved" if all(b.partition("-")[0] in runtimes for _, b in table.places) else "in_network"
     return LatencyTable.of((*table.entries, *derived), replace(table.manifest, composition=composition))
 
 
-def _of_networks(
-    entries: Sequence[Entry], spaces: Sequence[Space], relative_target: float, confidence: float
-) -> list[Entry]:
-    networks = [
-        (space, entry) for space in spaces for entry in entries if named(entry.workload_key, f"network:{space.name}")
-    ]
+def _of_networks(entries: Sequence[Entry], spaces: Sequence[Space], relative_target: float, confidence: float) -> list[Entry]:
+    networks = [(space, entry) for space in spaces for entry in entries if named(entry.workload_key, f"network:{space.name}")]
     if len(networks) < LEAST_NETWORKS:
         return []
     busy = [entry for _, entry in networks if not BUSY.isdisjoint(entry.flags)]
@@ -66,10 +61,12 @@ def _of_networks(
     known = {entry.workload_key for entry in good}
     return good + [
         replace(
-            entry, low_ns=(entry.low_ns or 0.0) / slowed,
+            entry,
+            low_ns=(entry.low_ns or 0.0) / slowed,
             flags=tuple(sorted({*entry.flags, "contended", "not_precise"} - {"converged"})),
         )
-        for entry in _solved(networks, relative_target, confidence) if entry.workload_key not in known
+        for entry in _solved(networks, relative_target, confidence)
+        if entry.workload_key not in known
     ]
 
 
@@ -87,14 +84,28 @@ def _solved(networks: Sequence[tuple[Space, Entry]], relative_target: float, con
         low_ns, high_ns = min(max(0.0, low), estimate_ns), max(high, estimate_ns)
         precise = high_ns - low_ns <= 2 * relative_target * estimate_ns
         workload = workload_key("operator", key)
-        found.append(Entry(
-            key=str(replace(MeasurementKey.parse(some.key), workload=workload)), workload_key=workload, unit=some.unit,
-            backend_key=some.backend_key, kind="measured", conditions_key=some.conditions_key,
-            precision=some.precision, batch_size=some.batch_size, statistic="solved",
-            estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns, confidence=posterior.confidence, scope="networks",
-            processes=some.processes, common_share=1.0,
-            flags=("converged" if precise else "not_precise", *of_networks), fingerprint=some.fingerprint,
-        ))
+        found.append(
+            Entry(
+                key=str(replace(MeasurementKey.parse(some.key), workload=workload)),
+                workload_key=workload,
+                unit=some.unit,
+                backend_key=some.backend_key,
+                kind="measured",
+                conditions_key=some.conditions_key,
+                precision=some.precision,
+                batch_size=some.batch_size,
+                statistic="solved",
+                estimate_ns=estimate_ns,
+                low_ns=low_ns,
+                high_ns=high_ns,
+                confidence=posterior.confidence,
+                scope="networks",
+                processes=some.processes,
+                common_share=1.0,
+                flags=("converged" if precise else "not_precise", *of_networks),
+                fingerprint=some.fingerprint,
+            )
+        )
     return found
 
 

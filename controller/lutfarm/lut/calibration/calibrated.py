@@ -31,9 +31,7 @@ class Correction:
     _places: Mapping[str, int] = field(repr=False)  # of the space's operators that have a latency above zero
 
     @classmethod
-    def fit(
-        cls, calibration: Calibration, prices: Prices, space: Space, estimates: Mapping[str, Estimate]
-    ) -> Correction:
+    def fit(cls, calibration: Calibration, prices: Prices, space: Space, estimates: Mapping[str, Estimate]) -> Correction:
         """Raises SpecError where a network is none of the space, or needs an operator that has no entry."""
         _check_networks(calibration, space)
         entries = {key: found for key in space_keys(space) if (found := estimates.get(key)) and found.estimate_ns > 0}
@@ -52,7 +50,10 @@ class Correction:
             return plain
         estimate_ns, low_ns, high_ns = (float(ns) for ns in self.compose(np.array([arch], dtype=np.int64))[0])
         return replace(
-            plain, latency_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns,
+            plain,
+            latency_ns=estimate_ns,
+            low_ns=low_ns,
+            high_ns=high_ns,
             flags=(*sorted({*plain.flags, *self.calibration.flags}), *self.posterior.diagnostics.flags),
             calibrated_on=len(self.calibration.networks),
             composed=f"{plain.composed}, {self.calibration.describe()}",
@@ -64,7 +65,7 @@ class Correction:
         for row, arch in enumerate(archs.tolist()):
             needed = needs(self.space.composition(arch))
             if any(operator.key not in self._places for operator in needed):
-                predict(self.prices, self.space, arch)    # says what is missing
+                predict(self.prices, self.space, arch)  # says what is missing
             for operator, count in needed.items():
                 if operator.key in self._places:
                     counts[row, self._places[operator.key]] = count
@@ -73,7 +74,7 @@ class Correction:
     def costs(self, plain: LayerCosts) -> tuple[float, LayerCosts]:
         """The intercept in ns, and costs in which each operator takes what it takes inside networks."""
         intercept_ns, each_ns = self.posterior.line_ns(self._toward)
-        found = plain.estimate_ns.copy()           # NaN where there is none
+        found = plain.estimate_ns.copy()  # NaN where there is none
         for at, key in enumerate(plain.keys):
             if key in self._places:
                 found[at] = each_ns[self._places[key]]
@@ -101,7 +102,7 @@ class CorrectedBulk:
 
     def estimates_ns(self, archs: IntArray) -> FloatArray:
         """Shape (n,); NaN where a latency is missing."""
-        if not self._plain.fixed.any():            # a network of nothing takes nothing, no intercept either
+        if not self._plain.fixed.any():  # a network of nothing takes nothing, no intercept either
             return self.intervals_ns(archs)[:, 0]
         found = self._bulk.estimates_ns(archs)
         return np.maximum(found, 0.0, out=found)

@@ -27,16 +27,14 @@ class Terms:
     """Some operators in a fixed order; `effects` is 1 where an operator (row) has an effect (column of `names`)."""
 
     keys: tuple[str, ...]
-    estimate_ns: FloatArray                        # (operators,)
-    log_error: FloatArray                          # (operators,)
-    common: FloatArray                             # (operators, errors that they make together)
+    estimate_ns: FloatArray  # (operators,)
+    log_error: FloatArray  # (operators,)
+    common: FloatArray  # (operators, errors that they make together)
     names: tuple[str, ...]
-    effects: FloatArray                            # (operators, names)
+    effects: FloatArray  # (operators, names)
 
     @classmethod
-    def of(
-        cls, keys: Sequence[str], entries: Mapping[str, Estimate], features: Mapping[str, tuple[str, ...]]
-    ) -> Terms:
+    def of(cls, keys: Sequence[str], entries: Mapping[str, Estimate], features: Mapping[str, tuple[str, ...]]) -> Terms:
         """Raises KeyError for a key without an entry."""
         every = sorted({name for key in keys for name in features.get(key, ())})
         names = {name: at for at, name in enumerate(every)}
@@ -63,9 +61,9 @@ class Toward:
     """How some operators go together with n calibrated networks, (operators, n) each."""
 
     terms: Terms
-    own: FloatArray                                # per unit of variance of own terms
-    error: FloatArray                              # by the errors of the entries themselves
-    shared: FloatArray                             # per unit of variance of shared effects
+    own: FloatArray  # per unit of variance of own terms
+    error: FloatArray  # by the errors of the entries themselves
+    shared: FloatArray  # per unit of variance of shared effects
 
 
 def shares(terms: Terms, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -88,6 +86,6 @@ def toward(terms: Terms, known: Terms, parts: FloatArray) -> Toward:
     for at, name in enumerate(terms.names):
         if name in columns:
             shared += terms.effects[:, at, None] * grouped[columns[name]][None, :]
-    together = min(terms.common.shape[1], known.common.shape[1])    # one that either side lacks is of nothing there
+    together = min(terms.common.shape[1], known.common.shape[1])  # one that either side lacks is of nothing there
     error = own * np.square(terms.log_error)[:, None] + terms.common[:, :together] @ (parts @ known.common[:, :together]).T
     return Toward(terms, own, error, shared)

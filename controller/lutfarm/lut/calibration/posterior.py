@@ -20,11 +20,11 @@ from lutfarm.lut.schema.calibration_record import Observed, Priors
 from lutfarm.statistics.intervals.distributions import chi_squared_exceeds, mixture_quantile
 from lutfarm_jobs.errors import SpecError
 
-KEPT_WEIGHT = 0.999                                # of the mixture; what is lighter changes no interval visibly
-OUTLIER = 6.0                                      # standard deviations from what the other networks say
-LEAST_FOR_OUTLIERS = 5                             # with fewer nobody can say which one is odd
-OUTLIER_SHARE = 0.2                                # of the networks, at most
-STRAINED = 0.001                                   # how likely the misfit would be if the model were right
+KEPT_WEIGHT = 0.999  # of the mixture; what is lighter changes no interval visibly
+OUTLIER = 6.0  # standard deviations from what the other networks say
+LEAST_FOR_OUTLIERS = 5  # with fewer nobody can say which one is odd
+OUTLIER_SHARE = 0.2  # of the networks, at most
+STRAINED = 0.001  # how likely the misfit would be if the model were right
 CHUNK = 2048
 
 
@@ -43,8 +43,8 @@ class Diagnostics:
     shared: float
     noise: float
     misfit: float
-    contradictions: tuple[float, ...]              # standard deviations from what the other networks say
-    leverages: tuple[float, ...]                   # 1: its own measurement alone decides its fit
+    contradictions: tuple[float, ...]  # standard deviations from what the other networks say
+    leverages: tuple[float, ...]  # 1: its own measurement alone decides its fit
     outliers: tuple[int, ...]
 
     @property
@@ -58,12 +58,12 @@ class Diagnostics:
 class _Mixture:
     """One row for each combination of sizes that is kept; n networks."""
 
-    weights: FloatArray                            # (g,), sum 1
-    own: FloatArray                                # (g,) variances, as the two below
+    weights: FloatArray  # (g,), sum 1
+    own: FloatArray  # (g,) variances, as the two below
     shared: FloatArray
     noise: FloatArray
-    roots: FloatArray                              # (g, n, n): inverses of the covariances' Cholesky factors
-    pulls: FloatArray                              # (g, n): inverse covariance times residual
+    roots: FloatArray  # (g, n, n): inverses of the covariances' Cholesky factors
+    pulls: FloatArray  # (g, n): inverse covariance times residual
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ class Posterior:
     priors: Priors
     confidence: float
     diagnostics: Diagnostics
-    terms: Terms = field(repr=False)               # of the operators of the calibrated networks
-    sums_ns: FloatArray = field(repr=False)        # (n,) S of the calibrated networks
-    parts: FloatArray = field(repr=False)          # (n, operators) f of the calibrated networks
+    terms: Terms = field(repr=False)  # of the operators of the calibrated networks
+    sums_ns: FloatArray = field(repr=False)  # (n,) S of the calibrated networks
+    parts: FloatArray = field(repr=False)  # (n, operators) f of the calibrated networks
     _mixture: _Mixture = field(repr=False)
     _measured_variance: float = field(repr=False)  # what measuring a network adds, on average
 
@@ -128,7 +128,7 @@ class Posterior:
 
     def _chunk_ns(self, of: Toward, counts: FloatArray, intercept_ns: float, each_ns: FloatArray) -> FloatArray:
         sums_ns, parts = shares(of.terms, counts)
-        something = sums_ns > 0                    # a network of nothing takes nothing
+        something = sums_ns > 0  # a network of nothing takes nothing
         means, deviations = self._components(of, sums_ns[something], parts[something])
         tail = (1 - self.confidence) / 2
         found = np.zeros((len(counts), 3))
@@ -191,9 +191,7 @@ def calibrate(
     errors = np.array([one.log_error or 0.0 for one in observed])
     ratios = np.array([one.measured_ns for one in observed]) / sums_ns - 1
     mixture, diagnostics = _robust(_Kernel.of(chosen, terms, sums_ns, parts), ratios, errors)
-    return Posterior(
-        chosen, confidence, diagnostics, terms, sums_ns, parts, mixture, float(np.square(errors).mean())
-    )
+    return Posterior(chosen, confidence, diagnostics, terms, sums_ns, parts, mixture, float(np.square(errors).mean()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +281,7 @@ def _likelihood(root: FloatArray, residuals: FloatArray) -> float:
 
 def _left_out(mixture: _Mixture) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Each network against what the others say: in standard deviations, as a share of S; and its leverage."""
-    precisions = np.square(mixture.roots).sum(axis=1)          # (g, n): diagonals of the inverse covariances
+    precisions = np.square(mixture.roots).sum(axis=1)  # (g, n): diagonals of the inverse covariances
     standard = mixture.weights @ (mixture.pulls / np.sqrt(precisions))
     distance = mixture.weights @ (mixture.pulls / precisions)
     leverage = mixture.weights @ (1 - mixture.noise[:, None] * precisions)
@@ -291,12 +289,11 @@ def _left_out(mixture: _Mixture) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 def _diagnosed(
-    kernel: _Kernel, mixture: _Mixture, residuals: FloatArray, standard: FloatArray, leverage: FloatArray,
-    outliers: Sequence[int],
+    kernel: _Kernel, mixture: _Mixture, residuals: FloatArray, standard: FloatArray, leverage: FloatArray, outliers: Sequence[int]
 ) -> Diagnostics:
     pull = mixture.weights @ mixture.pulls
     priors, sums_ns = kernel.priors, kernel.sums_ns
-    square = float(mixture.weights @ (mixture.pulls @ residuals))    # chi-squared with n degrees of freedom
+    square = float(mixture.weights @ (mixture.pulls @ residuals))  # chi-squared with n degrees of freedom
     strained = chi_squared_exceeds(square, len(residuals)) < STRAINED
     own, shared, noise = (float(mixture.weights @ np.sqrt(v)) for v in (mixture.own, mixture.shared, mixture.noise))
     return Diagnostics(
@@ -310,4 +307,3 @@ def _diagnosed(
         leverages=tuple(float(value) for value in leverage),
         outliers=tuple(outliers),
     )
-

@@ -14,7 +14,7 @@ from lutfarm.lut.schema.calibration_record import Observed
 from lutfarm_jobs import operators
 from lutfarm_jobs.graphs.graph import Graph
 
-LEAST_SHARE = 5e-5                                 # of the median network, for an operator: none takes nothing
+LEAST_SHARE = 5e-5  # of the median network, for an operator: none takes nothing
 
 
 @lru_cache(maxsize=100_000)
@@ -34,9 +34,7 @@ def analytic(keys: Iterable[str], networks: Sequence[Observed]) -> dict[str, Est
     network, and by that all operators are wrong together.  The networks say the rest (universal kriging: Rasmussen and
     Williams 2006, section 2.7).
     """
-    rows = np.array([
-        np.sum([count * np.array(work(key)) for key, count in one.composition.items()], axis=0) for one in networks
-    ])
+    rows = np.array([np.sum([count * np.array(work(key)) for key, count in one.composition.items()], axis=0) for one in networks])
     measured_ns: FloatArray = np.array([one.measured_ns for one in networks])
     scale = rows.max(axis=0)
     line = _not_negative(rows / scale / measured_ns[:, None])

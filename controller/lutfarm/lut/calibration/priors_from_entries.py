@@ -9,7 +9,7 @@ from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.schema.manifest import Manifest
 from lutfarm_jobs.measurement_key import named
 
-LEAST_SHARE = 0.1                                  # of an entry that is hardly more than the call
+LEAST_SHARE = 0.1  # of an entry that is hardly more than the call
 
 
 def estimates(entries: Sequence[Entry], manifest: Manifest) -> dict[str, Estimate]:
@@ -21,7 +21,8 @@ def estimates(entries: Sequence[Entry], manifest: Manifest) -> dict[str, Estimat
     floors = {device.unit: device.call_floor_ns for device in devices}
     return {
         name: _without_call(entry, floors.get(entry.unit, {}))
-        for entry in entries if entry.kind == "measured" and (name := named(entry.workload_key, "operator"))
+        for entry in entries
+        if entry.kind == "measured" and (name := named(entry.workload_key, "operator"))
     }
 
 

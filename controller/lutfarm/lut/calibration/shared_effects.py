@@ -12,7 +12,7 @@ from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.operators.kinds import halved
 from lutfarm_jobs.spaces.base import Space
 
-RULE = "attributes-1"                              # a calibration names the rule that it was fitted with
+RULE = "attributes-1"  # a calibration names the rule that it was fitted with
 
 
 def features_of(space: Space, keys: Iterable[str] = ()) -> Mapping[str, tuple[str, ...]]:

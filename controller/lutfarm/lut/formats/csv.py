@@ -20,9 +20,9 @@ from lutfarm.lut.schema.columns import COLUMNS, Columns, ColumnType
 from lutfarm.lut.table import LatencyTable
 from lutfarm_jobs.errors import SpecError
 
-BESIDE = ".manifest.json"                          # in place of .csv
+BESIDE = ".manifest.json"  # in place of .csv
 MARK = "'"
-NEWLINE = "\r\n"                                   # RFC 4180; and only then is a lone carriage return quoted
+NEWLINE = "\r\n"  # RFC 4180; and only then is a lone carriage return quoted
 # What spreadsheets take for the start of a formula, in full width too, and what makes them skip to one.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", " ", "＝", "＋", "－", "＠", MARK)
 # What pandas, polars and spreadsheets take for something else than a text: a device may be called `NA`, or `007`.

@@ -16,7 +16,7 @@ from lutfarm.lut.table import LatencyTable
 from lutfarm_jobs.errors import SpecError
 
 FORMAT = "lutfarm-table"
-VERSION = 2                                        # 1 had one validation for a whole table, without its networks
+VERSION = 2  # 1 had one validation for a whole table, without its networks
 FIELDS = frozenset({"format", "version", "content_hash", "manifest_hash", "manifest"})
 
 
@@ -87,7 +87,7 @@ def _manifest(data: object, expected_hash: object, version: int) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         raise SpecError(f"manifest.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
-    except ValueError as error:                    # half a character, or a number like 1e999
+    except ValueError as error:  # half a character, or a number like 1e999
         raise SpecError(f"manifest: {str(error)[:200]}") from error
 
 

@@ -15,7 +15,7 @@ from lutfarm_jobs.errors import SpecError
 
 KEY = b"lutfarm"
 MOST_ENTRIES = 10_000_000
-MOST_BYTES = 8 << 30                               # unpacked: a small file may claim to be a huge one
+MOST_BYTES = 8 << 30  # unpacked: a small file may claim to be a huge one
 
 
 def dump(table: LatencyTable) -> bytes:
@@ -38,6 +38,6 @@ def parse(content: bytes) -> LatencyTable:
                 raise SpecError("no table of lutfarm")
             header = checked_header(data_of(metadata[KEY]))
             arrow = file.read().replace_schema_metadata(None)
-    except (pa.ArrowException, OSError, ValueError) as error:    # ValueError: a column's name that is no UTF-8
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: a column's name that is no UTF-8
         raise SpecError(f"cut or no Parquet: {str(error)[:200]}") from error
     return table_of(header, Columns.of_arrow(arrow))

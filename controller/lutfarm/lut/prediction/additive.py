@@ -36,8 +36,8 @@ class Prediction:
     coverage: float
     missing: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
-    composed: str = SUM                            # which operators were added up, and whether that is calibrated
-    calibrated_on: int = 0                         # networks; 0: it is the plain sum
+    composed: str = SUM  # which operators were added up, and whether that is calibrated
+    calibrated_on: int = 0  # networks; 0: it is the plain sum
 
 
 def predict(prices: Prices, space: Space, arch: Sequence[int], *, allow_partial: bool = False) -> Prediction:
@@ -74,16 +74,15 @@ def bounds(counted: Sequence[tuple[Price, int]], total_ns: float) -> tuple[float
     repeats with the entry, so its half-width counts as often as the entry; and what processes shift together, the
     `common_share` of each variance, does not average out: it adds up linearly.
     """
+
     def half_ns(halves_ns: Sequence[float]) -> float:
         own = sum((1 - price.common_share) * half**2 for (price, _), half in zip(counted, halves_ns, strict=True))
-        common = sum(
-            math.sqrt(price.common_share) * half for (price, _), half in zip(counted, halves_ns, strict=True)
-        )
+        common = sum(math.sqrt(price.common_share) * half for (price, _), half in zip(counted, halves_ns, strict=True))
         return math.sqrt(own + common**2)
 
     below = half_ns([count * (price.estimate_ns - price.low_ns) for price, count in counted])
     above = half_ns([count * (price.high_ns - price.estimate_ns) for price, count in counted])
-    return max(0.0, total_ns - below), total_ns + above    # no entry reaches below 0: only rounding would
+    return max(0.0, total_ns - below), total_ns + above  # no entry reaches below 0: only rounding would
 
 
 def missing_entry(prices: Prices, missing: Sequence[str], needed: int) -> MissingEntry:

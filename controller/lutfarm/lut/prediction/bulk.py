@@ -12,8 +12,8 @@ from lutfarm.lut.prediction.layer_latencies import FloatArray, LayerCosts
 
 IntArray = NDArray[np.integer]
 
-JOINT_LIMIT = 10_000                               # values of a joint table: 80 kB, which the second cache holds
-CHUNK = 4096                                       # architectures at a time: they stay in the second cache, too
+JOINT_LIMIT = 10_000  # values of a joint table: 80 kB, which the second cache holds
+CHUNK = 4096  # architectures at a time: they stay in the second cache, too
 
 
 class AdditiveBulk:

@@ -10,7 +10,7 @@ import numpy as np
 from lutfarm.lut.prediction.bulk import IntArray
 from lutfarm.lut.prediction.layer_latencies import FloatArray
 
-KEPT_LIMIT = 2_000_000                             # architectures of a space whose results are kept: 48 MB
+KEPT_LIMIT = 2_000_000  # architectures of a space whose results are kept: 48 MB
 
 
 class ComposedBulk:

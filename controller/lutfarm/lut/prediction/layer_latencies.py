@@ -28,7 +28,7 @@ class LayerCosts:
     parts: FloatArray
     fixed: FloatArray
     keys: tuple[str, ...]
-    estimate_ns: FloatArray                        # NaN where there is none
+    estimate_ns: FloatArray  # NaN where there is none
     below_ns: FloatArray
     above_ns: FloatArray
     common: FloatArray
@@ -49,7 +49,7 @@ class LayerCosts:
         """How often networks of an additive space have each operator: (n, layers) to (n, operators)."""
         chosen = np.zeros((len(archs), len(self.parts)), dtype=np.float32)
         np.put_along_axis(chosen, archs + self.first, 1.0, axis=1)
-        return (chosen @ self.parts.astype(np.float32)).astype(np.float64) + self.fixed    # small whole numbers: exact
+        return (chosen @ self.parts.astype(np.float32)).astype(np.float64) + self.fixed  # small whole numbers: exact
 
 
 def layer_costs(prices: Prices, space: Space) -> LayerCosts:
@@ -85,4 +85,3 @@ def layer_costs(prices: Prices, space: Space) -> LayerCosts:
         above_ns=np.array([0.0 if p is None else p.high_ns - p.estimate_ns for p in found]),
         common=np.array([0.0 if p is None else p.common_share for p in found]),
     )
-

@@ -22,7 +22,7 @@ ESTIMANDS: Mapping[str, str] = {
     "tool_mean": "a native tool's mean",
     "tool_median": "a native tool's median",
     "p50_sustained": "latency after minutes of load",
-    "p25_contended": "latency of the uncontended device",    # flagged, and its interval says how little it knows
+    "p25_contended": "latency of the uncontended device",  # flagged, and its interval says how little it knows
 }
 
 
@@ -50,9 +50,7 @@ class Prices:
         if len(twice):
             name = workloads[int(twice[0])]
             raise SpecError(f"{place} has more than one entry of {name!r}: a prediction can't choose")
-        self._estimate_ns, self._low_ns, self._high_ns = (
-            columns.numbers(name) for name in ("estimate_ns", "low_ns", "high_ns")
-        )
+        self._estimate_ns, self._low_ns, self._high_ns = (columns.numbers(name) for name in ("estimate_ns", "low_ns", "high_ns"))
         # What is not known to be independent is taken to move together, which is the wider interval.
         self._common = np.nan_to_num(columns.numbers("common_share"), nan=1.0)
         self._failed = columns.equal("kind", "failed")
@@ -71,8 +69,7 @@ class Prices:
         if row is None or self._failed[row]:
             return None
         return Price(
-            row, float(self._estimate_ns[row]), float(self._low_ns[row]), float(self._high_ns[row]),
-            float(self._common[row]),
+            row, float(self._estimate_ns[row]), float(self._low_ns[row]), float(self._high_ns[row]), float(self._common[row])
         )
 
     def knows(self, operator: Operator) -> bool:

@@ -19,14 +19,14 @@ Basis = Literal["entries", "analytic"]
 OF_INTERVALS = frozenset({"converged", "not_precise"})
 
 VERSION = 1
-LEAST_NETWORKS = 5                                 # that a quiet machine measured: fewer calibrate nothing
+LEAST_NETWORKS = 5  # that a quiet machine measured: fewer calibrate nothing
 MOST_NETWORKS = 200
 MOST_OPERATORS = 20_000
-MOST_SIZES = 256                                   # combinations of the sizes that are integrated over
+MOST_SIZES = 256  # combinations of the sizes that are integrated over
 LARGEST_COUNT = 1_000_000
-LARGEST_NS = 1e15                                  # eleven days
-MOST_FLAGS, MOST_FLAG = 100, 60                    # of its networks together; characters of one
-LARGEST_ERROR = 3.0                                # of a logarithm: a factor of 20
+LARGEST_NS = 1e15  # eleven days
+MOST_FLAGS, MOST_FLAG = 100, 60  # of its networks together; characters of one
+LARGEST_ERROR = 3.0  # of a logarithm: a factor of 20
 
 
 def _in_range(name: str, value: float, least: float, most: float) -> None:
@@ -55,8 +55,8 @@ class Priors:
     integrated over the grid of these three, each combination equally likely beforehand.
     """
 
-    scale: float = 0.3                             # standard deviation around 1
-    intercept: float = 0.02                        # standard deviation as a share of the smallest S
+    scale: float = 0.3  # standard deviation around 1
+    intercept: float = 0.02  # standard deviation as a share of the smallest S
     own: tuple[float, ...] = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
     shared: tuple[float, ...] = (0.003, 0.008, 0.021, 0.056, 0.15)
     noise: tuple[float, ...] = (0.003, 0.0065, 0.014, 0.03)
@@ -108,8 +108,8 @@ class Calibration:
     confidence: float = 0.95
     effects: str = RULE
     version: int = VERSION
-    left_out: int = 0                              # networks that were measured for it by a busy machine
-    flags: tuple[str, ...] = ()                    # that some of its networks have, but what says how wide their intervals are
+    left_out: int = 0  # networks that were measured for it by a busy machine
+    flags: tuple[str, ...] = ()  # that some of its networks have, but what says how wide their intervals are
 
     def __post_init__(self) -> None:
         """Raises SpecError naming what can't be true."""
@@ -185,8 +185,15 @@ def calibration_of(
     )
     default = Priors() if basis == "entries" else ANALYTIC_PRIORS
     return Calibration(
-        space=space, unit=unit, backend_key=backend_key, operators=keys, networks=networks,
-        priors=priors or default, basis=basis, confidence=confidence, left_out=left_out,
+        space=space,
+        unit=unit,
+        backend_key=backend_key,
+        operators=keys,
+        networks=networks,
+        priors=priors or default,
+        basis=basis,
+        confidence=confidence,
+        left_out=left_out,
         flags=tuple(sorted(set(flags) - OF_INTERVALS)),
     )
 

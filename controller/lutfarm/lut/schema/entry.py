@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["measured", "zero", "failed"]
-QUANTILE = 1.96                                    # a half-width over this is taken for a standard error
+QUANTILE = 1.96  # a half-width over this is taken for a standard error
 KINDS: tuple[Kind, ...] = ("measured", "zero", "failed")
 
 
@@ -19,29 +19,29 @@ class Entry:
     The descriptive figures are of the iterations that the estimate rests on, all processes together.
     """
 
-    key: str                                       # Measurement.key
-    workload_key: str                              # `operator:...`, `network:...`, `file:...`
-    unit: str                                      # the device
+    key: str  # Measurement.key
+    workload_key: str  # `operator:...`, `network:...`, `file:...`
+    unit: str  # the device
     backend_key: str
     kind: Kind
     conditions_key: str = "b1-steady"
-    precision: str = ""                            # of a model file its own (lutfarm_jobs.precision); empty: it doesn't tell
-    batch_size: int | None = None                  # of a model file its own; None: it can't be told
-    path: str = ""                                 # of a model file: as the job names it
-    takes: str = ""                                # of a model file: types and shapes of its inputs
+    precision: str = ""  # of a model file its own (lutfarm_jobs.precision); empty: it doesn't tell
+    batch_size: int | None = None  # of a model file its own; None: it can't be told
+    path: str = ""  # of a model file: as the job names it
+    takes: str = ""  # of a model file: types and shapes of its inputs
     quantity: str = "latency"
     quantity_unit: str = "ns"
-    statistic: str = ""                            # p25_quiet, p10_swept, p50_sustained, tool_mean, ...; empty unless measured
+    statistic: str = ""  # p25_quiet, p10_swept, p50_sustained, tool_mean, ...; empty unless measured
     estimate_ns: float | None = None
     low_ns: float | None = None
     high_ns: float | None = None
     confidence: float = 0.95
-    scope: str = ""                                # what the interval is over: `sitting`: processes of one sitting; `units`
+    scope: str = ""  # what the interval is over: `sitting`: processes of one sitting; `units`
     processes: int = 0
     iterations: int = 0
     slices_kept: int = 0
-    slices_rejected: int = 0                       # visits that found no quiet window
-    runs_left_out: int = 0                         # of an older fingerprint, cut short, held up, or without a quiet slice
+    slices_rejected: int = 0  # visits that found no quiet window
+    runs_left_out: int = 0  # of an older fingerprint, cut short, held up, or without a quiet slice
     mean_ns: float | None = None
     median_ns: float | None = None
     p10_ns: float | None = None
@@ -49,21 +49,21 @@ class Entry:
     p95_ns: float | None = None
     min_ns: float | None = None
     std_ns: float | None = None
-    variation: float | None = None                 # std / mean
-    between_spread: float | None = None            # std of the logarithms of the processes' (a pool's: units') estimates
-    within_spread: float | None = None             # std / mean inside a process
-    iteration_spread: float | None = None          # variance components (statistics.components), std of logarithms: in a slice
-    slice_spread: float | None = None              # ... between slices of a process
-    process_spread: float | None = None            # ... between processes of a sitting
-    sitting_spread: float | None = None            # ... between sittings; None here and above where there are too few
-    p90_low_ns: float | None = None                # distribution-free 95 % bounds (statistics.tails); None: too few iterations
+    variation: float | None = None  # std / mean
+    between_spread: float | None = None  # std of the logarithms of the processes' (a pool's: units') estimates
+    within_spread: float | None = None  # std / mean inside a process
+    iteration_spread: float | None = None  # variance components (statistics.components), std of logarithms: in a slice
+    slice_spread: float | None = None  # ... between slices of a process
+    process_spread: float | None = None  # ... between processes of a sitting
+    sitting_spread: float | None = None  # ... between sittings; None here and above where there are too few
+    p90_low_ns: float | None = None  # distribution-free 95 % bounds (statistics.tails); None: too few iterations
     p90_high_ns: float | None = None
     p99_low_ns: float | None = None
     p99_high_ns: float | None = None
-    common_share: float | None = None              # of the variance between processes: shared by all its entries
-    effective_iterations: float | None = None      # what the autocorrelated iterations are worth
+    common_share: float | None = None  # of the variance between processes: shared by all its entries
+    effective_iterations: float | None = None  # what the autocorrelated iterations are worth
     contended_median_ns: float | None = None
-    canary_level: float | None = None              # relative to its reference
+    canary_level: float | None = None  # relative to its reference
     involuntary_switches: int = 0
     wall_over_cpu: float | None = None
     temperature_low_c: float | None = None
@@ -73,15 +73,15 @@ class Entry:
     load_ns: float | None = None
     first_inference_ns: float | None = None
     peak_memory_bytes: int | None = None
-    nodes_delegated: int | None = None             # by what a native tool was asked for; the fewest of its processes
-    nodes_total: int | None = None                 # of the graph, as the tool says
-    tool_lines: str | None = None                  # what the tool printed that no known version of it prints
+    nodes_delegated: int | None = None  # by what a native tool was asked for; the fewest of its processes
+    nodes_total: int | None = None  # of the graph, as the tool says
+    tool_lines: str | None = None  # what the tool printed that no known version of it prints
     flags: tuple[str, ...] = ()
-    inputs: str = ""                               # of a model file: what each held; see lut/fed.py
-    inputs_assumed: str = ""                       # those that decide what runs and that nobody gave
-    fingerprint: str = ""                          # hash of what may change under the same key
+    inputs: str = ""  # of a model file: what each held; see lut/fed.py
+    inputs_assumed: str = ""  # those that decide what runs and that nobody gave
+    fingerprint: str = ""  # hash of what may change under the same key
     run_ids: tuple[str, ...] = ()
-    failure_code: str | None = None                # class name of lutfarm_jobs.errors
+    failure_code: str | None = None  # class name of lutfarm_jobs.errors
     failure_detail: str | None = None
 
     @property
@@ -102,5 +102,3 @@ class Entry:
         """The standard error of the estimate's logarithm, from its interval; None unless measured."""
         half = self.relative_half_width
         return None if half is None else half / QUANTILE
-
-

@@ -15,7 +15,7 @@ from lutfarm_jobs.errors import SpecError
 
 BoolArray = NDArray[np.bool_]
 
-MOST_LAYERS = 10_000                               # of a calibration network
+MOST_LAYERS = 10_000  # of a calibration network
 
 
 def check(columns: Columns) -> None:
@@ -30,7 +30,9 @@ def check(columns: Columns) -> None:
 def check_manifest(manifest: Manifest, places: Collection[tuple[str, str]]) -> None:
     """Raises SpecError where a validation, a refusal or a calibration is of no place of the table, or stands twice."""
     for kind, found in (
-        ("validation", manifest.validations), ("refusal", manifest.refusals), ("calibration", manifest.calibrations),
+        ("validation", manifest.validations),
+        ("refusal", manifest.refusals),
+        ("calibration", manifest.calibrations),
         ("lacking calibration", manifest.uncalibrated),
     ):
         names = Counter((one.unit, one.backend_key, one.space) for one in found)

@@ -23,7 +23,7 @@ class DeviceFacts:
     python: str = ""
     governor: str = ""
     clock_resolution_ns: int = 0
-    timer_pair_ns: int = 0                         # what reading the clock twice takes; not subtracted
+    timer_pair_ns: int = 0  # what reading the clock twice takes; not subtracted
     call_floor_ns: Mapping[str, int] = field(default_factory=dict[str, int])
     runner_sha256: str = ""
 
@@ -47,19 +47,19 @@ class UnitEffect:
     unit: str
     backend_key: str
     factor: float
-    log_error: float                               # standard error of the factor's logarithm
-    anchors: int                                   # how many workloads it was fitted on
+    log_error: float  # standard error of the factor's logarithm
+    anchors: int  # how many workloads it was fitted on
 
 
 @dataclass(frozen=True, slots=True)
 class PoolFacts:
     """A pool that has entries of its own: `name` stands for their unit."""
 
-    name: str                                      # pool:PROFILE
+    name: str  # pool:PROFILE
     profile: str
-    replicate: str                                 # all: each unit measured everything; share: see `effects`
+    replicate: str  # all: each unit measured everything; share: see `effects`
     units: tuple[str, ...]
-    max_unit_spread: float | None = None           # what the units were allowed to differ by
+    max_unit_spread: float | None = None  # what the units were allowed to differ by
     effects: tuple[UnitEffect, ...] = ()
 
 
@@ -74,19 +74,19 @@ class Manifest:
 
     job_id: str
     job_name: str
-    created_s: float                               # Unix time
+    created_s: float  # Unix time
     lutfarm_version: str
     space: str | None = None
     devices: tuple[DeviceFacts, ...] = ()
     backends: tuple[BackendFacts, ...] = ()
     protocol: Mapping[str, Mapping[str, int | float]] = field(default_factory=dict[str, Mapping[str, int | float]])
     protocol_hash: str = ""
-    composition: str = "isolated"                  # every entry was measured alone
-    validations: tuple[Validation, ...] = ()        # by device, backend and space; none: never held against networks
-    refusals: tuple[Refusal, ...] = ()              # why there is none, though networks were measured
-    uncalibrated: tuple[Uncalibrated, ...] = ()     # why there is no calibration, though networks were measured for one
-    calibrations: tuple[Calibration, ...] = ()      # by device, backend and space: predictions use them unless told not to
+    composition: str = "isolated"  # every entry was measured alone
+    validations: tuple[Validation, ...] = ()  # by device, backend and space; none: never held against networks
+    refusals: tuple[Refusal, ...] = ()  # why there is none, though networks were measured
+    uncalibrated: tuple[Uncalibrated, ...] = ()  # why there is no calibration, though networks were measured for one
+    calibrations: tuple[Calibration, ...] = ()  # by device, backend and space: predictions use them unless told not to
     missing: tuple[str, ...] = ()
-    files: Mapping[str, str] = field(default_factory=dict[str, str])     # by workload key: each model file as the job names it
+    files: Mapping[str, str] = field(default_factory=dict[str, str])  # by workload key: each model file as the job names it
     pools: tuple[PoolFacts, ...] = ()
     fingerprints: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])

@@ -16,12 +16,12 @@ from lutfarm_jobs.errors import SpecError
 Role = Literal["validation", "calibration", "anchor"]
 
 MOST_NETWORKS = 20_000
-MOST_CHARACTERS = 100_000                          # of an architecture in its space's encoding
+MOST_CHARACTERS = 100_000  # of an architecture in its space's encoding
 LEAST_NS = 1e-3
-LARGEST_NS = 1e15                                  # eleven days
+LARGEST_NS = 1e15  # eleven days
 ROUNDING = 1e-9
-MOST_FLAGS, MOST_FLAG = 100, 60                    # of one network; characters of one
-MOST_REASON = 600                                  # characters of a refusal
+MOST_FLAGS, MOST_FLAG = 100, 60  # of one network; characters of one
+MOST_REASON = 600  # characters of a refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class Figures:
     """Predicted against measured; every error is relative to the measured latency."""
 
     n: int
-    mape: float                                    # mean of |error|
-    bias: float                                    # mean of the signed error: above 0, predicted too slow
-    worst: float                                   # largest |error|
-    kendall_tau: float | None                      # None below two networks, or where all are equal
+    mape: float  # mean of |error|
+    bias: float  # mean of the signed error: above 0, predicted too slow
+    worst: float  # largest |error|
+    kendall_tau: float | None  # None below two networks, or where all are equal
     spearman: float | None
-    within_5_percent: float                        # share of the networks
+    within_5_percent: float  # share of the networks
     within_10_percent: float
 
 
@@ -42,20 +42,20 @@ class Figures:
 class Network:
     """One network: measured, or why not; times in ns."""
 
-    arch: str                                      # in the space's encoding
+    arch: str  # in the space's encoding
     role: Role
-    predicted_ns: float | None                     # None: the table lacks an operator of it
+    predicted_ns: float | None  # None: the table lacks an operator of it
     predicted_low_ns: float | None
     predicted_high_ns: float | None
-    measured_ns: float | None                      # None: see `failure`
+    measured_ns: float | None  # None: see `failure`
     measured_low_ns: float | None = None
     measured_high_ns: float | None = None
-    failure: str = ""                              # why there is no number
-    calibrated_ns: float | None = None             # predicted once the table is calibrated
+    failure: str = ""  # why there is no number
+    calibrated_ns: float | None = None  # predicted once the table is calibrated
     calibrated_low_ns: float | None = None
     calibrated_high_ns: float | None = None
-    measured_flags: tuple[str, ...] = ()           # of its entry, but `converged`
-    predicted_flags: tuple[str, ...] = ()          # of the entries that its prediction adds up
+    measured_flags: tuple[str, ...] = ()  # of its entry, but `converged`
+    predicted_flags: tuple[str, ...] = ()  # of the entries that its prediction adds up
 
     @property
     def busy(self) -> bool:
@@ -108,10 +108,10 @@ class Validation:
     calibrated: Calibrated | None
     anchor_shift: float | None
     networks: tuple[Network, ...]
-    study_id: str                                  # the job that measured the networks
-    seed: int                                      # of their draw
-    measured_s: float                              # Unix time
-    scope: str                                     # what the measured networks' intervals are over, as an entry's
+    study_id: str  # the job that measured the networks
+    seed: int  # of their draw
+    measured_s: float  # Unix time
+    scope: str  # what the measured networks' intervals are over, as an entry's
     anchor_refusal: str = ""
 
     def __post_init__(self) -> None:
@@ -171,7 +171,6 @@ class Validation:
         if self.calibrated:
             text += f"; calibrated on {self.calibrated.networks} networks: {words(self.calibrated.figures)}"
         return text
-
 
     def busy_words(self) -> str:
         """What share a busy machine measured, and the figures of the others; empty where it measured none."""
@@ -321,8 +320,11 @@ def _possible(figures: Figures) -> bool:
     finite = all(math.isfinite(value) for value in (figures.mape, figures.bias, figures.worst, *shares, *ranks))
     most = figures.worst * (1 + ROUNDING)
     return (
-        finite and 1 <= figures.n <= MOST_NETWORKS and 0 <= abs(figures.bias) * (1 - ROUNDING) <= figures.mape + ROUNDING
-        and figures.mape <= most and 0 <= shares[0] <= shares[1] <= 1
+        finite
+        and 1 <= figures.n <= MOST_NETWORKS
+        and 0 <= abs(figures.bias) * (1 - ROUNDING) <= figures.mape + ROUNDING
+        and figures.mape <= most
+        and 0 <= shares[0] <= shares[1] <= 1
         and all(abs(rank) <= 1 + ROUNDING for rank in ranks)
     )
 

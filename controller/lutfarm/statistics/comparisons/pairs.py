@@ -23,7 +23,7 @@ from lutfarm.statistics.intervals.interval import SMALLEST_SPREAD, moderated_int
 
 Verdict = Literal["slower", "not slower", "undecided"]
 
-PAIR_GAP_S = 120.0                                 # from one process's end to the other's start: later, the machine is another
+PAIR_GAP_S = 120.0  # from one process's end to the other's start: later, the machine is another
 MOST_ROUNDS = 1000
 
 
@@ -100,9 +100,7 @@ def ratios_of(ratios: Mapping[str, Mapping[str, float]], *, confidence: float = 
     priors = priors_of_levels([list(found.items()) for found in enough.values()])
     results: dict[str, PairRatio] = {}
     for (name, found), prior in zip(enough.items(), priors, strict=True):
-        one = moderated_interval(
-            list(found.values()), confidence=confidence, prior_spread=prior.spread, prior_df=prior.df
-        )
+        one = moderated_interval(list(found.values()), confidence=confidence, prior_spread=prior.spread, prior_df=prior.df)
         error = one.spread / math.sqrt(len(found))
         results[name] = PairRatio(one.estimate_ns, one.low_ns, one.high_ns, error, prior.df + len(found) - 1, len(found))
     return results

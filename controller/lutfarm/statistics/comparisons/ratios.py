@@ -16,8 +16,8 @@ from lutfarm.statistics.samples.process import FloatArray
 
 IntArray = NDArray[np.intp]
 
-SMALLEST_ERROR = 1e-6                              # of a logarithm: equal ends of an interval must not divide by zero
-FALSE_DISCOVERIES = 0.05                           # of what is said to differ, at most so many do not, on average
+SMALLEST_ERROR = 1e-6  # of a logarithm: equal ends of an interval must not divide by zero
+FALSE_DISCOVERIES = 0.05  # of what is said to differ, at most so many do not, on average
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def orders(a: Sequence[Level], b: Sequence[Level], *, at: float = FALSE_DISCOVER
     sides = (_Side.of(a), _Side.of(b))
     count = len(a)
     pairs = count * (count - 1) // 2
-    firsts: list[IntArray] = []                    # arrays, not tuples: there may be millions
+    firsts: list[IntArray] = []  # arrays, not tuples: there may be millions
     seconds: list[IntArray] = []
     values: list[FloatArray] = []
     for first in range(count - 1):
@@ -129,9 +129,7 @@ class _Side:
         return student_beyond(df, (self.logs[others] - self.logs[first]) / error)
 
 
-def _together(
-    variance: FloatArray, df: FloatArray, other: FloatArray, other_df: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _together(variance: FloatArray, df: FloatArray, other: FloatArray, other_df: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The standard error of a difference, and its degrees of freedom by Satterthwaite."""
     total = variance + other
     return np.sqrt(total), total**2 / (variance**2 / df + other**2 / other_df)

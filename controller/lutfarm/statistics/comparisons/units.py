@@ -18,9 +18,9 @@ from lutfarm.statistics.intervals.distributions import student_quantile
 from lutfarm.statistics.intervals.interval import PRIOR_DF, Interval
 
 RANK_TOLERANCE = 1e-9
-POOLED_DF = 1.0                                    # that all units together weigh in what is said of one (benchmarks/pools.py)
+POOLED_DF = 1.0  # that all units together weigh in what is said of one (benchmarks/pools.py)
 
-Part = tuple[float, float]                         # a variance, and its degrees of freedom
+Part = tuple[float, float]  # a variance, and its degrees of freedom
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +117,11 @@ def fit_units(levels: Mapping[str, Mapping[str, Level]]) -> UnitFit | None:
     for operator, found in shared.items():
         at = np.array([place[unit] for unit in found])
         noise, noise_df = _mean([(level.log_error**2, level.df) for level in found.values()])
-        of_effects = max(float(inverse[np.ix_(at, at)].sum()) / len(at) ** 2, 0.0)       # those of all units add up to nothing
+        of_effects = max(float(inverse[np.ix_(at, at)].sum()) / len(at) ** 2, 0.0)  # those of all units add up to nothing
         parts[operator] = (
-            (noise / len(at), noise_df), (own[0] * of_effects, own[1]), (interaction * (1 / len(at) + of_effects), df),
+            (noise / len(at), noise_df),
+            (own[0] * of_effects, own[1]),
+            (interaction * (1 / len(at) + of_effects), df),
         )
     return UnitFit(
         effects={unit: float(effects[index]) for unit, index in place.items()},
@@ -142,8 +144,12 @@ def _mean(parts: Sequence[Part]) -> Part:
 
 
 def _interaction(
-    unit: str, shared: Mapping[str, Mapping[str, Level]], residuals: Mapping[tuple[str, str], float], own: float,
-    variance: float, df: int,
+    unit: str,
+    shared: Mapping[str, Mapping[str, Level]],
+    residuals: Mapping[tuple[str, str], float],
+    own: float,
+    variance: float,
+    df: int,
 ) -> Part:
     """By how much operators differ from one unit's effect: by its own residuals, and a little by all units' together.
 

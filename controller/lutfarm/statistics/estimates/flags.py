@@ -31,29 +31,27 @@ Flag = Literal[
     "partly_delegated",
     "unknown_output",
     "not_precise",
-    "indistinct",                                  # of sandwiched entries alone: see lut/building/sandwiched.py
-    "inputs_assumed",                              # both of a model file: see lut/fed.py
+    "indistinct",  # of sandwiched entries alone: see lut/building/sandwiched.py
+    "inputs_assumed",  # both of a model file: see lut/fed.py
     "nothing_computed",
-    "units_left_out",                              # of a pool's entries alone: see lut/building/pooled.py
+    "units_left_out",  # of a pool's entries alone: see lut/building/pooled.py
 ]
 
-BUSY: frozenset[str] = frozenset({"contended", "no_quiet_window", "processes_disagree"})     # measured on a busy machine
-UNKNOWN: frozenset[str] = frozenset({"no_quiet_window", "processes_disagree"})    # the number is no estimate of the quiet device
+BUSY: frozenset[str] = frozenset({"contended", "no_quiet_window", "processes_disagree"})  # measured on a busy machine
+UNKNOWN: frozenset[str] = frozenset({"no_quiet_window", "processes_disagree"})  # the number is no estimate of the quiet device
 
 GATE_RATIO = SlicePlan().gate_ratio
-STALE_SPAN_S = 60.0                                # shorter than this, a high level may be a neighbour's load
+STALE_SPAN_S = 60.0  # shorter than this, a high level may be a neighbour's load
 SLOWER_CLOCK = 0.9
 UNGATED = frozenset({"p50_sustained", "tool_mean", "tool_median"})
-MOST_HIDDEN = 0.03                                 # relative, of what may have happened between two calm canaries
+MOST_HIDDEN = 0.03  # relative, of what may have happened between two calm canaries
 PREEMPTED_WALL_OVER_CPU = 1.05
 DRIFT_LEAST = 0.02
-LEAST_FOR_CHANGE = 9                               # of eight, four fast and four slow ones have 0.03 by chance
-DRIFT_SIGNIFICANCE = 0.02                          # five processes in perfect order have 0.017, four have 0.083
+LEAST_FOR_CHANGE = 9  # of eight, four fast and four slow ones have 0.03 by chance
+DRIFT_SIGNIFICANCE = 0.02  # five processes in perfect order have 0.017, four have 0.083
 
 
-def flags(
-    found: Sample, interval: Interval, *, relative_target: float, minimum_processes: int
-) -> tuple[Flag, ...]:
+def flags(found: Sample, interval: Interval, *, relative_target: float, minimum_processes: int) -> tuple[Flag, ...]:
     """The flags of one measurement, in the order of `Flag`.
 
     converged: the half-width is at most `relative_target`, from at least `minimum_processes`, in quiet slices.
@@ -80,7 +78,7 @@ def _contended(found: Sample) -> bool:
     """
     if found.statistic not in UNGATED:
         return found.quiet_share < 0.5 or found.hidden > MOST_HIDDEN or _no_quiet_window(found)
-    if not found.slices:                           # a tool shows no canary: nothing is known of its neighbours
+    if not found.slices:  # a tool shows no canary: nothing is known of its neighbours
         return False
     loud = [
         max(canary_ratios(process.run, [piece]), default=0.0) > GATE_RATIO
@@ -119,7 +117,7 @@ def _drift(found: Sample) -> bool:
 
 
 def _changed(found: Sample) -> bool:
-    """The latency stepped from one level to another, by more than DRIFT_LEAST, beyond chance. """
+    """The latency stepped from one level to another, by more than DRIFT_LEAST, beyond chance."""
     if len(found.levels_ns) < LEAST_FOR_CHANGE:
         return False
     step = change_point(found.levels_ns)

@@ -19,9 +19,9 @@ from lutfarm.statistics.samples.process import mode_of, process_estimate_ns
 from lutfarm.statistics.samples.sample import STATISTICS, Statistic
 from lutfarm_jobs.run import Run
 
-LEAST_ROUNDS = 3                                   # where the other entries of a table say what the spread is
-LEAST_ROUNDS_ALONE = 7                             # where they are too few for that, or all move as one
-LEAST_PRIOR_DF = 1.0                               # below this a prior is no witness
+LEAST_ROUNDS = 3  # where the other entries of a table say what the spread is
+LEAST_ROUNDS_ALONE = 7  # where they are too few for that, or all move as one
+LEAST_PRIOR_DF = 1.0  # below this a prior is no witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class StopRule:
 
     relative_half_width: float = 0.02
     confidence: float = 0.95
-    least_rounds: int = LEAST_ROUNDS               # more than the rule's own least counts, if a job asks for more
-    rounds: int | None = None                      # how many there may be at most; None: as many as it takes
+    least_rounds: int = LEAST_ROUNDS  # more than the rule's own least counts, if a job asks for more
+    rounds: int | None = None  # how many there may be at most; None: as many as it takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Reached:
 
     relative_half_width: float
     settled: bool
-    least: int = LEAST_ROUNDS                      # how many processes are enough for that
+    least: int = LEAST_ROUNDS  # how many processes are enough for that
 
     def enough(self, rule: StopRule) -> bool:
         """Whether it is precise, and may stop."""
@@ -96,8 +96,7 @@ def reached(levels: Mapping[str, Sequence[Level]], rule: StopRule) -> dict[str, 
 def reached_alike(by_key: Mapping[str, Mapping[str, float]], rule: StopRule) -> dict[str, Reached]:
     """By entry: how precise it is, from one number of each process, or from one ratio of each pair of them; none is empty."""
     return {
-        key: _judged(interval, count, rule, prior_df)
-        for key, (interval, count, prior_df) in _intervals(by_key, rule).items()
+        key: _judged(interval, count, rule, prior_df) for key, (interval, count, prior_df) in _intervals(by_key, rule).items()
     }
 
 
@@ -117,9 +116,7 @@ def _intervals(by_key: Mapping[str, Mapping[str, float]], rule: StopRule) -> dic
     priors = priors_of_levels([list(levels.items()) for levels in by_key.values()])
     return {
         key: (
-            moderated_interval(
-                list(levels.values()), confidence=rule.confidence, prior_spread=prior.spread, prior_df=prior.df
-            ),
+            moderated_interval(list(levels.values()), confidence=rule.confidence, prior_spread=prior.spread, prior_df=prior.df),
             len(levels),
             prior.df,
         )

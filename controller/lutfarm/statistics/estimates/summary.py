@@ -14,7 +14,7 @@ from lutfarm.statistics.samples.quantum import quantum_ns, widened
 from lutfarm.statistics.samples.sample import Sample
 from lutfarm.statistics.samples.swept import MOST_SLOWER_THAN_CANARY
 
-MOST_LOST = 0.9                                    # of a slice; the waiting of several threads adds up to more
+MOST_LOST = 0.9  # of a slice; the waiting of several threads adds up to more
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Target:
     relative_half_width: float = 0.02
     confidence: float = 0.95
     minimum_processes: int = 2
-    rounds: int | None = None                      # that the job gives each at most; None: nothing could stop one early
+    rounds: int | None = None  # that the job gives each at most; None: nothing could stop one early
 
     def least_processes(self, prior_df: float) -> int:
         """As the rule has it by which the job's measurements stop."""
@@ -42,11 +42,7 @@ class Summary:
 
 
 def summarize(
-    found: Sample,
-    target: Target | None = None,
-    *,
-    prior_spread: float = DEFAULT_SPREAD,
-    prior_df: float = PRIOR_DF,
+    found: Sample, target: Target | None = None, *, prior_spread: float = DEFAULT_SPREAD, prior_df: float = PRIOR_DF
 ) -> Summary:
     """The estimate, its interval and its flags.
 
@@ -56,9 +52,7 @@ def summarize(
     down by what its canaries can't have shown.
     """
     wanted = target or Target()
-    interval = moderated_interval(
-        found.levels_ns, confidence=wanted.confidence, prior_spread=prior_spread, prior_df=prior_df
-    )
+    interval = moderated_interval(found.levels_ns, confidence=wanted.confidence, prior_spread=prior_spread, prior_df=prior_df)
     if found.statistic == "p25_contended":
         interval = replace(
             interval,
@@ -84,7 +78,9 @@ def _least_ns(found: Sample) -> float:
     """The shortest iteration, each without the time in which its slice had no core."""
     parts = [
         min(piece.samples_ns) * (1 - min(MOST_LOST, lost_share(piece)))
-        for process in found.processes for piece in process.slices if piece.samples_ns
+        for process in found.processes
+        for piece in process.slices
+        if piece.samples_ns
     ]
     return min(parts, default=found.iterations.min_ns)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from lutfarm.statistics.samples.process import FloatArray
 
-NEWTON_STEPS = 60                                  # bisection alone would need 50; a handful is usual
+NEWTON_STEPS = 60  # bisection alone would need 50; a handful is usual
 NORMAL_PEAK = 1 / math.sqrt(2 * math.pi)
 
 
@@ -59,9 +59,7 @@ def binomial_below(count: int, share: float) -> FloatArray:
     return np.concatenate([[0.0], bdtr(np.arange(count + 1.0), count, share)])
 
 
-def mixture_quantile(
-    weights: FloatArray, means: FloatArray, deviations: FloatArray, probability: float
-) -> FloatArray:
+def mixture_quantile(weights: FloatArray, means: FloatArray, deviations: FloatArray, probability: float) -> FloatArray:
     """The quantiles of m mixtures of g normals each; weights (g,) with sum 1, the others (m, g).
 
     Newton's method from the normal with the mixture's mean and variance, kept within a bracket that shrinks: the quantile of
@@ -91,9 +89,7 @@ def mixture_quantile(
     return found
 
 
-def kendall(
-    first: Sequence[float] | FloatArray, second: Sequence[float] | FloatArray
-) -> tuple[float | None, float]:
+def kendall(first: Sequence[float] | FloatArray, second: Sequence[float] | FloatArray) -> tuple[float | None, float]:
     """Kendall's tau-b and its two-sided p-value; (None, 1.0) where a side does not vary or has less than two values."""
     from scipy.stats import kendalltau
 

@@ -18,8 +18,8 @@ from lutfarm.statistics.intervals.distributions import chi_squared_median, stude
 from lutfarm.statistics.samples.process import FloatArray
 
 PRIOR_DF = 3.0
-DEFAULT_SPREAD = 0.013                             # the spread between processes that was measured; p90 is 3.2 %
-SMALLEST_SPREAD = 0.001                            # processes never agree better than this except by a coarse clock
+DEFAULT_SPREAD = 0.013  # the spread between processes that was measured; p90 is 3.2 %
+SMALLEST_SPREAD = 0.001  # processes never agree better than this except by a coarse clock
 LEAST_FOR_PRIOR = 5
 
 
@@ -44,11 +44,7 @@ def log_variance(estimates_ns: Sequence[float]) -> float | None:
 
 
 def moderated_interval(
-    estimates_ns: Sequence[float],
-    *,
-    confidence: float = 0.95,
-    prior_spread: float = DEFAULT_SPREAD,
-    prior_df: float = PRIOR_DF,
+    estimates_ns: Sequence[float], *, confidence: float = 0.95, prior_spread: float = DEFAULT_SPREAD, prior_df: float = PRIOR_DF
 ) -> Interval:
     """The interval of one or more process-level estimates, each above zero.
 
@@ -67,11 +63,7 @@ def moderated_interval(
 
 
 def relative_half_width(
-    estimates_ns: Sequence[float],
-    *,
-    confidence: float = 0.95,
-    prior_spread: float = DEFAULT_SPREAD,
-    prior_df: float = PRIOR_DF,
+    estimates_ns: Sequence[float], *, confidence: float = 0.95, prior_spread: float = DEFAULT_SPREAD, prior_df: float = PRIOR_DF
 ) -> float | None:
     """How precise some process-level estimates are together; None where there is none."""
     if not estimates_ns:
@@ -105,7 +97,7 @@ def _medians_of_others(values: FloatArray) -> FloatArray:
     ascending = values[order]
     count, rank = len(values), np.empty(len(values), dtype=np.intp)
     rank[order] = np.arange(count)
-    lower, upper = (count - 2) // 2, (count - 1) // 2      # positions of the middle among count - 1 values
+    lower, upper = (count - 2) // 2, (count - 1) // 2  # positions of the middle among count - 1 values
 
     def without(position: int) -> FloatArray:
         return ascending[np.where(rank <= position, position + 1, position)]

@@ -20,15 +20,15 @@ from lutfarm.statistics.intervals.distributions import student_quantile
 from lutfarm.statistics.intervals.interval import Interval
 from lutfarm.statistics.samples.process import FloatArray
 
-HUBER = 1.345                                      # 95 % efficient where errors are normal
+HUBER = 1.345  # 95 % efficient where errors are normal
 MAD_TO_STD = 1.4826
 ITERATIONS = 30
 SETTLED = 1e-9
 RANK_TOLERANCE = 1e-9
 LEAST_PROCESSES = 3
 LEAST_NETWORKS = 5
-PRIOR_DF = 3.0                                     # how many degrees of freedom the scale counts for a network's own spread
-SMALLEST_SCALE = 1e-5                              # of the logarithm: a coarse clock's ties must not divide by zero
+PRIOR_DF = 3.0  # how many degrees of freedom the scale counts for a network's own spread
+SMALLEST_SCALE = 1e-5  # of the logarithm: a coarse clock's ties must not divide by zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,11 @@ def fit_sweep(levels_ns: Mapping[str, Mapping[str, float]]) -> SweepFit | None:
         errors={name: math.sqrt(max(0.0, float(variance))) for name, variance in zip(names, variances, strict=True)},
         processes={process: float(effect) for process, effect in zip(rounds, effects, strict=True)},
         corrected={
-            name: {process: math.exp(float(logs[row, column] - effects[column]))
-                   for column, process in enumerate(rounds) if there[row, column]}
+            name: {
+                process: math.exp(float(logs[row, column] - effects[column]))
+                for column, process in enumerate(rounds)
+                if there[row, column]
+            }
             for row, name in enumerate(names)
         },
         process_variance=max(0.0, between - explained),
@@ -137,7 +140,8 @@ def halves(levels_ns: Mapping[str, Mapping[str, float]]) -> tuple[Mapping[str, f
         part = {name: {p: ns for p, ns in by.items() if p in mine} for name, by in levels_ns.items()}
         fit = fit_sweep(part)
         found.append(
-            {name: fit.level_ns(name) for name in fit.networks} if fit
+            {name: fit.level_ns(name) for name in fit.networks}
+            if fit
             else {name: float(np.exp(np.mean(np.log(list(by.values()))))) for name, by in part.items() if by}
         )
     both = [name for name in levels_ns if name in found[0] and name in found[1]]
@@ -147,9 +151,7 @@ def halves(levels_ns: Mapping[str, Mapping[str, float]]) -> tuple[Mapping[str, f
     return {name: found[0][name] for name in both}, {name: found[1][name] * shift for name in both}
 
 
-def _table(
-    levels_ns: Mapping[str, Mapping[str, float]], names: list[str], rounds: list[str]
-) -> tuple[FloatArray, FloatArray]:
+def _table(levels_ns: Mapping[str, Mapping[str, float]], names: list[str], rounds: list[str]) -> tuple[FloatArray, FloatArray]:
     """Logarithms, shape (networks, processes), and 1.0 where there is one, 0.0 where not."""
     place = {process: column for column, process in enumerate(rounds)}
     logs, there = np.zeros((len(names), len(rounds))), np.zeros((len(names), len(rounds)))

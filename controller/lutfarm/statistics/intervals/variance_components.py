@@ -46,7 +46,10 @@ def components(series_ns: Sequence[FloatArray], processes: Sequence[int], sittin
         return np.repeat(np.unique([of[index] for index in filled], return_inverse=True)[1], sizes)
 
     layers = [
-        np.zeros(len(logs), dtype=np.intp), labels(sittings), labels(processes), np.repeat(np.arange(len(filled)), sizes),
+        np.zeros(len(logs), dtype=np.intp),
+        labels(sittings),
+        labels(processes),
+        np.repeat(np.arange(len(filled)), sizes),
         np.arange(len(logs)),
     ]
     variances = _nested(logs, layers)
@@ -64,7 +67,7 @@ def _nested(values: FloatArray, layers: Sequence[NDArray[np.intp]]) -> list[floa
     counts = [np.bincount(layer) for layer in layers]
     centred = values - values.mean()
     totals = [float((np.bincount(layer, centred) ** 2 / count).sum()) for layer, count in zip(layers, counts, strict=True)]
-    weight = np.zeros((depth, depth))              # of the variance of layer j in E[T(k)]
+    weight = np.zeros((depth, depth))  # of the variance of layer j in E[T(k)]
     for k in range(depth):
         for j in range(1, depth):
             weight[k, j] = len(values) if j <= k else _weight(layers[k], counts[k], layers[j], counts[j])
@@ -72,9 +75,7 @@ def _nested(values: FloatArray, layers: Sequence[NDArray[np.intp]]) -> list[floa
     for k in range(depth - 1, 0, -1):
         own = weight[k, k] - weight[k - 1, k]
         if len(counts[k]) > len(counts[k - 1]) and own > 0:
-            inside = sum(
-                (weight[k, j] - weight[k - 1, j]) * max(0.0, found[j] or 0.0) for j in range(k + 1, depth)
-            )
+            inside = sum((weight[k, j] - weight[k - 1, j]) * max(0.0, found[j] or 0.0) for j in range(k + 1, depth))
             found[k] = (totals[k] - totals[k - 1] - inside) / own
     return found[1:]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from lutfarm.statistics.samples.process import FloatArray
 
-PERMUTATIONS = 20_000                              # the standard error of a p-value of 0.02 is 0.001
+PERMUTATIONS = 20_000  # the standard error of a p-value of 0.02 is 0.001
 SEED = 1979
 
 

@@ -12,7 +12,7 @@ from lutfarm_jobs.run import Run, Slice
 
 _Number = TypeVar("_Number", int, float)
 
-SITTING_GAP_S = 3600.0                             # a longer pause between runs begins another sitting
+SITTING_GAP_S = 3600.0  # a longer pause between runs begins another sitting
 
 
 def canary_ratios(run: Run, slices: Iterable[Slice]) -> list[float]:

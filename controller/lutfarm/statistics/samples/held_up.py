@@ -9,8 +9,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-AGREE = 1.10                                       # the widest band in which processes agree: p90 of their spread is 3.2 %
-FAR = 1.25                                         # what is so many times apart is no spread between good processes
+AGREE = 1.10  # the widest band in which processes agree: p90 of their spread is 3.2 %
+FAR = 1.25  # what is so many times apart is no spread between good processes
 LEAST_AGREEING = 3
 
 

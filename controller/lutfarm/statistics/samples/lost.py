@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from lutfarm_jobs.run import Slice
 
-LOST_SHARE = 0.01                                  # of the wall time, beyond what is its own
-MOST_OWN = 0.05                                    # what waking a backend's own threads may take: more is a neighbour
+LOST_SHARE = 0.01  # of the wall time, beyond what is its own
+MOST_OWN = 0.05  # what waking a backend's own threads may take: more is a neighbour
 
 
 def lost_share(piece: Slice) -> float:

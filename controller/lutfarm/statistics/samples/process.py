@@ -17,7 +17,7 @@ Mode = Literal["gated", "swept", "sustained"]
 QUIET_PERCENTILE = 25.0
 SWEPT_PERCENTILE = 10.0
 PERCENTILES: Mapping[Mode, float] = {"gated": QUIET_PERCENTILE, "swept": SWEPT_PERCENTILE, "sustained": 50.0}
-SETTLED = 2 / 3                                    # of a sustained load: from here on it counts
+SETTLED = 2 / 3  # of a sustained load: from here on it counts
 
 
 def mode_of(runs: Iterable[Run]) -> Mode:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from lutfarm.statistics.intervals.interval import Interval
 from lutfarm.statistics.samples.sample import Sample
 
-LEAST_STEPS = 50                                   # half of what the runner aims at: iterations became faster since their probe
+LEAST_STEPS = 50  # half of what the runner aims at: iterations became faster since their probe
 
 
 def quantum_ns(found: Sample) -> float:
@@ -27,6 +27,4 @@ def widened(interval: Interval, quantum_ns: float) -> Interval:
     """Further by the quantum on either side, and above zero."""
     if not quantum_ns:
         return interval
-    return replace(
-        interval, low_ns=interval.low_ns / (1 + quantum_ns / interval.low_ns), high_ns=interval.high_ns + quantum_ns
-    )
+    return replace(interval, low_ns=interval.low_ns / (1 + quantum_ns / interval.low_ns), high_ns=interval.high_ns + quantum_ns)

@@ -19,7 +19,7 @@ from lutfarm_jobs.run import Environment, Run, Slice
 Statistic = Literal["p25_quiet", "p10_swept", "p25_contended", "p50_sustained", "tool_mean", "tool_median"]
 STATISTICS: Mapping[Mode, Statistic] = {"gated": "p25_quiet", "swept": "p10_swept", "sustained": "p50_sustained"}
 
-LEAST_OF_TRUNCATED = 0.5                           # of the slices that a complete run kept
+LEAST_OF_TRUNCATED = 0.5  # of the slices that a complete run kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,13 @@ class Iterations:
     mean_ns: float
     min_ns: float
     max_ns: float
-    median_ns: float | None = None                 # None, here and below: a tool printed aggregates only
+    median_ns: float | None = None  # None, here and below: a tool printed aggregates only
     p10_ns: float | None = None
     p25_ns: float | None = None
     p95_ns: float | None = None
     std_ns: float | None = None
-    within_spread: float | None = None             # root mean square over processes of std / mean
-    effective: float | None = None                 # summed over processes
+    within_spread: float | None = None  # root mean square over processes of std / mean
+    effective: float | None = None  # summed over processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,11 @@ class Sample:
     statistic: Statistic
     processes: tuple[Process, ...]
     iterations: Iterations
-    contended_median_ns: float | None              # of the slices that were not quiet, None where all were
-    slices_rejected: int                           # visits that found no quiet window
-    runs_left_out: int                             # of an older fingerprint, cut short, held up, or without a quiet slice
-    quiet_share: float = 1.0                       # of the visits, those that gave a quiet slice
-    hidden: float = 0.0                            # relative: see swept.hidden_slowdown
+    contended_median_ns: float | None  # of the slices that were not quiet, None where all were
+    slices_rejected: int  # visits that found no quiet window
+    runs_left_out: int  # of an older fingerprint, cut short, held up, or without a quiet slice
+    quiet_share: float = 1.0  # of the visits, those that gave a quiet slice
+    hidden: float = 0.0  # relative: see swept.hidden_slowdown
 
     @property
     def levels_ns(self) -> tuple[float, ...]:
@@ -105,9 +105,7 @@ def sample(runs: Iterable[Run]) -> Sample | None:
     if not counted:
         statistic = "p25_contended"
         counted = _without_stumps([(run, tuple(p for p in run.slices if p.samples_ns)) for run in alike])
-    processes = _not_held_up([
-        Process(run, slices, _level_ns(samples_ns(slices), statistic, mode)) for run, slices in counted
-    ])
+    processes = _not_held_up([Process(run, slices, _level_ns(samples_ns(slices), statistic, mode)) for run, slices in counted])
     contended = [piece for run in alike for piece in run.slices if mode != "sustained" and not piece.quiet]
     rejected = sum(_rejected(run) for run in alike)
     quiet = sum(_quiet_visits(run) for run in alike)

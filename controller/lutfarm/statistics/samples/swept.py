@@ -18,9 +18,9 @@ from lutfarm_jobs.round import SlicePlan
 from lutfarm_jobs.run import Run, Slice
 
 GATE_RATIO = SlicePlan().gate_ratio
-MOST_SLOWER_THAN_CANARY = 1.15                     # workloads slowed 1.15 to 1.63 times where the canary slowed 1.5 times
-LEAST_QUIET = 0.2                                  # of a process's visits: with fewer quiet ones it says little
-WAITED_NS = 1_000                                  # less is a look at the clock
+MOST_SLOWER_THAN_CANARY = 1.15  # workloads slowed 1.15 to 1.63 times where the canary slowed 1.5 times
+LEAST_QUIET = 0.2  # of a process's visits: with fewer quiet ones it says little
+WAITED_NS = 1_000  # less is a look at the clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def _slow_between(stays: float, wall_ns: float, wait_ns: float) -> float:
     if wait_ns <= 0:
         return 1 - stays
     back = math.log(2) / wait_ns
-    low, high = 0.0, 1e3 / wall_ns                 # the rate at which calm ends: bisected, as there is no closed form
+    low, high = 0.0, 1e3 / wall_ns  # the rate at which calm ends: bisected, as there is no closed form
     for _ in range(60):
         middle = (low + high) / 2
         calm = back / (middle + back)

@@ -28,8 +28,11 @@ class CanaryRows(Database):
         """
         query = (
             select(canary_rounds)
-            .where(canary_rounds.c.unit == unit, canary_rounds.c.backend_key == backend_key,
-                   canary_rounds.c.conditions_key == conditions_key)
+            .where(
+                canary_rounds.c.unit == unit,
+                canary_rounds.c.backend_key == backend_key,
+                canary_rounds.c.conditions_key == conditions_key,
+            )
             .order_by(canary_rounds.c.at_s)
         )
         if after_s is not None:
@@ -53,13 +56,21 @@ def keep_round(db: Connection, run: Run) -> None:
         runs.c.round_id == run.round_id, runs.c.canary_p10_ns.is_not(None)
     )
     levels = db.execute(query).all()
-    if not levels:                                 # a tool shows no canary
+    if not levels:  # a tool shows no canary
         return
     backend, conditions = MeasurementKey.parse(run.key).canary
     lows = [row.canary_low_ns for row in levels if row.canary_low_ns is not None]
     db.execute(delete(canary_rounds).where(canary_rounds.c.round_id == run.round_id))
-    db.execute(insert(canary_rounds).values(
-        round_id=run.round_id, unit=run.unit, backend_key=backend, conditions_key=conditions, at_s=run.started_s,
-        level_ns=round(median(row.canary_p10_ns for row in levels)), low_ns=round(median(lows)) if lows else None,
-        idle=shown_idle(run.before, run.after), basis=encoding.to_json(dict(basis_of(run.fingerprint))),
-    ))
+    db.execute(
+        insert(canary_rounds).values(
+            round_id=run.round_id,
+            unit=run.unit,
+            backend_key=backend,
+            conditions_key=conditions,
+            at_s=run.started_s,
+            level_ns=round(median(row.canary_p10_ns for row in levels)),
+            low_ns=round(median(lows)) if lows else None,
+            idle=shown_idle(run.before, run.after),
+            basis=encoding.to_json(dict(basis_of(run.fingerprint))),
+        )
+    )

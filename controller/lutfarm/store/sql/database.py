@@ -19,14 +19,12 @@ class Database:
     def __init__(self, engine: Engine, place: str, copies: TemporaryDirectory[str] | None = None) -> None:
         self._engine = engine
         self._place = place
-        self._copies = copies                      # of a database that can only be read elsewhere
+        self._copies = copies  # of a database that can only be read elsewhere
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     @contextmanager

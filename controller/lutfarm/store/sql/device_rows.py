@@ -39,17 +39,26 @@ class DeviceRows(Database):
                 position = db.execute(
                     select(func.count()).where(device_transitions.c.unit == unit).select_from(device_transitions)
                 ).scalar_one()
-                db.execute(insert(device_transitions).values(
-                    unit=unit, position=position, at_s=now_s, event=event.kind, before=stored.state, after=after.state,
-                    reason=after.reason,
-                ))
+                db.execute(
+                    insert(device_transitions).values(
+                        unit=unit,
+                        position=position,
+                        at_s=now_s,
+                        event=event.kind,
+                        before=stored.state,
+                        after=after.state,
+                        reason=after.reason,
+                    )
+                )
         return after
 
     def device_history(self, unit: str, *, most: int = 50) -> Sequence[Transition]:
         """The newest transitions, oldest first."""
         query = (
-            select(device_transitions).where(device_transitions.c.unit == unit)
-            .order_by(device_transitions.c.position.desc()).limit(most)
+            select(device_transitions)
+            .where(device_transitions.c.unit == unit)
+            .order_by(device_transitions.c.position.desc())
+            .limit(most)
         )
         with self._read() as db:
             rows = db.execute(query).all()
@@ -57,9 +66,15 @@ class DeviceRows(Database):
 
     def heat_waits(self, unit: str) -> int:
         """How often it rested because it was too hot."""
-        query = select(func.count()).select_from(device_transitions).where(
-            device_transitions.c.unit == unit, device_transitions.c.event == "too hot",
-            device_transitions.c.before != "cooling", device_transitions.c.after == "cooling",
+        query = (
+            select(func.count())
+            .select_from(device_transitions)
+            .where(
+                device_transitions.c.unit == unit,
+                device_transitions.c.event == "too hot",
+                device_transitions.c.before != "cooling",
+                device_transitions.c.after == "cooling",
+            )
         )
         with self._read() as db:
             return db.execute(query).scalar_one()
@@ -75,16 +90,19 @@ class DeviceRows(Database):
             position = db.execute(
                 select(func.count()).where(device_checks.c.unit == report.unit).select_from(device_checks)
             ).scalar_one()
-            db.execute(insert(device_checks).values(
-                unit=report.unit, position=position, checked_s=report.checked_s, fit=report.fit,
-                content=encoding.dump(report),
-            ))
+            db.execute(
+                insert(device_checks).values(
+                    unit=report.unit, position=position, checked_s=report.checked_s, fit=report.fit, content=encoding.dump(report)
+                )
+            )
 
     def checks(self, unit: str, *, most: int = 20) -> Sequence[HealthReport]:
         """The newest checks, oldest first."""
         query = (
-            select(device_checks.c.content).where(device_checks.c.unit == unit)
-            .order_by(device_checks.c.position.desc()).limit(most)
+            select(device_checks.c.content)
+            .where(device_checks.c.unit == unit)
+            .order_by(device_checks.c.position.desc())
+            .limit(most)
         )
         with self._read() as db:
             found = db.execute(query).scalars().all()
@@ -100,15 +118,18 @@ def _record(db: Connection, unit: str, *, lock: bool = False) -> DeviceRecord:
         reboots_s = tuple(float(at_s) for at_s in json.loads(row.reboots_s))
     except (ValueError, TypeError) as error:
         raise StoreError(f"{unit}: its stored state is damaged: {error}") from error
-    return DeviceRecord(
-        unit, row.state, row.reason, row.since_s, row.until_s, row.checked_s, row.fit, row.boot_id, reboots_s
-    )
+    return DeviceRecord(unit, row.state, row.reason, row.since_s, row.until_s, row.checked_s, row.fit, row.boot_id, reboots_s)
 
 
 def _put(db: Connection, record: DeviceRecord) -> None:
     values = {
-        "state": record.state, "reason": record.reason, "since_s": record.since_s, "until_s": record.until_s,
-        "checked_s": record.checked_s, "fit": record.fit, "boot_id": record.boot_id,
+        "state": record.state,
+        "reason": record.reason,
+        "since_s": record.since_s,
+        "until_s": record.until_s,
+        "checked_s": record.checked_s,
+        "fit": record.fit,
+        "boot_id": record.boot_id,
         "reboots_s": encoding.to_json(list(record.reboots_s)),
     }
     if not db.execute(update(device_states).where(device_states.c.unit == record.unit).values(**values)).rowcount:

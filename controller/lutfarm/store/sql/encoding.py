@@ -33,9 +33,17 @@ def encode_slices(slices: Sequence[Slice]) -> bytes:
     numbers: list[int] = [len(slices)]
     for s in slices:
         numbers += (
-            s.pass_index, s.canary_before_ns, s.canary_after_ns, s.quiet + 2 * s.gated + 4 * (s.block - 1),
-            s.involuntary_switches, s.waited_ns, s.wall_ns, s.cpu_ns, -1 if s.run_delay_ns is None else s.run_delay_ns,
-            len(s.samples_ns), *s.samples_ns,
+            s.pass_index,
+            s.canary_before_ns,
+            s.canary_after_ns,
+            s.quiet + 2 * s.gated + 4 * (s.block - 1),
+            s.involuntary_switches,
+            s.waited_ns,
+            s.wall_ns,
+            s.cpu_ns,
+            -1 if s.run_delay_ns is None else s.run_delay_ns,
+            len(s.samples_ns),
+            *s.samples_ns,
         )
     return MAGIC + zlib.compress(struct.pack(f"<{len(numbers)}q", *numbers), 6)
 
@@ -66,9 +74,9 @@ def _slices(numbers: Sequence[int]) -> list[Slice]:
         samples = tuple(numbers[at : at + count])
         at += count
         quiet, gated, block = bool(flags & 1), bool(flags & 2), 1 + flags // 4
-        found.append(Slice(
-            index, samples, before, after, quiet, gated, switches, waited, wall, cpu, None if delay < 0 else delay, block
-        ))
+        found.append(
+            Slice(index, samples, before, after, quiet, gated, switches, waited, wall, cpu, None if delay < 0 else delay, block)
+        )
     if at != len(numbers):
         raise StoreError("a run's samples are damaged: the blob contradicts itself")
     return found
@@ -87,7 +95,7 @@ def to_json(value: object) -> str:
 
 def dump(value: Any, *, without: Sequence[str] = ()) -> str:
     """A frozen dataclass as JSON, some fields left out."""
-    kept = replace(value, **dict.fromkeys(without))     # asdict copies deeply, and samples are many
+    kept = replace(value, **dict.fromkeys(without))  # asdict copies deeply, and samples are many
     return to_json({name: item for name, item in asdict(kept).items() if name not in without})
 
 
@@ -118,9 +126,7 @@ def load_probe(text: str, fingerprint: Mapping[str, str]) -> Probe:
 
 
 def _nested(value: T, **kinds: type[Any]) -> T:
-    changes = {
-        name: kind(**item) for name, kind in kinds.items() if isinstance(item := getattr(value, name), dict)
-    }
+    changes = {name: kind(**item) for name, kind in kinds.items() if isinstance(item := getattr(value, name), dict)}
     return type(value)(**{f.name: getattr(value, f.name) for f in fields(value)} | changes)  # type: ignore[arg-type]
 
 

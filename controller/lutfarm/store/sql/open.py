@@ -22,7 +22,7 @@ from lutfarm_jobs.errors import StoreNewer, StoreUnwritable
 
 FILE_NAME = "farm.db"
 BUSY_S = 30.0
-NEWEST = "0001"                                    # the last revision of migrations/
+NEWEST = "0001"  # the last revision of migrations/
 
 
 def open_store(home: Path, *, to_read: bool = False) -> SqlStore:
@@ -103,7 +103,7 @@ def _set_up_reading(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> N
 
 
 def _set_up(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None              # SQLAlchemy's begin event below opens transactions
+    connection.isolation_level = None  # SQLAlchemy's begin event below opens transactions
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={int(BUSY_S * 1000)}"):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -33,8 +33,8 @@ devices = Table(
     "devices",
     metadata,
     Column("name", String(80), primary_key=True),
-    Column("content", Text, nullable=False),       # the Device as JSON
-    Column("hello", Text),                         # what it last said of itself, as JSON
+    Column("content", Text, nullable=False),  # the Device as JSON
+    Column("hello", Text),  # what it last said of itself, as JSON
     Column("seen_s", Float),
 )
 
@@ -47,7 +47,7 @@ jobs = Table(
     Column("created_s", Float, nullable=False),
     Column("state", String(20), nullable=False),
     Column("reason", Text, nullable=False),
-    Column("zeros", Text, nullable=False),         # a JSON list of operator keys
+    Column("zeros", Text, nullable=False),  # a JSON list of operator keys
 )
 
 measurements = Table(
@@ -56,7 +56,7 @@ measurements = Table(
     Column("job_id", String(100), ForeignKey("jobs.id"), primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("key", Text, nullable=False),
-    Column("content", Text, nullable=False),       # the Measurement as JSON
+    Column("content", Text, nullable=False),  # the Measurement as JSON
 )
 
 leases = Table(
@@ -64,17 +64,14 @@ leases = Table(
     metadata,
     Column("unit", String(80), primary_key=True),
     Column("token", BigInteger, nullable=False),
-    Column("owner", Text, nullable=False),         # empty: released
+    Column("owner", Text, nullable=False),  # empty: released
     Column("holder", Text, nullable=False),
     Column("expires_s", Float, nullable=False),
     Column("job_id", String(100), nullable=False),  # empty: it is held for no job
 )
 
 fingerprints = Table(
-    "fingerprints",
-    metadata,
-    Column("hash", String(64), primary_key=True),
-    Column("content", Text, nullable=False),
+    "fingerprints", metadata, Column("hash", String(64), primary_key=True), Column("content", Text, nullable=False)
 )
 
 runs = Table(
@@ -89,7 +86,7 @@ runs = Table(
     Column("fingerprint", String(64), ForeignKey("fingerprints.hash"), nullable=False),
     Column("canary_p10_ns", BigInteger),
     Column("canary_low_ns", BigInteger),
-    Column("content", Text, nullable=False),       # the Run without its slices, as JSON
+    Column("content", Text, nullable=False),  # the Run without its slices, as JSON
     Column("slices", LargeBinary, nullable=False),  # see encoding.py
     UniqueConstraint("round_id", "key"),
 )
@@ -103,9 +100,9 @@ canary_rounds = Table(
     Column("conditions_key", String(200), nullable=False),
     Column("at_s", Float, nullable=False),
     Column("level_ns", BigInteger, nullable=False),
-    Column("low_ns", BigInteger),                  # null: measured before it was kept
-    Column("idle", Boolean),                       # null: can't be shown
-    Column("basis", Text, nullable=False),         # a JSON mapping
+    Column("low_ns", BigInteger),  # null: measured before it was kept
+    Column("idle", Boolean),  # null: can't be shown
+    Column("basis", Text, nullable=False),  # a JSON mapping
     Index("ix_canary_rounds_place", "unit", "backend_key", "conditions_key", "at_s"),
 )
 
@@ -123,7 +120,7 @@ probes = Table(
     Column("key", Text, primary_key=True),
     Column("fingerprint", String(64), ForeignKey("fingerprints.hash"), primary_key=True),
     Column("probed_s", Float, nullable=False),
-    Column("content", Text, nullable=False),       # the Probe as JSON
+    Column("content", Text, nullable=False),  # the Probe as JSON
 )
 
 job_probes = Table(
@@ -145,7 +142,7 @@ artifacts = Table(
 measurement_artifacts = Table(
     "measurement_artifacts",
     metadata,
-    Column("key", Text, primary_key=True),         # a measurement's
+    Column("key", Text, primary_key=True),  # a measurement's
     Column("sha256", String(64), ForeignKey("artifacts.sha256"), primary_key=True),
 )
 
@@ -160,7 +157,7 @@ device_states = Table(
     Column("checked_s", Float),
     Column("fit", Boolean),
     Column("boot_id", String(100), nullable=False),
-    Column("reboots_s", Text, nullable=False),     # a JSON list of Unix times
+    Column("reboots_s", Text, nullable=False),  # a JSON list of Unix times
 )
 
 device_transitions = Table(
@@ -182,5 +179,5 @@ device_checks = Table(
     Column("position", Integer, primary_key=True),  # 0 is the oldest
     Column("checked_s", Float, nullable=False),
     Column("fit", Boolean, nullable=False),
-    Column("content", Text, nullable=False),       # the HealthReport as JSON
+    Column("content", Text, nullable=False),  # the HealthReport as JSON
 )

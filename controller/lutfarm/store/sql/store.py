@@ -37,7 +37,7 @@ from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.round import Artifact, Lease
 from lutfarm_jobs.run import Probe, Run
 
-BATCH = 500                                        # keys in one IN (...)
+BATCH = 500  # keys in one IN (...)
 
 
 class SqlStore(DeviceRows, CanaryRows):
@@ -87,9 +87,7 @@ class SqlStore(DeviceRows, CanaryRows):
     def put_hello(self, unit: str, hello: Hello, seen_s: float) -> None:
         """What the device last said of itself."""
         with self._write() as db:
-            db.execute(
-                update(devices).where(devices.c.name == unit).values(hello=encoding.dump(hello), seen_s=seen_s)
-            )
+            db.execute(update(devices).where(devices.c.name == unit).values(hello=encoding.dump(hello), seen_s=seen_s))
 
     def hello(self, unit: str) -> tuple[Hello, float] | None:
         """The last hello and when."""
@@ -105,10 +103,17 @@ class SqlStore(DeviceRows, CanaryRows):
             row = db.execute(select(jobs).where(jobs.c.id == job.id)).first()
             if row is not None:
                 return _job(row)
-            db.execute(insert(jobs).values(
-                id=job.id, name=job.name, spec_json=job.spec_json, created_s=job.created_s,
-                state=job.state, reason=job.reason, zeros=encoding.to_json(list(job.zeros)),
-            ))
+            db.execute(
+                insert(jobs).values(
+                    id=job.id,
+                    name=job.name,
+                    spec_json=job.spec_json,
+                    created_s=job.created_s,
+                    state=job.state,
+                    reason=job.reason,
+                    zeros=encoding.to_json(list(job.zeros)),
+                )
+            )
             _plan(db, job.id, plan, first=0)
         return job
 
@@ -134,8 +139,7 @@ class SqlStore(DeviceRows, CanaryRows):
         with self._read() as db:
             by_time = select(jobs).order_by(jobs.c.created_s.desc())
             row = (
-                db.execute(by_time.where(jobs.c.id == job_id)).first()
-                or db.execute(by_time.where(jobs.c.name == job_id)).first()
+                db.execute(by_time.where(jobs.c.id == job_id)).first() or db.execute(by_time.where(jobs.c.name == job_id)).first()
             )
             if row is None and job_id:
                 found = db.execute(by_time.where(jobs.c.id.startswith(job_id, autoescape=True)).limit(2)).all()
@@ -145,16 +149,18 @@ class SqlStore(DeviceRows, CanaryRows):
     def measurements(self, job_id: str) -> Sequence[Measurement]:
         """The job's plan, in its order."""
         with self._read() as db:
-            found = db.execute(
-                select(measurements.c.content).where(measurements.c.job_id == job_id).order_by(measurements.c.position)
-            ).scalars().all()
+            found = (
+                db.execute(
+                    select(measurements.c.content).where(measurements.c.job_id == job_id).order_by(measurements.c.position)
+                )
+                .scalars()
+                .all()
+            )
         return [encoding.load_measurement(content) for content in found]
 
     # Leases
 
-    def acquire(
-        self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float, job_id: str = ""
-    ) -> Lease | str:
+    def acquire(self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float, job_id: str = "") -> Lease | str:
         """A lease with the next token, or the readable holder of the one that is in force."""
         with self._write() as db:
             row = db.execute(select(leases).where(leases.c.unit == unit)).first()
@@ -191,14 +197,21 @@ class SqlStore(DeviceRows, CanaryRows):
             self._fence(db, lease)
             for run in arrived:
                 if db.execute(select(runs.c.id).where(runs.c.id == run.id)).first() is None:
-                    db.execute(insert(runs).values(
-                        id=run.id, key=run.key, unit=run.unit, round_id=run.round_id, status=run.status,
-                        started_s=run.started_s, fingerprint=_fingerprint(db, run.fingerprint),
-                        canary_p10_ns=encoding.canary_ns(run.slices, 0.1),
-                        canary_low_ns=encoding.canary_ns(run.slices, 0.0),
-                        content=encoding.dump(run, without=("slices", "fingerprint")),
-                        slices=encoding.encode_slices(run.slices),
-                    ))
+                    db.execute(
+                        insert(runs).values(
+                            id=run.id,
+                            key=run.key,
+                            unit=run.unit,
+                            round_id=run.round_id,
+                            status=run.status,
+                            started_s=run.started_s,
+                            fingerprint=_fingerprint(db, run.fingerprint),
+                            canary_p10_ns=encoding.canary_ns(run.slices, 0.1),
+                            canary_low_ns=encoding.canary_ns(run.slices, 0.0),
+                            content=encoding.dump(run, without=("slices", "fingerprint")),
+                            slices=encoding.encode_slices(run.slices),
+                        )
+                    )
             for run in {run.round_id: run for run in arrived}.values():
                 keep_round(db, run)
             _link(db, job_id, [run.id for run in arrived], reused=False)
@@ -209,10 +222,14 @@ class SqlStore(DeviceRows, CanaryRows):
             self._fence(db, lease)
             found = _fingerprint(db, probe.fingerprint)
             db.execute(delete(probes).where(probes.c.key == probe.key, probes.c.fingerprint == found))
-            db.execute(insert(probes).values(
-                key=probe.key, fingerprint=found, probed_s=probe.probed_s,
-                content=encoding.dump(probe, without=("fingerprint",)),
-            ))
+            db.execute(
+                insert(probes).values(
+                    key=probe.key,
+                    fingerprint=found,
+                    probed_s=probe.probed_s,
+                    content=encoding.dump(probe, without=("fingerprint",)),
+                )
+            )
             db.execute(delete(job_probes).where(job_probes.c.job_id == job_id, job_probes.c.key == probe.key))
             db.execute(insert(job_probes).values(job_id=job_id, key=probe.key, failed=probe.failure is not None))
 
@@ -259,9 +276,9 @@ class SqlStore(DeviceRows, CanaryRows):
                 if db.execute(there).first() is not None:
                     continue
                 if db.execute(select(artifacts).where(artifacts.c.sha256 == artifact.sha256)).first() is None:
-                    db.execute(insert(artifacts).values(
-                        sha256=artifact.sha256, size_bytes=artifact.size_bytes, suffix=artifact.suffix
-                    ))
+                    db.execute(
+                        insert(artifacts).values(sha256=artifact.sha256, size_bytes=artifact.size_bytes, suffix=artifact.suffix)
+                    )
                 db.execute(insert(measurement_artifacts).values(key=key, sha256=artifact.sha256))
 
     def artifacts(self, keys: Collection[str]) -> Mapping[str, str]:
@@ -277,12 +294,8 @@ class SqlStore(DeviceRows, CanaryRows):
         """Unlink failed runs and failed probes from the job; they stay stored."""
         with self._write() as db:
             failed = select(runs.c.id).where(runs.c.status == "failed")
-            unlinked = db.execute(
-                delete(job_runs).where(job_runs.c.job_id == job_id, job_runs.c.run_id.in_(failed))
-            ).rowcount
-            unlinked += db.execute(
-                delete(job_probes).where(job_probes.c.job_id == job_id, job_probes.c.failed)
-            ).rowcount
+            unlinked = db.execute(delete(job_runs).where(job_runs.c.job_id == job_id, job_runs.c.run_id.in_(failed))).rowcount
+            unlinked += db.execute(delete(job_probes).where(job_probes.c.job_id == job_id, job_probes.c.failed)).rowcount
         return unlinked
 
     def runs(self, job_id: str, *, samples: bool = True) -> Iterator[Run]:
@@ -375,12 +388,11 @@ def _runs_query(*, samples: bool) -> Select[Any, Any, Any]:
 def _counts(db: Connection, job_id: str) -> JobCounts:
     linked = select(func.count()).select_from(job_runs).where(job_runs.c.job_id == job_id)
     failed_runs = (
-        select(func.count(func.distinct(runs.c.key))).join(job_runs, job_runs.c.run_id == runs.c.id)
+        select(func.count(func.distinct(runs.c.key)))
+        .join(job_runs, job_runs.c.run_id == runs.c.id)
         .where(job_runs.c.job_id == job_id, runs.c.status == "failed")
     )
-    failed_probes = select(func.count()).select_from(job_probes).where(
-        job_probes.c.job_id == job_id, job_probes.c.failed
-    )
+    failed_probes = select(func.count()).select_from(job_probes).where(job_probes.c.job_id == job_id, job_probes.c.failed)
     planned = select(func.count()).select_from(measurements).where(measurements.c.job_id == job_id)
     return JobCounts(
         measurements=db.execute(planned).scalar_one(),

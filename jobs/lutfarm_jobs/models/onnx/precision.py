@@ -12,7 +12,7 @@ from lutfarm_jobs.models.bounds import Budget, Malformed
 from lutfarm_jobs.models.onnx.protobuf import fields, nested, number, text
 from lutfarm_jobs.precision import FLOATS, Operand, Seen
 
-DEEPEST = 32                                       # graphs and functions within each other
+DEEPEST = 32  # graphs and functions within each other
 DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
 ELEMENTS: Mapping[int, str] = {
     1: "fp32", 2: "int8", 3: "int8", 4: "int16", 5: "int16", 6: "int32", 7: "int64", 10: "fp16", 11: "fp64", 16: "bf16",
@@ -34,7 +34,7 @@ WORKERS: Mapping[str, tuple[int, ...]] = {
 PACKED: Mapping[str, str] = {"MatMulNBits": "bits", "MatMulBnb4": "", "QMoE": "expert_weight_bits"}
 """By kind: the attribute that says of how many bits its weights are; 4 where none does."""
 MOVERS = frozenset({"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"})
-SOURCES = frozenset({"ConstantOfShape", "RandomNormal", "RandomUniform"})      # of float32, unless they say otherwise
+SOURCES = frozenset({"ConstantOfShape", "RandomNormal", "RandomUniform"})  # of float32, unless they say otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class _Node:
     overload: str = ""
 
 
-_Name = tuple[str, str, str]                       # of a function: domain, name, which of that name
+_Name = tuple[str, str, str]  # of a function: domain, name, which of that name
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ _INSIDE: Mapping[str, Mapping[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
 }
 _ELEMENT_TYPES: Mapping[int, str] = {number: name for name, number in ONNX_TYPES.items()}
-_CONTAINERS: Mapping[int, str] = {4: "sequence", 5: "map", 8: "sparse", 9: "optional"}   # fields of TypeProto
+_CONTAINERS: Mapping[int, str] = {4: "sequence", 5: "map", 8: "sparse", 9: "optional"}  # fields of TypeProto
 _DEEPEST_TYPE = 8
 
 

@@ -112,11 +112,7 @@ def _convolution(writer: _Writer, index: int, node: Node, output: str) -> None:
     weights = writer.weights[index]
     writer.emit(
         "Conv",
-        [
-            writer.source(index, node),
-            writer.constant(f"w{index}", weights.kernel),
-            writer.constant(f"b{index}", weights.bias),
-        ],
+        [writer.source(index, node), writer.constant(f"w{index}", weights.kernel), writer.constant(f"b{index}", weights.bias)],
         output,
         kernel_shape=[node.kernel, node.kernel],
         strides=[node.stride, node.stride],

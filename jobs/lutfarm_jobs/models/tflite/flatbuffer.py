@@ -97,11 +97,7 @@ class TfliteFile:
         """The whole file; names its output `output`."""
         self.tensors[output_index].name = "output"
         graph = schema.SubGraphT(
-            tensors=self.tensors,
-            inputs=[input_index],
-            outputs=[output_index],
-            operators=self._operators,
-            name=self.name,
+            tensors=self.tensors, inputs=[input_index], outputs=[output_index], operators=self._operators, name=self.name
         )
         codes = [
             # Runtimes from before 2021 look for the code in the one-byte field.
@@ -109,11 +105,7 @@ class TfliteFile:
             for code in self._codes
         ]
         model = schema.ModelT(
-            version=_SCHEMA_VERSION,
-            operatorCodes=codes,
-            subgraphs=[graph],
-            description="lutfarm",
-            buffers=self._buffers,
+            version=_SCHEMA_VERSION, operatorCodes=codes, subgraphs=[graph], description="lutfarm", buffers=self._buffers
         )
         builder = flatbuffers.Builder(1 << 16)
         builder.Finish(model.Pack(builder), b"TFL3")

@@ -16,7 +16,7 @@ ELEMENTS: Mapping[int, str] = {
     0: "fp32", 1: "fp16", 2: "int32", 3: "int8", 4: "int64", 7: "int16", 9: "int8", 10: "fp64", 16: "int16", 17: "int4",
     18: "bf16", 19: "int2", 20: "int4", 21: "fp8", 22: "fp8",
 }  # fmt: skip
-TABLE_FIRST = {7: 1}                               # EMBEDDING_LOOKUP, whose first input are places in its second
+TABLE_FIRST = {7: 1}  # EMBEDDING_LOOKUP, whose first input are places in its second
 DEQUANTIZE, QUANTIZE, CAST, CUSTOM = 6, 114, 53, 32
 # The operators that do the work (schema: BuiltinOperator), with the inputs that they multiply.
 WORKERS: Mapping[int, tuple[int, ...]] = {
@@ -53,7 +53,7 @@ def _is_filled(buffer: Table) -> bool:
 
 def _graph(graph: Table, seen: Seen, kinds: Sequence[int], filled: Sequence[bool]) -> None:
     tensors = [_tensor(tensor, filled) for tensor in graph.tables(0)]
-    unpacked: dict[int, str] = {}                  # by tensor: what the constant was that it was dequantised from
+    unpacked: dict[int, str] = {}  # by tensor: what the constant was that it was dequantised from
     for operator in graph.tables(3):
         kind = kinds[operator.integer(0, "<I")]
         inputs, outputs = operator.integers(1, "<i"), operator.integers(2, "<i")

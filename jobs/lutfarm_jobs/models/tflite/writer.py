@@ -130,9 +130,7 @@ def _fully_connected(writer: _Writer, index: int, node: Node, fused: int) -> int
     kernel = writer.weights[index].kernel
     options = schema.FullyConnectedOptionsT(fusedActivationFunction=fused)
     matrix = writer.file.constant(f"w{index}", kernel.reshape(kernel.shape[0], -1))
-    return writer.file.emit(
-        Op.FULLY_CONNECTED, [writer.source(node), matrix, _bias(writer, index, node)], nhwc_of(node), options
-    )
+    return writer.file.emit(Op.FULLY_CONNECTED, [writer.source(node), matrix, _bias(writer, index, node)], nhwc_of(node), options)
 
 
 def _scale_shift(writer: _Writer, index: int, node: Node, fused: int) -> int:
@@ -190,9 +188,7 @@ def _reshape(writer: _Writer, source: int, shape: tuple[int, ...]) -> int:
     return writer.file.emit(Op.RESHAPE, [source, constant], shape, options)
 
 
-_FUSING = frozenset(
-    {"convolution", "fully_connected", "scale_shift", "add", "multiply", "average_pool", "max_pool"}
-)
+_FUSING = frozenset({"convolution", "fully_connected", "scale_shift", "add", "multiply", "average_pool", "max_pool"})
 _LAYERS: Mapping[str, Callable[[_Writer, int, Node, int], int]] = {
     "convolution": _convolution,
     "fully_connected": _fully_connected,

@@ -24,23 +24,42 @@ def said(name: str) -> str:
     return "".join(f"zone {reading} {kind}\n" for kind, reading in REAL[name].zones)
 
 
-@pytest.mark.parametrize(("raw", "value"), [
-    (38000, 38.0), (309, 30.9), (31, 31.0), (-5000, -5.0), (95000, 95.0), (105, 105.0), (1000, 1.0),
-    (0, None), (125000, None), (125, None), (-40000, None), (-40, None), (-127000, None), (-274000, None), (9_999_999, None),
-])
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        (38000, 38.0),
+        (309, 30.9),
+        (31, 31.0),
+        (-5000, -5.0),
+        (95000, 95.0),
+        (105, 105.0),
+        (1000, 1.0),
+        (0, None),
+        (125000, None),
+        (125, None),
+        (-40000, None),
+        (-40, None),
+        (-127000, None),
+        (-274000, None),
+        (9_999_999, None),
+    ],
+)
 def test_a_reading_in_whatever_unit(raw: int, value: float | None) -> None:
     assert celsius(raw) == value
 
 
-@pytest.mark.parametrize(("name", "value", "zone"), [
-    ("pixel-6", 41.0, "BIG"),
-    ("msm8953", 32.2, "tsens_tz_sensor8"),
-    ("fire-hd", 38.0, "mtktspmic"),                # the processor's own zone says nothing just now
-    ("rk3588", 42.538, "soc-thermal"),
-    ("jh7110", 48.0, "cpu-thermal"),
-    ("intel-hybrid", 52.0, "x86_pkg_temp"),        # not the radio, which is hotter
-    ("ryzen-preferred", 16.8, "acpitz"),
-])
+@pytest.mark.parametrize(
+    ("name", "value", "zone"),
+    [
+        ("pixel-6", 41.0, "BIG"),
+        ("msm8953", 32.2, "tsens_tz_sensor8"),
+        ("fire-hd", 38.0, "mtktspmic"),  # the processor's own zone says nothing just now
+        ("rk3588", 42.538, "soc-thermal"),
+        ("jh7110", 48.0, "cpu-thermal"),
+        ("intel-hybrid", 52.0, "x86_pkg_temp"),  # not the radio, which is hotter
+        ("ryzen-preferred", 16.8, "acpitz"),
+    ],
+)
 def test_the_processors_zones_decide(name: str, value: float, zone: str) -> None:
     for found in (shell_hello.parse(said(name), 0.0), thermal.parse(said(name), WATCHED)):
         assert found.temperature_c == value
@@ -61,17 +80,27 @@ def test_zones_that_a_profile_names_decide_whatever_they_are() -> None:
     assert thermal.parse("zone 125000 battery\n", named) == Reading()
 
 
-@pytest.mark.parametrize("kind", [
-    "cpu-0-0-usr", "cpu_thermal", "CPU-therm", "mtktscpu", "tsens_tz_sensor10", "cpuss-1", "apc1-cpu0-usr", "BIG",
-    "bigcore0-thermal",
-])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "cpu-0-0-usr",
+        "cpu_thermal",
+        "CPU-therm",
+        "mtktscpu",
+        "tsens_tz_sensor10",
+        "cpuss-1",
+        "apc1-cpu0-usr",
+        "BIG",
+        "bigcore0-thermal",
+    ],
+)
 def test_a_processors_zone_by_its_type(kind: str) -> None:
     assert is_cpu(kind)
 
 
-@pytest.mark.parametrize("kind", [
-    "battery", "pa_therm0", "quiet-therm-adc", "gpuss-0", "pm8150_tz", "iwlwifi_1", "xo-therm", "", "skin-msm-therm",
-])
+@pytest.mark.parametrize(
+    "kind", ["battery", "pa_therm0", "quiet-therm-adc", "gpuss-0", "pm8150_tz", "iwlwifi_1", "xo-therm", "", "skin-msm-therm"]
+)
 def test_what_is_no_processors_zone(kind: str) -> None:
     assert not is_cpu(kind)
 

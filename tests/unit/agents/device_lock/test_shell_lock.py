@@ -58,7 +58,13 @@ def test_the_lock_says_who_has_it_and_which_process_of_the_device() -> None:
     written = json.loads(asked.partition("\n")[2])
     assert written.pop("since_s") > 0
     assert written == {
-        "owner": "host 1 2", "holder": "anna@lab", "farm": "f" * 32, "token": 7, "unit": "desk", "pid": 12, "pid_start": 34,
+        "owner": "host 1 2",
+        "holder": "anna@lab",
+        "farm": "f" * 32,
+        "token": 7,
+        "unit": "desk",
+        "pid": 12,
+        "pid_start": 34,
     }
     holder.close()
 
@@ -105,8 +111,8 @@ class Waits(threading.Event):
 @pytest.mark.parametrize(
     ("older", "answers", "asked", "waited_s"),
     [
-        ({}, ["ended"], ["take", "show", "end"], 0.5),           # its lock is free in a moment
-        ({}, ["unproved"], ["take", "show", "end"], 4.0),        # somebody measures there
+        ({}, ["ended"], ["take", "show", "end"], 0.5),  # its lock is free in a moment
+        ({}, ["unproved"], ["take", "show", "end"], 4.0),  # somebody measures there
         ({"token": 7}, [], ["take", "show"], 4.0),
         ({"farm": "e" * 32}, [], ["take", "show"], 4.0),
     ],
@@ -238,7 +244,7 @@ def test_a_tool_that_takes_too_long_is_ended_and_waited_for(still: None) -> None
     assert shell.ended == [shell.token]
     assert shell.waited_s == [30.0, 30.0, 20.0]
     assert shell.sent[-1] == "keep 60"
-    shell.holder.end_tool()                        # none runs any more
+    shell.holder.end_tool()  # none runs any more
     assert shell.ended == [shell.token]
 
 

@@ -13,7 +13,12 @@ from lutfarm_agents.testing import HELLO
 from lutfarm_jobs.run import Environment
 
 WELL = Environment(
-    1.0, temperature_c=40.0, load_1min=0.1, memory_available_bytes=4096 * MIB, battery_percent=80.0, battery_charging=True,
+    1.0,
+    temperature_c=40.0,
+    load_1min=0.1,
+    memory_available_bytes=4096 * MIB,
+    battery_percent=80.0,
+    battery_charging=True,
     free_bytes=4096 * MIB,
 )
 
@@ -28,7 +33,13 @@ def find(name: str, limits: HealthLimits = LIMITS, timer_pair_ns: int = 75, **ch
 def test_a_device_that_is_well_has_nothing_to_do() -> None:
     findings = list(hello_findings(replace(HELLO, environment=WELL), HealthLimits()))
     assert [f.name for f in findings] == [
-        "clock resolution", "timer pair", "idle load", "temperature", "battery", "free space", "memory available",
+        "clock resolution",
+        "timer pair",
+        "idle load",
+        "temperature",
+        "battery",
+        "free space",
+        "memory available",
     ]
     assert {(f.verdict, f.what_to_do) for f in findings} == {("ok", "")}
 
@@ -41,9 +52,9 @@ def test_what_can_not_be_read_is_no_failure() -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "verdict"),
     [
-        ("idle load", {"load_1min": 1.0}, "ok"),               # on two cores
+        ("idle load", {"load_1min": 1.0}, "ok"),  # on two cores
         ("idle load", {"load_1min": 1.01}, "warn"),
-        ("idle load", {"load_1min": 900.0}, "warn"),           # the gate sees what disturbs
+        ("idle load", {"load_1min": 900.0}, "warn"),  # the gate sees what disturbs
         ("temperature", {"temperature_c": 75.0}, "ok"),
         ("temperature", {"temperature_c": 75.1}, "warn"),
         ("temperature", {"temperature_c": 90.1}, "fail"),
@@ -71,8 +82,14 @@ def test_a_coarse_clock_is_named(pair_ns: int, verdict: str) -> None:
 
 @pytest.mark.parametrize(
     ("rule", "charging", "verdict"),
-    [("any", False, "ok"), ("required", False, "fail"), ("required", True, "ok"), ("required", None, "ok"),
-     ("forbidden", True, "fail"), ("forbidden", False, "ok")],
+    [
+        ("any", False, "ok"),
+        ("required", False, "fail"),
+        ("required", True, "ok"),
+        ("required", None, "ok"),
+        ("forbidden", True, "fail"),
+        ("forbidden", False, "ok"),
+    ],
 )
 def test_the_rule_on_charging(rule: str, charging: bool | None, verdict: str) -> None:
     limits = replace(HealthLimits(), charging=rule)  # type: ignore[arg-type]
@@ -81,8 +98,15 @@ def test_the_rule_on_charging(rule: str, charging: bool | None, verdict: str) ->
 
 @pytest.mark.parametrize(
     ("latency_ns", "verdict", "said"),
-    [(1000, "ok", "within 750 to 1250 ns"), (1250, "ok", "within"), (1251, "warn", "above"), (1500, "warn", "above"),
-     (1501, "fail", "far above"), (749, "warn", "below"), (1, "warn", "below")],
+    [
+        (1000, "ok", "within 750 to 1250 ns"),
+        (1250, "ok", "within"),
+        (1251, "warn", "above"),
+        (1500, "warn", "above"),
+        (1501, "fail", "far above"),
+        (749, "warn", "below"),
+        (1, "warn", "below"),
+    ],
 )
 def test_the_latency_band(latency_ns: int, verdict: str, said: str) -> None:
     found = latency_finding("b", latency_ns, [1000, 1000, 1000])

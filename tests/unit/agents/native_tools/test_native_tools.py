@@ -63,12 +63,15 @@ def test_perf_tests_command_line() -> None:
         perf_test.argv("/d/pt", "/d/m", Backend("onnxruntime_perf_test", provider="x"), 20)
 
 
-@pytest.mark.parametrize(("text", "level_ns", "count", "median_ns", "load_ns"), [
-    (OLD, 1_240_270_000, 50, None, 5_579_000),
-    (NEW, 40_180_500, 50, 40_111_000, 11_222_000),
-    ("\x1b[32m" + NEW + "\x1b[0m", 40_180_500, 50, 40_111_000, 11_222_000),
-    ("count=1 curr=1357602\n", 1_357_602_000, 1, None, None),
-])
+@pytest.mark.parametrize(
+    ("text", "level_ns", "count", "median_ns", "load_ns"),
+    [
+        (OLD, 1_240_270_000, 50, None, 5_579_000),
+        (NEW, 40_180_500, 50, 40_111_000, 11_222_000),
+        ("\x1b[32m" + NEW + "\x1b[0m", 40_180_500, 50, 40_111_000, 11_222_000),
+        ("count=1 curr=1357602\n", 1_357_602_000, 1, None, None),
+    ],
+)
 def test_benchmark_models_output(text: str, level_ns: int, count: int, median_ns: int | None, load_ns: int | None) -> None:
     found = benchmark_model.parse(text, CPU)
     summary = found.summary
@@ -89,19 +92,29 @@ def test_a_provider_that_is_not_there_is_a_failure() -> None:
         perf_test.parse("NNAPI execution provider is not supported in this build.\n" + VERBOSE, NNAPI)
 
 
-@pytest.mark.parametrize("text", [
-    "", "<html>404</html>", "count=50 avg=nan min=nan max=nan", "count=50 avg=-5 min=1 max=2", "count=50 avg=1e30 min=1 max=2",
-    "count=50 avg=0 min=0 max=0", "count=50 first=1",
-    "count= avg=1 min=1 max=1", "avg=5 min=5 max=5", "count=5 std=1 avg=1 min=1",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "<html>404</html>",
+        "count=50 avg=nan min=nan max=nan",
+        "count=50 avg=-5 min=1 max=2",
+        "count=50 avg=1e30 min=1 max=2",
+        "count=50 avg=0 min=0 max=0",
+        "count=50 first=1",
+        "count= avg=1 min=1 max=1",
+        "avg=5 min=5 max=5",
+        "count=5 std=1 avg=1 min=1",
+    ],
+)
 def test_nonsense_of_benchmark_model_is_refused(text: str) -> None:
     with pytest.raises(ProtocolMismatch):
         benchmark_model.parse(text, CPU)
 
 
-@pytest.mark.parametrize("text", [
-    "", "iteration:0,time_cost:nan", "iteration:0,time_cost:-1", "iteration:0,time_cost:1e9", "time_cost:5", "a,b,c,d,e",
-])
+@pytest.mark.parametrize(
+    "text", ["", "iteration:0,time_cost:nan", "iteration:0,time_cost:-1", "iteration:0,time_cost:1e9", "time_cost:5", "a,b,c,d,e"]
+)
 def test_nonsense_of_perf_test_is_refused(text: str) -> None:
     with pytest.raises(ProtocolMismatch):
         perf_test.parse(text, ORT)

@@ -64,8 +64,11 @@ def test_spikes_are_as_rare_and_as_large_as_asked() -> None:
 @pytest.mark.parametrize(
     "parts",
     [
-        (LogNormal(0.1),), (Autocorrelated(0.1, 0.6),), (LogNormal(0.06), Autocorrelated(0.08, 0.5)),
-        (LogNormal(0.05), Spikes(0.1, 3.0)), (LogNormal(0.05), Spikes(0.1, 3.0), Spikes(0.05, 0.5)),
+        (LogNormal(0.1),),
+        (Autocorrelated(0.1, 0.6),),
+        (LogNormal(0.06), Autocorrelated(0.08, 0.5)),
+        (LogNormal(0.05), Spikes(0.1, 3.0)),
+        (LogNormal(0.05), Spikes(0.1, 3.0), Spikes(0.05, 0.5)),
     ],
 )
 def test_the_estimand_is_the_quantile_of_what_is_drawn(parts: tuple[IterationNoise, ...], share: float) -> None:
@@ -84,9 +87,7 @@ def test_composition_keeps_every_part() -> None:
     made = compose(Thermal(), LogNormal(), WarmUp(), ClockJumps(), Drift(), ProcessOffsets(), CanaryChange(), Spikes())
     assert made.iterations == (LogNormal(), Spikes())
     assert made.states == (Thermal(), Drift())
-    assert (made.warm_up, made.jumps, made.offsets, made.canary) == (
-        WarmUp(), ClockJumps(), ProcessOffsets(), CanaryChange()
-    )
+    assert (made.warm_up, made.jumps, made.offsets, made.canary) == (WarmUp(), ClockJumps(), ProcessOffsets(), CanaryChange())
 
 
 def run_times(machine: Machine, count: int, cost_ns: float = 1000.0) -> list[float]:

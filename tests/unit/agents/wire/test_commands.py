@@ -63,9 +63,7 @@ def test_what_the_device_takes_stands_in_the_runs_beside_what_it_said() -> None:
 def test_a_round_command_has_the_wires_fields() -> None:
     command = commands.round_(a_round("a", "b"), cpus=[3], place=place)
     assert set(command) == {"workloads", "plan", "seed", "canary", "limits", "cpus"}
-    assert command["canary"] == {
-        "path": f"/d/{'c' * 64}.onnx", "runtime": "onnxruntime", "threads": 2, "reference_ns": 70_000
-    }
+    assert command["canary"] == {"path": f"/d/{'c' * 64}.onnx", "runtime": "onnxruntime", "threads": 2, "reference_ns": 70_000}
     assert command["plan"]["passes"] == 2
     assert [entry["id"] for entry in command["workloads"]] == [0, 1]
     assert json.loads(json.dumps(command))["cpus"] == [3]
@@ -73,15 +71,27 @@ def test_a_round_command_has_the_wires_fields() -> None:
 
 def test_a_workload_names_its_shapes_and_what_it_should_put_out() -> None:
     given = task(
-        "a", inputs=(InputShape("x", (1, 3, 8, 8), "float32"),), input_layout="nhwc",
-        expected=Expected((0, 5), (0.5, -1.0), 2.0), iteration_ns=5, random=("Bernoulli",),
+        "a",
+        inputs=(InputShape("x", (1, 3, 8, 8), "float32"),),
+        input_layout="nhwc",
+        expected=Expected((0, 5), (0.5, -1.0), 2.0),
+        iteration_ns=5,
+        random=("Bernoulli",),
     )
     found = json.loads(json.dumps(commands.workload(given, 4, place)))
     assert found == {
-        "id": 4, "path": f"/d/{'a' * 64}.onnx", "runtime": "onnxruntime", "threads": 2,
-        "inputs": [{"name": "x", "shape": [1, 3, 8, 8], "dtype": "float32"}], "input_layout": "nhwc", "seed": 0,
+        "id": 4,
+        "path": f"/d/{'a' * 64}.onnx",
+        "runtime": "onnxruntime",
+        "threads": 2,
+        "inputs": [{"name": "x", "shape": [1, 3, 8, 8], "dtype": "float32"}],
+        "input_layout": "nhwc",
+        "seed": 0,
         "expected": {"positions": [0, 5], "values": [0.5, -1.0], "largest": 2.0, "tolerance": 1e-4},
-        "iteration_ns": 5, "fills": [], "values": None, "random": ["Bernoulli"],
+        "iteration_ns": 5,
+        "fills": [],
+        "values": None,
+        "random": ["Bernoulli"],
     }
 
 
@@ -91,7 +101,8 @@ def test_a_workload_names_what_its_inputs_hold_and_the_file_that_some_of_it_lies
     given = replace(given, measurement=replace(given.measurement, workload=Workload("file", "m", feeds=feeds)))
     found = json.loads(json.dumps(commands.workload(given, 0, place)))
     assert found["fills"] == [
-        {"name": "sr", "kind": "constant", "numbers": [16000]}, {"name": "x", "kind": "file", "numbers": []},
+        {"name": "sr", "kind": "constant", "numbers": [16000]},
+        {"name": "x", "kind": "file", "numbers": []},
     ]
     assert found["values"] == f"/d/{'b' * 64}.onnx"
     assert [artifact.sha256[0] for artifact in given.artifacts] == ["a", "b"]

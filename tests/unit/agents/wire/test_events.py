@@ -16,35 +16,85 @@ from lutfarm_jobs.run import Environment
 from lutfarm_runner.lock import Content, parse
 
 ENVIRONMENT = {
-    "time_s": 1.5, "governor": None, "frequency_khz": 2_000_000, "temperature_c": 41.5, "load_1min": 0.1,
-    "memory_available_bytes": 1 << 30, "battery_percent": 80, "battery_charging": True, "free_bytes": 1 << 34,
-    "busy_s": 50.5, "own_s": 0.5, "cores": 2, "virtual": False,
+    "time_s": 1.5,
+    "governor": None,
+    "frequency_khz": 2_000_000,
+    "temperature_c": 41.5,
+    "load_1min": 0.1,
+    "memory_available_bytes": 1 << 30,
+    "battery_percent": 80,
+    "battery_charging": True,
+    "free_bytes": 1 << 34,
+    "busy_s": 50.5,
+    "own_s": 0.5,
+    "cores": 2,
+    "virtual": False,
 }
 HELLO = {
-    "type": "hello", "protocol": 1, "runner_sha256": "ab" * 32, "python": "CPython 3.11.7", "machine": "x86_64",
-    "system": "Linux 6.1", "cpu_model": "a cpu", "cpus": [0, 1], "memory_bytes": 1 << 33,
-    "cpus_off": [5], "word_bits": 64, "abi": "x86_64-linux-gnu", "libc": "glibc 2.36",
-    "machine_id": "m", "clock_resolution_ns": 1, "timer_pair_ns": 75, "runtimes": {"onnxruntime": "1.32.0"},
-    "governor": None, "executable": "/usr/bin/python3",
+    "type": "hello",
+    "protocol": 1,
+    "runner_sha256": "ab" * 32,
+    "python": "CPython 3.11.7",
+    "machine": "x86_64",
+    "system": "Linux 6.1",
+    "cpu_model": "a cpu",
+    "cpus": [0, 1],
+    "memory_bytes": 1 << 33,
+    "cpus_off": [5],
+    "word_bits": 64,
+    "abi": "x86_64-linux-gnu",
+    "libc": "glibc 2.36",
+    "machine_id": "m",
+    "clock_resolution_ns": 1,
+    "timer_pair_ns": 75,
+    "runtimes": {"onnxruntime": "1.32.0"},
+    "governor": None,
+    "executable": "/usr/bin/python3",
     "environment": ENVIRONMENT,
 }
 PROBED = {
-    "type": "probed", "id": 1, "load_ns": 5, "first_inference_ns": 6, "iteration_ns": 7,
-    "peak_memory_bytes": 8, "model_memory_bytes": None, "agreement": 1e-6, "floor_ns": None,
+    "type": "probed",
+    "id": 1,
+    "load_ns": 5,
+    "first_inference_ns": 6,
+    "iteration_ns": 7,
+    "peak_memory_bytes": 8,
+    "model_memory_bytes": None,
+    "agreement": 1e-6,
+    "floor_ns": None,
 }
 STARTED = {
-    "type": "started", "environment": ENVIRONMENT, "import_ns": 9, "canary_reference_ns": 70_000,
-    "reference_provisional": True, "clock_step_ns": 1,
+    "type": "started",
+    "environment": ENVIRONMENT,
+    "import_ns": 9,
+    "canary_reference_ns": 70_000,
+    "reference_provisional": True,
+    "clock_step_ns": 1,
 }
 LOADED = {"type": "loaded", "id": 0, "load_ns": 3, "first_inference_ns": 4}
 SLICE = {
-    "type": "slice", "id": 2, "pass": 11, "samples_ns": [100, 101], "canary_before_ns": 70, "canary_after_ns": 71,
-    "quiet": True, "gated": True, "involuntary_switches": 0, "waited_ns": 0, "wall_ns": 201, "cpu_ns": 201,
-    "run_delay_ns": 7, "block": 1,
+    "type": "slice",
+    "id": 2,
+    "pass": 11,
+    "samples_ns": [100, 101],
+    "canary_before_ns": 70,
+    "canary_after_ns": 71,
+    "quiet": True,
+    "gated": True,
+    "involuntary_switches": 0,
+    "waited_ns": 0,
+    "wall_ns": 201,
+    "cpu_ns": 201,
+    "run_delay_ns": 7,
+    "block": 1,
 }
 ENDED = {
-    "type": "ended", "environment": ENVIRONMENT, "peak_memory_bytes": 10, "rejected": {"2": 3},
-    "spent_ns": {"import": 1, "slices": 2}, "discarded": {"2": 1},
+    "type": "ended",
+    "environment": ENVIRONMENT,
+    "peak_memory_bytes": 10,
+    "rejected": {"2": 3},
+    "spent_ns": {"import": 1, "slices": 2},
+    "discarded": {"2": 1},
 }
 LOCK = {"owner": "o", "holder": "h", "farm": "f", "token": 1, "unit": "u", "pid": 2, "pid_start": 1, "since_s": 0.0}
 DIED = {"type": "died", "id": None, "code": "WorkloadFailed", "detail": "SIGSEGV", "spent_ns": {}}
@@ -78,23 +128,36 @@ def test_a_good_ending_arrives_whole() -> None:
         Environment(
             1.5, None, 2_000_000, 41.5, 0.1, 1 << 30, 80.0, True, 1 << 34, busy_s=50.5, own_s=0.5, cores=2, virtual=False
         ),
-        10, {2: 3}, {2: 1}, {"import": 1, "slices": 2}
+        10,
+        {2: 3},
+        {2: 1},
+        {"import": 1, "slices": 2},
     )
     assert events.died(DIED, 3) == DiedEvent(None, "WorkloadFailed", "SIGSEGV", {})
 
 
 BOUNDS = [
     *(("hello", name, 0, 10**13) for name in ("clock_resolution_ns", "timer_pair_ns")),
-    ("hello", "word_bits", 8, 128), ("hello", "memory_bytes", 0, 1 << 50),
+    ("hello", "word_bits", 8, 128),
+    ("hello", "memory_bytes", 0, 1 << 50),
     *(("probed", name, 0, 10**13) for name in ("load_ns", "first_inference_ns", "floor_ns")),
     ("probed", "iteration_ns", 1, 10**13),
-    *(("probed", name, 0, 1 << 50) for name in ("peak_memory_bytes", "model_memory_bytes")), ("probed", "id", 0, 2),
-    ("started", "import_ns", 0, 10**13), ("started", "canary_reference_ns", 1, 10**13), ("started", "clock_step_ns", 1, 10**13),
-    ("loaded", "id", 0, 2), ("loaded", "load_ns", 0, 10**13), ("loaded", "first_inference_ns", 0, 10**13),
+    *(("probed", name, 0, 1 << 50) for name in ("peak_memory_bytes", "model_memory_bytes")),
+    ("probed", "id", 0, 2),
+    ("started", "import_ns", 0, 10**13),
+    ("started", "canary_reference_ns", 1, 10**13),
+    ("started", "clock_step_ns", 1, 10**13),
+    ("loaded", "id", 0, 2),
+    ("loaded", "load_ns", 0, 10**13),
+    ("loaded", "first_inference_ns", 0, 10**13),
     *(("slice", name, 0, 10**13) for name in ("waited_ns", "wall_ns", "cpu_ns", "run_delay_ns")),
     *(("slice", name, 1, 10**13) for name in ("canary_before_ns", "canary_after_ns")),
-    ("slice", "id", 0, 2), ("slice", "pass", 0, 11), ("slice", "involuntary_switches", 0, 10**9), ("slice", "block", 1, 100_000),
-    ("ended", "peak_memory_bytes", 0, 1 << 50), ("died", "id", 0, 2),
+    ("slice", "id", 0, 2),
+    ("slice", "pass", 0, 11),
+    ("slice", "involuntary_switches", 0, 10**9),
+    ("slice", "block", 1, 100_000),
+    ("ended", "peak_memory_bytes", 0, 1 << 50),
+    ("died", "id", 0, 2),
 ]
 
 
@@ -111,9 +174,16 @@ def test_a_figure_may_be_at_its_bounds_and_not_beyond(kind: str, field: str, lea
 @pytest.mark.parametrize(
     ("field", "least", "most"),
     [
-        ("time_s", 0, 10**11), ("frequency_khz", 0, 10**9), ("temperature_c", -100, 300), ("load_1min", 0, 10**6),
-        ("battery_percent", 0, 100), ("busy_s", 0, 10**12), ("own_s", 0, 10**12), ("cores", 1, 65_536),
-        ("memory_available_bytes", 0, 1 << 50), ("free_bytes", 0, 1 << 50),
+        ("time_s", 0, 10**11),
+        ("frequency_khz", 0, 10**9),
+        ("temperature_c", -100, 300),
+        ("load_1min", 0, 10**6),
+        ("battery_percent", 0, 100),
+        ("busy_s", 0, 10**12),
+        ("own_s", 0, 10**12),
+        ("cores", 1, 65_536),
+        ("memory_available_bytes", 0, 1 << 50),
+        ("free_bytes", 0, 1 << 50),
     ],
 )
 def test_what_a_machine_says_of_itself_may_be_at_its_bounds_and_not_beyond(field: str, least: int, most: int) -> None:
@@ -126,8 +196,17 @@ def test_what_a_machine_says_of_itself_may_be_at_its_bounds_and_not_beyond(field
 
 @pytest.mark.parametrize(
     ("field", "limit"),
-    [("python", 200), ("machine", 100), ("system", 300), ("cpu_model", 300), ("machine_id", 100), ("runner_sha256", 64),
-     ("abi", 100), ("libc", 100), ("governor", 100)],
+    [
+        ("python", 200),
+        ("machine", 100),
+        ("system", 300),
+        ("cpu_model", 300),
+        ("machine_id", 100),
+        ("runner_sha256", 64),
+        ("abi", 100),
+        ("libc", 100),
+        ("governor", 100),
+    ],
 )
 def test_a_word_may_be_as_long_as_its_field_and_not_longer(field: str, limit: int) -> None:
     assert getattr(events.hello({**HELLO, field: "x" * limit}), field) == "x" * limit
@@ -145,7 +224,7 @@ def test_who_has_the_device_may_be_named_as_a_runner_keeps_it_and_not_longer() -
 
 def test_a_good_probe_and_a_good_start_arrive_whole() -> None:
     assert events.probed({**PROBED, "floor_ns": 3}, 3) == ProbedEvent(
-        1, load_ns=5, first_inference_ns=6, iteration_ns=7, peak_memory_bytes=8, agreement=1e-6, floor_ns=3,
+        1, load_ns=5, first_inference_ns=6, iteration_ns=7, peak_memory_bytes=8, agreement=1e-6, floor_ns=3
     )
     assert events.started(STARTED) == StartedEvent(events.environment(STARTED), 9, 70_000, True, 1)
     assert events.loaded(LOADED, 3) == LoadedEvent(0, 3, 4)
@@ -236,10 +315,22 @@ def test_a_wrong_field_is_refused_by_name(kind: str, field: str, value: object) 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("battery_percent", -1), ("battery_percent", 101), ("battery_percent", math.nan), ("battery_percent", True),
-        ("battery_charging", 1), ("battery_charging", "yes"), ("free_bytes", -1), ("free_bytes", 1.5),
-        ("free_bytes", (1 << 50) + 1), ("busy_s", -1), ("busy_s", math.inf), ("own_s", "1"), ("cores", 0), ("cores", 1.5),
-        ("virtual", 0), ("virtual", "no"),
+        ("battery_percent", -1),
+        ("battery_percent", 101),
+        ("battery_percent", math.nan),
+        ("battery_percent", True),
+        ("battery_charging", 1),
+        ("battery_charging", "yes"),
+        ("free_bytes", -1),
+        ("free_bytes", 1.5),
+        ("free_bytes", (1 << 50) + 1),
+        ("busy_s", -1),
+        ("busy_s", math.inf),
+        ("own_s", "1"),
+        ("cores", 0),
+        ("cores", 1.5),
+        ("virtual", 0),
+        ("virtual", "no"),
     ],
 )
 def test_batteries_disks_and_loads_that_can_not_be_are_refused(field: str, value: object) -> None:
@@ -257,11 +348,17 @@ def test_a_wrong_environment_is_refused_by_name(field: str) -> None:
         events.environment({"environment": {**ENVIRONMENT, field: [1]}})
 
 
-@pytest.mark.parametrize(("kind", "missing"), [
-    (kind, field) for kind, (message, _) in READERS.items() for field in message
-    if field not in {"type", "governor", "executable", "floor_ns", "run_delay_ns", "id"}
-    and message[field] is not None and field not in {"agreement", "peak_memory_bytes", "memory_bytes"}
-])
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [
+        (kind, field)
+        for kind, (message, _) in READERS.items()
+        for field in message
+        if field not in {"type", "governor", "executable", "floor_ns", "run_delay_ns", "id"}
+        and message[field] is not None
+        and field not in {"agreement", "peak_memory_bytes", "memory_bytes"}
+    ],
+)
 def test_a_missing_field_is_refused_by_name(kind: str, missing: str) -> None:
     message, read = READERS[kind]
     with pytest.raises(ProtocolMismatch, match=missing):
@@ -280,11 +377,24 @@ def test_an_error_says_what_was_seen_in_few_characters() -> None:
     assert "\x1b" not in caught.value.detail
 
 
-@pytest.mark.parametrize("line", [
-    "", "{", "[]", "null", "1", '"hello"', '{"type": NaN}', '{"x": Infinity}', '{"x": -Infinity}',
-    "[" * 100_000, '{"x": ' + "9" * 5000 + "}", "\x00",
-    json.dumps({str(n): 0 for n in range(65)}),
-])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "1",
+        '"hello"',
+        '{"type": NaN}',
+        '{"x": Infinity}',
+        '{"x": -Infinity}',
+        "[" * 100_000,
+        '{"x": ' + "9" * 5000 + "}",
+        "\x00",
+        json.dumps({str(n): 0 for n in range(65)}),
+    ],
+)
 def test_what_is_no_message_is_refused(line: str) -> None:
     with pytest.raises(ProtocolMismatch):
         fields.decode(line)

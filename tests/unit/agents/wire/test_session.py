@@ -23,22 +23,48 @@ DONE = {"type": "done", "cancelled": False}
 BEAT = {"type": "beat"}
 ENVIRONMENT = {"time_s": 1.0}
 STARTED = {
-    "type": "started", "environment": ENVIRONMENT, "import_ns": 1, "canary_reference_ns": 70,
-    "reference_provisional": True, "clock_step_ns": 1,
+    "type": "started",
+    "environment": ENVIRONMENT,
+    "import_ns": 1,
+    "canary_reference_ns": 70,
+    "reference_provisional": True,
+    "clock_step_ns": 1,
 }
 LOADED = {"type": "loaded", "id": 0, "load_ns": 3, "first_inference_ns": 4}
 SLICE = {
-    "type": "slice", "id": 0, "pass": 0, "samples_ns": [100], "canary_before_ns": 70, "canary_after_ns": 71,
-    "quiet": True, "gated": True, "involuntary_switches": 0, "waited_ns": 0, "wall_ns": 100, "cpu_ns": 100, "block": 1,
+    "type": "slice",
+    "id": 0,
+    "pass": 0,
+    "samples_ns": [100],
+    "canary_before_ns": 70,
+    "canary_after_ns": 71,
+    "quiet": True,
+    "gated": True,
+    "involuntary_switches": 0,
+    "waited_ns": 0,
+    "wall_ns": 100,
+    "cpu_ns": 100,
+    "block": 1,
 }
 ENDED = {
-    "type": "ended", "environment": ENVIRONMENT, "peak_memory_bytes": 1, "rejected": {}, "discarded": {},
+    "type": "ended",
+    "environment": ENVIRONMENT,
+    "peak_memory_bytes": 1,
+    "rejected": {},
+    "discarded": {},
     "spent_ns": {"slices": 5},
 }
 DIED = {"type": "died", "id": 0, "code": "OutOfMemory", "detail": "SIGKILL", "spent_ns": {}}
 PROBED = {
-    "type": "probed", "id": 0, "load_ns": 1, "first_inference_ns": 2, "iteration_ns": 3, "peak_memory_bytes": 4,
-    "model_memory_bytes": 5, "agreement": None, "floor_ns": None,
+    "type": "probed",
+    "id": 0,
+    "load_ns": 1,
+    "first_inference_ns": 2,
+    "iteration_ns": 3,
+    "peak_memory_bytes": 4,
+    "model_memory_bytes": 5,
+    "agreement": None,
+    "floor_ns": None,
 }
 CLAIM = Claim("desk", "host 1 2", "anna@lab", "f" * 32, 7)
 
@@ -57,8 +83,13 @@ def test_the_lock_is_asked_for_by_name_and_waited_for() -> None:
     talk, channel = session({**waiting, "holder": "bert\x1b"}, BEAT, waiting, DONE)
     assert list(talk.lock(CLAIM, "/tmp/lock")) == ["bert", "bert"]
     assert json.loads(channel.sent[0]) == {
-        "type": "lock", "path": "/tmp/lock", "owner": "host 1 2", "holder": "anna@lab", "farm": "f" * 32,
-        "token": 7, "unit": "desk",
+        "type": "lock",
+        "path": "/tmp/lock",
+        "owner": "host 1 2",
+        "holder": "anna@lab",
+        "farm": "f" * 32,
+        "token": 7,
+        "unit": "desk",
     }
     assert not talk.cancelled
 
@@ -199,9 +230,7 @@ def test_the_fingerprint_holds_text_only_and_no_machine_id() -> None:
         ({}, "onnxruntime", ""),
     ],
 )
-def test_the_runtime_is_the_one_that_the_runner_prefers(
-    runtimes: dict[str, str], runtime: str, version: str
-) -> None:
+def test_the_runtime_is_the_one_that_the_runner_prefers(runtimes: dict[str, str], runtime: str, version: str) -> None:
     assert runtime_version(replace(HELLO, runtimes=runtimes), runtime) == version
 
 

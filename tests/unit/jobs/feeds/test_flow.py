@@ -32,8 +32,12 @@ TWO, AXIS = constant("two", 2, 4), constant("axis", 0)
 
 
 def analysed(
-    nodes: Sequence[Any], inputs: Sequence[Any] = (X, N), constants: Sequence[Any] = (TWO, AXIS), *,
-    outputs: Sequence[str] = ("y",), functions: Sequence[Any] = (),
+    nodes: Sequence[Any],
+    inputs: Sequence[Any] = (X, N),
+    constants: Sequence[Any] = (TWO, AXIS),
+    *,
+    outputs: Sequence[str] = ("y",),
+    functions: Sequence[Any] = (),
 ) -> Analysis:
     graph = helper.make_graph(list(nodes), "g", list(inputs), [value(name, F, None) for name in outputs], list(constants))
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
@@ -104,8 +108,13 @@ def test_an_input_of_which_only_results_are_made_does_not(nodes: Sequence[Any]) 
         ("NonZero", [node("Relu", ["x"], ["r"]), node("NonZero", ["r"], ["y"])]),
         ("Compress", [node("Greater", ["x", "two"], ["c"]), node("Compress", ["x", "c"], ["y"])]),
         ("Unique", [node("Unique", ["x"], ["y"])]),
-        ("Loop", [node("Cast", ["x"], ["t"], to=INT),
-                  node("Loop", ["t", ""], ["y"], body=body([], [value("i", INT, []), value("c", B, [])], [value("c", B, [])]))]),
+        (
+            "Loop",
+            [
+                node("Cast", ["x"], ["t"], to=INT),
+                node("Loop", ["t", ""], ["y"], body=body([], [value("i", INT, []), value("c", B, [])], [value("c", B, [])])),
+            ],
+        ),
     ],
 )
 def test_data_that_decide_how_much_is_left_decide(kind: str, nodes: Sequence[Any]) -> None:
@@ -127,14 +136,30 @@ def loop(nodes: Sequence[Any], condition: str, *inputs: str, constants: Sequence
         (loop([node("Relu", ["v"], ["w"])], "c", "", "k", "x"), {"k": ("Loop",)}),
         (loop([node("Relu", ["v"], ["w"])], "c", "trips", "", "x"), {}),
         # the condition is made in the body: of what is carried, of the count, of what lies outside
-        (loop([node("Relu", ["v"], ["w"]), node("ReduceMax", ["v"], ["m"]), node("Greater", ["m", "m"], ["go"])], "go",
-              "trips", "", "x"), {"x": ("Loop",)}),
+        (
+            loop(
+                [node("Relu", ["v"], ["w"]), node("ReduceMax", ["v"], ["m"]), node("Greater", ["m", "m"], ["go"])],
+                "go",
+                "trips",
+                "",
+                "x",
+            ),
+            {"x": ("Loop",)},
+        ),
         (loop([node("Relu", ["v"], ["w"]), node("Less", ["i", "k"], ["go"])], "go", "trips", "", "x"), {"k": ("Loop",)}),
         (loop([node("Relu", ["v"], ["w"]), node("Less", ["i", "trips"], ["go"])], "go", "trips", "", "x"), {}),
         # only in the second turn does the outer value get to what is carried, and by it to a size
         (loop([node("Expand", ["v", "k"], ["w"])], "c", "trips", "", "x"), {"k": ("Expand",)}),
-        (loop([node("Cast", ["v"], ["s"], to=INT), node("Expand", ["x", "s"], ["e"]), node("Add", ["e", "k"], ["w"])], "c",
-              "trips", "", "start"), {"x": ("Expand",), "k": ("Expand",)}),
+        (
+            loop(
+                [node("Cast", ["v"], ["s"], to=INT), node("Expand", ["x", "s"], ["e"]), node("Add", ["e", "k"], ["w"])],
+                "c",
+                "trips",
+                "",
+                "start",
+            ),
+            {"x": ("Expand",), "k": ("Expand",)},
+        ),
     ],
 )
 def test_loops_are_followed_round_and_from_outside(inner: Any, decided: dict[str, tuple[str, ...]]) -> None:
@@ -158,7 +183,8 @@ def test_branches_and_what_they_take_from_outside() -> None:
 def test_a_scan_passes_states_round_and_elements_through() -> None:
     inner = body(
         [node("Add", ["state", "element"], ["next"]), node("Identity", ["next"], ["out"])],
-        [value("state", INT, [1]), value("element", INT, [1])], [value("next", INT, [1]), value("out", INT, [1])],
+        [value("state", INT, [1]), value("element", INT, [1])],
+        [value("next", INT, [1]), value("out", INT, [1])],
     )
     scan = node("Scan", ["axis", "n"], ["last", "all"], body=inner, num_scan_inputs=1)
     assert analysed([scan, node("Reshape", ["x", "last"], ["y"])]).decided == {"n": ("Reshape",)}
@@ -170,7 +196,10 @@ def test_functions_of_the_model_are_looked_into_at_every_call() -> None:
         "own", "Resized", ["data", "size"], ["out"], [node("Reshape", ["data", "size"], ["out"])], [helper.make_opsetid("", 18)]
     )
     outer = helper.make_function(
-        "own", "Twice", ["data", "size"], ["out"],
+        "own",
+        "Twice",
+        ["data", "size"],
+        ["out"],
         [node("Resized", ["data", "size"], ["once"], domain="own"), node("Resized", ["once", "size"], ["out"], domain="own")],
         [helper.make_opsetid("own", 1)],
     )
@@ -229,8 +258,16 @@ OPEN = value("x", F, ["n", 8])
         ([node("RotaryEmbedding", ["q", "x", "x", "n"], ["y"])], (X, N), {(4,)}),
         ([node("RotaryEmbedding", ["q", "n", "x", "x"], ["y"], domain="com.microsoft")], (X, N), {(4,)}),
         # a negative index counts from the end: the exporter's own way to say so
-        ([node("Less", ["n", "axis"], ["l"]), node("Add", ["n", "axis"], ["a"]), node("Where", ["l", "a", "n"], ["i"]),
-          node("Gather", ["x", "i"], ["y"])], (X, N), {(), (4,)}),
+        (
+            [
+                node("Less", ["n", "axis"], ["l"]),
+                node("Add", ["n", "axis"], ["a"]),
+                node("Where", ["l", "a", "n"], ["i"]),
+                node("Gather", ["x", "i"], ["y"]),
+            ],
+            (X, N),
+            {(), (4,)},
+        ),
         ([node("Min", ["axis", "n"], ["i"]), node("Gather", ["x", "i"], ["y"], axis=1)], (X, N), {(8,)}),
     ],
 )
@@ -251,8 +288,19 @@ def test_what_indices_point_into_is_found(nodes: Sequence[Any], inputs: Sequence
         ([node("Relu", ["x"], ["y"])], (X,), True),
         ([node("RandomNormal", [], ["y"], shape=[2])], (), True),
         ([node("RandomNormalLike", ["x"], ["r"]), node("Identity", ["r"], ["y"])], (X,), True),
-        ([node("If", ["k"], ["y"], then_branch=body([], [], [value("a", F, None)], [constant("a", 1.0, kind=np.float32)]),
-               else_branch=body([], [], [value("b", F, None)], [constant("b", 2.0, kind=np.float32)]))], (K,), True),
+        (
+            [
+                node(
+                    "If",
+                    ["k"],
+                    ["y"],
+                    then_branch=body([], [], [value("a", F, None)], [constant("a", 1.0, kind=np.float32)]),
+                    else_branch=body([], [], [value("b", F, None)], [constant("b", 2.0, kind=np.float32)]),
+                )
+            ],
+            (K,),
+            True,
+        ),
     ],
 )
 def test_whether_anything_is_computed(nodes: Sequence[Any], inputs: Sequence[Any], computes: bool) -> None:
@@ -260,8 +308,11 @@ def test_whether_anything_is_computed(nodes: Sequence[Any], inputs: Sequence[Any
 
 
 def tflite(
-    operators: Sequence[tuple[int, list[int], list[int], Any]], tensors: Sequence[tuple[str, list[int], int]], inputs: list[int],
-    outputs: list[int], others: Sequence[tuple[Sequence[Any], list[int], list[int]]] = (),
+    operators: Sequence[tuple[int, list[int], list[int], Any]],
+    tensors: Sequence[tuple[str, list[int], int]],
+    inputs: list[int],
+    outputs: list[int],
+    others: Sequence[tuple[Sequence[Any], list[int], list[int]]] = (),
 ) -> Analysis:
     """A model of one graph and others over the same tensors."""
     codes = sorted({op[0] for ops in (operators, *(one[0] for one in others)) for op in ops})
@@ -269,17 +320,24 @@ def tflite(
     def graph(ops: Sequence[Any], came: list[int], went: list[int]) -> Any:
         made_of = [schema.TensorT(shape=shape, type=kind, name=name) for name, shape, kind in tensors]
         return schema.SubGraphT(
-            tensors=made_of, inputs=came, outputs=went,
+            tensors=made_of,
+            inputs=came,
+            outputs=went,
             operators=[
                 schema.OperatorT(
-                    opcodeIndex=codes.index(code), inputs=fed, outputs=made, builtinOptions=options,
+                    opcodeIndex=codes.index(code),
+                    inputs=fed,
+                    outputs=made,
+                    builtinOptions=options,
                     builtinOptionsType=getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T")) if options else 0,
-                ) for code, fed, made, options in ops
+                )
+                for code, fed, made, options in ops
             ],
         )
 
     model = schema.ModelT(
-        version=3, buffers=[schema.BufferT()],
+        version=3,
+        buffers=[schema.BufferT()],
         operatorCodes=[schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=min(code, 127), version=1) for code in codes],
         subgraphs=[graph(operators, inputs, outputs), *(graph(*one) for one in others)],
     )
@@ -290,8 +348,15 @@ def tflite(
 
 
 Op, FLOAT32, INT32, BOOL = schema.BuiltinOperator, schema.TensorType.FLOAT32, schema.TensorType.INT32, schema.TensorType.BOOL
-TENSORS = [("x", [4, 8], FLOAT32), ("n", [2], INT32), ("k", [], BOOL), ("a", [4, 8], FLOAT32),
-           ("b", [2], INT32), ("c", [], BOOL), ("z", [2], INT32)]
+TENSORS = [
+    ("x", [4, 8], FLOAT32),
+    ("n", [2], INT32),
+    ("k", [], BOOL),
+    ("a", [4, 8], FLOAT32),
+    ("b", [2], INT32),
+    ("c", [], BOOL),
+    ("z", [2], INT32),
+]
 
 
 DATA, MADE_OF_N, OTHER = 0, 4, 6
@@ -300,13 +365,26 @@ DATA, MADE_OF_N, OTHER = 0, 4, 6
 @pytest.mark.parametrize(
     ("code", "inputs"),
     [
-        ("RESHAPE", [DATA, MADE_OF_N]), ("TILE", [DATA, MADE_OF_N]), ("RANGE", [MADE_OF_N, OTHER, OTHER]),
-        ("SLICE", [DATA, OTHER, MADE_OF_N]), ("STRIDED_SLICE", [DATA, OTHER, MADE_OF_N, OTHER]), ("TOPK_V2", [DATA, MADE_OF_N]),
-        ("FILL", [MADE_OF_N, DATA]), ("PAD", [DATA, MADE_OF_N]), ("WHERE", [MADE_OF_N]), ("UNIQUE", [MADE_OF_N]),
-        ("ONE_HOT", [OTHER, MADE_OF_N, DATA, DATA]), ("BROADCAST_TO", [DATA, MADE_OF_N]), ("SPLIT", [MADE_OF_N, DATA]),
-        ("RESIZE_BILINEAR", [DATA, MADE_OF_N]), ("EXPAND_DIMS", [DATA, MADE_OF_N]), ("TRANSPOSE_CONV", [MADE_OF_N, DATA, DATA]),
-        ("NON_MAX_SUPPRESSION_V4", [OTHER, OTHER, MADE_OF_N, OTHER, OTHER]), ("SCATTER_ND", [OTHER, DATA, MADE_OF_N]),
-        ("SUM", [DATA, MADE_OF_N]), ("SPLIT_V", [DATA, MADE_OF_N, OTHER]),
+        ("RESHAPE", [DATA, MADE_OF_N]),
+        ("TILE", [DATA, MADE_OF_N]),
+        ("RANGE", [MADE_OF_N, OTHER, OTHER]),
+        ("SLICE", [DATA, OTHER, MADE_OF_N]),
+        ("STRIDED_SLICE", [DATA, OTHER, MADE_OF_N, OTHER]),
+        ("TOPK_V2", [DATA, MADE_OF_N]),
+        ("FILL", [MADE_OF_N, DATA]),
+        ("PAD", [DATA, MADE_OF_N]),
+        ("WHERE", [MADE_OF_N]),
+        ("UNIQUE", [MADE_OF_N]),
+        ("ONE_HOT", [OTHER, MADE_OF_N, DATA, DATA]),
+        ("BROADCAST_TO", [DATA, MADE_OF_N]),
+        ("SPLIT", [MADE_OF_N, DATA]),
+        ("RESIZE_BILINEAR", [DATA, MADE_OF_N]),
+        ("EXPAND_DIMS", [DATA, MADE_OF_N]),
+        ("TRANSPOSE_CONV", [MADE_OF_N, DATA, DATA]),
+        ("NON_MAX_SUPPRESSION_V4", [OTHER, OTHER, MADE_OF_N, OTHER, OTHER]),
+        ("SCATTER_ND", [OTHER, DATA, MADE_OF_N]),
+        ("SUM", [DATA, MADE_OF_N]),
+        ("SPLIT_V", [DATA, MADE_OF_N, OTHER]),
     ],
 )
 def test_tflite_operators_that_hang_on_a_value(code: str, inputs: list[int]) -> None:
@@ -315,8 +393,9 @@ def test_tflite_operators_that_hang_on_a_value(code: str, inputs: list[int]) -> 
 
 
 def test_tflite_gathering_and_shapes_decide_nothing() -> None:
-    found = tflite([(Op.GATHER, [0, 1], [3], None), (Op.SHAPE, [3], [4], None), (Op.RESHAPE, [0, 4], [3], None)], TENSORS,
-                   [0, 1], [3])
+    found = tflite(
+        [(Op.GATHER, [0, 1], [3], None), (Op.SHAPE, [3], [4], None), (Op.RESHAPE, [0, 4], [3], None)], TENSORS, [0, 1], [3]
+    )
     assert found.decided == {}
     assert [(role.kind, role.rows) for role in found.roles["n"]] == [("GATHER", (4,))]
     for code, inputs, rows in ((Op.GATHER_ND, [0, 1], (4, 8)), (Op.SCATTER_ND, [1, 0, 2], (4, 8))):

@@ -67,8 +67,18 @@ def test_what_does_not_fit_is_named(choice: Any, dtype: str, said: str) -> None:
 @pytest.mark.parametrize(
     "choice",
     [
-        float("nan"), float("inf"), None, "", "a\0b", {"uniform": [3, 1]}, {"uniform": [1]}, {"uniform": 3}, {"normal": 1},
-        {"uniform": [0, 1], "file": "x"}, {"file": 3}, [[[[[[[[[1]]]]]]]]],
+        float("nan"),
+        float("inf"),
+        None,
+        "",
+        "a\0b",
+        {"uniform": [3, 1]},
+        {"uniform": [1]},
+        {"uniform": 3},
+        {"normal": 1},
+        {"uniform": [0, 1], "file": "x"},
+        {"file": 3},
+        [[[[[[[[[1]]]]]]]]],
     ],
 )
 def test_what_has_no_known_form_is_refused(choice: Any) -> None:

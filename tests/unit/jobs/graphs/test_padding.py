@@ -28,16 +28,22 @@ def test_odd_kernels_at_stride_1_are_padded_evenly(size: int, kernel: int) -> No
 
 @pytest.mark.parametrize(
     ("size", "kernel", "stride", "padding"),
-    [(224, 3, 2, (0, 1)), (225, 3, 2, (1, 1)), (56, 5, 2, (1, 2)), (33, 7, 2, (3, 3)), (8, 2, 2, (0, 0)),
-     (7, 1, 2, (0, 0)), (8, 1, 2, (0, 0)), (4, 7, 1, (3, 3))],
+    [
+        (224, 3, 2, (0, 1)),
+        (225, 3, 2, (1, 1)),
+        (56, 5, 2, (1, 2)),
+        (33, 7, 2, (3, 3)),
+        (8, 2, 2, (0, 0)),
+        (7, 1, 2, (0, 0)),
+        (8, 1, 2, (0, 0)),
+        (4, 7, 1, (3, 3)),
+    ],
 )
 def test_known_values_of_tensorflow(size: int, kernel: int, stride: int, padding: tuple[int, int]) -> None:
     assert same_padding(size, kernel, stride) == padding
 
 
-@pytest.mark.parametrize(
-    ("padding", "mode"), [((0, 0, 1, 1), "SAME"), (NO_PADDING, "VALID")]
-)
+@pytest.mark.parametrize(("padding", "mode"), [((0, 0, 1, 1), "SAME"), (NO_PADDING, "VALID")])
 def test_padding_has_the_name_that_tflite_gives_it(padding: tuple[int, int, int, int], mode: str) -> None:
     assert padding_mode(56, 56, kernel=3, stride=2, padding=padding) == mode
 

@@ -27,10 +27,13 @@ def normal() -> onnx.NodeProto:
 @pytest.mark.parametrize(
     ("node", "kinds"),
     [
-        (normal(), ("RandomNormal",)), (helper.make_node("RandomUniformLike", ["x"], ["r"]), ("RandomUniformLike",)),
+        (normal(), ("RandomNormal",)),
+        (helper.make_node("RandomUniformLike", ["x"], ["r"]), ("RandomUniformLike",)),
         (helper.make_node("Multinomial", ["x"], ["r"]), ("Multinomial",)),
-        (helper.make_node("Bernoulli", ["x"], ["r"]), ("Bernoulli",)), (helper.make_node("Dropout", ["x"], ["r"]), ()),
-        (helper.make_node("Dropout", ["x", "ratio"], ["r"]), ()), (helper.make_node("Dropout", ["x", "", ""], ["r"]), ()),
+        (helper.make_node("Bernoulli", ["x"], ["r"]), ("Bernoulli",)),
+        (helper.make_node("Dropout", ["x"], ["r"]), ()),
+        (helper.make_node("Dropout", ["x", "ratio"], ["r"]), ()),
+        (helper.make_node("Dropout", ["x", "", ""], ["r"]), ()),
         (helper.make_node("Dropout", ["x", "", "training"], ["r"]), ("Dropout",)),
         (helper.make_node("Relu", ["RandomNormal"], ["r"], name="RandomNormal"), ()),
     ],

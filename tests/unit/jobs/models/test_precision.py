@@ -37,11 +37,17 @@ def weight(name: str, kind: int, shape: Sequence[int] = WEIGHT) -> onnx.TensorPr
 
 
 def model(
-    nodes: list[Node], *weights: onnx.TensorProto, kind: int = T.FLOAT, out: int = T.FLOAT,
+    nodes: list[Node],
+    *weights: onnx.TensorProto,
+    kind: int = T.FLOAT,
+    out: int = T.FLOAT,
     functions: Sequence[onnx.FunctionProto] = (),
 ) -> bytes:
     graph = helper.make_graph(
-        nodes, "g", [helper.make_tensor_value_info("x", kind, [8, 4])], [helper.make_tensor_value_info("y", out, None)],
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", kind, [8, 4])],
+        [helper.make_tensor_value_info("y", out, None)],
         list(weights),
     )
     return helper.make_model(graph, functions=list(functions)).SerializeToString()
@@ -82,48 +88,112 @@ CASES: dict[str, tuple[bytes, str]] = {
     "activations of 16 bits": (model(QDQ, weight("wq", T.INT8), SCALE, weight("z", T.UINT16, [])), "int8+int16"),
     "weights alone": (model([*Q_W, node("MatMul", "x wd", "y")], weight("wq", T.INT8), SCALE, INT8), "int8+fp32"),
     "weights alone, of 4 bits beside float16": (
-        model([*Q_W, node("MatMul", "x wd", "y")], weight("wq", T.INT4), weight("s", T.FLOAT16, []), weight("z", T.INT4, []),
-              kind=T.FLOAT16, out=T.FLOAT16), "int4+fp16"),
+        model(
+            [*Q_W, node("MatMul", "x wd", "y")],
+            weight("wq", T.INT4),
+            weight("s", T.FLOAT16, []),
+            weight("z", T.INT4, []),
+            kind=T.FLOAT16,
+            out=T.FLOAT16,
+        ),
+        "int4+fp16",
+    ),
     "weights moved before the product": (
         model([*Q_X, *Q_W, node("Transpose", "wd", "wt"), node("MatMul", "xd wt", "y")], weight("wq", T.INT8), SCALE, INT8),
-        "int8"),
+        "int8",
+    ),
     "some layers so, some otherwise": (
-        model([*QDQ[:-1], node("DequantizeLinear", "mq s z", "n"), node("MatMul", "n w", "y")],
-              weight("wq", T.INT8), weight("w", T.FLOAT), SCALE, INT8), "int8+fp32"),
+        model(
+            [*QDQ[:-1], node("DequantizeLinear", "mq s z", "n"), node("MatMul", "n w", "y")],
+            weight("wq", T.INT8),
+            weight("w", T.FLOAT),
+            SCALE,
+            INT8,
+        ),
+        "int8+fp32",
+    ),
     "dynamically": (
-        model([node("DynamicQuantizeLinear", "x", "xq xs xz"), node("MatMulInteger", "xq wq xz z", "i"),
-               node("Cast", "i", "f", to=T.FLOAT), node("Mul", "f xs", "y")], weight("wq", T.INT8), INT8), "int8"),
+        model(
+            [
+                node("DynamicQuantizeLinear", "x", "xq xs xz"),
+                node("MatMulInteger", "xq wq xz z", "i"),
+                node("Cast", "i", "f", to=T.FLOAT),
+                node("Mul", "f xs", "y"),
+            ],
+            weight("wq", T.INT8),
+            INT8,
+        ),
+        "int8",
+    ),
     "quantised operators": (
-        model([node("QuantizeLinear", "x s z", "xq"), node("QLinearConv", "xq s z wq s z s z", "yq"),
-               node("DequantizeLinear", "yq s z", "y")], weight("wq", T.INT8), SCALE, INT8), "int8"),
+        model(
+            [
+                node("QuantizeLinear", "x s z", "xq"),
+                node("QLinearConv", "xq s z wq s z s z", "yq"),
+                node("DequantizeLinear", "yq s z", "y"),
+            ],
+            weight("wq", T.INT8),
+            SCALE,
+            INT8,
+        ),
+        "int8",
+    ),
     "packed weights of a contributed operator": (
-        model([node("MatMulNBits", "x wq s", "y", domain="com.microsoft", bits=4, K=4, N=4, block_size=16)],
-              weight("wq", T.UINT8), SCALE), "int4+fp32"),
+        model(
+            [node("MatMulNBits", "x wq s", "y", domain="com.microsoft", bits=4, K=4, N=4, block_size=16)],
+            weight("wq", T.UINT8),
+            SCALE,
+        ),
+        "int4+fp32",
+    ),
     "float16 inside, float32 outside": (
-        model([node("Cast", "x", "h", to=T.FLOAT16), node("MatMul", "h w", "m"), node("Cast", "m", "y", to=T.FLOAT)],
-              weight("w", T.FLOAT16)), "fp16"),
+        model(
+            [node("Cast", "x", "h", to=T.FLOAT16), node("MatMul", "h w", "m"), node("Cast", "m", "y", to=T.FLOAT)],
+            weight("w", T.FLOAT16),
+        ),
+        "fp16",
+    ),
     "a weight from a node": (
-        model([node("Constant", "", "w", value=numpy_helper.from_array(np.zeros((4, 4), np.float16))),
-               node("Cast", "x", "h", to=T.FLOAT16), node("Gemm", "h w", "m"), node("Cast", "m", "y", to=T.FLOAT)]), "fp16"),
+        model(
+            [
+                node("Constant", "", "w", value=numpy_helper.from_array(np.zeros((4, 4), np.float16))),
+                node("Cast", "x", "h", to=T.FLOAT16),
+                node("Gemm", "h w", "m"),
+                node("Cast", "m", "y", to=T.FLOAT),
+            ]
+        ),
+        "fp16",
+    ),
     "a sum of products by letters": (
-        model([*Q_W, node("Einsum", "x wd", "y", equation="ij,jk->ik")], weight("wq", T.INT8), SCALE, INT8), "int8+fp32"),
+        model([*Q_W, node("Einsum", "x wd", "y", equation="ij,jk->ik")], weight("wq", T.INT8), SCALE, INT8),
+        "int8+fp32",
+    ),
     "packed weights of another contributed operator": (
-        model([node("MatMulBnb4", "x wq s", "y", domain="com.microsoft")], weight("wq", T.UINT8), SCALE), "int4+fp32"),
+        model([node("MatMulBnb4", "x wq s", "y", domain="com.microsoft")], weight("wq", T.UINT8), SCALE),
+        "int4+fp32",
+    ),
     "packed weights of 8 bits": (
         model([node("QMoE", "x r wq s", "y", domain="com.microsoft", expert_weight_bits=8)], weight("wq", T.UINT8), SCALE),
-        "int8+fp32"),
+        "int8+fp32",
+    ),
     "in a branch": (model([branch("MatMul")], weight("w", T.FLOAT), weight("c", T.BOOL, [])), "fp32"),
     "nothing but an activation": (model([node("Relu", "x", "y")]), "fp32"),
     "nothing but a quantised activation": (
-        model(then(Q_X, node("Relu", "xd", "r"), node("QuantizeLinear", "r s z", "rq"), node("DequantizeLinear", "rq s z", "y")),
-              SCALE, INT8), "int8"),
+        model(
+            then(Q_X, node("Relu", "xd", "r"), node("QuantizeLinear", "r s z", "rq"), node("DequantizeLinear", "rq s z", "y")),
+            SCALE,
+            INT8,
+        ),
+        "int8",
+    ),
     "indices": (model([node("Add", "x x", "y")], kind=T.INT64, out=T.INT64), ""),
     "a product of indices": (model([node("MatMul", "x x", "y")], kind=T.INT32, out=T.INT32), ""),
     "an operator of somebody's own": (model([node("Teleport", "x", "y", domain="elsewhere")]), ""),
     "a product beside an operator of somebody's own": (
-        model([node("MatMul", "x w", "m"), node("Teleport", "m", "y", domain="elsewhere")], weight("w", T.FLOAT)), "fp32"),
-    "a product of something unknown": (
-        model([node("Teleport", "x", "t", domain="elsewhere"), node("MatMul", "t t", "y")]), ""),
+        model([node("MatMul", "x w", "m"), node("Teleport", "m", "y", domain="elsewhere")], weight("w", T.FLOAT)),
+        "fp32",
+    ),
+    "a product of something unknown": (model([node("Teleport", "x", "t", domain="elsewhere"), node("MatMul", "t t", "y")]), ""),
 }
 
 
@@ -171,13 +241,15 @@ Op, Kind = schema.BuiltinOperator, schema.TensorType
 
 
 def tflite(
-    operators: list[tuple[int, list[int], list[int]]], kinds: list[int], *, constants: Sequence[int] = (),
-    options: Any = None,
+    operators: list[tuple[int, list[int], list[int]]], kinds: list[int], *, constants: Sequence[int] = (), options: Any = None
 ) -> bytes:
     """Tensor 0 is the input, the last one the output; int8 ones have a scale."""
     tensors = [
         schema.TensorT(
-            shape=[8, 4], type=kind, name=f"t{at}", buffer=1 if at in constants else 0,
+            shape=[8, 4],
+            type=kind,
+            name=f"t{at}",
+            buffer=1 if at in constants else 0,
             quantization=schema.QuantizationParametersT(scale=[0.1], zeroPoint=[0]) if kind in (Kind.INT8, Kind.UINT8) else None,
         )
         for at, kind in enumerate(kinds)
@@ -185,7 +257,9 @@ def tflite(
     told = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T")) if options else 0
     codes = [schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=min(code, 127)) for code, _, _ in operators]
     graph = schema.SubGraphT(
-        tensors=tensors, inputs=[0], outputs=[len(kinds) - 1],
+        tensors=tensors,
+        inputs=[0],
+        outputs=[len(kinds) - 1],
         operators=[
             schema.OperatorT(opcodeIndex=at, inputs=i, outputs=o, builtinOptions=options, builtinOptionsType=told)
             for at, (_, i, o) in enumerate(operators)
@@ -203,17 +277,25 @@ TFLITE_CASES: dict[str, tuple[bytes, str]] = {
     "float32": (tflite([(Op.FULLY_CONNECTED, [0, 1], [2])], [F32, F32, F32], constants=[1]), "fp32"),
     "int8 through and through": (tflite([(Op.FULLY_CONNECTED, [0, 1], [2])], [I8, I8, I8], constants=[1]), "int8"),
     "int8 between floats": (
-        tflite([(Op.QUANTIZE, [0], [1]), (Op.CONV_2D, [1, 2], [3]), (Op.DEQUANTIZE, [3], [4])], [F32, I8, I8, I8, F32],
-               constants=[2]), "int8"),
+        tflite(
+            [(Op.QUANTIZE, [0], [1]), (Op.CONV_2D, [1, 2], [3]), (Op.DEQUANTIZE, [3], [4])], [F32, I8, I8, I8, F32], constants=[2]
+        ),
+        "int8",
+    ),
     "weights of 8 bits, quantised on the way": (
-        tflite([(Op.FULLY_CONNECTED, [0, 1], [2])], [F32, I8, F32], constants=[1]), "int8+fp32"),
+        tflite([(Op.FULLY_CONNECTED, [0, 1], [2])], [F32, I8, F32], constants=[1]),
+        "int8+fp32",
+    ),
     "16 bits by 8": (tflite([(Op.CONV_2D, [0, 1], [2])], [Kind.INT16, I8, Kind.INT16], constants=[1]), "int8+int16"),
     "weights stored in float16": (
-        tflite([(Op.DEQUANTIZE, [1], [2]), (Op.CONV_2D, [0, 2], [3])], [F32, F16, F32, F32], constants=[1]), "fp16+fp32"),
+        tflite([(Op.DEQUANTIZE, [1], [2]), (Op.CONV_2D, [0, 2], [3])], [F32, F16, F32, F32], constants=[1]),
+        "fp16+fp32",
+    ),
     "an input that is dequantised first": (
-        tflite([(Op.DEQUANTIZE, [0], [1]), (Op.CONV_2D, [1, 2], [3])], [I8, F32, F32, F32], constants=[2]), "fp32"),
-    "a transposed convolution": (
-        tflite([(Op.TRANSPOSE_CONV, [1, 2, 0], [3])], [I8, I32, I8, I8], constants=[1, 2]), "int8"),
+        tflite([(Op.DEQUANTIZE, [0], [1]), (Op.CONV_2D, [1, 2], [3])], [I8, F32, F32, F32], constants=[2]),
+        "fp32",
+    ),
+    "a transposed convolution": (tflite([(Op.TRANSPOSE_CONV, [1, 2, 0], [3])], [I8, I32, I8, I8], constants=[1, 2]), "int8"),
     "an activation alone": (tflite([(Op.RELU, [0], [1])], [F32, F32]), "fp32"),
     "a quantised activation alone": (tflite([(Op.RELU, [0], [1])], [I8, I8]), "int8"),
     "indices": (tflite([(Op.ADD, [0, 0], [1])], [I32, I32]), ""),
@@ -252,16 +334,16 @@ def test_whatever_the_bytes_something_is_said_or_nothing(read: Any, data: st.Dat
         ([(8, 64)], (8,), 8),
         ([(1, 3, 224, 224)], (), 1),
         ([(8, 3, 32, 32), (8, 10)], (None,), 8),
-        ([(8, 3), ()], (8,), 8),                   # a scalar has no say
-        ([(1, 128), (1,)], (1,), 1),               # ids, and a length for each sample
-        ([(1, 512), (2, 1, 128)], (1,), None),     # a state of two layers
-        ([(224, 224, 3)], (1000,), None),          # an image without a batch
-        ([(16000,)], (1,), None),                  # sound
+        ([(8, 3), ()], (8,), 8),  # a scalar has no say
+        ([(1, 128), (1,)], (1,), 1),  # ids, and a length for each sample
+        ([(1, 512), (2, 1, 128)], (1,), None),  # a state of two layers
+        ([(224, 224, 3)], (1000,), None),  # an image without a batch
+        ([(16000,)], (1,), None),  # sound
         ([(16000,)], (16000,), None),
         ([()], (), None),
         ([], (4,), None),
         ([(0, 64)], (0,), None),
-        ([(10, 2, 3)], (10, NO_BATCH), None),      # ten steps of two samples
+        ([(10, 2, 3)], (10, NO_BATCH), None),  # ten steps of two samples
     ],
 )
 def test_the_batch_is_what_all_inputs_begin_with(
@@ -287,11 +369,11 @@ def test_what_outputs_begin_with_is_read_as_far_as_it_is_declared() -> None:
         ([node("LSTM", "x w r", "y", hidden_size=4)], True),
         ([node("Identity", "x", "i"), node("GRU", "i w r", "y", hidden_size=4, layout=0)], True),
         ([node("GRU", "x w r", "y", hidden_size=4, layout=1)], False),
-        ([node("Relu", "x", "i"), node("LSTM", "i w r", "y", hidden_size=4)], False),       # whatever i is by now
+        ([node("Relu", "x", "i"), node("LSTM", "i w r", "y", hidden_size=4)], False),  # whatever i is by now
         ([node("Transpose", "x", "i", perm=[1, 0, 2]), node("LSTM", "i w r", "y", hidden_size=4)], False),
         ([node("ReverseSequence", "x l", "y", time_axis=0, batch_axis=1)], True),
         ([node("ReverseSequence", "x l", "y", time_axis=1, batch_axis=0)], False),
-        ([node("Unsqueeze", "x", "i", axes=[0]), node("Conv", "i w", "y")], True),           # one image
+        ([node("Unsqueeze", "x", "i", axes=[0]), node("Conv", "i w", "y")], True),  # one image
         ([node("Unsqueeze", "x zero", "i"), node("Conv", "i w", "y")], True),
         ([node("Unsqueeze", "x one", "i"), node("Conv", "i w", "y")], False),
         ([node("Unsqueeze", "x somewhere", "i"), node("Conv", "i w", "y")], False),
@@ -303,12 +385,15 @@ def test_a_first_axis_that_is_time_or_a_channel_is_no_batch(nodes: list[Node], n
 
 
 @pytest.mark.parametrize("time_major", [True, False])
-@pytest.mark.parametrize(("code", "options"), [
-    (Op.UNIDIRECTIONAL_SEQUENCE_RNN, schema.SequenceRNNOptionsT),
-    (Op.BIDIRECTIONAL_SEQUENCE_RNN, schema.BidirectionalSequenceRNNOptionsT),
-    (Op.UNIDIRECTIONAL_SEQUENCE_LSTM, schema.UnidirectionalSequenceLSTMOptionsT),
-    (Op.BIDIRECTIONAL_SEQUENCE_LSTM, schema.BidirectionalSequenceLSTMOptionsT),
-])
+@pytest.mark.parametrize(
+    ("code", "options"),
+    [
+        (Op.UNIDIRECTIONAL_SEQUENCE_RNN, schema.SequenceRNNOptionsT),
+        (Op.BIDIRECTIONAL_SEQUENCE_RNN, schema.BidirectionalSequenceRNNOptionsT),
+        (Op.UNIDIRECTIONAL_SEQUENCE_LSTM, schema.UnidirectionalSequenceLSTMOptionsT),
+        (Op.BIDIRECTIONAL_SEQUENCE_LSTM, schema.BidirectionalSequenceLSTMOptionsT),
+    ],
+)
 def test_a_tflite_files_sequence_may_have_its_time_first(code: int, options: Any, time_major: bool) -> None:
     content = tflite([(code, [0, 1, 1, 1, 1], [2])], [F32, F32, F32], constants=[1], options=options(timeMajor=time_major))
     assert tflite_leads(memoryview(content)) == ((8, NO_BATCH) if time_major else (8,))

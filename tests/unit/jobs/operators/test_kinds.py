@@ -25,25 +25,29 @@ def any_operator(draw: st.DrawFn) -> Operator:
     area = (draw(size), draw(size))
     channels, out = draw(size), draw(size)
     kernel, stride = draw(st.sampled_from([1, 2, 3, 5, 7])), draw(st.sampled_from([1, 2]))
-    return draw(st.sampled_from([
-        kinds.Conv(*area, channels, out, kernel, stride, 1, draw(activation)),
-        kinds.Conv(*area, channels, channels, kernel, stride, channels, draw(activation)),
-        kinds.MBConv(*area, channels, out, 3 * channels, kernel, stride, 1, 1, draw(st.integers(0, 1)), 0, "h_swish"),
-        kinds.MBConv(*area, 2 * channels, 2 * channels, 4 * channels, kernel, 1, 2, 1, 0, 1, "relu6"),
-        kinds.MBConv(*area, channels, out, channels, kernel, stride, 1, 0, 0, 0, "relu"),
-        kinds.Skip(*area, channels, out, stride),
-        kinds.Identity(*area, channels),
-        kinds.Nothing(*area, channels),
-        kinds.ReluConvBN(*area, channels, out, kernel, stride),
-        kinds.Reduction(*area, channels, out),
-        kinds.AvgPool(*area, channels, kernel, stride),
-        kinds.MaxPool(*area, channels, kernel, stride),
-        kinds.GlobalAvgPool(*area, channels),
-        kinds.BNAct(*area, channels, draw(activation)),
-        kinds.Act(*area, channels, draw(activation.filter(lambda name: name != "none"))),
-        kinds.Add(*area, channels),
-        kinds.FullyConnected(1, 1, channels, out, draw(activation)),
-    ]))
+    return draw(
+        st.sampled_from(
+            [
+                kinds.Conv(*area, channels, out, kernel, stride, 1, draw(activation)),
+                kinds.Conv(*area, channels, channels, kernel, stride, channels, draw(activation)),
+                kinds.MBConv(*area, channels, out, 3 * channels, kernel, stride, 1, 1, draw(st.integers(0, 1)), 0, "h_swish"),
+                kinds.MBConv(*area, 2 * channels, 2 * channels, 4 * channels, kernel, 1, 2, 1, 0, 1, "relu6"),
+                kinds.MBConv(*area, channels, out, channels, kernel, stride, 1, 0, 0, 0, "relu"),
+                kinds.Skip(*area, channels, out, stride),
+                kinds.Identity(*area, channels),
+                kinds.Nothing(*area, channels),
+                kinds.ReluConvBN(*area, channels, out, kernel, stride),
+                kinds.Reduction(*area, channels, out),
+                kinds.AvgPool(*area, channels, kernel, stride),
+                kinds.MaxPool(*area, channels, kernel, stride),
+                kinds.GlobalAvgPool(*area, channels),
+                kinds.BNAct(*area, channels, draw(activation)),
+                kinds.Act(*area, channels, draw(activation.filter(lambda name: name != "none"))),
+                kinds.Add(*area, channels),
+                kinds.FullyConnected(1, 1, channels, out, draw(activation)),
+            ]
+        )
+    )
 
 
 @given(any_operator())
@@ -155,8 +159,7 @@ def test_the_seed_follows_from_the_key_alone() -> None:
         (
             kinds.MBConv(28, 28, 32, 64, 96, 3, 2, 1, 1, 1, 0, "h_swish"),
             28 * 28 * 32 * 96 + 14 * 14 * (9 * 96 + 96 * 64) + 2 * 96 * 24,
-            ["convolution", "convolution", "global_average_pool", "convolution", "convolution", "multiply",
-             "convolution"],
+            ["convolution", "convolution", "global_average_pool", "convolution", "convolution", "multiply", "convolution"],
         ),
         (kinds.Skip(28, 28, 32, 64, 2), 14 * 14 * 32 * 64, ["convolution"]),
         (kinds.ReluConvBN(32, 32, 16, 16, 3, 1), 32 * 32 * 9 * 256, ["activation", "convolution"]),

@@ -17,8 +17,16 @@ from lutfarm_jobs.spaces import lut_keys, nas_bench_201
 from lutfarm_jobs.spaces.file import space_of
 
 SOME = [
-    "fbnet-224", "fbnet-32", "nas-bench-201-cifar10", "nas-bench-201-cifar100", "nas-bench-201-imagenet16-120",
-    "proxylessnas-224", "ofa-mbv3-w1.0-224", "ofa-mbv3-w1.2-128", "ofa-mbv3-w1.2-132", "ofa-mbv3-w1.2-224",
+    "fbnet-224",
+    "fbnet-32",
+    "nas-bench-201-cifar10",
+    "nas-bench-201-cifar100",
+    "nas-bench-201-imagenet16-120",
+    "proxylessnas-224",
+    "ofa-mbv3-w1.0-224",
+    "ofa-mbv3-w1.2-128",
+    "ofa-mbv3-w1.2-132",
+    "ofa-mbv3-w1.2-224",
 ]
 NB201 = [name for name in SOME if name.startswith("nas")]
 
@@ -80,8 +88,11 @@ def test_a_network_is_made_of_what_its_composition_says(name: str) -> None:
         graph.check_writable()
         assert graph.outputs[0].shape[2:] == (1, 1)
         parts = space.composition(arch)
-        macs = sum(op.multiply_accumulates * count for op, count in parts.items()
-                   if not isinstance(op, kinds.Add | kinds.Pool | kinds.GlobalAvgPool | kinds.BNAct))
+        macs = sum(
+            op.multiply_accumulates * count
+            for op, count in parts.items()
+            if not isinstance(op, kinds.Add | kinds.Pool | kinds.GlobalAvgPool | kinds.BNAct)
+        )
         convolved = sum(_macs(graph, node) for node in graph.nodes if node.kind in ("convolution", "fully_connected"))
         assert macs == convolved
 
@@ -158,11 +169,11 @@ NONE, SKIP, CONV = EDGE["none"], EDGE["skip_connect"], EDGE["nor_conv_3x3"]
 @pytest.mark.parametrize(
     ("arch", "convolutions", "additions"),
     [
-        ((CONV, CONV, CONV, CONV, CONV, CONV), 6, 3),           # everything counts; nodes 2 and 3 add
-        ((CONV, NONE, NONE, NONE, NONE, NONE), 0, 1),           # node 1 leads nowhere: zeros, priced as an addition
-        ((NONE, NONE, CONV, CONV, CONV, NONE), 1, 0),           # node 1 is not reached
-        ((CONV, NONE, NONE, NONE, CONV, CONV), 2, 0),           # node 2 is not reached: one way, no addition
-        ((SKIP, NONE, NONE, SKIP, SKIP, NONE), 0, 1),           # two ways of nothing still add up
+        ((CONV, CONV, CONV, CONV, CONV, CONV), 6, 3),  # everything counts; nodes 2 and 3 add
+        ((CONV, NONE, NONE, NONE, NONE, NONE), 0, 1),  # node 1 leads nowhere: zeros, priced as an addition
+        ((NONE, NONE, CONV, CONV, CONV, NONE), 1, 0),  # node 1 is not reached
+        ((CONV, NONE, NONE, NONE, CONV, CONV), 2, 0),  # node 2 is not reached: one way, no addition
+        ((SKIP, NONE, NONE, SKIP, SKIP, NONE), 0, 1),  # two ways of nothing still add up
         ((NONE, NONE, NONE, NONE, NONE, NONE), 0, 1),
     ],
 )
@@ -174,7 +185,7 @@ def test_nas_bench_201_prunes_what_nothing_reaches_and_prices_additions(
     assert sum(n for op, n in parts.items() if isinstance(op, kinds.ReluConvBN)) == convolutions * 15
     assert sum(n for op, n in parts.items() if isinstance(op, kinds.Add)) == additions * 15
     nodes = Counter(node.kind for node in space.network(arch).nodes)
-    assert nodes["add"] + nodes["zero"] == additions * 15 + 2      # and one in each reduction
+    assert nodes["add"] + nodes["zero"] == additions * 15 + 2  # and one in each reduction
     assert nodes["zero"] == (15 if not nas_bench_201.live_edges(arch) else 0)
 
 
@@ -204,10 +215,11 @@ def test_published_names() -> None:
 
 
 CONV_A, CONV_B = "conv_H8_W8_Cin3_Cout8_k1_s1_g1_relu", "conv_H8_W8_Cin8_Cout8_k3_s2_g1_relu"
-CHOICES = [{"name": "plain", "operator": "conv_H4_W4_Cin8_Cout8_k1_s1_g1_relu"},
-           {"name": "skip", "operator": {"kind": "identity", "height": 4, "width": 4, "channels": 8}}]
-OWN = {"name": "own", "head": [CONV_A, CONV_B], "layers": [{"name": "one", "choices": CHOICES}],
-       "tail": ["gap_H4_W4_C8"]}
+CHOICES = [
+    {"name": "plain", "operator": "conv_H4_W4_Cin8_Cout8_k1_s1_g1_relu"},
+    {"name": "skip", "operator": {"kind": "identity", "height": 4, "width": 4, "channels": 8}},
+]
+OWN = {"name": "own", "head": [CONV_A, CONV_B], "layers": [{"name": "one", "choices": CHOICES}], "tail": ["gap_H4_W4_C8"]}
 
 
 def test_a_space_of_ones_own() -> None:
@@ -226,10 +238,16 @@ def test_a_space_of_ones_own() -> None:
         ({"layers": []}, "layers"),
         ({"layer": []}, "layer: unknown field"),
         ({"head": ["conv_H9"]}, "head[0]"),
-        ({"head": [CONV_B]}, "layers[0] (one)" ),
+        ({"head": [CONV_B]}, "layers[0] (one)"),
         ({"tail": ["gap_H8_W8_C8"]}, "takes 1x8x8x8, but what comes before it gives 1x8x4x4"),
-        ({"layers": [{"name": "one", "choices": [*CHOICES, {"name": "wide",
-          "operator": "conv_H4_W4_Cin8_Cout16_k1_s1_g1_relu"}]}]}, "they must agree"),
+        (
+            {
+                "layers": [
+                    {"name": "one", "choices": [*CHOICES, {"name": "wide", "operator": "conv_H4_W4_Cin8_Cout16_k1_s1_g1_relu"}]}
+                ]
+            },
+            "they must agree",
+        ),
         ({"layers": [{"name": "one", "choices": CHOICES}] * 2}, "two layers are named 'one'"),
         ({"layers": [{"name": "one", "choices": CHOICES[:1] * 2}]}, "two choices have the same name"),
         ({"name": "a/b"}, "name"),

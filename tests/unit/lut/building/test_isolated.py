@@ -35,8 +35,14 @@ def probe(key: str, failure: Failure | None = None, **changes: object) -> Probe:
 def test_a_measured_entry_holds_what_the_design_lists() -> None:
     runs = [
         run(
-            *[piece(100, 110, 120, 130)] * 10, piece(200, 210, quiet=False), number=n, rejected=2, load_ns=5000 + n,
-            first_inference_ns=900, peak_memory_bytes=1000 + n, temperatures_c=(40.0, 45.0 + n),
+            *[piece(100, 110, 120, 130)] * 10,
+            piece(200, 210, quiet=False),
+            number=n,
+            rejected=2,
+            load_ns=5000 + n,
+            first_inference_ns=900,
+            peak_memory_bytes=1000 + n,
+            temperatures_c=(40.0, 45.0 + n),
             frequencies_khz=(2_000_000, 2_100_000),
         )
         for n in range(4)
@@ -56,10 +62,10 @@ def test_a_measured_entry_holds_what_the_design_lists() -> None:
     assert found.within_spread == pytest.approx(math.sqrt(125) / 115)
     assert found.effective_iterations is not None
     assert found.contended_median_ns == 205
-    assert found.iteration_spread == pytest.approx(0.1128, rel=0.01)      # of the logarithms of 100, 110, 120, 130
+    assert found.iteration_spread == pytest.approx(0.1128, rel=0.01)  # of the logarithms of 100, 110, 120, 130
     assert (found.slice_spread, found.process_spread, found.sitting_spread) == (0.0, 0.0, None)
-    assert (found.p90_low_ns, found.p90_high_ns) == pytest.approx((130, 130), rel=0.005)    # times the estimate's interval
-    assert found.p99_low_ns is None                # 160 iterations are too few
+    assert (found.p90_low_ns, found.p90_high_ns) == pytest.approx((130, 130), rel=0.005)  # times the estimate's interval
+    assert found.p99_low_ns is None  # 160 iterations are too few
     assert (found.canary_level, found.involuntary_switches, found.wall_over_cpu) == (1.0, 0, 1.0)
     assert (found.temperature_low_c, found.temperature_high_c) == (40.0, 48.0)
     assert (found.frequency_low_khz, found.frequency_high_khz) == (2_000_000, 2_100_000)
@@ -158,6 +164,7 @@ def test_nothing_by_structure_is_zero_in_every_place() -> None:
 
 def test_the_spread_of_the_other_entries_moderates_an_entry_and_other_backends_do_not() -> None:
     """Entry a has two equal processes; its neighbours say how much that is worth."""
+
     def width(neighbour_spread: float, other_backend: bool) -> float:
         ours = measurement("conv_a")
         others = [measurement(f"conv_n{n}", backend=TFLITE if other_backend else ORT) for n in range(8)]

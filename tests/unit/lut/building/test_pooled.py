@@ -33,9 +33,7 @@ def table(entries: Sequence[Entry], *, units: Sequence[str] = UNITS, missing: Se
     return LatencyTable.of(entries, manifest(devices=devices, missing=tuple(missing)))
 
 
-def shared(
-    effects: Mapping[str, float] = EFFECTS, *, noise: float = 0.0, half: float = 0.01, seed: int = 0
-) -> list[Entry]:
+def shared(effects: Mapping[str, float] = EFFECTS, *, noise: float = 0.0, half: float = 0.01, seed: int = 0) -> list[Entry]:
     random = np.random.default_rng(seed)
     units = list(effects)
 
@@ -52,8 +50,9 @@ def of_pool(found: LatencyTable) -> dict[str, Entry]:
 
 
 def test_entries_of_units_that_replicate_get_one_of_the_pool_and_stay() -> None:
-    before = table([*(entry("A", unit, ns) for unit, ns in zip(UNITS, (100.0, 110.0, 121.0), strict=True)),
-                    entry("A", "desk", 7.0)])
+    before = table(
+        [*(entry("A", unit, ns) for unit, ns in zip(UNITS, (100.0, 110.0, 121.0), strict=True)), entry("A", "desk", 7.0)]
+    )
     found = pooled(before, ALL)
     assert found.entries[:4] == before.entries
     (one,) = of_pool(found).values()
@@ -84,7 +83,7 @@ def test_the_mean_unit_of_units_that_share_is_found_and_corrected() -> None:
 def test_intervals_of_shared_entries_cover_the_truth_as_often_as_they_say() -> None:
     """300 pools; the anchors' own intervals are what 5 processes with 1 % of spread would give."""
     inside = dict.fromkeys(("a0", "a5", "x0", "x4"), 0)
-    half = math.expm1(2.364624 * 0.01)             # Student's t of 7 degrees of freedom
+    half = math.expm1(2.364624 * 0.01)  # Student's t of 7 degrees of freedom
     for seed in range(300):
         mine = of_pool(pooled(table(shared(noise=0.01, half=half, seed=seed)), SHARE))
         for name in inside:
@@ -105,8 +104,9 @@ def test_units_that_differ_too_much_are_refused_by_name_and_may_be_allowed() -> 
 
 def test_one_anchor_that_units_disagree_on_is_enough_to_refuse() -> None:
     entries = shared()
-    odd = [e if e.workload_key != "operator:a3" or e.unit != "u2" else entry("a3", "u2", 1.5 * (e.estimate_ns or 0))
-           for e in entries]
+    odd = [
+        e if e.workload_key != "operator:a3" or e.unit != "u2" else entry("a3", "u2", 1.5 * (e.estimate_ns or 0)) for e in entries
+    ]
     with pytest.raises(UnitsDiffer, match=r"u2 and u\d differ by .* in operator:a3"):
         pooled(table(odd), SHARE)
 
@@ -132,8 +132,13 @@ def test_what_a_unit_without_anchors_measured_alone_is_missing_not_guessed() -> 
 
 
 def test_statistics_are_never_mixed() -> None:
-    entries = [entry("A", "u1", 100.0), entry("A", "u2", 101.0), entry("A", "u3", 150.0, statistic="p25_contended"),
-               entry("B", "u1", 100.0), entry("B", "u2", 150.0, statistic="p25_contended")]
+    entries = [
+        entry("A", "u1", 100.0),
+        entry("A", "u2", 101.0),
+        entry("A", "u3", 150.0, statistic="p25_contended"),
+        entry("B", "u1", 100.0),
+        entry("B", "u2", 150.0, statistic="p25_contended"),
+    ]
     found = pooled(table(entries), ALL)
     mine = of_pool(found)
     assert mine.keys() == {"A"}
@@ -144,9 +149,12 @@ def test_statistics_are_never_mixed() -> None:
 
 
 def test_of_two_statistics_that_as_many_units_have_the_pool_takes_the_one_of_the_uncontended_device() -> None:
-    entries = [entry("A", f"u{n}", ns, statistic=statistic) for n, (ns, statistic) in enumerate((
-        (150.0, "p25_contended"), (152.0, "p25_contended"), (100.0, "p25_quiet"), (101.0, "p25_quiet"),
-    ))]
+    entries = [
+        entry("A", f"u{n}", ns, statistic=statistic)
+        for n, (ns, statistic) in enumerate(
+            ((150.0, "p25_contended"), (152.0, "p25_contended"), (100.0, "p25_quiet"), (101.0, "p25_quiet"))
+        )
+    ]
     (one,) = of_pool(pooled(table(entries, units=[f"u{n}" for n in range(4)]), ALL)).values()
     assert (one.statistic, one.estimate_ns) == ("p25_quiet", pytest.approx(math.sqrt(100 * 101)))
     assert "units_left_out" in one.flags
@@ -184,8 +192,15 @@ def test_failures_and_zeros_of_all_units_are_the_pools_too() -> None:
 def test_backends_have_effects_of_their_own() -> None:
     entries = shared()
     tflite = [
-        replace(plain_entry(e.workload_key.partition(":")[2], (e.estimate_ns or 0) * (1.02 if e.unit == "u3" else 1.0),
-                            unit=e.unit, backend=TFLITE)) for e in entries
+        replace(
+            plain_entry(
+                e.workload_key.partition(":")[2],
+                (e.estimate_ns or 0) * (1.02 if e.unit == "u3" else 1.0),
+                unit=e.unit,
+                backend=TFLITE,
+            )
+        )
+        for e in entries
     ]
     found = pooled(table([*entries, *tflite]), SHARE)
     of_u3 = {effect.backend_key: math.log(effect.factor) for effect in found.manifest.pools[0].effects if effect.unit == "u3"}
@@ -200,8 +215,11 @@ def test_files_keep_a_pool(tmp_path: Path, suffix: str) -> None:
 
 
 def test_a_pool_is_predicted_from_like_a_device_and_keeps_its_units_facts() -> None:
-    entries = [entry(name, unit, ns * math.exp(EFFECTS[unit]))
-               for name, ns in (("A", 100.0), ("B", 200.0), ("C", 300.0), ("D", 400.0)) for unit in UNITS]
+    entries = [
+        entry(name, unit, ns * math.exp(EFFECTS[unit]))
+        for name, ns in (("A", 100.0), ("B", 200.0), ("C", 300.0), ("D", 400.0))
+        for unit in UNITS
+    ]
     mine = pooled(table(entries), ALL).select(unit=POOL)
     assert {facts.unit for facts in mine.manifest.devices} == set(UNITS)
     prediction = mine.predict(TinySpace(), (0, 0))

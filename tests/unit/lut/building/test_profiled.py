@@ -30,8 +30,16 @@ def node(name: str, level_ns: int, operator: str = "Conv") -> NodeTime:
 
 def test_fused_and_inserted_nodes_belong_to_a_layer() -> None:
     found = attribute(
-        [node("ReorderInput", 5, "ReorderInput"), node("t0_nchwc", 10), node("t1", 20), node("ReorderOutput_token_9", 3),
-         node("t2_grouped", 4, "Reshape"), node("t2", 6), node("output", 8, "Gemm"), node("ReorderOutput_token_10", 2)],
+        [
+            node("ReorderInput", 5, "ReorderInput"),
+            node("t0_nchwc", 10),
+            node("t1", 20),
+            node("ReorderOutput_token_9", 3),
+            node("t2_grouped", 4, "Reshape"),
+            node("t2", 6),
+            node("output", 8, "Gemm"),
+            node("ReorderOutput_token_10", 2),
+        ],
         LABELS,
     )
     assert found == {"stem": (15.0, 2), "block": (33.0, 4), "last": (10.0, 2)}
@@ -61,9 +69,13 @@ def synthetic(
             spans = [round(costs[label] * shift * dice.gauss(1, 0.005)) for label in labels]
             one = run(*(piece(round(sum(spans) + call_ns), gated=False) for _ in range(4)), number=process, key=measurement.key)
             names = [*(f"t{at}_nchwc" for at in range(4)), "output"]
-            runs.append(replace(one, id=f"{number:016x}{process:016x}", nodes=tuple(
-                node(name, span + too_long_ns) for name, span in zip(names, spans, strict=True)
-            )))
+            runs.append(
+                replace(
+                    one,
+                    id=f"{number:016x}{process:016x}",
+                    nodes=tuple(node(name, span + too_long_ns) for name, span in zip(names, spans, strict=True)),
+                )
+            )
     return plan, runs, layers, costs
 
 
@@ -73,12 +85,13 @@ def table_of(plan: list[Measurement], runs: list[Run]) -> LatencyTable:
 
 def test_operators_cost_what_they_add_and_the_profiler_nothing() -> None:
     plan, runs, layers, costs = synthetic()
-    table = in_network(table_of(plan, runs), runs, plan, layers, call_ns={(UNIT, ORT.key): 3000.0}, first="stem",
-                       relative_target=0.02)
+    table = in_network(
+        table_of(plan, runs), runs, plan, layers, call_ns={(UNIT, ORT.key): 3000.0}, first="stem", relative_target=0.02
+    )
     assert table.manifest.composition == "in_network"
     found = {e.workload_key.removeprefix("operator:"): e for e in table.entries if e.workload_key.startswith("operator:")}
     assert set(found) == set(costs)
-    scale = (found["b2"].estimate_ns or 0) / costs["b2"]                # of the mean process
+    scale = (found["b2"].estimate_ns or 0) / costs["b2"]  # of the mean process
     assert scale == pytest.approx(1, abs=0.05)
     for key, cost in costs.items():
         wanted = cost * scale + (3000 if key == "stem" else 0)
@@ -99,8 +112,14 @@ def test_the_profilers_own_time_is_told_from_runs_without_it() -> None:
 def test_runs_of_an_older_runtime_do_not_count() -> None:
     plan, runs, layers, _ = synthetic()
     older = [
-        replace(one, id=f"f{one.id[1:]}", round_id=f"old{one.round_id}", started_s=one.started_s - 900,
-                fingerprint={"os": "older"}, nodes=tuple(replace(each, level_ns=9 * each.level_ns) for each in one.nodes))
+        replace(
+            one,
+            id=f"f{one.id[1:]}",
+            round_id=f"old{one.round_id}",
+            started_s=one.started_s - 900,
+            fingerprint={"os": "older"},
+            nodes=tuple(replace(each, level_ns=9 * each.level_ns) for each in one.nodes),
+        )
         for one in runs
     ]
     found = [
@@ -126,9 +145,18 @@ def test_what_has_an_entry_already_is_no_failure_for_want_of_a_profile() -> None
     before = table_of(plan, bare)
     some = before.entries[0]
     nothing = Entry(
-        key=some.key.replace(some.workload_key, "operator:b0"), workload_key="operator:b0", unit=some.unit,
-        backend_key=some.backend_key, kind="zero", conditions_key=some.conditions_key, precision=some.precision,
-        batch_size=some.batch_size, estimate_ns=0.0, low_ns=0.0, high_ns=0.0, confidence=some.confidence,
+        key=some.key.replace(some.workload_key, "operator:b0"),
+        workload_key="operator:b0",
+        unit=some.unit,
+        backend_key=some.backend_key,
+        kind="zero",
+        conditions_key=some.conditions_key,
+        precision=some.precision,
+        batch_size=some.batch_size,
+        estimate_ns=0.0,
+        low_ns=0.0,
+        high_ns=0.0,
+        confidence=some.confidence,
     )
     whole = LatencyTable.of((*before.entries, nothing), manifest())
     table = in_network(whole, bare, plan, layers, call_ns={}, first="stem", relative_target=0.02)
@@ -172,8 +200,14 @@ def busy(one: Run, factor: float) -> Run:
     return replace(
         one,
         slices=tuple(
-            replace(each, quiet=False, canary_after_ns=2 * each.canary_after_ns, samples_ns=(round(factor * each.samples_ns[0]),),
-                    wall_ns=round(factor * each.wall_ns), cpu_ns=round(factor * each.cpu_ns))
+            replace(
+                each,
+                quiet=False,
+                canary_after_ns=2 * each.canary_after_ns,
+                samples_ns=(round(factor * each.samples_ns[0]),),
+                wall_ns=round(factor * each.wall_ns),
+                cpu_ns=round(factor * each.cpu_ns),
+            )
             for each in one.slices
         ),
         nodes=tuple(replace(each, level_ns=round(factor * each.level_ns)) for each in one.nodes),
@@ -207,8 +241,13 @@ def test_what_canaries_cant_have_shown_of_quiet_processes_widens_the_operators_a
     plan, runs, layers, _ = synthetic()
     known = [replace(one, slices=tuple(replace(each, quiet=True) for each in one.slices)) for one in runs]
     ends_loud = [
-        replace(one, slices=(*one.slices[:2], *(replace(each, quiet=False, canary_after_ns=2 * each.canary_after_ns)
-                                                for each in one.slices[2:])))
+        replace(
+            one,
+            slices=(
+                *one.slices[:2],
+                *(replace(each, quiet=False, canary_after_ns=2 * each.canary_after_ns) for each in one.slices[2:]),
+            ),
+        )
         for one in known
     ]
     good, doubted = derived(plan, known, layers), derived(plan, ends_loud, layers)

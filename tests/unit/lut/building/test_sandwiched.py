@@ -45,8 +45,12 @@ def test_no_pair_of_stubs(name: str) -> None:
 
 
 def job(**changes: object) -> dict[str, object]:
-    return {"name": "j", "workloads": [{"space": "fbnet-32", "composition": "sandwiched"}], "devices": [UNIT],
-            "backends": [{"runtime": "onnxruntime"}]} | changes
+    return {
+        "name": "j",
+        "workloads": [{"space": "fbnet-32", "composition": "sandwiched"}],
+        "devices": [UNIT],
+        "backends": [{"runtime": "onnxruntime"}],
+    } | changes
 
 
 def test_a_job_asks_for_each_sandwich_and_each_pair_once() -> None:
@@ -65,8 +69,13 @@ def test_a_job_asks_for_each_sandwich_and_each_pair_once() -> None:
     [
         ({"workloads": [{"space": "fbnet-32", "composition": "sandwiched"}, {"operators": [STEM]}]}, "in one way"),
         ({"workloads": [{"space": "fbnet-32", "composition": "sandwiched"}, {"space": "fbnet-32"}]}, "in one way"),
-        ({"workloads": [{"space": "fbnet-32", "composition": "in_network"}], "backends": [{"runtime": "tflite_benchmark_model"}]},
-         "native tool"),
+        (
+            {
+                "workloads": [{"space": "fbnet-32", "composition": "in_network"}],
+                "backends": [{"runtime": "tflite_benchmark_model"}],
+            },
+            "native tool",
+        ),
         ({"devices": [{"profile": "p", "replicate": "share"}]}, "replicate: all, not share"),
     ],
 )
@@ -158,7 +167,7 @@ def test_an_activation_is_measured_alone_and_the_call_is_taken_off() -> None:
     one = entry("act_H32_W32_C16_relu", 5000.0)
     (found,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 3000.0}).entries
     assert (found.estimate_ns, found.low_ns, found.high_ns, found.statistic) == (2000.0, 1900.0, 2100.0, "sandwiched")
-    assert found.flags == ("not_precise",)         # +-100 ns were +-2 % of 5 us, and are +-5 % of 2 us
+    assert found.flags == ("not_precise",)  # +-100 ns were +-2 % of 5 us, and are +-5 % of 2 us
     (still,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 0.0}).entries
     assert still.flags == ("converged",)
     (least,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 9000.0}).entries

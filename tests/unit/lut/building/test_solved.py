@@ -48,8 +48,11 @@ def test_work_is_itself_what_it_multiplies_and_what_it_writes() -> None:
 def test_the_line_is_found_again_and_no_part_of_it_is_negative() -> None:
     costs = true_ns(1, spread=0.0)
     networks = [
-        Observed(arch, {o.key: n for o, n in SPACE.composition(arch).items() if not o.is_nothing},
-                 sum(costs[o.key] * n for o, n in SPACE.composition(arch).items() if not o.is_nothing))
+        Observed(
+            arch,
+            {o.key: n for o, n in SPACE.composition(arch).items() if not o.is_nothing},
+            sum(costs[o.key] * n for o, n in SPACE.composition(arch).items() if not o.is_nothing),
+        )
         for arch in SPACE.random(1, 12)
     ]
     found = analytic(REAL, networks)
@@ -83,8 +86,13 @@ def test_solved_operators_add_up_to_networks_that_were_not_among_them() -> None:
 def test_more_networks_narrow_the_entries() -> None:
     costs = true_ns(3)
     widths = [
-        np.median([e.relative_half_width or 0.0 for e in solved(table(costs, count), [SPACE], {"tflite"}, 0.02).entries
-                   if e.statistic == "solved"])
+        np.median(
+            [
+                e.relative_half_width or 0.0
+                for e in solved(table(costs, count), [SPACE], {"tflite"}, 0.02).entries
+                if e.statistic == "solved"
+            ]
+        )
         for count in (20, 120)
     ]
     assert widths[1] < 0.8 * widths[0]
@@ -119,11 +127,21 @@ def test_too_few_networks_and_other_runtimes_give_no_operator() -> None:
 
 def noisy(measured: LatencyTable, busy: int, factor: float = 1.3) -> LatencyTable:
     """The first so many networks as a busy machine measured them."""
-    return LatencyTable.of([
-        replace(e, estimate_ns=factor * (e.estimate_ns or 0), low_ns=0.9 * (e.estimate_ns or 0), high_ns=2 * (e.estimate_ns or 0),
-                flags=("contended", "no_quiet_window", "not_precise")) if at < busy else e
-        for at, e in enumerate(measured.entries)
-    ], manifest())
+    return LatencyTable.of(
+        [
+            replace(
+                e,
+                estimate_ns=factor * (e.estimate_ns or 0),
+                low_ns=0.9 * (e.estimate_ns or 0),
+                high_ns=2 * (e.estimate_ns or 0),
+                flags=("contended", "no_quiet_window", "not_precise"),
+            )
+            if at < busy
+            else e
+            for at, e in enumerate(measured.entries)
+        ],
+        manifest(),
+    )
 
 
 def told(measured: LatencyTable) -> dict[str, Entry]:
@@ -155,8 +173,14 @@ def flagged(measured: LatencyTable, count: int, flag: str) -> LatencyTable:
 
 @pytest.mark.parametrize(
     ("flag", "count", "is_theirs"),
-    [("reference_provisional", 1, True), ("reference_stale", 1, True), ("throttled", 1, True),
-     ("drift", 1, False), ("drift", 10, True), ("preempted", 9, False)],
+    [
+        ("reference_provisional", 1, True),
+        ("reference_stale", 1, True),
+        ("throttled", 1, True),
+        ("drift", 1, False),
+        ("drift", 10, True),
+        ("preempted", 9, False),
+    ],
 )
 def test_operators_have_their_networks_flags_but_not_what_chance_raises_in_a_few(flag: str, count: int, is_theirs: bool) -> None:
     found = told(flagged(table(true_ns(2), 20), count, flag))

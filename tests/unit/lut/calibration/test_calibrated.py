@@ -39,7 +39,9 @@ def calibration(table: LatencyTable, space: Space, count: int = 12) -> Calibrati
     seen = table.computed(space)
     return calibration_of(
         [Observed(arch, composed(seen, arch), true_ns(table, space, arch), 0.002) for arch in space.random(3, count)],
-        space=space.name, unit=UNIT, backend_key=ORT.key,
+        space=space.name,
+        unit=UNIT,
+        backend_key=ORT.key,
     )
 
 
@@ -60,8 +62,9 @@ def test_a_calibrated_table_predicts_networks_as_they_are_measured(space: Space,
         assert found.high_ns is not None
         assert found.low_ns <= true <= found.high_ns
         assert found.calibrated_on == 12
-        assert re.fullmatch(r"sum of entries( choice by choice \(.*\)| of what onnxruntime computes)?, calibrated on 12 networks",
-                            found.composed)
+        assert re.fullmatch(
+            r"sum of entries( choice by choice \(.*\)| of what onnxruntime computes)?, calibrated on 12 networks", found.composed
+        )
         assert (" of what onnxruntime computes" in found.composed) == bool(runtime)
     rows = table.predict_many(space, np.array(archs), interval=True)
     one_by_one = [table.predict(space, arch) for arch in archs]
@@ -107,7 +110,9 @@ def test_what_lacks_an_operator_is_not_corrected_but_said() -> None:
     known = [arch for arch in FBNET.random(3, 60) if lacking not in composed(FBNET, arch)][:8]
     found = calibration_of(
         [Observed(arch, composed(FBNET, arch), true_ns(plain, FBNET, arch)) for arch in known],
-        space=FBNET.name, unit=UNIT, backend_key=ORT.key,
+        space=FBNET.name,
+        unit=UNIT,
+        backend_key=ORT.key,
     )
     table = plain.with_calibrations([found])
     arch = [0] * 22
@@ -178,7 +183,7 @@ def test_a_part_keeps_what_is_its_own_and_says_what_was_never_validated_since() 
     table = LatencyTable.of([*here.entries, *there], manifest()).with_calibrations([calibration(here, FBNET)])
     assert table.select(backend=ORT.key).manifest.calibrations == table.manifest.calibrations
     assert table.select(backend=TFLITE.key).manifest.calibrations == ()
-    assert table.calibration(FBNET.name) is None               # of two backends
+    assert table.calibration(FBNET.name) is None  # of two backends
     said = table.describe()
     assert f"{UNIT} with {ORT.key}: never validated against whole networks" in said
     assert f"{UNIT} with {ORT.key}: calibrated on 12 networks of fbnet-32, never validated since" in said
@@ -239,7 +244,7 @@ def test_a_network_right_on_an_edge_may_be_counted_on_either_side_of_it(within: 
         changes = {"within_10_percent": 1.0, within: counted}
         assert getattr(replace(right, figures=replace(right.figures, **changes)).figures, within) == counted
     with pytest.raises(SpecError, match=r"figures say within_5_percent 0\.5, its networks 0\.75"):
-        replace(right, figures=replace(right.figures, within_5_percent=0.5))     # of three that lie on no edge
+        replace(right, figures=replace(right.figures, within_5_percent=0.5))  # of three that lie on no edge
     beside = validation([100.0, 100.0, 100.0, predicted + 1.0], [100.0] * 4)
     assert getattr(beside.figures, within) == 0.75
     with pytest.raises(SpecError, match=f"figures say {within} 1, its networks 0.75"):
@@ -248,8 +253,10 @@ def test_a_network_right_on_an_edge_may_be_counted_on_either_side_of_it(within: 
 
 def test_figures_are_those_of_the_networks_after_calibration_too() -> None:
     right = validation([1.0, 2.0], [1.1, 2.0], coverage=1.0)
-    networks = tuple(replace(n, calibrated_ns=n.measured_ns, calibrated_low_ns=n.measured_ns, calibrated_high_ns=n.measured_ns)
-                     for n in right.networks)
+    networks = tuple(
+        replace(n, calibrated_ns=n.measured_ns, calibrated_low_ns=n.measured_ns, calibrated_high_ns=n.measured_ns)
+        for n in right.networks
+    )
     perfect = Calibrated(5, compare([1.1, 2.0], [1.1, 2.0]), 1.0)
     found = replace(right, networks=networks, calibrated=perfect)
     for calibrated, said in (

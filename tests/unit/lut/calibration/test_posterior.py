@@ -31,7 +31,7 @@ class World:
     true_ns: dict[str, float]
     intercept_ns: float
     noise: float
-    error: float                                   # of each measured network
+    error: float  # of each measured network
     dice: np.random.Generator
 
     @classmethod
@@ -85,8 +85,10 @@ def test_networks_that_take_exactly_their_sums_change_nothing() -> None:
     exact = replace(world, true_ns={k: e.estimate_ns for k, e in world.entries.items()}, intercept_ns=0.0, noise=0.0, error=1e-4)
     archs = list(world.space.random(2, 40))
     found = predictions_ns(exact.entries, exact.space, exact.measured(archs[:8]), archs[8:])
-    sums = [sum(exact.entries[o.key].estimate_ns * n for o, n in exact.space.composition(a).items() if not o.is_nothing)
-            for a in archs[8:]]
+    sums = [
+        sum(exact.entries[o.key].estimate_ns * n for o, n in exact.space.composition(a).items() if not o.is_nothing)
+        for a in archs[8:]
+    ]
     assert found[:, 0] == pytest.approx(sums, rel=0.005)
     assert ((found[:, 1] < sums) & (sums < found[:, 2])).all()
 

@@ -52,7 +52,7 @@ def test_many_are_the_same_as_one_by_one() -> None:
         (0.0, math.hypot(2 * 2, 20)),
         (1.0, 2 * 2 + 20),
         (0.25, math.sqrt(0.75 * (4**2 + 20**2) + (0.5 * (4 + 20)) ** 2)),
-        (None, 2 * 2 + 20),                              # what is not known to be independent is not taken for it
+        (None, 2 * 2 + 20),  # what is not known to be independent is not taken for it
     ],
 )
 def test_the_interval_of_a_sum(share: float | None, half: float) -> None:
@@ -109,7 +109,7 @@ def test_a_partial_sum_says_what_it_lacks_and_has_no_interval() -> None:
     assert found.latency_ns == 1103.0
     assert (found.low_ns, found.high_ns) == (None, None)
     assert found.missing == ("B",)
-    assert found.coverage == 3 / 5                       # A, C, D are there; B is needed twice
+    assert found.coverage == 3 / 5  # A, C, D are there; B is needed twice
 
 
 def test_a_table_of_nothing_covers_nothing() -> None:
@@ -138,17 +138,12 @@ def test_many_with_one_that_lacks_an_operator_is_an_error(space: TinySpace, inte
 
 
 def test_a_fixed_operator_that_lacks_is_an_error_everywhere() -> None:
-    for ask in (
-        lambda t: t.predict_many(TinySpace(), np.array([[0, 0]])),
-        lambda t: t.fixed_ns(TinySpace()),
-    ):
+    for ask in (lambda t: t.predict_many(TinySpace(), np.array([[0, 0]])), lambda t: t.fixed_ns(TinySpace())):
         with pytest.raises(MissingEntry, match="D"):
             ask(table("D"))
 
 
-@pytest.mark.parametrize(
-    "mixed", [[entry("A"), entry("A", backend=TFLITE)], [entry("A"), entry("A", unit="board")], []]
-)
+@pytest.mark.parametrize("mixed", [[entry("A"), entry("A", backend=TFLITE)], [entry("A"), entry("A", unit="board")], []])
 def test_a_prediction_needs_one_place_and_lists_what_there_is(mixed: list[Entry]) -> None:
     with pytest.raises(SpecError, match="one device and backend") as caught:
         LatencyTable.of(mixed, manifest()).predict(TinySpace(), (0, 0))
@@ -164,9 +159,7 @@ def test_after_selecting_one_place_it_predicts() -> None:
 
 def test_statistics_that_estimate_different_things_are_not_added_up() -> None:
     tool = [replace(e, statistic="mean") if e.workload_key == "operator:D" else e for e in table().entries]
-    for ask in (
-        lambda t: t.predict(TinySpace(), (0, 0)), lambda t: t.predict_many(TinySpace(), np.array([[0, 0]])),
-    ):
+    for ask in (lambda t: t.predict(TinySpace(), (0, 0)), lambda t: t.predict_many(TinySpace(), np.array([[0, 0]]))):
         with pytest.raises(SpecError, match="statistics mean, p25_quiet"):
             ask(LatencyTable.of(tool, manifest()))
 

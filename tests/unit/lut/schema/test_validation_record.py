@@ -22,11 +22,7 @@ def test_the_figures() -> None:
 
 @pytest.mark.parametrize(
     ("predicted", "tau", "rho"),
-    [
-        ([4.0, 3.0, 2.0, 1.0], -1.0, -1.0),
-        ([1.0, 2.0, 4.0, 3.0], 2 / 3, 0.8),
-        ([5.0, 5.0, 5.0, 5.0], None, None),
-    ],
+    [([4.0, 3.0, 2.0, 1.0], -1.0, -1.0), ([1.0, 2.0, 4.0, 3.0], 2 / 3, 0.8), ([5.0, 5.0, 5.0, 5.0], None, None)],
 )
 def test_ranks(predicted: list[float], tau: float | None, rho: float | None) -> None:
     found = compare(predicted, [1.0, 2.0, 3.0, 4.0])
@@ -41,7 +37,12 @@ def test_one_network_has_no_ranks() -> None:
 @pytest.mark.parametrize(
     ("predicted", "measured"),
     [
-        ([], []), ([1.0], [1.0, 2.0]), ([[1.0]], [[1.0]]), ([1.0], [0.0]), ([1.0], [-1.0]), ([float("nan")], [1.0]),
+        ([], []),
+        ([1.0], [1.0, 2.0]),
+        ([[1.0]], [[1.0]]),
+        ([1.0], [0.0]),
+        ([1.0], [-1.0]),
+        ([float("nan")], [1.0]),
         ([1.0], [float("inf")]),
     ],
 )
@@ -55,6 +56,6 @@ def test_units_do_not_matter(pairs: list[tuple[float, float]], factor: float) ->
     predicted, measured = zip(*pairs, strict=True)
     one = compare(predicted, measured)
     assert compare([factor * p for p in predicted], [factor * m for m in measured]) == one
-    assert 0 <= one.mape <= one.worst * (1 + 1e-12)    # a mean of equal numbers rounds
+    assert 0 <= one.mape <= one.worst * (1 + 1e-12)  # a mean of equal numbers rounds
     assert abs(one.bias) <= one.mape + 1e-12
     assert one.within_5_percent <= one.within_10_percent

@@ -60,7 +60,8 @@ def test_the_last_process_alone_waits_a_while() -> None:
 
 RATIOS = st.dictionaries(
     st.sampled_from("abcdefgh"),
-    st.lists(st.floats(0.5, 2.0), min_size=3, max_size=6).map(lambda v: {str(n): r for n, r in enumerate(v)}), min_size=1,
+    st.lists(st.floats(0.5, 2.0), min_size=3, max_size=6).map(lambda v: {str(n): r for n, r in enumerate(v)}),
+    min_size=1,
 )
 
 
@@ -95,8 +96,14 @@ def ratio(middle: float, half: float, pairs: int = 6) -> PairRatio:
 
 @pytest.mark.parametrize(
     ("middle", "half", "margin", "verdict"),
-    [(1.00, 0.01, 0.03, "not slower"), (1.05, 0.01, 0.03, "slower"), (1.03, 0.01, 0.03, "undecided"),
-     (0.9, 0.02, 0.0, "not slower"), (1.0, 0.01, 0.0, "undecided"), (1.02, 0.01, 0.0, "slower")],
+    [
+        (1.00, 0.01, 0.03, "not slower"),
+        (1.05, 0.01, 0.03, "slower"),
+        (1.03, 0.01, 0.03, "undecided"),
+        (0.9, 0.02, 0.0, "not slower"),
+        (1.0, 0.01, 0.0, "undecided"),
+        (1.02, 0.01, 0.0, "slower"),
+    ],
 )
 def test_the_verdict_asks_for_the_whole_interval(middle: float, half: float, margin: float, verdict: str) -> None:
     assert judged(ratio(middle, half), [], margin, complete=True) == verdict
@@ -136,7 +143,7 @@ def test_stopping_by_the_interval_leaves_it_its_coverage(workloads: int, shared:
         found = overall_of(ratios)
         hits += found.low <= 1 <= found.high
     assert stopped > 0.9 * tries
-    assert hits / tries >= 0.93                    # 95 %, less what looking again and again costs
+    assert hits / tries >= 0.93  # 95 %, less what looking again and again costs
 
 
 SHOCKS = {str(n): math.exp(shock) for n, shock in enumerate((0.03, 0.0, -0.04, 0.02, -0.01, 0.0))}
@@ -158,7 +165,7 @@ def test_what_all_workloads_of_a_pair_share_is_not_averaged_away() -> None:
 
 
 def test_nor_where_a_workload_lacks_a_pair() -> None:
-    lacking = {pair: ratio for pair, ratio in SHOCKS.items() if pair != "1"}    # the others follow one place earlier
+    lacking = {pair: ratio for pair, ratio in SHOCKS.items() if pair != "1"}  # the others follow one place earlier
     found = overall_of({"w0": SHOCKS, "w1": lacking})
     assert found.error >= overall_of({"w0": SHOCKS}).error
     assert (found.pairs, found.df) == (6, pytest.approx(2 / (1 / 5 + 1 / 4)))
@@ -170,7 +177,9 @@ def test_workloads_of_other_processes_are_independent() -> None:
 
 
 NOISE = compose(
-    LogNormal(0.02), ProcessOffsets(shared=0.006, own=0.008), Drift(amplitude=0.03, period_s=7.0),
+    LogNormal(0.02),
+    ProcessOffsets(shared=0.006, own=0.008),
+    Drift(amplitude=0.03, period_s=7.0),
     TwoStates(fast_s=(0.3,), slow_s=(0.1,)),
 )
 TRUE_NS = [50_000.0, 65_000.0, 80_000.0, 110_000.0, 150_000.0, 200_000.0, 240_000.0]
@@ -197,7 +206,7 @@ def test_intervals_of_pairs_hold_the_truth_on_a_machine_that_drifts_and_changes_
         ratios: dict[str, dict[str, float]] = {str(n): {} for n in range(len(TRUE_NS))}
         for pair in range(6):
             sides = {}
-            for side in ("ab" if a_first(str(seed), pair) else "ba"):
+            for side in "ab" if a_first(str(seed), pair) else "ba":
                 true_ns = [1.04 * ns if side == "b" else ns for ns in TRUE_NS]
                 sides[side] = level(machine, true_ns, 2 * pair + (side == "b"), round(device.canary_ns))
             for n, (a, b) in enumerate(zip(sides["a"], sides["b"], strict=True)):
@@ -210,8 +219,8 @@ def test_intervals_of_pairs_hold_the_truth_on_a_machine_that_drifts_and_changes_
         assert together is not None
         overall_hits += together.low <= 1.04 <= together.high
     assert tries > 400
-    assert hits / tries >= 0.92                    # 95 % less three standard errors
-    assert overall_hits >= 52                      # of 60; less than that has a chance of 0.4 % at 95 %
+    assert hits / tries >= 0.92  # 95 % less three standard errors
+    assert overall_hits >= 52  # of 60; less than that has a chance of 0.4 % at 95 %
 
 
 def test_a_process_that_takes_long_is_the_partner_of_the_one_that_follows_its_end() -> None:

@@ -74,7 +74,7 @@ def test_intervals_of_ratios_hold_the_truth_as_often_as_they_say(
         a, b = (measured(random, ns, s, n) for ns, s, n in zip((100.0, 107.0), spreads, processes, strict=True))
         found = ratio_of(a, b)
         hits += found.low <= 1.07 <= found.high
-    assert 0.935 <= hits / tries <= 0.99           # the prior is the truth here: conservative by some percent, never short
+    assert 0.935 <= hits / tries <= 0.99  # the prior is the truth here: conservative by some percent, never short
 
 
 def test_of_equal_entries_hardly_any_is_said_to_differ_and_real_ones_are_found() -> None:

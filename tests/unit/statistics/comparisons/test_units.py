@@ -147,14 +147,14 @@ def test_with_few_anchors_the_entries_of_many_pools_are_covered_though_those_of_
         full = table(truth, [1e5] * 18, noise=0.002, seed=seed)
         levels = {
             name: {
-                unit: Level(found[unit].estimate_ns, 0.0005, 7.0)
-                for unit in (UNITS[:3] if number < 6 else [UNITS[number % 3]])
+                unit: Level(found[unit].estimate_ns, 0.0005, 7.0) for unit in (UNITS[:3] if number < 6 else [UNITS[number % 3]])
             }
             for number, (name, found) in enumerate(full.items())
         }
         fit = fitted(levels)
         intervals = [
-            anchored(name, fit, confidence=0.95) if name in fit.operators
+            anchored(name, fit, confidence=0.95)
+            if name in fit.operators
             else corrected(*next((level, unit) for unit, level in found.items()), fit, confidence=0.95)
             for name, found in levels.items()
         ]
@@ -191,8 +191,10 @@ def test_units_that_agree_by_chance_are_no_more_precise_than_their_estimates() -
         {},
         {"a": {"u1": Level(1.0, 0.1)}, "b": {"u1": Level(2.0, 0.1)}},
         {"a": {"u1": Level(1.0, 0.1), "u2": Level(1.0, 0.1)}},
-        {n: {u: Level(1.0, 0.1) for u in pair} for n, pair in
-         {"a": ("u1", "u2"), "b": ("u1", "u2"), "c": ("u3", "u4"), "d": ("u3", "u4")}.items()},
+        {
+            n: {u: Level(1.0, 0.1) for u in pair}
+            for n, pair in {"a": ("u1", "u2"), "b": ("u1", "u2"), "c": ("u3", "u4"), "d": ("u3", "u4")}.items()
+        },
     ],
     ids=["nothing", "one unit", "no error left", "two islands"],
 )

@@ -101,8 +101,8 @@ def test_preempted(slice_: object, is_preempted: bool) -> None:
     [
         ((1000, 1010, 1020, 1030, 1040), True),
         ((1040, 1030, 1020, 1010, 1000), True),
-        ((1000, 1002, 1004, 1006, 1008), False),         # in order, but by less than the target
-        ((1000, 1020, 1040, 1060), False),               # four in order are no news: 1 in 12
+        ((1000, 1002, 1004, 1006, 1008), False),  # in order, but by less than the target
+        ((1000, 1020, 1040, 1060), False),  # four in order are no news: 1 in 12
         ((1040, 1000, 1030, 1010, 1020), False),
         ((1000, 1000, 1000, 1000, 1000), False),
     ],
@@ -111,9 +111,7 @@ def test_drift(levels_ns: tuple[int, ...], drifts: bool) -> None:
     assert ("drift" in flags(*calm(*levels_ns))) is drifts
 
 
-def with_canary(
-    canary_ns: int, *, seconds_apart: float = 30.0, references: tuple[int, ...] = (REFERENCE_NS,) * 4
-) -> list[Run]:
+def with_canary(canary_ns: int, *, seconds_apart: float = 30.0, references: tuple[int, ...] = (REFERENCE_NS,) * 4) -> list[Run]:
     slices = [piece(1000, canary_ns=canary_ns)] * 12
     return [
         run(*slices, number=n, started_s=1000 + n * seconds_apart, reference_ns=reference)
@@ -125,9 +123,9 @@ def with_canary(
     ("runs", "is_stale"),
     [
         (with_canary(1000), False),
-        (with_canary(880), True),                        # the device became faster
-        (with_canary(1300), True),                       # or slower, for good
-        (with_canary(1300, seconds_apart=1.0), False),   # that may be a neighbour
+        (with_canary(880), True),  # the device became faster
+        (with_canary(1300), True),  # or slower, for good
+        (with_canary(1300, seconds_apart=1.0), False),  # that may be a neighbour
         (with_canary(1000, references=(1000, 1000, 1200, 1200)), True),
         (with_canary(1000, references=(1000, 1000, 1050, 1050)), False),
         (calm(1000, 1001, 999, 1000, reference_ns=None), False),
@@ -145,7 +143,7 @@ def test_a_reference_that_no_longer_fits(runs: list[Run], is_stale: bool) -> Non
     [
         ([(2_000_000, 2_000_000)] * 4, False),
         ([(2_000_000, 1_500_000)] + [(2_000_000, 2_000_000)] * 3, True),
-        ([(800_000, 2_000_000)] * 4, False),             # it was idle before
+        ([(800_000, 2_000_000)] * 4, False),  # it was idle before
         ([(None, 2_000_000)] * 3 + [(None, 1_700_000)], True),
         ([(None, None)] * 4, False),
         ([(2_000_000, None)] * 4, False),
@@ -157,10 +155,9 @@ def test_throttled(frequencies_khz: list[tuple[int | None, int | None]], is_thro
 
 
 def test_what_was_true_while_sampling() -> None:
-    found = sample([
-        run(piece(100, canary_ns=1050, cpu_ns=80), number=0),
-        run(piece(100, canary_ns=2200), number=1, reference_ns=2000),
-    ])
+    found = sample(
+        [run(piece(100, canary_ns=1050, cpu_ns=80), number=0), run(piece(100, canary_ns=2200), number=1, reference_ns=2000)]
+    )
     assert found is not None
     assert canary_level(found) == pytest.approx((1.05 + 1.1) / 2)
     assert wall_over_cpu(found) == pytest.approx(200 / 180)

@@ -52,8 +52,13 @@ def process(key: str, number: int, level_ns: float, *, quiet: bool = True, gated
         0, (round(level_ns),) * 4, 100, 100, quiet=quiet, gated=gated, involuntary_switches=0, waited_ns=0, wall_ns=1, cpu_ns=1
     )
     return replace(
-        run(key), id=f"{number:032x}", round_id=f"r{number}", started_s=float(number), slices=(piece,) * 4,
-        canary_reference_ns=100, reference_provisional=False,
+        run(key),
+        id=f"{number:032x}",
+        round_id=f"r{number}",
+        started_s=float(number),
+        slices=(piece,) * 4,
+        canary_reference_ns=100,
+        reference_provisional=False,
     )
 
 
@@ -79,19 +84,25 @@ def test_a_running_job_its_end_and_its_table_call_the_same_measurements_precise(
     values = list(drawn(entries, min(done, rounds), spread, seed=done).values())
     runs = [process(m.key, n, v) for m, found in zip(plan, values, strict=True) for n, v in enumerate(found)]
     rule = StopRule(0.02, 0.95, 2, rounds)
-    state = begin(plan, ["desk"], rounds=rounds, rule=rule, progress_of={
-        m.key: MeasurementProgress(
-            complete=len(found), levels=tuple(level for r in runs if r.key == m.key and (level := level_of(r)))
-        )
-        for m, found in zip(plan, values, strict=True)
-    })
+    state = begin(
+        plan,
+        ["desk"],
+        rounds=rounds,
+        rule=rule,
+        progress_of={
+            m.key: MeasurementProgress(
+                complete=len(found), levels=tuple(level for r in runs if r.key == m.key and (level := level_of(r)))
+            )
+            for m, found in zip(plan, values, strict=True)
+        },
+    )
     table = build_table(plan, runs, manifest=manifest(), target=Target(0.02, 0.95, 2, rounds))
     assert {e.key for e in table.entries if "converged" in e.flags} == {key for key in state.plan if state.precise(key)}
 
 
 @pytest.mark.parametrize(("rounds", "done", "precise"), [(5, 5, True), (5, 4, False), (8, 5, False), (8, 7, True), (2, 2, True)])
 def test_a_lone_measurement_is_precise_with_all_its_rounds_or_with_seven(rounds: int, done: int, *, precise: bool) -> None:
-    found = reached({"e": levels([1000.0, 1000.1] * 5)[:done]} , StopRule(rounds=rounds))["e"]
+    found = reached({"e": levels([1000.0, 1000.1] * 5)[:done]}, StopRule(rounds=rounds))["e"]
     assert found.enough(StopRule(rounds=rounds)) is precise
 
 

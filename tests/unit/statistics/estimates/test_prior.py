@@ -17,9 +17,7 @@ TRUE_NS = 1_000_000
 
 def entries(logs: np.ndarray) -> list[Sample]:
     """From logarithmic errors, shape (processes, entries)."""
-    made = [
-        sample([run(piece(round(TRUE_NS * math.exp(log))), number=n) for n, log in enumerate(column)]) for column in logs.T
-    ]
+    made = [sample([run(piece(round(TRUE_NS * math.exp(log))), number=n) for n, log in enumerate(column)]) for column in logs.T]
     return [one for one in made if one is not None]
 
 
@@ -57,9 +55,7 @@ def test_intervals_cover_whatever_is_shared(shared: float, count: int, spread: f
     rng = np.random.default_rng(4)
     tables, shares = 40 if count > 1 else 400, list[float]()
     for _ in range(tables):
-        logs = spread * (
-            math.sqrt(shared) * rng.normal(size=(5, 1)) + math.sqrt(1 - shared) * rng.normal(size=(5, count))
-        )
+        logs = spread * (math.sqrt(shared) * rng.normal(size=(5, 1)) + math.sqrt(1 - shared) * rng.normal(size=(5, count)))
         found = entries(logs)
         shares.append(float(np.mean([covers(one, prior) for one, prior in zip(found, priors_of(found), strict=True)])))
     error = max(float(np.std(shares)), math.sqrt(0.95 * 0.05 / count)) / math.sqrt(tables)

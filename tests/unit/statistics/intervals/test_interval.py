@@ -94,7 +94,7 @@ def test_a_table_alone_has_the_default_prior() -> None:
 def test_the_prior_of_an_entry_is_that_of_the_others() -> None:
     """Five others agree on 2 %; the sixth is wild, and does not widen its own prior."""
     found = prior_spread([0.02**2] * 5 + [0.5**2], [4] * 6)
-    debiased = 0.02 / math.sqrt(3.356694 / 4)        # the median of chi-squared with 4 degrees of freedom
+    debiased = 0.02 / math.sqrt(3.356694 / 4)  # the median of chi-squared with 4 degrees of freedom
     assert found[5] == pytest.approx(debiased, rel=1e-5)
     assert found[:5].tolist() == pytest.approx([debiased] * 5, rel=1e-5)
 
@@ -104,7 +104,7 @@ def test_the_medians_leave_one_out(count: int) -> None:
     dice = np.random.default_rng(count)
     variances = np.square(dice.uniform(0.005, 0.05, count))
     found = prior_spread(variances.tolist(), [2] * count)
-    debias = 2 * math.log(2) / 2                     # the median of chi-squared with 2 degrees of freedom, over 2
+    debias = 2 * math.log(2) / 2  # the median of chi-squared with 2 degrees of freedom, over 2
     by_hand = [math.sqrt(np.median(np.delete(variances, at)) / debias) for at in range(count)]
     assert found.tolist() == pytest.approx(by_hand)
 
@@ -112,7 +112,7 @@ def test_the_medians_leave_one_out(count: int) -> None:
 def test_entries_of_one_process_get_the_prior_of_all_others() -> None:
     found = prior_spread([None] + [0.03**2] * 5, [0] + [2] * 5)
     assert found[0] == pytest.approx(0.03 / math.sqrt(math.log(2)))
-    assert found[1:].tolist() == [DEFAULT_SPREAD] * 5    # only four others: too few
+    assert found[1:].tolist() == [DEFAULT_SPREAD] * 5  # only four others: too few
 
 
 def test_the_prior_is_freed_of_the_medians_bias() -> None:

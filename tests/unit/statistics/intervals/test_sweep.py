@@ -25,7 +25,8 @@ def synthetic(
     levels = {
         name: {
             process: ns * math.exp(effect + dice.gauss(0, noise))
-            for process, effect in shifts.items() if dice.random() >= missing
+            for process, effect in shifts.items()
+            if dice.random() >= missing
         }
         for name, ns in truth.items()
     }
@@ -176,4 +177,4 @@ def test_networks_that_were_measured_twice_tell_the_noise_and_those_measured_onc
     assert fit is not None
     assert with_once is not None
     assert fit.scale == pytest.approx(0.004, rel=0.2)
-    assert with_once.scale == pytest.approx(fit.scale, rel=1e-6)      # they fit exactly, whatever the noise is
+    assert with_once.scale == pytest.approx(fit.scale, rel=1e-6)  # they fit exactly, whatever the noise is

@@ -17,7 +17,7 @@ from lutfarm.statistics.samples.change_point import change_point
 from lutfarm.statistics.samples.correlation import effective_size
 from lutfarm.statistics.samples.process import FloatArray
 
-SPREADS = (0.04, 0.03, 0.02, 0.01)                 # sittings, processes, slices, iterations
+SPREADS = (0.04, 0.03, 0.02, 0.01)  # sittings, processes, slices, iterations
 
 
 def nested(
@@ -46,9 +46,7 @@ def nested(
 def test_each_part_is_found_on_average(uneven: bool) -> None:
     """Mean squares are unbiased; a standard deviation from 5 degrees of freedom is not, so squares are averaged."""
     found = [components(*nested(seed, uneven=uneven)) for seed in range(100)]
-    parts = [
-        [one.between_sittings, one.between_processes, one.between_slices, one.within_slices] for one in found
-    ]
+    parts = [[one.between_sittings, one.between_processes, one.between_slices, one.within_slices] for one in found]
     means = [math.sqrt(np.mean([(row[k] or 0.0) ** 2 for row in parts])) for k in range(4)]
     assert means == pytest.approx(SPREADS, rel=0.15)
 
@@ -86,7 +84,7 @@ def test_no_part_is_below_zero_or_infinite(values: list[list[float]], data: st.D
         assert part is None or (math.isfinite(part) and part >= 0)
 
 
-ALONE = Interval(1.0, 1.0, 1.0, 0.0)               # nothing is uncertain of the process
+ALONE = Interval(1.0, 1.0, 1.0, 0.0)  # nothing is uncertain of the process
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.9, 42), (0.99, 437)])
@@ -144,7 +142,7 @@ def test_a_step_is_found_where_it_is() -> None:
     assert found is not None
     assert found.position == 5
     assert found.ratio == pytest.approx(1.05, rel=1e-3)
-    assert found.p_value < 0.015                   # 2 / C(10, 5) = 0.008 and what the other positions add
+    assert found.p_value < 0.015  # 2 / C(10, 5) = 0.008 and what the other positions add
 
 
 def test_chance_is_taken_for_a_step_as_often_as_it_says() -> None:
@@ -178,5 +176,5 @@ def test_a_part_that_comes_out_below_zero_takes_nothing_from_the_parts_outside_i
     assert found.between_slices == 0.0
     within = float((one - one.mean()) @ (one - one.mean())) / 5
     means = np.array([0.0, 0.03, -0.02, 0.01])
-    expected = means.var(ddof=1) - within / 30     # mean squares: 30 n s^2 = within + 30 between
+    expected = means.var(ddof=1) - within / 30  # mean squares: 30 n s^2 = within + 30 between
     assert found.between_processes == pytest.approx(math.sqrt(expected), rel=1e-6)

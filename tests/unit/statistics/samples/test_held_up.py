@@ -14,11 +14,11 @@ from lutfarm.statistics.samples.held_up import disagree, held_up
     [
         ([100, 101, 102, 400], {3}),
         ([400, 100, 101, 102, 350], {0, 4}),
-        ([100, 101, 102, 400, 410, 420], set()),         # as many as agree: who knows
-        ([100, 101, 400], set()),                        # two that agree are too few
-        ([100, 101, 102, 124], set()),                   # not a quarter more
+        ([100, 101, 102, 400, 410, 420], set()),  # as many as agree: who knows
+        ([100, 101, 400], set()),  # two that agree are too few
+        ([100, 101, 102, 124], set()),  # not a quarter more
         ([100, 101, 102, 128], {3}),
-        ([50, 100, 101, 102, 400], set()),               # it is those that agree which may have been held up
+        ([50, 100, 101, 102, 400], set()),  # it is those that agree which may have been held up
         ([100, 108, 116, 124, 132], set()),
         ([100.0], set()),
         ([], set()),

@@ -20,7 +20,7 @@ times = st.lists(st.integers(1, 10**9), min_size=1, max_size=20)
 
 def test_a_process_is_the_25th_percentile_of_its_quiet_iterations() -> None:
     one = run(piece(10, 20, 30), piece(40, 50), piece(1, 1, 1, quiet=False))
-    assert process_estimate_ns(one) == pytest.approx(50 / 3)       # the (5 + 1/3) / 4 + 1/3 = 1.67th smallest
+    assert process_estimate_ns(one) == pytest.approx(50 / 3)  # the (5 + 1/3) / 4 + 1/3 = 1.67th smallest
 
 
 def test_a_swept_process_is_the_10th_percentile_of_all_iterations() -> None:
@@ -74,10 +74,7 @@ def test_only_the_newest_fingerprint_counts() -> None:
     assert found.runs_left_out == 1
 
 
-@pytest.mark.parametrize(
-    ("kept", "counts"),
-    [(12, True), (6, True), (5, False), (1, False)],
-)
+@pytest.mark.parametrize(("kept", "counts"), [(12, True), (6, True), (5, False), (1, False)])
 def test_a_truncated_run_counts_from_half_of_a_complete_one_on(kept: int, counts: bool) -> None:
     whole = run(*[piece(100)] * 12, number=0)
     cut = run(*[piece(110)] * kept, number=1, status="truncated")
@@ -177,9 +174,7 @@ def test_the_effective_size_is_between_one_and_all(values: list[int]) -> None:
 def levels(shift: float, own: float, entries: int = 40, rounds: int = 8) -> list[list[tuple[str, float]]]:
     dice = np.random.default_rng(5)
     common = dice.normal(0, shift, rounds)
-    return [
-        [(f"r{j}", float(np.exp(5 + common[j] + dice.normal(0, own)))) for j in range(rounds)] for _ in range(entries)
-    ]
+    return [[(f"r{j}", float(np.exp(5 + common[j] + dice.normal(0, own)))) for j in range(rounds)] for _ in range(entries)]
 
 
 @pytest.mark.parametrize(("shift", "own", "share"), [(0.0, 0.02, 0.0), (0.02, 0.02, 0.5), (0.02, 1e-9, 1.0)])
@@ -191,21 +186,15 @@ def test_what_processes_shift_together_is_told_from_the_rest(shift: float, own: 
 
 @pytest.mark.parametrize(
     "few",
-    [
-        [],
-        levels(0.01, 0.01, entries=4),
-        levels(0.01, 0.01, rounds=2),
-        [[("r0", 5.0)]] * 10,
-        [[("r0", 5.0), ("r1", 5.0)]] * 9,
-    ],
+    [[], levels(0.01, 0.01, entries=4), levels(0.01, 0.01, rounds=2), [[("r0", 5.0)]] * 10, [[("r0", 5.0), ("r1", 5.0)]] * 9],
 )
 def test_what_cant_be_told_is_taken_for_common(few: list[list[tuple[str, float]]]) -> None:
     assert common_share(few, [0.01] * len(few)) == 1.0
 
 
-@pytest.mark.parametrize(("step_ns", "block", "quantum_ns"), [
-    (1000, 1, 1000.0), (1000, 4, 250.0), (1000, 40, 0.0), (1, 1, 0.0), (None, 1, 0.0),
-])
+@pytest.mark.parametrize(
+    ("step_ns", "block", "quantum_ns"), [(1000, 1, 1000.0), (1000, 4, 250.0), (1000, 40, 0.0), (1, 1, 0.0), (None, 1, 0.0)]
+)
 def test_the_interval_holds_what_a_coarse_clock_hides(step_ns: int | None, block: int, quantum_ns: float) -> None:
     pieces = [replace(piece(2500, 2510, 2490), block=block) for _ in range(12)]
     fine = sample([run(*pieces, number=n) for n in range(4)])

@@ -119,7 +119,7 @@ def test_with_no_quiet_window_every_network_is_flagged_and_its_interval_holds_th
         TwoStates(1.5, 1.5, (0.1,), (0.1,)),
         TwoStates(1.4, 1.5, (1.0,), (1.0,)),
         Neighbour(1.3, 1.2, 0.06, 0.06, 0.02, 0.003),
-        Neighbour(1.1, 1.05, 0.06, 0.06, 0.004, 0.004),    # on its own core: the canary hardly sees it
+        Neighbour(1.1, 1.05, 0.06, 0.06, 0.004, 0.004),  # on its own core: the canary hardly sees it
     ],
     ids=["many speeds", "30 ms", "100 ms", "a second", "a neighbour", "a neighbour on its core"],
 )

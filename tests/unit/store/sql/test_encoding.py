@@ -16,7 +16,17 @@ from lutfarm_jobs.run import NodeTime, Slice
 
 ns = st.integers(0, 2**62)
 slices = st.builds(
-    Slice, st.integers(0, 1000), st.lists(ns, max_size=30).map(tuple), ns, ns, st.booleans(), st.booleans(), ns, ns, ns, ns,
+    Slice,
+    st.integers(0, 1000),
+    st.lists(ns, max_size=30).map(tuple),
+    ns,
+    ns,
+    st.booleans(),
+    st.booleans(),
+    ns,
+    ns,
+    ns,
+    ns,
     st.none() | ns,
 )
 
@@ -79,8 +89,10 @@ def test_the_canary_levels_of_a_run_are_quantiles() -> None:
 
 def test_what_a_measurement_says_of_its_inputs_survives() -> None:
     feeds = (
-        Feed("sr", Fill("constant", (16000,)), "16000", given=True, decides=True), Feed("m", Fill("constant", (True,)), "true"),
-        Feed("r", Fill("uniform", (0.5, 2.0)), "0.5..2"), Feed("x", Fill("file"), "x.npy", given=True),
+        Feed("sr", Fill("constant", (16000,)), "16000", given=True, decides=True),
+        Feed("m", Fill("constant", (True,)), "true"),
+        Feed("r", Fill("uniform", (0.5, 2.0)), "0.5..2"),
+        Feed("x", Fill("file"), "x.npy", given=True),
     )
     workload = Workload(
         "file", "m.onnx@0", "a" * 64, (InputShape("x", (1, 0), "float32"),), feeds, values_sha256="b" * 64, computes=False

@@ -72,7 +72,7 @@ def test_an_exit_above_128_is_a_signal(byte: int, status: int) -> None:
 
 def test_frames_are_put_together_again_however_they_are_cut() -> None:
     whole = frame(STDOUT, b"one ") + frame(STDOUT, b"two") + frame(EXIT, b"\0")
-    cut = process(*(whole[at: at + 3] for at in range(0, len(whole), 3)))
+    cut = process(*(whole[at : at + 3] for at in range(0, len(whole), 3)))
     assert cut.status(1.0) == 0
     assert cut.read(1.0) == b"one two"
 
@@ -114,7 +114,7 @@ def test_a_phone_is_asked_for_more_only_while_there_is_room_for_it() -> None:
     stream.arrived(b"y")
     assert connection.messages == asked
     assert stream.read(1.0, count=BUFFER_BYTES // 4) == b"x" * (BUFFER_BYTES // 4)
-    assert connection.messages == asked            # it is more than half full
+    assert connection.messages == asked  # it is more than half full
     assert len(stream.read(1.0) or b"") == BUFFER_BYTES - BUFFER_BYTES // 4 + 1
     assert connection.messages == asked * 2
     stream.arrived(b"z")

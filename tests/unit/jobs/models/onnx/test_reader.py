@@ -94,8 +94,15 @@ def test_dimensions_that_the_file_leaves_open(shape, read_as) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [(TensorProto.INT64, "int64"), (TensorProto.BOOL, "bool"), (TensorProto.STRING, "string"),
-     (TensorProto.INT4, "int4"), (TensorProto.FLOAT8E5M2, "float8_e5m2"), (TensorProto.BFLOAT16, "bfloat16"), (99, "type 99")],
+    [
+        (TensorProto.INT64, "int64"),
+        (TensorProto.BOOL, "bool"),
+        (TensorProto.STRING, "string"),
+        (TensorProto.INT4, "int4"),
+        (TensorProto.FLOAT8E5M2, "float8_e5m2"),
+        (TensorProto.BFLOAT16, "bfloat16"),
+        (99, "type 99"),
+    ],
 )
 def test_element_types(kind: int, name: str) -> None:
     assert read(identity(shape=[1], kind=kind))[0].dtype == name
@@ -226,7 +233,7 @@ def test_messages_nested_without_end_are_refused() -> None:
     graph = identity(shape=[1]).SerializeToString()
     inner = b""
     for _ in range(200):
-        for field in (6, 5, 1):                    # graph in attribute in node in graph
+        for field in (6, 5, 1):  # graph in attribute in node in graph
             inner = bytes([field << 3 | 2]) + encoded(len(inner)) + inner
     model = b"\x08\x08" + b"\x3a" + encoded(len(graph) + len(inner)) + graph + inner
     with pytest.raises(Malformed, match="more than 64 deep"):
@@ -263,8 +270,7 @@ def test_fields_are_bounded() -> None:
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=20))
 def test_packed_integers_are_read_as_onnx_writes_them(values: list[int]) -> None:
     content = TensorProto(dims=values).SerializeToString()
-    found = [n for field, value in fields(memoryview(content), Budget()) if field == 1
-             for n in integers(value, Budget())]
+    found = [n for field, value in fields(memoryview(content), Budget()) if field == 1 for n in integers(value, Budget())]
     assert found == values
 
 

@@ -109,7 +109,7 @@ def test_tables_that_share_one_huge_list_can_not_take_forever() -> None:
     code = schema.OperatorCodeT(builtinCode=19).Pack(builder)
     schema.OperatorStartInputsVector(builder, 3_000)
     for _ in range(3_000):
-        builder.PrependInt32(-1)                   # an optional input that is left out
+        builder.PrependInt32(-1)  # an optional input that is left out
     inputs = builder.EndVector()
     schema.OperatorStart(builder)
     schema.OperatorAddInputs(builder, inputs)

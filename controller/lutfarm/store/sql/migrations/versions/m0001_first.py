@@ -11,29 +11,32 @@ depends_on = None
 
 def upgrade() -> None:
     """To this schema."""
-    op.create_table("artifacts",
+    op.create_table(
+        "artifacts",
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("suffix", sa.String(length=10), nullable=False),
-        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_artifacts"))
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_artifacts")),
     )
-    op.create_table("devices",
+    op.create_table(
+        "devices",
         sa.Column("name", sa.String(length=80), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
         sa.Column("hello", sa.Text(), nullable=True),
         sa.Column("seen_s", sa.Float(), nullable=True),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_devices"))
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_devices")),
     )
-    op.create_table("farms",
-        sa.Column("id", sa.String(length=32), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_farms"))
+    op.create_table(
+        "farms", sa.Column("id", sa.String(length=32), nullable=False), sa.PrimaryKeyConstraint("id", name=op.f("pk_farms"))
     )
-    op.create_table("fingerprints",
+    op.create_table(
+        "fingerprints",
         sa.Column("hash", sa.String(length=64), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("hash", name=op.f("pk_fingerprints"))
+        sa.PrimaryKeyConstraint("hash", name=op.f("pk_fingerprints")),
     )
-    op.create_table("jobs",
+    op.create_table(
+        "jobs",
         sa.Column("id", sa.String(length=100), nullable=False),
         sa.Column("name", sa.String(length=80), nullable=False),
         sa.Column("spec_json", sa.Text(), nullable=False),
@@ -41,48 +44,54 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("zeros", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs"))
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
     op.create_index(op.f("ix_jobs_name"), "jobs", ["name"], unique=False)
-    op.create_table("leases",
+    op.create_table(
+        "leases",
         sa.Column("unit", sa.String(length=80), nullable=False),
         sa.Column("token", sa.BigInteger(), nullable=False),
         sa.Column("owner", sa.Text(), nullable=False),
         sa.Column("holder", sa.Text(), nullable=False),
         sa.Column("expires_s", sa.Float(), nullable=False),
         sa.Column("job_id", sa.String(length=100), nullable=False),
-        sa.PrimaryKeyConstraint("unit", name=op.f("pk_leases"))
+        sa.PrimaryKeyConstraint("unit", name=op.f("pk_leases")),
     )
-    op.create_table("job_probes",
+    op.create_table(
+        "job_probes",
         sa.Column("job_id", sa.String(length=100), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("failed", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_probes_job_id")),
-        sa.PrimaryKeyConstraint("job_id", "key", name=op.f("pk_job_probes"))
+        sa.PrimaryKeyConstraint("job_id", "key", name=op.f("pk_job_probes")),
     )
-    op.create_table("measurement_artifacts",
+    op.create_table(
+        "measurement_artifacts",
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.ForeignKeyConstraint(["sha256"], ["artifacts.sha256"], name=op.f("fk_measurement_artifacts_sha256")),
-        sa.PrimaryKeyConstraint("key", "sha256", name=op.f("pk_measurement_artifacts"))
+        sa.PrimaryKeyConstraint("key", "sha256", name=op.f("pk_measurement_artifacts")),
     )
-    op.create_table("measurements",
+    op.create_table(
+        "measurements",
         sa.Column("job_id", sa.String(length=100), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_measurements_job_id")),
-        sa.PrimaryKeyConstraint("job_id", "position", name=op.f("pk_measurements"))
+        sa.PrimaryKeyConstraint("job_id", "position", name=op.f("pk_measurements")),
     )
-    op.create_table("probes",
+    op.create_table(
+        "probes",
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
         sa.Column("probed_s", sa.Float(), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["fingerprint"], ["fingerprints.hash"], name=op.f("fk_probes_fingerprint")),
-        sa.PrimaryKeyConstraint("key", "fingerprint", name=op.f("pk_probes"))
+        sa.PrimaryKeyConstraint("key", "fingerprint", name=op.f("pk_probes")),
     )
-    op.create_table("runs",
+    op.create_table(
+        "runs",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("unit", sa.String(length=80), nullable=False),
@@ -96,19 +105,21 @@ def upgrade() -> None:
         sa.Column("slices", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["fingerprint"], ["fingerprints.hash"], name=op.f("fk_runs_fingerprint")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
-        sa.UniqueConstraint("round_id", "key", name=op.f("uq_runs_round_id_key"))
+        sa.UniqueConstraint("round_id", "key", name=op.f("uq_runs_round_id_key")),
     )
     op.create_index(op.f("ix_runs_key"), "runs", ["key"], unique=False)
-    op.create_table("job_runs",
+    op.create_table(
+        "job_runs",
         sa.Column("job_id", sa.String(length=100), nullable=False),
         sa.Column("run_id", sa.String(length=32), nullable=False),
         sa.Column("reused", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_runs_job_id")),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_job_runs_run_id")),
-        sa.PrimaryKeyConstraint("job_id", "run_id", name=op.f("pk_job_runs"))
+        sa.PrimaryKeyConstraint("job_id", "run_id", name=op.f("pk_job_runs")),
     )
     op.create_index(op.f("ix_job_runs_run_id"), "job_runs", ["run_id"], unique=False)
-    op.create_table("device_states",
+    op.create_table(
+        "device_states",
         sa.Column("unit", sa.String(length=80), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
@@ -118,9 +129,10 @@ def upgrade() -> None:
         sa.Column("fit", sa.Boolean(), nullable=True),
         sa.Column("boot_id", sa.String(length=100), nullable=False),
         sa.Column("reboots_s", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("unit", name=op.f("pk_device_states"))
+        sa.PrimaryKeyConstraint("unit", name=op.f("pk_device_states")),
     )
-    op.create_table("device_transitions",
+    op.create_table(
+        "device_transitions",
         sa.Column("unit", sa.String(length=80), nullable=False),
         sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("at_s", sa.Float(), nullable=False),
@@ -128,17 +140,19 @@ def upgrade() -> None:
         sa.Column("before", sa.String(length=20), nullable=False),
         sa.Column("after", sa.String(length=20), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("unit", "position", name=op.f("pk_device_transitions"))
+        sa.PrimaryKeyConstraint("unit", "position", name=op.f("pk_device_transitions")),
     )
-    op.create_table("device_checks",
+    op.create_table(
+        "device_checks",
         sa.Column("unit", sa.String(length=80), nullable=False),
         sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("checked_s", sa.Float(), nullable=False),
         sa.Column("fit", sa.Boolean(), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("unit", "position", name=op.f("pk_device_checks"))
+        sa.PrimaryKeyConstraint("unit", "position", name=op.f("pk_device_checks")),
     )
-    op.create_table("canary_rounds",
+    op.create_table(
+        "canary_rounds",
         sa.Column("round_id", sa.String(length=32), nullable=False),
         sa.Column("unit", sa.String(length=80), nullable=False),
         sa.Column("backend_key", sa.String(length=100), nullable=False),
@@ -148,6 +162,6 @@ def upgrade() -> None:
         sa.Column("low_ns", sa.BigInteger(), nullable=True),
         sa.Column("idle", sa.Boolean(), nullable=True),
         sa.Column("basis", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("round_id", name=op.f("pk_canary_rounds"))
+        sa.PrimaryKeyConstraint("round_id", name=op.f("pk_canary_rounds")),
     )
     op.create_index("ix_canary_rounds_place", "canary_rounds", ["unit", "backend_key", "conditions_key", "at_s"], unique=False)
