@@ -26,7 +26,7 @@ from _table import Report, options
 from scipy.stats import kendalltau
 
 from lutfarm.cli.run_progress import RunDisplay
-from lutfarm.devices.greeting import greet
+from lutfarm.devices.registration import greet
 from lutfarm.execution.open_farm import open_farm
 from lutfarm.home import Home
 from lutfarm.lut import LatencyTable

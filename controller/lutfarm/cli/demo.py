@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json as stdlib_json
-import os
-import platform
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
@@ -25,31 +22,20 @@ from lutfarm.cli.measure import executor_kind
 from lutfarm.cli.output import HomeOption, JsonOption, duration, latency, plain, print_json, print_rows, say
 from lutfarm.cli.run_progress import RunDisplay
 from lutfarm.cli.signals import deferred
-from lutfarm.demo.clock import CALIBRATE, FEWEST, NETWORKS, PASSES, Clock
-from lutfarm.devices.greeting import greet
+from lutfarm.demo.clock import CALIBRATE, FEWEST, NETWORKS, Clock
+from lutfarm.demo.steps import demo_spec, draw_networks, register_this_machine, write_results
 from lutfarm.execution.host_load import watch
 from lutfarm.execution.open_farm import open_farm
 from lutfarm.execution.run_job import Farm
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.home import Home, find_home
-from lutfarm.lut import LatencyTable, save
+from lutfarm.lut import LatencyTable
 from lutfarm.lut.table import UNVALIDATED
 from lutfarm.lut.verdict import table_verdict
-from lutfarm.results.job_table import table_of
-from lutfarm.results.validate_job import TableToValidate, validation_spec
-from lutfarm.results.validated_table import validated_table
 from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
-from lutfarm.validation import studies_of
-from lutfarm_agents.device import Device
-from lutfarm_jobs import spaces
-from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement_key import named
-from lutfarm_jobs.spec import JobSpec, parse_job
-from lutfarm_jobs.yaml_reader import parse_yaml
 
-DEVICE = "this-machine"
-SPACE = "fbnet-224"
 AGAIN = "lutfarm demo --out ANOTHER-FOLDER"
 
 
@@ -82,7 +68,8 @@ def demo(
         place = find_home(home or out / "home")
         with stages.stage("total"), open_store(place.path) as store:
             with stages.stage("register"):
-                _register(store, place)
+                hello = register_this_machine(store, place)
+                say(f"this machine: {hello.cpu_model}, {len(hello.cpus)} cores")
             clock = Clock(psutil.Process().create_time(), minutes, watch())
             if clock.load.loaded:
                 say(
@@ -91,7 +78,7 @@ def demo(
                 )
             job_id = _measure(store, place, clock, stages)
             with stages.stage("table and report"):
-                table = results(store, job_id, out)
+                table = write_results(store, job_id, out)
         (out / "timings.json").write_text(stdlib_json.dumps(stages.seconds, indent=2) + "\n")
         judged = table_verdict(table, again=AGAIN, target=demo_spec().sampling.target_relative_interval)
         if json:
@@ -101,20 +88,6 @@ def demo(
         say(judged.sentence)
         _show(table)
         say(f"took {duration(stages.seconds['total'])}; open {out / 'report.html'} in a browser")
-
-
-def demo_spec() -> JobSpec:
-    """The demonstration's job."""
-    text = resources.files("lutfarm.demo").joinpath("demo.yaml").read_text(encoding="utf-8")
-    return parse_job(parse_yaml(text, source="demo.yaml"), source="demo.yaml")
-
-
-def _register(store: Store, place: Home) -> None:
-    device = Device(DEVICE, f"generic-linux-{platform.machine()}", "local", {})
-    hello = greet(device, place)
-    store.put_device(device)
-    store.put_hello(DEVICE, hello, time.time())
-    say(f"this machine: {hello.cpu_model}, {len(hello.cpus)} cores")
 
 
 def _measure(store: Store, place: Home, clock: Clock, stages: Stages) -> str:
@@ -135,27 +108,18 @@ def _measure(store: Store, place: Home, clock: Clock, stages: Stages) -> str:
 
 def _validate(farm: Farm, store: Store, place: Home, job_id: str, clock: Clock, check: Callable[[], None]) -> None:
     """Measure networks that the table has never seen, as many as there is time for, on the farm that is there."""
-    found = store.job(job_id)
-    if found is None:
-        raise SpecError(f"job {job_id} is not stored")
-    networks, calibrate = _networks(store, job_id, clock)
-    if networks < FEWEST:
-        say("not validated: there is no time left for whole networks; give --minutes more")
-        return
-    if calibrate < CALIBRATE:
+    drawn = draw_networks(store, job_id, clock)
+    if drawn.fewer and drawn.networks >= FEWEST:
         say(
-            f"there is time for {networks} of {NETWORKS} networks to validate with, and for {calibrate} of {CALIBRATE} "
-            "to calibrate on"
+            f"there is time for {drawn.networks} of {NETWORKS} networks to validate with, "
+            f"and for {drawn.calibrate} of {CALIBRATE} to calibrate on"
         )
-    asked = TableToValidate(found[0], table_of(store, job_id), spaces.load(SPACE))
-    try:
-        spec = validation_spec(store, asked, networks=networks, calibrate=calibrate)
-    except SpecError as error:  # too little time for every operator that a network needs
-        say(f"not validated: {error.detail}; give --minutes more")
+    spec = drawn.spec
+    if spec is None:
+        say(f"not validated: {drawn.why_not}")
         return
     if store.job(spec.id) is None:
-        say(drawn_words(networks + calibrate, spec.id))
-    spec = spec.model_copy(update={"sampling": spec.sampling.model_copy(update={"passes": PASSES})})
+        say(drawn_words(drawn.networks + drawn.calibrate, spec.id))
     submitted, sources = submit.submit(spec, Path.cwd(), store)
     with RunDisplay(submitted.policies, check=check) as display:
         farm = replace(farm, task_builder=TaskBuilder(place.models, sources))
@@ -164,27 +128,6 @@ def _validate(farm: Farm, store: Store, place: Home, job_id: str, clock: Clock, 
     if state.time_up and any(state.wants(key) for key in state.plan):
         whole = sum(state.done(key) for key in state.plan)
         say(f"the time was up: {whole} of {len(state.plan)} networks have all {state.rounds} rounds")
-
-
-def _networks(store: Store, job_id: str, clock: Clock) -> tuple[int, int]:
-    """As many as there is time for; as many as before, where some are stored."""
-    known = studies_of(store, job_id)
-    if known:
-        return known[-1].study.networks, known[-1].study.calibrate
-    now = replace(clock, load=replace(clock.load, queue=os.getloadavg()[0]))
-    return now.networks(time.time())
-
-
-def results(store: Store, job_id: str, out: Path) -> LatencyTable:
-    """Write the table in three formats, its validation and the report."""
-    table = validated_table(store, job_id)
-    for suffix in ("json", "csv", "parquet"):
-        save(table, out / f"lut.{suffix}")
-    (out / "validation.json").write_text(stdlib_json.dumps(plain(table.manifest.validations), indent=2) + "\n")
-    from lutfarm.report import render_report  # matplotlib, which `demo --help` need not wait for
-
-    render_report(table, out=out / "report.html", title=f"{SPACE} on {DEVICE}")
-    return table
 
 
 def _show(table: LatencyTable) -> None:

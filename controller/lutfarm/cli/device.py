@@ -12,13 +12,11 @@ import typer
 from lutfarm.cli import device_health, exit_codes
 from lutfarm.cli.groups import Group
 from lutfarm.cli.output import HomeOption, JsonOption, latency, plain, print_json, print_rows, say
-from lutfarm.home import find_home, require_writable
-from lutfarm.records.device_state import DeviceEvent, DeviceRecord
+from lutfarm.home import find_home
+from lutfarm.records.device_state import DeviceRecord
 from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import NAME_PATTERN
-from lutfarm_profiles import loader
-from lutfarm_profiles.cores import lacking, seen, switch_on, unseen, way_out
 
 if TYPE_CHECKING:
     from lutfarm.canary.history import Canary
@@ -62,11 +60,8 @@ def register(
     # Transports and models take a second to import, which `device list` need not wait for.
     from lutfarm.devices.registration import Wanted
     from lutfarm.devices.registration import register as register_device
-    from lutfarm.devices.same_hardware import machines_of, twins_of
 
     with exit_codes.exits():
-        if not re.fullmatch(NAME_PATTERN, name):
-            raise SpecError(f"{name[:80]!r} can't be a device's name: letters, digits, . _ - only, 80 at most")
         wanted = Wanted(
             name,
             local=local,
@@ -83,15 +78,8 @@ def register(
             tools={name: path for name, _, path in (each.partition("=") for each in tool or [])},
         )
         place = find_home(home)
-        with open_store(place.path) as store:  # first: a device is not asked where nothing can be kept of it
-            require_writable(place)
-            found = register_device(wanted, place, say=say)
-            store.step_device(name, DeviceEvent("registered"), time.time())
-            store.put_device(found.device)
-            store.put_hello(name, found.hello, time.time())
-            store.step_device(name, DeviceEvent("seen", boot_id=found.hello.machine_id), time.time())
-            others = [each for each in store.devices() if store.device_record(each.name, time.time()).state != "retired"]
-            twins = twins_of(name, others, machines_of(store))
+        with open_store(place.path) as store:
+            found = register_device(wanted, store, place, say=say)
         if json:
             print_json(
                 {
@@ -109,22 +97,8 @@ def register(
             f"registered {name} as {found.device.profile}: {hello.cpu_model}, {len(hello.cpus)} cores, "
             f"{hello.python or 'native tools only'}, {runtimes or 'no runtime'}"
         )
-        if found.device.profile == found.proposal.profile and found.proposal.undetected:
-            say(f"its kind is unknown; nobody knows its {', '.join(found.proposal.undetected)}: see docs/profiles.md")
-        if found.proposal.unseen:
-            say(f"{name}: {unseen(found.proposal.unseen)}; {switch_on(found.proposal.unseen)}")
-        if twins:
-            say(
-                f"{name} is the same hardware as {', '.join(twins)}: they measure in turns, and in a pool they are no two units; "
-                "lutfarm device retire NAME takes one out"
-            )
-        kind = loader.load(found.device.profile)
-        if lacking(kind, hello.cpus):
-            say(f"{name}: {seen(kind, hello.cpus)}; {way_out(kind)}")
-        elif found.proposal.passed_over:
-            say(f"{found.proposal.passed_over}; so it is {kind.name}, unless you write a profile for it: docs/profiles.md")
-        elif found.device.profile != found.proposal.profile and not found.proposal.generic:
-            say(f"it looks like {found.proposal.profile}; you named {found.device.profile}")
+        for remark in found.remarks():
+            say(remark)
 
 
 @app.command()

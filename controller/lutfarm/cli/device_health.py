@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from typing import Annotated
 
@@ -11,12 +9,12 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, printable, say
+from lutfarm.devices import maintenance
 from lutfarm.home import find_home
-from lutfarm.records.device_state import DeviceEvent, DeviceRecord, Kind
-from lutfarm.store import Store, open_store, process_identity
-from lutfarm.store.interface import registered
+from lutfarm.records.device_state import DeviceRecord
+from lutfarm.store import open_store
 from lutfarm_agents.health.check import HealthReport
-from lutfarm_jobs.errors import FarmError, SpecError, StoreError
+from lutfarm_jobs.errors import SpecError
 
 NameArgument = Annotated[str, typer.Argument(help="The device's name.")]
 
@@ -32,48 +30,33 @@ def check(
     With --all every device is looked at, whatever became of the others; the exit code is the worst.
     """
     # Transports and models take a second to import, which `device hold` need not wait for.
-    from lutfarm.devices.health_check import check_device
+    from lutfarm.devices.health_check import Checked, NotChecked, check_devices, in_use
 
     with exit_codes.exits():
         if all_ == bool(name):
             raise SpecError("name one device, or say --all")
         place = find_home(home)
-        holder = f"{process_identity.user()}@{socket.gethostname()}: device check, process {os.getpid()}"
-        found: list[tuple[HealthReport, DeviceRecord]] = []
-        failed: list[tuple[str, FarmError]] = []
+
+        def tell(one: Checked | NotChecked) -> None:
+            if isinstance(one, NotChecked):
+                say(f"{one.unit}: error: {printable(one.error.detail)}")
+            elif not json:
+                _show(one.report, one.record)
+
         with open_store(place.path) as store:
-            for device in registered(store, _names(store) if all_ else [name]):
-                try:
-                    one = check_device(
-                        device,
-                        store,
-                        place,
-                        owner=process_identity.me(),
-                        holder=holder,
-                        waiting=lambda unit, who: say(f"{unit}: waiting, it is held by {printable(who)}"),
-                    )
-                except StoreError:
-                    raise
-                except FarmError as error:  # of this device alone
-                    failed.append((device.name, error))
-                    say(f"{device.name}: error: {printable(error.detail)}")
-                    continue
-                found.append(one)
-                if not json:
-                    _show(*one)
+            names = in_use(store, time.time()) if all_ else [name]
+            found = check_devices(
+                names, store, place, waiting=lambda unit, who: say(f"{unit}: waiting, it is held by {printable(who)}"), tell=tell
+            )
+        looked = [one for one in found if isinstance(one, Checked)]
+        failed = [one for one in found if isinstance(one, NotChecked)]
         if json:
-            errors = [{"device": unit, "fit": False, "error": e.code, "reason": e.detail} for unit, e in failed]
-            print_json([*(_as_json(*one) for one in found), *errors])
-        codes = [exit_codes.exit_code(error) for _, error in failed]
-        codes += [exit_codes.DEVICE_TROUBLE for report, _ in found if not report.fit]
+            errors = [{"device": f.unit, "fit": False, "error": f.error.code, "reason": f.error.detail} for f in failed]
+            print_json([*(_as_json(one.report, one.record) for one in looked), *errors])
+        codes = [exit_codes.exit_code(one.error) for one in failed]
+        codes += [exit_codes.DEVICE_TROUBLE for one in looked if not one.report.fit]
         if codes:
             raise typer.Exit(max(codes))
-
-
-def _names(store: Store) -> list[str]:
-    now_s = time.time()
-    names = [device.name for device in store.devices()]
-    return [name for name in names if store.device_record(name, now_s).state != "retired"]
 
 
 def _as_json(report: HealthReport, record: DeviceRecord) -> dict[str, object]:
@@ -118,21 +101,21 @@ def hold(
     """Take a device out of work for maintenance.  A job ends its present order there and leaves it until it is released."""
     if not reason.strip():
         raise typer.BadParameter("say why", param_hint="--reason")
-    _tell(name, "held", home, printable(reason.strip())[:500])
+    with exit_codes.exits(), open_store(find_home(home).path) as store:
+        _tell(maintenance.hold(store, name, printable(reason.strip())[:500], time.time()))
 
 
 def release(name: NameArgument, home: HomeOption = None) -> None:
     """Give a device in maintenance or quarantine back to work, unchecked."""
-    _tell(name, "released", home, "")
+    with exit_codes.exits(), open_store(find_home(home).path) as store:
+        _tell(maintenance.release(store, name, time.time()))
 
 
 def retire(name: NameArgument, home: HomeOption = None) -> None:
     """Take a device out for good; its results stay.  Only registering it again brings it back."""
-    _tell(name, "retired", home, f"by {process_identity.user()}")
-
-
-def _tell(name: str, kind: Kind, home: HomeOption, reason: str) -> None:
     with exit_codes.exits(), open_store(find_home(home).path) as store:
-        registered(store, [name])
-        record = store.step_device(name, DeviceEvent(kind, reason), time.time())
-        say(f"{name} is {record.state}")
+        _tell(maintenance.retire(store, name, time.time()))
+
+
+def _tell(record: DeviceRecord) -> None:
+    say(f"{record.unit} is {record.state}")

@@ -15,7 +15,7 @@ import typer
 from lutfarm.cli import exit_codes
 from lutfarm.cli.measure import INSTALL
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows
-from lutfarm.devices.greeting import greet
+from lutfarm.devices.registration import greet
 from lutfarm.home import Home, find_home
 from lutfarm.store import open_store
 from lutfarm_agents.device import Device

@@ -12,7 +12,7 @@ from lutfarm.lut.verdict import Verdict, table_verdict
 from lutfarm.monitoring.why import way_back
 from lutfarm.results.job_table import table_of
 from lutfarm.scheduling.state import FarmState
-from lutfarm.store import Store
+from lutfarm.store.interface import Store, job_called
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import JobSpec
 
@@ -36,10 +36,7 @@ def again(job: Path, *, fresh: bool) -> str:
 
 def judged_job(store: Store, job_id: str, *, again: str) -> Judged:
     """What the table that `lut export` would write now says of the job."""
-    found = store.job(job_id)
-    if found is None:
-        raise SpecError(f"job {job_id} is not stored")
-    target = JobSpec.model_validate_json(found[0].spec_json).sampling.target_relative_interval
+    target = JobSpec.model_validate_json(job_called(store, job_id)[0].spec_json).sampling.target_relative_interval
     try:
         table = table_of(store, job_id)
     except SpecError as error:  # runs that disagree: what was measured is stored all the same

@@ -13,7 +13,7 @@ from lutfarm.cli.job_why import why
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm.store import open_store
-from lutfarm_jobs.errors import SpecError
+from lutfarm.store.interface import job_called
 
 app = typer.Typer(cls=Group, add_completion=False, help="The jobs of the farm.")
 app.command()(why)
@@ -54,10 +54,7 @@ def show(
 ) -> None:
     """One job: how many runs each measurement has."""
     with exit_codes.exits(), open_store(find_home(home).path, to_read=True) as store:
-        found = store.job(job_id)
-        if found is None:
-            raise SpecError(f"no job is called {job_id[:80]!r}; see lutfarm job list")
-        job, counts = found
+        job, counts = job_called(store, job_id)
         by_key = store.round_counts(job.id)
         if json:
             print_json(

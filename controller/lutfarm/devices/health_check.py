@@ -5,20 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 from lutfarm.devices.leases import leases
 from lutfarm.home import Home
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord, require
-from lutfarm.store.interface import Store
+from lutfarm.store import process_identity
+from lutfarm.store.interface import Store, registered
 from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.factory import agent_of
 from lutfarm_agents.health.check import PASSES, CheckOrder, HealthReport, check
 from lutfarm_agents.health.findings import HealthLimits
 from lutfarm_agents.native_tools import TOOLS
 from lutfarm_jobs import models
-from lutfarm_jobs.errors import DeviceLost, LinkError, from_wire
+from lutfarm_jobs.errors import DeviceLost, FarmError, LinkError, StoreError, from_wire
 from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Measurement, Runtime, Workload
 from lutfarm_jobs.models.build_model import canary_graph
 from lutfarm_jobs.models.reference_output import expected_of_graph
@@ -28,6 +29,49 @@ from lutfarm_profiles import DeviceProfile, loader
 COOL_DOWN_S = 300.0  # how long a device that was found too hot is left alone
 
 Waiting = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A device that was looked at, and its state after it."""
+
+    report: HealthReport
+    record: DeviceRecord
+
+
+@dataclass(frozen=True, slots=True)
+class NotChecked:
+    """A device that could not be looked at."""
+
+    unit: str
+    error: FarmError
+
+
+def check_devices(
+    names: Sequence[str], store: Store, home: Home, *, waiting: Waiting, tell: Callable[[Checked | NotChecked], None]
+) -> list[Checked | NotChecked]:
+    """Look at each in turn, whatever became of the others; `tell` hears of each as soon as it is known.
+
+    Raises SpecError for a name that is not registered, StoreError.
+    """
+    found: list[Checked | NotChecked] = []
+    holder = process_identity.words("device check")
+    for device in registered(store, names):
+        try:
+            report, record = check_device(device, store, home, owner=process_identity.me(), holder=holder, waiting=waiting)
+            found.append(Checked(report, record))
+        except StoreError:
+            raise
+        except FarmError as error:  # of this device alone
+            found.append(NotChecked(device.name, error))
+        tell(found[-1])
+    return found
+
+
+def in_use(store: Store, now_s: float) -> list[str]:
+    """The names of the devices that are not retired."""
+    names = [device.name for device in store.devices()]
+    return [name for name in names if store.device_record(name, now_s).state != "retired"]
 
 
 def check_device(

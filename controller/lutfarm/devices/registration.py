@@ -1,20 +1,24 @@
-"""From an address that a person typed to a device that answers: connect, record the host key, find Python, say hello."""
+"""From an address that a person typed to a device that jobs can name: connect, record the host key, find Python, say hello."""
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lutfarm.devices.greeting import greet
 from lutfarm.devices.python_choice import NO_PYTHON, choose, fitting, lacks, next_step
+from lutfarm.devices.same_hardware import machines_of, twins_of
 from lutfarm.devices.ssh_key_file import private_key
-from lutfarm.home import Home
+from lutfarm.home import Home, require_writable
+from lutfarm.records.device_state import DeviceEvent
+from lutfarm.store.interface import DeviceStore
 from lutfarm_agents.address import SshAddress
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.discovery.shell_facts import ShellFacts, gather
+from lutfarm_agents.factory import agent_of
 from lutfarm_agents.native_tools import TOOLS
 from lutfarm_agents.native_tools.invocation import PATH_PATTERN
 from lutfarm_agents.native_tools.path_check import wrong_path
@@ -22,7 +26,9 @@ from lutfarm_agents.transports.interface import Transport
 from lutfarm_agents.transports.registry import PHONE_ROOT, checked_root, checked_serial, open_transport, parse_ssh
 from lutfarm_agents.transports.ssh.login import host_keys
 from lutfarm_jobs.errors import NotReady, SpecError
+from lutfarm_jobs.spec import NAME_PATTERN
 from lutfarm_profiles import DeviceProfile, loader
+from lutfarm_profiles.cores import lacking, seen, switch_on, unseen, way_out
 from lutfarm_profiles.match_profile import DeviceFacts, Proposal, propose
 
 
@@ -54,9 +60,60 @@ class Registered:
     facts: ShellFacts
     proposal: Proposal  # the profile that fits, and what could not be found out
     fingerprints: tuple[str, ...] = ()  # of the host keys that were recorded
+    twins: tuple[str, ...] = ()  # registered devices that are the same hardware
+
+    def remarks(self) -> list[str]:
+        """What a person should know of it, a sentence each."""
+        name, told = self.device.name, self.proposal
+        said: list[str] = []
+        if self.device.profile == told.profile and told.undetected:
+            said.append(f"its kind is unknown; nobody knows its {', '.join(told.undetected)}: see docs/profiles.md")
+        if told.unseen:
+            said.append(f"{name}: {unseen(told.unseen)}; {switch_on(told.unseen)}")
+        if self.twins:
+            said.append(
+                f"{name} is the same hardware as {', '.join(self.twins)}: they measure in turns, and in a pool they are no two "
+                "units; lutfarm device retire NAME takes one out"
+            )
+        kind = loader.load(self.device.profile)
+        if lacking(kind, self.hello.cpus):
+            said.append(f"{name}: {seen(kind, self.hello.cpus)}; {way_out(kind)}")
+        elif told.passed_over:
+            said.append(f"{told.passed_over}; so it is {kind.name}, unless you write a profile for it: docs/profiles.md")
+        elif self.device.profile != told.profile and not told.generic:
+            said.append(f"it looks like {told.profile}; you named {self.device.profile}")
+        return said
 
 
-def register(wanted: Wanted, home: Home, *, say: Callable[[str], None]) -> Registered:
+def register(wanted: Wanted, store: DeviceStore, home: Home, *, say: Callable[[str], None]) -> Registered:
+    """Reach the device, hear it and keep it.  `say` is told what happens meanwhile.
+
+    A device is not asked where nothing can be kept of it.  Raises SpecError, LinkError, DeviceError, StoreError.
+    """
+    if not re.fullmatch(NAME_PATTERN, wanted.name):
+        raise SpecError(f"{wanted.name[:80]!r} can't be a device's name: letters, digits, . _ - only, 80 at most")
+    require_writable(home)
+    found = reach(wanted, home, say=say)
+    keep(store, found.device, found.hello)
+    others = [each for each in store.devices() if store.device_record(each.name, time.time()).state != "retired"]
+    return replace(found, twins=tuple(twins_of(wanted.name, others, machines_of(store))))
+
+
+def keep(store: DeviceStore, device: Device, hello: Hello) -> None:
+    """A device that answered, registered anew or again: whatever it was taken out of work for is over."""
+    store.step_device(device.name, DeviceEvent("registered"), time.time())
+    store.put_device(device)
+    store.put_hello(device.name, hello, time.time())
+    store.step_device(device.name, DeviceEvent("seen", boot_id=hello.machine_id), time.time())
+
+
+def greet(device: Device, home: Home) -> Hello:
+    """What the device says of itself.  Takes no lock; raises LinkError or DeviceError."""
+    with closing(agent_of(device, state_dir=home.agents)) as agent:
+        return agent.hello()
+
+
+def reach(wanted: Wanted, home: Home, *, say: Callable[[str], None]) -> Registered:
     """Reach the device and hear it; nothing is stored.  Raises SpecError, LinkError, DeviceError."""
     if wanted.root:
         checked_root(wanted.root, "--root")

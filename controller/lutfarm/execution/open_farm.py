@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Literal
@@ -46,7 +45,7 @@ def open_farm(submitted: Submission, sources: Sources, store: Store, home: Home,
     """A farm for one job; its pool is closed at the end."""
     cpus = measured_cpus(submitted.spec, submitted.devices)
     before = os.sched_getaffinity(0)
-    holder = f"{process_identity.user()}@{socket.gethostname()}: job {submitted.spec.name}, process {os.getpid()}"
+    holder = process_identity.words(f"job {submitted.spec.name}")
     with contextlib.ExitStack() as stack:
         stack.callback(os.sched_setaffinity, 0, before)
         keep_off(cpus)

@@ -21,7 +21,7 @@ from lutfarm.lut.building.solved import solved
 from lutfarm.records.job import Job
 from lutfarm.scheduling.policy import MeasuringPolicy, policies_of
 from lutfarm.statistics import Target
-from lutfarm.store.interface import Store
+from lutfarm.store.interface import Store, job_called
 from lutfarm.submission.device_pools import share_choices
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.fingerprint import runtime_version
@@ -39,10 +39,7 @@ def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTa
 
     Raises SpecError where there is no such job or profile, UnitsDiffer where the pool's units can't be put together.
     """
-    found = store.job(job_id)
-    if found is None:
-        raise SpecError(f"no job is called {job_id[:80]!r}; see lutfarm job list")
-    job, _ = found
+    job, _ = job_called(store, job_id)
     spec = JobSpec.model_validate_json(job.spec_json)
     plan = store.measurements(job.id)
     devices = {name: device for name in {m.unit for m in plan} if (device := store.device(name))}

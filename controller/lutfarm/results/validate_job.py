@@ -11,6 +11,7 @@ from lutfarm.lut import LatencyTable
 from lutfarm.results import validated_table
 from lutfarm.results.job_table import table_of
 from lutfarm.store import Job, Store
+from lutfarm.store.interface import job_called
 from lutfarm.validation import Outcome, find_study, plan_study, studies_of
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import read_definition, space_of
@@ -32,23 +33,21 @@ class TableToValidate:
 
 def table_to_validate(store: Store, job_id: str, space: str | None, folder: Path) -> TableToValidate:
     """`space`: its name or the path of its file, from `folder` on; None: the job's only one.  Raises SpecError."""
-    known = store.job(job_id)
-    if known is None:
-        raise SpecError(f"no job is called {job_id[:80]!r}; see lutfarm job list")
-    spec = JobSpec.model_validate_json(known[0].spec_json)
+    job, _ = job_called(store, job_id)
+    spec = JobSpec.model_validate_json(job.spec_json)
     if spec.validates is not None:
-        raise SpecError(f"job {known[0].name} measured networks for the table of {spec.validates.job}; validate that one")
+        raise SpecError(f"job {job.name} measured networks for the table of {spec.validates.job}; validate that one")
     definitions = {w.space: w.definition for w in spec.workloads if isinstance(w, SpaceWorkload)}
     if space is None and len(definitions) != 1:
         named = f"it has {', '.join(definitions)}" if definitions else "it names none"
-        raise SpecError(f"job {known[0].name} has no one space to draw networks from ({named}); give --space")
+        raise SpecError(f"job {job.name} has no one space to draw networks from ({named}); give --space")
     text = next(iter(definitions)) if space is None else space
     definition = definitions.get(text)  # the job's own copy, wherever its file is by now
     if definition is None and text.endswith((".yaml", ".yml")):
         if not (folder / text).is_file():
             raise SpecError(f"the space file {text} is not at {folder / text}; say with --space where it is")
         definition = read_definition(text, folder)
-    return TableToValidate(known[0], table_of(store, known[0].id), space_of(text, definition, folder), definition)
+    return TableToValidate(job, table_of(store, job.id), space_of(text, definition, folder), definition)
 
 
 def validation_spec(store: Store, asked: TableToValidate, *, networks: int, calibrate: int, seed: int = 0) -> JobSpec:

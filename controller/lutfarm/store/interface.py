@@ -209,3 +209,11 @@ def registered(store: DeviceStore, names: Sequence[str]) -> list[Device]:
         if name not in known:
             raise SpecError(f"no device is registered as {name[:80]!r}; see lutfarm device list")
     return [known[name] for name in names]
+
+
+def job_called(store: JobStore, name: str) -> tuple[Job, JobCounts]:
+    """A job by its id, its name or the start of its id, and what is stored of it.  Raises SpecError where there is none."""
+    found = store.job(name)
+    if found is None:
+        raise SpecError(f"no job is called {name[:80]!r}; see lutfarm job list")
+    return found

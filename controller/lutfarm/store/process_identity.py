@@ -22,6 +22,11 @@ def user() -> str:
         return f"uid {os.getuid()}"
 
 
+def words(what: str) -> str:
+    """This process and what it does, for people who wait for what it holds."""
+    return f"{user()}@{socket.gethostname()}: {what}, process {os.getpid()}"
+
+
 def _name(pid: int, start_s: float) -> str:
     return f"{socket.gethostname()} {pid} {start_s:.2f}"
 

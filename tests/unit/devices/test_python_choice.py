@@ -95,7 +95,7 @@ def test_the_homes_bundle_is_used_where_the_python_that_was_found_has_no_runtime
         lambda device, _: replace(bare, runtimes={"onnxruntime": "1"}) if "bundle" in device.address else bare,
     )
     said: list[str] = []
-    found = registration.register(registration.Wanted("px", adb="serial", **asked), HOME, say=said.append)
+    found = registration.reach(registration.Wanted("px", adb="serial", **asked), HOME, say=said.append)
     assert {"python", "bundle"} & found.device.address.keys() == {used}
     assert "has none of the runtimes of its kind" in said[0]
     assert ("so the bundle with onnxruntime is used" in said[0]) == (used == "bundle")

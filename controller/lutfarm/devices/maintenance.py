@@ -1,0 +1,31 @@
+"""Takes devices out of work and gives them back, as a person says."""
+
+from __future__ import annotations
+
+from lutfarm.records.device_state import DeviceEvent, DeviceRecord
+from lutfarm.store import process_identity
+from lutfarm.store.interface import DeviceStore, registered
+
+
+def hold(store: DeviceStore, name: str, reason: str, now_s: float) -> DeviceRecord:
+    """For maintenance: a job ends its present order there and leaves it alone until it is released.
+
+    `reason` is shown to everybody who asks for the device.  Raises SpecError for a device that is not registered or whose
+    state does not allow it; so do the others.
+    """
+    return _step(store, name, DeviceEvent("held", reason), now_s)
+
+
+def release(store: DeviceStore, name: str, now_s: float) -> DeviceRecord:
+    """Back to work from maintenance or quarantine, unchecked."""
+    return _step(store, name, DeviceEvent("released"), now_s)
+
+
+def retire(store: DeviceStore, name: str, now_s: float) -> DeviceRecord:
+    """Out for good; its results stay.  Only registering it again brings it back."""
+    return _step(store, name, DeviceEvent("retired", f"by {process_identity.user()}"), now_s)
+
+
+def _step(store: DeviceStore, name: str, event: DeviceEvent, now_s: float) -> DeviceRecord:
+    registered(store, [name])
+    return store.step_device(name, event, now_s)
