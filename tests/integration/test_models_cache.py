@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from lutfarm_jobs import models, spaces
+from lutfarm_jobs.atomic_files import DRAFT
 from lutfarm_jobs.errors import SpecError, StoreUnwritable
 from lutfarm_jobs.measurement import ModelFormat, Workload
 from lutfarm_jobs.models import Built, build_model, reference_output
-from lutfarm_jobs.models.files import replacing
+from lutfarm_jobs.models.files import cached
 from lutfarm_jobs.models.reference_output import expected
 
 FORMATS: list[ModelFormat] = ["onnx", "tflite"]
@@ -212,18 +213,18 @@ def test_a_builder_that_is_killed_leaves_nothing_that_misleads(tmp_path: Path, a
 
 def test_what_a_killed_process_left_half_written_is_swept_up(tmp_path: Path) -> None:
     (tmp_path / ".partial").mkdir()
-    for name, age_s in (("half", 7200), ("fresh", 0)):
+    for name, age_s in ((f"{DRAFT}half", 7200), (f"{DRAFT}fresh", 0)):
         (tmp_path / ".partial" / name).write_bytes(b"half")
         os.utime(tmp_path / ".partial" / name, (time.time() - age_s, time.time() - age_s))
-    with replacing(tmp_path / "whole") as file:
+    with cached(tmp_path / "whole") as file:
         file.write(b"whole")
-    assert files(tmp_path) == {".partial/fresh", "whole"}
+    assert files(tmp_path) == {f".partial/{DRAFT}fresh", "whole"}
 
 
 def test_a_block_that_fails_replaces_nothing(tmp_path: Path) -> None:
     path = tmp_path / "kept"
     path.write_bytes(b"old")
-    with pytest.raises(ZeroDivisionError), replacing(path) as file:
+    with pytest.raises(ZeroDivisionError), cached(path) as file:
         file.write(bytes([1 // len(files(tmp_path / "nothing"))]))
     assert path.read_bytes() == b"old"
     assert files(tmp_path) == {"kept"}

@@ -10,7 +10,6 @@ import pkgutil
 import socket
 import struct
 import subprocess
-import tempfile
 import threading
 import warnings
 import zlib
@@ -354,12 +353,10 @@ NUMBERS = [
     ("owner", "name"),
     [
         (os, "fsync"),
-        (os, "fdopen"),
-        (tempfile, "mkstemp"),
+        (Path, "touch"),
         (subprocess, "Popen"),
         (Path, "mkdir"),
         (Path, "open"),
-        (Path, "write_text"),
         (Path, "chmod"),
         (Path, "replace"),
         (Path, "unlink"),

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import os
-import tempfile
 import zipfile
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+
+from lutfarm_jobs.atomic_files import replacing, sweep
 
 PACKAGE = "lutfarm_runner"
 STAMP = (1980, 1, 1, 0, 0, 0)  # the oldest time that a zip file can hold
@@ -24,7 +23,9 @@ def runner_zipapp(cache_dir: Path) -> tuple[Path, str]:
     path = cache_dir / f"runner-{sha256}.pyz"
     if not path.is_file() or path.stat().st_size != len(content):
         cache_dir.mkdir(parents=True, exist_ok=True)
-        _write(path, content)
+        sweep(cache_dir)
+        with replacing(path, mode=0o644) as file:  # another process may build it at this moment
+            file.write(content)
     return path, sha256
 
 
@@ -49,17 +50,3 @@ def pack(files: dict[str, bytes]) -> bytes:
             entry.external_attr = 0o100644 << 16
             archive.writestr(entry, content)
     return b"#!/usr/bin/env python3\n" + buffer.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Under a name of its own, then in place: another process may build it at this moment."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".runner-")
-    try:
-        with os.fdopen(descriptor, "wb") as sink:
-            sink.write(content)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import io
 import os
 import shutil
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from lutfarm_agents.transports.interface import Completed
 from lutfarm_agents.transports.orphans import Orphans
 from lutfarm_agents.transports.pipe_channel import PipeChannel
 from lutfarm_agents.transports.writable import ANOTHER_HOME, unwritable
+from lutfarm_jobs.atomic_files import replacing, sweep
 from lutfarm_jobs.errors import ConnectFailed, LinkLost, ReplyTimeout, TransferFailed
 
 OUTPUT_LIMIT_BYTES = 1 << 20
-STALE_S = 3600.0
+READABLE = 0o644  # a model file: whatever the umask, the runner may be another user
 PLACE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 # What a process on the device gets of the host's environment; nothing that tunes Python or a runtime.
@@ -51,8 +48,8 @@ class LocalTransport:
         target = self._inside(remote)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with local.open("rb") as stream:
-                _replace(stream, target)
+            with local.open("rb") as source, replacing(target, mode=READABLE) as sink:
+                shutil.copyfileobj(source, sink, 1 << 20)
         except OSError as error:
             if error.errno in PLACE_ERRORS:
                 raise unwritable(str(self.root), str(error), instead=ANOTHER_HOME) from error
@@ -62,8 +59,8 @@ class LocalTransport:
         """Copy back, atomically.  Raises TransferFailed."""
         source = self._inside(remote)
         try:
-            with source.open("rb") as stream:
-                _replace(stream, local)
+            with source.open("rb") as stream, replacing(local, mode=READABLE) as sink:
+                shutil.copyfileobj(stream, sink, 1 << 20)
         except OSError as error:
             raise TransferFailed(f"{source} could not be copied to {local}: {error}") from error
 
@@ -121,11 +118,8 @@ class LocalTransport:
 
     def reap(self) -> int:
         """End sessions whose host is gone; how many.  Files of broken copies are removed after an hour without a byte."""
-        for pattern in (".incoming-*", "*/.incoming-*"):
-            for path in self.root.glob(pattern):
-                with contextlib.suppress(OSError):  # another lutfarm removed it
-                    if time.time() - path.lstat().st_mtime > STALE_S:
-                        path.unlink()
+        for folder in (self.root, *self.root.glob("*/")):
+            sweep(folder)
         return self._orphans().reap()
 
     def close(self) -> None:
@@ -180,22 +174,7 @@ def write_durably(content: bytes, target: Path) -> None:
     """Write a file in one step.  Raises TransferFailed."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _replace(io.BytesIO(content), target)
+        with replacing(target, mode=READABLE) as sink:
+            sink.write(content)
     except OSError as error:
         raise TransferFailed(f"{target} can't be written: {error}") from error
-
-
-def _replace(source: BinaryIO, target: Path) -> None:
-    """Copy durably: a crash leaves the old content or the new, never half of it."""
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".incoming-")
-    try:
-        with os.fdopen(descriptor, "wb") as sink:
-            shutil.copyfileobj(source, sink, 1 << 20)
-            sink.flush()
-            os.fsync(sink.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    except OSError:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise

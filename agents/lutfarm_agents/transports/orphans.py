@@ -13,6 +13,7 @@ from typing import cast
 import psutil
 
 from lutfarm_agents.process_identity import identity, is_alive
+from lutfarm_jobs.atomic_files import replacing
 
 NOTE_LIMIT_BYTES = 1000
 
@@ -28,7 +29,8 @@ class Orphans:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / str(leader)
         facts = {"leader": identity(leader), "host": identity(os.getpid())}
-        path.write_text(json.dumps(facts))
+        with replacing(path, durable=False) as file:  # half a note reads as one of a host that died
+            file.write(json.dumps(facts).encode())
         return path
 
     def forget(self, note: Path) -> None:

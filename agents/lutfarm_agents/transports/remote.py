@@ -12,7 +12,6 @@ import os
 import re
 import secrets
 import shlex
-import tempfile
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -25,6 +24,7 @@ from lutfarm_agents.sanitize import clean
 from lutfarm_agents.transports.interface import Completed, Exit, Process
 from lutfarm_agents.transports.lines import LineReader, ending_words
 from lutfarm_agents.transports.writable import is_unwritable, unwritable
+from lutfarm_jobs.atomic_files import DRAFT, replacing
 from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, ReplyTimeout, TransferFailed
 
 COMMAND_S = 20.0  # a small command on a busy board
@@ -222,7 +222,7 @@ class RemoteTransport(ABC):
         path = self._inside(remote)
         if not local.is_file():
             raise TransferFailed(f"{local} could not be copied to the device: it is no file")
-        incoming = f"{path.parent}/.incoming-{secrets.token_hex(8)}"
+        incoming = f"{path.parent}/{DRAFT}{secrets.token_hex(8)}"
         try:
             self._check_place(PLACE, path)
             self._push(local, incoming)
@@ -259,14 +259,8 @@ class RemoteTransport(ABC):
         path = self._inside(remote)
         self._check_place(KNOWN_PLACE, path)
         try:
-            descriptor, name = tempfile.mkstemp(dir=local.parent, prefix=".incoming-")
-            os.close(descriptor)
-            try:
-                self._pull(str(path), Path(name))
-                Path(name).replace(local)
-            except (LinkError, OSError):
-                Path(name).unlink(missing_ok=True)
-                raise
+            with replacing(local, mode=0o600, durable=False) as draft:
+                self._pull(str(path), Path(draft.name))
         except OSError as error:
             raise TransferFailed(f"{remote[:200]} could not be copied to {local}: {error}") from error
 

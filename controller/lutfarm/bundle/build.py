@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Generator
@@ -16,10 +15,12 @@ from lutfarm.bundle import contents, download, inventory, recipe
 from lutfarm.bundle.archive import write_tar
 from lutfarm.bundle.host_tools import check_space
 from lutfarm_agents.provisioning.bundle_layout import Arch, Bundle, Runtime
+from lutfarm_jobs.atomic_files import publish, replacing, sweep
 from lutfarm_jobs.errors import StoreUnwritable
 
 Say = Callable[[str], None]
 _WORK = ".build-"
+READABLE = 0o644
 NEEDED_BYTES = 500_000_000  # twice what was seen: lists, packages, wheels, unpacked files, the tar
 
 
@@ -61,30 +62,18 @@ def _build(work: Path, folder: Path, arch: Arch, runtime: Runtime, inputs: str, 
     name = inventory.bundle_name(arch.name, runtime, written.sha256)
     bundle = Bundle(name, written.sha256, arch.name, runtime, folder / f"{name}.tar", written.size_bytes, {**packages, **wheels})
     (work / "manifest.json").write_text(inventory.manifest(bundle, inputs_sha256=inputs, files=written.files), encoding="utf-8")
-    _publish(tar, bundle.path)
-    _publish(work / "manifest.json", bundle.path.with_suffix(".json"))
+    publish(tar, bundle.path, mode=READABLE)  # on the disk first: no manifest outlives a tar that a power cut took
+    publish(work / "manifest.json", bundle.path.with_suffix(".json"), mode=READABLE)
     return bundle
-
-
-def _publish(path: Path, target: Path) -> None:
-    """In place at once, and on the disk: a manifest must not outlive a tar that a power cut took."""
-    path.chmod(0o644)
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    path.replace(target)
 
 
 def copy_to(bundle: Bundle, folder: Path) -> Bundle:
     """The same bundle, tar and manifest, in another folder; what is there under its name is replaced."""
     with _writable(folder):
+        sweep(folder)
         for source in (bundle.path, bundle.path.with_suffix(".json")):
-            descriptor, name = tempfile.mkstemp(prefix=_WORK, dir=folder)
-            os.close(descriptor)
-            try:
-                shutil.copyfile(source, name)
-                _publish(Path(name), folder / source.name)
-            finally:
-                Path(name).unlink(missing_ok=True)
+            with source.open("rb") as content, replacing(folder / source.name, mode=READABLE) as copy:
+                shutil.copyfileobj(content, copy, 1 << 20)
     return Bundle(
         bundle.name, bundle.sha256, bundle.arch, bundle.runtime, folder / bundle.path.name, bundle.size_bytes, bundle.versions
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lutfarm.lut.formats import csv, header, json, ofa_yaml, parquet, proxyless_yaml
 from lutfarm.lut.table import LatencyTable
+from lutfarm_jobs.atomic_files import replace_all
 from lutfarm_jobs.errors import SpecError, StoreUnwritable
 
 Writer = Callable[[LatencyTable], bytes]
@@ -33,7 +32,7 @@ def save(table: LatencyTable, path: Path | str, *, yaml_style: str = "ofa") -> t
     if target.suffix.lower() == ".csv":
         contents = {_free_for_ours(_beside(target)): csv.dump_beside(table)} | contents
     try:
-        _replace(contents)
+        replace_all(contents)
     except OSError as error:
         raise StoreUnwritable(f"{target}: can't be written: {error.strerror or error}") from error
     return tuple(reversed(contents))
@@ -104,20 +103,3 @@ def _writer(target: Path, yaml_style: str) -> Writer:
     if target.name.endswith(csv.BESIDE):
         raise SpecError(f"{target}: is the name of what lies beside {target.name.removesuffix(csv.BESIDE)}.csv; choose another")
     return _WRITERS[suffix]
-
-
-def _replace(contents: Mapping[Path, bytes]) -> None:
-    """All drafts first: a full disk leaves every old file as it was."""
-    drafts = {target: target.with_name(f".{target.name}.{uuid.uuid4().hex}") for target in contents}
-    try:
-        for target, draft in drafts.items():
-            with draft.open("xb") as file:
-                file.write(contents[target])
-                file.flush()
-                os.fsync(file.fileno())
-        for target, draft in drafts.items():
-            draft.replace(target)
-    except BaseException:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)
-        raise

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.graphs.graph import Graph
 from lutfarm_jobs.measurement import MODELS_VERSION, InputShape, ModelFormat, Workload
-from lutfarm_jobs.models.files import copy, intact_size, is_sha256, opened, replacing, suffix_of
+from lutfarm_jobs.models.files import cached, copy, intact_size, is_sha256, opened, suffix_of
 from lutfarm_jobs.models.inspect import inspect_file
 from lutfarm_jobs.round import Artifact
 
@@ -81,9 +81,9 @@ def built_graph(graph: Graph, fmt: ModelFormat, cache_dir: Path) -> Built:
     if sha256 is None or size_bytes is None:
         content = _written(graph, fmt)
         sha256, size_bytes = hashlib.sha256(content).hexdigest(), len(content)
-        with replacing(_blob(cache_dir, sha256, fmt)) as file:
+        with cached(_blob(cache_dir, sha256, fmt)) as file:
             file.write(content)
-        with replacing(index) as file:
+        with cached(index) as file:
             file.write(json.dumps({"sha256": sha256}).encode())
     artifact = Artifact(sha256, size_bytes, _SUFFIXES[fmt])
     layout = "nhwc" if fmt == "tflite" else "as_is"
@@ -105,7 +105,7 @@ def import_file(path: Path, cache_dir: Path, *, sha256: str | None = None) -> Bu
     wanted = sha256 or inspect_file(path).sha256
     target = cache_dir / "blobs" / f"{wanted}{suffix}"
     if (size_bytes := intact_size(target, wanted)) is None:
-        with opened(path) as source, replacing(target) as file:
+        with opened(path) as source, cached(target) as file:
             found, size_bytes = copy(source, file)
             if found != wanted:
                 raise SpecError(f"{path}: changed since the job was read; run the job again")
@@ -117,7 +117,7 @@ def keep_values(values: ValuesFile, cache_dir: Path) -> Built:
     target = cache_dir / "blobs" / values.artifact.file_name
     if intact_size(target, values.artifact.sha256) is None:
         content = values.content()
-        with replacing(target) as file:
+        with cached(target) as file:
             file.write(content)
     return Built(values.artifact, target)
 

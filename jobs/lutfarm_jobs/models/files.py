@@ -7,19 +7,17 @@ import mmap
 import os
 import re
 import stat
-import tempfile
-import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from lutfarm_jobs.atomic_files import replacing, sweep
 from lutfarm_jobs.errors import ModelRefused, SpecError, StoreUnwritable
 
 LARGEST_BYTES = 2_000_000_000  # protobuf can't express more, and a .tflite beyond it needs appended data
 MODEL = "an .onnx or .tflite file"
 _CHUNK_BYTES = 1 << 20
-_ABANDONED_S = 3600.0
 
 
 @contextmanager
@@ -100,37 +98,20 @@ def intact_size(path: Path, sha256: str) -> int | None:
 
 
 @contextmanager
-def replacing(path: Path) -> Generator[BinaryIO]:
-    """A new file that takes the place of `path` when the block ends, all at once.
+def cached(path: Path) -> Generator[BinaryIO]:
+    """A file of the cache, written by `atomic_files.replacing`, for its owner only.
 
-    Two processes may do so at once, and a process that is killed leaves the old content.  Raises
-    StoreUnwritable where the disk is full or read-only.
+    A power cut may damage it: whoever reads one checks its SHA-256.  Raises StoreUnwritable where the disk is full or read-only.
     """
     partial = path.parent / ".partial"
-    temporary: str | None = None
     try:
         partial.mkdir(parents=True, exist_ok=True)
-        _sweep(partial)
-        descriptor, temporary = tempfile.mkstemp(dir=partial)
-        with os.fdopen(descriptor, "wb") as file:
+        sweep(partial)
+        with replacing(path, mode=0o600, durable=False, drafts=partial) as file:
             yield file
-        Path(temporary).replace(path)
     except OSError as error:
         advice = "free space, or choose another --home"
         raise StoreUnwritable(f"{path}: can't be written: {error.strerror}; {advice}") from error
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                Path(temporary).unlink()
-
-
-def _sweep(partial: Path) -> None:
-    """Remove what killed processes left; what another process is writing now is younger."""
-    oldest_s = time.time() - _ABANDONED_S
-    for left in partial.iterdir():
-        with suppress(FileNotFoundError):
-            if left.stat().st_mtime < oldest_s:
-                left.unlink()
 
 
 def copy(source: BinaryIO, target: BinaryIO) -> tuple[str, int]:

@@ -15,7 +15,7 @@ from lutfarm_jobs.graphs.graph import Graph
 from lutfarm_jobs.graphs.weights import draw
 from lutfarm_jobs.measurement import ModelFormat, Workload
 from lutfarm_jobs.models.build_model import graph_digest, graph_of
-from lutfarm_jobs.models.files import replacing
+from lutfarm_jobs.models.files import cached
 from lutfarm_jobs.round import Expected
 
 if TYPE_CHECKING:  # spaces are made of this package's graphs
@@ -45,7 +45,7 @@ def expected_of_graph(graph: Graph, fmt: ModelFormat, cache_dir: Path, *, input_
         values = input_values(graph.input_shape, seed=input_seed)
         output = drawn.output if input_seed == 0 else evaluate(graph, values, drawn.weights)[-1]
         found = sample(output, fmt)
-        with replacing(path) as file:
+        with cached(path) as file:
             file.write(_dump(found))
     return found
 
