@@ -25,7 +25,7 @@ from _table import Report, options
 from _tables import Desk, Tabled, files, mix, register, spread_over
 
 from lutfarm.home import find_home
-from lutfarm.statistics.estimates.precision import Level, StopRule, level_of, reached
+from lutfarm.statistics.estimates.precision import ProcessEstimate, StopRule, level_of, reached
 from lutfarm.store import open_store
 from lutfarm_agents.testing import LogNormal, Neighbour, Noise, ProcessOffsets, SimulatedDevice, TwoStates, WarmUp, compose
 
@@ -60,15 +60,15 @@ class Pair:
     served: Sequence[Sequence[bool]]  # the same after the first 2, 3, ... of all rounds
 
 
-def within(levels: Mapping[str, Sequence[Level]], keys: Sequence[str], rounds: int) -> list[bool]:
+def within(levels: Mapping[str, Sequence[ProcessEstimate]], keys: Sequence[str], rounds: int) -> list[bool]:
     """Which entries' intervals, as a table states them, are within the target after so many rounds."""
     widths = {key: found.relative_half_width for key, found in reached({k: v[:rounds] for k, v in levels.items()}, RULE).items()}
     return [widths.get(key, math.inf) <= RULE.relative_half_width for key in keys]
 
 
-def levels_of(desk: Desk, tabled: Tabled) -> dict[str, list[Level]]:
+def levels_of(desk: Desk, tabled: Tabled) -> dict[str, list[ProcessEstimate]]:
     """The process-level estimates of each measurement, in the order of its rounds."""
-    found: dict[str, list[Level]] = {}
+    found: dict[str, list[ProcessEstimate]] = {}
     for run in sorted(desk.runs(tabled), key=lambda run: run.round_index):
         if level := level_of(run):
             found.setdefault(run.key, []).append(level)

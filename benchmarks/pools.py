@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from _table import Report, options
 
-from lutfarm.statistics.comparisons.units import Level, anchored, corrected, fit_units
+from lutfarm.statistics.comparisons.units import UnitEstimate, anchored, corrected, fit_units
 from lutfarm.statistics.intervals.interval import PRIOR_DF
 
 POOLS, QUICK_POOLS = 2000, 150
@@ -87,7 +87,7 @@ def count(scene: Scene, units: int, anchors: int, pools: int) -> Count:
         df = PRIOR_DF + PROCESSES - 1
         errors = scene.noise * np.sqrt(random.chisquare(df, true.shape) / df)
         levels = {
-            f"a{at}": {name: Level(math.exp(seen[at, n]), float(errors[at, n]), df) for n, name in enumerate(names)}
+            f"a{at}": {name: UnitEstimate(math.exp(seen[at, n]), float(errors[at, n]), df) for n, name in enumerate(names)}
             for at in range(anchors)
         }
         fit = fit_units(levels)
@@ -99,7 +99,9 @@ def count(scene: Scene, units: int, anchors: int, pools: int) -> Count:
             found.anchors += interval.low_ns <= truth <= interval.high_ns
         for at in range(anchors, operators):
             n = (at - anchors) % units
-            interval = corrected(Level(math.exp(seen[at, n]), float(errors[at, n]), df), names[n], fit, confidence=CONFIDENCE)
+            interval = corrected(
+                UnitEstimate(math.exp(seen[at, n]), float(errors[at, n]), df), names[n], fit, confidence=CONFIDENCE
+            )
             found.inside[n] += interval.low_ns <= truth <= interval.high_ns
             found.these += interval.low_ns <= these[at] <= interval.high_ns
             found.widths += interval.relative_half_width

@@ -19,7 +19,7 @@ from _table import Report, options
 from lutfarm.agent_pool.interface import AgentPool, Done, Event, Measuring, Order
 from lutfarm.execution.open_farm import open_farm
 from lutfarm.execution.resume import Resumed
-from lutfarm.execution.run_job import Outcome
+from lutfarm.execution.run_job import JobOutcome
 from lutfarm.home import find_home
 from lutfarm.scheduling.state import FarmState
 from lutfarm.store import open_store
@@ -86,7 +86,7 @@ class Silent:
     def update(self, state: FarmState, events: Sequence[Event]) -> None: ...
 
 
-def run(home_path: Path, *, every: int, rounds: int) -> tuple[Timed, Outcome]:
+def run(home_path: Path, *, every: int, rounds: int) -> tuple[Timed, JobOutcome]:
     """The job from an empty store."""
     spec = parse_job(
         {

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from lutfarm.lut import BackendFacts, DeviceFacts, Entry, LatencyTable, Manifest, Network, Validation, compare
+from lutfarm.lut import Entry, LatencyTable, Manifest, Network, TableBackend, TableDevice, Validation, compare
 from lutfarm.lut.schema.validation_record import Calibrated, share
 
 UNIT = "this-machine"
@@ -140,7 +140,7 @@ def manifest(**changes: Any) -> Manifest:
         "lutfarm_version": "0.1.0",
         "space": "fbnet-224",
         "devices": (
-            DeviceFacts(
+            TableDevice(
                 UNIT,
                 "generic-linux-x86_64",
                 "A Processor @ 2.60GHz",
@@ -156,8 +156,8 @@ def manifest(**changes: Any) -> Manifest:
             ),
         ),
         "backends": (
-            BackendFacts(ORT, "onnxruntime", versions={UNIT: "onnxruntime 1.30.0"}),
-            BackendFacts(TFLITE, "tflite", versions={UNIT: "ai-edge-litert 2.3.0"}),
+            TableBackend(ORT, "onnxruntime", versions={UNIT: "onnxruntime 1.30.0"}),
+            TableBackend(TFLITE, "tflite", versions={UNIT: "ai-edge-litert 2.3.0"}),
         ),
         "protocol": {UNIT: {"passes": 12, "slice_ns": 400_000, "gate_ratio": 1.12}},
         "protocol_hash": "ab" * 32,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tests.lut_kit import TFLITE, entry, failed, manifest, validation
 
-from lutfarm.lut import BackendFacts, DeviceFacts, LatencyTable
+from lutfarm.lut import LatencyTable, TableBackend, TableDevice
 from lutfarm.lut.formats import csv as csv_format
 from lutfarm.lut.formats import json as json_format
 from lutfarm.lut.formats import parquet as parquet_format
@@ -30,8 +30,8 @@ DUMP: dict[str, Callable[[LatencyTable], bytes]] = {"json": json_format.dump, "c
 PARSE: dict[str, Callable[[bytes], LatencyTable]] = {"json": json_format.parse, "csv": _of_both, "parquet": parquet_format.parse}
 FULL = manifest(
     space="fbnet-224",
-    devices=(DeviceFacts("desk", "generic", "CPU <b>", "x86_64", "Linux", 2, 8 * 10**9, call_floor_ns={"ort": 3000}),),
-    backends=(BackendFacts("onnxruntime-cpu-t1-fp32", "onnxruntime", versions={"desk": "onnxruntime 1.24.1"}),),
+    devices=(TableDevice("desk", "generic", "CPU <b>", "x86_64", "Linux", 2, 8 * 10**9, call_floor_ns={"ort": 3000}),),
+    backends=(TableBackend("onnxruntime-cpu-t1-fp32", "onnxruntime", versions={"desk": "onnxruntime 1.24.1"}),),
     protocol={"desk": {"passes": 12, "gate_ratio": 1.12}},
     protocol_hash="ab" * 8,
     validations=(validation([104.0, 190.0, 310.0], [101.0, 200.0, 300.0]),),

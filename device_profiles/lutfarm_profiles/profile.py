@@ -27,7 +27,7 @@ from lutfarm_profiles.field_types import (
 )
 from lutfarm_profiles.power_and_thermal import Battery, Frequency, PowerSensor, Thermal
 
-__all__ = ["NAME_PATTERN", "CanaryTerms", "CoreCluster", "DeviceProfile", "SamplingConstants", "Transport", "WorkloadLimits"]
+__all__ = ["NAME_PATTERN", "CanaryRules", "CoreCluster", "DeviceProfile", "SamplingConstants", "Transport", "WorkloadLimits"]
 
 Transport = Literal["local", "ssh", "adb"]
 
@@ -57,7 +57,7 @@ class SamplingConstants(Strict):
     long_ns: Count | None = None
 
 
-class CanaryTerms(Strict):
+class CanaryRules(Strict):
     """`hold_above`: a device whose canary settled further than this ratio from its reference is held; None only reports it."""
 
     hold_above: Annotated[float, Field(gt=1, le=100)] | None = None
@@ -93,7 +93,7 @@ class DeviceProfile(Strict):
     memory_budget_bytes: Count = 2 * 1024**3
     limits: WorkloadLimits = WorkloadLimits()
     sampling: SamplingConstants = SamplingConstants()
-    canary: CanaryTerms = CanaryTerms()
+    canary: CanaryRules = CanaryRules()
 
     @model_validator(mode="after")
     def _clusters_fit(self) -> Self:

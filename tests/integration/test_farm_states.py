@@ -17,7 +17,7 @@ from lutfarm.agent_pool.interface import Done, Opened
 from lutfarm.agent_pool.local import LocalPool
 from lutfarm.devices.leases import leases
 from lutfarm.execution import device_sync
-from lutfarm.execution.run_job import Farm, Outcome
+from lutfarm.execution.run_job import Farm, JobOutcome
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord
 from lutfarm.scheduling import retry
@@ -49,14 +49,16 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield found
 
 
-Run = Callable[..., Outcome]
+Run = Callable[..., JobOutcome]
 
 
 @pytest.fixture
 def run(tmp_path: Path, store: Store) -> Run:
     """Run the job with these scripts; `a` and `b` do well unless told otherwise, and are machines of their own."""
 
-    def go(cooling: Cooling | None = None, cooldown_s: float = 0.0, until_s: float | None = None, **scripts: Script) -> Outcome:
+    def go(
+        cooling: Cooling | None = None, cooldown_s: float = 0.0, until_s: float | None = None, **scripts: Script
+    ) -> JobOutcome:
         every = {
             name: replace(script, hello=replace(script.hello, machine_id=name))
             for name, script in {"a": Script(), "b": Script(), **scripts}.items()

@@ -16,7 +16,7 @@ from tests import pool_kit as kit
 from tests.farm_kit import Quiet
 
 from lutfarm.agent_pool.local import LocalPool
-from lutfarm.devices.health_check import check_device, limits_of, verdict
+from lutfarm.devices.health_check import check_device, event_of, limits_of
 from lutfarm.execution.run_job import Farm
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.home import Home
@@ -237,7 +237,7 @@ def test_an_error_is_a_finding(point: str, code: str, state: str) -> None:
     report = looked(Script(errors={point: (code, "it broke")}))  # type: ignore[dict-item]
     assert [(f.name, f.value, f.why) for f in report.failed] == [("session", code, "it broke")]
     assert ("see that it is on" in report.failed[0].what_to_do) == (code == "LinkLost")  # the others answered
-    event = verdict(report, 5.0)
+    event = event_of(report, 5.0)
     assert event.kind == state
     assert "it broke" in event.reason
 
@@ -253,7 +253,7 @@ def test_a_runtime_that_can_not_be_imported_does_not_hide_the_other() -> None:
         (f"import {BACKEND}", "no library"),
         ("import tflite-cpu-t1-fp32", "no library"),
     ]
-    assert verdict(report, 5.0).kind == "check failed"
+    assert event_of(report, 5.0).kind == "check failed"
 
 
 def test_a_wrong_output_is_a_failure_and_nothing_is_timed() -> None:
@@ -312,10 +312,10 @@ def test_a_machine_is_quiet_enough_where_half_of_the_windows_are(quiet: int, sai
 def test_only_heat_is_a_reason_to_wait() -> None:
     hot = Finding("temperature", 95.0, "C", "fail", "95 C", "let it cool")
     low = Finding("battery", 5.0, "%", "fail", "5 %", "charge it")
-    event = verdict(HealthReport("desk", 1.0, (hot,)), 100.0)
+    event = event_of(HealthReport("desk", 1.0, (hot,)), 100.0)
     assert (event.kind, event.until_s) == ("too hot", 400.0)
-    assert verdict(HealthReport("desk", 1.0, (hot, low)), 100.0).kind == "check failed"
-    assert verdict(HealthReport("desk", 1.0, (), (Reference("b", "x", 1, "ok"),)), 1.0).kind == "check passed"
+    assert event_of(HealthReport("desk", 1.0, (hot, low)), 100.0).kind == "check failed"
+    assert event_of(HealthReport("desk", 1.0, (), (Reference("b", "x", 1, "ok"),)), 1.0).kind == "check passed"
 
 
 def test_limits_are_those_of_the_kind_of_device() -> None:

@@ -19,14 +19,14 @@ from tests.lut_kit import TFLITE, failed, manifest
 from tests.table_files_kit import DUMP, FULL, OURS, PARSE, table
 
 from lutfarm.lut import (
-    BackendFacts,
     Calibration,
-    DeviceFacts,
     Entry,
     LatencyTable,
     Manifest,
     Network,
     Refusal,
+    TableBackend,
+    TableDevice,
     Validation,
     compare,
     load,
@@ -109,8 +109,8 @@ manifests = st.builds(
     created_s=st.floats(0, 1e11),
     lutfarm_version=texts,
     space=st.none() | texts,
-    devices=st.lists(st.builds(DeviceFacts, texts, texts, cpus=sizes), max_size=2).map(tuple),
-    backends=st.lists(st.builds(BackendFacts, texts, texts, versions=st.dictionaries(texts, texts)), max_size=2).map(tuple),
+    devices=st.lists(st.builds(TableDevice, texts, texts, cpus=sizes), max_size=2).map(tuple),
+    backends=st.lists(st.builds(TableBackend, texts, texts, versions=st.dictionaries(texts, texts)), max_size=2).map(tuple),
     protocol=st.dictionaries(texts, st.dictionaries(texts, sizes | st.floats(allow_nan=False, allow_infinity=False))),
     missing=st.lists(texts, max_size=2).map(tuple),
 )

@@ -23,7 +23,7 @@ from tests.rig.phone import Phone
 from lutfarm_agents.discovery.shell_facts import gather
 from lutfarm_agents.transports.adb.keys import signer
 from lutfarm_agents.transports.adb.transport import AdbTransport
-from lutfarm_agents.transports.interface import Process
+from lutfarm_agents.transports.interface import RemoteProcess
 from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, SpecError
 
 __all__ = ["phone"]
@@ -285,7 +285,7 @@ def test_twenty_phones_at_once(tmp_path: Path) -> None:
 
 def test_processes_report_their_bytes(transport: AdbTransport) -> None:
     """The process behind a channel is the protocol that remote channels are built on."""
-    process: Process = transport._start("echo out; echo err >&2; exit 4")
+    process: RemoteProcess = transport._start("echo out; echo err >&2; exit 4")
     assert process.read(10.0) == b"out\n"
     assert process.status(10.0) == 4
     assert process.read(10.0) == b""

@@ -15,7 +15,7 @@ import pytest
 from tests.integration.test_farm import Quiet
 
 from lutfarm.agent_pool.local import LocalPool
-from lutfarm.execution.run_job import Farm, Outcome
+from lutfarm.execution.run_job import Farm, JobOutcome
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.results.job_table import table_of
@@ -78,7 +78,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def run(spec: JobSpec, store: Store, folder: Path, played: Mapping[str, Script]) -> Outcome:
+def run(spec: JobSpec, store: Store, folder: Path, played: Mapping[str, Script]) -> JobOutcome:
     submitted, sources = submit.submit(spec, folder, store)
     pool = LocalPool(state_dir=folder / "agents", agent_factory=ScriptedAgents(played))
     try:

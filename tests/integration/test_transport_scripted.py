@@ -17,7 +17,7 @@ from lutfarm_agents.address import SshAddress
 from lutfarm_agents.transports import remote
 from lutfarm_agents.transports.adb.transport import AdbTransport
 from lutfarm_agents.transports.adb.wire import MAX_DATA_BYTES, Connection
-from lutfarm_agents.transports.interface import Completed, Process
+from lutfarm_agents.transports.interface import Completed, RemoteProcess
 from lutfarm_agents.transports.remote import INTO_PLACE, RemoteTransport
 from lutfarm_agents.transports.ssh import process
 from lutfarm_agents.transports.ssh.transport import SshTransport
@@ -44,7 +44,7 @@ class Scripted(RemoteTransport):
     def _end(self, token: str) -> None:
         self.ended.append(token)
 
-    def _start(self, command: str) -> Process:
+    def _start(self, command: str) -> RemoteProcess:
         raise LinkLost("not in this script")
 
     def _push(self, local: Path, remote: str) -> None:

@@ -16,7 +16,7 @@ from lutfarm_agents.fingerprint import DISTRIBUTIONS, fingerprint, runtime_versi
 from lutfarm_agents.health.findings import (
     Finding,
     HealthLimits,
-    Verdict,
+    Severity,
     core_finding,
     hello_findings,
     latency_finding,
@@ -49,7 +49,7 @@ class Reference:
     backend: str
     basis: str
     latency_ns: int  # median of the fastest slice
-    verdict: Verdict  # of the latency
+    verdict: Severity  # of the latency
 
 
 @dataclass(frozen=True, slots=True)

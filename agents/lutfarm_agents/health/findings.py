@@ -13,7 +13,7 @@ from lutfarm_profiles import DeviceProfile
 from lutfarm_profiles.cores import lacking, seen, switch_on, unseen, way_out
 from lutfarm_runner.machine.clock import LEAST_STEPS
 
-Verdict = Literal["ok", "warn", "fail"]
+Severity = Literal["ok", "warn", "fail"]
 
 MIB = 1024**2
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
@@ -29,7 +29,7 @@ class Finding:
     name: str
     value: float | int | str | None
     unit: str
-    verdict: Verdict
+    verdict: Severity
     why: str
     what_to_do: str = ""
 
@@ -84,7 +84,7 @@ def core_finding(profile: DeviceProfile, there: Sequence[int], off: Sequence[int
     if off and (not lacking(profile, there) or set(lacking(profile, there)) & set(off)):
         on_all = all(cluster.cpus == "all" for cluster in profile.clusters if cluster.name == profile.measured_cluster)
         if on_all or lacking(profile, there):
-            verdict: Verdict = "warn" if profile.measured_cpus(there) else "fail"
+            verdict: Severity = "warn" if profile.measured_cpus(there) else "fail"
             return Finding("cores", len(there), "", verdict, unseen(off), switch_on(off))
     if not lacking(profile, there):
         return Finding("cores", len(there), "", "ok", "those that its profile measures on are there")
@@ -104,7 +104,7 @@ def _clock(name: str, value_ns: int | None, limits: HealthLimits) -> Finding:
     if value_ns is None:
         return Finding(name, None, "ns", "ok", "not looked at: nothing of ours reads a clock there, the tool reads its own")
     if value_ns > limits.clock_warn_ns:
-        verdict: Verdict = "fail" if value_ns > limits.clock_fail_ns else "warn"
+        verdict: Severity = "fail" if value_ns > limits.clock_fail_ns else "warn"
         return Finding(
             name,
             value_ns,

@@ -1,7 +1,7 @@
 """Fakes and simulated devices for whoever tests a farm or chooses a sampling plan."""
 
 from lutfarm_agents.testing.fakes import HELLO, FakeAgent, Point, ReplayChannel, Script, ScriptedAgents, slices
-from lutfarm_agents.testing.machine import Machine, Process, SimulatedDevice, VirtualRound, begin_round
+from lutfarm_agents.testing.machine import Machine, SimulatedDevice, SimulatedProcess, VirtualRound, begin_round
 from lutfarm_agents.testing.noise import (
     Autocorrelated,
     CanaryChange,
@@ -32,7 +32,6 @@ __all__ = [
     "Neighbour",
     "Noise",
     "Point",
-    "Process",
     "ProcessOffsets",
     "ReplayChannel",
     "Script",
@@ -40,6 +39,7 @@ __all__ = [
     "SimulatedAgent",
     "SimulatedAgents",
     "SimulatedDevice",
+    "SimulatedProcess",
     "SimulatedRunner",
     "SimulatedTransport",
     "Spikes",

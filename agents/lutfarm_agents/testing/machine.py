@@ -146,11 +146,11 @@ class Machine:
             self.device.clock_step_ns,
         )
 
-    def process(self, start_ns: float = IMPORT_NS) -> Process:
+    def process(self, start_ns: float = IMPORT_NS) -> SimulatedProcess:
         """A fresh process, which spends `start_ns` before it loads anything."""
         self.spend(start_ns)
         self.processes += 1
-        return Process(self, self.processes - 1)
+        return SimulatedProcess(self, self.processes - 1)
 
     def work(self, work_ns: float, *, canary: bool) -> None:
         """Do what takes `work_ns` on the undisturbed machine, through whatever states come meanwhile."""
@@ -222,7 +222,7 @@ class Machine:
         return math.inf if jumps is None else self.now_ns + float(self._jumps_rng.exponential(jumps.every_s)) * 1e9
 
 
-class Process:
+class SimulatedProcess:
     """One process on the machine: what it loads keeps its offsets until it ends."""
 
     def __init__(self, machine: Machine, number: int) -> None:

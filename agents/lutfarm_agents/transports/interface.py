@@ -27,7 +27,7 @@ class Completed:
     stderr: str
 
 
-class Process(Protocol):
+class RemoteProcess(Protocol):
     """A running process at the far end, in bytes."""
 
     def write(self, data: bytes, timeout_s: float) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from lutfarm_agents.sanitize import clean
-from lutfarm_agents.transports.interface import Process
+from lutfarm_agents.transports.interface import RemoteProcess
 from lutfarm_agents.transports.lines import TAIL_BYTES
 from lutfarm_jobs.errors import NotReady, ReplyTimeout
 
@@ -23,7 +23,7 @@ SILENCE = (
 )
 
 
-def check(start: Callable[[str], Process], name: str) -> None:
+def check(start: Callable[[str], RemoteProcess], name: str) -> None:
     """Have the shell say one word.  Raises NotReady where it says anything else, ReplyTimeout, LinkLost."""
     word = f"lutfarm-{secrets.token_hex(8)}"
     process = start(f"echo {word}")
@@ -49,7 +49,7 @@ def check(start: Callable[[str], Process], name: str) -> None:
         )
 
 
-def _heard(process: Process, word: bytes) -> tuple[str, int | None]:
+def _heard(process: RemoteProcess, word: bytes) -> tuple[str, int | None]:
     """What came until it ended, and how it ended; None where it did not."""
     said = bytearray()
     deadline_s = time.monotonic() + ANSWER_S

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from lutfarm_agents.process_identity import identity, is_alive
 from lutfarm_agents.sanitize import clean
-from lutfarm_agents.transports.interface import Completed, Exit, Process
+from lutfarm_agents.transports.interface import Completed, Exit, RemoteProcess
 from lutfarm_agents.transports.lines import LineReader, ending_words
 from lutfarm_agents.transports.writable import is_unwritable, unwritable
 from lutfarm_jobs.atomic_files import DRAFT, replacing
@@ -113,7 +113,7 @@ SPARE_BYTES = 1 << 16  # a disk with less than this beyond a file is full
 class RemoteChannel:
     """A spawned process, spoken to in lines."""
 
-    def __init__(self, process: Process, end: Callable[[], None]) -> None:
+    def __init__(self, process: RemoteProcess, end: Callable[[], None]) -> None:
         self._process = process
         self._end = end
         self._lines = LineReader(process.read, ended=self._ending)
@@ -163,7 +163,7 @@ class RemoteTransport(ABC):
     # What a link must offer
 
     @abstractmethod
-    def _start(self, command: str) -> Process:
+    def _start(self, command: str) -> RemoteProcess:
         """Run a command line of the device's shell.  Raises LinkError."""
 
     @abstractmethod

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lutfarm_agents.sanitize import clean
-from lutfarm_agents.transports.interface import Completed, Process
+from lutfarm_agents.transports.interface import Completed, RemoteProcess
 from lutfarm_jobs.errors import LinkLost, TransferFailed
 
 CHUNK_BYTES = 1 << 18
@@ -18,7 +18,7 @@ TAKE = 'head -c "$1" >"$2" && [ "$(wc -c <"$2")" -eq "$1" ]'
 GIVE = 'cat <"$1"'
 IS_FILE = '[ -f "$1" ] && [ ! -L "$1" ]'
 
-Start = Callable[[Sequence[str]], Process]
+Start = Callable[[Sequence[str]], RemoteProcess]
 
 
 def push(start: Start, local: Path, remote: str) -> None:
@@ -58,5 +58,5 @@ def is_file(run: Callable[[Sequence[str]], Completed], remote: str) -> bool:
     return run(["sh", "-c", IS_FILE, "sh", remote]).code == 0
 
 
-def _refused(process: Process, what: str) -> TransferFailed:
+def _refused(process: RemoteProcess, what: str) -> TransferFailed:
     return TransferFailed(f"{what}: {clean(process.stderr_tail, 300) or 'it did not arrive whole'}")

@@ -12,10 +12,10 @@ from lutfarm_jobs.round import Artifact, Limits, Round, Task
 COMMAND_BYTES = 900_000
 INPUT_SEED = 0  # the one that lutfarm_jobs.models.reference_output computes with
 
-Place = Callable[[Artifact], str]
+PathOf = Callable[[Artifact], str]
 
 
-def workload(task: Task, position: int, place: Place) -> dict[str, object]:
+def workload(task: Task, position: int, place: PathOf) -> dict[str, object]:
     """W: one workload; `place` says where an artifact lies on the device."""
     return {
         "id": position,
@@ -38,7 +38,7 @@ def limits(value: Limits) -> dict[str, object]:
     return asdict(value)
 
 
-def round_(order: Round, *, cpus: Sequence[int], place: Place, idle: bool = True) -> dict[str, object]:
+def round_(order: Round, *, cpus: Sequence[int], place: PathOf, idle: bool = True) -> dict[str, object]:
     """The fields of `round`.  All tasks are of one backend.  `idle`: the device did nothing before, so it warms up."""
     backend = order.tasks[0].measurement.backend
     return {
@@ -59,7 +59,7 @@ def round_(order: Round, *, cpus: Sequence[int], place: Place, idle: bool = True
 Batch = tuple[Sequence[Task], Sequence[Mapping[str, object]]]
 
 
-def probe_batches(tasks: Sequence[Task], place: Place) -> Iterator[Batch]:
+def probe_batches(tasks: Sequence[Task], place: PathOf) -> Iterator[Batch]:
     """Tasks with their workloads in batches that fit one command; ids start at 0 in each."""
     batch: list[Task] = []
     encoded: list[Mapping[str, object]] = []

@@ -15,7 +15,7 @@ from lutfarm.cli.run import JobArgument
 from lutfarm.comparison import Comparison, WorkloadRatio, parse_side, spec_of
 from lutfarm.comparison.compare_job import submit_pairs
 from lutfarm.execution.open_farm import ExecutorKind
-from lutfarm.execution.run_job import Outcome
+from lutfarm.execution.run_job import JobOutcome
 from lutfarm.home import Home, find_home
 from lutfarm.lut import fed
 from lutfarm.monitoring.why import way_back
@@ -89,7 +89,7 @@ def share(text: str, *, option: str, zero: bool) -> float:
     return number
 
 
-def _check_units(outcome: Outcome) -> None:
+def _check_units(outcome: JobOutcome) -> None:
     for unit in outcome.state.units.values():
         if unit.out:
             say(f"{unit.name} is {unit.out}: {printable(unit.quarantined)}; {way_back(unit.name, unit.out, unit.quarantined)}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lutfarm.cli.output import plain, print_json, printable, say
-from lutfarm.execution.run_job import Outcome
+from lutfarm.execution.run_job import JobOutcome
 from lutfarm.lut import fed
 from lutfarm.lut.verdict import Verdict, table_verdict
 from lutfarm.monitoring.why import way_back
@@ -46,7 +46,7 @@ def judged_job(store: Store, job_id: str, *, again: str) -> Judged:
     return Judged(verdict, again, precise, warnings=tuple(fed.warnings(table.entries)))
 
 
-def report(outcome: Outcome, judged: Judged, *, runs_now: int, as_json: bool, opening: bool = True) -> None:
+def report(outcome: JobOutcome, judged: Judged, *, runs_now: int, as_json: bool, opening: bool = True) -> None:
     """How a job ended; `runs_now`: of this sitting; `opening`: with the verdict, where nothing that follows opens with one."""
     state, plan = outcome.state, outcome.state.plan
     failed = sorted(key for key in plan if state.progress(key).failed)
@@ -103,7 +103,7 @@ def noted(state: FarmState) -> dict[str, dict[str, str]]:
     return {flag: found[flag] for flag in sorted(found)}
 
 
-def _say_trouble(outcome: Outcome, failed: list[str], gave_up: list[str]) -> None:
+def _say_trouble(outcome: JobOutcome, failed: list[str], gave_up: list[str]) -> None:
     state = outcome.state
     for key in failed[:20]:
         failure = state.progress(key).failure
@@ -128,14 +128,14 @@ def _say_trouble(outcome: Outcome, failed: list[str], gave_up: list[str]) -> Non
         say(f"{len(outcome.left)} measurements wait for devices that are out of work; see lutfarm job why {outcome.job_id}")
 
 
-def _undone(outcome: Outcome, count: int) -> str:
+def _undone(outcome: JobOutcome, count: int) -> str:
     """What is neither done nor failed; `missing` are those of them without any run."""
     bare = len(outcome.missing)
     some = f"{count - bare} of them with some runs" if bare < count else "without any whole run"
     return f"{count} not done" + (f" ({some})" if count else "")
 
 
-def _how(outcome: Outcome, precise: int) -> str:
+def _how(outcome: JobOutcome, precise: int) -> str:
     """By the table: the same rule as that of its flags, and of the verdict."""
     rule, rounds = outcome.state.rule, outcome.state.rounds
     if rule is None:

@@ -16,7 +16,7 @@ from lutfarm.lut.schema.calibration_record import LEAST_NETWORKS, MOST_NETWORKS
 from lutfarm.results.validate_job import table_to_validate, validation_outcome, validation_spec
 from lutfarm.store import open_store
 from lutfarm.submission import submit
-from lutfarm.validation import Outcome
+from lutfarm.validation import ValidationOutcome
 
 
 def validate(
@@ -74,7 +74,7 @@ def drawn_words(count: int, job_id: str) -> str:
     return f"{count} networks drawn over the whole range of sizes, and anchors; job {job_id}"
 
 
-def _print(outcome: Outcome, *, as_json: bool) -> None:
+def _print(outcome: ValidationOutcome, *, as_json: bool) -> None:
     if as_json:
         print_json(plain(outcome) | {"places": [plain(place) | _derived(place) for place in outcome.places]})
         return

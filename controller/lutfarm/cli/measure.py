@@ -12,7 +12,7 @@ from lutfarm.cli.output import printable, say
 from lutfarm.cli.run_progress import RunDisplay
 from lutfarm.cli.signals import deferred
 from lutfarm.execution.open_farm import ExecutorKind, open_farm
-from lutfarm.execution.run_job import Outcome
+from lutfarm.execution.run_job import JobOutcome
 from lutfarm.home import Home
 from lutfarm.store import Store
 from lutfarm.submission.submission import Submission
@@ -52,7 +52,7 @@ def check_reach(devices: Mapping[str, Device], executor: ExecutorKind) -> None:
 
 def measure(
     submitted: Submission, sources: Sources, store: Store, home: Home, *, executor: ExecutorKind, brief: bool
-) -> tuple[Outcome, int]:
+) -> tuple[JobOutcome, int]:
     """How it ended, and how many runs were made now.  An interrupt waits until what arrived is committed."""
     check_reach(submitted.devices, executor)
     with (

@@ -10,7 +10,7 @@ from lutfarm.execution.resume import own_runs
 from lutfarm.scheduling.decide import MeasureThese, Step, chunk_of, decide
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.state import FarmState, Unit
-from lutfarm.statistics.comparisons.pairs import Process, a_first, matched, precise, waiting
+from lutfarm.statistics.comparisons.pairs import PairedProcess, a_first, matched, precise, waiting
 from lutfarm.statistics.estimates.precision import StopRule, level_of
 from lutfarm.store.interface import Store
 from lutfarm_jobs.errors import SpecError
@@ -30,7 +30,7 @@ class PairStrategy:
     rule: StopRule | None
     policies: Mapping[str, MeasuringPolicy]
     _one_machine: bool = False  # both said hello in this sitting, and it is one machine as far as they know
-    _processes: dict[Key, dict[str, Process]] = field(default_factory=dict[Key, dict[str, Process]])
+    _processes: dict[Key, dict[str, PairedProcess]] = field(default_factory=dict[Key, dict[str, PairedProcess]])
 
     def decide(self, state: FarmState, policies: Mapping[str, MeasuringPolicy], now_s: float) -> list[Step]:
         """One step at a time: open and probe both sides, then a process of each in turn."""
@@ -73,7 +73,7 @@ class PairStrategy:
 
     def _take(self, run: Run) -> None:
         level = level_of(run)
-        found = Process(run.round_id, run.started_s, run.ended_s, level.ns if level else None)
+        found = PairedProcess(run.round_id, run.started_s, run.ended_s, level.ns if level else None)
         self._processes.setdefault(run.key, {})[run.id] = found
 
 
@@ -107,7 +107,7 @@ def _process(state: FarmState, keys: Sequence[Key], policies: Mapping[str, Measu
 def paired_state(
     state: FarmState,
     keys: Sequence[tuple[Key, Key]],
-    processes: Mapping[Key, Sequence[Process]],
+    processes: Mapping[Key, Sequence[PairedProcess]],
     *,
     now_s: float,
     rule: StopRule | None,

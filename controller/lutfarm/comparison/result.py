@@ -14,9 +14,9 @@ from lutfarm.records.fingerprints import agree
 from lutfarm.results.job_table import judged as judged_runs
 from lutfarm.statistics import sample, summarize
 from lutfarm.statistics.comparisons.pairs import (
+    PairDecision,
+    PairedProcess,
     PairRatio,
-    Process,
-    Verdict,
     judged,
     matched,
     overall,
@@ -69,7 +69,7 @@ class Comparison:
     pairs: int
     confidence: float  # of every interval here
     margin: float
-    verdict: Verdict
+    verdict: PairDecision
     rounds_to_settle: int | None  # how many more where the interval holds the margin; None: over a thousand
     lone_processes: int
     left_out: Mapping[str, str]
@@ -163,7 +163,7 @@ def _pairs(a: Sequence[Run], b: Sequence[Run]) -> _Pairs | str:
             f"statistic is {statistics[0]} on A and {statistics[1]} on B, which can't be compared; sampling.sweep: true in the "
             "job sweeps both"
         )
-    pairs = matched(*([Process(run.round_id, run.started_s, run.ended_s) for run in side] for side in (a, b)))
+    pairs = matched(*([PairedProcess(run.round_id, run.started_s, run.ended_s) for run in side] for side in (a, b)))
     found = tuple(
         (f"{one.round_id}+{other.round_id}", first.ns, second.ns)
         for one, other in pairs

@@ -97,10 +97,10 @@ def check_device(
         now_s = time.time()
         if report.boot_id:
             store.step_device(device.name, DeviceEvent("seen", boot_id=report.boot_id), now_s)
-        return report, store.step_device(device.name, verdict(report, now_s), now_s)
+        return report, store.step_device(device.name, event_of(report, now_s), now_s)
 
 
-def verdict(report: HealthReport, now_s: float) -> DeviceEvent:
+def event_of(report: HealthReport, now_s: float) -> DeviceEvent:
     """What a report means for the device's state."""
     if report.fit:
         return DeviceEvent("check passed")

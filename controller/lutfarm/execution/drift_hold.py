@@ -22,13 +22,13 @@ def after_drift(store: Store, events: Iterable[Event], policies: Mapping[str, Me
         if limit is None or store.device_record(unit, now_s).state in NO_WORK:
             continue
         backend, conditions = MeasurementKey.parse(run.key).canary
-        event = verdict(canary(store, unit, backend, conditions), limit)
+        event = drift_event(canary(store, unit, backend, conditions), limit)
         if event is not None:
             told.append(Told(unit, event))
     return told
 
 
-def verdict(found: Canary, hold_above: float) -> DeviceEvent | None:
+def drift_event(found: Canary, hold_above: float) -> DeviceEvent | None:
     """Held, where all of the newest rounds are further than this ratio above or below an established reference.  Pure."""
     recent, newest = found.recent, found.newest
     if recent is None or newest is None or 1 / hold_above <= recent.ratio <= hold_above:

@@ -55,7 +55,7 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class JobOutcome:
     """How a job ended; `missing` are the measurements with neither a complete run nor a failure."""
 
     job_id: str
@@ -74,7 +74,7 @@ class Farm:
     owner: str  # see lutfarm.store.process_identity
     holder: str  # readable, shown to others who wait
 
-    def run(self, submission: Submission, watch: Watcher) -> Outcome:
+    def run(self, submission: Submission, watch: Watcher) -> JobOutcome:
         """Measure what the store does not have yet; every run is committed when it arrives.
 
         Raises the FarmError that stopped the job, if one did; what was committed stays.
@@ -187,7 +187,7 @@ class Farm:
             elif isinstance(event, Waiting):
                 watch.waiting(event.unit, event.holder)
 
-    def _end(self, job: Job, state: FarmState) -> Outcome:
+    def _end(self, job: Job, state: FarmState) -> JobOutcome:
         if state.stopped:
             code, detail = state.stopped
             self.store.close_job(job.id, "failed", f"{code}: {detail}")
@@ -195,4 +195,4 @@ class Farm:
         missing = tuple(key for key in state.plan if not state.progress(key).failed and not state.progress(key).complete)
         reasons = [f"{unit.name} was {unit.out} then: {unit.quarantined}" for unit in state.units.values() if unit.out]
         self.store.close_job(job.id, "open" if missing or state.left else "complete", "; ".join(reasons))
-        return Outcome(job.id, state, missing, state.left)
+        return JobOutcome(job.id, state, missing, state.left)

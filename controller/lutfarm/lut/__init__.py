@@ -5,14 +5,12 @@ from lutfarm.lut.files import load, save
 from lutfarm.lut.prediction.additive import MissingEntry, Prediction
 from lutfarm.lut.schema.calibration_record import Calibration
 from lutfarm.lut.schema.entry import Entry
-from lutfarm.lut.schema.manifest import BackendFacts, DeviceFacts, Manifest, PoolFacts, UnitEffect
+from lutfarm.lut.schema.manifest import Manifest, PoolFacts, TableBackend, TableDevice, UnitEffect
 from lutfarm.lut.schema.validation_record import Figures, Network, Refusal, Uncalibrated, Validation, compare
 from lutfarm.lut.table import LatencyTable
 
 __all__ = [
-    "BackendFacts",
     "Calibration",
-    "DeviceFacts",
     "Entry",
     "Figures",
     "LatencyTable",
@@ -23,6 +21,8 @@ __all__ = [
     "Pooling",
     "Prediction",
     "Refusal",
+    "TableBackend",
+    "TableDevice",
     "Uncalibrated",
     "UnitEffect",
     "Validation",

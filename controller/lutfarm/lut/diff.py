@@ -11,7 +11,7 @@ from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.table import LatencyTable
 from lutfarm.records.fingerprints import Difference, disagreement
 from lutfarm.statistics.comparisons.ratios import Orders, differ, level_of, orders, ratio_of
-from lutfarm.statistics.comparisons.units import Level
+from lutfarm.statistics.comparisons.units import UnitEstimate
 from lutfarm.statistics.intervals.distributions import kendall
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement_key import MeasurementKey
@@ -174,7 +174,7 @@ def diff(a: LatencyTable, b: LatencyTable) -> TableDiff:
 
 
 def _entries(
-    usable: Mapping[str, tuple[Entry, Entry]], levels: Mapping[str, tuple[Level, Level]]
+    usable: Mapping[str, tuple[Entry, Entry]], levels: Mapping[str, tuple[UnitEstimate, UnitEstimate]]
 ) -> tuple[tuple[EntryDiff, ...], float]:
     """In the order of the first table; and the median ratio."""
     ratios = [ratio_of(*pair, confidence=CONFIDENCE) for pair in levels.values()]
@@ -203,7 +203,7 @@ def _entries(
     return entries, math.exp(middle)
 
 
-def _level(entry: Entry) -> Level:
+def _level(entry: Entry) -> UnitEstimate:
     return level_of(
         entry.estimate_ns or 0.0,
         entry.low_ns or 0.0,

@@ -27,7 +27,7 @@ COMPARE, CALIBRATE, RANK, PREDICT, JUDGE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class NetworkEvidence:
     """What whole networks say of a table: how many it was held against, how many of them a busy machine measured.
 
     `calibrated`: on how many each of its calibrations rests; `lacking`: places whose networks were too few to calibrate.
@@ -71,7 +71,7 @@ def table_verdict(table: LatencyTable, *, again: str = "", target: float | None 
     manifest = table.manifest
     words = again or f"give the file of job {manifest.job_name} `fresh: true` and another `name`, and run it"
     used = [network for one in manifest.validations for network in one.used]
-    held = Held(
+    held = NetworkEvidence(
         len(used),
         sum(network.busy for network in used),
         tuple(len(one.networks) for one in manifest.calibrations),
@@ -81,7 +81,12 @@ def table_verdict(table: LatencyTable, *, again: str = "", target: float | None 
 
 
 def verdict(
-    entries: Sequence[Entry], *, missing: int = 0, held: Held = Held(), again: str = "", target: float | None = None
+    entries: Sequence[Entry],
+    *,
+    missing: int = 0,
+    held: NetworkEvidence = NetworkEvidence(),
+    again: str = "",
+    target: float | None = None,
 ) -> Verdict:
     """The verdict on entries; `missing`: how many are not measured yet."""
     measured = [entry for entry in entries if entry.kind == "measured"]
@@ -127,7 +132,7 @@ def _machine(measured: Sequence[Entry], grades: Counter[Grade], busy: float | No
     return "busy" if busy is not None and busy > BUSY_VISITS else "quiet"
 
 
-def _do_not(machine: Machine, grades: Counter[Grade], count: int, missing: int, held: Held) -> tuple[str, ...]:
+def _do_not(machine: Machine, grades: Counter[Grade], count: int, missing: int, held: NetworkEvidence) -> tuple[str, ...]:
     found: list[str] = []
     if machine in ("disturbed", "not established", "not seen"):
         found.append(COMPARE)

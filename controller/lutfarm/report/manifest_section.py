@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 
-from lutfarm.lut.schema.manifest import BackendFacts, DeviceFacts, Manifest
+from lutfarm.lut.schema.manifest import Manifest, TableBackend, TableDevice
 from lutfarm.report.wording import latency, printable
 
 LONGEST = 400
@@ -57,7 +57,7 @@ def composition(name: str, statistics: Collection[str] = ()) -> str:
     return " ".join(f"With the statistic {way}: {COMPOSITIONS[way]}" for way in told)
 
 
-def _device(device: DeviceFacts) -> Iterator[tuple[str, str]]:
+def _device(device: TableDevice) -> Iterator[tuple[str, str]]:
     gib = f"{device.memory_bytes / 2**30:.0f} GiB" if device.memory_bytes else ""
     cores = f"{device.cpus} {'core' if device.cpus == 1 else 'cores'}" if device.cpus else ""
     yield f"device {device.unit}", _joined(device.cpu_model, device.machine, cores, gib)
@@ -68,7 +68,7 @@ def _device(device: DeviceFacts) -> Iterator[tuple[str, str]]:
     yield f"call path of {device.unit}, not subtracted", _joined(floors, timer)
 
 
-def _backend(backend: BackendFacts) -> tuple[str, str]:
+def _backend(backend: TableBackend) -> tuple[str, str]:
     versions = sorted({version for version in backend.versions.values() if version}) or [backend.runtime]
     threads = f"{backend.threads} {'thread' if backend.threads == 1 else 'threads'}"
     return f"backend {backend.key}", _joined(*versions, backend.provider, threads, backend.precision)

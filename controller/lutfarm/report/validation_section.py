@@ -39,7 +39,7 @@ class FigureRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ComparedNetwork:
     """The networks of one device, backend and space."""
 
     heading: str
@@ -56,7 +56,7 @@ class Comparison:
         return any(row.calibrated for row in self.rows)
 
 
-def comparisons(table: LatencyTable) -> tuple[Comparison, ...]:
+def comparisons(table: LatencyTable) -> tuple[ComparedNetwork, ...]:
     """Predicted against measured, for each device, backend and space that was validated."""
     found = sorted(table.manifest.validations, key=lambda one: (*one.place, one.space))
     return tuple(_comparison(number, one, table) for number, one in enumerate(found))
@@ -74,12 +74,12 @@ def unvalidated(table: LatencyTable) -> list[tuple[str, str]]:
     return found
 
 
-def _comparison(number: int, found: Validation, table: LatencyTable) -> Comparison:
+def _comparison(number: int, found: Validation, table: LatencyTable) -> ComparedNetwork:
     several = sum(one.place == found.place for one in table.manifest.validations) > 1
     heading = printable(f"{found.backend_key} on {found.unit}" + (f", {found.space}" if several else ""))
     plain = plain_spots(found)
     used = sorted(found.used, key=lambda network: network.measured_ns or 0.0)
-    return Comparison(
+    return ComparedNetwork(
         heading=heading,
         columns=_columns(found),
         figures=_figure_rows(found),

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from lutfarm.canary.judge_runs import judge
-from lutfarm.lut import BackendFacts, DeviceFacts, LatencyTable, Manifest, Pooling, pooled, without_moved
+from lutfarm.lut import LatencyTable, Manifest, Pooling, TableBackend, TableDevice, pooled, without_moved
 from lutfarm.lut.building.isolated import build_table
 from lutfarm.lut.building.manifest_as_measured import as_measured
 from lutfarm.lut.building.profiled import in_network
@@ -151,7 +151,7 @@ def _manifest(
         space=names.pop() if len(names) == 1 else None,
         devices=tuple(_device_facts(devices[name], hellos.get(name), floors.get(name, {})) for name in sorted(devices)),
         backends=tuple(
-            BackendFacts(
+            TableBackend(
                 backend.key,
                 backend.runtime,
                 backend.provider,
@@ -177,10 +177,10 @@ def _call_floors(plan: Sequence[Measurement], probes: Mapping[str, Sequence[Prob
     return {unit: {key: round(median(values)) for key, values in by.items()} for unit, by in found.items()}
 
 
-def _device_facts(device: Device, hello: Hello | None, floors: Mapping[str, int]) -> DeviceFacts:
+def _device_facts(device: Device, hello: Hello | None, floors: Mapping[str, int]) -> TableDevice:
     if hello is None:
-        return DeviceFacts(device.name, device.profile)
-    return DeviceFacts(
+        return TableDevice(device.name, device.profile)
+    return TableDevice(
         unit=device.name,
         profile=device.profile,
         cpu_model=hello.cpu_model,

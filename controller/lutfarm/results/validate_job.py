@@ -12,7 +12,7 @@ from lutfarm.results import validated_table
 from lutfarm.results.job_table import table_of
 from lutfarm.store import Job, Store
 from lutfarm.store.interface import job_called
-from lutfarm.validation import Outcome, find_study, plan_study, studies_of
+from lutfarm.validation import ValidationOutcome, find_study, plan_study, studies_of
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import read_definition, space_of
 from lutfarm_jobs.spaces.base import Space
@@ -60,7 +60,7 @@ def validation_spec(store: Store, asked: TableToValidate, *, networks: int, cali
     return plan_study(asked.job, asked.table, asked.space, wanted, definition=asked.definition, studies=known)
 
 
-def validation_outcome(store: Store, asked: TableToValidate, measured_job: str) -> Outcome:
+def validation_outcome(store: Store, asked: TableToValidate, measured_job: str) -> ValidationOutcome:
     """What the networks of one job say of the table: as it is exported now, since new rounds tell more of the canary then."""
     study = next(one for one in studies_of(store, asked.job.id) if one.id == measured_job)
     return validated_table.outcome(store, study, table_of(store, asked.job.id))

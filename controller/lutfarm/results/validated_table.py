@@ -15,7 +15,15 @@ from lutfarm.lut.schema.validation_record import MOST_REASON, Uncalibrated
 from lutfarm.results.job_table import judged, table_of
 from lutfarm.statistics import sample
 from lutfarm.store.interface import Store
-from lutfarm.validation import Held, Measured, Outcome, StudyJob, calibration_for, outcome_of, studies_of
+from lutfarm.validation import (
+    MeasuredNetworks,
+    StudyJob,
+    StudyOnTable,
+    ValidationOutcome,
+    calibration_for,
+    outcome_of,
+    studies_of,
+)
 from lutfarm.validation.outcome import Levels, Place, validation_or_refusal
 from lutfarm_jobs.errors import RunsDisagree, SpecError
 from lutfarm_jobs.measurement import Measurement
@@ -61,7 +69,7 @@ def validated_table(
     )
 
 
-def outcome(store: Store, study: StudyJob, table: LatencyTable) -> Outcome:
+def outcome(store: Store, study: StudyJob, table: LatencyTable) -> ValidationOutcome:
     """What one study says of a table, calibrated on its own networks.  Raises SpecError: it measured too few networks."""
     one = _Study(store, study, table)
     found = {place: made for place in one.held.places if (made := _calibration(one, place))}
@@ -87,14 +95,14 @@ class _Study:
         return list(dict.fromkeys(((m.unit, m.backend.key), self.study.space_name) for m in self.plan))
 
     @cached_property
-    def held(self) -> Held:
+    def held(self) -> StudyOnTable:
         """Against the table as it is without any calibration.
 
         Raises RunsDisagree where its networks were measured in part before and in part after an upgrade.
         """
         studies = studies_of(self.store, self.table.manifest.job_id)
         first = next((one for one in studies if one.space_name == self.study.space_name), self.study)
-        return Held(
+        return StudyOnTable(
             self.study,
             self.table.with_calibrations(()),
             self.study.space,
@@ -132,11 +140,11 @@ def _validation(study: _Study, place: Place, calibration: Calibration | None) ->
     return validation_or_refusal(held, place, calibration)
 
 
-def _measured(store: Store, study: StudyJob) -> Measured:
-    return Measured(table_of(store, study.id), levels_of(store, study.id))
+def _measured(store: Store, study: StudyJob) -> MeasuredNetworks:
+    return MeasuredNetworks(table_of(store, study.id), levels_of(store, study.id))
 
 
-def _measured_or_why(store: Store, study: StudyJob) -> Measured | str:
+def _measured_or_why(store: Store, study: StudyJob) -> MeasuredNetworks | str:
     try:
         return _measured(store, study)
     except RunsDisagree as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from lutfarm.agent_pool.interface import Done, Event, Measured, Opened, Probed
 from lutfarm.scheduling.retry import judge
 from lutfarm.scheduling.work_sharing import Share
-from lutfarm.statistics.estimates.precision import Level, Reached, StopRule, level_of, reached, rounds_needed
+from lutfarm.statistics.estimates.precision import ProcessEstimate, Reached, StopRule, level_of, reached, rounds_needed
 from lutfarm_agents.device import Hello
 from lutfarm_jobs.errors import DeviceLost, LinkError, Retry, from_wire
 from lutfarm_jobs.measurement import Measurement
@@ -26,7 +26,7 @@ class MeasurementProgress:
     truncated: int = 0
     failed: bool = False
     failure: Failure | None = None  # why, where that is known
-    levels: tuple[Level, ...] = ()  # of its complete runs, where there was a quiet slice
+    levels: tuple[ProcessEstimate, ...] = ()  # of its complete runs, where there was a quiet slice
 
     def with_run(self, run: Run) -> MeasurementProgress:
         """After one more run."""
@@ -220,7 +220,7 @@ def _judged(state: FarmState, units: Collection[str]) -> FarmState:
     """With how precise the measurements of some units are: between rounds alone, so that a round is judged whole."""
     if state.rule is None or not units:
         return state
-    groups: dict[tuple[str, str], dict[str, tuple[Level, ...]]] = {}
+    groups: dict[tuple[str, str], dict[str, tuple[ProcessEstimate, ...]]] = {}
     for key, m in state.plan.items():
         if m.unit in units and not state.progress(key).failed:
             groups.setdefault((m.unit, m.backend.process_key), {})[key] = state.progress(key).levels

@@ -26,7 +26,7 @@ LEAST_NETWORKS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ValidationOutcome:
     """What one study says, place by place; `refused` says why there is nothing to say of the other places."""
 
     job_id: str  # whose table it is
@@ -40,7 +40,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredNetworks:
     """What a study's job came to: its table, and the level of each process by measurement key and round."""
 
     table: LatencyTable
@@ -48,15 +48,15 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StudyOnTable:
     """A study and what it is held against: a table, the study's space, its plan, and what was measured."""
 
     study: StudyJob
     table: LatencyTable  # without calibration
     space: Space
-    measured: Measured
+    measured: MeasuredNetworks
     plan: Sequence[Measurement]
-    first: Measured | str | None = None  # of the table's first study, if that is another; or why it can't be read
+    first: MeasuredNetworks | str | None = None  # of the table's first study, if that is another; or why it can't be read
 
     @property
     def places(self) -> list[Place]:
@@ -81,7 +81,7 @@ class Held:
         )
 
 
-def calibration_for(held: Held, place: Place) -> Calibration | Uncalibrated | None:
+def calibration_for(held: StudyOnTable, place: Place) -> Calibration | Uncalibrated | None:
     """From the study's calibration networks of a place that a quiet machine measured; None where there are none at all.
 
     Fewer than LEAST_CALIBRATION calibrate nothing: why is said.  Raises RunsDisagree where they were measured with other
@@ -114,7 +114,7 @@ def _too_few(good: int, busy: int, wanted: int) -> str:
     return f"{good} of its networks are good enough, at least {LEAST_CALIBRATION} are needed ({why}); {cure}"
 
 
-def outcome_of(held: Held, calibrations: Mapping[Place, Calibration | Uncalibrated]) -> Outcome:
+def outcome_of(held: StudyOnTable, calibrations: Mapping[Place, Calibration | Uncalibrated]) -> ValidationOutcome:
     """Hold the predictions of a table against a study's networks, and those that the calibrations give.
 
     Raises SpecError, naming them, where fewer than two networks can be used in any place.
@@ -127,10 +127,10 @@ def outcome_of(held: Held, calibrations: Mapping[Place, Calibration | Uncalibrat
     study, job_id = held.study, held.table.manifest.job_id
     if not places:
         raise SpecError("; ".join(refused) or f"job {study.id} measured nothing where the table has entries")
-    return Outcome(job_id, study.id, held.space.name, study.study.seed, study.created_s, places, refused, uncalibrated)
+    return ValidationOutcome(job_id, study.id, held.space.name, study.study.seed, study.created_s, places, refused, uncalibrated)
 
 
-def validation_or_refusal(held: Held, place: Place, calibration: Calibration | None) -> Validation | str:
+def validation_or_refusal(held: StudyOnTable, place: Place, calibration: Calibration | None) -> Validation | str:
     """What a study says of one place, or why it says nothing."""
     try:
         return _validation(held, place, calibration)
@@ -138,7 +138,7 @@ def validation_or_refusal(held: Held, place: Place, calibration: Calibration | N
         return error.detail
 
 
-def _validation(held: Held, place: Place, calibration: Calibration | None) -> Validation:
+def _validation(held: StudyOnTable, place: Place, calibration: Calibration | None) -> Validation:
     unit, backend = place
     study, networks = held.study, held.networks(place)
     _check_agreement(held, place)
@@ -174,7 +174,7 @@ def _validation(held: Held, place: Place, calibration: Calibration | None) -> Va
     )
 
 
-def _check_agreement(held: Held, place: Place) -> None:
+def _check_agreement(held: StudyOnTable, place: Place) -> None:
     """Raises RunsDisagree where the table and the networks that it is held against were measured with different software."""
     both = [
         labelled
@@ -226,7 +226,7 @@ def _network(part: LatencyTable, space: Space, arch: str, role: Role, entry: Ent
     )
 
 
-def _corrected(held: Held, place: Place, calibration: Calibration, networks: tuple[Network, ...]) -> tuple[Network, ...]:
+def _corrected(held: StudyOnTable, place: Place, calibration: Calibration, networks: tuple[Network, ...]) -> tuple[Network, ...]:
     """With the calibrated table's predictions; the networks that it was calibrated on have none."""
     part = held.table.select(unit=place[0], backend=place[1]).with_calibrations([calibration])
     unseen = {n.arch: held.space.parse(n.arch) for n in networks if n.usable}
@@ -261,7 +261,7 @@ def _ceiling(keys: Sequence[str], levels_ns: Levels) -> Figures | None:
     return compare(list(one.values()), list(other.values()))
 
 
-def _shift(keys: Sequence[str], held: Held) -> tuple[float | None, str]:
+def _shift(keys: Sequence[str], held: StudyOnTable) -> tuple[float | None, str]:
     """How much slower the anchors were than in the first sitting, or why that can't be said; neither: it is the first."""
     if held.first is None or isinstance(held.first, str):
         return None, (held.first or "")[:MOST_REASON]

@@ -7,7 +7,7 @@ import pytest
 from lutfarm.agent_pool.interface import Done, Opened, Waiting
 from lutfarm.cli.ending import Judged, report
 from lutfarm.cli.run_progress import RunDisplay, _half_width
-from lutfarm.execution.run_job import Outcome
+from lutfarm.execution.run_job import JobOutcome
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.state import FarmState, MeasurementProgress, after, begin, out_of_work, resumed
 from lutfarm_agents.testing import HELLO
@@ -42,11 +42,11 @@ def test_waiting_does_not_look_like_measuring(capsys: pytest.CaptureFixture[str]
 
 def test_a_lost_device_leaves_measurements_that_are_not_done_in_every_line(capsys: pytest.CaptureFixture[str]) -> None:
     state = out_of_work(began(), "desk", "lost", "ConnectFailed: no route")
-    report(Outcome("j", state, (), state.left), Judged(None, "AGAIN", why="gone"), runs_now=0, as_json=False)
+    report(JobOutcome("j", state, (), state.left), Judged(None, "AGAIN", why="gone"), runs_now=0, as_json=False)
     said = capsys.readouterr().err
     assert "0 of 9 measurements done, with all 3 rounds, 0 failed, 9 not done (9 of them with some runs)" in said
     assert "9 measurements wait for devices that are out of work" in said
-    lost = Outcome("j", state, tuple(m.key for m in PLAN), state.left)
+    lost = JobOutcome("j", state, tuple(m.key for m in PLAN), state.left)
     report(lost, Judged(None, "AGAIN", why="gone"), runs_now=0, as_json=False)
     assert "9 not done (without any whole run)" in (nothing := capsys.readouterr().err)
     assert "lut export" in said
@@ -56,11 +56,11 @@ def test_a_lost_device_leaves_measurements_that_are_not_done_in_every_line(capsy
 def test_a_job_that_was_complete_says_so_and_how_to_measure_it_anew(capsys: pytest.CaptureFixture[str]) -> None:
     whole = resumed(began(), {m.key: MeasurementProgress(complete=3) for m in PLAN})
     judged = Judged(None, "lutfarm run j.yaml, once you give it another `name`", why="gone")
-    report(Outcome("j", whole, ()), judged, runs_now=0, as_json=False)
+    report(JobOutcome("j", whole, ()), judged, runs_now=0, as_json=False)
     told = f"nothing was measured now: all of it is stored. To measure it anew: {judged.again}"
     assert told in capsys.readouterr().err.replace("\n", " ")
-    report(Outcome("j", whole, ()), judged, runs_now=27, as_json=False)
-    report(Outcome("j", began(), tuple(m.key for m in PLAN)), judged, runs_now=0, as_json=False)
+    report(JobOutcome("j", whole, ()), judged, runs_now=27, as_json=False)
+    report(JobOutcome("j", began(), tuple(m.key for m in PLAN)), judged, runs_now=0, as_json=False)
     assert "nothing was measured now" not in capsys.readouterr().err
 
 

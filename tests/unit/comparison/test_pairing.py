@@ -14,7 +14,7 @@ from lutfarm.scheduling.decide import MeasureThese
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.state import FarmState, MeasurementProgress, begin
 from lutfarm.scheduling.stop_rule import pair_rule, stop_rule
-from lutfarm.statistics.comparisons.pairs import PAIR_GAP_S, Process, a_first
+from lutfarm.statistics.comparisons.pairs import PAIR_GAP_S, PairedProcess, a_first
 from lutfarm.statistics.estimates.precision import StopRule
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import Sources, expand
@@ -131,13 +131,13 @@ def test_a_budget_ends_it_after_a_whole_pair() -> None:
     state = opened(plan, ("desk", "new"))
     desk = replace(state.units["desk"], spent_s=60.0)
     state = replace(state, budget_s=50.0, units={**state.units, "desk": desk})
-    half = {keys[0][0]: [Process("r1", 0.0, 1.0, 100.0)], keys[1][0]: [Process("r1", 0.0, 1.0, 100.0)]}
+    half = {keys[0][0]: [PairedProcess("r1", 0.0, 1.0, 100.0)], keys[1][0]: [PairedProcess("r1", 0.0, 1.0, 100.0)]}
     begun = paired_state(state, keys, half, now_s=5.0, rule=None)
     assert not begun.over
     step = next_process(begun, keys, "seed", POLICY)
     assert step is not None
     assert step.unit == "new"
-    whole = half | {key: [Process("r2", 2.0, 3.0, 100.0)] for _, key in keys}
+    whole = half | {key: [PairedProcess("r2", 2.0, 3.0, 100.0)] for _, key in keys}
     assert paired_state(state, keys, whole, now_s=5.0, rule=None).over
 
 
@@ -157,7 +157,7 @@ def test_each_pair_is_finished_before_the_next_begins_and_no_process_is_too_many
         assert set(step.keys) == {key for key in processes if f"/{step.unit}/" in key}
         order.append(step.unit)
         for key in step.keys:
-            processes[key].append(Process(f"r{len(order)}", now_s, now_s + 1, 100.0))
+            processes[key].append(PairedProcess(f"r{len(order)}", now_s, now_s + 1, 100.0))
         now_s += 2
         state = paired_state(state, keys, processes, now_s=now_s, rule=StopRule(1e-9))
     assert [order[at : at + 2] for at in range(0, 8, 2)] == [
@@ -169,7 +169,7 @@ def test_each_pair_is_finished_before_the_next_begins_and_no_process_is_too_many
 def test_half_a_pair_waits_for_its_partner_and_is_void_the_next_day() -> None:
     plan, keys = planned("device=desk", "device=new")
     (a, b), *_ = keys
-    processes = {a: [Process("r1", 0.0, 1.0, 100.0)]}
+    processes = {a: [PairedProcess("r1", 0.0, 1.0, 100.0)]}
     soon = paired_state(opened(plan, ("desk", "new")), keys, processes, now_s=5.0, rule=StopRule(0.01))
     assert (soon.progress(a).complete, soon.progress(b).complete) == (1, 0)
     found = next_process(soon, keys, "seed", POLICY)
@@ -181,7 +181,7 @@ def test_half_a_pair_waits_for_its_partner_and_is_void_the_next_day() -> None:
 
 def test_pairs_that_never_come_close_in_time_end_all_the_same() -> None:
     plan, keys = planned("device=desk", "device=new")
-    far = {key: [Process(f"{key}{n}", 1e4 * n, 1e4 * n + 1, 100.0) for n in range(15)] for key in keys[0][:1]}
+    far = {key: [PairedProcess(f"{key}{n}", 1e4 * n, 1e4 * n + 1, 100.0) for n in range(15)] for key in keys[0][:1]}
     state = paired_state(opened(plan, ("desk", "new")), keys, far, now_s=1e9, rule=StopRule(0.01))
     assert set(state.plan) == set(keys[1])
 
@@ -192,7 +192,7 @@ def test_it_is_enough_once_every_ratio_is_narrow_and_not_in_the_middle_of_a_pair
     def after(pairs: int, *, lone: bool = False, wobble: float = 0.0) -> FarmState:
         processes = {
             key: [
-                Process(f"r{side}{n}", 10.0 * n + side, 10.0 * n + side + 0.5, 100.0 * (1 + wobble * (n % 2)))
+                PairedProcess(f"r{side}{n}", 10.0 * n + side, 10.0 * n + side + 0.5, 100.0 * (1 + wobble * (n % 2)))
                 for n in range(pairs + (lone and side == 0))
             ]
             for pair in keys

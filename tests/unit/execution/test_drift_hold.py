@@ -6,7 +6,7 @@ import pytest
 
 from lutfarm.canary.epochs import epochs
 from lutfarm.canary.history import Canary
-from lutfarm.execution.drift_hold import verdict
+from lutfarm.execution.drift_hold import drift_event
 from lutfarm.records.canary_round import CanaryRound
 from lutfarm.records.device_state import DeviceRecord, step
 
@@ -31,11 +31,11 @@ def shown(*levels_ns: int) -> Canary:
     ],
 )
 def test_only_what_settled_beyond_the_limit_is_held(levels_ns: list[int], is_held: bool) -> None:
-    assert (verdict(shown(*levels_ns), 1.3) is not None) is is_held
+    assert (drift_event(shown(*levels_ns), 1.3) is not None) is is_held
 
 
 def test_the_reason_says_what_was_seen_and_how_to_go_on() -> None:
-    event = verdict(shown(*CALM, *[140, 150, 145, 141]), 1.3)
+    event = drift_event(shown(*CALM, *[140, 150, 145, 141]), 1.3)
     assert event is not None
     held = step(DeviceRecord("desk", "busy"), event, 5.0)
     assert held.state == "maintenance"

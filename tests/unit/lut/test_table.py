@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.lut_kit import ORT, TFLITE, entry, failed, manifest, validation
 
-from lutfarm.lut import BackendFacts, DeviceFacts, Entry, LatencyTable, Validation
+from lutfarm.lut import Entry, LatencyTable, TableBackend, TableDevice, Validation
 from lutfarm_jobs.errors import SpecError
 
 ZERO = replace(entry("nothing"), kind="zero", estimate_ns=0.0, low_ns=0.0, high_ns=0.0, statistic="", flags=())
@@ -110,10 +110,10 @@ def test_the_content_hash_is_of_the_entries_alone() -> None:
 
 MIXED = [entry("a"), entry("b"), entry("a", backend=TFLITE), entry("a", unit="board"), entry("b", unit="board", backend=TFLITE)]
 FACTS = manifest(
-    devices=(DeviceFacts("desk", cpus=2), DeviceFacts("board", cpus=4)),
+    devices=(TableDevice("desk", cpus=2), TableDevice("board", cpus=4)),
     backends=(
-        BackendFacts(ORT.key, "onnxruntime", versions={"desk": "onnxruntime 1.24", "board": "onnxruntime 1.23"}),
-        BackendFacts(TFLITE.key, "tflite", versions={"desk": "ai-edge-litert 2.1"}),
+        TableBackend(ORT.key, "onnxruntime", versions={"desk": "onnxruntime 1.24", "board": "onnxruntime 1.23"}),
+        TableBackend(TFLITE.key, "tflite", versions={"desk": "ai-edge-litert 2.1"}),
     ),
     protocol={"desk": {"passes": 12}, "board": {"passes": 6}},
     missing=("latency/operator:c/desk/onnxruntime-cpu-t1-fp32/b1-steady",),

@@ -11,7 +11,7 @@ from tests.lut_kit import ORT, TFLITE, manifest, measurement, piece, run
 from tests.lut_kit import entry as plain_entry
 from tests.store_kit import HELLO
 
-from lutfarm.lut import BackendFacts, DeviceFacts, LatencyTable, Pooling, pooled
+from lutfarm.lut import LatencyTable, Pooling, TableBackend, TableDevice, pooled
 from lutfarm.lut.building.isolated import build_table
 from lutfarm.lut.building.manifest_as_measured import as_measured
 from lutfarm.records.fingerprints import BETWEEN_PLANS, BETWEEN_UNITS, agree, disagreement, words
@@ -81,8 +81,8 @@ def test_no_table_is_built_from_entries_of_two_runtime_versions() -> None:
 
 def test_a_manifest_says_what_runs_were_made_with_whatever_the_device_says_since() -> None:
     upgraded = manifest(
-        devices=(DeviceFacts("desk", "generic", system="Linux 9", python="3.99"),),
-        backends=(BackendFacts(ORT.key, "onnxruntime", versions={"desk": "onnxruntime 9", "other": "onnxruntime 8"}),),
+        devices=(TableDevice("desk", "generic", system="Linux 9", python="3.99"),),
+        backends=(TableBackend(ORT.key, "onnxruntime", versions={"desk": "onnxruntime 9", "other": "onnxruntime 8"}),),
     )
     runs = [run(*[piece(100)] * 12, fingerprint={"os": "Linux 6", "runtime": "onnxruntime 1", "governor": "powersave"})]
     found = as_measured(build_table([measurement("conv_a")], runs, manifest=upgraded))
@@ -99,7 +99,7 @@ def test_units_of_a_pool_may_have_other_kernels_but_no_other_runtime(replicate: 
             for number in range(6)
             for unit, name in (("u1", "p1"), ("u2", "p2"))
         ]
-        devices = tuple(DeviceFacts(unit, "pi") for unit in ("u1", "u2"))
+        devices = tuple(TableDevice(unit, "pi") for unit in ("u1", "u2"))
         return LatencyTable.of(entries, manifest(devices=devices, fingerprints=prints))
 
     pooling = Pooling("pi", replicate)  # type: ignore[arg-type]

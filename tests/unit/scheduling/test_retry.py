@@ -2,7 +2,7 @@
 
 import pytest
 
-from lutfarm.scheduling.retry import FIRST_DELAY_S, LONGEST_DELAY_S, MOST_ATTEMPTS, Verdict, judge
+from lutfarm.scheduling.retry import FIRST_DELAY_S, LONGEST_DELAY_S, MOST_ATTEMPTS, RetryDecision, judge
 from lutfarm_jobs.errors import Retry
 
 
@@ -17,14 +17,14 @@ def test_a_link_error_is_tried_again_on_the_same_device_with_growing_delays(code
 
 def test_a_link_that_never_works_quarantines_the_device() -> None:
     for failures in (MOST_ATTEMPTS, MOST_ATTEMPTS + 1):
-        assert judge("LinkLost", "", failures_in_a_row=failures) == Verdict(Retry.OTHER_DEVICE, 0.0)
+        assert judge("LinkLost", "", failures_in_a_row=failures) == RetryDecision(Retry.OTHER_DEVICE, 0.0)
 
 
 @pytest.mark.parametrize("code", ["NotReady", "ProtocolMismatch", "DeviceLost"])
 def test_a_device_error_quarantines_at_once(code: str) -> None:
-    assert judge(code, "", failures_in_a_row=1) == Verdict(Retry.OTHER_DEVICE, 0.0)
+    assert judge(code, "", failures_in_a_row=1) == RetryDecision(Retry.OTHER_DEVICE, 0.0)
 
 
 @pytest.mark.parametrize("code", ["SpecError", "StoreError", "RunnerBug", "no such code"])
 def test_what_no_retry_can_mend_stops_the_job(code: str) -> None:
-    assert judge(code, "", failures_in_a_row=1) == Verdict(Retry.NEVER, 0.0)
+    assert judge(code, "", failures_in_a_row=1) == RetryDecision(Retry.NEVER, 0.0)

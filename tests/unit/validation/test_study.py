@@ -13,7 +13,7 @@ from lutfarm.lut import Calibration, Entry, LatencyTable, Uncalibrated, Validati
 from lutfarm.lut.building.isolated import build_table
 from lutfarm.records.job import Job
 from lutfarm.validation.draw import draw
-from lutfarm.validation.outcome import Held, Measured, Outcome, calibration_for, outcome_of
+from lutfarm.validation.outcome import MeasuredNetworks, StudyOnTable, ValidationOutcome, calibration_for, outcome_of
 from lutfarm.validation.study import StudyJob, find_study, plan_study
 from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError
@@ -130,9 +130,9 @@ def processes(entries: list[Entry], wobble: float = 0.01) -> dict[str, dict[str,
     }
 
 
-def held(study: StudyJob, measured: Measured, plan: list[Measurement], **changes: Any) -> Outcome:
+def held(study: StudyJob, measured: MeasuredNetworks, plan: list[Measurement], **changes: Any) -> ValidationOutcome:
     """The outcome for the priced table, calibrated on the study's own networks."""
-    one = Held(study, changes.pop("table", priced()), FBNET, measured, plan, **changes)
+    one = StudyOnTable(study, changes.pop("table", priced()), FBNET, measured, plan, **changes)
     return outcome_of(one, {place: found for place in one.places if (found := calibration_for(one, place))})
 
 
@@ -144,7 +144,7 @@ def test_failed_networks_are_named_and_counted_and_the_rest_compared() -> None:
     entries[0] = replace(entries[0], kind="failed", failure_code="OutOfMemory", failure_detail="40 GB", **nothing)
     left = [one for one in entries if one.key != plan[1].key]
     table = LatencyTable.of(left, manifest())
-    (place,) = held(study, Measured(table, processes(left[1:])), plan).places
+    (place,) = held(study, MeasuredNetworks(table, processes(left[1:])), plan).places
     assert [network.failure for network in place.unusable] == ["OutOfMemory: 40 GB", "not measured yet"]
     assert [network.arch for network in place.unusable] == list(study.archs[0][:2])
     assert place.figures.n == 4
@@ -160,7 +160,7 @@ def test_calibration_networks_show_what_calibrating_gives() -> None:
     spec = planned(networks=8, calibrate=6)
     study = StudyJob(spec.id, spec, 1.0)
     plan, entries = measured_networks(spec, 0.8)
-    measured = Measured(LatencyTable.of(entries, manifest()), processes(entries, wobble=0.002))
+    measured = MeasuredNetworks(LatencyTable.of(entries, manifest()), processes(entries, wobble=0.002))
     (place,) = held(study, measured, plan).places
     assert place.figures.mape == pytest.approx(0.25)
     assert place.calibrated is not None
@@ -181,7 +181,7 @@ def test_a_validation_says_what_a_busy_machine_measured_and_gives_the_figures_of
     study = StudyJob(spec.id, spec, 1.0)
     plan, entries = measured_networks(spec, 0.9)
     entries[:3] = [as_busy(one) for one in entries[:3]]
-    (place,) = held(study, Measured(LatencyTable.of(entries, manifest()), processes(entries)), plan).places
+    (place,) = held(study, MeasuredNetworks(LatencyTable.of(entries, manifest()), processes(entries)), plan).places
     assert place.busy_share == pytest.approx(3 / 8)
     assert [network.busy for network in place.used] == [True] * 3 + [False] * 5
     assert place.figures.n == 8
@@ -195,19 +195,21 @@ def test_where_a_busy_machine_measured_nearly_all_there_are_no_figures_without_i
     spec = planned(networks=4, calibrate=0)
     plan, entries = measured_networks(spec, 0.9)
     entries = [as_busy(one) if at else one for at, one in enumerate(entries)]
-    (place,) = held(StudyJob(spec.id, spec, 1.0), Measured(LatencyTable.of(entries, manifest()), processes(entries)), plan).places
+    (place,) = held(
+        StudyJob(spec.id, spec, 1.0), MeasuredNetworks(LatencyTable.of(entries, manifest()), processes(entries)), plan
+    ).places
     assert (place.busy_share, place.quiet_figures, place.quiet_calibrated_figures) == (0.75, None, None)
     assert "a busy machine measured 3 of the 4: these figures are the machine's as much as the table's" in place.describe()
 
 
-def calibrations(busy: int, *, calibrate: int = 7) -> tuple[Outcome, Calibration | Uncalibrated | None]:
+def calibrations(busy: int, *, calibrate: int = 7) -> tuple[ValidationOutcome, Calibration | Uncalibrated | None]:
     """Of a study whose first `busy` calibration networks a busy machine measured, 20 % too slow."""
     spec = planned(networks=4, calibrate=calibrate)
     study = StudyJob(spec.id, spec, 1.0)
     plan, entries = measured_networks(spec, 0.8)
     entries[4 : 4 + busy] = [as_busy(one, 1.4) for one in entries[4 : 4 + busy]]
-    measured = Measured(LatencyTable.of(entries, manifest()), processes(entries, wobble=0.002))
-    one = Held(study, priced(), FBNET, measured, plan)
+    measured = MeasuredNetworks(LatencyTable.of(entries, manifest()), processes(entries, wobble=0.002))
+    one = StudyOnTable(study, priced(), FBNET, measured, plan)
     return held(study, measured, plan), calibration_for(one, one.places[0])
 
 
@@ -227,8 +229,8 @@ def test_a_calibration_says_what_its_networks_are_flagged_with_and_so_does_each_
     plan, entries = measured_networks(spec, 0.8)
     entries[5] = replace(entries[5], flags=("not_precise", "throttled", "reference_provisional"))
     entries[0] = replace(entries[0], flags=("drift",))  # of a network to validate with
-    measured = Measured(LatencyTable.of(entries, manifest()), processes(entries, wobble=0.002))
-    one = Held(StudyJob(spec.id, spec, 1.0), priced(), FBNET, measured, plan)
+    measured = MeasuredNetworks(LatencyTable.of(entries, manifest()), processes(entries, wobble=0.002))
+    one = StudyOnTable(StudyJob(spec.id, spec, 1.0), priced(), FBNET, measured, plan)
     found = calibration_for(one, one.places[0])
     assert isinstance(found, Calibration)
     assert found.flags == ("reference_provisional", "throttled")
@@ -274,8 +276,8 @@ def test_anchors_say_how_another_sitting_differs() -> None:
     spec = planned()
     study = StudyJob(spec.id, spec, 1.0)
     plan, entries = measured_networks(spec, 1.05)
-    first = Measured(LatencyTable.of(measured_networks(spec, 1.0)[1], manifest()), {})
-    found = held(study, Measured(LatencyTable.of(entries, manifest()), processes(entries)), plan, first=first)
+    first = MeasuredNetworks(LatencyTable.of(measured_networks(spec, 1.0)[1], manifest()), {})
+    found = held(study, MeasuredNetworks(LatencyTable.of(entries, manifest()), processes(entries)), plan, first=first)
     assert found.places[0].anchor_shift == pytest.approx(0.05)
     assert found.places[0].coverage == 0.0
 
@@ -288,14 +290,14 @@ def test_anchors_that_were_measured_with_another_runtime_tell_no_drift_but_why()
 
     def found(before: str) -> Validation:
         entries_before = [replace(e, fingerprint=before) for e in measured_networks(spec, 1.0)[1]]
-        first = Measured(LatencyTable.of(entries_before, manifest(fingerprints=prints)), {})
+        first = MeasuredNetworks(LatencyTable.of(entries_before, manifest(fingerprints=prints)), {})
         now = LatencyTable.of([replace(e, fingerprint="new") for e in entries], manifest(fingerprints=prints))
-        return held(study, Measured(now, processes(entries)), plan, first=first).places[0]
+        return held(study, MeasuredNetworks(now, processes(entries)), plan, first=first).places[0]
 
     assert (found("new").anchor_shift, found("new").anchor_refusal) == (pytest.approx(0.05), "")
     assert found("old").anchor_shift is None
     assert "runtime: '1.31' (the first sitting) and '1.32' (this one)" in found("old").anchor_refusal
-    unread = held(study, Measured(LatencyTable.of(entries, manifest()), processes(entries)), plan, first="it disagrees")
+    unread = held(study, MeasuredNetworks(LatencyTable.of(entries, manifest()), processes(entries)), plan, first="it disagrees")
     assert (unread.places[0].anchor_shift, unread.places[0].anchor_refusal) == (None, "it disagrees")
 
 
@@ -305,7 +307,7 @@ def test_fewer_than_two_usable_networks_are_a_refusal_in_words() -> None:
     plan, entries = measured_networks(spec, 1.0)
     table = LatencyTable.of(entries[1:], manifest())
     with pytest.raises(SpecError, match=r"1 of 2 networks can be held against the table, at least 2 .*not measured yet"):
-        held(study, Measured(table, {}), plan)
+        held(study, MeasuredNetworks(table, {}), plan)
 
 
 def test_a_place_that_is_refused_does_not_silence_the_others() -> None:
@@ -316,7 +318,7 @@ def test_a_place_that_is_refused_does_not_silence_the_others() -> None:
     own = priced().entries
     others = [replace(one, key=one.key.replace(ORT.key, TFLITE.key), backend_key=TFLITE.key) for one in own]
     both = LatencyTable.of([*own, *others], manifest())
-    measured = Measured(LatencyTable.of(entries, manifest()), processes(entries))
+    measured = MeasuredNetworks(LatencyTable.of(entries, manifest()), processes(entries))
     found = held(study, measured, [*plan, *elsewhere], table=both)
     assert [place.backend_key for place in found.places] == [ORT.key]
     assert "0 of 6 networks can be held" in found.refused[0]
@@ -331,10 +333,10 @@ def test_networks_of_another_runtime_version_are_not_held_against_a_table() -> N
         "same": {"runtime": "1.31", "plan": "swept"},
     }
 
-    def outcome(networks: str) -> Outcome:
+    def outcome(networks: str) -> ValidationOutcome:
         table = LatencyTable.of([replace(e, fingerprint="old") for e in priced().entries], manifest(fingerprints=prints))
         measured = LatencyTable.of([replace(e, fingerprint=networks) for e in entries], manifest(fingerprints=prints))
-        return outcome_of(Held(StudyJob(spec.id, spec, 1.0), table, FBNET, Measured(measured, {}), plan), {})
+        return outcome_of(StudyOnTable(StudyJob(spec.id, spec, 1.0), table, FBNET, MeasuredNetworks(measured, {}), plan), {})
 
     assert len(outcome("same").places) == 1
     with pytest.raises(SpecError, match=r"runtime: '1\.31' \(the table\) and '1\.32' \(its networks\)"):

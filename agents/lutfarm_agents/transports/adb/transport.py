@@ -18,7 +18,7 @@ from lutfarm_agents.transports import quiet_shell
 from lutfarm_agents.transports.adb.carrier import Tcp
 from lutfarm_agents.transports.adb.keys import signer
 from lutfarm_agents.transports.adb.wire import Connection, Stream
-from lutfarm_agents.transports.interface import Process
+from lutfarm_agents.transports.interface import RemoteProcess
 from lutfarm_agents.transports.lines import TAIL_BYTES
 from lutfarm_agents.transports.remote import RemoteTransport
 from lutfarm_agents.transports.vendor import ignored, mapped
@@ -73,7 +73,7 @@ class AdbTransport(RemoteTransport):
     def _connected(self) -> bool:
         return self._connection is not None and not self._connection.lost
 
-    def _start(self, command: str) -> Process:
+    def _start(self, command: str) -> RemoteProcess:
         return _shell(self.connection(), command)
 
     def _push(self, local: Path, remote: str) -> None:
@@ -200,7 +200,7 @@ class ShellProcess:
                 self._status = data[0] if data[0] <= 128 else 128 - data[0]
 
 
-def _shell(connection: Connection, command: str) -> Process:
+def _shell(connection: Connection, command: str) -> RemoteProcess:
     return ShellProcess(connection.stream(f"shell,v2,raw:{command}"))
 
 

@@ -14,7 +14,7 @@ import paramiko
 
 from lutfarm_agents.address import SshAddress
 from lutfarm_agents.transports import quiet_shell, shell_files
-from lutfarm_agents.transports.interface import Process
+from lutfarm_agents.transports.interface import RemoteProcess
 from lutfarm_agents.transports.remote import RemoteTransport, command_line
 from lutfarm_agents.transports.ssh.login import CONNECT_S, connect, disconnect
 from lutfarm_agents.transports.ssh.process import ChannelProcess, answered
@@ -132,19 +132,19 @@ class SshTransport(RemoteTransport):
                 return None
             time.sleep(0.02)
 
-    def _start(self, command: str) -> Process:
+    def _start(self, command: str) -> RemoteProcess:
         try:
             return self._execute(self._session(), command)
         except LinkError:
             self.close()
             raise
 
-    def _execute(self, channel: paramiko.Channel, command: str) -> Process:
+    def _execute(self, channel: paramiko.Channel, command: str) -> RemoteProcess:
         with mapped(lambda words: LinkLost(f"{self.address.name} did not start a command: {words}")), answered(channel):
             channel.exec_command(command)
         return ChannelProcess(channel, self.address.name)
 
-    def _start_words(self, argv: Sequence[str]) -> Process:
+    def _start_words(self, argv: Sequence[str]) -> RemoteProcess:
         return self._start(command_line(argv, {}))
 
     def _push(self, local: Path, remote: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from lutfarm.lut.schema.manifest import DeviceFacts, Manifest
+from lutfarm.lut.schema.manifest import Manifest, TableDevice
 from lutfarm.lut.table import LatencyTable
 
 
@@ -32,7 +32,7 @@ def as_measured(table: LatencyTable) -> Manifest:
     )
 
 
-def _device(facts: DeviceFacts, found: Mapping[str, str]) -> DeviceFacts:
+def _device(facts: TableDevice, found: Mapping[str, str]) -> TableDevice:
     names = {
         "system": "os",
         "machine": "machine",

@@ -15,7 +15,7 @@ from lutfarm.lut.table import LatencyTable
 from lutfarm.records.fingerprints import BETWEEN_UNITS, BETWEEN_WORKLOADS, disagreement, words
 from lutfarm.statistics import Interval, Target
 from lutfarm.statistics.comparisons.ratios import level_of
-from lutfarm.statistics.comparisons.units import Level, UnitFit, anchored, corrected, disagreements, fit_units, over_units
+from lutfarm.statistics.comparisons.units import UnitEstimate, UnitFit, anchored, corrected, disagreements, fit_units, over_units
 from lutfarm.statistics.estimates.flags import Flag
 from lutfarm.statistics.samples.conditions import extremes
 from lutfarm_jobs.errors import UnitsDiffer
@@ -170,7 +170,7 @@ def _alike(found: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in measured if entry.statistic == best]
 
 
-def _level(entry: Entry) -> Level:
+def _level(entry: Entry) -> UnitEstimate:
     return level_of(
         entry.estimate_ns or 0.0,
         entry.low_ns or 0.0,

@@ -10,7 +10,7 @@ from lutfarm.lut.schema.validation_record import Refusal, Uncalibrated, Validati
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceFacts:
+class TableDevice:
     """One device as it described itself when it was measured."""
 
     unit: str
@@ -29,7 +29,7 @@ class DeviceFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class BackendFacts:
+class TableBackend:
     """One backend, and which version of its runtime each unit has."""
 
     key: str
@@ -77,8 +77,8 @@ class Manifest:
     created_s: float  # Unix time
     lutfarm_version: str
     space: str | None = None
-    devices: tuple[DeviceFacts, ...] = ()
-    backends: tuple[BackendFacts, ...] = ()
+    devices: tuple[TableDevice, ...] = ()
+    backends: tuple[TableBackend, ...] = ()
     protocol: Mapping[str, Mapping[str, int | float]] = field(default_factory=dict[str, Mapping[str, int | float]])
     protocol_hash: str = ""
     composition: str = "isolated"  # every entry was measured alone

@@ -21,14 +21,14 @@ from lutfarm.statistics.estimates.prior import priors_of_levels
 from lutfarm.statistics.intervals.distributions import student_beyond, student_quantile
 from lutfarm.statistics.intervals.interval import SMALLEST_SPREAD, moderated_interval
 
-Verdict = Literal["slower", "not slower", "undecided"]
+PairDecision = Literal["slower", "not slower", "undecided"]
 
 PAIR_GAP_S = 120.0  # from one process's end to the other's start: later, the machine is another
 MOST_ROUNDS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class PairedProcess:
     """One complete run: Unix times; `level_ns` None where it found no quiet window."""
 
     round_id: str
@@ -66,13 +66,13 @@ def a_first(seed: str, pair: int) -> bool:
     return drawn == (pair % 2 == 0)
 
 
-def matched(a: Sequence[Process], b: Sequence[Process]) -> list[tuple[Process, Process]]:
+def matched(a: Sequence[PairedProcess], b: Sequence[PairedProcess]) -> list[tuple[PairedProcess, PairedProcess]]:
     """The pairs: a process of each side that follow each other within PAIR_GAP_S; each process is in one pair at most.
 
     What an interruption left alone is in none.
     """
     row = sorted([("a", one) for one in a] + [("b", one) for one in b], key=lambda each: (each[1].started_s, each[1].round_id))
-    found: list[tuple[Process, Process]] = []
+    found: list[tuple[PairedProcess, PairedProcess]] = []
     at = 0
     while at + 1 < len(row):
         (side, one), (other_side, other) = row[at], row[at + 1]
@@ -83,7 +83,7 @@ def matched(a: Sequence[Process], b: Sequence[Process]) -> list[tuple[Process, P
     return found
 
 
-def waiting(a: Sequence[Process], b: Sequence[Process], now_s: float) -> Literal["a", "b"] | None:
+def waiting(a: Sequence[PairedProcess], b: Sequence[PairedProcess], now_s: float) -> Literal["a", "b"] | None:
     """Which side has a process whose partner may still come; None where there is none, or it is too long ago."""
     if not a and not b:
         return None
@@ -154,7 +154,7 @@ def slower_than(ratios: Mapping[str, PairRatio], margin: float) -> list[str]:
     return [name for name, is_slower in zip(ratios, found, strict=True) if is_slower]
 
 
-def judged(together: PairRatio, slower: Sequence[str], margin: float, *, complete: bool) -> Verdict:
+def judged(together: PairRatio, slower: Sequence[str], margin: float, *, complete: bool) -> PairDecision:
     """Slower: the overall interval lies above the margin, or some workload is `slower` by more than it.
 
     Not slower: the overall interval lies below it, and it is `complete`: no workload is left out.

@@ -24,7 +24,7 @@ Part = tuple[float, float]  # a variance, and its degrees of freedom
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class UnitEstimate:
     """One estimate on one unit: in ns, with the standard error of its logarithm and that error's degrees of freedom."""
 
     estimate_ns: float
@@ -75,7 +75,7 @@ class UnitFit:
         return {operator: math.expm1(max(values) - min(values)) for operator, values in found.items()}
 
 
-def fit_units(levels: Mapping[str, Mapping[str, Level]]) -> UnitFit | None:
+def fit_units(levels: Mapping[str, Mapping[str, UnitEstimate]]) -> UnitFit | None:
     """The unit effects from `levels`, by operator and unit; operators with one unit say nothing and are left out.
 
     None where they can't be told: fewer than two units, units that no chain of operators connects, or nothing left over
@@ -145,7 +145,7 @@ def _mean(parts: Sequence[Part]) -> Part:
 
 def _interaction(
     unit: str,
-    shared: Mapping[str, Mapping[str, Level]],
+    shared: Mapping[str, Mapping[str, UnitEstimate]],
     residuals: Mapping[tuple[str, str], float],
     own: float,
     variance: float,
@@ -162,7 +162,7 @@ def _interaction(
     return max(0.0, moderated - own), min(own_df + POOLED_DF, float(df))
 
 
-def corrected(level: Level, unit: str, fit: UnitFit, *, confidence: float) -> Interval:
+def corrected(level: UnitEstimate, unit: str, fit: UnitFit, *, confidence: float) -> Interval:
     """One unit's estimate as the pool's mean unit would have it.
 
     Its variance is the sum of three: the estimate's own, what of the unit effect's the anchors' precision explains, and
@@ -180,7 +180,7 @@ def anchored(operator: str, fit: UnitFit, *, confidence: float) -> Interval:
     return _interval(fit.operators[operator], fit.operator_parts[operator], confidence)
 
 
-def over_units(levels: Sequence[Level], *, confidence: float) -> Interval:
+def over_units(levels: Sequence[UnitEstimate], *, confidence: float) -> Interval:
     """The geometric mean over two or more units, with Student's t over units: a promise for units of this kind.
 
     `spread` is the standard deviation of the logarithms between units.  It is not moderated by other entries, as that

@@ -35,7 +35,7 @@ class StopRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class ProcessEstimate:
     """What one process says of one measurement, in ns, and which statistic that is."""
 
     round_id: str
@@ -65,17 +65,17 @@ def least_processes(least: int, rounds: int | None, *, prior_df: float) -> int:
     return wanted if rounds is None else min(wanted, rounds)
 
 
-def level_of(run: Run) -> Level | None:
+def level_of(run: Run) -> ProcessEstimate | None:
     """The process-level estimate of a complete run; None where it had no quiet slice."""
     if run.status != "complete":
         return None
     if run.summary is not None:
-        return Level(run.round_id, float(run.summary.level_ns), run.summary.statistic)
+        return ProcessEstimate(run.round_id, float(run.summary.level_ns), run.summary.statistic)
     estimate_ns = process_estimate_ns(run)
-    return None if estimate_ns is None else Level(run.round_id, estimate_ns, STATISTICS[mode_of([run])])
+    return None if estimate_ns is None else ProcessEstimate(run.round_id, estimate_ns, STATISTICS[mode_of([run])])
 
 
-def reached(levels: Mapping[str, Sequence[Level]], rule: StopRule) -> dict[str, Reached]:
+def reached(levels: Mapping[str, Sequence[ProcessEstimate]], rule: StopRule) -> dict[str, Reached]:
     """By measurement: how precise it is, judged as a table would; all of one unit and backend.
 
     Those without a level are left out.  Levels of another statistic than a measurement's newest are of an older plan, and

@@ -40,7 +40,7 @@ class Iterations:
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class ProcessSample:
     """One run and those of its slices that the estimate rests on."""
 
     run: Run
@@ -53,7 +53,7 @@ class Sample:
     """One measurement.  `processes` are in the order in which they were started."""
 
     statistic: Statistic
-    processes: tuple[Process, ...]
+    processes: tuple[ProcessSample, ...]
     iterations: Iterations
     contended_median_ns: float | None  # of the slices that were not quiet, None where all were
     slices_rejected: int  # visits that found no quiet window
@@ -105,7 +105,9 @@ def sample(runs: Iterable[Run]) -> Sample | None:
     if not counted:
         statistic = "p25_contended"
         counted = _without_stumps([(run, tuple(p for p in run.slices if p.samples_ns)) for run in alike])
-    processes = _not_held_up([Process(run, slices, _level_ns(samples_ns(slices), statistic, mode)) for run, slices in counted])
+    processes = _not_held_up(
+        [ProcessSample(run, slices, _level_ns(samples_ns(slices), statistic, mode)) for run, slices in counted]
+    )
     contended = [piece for run in alike for piece in run.slices if mode != "sustained" and not piece.quiet]
     rejected = sum(_rejected(run) for run in alike)
     quiet = sum(_quiet_visits(run) for run in alike)
@@ -126,7 +128,7 @@ def _level_ns(iterations_ns: FloatArray, statistic: Statistic, mode: Mode) -> fl
     return process_level_ns(iterations_ns, "gated" if statistic == "p25_contended" else mode)
 
 
-def _not_held_up(processes: Sequence[Process]) -> tuple[Process, ...]:
+def _not_held_up(processes: Sequence[ProcessSample]) -> tuple[ProcessSample, ...]:
     without = held_up([process.level_ns for process in processes])
     return tuple(process for at, process in enumerate(processes) if at not in without)
 
@@ -141,7 +143,7 @@ def _of_tool(runs: Sequence[Run], *, left_out: int) -> Sample:
     medians = [summary.median_ns for _, summary in summaries if summary.median_ns is not None]
     return Sample(
         statistic=summaries[0][1].statistic,
-        processes=tuple(Process(run, (), float(summary.level_ns)) for run, summary in summaries),
+        processes=tuple(ProcessSample(run, (), float(summary.level_ns)) for run, summary in summaries),
         iterations=Iterations(
             count=sum(summary.count for _, summary in summaries),
             mean_ns=float(np.mean([summary.level_ns for _, summary in summaries])),

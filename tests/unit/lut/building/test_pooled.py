@@ -12,7 +12,7 @@ import pytest
 from tests.lut_kit import ORT, TFLITE, TinySpace, failed, manifest, measurement
 from tests.lut_kit import entry as plain_entry
 
-from lutfarm.lut import DeviceFacts, Entry, LatencyTable, Pooling, load, pooled, save, without_moved
+from lutfarm.lut import Entry, LatencyTable, Pooling, TableDevice, load, pooled, save, without_moved
 from lutfarm.statistics import Target
 from lutfarm_jobs.errors import UnitsDiffer
 
@@ -29,7 +29,7 @@ def entry(name: str, unit: str, estimate_ns: float, **changes: object) -> Entry:
 
 
 def table(entries: Sequence[Entry], *, units: Sequence[str] = UNITS, missing: Sequence[str] = ()) -> LatencyTable:
-    devices = (*(DeviceFacts(unit, "pi") for unit in units), DeviceFacts("desk", "generic"))
+    devices = (*(TableDevice(unit, "pi") for unit in units), TableDevice("desk", "generic"))
     return LatencyTable.of(entries, manifest(devices=devices, missing=tuple(missing)))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.lut_kit import ORT, UNIT, entry, manifest
 
-from lutfarm.lut import DeviceFacts, LatencyTable
+from lutfarm.lut import LatencyTable, TableDevice
 from lutfarm.lut.calibration.design import Estimate, Terms, Toward
 from lutfarm.lut.calibration.posterior import Posterior, calibrate
 from lutfarm.lut.calibration.priors_from_entries import estimates
@@ -142,7 +142,7 @@ def test_what_cant_be_calibrated_is_refused() -> None:
 
 
 def test_isolated_operators_lose_the_call_that_a_network_has_once() -> None:
-    floor = DeviceFacts(UNIT, "p", call_floor_ns={ORT.key: 3000})
+    floor = TableDevice(UNIT, "p", call_floor_ns={ORT.key: 3000})
     found = {"big": entry("big", 100_000.0, half=0.0196), "tiny": entry("tiny", 3100.0, half=0.0196)}
     isolated = LatencyTable.of(found.values(), manifest(devices=(floor,)))
     taken = estimates(isolated.entries, isolated.manifest)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lutfarm.statistics.comparisons.units import Level, UnitFit, anchored, corrected, disagreements, fit_units, over_units
+from lutfarm.statistics.comparisons.units import UnitEstimate, UnitFit, anchored, corrected, disagreements, fit_units, over_units
 
 UNITS = ("u1", "u2", "u3", "u4")
-Table = dict[str, dict[str, Level]]
+Table = dict[str, dict[str, UnitEstimate]]
 
 effects_of = st.lists(st.floats(-0.2, 0.2), min_size=2, max_size=4)
 operators_of = st.lists(st.floats(1e3, 1e8), min_size=3, max_size=8)
@@ -23,14 +23,14 @@ def table(effects: Mapping[str, float], operators: list[float], *, noise: float 
     random = np.random.default_rng(seed)
     return {
         f"op{number}": {
-            unit: Level(level_ns * math.exp(effect + noise * random.standard_normal()), noise, 7.0)
+            unit: UnitEstimate(level_ns * math.exp(effect + noise * random.standard_normal()), noise, 7.0)
             for unit, effect in effects.items()
         }
         for number, level_ns in enumerate(operators)
     }
 
 
-def fitted(levels: Mapping[str, Mapping[str, Level]]) -> UnitFit:
+def fitted(levels: Mapping[str, Mapping[str, UnitEstimate]]) -> UnitFit:
     found = fit_units(levels)
     assert found is not None
     return found
@@ -77,7 +77,7 @@ def test_effects_add_up_to_zero_and_so_do_the_residuals_of_each_unit_and_operato
 def test_a_faster_clock_for_all_changes_no_effect(factor: float, seed: int) -> None:
     levels = table(dict.fromkeys(UNITS, 0.0), [1e4, 1e5, 1e6, 1e7], noise=0.03, seed=seed)
     scaled = {
-        name: {unit: Level(level.estimate_ns * factor, level.log_error) for unit, level in found.items()}
+        name: {unit: UnitEstimate(level.estimate_ns * factor, level.log_error) for unit, level in found.items()}
         for name, found in levels.items()
     }
     again = fitted(scaled)
@@ -100,21 +100,24 @@ def test_an_odd_unit_is_told_by_its_own_residuals() -> None:
     """Where one unit's operators scatter, its intervals are wide, and those of the others, that agree, are not."""
     odd = [1.0, 1.06, 0.95, 1.05, 0.94, 1.0]
     levels = {
-        f"op{at}": {unit: Level(1e5 * (factor if unit == "u1" else 1.0), 0.001) for unit in UNITS[:4]}
+        f"op{at}": {unit: UnitEstimate(1e5 * (factor if unit == "u1" else 1.0), 0.001) for unit in UNITS[:4]}
         for at, factor in enumerate(odd)
     }
     fit = fitted(levels)
     assert fit.interactions["u1"][0] > 4 * fit.interactions["u2"][0] > 0
-    lone = Level(1e5, 0.001)
+    lone = UnitEstimate(1e5, 0.001)
     wide, narrow = (corrected(lone, unit, fit, confidence=0.95).relative_half_width for unit in ("u1", "u2"))
     assert wide > 2 * narrow
 
 
 def test_a_part_that_happens_to_be_small_does_not_lend_its_degrees_of_freedom() -> None:
     """Two units and three anchors leave two degrees of freedom: t = 4.3, however little of the variance is their share."""
-    levels = {f"op{at}": {"u1": Level(1e5 * math.exp(e), 1e-6), "u2": Level(1e5, 1e-6)} for at, e in enumerate((0.0, 0.01, 0.02))}
+    levels = {
+        f"op{at}": {"u1": UnitEstimate(1e5 * math.exp(e), 1e-6), "u2": UnitEstimate(1e5, 1e-6)}
+        for at, e in enumerate((0.0, 0.01, 0.02))
+    }
     fit = fitted(levels)
-    found = corrected(Level(1e5, 1e-6, 7.0), "u1", fit, confidence=0.95)
+    found = corrected(UnitEstimate(1e5, 1e-6, 7.0), "u1", fit, confidence=0.95)
     of_one = (1 + fit.weights["u1"]) * fit.interactions["u1"][0]
     assert math.log(found.high_ns / found.estimate_ns) == pytest.approx(4.302653 * math.sqrt(of_one), rel=1e-3)
 
@@ -126,7 +129,7 @@ def test_intervals_of_corrected_entries_cover_the_truth_as_often_as_they_say() -
     for seed in range(1000):
         fit = fitted(table(truth, [1e4 * 3**n for n in range(8)], noise=0.01, seed=seed))
         random = np.random.default_rng(10_000 + seed)
-        lone = Level(5e5 * math.exp(truth["u1"] + 0.01 * random.standard_normal()), 0.01, 200.0)
+        lone = UnitEstimate(5e5 * math.exp(truth["u1"] + 0.01 * random.standard_normal()), 0.01, 200.0)
         found = corrected(lone, "u1", fit, confidence=0.95)
         inside += found.low_ns <= 5e5 <= found.high_ns
         anchor = anchored("op0", fit, confidence=0.95)
@@ -147,7 +150,8 @@ def test_with_few_anchors_the_entries_of_many_pools_are_covered_though_those_of_
         full = table(truth, [1e5] * 18, noise=0.002, seed=seed)
         levels = {
             name: {
-                unit: Level(found[unit].estimate_ns, 0.0005, 7.0) for unit in (UNITS[:3] if number < 6 else [UNITS[number % 3]])
+                unit: UnitEstimate(found[unit].estimate_ns, 0.0005, 7.0)
+                for unit in (UNITS[:3] if number < 6 else [UNITS[number % 3]])
             }
             for number, (name, found) in enumerate(full.items())
         }
@@ -165,14 +169,14 @@ def test_with_few_anchors_the_entries_of_many_pools_are_covered_though_those_of_
 
 def test_a_corrected_interval_is_wider_than_the_units_own() -> None:
     fit = fitted(table({"u1": 0.05, "u2": -0.05}, [1e4, 1e5, 1e6, 1e7], noise=0.02))
-    own = Level(1e5, 0.005, 7.0)
+    own = UnitEstimate(1e5, 0.005, 7.0)
     found = corrected(own, "u1", fit, confidence=0.95)
     assert found.estimate_ns == pytest.approx(1e5 * math.exp(-fit.effects["u1"]))
     assert found.spread**2 == pytest.approx(0.005**2 + fit.effect_variance("u1") + fit.interactions["u1"][0])
 
 
 def test_the_mean_over_units_is_student_t_over_units() -> None:
-    levels = [Level(100.0, 0.0), Level(110.0, 0.0), Level(121.0, 0.0)]
+    levels = [UnitEstimate(100.0, 0.0), UnitEstimate(110.0, 0.0), UnitEstimate(121.0, 0.0)]
     found = over_units(levels, confidence=0.95)
     assert found.estimate_ns == pytest.approx(110.0)
     assert found.spread == pytest.approx(math.log(1.1))
@@ -180,7 +184,7 @@ def test_the_mean_over_units_is_student_t_over_units() -> None:
 
 
 def test_units_that_agree_by_chance_are_no_more_precise_than_their_estimates() -> None:
-    found = over_units([Level(100.0, 0.02), Level(100.0, 0.02)], confidence=0.95)
+    found = over_units([UnitEstimate(100.0, 0.02), UnitEstimate(100.0, 0.02)], confidence=0.95)
     assert found.spread == 0
     assert math.log(found.high_ns / 100) == pytest.approx(12.7062 * 0.02 / math.sqrt(2), rel=1e-4)
 
@@ -189,16 +193,16 @@ def test_units_that_agree_by_chance_are_no_more_precise_than_their_estimates() -
     "levels",
     [
         {},
-        {"a": {"u1": Level(1.0, 0.1)}, "b": {"u1": Level(2.0, 0.1)}},
-        {"a": {"u1": Level(1.0, 0.1), "u2": Level(1.0, 0.1)}},
+        {"a": {"u1": UnitEstimate(1.0, 0.1)}, "b": {"u1": UnitEstimate(2.0, 0.1)}},
+        {"a": {"u1": UnitEstimate(1.0, 0.1), "u2": UnitEstimate(1.0, 0.1)}},
         {
-            n: {u: Level(1.0, 0.1) for u in pair}
+            n: {u: UnitEstimate(1.0, 0.1) for u in pair}
             for n, pair in {"a": ("u1", "u2"), "b": ("u1", "u2"), "c": ("u3", "u4"), "d": ("u3", "u4")}.items()
         },
     ],
     ids=["nothing", "one unit", "no error left", "two islands"],
 )
-def test_what_can_not_be_told_is_not_told(levels: Mapping[str, Mapping[str, Level]]) -> None:
+def test_what_can_not_be_told_is_not_told(levels: Mapping[str, Mapping[str, UnitEstimate]]) -> None:
     assert fit_units(levels) is None
 
 
@@ -221,7 +225,7 @@ def test_units_that_differ_are_named_with_their_factors() -> None:
 
 def test_an_anchor_on_which_units_differ_otherwise_than_elsewhere_is_named() -> None:
     levels = table({"u1": 0.0, "u2": 0.0}, [1e4, 1e5, 1e6, 1e7, 1e8, 1e9])
-    levels["op3"]["u2"] = Level(levels["op3"]["u2"].estimate_ns * 1.3, 0.0)
+    levels["op3"]["u2"] = UnitEstimate(levels["op3"]["u2"].estimate_ns * 1.3, 0.0)
     fit = fitted(levels)
     (said,) = disagreements(fit, 0.10)
     assert "op3" in said
@@ -233,7 +237,7 @@ def test_the_error_of_an_operator_that_a_unit_lacks_is_that_of_least_squares() -
     """The same by the design matrix: a column for each operator, and the unit effects in a basis whose sums are 0."""
     scattered = table(dict.fromkeys(UNITS, 0.0), [1e5, 2e5, 3e5, 4e5], noise=0.05)
     levels = {
-        operator: {unit: Level(level.estimate_ns, 0.01, 7.0) for unit, level in found.items()}
+        operator: {unit: UnitEstimate(level.estimate_ns, 0.01, 7.0) for unit, level in found.items()}
         for operator, found in scattered.items()
     }
     first, second = list(levels)[:2]

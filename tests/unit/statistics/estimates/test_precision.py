@@ -18,7 +18,7 @@ from lutfarm.statistics import Target, priors_of, sample, summarize
 from lutfarm.statistics.estimates.precision import (
     LEAST_ROUNDS,
     LEAST_ROUNDS_ALONE,
-    Level,
+    ProcessEstimate,
     Reached,
     StopRule,
     level_of,
@@ -30,8 +30,8 @@ from lutfarm_jobs.run import Run, Slice, ToolSummary
 RULE = StopRule()
 
 
-def levels(values: Sequence[float], statistic: str = "p25_quiet") -> list[Level]:
-    return [Level(f"r{number}", value, statistic) for number, value in enumerate(values)]  # type: ignore[arg-type]
+def levels(values: Sequence[float], statistic: str = "p25_quiet") -> list[ProcessEstimate]:
+    return [ProcessEstimate(f"r{number}", value, statistic) for number, value in enumerate(values)]  # type: ignore[arg-type]
 
 
 def key(name: str) -> str:
@@ -147,13 +147,13 @@ def test_what_has_no_level_is_left_out() -> None:
 
 
 def test_what_a_run_says() -> None:
-    assert level_of(process(key("k"), 1, 1000.0)) == Level("r1", 1000.0, "p25_quiet")
+    assert level_of(process(key("k"), 1, 1000.0)) == ProcessEstimate("r1", 1000.0, "p25_quiet")
     assert level_of(process(key("k"), 1, 1000.0, quiet=False)) is None
-    assert level_of(process(key("k"), 1, 1000.0, gated=False)) == Level("r1", 1000.0, "p10_swept")
+    assert level_of(process(key("k"), 1, 1000.0, gated=False)) == ProcessEstimate("r1", 1000.0, "p10_swept")
     assert level_of(process(key("k"), 1, 1000.0, quiet=False, gated=False)) is None
     assert level_of(replace(process(key("k"), 1, 1000.0), status="truncated")) is None
     tool = replace(process(key("k"), 1, 1.0), slices=(), summary=ToolSummary("tool_mean", 777, 50, 1, 2))
-    assert level_of(tool) == Level("r1", 777.0, "tool_mean")
+    assert level_of(tool) == ProcessEstimate("r1", 777.0, "tool_mean")
 
 
 @given(st.integers(0, 20), st.integers(1, 20), st.none() | st.floats(0.0001, 10.0), st.booleans())
