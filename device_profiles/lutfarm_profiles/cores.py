@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lutfarm_jobs.errors import NotReady, SpecError
+from lutfarm_jobs.errors import RegistrationStale, SpecError
 from lutfarm_profiles.profile import DeviceProfile
 
 WAY_OUT = "register it again with --profile {generic}, or with a profile of its own (docs/profiles.md)"
@@ -47,11 +47,13 @@ def cores_for(
 ) -> Sequence[int]:
     """The last cores of a cluster, by default the measured one, as many as the threads.
 
-    Raises NotReady where the device has none of the cluster's cores, SpecError where it has fewer than threads.
+    Raises RegistrationStale where the device has none of the cluster's cores, SpecError where it has fewer than threads.
     """
     cpus = profile.measured_cpus(there, cluster=cluster)
     if not cpus:
-        raise NotReady(f"{device}: {seen(profile, there, cluster=cluster)}: there is none to measure on; {way_out(profile)}")
+        raise RegistrationStale(
+            f"{device}: {seen(profile, there, cluster=cluster)}: there is none to measure on; {way_out(profile)}"
+        )
     if threads > len(cpus):
         raise SpecError(
             f"{device}: {threads} threads are asked for, and there are {len(cpus)} cores for them: "

@@ -7,6 +7,7 @@ FarmError
     ConnectFailed LinkLost TransferFailed ReplyTimeout
   DeviceError        the lab                              device quarantined, work goes elsewhere
     NotReady ProtocolMismatch DeviceLost
+      RegistrationStale Unauthorized               kinds of NotReady
   MeasurementError   nobody: it is a result               stored, not retried
     WorkloadFailed OutOfMemory WorkloadTimeout Unstable UnitsDiffer
   StoreError         the operator                         the job stops
@@ -98,6 +99,14 @@ class NotReady(DeviceError):
     """The device is not ready to measure."""
 
 
+class RegistrationStale(NotReady):
+    """The device is not as it was registered, and a check would find the same; register it again."""
+
+
+class Unauthorized(NotReady):
+    """The device waits for somebody to allow this farm on it."""
+
+
 class ProtocolMismatch(DeviceError):
     """The device speaks another protocol version, or something that is no protocol at all."""
 
@@ -157,9 +166,20 @@ def _tree(root: type[FarmError]) -> dict[str, type[FarmError]]:
     return found
 
 
+def class_of(code: str) -> type[FarmError] | None:
+    """The class that a code on the wire or in the store names; None where it names none."""
+    return _tree(FarmError).get(code)
+
+
+def is_a(code: str, *kinds: type[FarmError]) -> bool:
+    """Whether a code names one of these classes, or a kind of one."""
+    named = class_of(code)
+    return named is not None and issubclass(named, kinds)
+
+
 def from_wire(code: str, detail: str) -> FarmError:
     """The error that a `{"code", "detail"}` names; an unknown code is a RunnerBug that quotes it."""
-    kind = _tree(FarmError).get(code)
+    kind = class_of(code)
     if kind is None:
         return RunnerBug(f"unknown error code {code[:80]!r}: {detail[:2000]}")
     return kind(detail)

@@ -319,8 +319,8 @@ def test_what_happens_to_a_device_is_kept_with_its_reasons(store: Store, reopen:
             DeviceEvent("registered"),
             DeviceEvent("seen", boot_id="b1"),
             DeviceEvent("seen", boot_id="b2"),
-            DeviceEvent("device failed", "NotReady: <b>'; --"),
-            DeviceEvent("device failed", "NotReady: <b>'; --"),
+            DeviceEvent("device failed", "NotReady: <b>'; --", code="NotReady"),
+            DeviceEvent("device failed", "NotReady: <b>'; --", code="NotReady"),
             DeviceEvent("link lost", "gone"),
             DeviceEvent("check failed", "hot"),
             DeviceEvent("check passed"),
@@ -328,6 +328,7 @@ def test_what_happens_to_a_device_is_kept_with_its_reasons(store: Store, reopen:
     ):
         store.step_device("desk", event, 10.0 + at)
     store.step_device("other", DeviceEvent("held", "fan"), 30.0)
+    store.step_device("third", DeviceEvent("device failed", "another key", code="RegistrationStale"), 30.0)
     again = reopen()
     record = again.device_record("desk", 40.0)
     assert record == DeviceRecord("desk", "ready", "", 17.0, None, 17.0, True, "b2", ())
@@ -338,6 +339,7 @@ def test_what_happens_to_a_device_is_kept_with_its_reasons(store: Store, reopen:
     ]
     assert [t.at_s for t in again.device_history("desk", most=1)] == [17.0]
     assert again.device_record("other", 40.0).reason == "fan"
+    assert again.device_record("third", 40.0).code == "RegistrationStale"
 
 
 def test_a_refused_step_changes_nothing(store: Store) -> None:

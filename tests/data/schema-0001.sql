@@ -37,6 +37,7 @@ CREATE TABLE device_states (
 	unit VARCHAR(80) NOT NULL, 
 	state VARCHAR(20) NOT NULL, 
 	reason TEXT NOT NULL, 
+	code VARCHAR(40) NOT NULL, 
 	since_s FLOAT NOT NULL, 
 	until_s FLOAT, 
 	checked_s FLOAT, 
@@ -45,7 +46,7 @@ CREATE TABLE device_states (
 	reboots_s TEXT NOT NULL, 
 	CONSTRAINT pk_device_states PRIMARY KEY (unit)
 );
-INSERT INTO "device_states" VALUES('desk','maintenance','new fan',6.0,NULL,NULL,NULL,'','[]');
+INSERT INTO "device_states" VALUES('desk','maintenance','new fan','',6.0,NULL,NULL,NULL,'','[]');
 CREATE TABLE device_transitions (
 	unit VARCHAR(80) NOT NULL, 
 	position INTEGER NOT NULL, 
@@ -69,7 +70,7 @@ CREATE TABLE farms (
 	id VARCHAR(32) NOT NULL, 
 	CONSTRAINT pk_farms PRIMARY KEY (id)
 );
-INSERT INTO "farms" VALUES('fd282cec738f484899c772e826288f7b');
+INSERT INTO "farms" VALUES('00fdc8fb473b4f348ea29dcd3c01e468');
 CREATE TABLE fingerprints (
 	hash VARCHAR(64) NOT NULL, 
 	content TEXT NOT NULL, 

@@ -24,7 +24,7 @@ from lutfarm_agents.interface import Advance
 from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_agents.wire import commands
 from lutfarm_agents.wire.commands import probe_batches
-from lutfarm_jobs.errors import ConnectFailed, LinkLost, NotReady, ProtocolMismatch, ReplyTimeout, SpecError, TransferFailed
+from lutfarm_jobs.errors import ConnectFailed, LinkLost, NotReady, RegistrationStale, ReplyTimeout, SpecError, TransferFailed
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.round import Artifact, Expected, Limits, SlicePlan, Task
 from lutfarm_jobs.run import Probe, Run
@@ -330,8 +330,12 @@ def test_a_runtime_that_the_interpreter_lacks_is_named(lock: Path, tmp_path: Pat
     ("python", "error", "said"),
     [
         ("/no/such/python", ConnectFailed, "/no/such/python"),
-        ("/bin/false", NotReady, "desk: /bin/false did not start as lutfarm's runner: .*exit status 1; see what `/bin/false -V`"),
-        ("{garbled}", ProtocolMismatch, "desk: .*garbled did not start as lutfarm's runner: .*not UTF-8; see what"),
+        (
+            "/bin/false",
+            RegistrationStale,
+            "desk: /bin/false did not start as lutfarm's runner: .*exit status 1; see what `/bin/false -V`",
+        ),
+        ("{garbled}", RegistrationStale, "desk: .*garbled did not start as lutfarm's runner: .*not UTF-8; see what"),
         ("{silent}", ReplyTimeout, "desk: .*silent said nothing for 1 s; see what"),
     ],
 )

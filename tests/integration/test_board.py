@@ -23,7 +23,7 @@ from lutfarm_agents.address import HostKey, SshAddress
 from lutfarm_agents.transports.registry import parse_ssh
 from lutfarm_agents.transports.ssh.login import host_keys
 from lutfarm_agents.transports.ssh.transport import SshTransport
-from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, SpecError
+from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, RegistrationStale, SpecError
 
 __all__ = ["board", "ssh_key"]
 ROOT = "/home/board/lutfarm"
@@ -75,7 +75,7 @@ def test_a_changed_host_key_is_refused_before_any_key_of_ours_is_shown(ssh_key: 
             with suppress(LinkError, NotReady):
                 transport.run(["true"])  # on the connection that died, if nobody noticed yet
             logged = (reborn.folder / "run" / "log").read_text().count("Accepted publickey")
-            with pytest.raises(NotReady, match=r"another host key.*register it again"):
+            with pytest.raises(RegistrationStale, match=r"another host key.*register it again"):
                 transport.run(["true"])
             assert (reborn.folder / "run" / "log").read_text().count("Accepted publickey") == logged
 

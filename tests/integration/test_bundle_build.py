@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.bundle_kit import a_bundle, built, needs_debian_12
 
-from lutfarm.bundle import build, shelved
+from lutfarm.bundle import build, download, shelved
 from lutfarm.bundle.archive import file_sha256
 from lutfarm.bundle.build import copy_to
 from lutfarm_agents.provisioning.bundle_layout import ARCHES
@@ -181,6 +181,14 @@ def test_no_apt(tmp_path):
     assert "there is no apt-get on PATH" in refused.stderr
     assert "deploy/bundle/" in refused.stderr
     assert nothing_left(tmp_path)
+
+
+def test_no_pip(tmp_path, monkeypatch):
+    needs_debian_12()
+    monkeypatch.setattr(download, "find_spec", lambda name: None)
+    with pytest.raises(SpecError, match=r"no pip, .*python -m ensurepip"):
+        build(tmp_path, ARCHES["amd64"], "tflite", say=lambda line: None)
+    assert {path.name for path in tmp_path.iterdir()} == {".lock"}
 
 
 @pytest.fixture

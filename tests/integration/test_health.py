@@ -240,6 +240,7 @@ def test_an_error_is_a_finding(point: str, code: str, state: str) -> None:
     event = event_of(report, 5.0)
     assert event.kind == state
     assert "it broke" in event.reason
+    assert event.code == code
 
 
 def test_what_is_no_fault_of_the_device_is_raised() -> None:

@@ -24,7 +24,7 @@ from lutfarm_agents.discovery.shell_facts import gather
 from lutfarm_agents.transports.adb.keys import signer
 from lutfarm_agents.transports.adb.transport import AdbTransport
 from lutfarm_agents.transports.interface import RemoteProcess
-from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, SpecError
+from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, SpecError, Unauthorized
 
 __all__ = ["phone"]
 ROOT = "/data/local/tmp/lutfarm"
@@ -96,7 +96,7 @@ def test_unauthorized_is_told_apart_from_offline(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     with Phone("locked", keys=[]) as locked:
         with closing(AdbTransport(locked.address, root=ROOT, keys=keys)) as transport:
-            with pytest.raises(NotReady, match=r"unauthorized.*press Allow"):
+            with pytest.raises(Unauthorized, match=r"unauthorized.*press Allow"):
                 transport.run(["true"])
             locked.accept([public(keys)])  # somebody pressed it
             assert transport.run(["true"]).code == 0
@@ -105,7 +105,7 @@ def test_unauthorized_is_told_apart_from_offline(tmp_path: Path) -> None:
             until(locked.answers, "adbd is back")
             with suppress(LinkError, NotReady):
                 transport.run(["true"])  # on the connection that died, if nobody noticed yet
-            with pytest.raises(NotReady, match="unauthorized"):
+            with pytest.raises(Unauthorized, match="unauthorized"):
                 transport.run(["true"])
         locked.hold()
         with closing(AdbTransport(locked.address, root=ROOT, keys=keys)) as transport:

@@ -18,7 +18,7 @@ from lutfarm_agents.transports.adb.transport import AdbTransport, usb_serials
 from lutfarm_agents.transports.registry import PHONE_ROOT, checked_serial, parse_ssh
 from lutfarm_agents.transports.ssh.login import host_keys
 from lutfarm_agents.transports.ssh.transport import SshTransport
-from lutfarm_jobs.errors import ConnectFailed, FarmError, SpecError
+from lutfarm_jobs.errors import ConnectFailed, FarmError, SpecError, Unauthorized
 
 SERVER = ("127.0.0.1", 5037)
 SERVER_S = 2.0
@@ -79,10 +79,10 @@ def _phone(serial: str, state: str, keys: Path) -> Callable[[], Candidate]:
                 facts = gather(transport, serial)
         except ConnectFailed as error:
             return Candidate("adb", serial, "offline", f"{error.detail}; see that it is on, connected, and debugging is on")
+        except Unauthorized as error:
+            return Candidate("adb", serial, "unauthorized", error.detail)
         except FarmError as error:
-            state_now = "unauthorized" if "unauthorized" in error.detail else "unknown"
-            step = _ADVICE.get(state_now, "see docs/phones.md, then discover again")
-            return Candidate("adb", serial, state_now, f"{error.detail}; {step}")
+            return Candidate("adb", serial, "unknown", f"{error.detail}; see docs/phones.md, then discover again")
         return Candidate(
             "adb",
             serial,

@@ -30,6 +30,7 @@ from lutfarm_jobs.run import Failure, Probe, Run, ToolSummary
 from lutfarm_profiles import DeviceProfile
 
 PASSES = 8
+SESSION = "session"  # the finding whose value is the code of the error that ended the check
 NO_RUNNER = Finding(
     "runner",
     None,
@@ -142,7 +143,7 @@ def _session_finding(error: FarmError) -> Finding:
     # A device that answers and is refused says in its words what to do: see lutfarm_jobs.errors.
     silent = "see that it is on, connected and as it was registered; then check it again"
     answers = "do what `why` says; then check it again"
-    return Finding("session", error.code, "", "fail", error.detail, silent if isinstance(error, LinkError) else answers)
+    return Finding(SESSION, error.code, "", "fail", error.detail, silent if isinstance(error, LinkError) else answers)
 
 
 def _runtime_findings(hello: Hello, tasks: Sequence[Task]) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from lutfarm_agents.native_tools import TOOLS
 from lutfarm_agents.native_tools.report import ToolReport
 from lutfarm_agents.sanitize import clean
 from lutfarm_agents.transports.interface import Completed, Transport
-from lutfarm_jobs.errors import MeasurementError, NotReady, ReplyTimeout, WorkloadFailed, WorkloadTimeout
+from lutfarm_jobs.errors import MeasurementError, NotReady, RegistrationStale, ReplyTimeout, WorkloadFailed, WorkloadTimeout
 from lutfarm_jobs.round import Limits, Round, Task
 from lutfarm_jobs.run import Failure, Probe, Run
 from lutfarm_runner.exit_reason import LIMITS
@@ -40,10 +40,10 @@ class ToolSession:
     run: Callable[[Sequence[str], float], Completed]
 
     def binary(self, runtime: str) -> str:
-        """Where the tool lies on the device.  Raises NotReady."""
+        """Where the tool lies on the device.  Raises RegistrationStale."""
         path = self.device.address.get(runtime, "")
         if not re.fullmatch(PATH_PATTERN, path):
-            raise NotReady(
+            raise RegistrationStale(
                 f"{self.device.name}: no {runtime} is named for it; push the binary there and register it again with "
                 f"--tool {runtime}=/path/on/the/device"
             )

@@ -11,7 +11,8 @@ from lutfarm_agents.device import Device
 from lutfarm_agents.provisioning.bundle_layout import arch_named, launch
 from lutfarm_agents.transports.interface import Transport
 from lutfarm_agents.transports.registry import python_of
-from lutfarm_jobs.errors import NotReady, TransferFailed
+from lutfarm_agents.transports.writable import NO_SPACE
+from lutfarm_jobs.errors import NotReady, RegistrationStale, TransferFailed
 
 UNPACK_S = 600.0  # 120 MB on a slow board's card
 NAME_PATTERN = r"bundle-(?P<arch>[a-z0-9]{1,20})-(?P<runtime>[a-z]{1,20})-(?P<sha256>[0-9a-f]{64})\.tar"
@@ -41,7 +42,9 @@ def python_on(device: Device, transport: Transport, root: str) -> Python:
     path = Path(bundle)
     named = re.fullmatch(NAME_PATTERN, path.name)
     if named is None:
-        raise NotReady(f"{device.name}: {path.name[:100]!r} is no bundle; see lutfarm bundle list, and register it again")
+        raise RegistrationStale(
+            f"{device.name}: {path.name[:100]!r} is no bundle; see lutfarm bundle list, and register it again"
+        )
     folder = f"{root}/bundles/{named['sha256']}"
     argv, env = launch(folder, arch_named(named["arch"]))
     if not transport.exists(argv[-1]):
@@ -55,7 +58,7 @@ def python_on(device: Device, transport: Transport, root: str) -> Python:
         done = transport.run(["sh", "-c", UNPACK, "sh", tar, folder], timeout_s=UNPACK_S)
         if done.code != 0:
             said = done.stderr.strip()[-300:]
-            if "No space left" in said:
+            if NO_SPACE in said:
                 raise NotReady(f"{device.name}: its disk is full: the bundle needs twice its size in {root}; free space there")
             raise TransferFailed(f"{device.name}: the bundle could not be unpacked: {said}")
     return Python(argv, env)

@@ -17,7 +17,7 @@ from lutfarm_agents.transports.interface import Channel
 from lutfarm_agents.wire import events, fields
 from lutfarm_agents.wire.events import DiedEvent, EndedEvent, LoadedEvent, NodesEvent, ProbedEvent, SliceEvent, StartedEvent
 from lutfarm_agents.wire.fields import Message
-from lutfarm_jobs.errors import FarmError, LinkError, LinkLost, NotReady, ProtocolMismatch, ReplyTimeout
+from lutfarm_jobs.errors import FarmError, LinkError, LinkLost, ProtocolMismatch, RegistrationStale, ReplyTimeout
 
 SILENCE_S = 9.0  # the runner beats every 4 s; a loss is noticed within 10 s
 HELLO_S = 60.0  # a board under load may take long to start Python
@@ -130,7 +130,7 @@ class RunnerSession:
 def greeted(session: RunnerSession, channel: Channel, device: str, program: str) -> Hello:
     """Its hello, or an error that names the device and the program that was to be its Python.
 
-    Raises NotReady where that ended by itself, ReplyTimeout, ProtocolMismatch, LinkLost.
+    Raises RegistrationStale where that is no Python, or ended by itself; ReplyTimeout, LinkLost.
     """
     look = f"see what `{program} -V` says there, and register it again with a Python that starts"
     try:
@@ -139,10 +139,10 @@ def greeted(session: RunnerSession, channel: Channel, device: str, program: str)
         channel.kill()  # here, where the link may be fine, and not by the next session
         raise ReplyTimeout(f"{device}: {program} said nothing for {HELLO_S:g} s; {look}") from error
     except ProtocolMismatch as error:
-        raise ProtocolMismatch(f"{device}: {program} did not start as lutfarm's runner: {error.detail}; {look}") from error
+        raise RegistrationStale(f"{device}: {program} did not start as lutfarm's runner: {error.detail}; {look}") from error
     except LinkLost as error:
         if _ended_by_itself(channel):
-            raise NotReady(f"{device}: {program} did not start as lutfarm's runner: {error.detail}; {look}") from error
+            raise RegistrationStale(f"{device}: {program} did not start as lutfarm's runner: {error.detail}; {look}") from error
         raise LinkLost(f"{device}: {error.detail}") from error
 
 

@@ -7,6 +7,7 @@ import sys
 import zipfile
 from collections.abc import Mapping
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 
 from lutfarm.bundle import recipe
@@ -25,6 +26,8 @@ def check_host(folder: Path) -> tuple[recipe.Source, ...]:
     apt, _ = tool("apt-get"), tool("dpkg-deb")
     if not Path(recipe.KEYRING).is_file():
         raise SpecError(f"{recipe.KEYRING} is not here, so signatures can't be checked: install debian-archive-keyring")
+    if find_spec("pip") is None:
+        raise SpecError(f"{sys.executable} has no pip, which fetches the wheels: `python -m ensurepip`")
     if any(character in str(folder) for character in '"\\\n{};'):
         raise SpecError(f"apt can't work in {str(folder)!r}: choose a --home without quotes, backslashes, braces and semicolons")
     # Nothing of the machine is written: without names for the caches apt keeps none.
@@ -96,12 +99,7 @@ def wheels(folder: Path, arch: Arch, runtime: Runtime) -> tuple[Path, Mapping[st
     argv += ["--require-hashes", "--only-binary=:all:", "--no-deps", "--implementation", "cp"]
     argv += ["--python-version", recipe.PYTHON_VERSION]
     argv += [word for tag in recipe.platforms(arch) for word in ("--platform", tag)]
-    try:
-        run([*argv, "--dest", str(target), "--requirement", str(wanted)], cwd=folder, what="pip download")
-    except TransferFailed as error:
-        if "No module named pip" in error.detail:
-            raise SpecError(f"{sys.executable} has no pip, which fetches the wheels: `python -m ensurepip`") from error
-        raise
+    run([*argv, "--dest", str(target), "--requirement", str(wanted)], cwd=folder, what="pip download")
     versions: dict[str, str] = {}
     for wheel in sorted(target.glob("*.whl")):
         name, version = wheel.name.split("-")[:2]

@@ -92,7 +92,7 @@ def share(text: str, *, option: str, zero: bool) -> float:
 def _check_units(outcome: JobOutcome) -> None:
     for unit in outcome.state.units.values():
         if unit.out:
-            say(f"{unit.name} is {unit.out}: {printable(unit.quarantined)}; {way_back(unit.name, unit.out, unit.quarantined)}")
+            say(f"{unit.name} is {unit.out}: {printable(unit.quarantined)}; {way_back(unit.name, unit.out, unit.code)}")
             say("the comparison is broken off; the same command goes on from there")
             raise typer.Exit(exit_codes.DEVICE_TROUBLE)
 

@@ -123,7 +123,7 @@ def _say_trouble(outcome: JobOutcome, failed: list[str], gave_up: list[str]) -> 
         )
     for unit in state.units.values():
         if unit.out:
-            say(f"{unit.name} is {unit.out}: {printable(unit.quarantined)}; {way_back(unit.name, unit.out, unit.quarantined)}")
+            say(f"{unit.name} is {unit.out}: {printable(unit.quarantined)}; {way_back(unit.name, unit.out, unit.code)}")
     if outcome.left:
         say(f"{len(outcome.left)} measurements wait for devices that are out of work; see lutfarm job why {outcome.job_id}")
 

@@ -15,11 +15,11 @@ from lutfarm.store import process_identity
 from lutfarm.store.interface import Store, registered
 from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.factory import agent_of
-from lutfarm_agents.health.check import PASSES, CheckOrder, HealthReport, check
+from lutfarm_agents.health.check import PASSES, SESSION, CheckOrder, HealthReport, check
 from lutfarm_agents.health.findings import HealthLimits
 from lutfarm_agents.native_tools import TOOLS
 from lutfarm_jobs import models
-from lutfarm_jobs.errors import DeviceLost, FarmError, LinkError, StoreError, from_wire
+from lutfarm_jobs.errors import DeviceLost, FarmError, LinkError, StoreError, is_a
 from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Measurement, Runtime, Workload
 from lutfarm_jobs.models.build_model import canary_graph
 from lutfarm_jobs.models.reference_output import expected_of_graph
@@ -107,10 +107,11 @@ def event_of(report: HealthReport, now_s: float) -> DeviceEvent:
     failed = report.failed
     if all(finding.name == "temperature" for finding in failed):
         return DeviceEvent("too hot", report.reason, until_s=now_s + COOL_DOWN_S)
-    for finding in failed:
-        if finding.name == "session" and isinstance(from_wire(str(finding.value), ""), LinkError | DeviceLost):
-            return DeviceEvent("link lost", f"{finding.value}: {finding.why}")
-    return DeviceEvent("check failed", report.reason)
+    broken = next((finding for finding in failed if finding.name == SESSION), None)
+    code = "" if broken is None else str(broken.value)
+    if broken is not None and is_a(code, LinkError, DeviceLost):
+        return DeviceEvent("link lost", f"{code}: {broken.why}", code=code)
+    return DeviceEvent("check failed", report.reason, code=code)
 
 
 def _order(device: Device, store: Store, home: Home, lease: Lease, holder: str) -> CheckOrder:

@@ -69,12 +69,14 @@ class UnitStates:
             elif isinstance(event, Done) and event.error and state.units[event.unit].out:
                 unit = state.units[event.unit]
                 kind = "link lost" if unit.out == "lost" else "device failed"
-                self.store.step_device(unit.name, DeviceEvent(kind, unit.quarantined), now_s)
+                self.store.step_device(unit.name, DeviceEvent(kind, unit.quarantined, code=unit.code), now_s)
             elif isinstance(event, Done) and event.error and not state.stopped:
                 unit = state.units[event.unit]
                 self._failing.add(unit.name)
                 why = f"{event.error[0]}: {event.error[1][:500]} (attempt {unit.failures_in_a_row} of {MOST_ATTEMPTS})"
-                self.store.step_device(unit.name, DeviceEvent("link failing", why, until_s=unit.not_before_s), now_s)
+                self.store.step_device(
+                    unit.name, DeviceEvent("link failing", why, code=event.error[0], until_s=unit.not_before_s), now_s
+                )
         if now_s - self._looked_s >= LOOK_S:
             self._looked_s = now_s
             state = self._given_back(without(state, self.barred(self._at_work)), now_s)
@@ -94,5 +96,5 @@ def without(state: FarmState, records: Iterable[DeviceRecord]) -> FarmState:
     """The job's state without the devices that may not be used."""
     for record in records:
         if record.state in NO_WORK and not state.units[record.unit].out:
-            state = out_of_work(state, record.unit, record.state, record.reason)
+            state = out_of_work(state, record.unit, record.state, record.reason, code=record.code)
     return state

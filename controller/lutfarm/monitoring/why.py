@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lutfarm.records.device_state import DeviceRecord
 from lutfarm.records.lease_holder import LeaseHolder
+from lutfarm_jobs.errors import RegistrationStale, is_a
 from lutfarm_jobs.measurement import Measurement
 
 FORWARD: Mapping[str, str] = {
@@ -17,13 +18,12 @@ FORWARD: Mapping[str, str] = {
 }
 """By state: what brings a device back to work."""
 
-ANEW = "register it again"  # in a reason: a check alone would find the same
 AS_IT_SAYS = "do as it says; lutfarm device check NAME alone would find the same"
 
 
-def way_back(unit: str, state: str, reason: str) -> str:
-    """What brings a device back to work that is in a state of FORWARD."""
-    text = AS_IT_SAYS if state == "quarantined" and ANEW in reason else FORWARD[state]
+def way_back(unit: str, state: str, code: str) -> str:
+    """What brings a device back to work that is in a state of FORWARD; `code`: the class of the error that brought it there."""
+    text = AS_IT_SAYS if state == "quarantined" and is_a(code, RegistrationStale) else FORWARD[state]
     return text.replace("NAME", unit)
 
 
@@ -75,7 +75,7 @@ def _next(
     if left == 0:
         return "nothing", "it has all that this job asks of it", None
     if record.state in FORWARD:
-        return _CAUSES[record.state], way_back(record.unit, record.state, record.reason), None
+        return _CAUSES[record.state], way_back(record.unit, record.state, record.code), None
     if record.state == "cooling":
         return "a lower temperature", "it is looked at again", record.until_s
     if holder is None:

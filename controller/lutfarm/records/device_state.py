@@ -75,13 +75,14 @@ class DeviceEvent:
     """What happened to a device, or what is asked of it.
 
     `boot_id` names the device's present boot ("seen"; the hello's machine_id); `until_s` is when it will be
-    looked at again ("too hot") or tried again ("link failing").
+    looked at again ("too hot") or tried again ("link failing").  `code` is the class of the error that `reason` tells of.
     """
 
     kind: Kind
     reason: str = ""
     boot_id: str = ""
     until_s: float | None = None
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class DeviceRecord:
     fit: bool | None = None  # what it found
     boot_id: str = ""  # of the last hello
     reboots_s: tuple[float, ...] = ()  # when another boot than the last was seen, within the window
+    code: str = ""  # the class of the error that `reason` tells of; empty where it tells of none
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +135,13 @@ def step(record: DeviceRecord, event: DeviceEvent, now_s: float) -> DeviceRecord
     record = _checked(record, event.kind, now_s)
     if (record.state, event.kind) not in TRANSITIONS:
         return record
+    # A check does not change why somebody holds a device.
+    kept = state == record.state and state in ("busy", "maintenance") and _is_check(event)
     return replace(
         record,
         state=state,
-        reason=_reason(record, event, state),
+        reason=record.reason if kept else event.reason,
+        code=record.code if kept else event.code,
         since_s=record.since_s if state == record.state and record.since_s else now_s,
         until_s=event.until_s if state == "cooling" or event.kind == "link failing" else _kept_until(record, event, state),
     )
@@ -151,11 +156,6 @@ def settled(record: DeviceRecord, now_s: float, *, held: bool) -> DeviceRecord:
     if held or waits or record.state not in ("busy", "cooling"):
         return record
     return step(record, DeviceEvent("lease ended", "whoever held it ended without a word"), now_s)
-
-
-def _reason(record: DeviceRecord, event: DeviceEvent, state: State) -> str:
-    # A check does not change why somebody holds a device.
-    return record.reason if state == record.state and state in ("busy", "maintenance") and _is_check(event) else event.reason
 
 
 def _kept_until(record: DeviceRecord, event: DeviceEvent, state: State) -> float | None:

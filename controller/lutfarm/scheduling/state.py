@@ -10,7 +10,7 @@ from lutfarm.scheduling.retry import judge
 from lutfarm.scheduling.work_sharing import Share
 from lutfarm.statistics.estimates.precision import ProcessEstimate, Reached, StopRule, level_of, reached, rounds_needed
 from lutfarm_agents.device import Hello
-from lutfarm_jobs.errors import DeviceLost, LinkError, Retry, from_wire
+from lutfarm_jobs.errors import DeviceLost, LinkError, Retry, is_a
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.run import Failure, Probe, Run
 
@@ -55,6 +55,7 @@ class Unit:
     failures_in_a_row: int = 0
     not_before_s: float = 0.0  # back-off
     quarantined: str = ""  # why it is out of work, or empty
+    code: str = ""  # the class of the error that it is out of work for, where it is one
     out: str = ""  # the state in which it is out of work: quarantined, lost, ...
     hot_since_s: float | None = None  # it rests until it is cool
     spent_s: float = 0.0  # device time of this job so far
@@ -176,14 +177,14 @@ def ordered(state: FarmState, unit: str, order_id: str, *, now_s: float = 0.0, d
     return _with_unit(state, replace(state.units[unit], in_flight=order_id, began_s=now_s, due_s=due_s))
 
 
-def out_of_work(state: FarmState, unit: str, out: str, reason: str) -> FarmState:
+def out_of_work(state: FarmState, unit: str, out: str, reason: str, *, code: str = "") -> FarmState:
     """After a unit was taken out of work; what runs on it may end."""
-    return _with_unit(state, replace(state.units[unit], out=out, quarantined=reason or out))
+    return _with_unit(state, replace(state.units[unit], out=out, quarantined=reason or out, code=code))
 
 
 def back_to_work(state: FarmState, unit: str) -> FarmState:
     """After a unit that was taken out of work was given back."""
-    return _with_unit(state, replace(state.units[unit], out="", quarantined=""))
+    return _with_unit(state, replace(state.units[unit], out="", quarantined="", code=""))
 
 
 @dataclass(slots=True)
@@ -254,8 +255,8 @@ def _end_order(changes: _Changes, event: Done, now_s: float) -> None:
     if verdict.action is Retry.SAME_DEVICE:
         unit = replace(unit, failures_in_a_row=failures, not_before_s=now_s + verdict.delay_s, opened=False)
     elif verdict.action is Retry.OTHER_DEVICE:
-        out = "lost" if isinstance(from_wire(code, detail), LinkError | DeviceLost) else "quarantined"
-        unit = replace(unit, failures_in_a_row=failures, quarantined=f"{code}: {detail}", out=out)
+        out = "lost" if is_a(code, LinkError, DeviceLost) else "quarantined"
+        unit = replace(unit, failures_in_a_row=failures, quarantined=f"{code}: {detail}", code=code, out=out)
     else:
         changes.stopped = event.error
     changes.units[unit.name] = unit

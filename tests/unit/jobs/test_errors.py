@@ -31,6 +31,14 @@ def test_an_unknown_code_is_a_bug_that_quotes_it() -> None:
     assert "ate the cable" in back.detail
 
 
+def test_a_code_names_its_class_and_those_above_it() -> None:
+    assert errors.is_a("RegistrationStale", errors.RegistrationStale)
+    assert errors.is_a("RegistrationStale", errors.LinkError, errors.DeviceError)
+    assert not errors.is_a("NotReady", errors.RegistrationStale)
+    assert not errors.is_a("Gremlin", errors.FarmError)
+    assert not errors.is_a("", errors.FarmError)
+
+
 def test_a_hostile_code_is_cut() -> None:
     assert len(errors.from_wire("x" * 10_000, "y" * 100_000).detail) < 2_200
 

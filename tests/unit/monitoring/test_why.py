@@ -84,9 +84,9 @@ def test_a_device_with_nothing_left_waits_for_nothing() -> None:
 
 
 def test_what_only_a_new_registration_mends_is_not_sent_to_a_check() -> None:
-    changed = "NotReady: bd shows another host key: SHA256:a now.  If it was installed anew, register it again; if not, NAME"
-    assert way_back("bd", "quarantined", changed) == "do as it says; lutfarm device check bd alone would find the same"
-    assert way_back("bd", "quarantined", "NotReady: its output is wrong") == "mend it, then lutfarm device check bd"
-    assert way_back("bd", "lost", changed) == FORWARD["lost"].replace("NAME", "bd")
-    row = one("quarantined")
-    assert row.next == "mend it, then lutfarm device check desk"
+    anew = "do as it says; lutfarm device check desk alone would find the same"
+    assert way_back("desk", "quarantined", "RegistrationStale") == anew
+    assert way_back("desk", "lost", "RegistrationStale") == FORWARD["lost"].replace("NAME", "desk")
+    assert one("quarantined", code="RegistrationStale").next == anew
+    for other in ("NotReady", "ProtocolMismatch", "", "an unknown one"):
+        assert one("quarantined", code=other).next == "mend it, then lutfarm device check desk"

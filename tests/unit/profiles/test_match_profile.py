@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lutfarm_jobs.errors import NotReady, SpecError
+from lutfarm_jobs.errors import RegistrationStale, SpecError
 from lutfarm_profiles.cores import cores_for
 from lutfarm_profiles.match_profile import DeviceFacts, core_clusters, filled, propose
 from lutfarm_profiles.profile import CoreCluster, DeviceProfile
@@ -272,8 +272,8 @@ def test_a_kind_whose_measured_cores_are_not_there_is_passed_over(
 @pytest.mark.parametrize(
     ("there", "threads", "kind_of", "says"),
     [
-        ((0, 1), 1, NotReady, "cluster all is cores 6, 7, and the device has cores 0, 1.*--profile generic-"),
-        ((), 1, NotReady, "none that it names"),
+        ((0, 1), 1, RegistrationStale, "cluster all is cores 6, 7, and the device has cores 0, 1.*--profile generic-"),
+        ((), 1, RegistrationStale, "none that it names"),
         ((0, 6), 2, SpecError, "2 threads are asked for, and there are 1 cores"),
     ],
 )

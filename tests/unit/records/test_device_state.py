@@ -27,7 +27,11 @@ from lutfarm.records.device_state import (
 from lutfarm_jobs.errors import SpecError
 
 EVENTS = st.builds(
-    DeviceEvent, st.sampled_from(KINDS), reason=st.sampled_from(["", "a", "b"]), boot_id=st.sampled_from(["", "x", "y", "z"])
+    DeviceEvent,
+    st.sampled_from(KINDS),
+    reason=st.sampled_from(["", "a", "b"]),
+    boot_id=st.sampled_from(["", "x", "y", "z"]),
+    code=st.sampled_from(["", "NotReady"]),
 )
 RECORDS = st.builds(
     DeviceRecord,
@@ -203,3 +207,12 @@ def test_a_check_does_not_change_why_somebody_holds_a_device() -> None:
     assert (failed.reason, failed.since_s, failed.checked_s, failed.fit) == ("new fan", 1.0, 5.0, False)
     again = step(failed, DeviceEvent("held", "new battery"), 6.0)
     assert (again.reason, again.since_s) == ("new battery", 1.0)
+
+
+def test_the_code_is_that_of_the_error_which_the_reason_tells_of() -> None:
+    broken = step(DeviceRecord("desk", "busy"), DeviceEvent("device failed", "another key", code="RegistrationStale"), 1.0)
+    assert (broken.reason, broken.code) == ("another key", "RegistrationStale")
+    assert step(broken, DeviceEvent("check passed"), 2.0).code == ""
+    assert step(broken, DeviceEvent("check failed", "hot", code="NotReady"), 2.0).code == "NotReady"
+    held = step(broken, DeviceEvent("held", "new fan"), 2.0)
+    assert step(held, DeviceEvent("check failed", "hot", code="NotReady"), 3.0).code == ""

@@ -159,7 +159,7 @@ def test_a_device_error_quarantines_and_the_others_go_on() -> None:
     state = ordered(begin([one, two], ["u1", "u2"], rounds=1), "u1", "order")
     state = after(state, [Done("order", "u1", ("NotReady", "61 C"))], 0.0)
     assert state.units["u1"].quarantined == "NotReady: 61 C"
-    assert (state.units["u1"].failures_in_a_row, state.units["u1"].out) == (1, "quarantined")
+    assert (state.units["u1"].failures_in_a_row, state.units["u1"].out, state.units["u1"].code) == (1, "quarantined", "NotReady")
     assert (state.units["u2"].failures_in_a_row, state.units["u2"].quarantined) == (0, "")
     assert steps(state) == [Open("u2")]
 

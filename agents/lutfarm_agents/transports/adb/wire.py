@@ -20,7 +20,7 @@ from adb_shell.transport.base_transport import BaseTransport
 
 from lutfarm_agents.transports.adb.carrier import carried
 from lutfarm_agents.transports.vendor import ignored, mapped
-from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, ReplyTimeout
+from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, ReplyTimeout, Unauthorized
 
 CONNECT_S = 5.0
 WRITE_S = 8.0  # a phone that takes nothing for so long is lost
@@ -56,7 +56,7 @@ class Connection:
     def open(self, signer: Signer, *, authorise_s: float) -> None:
         """Connect and be let in.
 
-        Raises ConnectFailed (offline), NotReady (unauthorized: somebody must press a button on the phone; waited for
+        Raises ConnectFailed (offline), Unauthorized (somebody must press a button on the phone; waited for
         authorise_s).
         """
         try:
@@ -158,13 +158,13 @@ class Connection:
             elif attempt == 1:
                 answer, kind, wait_s = signer.GetPublicKey() + b"\0", constants.AUTH_RSAPUBLICKEY, authorise_s
             else:
-                raise NotReady(self._unauthorized())
+                raise Unauthorized(self._unauthorized())
             self._write(_pack(constants.AUTH, kind, 0, answer) + answer)
             try:
                 command, arg0, arg1, data = self._read_message(wait_s)
             except ReplyTimeout as error:
                 if attempt == 1:
-                    raise NotReady(self._unauthorized()) from error
+                    raise Unauthorized(self._unauthorized()) from error
                 raise
         if command != constants.CNXN:
             raise NotReady(

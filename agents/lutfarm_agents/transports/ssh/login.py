@@ -12,7 +12,7 @@ import paramiko
 from lutfarm_agents.address import HostKey, SshAddress
 from lutfarm_agents.transports.sockets import watch
 from lutfarm_agents.transports.vendor import ignored, mapped
-from lutfarm_jobs.errors import ConnectFailed, NotReady
+from lutfarm_jobs.errors import ConnectFailed, NotReady, RegistrationStale
 
 CONNECT_S = 8.0
 KEEPALIVE_S = 2
@@ -106,7 +106,7 @@ def host_keys(address: SshAddress) -> list[HostKey]:
 
 def _check_host_key(hop: SshAddress, shown: HostKey) -> None:
     if hop.host_key is not None and hop.host_key != shown:
-        raise NotReady(
+        raise RegistrationStale(
             f"{hop.name} shows another host key: {shown.fingerprint} now, {hop.host_key.fingerprint} when it was "
             "registered.  If it was installed anew, register it again; if not, somebody else answers in its place"
         )

@@ -118,13 +118,16 @@ def _record(db: Connection, unit: str, *, lock: bool = False) -> DeviceRecord:
         reboots_s = tuple(float(at_s) for at_s in json.loads(row.reboots_s))
     except (ValueError, TypeError) as error:
         raise StoreError(f"{unit}: its stored state is damaged: {error}") from error
-    return DeviceRecord(unit, row.state, row.reason, row.since_s, row.until_s, row.checked_s, row.fit, row.boot_id, reboots_s)
+    return DeviceRecord(
+        unit, row.state, row.reason, row.since_s, row.until_s, row.checked_s, row.fit, row.boot_id, reboots_s, row.code
+    )
 
 
 def _put(db: Connection, record: DeviceRecord) -> None:
     values = {
         "state": record.state,
         "reason": record.reason,
+        "code": record.code,
         "since_s": record.since_s,
         "until_s": record.until_s,
         "checked_s": record.checked_s,

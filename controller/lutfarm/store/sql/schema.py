@@ -152,6 +152,7 @@ device_states = Table(
     Column("unit", String(80), primary_key=True),
     Column("state", String(20), nullable=False),
     Column("reason", Text, nullable=False),
+    Column("code", String(40), nullable=False),  # of the error that the reason tells of, or empty
     Column("since_s", Float, nullable=False),
     Column("until_s", Float),
     Column("checked_s", Float),

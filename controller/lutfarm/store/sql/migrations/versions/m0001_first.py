@@ -123,6 +123,7 @@ def upgrade() -> None:
         sa.Column("unit", sa.String(length=80), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("code", sa.String(length=40), nullable=False),
         sa.Column("since_s", sa.Float(), nullable=False),
         sa.Column("until_s", sa.Float(), nullable=True),
         sa.Column("checked_s", sa.Float(), nullable=True),
