@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lutfarm.store import process_identity
+from lutfarm_agents import process_identity
 from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_jobs.graphs.graph import Graph, Node, Tensor
@@ -67,7 +67,7 @@ def opened(home: Path) -> Iterator[DeviceAgent]:
     os.sched_setaffinity(0, everywhere - {measured_cpu(everywhere)} or everywhere)
     try:
         with closing(DeviceAgent(device, state_dir=home, cpus=frozenset(everywhere))) as agent:
-            for holder in agent.prepare(Claim(UNIT, process_identity.me(), "benchmark", uuid.uuid4().hex, 1)):
+            for holder in agent.prepare(Claim(UNIT, str(process_identity.me()), "benchmark", uuid.uuid4().hex, 1)):
                 print(f"waiting for {holder}")
             yield agent
     finally:

@@ -20,9 +20,10 @@ from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.home import find_home
 from lutfarm.lut import LatencyTable
 from lutfarm.results.job_table import judged, table_of
-from lutfarm.store import Store, process_identity
+from lutfarm.store import Store
 from lutfarm.submission import submit
 from lutfarm.submission.submission import Submission
+from lutfarm_agents import process_identity
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import SimulatedAgents, SimulatedDevice
 from lutfarm_jobs import models, spaces
@@ -153,7 +154,7 @@ class Desk:
         if self.simulated is None:
             return open_farm(submitted, sources, self.store, home, kind="local")
         pool = LocalPool(state_dir=home.agents, agent_factory=SimulatedAgents({_device.UNIT: self.simulated}))
-        farm = Farm(self.store, pool, TaskBuilder(home.models, sources), process_identity.me(), "benchmark")
+        farm = Farm(self.store, pool, TaskBuilder(home.models, sources), str(process_identity.me()), "benchmark")
         return _closing(farm)
 
     def runs(self, tabled: Tabled) -> list[Run]:

@@ -24,7 +24,7 @@ from _table import Report, options
 
 from lutfarm.agent_pool.interface import Done, Opening
 from lutfarm.agent_pool.ray.pool import RayPool
-from lutfarm.store import process_identity
+from lutfarm_agents import process_identity
 from lutfarm_agents.device import Device
 from lutfarm_jobs.measurement import Runtime
 from lutfarm_jobs.round import Lease, SlicePlan
@@ -110,7 +110,7 @@ def runner_rows(home: Path, runtime: Runtime) -> tuple[object, ...]:
 def ray_rows(home: Path) -> list[tuple[object, ...]]:
     """Controller and Ray with one device open and nothing to do."""
     device = Device(_device.UNIT, f"generic-linux-{os.uname().machine}", "local", {})
-    lease = Lease(device.name, 1, process_identity.me(), time.time() + 600)
+    lease = Lease(device.name, 1, str(process_identity.me()), time.time() + 600)
     before = pss_mb([psutil.Process()])
     with closing(RayPool.start(state_dir=home)) as pool:
         pool.submit(Opening(uuid.uuid4().hex, device, lease, uuid.uuid4().hex, "benchmark"))

@@ -17,7 +17,7 @@ began = clock()
 from pathlib import Path
 from lutfarm.agent_pool.interface import Done, Opening
 from lutfarm.agent_pool.ray.pool import RayPool
-from lutfarm.store import process_identity
+from lutfarm_agents import process_identity
 from lutfarm_agents.device import Device
 from lutfarm_jobs.round import Lease
 times["import"], began = clock() - began, clock()
@@ -25,7 +25,7 @@ cpus = frozenset({max(os.sched_getaffinity(0))})
 pool = RayPool.start(state_dir=Path(sys.argv[1]), measured_cpus=cpus)
 times["start"], began = clock() - began, clock()
 device = Device("bench", f"generic-linux-{os.uname().machine}", "local", {})
-lease = Lease("bench", 1, process_identity.me(), time.time() + 600)
+lease = Lease("bench", 1, str(process_identity.me()), time.time() + 600)
 pool.submit(Opening("0", device, lease, uuid.uuid4().hex, "benchmark"))
 while not any(isinstance(event, Done) for event in pool.events(1.0)):
     pass

@@ -44,7 +44,7 @@ GROUPS = {
         "lutfarm_agents/device_lock/*.py",
         "lutfarm_runner/lock.py",
         "lutfarm/devices/leases.py",
-        "lutfarm/store/process_identity.py",
+        "lutfarm_agents/process_identity.py",
     ],
 }
 # What runs in this process: a change in another process's copy is not seen by the coverage that picks the tests.

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from lutfarm_runner import commands
+from lutfarm_runner.machine.process import started_at
 from lutfarm_runner.wire import Refused
 
 CONTENT_LIMIT = 16_384
@@ -67,15 +68,6 @@ def may_take_over(wanted: commands.Lock, found: Content) -> bool:
     """Whether the holder is an older process of the same lease: same farm, same unit, smaller token."""
     same_unit = not found.unit or not wanted.unit or found.unit == wanted.unit
     return bool(wanted.farm) and found.farm == wanted.farm and same_unit and found.token < wanted.token
-
-
-def started_at(pid: int) -> int:
-    """When a process started, in clock ticks after boot; 0 where it can't be read."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-        return int(fields[19])
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 def holds(pid: int, wanted: os.stat_result) -> bool:

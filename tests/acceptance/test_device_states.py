@@ -174,11 +174,12 @@ def test_a_job_that_is_not_there_has_no_why(lutfarm: Callable) -> None:
 
 
 def test_a_check_does_not_wait_for_ever_without_saying_for_whom(lutfarm: Callable, bench: Path, tmp_path: Path) -> None:
-    from lutfarm.store import open_store, process_identity
+    from lutfarm.store import open_store
+    from lutfarm_agents import process_identity
     from lutfarm_jobs.round import Lease
 
     with open_store(tmp_path / "home") as store:  # a lease of this process, which lives, and lasts until the check has said so
-        me = process_identity.me()
+        me = str(process_identity.me())
         lease = store.acquire("desk", owner=me, holder="bob: job other, process 1", now_s=time.time(), ttl_s=600.0)
         assert isinstance(lease, Lease)
         with subprocess.Popen(

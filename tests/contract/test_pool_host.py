@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests import pool_kit as kit
 from lutfarm.agent_pool.interface import Done
 from lutfarm.agent_pool.ray import cluster
 from lutfarm.agent_pool.ray.host_actor import Host
+from lutfarm_agents.process_identity import me
 from lutfarm_agents.testing import Script, ScriptedAgents
 from lutfarm_jobs.errors import TransferFailed
 
@@ -101,7 +103,7 @@ def test_sweeping_takes_what_a_dead_process_left_and_nothing_else(tmp_path: Path
         [sys.executable, "-c", HOLD_OPEN, str(tmp_path / "lutfarm-dead.log")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     stale, alive, foreign, damaged = (tmp_path / f"lutfarm-{n}" for n in ("stale", "alive", "foreign", "damaged"))
-    for folder, owner in ((stale, "[999999999, 1.0]"), (alive, str(list(cluster.identity(os.getpid())))), (damaged, "[1")):
+    for folder, owner in ((stale, str(replace(me(), pid=999_999_999))), (alive, str(me())), (damaged, "1:2")):
         folder.mkdir()
         (folder / "owner").write_text(owner)
     foreign.mkdir()

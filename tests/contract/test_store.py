@@ -12,7 +12,8 @@ from tests.store_kit import DESK, FINGERPRINT, HELLO, JOB, PLAN, SLICE, probe, r
 from lutfarm.records.canary_round import CanaryRound
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord
 from lutfarm.records.lease_holder import LeaseHolder
-from lutfarm.store import Store, open_store, process_identity
+from lutfarm.store import Store, open_store
+from lutfarm_agents import process_identity
 from lutfarm_agents.health.check import HealthReport, Reference
 from lutfarm_agents.health.findings import Finding
 from lutfarm_jobs.errors import LeaseLost, SpecError
@@ -148,7 +149,7 @@ def test_the_same_run_again_changes_nothing(store: Store, lease: Lease) -> None:
 
 
 def test_a_late_result_is_refused(store: Store, lease: Lease) -> None:
-    newer = store.acquire("desk", owner="other 1 1.00", holder="bob", now_s=161.0, ttl_s=60.0)
+    newer = store.acquire("desk", owner="elsewhere:0123456789abcdef:1:1", holder="bob", now_s=161.0, ttl_s=60.0)
     assert isinstance(newer, Lease)
     assert newer.token > lease.token
     for late in (
@@ -166,7 +167,7 @@ def test_a_late_result_is_refused(store: Store, lease: Lease) -> None:
 
 def test_a_lease_in_force_names_its_holder_and_ends_with_time_or_release(store: Store, lease: Lease) -> None:
     def ask(now_s: float) -> Lease | str:
-        return store.acquire("desk", owner="other 1 1.00", holder="bob", now_s=now_s, ttl_s=10.0)
+        return store.acquire("desk", owner="elsewhere:0123456789abcdef:1:1", holder="bob", now_s=now_s, ttl_s=10.0)
 
     assert ask(101.0) == "ann"
     renewed = store.renew(lease, now_s=150.0, ttl_s=60.0)
@@ -179,10 +180,10 @@ def test_a_lease_in_force_names_its_holder_and_ends_with_time_or_release(store: 
 
 
 def test_a_dead_owner_of_this_host_holds_nothing(store: Store) -> None:
-    dead = process_identity.me().rsplit(" ", 2)[0] + " 999999 1.00"
+    dead = str(replace(process_identity.me(), pid=999_999_999))
     assert isinstance(store.acquire("desk", owner=dead, holder="ghost", now_s=100.0, ttl_s=1e9), Lease)
-    assert isinstance(store.acquire("desk", owner=process_identity.me(), holder="me", now_s=100.0, ttl_s=60.0), Lease)
-    assert store.acquire("desk", owner="other 1 1.00", holder="x", now_s=101.0, ttl_s=60.0) == "me"
+    assert isinstance(store.acquire("desk", owner=str(process_identity.me()), holder="me", now_s=100.0, ttl_s=60.0), Lease)
+    assert store.acquire("desk", owner="elsewhere:0123456789abcdef:1:1", holder="x", now_s=101.0, ttl_s=60.0) == "me"
 
 
 def test_runs_of_other_jobs_are_adopted_by_link(store: Store, lease: Lease) -> None:

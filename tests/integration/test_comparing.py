@@ -20,9 +20,10 @@ from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.scheduling.state import FarmState
 from lutfarm.statistics.comparisons.pairs import a_first
 from lutfarm.statistics.estimates.precision import StopRule
-from lutfarm.store import Store, open_store, process_identity
+from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
 from lutfarm.submission.submission import Submission
+from lutfarm_agents import process_identity
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import (
     Drift,
@@ -107,7 +108,7 @@ class Bench:
         submitted, watch = self.submitted(rounds=rounds, target=target), Watch(stop_after)
         task_builder = TaskBuilder(self.folder / "models", self.sources)
         with closing(LocalPool(state_dir=self.folder / "agents", agent_factory=self.factory)) as pool:  # type: ignore[arg-type]
-            outcome = Farm(self.store, pool, task_builder, process_identity.me(), "a test").run(submitted, watch)
+            outcome = Farm(self.store, pool, task_builder, str(process_identity.me()), "a test").run(submitted, watch)
         self.spec = submitted.spec
         return watch, outcome.state
 

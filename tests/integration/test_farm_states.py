@@ -23,8 +23,9 @@ from lutfarm.records.device_state import DeviceEvent, DeviceRecord
 from lutfarm.scheduling import retry
 from lutfarm.scheduling.policy import Cooling
 from lutfarm.scheduling.state import after, begin, ordered
-from lutfarm.store import Store, open_store, process_identity
+from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
+from lutfarm_agents import process_identity
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import HELLO, Script, ScriptedAgents
 from lutfarm_jobs.run import Environment
@@ -67,7 +68,7 @@ def run(tmp_path: Path, store: Store) -> Run:
         policies = {n: replace(t, cooling=cooling, cooldown_s=cooldown_s) for n, t in submitted.policies.items()}
         submitted = replace(submitted, policies=policies, until_s=until_s)
         with closing(LocalPool(state_dir=tmp_path / "agents", agent_factory=ScriptedAgents(every))) as pool:
-            farm = Farm(store, pool, TaskBuilder(tmp_path / "models", sources), process_identity.me(), HOLDER)
+            farm = Farm(store, pool, TaskBuilder(tmp_path / "models", sources), str(process_identity.me()), HOLDER)
             return farm.run(submitted, Quiet())
 
     return go
@@ -142,7 +143,7 @@ def test_a_job_that_has_all_it_needs_of_a_held_device_is_complete(store: Store, 
 def test_a_link_that_failed_once_is_forgotten_when_the_session_is_open_again(store: Store) -> None:
     states = device_sync.UnitStates(store, HOLDER)
     begun = begin((), ["a"], rounds=1)
-    with leases(store, ["a"], owner=process_identity.me(), holder=HOLDER, waiting=lambda *_: None), states.at_work(["a"]):
+    with leases(store, ["a"], owner=str(process_identity.me()), holder=HOLDER, waiting=lambda *_: None), states.at_work(["a"]):
         order = ordered(begun, "a", "o1")
         failed = [Done("o1", "a", ("ConnectFailed", "no route"))]
         states.follow(after(order, failed, time.time() + 60), failed, ())

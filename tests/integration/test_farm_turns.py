@@ -19,8 +19,9 @@ from lutfarm.execution import run_job
 from lutfarm.execution.run_job import Farm
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.scheduling.state import FarmState, after
-from lutfarm.store import Store, open_store, process_identity
+from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
+from lutfarm_agents import process_identity
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import Script, ScriptedAgents
 from lutfarm_jobs.round import Lease
@@ -43,7 +44,7 @@ def run(folder: Path, pool_class: type[LocalPool] = LocalPool, *, check: Callabl
         submitted, sources = submit.submit(parse_job(JOB, source="job"), folder, store)
         check(store)
         with closing(pool_class(state_dir=folder / "agents", agent_factory=ScriptedAgents({"a": Script()}))) as pool:
-            farm = Farm(store, pool, TaskBuilder(folder / "models", sources), process_identity.me(), "a test")
+            farm = Farm(store, pool, TaskBuilder(folder / "models", sources), str(process_identity.me()), "a test")
             outcome = farm.run(submitted, Quiet())
         assert outcome.missing == ()
 

@@ -21,8 +21,9 @@ from lutfarm.execution.run_job import Farm
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.home import Home
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord
-from lutfarm.store import Store, open_store, process_identity
+from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
+from lutfarm_agents import process_identity
 from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.health.check import CheckOrder, HealthReport, Reference, check
 from lutfarm_agents.health.findings import Finding, HealthLimits
@@ -77,7 +78,7 @@ def look(tmp_path: Path, store: Store, python: Path) -> Look:
 
     def go() -> tuple[HealthReport, DeviceRecord]:
         return check_device(
-            device, store, Home(tmp_path / "home"), owner=process_identity.me(), holder="a test", waiting=lambda *_: None
+            device, store, Home(tmp_path / "home"), owner=str(process_identity.me()), holder="a test", waiting=lambda *_: None
         )
 
     return go
@@ -148,7 +149,7 @@ def test_a_history_of_other_software_does_not_count(store: Store, look: Look) ->
 def job(tmp_path: Path, store: Store):
     submitted, sources = submit.submit(parse_job(JOB, source="job"), tmp_path, store)
     with closing(LocalPool(state_dir=tmp_path / "home" / "agents")) as pool:
-        farm = Farm(store, pool, TaskBuilder(tmp_path / "models", sources), process_identity.me(), "a test")
+        farm = Farm(store, pool, TaskBuilder(tmp_path / "models", sources), str(process_identity.me()), "a test")
         return farm.run(submitted, Quiet())
 
 

@@ -19,8 +19,9 @@ from lutfarm.execution.run_job import Farm, JobOutcome
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.results.job_table import table_of
-from lutfarm.store import Store, open_store, process_identity
+from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
+from lutfarm_agents import process_identity
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import HELLO, Script, ScriptedAgents
 from lutfarm_jobs.errors import SpecError, UnitsDiffer
@@ -82,7 +83,9 @@ def run(spec: JobSpec, store: Store, folder: Path, played: Mapping[str, Script])
     submitted, sources = submit.submit(spec, folder, store)
     pool = LocalPool(state_dir=folder / "agents", agent_factory=ScriptedAgents(played))
     try:
-        return Farm(store, pool, TaskBuilder(folder / "models", sources), process_identity.me(), "a test").run(submitted, Quiet())
+        return Farm(store, pool, TaskBuilder(folder / "models", sources), str(process_identity.me()), "a test").run(
+            submitted, Quiet()
+        )
     finally:
         pool.close()
 

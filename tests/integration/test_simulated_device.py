@@ -17,8 +17,9 @@ from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.monitoring.device_status import devices_status
 from lutfarm.results.job_table import judged
 from lutfarm.statistics import sample, summarize
-from lutfarm.store import Store, open_store, process_identity
+from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
+from lutfarm_agents import process_identity
 from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.interface import Advance
 from lutfarm_agents.provisioning.model_cache import sha256_of
@@ -247,7 +248,7 @@ def test_a_whole_job_finds_the_true_latencies(tmp_path: Path) -> None:
         task_builder = TaskBuilder(tmp_path / "models", sources)
         factory = SimulatedAgents({"desk": simulated})
         with closing(LocalPool(state_dir=tmp_path / "agents", agent_factory=factory)) as pool:
-            outcome = Farm(store, pool, task_builder, process_identity.me(), "a test").run(submitted, Quiet())
+            outcome = Farm(store, pool, task_builder, str(process_identity.me()), "a test").run(submitted, Quiet())
         runs = list(store.runs(outcome.job_id))
     assert outcome.missing == ()
     assert len(runs) == 16
@@ -277,14 +278,14 @@ def measured(store: Store, folder: Path, spec: JobSpec, *, hold_above: float | N
     policies = {unit: replace(each, hold_above=hold_above) for unit, each in submitted.policies.items()}
     task_builder, factory = TaskBuilder(folder / "models", sources), SimulatedAgents({"desk": SimulatedDevice(seed=3)})
     with closing(LocalPool(state_dir=folder / "agents", agent_factory=factory)) as pool:
-        farm = Farm(store, pool, task_builder, process_identity.me(), "a test")
+        farm = Farm(store, pool, task_builder, str(process_identity.me()), "a test")
         outcome = farm.run(replace(submitted, policies=policies), Quiet())
     return list(store.runs(outcome.job_id))
 
 
 def a_past(store: Store, today: Run, *, faster: float) -> None:
     """As if the canary had been so many times faster for twenty minutes, before what was measured today."""
-    lease = store.acquire("desk", owner=process_identity.me(), holder="a test", now_s=time.time(), ttl_s=60.0)
+    lease = store.acquire("desk", owner=str(process_identity.me()), holder="a test", now_s=time.time(), ttl_s=60.0)
     assert isinstance(lease, Lease)
     level_ns = round(today.slices[0].canary_before_ns / faster)
     slices = tuple(replace(piece, canary_before_ns=level_ns, canary_after_ns=level_ns) for piece in today.slices)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lutfarm_agents.process_identity import identity, is_alive
+from lutfarm_agents.process_identity import me, of
 from lutfarm_agents.transports.local import LocalTransport, write_durably
 from lutfarm_agents.transports.orphans import Orphans, end_session, session_members
 from lutfarm_jobs.errors import TransferFailed
@@ -42,13 +44,13 @@ def test_what_left_its_session_is_ended_with_the_leader_that_it_descends_from(tm
     leader = subprocess.Popen(python(code), stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert leader.stdout is not None
     child = int(leader.stdout.readline())
-    known = identity(child)
-    assert is_alive(known)
+    known = of(child)
+    assert known.is_alive
     assert set(session_members(leader.pid)) == {leader.pid, child}
     end_session(leader.pid)
     assert leader.wait(WAIT_S) == -9
     deadline_s = time.monotonic() + WAIT_S
-    while is_alive(known):
+    while known.is_alive:
         assert time.monotonic() < deadline_s, "it outlived its leader"
         time.sleep(0.02)
     leader.stdout.close()
@@ -69,7 +71,7 @@ def test_a_process_may_use_cores_that_its_host_keeps_off(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{}", "null", '{"leader": "1", "host": [1]}', '{"leader": [1, 0.0], "host": [999999999, 0.0]}', "x" * 2000],
+    ["", "[]", "{}", "null", '{"leader": 1, "host": [1]}', '{"leader": "a:0:1:1", "host": "a:0:999999999:1"}', "x" * 2000],
 )
 def test_a_damaged_note_ends_nothing(tmp_path: Path, content: str) -> None:
     (tmp_path / "1").write_text(content)
@@ -79,7 +81,9 @@ def test_a_damaged_note_ends_nothing(tmp_path: Path, content: str) -> None:
 
 def test_a_note_about_a_pid_that_came_again_ends_nothing(tmp_path: Path) -> None:
     other = subprocess.Popen(python("input()"), stdin=subprocess.PIPE, start_new_session=True)
-    (tmp_path / str(other.pid)).write_text(f'{{"leader": [{other.pid}, 1.0], "host": [999999999, 1.0]}}')
+    (tmp_path / str(other.pid)).write_text(
+        json.dumps({"leader": str(replace(of(other.pid), started=1)), "host": str(replace(me(), pid=999_999_999))})
+    )
     assert Orphans(tmp_path).reap() == 0
     assert other.poll() is None
     other.kill()

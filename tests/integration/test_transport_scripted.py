@@ -6,6 +6,7 @@ import stat
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -14,7 +15,7 @@ import paramiko
 import pytest
 
 from lutfarm_agents.address import SshAddress
-from lutfarm_agents.transports import remote
+from lutfarm_agents.process_identity import me
 from lutfarm_agents.transports.adb.transport import AdbTransport
 from lutfarm_agents.transports.adb.wire import MAX_DATA_BYTES, Connection
 from lutfarm_agents.transports.interface import Completed, RemoteProcess
@@ -70,9 +71,9 @@ def test_nothing_is_fetched_through_a_folder_that_leads_out(tmp_path: Path, plac
 
 
 def test_what_another_machine_left_is_left_to_it() -> None:
-    mine = remote._owner().partition(":")[0]
+    gone = replace(me(), pid=999_999_999)
     theirs, old = "a" * 32, "b" * 32
-    transport = Scripted(f"{theirs} {'0' * 16}:999999999:1.0\n{old} {mine}:999999999:1.0\n")
+    transport = Scripted(f"{theirs} {replace(gone, place='0' * 16)}\n{old} {gone}\n{'c' * 32} {me().host}\n")
     assert transport.reap() == 1
     assert transport.ended == [old]
 

@@ -12,7 +12,7 @@ from typing import cast
 
 import psutil
 
-from lutfarm_agents.process_identity import identity, is_alive
+from lutfarm_agents.process_identity import Process, me, of, parse
 from lutfarm_jobs.atomic_files import replacing
 
 NOTE_LIMIT_BYTES = 1000
@@ -28,7 +28,7 @@ class Orphans:
         """Write down that this process started the session of `leader`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / str(leader)
-        facts = {"leader": identity(leader), "host": identity(os.getpid())}
+        facts = {"leader": str(of(leader)), "host": str(me())}
         with replacing(path, durable=False) as file:  # half a note reads as one of a host that died
             file.write(json.dumps(facts).encode())
         return path
@@ -43,10 +43,10 @@ class Orphans:
         ended = 0
         for note in sorted(self.folder.glob("[0-9]*")):
             leader, host = _read(note)
-            if host is not None and is_alive(host):
+            if host is not None and host.is_alive:
                 continue
-            if leader is not None and is_alive(leader):
-                end_session(int(leader[0]))
+            if leader is not None and leader.is_alive:
+                end_session(leader.pid)
                 ended += 1
             self.forget(note)
         return ended
@@ -75,7 +75,7 @@ def end_session(leader: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _read(note: Path) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
+def _read(note: Path) -> tuple[Process | None, Process | None]:
     try:
         facts: object = json.loads(note.read_bytes()[:NOTE_LIMIT_BYTES])
     except (OSError, ValueError):
@@ -83,13 +83,4 @@ def _read(note: Path) -> tuple[tuple[float, float] | None, tuple[float, float] |
     if not isinstance(facts, dict):
         return None, None
     fields = cast("dict[str, object]", facts)
-    return _pair(fields.get("leader")), _pair(fields.get("host"))
-
-
-def _pair(value: object) -> tuple[float, float] | None:
-    if not isinstance(value, list):
-        return None
-    items = cast("list[object]", value)
-    if len(items) != 2 or not isinstance(items[0], int) or not isinstance(items[1], int | float):
-        return None
-    return float(items[0]), float(items[1])
+    return parse(str(fields.get("leader"))), parse(str(fields.get("host")))

@@ -7,8 +7,6 @@ everything it started can be found and ended, from this connection or from a lat
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 import re
 import secrets
 import shlex
@@ -19,7 +17,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from lutfarm_agents.process_identity import identity, is_alive
+from lutfarm_agents.process_identity import me, parse
 from lutfarm_agents.sanitize import clean
 from lutfarm_agents.transports.interface import Completed, Exit, RemoteProcess
 from lutfarm_agents.transports.lines import LineReader, ending_words
@@ -272,7 +270,7 @@ class RemoteTransport(ABC):
     def spawn(self, argv: Sequence[str], *, env: Mapping[str, str]) -> Generator[RemoteChannel]:
         """Start argv; leaving the block ends it and everything it started, or leaves that to `reap`."""
         token = secrets.token_hex(16)
-        command = ["sh", "-c", START, "sh", self.root, token, _owner(), *argv]
+        command = ["sh", "-c", START, "sh", self.root, token, str(me()), *argv]
         with _live_lock:
             _live.add(token)
         try:
@@ -354,33 +352,13 @@ def _await_start(channel: RemoteChannel, program: str, root: str) -> None:
         raise ConnectFailed(f"{program[:200]} could not be started: the device said {said[:80]!r}")
 
 
-def _owner() -> str:
-    """This process, among all that may ever use the device: machine, pid, when it started."""
-    pid, started_s = identity(os.getpid())
-    return f"{_machine()}:{int(pid)}:{started_s}"
-
-
-def _machine() -> str:
-    """And which of its process-id namespaces: two containers of one machine count from 1 both."""
-    known = [os.uname().nodename]
-    for path in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"):
-        with contextlib.suppress(OSError):
-            known.append(Path(path).read_text().strip())
-    with contextlib.suppress(OSError):
-        known.append(str(Path("/proc/self/ns/pid").readlink()))
-    return hashlib.sha256(" ".join(known).encode()).hexdigest()[:16]
-
-
 def _is_gone(token: str, owner: str) -> bool:
     """Whether nobody uses that session: its host's process ended, or it is one that this process gave up.
 
     What another machine started is left alone: the device's lock decides between machines.
     """
-    machine, _, process = owner.partition(":")
-    pid, _, started_s = process.partition(":")
-    if machine != _machine() or not re.fullmatch(r"\d{1,10}", pid) or not re.fullmatch(r"\d{1,12}(\.\d{1,20})?", started_s):
-        return False
-    if int(pid) == os.getpid():
+    process = parse(owner)
+    if process is not None and process == me():
         with _live_lock:
             return token not in _live
-    return not is_alive((int(pid), float(started_s)))
+    return process is not None and process.has_ended

@@ -11,8 +11,8 @@ from typing import cast
 from lutfarm.devices.leases import leases
 from lutfarm.home import Home
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord, require
-from lutfarm.store import process_identity
 from lutfarm.store.interface import Store, registered
+from lutfarm_agents import process_identity
 from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.factory import agent_of
 from lutfarm_agents.health.check import PASSES, SESSION, CheckOrder, HealthReport, check
@@ -58,7 +58,7 @@ def check_devices(
     holder = process_identity.words("device check")
     for device in registered(store, names):
         try:
-            report, record = check_device(device, store, home, owner=process_identity.me(), holder=holder, waiting=waiting)
+            report, record = check_device(device, store, home, owner=str(process_identity.me()), holder=holder, waiting=waiting)
             found.append(Checked(report, record))
         except StoreError:
             raise

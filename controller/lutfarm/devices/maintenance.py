@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord
-from lutfarm.store import process_identity
 from lutfarm.store.interface import DeviceStore, registered
+from lutfarm_agents import process_identity
 
 
 def hold(store: DeviceStore, name: str, reason: str, now_s: float) -> DeviceRecord:

@@ -13,8 +13,9 @@ from lutfarm.agent_pool.local import LocalPool
 from lutfarm.execution.run_job import Farm
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.home import Home
-from lutfarm.store import Store, process_identity
+from lutfarm.store import Store
 from lutfarm.submission.submission import Submission
+from lutfarm_agents import process_identity
 from lutfarm_agents.device import Device
 from lutfarm_jobs.expand import Sources
 from lutfarm_jobs.spec import JobSpec
@@ -50,7 +51,7 @@ def open_farm(submitted: Submission, sources: Sources, store: Store, home: Home,
         stack.callback(os.sched_setaffinity, 0, before)
         keep_off(cpus)
         pool = stack.enter_context(contextlib.closing(_pool(kind, home, cpus)))
-        yield Farm(store, pool, TaskBuilder(home.models, sources), process_identity.me(), holder)
+        yield Farm(store, pool, TaskBuilder(home.models, sources), str(process_identity.me()), holder)
 
 
 def _pool(kind: ExecutorKind, home: Home, cpus: frozenset[int]) -> AgentPool:

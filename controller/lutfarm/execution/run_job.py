@@ -71,7 +71,7 @@ class Farm:
     store: Store
     pool: AgentPool
     task_builder: TaskBuilder
-    owner: str  # see lutfarm.store.process_identity
+    owner: str  # see lutfarm_agents.process_identity
     holder: str  # readable, shown to others who wait
 
     def run(self, submission: Submission, watch: Watcher) -> JobOutcome:

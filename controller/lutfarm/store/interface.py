@@ -76,7 +76,7 @@ class LeaseStore(Protocol):
     def acquire(self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float, job_id: str = "") -> Lease | str:
         """A lease with the next token, or the readable `holder` of the one that is in force.
 
-        A lease is free when it expired, was released, or its owner (see process_identity.py) was a process of
+        A lease is free when it expired, was released, or its owner (see lutfarm_agents.process_identity) was a process of
         this host that is no more.
         """
         ...

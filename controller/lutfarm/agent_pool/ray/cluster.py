@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import shutil
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from lutfarm_agents.process_identity import identity, is_alive
+from lutfarm_agents.process_identity import me, parse
 
 # A unix socket's path may have 107 bytes; Ray appends up to 66 to its folder, and we 20 to this one.
 LONGEST_PARENT = 20
@@ -37,7 +36,7 @@ def private_folder() -> Generator[Path]:
     sweep(parent)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     try:
-        (folder / "owner").write_text(json.dumps(identity(os.getpid())))
+        (folder / "owner").write_text(str(me()))
         (folder / "ray").mkdir()
         with _watched(folder):
             yield folder
@@ -107,10 +106,10 @@ def _is_stale(folder: Path) -> bool:
     try:
         if folder.is_symlink() or folder.stat().st_uid != os.getuid():
             return False
-        pid, created_s = json.loads((folder / "owner").read_text())
-        return not is_alive((int(pid), float(created_s)))
-    except (OSError, ValueError, TypeError):
+        owner = parse((folder / "owner").read_text())
+    except (OSError, ValueError):
         return False
+    return owner is not None and not owner.is_alive
 
 
 def settings(folder: Path) -> Mapping[str, str]:

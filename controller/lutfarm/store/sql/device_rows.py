@@ -10,11 +10,11 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord, Transition, settled, step
 from lutfarm.records.lease_holder import LeaseHolder
-from lutfarm.store import process_identity
 from lutfarm.store.sql import encoding
 from lutfarm.store.sql.database import Database
 from lutfarm.store.sql.schema import device_checks, device_states, device_transitions, leases
 from lutfarm_agents.health.check import HealthReport
+from lutfarm_agents.process_identity import has_ended
 from lutfarm_jobs.errors import StoreError
 
 
@@ -141,6 +141,6 @@ def _put(db: Connection, record: DeviceRecord) -> None:
 
 def _holder(db: Connection, unit: str, now_s: float) -> LeaseHolder | None:
     row = db.execute(select(leases).where(leases.c.unit == unit)).first()
-    if row is None or not row.owner or row.expires_s <= now_s or process_identity.is_dead(row.owner):
+    if row is None or not row.owner or row.expires_s <= now_s or has_ended(row.owner):
         return None
     return LeaseHolder(str(row.holder), float(row.expires_s), str(row.job_id))

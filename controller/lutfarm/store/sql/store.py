@@ -13,7 +13,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, delete, func, insert, literal, select, update
 
 from lutfarm.records.job import Job, JobCounts, JobState
-from lutfarm.store import process_identity
 from lutfarm.store.sql import encoding
 from lutfarm.store.sql.canary_rows import CanaryRows, keep_round
 from lutfarm.store.sql.device_rows import DeviceRows
@@ -32,6 +31,7 @@ from lutfarm.store.sql.schema import (
     runs,
 )
 from lutfarm_agents.device import Device, Hello
+from lutfarm_agents.process_identity import has_ended
 from lutfarm_jobs.errors import LeaseLost
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.round import Artifact, Lease
@@ -165,7 +165,7 @@ class SqlStore(DeviceRows, CanaryRows):
         with self._write() as db:
             row = db.execute(select(leases).where(leases.c.unit == unit)).first()
             if row is not None and row.owner not in ("", owner):
-                in_force = row.expires_s > now_s and not process_identity.is_dead(row.owner)
+                in_force = row.expires_s > now_s and not has_ended(row.owner)
                 if in_force:
                     return str(row.holder)
             token = 1 if row is None else row.token + 1
