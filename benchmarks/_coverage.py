@@ -220,7 +220,7 @@ def _outcome(
         covered=interval.low_ns <= truth_ns <= interval.high_ns,
         width=math.log(interval.high_ns / interval.low_ns),
         flags=summary.flags,
-        errors=tuple(math.log(level / truth_ns) for level in found.levels_ns),
+        errors=tuple(math.log(level / truth_ns) for level in found.estimates_ns),
         rounds=rounds,
         error=math.log(interval.estimate_ns / truth_ns),
         quiet=found.statistic != "p25_contended",

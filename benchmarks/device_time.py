@@ -25,7 +25,7 @@ from _table import Report, options
 from _tables import Desk, Tabled, files, mix, register, spread_over
 
 from lutfarm.home import find_home
-from lutfarm.statistics.estimates.precision import ProcessEstimate, StopRule, level_of, reached
+from lutfarm.statistics.estimates.precision import ProcessEstimate, StopRule, process_estimate_of, reached
 from lutfarm.store import open_store
 from lutfarm_agents.testing import LogNormal, Neighbour, Noise, ProcessOffsets, SimulatedDevice, TwoStates, WarmUp, compose
 
@@ -70,7 +70,7 @@ def levels_of(desk: Desk, tabled: Tabled) -> dict[str, list[ProcessEstimate]]:
     """The process-level estimates of each measurement, in the order of its rounds."""
     found: dict[str, list[ProcessEstimate]] = {}
     for run in sorted(desk.runs(tabled), key=lambda run: run.round_index):
-        if level := level_of(run):
+        if level := process_estimate_of(run):
             found.setdefault(run.key, []).append(level)
     return found
 

@@ -22,7 +22,7 @@ from scipy.stats import t as student
 
 from lutfarm.canary.reference import canary_reference
 from lutfarm.records.canary_round import CanaryRound
-from lutfarm.statistics.samples.process import process_level_ns
+from lutfarm.statistics.samples.process import process_percentile_ns
 from lutfarm_agents.testing import (
     Autocorrelated,
     LogNormal,
@@ -102,7 +102,7 @@ def _process(
     for subject in played.subjects:
         samples = [ns for piece in pieces if piece.id == subject.id and piece.quiet for ns in piece.samples_ns]
         if samples:
-            estimates[subject.id] = math.log(process_level_ns(np.array(samples, dtype=np.float64), "gated"))
+            estimates[subject.id] = math.log(process_percentile_ns(np.array(samples, dtype=np.float64), "gated"))
     return estimates, sum(subject.discarded + subject.rejected for subject in played.subjects)
 
 

@@ -40,9 +40,11 @@ def run_of(m: Measurement, status: str = "complete") -> Run:
     return Run("0" * 32, m.key, m.unit, "r", 0, status, 0.0, 1.0, {}, failure=failure)  # type: ignore[arg-type]
 
 
-def level_run(m: Measurement, number: int, level_ns: int) -> Run:
+def level_run(m: Measurement, number: int, estimate_ns: int) -> Run:
     """A process of sixteen quiet slices that all say the same."""
-    piece = Slice(0, (level_ns,) * 8, 100, 100, quiet=True, gated=True, involuntary_switches=0, waited_ns=0, wall_ns=1, cpu_ns=1)
+    piece = Slice(
+        0, (estimate_ns,) * 8, 100, 100, quiet=True, gated=True, involuntary_switches=0, waited_ns=0, wall_ns=1, cpu_ns=1
+    )
     return replace(run_of(m), id=f"{m.key}{number}", round_id=f"r{number}", slices=(piece,) * 4)
 
 

@@ -59,7 +59,7 @@ class ToolSummary:
     """What a native tool said of one invocation; None where it does not say."""
 
     statistic: Literal["tool_mean", "tool_median"]
-    level_ns: int  # that statistic of the invocation's runs
+    estimate_ns: int  # that statistic of the invocation's runs
     count: int
     min_ns: int
     max_ns: int
@@ -78,7 +78,7 @@ class NodeTime:
     name: str  # as the runtime calls it
     operator: str  # its kind, as the runtime calls it
     count: int  # how many iterations were profiled
-    level_ns: int  # mean of the lower half of their durations
+    lower_mean_ns: int  # mean of the lower half of their durations
 
 
 @dataclass(frozen=True, slots=True)

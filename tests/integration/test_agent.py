@@ -94,7 +94,7 @@ def test_a_tool_on_a_device_with_python_is_measured_with_its_surroundings(lock: 
     assert list(agent.prepare(CLAIM)) == []
     found = runs(list(agent.measure(a_round(tasks, artifact), models=known)))
     agent.close()
-    assert [run.summary.level_ns for run in found if run.summary] == [850_000] * 2
+    assert [run.summary.estimate_ns for run in found if run.summary] == [850_000] * 2
     watts = int(POWER.read_text()) / 1000
     for run in found:
         assert run.before is not None

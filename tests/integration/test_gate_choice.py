@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from lutfarm.statistics.samples.process import process_level_ns
+from lutfarm.statistics.samples.process import process_percentile_ns
 from lutfarm_agents.testing import (
     Autocorrelated,
     LogNormal,
@@ -49,7 +49,7 @@ def estimates(noise: Noise, plan: Plan, seed: int) -> tuple[np.ndarray, int]:
             samples = [ns for piece in pieces if piece.id == subject.id for ns in piece.samples_ns]
             away += subject.discarded + subject.rejected
             if samples:
-                found[number, subject.id] = math.log(process_level_ns(np.array(samples, dtype=np.float64), "gated"))
+                found[number, subject.id] = math.log(process_percentile_ns(np.array(samples, dtype=np.float64), "gated"))
     return found, away
 
 

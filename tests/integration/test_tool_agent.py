@@ -158,7 +158,7 @@ def test_a_device_without_python_is_measured_and_says_what_it_is(place: Place, t
         (probe,) = agent.probe([task], limits=LIMITS, models=models)
         assert (probe.failure, probe.iteration_ns) == (None, 850_000)
         runs = [item for item in agent.measure(a_round(task), models=models) if isinstance(item, Run)]
-        assert [run.summary.level_ns for run in runs if run.summary] == [850_000]
+        assert [run.summary.estimate_ns for run in runs if run.summary] == [850_000]
         assert runs[0].after is not None
         assert runs[0].after.temperature_c == 41.5
         place.tool.becomes("fails")

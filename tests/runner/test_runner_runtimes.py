@@ -218,6 +218,6 @@ def test_a_runtimes_own_profiler_times_the_nodes_and_leaves_nothing_behind(start
         return
     assert [event["id"] for event in found] == [0, 1]
     for event in found:
-        assert any(node["operator"] in ("Conv", "FusedConv") and node["level_ns"] >= 0 for node in event["nodes"])
+        assert any(node["operator"] in ("Conv", "FusedConv") and node["lower_mean_ns"] >= 0 for node in event["nodes"])
         assert {node["count"] for node in event["nodes"]} == {6 * 2 + 1 - 3}
     assert list(scratch.iterdir()) == []

@@ -222,7 +222,7 @@ def _tool(agent: Agent, hello: Hello, task: Task, order: CheckOrder) -> Iterator
             (run,) = _runs(agent, task, order)
             if run.summary is not None:
                 yield from _said(key, run.summary)
-                yield from _latency(hello, task, order, run.summary.level_ns)
+                yield from _latency(hello, task, order, run.summary.estimate_ns)
                 return
             failure = run.failure or Failure("NotReady", "it gave no result")
     except (NotReady, ProtocolMismatch) as error:

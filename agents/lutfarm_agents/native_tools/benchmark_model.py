@@ -122,7 +122,7 @@ def _report(found: Mapping[str, str], count: int, unit_ns: float, load: str | No
         raise ProtocolMismatch(f"benchmark_model's average is not between its least and its most: {str(dict(found))[:200]}")
     summary = ToolSummary(
         statistic="tool_mean",
-        level_ns=average,
+        estimate_ns=average,
         count=count,
         min_ns=least,
         max_ns=most,

@@ -76,7 +76,7 @@ class ToolSession:
             failure=failure,
             load_ns=report.load_ns if report else None,
             first_inference_ns=report.first_inference_ns if report else None,
-            iteration_ns=report.summary.level_ns if report else None,
+            iteration_ns=report.summary.estimate_ns if report else None,
         )
 
     def measure(self, order: Round, task: Task, path: str, cpus: Sequence[int], fingerprint: Mapping[str, str]) -> Run:

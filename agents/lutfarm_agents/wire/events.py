@@ -225,7 +225,7 @@ def nodes(message: Message, known: int) -> NodesEvent:
                 text(node, "name", 300),
                 text(node, "operator", 100),
                 integer(node, "count", 1, 10**9),
-                duration_ns(node, "level_ns"),
+                duration_ns(node, "lower_mean_ns"),
             )
         )
     return NodesEvent(integer(message, "id", 0, known - 1), tuple(found))

@@ -228,7 +228,7 @@ class ProfiledModel(OrtModel):
                 place = event["name"][: -len(KERNEL)], str(event["args"].get("op_name", ""))
                 found.setdefault(place, []).append(int(event["dur"]))
         return [
-            {"name": name, "operator": operator, "count": len(spans[SETTLING:]), "level_ns": lower_mean_ns(spans[SETTLING:])}
+            {"name": name, "operator": operator, "count": len(spans[SETTLING:]), "lower_mean_ns": lower_mean_ns(spans[SETTLING:])}
             for (name, operator), spans in found.items()
             if spans[SETTLING:]
         ]

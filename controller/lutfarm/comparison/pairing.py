@@ -11,7 +11,7 @@ from lutfarm.scheduling.decide import MeasureThese, Step, chunk_of, decide
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.state import FarmState, Unit
 from lutfarm.statistics.comparisons.pairs import PairedProcess, a_first, matched, precise, waiting
-from lutfarm.statistics.estimates.precision import StopRule, level_of
+from lutfarm.statistics.estimates.precision import StopRule, process_estimate_of
 from lutfarm.store.interface import Store
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.run import Run
@@ -72,7 +72,7 @@ class PairStrategy:
                 self._take(run)
 
     def _take(self, run: Run) -> None:
-        level = level_of(run)
+        level = process_estimate_of(run)
         found = PairedProcess(run.round_id, run.started_s, run.ended_s, level.ns if level else None)
         self._processes.setdefault(run.key, {})[run.id] = found
 
@@ -123,9 +123,9 @@ def paired_state(
         for key, side in ((a, "a"), (b, "b")):
             progress_of[key] = replace(state.progress(key), complete=len(pairs) + (lone == side))
         ratios[a] = {
-            f"{one.round_id}+{other.round_id}": other.level_ns / one.level_ns
+            f"{one.round_id}+{other.round_id}": other.estimate_ns / one.estimate_ns
             for one, other in pairs
-            if one.level_ns and other.level_ns
+            if one.estimate_ns and other.estimate_ns
         }
     state = replace(state, progress_of=progress_of)
     # A workload that one side can't run, or that used up its tries, has no more pairs.

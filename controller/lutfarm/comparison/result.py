@@ -25,7 +25,7 @@ from lutfarm.statistics.comparisons.pairs import (
     slower_than,
 )
 from lutfarm.statistics.comparisons.ratios import differ
-from lutfarm.statistics.estimates.precision import level_of
+from lutfarm.statistics.estimates.precision import process_estimate_of
 from lutfarm.store.interface import Store
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement_key import MeasurementKey
@@ -78,14 +78,14 @@ class Comparison:
 @dataclass(frozen=True, slots=True)
 class _Pairs:
     statistic: str
-    levels_ns: tuple[tuple[str, float, float], ...]  # pair, A, B
+    estimates_ns: tuple[tuple[str, float, float], ...]  # pair, A, B
     lone: int
 
     flags: tuple[str, ...] = ()
 
     @property
     def ratios(self) -> dict[str, float]:
-        return {name: b / a for name, a, b in self.levels_ns}
+        return {name: b / a for name, a, b in self.estimates_ns}
 
 
 def compared(
@@ -129,7 +129,7 @@ def compared(
 
 
 def _workload(name: str, pairs: _Pairs, found: PairRatio, *, differs: bool, slower: bool) -> WorkloadRatio:
-    a, b = (math.exp(float(np.mean(np.log([row[side] for row in pairs.levels_ns])))) for side in (1, 2))
+    a, b = (math.exp(float(np.mean(np.log([row[side] for row in pairs.estimates_ns])))) for side in (1, 2))
     return WorkloadRatio(
         name,
         a,
@@ -155,7 +155,7 @@ def _pairs(a: Sequence[Run], b: Sequence[Run]) -> _Pairs | str:
     """The pairs of one workload, or why there are none.  A pair counts where both its processes had a quiet window."""
     if not a or not b:
         return "not measured on both sides"
-    levels = [{run.round_id: level for run in side if (level := level_of(run))} for side in (a, b)]
+    levels = [{run.round_id: level for run in side if (level := process_estimate_of(run))} for side in (a, b)]
     # Of another statistic than the newest's are runs of an older plan.
     statistics = [next(reversed(side.values())).statistic if side else None for side in levels]
     if None not in statistics and statistics[0] != statistics[1]:

@@ -10,7 +10,7 @@ from statistics import median
 from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.table import LatencyTable
 from lutfarm.records.fingerprints import Difference, disagreement
-from lutfarm.statistics.comparisons.ratios import Orders, differ, level_of, orders, ratio_of
+from lutfarm.statistics.comparisons.ratios import Orders, differ, orders, ratio_of, unit_estimate
 from lutfarm.statistics.comparisons.units import UnitEstimate
 from lutfarm.statistics.intervals.distributions import kendall
 from lutfarm_jobs.errors import SpecError
@@ -204,7 +204,7 @@ def _entries(
 
 
 def _level(entry: Entry) -> UnitEstimate:
-    return level_of(
+    return unit_estimate(
         entry.estimate_ns or 0.0,
         entry.low_ns or 0.0,
         entry.high_ns or 0.0,

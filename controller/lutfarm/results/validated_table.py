@@ -157,5 +157,5 @@ def levels_of(store: Store, job_id: str) -> Levels:
     for key, runs in groupby(judged(store, job_id), key=lambda run: run.key):
         one = sample(run for run in runs if run.status != "failed")
         if one is not None:
-            found[key] = dict(one.levels_by_round)
+            found[key] = dict(one.estimates_by_round)
     return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from lutfarm.agent_pool.interface import Done, Event, Measured, Opened, Probed
 from lutfarm.scheduling.retry import judge
 from lutfarm.scheduling.work_sharing import Share
-from lutfarm.statistics.estimates.precision import ProcessEstimate, Reached, StopRule, level_of, reached, rounds_needed
+from lutfarm.statistics.estimates.precision import ProcessEstimate, Reached, StopRule, process_estimate_of, reached, rounds_needed
 from lutfarm_agents.device import Hello
 from lutfarm_jobs.errors import DeviceLost, LinkError, Retry, is_a
 from lutfarm_jobs.measurement import Measurement
@@ -34,7 +34,7 @@ class MeasurementProgress:
             return replace(self, failed=True, failure=run.failure)
         if run.status == "truncated":
             return replace(self, truncated=self.truncated + 1)
-        level = level_of(run)
+        level = process_estimate_of(run)
         return replace(self, complete=self.complete + 1, levels=(*self.levels, *([level] if level else [])))
 
     def with_probe(self, probe: Probe) -> MeasurementProgress:

@@ -44,7 +44,7 @@ class MeasuredNetworks:
     """What a study's job came to: its table, and the level of each process by measurement key and round."""
 
     table: LatencyTable
-    levels_ns: Levels
+    estimates_ns: Levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,8 @@ def calibration_for(held: StudyOnTable, place: Place) -> Calibration | Uncalibra
         return None
     if len(spare) < LEAST_CALIBRATION:
         return Uncalibrated(*place, held.space.name, _too_few(len(spare), busy, len(wanted)))
-    keys, levels_ns = {arch: key for arch, key in held.keys(place).items() if arch in spare}, held.measured.levels_ns
-    fit = fit_sweep({key: levels_ns[key] for key in keys.values() if key in levels_ns})
+    keys, estimates_ns = {arch: key for arch, key in held.keys(place).items() if arch in spare}, held.measured.estimates_ns
+    fit = fit_sweep({key: estimates_ns[key] for key in keys.values() if key in estimates_ns})
     return calibration_of(
         observed(held.table.select(unit=place[0], backend=place[1]).computed(held.space), spare, errors_of(fit, keys)),
         space=held.space.name,
@@ -162,7 +162,7 @@ def _validation(held: StudyOnTable, place: Place, calibration: Calibration | Non
         figures=compare([n.predicted_ns or 0.0 for n in used], [n.measured_ns or 0.0 for n in used]),
         coverage=share([network.covered for network in used]),
         confidence=_confidence(held.table),
-        ceiling=_ceiling(used_keys, held.measured.levels_ns),
+        ceiling=_ceiling(used_keys, held.measured.estimates_ns),
         calibrated=_calibrated(networks, calibration),
         anchor_shift=shift,
         anchor_refusal=why,
@@ -254,8 +254,8 @@ def _calibrated(networks: Sequence[Network], calibration: Calibration | None) ->
     )
 
 
-def _ceiling(keys: Sequence[str], levels_ns: Levels) -> Figures | None:
-    one, other = halves({key: levels_ns[key] for key in keys if key in levels_ns})
+def _ceiling(keys: Sequence[str], estimates_ns: Levels) -> Figures | None:
+    one, other = halves({key: estimates_ns[key] for key in keys if key in estimates_ns})
     if len(one) < LEAST_NETWORKS:
         return None
     return compare(list(one.values()), list(other.values()))

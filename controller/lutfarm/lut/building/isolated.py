@@ -160,7 +160,7 @@ def _estimated(measured: Sequence[_Measured], target: Target) -> dict[str, Entry
     entries: dict[str, Entry] = {}
     for (_, _, statistic), group in groups.items():
         if statistic == "p10_swept":
-            swept = fit_sweep({one.measurement.key: dict(one.sample.levels_by_round) for one in group})
+            swept = fit_sweep({one.measurement.key: dict(one.sample.estimates_by_round) for one in group})
             if swept is not None:
                 entries |= _swept(group, swept, target)
                 continue
@@ -168,7 +168,7 @@ def _estimated(measured: Sequence[_Measured], target: Target) -> dict[str, Entry
             summarize(one.sample, target, prior_spread=prior.spread, prior_df=prior.df)
             for one, prior in zip(group, priors_of([one.sample for one in group]), strict=True)
         ]
-        share = common_share([one.sample.levels_by_round for one in group], [summary.interval.spread for summary in summaries])
+        share = common_share([one.sample.estimates_by_round for one in group], [summary.interval.spread for summary in summaries])
         for one, summary in zip(group, summaries, strict=True):
             entries[one.measurement.key] = _entry(one, summary, target, share)
     return entries
@@ -191,14 +191,14 @@ def _swept(group: Sequence[_Measured], fit: SweepFit, target: Target) -> dict[st
     return entries
 
 
-def _corrected(found: Sample, levels_ns: Mapping[str, float]) -> Sample:
-    processes = tuple(replace(process, level_ns=levels_ns[process.run.round_id]) for process in found.processes)
+def _corrected(found: Sample, estimates_ns: Mapping[str, float]) -> Sample:
+    processes = tuple(replace(process, estimate_ns=estimates_ns[process.run.round_id]) for process in found.processes)
     return replace(found, processes=processes)
 
 
 def _entry(one: _Measured, summary: Summary, target: Target, share: float) -> Entry:
     found, looks, interval = one.sample, one.sample.iterations, summary.interval
-    variance = log_variance(found.levels_ns)
+    variance = log_variance(found.estimates_ns)
     temperatures = extremes(moment.temperature_c for moment in found.environments)
     frequencies = extremes(moment.frequency_khz for moment in found.environments)
     return replace(

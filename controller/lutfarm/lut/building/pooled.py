@@ -14,7 +14,7 @@ from lutfarm.lut.schema.manifest import PoolFacts, UnitEffect
 from lutfarm.lut.table import LatencyTable
 from lutfarm.records.fingerprints import BETWEEN_UNITS, BETWEEN_WORKLOADS, disagreement, words
 from lutfarm.statistics import Interval, Target
-from lutfarm.statistics.comparisons.ratios import level_of
+from lutfarm.statistics.comparisons.ratios import unit_estimate
 from lutfarm.statistics.comparisons.units import UnitEstimate, UnitFit, anchored, corrected, disagreements, fit_units, over_units
 from lutfarm.statistics.estimates.flags import Flag
 from lutfarm.statistics.samples.conditions import extremes
@@ -171,7 +171,7 @@ def _alike(found: Sequence[Entry]) -> list[Entry]:
 
 
 def _level(entry: Entry) -> UnitEstimate:
-    return level_of(
+    return unit_estimate(
         entry.estimate_ns or 0.0,
         entry.low_ns or 0.0,
         entry.high_ns or 0.0,

@@ -80,7 +80,7 @@ def _label(name: str, labels: Sequence[str]) -> str:
 
 def _add(found: dict[str, tuple[float, int]], label: str, node: NodeTime) -> None:
     ns, count = found.get(label, (0.0, 0))
-    found[label] = ns + node.level_ns, count + 1
+    found[label] = ns + node.lower_mean_ns, count + 1
 
 
 def profiled(run: Run, labels: Sequence[str], instances: Mapping[str, int]) -> Profiled | None:
@@ -92,9 +92,9 @@ def profiled(run: Run, labels: Sequence[str], instances: Mapping[str, int]) -> P
     return Profiled(
         run.key,
         run.round_id,
-        level.levels_ns[0],
+        level.estimates_ns[0],
         len(run.nodes),
-        float(sum(node.level_ns for node in run.nodes)),
+        float(sum(node.lower_mean_ns for node in run.nodes)),
         {key: (ns, count, instances.get(key, 1)) for key, (ns, count) in parts.items()},
     )
 
@@ -112,7 +112,7 @@ def sweep_of(runs: Sequence[Profiled]) -> SweepFit | None:
     return fit_sweep(wholes)
 
 
-def operator_levels(runs: Sequence[Profiled], call_ns: float, fit: SweepFit | None) -> dict[str, list[tuple[str, float]]]:
+def operator_estimates(runs: Sequence[Profiled], call_ns: float, fit: SweepFit | None) -> dict[str, list[tuple[str, float]]]:
     """By operator: for each network that has it (network, ns of one instance), each process's common shift taken out.
 
     One level for each network: the geometric mean over its processes, without those that were held up.
@@ -278,7 +278,7 @@ def _entries(
     confidence: float,
 ) -> list[Entry]:
     fit = sweep_of(runs)
-    levels = operator_levels(runs, call_ns, fit)
+    levels = operator_estimates(runs, call_ns, fit)
     keys = list(levels)
     values = [[ns + (call_ns if key == first else 0.0) for _, ns in levels[key]] for key in keys]
     priors = prior_spread([log_variance(mine) for mine in values], [len(mine) - 1 for mine in values])

@@ -24,7 +24,7 @@ def scatter(found: Sample, interval: Interval) -> dict[str, float | None]:
         [samples_ns([piece]) for _, _, piece in slices], [place for place, _, _ in slices], [sitting for _, sitting, _ in slices]
     )
     series = [samples_ns(process.slices) for process in found.processes]
-    p90, p99 = (tail_bounds(series, found.levels_ns, interval, share) for share in (0.90, 0.99))
+    p90, p99 = (tail_bounds(series, found.estimates_ns, interval, share) for share in (0.90, 0.99))
     return {
         "iteration_spread": parts.within_slices,
         "slice_spread": parts.between_slices,

@@ -17,7 +17,7 @@ import numpy as np
 
 from lutfarm.statistics.comparisons.ratios import differ
 from lutfarm.statistics.estimates.precision import LEAST_ROUNDS_ALONE, StopRule, reached_alike
-from lutfarm.statistics.estimates.prior import priors_of_levels
+from lutfarm.statistics.estimates.prior import priors_of_estimates
 from lutfarm.statistics.intervals.distributions import student_beyond, student_quantile
 from lutfarm.statistics.intervals.interval import SMALLEST_SPREAD, moderated_interval
 
@@ -29,12 +29,12 @@ MOST_ROUNDS = 1000
 
 @dataclass(frozen=True, slots=True)
 class PairedProcess:
-    """One complete run: Unix times; `level_ns` None where it found no quiet window."""
+    """One complete run: Unix times; `estimate_ns` None where it found no quiet window."""
 
     round_id: str
     started_s: float
     ended_s: float
-    level_ns: float | None = None
+    estimate_ns: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def waiting(a: Sequence[PairedProcess], b: Sequence[PairedProcess], now_s: float
 def ratios_of(ratios: Mapping[str, Mapping[str, float]], *, confidence: float = 0.95) -> dict[str, PairRatio]:
     """By workload, from its B / A by pair.  Workloads with fewer than two pairs have none."""
     enough = {name: found for name, found in ratios.items() if len(found) > 1}
-    priors = priors_of_levels([list(found.items()) for found in enough.values()])
+    priors = priors_of_estimates([list(found.items()) for found in enough.values()])
     results: dict[str, PairRatio] = {}
     for (name, found), prior in zip(enough.items(), priors, strict=True):
         one = moderated_interval(list(found.values()), confidence=confidence, prior_spread=prior.spread, prior_df=prior.df)

@@ -48,7 +48,7 @@ class Orders:
     flips: tuple[Reversed, ...]
 
 
-def level_of(estimate: float, low: float, high: float, *, confidence: float, processes: int) -> UnitEstimate:
+def unit_estimate(estimate: float, low: float, high: float, *, confidence: float, processes: int) -> UnitEstimate:
     """An estimate as what its interval says: Student's t in log over its processes, see statistics.interval.
 
     Where the interval reaches zero the upper end alone says how wide it is.  The degrees of freedom are those with a full prior.

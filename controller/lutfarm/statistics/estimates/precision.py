@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lutfarm.statistics.estimates.prior import priors_of_levels
+from lutfarm.statistics.estimates.prior import priors_of_estimates
 from lutfarm.statistics.intervals.interval import Interval, moderated_interval
 from lutfarm.statistics.intervals.sweep import fit_sweep, widened
 from lutfarm.statistics.samples.process import mode_of, process_estimate_ns
@@ -65,12 +65,12 @@ def least_processes(least: int, rounds: int | None, *, prior_df: float) -> int:
     return wanted if rounds is None else min(wanted, rounds)
 
 
-def level_of(run: Run) -> ProcessEstimate | None:
+def process_estimate_of(run: Run) -> ProcessEstimate | None:
     """The process-level estimate of a complete run; None where it had no quiet slice."""
     if run.status != "complete":
         return None
     if run.summary is not None:
-        return ProcessEstimate(run.round_id, float(run.summary.level_ns), run.summary.statistic)
+        return ProcessEstimate(run.round_id, float(run.summary.estimate_ns), run.summary.statistic)
     estimate_ns = process_estimate_ns(run)
     return None if estimate_ns is None else ProcessEstimate(run.round_id, estimate_ns, STATISTICS[mode_of([run])])
 
@@ -113,7 +113,7 @@ def _swept(by_key: Mapping[str, Mapping[str, float]], rule: StopRule) -> dict[st
 
 def _intervals(by_key: Mapping[str, Mapping[str, float]], rule: StopRule) -> dict[str, tuple[Interval, int, float]]:
     """The interval of each, of how many processes, and how much the other entries say of what their spread is."""
-    priors = priors_of_levels([list(levels.items()) for levels in by_key.values()])
+    priors = priors_of_estimates([list(levels.items()) for levels in by_key.values()])
     return {
         key: (
             moderated_interval(list(levels.values()), confidence=rule.confidence, prior_spread=prior.spread, prior_df=prior.df),

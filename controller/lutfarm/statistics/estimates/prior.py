@@ -28,11 +28,11 @@ class Prior:
 
 
 def priors_of(samples: Sequence[Sample]) -> list[Prior]:
-    """The prior of each entry, from the others; all of one unit, backend and statistic: see `priors_of_levels`."""
-    return priors_of_levels([one.levels_by_round for one in samples])
+    """The prior of each entry, from the others; all of one unit, backend and statistic: see `priors_of_estimates`."""
+    return priors_of_estimates([one.estimates_by_round for one in samples])
 
 
-def priors_of_levels(levels_by_entry: Sequence[Sequence[tuple[str, float]]]) -> list[Prior]:
+def priors_of_estimates(estimates_by_entry: Sequence[Sequence[tuple[str, float]]]) -> list[Prior]:
     """The prior of each entry, from the others, by (round id, process-level estimate in ns) of each.
 
     Its weight is PRIOR_DF, with two exceptions.  Fewer than LEAST_FOR_PRIOR others: 0.  A spread that was measured
@@ -42,18 +42,18 @@ def priors_of_levels(levels_by_entry: Sequence[Sequence[tuple[str, float]]]) -> 
     are correlated by r^2, and many of them are worth no more than 1 / r^2 of one; one is the entry's own.  So the weight
     is at most (1 / r^2 - 1) times the entry's own degrees of freedom.  Below LEAST_ROUNDS processes r can't be told.
     """
-    values_ns = [[level_ns for _, level_ns in levels] for levels in levels_by_entry]
+    values_ns = [[estimate_ns for _, estimate_ns in levels] for levels in estimates_by_entry]
     degrees = [len(values) - 1 for values in values_ns]
     spreads = prior_spread([log_variance(values) for values in values_ns], degrees)
     known = sum(degree > 0 for degree in degrees)
     weights = np.array([PRIOR_DF if known - (degree > 0) >= LEAST_FOR_PRIOR else 0.0 for degree in degrees])
-    rounds = {place for levels in levels_by_entry if len(levels) > 1 for place, _ in levels}
+    rounds = {place for levels in estimates_by_entry if len(levels) > 1 for place, _ in levels}
     if weights.any() and len(rounds) >= LEAST_ROUNDS:
         moderated = [
             moderated_interval(values, prior_spread=float(spread)).spread
             for values, spread in zip(values_ns, spreads, strict=True)
         ]
-        share = common_share(levels_by_entry, moderated)
+        share = common_share(estimates_by_entry, moderated)
         if share > 0:
             weights = np.minimum(weights, np.array(degrees) * (1 / share**2 - 1))
     return [Prior(float(spread), float(weight)) for spread, weight in zip(spreads, weights, strict=True)]

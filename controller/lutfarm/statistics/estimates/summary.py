@@ -52,7 +52,7 @@ def summarize(
     down by what its canaries can't have shown.
     """
     wanted = target or Target()
-    interval = moderated_interval(found.levels_ns, confidence=wanted.confidence, prior_spread=prior_spread, prior_df=prior_df)
+    interval = moderated_interval(found.estimates_ns, confidence=wanted.confidence, prior_spread=prior_spread, prior_df=prior_df)
     if found.statistic == "p25_contended":
         interval = replace(
             interval,
@@ -69,8 +69,8 @@ def summarize(
 def reaching(interval: Interval, found: Sample) -> Interval:
     """With what an interval over processes does not hold: see `summarize`."""
     low_ns, high_ns = interval.low_ns / (1 + found.hidden), interval.high_ns
-    if disagree(found.levels_ns):
-        low_ns, high_ns = min(low_ns, *found.levels_ns), max(high_ns, *found.levels_ns)
+    if disagree(found.estimates_ns):
+        low_ns, high_ns = min(low_ns, *found.estimates_ns), max(high_ns, *found.estimates_ns)
     return replace(interval, low_ns=low_ns, high_ns=high_ns)
 
 

@@ -12,23 +12,23 @@ LEAST_ROUNDS = 3
 LEAST_ENTRIES = 5
 
 
-def common_share(levels_by_entry: Sequence[Sequence[tuple[str, float]]], spreads: Sequence[float]) -> float:
+def common_share(estimates_by_entry: Sequence[Sequence[tuple[str, float]]], spreads: Sequence[float]) -> float:
     """Which share of the variance between processes all entries of a process have in common, 0 to 1.
 
-    `levels_by_entry`: for each entry (round id, process-level estimate in ns); `spreads`: for each its relative
+    `estimates_by_entry`: for each entry (round id, process-level estimate in ns); `spreads`: for each its relative
     spread.  One process measures many entries, and its shift (memory layout, the core's level) moves them together:
     errors of a sum of entries do not average out as independent ones would.  It is the intraclass correlation by the
     method of moments: the products of the standardised residuals of two entries in one round over what they would
     be were all in common, over the mean square.  Below LEAST_ROUNDS rounds or LEAST_ENTRIES entries it can't be told, and is
     1: the widest.
     """
-    several = [(levels, spread) for levels, spread in zip(levels_by_entry, spreads, strict=True) if len(levels) > 1]
+    several = [(levels, spread) for levels, spread in zip(estimates_by_entry, spreads, strict=True) if len(levels) > 1]
     rounds = {place: at for at, place in enumerate({place: None for levels, _ in several for place, _ in levels})}
     if len(rounds) < LEAST_ROUNDS or len(several) < LEAST_ENTRIES:
         return 1.0
     residuals, there = np.zeros((len(several), len(rounds))), np.zeros((len(several), len(rounds)))
     for row, (levels, spread) in enumerate(several):
-        logs = np.log([level_ns for _, level_ns in levels])
+        logs = np.log([estimate_ns for _, estimate_ns in levels])
         columns = [rounds[place] for place, _ in levels]
         residuals[row, columns] = (logs - logs.mean()) / spread
         there[row, columns] = 1.0

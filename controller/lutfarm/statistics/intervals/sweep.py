@@ -48,7 +48,7 @@ class SweepFit:
     process_variance: float
     scale: float
 
-    def level_ns(self, network: str) -> float:
+    def estimate_ns(self, network: str) -> float:
         """A network's latency on the mean process, in ns."""
         return math.exp(self.networks[network])
 
@@ -58,17 +58,17 @@ class SweepFit:
         return self.process_variance / max(1, len(self.processes))
 
 
-def fit_sweep(levels_ns: Mapping[str, Mapping[str, float]]) -> SweepFit | None:
+def fit_sweep(estimates_ns: Mapping[str, Mapping[str, float]]) -> SweepFit | None:
     """From process-level latencies in ns by network and process; None where the effects can't be told apart.
 
     At least LEAST_PROCESSES processes and LEAST_NETWORKS networks that were measured in two or more of them are needed.
     """
-    shared = [name for name, found in levels_ns.items() if len(found) > 1]
-    names = [name for name, found in levels_ns.items() if found]
-    rounds = sorted({process for found in levels_ns.values() for process in found})
+    shared = [name for name, found in estimates_ns.items() if len(found) > 1]
+    names = [name for name, found in estimates_ns.items() if found]
+    rounds = sorted({process for found in estimates_ns.values() for process in found})
     if len(shared) < LEAST_NETWORKS or len(rounds) < LEAST_PROCESSES:
         return None
-    logs, weights = _table(levels_ns, names, rounds)
+    logs, weights = _table(estimates_ns, names, rounds)
     there = weights > 0
     effects = np.zeros(len(rounds))
     means = np.zeros(len(names))
@@ -127,37 +127,37 @@ def common_part(interval: Interval, fit: SweepFit, processes: int) -> float:
     return fit.common_variance / total if total else 0.0
 
 
-def halves(levels_ns: Mapping[str, Mapping[str, float]]) -> tuple[Mapping[str, float], Mapping[str, float]]:
+def halves(estimates_ns: Mapping[str, Mapping[str, float]]) -> tuple[Mapping[str, float], Mapping[str, float]]:
     """The same networks from every other process: latencies in ns of those that both halves have.
 
     What one half says of the other is the noise ceiling: no prediction can be seen to be better.  Each half's common
     shift is its own, so the second is brought to the first's median ratio; a fit needs that of its table, too.
     """
-    rounds = sorted({process for found in levels_ns.values() for process in found})
+    rounds = sorted({process for found in estimates_ns.values() for process in found})
     found: list[dict[str, float]] = []
     for start in (0, 1):
         mine = set(rounds[start::2])
-        part = {name: {p: ns for p, ns in by.items() if p in mine} for name, by in levels_ns.items()}
+        part = {name: {p: ns for p, ns in by.items() if p in mine} for name, by in estimates_ns.items()}
         fit = fit_sweep(part)
         found.append(
-            {name: fit.level_ns(name) for name in fit.networks}
+            {name: fit.estimate_ns(name) for name in fit.networks}
             if fit
             else {name: float(np.exp(np.mean(np.log(list(by.values()))))) for name, by in part.items() if by}
         )
-    both = [name for name in levels_ns if name in found[0] and name in found[1]]
+    both = [name for name in estimates_ns if name in found[0] and name in found[1]]
     if not both:
         return {}, {}
     shift = float(np.median([found[0][name] / found[1][name] for name in both]))
     return {name: found[0][name] for name in both}, {name: found[1][name] * shift for name in both}
 
 
-def _table(levels_ns: Mapping[str, Mapping[str, float]], names: list[str], rounds: list[str]) -> tuple[FloatArray, FloatArray]:
+def _table(estimates_ns: Mapping[str, Mapping[str, float]], names: list[str], rounds: list[str]) -> tuple[FloatArray, FloatArray]:
     """Logarithms, shape (networks, processes), and 1.0 where there is one, 0.0 where not."""
     place = {process: column for column, process in enumerate(rounds)}
     logs, there = np.zeros((len(names), len(rounds))), np.zeros((len(names), len(rounds)))
     for row, name in enumerate(names):
-        for process, level_ns in levels_ns[name].items():
-            logs[row, place[process]] = math.log(level_ns)
+        for process, estimate_ns in estimates_ns[name].items():
+            logs[row, place[process]] = math.log(estimate_ns)
             there[row, place[process]] = 1.0
     return logs, there
 

@@ -40,15 +40,15 @@ def least_count(share: float, confidence: float) -> int:
 
 
 def tail_bounds(
-    series_ns: Sequence[FloatArray], levels_ns: Sequence[float], interval: Interval, share: float, *, confidence: float = 0.95
+    series_ns: Sequence[FloatArray], estimates_ns: Sequence[float], interval: Interval, share: float, *, confidence: float = 0.95
 ) -> Bounds | None:
     """Bounds for a quantile of an iteration, in whichever process; None where there are fewer than `least_count` to go by.
 
-    `series_ns` and `levels_ns`: the iterations of each process and its estimate; `interval`: of the estimate over processes.
+    `series_ns` and `estimates_ns`: the iterations of each process and its estimate; `interval`: of the estimate over processes.
     A quantile is what it is times the process's level; the former's bounds, at a confidence of (1 + c) / 2, times the latter's.
     """
     inside = (1 + confidence) / 2
-    both = zip(series_ns, levels_ns, strict=True)
+    both = zip(series_ns, estimates_ns, strict=True)
     parts = [_thinned(values) / level * interval.estimate_ns for values, level in both if len(values)]
     independent = np.concatenate([np.empty(0), *parts])
     if len(independent) < least_count(share, inside):

@@ -27,12 +27,12 @@ class Change:
     p_value: float
 
 
-def change_point(levels_ns: Sequence[float]) -> Change | None:
+def change_point(estimates_ns: Sequence[float]) -> Change | None:
     """The likeliest step in a series, each value above zero; None below four values."""
-    count = len(levels_ns)
+    count = len(estimates_ns)
     if count < 4:
         return None
-    values = np.asarray(levels_ns, dtype=np.float64)
+    values = np.asarray(estimates_ns, dtype=np.float64)
     statistics = _statistics(_ranks(values)[None, :])[0]
     position = int(np.argmax(statistics)) + 1
     null = _null(count)

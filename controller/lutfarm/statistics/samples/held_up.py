@@ -14,23 +14,23 @@ FAR = 1.25  # what is so many times apart is no spread between good processes
 LEAST_AGREEING = 3
 
 
-def held_up(levels_ns: Sequence[float]) -> frozenset[int]:
+def held_up(estimates_ns: Sequence[float]) -> frozenset[int]:
     """The positions of processes that are no witness: FAR or more above at least LEAST_AGREEING that agree, and fewer than those.
 
     Nothing may be faster by as much than what agrees: then it is the others that may have been held up.
     """
-    ascending = sorted(levels_ns)
+    ascending = sorted(estimates_ns)
     counts = [bisect_right(ascending, low * AGREE) - at for at, low in enumerate(ascending)]
     most = max(counts, default=0)
     if most < LEAST_AGREEING:
         return frozenset()
     first = counts.index(most)
-    above = [at for at, level in enumerate(levels_ns) if level >= FAR * ascending[first + most - 1]]
+    above = [at for at, level in enumerate(estimates_ns) if level >= FAR * ascending[first + most - 1]]
     if len(above) >= most or ascending[0] * FAR <= ascending[first]:
         return frozenset()
     return frozenset(above)
 
 
-def disagree(levels_ns: Sequence[float]) -> bool:
+def disagree(estimates_ns: Sequence[float]) -> bool:
     """Whether processes differ by factors: an average of them is no estimate."""
-    return len(levels_ns) > 1 and max(levels_ns) >= FAR * min(levels_ns)
+    return len(estimates_ns) > 1 and max(estimates_ns) >= FAR * min(estimates_ns)

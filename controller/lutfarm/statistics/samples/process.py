@@ -45,7 +45,7 @@ def counted_slices(slices: Iterable[Slice], mode: Mode) -> tuple[Slice, ...]:
     return tuple(piece for piece in filled if piece.quiet)
 
 
-def process_level_ns(iterations_ns: FloatArray, mode: Mode) -> float:
+def process_percentile_ns(iterations_ns: FloatArray, mode: Mode) -> float:
     """The percentile of one process's iterations that stands for it: a low one for the uncontended device.
 
     50 for a sustained load, whose estimand is what the device does after minutes of it.
@@ -61,4 +61,4 @@ def process_estimate_ns(run: Run) -> float | None:
     """What one process says in ns; None where it had no quiet slice."""
     mode = mode_of([run])
     counted = counted_slices(run.slices, mode)
-    return process_level_ns(samples_ns(counted), mode) if counted else None
+    return process_percentile_ns(samples_ns(counted), mode) if counted else None

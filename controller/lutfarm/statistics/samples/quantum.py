@@ -18,7 +18,7 @@ def quantum_ns(found: Sample) -> float:
     for process in found.processes:
         step_ns = process.run.clock_step_ns or 0
         blocks = {piece.block for piece in process.slices}
-        short = [block for block in blocks if block * process.level_ns < LEAST_STEPS * step_ns]
+        short = [block for block in blocks if block * process.estimate_ns < LEAST_STEPS * step_ns]
         worst = max(worst, *(step_ns / block for block in short), 0.0)
     return worst
 

@@ -11,7 +11,7 @@ import numpy as np
 from lutfarm.records.fingerprints import agree
 from lutfarm.statistics.samples.correlation import effective_size
 from lutfarm.statistics.samples.held_up import held_up
-from lutfarm.statistics.samples.process import FloatArray, Mode, counted_slices, mode_of, process_level_ns, samples_ns
+from lutfarm.statistics.samples.process import FloatArray, Mode, counted_slices, mode_of, process_percentile_ns, samples_ns
 from lutfarm.statistics.samples.swept import LEAST_QUIET, hidden_slowdown, visits
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.run import Environment, Run, Slice
@@ -45,7 +45,7 @@ class ProcessSample:
 
     run: Run
     slices: tuple[Slice, ...]
-    level_ns: float
+    estimate_ns: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,14 @@ class Sample:
     hidden: float = 0.0  # relative: see swept.hidden_slowdown
 
     @property
-    def levels_ns(self) -> tuple[float, ...]:
+    def estimates_ns(self) -> tuple[float, ...]:
         """The process-level estimates."""
-        return tuple(process.level_ns for process in self.processes)
+        return tuple(process.estimate_ns for process in self.processes)
 
     @property
-    def levels_by_round(self) -> tuple[tuple[str, float], ...]:
+    def estimates_by_round(self) -> tuple[tuple[str, float], ...]:
         """(Round id, process-level estimate)."""
-        return tuple((process.run.round_id, process.level_ns) for process in self.processes)
+        return tuple((process.run.round_id, process.estimate_ns) for process in self.processes)
 
     @property
     def slices(self) -> tuple[Slice, ...]:
@@ -106,7 +106,7 @@ def sample(runs: Iterable[Run]) -> Sample | None:
         statistic = "p25_contended"
         counted = _without_stumps([(run, tuple(p for p in run.slices if p.samples_ns)) for run in alike])
     processes = _not_held_up(
-        [ProcessSample(run, slices, _level_ns(samples_ns(slices), statistic, mode)) for run, slices in counted]
+        [ProcessSample(run, slices, _estimate_ns(samples_ns(slices), statistic, mode)) for run, slices in counted]
     )
     contended = [piece for run in alike for piece in run.slices if mode != "sustained" and not piece.quiet]
     rejected = sum(_rejected(run) for run in alike)
@@ -119,17 +119,17 @@ def sample(runs: Iterable[Run]) -> Sample | None:
         slices_rejected=rejected,
         runs_left_out=len(measured) - len(processes),
         quiet_share=quiet / max(1, quiet + rejected),
-        hidden=hidden_slowdown(alike, float(np.median([p.level_ns for p in processes]))) if statistic == "p10_swept" else 0.0,
+        hidden=hidden_slowdown(alike, float(np.median([p.estimate_ns for p in processes]))) if statistic == "p10_swept" else 0.0,
     )
 
 
-def _level_ns(iterations_ns: FloatArray, statistic: Statistic, mode: Mode) -> float:
+def _estimate_ns(iterations_ns: FloatArray, statistic: Statistic, mode: Mode) -> float:
     """Contended iterations of whatever length are summed up alike."""
-    return process_level_ns(iterations_ns, "gated" if statistic == "p25_contended" else mode)
+    return process_percentile_ns(iterations_ns, "gated" if statistic == "p25_contended" else mode)
 
 
 def _not_held_up(processes: Sequence[ProcessSample]) -> tuple[ProcessSample, ...]:
-    without = held_up([process.level_ns for process in processes])
+    without = held_up([process.estimate_ns for process in processes])
     return tuple(process for at, process in enumerate(processes) if at not in without)
 
 
@@ -143,10 +143,10 @@ def _of_tool(runs: Sequence[Run], *, left_out: int) -> Sample:
     medians = [summary.median_ns for _, summary in summaries if summary.median_ns is not None]
     return Sample(
         statistic=summaries[0][1].statistic,
-        processes=tuple(ProcessSample(run, (), float(summary.level_ns)) for run, summary in summaries),
+        processes=tuple(ProcessSample(run, (), float(summary.estimate_ns)) for run, summary in summaries),
         iterations=Iterations(
             count=sum(summary.count for _, summary in summaries),
-            mean_ns=float(np.mean([summary.level_ns for _, summary in summaries])),
+            mean_ns=float(np.mean([summary.estimate_ns for _, summary in summaries])),
             min_ns=float(min(summary.min_ns for _, summary in summaries)),
             max_ns=float(max(summary.max_ns for _, summary in summaries)),
             median_ns=float(np.median(medians)) if medians else None,

@@ -41,10 +41,10 @@ def visits(slices: Sequence[Slice]) -> Visits:
     return Visits(len({piece.pass_index for piece in slices}), len({piece.pass_index for piece in slices if piece.quiet}))
 
 
-def hidden_slowdown(runs: Sequence[Run], level_ns: float) -> float:
+def hidden_slowdown(runs: Sequence[Run], estimate_ns: float) -> float:
     """By how much iterations between two calm canaries may be slower than on the quiet machine, 0.01 is 1 %.
 
-    `level_ns`: of an iteration that was quiet.  0 where no canary was ever above the gate, or where there is no reference.
+    `estimate_ns`: of an iteration that was quiet.  0 where no canary was ever above the gate, or where there is no reference.
     """
     known = [(run, piece) for run in runs if run.canary_reference_ns for piece in run.slices]
     begun_calm = [(run, piece) for run, piece in known if _calm(run, piece.canary_before_ns)]
@@ -56,12 +56,12 @@ def hidden_slowdown(runs: Sequence[Run], level_ns: float) -> float:
     returns_ns = [piece.waited_ns for _, piece in known if piece.waited_ns > WAITED_NS]
     share = _slow_between(stays, wall_ns, float(np.median(returns_ns)) if returns_ns else 0.0)
     loud = float(np.median([piece.canary_after_ns / (run.canary_reference_ns or 1) for run, piece in ended]))
-    seen = float(np.median([np.median(piece.samples_ns) for _, piece in ended])) / level_ns
+    seen = float(np.median([np.median(piece.samples_ns) for _, piece in ended])) / estimate_ns
     return share * max(0.0, MOST_SLOWER_THAN_CANARY * loud - 1, seen - 1)
 
 
-def _calm(run: Run, level_ns: int) -> bool:
-    return level_ns <= GATE_RATIO * (run.canary_reference_ns or 0)
+def _calm(run: Run, estimate_ns: int) -> bool:
+    return estimate_ns <= GATE_RATIO * (run.canary_reference_ns or 0)
 
 
 def _slow_between(stays: float, wall_ns: float, wait_ns: float) -> float:

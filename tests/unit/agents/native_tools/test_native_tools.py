@@ -64,7 +64,7 @@ def test_perf_tests_command_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "level_ns", "count", "median_ns", "load_ns"),
+    ("text", "estimate_ns", "count", "median_ns", "load_ns"),
     [
         (OLD, 1_240_270_000, 50, None, 5_579_000),
         (NEW, 40_180_500, 50, 40_111_000, 11_222_000),
@@ -72,10 +72,10 @@ def test_perf_tests_command_line() -> None:
         ("count=1 curr=1357602\n", 1_357_602_000, 1, None, None),
     ],
 )
-def test_benchmark_models_output(text: str, level_ns: int, count: int, median_ns: int | None, load_ns: int | None) -> None:
+def test_benchmark_models_output(text: str, estimate_ns: int, count: int, median_ns: int | None, load_ns: int | None) -> None:
     found = benchmark_model.parse(text, CPU)
     summary = found.summary
-    assert (summary.statistic, summary.level_ns, summary.count) == ("tool_mean", level_ns, count)
+    assert (summary.statistic, summary.estimate_ns, summary.count) == ("tool_mean", estimate_ns, count)
     assert (summary.median_ns, found.load_ns) == (median_ns, load_ns)
     assert not found.samples_ns
 
@@ -84,7 +84,7 @@ def test_benchmark_models_output(text: str, level_ns: int, count: int, median_ns
 def test_perf_tests_output(text: str) -> None:
     found = perf_test.parse(text, ORT)
     assert found.samples_ns == (1_250_000, 1_230_000, 1_210_000)
-    assert (found.summary.statistic, found.summary.level_ns, found.summary.count) == ("tool_median", 1_230_000, 3)
+    assert (found.summary.statistic, found.summary.estimate_ns, found.summary.count) == ("tool_median", 1_230_000, 3)
 
 
 def test_a_provider_that_is_not_there_is_a_failure() -> None:
@@ -129,4 +129,4 @@ def test_whatever_is_printed_it_is_a_result_or_said_to_be_none(runtime: str, tex
     except FarmError as error:
         assert len(error.detail) < 1000
         return
-    assert 0 < found.summary.level_ns <= 3_600 * 10**9
+    assert 0 < found.summary.estimate_ns <= 3_600 * 10**9

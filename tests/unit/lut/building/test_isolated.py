@@ -16,10 +16,10 @@ from lutfarm_jobs.run import Failure, Probe, Run
 A, B = measurement("conv_a"), measurement("conv_b")
 
 
-def runs_of(key: str, *levels_ns: int, **changes: object) -> list[Run]:
+def runs_of(key: str, *estimates_ns: int, **changes: object) -> list[Run]:
     return [
         run(*[piece(level)] * 12, key=key, number=n, **changes)  # type: ignore[arg-type]
-        for n, level in enumerate(levels_ns)
+        for n, level in enumerate(estimates_ns)
     ]
 
 

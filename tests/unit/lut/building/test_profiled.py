@@ -24,8 +24,8 @@ from lutfarm_jobs.spaces.balanced import balanced
 LABELS = ("stem", "block", "block", "last")
 
 
-def node(name: str, level_ns: int, operator: str = "Conv") -> NodeTime:
-    return NodeTime(name, operator, 20, level_ns)
+def node(name: str, estimate_ns: int, operator: str = "Conv") -> NodeTime:
+    return NodeTime(name, operator, 20, estimate_ns)
 
 
 def test_fused_and_inserted_nodes_belong_to_a_layer() -> None:
@@ -118,7 +118,7 @@ def test_runs_of_an_older_runtime_do_not_count() -> None:
             round_id=f"old{one.round_id}",
             started_s=one.started_s - 900,
             fingerprint={"os": "older"},
-            nodes=tuple(replace(each, level_ns=9 * each.level_ns) for each in one.nodes),
+            nodes=tuple(replace(each, lower_mean_ns=9 * each.lower_mean_ns) for each in one.nodes),
         )
         for one in runs
     ]
@@ -186,9 +186,9 @@ def test_a_layer_of_nine_choices_meets_each_equally_often() -> None:
 
 
 def test_what_a_device_says_of_nodes_is_checked() -> None:
-    good = {"name": "t1", "operator": "Conv", "count": 3, "level_ns": 100}
+    good = {"name": "t1", "operator": "Conv", "count": 3, "lower_mean_ns": 100}
     assert events.nodes({"id": 0, "nodes": [good]}, 1).nodes == (NodeTime("t1", "Conv", 3, 100),)
-    for bad in (good | {"level_ns": -1}, good | {"count": 0}, good | {"name": 3}, "t1", good | {"level_ns": 1e9}):
+    for bad in (good | {"lower_mean_ns": -1}, good | {"count": 0}, good | {"name": 3}, "t1", good | {"lower_mean_ns": 1e9}):
         with pytest.raises(ProtocolMismatch):
             events.nodes({"id": 0, "nodes": [bad]}, 1)
     with pytest.raises(ProtocolMismatch):
@@ -210,7 +210,7 @@ def busy(one: Run, factor: float) -> Run:
             )
             for each in one.slices
         ),
-        nodes=tuple(replace(each, level_ns=round(factor * each.level_ns)) for each in one.nodes),
+        nodes=tuple(replace(each, lower_mean_ns=round(factor * each.lower_mean_ns)) for each in one.nodes),
     )
 
 

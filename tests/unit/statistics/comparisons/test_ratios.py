@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lutfarm.statistics import moderated_interval
-from lutfarm.statistics.comparisons.ratios import differ, level_of, orders, ratio_of
+from lutfarm.statistics.comparisons.ratios import differ, orders, ratio_of, unit_estimate
 from lutfarm.statistics.comparisons.units import UnitEstimate
 
 LEVELS = st.builds(UnitEstimate, st.floats(1.0, 1e9), st.floats(1e-4, 0.3), st.floats(3.0, 30.0))
@@ -21,7 +21,7 @@ def measured(random: np.random.Generator, truth_ns: float, spread: float, proces
     """An estimate with its interval, as a table has it."""
     levels = truth_ns * np.exp(spread * random.standard_normal(processes))
     found = moderated_interval(levels.tolist(), prior_spread=spread)
-    return level_of(found.estimate_ns, found.low_ns, found.high_ns, confidence=0.95, processes=processes)
+    return unit_estimate(found.estimate_ns, found.low_ns, found.high_ns, confidence=0.95, processes=processes)
 
 
 @given(LEVELS, LEVELS)
@@ -56,11 +56,11 @@ def test_flips_are_the_same_from_both_sides_and_are_reversed_in_fact(levels: lis
 
 def test_an_interval_is_read_back_as_it_was() -> None:
     found = moderated_interval([100.0, 102.0, 99.0, 101.0])
-    level = level_of(found.estimate_ns, found.low_ns, found.high_ns, confidence=0.95, processes=4)
+    level = unit_estimate(found.estimate_ns, found.low_ns, found.high_ns, confidence=0.95, processes=4)
     assert level.log_error * math.sqrt(4) == pytest.approx(found.spread)
     assert level.df == 6
     narrower = moderated_interval([100.0, 102.0, 99.0, 101.0], confidence=0.8)
-    again = level_of(narrower.estimate_ns, narrower.low_ns, narrower.high_ns, confidence=0.8, processes=4)
+    again = unit_estimate(narrower.estimate_ns, narrower.low_ns, narrower.high_ns, confidence=0.8, processes=4)
     assert again.log_error == pytest.approx(level.log_error)
 
 

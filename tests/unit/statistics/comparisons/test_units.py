@@ -23,10 +23,10 @@ def table(effects: Mapping[str, float], operators: list[float], *, noise: float 
     random = np.random.default_rng(seed)
     return {
         f"op{number}": {
-            unit: UnitEstimate(level_ns * math.exp(effect + noise * random.standard_normal()), noise, 7.0)
+            unit: UnitEstimate(estimate_ns * math.exp(effect + noise * random.standard_normal()), noise, 7.0)
             for unit, effect in effects.items()
         }
-        for number, level_ns in enumerate(operators)
+        for number, estimate_ns in enumerate(operators)
     }
 
 
@@ -43,8 +43,8 @@ def test_without_noise_the_effects_and_operators_come_out(effects: list[float], 
     fit = fitted(table(truth, operators))
     for unit, effect in truth.items():
         assert fit.effects[unit] == pytest.approx(effect - mean, abs=1e-9)
-    for number, level_ns in enumerate(operators):
-        assert fit.operators[f"op{number}"] == pytest.approx(math.log(level_ns) + mean)
+    for number, estimate_ns in enumerate(operators):
+        assert fit.operators[f"op{number}"] == pytest.approx(math.log(estimate_ns) + mean)
     assert fit.spread == pytest.approx(math.exp(max(effects) - min(effects)) - 1, abs=1e-9)
     assert fit.variance == pytest.approx(0, abs=1e-12)
 

@@ -19,8 +19,8 @@ def flags(*runs: Run, target: Target | None = None) -> set[str]:
     return set(summarize(found, target).flags)
 
 
-def calm(*levels_ns: int, **changes: object) -> list[Run]:
-    return [run(*[piece(level)] * 12, number=n, **changes) for n, level in enumerate(levels_ns)]  # type: ignore[arg-type]
+def calm(*estimates_ns: int, **changes: object) -> list[Run]:
+    return [run(*[piece(level)] * 12, number=n, **changes) for n, level in enumerate(estimates_ns)]  # type: ignore[arg-type]
 
 
 def test_a_calm_device_is_converged_and_nothing_else() -> None:
@@ -78,7 +78,7 @@ def test_one_process_that_was_held_up_among_enough_that_agree_is_left_out() -> N
     assert flags(*runs) == {"converged"}
     found = sample(runs)
     assert found is not None
-    assert sorted(found.levels_ns) == [999, 1000, 1001]
+    assert sorted(found.estimates_ns) == [999, 1000, 1001]
     assert found.runs_left_out == 1
 
 
@@ -97,7 +97,7 @@ def test_preempted(slice_: object, is_preempted: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("levels_ns", "drifts"),
+    ("estimates_ns", "drifts"),
     [
         ((1000, 1010, 1020, 1030, 1040), True),
         ((1040, 1030, 1020, 1010, 1000), True),
@@ -107,8 +107,8 @@ def test_preempted(slice_: object, is_preempted: bool) -> None:
         ((1000, 1000, 1000, 1000, 1000), False),
     ],
 )
-def test_drift(levels_ns: tuple[int, ...], drifts: bool) -> None:
-    assert ("drift" in flags(*calm(*levels_ns))) is drifts
+def test_drift(estimates_ns: tuple[int, ...], drifts: bool) -> None:
+    assert ("drift" in flags(*calm(*estimates_ns))) is drifts
 
 
 def with_canary(canary_ns: int, *, seconds_apart: float = 30.0, references: tuple[int, ...] = (REFERENCE_NS,) * 4) -> list[Run]:

@@ -21,7 +21,7 @@ from lutfarm.statistics.estimates.precision import (
     ProcessEstimate,
     Reached,
     StopRule,
-    level_of,
+    process_estimate_of,
     reached,
     rounds_needed,
 )
@@ -47,9 +47,9 @@ def drawn(entries: int, processes: int, spread: float, seed: int = 0, shared: fl
     }
 
 
-def process(key: str, number: int, level_ns: float, *, quiet: bool = True, gated: bool = True) -> Run:
+def process(key: str, number: int, estimate_ns: float, *, quiet: bool = True, gated: bool = True) -> Run:
     piece = Slice(
-        0, (round(level_ns),) * 4, 100, 100, quiet=quiet, gated=gated, involuntary_switches=0, waited_ns=0, wall_ns=1, cpu_ns=1
+        0, (round(estimate_ns),) * 4, 100, 100, quiet=quiet, gated=gated, involuntary_switches=0, waited_ns=0, wall_ns=1, cpu_ns=1
     )
     return replace(
         run(key),
@@ -91,7 +91,7 @@ def test_a_running_job_its_end_and_its_table_call_the_same_measurements_precise(
         rule=rule,
         progress_of={
             m.key: MeasurementProgress(
-                complete=len(found), levels=tuple(level for r in runs if r.key == m.key and (level := level_of(r)))
+                complete=len(found), levels=tuple(level for r in runs if r.key == m.key and (level := process_estimate_of(r)))
             )
             for m, found in zip(plan, values, strict=True)
         },
@@ -147,13 +147,13 @@ def test_what_has_no_level_is_left_out() -> None:
 
 
 def test_what_a_run_says() -> None:
-    assert level_of(process(key("k"), 1, 1000.0)) == ProcessEstimate("r1", 1000.0, "p25_quiet")
-    assert level_of(process(key("k"), 1, 1000.0, quiet=False)) is None
-    assert level_of(process(key("k"), 1, 1000.0, gated=False)) == ProcessEstimate("r1", 1000.0, "p10_swept")
-    assert level_of(process(key("k"), 1, 1000.0, quiet=False, gated=False)) is None
-    assert level_of(replace(process(key("k"), 1, 1000.0), status="truncated")) is None
+    assert process_estimate_of(process(key("k"), 1, 1000.0)) == ProcessEstimate("r1", 1000.0, "p25_quiet")
+    assert process_estimate_of(process(key("k"), 1, 1000.0, quiet=False)) is None
+    assert process_estimate_of(process(key("k"), 1, 1000.0, gated=False)) == ProcessEstimate("r1", 1000.0, "p10_swept")
+    assert process_estimate_of(process(key("k"), 1, 1000.0, quiet=False, gated=False)) is None
+    assert process_estimate_of(replace(process(key("k"), 1, 1000.0), status="truncated")) is None
     tool = replace(process(key("k"), 1, 1.0), slices=(), summary=ToolSummary("tool_mean", 777, 50, 1, 2))
-    assert level_of(tool) == ProcessEstimate("r1", 777.0, "tool_mean")
+    assert process_estimate_of(tool) == ProcessEstimate("r1", 777.0, "tool_mean")
 
 
 @given(st.integers(0, 20), st.integers(1, 20), st.none() | st.floats(0.0001, 10.0), st.booleans())

@@ -22,7 +22,7 @@ def entries(logs: np.ndarray) -> list[Sample]:
 
 
 def covers(one: Sample, prior: Prior) -> bool:
-    found = moderated_interval(one.levels_ns, prior_spread=prior.spread, prior_df=prior.df)
+    found = moderated_interval(one.estimates_ns, prior_spread=prior.spread, prior_df=prior.df)
     return found.low_ns <= TRUE_NS <= found.high_ns
 
 

@@ -123,7 +123,7 @@ def test_too_little_is_no_fit(levels: Levels) -> None:
 def test_equal_samples_give_equal_networks() -> None:
     fit = fit_sweep({f"n{i}": dict.fromkeys(("p", "q", "r"), 1000.0) for i in range(6)})
     assert fit is not None
-    assert fit.level_ns("n3") == pytest.approx(1000.0)
+    assert fit.estimate_ns("n3") == pytest.approx(1000.0)
     assert fit.process_variance == 0.0
 
 
@@ -135,7 +135,7 @@ def test_units_do_not_matter(seed: int, factor: float) -> None:
     assert (one is None) == (other is None)
     if one and other:
         for name in one.networks:
-            assert other.level_ns(name) == pytest.approx(factor * one.level_ns(name), rel=1e-6)
+            assert other.estimate_ns(name) == pytest.approx(factor * one.estimate_ns(name), rel=1e-6)
 
 
 def test_halves_differ_by_noise_alone() -> None:

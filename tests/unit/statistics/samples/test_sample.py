@@ -37,7 +37,7 @@ def test_processes_are_averaged_in_log() -> None:
     found = sample([run(piece(100), number=0), run(piece(400), number=1)])
     assert found is not None
     assert found.statistic == "p25_quiet"
-    assert found.levels_ns == (100.0, 400.0)
+    assert found.estimates_ns == (100.0, 400.0)
     assert summarize(found).interval.estimate_ns == pytest.approx(200.0)
 
 
@@ -49,7 +49,7 @@ def test_no_iteration_no_sample(runs: list[Run]) -> None:
 def test_a_process_without_a_quiet_slice_does_not_count_where_others_have_one() -> None:
     found = sample([run(piece(100), number=0), run(piece(170, quiet=False), number=1, rejected=12)])
     assert found is not None
-    assert found.levels_ns == (100.0,)
+    assert found.estimates_ns == (100.0,)
     assert found.contended_median_ns == 170
     assert found.slices_rejected == 12
     assert found.runs_left_out == 1
@@ -70,7 +70,7 @@ def test_only_the_newest_fingerprint_counts() -> None:
     old, new = {"runtime": "onnxruntime 1.20"}, {"runtime": "onnxruntime 1.21"}
     found = sample([run(piece(50), number=0, fingerprint=old), run(piece(90), number=1, fingerprint=new)])
     assert found is not None
-    assert found.levels_ns == (90.0,)
+    assert found.estimates_ns == (90.0,)
     assert found.runs_left_out == 1
 
 
@@ -80,7 +80,7 @@ def test_a_truncated_run_counts_from_half_of_a_complete_one_on(kept: int, counts
     cut = run(*[piece(110)] * kept, number=1, status="truncated")
     found = sample([whole, cut])
     assert found is not None
-    assert found.levels_ns == ((100.0, 110.0) if counts else (100.0,))
+    assert found.estimates_ns == ((100.0, 110.0) if counts else (100.0,))
     assert found.runs_left_out == (0 if counts else 1)
 
 
@@ -88,14 +88,14 @@ def test_truncated_runs_alone_are_what_there_is() -> None:
     short = run(piece(100), number=0, status="truncated")
     found = sample([short, run(*[piece(120)] * 9, number=1, status="truncated")])
     assert found is not None
-    assert found.levels_ns == (100.0, 120.0)
+    assert found.estimates_ns == (100.0, 120.0)
 
 
 def test_one_slice_that_was_not_gated_makes_the_whole_measurement_swept() -> None:
     found = sample([run(piece(100, 200), number=0), run(piece(100, 200, gated=False), number=1)])
     assert found is not None
     assert found.statistic == "p10_swept"
-    assert found.levels_ns == (100.0, 100.0)
+    assert found.estimates_ns == (100.0, 100.0)
 
 
 def test_the_figures_of_the_iterations() -> None:
@@ -139,7 +139,7 @@ def test_neither_the_order_of_runs_nor_that_of_iterations_matters(series: list[l
     one, other = sample(runs), sample(shuffled)
     assert one is not None
     assert other is not None
-    assert other.levels_by_round == one.levels_by_round
+    assert other.estimates_by_round == one.estimates_by_round
     assert summarize(other) == summarize(one)
 
 

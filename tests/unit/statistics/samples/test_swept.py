@@ -61,11 +61,11 @@ def test_a_process_with_few_quiet_visits_does_not_count_beside_others() -> None:
     poor = run(*[long(after=False, ns=3 * 10**7)] * 11, long(ns=2 * 10**7), number=3)
     found = sample([*good, poor])
     assert found is not None
-    assert found.levels_ns == (1e7, 1e7, 1e7)
+    assert found.estimates_ns == (1e7, 1e7, 1e7)
     assert found.runs_left_out == 1
     alone = sample([poor])
     assert alone is not None
-    assert alone.levels_ns == (2e7,)
+    assert alone.estimates_ns == (2e7,)
     assert {"contended"} <= set(summarize(alone).flags)
 
 
