@@ -10,10 +10,13 @@ import typer
 from lutfarm.cli import exit_codes
 from lutfarm.cli.groups import Group
 from lutfarm.cli.job_why import why
-from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
+from lutfarm.cli.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm.store import open_store
 from lutfarm.store.interface import job_called
+from lutfarm_jobs.measurement_key import short_name
+
+STATUSES = ("complete", "truncated", "failed")
 
 app = typer.Typer(cls=Group, add_completion=False, help="The jobs of the farm.")
 app.command()(why)
@@ -30,16 +33,16 @@ def list_(home: HomeOption = None, json: JsonOption = False) -> None:
             say("no job has run yet; see lutfarm run --help")
         else:
             print_rows(
-                ["job", "begun", "state", "measurements", "runs", "reused", "failures"],
+                ["job", "begun", "state", "runs", "reused", "failures", "measurements"],
                 [
                     [
                         job.id,
                         datetime.fromtimestamp(job.created_s, UTC).strftime("%Y-%m-%d %H:%M UTC"),
                         job.state,
-                        c.measurements,
                         c.runs,
                         c.reused_runs,
                         c.failures,
+                        c.measurements,
                     ]
                     for job, c in jobs
                 ],
@@ -63,9 +66,23 @@ def show(
             return
         say(f"job {job.id}: {job.state} {job.reason}".rstrip())
         print_rows(
-            ["measurement", "complete", "truncated", "failed"],
             [
-                [m.label, *(by_key.get(m.key, {}).get(s, 0) for s in ("complete", "truncated", "failed"))]
+                Column("workload", "key"),
+                Column("device", "shared"),
+                Column("backend", "shared"),
+                Column("conditions", "shared"),
+                Column("path", "key"),
+                *STATUSES,
+            ],
+            [
+                [
+                    short_name(m.workload.key),
+                    m.unit,
+                    m.backend.key,
+                    m.conditions.key,
+                    m.workload.path,
+                    *(by_key.get(m.key, {}).get(s, 0) for s in STATUSES),
+                ]
                 for m in store.measurements(job.id)
             ],
         )

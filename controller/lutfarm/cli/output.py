@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
-PIPE_COLUMNS = 220  # a pipe has no width; nobody wants a table folded for 80 there
+from lutfarm.cli.layout import Column, LineKind, pipe_lines, terminal_lines
+from lutfarm.cli.shortened import GAP
+from lutfarm.cli.wrapped import wrapped
 
-out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
-err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PIPE_COLUMNS)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+STYLES: Mapping[LineKind, str] = {"heading": "", "header": "bold", "row": "", "below": ""}
 
 HomeOption = Annotated[
     Path | None, typer.Option("--home", help="Where state lives; default $LUTFARM_HOME, else the user's data folder.")
@@ -30,19 +34,29 @@ def print_json(value: object) -> None:
 
 
 def say(text: str) -> None:
-    """One line on standard error, where a terminal's mark-up means nothing."""
-    err.print(escape(text), soft_wrap=True)
+    """Words on standard error, where a terminal's mark-up means nothing: one line, on a terminal as many as it takes."""
+    for line in wrapped(text, err.width) if sys.stderr.isatty() else [text]:
+        err.print(Text(line), soft_wrap=True)
 
 
-def print_rows(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
-    """A table on standard output.  Cells that are numbers are right-aligned; nothing is mark-up."""
-    table = Table(title=escape(title) if title else None, title_justify="left", box=None, pad_edge=False)
-    for index, column in enumerate(columns):
-        numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(escape(column), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(escape(_cell(cell)) for cell in row))
-    out.print(table)
+def print_rows(columns: Sequence[str | Column], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
+    """A table on standard output: on a terminal laid out for its width, else a line a row, cells separated by tabs.
+
+    Nothing is mark-up.
+    """
+    cells = [[_cell(value) for value in row] for row in rows]
+    laid_out: list[Column] = []
+    for at, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[at], int | float) for row in rows)
+        laid_out.append(replace(column if isinstance(column, Column) else Column(column), right=numeric))
+    if title:
+        out.print(Text(printable(title)), soft_wrap=True)
+    if not sys.stdout.isatty():
+        print("\n".join(pipe_lines(laid_out, cells)))
+        return
+    gap = GAP if sys.stdout.encoding.lower().startswith("utf") else "~"
+    for line in terminal_lines(laid_out, cells, out.width):
+        out.print(Text(line.text.replace(GAP, gap), style=STYLES[line.kind]), soft_wrap=True)
 
 
 def _cell(value: object) -> str:
@@ -75,8 +89,12 @@ def latency(ns: float | None) -> str:
 
 
 def interval(low_ns: float | None, high_ns: float | None) -> str:
-    """For example `4.4 - 4.7 ms`."""
-    return "-" if low_ns is None or high_ns is None else f"{latency(low_ns)} - {latency(high_ns)}"
+    """For example `4.4 - 4.7 ms`, `990 us - 1.02 ms`."""
+    if low_ns is None or high_ns is None:
+        return "-"
+    low, high = latency(low_ns), latency(high_ns)
+    number, _, unit = low.partition(" ")
+    return f"{number} - {high}" if high.endswith(f" {unit}") else f"{low} - {high}"
 
 
 def plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ import typer
 from lutfarm.cli import exit_codes
 from lutfarm.cli.ending import again, judged_job, report
 from lutfarm.cli.measure import ExecutorOption, executor_kind, measure
-from lutfarm.cli.output import HomeOption, JsonOption, duration, print_json, print_rows, printable, say
+from lutfarm.cli.output import Column, HomeOption, JsonOption, duration, print_json, print_rows, printable, say
 from lutfarm.execution.preview import Preview, preview
 from lutfarm.home import find_home
 from lutfarm.lut import fed
@@ -54,7 +54,8 @@ def plan(job: JobArgument, home: HomeOption = None, executor: ExecutorOption = N
             print_json({"job": submitted.spec.id, **_as_json(found, begun)})
             return
         rows = _rows(found)
-        print_rows(list(rows[0]), [list(row.values()) for row in rows], title=f"job {submitted.spec.id}")
+        columns = [Column(name, "key" if name == "device" else "value") for name in rows[0]]
+        print_rows(columns, [list(row.values()) for row in rows], title=f"job {submitted.spec.id}")
         for warning in fed.warnings_before(submitted.plan):
             say(printable(warning))
         named = {"start and end": begun, **{name: getattr(found.parts, name) for name in PARTS}}

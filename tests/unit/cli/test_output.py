@@ -46,7 +46,11 @@ def test_latencies_carry_their_unit(ns: float | None, words: str) -> None:
 
 def test_an_interval_that_is_missing_is_a_dash() -> None:
     assert interval(None, 3.0) == "-"
-    assert interval(1e3, 2e3) == "1 us - 2 us"
+
+
+def test_both_ends_of_an_interval_share_a_unit_where_they_can() -> None:
+    assert interval(1e3, 2e3) == "1 - 2 us"
+    assert interval(990e3, 1.02e6) == "990 us - 1.02 ms"
 
 
 @given(st.text())

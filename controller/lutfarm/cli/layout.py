@@ -1,0 +1,157 @@
+"""How a table lies on a terminal of some width, and how it goes into a pipe.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from rich.cells import cell_len, set_cell_size
+
+from lutfarm.cli.shortened import shortened
+from lutfarm.cli.wrapped import wrapped
+
+BETWEEN = "  "
+BELOW = "    "
+LEAST_KEY = 10  # narrower no key is made
+
+Kind = Literal["value", "key", "shared", "words", "prose"]
+LineKind = Literal["heading", "header", "row", "below"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column by its name, and what may become of it where a line is too short.
+
+    `key` is shortened in the middle.  `shared` too; the same in every row, it is a heading.  Of `words` those that every
+    row has are a heading.  `prose` and, at last, `words` and values stand below their row.
+    """
+
+    name: str
+    kind: Kind = "value"
+    right: bool = False  # numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a terminal."""
+
+    kind: LineKind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A column with its cells, of which some may be shorter than they were."""
+
+    column: Column
+    cells: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        return max(map(cell_len, (self.column.name, *self.cells)))
+
+    def narrower(self, excess: int) -> _Shown:
+        """So many cells narrower, or as many as can be."""
+        names = shortened(set(self.cells), max(LEAST_KEY, self.width - excess))
+        return replace(self, cells=tuple(names[cell] for cell in self.cells))
+
+
+def pipe_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line a row, the names of the columns first; cells whole, separated by tabs."""
+    return ["\t".join(cells) for cells in ([column.name for column in columns], *rows)]
+
+
+def terminal_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[Line]:
+    """Lines of at most `width` cells, wherever the longest key that can't be made shorter allows it."""
+    shown = [_Shown(column, tuple(row[at] for row in rows)) for at, column in enumerate(columns)]
+    headings, shown = _headings([each for each in shown if any(each.cells) or not rows])
+    shown, below = _fitted(shown, width)
+    lines = _headed(headings, width)
+    lines += [Line("header", _line(shown, [each.column.name for each in shown]))] if shown else []
+    for at in range(len(rows)):
+        lines += [Line("row", _line(shown, [each.cells[at] for each in shown]))] if shown else []
+        lines += [Line("below", text) for text in _below([(each.column, each.cells[at]) for each in below], width)]
+    return lines
+
+
+def _headings(shown: Sequence[_Shown]) -> tuple[list[tuple[str, str]], list[_Shown]]:
+    """What is the same in every row, and the columns without it."""
+    found: list[tuple[str, str]] = []
+    left: list[_Shown] = []
+    for each in shown:
+        if each.column.kind == "shared" and len(set(each.cells)) == 1:
+            found.append((each.column.name, each.cells[0]))
+        elif each.column.kind == "words" and len(each.cells) > 1:
+            common = [word for word in each.cells[0].split() if all(word in cell.split() for cell in each.cells)]
+            rest = tuple(" ".join(word for word in cell.split() if word not in common) for cell in each.cells)
+            found += [(f"{each.column.name} of all", " ".join(common))] if common else []
+            left += [replace(each, cells=rest)] if any(rest) else []
+        else:
+            left.append(each)
+    return found, left
+
+
+def _headed(headings: Sequence[tuple[str, str]], width: int) -> list[Line]:
+    """On one line, or on one each."""
+    texts = [f"{name}: {value}" for name, value in headings]
+    together = "   ".join(texts)
+    if cell_len(together) <= width:
+        return [Line("heading", together)] if texts else []
+    return [Line("heading", line) for text in texts for line in wrapped(text, width)]
+
+
+def _fitted(shown: list[_Shown], width: int) -> tuple[list[_Shown], list[_Shown]]:
+    """What stands in the rows and what below them: prose first, then shorter keys, then what else is at the right."""
+    below: list[_Shown] = []
+    while _excess(shown, width) > 0:
+        if prose := [each for each in shown if each.column.kind == "prose" and each is not shown[0]]:
+            moved = prose[-1]
+        else:
+            narrow = _narrowed(shown, width)
+            movable = [each for each in shown[1:] if each.column.kind == "words"] or shown[1:]
+            if _excess(narrow, width) <= 0 or not movable:
+                return narrow, below
+            moved = movable[-1]
+        shown = [each for each in shown if each is not moved]
+        below.insert(0, moved)
+    return shown, below
+
+
+def _narrowed(shown: Sequence[_Shown], width: int) -> list[_Shown]:
+    """With keys as short as it takes, the widest first."""
+    found = list(shown)
+    keys = [at for at, each in enumerate(found) if each.column.kind in ("key", "shared")]
+    for at in sorted(keys, key=lambda at: -found[at].width):
+        if (excess := _excess(found, width)) > 0:
+            found[at] = found[at].narrower(excess)
+    return found
+
+
+def _excess(shown: Sequence[_Shown], width: int) -> int:
+    return sum(each.width for each in shown) + len(BETWEEN) * (len(shown) - 1) - width
+
+
+def _line(shown: Sequence[_Shown], cells: Sequence[str]) -> str:
+    padded = [_padded(cell, each.width, right=each.column.right) for each, cell in zip(shown, cells, strict=True)]
+    return BETWEEN.join(padded).rstrip()
+
+
+def _padded(cell: str, width: int, *, right: bool) -> str:
+    return " " * (width - cell_len(cell)) + cell if right else set_cell_size(cell, width)
+
+
+def _below(cells: Sequence[tuple[Column, str]], width: int) -> Iterator[str]:
+    """Values side by side, prose on lines of its own."""
+    short = [f"{column.name} {cell}" for column, cell in cells if cell and column.kind not in ("prose", "words")]
+    line = ""
+    for text in short:
+        if line and cell_len(f"{line}, {text}") > width:
+            yield line
+            line = ""
+        line = f"{line}, {text}" if line else BELOW + text
+    if line:
+        yield line
+    for column, cell in cells:
+        if cell and column.kind in ("prose", "words"):
+            yield from wrapped(cell, width, first=f"{BELOW}{column.name}: ", indent=BELOW + "  ")
