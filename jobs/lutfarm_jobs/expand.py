@@ -11,10 +11,11 @@ from lutfarm_jobs import operators, spaces
 from lutfarm_jobs.asked import Wanted, check_precisions, with_all_paths
 from lutfarm_jobs.errors import ModelRefused, SpecError
 from lutfarm_jobs.feeds.resolve import Asked, ValuesFile, feeding
+from lutfarm_jobs.file_hash import sha256_of
 from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, OUR_RUNTIMES, Feed, InputShape, Measurement, Workload
 from lutfarm_jobs.model_names import named, takes
 from lutfarm_jobs.models.batch import batch_of
-from lutfarm_jobs.models.files import plain, sha256_of
+from lutfarm_jobs.models.files import plain
 from lutfarm_jobs.models.info import ModelInfo, ModelInput
 from lutfarm_jobs.models.inspect import format_of, inspect_file
 from lutfarm_jobs.operators.base import Operator

@@ -15,10 +15,10 @@ import pytest
 from tests.bundle_kit import a_bundle, built, needs_debian_12
 
 from lutfarm.bundle import build, download, shelved
-from lutfarm.bundle.archive import file_sha256
 from lutfarm.bundle.build import copy_to
 from lutfarm_agents.provisioning.bundle_layout import ARCHES
 from lutfarm_jobs.errors import SpecError, StoreUnwritable
+from lutfarm_jobs.file_hash import file_sha256
 
 CLI = [sys.executable, "-c", "from lutfarm.cli import main; main()"]
 APT_STATE = ("/var/lib/apt/lists", "/var/cache/apt", "/var/lib/dpkg")

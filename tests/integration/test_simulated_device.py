@@ -22,7 +22,6 @@ from lutfarm.submission import submit
 from lutfarm_agents import process_identity
 from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.interface import Advance
-from lutfarm_agents.provisioning.model_cache import sha256_of
 from lutfarm_agents.testing import (
     Contended,
     LogNormal,
@@ -39,6 +38,7 @@ from lutfarm_agents.testing import (
 )
 from lutfarm_agents.wire.session import RunnerSession
 from lutfarm_jobs.errors import LinkLost, ProtocolMismatch, ReplyTimeout, SpecError
+from lutfarm_jobs.file_hash import file_sha256
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.round import Artifact, Lease, Limits, Round, SlicePlan, Task
 from lutfarm_jobs.run import Run
@@ -66,8 +66,8 @@ class Bench:
     def _file(self, folder: Path, name: str) -> Artifact:
         path = folder / f"{name}.onnx"
         path.write_text(name)
-        self.models[sha256_of(path)] = path
-        return Artifact(sha256_of(path), path.stat().st_size, ".onnx")
+        self.models[file_sha256(path)] = path
+        return Artifact(file_sha256(path), path.stat().st_size, ".onnx")
 
     def round(self, plan: SlicePlan, *, index: int = 0, reference_ns: int | None = 70_000) -> list[Run]:
         order = Round(f"r{index}", index, self.tasks, plan, 5 + index, self.canary, reference_ns)

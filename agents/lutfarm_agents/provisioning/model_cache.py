@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lutfarm_agents.transports.interface import Transport
 from lutfarm_jobs.errors import TransferFailed
+from lutfarm_jobs.file_hash import intact_size
 from lutfarm_jobs.round import Artifact
 
 
@@ -45,16 +45,7 @@ class ModelCache:
         local = models.get(artifact.sha256)
         if local is None:
             raise TransferFailed(f"the order names no file for the model {artifact.sha256[:12]}")
-        if sha256_of(local) != artifact.sha256:
-            raise TransferFailed(f"{local} changed; remove it, and it is built again")
+        if intact_size(local, artifact.sha256) is None:
+            raise TransferFailed(f"{local} changed or can't be read; remove it, and it is built again")
         self._transport.put(local, remote)
         self.pushed += 1
-
-
-def sha256_of(path: Path) -> str:
-    """In hex.  Raises TransferFailed."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise TransferFailed(f"{path} can't be read: {error}") from error

@@ -74,9 +74,3 @@ def _add(archive: tarfile.TarFile, name: str, path: Path | None) -> None:
         source.seek(0)
         info.size = path.stat().st_size
         archive.addfile(info, source)
-
-
-def file_sha256(path: Path) -> str:
-    """Of a file's content, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from lutfarm.bundle.archive import file_sha256
 from lutfarm_agents.provisioning.bundle_layout import ARCHES, Bundle, Runtime
+from lutfarm_jobs.file_hash import file_sha256, is_sha256
 
 FORMAT = 1
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _MOST_BYTES = 1 << 20
 
 
@@ -59,7 +57,7 @@ def _checked(path: Path, document: Any) -> tuple[Bundle, str] | None:
             "size_bytes": int(size_bytes),
             "inputs_sha256": str(inputs),
             "versions": {**versions},
-        } if arch in ARCHES and _SHA256.fullmatch(sha256) and _are_versions(versions):
+        } if arch in ARCHES and is_sha256(sha256) and _are_versions(versions):
             name = bundle_name(arch, runtime, sha256)
             if path.name == f"{name}.json" and tar.stat().st_size == size_bytes:
                 return Bundle(name, sha256, arch, runtime, tar, size_bytes, cast(Mapping[str, str], versions)), inputs

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
-import re
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -17,7 +15,6 @@ from lutfarm_jobs.errors import ModelRefused, SpecError, StoreUnwritable
 
 LARGEST_BYTES = 2_000_000_000  # protobuf can't express more, and a .tflite beyond it needs appended data
 MODEL = "an .onnx or .tflite file"
-_CHUNK_BYTES = 1 << 20
 
 
 @contextmanager
@@ -74,29 +71,6 @@ def suffix_of(path: Path) -> Literal[".onnx", ".tflite"]:
     raise SpecError(f"{path}: ends in {suffix or 'nothing'}; a model file ends in .onnx or .tflite")
 
 
-def sha256_of(file: BinaryIO) -> str:
-    """In hex, of the whole file."""
-    digest = hashlib.sha256()
-    file.seek(0)
-    while chunk := file.read(_CHUNK_BYTES):
-        digest.update(chunk)
-    return digest.hexdigest()
-
-
-def is_sha256(text: str) -> bool:
-    """True for 64 lower-case hexadecimal digits."""
-    return re.fullmatch(r"[0-9a-f]{64}", text) is not None
-
-
-def intact_size(path: Path, sha256: str) -> int | None:
-    """The size in bytes of a cached file; None where it is gone or its content is another."""
-    try:
-        with path.open("rb") as file:
-            return os.fstat(file.fileno()).st_size if sha256_of(file) == sha256 else None
-    except OSError:
-        return None
-
-
 @contextmanager
 def cached(path: Path) -> Generator[BinaryIO]:
     """A file of the cache, written by `atomic_files.replacing`, for its owner only.
@@ -112,14 +86,3 @@ def cached(path: Path) -> Generator[BinaryIO]:
     except OSError as error:
         advice = "free space, or choose another --home"
         raise StoreUnwritable(f"{path}: can't be written: {error.strerror}; {advice}") from error
-
-
-def copy(source: BinaryIO, target: BinaryIO) -> tuple[str, int]:
-    """Copy from the start; returns SHA-256 in hex and size in bytes of what was copied."""
-    digest, size = hashlib.sha256(), 0
-    source.seek(0)
-    while chunk := source.read(_CHUNK_BYTES):
-        digest.update(chunk)
-        size += len(chunk)
-        target.write(chunk)
-    return digest.hexdigest(), size

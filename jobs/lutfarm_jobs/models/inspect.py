@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lutfarm_jobs.errors import ModelRefused, SpecError
+from lutfarm_jobs.file_hash import sha256_of
 from lutfarm_jobs.measurement import InputShape, ModelFormat
 from lutfarm_jobs.models.batch import onnx_leads, tflite_leads
 from lutfarm_jobs.models.bounds import Malformed
 from lutfarm_jobs.models.chance import random_in_onnx, random_in_tflite
-from lutfarm_jobs.models.files import mapped, opened, sha256_of, suffix_of
+from lutfarm_jobs.models.files import mapped, opened, suffix_of
 from lutfarm_jobs.models.info import LARGEST_TENSOR_BYTES, ModelInfo, ModelInput, named
 from lutfarm_jobs.models.onnx.precision import onnx_precision
 from lutfarm_jobs.models.onnx.reader import read_onnx

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from lutfarm.agent_pool.interface import Event, Opening, Order
 from lutfarm.agent_pool.local import AgentFactory, LocalPool
-from lutfarm_agents.provisioning.model_cache import sha256_of
 from lutfarm_agents.transports.local import write_durably
 from lutfarm_jobs.errors import TransferFailed
+from lutfarm_jobs.file_hash import intact_size
 
 
 class Host:
@@ -60,7 +60,7 @@ class Host:
 
     def _find(self, sha256: str, path: Path) -> bool:
         for candidate in (self._found.get(sha256), path, self._received / sha256):
-            if candidate is not None and candidate.is_file() and sha256_of(candidate) == sha256:
+            if candidate is not None and intact_size(candidate, sha256) is not None:
                 self._found[sha256] = candidate
                 return True
         return False
