@@ -77,6 +77,20 @@ def test_the_same_command_again_measures_nothing_twice(lutfarm: Callable, job_fi
     assert counts(lutfarm) == before
 
 
+def test_ray_starts_only_where_there_is_something_to_measure(lutfarm: Callable, job_file: Callable, tmp_path: Path) -> None:
+    path = job_file(job(runtimes=("onnxruntime",)))
+    assert lutfarm("run", path, "--executor", "local").returncode == 0
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "__init__.py").write_text("raise RuntimeError('Ray is imported')")
+    broken = {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    for words in (("plan", path), ("run", path)):
+        done = lutfarm(*words, **broken)
+        assert done.returncode == 0, done.stderr
+    assert "nothing was measured now" in done.stderr
+    anew = lutfarm("run", job_file(job("other", extra="fresh: true\n", runtimes=("onnxruntime",))), **broken)
+    assert "Ray is imported" in anew.stderr  # else the lines above could not fail
+
+
 def test_another_job_reuses_runs_and_says_so_and_fresh_does_not(lutfarm: Callable, job_file: Callable) -> None:
     assert lutfarm("run", job_file(job(runtimes=("onnxruntime",))), "--executor", "local").returncode == 0
     other = lutfarm("run", job_file(job("other", runtimes=("onnxruntime",))), "--executor", "local")

@@ -51,12 +51,19 @@ def test_a_job_is_measured_in_this_process_which_is_said_once(bare: Callable, jo
     path = job_file(JOB)
     planned = bare("plan", path)
     assert planned.returncode == 0, planned.stderr
+    assert "Ray" not in planned.stderr
     ran = bare("run", path)
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr.count(SAID) == 1
     assert "1 of 1 measurements done" in ran.stderr
     table = tmp_path / "table.json"
-    for words in (("lut", "export", "small", "--out", table), ("lut", "show", table), ("status",), ("job", "show", "small")):
+    for words in (
+        ("run", path),
+        ("lut", "export", "small", "--out", table),
+        ("lut", "show", table),
+        ("status",),
+        ("job", "show", "small"),
+    ):
         done = bare(*words)
         assert done.returncode == 0, done.stderr
         assert "Ray" not in done.stderr

@@ -1,4 +1,4 @@
-"""What every AgentPool does, in this process or through Ray."""
+"""What every AgentPool does, in this process, through Ray, or opening devices here and measuring in another pool."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests import pool_kit as kit
 
 from lutfarm.agent_pool.interface import AgentPool, Done, Opened, Probed, Progress, Waiting
 from lutfarm.agent_pool.local import LocalPool
+from lutfarm.agent_pool.on_demand import OnDemandPool
 from lutfarm.agent_pool.ray.pool import RayPool
 from lutfarm_agents.testing import HELLO, Script, ScriptedAgents
 from lutfarm_jobs.run import Failure
@@ -52,13 +53,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield found
 
 
-@pytest.fixture(scope="module", params=["local", "ray"])
+@pytest.fixture(scope="module", params=["local", "ray", "on-demand"])
 def pool(request: pytest.FixtureRequest, folder: Path) -> Iterator[AgentPool]:
     mine = folder / request.param
     mine.mkdir()
     agents = ScriptedAgents(scripts(mine))
     if request.param == "local":
         found: AgentPool = LocalPool(state_dir=mine, agent_factory=agents)
+    elif request.param == "on-demand":
+        here = LocalPool(state_dir=mine, agent_factory=agents)
+        found = OnDemandPool(here, lambda: LocalPool(state_dir=mine, agent_factory=agents))
     else:
         found = RayPool.start(state_dir=mine, agent_factory=agents)
     yield found
@@ -72,7 +76,8 @@ def listener(pool: AgentPool) -> kit.Listener:
 
 @pytest.fixture
 def release(pool: AgentPool, folder: Path) -> Path:
-    return folder / ("ray" if isinstance(pool, RayPool) else "local")
+    names = {LocalPool: "local", RayPool: "ray", OnDemandPool: "on-demand"}
+    return folder / names[type(pool)]
 
 
 def open_(listener: kit.Listener, unit: str) -> Done:

@@ -132,3 +132,11 @@ class AgentPool(Protocol):
     def close(self) -> None:
         """Cancel what runs, end every session, leave no process behind."""
         ...
+
+
+class RecallingPool(AgentPool, Protocol):
+    """One that can go on with a device that was opened elsewhere."""
+
+    def recall(self, opening: Opening) -> None:
+        """What a device was last opened with elsewhere: an order for it opens it again by itself."""
+        ...

@@ -50,6 +50,14 @@ class LocalPool:
         """What a device was last opened with elsewhere: an order for it opens it again by itself."""
         self._worker(opening.device).recall(opening)
 
+    def release(self, unit: str) -> None:
+        """End a device's session, so that another pool may open it; what it was doing is cancelled."""
+        with self._lock:
+            worker = self._workers.pop(unit, None)
+        if worker is not None:
+            worker.close()
+            worker.join(JOIN_S)
+
     def cancel(self, order_id: str) -> None:
         """End it soon; its Done follows."""
         with self._lock:

@@ -9,12 +9,11 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.measure import ExecutorOption, executor_kind, measure
+from lutfarm.cli.measure import Executor, ExecutorOption, executor_of, measure
 from lutfarm.cli.output import HomeOption, JsonOption, latency, plain, print_json, print_rows, printable, say
 from lutfarm.cli.run import JobArgument
 from lutfarm.comparison import Comparison, WorkloadRatio, parse_side, spec_of
 from lutfarm.comparison.compare_job import submit_pairs
-from lutfarm.execution.open_farm import ExecutorKind
 from lutfarm.execution.run_job import JobOutcome
 from lutfarm.home import Home, find_home
 from lutfarm.lut import fed
@@ -46,7 +45,7 @@ def compare(
 ) -> None:
     """Measure two sides in turn, in one sitting, and say whether B is slower.  Exit code 1: it is; 5: undecided."""
     with exit_codes.exits():
-        kind = executor_kind(executor)
+        chosen = executor_of(executor)
         if out is not None:
             from lutfarm.report.ratio_plot import check_picture  # matplotlib takes a second to import
 
@@ -57,7 +56,7 @@ def compare(
         spec = spec_of(load_job(job), *sides, rounds=rounds, target=wanted)
         place = find_home(home)
         with open_store(place.path) as store:
-            found = _measured(store, spec, job.absolute().parent, place, margin=allowed, executor=kind, quiet=json)
+            found = _measured(store, spec, job.absolute().parent, place, margin=allowed, executor=chosen, quiet=json)
         if out is not None:
             _draw(found, out)
         _print(found, as_json=json)
@@ -66,7 +65,7 @@ def compare(
 
 
 def _measured(
-    store: Store, spec: JobSpec, folder: Path, place: Home, *, margin: float, executor: ExecutorKind, quiet: bool
+    store: Store, spec: JobSpec, folder: Path, place: Home, *, margin: float, executor: Executor, quiet: bool
 ) -> Comparison:
     asked = submit_pairs(spec, folder, store)
     for warning in () if quiet else fed.warnings_before(asked.submitted.plan):

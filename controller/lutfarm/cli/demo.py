@@ -18,7 +18,7 @@ from lutfarm.cli.ending import judged_job, report
 from lutfarm.cli.lut import ENTRY_COLUMNS, entry_row
 from lutfarm.cli.lut_validate import drawn_words
 from lutfarm.cli.lut_validate import words as outcome_words
-from lutfarm.cli.measure import executor_kind
+from lutfarm.cli.measure import executor_of
 from lutfarm.cli.output import HomeOption, JsonOption, duration, latency, plain, print_json, print_rows, say
 from lutfarm.cli.run_progress import RunDisplay
 from lutfarm.cli.signals import deferred
@@ -95,8 +95,9 @@ def _measure(store: Store, place: Home, clock: Clock, stages: Stages) -> str:
     with ExitStack() as stack:
         check = stack.enter_context(deferred())
         with stages.stage("ray start"):
-            farm = stack.enter_context(open_farm(submitted, sources, store, place, kind=executor_kind(None)))
-        with stages.stage("measure"), RunDisplay(submitted.policies, check=check) as display:
+            chosen = executor_of(None)
+            farm = stack.enter_context(open_farm(submitted, sources, store, place, kind=chosen.kind, at_once=True))
+        with stages.stage("measure"), RunDisplay(submitted.policies, check=check, note=chosen.why) as display:
             check()
             outcome = farm.run(replace(submitted, until_s=clock.operators_until_s(time.time())), display)
         judged = judged_job(store, outcome.job_id, again=AGAIN)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.measure import ExecutorOption, executor_kind, measure
+from lutfarm.cli.measure import ExecutorOption, executor_of, measure
 from lutfarm.cli.output import HomeOption, JsonOption, interval, latency, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm.lut import Figures, Validation
@@ -45,7 +45,7 @@ def validate(
     The same command again measures nothing; from then on `lut export` carries the outcome, and the calibration.
     """
     with exit_codes.exits():
-        kind = executor_kind(executor)
+        chosen = executor_of(executor)
         if 0 < calibrate < LEAST_NETWORKS:
             raise typer.BadParameter(
                 f"{calibrate} are too few: fewer than {LEAST_NETWORKS} networks correct nothing. Give {LEAST_NETWORKS} or more, "
@@ -59,7 +59,7 @@ def validate(
             if store.job(spec.id) is None:
                 say(drawn_words(networks + calibrate, spec.id))
             submitted, sources = submit.submit(spec, Path("/"), store, retry_failed=retry_failed)
-            ran, _ = measure(submitted, sources, store, place, executor=kind, brief=json)
+            ran, _ = measure(submitted, sources, store, place, executor=chosen, brief=json)
             outcome = validation_outcome(store, asked, ran.job_id)
         _print(outcome, as_json=json)
         for unit, backend in asked.table.places:

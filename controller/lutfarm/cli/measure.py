@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from lutfarm.cli.output import printable, say
+from lutfarm.cli.output import printable
 from lutfarm.cli.run_progress import RunDisplay
 from lutfarm.cli.signals import deferred
 from lutfarm.execution.open_farm import ExecutorKind, open_farm
@@ -24,19 +25,26 @@ ExecutorOption = Annotated[
     str | None, typer.Option("--executor", help="ray, or local: in this process.", show_default="ray where it is installed")
 ]
 INSTALL = "pip install 'lutfarm[ray]'"
+WITHOUT_RAY = f"Ray is not installed, so this process measures; to measure through Ray: {INSTALL}"
 
 
-def executor_kind(asked: str | None) -> ExecutorKind:
-    """What `--executor` says; without it Ray where that is installed, else this process, which is said.  Raises BadParameter."""
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """What measures; `why` is said once something is measured, where nobody asked for it."""
+
+    kind: ExecutorKind
+    why: str = ""
+
+
+def executor_of(asked: str | None) -> Executor:
+    """What `--executor` says; without it Ray where that is installed, else this process.  Raises BadParameter."""
     installed = importlib.util.find_spec("ray") is not None
     if asked is None:
-        if not installed:
-            say(f"Ray is not installed, so this process measures; to measure through Ray: {INSTALL}")
-        return "ray" if installed else "local"
+        return Executor("ray") if installed else Executor("local", WITHOUT_RAY)
     if asked == "ray" and not installed:
         raise typer.BadParameter(f"Ray is not installed: {INSTALL}, or leave the option out", param_hint="--executor")
     if asked == "ray" or asked == "local":
-        return asked
+        return Executor(asked)
     raise typer.BadParameter(f"{asked!r} is neither ray nor local", param_hint="--executor")
 
 
@@ -51,14 +59,14 @@ def check_reach(devices: Mapping[str, Device], executor: ExecutorKind) -> None:
 
 
 def measure(
-    submitted: Submission, sources: Sources, store: Store, home: Home, *, executor: ExecutorKind, brief: bool
+    submitted: Submission, sources: Sources, store: Store, home: Home, *, executor: Executor, brief: bool
 ) -> tuple[JobOutcome, int]:
     """How it ended, and how many runs were made now.  An interrupt waits until what arrived is committed."""
-    check_reach(submitted.devices, executor)
+    check_reach(submitted.devices, executor.kind)
     with (
         deferred() as check,
-        open_farm(submitted, sources, store, home, kind=executor) as farm,
-        RunDisplay(submitted.policies, check=check, brief=brief) as display,
+        open_farm(submitted, sources, store, home, kind=executor.kind) as farm,
+        RunDisplay(submitted.policies, check=check, brief=brief, note=executor.why) as display,
     ):
         check()
         return farm.run(submitted, display), display.runs

@@ -9,7 +9,7 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.ending import again, judged_job, report
-from lutfarm.cli.measure import ExecutorOption, executor_kind, measure
+from lutfarm.cli.measure import ExecutorOption, executor_of, measure
 from lutfarm.cli.output import Column, HomeOption, JsonOption, duration, print_json, print_rows, printable, say
 from lutfarm.execution.preview import Preview, preview
 from lutfarm.home import find_home
@@ -32,10 +32,10 @@ def run(
 ) -> None:
     """Measure what the job asks for and the store does not have yet."""
     with exit_codes.exits():
-        kind, place = executor_kind(executor), find_home(home)
+        chosen, place = executor_of(executor), find_home(home)
         with open_store(place.path) as store:
             submitted, sources = submit.submission(job, store, retry_failed=retry_failed)
-            outcome, runs_now = measure(submitted, sources, store, place, executor=kind, brief=json)
+            outcome, runs_now = measure(submitted, sources, store, place, executor=chosen, brief=json)
             judged = judged_job(store, outcome.job_id, again=again(job, fresh=submitted.spec.fresh))
         report(outcome, judged, runs_now=runs_now, as_json=json)
         if outcome.missing or outcome.left:
@@ -45,11 +45,12 @@ def run(
 def plan(job: JobArgument, home: HomeOption = None, executor: ExecutorOption = None, json: JsonOption = False) -> None:
     """What would be measured, what is reused, how long it will take.  Changes nothing."""
     with exit_codes.exits():
-        kind, place = executor_kind(executor), find_home(home)
+        chosen, place = executor_of(executor), find_home(home)
         with open_store(place.path) as store:
             submitted, _ = submit.submission(job, store)
             found = preview(submitted, store)
-        begun = PROGRAM + (RAY if kind == "ray" else PLAIN_POOL)
+        measures = any(one.to_measure for one in found.devices)  # else Ray is not started
+        begun = PROGRAM + (RAY if chosen.kind == "ray" and measures else PLAIN_POOL)
         if json:
             print_json({"job": submitted.spec.id, **_as_json(found, begun)})
             return

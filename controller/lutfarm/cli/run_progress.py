@@ -29,15 +29,21 @@ class RunDisplay:
     """A Watcher that shows devices, rounds, precision reached so far and time left.
 
     `check`: called wherever the job may be stopped; what it raises ends the job.  `brief`: somebody reads the result by a
-    program, so no bar, and a line only after a while.
+    program, so no bar, and a line only after a while.  `note`: said once, before the first thing that is measured.
     """
 
     def __init__(
-        self, policies: Mapping[str, MeasuringPolicy], *, check: Callable[[], None] = lambda: None, brief: bool = False
+        self,
+        policies: Mapping[str, MeasuringPolicy],
+        *,
+        check: Callable[[], None] = lambda: None,
+        brief: bool = False,
+        note: str = "",
     ) -> None:
         self.runs = 0  # that arrived while it looked on
         self._terms = policies
         self._check = check
+        self._note = note
         self._estimates: defaultdict[str, list[float]] = defaultdict(list)
         self._in_order: dict[str, tuple[int, int]] = {}
         self._said: set[tuple[str, str]] = set()
@@ -94,6 +100,9 @@ class RunDisplay:
     def preparing(self, done: int, total: int) -> None:
         """Models are built."""
         self._check()
+        if self._note:
+            say(self._note)
+            self._note = ""
         self._show(f"building models {done + 1}/{total}", None)
 
     def update(self, state: FarmState, events: Sequence[Event]) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Literal
 
-from lutfarm.agent_pool.interface import AgentPool
+from lutfarm.agent_pool.interface import AgentPool, RecallingPool
 from lutfarm.agent_pool.local import LocalPool
+from lutfarm.agent_pool.on_demand import OnDemandPool
 from lutfarm.execution.run_job import Farm
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.home import Home
@@ -42,21 +43,30 @@ def keep_off(cpus: frozenset[int]) -> None:
 
 
 @contextmanager
-def open_farm(submitted: Submission, sources: Sources, store: Store, home: Home, *, kind: ExecutorKind) -> Generator[Farm]:
-    """A farm for one job; its pool is closed at the end."""
+def open_farm(
+    submitted: Submission, sources: Sources, store: Store, home: Home, *, kind: ExecutorKind, at_once: bool = False
+) -> Generator[Farm]:
+    """A farm for one job; its pool is closed at the end.
+
+    Ray starts when a device has something to measure; `at_once`: here, where somebody counts the time from then on.
+    """
     cpus = measured_cpus(submitted.spec, submitted.devices)
     before = os.sched_getaffinity(0)
     holder = process_identity.words(f"job {submitted.spec.name}")
     with contextlib.ExitStack() as stack:
         stack.callback(os.sched_setaffinity, 0, before)
         keep_off(cpus)
-        pool = stack.enter_context(contextlib.closing(_pool(kind, home, cpus)))
+        pool = stack.enter_context(contextlib.closing(_pool(kind, home, cpus, at_once=at_once)))
         yield Farm(store, pool, TaskBuilder(home.models, sources), str(process_identity.me()), holder)
 
 
-def _pool(kind: ExecutorKind, home: Home, cpus: frozenset[int]) -> AgentPool:
-    if kind == "local":
-        return LocalPool(state_dir=home.agents, measured_cpus=cpus)
-    from lutfarm.agent_pool.ray.pool import RayPool  # Ray takes a second to import: only where it is used
+def _pool(kind: ExecutorKind, home: Home, cpus: frozenset[int], *, at_once: bool) -> AgentPool:
+    def start() -> RecallingPool:
+        from lutfarm.agent_pool.ray.pool import RayPool  # Ray takes a second to import: only where it is used
 
-    return RayPool.start(state_dir=home.agents, measured_cpus=cpus)
+        return RayPool.start(state_dir=home.agents, measured_cpus=cpus)
+
+    if kind == "ray" and at_once:
+        return start()
+    here = LocalPool(state_dir=home.agents, measured_cpus=cpus)
+    return OnDemandPool(here, start) if kind == "ray" else here

@@ -7,7 +7,7 @@ import sys
 import pytest
 import typer
 
-from lutfarm.cli.measure import check_reach, executor_kind
+from lutfarm.cli.measure import WITHOUT_RAY, Executor, check_reach, executor_of
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import SpecError
 
@@ -24,25 +24,25 @@ def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_ray_measures_where_it_is_installed_unless_another_is_asked_for(
     asked: str | None, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert executor_kind(asked) == kind
+    assert executor_of(asked) == Executor(kind)
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.usefixtures("without_ray")
 def test_ray_that_is_asked_for_and_not_installed_is_refused() -> None:
     with pytest.raises(typer.BadParameter, match=r"Ray is not installed: pip install 'lutfarm\[ray\]'"):
-        executor_kind("ray")
+        executor_of("ray")
 
 
 @pytest.mark.usefixtures("without_ray")
 def test_without_ray_this_process_measures() -> None:
-    assert executor_kind(None) == "local"
-    assert executor_kind("local") == "local"
+    assert executor_of(None) == Executor("local", WITHOUT_RAY)
+    assert executor_of("local") == Executor("local")
 
 
 def test_an_executor_that_is_none_is_refused() -> None:
     with pytest.raises(typer.BadParameter, match="'rays' is neither ray nor local"):
-        executor_kind("rays")
+        executor_of("rays")
 
 
 def test_this_process_measures_only_what_hangs_on_this_machine() -> None:

@@ -123,6 +123,10 @@ class RayPool:
         except ray.exceptions.RayError as error:
             self._lose(host, error)
 
+    def recall(self, opening: Opening) -> None:
+        """What a device was last opened with elsewhere: an order for it opens it again by itself."""
+        self._openings.setdefault(opening.device.name, opening)
+
     def cancel(self, order_id: str) -> None:
         """End it soon; its Done follows."""
         for seat in self._seats.values():
