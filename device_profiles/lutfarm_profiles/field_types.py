@@ -42,12 +42,6 @@ def _number(value: object) -> object:
     return value
 
 
-def _truth(value: object) -> object:
-    if not isinstance(value, bool):
-        raise ValueError(f"true or false is needed, not {_shown(value)}")
-    return value
-
-
 def _printable(value: str) -> str:
     if not value.isprintable() or value != value.strip():
         raise ValueError("plain text on one line is needed, without blanks around it")
@@ -101,7 +95,6 @@ def one_or_many(value: object) -> object:
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Whole = Annotated[int, BeforeValidator(_whole)]
-Truth = Annotated[bool, BeforeValidator(_truth)]
 Count = Annotated[Whole, Field(ge=1, le=1 << 50)]
 Cpu = Annotated[Whole, Field(ge=0, le=65_535)]
 Khz = Annotated[Whole, Field(ge=1_000, le=20_000_000)]

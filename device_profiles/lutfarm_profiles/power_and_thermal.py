@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lutfarm_profiles.field_types import Celsius, Command, Count, KernelFile, Khz, Name, Percent, Seconds, Strict, Text, Truth
+from lutfarm_profiles.field_types import Celsius, Command, Count, KernelFile, Khz, Name, Percent, Seconds, Strict, Text
 
 
 class ThrottleFlags(Strict):
@@ -54,7 +54,6 @@ class Frequency(Strict):
     khz: dict[Name, Khz] = Field(default_factory=dict)
     fix: tuple[Command, ...] = ()
     restore: tuple[Command, ...] = ()
-    needs_root: Truth = True
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

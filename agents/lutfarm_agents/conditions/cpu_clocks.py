@@ -13,9 +13,7 @@ from lutfarm_agents.transports.interface import Transport
 from lutfarm_jobs.errors import NotReady
 from lutfarm_profiles.profile import DeviceProfile
 
-CPUFREQ = "/sys/devices/system/cpu"
 KEPT = ("scaling_governor", "scaling_min_freq", "scaling_max_freq")
-LARGEST_NOTE = 100_000
 
 # $1 the note, then cores: what is there now, a line each, whole or not at all.
 REMEMBER = """note=$1

@@ -21,13 +21,6 @@ from lutfarm_jobs.expand import Sources, expand, nothings, resolve, with_definit
 from lutfarm_jobs.spec import DeviceChoice, JobSpec, PoolChoice, load_job
 
 
-def choose_devices(spec: JobSpec, store: Store) -> dict[str, Device]:
-    """The registered devices that a job names.  Raises SpecError naming what is not there."""
-    registered = {device.name: device for device in store.devices()}
-    chosen = _chosen(spec, registered, store)
-    return {name: registered[name] for names in chosen.values() for name in names}
-
-
 def _chosen(spec: JobSpec, registered: Mapping[str, Device], store: Store) -> dict[int, tuple[str, ...]]:
     """By position in the job's `devices`, the names that it stands for.  Raises SpecError."""
     now_s = time.time()

@@ -10,7 +10,6 @@ from pydantic import BeforeValidator
 DEEPEST = 8  # lists within lists: as many dimensions as an input may have
 LONGEST_TEXT = 4096
 WORDS = ("ones", "zeros", "normal", "arange")
-MAPPINGS = ("uniform", "file")
 
 Scalar = bool | int | float
 

@@ -8,7 +8,7 @@ from functools import cache, partial
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spaces import fbnet, nas_bench_201, ofa, proxylessnas
 from lutfarm_jobs.spaces.base import Choice, Layer, Space
-from lutfarm_jobs.spaces.file import load_file, read_file, space_of
+from lutfarm_jobs.spaces.file import read_file, space_of
 
 _KNOWN: dict[str, Callable[[], Space]] = {
     **{f"fbnet-{size}": partial(fbnet.space, size) for size in fbnet.INPUTS},
@@ -35,4 +35,4 @@ def load(name: str) -> Space:
     return _KNOWN[name]()
 
 
-__all__ = ["Choice", "Layer", "Space", "load", "load_file", "names", "read_file", "space_of"]
+__all__ = ["Choice", "Layer", "Space", "load", "names", "read_file", "space_of"]

@@ -58,14 +58,6 @@ class _File(_Strict):
     tail: tuple[AnOperator, ...] = Field(default=(), max_length=1000)
 
 
-def load_file(path: Path) -> LayeredSpace:
-    """The space of a YAML file.  Its name gets a part of its content's hash: a changed file is another space.
-
-    Raises SpecError naming file and field, also where the shapes of consecutive operators don't fit.
-    """
-    return space_of(read_file(path), source=str(path))
-
-
 def read_file(path: Path) -> Mapping[str, Any]:
     """What a space's YAML file says, as JSON can hold it.  Raises SpecError; see `space_of` for what it means."""
     content = read_yaml(path, limit_bytes=LIMIT_BYTES)

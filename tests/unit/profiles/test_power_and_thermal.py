@@ -53,7 +53,7 @@ def test_all_that_can_be_said_is_read() -> None:
             "throttle_flags": [{"path": "/sys/devices/platform/soc/soc:firmware/get_throttled", "mask": 14}],
         },
         battery={"minimum_percent": 40, "charging": "forbidden"},
-        frequency={"governor": "performance", "khz": {"little": 1_800_000, "big": 2_000_000}, "needs_root": False},
+        frequency={"governor": "performance", "khz": {"little": 1_800_000, "big": 2_000_000}},
         power_sensor={"path": SENSOR, "unit": "uW"},
         warm_up_s=5,
         cooldown_s=2.5,
@@ -71,7 +71,6 @@ def test_commands_are_lists_of_words() -> None:
     found = profile(frequency={"fix": [["jetson_clocks"], ["nvpmodel", "-m", "0"]], "restore": [["jetson_clocks", "--restore"]]})
     assert found.frequency is not None
     assert found.frequency.fix == (("jetson_clocks",), ("nvpmodel", "-m", "0"))
-    assert found.frequency.needs_root
 
 
 @pytest.mark.parametrize(
@@ -112,7 +111,6 @@ def test_a_command_that_is_no_list_of_plain_words_is_refused(command: object, sa
         ({"khz": {"big": 0}}, "greater than or equal"),
         ({"governor": "a b"}, "frequency.governor"),
         ({"governor": "../x"}, "frequency.governor"),
-        ({"governor": "performance", "needs_root": 1}, "true or false"),
         ({"governor": "performance", "colour": "blue"}, "colour"),
     ],
 )

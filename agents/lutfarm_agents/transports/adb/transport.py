@@ -24,7 +24,6 @@ from lutfarm_agents.transports.remote import RemoteTransport
 from lutfarm_agents.transports.vendor import ignored, mapped
 from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, ReplyTimeout, SpecError, TransferFailed
 
-DEFAULT_PORT = 5555
 REPLY_S = 8.0
 CHUNK_BYTES = 64 * 1024  # the most that adbd takes of a file at once
 STDIN, STDOUT, STDERR, EXIT = 0, 1, 2, 3

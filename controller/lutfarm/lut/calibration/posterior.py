@@ -43,8 +43,6 @@ class Diagnostics:
     shared: float
     noise: float
     misfit: float
-    contradictions: tuple[float, ...]  # standard deviations from what the other networks say
-    leverages: tuple[float, ...]  # 1: its own measurement alone decides its fit
     outliers: tuple[int, ...]
 
     @property
@@ -231,17 +229,14 @@ def _robust(kernel: _Kernel, residuals: FloatArray, errors: FloatArray) -> tuple
     outliers: list[int] = []
     allowed = int(OUTLIER_SHARE * len(residuals)) if len(residuals) >= LEAST_FOR_OUTLIERS else 0
     mixture = _integrated(kernel, residuals, np.square(errors))
-    standard, distance, leverage = _left_out(mixture)
-    first = standard
+    standard, distance = _left_out(mixture)
     while len(outliers) < allowed and np.abs(standard).max() > OUTLIER:
         worst = int(np.abs(standard).argmax())
         outliers.append(worst)
         extra[worst] = distance[worst]
         mixture = _integrated(kernel, residuals, np.square(errors) + np.square(extra))
-        standard, distance, leverage = _left_out(mixture)
-    # An outlier is told as it first stood out: its own error covers it now.
-    shown = np.where(extra != 0, first, standard)
-    return mixture, _diagnosed(kernel, mixture, residuals, shown, leverage, sorted(outliers))
+        standard, distance = _left_out(mixture)
+    return mixture, _diagnosed(kernel, mixture, residuals, sorted(outliers))
 
 
 def _integrated(kernel: _Kernel, residuals: FloatArray, variances: FloatArray) -> _Mixture:
@@ -279,18 +274,15 @@ def _likelihood(root: FloatArray, residuals: FloatArray) -> float:
     return float(np.log(np.diag(root)).sum() - np.square(root @ residuals).sum() / 2)
 
 
-def _left_out(mixture: _Mixture) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Each network against what the others say: in standard deviations, as a share of S; and its leverage."""
+def _left_out(mixture: _Mixture) -> tuple[FloatArray, FloatArray]:
+    """Each network against what the others say: in standard deviations, and as a share of S."""
     precisions = np.square(mixture.roots).sum(axis=1)  # (g, n): diagonals of the inverse covariances
     standard = mixture.weights @ (mixture.pulls / np.sqrt(precisions))
     distance = mixture.weights @ (mixture.pulls / precisions)
-    leverage = mixture.weights @ (1 - mixture.noise[:, None] * precisions)
-    return standard, distance, np.clip(leverage, 0.0, 1.0)
+    return standard, distance
 
 
-def _diagnosed(
-    kernel: _Kernel, mixture: _Mixture, residuals: FloatArray, standard: FloatArray, leverage: FloatArray, outliers: Sequence[int]
-) -> Diagnostics:
+def _diagnosed(kernel: _Kernel, mixture: _Mixture, residuals: FloatArray, outliers: Sequence[int]) -> Diagnostics:
     pull = mixture.weights @ mixture.pulls
     priors, sums_ns = kernel.priors, kernel.sums_ns
     square = float(mixture.weights @ (mixture.pulls @ residuals))  # chi-squared with n degrees of freedom
@@ -303,7 +295,5 @@ def _diagnosed(
         shared=shared,
         noise=noise,
         misfit=max(1.0, square / len(residuals)) if strained else 1.0,
-        contradictions=tuple(float(value) for value in standard),
-        leverages=tuple(float(value) for value in leverage),
         outliers=tuple(outliers),
     )
