@@ -85,7 +85,6 @@ class OrtModel:
         self.run: Callable[[], object] = lambda: session.run_with_iobinding(binding)
 
     def feed(self, workload: Workload) -> None:
-        """See Model.feed."""
         metas = self._session.get_inputs()
         names = called([meta.name for meta in metas])
         inputs.check_names(names, workload.inputs)
@@ -159,7 +158,6 @@ class OrtModel:
         return True
 
     def outputs(self) -> List[Any]:
-        """See Model.outputs."""
         values = self._binding.get_outputs() if self._results is None else self._results
         return [row for value in values for row in self._rows(value)]
 
@@ -208,7 +206,6 @@ class ProfiledModel(OrtModel):
         self._folder = folder
 
     def __call__(self) -> object:
-        """One iteration."""
         return self.run()
 
     def nodes(self) -> List[Dict[str, object]]:
@@ -249,7 +246,6 @@ class OnnxRuntime(tensors.NumpyBackend):
         self.floor_ns: Optional[int] = None
 
     def load(self, workload: Workload) -> OrtModel:
-        """See Backend.load."""
         return self._open(workload.path, self._options(self._threads))
 
     def load_profiled(self, workload: Workload) -> ProfiledModel:

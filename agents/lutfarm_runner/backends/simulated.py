@@ -91,7 +91,6 @@ class SimulatedModel:
             FAULTS[self._fault]()
 
     def run(self) -> None:
-        """One iteration."""
         if self._pause:
             time.sleep(self._iteration_ns / 1e9)
         end = time.perf_counter_ns() + (0 if self._pause else self._iteration_ns)
@@ -104,7 +103,6 @@ class SimulatedModel:
         """Nothing to feed."""
 
     def outputs(self) -> List[List[float]]:
-        """See Model.outputs."""
         if self._fault == "nan":
             return [[math.nan for _ in self._values]]
         added = next(_READ) if self._fault == "unstable" else self._runs if self._fault == "counts" else 0
@@ -131,30 +129,24 @@ class Simulated:
         """Nothing to draw."""
 
     def load(self, workload: Workload) -> SimulatedModel:
-        """See Backend.load."""
         model = SimulatedModel(json.loads(Path(workload.path).read_text(encoding="utf-8")))
         model.strike()
         return model
 
     def difference(self, one: Sequence[float], other: Sequence[float]) -> float:
-        """See Backend.difference."""
         pairs = zip(one, other)  # noqa: B905  3.9
         return max((0.0 if a == b or (a != a and b != b) else abs(a - b) for a, b in pairs), default=0.0)
 
     def largest(self, one: Sequence[float]) -> float:
-        """See Backend.largest."""
         return max((abs(value) for value in one if math.isfinite(value)), default=0.0)
 
     def nans(self, one: Sequence[float]) -> int:
-        """See Backend.nans."""
         return sum(map(math.isnan, one))
 
     def finite(self, one: Sequence[float]) -> bool:
-        """See Backend.finite."""
         return all(map(math.isfinite, one))
 
     def tolerance(self, one: Sequence[float]) -> float:
-        """See Backend.tolerance."""
         del one
         return 1e-4
 

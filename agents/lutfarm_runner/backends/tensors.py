@@ -14,25 +14,19 @@ class NumpyBackend:
     """What backends have in common whose inputs and outputs are numpy arrays."""
 
     def draw_ahead(self, seed: int) -> None:
-        """See Backend.draw_ahead."""
         draw_ahead(seed)
 
     def difference(self, one: Any, other: Any) -> float:
-        """See Backend.difference."""
         return outputs.difference(one, other)
 
     def largest(self, one: Any) -> float:
-        """See Backend.largest."""
         return outputs.largest(one)
 
     def nans(self, one: Any) -> int:
-        """See Backend.nans."""
         return outputs.nans(one)
 
     def finite(self, one: Any) -> bool:
-        """See Backend.finite."""
         return outputs.finite(one)
 
     def tolerance(self, one: Any) -> float:
-        """See Backend.tolerance."""
         return outputs.tolerance(one)

@@ -35,7 +35,6 @@ class TfliteModel:
         self.run = interpreter.invoke
 
     def feed(self, workload: Workload) -> None:
-        """See Model.feed."""
         made = inputs.Inputs(workload)
         held = np.load(workload.values, allow_pickle=False) if workload.values else {}
         details = self._interpreter.get_input_details()
@@ -50,7 +49,6 @@ class TfliteModel:
         """Outputs stay where the interpreter put them."""
 
     def outputs(self) -> List[Any]:
-        """See Model.outputs."""
         details = self._interpreter.get_output_details()
         return [row for detail in details for row in outputs.rows(self._interpreter.get_tensor(detail["index"]))]
 
@@ -75,7 +73,6 @@ class Tflite(tensors.NumpyBackend):
         self.floor_ns = call_floor_ns(interpreter.invoke)
 
     def load(self, workload: Workload) -> TfliteModel:
-        """See Backend.load."""
         interpreter = self._interpreter(model_path=workload.path, num_threads=self._threads)
         details = interpreter.get_input_details()
         names = called([detail["name"] for detail in details])

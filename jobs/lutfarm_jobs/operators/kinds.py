@@ -104,7 +104,6 @@ class Conv(TwoWidths):
         )
 
     def append(self, graph: Graph, source: Tensor) -> Tensor:
-        """One convolution."""
         return graph.convolution(
             source, self.out_channels, kernel=self.kernel, stride=self.stride, groups=self.groups, activation=self.activation
         )
@@ -144,7 +143,6 @@ class MBConv(TwoWidths):
         return first + depthwise + last + self.squeezes * 2 * self.mid_channels * self.squeezed_channels
 
     def append(self, graph: Graph, source: Tensor) -> Tensor:
-        """The block."""
         inner = source
         if self.expands:
             inner = graph.convolution(inner, self.mid_channels, groups=self.groups, activation=self.activation)
@@ -196,12 +194,10 @@ class Identity(OneWidth):
 
     @property
     def is_nothing(self) -> bool:
-        """Always."""
         return True
 
     @property
     def multiply_accumulates(self) -> int:
-        """None."""
         return 0
 
     def append(self, graph: Graph, source: Tensor) -> Tensor:  # noqa: ARG002 - as every operator
@@ -217,12 +213,10 @@ class Nothing(OneWidth):
 
     @property
     def is_nothing(self) -> bool:
-        """Always."""
         return True
 
     @property
     def multiply_accumulates(self) -> int:
-        """None."""
         return 0
 
     def append(self, graph: Graph, source: Tensor) -> Tensor:
@@ -291,7 +285,6 @@ class AvgPool(Pool):
     kind: ClassVar[str] = "avgpool"
 
     def append(self, graph: Graph, source: Tensor) -> Tensor:
-        """One pool."""
         return graph.average_pool(source, kernel=self.kernel, stride=self.stride)
 
 
@@ -302,7 +295,6 @@ class MaxPool(Pool):
     kind: ClassVar[str] = "maxpool"
 
     def append(self, graph: Graph, source: Tensor) -> Tensor:
-        """One pool."""
         return graph.max_pool(source, kernel=self.kernel, stride=self.stride)
 
 
@@ -313,7 +305,6 @@ class GlobalAvgPool(OneWidth):
     kind: ClassVar[str] = "gap"
 
     def append(self, graph: Graph, source: Tensor) -> Tensor:
-        """One mean."""
         return graph.global_average_pool(source)
 
 
@@ -339,7 +330,6 @@ class Act(OneWidth):
     activation: Activation
 
     def append(self, graph: Graph, source: Tensor) -> Tensor:
-        """One activation."""
         return graph.activation(source, self.activation)
 
 
@@ -350,7 +340,6 @@ class Add(OneWidth):
     kind: ClassVar[str] = "add"
 
     def append(self, graph: Graph, source: Tensor) -> Tensor:
-        """One addition."""
         return graph.add(source, source)
 
 
@@ -368,7 +357,6 @@ class FullyConnected(TwoWidths):
         return self.in_channels * self.out_channels
 
     def append(self, graph: Graph, source: Tensor) -> Tensor:
-        """One product."""
         return graph.fully_connected(source, self.out_channels, activation=self.activation)
 
 

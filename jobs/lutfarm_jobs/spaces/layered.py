@@ -61,12 +61,10 @@ class LayeredSpace:
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The searchable positions, in order."""
         return tuple(Layer(p.name, tuple(Choice(name, ((operator, 1),)) for name, operator in p.choices)) for p in self.positions)
 
     @property
     def fixed(self) -> tuple[tuple[Operator, int], ...]:
-        """Operators that every network has, with how often."""
         return tuple(Counter((*self.head, *self.tail)).items())
 
     @property
@@ -108,7 +106,6 @@ class LayeredSpace:
         return [*self.head, *chosen, *self.tail]
 
     def random(self, seed: int, count: int) -> tuple[Arch, ...]:
-        """`count` architectures, each layer uniform over its choices; the same for the same seed."""
         dice = random.Random(f"{self.name}/{seed}")  # noqa: S311 - a draw that people repeat, not a secret
         return tuple(self.draw(dice, self.positions) for _ in range(count))
 
@@ -134,7 +131,6 @@ class LayeredSpace:
         return self.check(arch)
 
     def format(self, arch: Sequence[int]) -> str:
-        """The inverse of parse."""
         checked = self.check(arch)
         if not self.by_name:
             return ",".join(map(str, checked))

@@ -193,7 +193,6 @@ class NasBench201:
         return tuple(OPERATIONS.index(name) for name in match.groups())
 
     def format(self, arch: Sequence[int]) -> str:
-        """The inverse of parse."""
         names = iter(OPERATIONS[index] for index in self.check(arch))
         return "+".join("|" + "".join(f"{next(names)}~{source}|" for source in range(target)) for target in (1, 2, 3))
 

@@ -38,7 +38,6 @@ class Database:
             yield db
 
     def close(self) -> None:
-        """Release the database."""
         self._engine.dispose()
         if self._copies is not None:
             self._copies.cleanup()

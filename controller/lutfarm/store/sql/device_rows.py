@@ -53,7 +53,6 @@ class DeviceRows(Database):
         return after
 
     def device_history(self, unit: str, *, most: int = 50) -> Sequence[Transition]:
-        """The newest transitions, oldest first."""
         query = (
             select(device_transitions)
             .where(device_transitions.c.unit == unit)
@@ -65,7 +64,6 @@ class DeviceRows(Database):
         return [Transition(row.at_s, row.event, row.before, row.after, row.reason) for row in reversed(rows)]
 
     def heat_waits(self, unit: str) -> int:
-        """How often it rested because it was too hot."""
         query = (
             select(func.count())
             .select_from(device_transitions)
@@ -80,12 +78,10 @@ class DeviceRows(Database):
             return db.execute(query).scalar_one()
 
     def lease_holder(self, unit: str, now_s: float) -> LeaseHolder | None:
-        """Who holds the device; None where nobody does."""
         with self._read() as db:
             return _holder(db, unit, now_s)
 
     def put_check(self, report: HealthReport) -> None:
-        """Keep what a check found."""
         with self._write() as db:
             position = db.execute(
                 select(func.count()).where(device_checks.c.unit == report.unit).select_from(device_checks)
@@ -97,7 +93,6 @@ class DeviceRows(Database):
             )
 
     def checks(self, unit: str, *, most: int = 20) -> Sequence[HealthReport]:
-        """The newest checks, oldest first."""
         query = (
             select(device_checks.c.content)
             .where(device_checks.c.unit == unit)

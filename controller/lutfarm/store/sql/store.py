@@ -41,7 +41,7 @@ BATCH = 500  # keys in one IN (...)
 
 
 class SqlStore(DeviceRows, CanaryRows):
-    """A store in one database.  A context manager; leaving it closes the database."""
+    """A store in one database: see interface.py for what each method does.  A context manager; leaving it closes the database."""
 
     def __init__(self, engine: Engine, place: str, *, copies: TemporaryDirectory[str] | None = None) -> None:
         super().__init__(engine, place, copies)
@@ -66,31 +66,26 @@ class SqlStore(DeviceRows, CanaryRows):
     # Devices
 
     def put_device(self, device: Device) -> None:
-        """Insert or replace by name."""
         with self._write() as db:
             content = encoding.dump(device)
             if not db.execute(update(devices).where(devices.c.name == device.name).values(content=content)).rowcount:
                 db.execute(insert(devices).values(name=device.name, content=content))
 
     def device(self, name: str) -> Device | None:
-        """One device, or None."""
         with self._read() as db:
             content = db.execute(select(devices.c.content).where(devices.c.name == name)).scalar()
         return None if content is None else encoding.load_device(content)
 
     def devices(self) -> Sequence[Device]:
-        """All, by name."""
         with self._read() as db:
             found = db.execute(select(devices.c.content).order_by(devices.c.name)).scalars().all()
         return [encoding.load_device(content) for content in found]
 
     def put_hello(self, unit: str, hello: Hello, seen_s: float) -> None:
-        """What the device last said of itself."""
         with self._write() as db:
             db.execute(update(devices).where(devices.c.name == unit).values(hello=encoding.dump(hello), seen_s=seen_s))
 
     def hello(self, unit: str) -> tuple[Hello, float] | None:
-        """The last hello and when."""
         with self._read() as db:
             row = db.execute(select(devices.c.hello, devices.c.seen_s).where(devices.c.name == unit)).first()
         return None if row is None or row.hello is None else (encoding.load_hello(row.hello), row.seen_s)
@@ -124,12 +119,10 @@ class SqlStore(DeviceRows, CanaryRows):
             _plan(db, job_id, [m for m in plan if m.key not in known], first=len(known))
 
     def close_job(self, job_id: str, state: JobState, reason: str = "") -> None:
-        """Set the state."""
         with self._write() as db:
             db.execute(update(jobs).where(jobs.c.id == job_id).values(state=state, reason=reason))
 
     def jobs(self) -> Sequence[tuple[Job, JobCounts]]:
-        """All, newest first."""
         with self._read() as db:
             rows = db.execute(select(jobs).order_by(jobs.c.created_s.desc())).all()
             return [(_job(row), _counts(db, row.id)) for row in rows]
@@ -147,7 +140,6 @@ class SqlStore(DeviceRows, CanaryRows):
             return None if row is None else (_job(row), _counts(db, row.id))
 
     def measurements(self, job_id: str) -> Sequence[Measurement]:
-        """The job's plan, in its order."""
         with self._read() as db:
             found = (
                 db.execute(
@@ -177,7 +169,6 @@ class SqlStore(DeviceRows, CanaryRows):
         return Lease(unit, token, owner, now_s + ttl_s)
 
     def renew(self, lease: Lease, *, now_s: float, ttl_s: float) -> Lease:
-        """Raises LeaseLost when another token was given out."""
         with self._write() as db:
             changed = db.execute(update(leases).where(*_held(lease)).values(expires_s=now_s + ttl_s))
             if not changed.rowcount:
@@ -185,7 +176,6 @@ class SqlStore(DeviceRows, CanaryRows):
         return replace(lease, expires_s=now_s + ttl_s)
 
     def release(self, lease: Lease) -> None:
-        """Give it back; no error if it is no longer held."""
         with self._write() as db:
             db.execute(update(leases).where(*_held(lease)).values(owner="", holder="", job_id=""))
 
@@ -244,13 +234,11 @@ class SqlStore(DeviceRows, CanaryRows):
             _link(db, job_id, run_ids, reused=True)
 
     def reusable(self, keys: Collection[str], *, samples: bool = False) -> Iterator[Run]:
-        """Complete runs of any job, newest first; without samples the slices are empty."""
         for batch in _batches(keys):
             query = _runs_query(samples=samples).where(runs.c.key.in_(batch), runs.c.status == "complete")
             yield from self._runs(query.order_by(runs.c.started_s.desc()))
 
     def probes(self, keys: Collection[str]) -> Mapping[str, Sequence[Probe]]:
-        """All probes by measurement key, newest first."""
         found: defaultdict[str, list[Probe]] = defaultdict(list)
         for batch in _batches(keys):
             query = (
@@ -267,7 +255,6 @@ class SqlStore(DeviceRows, CanaryRows):
         return found
 
     def put_artifacts(self, used: Mapping[str, Artifact]) -> None:
-        """Record which model file each measurement key was run as."""
         with self._write() as db:
             for key, artifact in used.items():
                 there = select(measurement_artifacts).where(
@@ -282,7 +269,6 @@ class SqlStore(DeviceRows, CanaryRows):
                 db.execute(insert(measurement_artifacts).values(key=key, sha256=artifact.sha256))
 
     def artifacts(self, keys: Collection[str]) -> Mapping[str, str]:
-        """By measurement key: the SHA-256 of the model file that it was run as."""
         found: dict[str, str] = {}
         for batch in _batches(keys):
             with self._read() as db:
@@ -310,20 +296,17 @@ class SqlStore(DeviceRows, CanaryRows):
                 yield encoding.load_run(row.content, encoding.load_mapping(row.fingerprint), slices)
 
     def runs_after(self, started_s: float, *, unit: str | None = None) -> Iterator[Run]:
-        """Runs of all jobs that began after a Unix time, oldest first, without their samples."""
         wanted = [runs.c.started_s > started_s] + ([] if unit is None else [runs.c.unit == unit])
         with self._read() as db:
             for row in db.execute(_bare_runs().where(*wanted).order_by(runs.c.started_s, runs.c.id)):
                 yield encoding.load_run(row.content, encoding.load_mapping(row.fingerprint), ())
 
     def last_runs(self, unit: str, *, most: int) -> Sequence[Run]:
-        """The newest runs of a unit, newest first, without their samples."""
         query = _bare_runs().where(runs.c.unit == unit).order_by(runs.c.started_s.desc(), runs.c.id).limit(most)
         with self._read() as db:
             return [encoding.load_run(row.content, encoding.load_mapping(row.fingerprint), ()) for row in db.execute(query)]
 
     def round_counts(self, job_id: str) -> Mapping[str, Mapping[str, int]]:
-        """By measurement key: how many runs of each status are linked to the job; a failed probe counts as failed."""
         query = (
             select(runs.c.key, runs.c.status, func.count())
             .join(job_runs, job_runs.c.run_id == runs.c.id)
