@@ -73,7 +73,7 @@ def test_batch_and_precision_are_the_files_own(lutfarm: Callable, job_file: Call
     assert row["key"].endswith("/desk/onnxruntime-cpu-t1-int8/b8-steady")
     shown = lutfarm("lut", "show", tmp_path / "t.csv")
     assert shown.returncode == 0, shown.stderr
-    assert "fp32 " not in shown.stdout
+    assert "fp32" not in shown.stdout
     assert "x float32[8, 64]" in shown.stdout
     contradicted = lutfarm("run", job_file(JOB.format(models='["batch8_int8.onnx"]', more=", precision: fp32")))
     assert contradicted.returncode == 2

@@ -10,7 +10,7 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.measure import Executor, ExecutorOption, executor_of, measure
-from lutfarm.cli.output import HomeOption, JsonOption, latency, plain, print_json, print_rows, printable, say
+from lutfarm.cli.output import Column, HomeOption, JsonOption, latency, plain, print_json, print_rows, printable, say
 from lutfarm.cli.run import JobArgument
 from lutfarm.comparison import Comparison, WorkloadRatio, parse_side, spec_of
 from lutfarm.comparison.compare_job import submit_pairs
@@ -56,25 +56,30 @@ def compare(
         spec = spec_of(load_job(job), *sides, rounds=rounds, target=wanted)
         place = find_home(home)
         with open_store(place.path) as store:
-            found = _measured(store, spec, job.absolute().parent, place, margin=allowed, executor=chosen, quiet=json)
+            found, warnings = _measured(store, spec, job.absolute().parent, place, margin=allowed, executor=chosen, quiet=json)
         if out is not None:
             _draw(found, out)
-        _print(found, as_json=json)
+        if json:
+            print_json(plain(found) | {"warnings": warnings})
+        else:
+            _print(found)
         code = {"slower": exit_codes.SLOWER, "undecided": exit_codes.UNDECIDED}.get(found.verdict, exit_codes.OK)
         raise typer.Exit(code)
 
 
 def _measured(
     store: Store, spec: JobSpec, folder: Path, place: Home, *, margin: float, executor: Executor, quiet: bool
-) -> Comparison:
+) -> tuple[Comparison, list[str]]:
+    """What it came to, and what was to be said of the job's inputs beforehand; `quiet`: it is not said here."""
     asked = submit_pairs(spec, folder, store)
-    for warning in () if quiet else fed.warnings_before(asked.submitted.plan):
-        say(printable(warning))
+    warnings = [printable(warning) for warning in fed.warnings_before(asked.submitted.plan)]
+    for warning in () if quiet else warnings:
+        say(warning)
     outcome, _ = measure(asked.submitted, asked.sources, store, place, executor=executor, brief=quiet)
     _check_units(outcome)
     if any(outcome.state.spent(unit) for unit in outcome.state.units.values()):
         say("the device-time budget ended it: raise sampling.device_time_budget_s, or run the same command for as long once more")
-    return asked.result(store, outcome.job_id, margin=margin)
+    return asked.result(store, outcome.job_id, margin=margin), warnings
 
 
 def share(text: str, *, option: str, zero: bool) -> float:
@@ -114,21 +119,27 @@ def _draw(found: Comparison, out: Path) -> None:
     save_picture(picture(rows, (), Labels(found.a, found.b, found.ratio, "overall", found.confidence, found.margin)), out)
 
 
-def _print(found: Comparison, *, as_json: bool) -> None:
-    if as_json:
-        print_json(plain(found))
-        return
+def _print(found: Comparison) -> None:
     print_rows(
-        ["workload", "A", "B", "B / A", f"{100 * found.confidence:g} % interval", "pairs", "verdict", "flags"],
+        [
+            Column("workload", "key"),
+            "B / A",
+            f"{100 * found.confidence:g} % interval",
+            "verdict",
+            "pairs",
+            "A",
+            "B",
+            Column("flags", "words"),
+        ],
         [
             [
                 short_name(w.workload),
-                latency(w.a_ns),
-                latency(w.b_ns),
                 f"{w.ratio:.3f}",
                 f"{w.low:.3f} - {w.high:.3f}",
-                w.pairs,
                 _word(w),
+                w.pairs,
+                latency(w.a_ns),
+                latency(w.b_ns),
                 " ".join(w.flags),
             ]
             for w in sorted(found.workloads, key=lambda w: -w.ratio)

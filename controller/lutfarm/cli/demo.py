@@ -14,8 +14,8 @@ import psutil
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.ending import judged_job, report
-from lutfarm.cli.lut import ENTRY_COLUMNS, entry_row
+from lutfarm.cli.ending import judged_job, report, say_verdict
+from lutfarm.cli.lut_show import ENTRY_COLUMNS, entry_row
 from lutfarm.cli.lut_validate import drawn_words
 from lutfarm.cli.lut_validate import words as outcome_words
 from lutfarm.cli.measure import executor_of
@@ -85,7 +85,7 @@ def demo(
             validations = plain(table.manifest.validations)
             print_json({"verdict": plain(judged), "job": job_id, "validations": validations, "seconds": stages.seconds})
             return
-        say(judged.sentence)
+        say_verdict(judged)
         _show(table)
         say(f"took {duration(stages.seconds['total'])}; open {out / 'report.html'} in a browser")
 

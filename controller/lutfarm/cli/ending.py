@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lutfarm.cli.output import plain, print_json, printable, say
 from lutfarm.execution.run_job import JobOutcome
-from lutfarm.lut import fed
+from lutfarm.lut import LatencyTable, fed
 from lutfarm.lut.verdict import Verdict, table_verdict
 from lutfarm.monitoring.why import way_back
 from lutfarm.results.job_table import table_of
@@ -76,7 +76,10 @@ def report(outcome: JobOutcome, judged: Judged, *, runs_now: int, as_json: bool,
         )
         return
     if opening or not judged.verdict:
-        say(judged.verdict.sentence if judged.verdict else f"no table can be made: {printable(judged.why)}")
+        if judged.verdict:
+            say_verdict(judged.verdict)
+        else:
+            say(f"no table can be made: {printable(judged.why)}")
     say(
         f"job {outcome.job_id}: {len(done)} of {len(plan)} measurements done, {_how(outcome, precise)}{len(failed)} failed, "
         f"{_undone(outcome, len(plan) - len(done) - len(failed))}"
@@ -91,6 +94,18 @@ def report(outcome: JobOutcome, judged: Judged, *, runs_now: int, as_json: bool,
         say(f"  {flag}: {len(seen)} of them, such as {printable(key)}: {printable(why)[:200]}")
     if len(outcome.missing) < len(plan) or not plan:  # else there is nothing that a table could hold
         say(f"table: lutfarm lut export {outcome.job_id} --out table.json")
+
+
+def say_verdict(verdict: Verdict) -> None:
+    """First how much of a table is precise, then what follows from it, a line each."""
+    for line in verdict.lines:
+        say(printable(line))
+
+
+def say_table(table: LatencyTable) -> None:
+    """What is in a table, then how well it predicts networks, a line each device and backend."""
+    for line in (table.contents(), *table.claims()):
+        say(printable(line))
 
 
 def noted(state: FarmState) -> dict[str, dict[str, str]]:

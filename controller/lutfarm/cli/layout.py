@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Literal
 
 from rich.cells import cell_len, set_cell_size
@@ -14,6 +15,7 @@ from lutfarm.cli.wrapped import wrapped
 BETWEEN = "  "
 BELOW = "    "
 LEAST_KEY = 10  # narrower no key is made
+LEAST_ROWS = 3  # under a heading of their own, on average
 
 Kind = Literal["value", "key", "shared", "words", "prose"]
 LineKind = Literal["heading", "header", "row", "below"]
@@ -63,16 +65,29 @@ def pipe_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list
 
 
 def terminal_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[Line]:
-    """Lines of at most `width` cells, wherever the longest key that can't be made shorter allows it."""
+    """Lines of at most `width` cells, wherever the longest key that can't be made shorter allows it.
+
+    Where values would have to leave their rows, rows with the same device, backend and so on become tables of their own.
+    """
     shown = [_Shown(column, tuple(row[at] for row in rows)) for at, column in enumerate(columns)]
     headings, shown = _headings([each for each in shown if any(each.cells) or not rows])
     shown, below = _fitted(shown, width)
+    if any(each.column.kind != "prose" for each in below) and (parts := _parts(columns, rows)):
+        laid_out = [terminal_lines(columns, part, width) for part in parts]
+        return [line for part in laid_out[:-1] for line in (*part, Line("row", ""))] + laid_out[-1]
     lines = _headed(headings, width)
     lines += [Line("header", _line(shown, [each.column.name for each in shown]))] if shown else []
     for at in range(len(rows)):
         lines += [Line("row", _line(shown, [each.cells[at] for each in shown]))] if shown else []
         lines += [Line("below", text) for text in _below([(each.column, each.cells[at]) for each in below], width)]
     return lines
+
+
+def _parts(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[list[Sequence[str]]]:
+    """Rows that follow each other and share what is a heading then; none where that makes more headings than rows."""
+    shared = [at for at, column in enumerate(columns) if column.kind == "shared"]
+    parts = [list(part) for _, part in groupby(rows, key=lambda row: [row[at] for at in shared])]
+    return parts if 1 < len(parts) <= len(rows) / LEAST_ROWS else []
 
 
 def _headings(shown: Sequence[_Shown]) -> tuple[list[tuple[str, str]], list[_Shown]]:

@@ -1,4 +1,4 @@
-"""`lutfarm lut export|show|predict|report`; validate.py and diff.py have the others."""
+"""`lutfarm lut export|predict|report`; lut_show.py, lut_validate.py and lut_diff.py have the others."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exit_codes
+from lutfarm.cli.ending import say_table, say_verdict
 from lutfarm.cli.groups import Group
 from lutfarm.cli.lut_diff import diff_tables
+from lutfarm.cli.lut_show import BackendOption, TableArgument, UnitOption, select, show
 from lutfarm.cli.lut_validate import validate
-from lutfarm.cli.output import HomeOption, JsonOption, interval, latency, plain, print_json, print_rows, printable, say
+from lutfarm.cli.output import Column, HomeOption, JsonOption, interval, latency, plain, print_json, print_rows, quoted, say
 from lutfarm.home import find_home
-from lutfarm.lut import Figures, LatencyTable, Prediction, fed, load, save
-from lutfarm.lut.schema.entry import Entry
+from lutfarm.lut import Figures, LatencyTable, Prediction, load, save
 from lutfarm.lut.schema.validation_record import words
 from lutfarm.lut.verdict import table_verdict
 from lutfarm.results.validated_table import validated_table
@@ -26,11 +27,8 @@ from lutfarm_jobs.expand import load_space
 
 app = typer.Typer(cls=Group, add_completion=False, help="Latency lookup tables.")
 app.command()(validate)
+app.command()(show)
 app.command("diff")(diff_tables)
-
-TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="A table file: .json, .csv or .parquet.")]
-UnitOption = Annotated[str | None, typer.Option("--device", help="Only this device's entries.")]
-BackendOption = Annotated[str | None, typer.Option("--backend", help="Only this backend's, as `show` prints it.")]
 
 
 @app.command()
@@ -85,78 +83,15 @@ def export(
                 }
             )
             return
-        say(judged.sentence)
-        say(f"{table.describe()}; written: {', '.join(files)}")
+        say_verdict(judged)
+        say_table(table)
+        for file in files:
+            say(f"written: {quoted(file)}")
 
 
 def validated_on(table: LatencyTable, unit: str, backend: str) -> list[str]:
     """The spaces whose networks were held against one device's and backend's entries; none: never validated."""
     return [one.space for one in table.manifest.validations if one.place == (unit, backend)]
-
-
-def select(table: LatencyTable, unit: str | None, backend: str | None) -> LatencyTable:
-    """The part of a table for one device and backend, where they are given."""
-    return table.select(unit=unit, backend=backend) if unit or backend else table
-
-
-@app.command()
-def show(table_file: TableArgument, device: UnitOption = None, backend: BackendOption = None, json: JsonOption = False) -> None:
-    """The entries of a table."""
-    with exit_codes.exits():
-        table = select(load(table_file), device, backend)
-        judged = table_verdict(table)
-        if json:
-            entries = [plain(entry) for entry in table.entries]
-            print_json({"verdict": plain(judged), "manifest": plain(table.manifest), "entries": entries})
-            return
-        say(judged.sentence)
-        files = any(entry.path for entry in table.entries)
-        print_rows(
-            (*ENTRY_COLUMNS, *(FILE_COLUMNS if files else ())),
-            [[*entry_row(entry), *(_of_file(entry) if files else ())] for entry in table.entries],
-        )
-        for warning in fed.warnings(table.entries):
-            say(printable(warning))
-        for lines in list(dict.fromkeys(entry.tool_lines for entry in table.entries if entry.tool_lines))[:MOST_TOOL_LINES]:
-            say(f"a native tool printed what no known version of it prints: {printable(lines)}")
-        say(table.describe())
-
-
-MOST_TOOL_LINES = 5
-ENTRY_COLUMNS = ("workload", "device", "backend", "latency", "interval", "processes", "flags")
-FILE_COLUMNS = ("batch", "inputs")
-
-
-def entry_row(entry: Entry) -> list[object]:
-    """One entry as it is printed."""
-    if entry.kind == "failed":
-        shown = f"failed: {entry.failure_code}"
-    elif entry.kind == "zero":
-        shown = "0 (nothing by structure)"
-    else:
-        shown = latency(entry.estimate_ns)
-    name = entry.workload_label
-    return [
-        name if name.startswith(("sandwich:", "stubs:")) else name.partition(":")[2],
-        entry.unit,
-        entry.backend_key,
-        shown,
-        interval(entry.low_ns, entry.high_ns) if entry.kind == "measured" else "-",
-        entry.processes,
-        " ".join(_flag(entry, flag) for flag in entry.flags),
-    ]
-
-
-def _flag(entry: Entry, flag: str) -> str:
-    """With the counts, where only part of a graph was delegated."""
-    if flag != "partly_delegated" or entry.nodes_delegated is None:
-        return flag
-    return f"{flag}({entry.nodes_delegated}/{entry.nodes_total if entry.nodes_total is not None else '?'})"
-
-
-def _of_file(entry: Entry) -> list[object]:
-    """What a model file says of itself; a dash where it doesn't."""
-    return [entry.batch_size or "-", entry.takes or "-"]
 
 
 @app.command()
@@ -186,7 +121,14 @@ def predict(
             print_json([{"arch": text} | plain(prediction) | {"validation": plain(figures)} for text, prediction in rows])
             return
         print_rows(
-            ["architecture", "latency", "interval", "coverage", "missing", "flags"],
+            [
+                Column("architecture", "key"),
+                "latency",
+                "interval",
+                "coverage",
+                Column("missing", "prose"),
+                Column("flags", "words"),
+            ],
             [
                 [
                     text,
@@ -209,7 +151,7 @@ def predict(
         )
         for line in _busy([p for _, p in rows]):
             say(line)
-        say(table.describe())
+        say_table(table)
 
 
 def _busy(found: Sequence[Prediction]) -> list[str]:
@@ -246,5 +188,6 @@ def report(
         if json:
             print_json({"verdict": plain(judged), "file": str(out)})
             return
-        say(judged.sentence)
-        say(f"{table.describe()}; written: {out}")
+        say_verdict(judged)
+        say_table(table)
+        say(f"written: {quoted(str(out))}")

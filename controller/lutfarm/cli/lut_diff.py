@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.output import JsonOption, latency, plain, print_json, print_rows, printable, say
+from lutfarm.cli.output import Column, JsonOption, latency, plain, print_json, print_rows, printable, say
 from lutfarm.lut import load
 from lutfarm.lut.diff import CONFIDENCE, NO_FAULTS, EntryDiff, Flip, TableDiff, diff
 from lutfarm_jobs.measurement_key import short_name
@@ -85,17 +85,28 @@ def verdict(entry: EntryDiff) -> Verdict:
 def _print(found: TableDiff, most: int) -> None:
     ranked = sorted(found.entries, key=lambda e: (not e.differs, -abs(e.ratio / found.shift - 1)))
     print_rows(
-        ["workload", "A", "B", "B / A", f"{100 * CONFIDENCE:g} % interval", "verdict", "beside the shift", "flags"],
+        [
+            Column("workload", "key"),
+            "B / A",
+            f"{100 * CONFIDENCE:g} % interval",
+            "verdict",
+            "vs shift",
+            "A",
+            "B",
+            Column("flags of A", "words"),
+            Column("flags of B", "words"),
+        ],
         [
             [
                 short_name(e.workload),
-                latency(e.a_ns),
-                latency(e.b_ns),
                 f"{e.ratio:.3f}",
                 f"{e.low:.3f} - {e.high:.3f}",
                 verdict(e),
                 _beside(e, found.shift),
-                _flags(e),
+                latency(e.a_ns),
+                latency(e.b_ns),
+                " ".join(e.a_flags) if _faulty(e) else "",
+                " ".join(e.b_flags) if _faulty(e) else "",
             ]
             for e in ranked[:most]
         ],
@@ -170,9 +181,8 @@ def _beside(entry: EntryDiff, shift: float) -> str:
     return f"{100 * (entry.ratio / shift - 1):+.1f} %{mark}"
 
 
-def _flags(entry: EntryDiff) -> str:
-    sides = (("A", entry.a_flags), ("B", entry.b_flags))
-    return "; ".join(f"{side}: {' '.join(flags)}" for side, flags in sides if set(flags) - NO_FAULTS)
+def _faulty(entry: EntryDiff) -> bool:
+    return bool({*entry.a_flags, *entry.b_flags} - NO_FAULTS)
 
 
 def _listed(names: Sequence[str], what: str) -> str:

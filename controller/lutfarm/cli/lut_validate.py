@@ -9,7 +9,7 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.measure import ExecutorOption, executor_of, measure
-from lutfarm.cli.output import HomeOption, JsonOption, interval, latency, plain, print_json, print_rows, say
+from lutfarm.cli.output import Column, HomeOption, JsonOption, give_or_take, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm.lut import Figures, Validation
 from lutfarm.lut.schema.calibration_record import LEAST_NETWORKS, MOST_NETWORKS
@@ -80,21 +80,29 @@ def _print(outcome: ValidationOutcome, *, as_json: bool) -> None:
         return
     for place in outcome.places:
         print_rows(
-            ["network", "for", "predicted", "interval", "measured", "interval ", "error", ""],
+            [
+                Column("network", "key"),
+                Column("device", "shared"),
+                Column("backend", "shared"),
+                "for",
+                "predicted",
+                "measured",
+                "error",
+                Column("note", "prose"),
+            ],
             [
                 [
                     n.arch,
+                    place.unit,
+                    place.backend_key,
                     n.role,
-                    latency(n.predicted_ns),
-                    interval(n.predicted_low_ns, n.predicted_high_ns),
-                    latency(n.measured_ns) if n.measured_ns else n.failure,
-                    interval(n.measured_low_ns, n.measured_high_ns),
+                    give_or_take(n.predicted_ns, n.predicted_low_ns, n.predicted_high_ns),
+                    give_or_take(n.measured_ns, n.measured_low_ns, n.measured_high_ns),
                     f"{100 * (n.predicted_ns / n.measured_ns - 1):+.1f} %" if n.predicted_ns and n.measured_ns else "-",
-                    "busy machine" if n.busy else "",
+                    "a busy machine measured it" if n.busy else n.failure,
                 ]
                 for n in place.networks
             ],
-            title=f"{place.unit} with {place.backend_key}",
         )
         for line in words(place):
             say(line)

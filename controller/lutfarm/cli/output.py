@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -44,14 +45,16 @@ def print_rows(columns: Sequence[str | Column], rows: Sequence[Sequence[object]]
 
     Nothing is mark-up.
     """
-    cells = [[_cell(value) for value in row] for row in rows]
+    on_terminal = sys.stdout.isatty()
+    cells = [[_cell(value, whole=not on_terminal) for value in row] for row in rows]
     laid_out: list[Column] = []
     for at, column in enumerate(columns):
+        column = column if isinstance(column, Column) else Column(column)
         numeric = bool(rows) and all(isinstance(row[at], int | float) for row in rows)
-        laid_out.append(replace(column if isinstance(column, Column) else Column(column), right=numeric))
+        laid_out.append(replace(column, right=column.right or numeric))
     if title:
         out.print(Text(printable(title)), soft_wrap=True)
-    if not sys.stdout.isatty():
+    if not on_terminal:
         print("\n".join(pipe_lines(laid_out, cells)))
         return
     gap = GAP if sys.stdout.encoding.lower().startswith("utf") else "~"
@@ -59,13 +62,25 @@ def print_rows(columns: Sequence[str | Column], rows: Sequence[Sequence[object]]
         out.print(Text(line.text.replace(GAP, gap), style=STYLES[line.kind]), soft_wrap=True)
 
 
-def _cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+def _cell(value: object, *, whole: bool) -> str:
+    if isinstance(value, float):
+        return repr(value) if whole else number(value)
+    return printable(str(value))
+
+
+def number(value: float) -> str:
+    """With five digits at least, and no exponent that a person has to read."""
+    return f"{value:.0f}" if abs(value) >= 10_000 else f"{value:.5g}"
 
 
 def printable(text: str) -> str:
     """Without control characters: a name from outside must not steer the terminal."""
     return "".join(c if c.isprintable() or c == " " else "?" for c in text)
+
+
+def quoted(path: str) -> str:
+    """A path as a shell takes it, on one line: for copying."""
+    return shlex.quote(printable(path))
 
 
 def duration(seconds: float) -> str:
@@ -95,6 +110,13 @@ def interval(low_ns: float | None, high_ns: float | None) -> str:
     low, high = latency(low_ns), latency(high_ns)
     number, _, unit = low.partition(" ")
     return f"{number} - {high}" if high.endswith(f" {unit}") else f"{low} - {high}"
+
+
+def give_or_take(ns: float | None, low_ns: float | None, high_ns: float | None) -> str:
+    """A latency and half its interval as a share of it, for example `4.56 ms +-2.1 %`."""
+    if ns is None or not ns or low_ns is None or high_ns is None:
+        return latency(ns)
+    return f"{latency(ns)} +-{50 * (high_ns - low_ns) / ns:.2g} %"
 
 
 def plain(value: Any) -> Any:

@@ -142,6 +142,10 @@ class LatencyTable:
 
     def describe(self) -> str:
         """One line: what is in it, and for each device and backend whether it was ever held against whole networks."""
+        return "; ".join((self.contents(), *self.claims()))
+
+    def contents(self) -> str:
+        """One line: how many entries of which kind, of which job and day."""
         kinds = {kind: self._columns.texts("kind").count(kind) for kind in ("measured", "zero", "failed")}
         words = [f"{kinds['measured']} entries measured"]
         words += [f"{kinds['zero']} zero by structure"] if kinds["zero"] else []
@@ -149,10 +153,7 @@ class LatencyTable:
         words[-1] += f" on {self._placed()}"
         words += [f"{len(self._manifest.missing)} not measured yet on {self._lacking()}"] if self._manifest.missing else []
         made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(self._manifest.created_s))
-        return (
-            f"{', '.join(words)}; job {self._manifest.job_name}, {made}; composed: "
-            f"{self._manifest.composition}; {'; '.join(self.claims())}"
-        )
+        return f"{', '.join(words)}; job {self._manifest.job_name}, {made}; composed: {self._manifest.composition}"
 
     def claims(self) -> list[str]:
         """For each device and backend how well it predicts networks, or that nobody knows; and what is calibrated."""

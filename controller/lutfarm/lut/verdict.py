@@ -64,6 +64,7 @@ class Verdict:
     busy_networks: int  # ... and that a busy machine measured
     do_not: tuple[str, ...]
     next: str  # what to do instead; empty where nothing is to be done
+    lines: tuple[str, ...] = ()  # the sentence in short ones: first how much is precise, then what follows from it
 
 
 def table_verdict(table: LatencyTable, *, again: str = "", target: float | None = None) -> Verdict:
@@ -113,7 +114,8 @@ def verdict(
         do_not=do_not,
         next=_next(machine, grades, missing, again) if measured else "",
     )
-    return replace(found, sentence=_sentence(found, target))
+    first, *clauses = _clauses(found, target)
+    return replace(found, sentence=_sentence(found, first, clauses), lines=_lines(found, first, clauses))
 
 
 def _busy_visits(measured: Sequence[Entry]) -> float | None:
@@ -157,27 +159,38 @@ def _next(machine: Machine, grades: Counter[Grade], missing: int, again: str) ->
     return ""
 
 
-def _sentence(found: Verdict, target: float | None) -> str:
+def _clauses(found: Verdict, target: float | None) -> list[str]:
+    """How much is precise, then what is known of machine, networks and calibration."""
     rest = [(found.disturbed, "disturbed"), (found.wide, "too wide"), (found.failed, "failed")]
     rest.append((found.missing, "not measured yet"))
     others = ", ".join(f"{count} {word}" for count, word in rest if count)
     if not found.entries:
-        return f"Nothing was measured{f' ({others})' if others else ''}: there is nothing in this table to use."
+        return [f"Nothing was measured{f' ({others})' if others else ''}: there is nothing in this table to use"]
     good, count = found.precise, found.entries
     kind = "precise" if found.machine == "not seen" else "quiet and precise"
     which = f"{good} of {count}" if good < count else f"All {count}" if count > 1 else "The only"
-    text = f"{which} {'entry is' if count == 1 else 'entries are'} {kind}"
-    text += f" to +-{100 * target:.3g} %" if target and good else ""
-    text += f" ({others})" if others else ""
-    text += f"; {_MACHINE[found.machine]}"
+    first = f"{which} {'entry is' if count == 1 else 'entries are'} {kind}"
+    first += f" to +-{100 * target:.3g} %" if target and good else ""
+    clauses = [f"{first} ({others})" if others else first, _MACHINE[found.machine]]
     if found.machine == "busy" and found.busy_visits:
-        text += f" at {100 * found.busy_visits:.0f} % of the visits, which do not count"
+        clauses[-1] += f" at {100 * found.busy_visits:.0f} % of the visits, which do not count"
     if found.busy_networks:
-        text += f"; a busy machine measured {found.busy_networks} of the {found.networks} networks that it was held against"
-    if found.few_networks is not None:
-        text += f"; {_few(found.few_networks)}"
-    text += f": do not {' nor '.join(found.do_not)}" if found.do_not else ""
+        clauses.append(f"a busy machine measured {found.busy_networks} of the {found.networks} networks that it was held against")
+    return clauses if found.few_networks is None else [*clauses, _few(found.few_networks)]
+
+
+def _sentence(found: Verdict, first: str, clauses: Sequence[str]) -> str:
+    if not found.entries:
+        return f"{first}."
+    text = "; ".join((first, *clauses)) + (f": do not {' nor '.join(found.do_not)}" if found.do_not else "")
     return f"{text}; {found.next}." if found.next else f"{text}."
+
+
+def _lines(found: Verdict, first: str, clauses: Sequence[str]) -> tuple[str, ...]:
+    if not found.entries:
+        return (f"{first}.",)
+    texts = [first, *clauses, *(f"do not {one}" for one in found.do_not), *([found.next] if found.next else ())]
+    return tuple(f"{text[0].upper()}{text[1:]}." for text in texts)
 
 
 def _few(networks: int) -> str:

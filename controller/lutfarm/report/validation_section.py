@@ -135,7 +135,7 @@ def _notes(found: Validation) -> Sequence[str]:
     notes = [f"Networks of {found.space}, drawn with seed {found.seed}, measured by job {found.study_id} of {made}."]
     if told := found.busy_words():
         notes.append(f"{told[0].upper()}{told[1:]}.")
-        if found.quiet_calibrated_figures:
+        if found.busy_share and found.quiet_calibrated_figures:
             notes.append(f"Of these others, calibrated: {figure_words(found.quiet_calibrated_figures)}.")
     if found.scope:
         notes.append(f"Intervals of the measured networks: {100 * found.confidence:g} %, {scope(found.scope)}.")

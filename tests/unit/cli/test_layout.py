@@ -86,6 +86,15 @@ def test_what_can_not_stand_beside_a_key_stands_below_it() -> None:
     ]
 
 
+def test_rows_that_share_a_device_are_a_table_of_their_own_where_that_keeps_them_whole() -> None:
+    rows = [[f"conv_{at}", unit, "12.35 us"] for unit in ("desk", "pi") for at in range(3)]
+    shown = texts([KEY, DEVICE, Column("latency")], rows, 19)
+    assert shown[:3] == ["device: desk", "workload  latency", "conv_0    12.35 us"]
+    assert shown[5:8] == ["", "device: pi", "workload  latency"]
+    mixed = [row for pair in zip(rows[:3], rows[3:], strict=True) for row in pair]
+    assert texts([KEY, DEVICE, Column("latency")], mixed, 19)[:2] == ["workload  device", "conv_0    desk"]
+
+
 def test_a_first_column_that_is_too_long_stays_whole() -> None:
     assert texts([Column("job"), Column("state")], [["a" * 40, "open"]], 20) == ["job", "a" * 40, "    state open"]
 

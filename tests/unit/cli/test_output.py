@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.output import duration, interval, latency, printable
+from lutfarm.cli.output import duration, give_or_take, interval, latency, number, printable, quoted
 from lutfarm.execution.orders import seed_of
 from lutfarm_jobs import errors
 
@@ -51,6 +51,24 @@ def test_an_interval_that_is_missing_is_a_dash() -> None:
 def test_both_ends_of_an_interval_share_a_unit_where_they_can() -> None:
     assert interval(1e3, 2e3) == "1 - 2 us"
     assert interval(990e3, 1.02e6) == "990 us - 1.02 ms"
+
+
+def test_a_latency_may_say_its_interval_as_a_share() -> None:
+    assert give_or_take(2e6, 1.9e6, 2.1e6) == "2 ms +-5 %"
+    assert give_or_take(2e6, None, None) == "2 ms"
+    assert give_or_take(None, None, None) == "-"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(12_345_678.9, "12345679"), (9_999.96, "10000"), (0.0861951, "0.086195"), (4.0, "4")]
+)
+def test_numbers_have_no_exponent_where_they_are_large(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_paths_are_quoted_where_a_shell_needs_it() -> None:
+    assert quoted("out/lut.json") == "out/lut.json"
+    assert quoted("my out/lut.json") == "'my out/lut.json'"
 
 
 @given(st.text())

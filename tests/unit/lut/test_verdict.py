@@ -23,6 +23,14 @@ def many(count: int, flags: tuple[str, ...] = GOOD, name: str = "conv", **change
     ]
 
 
+def test_the_sentence_is_told_in_lines_too_the_first_says_how_much_is_precise() -> None:
+    found = verdict(many(8, ("not_precise",)), missing=2)
+    assert found.lines[0] == "0 of 8 entries are quiet and precise (8 too wide, 2 not measured yet)."
+    assert "Do not predict networks with what is missing." in found.lines
+    assert found.lines[-1] == "Run the job again: it measures what is missing."
+    assert verdict([]).lines == (verdict([]).sentence,)
+
+
 def test_a_quiet_table_has_nothing_to_warn_of() -> None:
     found = verdict(many(20), target=0.02)
     assert found.sentence == "All 20 entries are quiet and precise to +-2 %; the machine was quiet."

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.lut_kit import ORT, TFLITE, UNIT, entry, manifest, piece, run
+from tests.lut_kit import ORT, TFLITE, UNIT, entry, manifest, piece, run, validation
 
 from lutfarm.lut import Calibration, Entry, LatencyTable, Uncalibrated, Validation
 from lutfarm.lut.building.isolated import build_table
@@ -189,6 +189,16 @@ def test_a_validation_says_what_a_busy_machine_measured_and_gives_the_figures_of
     assert place.quiet_figures is not None
     assert (place.quiet_figures.n, place.quiet_figures.bias) == (5, pytest.approx(1 / 0.9 - 1))
     assert "a busy machine measured 3 of the 8; of the 5 others: MAPE 11.1 %" in place.describe()
+
+
+def test_networks_that_a_quiet_machine_measured_say_so_where_a_busy_one_measured_their_operators() -> None:
+    found = validation([1_000.0] * 4, [1_000.0] * 4)
+    assert found.busy_words() == ""
+    disturbed = replace(found, networks=tuple(replace(n, predicted_flags=("contended",)) for n in found.networks))
+    assert disturbed.busy_words() == "4 of the 4 are predicted from operators that a busy machine measured"
+    one = replace(disturbed, networks=(replace(disturbed.networks[0], measured_flags=("contended",)), *disturbed.networks[1:]))
+    assert one.busy_words().startswith("a busy machine measured 1 of the 4; of the 3 others: MAPE 0.0 %")
+    assert one.busy_words().endswith("; 3 of the 3 others are predicted from operators that a busy machine measured")
 
 
 def test_where_a_busy_machine_measured_nearly_all_there_are_no_figures_without_it() -> None:

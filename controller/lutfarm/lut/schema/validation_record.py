@@ -173,14 +173,21 @@ class Validation:
         return text
 
     def busy_words(self) -> str:
-        """What share a busy machine measured, and the figures of the others; empty where it measured none."""
-        busy = [network for network in self.used if network.busy]
-        if not busy:
-            return ""
-        text = f"a busy machine measured {len(busy)} of the {len(self.used)}"
-        if self.quiet_figures is None:
-            return f"{text}: these figures are the machine's as much as the table's"
-        return f"{text}; of the {self.quiet_figures.n} others: {words(self.quiet_figures)}"
+        """What share a busy machine measured, the figures of the others, and how many of them it measured the operators of.
+
+        Empty where it measured none of either.
+        """
+        busy, others = [n for n in self.used if n.busy], [n for n in self.used if not n.busy]
+        told: list[str] = []
+        if busy:
+            text = f"a busy machine measured {len(busy)} of the {len(self.used)}"
+            if self.quiet_figures is None:
+                return f"{text}: these figures are the machine's as much as the table's"
+            told.append(f"{text}; of the {len(others)} others: {words(self.quiet_figures)}")
+        if summed := sum(not BUSY.isdisjoint(network.predicted_flags) for network in others):
+            which = f"{summed} of the {len(others)}" + (" others" if busy else "")
+            told.append(f"{which} are predicted from operators that a busy machine measured")
+        return "; ".join(told)
 
 
 @dataclass(frozen=True, slots=True)

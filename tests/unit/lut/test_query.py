@@ -1,0 +1,128 @@
+"""Conditions, orders and columns of a table by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.lut_kit import entry, failed
+
+from lutfarm.lut.query import column_named, columns_named, condition, query, without_unit
+from lutfarm.lut.schema.columns import COLUMNS
+from lutfarm.lut.schema.entry import Entry
+from lutfarm_jobs.errors import SpecError
+
+SMALL = entry("conv_a", 1_000.0)
+LARGE = replace(entry("skip_b", 2e6, flags=("contended", "drift")), p95_ns=2.2e6)
+BROKEN = failed("conv_c")
+ENTRIES = (SMALL, LARGE, BROKEN)
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("estimate_ns", "estimate_ns"),
+        ("estimate", "estimate_ns"),
+        ("workload", "workload_key"),
+        ("device", "unit"),
+        ("p50", "median_ns"),
+        ("median", "median_ns"),
+        ("p95", "p95_ns"),
+        ("temperature_high", "temperature_high_c"),
+        ("key", "key"),
+    ],
+)
+def test_a_column_is_called_by_its_name_or_without_its_unit(text: str, column: str) -> None:
+    assert column_named(text) == column
+
+
+def test_no_two_columns_are_called_alike() -> None:
+    assert [column_named(without_unit(name)) for name in COLUMNS] == list(COLUMNS)
+
+
+def test_a_column_that_is_not_there_is_answered_with_those_that_are() -> None:
+    with pytest.raises(SpecError, match=r"no column 'estimat'; did you mean estimate.*It has key, workload_key, unit") as error:
+        column_named("estimat")
+    assert all(name in error.value.detail for name in COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("where", "left"),
+    [
+        ((), ENTRIES),
+        (("estimate>1e6",), (LARGE,)),
+        (("estimate_ns >= 1000",), (SMALL, LARGE)),
+        (("estimate>1us",), (LARGE,)),
+        (("estimate<=1us",), (SMALL,)),
+        (("estimate=2ms",), (LARGE,)),
+        (("estimate<1",), ()),
+        (("workload~conv",), (SMALL, BROKEN)),
+        (("workload!~conv",), (LARGE,)),
+        (("workload~conv", "kind=measured"), (SMALL,)),
+        (("kind==failed",), (BROKEN,)),
+        (("kind!=measured",), (BROKEN,)),
+        (("flags~cont",), (LARGE,)),
+        (("flags=cont",), ()),
+        (("flags=drift",), (LARGE,)),
+        (("flags!~contended",), (SMALL, BROKEN)),
+        (("p95=",), (SMALL, BROKEN)),
+        (("p95!=",), (LARGE,)),
+        (("p95>0",), (LARGE,)),
+        (("p95!=5",), (SMALL, LARGE, BROKEN)),
+        (("failure_code~Memory",), (BROKEN,)),
+    ],
+)
+def test_entries_of_which_every_condition_is_true_are_left(where: tuple[str, ...], left: tuple[Entry, ...]) -> None:
+    assert query(where=where).of(ENTRIES) == list(left)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("estimate", "is no condition"),
+        ("", "is no condition"),
+        ("__class__=x", "has no column"),
+        ("estimate>fast", "'fast' is no number"),
+        ("estimate>nan", "is no number"),
+        ("estimate>1e999", "is no number"),
+        ("estimate>", "a number is missing behind >"),
+        ("estimate~1", "estimate_ns is a number"),
+        ("workload>a", "workload_key is text"),
+        ("workload~", "a text is missing behind ~"),
+        ("processes>3ms", "processes is no time"),
+        ("estimate>1;import os", "is no number"),
+    ],
+)
+def test_what_is_no_condition_is_refused_with_what_one_looks_like(text: str, why: str) -> None:
+    with pytest.raises(SpecError, match=why):
+        condition(text)
+
+
+@given(st.text())
+def test_any_text_is_a_condition_or_refused(text: str) -> None:
+    try:
+        condition(text).holds(SMALL)
+    except SpecError as error:
+        assert error.detail
+
+
+@pytest.mark.parametrize(
+    ("sort", "first"),
+    [
+        (("estimate",), [SMALL, LARGE, BROKEN]),
+        (("-estimate",), [LARGE, SMALL, BROKEN]),
+        (("kind", "-estimate"), [BROKEN, LARGE, SMALL]),
+        (("-p95",), [LARGE, SMALL, BROKEN]),
+        (("workload",), [SMALL, BROKEN, LARGE]),
+    ],
+)
+def test_entries_are_sorted_and_what_has_no_value_comes_last(sort: tuple[str, ...], first: list[Entry]) -> None:
+    assert query(sort=sort).of(ENTRIES) == first
+    assert query(sort=sort, limit=1).of(ENTRIES) == first[:1]
+
+
+def test_columns_are_named_with_commas_or_one_by_one() -> None:
+    assert columns_named(["workload, p50", "p95", "workload"]) == ("workload_key", "median_ns", "p95_ns")
+    assert columns_named([]) == ()
