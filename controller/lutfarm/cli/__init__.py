@@ -49,7 +49,7 @@ class _Commands(LazyGroup):
     lazy = COMMANDS
 
 
-app = typer.Typer(name="lutfarm", cls=_Commands, pretty_exceptions_enable=False)
+app = typer.Typer(name="lutfarm", cls=_Commands, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 def _show_version(asked: bool) -> None:

@@ -15,7 +15,12 @@ from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_
 from lutfarm.home import find_home
 from lutfarm_agents.provisioning.bundle_layout import arch_named
 
-app = typer.Typer(cls=Group, add_completion=False, help="Python and a runtime in one folder, for devices that have neither.")
+app = typer.Typer(
+    cls=Group,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Python and a runtime in one folder, for devices that have neither.",
+)
 
 ArchOption = Annotated[str, typer.Option("--arch", help="What the device is: arm64 or amd64.")]
 RuntimeOption = Annotated[Literal["onnxruntime", "tflite"], typer.Option("--runtime", help="The runtime that goes in.")]
@@ -54,7 +59,7 @@ def list_command(home: HomeOption = None, json: JsonOption = False) -> None:
         else:
             print_rows(
                 ["arch", "runtime", "version", "MB", "sha256"],
-                [[b.arch, b.runtime, _version(b.versions), megabytes(b.size_bytes), b.sha256[:12]] for b in bundles],
+                [[b.arch, b.runtime, _version(b.versions), megabytes(b.size_bytes), b.sha256] for b in bundles],
             )
 
 

@@ -19,7 +19,7 @@ from lutfarm.cli.lut_show import ENTRY_COLUMNS, entry_row
 from lutfarm.cli.lut_validate import drawn_words
 from lutfarm.cli.lut_validate import words as outcome_words
 from lutfarm.cli.measure import executor_of
-from lutfarm.cli.output import HomeOption, JsonOption, duration, latency, plain, print_json, print_rows, say
+from lutfarm.cli.output import Column, HomeOption, JsonOption, duration, latency, plain, print_json, print_rows, quoted, say
 from lutfarm.cli.run_progress import RunDisplay
 from lutfarm.cli.signals import deferred
 from lutfarm.demo.clock import CALIBRATE, FEWEST, NETWORKS, Clock
@@ -87,7 +87,7 @@ def demo(
             return
         say_verdict(judged)
         _show(table)
-        say(f"took {duration(stages.seconds['total'])}; open {out / 'report.html'} in a browser")
+        say(f"took {duration(stages.seconds['total'])}; open {quoted(str(out / 'report.html'))} in a browser")
 
 
 def _measure(store: Store, place: Home, clock: Clock, stages: Stages) -> str:
@@ -140,15 +140,22 @@ def _show(table: LatencyTable) -> None:
     print_rows(ENTRY_COLUMNS, [entry_row(entry) for entry in ranked[-5:]], title="slowest")
     for validation in validations:
         print_rows(
-            ["network", "measured", "predicted", "error", "calibrated", "error "],
+            [
+                Column("network", "key"),
+                *("measured", "predicted", "error", "calibrated", "then"),
+                Column("device", "shared"),
+                Column("backend", "shared"),
+            ],
             [
                 [
-                    n.arch[:60],
+                    n.arch,
                     latency(n.measured_ns),
                     latency(n.predicted_ns),
                     _error(n.predicted_ns, n.measured_ns),
                     latency(n.calibrated_ns),
                     _error(n.calibrated_ns, n.measured_ns),
+                    validation.unit,
+                    validation.backend_key,
                 ]
                 for n in validation.used
             ],

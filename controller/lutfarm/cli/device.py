@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from lutfarm.cli import device_health, exit_codes
 from lutfarm.cli.groups import Group
-from lutfarm.cli.output import HomeOption, JsonOption, latency, plain, print_json, print_rows, say
+from lutfarm.cli.output import Column, HomeOption, JsonOption, latency, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm.records.device_state import DeviceRecord
 from lutfarm.store import open_store
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 MOMENT = "%Y-%m-%d %H:%M:%S"
 
-app = typer.Typer(cls=Group, add_completion=False, help="The devices of the farm.")
+app = typer.Typer(cls=Group, add_completion=False, rich_markup_mode=None, help="The devices of the farm.")
 for command in (device_health.check, device_health.hold, device_health.release, device_health.retire):
     app.command()(command)
 
@@ -126,7 +127,7 @@ def discover(
             say("no phone is on this host's USB or adb server; boards are asked where --hosts names a list")
         else:
             print_rows(
-                ["transport", "address", "state", "model", "next"],
+                ["transport", "address", "state", "model", Column("next", "prose")],
                 [[c.transport, c.address, c.state, c.model, c.detail] for c in found],
             )
 
@@ -153,16 +154,20 @@ def list_(home: HomeOption = None, json: JsonOption = False) -> None:
             say("no device is registered; for this machine: lutfarm device register this-machine --local")
         else:
             print_rows(
-                ["name", "profile", "transport", "host", "state", "labels", "reason"],
+                [
+                    *("name", "state"),
+                    *(Column(name, "shared") for name in ("profile", "transport", "host")),
+                    *(Column(name, "prose") for name in ("labels", "reason")),
+                ],
                 [
                     [
                         d.name,
+                        r.state,
                         d.profile,
                         d.transport,
                         d.host,
-                        r.state,
                         " ".join(f"{key}={value}" for key, value in d.labels.items()),
-                        r.reason[:200],
+                        r.reason,
                     ]
                     for d, r in devices
                 ],
@@ -197,12 +202,24 @@ def show(name: str, home: HomeOption = None, json: JsonOption = False) -> None:
         if json:
             print_json(facts)
             return
-        rows = [[key, value] for key, value in (plain(device) | standing).items()]
-        rows += [[key, value] for key, value in plain(last[0]).items()] if last else []
-        rows.append(["heat_waits", facts["heat_waits"]])
-        print_rows(["field", "value"], rows)
+        rows = [*_fields(plain(device) | standing), *(_fields(plain(last[0])) if last else ())]
+        rows.append(("heat_waits", str(facts["heat_waits"])))
+        print_rows(["field", Column("value", "prose")], rows)
         for each in found:
             _show_canary(each)
+
+
+def _fields(facts: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, str]]:
+    """Each by itself, those inside another as `address.python`; what says nothing is left out."""
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from _fields(cast(Mapping[str, Any], value), f"{within}{name}.")
+        elif isinstance(value, list):
+            items = cast(list[Any], value)
+            if items:
+                yield f"{within}{name}", ", ".join(str(item) for item in items)
+        elif value is not None and value != "":
+            yield f"{within}{name}", str(value)
 
 
 def _canary_facts(found: Canary) -> dict[str, object]:
@@ -219,19 +236,25 @@ def _canary_facts(found: Canary) -> dict[str, object]:
 def _show_canary(found: Canary) -> None:
     """Its epochs, oldest first, and where it is now."""
     print_rows(
-        ["since (UTC)", "reference", "rounds", "state", "why", "what was seen"],
+        [
+            *("since (UTC)", "reference", "rounds", "state"),
+            Column("canary", "shared"),
+            Column("conditions", "shared"),
+            *(Column(name, "prose") for name in ("why", "what was seen")),
+        ],
         [
             [
                 time.strftime(MOMENT, time.gmtime(epoch.since_s)),
                 latency(epoch.reference_ns),
                 epoch.rounds,
                 "provisional" if epoch.provisional else "established",
+                found.backend_key,
+                found.conditions_key,
                 epoch.why,
                 epoch.detail,
             ]
             for epoch in found.epochs
         ],
-        title=f"canary of {found.backend_key}, {found.conditions_key}",
     )
     if found.last_ratio is not None:
         near = f"; its last {found.recent.rounds} all at {found.recent.ratio:.2f} or further" if found.recent else ""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, printable, say
+from lutfarm.cli.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, printable, say
 from lutfarm.devices import maintenance
 from lutfarm.home import find_home
 from lutfarm.records.device_state import DeviceRecord
@@ -74,19 +74,19 @@ def _as_json(report: HealthReport, record: DeviceRecord) -> dict[str, object]:
 
 def _show(report: HealthReport, record: DeviceRecord) -> None:
     print_rows(
-        ["", "what", "seen", "unit", "why", "what to do"],
+        [*("verdict", "what", "seen", "unit"), Column("device", "shared"), Column("why", "prose"), Column("what to do", "prose")],
         [
             [
                 f.verdict,
                 f.name,
                 "-" if f.value is None else f"{f.value:.4g}" if isinstance(f.value, float) else str(f.value),
                 f.unit,
-                f.why[:300],
+                report.unit,
+                f.why,
                 f.what_to_do,
             ]
             for f in report.findings
         ],
-        title=report.unit,
     )
     why = f": {report.reason}" if report.reason else ""
     fit = ("fit for native tools only" if report.tools_only else "fit") if report.fit else "not fit"

@@ -14,7 +14,7 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.measure import INSTALL
-from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows
+from lutfarm.cli.output import Column, HomeOption, JsonOption, plain, print_json, print_rows
 from lutfarm.devices.registration import greet
 from lutfarm.home import Home, find_home
 from lutfarm.store import open_store
@@ -44,7 +44,8 @@ def doctor(home: HomeOption = None, json: JsonOption = False) -> None:
         if json:
             print_json([plain(finding) for finding in findings])
         else:
-            print_rows(["", "what", "seen", "what to do"], [[f.state, f.what, f.seen, f.advice] for f in findings])
+            columns = ["state", "what", Column("seen", "prose"), Column("what to do", "prose")]
+            print_rows(columns, [[f.state, f.what, f.seen, f.advice] for f in findings])
         if any(finding.state == "wrong" for finding in findings):
             raise typer.Exit(1)
 

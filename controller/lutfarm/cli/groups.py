@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,16 @@ class Group(TyperGroup):
         """The rest of the line; nothing at all asks for help, but not while a shell completes it."""
         return super().parse_args(ctx, args if args or ctx.resilient_parsing else ["--help"])
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Each with the whole first paragraph of its help, which would be cut at the end of a line."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _first_paragraph(command.help)) for name, command in commands if command])
+
+
+def _first_paragraph(text: str | None) -> str:
+    return " ".join(inspect.cleandoc(text or "").split("\n\n")[0].split("\n"))
+
 
 @dataclass(frozen=True, slots=True)
 class LazyCommand:
@@ -31,7 +42,7 @@ class LazyCommand:
         """Import it."""
         found = getattr(importlib.import_module(self.module), self.name)
         if not isinstance(found, typer.Typer):
-            alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
             alone.command(command_name)(found)
             found = alone
         command = typer.main.get_command(found)

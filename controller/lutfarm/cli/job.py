@@ -18,7 +18,7 @@ from lutfarm_jobs.measurement_key import short_name
 
 STATUSES = ("complete", "truncated", "failed")
 
-app = typer.Typer(cls=Group, add_completion=False, help="The jobs of the farm.")
+app = typer.Typer(cls=Group, add_completion=False, rich_markup_mode=None, help="The jobs of the farm.")
 app.command()(why)
 
 

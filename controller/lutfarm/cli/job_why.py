@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
+from lutfarm.cli.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, say
 from lutfarm.execution.why_job import why_job
 from lutfarm.home import find_home
 from lutfarm.store import open_store
@@ -28,8 +28,11 @@ def why(
             return
         say(f"job {job.id}: {job.state} {job.reason}".rstrip())
         print_rows(
-            ["device", "state", "reason", "waits for", "next", "at", "done", "failed", "left"],
-            [[r.unit, r.state, r.reason[:300], r.waits_for, r.next, _time(r.next_s), r.done, r.failed, r.left] for r in rows],
+            [
+                *("device", "state", "done", "failed", "left", "at"),
+                *(Column(name, "prose") for name in ("waits for", "next", "reason")),
+            ],
+            [[r.unit, r.state, r.done, r.failed, r.left, _time(r.next_s), r.waits_for, r.next, r.reason] for r in rows],
         )
 
 

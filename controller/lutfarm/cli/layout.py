@@ -26,7 +26,7 @@ class Column:
     """A column by its name, and what may become of it where a line is too short.
 
     `key` is shortened in the middle.  `shared` too; the same in every row, it is a heading.  Of `words` those that every
-    row has are a heading.  `prose` and, at last, `words` and values stand below their row.
+    row has are a heading.  `prose` stands at the end of its row or below it; so do, at last, `words` and values.
     """
 
     name: str
@@ -74,13 +74,24 @@ def terminal_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]], wid
     shown, below = _fitted(shown, width)
     if any(each.column.kind != "prose" for each in below) and (parts := _parts(columns, rows)):
         laid_out = [terminal_lines(columns, part, width) for part in parts]
-        return [line for part in laid_out[:-1] for line in (*part, Line("row", ""))] + laid_out[-1]
-    lines = _headed(headings, width)
-    lines += [Line("header", _line(shown, [each.column.name for each in shown]))] if shown else []
-    for at in range(len(rows)):
-        lines += [Line("row", _line(shown, [each.cells[at] for each in shown]))] if shown else []
-        lines += [Line("below", text) for text in _below([(each.column, each.cells[at]) for each in below], width)]
-    return lines
+        return [line for part in laid_out[:-1] for line in (*part, Line("heading", ""))] + laid_out[-1]
+    return [*_headed(headings, width), *_rows(shown, below, width, len(rows))]
+
+
+def _rows(shown: Sequence[_Shown], below: Sequence[_Shown], width: int, count: int) -> Iterator[Line]:
+    """Each row, with the first prose that belongs below it at its end where it fits there, and what stands below it."""
+    tail = next((each for each in below if each.column.kind == "prose"), None)
+    lines = [_line(shown, [each.cells[at] for each in shown]) for at in range(count)]
+    ends = [f"{line}{BETWEEN}{tail.cells[at]}".rstrip() if tail else line.rstrip() for at, line in enumerate(lines)]
+    inside = {at for at, end in enumerate(ends) if tail and tail.cells[at] and cell_len(end) <= width}
+    header = _line(shown, [each.column.name for each in shown])
+    if tail and inside and cell_len(header + BETWEEN + tail.column.name) <= width:
+        header += BETWEEN + tail.column.name
+    yield Line("header", header.rstrip())
+    for at, line in enumerate(lines):
+        yield Line("row", ends[at] if at in inside else line.rstrip())
+        left = [(each.column, each.cells[at]) for each in below if not (each is tail and at in inside)]
+        yield from (Line("below", text) for text in _below(left, width))
 
 
 def _parts(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[list[Sequence[str]]]:
@@ -149,7 +160,7 @@ def _excess(shown: Sequence[_Shown], width: int) -> int:
 
 def _line(shown: Sequence[_Shown], cells: Sequence[str]) -> str:
     padded = [_padded(cell, each.width, right=each.column.right) for each, cell in zip(shown, cells, strict=True)]
-    return BETWEEN.join(padded).rstrip()
+    return BETWEEN.join(padded)
 
 
 def _padded(cell: str, width: int, *, right: bool) -> str:
@@ -161,10 +172,10 @@ def _below(cells: Sequence[tuple[Column, str]], width: int) -> Iterator[str]:
     short = [f"{column.name} {cell}" for column, cell in cells if cell and column.kind not in ("prose", "words")]
     line = ""
     for text in short:
-        if line and cell_len(f"{line}, {text}") > width:
+        if line and cell_len(f"{line}; {text}") > width:
             yield line
             line = ""
-        line = f"{line}, {text}" if line else BELOW + text
+        line = f"{line}; {text}" if line else BELOW + text
     if line:
         yield line
     for column, cell in cells:

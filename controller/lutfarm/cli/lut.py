@@ -25,7 +25,7 @@ from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import load_space
 
-app = typer.Typer(cls=Group, add_completion=False, help="Latency lookup tables.")
+app = typer.Typer(cls=Group, add_completion=False, rich_markup_mode=None, help="Latency lookup tables.")
 app.command()(validate)
 app.command()(show)
 app.command("diff")(diff_tables)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.output import HomeOption, JsonOption, duration, plain, print_json, print_rows, say
+from lutfarm.cli.output import Column, HomeOption, JsonOption, duration, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm.monitoring.device_status import DeviceStatus, devices_status
 from lutfarm.statistics.estimates.flags import GATE_RATIO
@@ -32,7 +32,7 @@ def status(home: HomeOption = None, json: JsonOption = False) -> None:
             say("no device is registered; for this machine: lutfarm device register this-machine --local")
         else:
             print_rows(
-                ["device", "state", "reason", "C", "waits", "seen", "checked", "runs", "left", "canary"],
+                ["device", "state", "C", "left", "runs", "canary", "seen", "checked", "waits", Column("reason", "prose")],
                 [_row(each, now_s) for each in found],
             )
 
@@ -45,14 +45,14 @@ def _row(each: DeviceStatus, now_s: float) -> list[object]:
     return [
         each.unit,
         each.state,
-        each.reason[:200],
         "" if each.temperature_c is None else f"{each.temperature_c:.0f}",
-        each.heat_waits or "",
+        left,
+        each.job_id or each.holder,
+        _canary(each),
         "never" if each.seen_s is None else _ago(each.seen_s, now_s),
         checked,
-        each.job_id or each.holder,
-        left,
-        _canary(each),
+        each.heat_waits or "",
+        each.reason,
     ]
 
 

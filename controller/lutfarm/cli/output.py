@@ -84,13 +84,15 @@ def quoted(path: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """For example `4 s`, `2 min 05 s`, `3 h 12 min`."""
+    """For example `4 s`, `2 min 05 s`, `3 h 12 min`, `12 d 3 h`."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if whole < 48 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
 
 
 def latency(ns: float | None) -> str:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from lutfarm.agent_pool.interface import Done, Event, Measured, Opened
 from lutfarm.agent_pool.interface import Progress as Slices
@@ -22,6 +23,7 @@ from lutfarm.scheduling.state import FarmState
 from lutfarm.statistics import process_estimate_ns, relative_half_width
 
 LINE_EVERY_S = 10.0
+BAR_COLUMNS = 10  # what is left of 80 is for words
 BAR_EVERY_S = 1.0  # what it shows takes 50 ms to find out for 1,200 measurements
 
 
@@ -52,12 +54,12 @@ class RunDisplay:
         self._bar: Progress | None = None
         if err.is_terminal and not brief:
             self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.fields[state]}"),
+                BarColumn(bar_width=BAR_COLUMNS),
+                TextColumn("{task.fields[state]}", markup=False, table_column=Column(ratio=1)),
                 TimeElapsedColumn(),
                 console=err,
                 transient=True,
+                expand=True,
             )
             self._task = self._bar.add_task("measuring", total=None, state="starting")
 
@@ -134,7 +136,11 @@ class RunDisplay:
         done = sum(1 for key in state.plan if not state.wants(key))
         rounds = sum(state.progress(key).complete for key in state.plan)
         failed = sum(1 for key in state.plan if state.progress(key).failed)
-        parts = [f"{len(state.plan)} measurements"]
+        waits = self._closed(state)
+        parts = [
+            f"{duration(work_left(state, self._terms).whole.middle_s)} {'of work ' if waits else ''}left",
+            f"{len(state.plan)} measurements",
+        ]
         if unprobed:
             parts.append(f"{len(state.plan) - unprobed} probed")
         left = sum(state.rounds_left(key) for key in state.plan)
@@ -143,8 +149,6 @@ class RunDisplay:
             parts.append(f"{failed} failed")
         if widths := [now.relative_half_width for now in state.reached.values()] or self._widths():
             parts.append(f"typically {_half_width(stdlib_statistics.median(widths))}")
-        waits = self._closed(state)
-        parts.append(f"{duration(work_left(state, self._terms).whole.middle_s)} {'of work ' if waits else ''}left")
         held = [f"{u.name} {u.out}" for u in state.units.values() if u.out]
         held += [f"{u.name} cooling" for u in state.units.values() if u.hot_since_s is not None and not u.out]
         waiting = [f"{unit} waits for {who}" for unit, who in waits.items()]

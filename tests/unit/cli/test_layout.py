@@ -60,6 +60,11 @@ def test_prose_goes_below_its_row_before_keys_are_shortened() -> None:
     assert texts([KEY, WHY], rows, 70) == ["workload", LONG[0], "    why: it is too hot there", LONG[1]]
 
 
+def test_prose_that_fits_stands_in_its_row_though_that_of_another_does_not() -> None:
+    rows = [["a", "fine"], ["b", "it is too hot there"], ["c", ""]]
+    assert texts([KEY, WHY], rows, 24) == ["workload  why", "a         fine", "b", "    why: it is too hot", "      there", "c"]
+
+
 def test_prose_below_a_row_is_broken_between_words() -> None:
     assert texts([KEY, WHY], [["a", "it is too hot there to measure"]], 20)[1:] == [
         "a",
@@ -80,9 +85,9 @@ def test_what_can_not_stand_beside_a_key_stands_below_it() -> None:
     assert texts(columns, rows, 20) == [
         "job       state",
         "job-1234  complete",
-        "    runs 4, failed 0",
+        "    runs 4; failed 0",
         "job-5678  open",
-        "    runs 1, failed 2",
+        "    runs 1; failed 2",
     ]
 
 

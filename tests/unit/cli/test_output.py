@@ -31,7 +31,16 @@ def test_exit_codes_are_stable(error: errors.FarmError, code: int) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0 s"), (-3, "0 s"), (59.4, "59 s"), (60, "1 min 00 s"), (125, "2 min 05 s"), (11_520, "3 h 12 min")],
+    [
+        (0, "0 s"),
+        (-3, "0 s"),
+        (59.4, "59 s"),
+        (60, "1 min 00 s"),
+        (125, "2 min 05 s"),
+        (11_520, "3 h 12 min"),
+        (172_799, "47 h 59 min"),
+        (1_048_000, "12 d 3 h"),
+    ],
 )
 def test_durations_are_said_as_people_say_them(seconds: float, words: str) -> None:
     assert duration(seconds) == words
