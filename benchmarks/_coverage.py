@@ -217,12 +217,12 @@ def _outcome(
 ) -> Outcome:
     interval = summary.interval
     return Outcome(
-        covered=interval.low_ns <= truth_ns <= interval.high_ns,
-        width=math.log(interval.high_ns / interval.low_ns),
+        covered=interval.low <= truth_ns <= interval.high,
+        width=math.log(interval.high / interval.low),
         flags=summary.flags,
-        errors=tuple(math.log(level / truth_ns) for level in found.estimates_ns),
+        errors=tuple(math.log(level / truth_ns) for level in found.estimates),
         rounds=rounds,
-        error=math.log(interval.estimate_ns / truth_ns),
+        error=math.log(interval.estimate / truth_ns),
         quiet=found.statistic != "p25_contended",
         quiet_share=quiet_share,
         reference=reference,

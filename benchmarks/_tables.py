@@ -141,7 +141,7 @@ class Desk:
         return Tabled(
             outcome.job_id,
             table,
-            {by_key[entry.key]: float(entry.estimate_ns or 0) for entry in entries},
+            {by_key[entry.key]: float(entry.estimate or 0) for entry in entries},
             sum(unit.spent_s for unit in outcome.state.units.values()),
             metered.round_s,
             wall_s,

@@ -73,9 +73,9 @@ class Kind:
 class Said:
     """What a protocol said of one workload."""
 
-    estimate_ns: float
-    low_ns: float | None = None
-    high_ns: float | None = None
+    estimate: float
+    low: float | None = None
+    high: float | None = None
     flags: frozenset[str] = frozenset()
 
     @property
@@ -138,7 +138,7 @@ class Bench:
         for cell, job_id in self.jobs_of.items():
             by_key = {m.key: m.workload.name for m in self.desk.store.measurements(job_id)}
             self.said[cell] = [
-                (by_key[entry.key], Said(float(entry.estimate_ns or 0), entry.low_ns, entry.high_ns, frozenset(entry.flags)))
+                (by_key[entry.key], Said(float(entry.estimate or 0), entry.low, entry.high, frozenset(entry.flags)))
                 for entry in table_of(self.desk.store, job_id).entries
                 if entry.key in by_key
             ]
@@ -185,8 +185,8 @@ class Bench:
         for condition in where:
             for name, one in self.said[condition, kind, protocol]:
                 true_ns = self.truth_ns(kind, name)
-                covered = None if one.low_ns is None or one.high_ns is None else one.low_ns <= true_ns <= one.high_ns
-                found.append(Judged(one.estimate_ns / true_ns, one.flagged, covered))
+                covered = None if one.low is None or one.high is None else one.low <= true_ns <= one.high
+                found.append(Judged(one.estimate / true_ns, one.flagged, covered))
         return found
 
     @property

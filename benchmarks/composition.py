@@ -110,15 +110,15 @@ class Sitting:
     anchors: list[str]
     spec: JobSpec
     fit: SweepFit
-    estimates_ns: Mapping[str, Mapping[str, float]]
+    estimates: Mapping[str, Mapping[str, float]]
     keys: Mapping[str, str]
 
     def ns(self, archs: Sequence[str]) -> np.ndarray:
-        return np.array([self.fit.estimate_ns(self.keys[arch]) for arch in archs])
+        return np.array([self.fit.estimate(self.keys[arch]) for arch in archs])
 
     def observed(self, archs: Sequence[str]) -> list[Observed]:
         keys = {arch: self.keys[arch] for arch in archs}
-        found = {arch: self.fit.estimate_ns(key) for arch, key in keys.items()}
+        found = {arch: self.fit.estimate(key) for arch, key in keys.items()}
         return observed(self.space, found, errors_of(self.fit, keys))
 
 
@@ -162,7 +162,7 @@ def sit_again(bench: Bench, sitting: Sitting) -> SweepFit:
 def later(sitting: Sitting, fit: SweepFit, entries: Mapping[str, Estimate], count: int) -> list[dict]:
     """The figures of a calibrated table against the other sitting: as it stands, and anchored."""
     test = [arch for arch in sitting.test if sitting.keys[arch] in fit.networks]
-    measured = np.array([fit.estimate_ns(sitting.keys[arch]) for arch in test])
+    measured = np.array([fit.estimate(sitting.keys[arch]) for arch in test])
     shifts = [
         fit.networks[key] - sitting.fit.networks[key] for arch in sitting.anchors if (key := sitting.keys[arch]) in fit.networks
     ]
@@ -298,7 +298,7 @@ def compare(bench: Bench, name: str, runtime: str) -> None:
         for table, linear in (("mean", False), ("linear in MACs", True)):
             found = over_splits(bench, sitting, count, lambda archs, linear=linear: simple(sitting, archs, linear=linear))
             add(bench, name, runtime, table, count, count * each_s, found)
-    one, other = halves({sitting.keys[arch]: sitting.estimates_ns[sitting.keys[arch]] for arch in sitting.test})
+    one, other = halves({sitting.keys[arch]: sitting.estimates[sitting.keys[arch]] for arch in sitting.test})
     floor = np.array([[ns, np.nan, np.nan] for ns in one.values()])
     add(bench, name, runtime, "floor", None, None, figures(floor, np.array(list(other.values()))))
     sizes = sitting.ns(sitting.test) / 1e6

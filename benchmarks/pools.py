@@ -96,14 +96,14 @@ def count(scene: Scene, units: int, anchors: int, pools: int) -> Count:
         truth, these = 1e5 * math.exp(float(speeds.mean())), np.exp(true.mean(axis=1))
         for at in range(anchors):
             interval = anchored(f"a{at}", fit, confidence=CONFIDENCE)
-            found.anchors += interval.low_ns <= truth <= interval.high_ns
+            found.anchors += interval.low <= truth <= interval.high
         for at in range(anchors, operators):
             n = (at - anchors) % units
             interval = corrected(
                 UnitEstimate(math.exp(seen[at, n]), float(errors[at, n]), df), names[n], fit, confidence=CONFIDENCE
             )
-            found.inside[n] += interval.low_ns <= truth <= interval.high_ns
-            found.these += interval.low_ns <= these[at] <= interval.high_ns
+            found.inside[n] += interval.low <= truth <= interval.high
+            found.these += interval.low <= these[at] <= interval.high
             found.widths += interval.relative_half_width
     return found
 

@@ -81,7 +81,7 @@ def _calibration(table: LatencyTable, space: Space) -> Calibration:
     seen = table.computed(space)
     return calibration_of(
         [
-            Observed(arch, composed(seen, arch), 1.1 * table.predict(space, arch).latency_ns, 0.005)
+            Observed(arch, composed(seen, arch), 1.1 * table.predict(space, arch).estimate, 0.005)
             for arch in space.random(3, CALIBRATED_ON)
         ],
         space=space.name,
@@ -133,14 +133,14 @@ def _entries(keys: Iterable[str]) -> Iterable[Entry]:
         spread = {
             name: latency_ns * factor
             for name, factor in (
-                ("mean_ns", 1.1),
-                ("median_ns", 1.05),
-                ("p10_ns", 0.98),
-                ("p25_ns", 1.0),
-                ("p95_ns", 1.5),
-                ("min_ns", 0.95),
-                ("std_ns", 0.2),
-                ("contended_median_ns", 1.6),
+                ("mean", 1.1),
+                ("median", 1.05),
+                ("p10", 0.98),
+                ("p25", 1.0),
+                ("p95", 1.5),
+                ("min", 0.95),
+                ("std", 0.2),
+                ("contended_median", 1.6),
                 ("load_ns", 40.0),
                 ("first_inference_ns", 3.0),
             )
@@ -152,9 +152,9 @@ def _entries(keys: Iterable[str]) -> Iterable[Entry]:
             backend_key=BACKEND,
             kind="measured",
             statistic="p25_quiet",
-            estimate_ns=latency_ns,
-            low_ns=latency_ns * 0.985,
-            high_ns=latency_ns * 1.015,
+            estimate=latency_ns,
+            low=latency_ns * 0.985,
+            high=latency_ns * 1.015,
             scope="sitting",
             processes=5,
             iterations=2000,

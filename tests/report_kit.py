@@ -17,9 +17,9 @@ TFLITE = "tflite-cpu-t1-fp32"
 def measured(name: str, estimate_ns: float, *, backend: str = ORT, share: float = 0.01, **changes: Any) -> Entry:
     """A measured operator whose interval is so large a share of its estimate, either side."""
     fields: dict[str, Any] = {
-        "estimate_ns": estimate_ns,
-        "low_ns": estimate_ns * (1 - share),
-        "high_ns": estimate_ns * (1 + share),
+        "estimate": estimate_ns,
+        "low": estimate_ns * (1 - share),
+        "high": estimate_ns * (1 + share),
         "statistic": "p25_quiet",
         "scope": "sitting",
         "processes": 5,
@@ -32,7 +32,7 @@ def measured(name: str, estimate_ns: float, *, backend: str = ORT, share: float 
 
 def zero(name: str) -> Entry:
     """Nothing by structure."""
-    return _entry(name, ORT, "zero", {"estimate_ns": 0.0, "low_ns": 0.0, "high_ns": 0.0})
+    return _entry(name, ORT, "zero", {"estimate": 0.0, "low": 0.0, "high": 0.0})
 
 
 def failed(name: str, code: str, detail: str) -> Entry:
@@ -98,7 +98,7 @@ def validation(count: int, *, seed: int = 2, calibrated: bool = False, **changes
     after = (
         Calibrated(
             8,
-            compare([n.calibrated_ns or 0.0 for n in found], [n.measured_ns or 0.0 for n in found]),
+            compare([n.calibrated or 0.0 for n in found], [n.measured or 0.0 for n in found]),
             share([n.covered_calibrated for n in found]),
         )
         if calibrated
@@ -108,10 +108,10 @@ def validation(count: int, *, seed: int = 2, calibrated: bool = False, **changes
         "unit": UNIT,
         "backend_key": ORT,
         "space": "fbnet-224",
-        "figures": compare([n.predicted_ns or 0.0 for n in found], [n.measured_ns or 0.0 for n in found]),
+        "figures": compare([n.predicted or 0.0 for n in found], [n.measured or 0.0 for n in found]),
         "coverage": share([n.covered for n in found]),
         "confidence": 0.95,
-        "ceiling": compare([n.measured_ns or 0.0 for n in found], [(n.measured_ns or 0.0) * 1.004 for n in found]),
+        "ceiling": compare([n.measured or 0.0 for n in found], [(n.measured or 0.0) * 1.004 for n in found]),
         "calibrated": after,
         "anchor_shift": None,
         "networks": tuple(found),

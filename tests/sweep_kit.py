@@ -27,20 +27,20 @@ class Swept:
     """One network's entry beside what the quiet machine would have shown."""
 
     true_ns: float
-    estimate_ns: float
-    low_ns: float
-    high_ns: float
+    estimate: float
+    low: float
+    high: float
     flags: tuple[str, ...]
 
     @property
     def error(self) -> float:
         """Relative to the quiet machine's."""
-        return self.estimate_ns / self.true_ns - 1
+        return self.estimate / self.true_ns - 1
 
     @property
     def covered(self) -> bool:
         """Whether the quiet latency lies in the interval."""
-        return self.low_ns <= self.true_ns <= self.high_ns
+        return self.low <= self.true_ns <= self.high
 
 
 def swept(*noise: MachineState, seed: int, slow: Mapping[int, float] | None = None) -> list[Swept]:
@@ -71,7 +71,7 @@ def swept(*noise: MachineState, seed: int, slow: Mapping[int, float] | None = No
             runs[one.key].append(regated(found, known, gate_ratio=SLICE_PLAN.gate_ratio))
     built = entries_of(plan, [one for found in runs.values() for one in found], probes={}, zeros=(), target=Target())
     return [
-        Swept(device.estimand_ns(ns, share=0.10), e.estimate_ns or 0.0, e.low_ns or 0.0, e.high_ns or 0.0, e.flags)
+        Swept(device.estimand_ns(ns, share=0.10), e.estimate or 0.0, e.low or 0.0, e.high or 0.0, e.flags)
         for e, ns in zip(built.entries, NETWORKS_NS, strict=True)
     ]
 

@@ -37,14 +37,14 @@ FULL = manifest(
     validations=(validation([104.0, 190.0, 310.0], [101.0, 200.0, 300.0]),),
     missing=("latency/operator:x/desk/onnxruntime-cpu-t1-fp32/b1-steady",),
 )
-ZERO = replace(entry("nothing"), kind="zero", estimate_ns=0.0, low_ns=0.0, high_ns=0.0, statistic="", flags=())
+ZERO = replace(entry("nothing"), kind="zero", estimate=0.0, low=0.0, high=0.0, statistic="", flags=())
 RICH = replace(
     entry("rich", 0.1 + 0.2, flags=("converged", "reference_provisional")),
     run_ids=("a" * 32, "b" * 32),
     peak_memory_bytes=2**53 + 1,
     temperature_low_c=-3.5,
-    mean_ns=1e-300,
-    std_ns=5e-324,
+    mean=1e-300,
+    std=5e-324,
     load_ns=1.7976931348623157e308,
 )
 

@@ -114,16 +114,16 @@ def check_predictions(lutfarm: Callable, tmp_path: Path, place: dict) -> None:
     networks = [n for n in place["networks"] if n["role"] == "validation"]
     size = place["calibrated"]["networks"] if place["calibrated"] else 0
     asked = ("lut", "predict", "all.csv", "--space", "space.yaml", "--backend", BACKENDS[1], *(n["arch"] for n in networks))
-    plain_names = ("predicted_ns", "predicted_low_ns", "predicted_high_ns")
+    plain_names = ("predicted", "predicted_low", "predicted_high")
     for options, names, figures in (
-        ((), ("calibrated_ns", "calibrated_low_ns", "calibrated_high_ns"), place["calibrated"]["figures"])
+        ((), ("calibrated", "calibrated_low", "calibrated_high"), place["calibrated"]["figures"])
         if size
         else ((), plain_names, place["figures"]),
         (("--uncalibrated",), plain_names, place["figures"]),
     ):
         found = json.loads(lutfarm(*asked, *options, "--json").stdout)
         for network, prediction in zip(networks, found, strict=True):
-            bounds = [prediction[name] for name in ("latency_ns", "low_ns", "high_ns")]
+            bounds = [prediction[name] for name in ("estimate", "low", "high")]
             assert bounds == pytest.approx([network[name] for name in names])
             assert prediction["calibrated_on"] == (0 if options else size)
             assert prediction["validation"] == figures
@@ -223,7 +223,7 @@ def test_tables_that_are_built_the_way_of_a_network_predict_networks(
     assert result.returncode == 0, result.stderr
     for place in json.loads(result.stdout)["places"]:
         good = [
-            n["predicted_ns"] / n["measured_ns"] - 1
+            n["predicted"] / n["measured"] - 1
             for n in place["networks"]
             if n["role"] == "validation" and BUSY.isdisjoint([*n["measured_flags"], *n["predicted_flags"]])
         ]

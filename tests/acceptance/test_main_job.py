@@ -60,7 +60,7 @@ def test_from_a_job_file_to_a_table_through_ray(lutfarm: Callable, job_file: Cal
     assert shown[0] == shown[1] == shown[2]
     assert len(shown[0]) == 6
     for entry in shown[0]:
-        assert entry["low_ns"] <= entry["estimate_ns"] <= entry["high_ns"]
+        assert entry["low"] <= entry["estimate"] <= entry["high"]
         # On a busy machine one may have been held up.
         assert entry["processes"] >= 1
         assert entry["processes"] + entry["runs_left_out"] == 3

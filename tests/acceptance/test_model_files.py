@@ -86,7 +86,7 @@ def test_real_models_each_on_its_runtime(lutfarm: Callable, job_file: Callable, 
     for name, entry in found.items():
         assert entry["kind"] == "measured", (name, entry["failure_code"], entry["failure_detail"])
         assert entry["backend_key"].startswith("tflite" if name.endswith(".tflite") else "onnxruntime")
-        assert entry["low_ns"] <= entry["estimate_ns"] <= entry["high_ns"]
+        assert entry["low"] <= entry["estimate"] <= entry["high"]
 
 
 def test_models_that_fail_are_results_and_the_others_are_finished(lutfarm: Callable, job_file: Callable, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_models_that_fail_are_results_and_the_others_are_finished(lutfarm: Calla
     assert found["good.onnx"]["kind"] == "measured"
     codes = {name: entry["failure_code"] for name, entry in found.items() if entry["kind"] == "failed"}
     assert codes == {"forty-gigabytes.onnx": "OutOfMemory", "custom.onnx": "WorkloadFailed", "endless.onnx": "WorkloadTimeout"}
-    assert all(entry["estimate_ns"] is None for name, entry in found.items() if name in codes)
+    assert all(entry["estimate"] is None for name, entry in found.items() if name in codes)
     before = probed(tmp_path)
     assert len(before) == 4
     again = lutfarm("run", job_file(JOB.format(inputs="").replace(', "*.tflite"', "")), "--executor", "local")

@@ -80,7 +80,7 @@ def test_one_job_over_a_desktop_an_arm_phone_and_a_board_gives_one_table(
     shown = json.loads(lutfarm("lut", "show", str(tmp_path / "table.json"), "--json").stdout)
     entries = shown["entries"]
     assert {entry["unit"] for entry in entries} == {"desk", "phone", "board"}
-    assert all(entry["estimate_ns"] > 0 for entry in entries if entry["kind"] == "measured")
+    assert all(entry["estimate"] > 0 for entry in entries if entry["kind"] == "measured")
     assert len(entries) == 6
     assert not arm.processes()
     assert not board.processes()

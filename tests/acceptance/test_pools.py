@@ -60,7 +60,7 @@ def test_a_pool_shares_is_merged_where_allowed_and_refused_where_not(
     table = json.loads(lutfarm("lut", "show", table_file, "--json").stdout)
     of_pool = [entry for entry in table["entries"] if entry["unit"] == f"pool:{PROFILE}"]
     assert len(of_pool) == len(WIDTHS)
-    assert all(entry["low_ns"] < entry["estimate_ns"] < entry["high_ns"] for entry in of_pool)
+    assert all(entry["low"] < entry["estimate"] < entry["high"] for entry in of_pool)
     assert len(table["entries"]) == len(WIDTHS) + 2 * 4 + 2
     (facts,) = table["manifest"]["pools"]
     assert [effect["unit"] for effect in facts["effects"]] == ["one", "two"]

@@ -149,7 +149,7 @@ def test_one_job_over_a_desktop_and_a_board_that_hangs_in_the_middle(
     assert "4 of 4 measurements done" in (tmp_path / "said").read_text()
     lutfarm("lut", "export", "desk-and-board", "--out", str(tmp_path / "table.json"))
     entries = json.loads(lutfarm("lut", "show", str(tmp_path / "table.json"), "--json").stdout)["entries"]
-    measured = [entry["unit"] for entry in entries if entry["kind"] == "measured" and entry["estimate_ns"] > 0]
+    measured = [entry["unit"] for entry in entries if entry["kind"] == "measured" and entry["estimate"] > 0]
     assert sorted(measured) == ["desk", "desk", "vm", "vm"]
     with open_store(home) as store:
         keys = [m.key for m in store.measurements(job_of(store).id) if m.unit == "vm"]

@@ -72,8 +72,8 @@ def scripted(new: Script) -> ScriptedAgents:
     [
         (Script(), (), OK, "not slower: the whole interval lies below the margin of 3 %"),
         (Script(), ("--margin", "0"), UNDECIDED, "undecided: the interval holds the margin of 0 %"),
-        (Script(latency_ns=110_000), (), SLOWER, "slower: overall, B is slower than A by more than the margin of 3 %"),
-        (Script(latency_ns=90_000, latencies_ns={ON_NEW[1]: 120_000}), (), SLOWER, "are 1 of 3 workloads"),
+        (Script(estimate=110_000), (), SLOWER, "slower: overall, B is slower than A by more than the margin of 3 %"),
+        (Script(estimate=90_000, latencies_ns={ON_NEW[1]: 120_000}), (), SLOWER, "are 1 of 3 workloads"),
         (
             Script(failures=dict.fromkeys(ON_NEW[:2], Failure("OutOfMemory", "40 GB"))),
             (),

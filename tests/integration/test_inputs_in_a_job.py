@@ -168,8 +168,8 @@ def test_what_runs_is_what_the_job_gives_and_what_is_assumed_is_said(
     assert len({entry["fingerprint"] for entry in entries}) == 7  # the assumed rate is the one that is given once
     # twenty products take longer than one, three steps less than fifty, on the busiest machine
     other_rate = next(entry for place, entry in found.items() if place[0] == "branch.onnx" and place[1].startswith("values"))
-    assert other_rate["min_ns"] > 2 * found["branch.onnx", "rate=16000"]["min_ns"]
-    assert found["lengths.onnx", ""]["min_ns"] > 2 * found["lengths.onnx", "lens=3"]["min_ns"]
+    assert other_rate["min"] > 2 * found["branch.onnx", "rate=16000"]["min"]
+    assert found["lengths.onnx", ""]["min"] > 2 * found["lengths.onnx", "lens=3"]["min"]
 
     refused = lutfarm("run", job_file(tmp_path, JOB.replace("rate: 16000", "rate: 1.5")), "--executor", "local")
     assert refused.returncode == 2

@@ -82,7 +82,7 @@ _BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "int | None": st.none() | sizes,
     "tuple[str, ...]": st.lists(names, max_size=3).map(tuple),
 }
-_FIXED = {"key", "kind", "quantity_unit", "statistic", "estimate_ns", "low_ns", "high_ns", "confidence", "failure_code"}
+_FIXED = {"key", "kind", "quantity_unit", "statistic", "estimate", "low", "high", "confidence", "failure_code"}
 _free = st.fixed_dictionaries({f.name: _BY_TYPE[str(f.type)] for f in fields(Entry) if f.name not in _FIXED})
 _estimates = st.lists(st.floats(1e-300, 1e300), min_size=3, max_size=3).map(sorted)
 
@@ -94,8 +94,8 @@ def entries(draw: st.DrawFn) -> list[Entry]:
         low, middle, high = draw(_estimates)
         kind = draw(st.sampled_from(["measured", "zero", "failed"]))
         by_kind: dict[str, dict[str, Any]] = {
-            "measured": {"estimate_ns": middle, "low_ns": low, "high_ns": high, "statistic": "p25_quiet"},
-            "zero": {"estimate_ns": 0.0, "low_ns": 0.0, "high_ns": 0.0},
+            "measured": {"estimate": middle, "low": low, "high": high, "statistic": "p25_quiet"},
+            "zero": {"estimate": 0.0, "low": 0.0, "high": 0.0},
             "failed": {"failure_code": draw(texts)},
         }
         found.append(Entry(**draw(_free) | {"key": key, "kind": kind} | by_kind[kind]))
@@ -133,15 +133,15 @@ def validations(draw: st.DrawFn, place: tuple[str, str], space: str, size: int) 
             if failed_
             else Network(arch, role, guess, low, high, true, least, most, "", mended, under, over)
         )
-    used = [n for n in networks if n.role == "validation" and n.measured_ns]
-    measured_ns = [n.measured_ns for n in used]
-    figures = compare([n.predicted_ns for n in used], measured_ns)
+    used = [n for n in networks if n.role == "validation" and n.measured]
+    measured_ns = [n.measured for n in used]
+    figures = compare([n.predicted for n in used], measured_ns)
     calibrated = None
     if size:  # as many as the table is calibrated on
-        mended_ns = [n.calibrated_ns for n in used]
+        mended_ns = [n.calibrated for n in used]
         calibrated = Calibrated(size, compare(mended_ns, measured_ns), share([n.covered_calibrated for n in used]))
     else:
-        networks = [replace(n, calibrated_ns=None, calibrated_low_ns=None, calibrated_high_ns=None) for n in networks]
+        networks = [replace(n, calibrated=None, calibrated_low=None, calibrated_high=None) for n in networks]
     return Validation(
         *place,
         space,
@@ -246,8 +246,8 @@ def test_other_extensions_are_not_written(tmp_path: Path, name: str) -> None:
 def test_json_has_an_entry_a_line_and_no_nan() -> None:
     lines = json_format.dump(table()).decode().splitlines()
     data = json.loads("\n".join(lines), parse_constant=lambda name: pytest.fail(name))
-    assert data["entries"][0]["estimate_ns"] == 100.0
-    assert data["entries"][2]["estimate_ns"] is None
+    assert data["entries"][0]["estimate"] == 100.0
+    assert data["entries"][2]["estimate"] is None
     assert sum(line.startswith('{"key":') for line in lines) == 6
 
 
@@ -266,7 +266,7 @@ def test_csv_is_plain_from_its_first_line() -> None:
     rows = rows_of(table())
     assert list(rows[0]) == [f.name for f in fields(Entry)]
     assert [row["kind"] for row in rows] == ["measured", "zero", "failed", "failed", "measured", "measured"]
-    assert float(rows[4]["estimate_ns"]) == 0.1 + 0.2
-    assert rows[2]["estimate_ns"] == ""
+    assert float(rows[4]["estimate"]) == 0.1 + 0.2
+    assert rows[2]["estimate"] == ""
     assert rows[4]["flags"] == "converged reference_provisional"
     assert rows[2]["statistic"] == ""  # nothing is said, and no mark of ours stands for that

@@ -31,14 +31,14 @@ def test_a_csv_is_read_without_an_argument(tmp_path: Path, read: Callable[[Path]
     found = read(path)
     assert list(found.columns) == [f.name for f in fields(Entry)]
     assert len(found) == len(table())
-    assert found["estimate_ns"].tolist()[:2] == [100.0, 0.0]
-    assert found["estimate_ns"].isna().tolist() == [False, False, True, True, False, False]
+    assert found["estimate"].tolist()[:2] == [100.0, 0.0]
+    assert found["estimate"].isna().tolist() == [False, False, True, True, False, False]
     assert found["key"].tolist() == [e.key for e in table().entries]
     assert found["kind"].tolist() == [e.kind for e in table().entries]
     assert found["processes"].tolist() == [e.processes for e in table().entries]
     assert found["flags"].tolist()[4] == "converged reference_provisional"
     measured = found[found["kind"] == "measured"]
-    assert (measured["low_ns"] <= measured["estimate_ns"]).all()
+    assert (measured["low"] <= measured["estimate"]).all()
 
 
 @reader
@@ -72,8 +72,8 @@ def test_a_column_that_begins_empty_keeps_its_type(tmp_path: Path) -> None:
     """Readers that guess from the first rows find numbers later."""
     rows = [failed(f"f{n}", "Unstable", "it is") for n in range(150)] + [entry(f"m{n}") for n in range(150)]
     save(LatencyTable.of(rows, manifest()), tmp_path / "lut.csv")
-    assert pd.read_csv(tmp_path / "lut.csv")["estimate_ns"].sum() == 150 * 100.0
-    assert pl.read_csv(tmp_path / "lut.csv", infer_schema_length=None)["estimate_ns"].sum() == 150 * 100.0
+    assert pd.read_csv(tmp_path / "lut.csv")["estimate"].sum() == 150 * 100.0
+    assert pl.read_csv(tmp_path / "lut.csv", infer_schema_length=None)["estimate"].sum() == 150 * 100.0
 
 
 def test_parquet_and_csv_have_the_same_columns(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_table_gives_a_frame_of_pandas(tmp_path: Path) -> None:
     found = table().to_pandas()
     save(table(), tmp_path / "lut.parquet")
     pd.testing.assert_frame_equal(found, pd.read_parquet(tmp_path / "lut.parquet"))
-    assert found["estimate_ns"].dtype == "float64"
+    assert found["estimate"].dtype == "float64"
     assert found["processes"].dtype == "int64"
     assert found["key"].tolist() == [e.key for e in table().entries]
     assert list(found["flags"][4]) == ["converged", "reference_provisional"]
@@ -98,7 +98,7 @@ def test_a_table_gives_a_frame_of_polars(tmp_path: Path) -> None:
     found = table().to_polars()
     save(table(), tmp_path / "lut.parquet")
     assert found.equals(pl.read_parquet(tmp_path / "lut.parquet"))
-    assert found.schema["estimate_ns"] == pl.Float64
+    assert found.schema["estimate"] == pl.Float64
     assert found.schema["peak_memory_bytes"] == pl.Int64
     assert found.schema["flags"] == pl.List(pl.String)
     assert found["peak_memory_bytes"].to_list()[4] == 2**53 + 1

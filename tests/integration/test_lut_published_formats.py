@@ -80,8 +80,8 @@ def blocks() -> list[Operator]:
 
 def test_a_spread_is_the_moderated_one_between_processes(tmp_path: Path) -> None:
     interval = moderated_interval([1.00e6, 1.01e6, 0.99e6], prior_spread=0.013)
-    one = replace(entry(blocks()[0].key, interval.estimate_ns), low_ns=interval.low_ns, high_ns=interval.high_ns, processes=3)
-    std_ms = interval.spread * interval.estimate_ns / 1e6
+    one = replace(entry(blocks()[0].key, interval.estimate), low=interval.low, high=interval.high, processes=3)
+    std_ms = interval.spread * interval.estimate / 1e6
     assert process_deviation_ns(one) / 1e6 == pytest.approx(std_ms, rel=1e-3)
     (ofa,) = written([one], tmp_path / "a.yaml", "ofa").values()
     (proxyless,) = written([one], tmp_path / "b.yaml", "proxylessnas").values()
@@ -92,7 +92,7 @@ def test_a_spread_is_the_moderated_one_between_processes(tmp_path: Path) -> None
 
 def test_what_has_no_place_is_left_out_and_counted_never_a_sentinel(tmp_path: Path) -> None:
     first, second = blocks()[:2]
-    zero = replace(entry("zero"), kind="zero", estimate_ns=0.0, low_ns=0.0, high_ns=0.0, statistic="")
+    zero = replace(entry("zero"), kind="zero", estimate=0.0, low=0.0, high=0.0, statistic="")
     network = replace(entry("n"), key="k", workload_key="network:proxylessnas-224:0,0")
     found = [entry(first.key), failed(second.key), zero, network, entry("no_operator_key")]
     path = tmp_path / "lut.yaml"

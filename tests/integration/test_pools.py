@@ -116,9 +116,9 @@ def test_units_that_share_measure_each_operator_once_and_the_table_gives_the_mea
     assert mine.keys() == TRUTH_NS.keys()
     for name, entry in mine.items():
         truth_ns = TRUTH_NS[name] * math.exp(MEAN)
-        assert entry.estimate_ns == pytest.approx(truth_ns, rel=0.012)
+        assert entry.estimate == pytest.approx(truth_ns, rel=0.012)
         assert entry.scope.endswith("mean unit of the pool")
-        assert entry.low_ns < entry.estimate_ns < entry.high_ns  # type: ignore[operator]
+        assert entry.low < entry.estimate < entry.high  # type: ignore[operator]
     own = {entry.key for entry in table.entries if entry.unit != POOL}
     assert own == {entry.key for entry in table_of(store, outcome.job_id).entries}
     assert len(own) == 12 + 3 * 6
@@ -132,7 +132,7 @@ def test_units_that_replicate_have_a_variance_between_them_in_the_table(store: S
     for entry in table.entries:
         assert entry.scope == "units"
         truth_ns = TRUTH_NS[entry.workload_key.partition(":")[2]] * math.exp(MEAN)
-        assert entry.estimate_ns == pytest.approx(truth_ns, rel=1e-4)
+        assert entry.estimate == pytest.approx(truth_ns, rel=1e-4)
         assert entry.between_spread == pytest.approx(np.std(list(EFFECTS.values()), ddof=1), rel=1e-3)
         assert entry.processes == 6
     assert {facts.unit for facts in table.manifest.devices} == set(EFFECTS)

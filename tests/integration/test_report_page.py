@@ -157,7 +157,7 @@ def test_a_table_that_nobody_held_against_networks_says_so() -> None:
         ([measured("conv", 1e5)], "1 measured entry, 0 failed"),
         ([measured("conv", 1e5)], "No entry failed."),
         ([measured("network:fbnet-224:0,1", 2e7, statistic="p10_swept")], "Nothing was measured."),
-        ([measured("conv", 1e5, low_ns=0.0)], "0.000 – 101.0 µs"),
+        ([measured("conv", 1e5, low=0.0)], "0.000 – 101.0 µs"),
     ],
 )
 def test_small_and_odd_tables_have_a_report(entries: list[object], said: str) -> None:

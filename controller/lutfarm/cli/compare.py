@@ -107,8 +107,8 @@ def _draw(found: Comparison, out: Path) -> None:
     rows = [
         RatioRow(
             short_name(w.workload),
-            w.a_ns,
-            w.b_ns,
+            w.a_estimate,
+            w.b_estimate,
             w.ratio,
             w.low,
             w.high,
@@ -138,8 +138,8 @@ def _print(found: Comparison) -> None:
                 f"{w.low:.3f} - {w.high:.3f}",
                 _word(w),
                 w.pairs,
-                latency(w.a_ns),
-                latency(w.b_ns),
+                latency(w.a_estimate),
+                latency(w.b_estimate),
                 " ".join(w.flags),
             ]
             for w in sorted(found.workloads, key=lambda w: -w.ratio)

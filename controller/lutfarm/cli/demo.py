@@ -135,7 +135,7 @@ def _show(table: LatencyTable) -> None:
     """What stands out."""
     validations = table.manifest.validations
     operators = [e for e in table.entries if e.kind == "measured" and named(e.workload_key, "operator")]
-    ranked = sorted(operators, key=lambda entry: entry.estimate_ns or 0.0)
+    ranked = sorted(operators, key=lambda entry: entry.estimate or 0.0)
     print_rows(ENTRY_COLUMNS, [entry_row(entry) for entry in ranked[:5]], title="fastest")
     print_rows(ENTRY_COLUMNS, [entry_row(entry) for entry in ranked[-5:]], title="slowest")
     for validation in validations:
@@ -149,11 +149,11 @@ def _show(table: LatencyTable) -> None:
             [
                 [
                     n.arch,
-                    latency(n.measured_ns),
-                    latency(n.predicted_ns),
-                    _error(n.predicted_ns, n.measured_ns),
-                    latency(n.calibrated_ns),
-                    _error(n.calibrated_ns, n.measured_ns),
+                    latency(n.measured),
+                    latency(n.predicted),
+                    _error(n.predicted, n.measured),
+                    latency(n.calibrated),
+                    _error(n.calibrated, n.measured),
                     validation.unit,
                     validation.backend_key,
                 ]

@@ -132,8 +132,8 @@ def predict(
             [
                 [
                     text,
-                    latency(p.latency_ns),
-                    interval(p.low_ns, p.high_ns),
+                    latency(p.estimate),
+                    interval(p.low, p.high),
                     f"{100 * p.coverage:.0f} %",
                     " ".join(p.missing),
                     " ".join(p.flags),

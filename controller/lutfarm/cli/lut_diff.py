@@ -70,7 +70,9 @@ def _draw(found: TableDiff, out: Path) -> None:
     from lutfarm.report.ratio_plot import Labels, RatioRow, picture, save_picture
 
     places = {entry.workload: position for position, entry in enumerate(found.entries)}
-    rows = [RatioRow(short_name(e.workload), e.a_ns, e.b_ns, e.ratio, e.low, e.high, verdict(e)) for e in found.entries]
+    rows = [
+        RatioRow(short_name(e.workload), e.a_estimate, e.b_estimate, e.ratio, e.low, e.high, verdict(e)) for e in found.entries
+    ]
     flips = [(places[flip.first], places[flip.second]) for flip in found.flips]
     save_picture(picture(rows, flips, Labels(found.a, found.b, found.shift, "median", CONFIDENCE)), out)
 
@@ -103,8 +105,8 @@ def _print(found: TableDiff, most: int) -> None:
                 f"{e.low:.3f} - {e.high:.3f}",
                 verdict(e),
                 _beside(e, found.shift),
-                latency(e.a_ns),
-                latency(e.b_ns),
+                latency(e.a_estimate),
+                latency(e.b_estimate),
                 " ".join(e.a_flags) if _faulty(e) else "",
                 " ".join(e.b_flags) if _faulty(e) else "",
             ]

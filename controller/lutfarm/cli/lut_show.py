@@ -124,7 +124,7 @@ def entry_row(entry: Entry) -> list[object]:
     elif entry.kind == "zero":
         shown = "0 (nothing by structure)"
     else:
-        shown = latency(entry.estimate_ns)
+        shown = latency(entry.estimate)
     name = entry.workload_label
     return [
         name if name.startswith(("sandwich:", "stubs:")) else name.partition(":")[2],

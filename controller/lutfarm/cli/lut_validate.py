@@ -96,9 +96,9 @@ def _print(outcome: ValidationOutcome, *, as_json: bool) -> None:
                     place.unit,
                     place.backend_key,
                     n.role,
-                    give_or_take(n.predicted_ns, n.predicted_low_ns, n.predicted_high_ns),
-                    give_or_take(n.measured_ns, n.measured_low_ns, n.measured_high_ns),
-                    f"{100 * (n.predicted_ns / n.measured_ns - 1):+.1f} %" if n.predicted_ns and n.measured_ns else "-",
+                    give_or_take(n.predicted, n.predicted_low, n.predicted_high),
+                    give_or_take(n.measured, n.measured_low, n.measured_high),
+                    f"{100 * (n.predicted / n.measured - 1):+.1f} %" if n.predicted and n.measured else "-",
                     "a busy machine measured it" if n.busy else n.failure,
                 ]
                 for n in place.networks

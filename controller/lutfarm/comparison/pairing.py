@@ -123,9 +123,9 @@ def paired_state(
         for key, side in ((a, "a"), (b, "b")):
             progress_of[key] = replace(state.progress(key), complete=len(pairs) + (lone == side))
         ratios[a] = {
-            f"{one.round_id}+{other.round_id}": other.estimate_ns / one.estimate_ns
+            f"{one.round_id}+{other.round_id}": other.estimate / one.estimate
             for one, other in pairs
-            if one.estimate_ns and other.estimate_ns
+            if one.estimate and other.estimate
         }
     state = replace(state, progress_of=progress_of)
     # A workload that one side can't run, or that used up its tries, has no more pairs.

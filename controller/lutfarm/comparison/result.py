@@ -43,8 +43,8 @@ class WorkloadRatio:
     """
 
     workload: str
-    a_ns: float
-    b_ns: float
+    a_estimate: float
+    b_estimate: float
     ratio: float
     low: float
     high: float
@@ -78,14 +78,14 @@ class Comparison:
 @dataclass(frozen=True, slots=True)
 class _Pairs:
     statistic: str
-    estimates_ns: tuple[tuple[str, float, float], ...]  # pair, A, B
+    estimates: tuple[tuple[str, float, float], ...]  # pair, A, B
     lone: int
 
     flags: tuple[str, ...] = ()
 
     @property
     def ratios(self) -> dict[str, float]:
-        return {name: b / a for name, a, b in self.estimates_ns}
+        return {name: b / a for name, a, b in self.estimates}
 
 
 def compared(
@@ -129,7 +129,7 @@ def compared(
 
 
 def _workload(name: str, pairs: _Pairs, found: PairRatio, *, differs: bool, slower: bool) -> WorkloadRatio:
-    a, b = (math.exp(float(np.mean(np.log([row[side] for row in pairs.estimates_ns])))) for side in (1, 2))
+    a, b = (math.exp(float(np.mean(np.log([row[side] for row in pairs.estimates])))) for side in (1, 2))
     return WorkloadRatio(
         name,
         a,

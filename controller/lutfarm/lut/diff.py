@@ -33,8 +33,8 @@ class EntryDiff:
     """
 
     workload: str  # with the backend or unit where a table has several
-    a_ns: float
-    b_ns: float
+    a_estimate: float
+    b_estimate: float
     ratio: float
     low: float
     high: float
@@ -152,7 +152,7 @@ def diff(a: LatencyTable, b: LatencyTable) -> TableDiff:
     levels = {name: (_level(pair[0]), _level(pair[1])) for name, pair in usable.items()}
     order = orders([pair[0] for pair in levels.values()], [pair[1] for pair in levels.values()])
     entries, shift = _entries(usable, levels)
-    tau, _ = kendall([e.a_ns for e in entries], [e.b_ns for e in entries])
+    tau, _ = kendall([e.a_estimate for e in entries], [e.b_estimate for e in entries])
     return TableDiff(
         _place(a),
         _place(b),
@@ -186,8 +186,8 @@ def _entries(
     entries = tuple(
         EntryDiff(
             name,
-            levels[name][0].estimate_ns,
-            levels[name][1].estimate_ns,
+            levels[name][0].estimate,
+            levels[name][1].estimate,
             found.ratio,
             found.low,
             found.high,
@@ -205,11 +205,7 @@ def _entries(
 
 def _level(entry: Entry) -> UnitEstimate:
     return unit_estimate(
-        entry.estimate_ns or 0.0,
-        entry.low_ns or 0.0,
-        entry.high_ns or 0.0,
-        confidence=entry.confidence,
-        processes=entry.processes,
+        entry.estimate or 0.0, entry.low or 0.0, entry.high or 0.0, confidence=entry.confidence, processes=entry.processes
     )
 
 
@@ -240,8 +236,8 @@ def _refused(name: str, a: Entry, b: Entry) -> Refused | None:
         one, other = str(getattr(a, field)), str(getattr(b, field))
         if one != other:
             return Refused(name, field, one, other)
-    if not a.low_ns or not b.low_ns:
-        return Refused(name, "low_ns", f"{a.low_ns or 0.0:g}", f"{b.low_ns or 0.0:g}")
+    if not a.low or not b.low:
+        return Refused(name, "low", f"{a.low or 0.0:g}", f"{b.low or 0.0:g}")
     return None
 
 
@@ -260,8 +256,8 @@ def _flips(order: Orders, entries: Sequence[EntryDiff]) -> tuple[Flip, ...]:
     """The largest, each with the one first that is faster in A."""
     found: list[Flip] = []
     for flip in order.flips[:LISTED_FLIPS]:
-        one, other = sorted((entries[flip.first], entries[flip.second]), key=lambda entry: entry.a_ns)
-        found.append(Flip(one.workload, other.workload, other.a_ns / one.a_ns, other.b_ns / one.b_ns))
+        one, other = sorted((entries[flip.first], entries[flip.second]), key=lambda entry: entry.a_estimate)
+        found.append(Flip(one.workload, other.workload, other.a_estimate / one.a_estimate, other.b_estimate / one.b_estimate))
     return tuple(found)
 
 

@@ -27,7 +27,7 @@ class Forecast:
     prices: Prices
     space: Space
     costs: LayerCosts  # corrected ones, with `intercept_ns` on top of every network
-    intercept_ns: float
+    intercept: float
     how: str  # which operators are added up, for Prediction.composed
     _correction: Correction | None = field(repr=False)
     _bulk: AdditiveBulk | CorrectedBulk | ComposedBulk = field(repr=False)
@@ -66,7 +66,7 @@ class Forecast:
     def many(self, archs: IntArray, *, interval: bool) -> FloatArray:
         """Shape (n,) in ns, or (n, 3) with the interval.  Raises SpecError, MissingEntry."""
         checked = self._checked(np.asarray(archs))
-        found = self._bulk.intervals_ns(checked) if interval else self._bulk.estimates_ns(checked)
+        found = self._bulk.intervals_ns(checked) if interval else self._bulk.estimates(checked)
         lacking = np.flatnonzero(np.isnan(found if found.ndim == 1 else found[:, 0]))
         if len(lacking):
             self.one(tuple(int(choice) for choice in checked[int(lacking[0])]), allow_partial=False)
@@ -84,11 +84,11 @@ class Forecast:
     def fixed_ns(self) -> float:
         """What every network costs whatever its choices.  Raises MissingEntry."""
         self._refuse_lacks(self.costs.fixed)
-        return self.costs.fixed_ns + self.intercept_ns
+        return self.costs.fixed_ns + self.intercept
 
     def _refuse_lacks(self, used: FloatArray) -> None:
         needed = np.flatnonzero(used)
-        missing = [self.costs.keys[i] for i in needed if np.isnan(self.costs.estimate_ns[i])]
+        missing = [self.costs.keys[i] for i in needed if np.isnan(self.costs.estimate[i])]
         if missing:
             raise missing_entry(self.prices, missing, len(needed))
 
@@ -109,4 +109,4 @@ class Forecast:
 
 def _sums(prices: Prices, space: Space, archs: IntArray) -> FloatArray:
     found = [predict(prices, space, arch) for arch in archs.tolist()]
-    return np.array([(one.latency_ns, one.low_ns or 0.0, one.high_ns or 0.0) for one in found]).reshape(-1, 3)
+    return np.array([(one.estimate, one.low or 0.0, one.high or 0.0) for one in found]).reshape(-1, 3)

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from lutfarm.lut.schema.columns import COLUMNS
-from lutfarm.lut.schema.entry import Entry
+from lutfarm.lut.schema.entry import IN_QUANTITY_UNIT, Entry
 from lutfarm_jobs.errors import SpecError
 
-# A column's name may be said without what stands at its end: `estimate` for `estimate_ns`, `workload` for `workload_key`.
+# A column's name may be said without what stands at its end: `load` for `load_ns`, `workload` for `workload_key`.
 ENDINGS = ("_ns", "_key", "_c", "_khz", "_bytes")
-OTHER_NAMES: Mapping[str, str] = {"device": "unit", "p50": "median_ns"}
+OTHER_NAMES: Mapping[str, str] = {"device": "unit", "p50": "median"}
 UNITS_NS: Mapping[str, float] = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 
 _SIGNS = (">=", "<=", "!=", "!~", "==", ">", "<", "=", "~")
@@ -111,7 +111,7 @@ def _number(text: str, column: str, value: str) -> float:
         number = math.nan
     if not found or not math.isfinite(number):
         raise SpecError(f"{text[:80]!r}: {value[:40]!r} is no number; write 1200, 1.2e6 or, of times, 1.2ms")
-    if found[2] and not column.endswith("_ns"):
+    if found[2] and not (column in IN_QUANTITY_UNIT or column.endswith("_ns")):
         raise SpecError(f"{text[:80]!r}: {column} is no time; write the number alone")
     return number * UNITS_NS[found[2] or "ns"]
 

@@ -69,16 +69,16 @@ def entry_rows(entries: Sequence[Entry]) -> list[EntryRow]:
 
 def entry_row(entry: Entry, *, place: str = "") -> EntryRow:
     """One entry as it is printed."""
-    shown = {"failed": "failed", "zero": "0, by structure"}.get(entry.kind) or latency(entry.estimate_ns or 0.0)
+    shown = {"failed": "failed", "zero": "0, by structure"}.get(entry.kind) or latency(entry.estimate or 0.0)
     measured = entry.kind == "measured"
     width = entry.relative_half_width if measured else None
     return EntryRow(
         name=workload_name(entry.workload_label),
         place=printable(place),
         latency=shown,
-        interval=latency_interval(entry.low_ns, entry.high_ns) if measured else "–",
+        interval=latency_interval(entry.low, entry.high) if measured else "–",
         half_width=percent(width),
-        sort_latency="" if entry.estimate_ns is None else f"{entry.estimate_ns:.1f}",
+        sort_latency="" if entry.estimate is None else f"{entry.estimate:.1f}",
         sort_half_width="" if width is None else f"{width:.6f}",
         processes=str(entry.processes),
         iterations=str(entry.iterations),
@@ -100,7 +100,7 @@ def groups(entries: Sequence[Entry], *, target: float | None) -> tuple[Group, ..
 
 
 def _group(number: int, place: tuple[str, str], entries: Sequence[Entry], target: float | None) -> Group:
-    ranked = sorted(entries, key=lambda entry: (entry.estimate_ns or 0.0, entry.workload_key))
+    ranked = sorted(entries, key=lambda entry: (entry.estimate or 0.0, entry.workload_key))
     rows = [entry_row(entry) for entry in ranked]
     heading = printable(f"{place[1]} on {place[0]}")
     most = min(EXTREMES, (len(rows) + 1) // 2)
@@ -119,9 +119,7 @@ def _group(number: int, place: tuple[str, str], entries: Sequence[Entry], target
 
 
 def _point(entry: Entry) -> Point:
-    return Point(
-        workload_name(entry.workload_label), entry.estimate_ns or 0.0, entry.low_ns, entry.high_ns, grade_of(entry.flags)
-    )
+    return Point(workload_name(entry.workload_label), entry.estimate or 0.0, entry.low, entry.high, grade_of(entry.flags))
 
 
 def legend(entries: Sequence[Entry]) -> list[dict[str, object]]:

@@ -34,16 +34,16 @@ class Point:
     """One measured entry; without an interval where too few processes measured it."""
 
     label: str
-    estimate_ns: float
-    low_ns: float | None
-    high_ns: float | None
+    estimate: float
+    low: float | None
+    high: float | None
     grade: Grade
 
     @property
     def bounds_ns(self) -> tuple[float, float]:
         """The interval, or the estimate twice; above zero, which a log axis has no place for."""
-        low_ns = self.estimate_ns if self.low_ns is None else self.low_ns
-        return (max(low_ns, self.estimate_ns / 100), self.estimate_ns if self.high_ns is None else self.high_ns)
+        low_ns = self.estimate if self.low is None else self.low
+        return (max(low_ns, self.estimate / 100), self.estimate if self.high is None else self.high)
 
 
 def latency_plot(points: Sequence[Point], *, name: str, title: str, target: float | None) -> str:
@@ -51,7 +51,7 @@ def latency_plot(points: Sequence[Point], *, name: str, title: str, target: floa
 
     `target`: the relative half-width that was asked for, drawn as a band.
     """
-    ranked = sorted(points, key=lambda point: (point.estimate_ns, point.label))
+    ranked = sorted(points, key=lambda point: (point.estimate, point.label))
     labelled = len(ranked) <= LABELLED_ROWS
     longest = max(len(shortened(point.label, LABEL_CHARACTERS)) for point in ranked) if labelled else 0
     left_px = 24 + longest * CHARACTER_PX
@@ -94,7 +94,7 @@ def _draw_rows(left: Axes, right: Axes, rows: Sequence[tuple[int, Point]], grade
     colour = COLOURS[grade]
     heights = [row for row, _ in rows]
     lows, highs = zip(*(point.bounds_ns for _, point in rows), strict=True)
-    estimates = [point.estimate_ns for _, point in rows]
+    estimates = [point.estimate for _, point in rows]
     left.hlines(heights, lows, highs, color=colour, linewidth=2)
     left.plot(
         estimates,
@@ -105,9 +105,9 @@ def _draw_rows(left: Axes, right: Axes, rows: Sequence[tuple[int, Point]], grade
         markerfacecolor=colour,
         markeredgecolor=colour,
     )
-    known = [(row, point) for row, point in rows if point.low_ns is not None and point.high_ns is not None]
-    below = [100 * (point.bounds_ns[0] / point.estimate_ns - 1) for _, point in known]
-    above = [100 * (point.bounds_ns[1] / point.estimate_ns - 1) for _, point in known]
+    known = [(row, point) for row, point in rows if point.low is not None and point.high is not None]
+    below = [100 * (point.bounds_ns[0] / point.estimate - 1) for _, point in known]
+    above = [100 * (point.bounds_ns[1] / point.estimate - 1) for _, point in known]
     right.hlines([row for row, _ in known], below, above, color=colour, linewidth=2.2)
     right.plot(
         [0] * len(known),
@@ -122,9 +122,7 @@ def _draw_rows(left: Axes, right: Axes, rows: Sequence[tuple[int, Point]], grade
 
 def _edge_percent(points: Sequence[Point], target: float | None) -> float:
     """Where the interval panel ends: all intervals, but not an outlier's that would hide the others."""
-    widths = [
-        100 * max(bound / point.estimate_ns - 1, 1 - bound / point.estimate_ns) for point in points for bound in point.bounds_ns
-    ]
+    widths = [100 * max(bound / point.estimate - 1, 1 - bound / point.estimate) for point in points for bound in point.bounds_ns]
     return min(WIDEST_PERCENT, max([100 * (target or 0.02) * 1.6, *(1.1 * width for width in widths)]))
 
 
@@ -141,8 +139,8 @@ def _name_rows(axes: Axes, points: Sequence[Point]) -> None:
 def _latency_words(ranked: Sequence[Point]) -> str:
     fastest, slowest = ranked[0], ranked[-1]
     return (
-        f"{len(ranked)} workloads, from {fastest.label} with {latency(fastest.estimate_ns)} "
-        f"to {slowest.label} with {latency(slowest.estimate_ns)}. The table of entries holds every value."
+        f"{len(ranked)} workloads, from {fastest.label} with {latency(fastest.estimate)} "
+        f"to {slowest.label} with {latency(slowest.estimate)}. The table of entries holds every value."
     )
 
 
@@ -162,7 +160,7 @@ def prediction_plot(plain: Sequence[Spot], calibrated: Sequence[Spot], *, name: 
     for axes in (top, bottom):
         _dress(axes)
     every = [*plain, *calibrated]
-    values = [ns for spot in every for ns in (spot.measured_ns, spot.predicted_ns)]
+    values = [ns for spot in every for ns in (spot.measured, spot.predicted)]
     low, high = min(values), max(values)
     margin = 0.06 * (high - low) or 0.06 * high
     ends = (max(0.0, low - margin), high + margin)
@@ -195,16 +193,16 @@ def prediction_plot(plain: Sequence[Spot], calibrated: Sequence[Spot], *, name: 
 
 
 def _draw_spots(top: Axes, bottom: Axes, spots: Sequence[Spot], colour: str, *, label: str, hollow: bool) -> None:
-    measured = [spot.measured_ns for spot in spots]
+    measured = [spot.measured for spot in spots]
     width = 0.9 if hollow else 1.3
     style: dict[str, Any] = {"fmt": "o", "markersize": 5, "color": COLOURS[colour], "elinewidth": width, "capsize": 0}
     style |= {"markerfacecolor": COLOURS["page"]} if hollow else {}
     top.errorbar(
         measured,
-        [spot.predicted_ns for spot in spots],
+        [spot.predicted for spot in spots],
         label=label,
-        xerr=_arms([(spot.measured_ns, spot.measured_bounds_ns) for spot in spots]),
-        yerr=_arms([(spot.predicted_ns, spot.predicted_bounds_ns) for spot in spots]),
+        xerr=_arms([(spot.measured, spot.measured_bounds) for spot in spots]),
+        yerr=_arms([(spot.predicted, spot.predicted_bounds) for spot in spots]),
         **style,
     )
     bottom.errorbar(measured, [100 * spot.relative_error for spot in spots], yerr=_error_arms(spots), **style)
@@ -221,7 +219,7 @@ def _limit_errors(axes: Axes, spots: Sequence[Spot]) -> None:
         if abs(error) > edge:
             height = 0.9 * edge if error > 0 else -0.9 * edge
             axes.plot(
-                [spot.measured_ns],
+                [spot.measured],
                 [height],
                 linestyle="none",
                 marker="^" if error > 0 else "v",
@@ -231,7 +229,7 @@ def _limit_errors(axes: Axes, spots: Sequence[Spot]) -> None:
             )
             axes.annotate(
                 f"{error:+.3g} %",
-                (spot.measured_ns, height),
+                (spot.measured, height),
                 xytext=(6, 0),
                 textcoords="offset points",
                 fontsize=SMALL_PX,
@@ -246,7 +244,7 @@ def _edge_of(errors: Sequence[float]) -> float:
 
 
 def _spot_words(plain: Sequence[Spot], calibrated: Sequence[Spot]) -> str:
-    measured = [spot.measured_ns for spot in plain]
+    measured = [spot.measured for spot in plain]
     errors = {
         name: [100 * spot.relative_error for spot in spots]
         for name, spots in (("errors", plain), ("calibrated", calibrated))
@@ -269,10 +267,10 @@ def _error_arms(spots: Sequence[Spot]) -> tuple[list[float], list[float]]:
     below: list[float] = []
     above: list[float] = []
     for spot in spots:
-        (low, high), (least, most) = spot.predicted_bounds_ns, spot.measured_bounds_ns
-        ratio = 100 * spot.predicted_ns / spot.measured_ns
-        below.append(ratio * hypot(1 - low / spot.predicted_ns, most / spot.measured_ns - 1))
-        above.append(ratio * hypot(high / spot.predicted_ns - 1, 1 - least / spot.measured_ns))
+        (low, high), (least, most) = spot.predicted_bounds, spot.measured_bounds
+        ratio = 100 * spot.predicted / spot.measured
+        below.append(ratio * hypot(1 - low / spot.predicted, most / spot.measured - 1))
+        above.append(ratio * hypot(high / spot.predicted - 1, 1 - least / spot.measured))
     return below, above
 
 

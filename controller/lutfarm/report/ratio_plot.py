@@ -45,8 +45,8 @@ class RatioRow:
     """One workload: A's and B's latency, and B over A with its interval."""
 
     label: str
-    a_ns: float
-    b_ns: float
+    a_estimate: float
+    b_estimate: float
     ratio: float
     low: float
     high: float
@@ -171,7 +171,7 @@ def _ratios(axes: Axes, ranked: Sequence[RatioRow], labels: Labels, *, labelled:
 
 def _scatter(axes: Axes, rows: Sequence[RatioRow], flips: Sequence[tuple[int, int]], labels: Labels) -> None:
     _dress(axes)
-    values = [value for row in rows for value in (row.a_ns, row.b_ns)]
+    values = [value for row in rows for value in (row.a_estimate, row.b_estimate)]
     low, high = min(values) / 1.2, max(values) * 1.2
     axes.plot((low, high), (low, high), color=COLOURS["ink"], linewidth=1, label="B = A")
     if labels.middle is not None:
@@ -185,8 +185,8 @@ def _scatter(axes: Axes, rows: Sequence[RatioRow], flips: Sequence[tuple[int, in
         )
     for position, (one, other) in enumerate(flips):
         axes.plot(
-            [rows[one].a_ns, rows[other].a_ns],
-            [rows[one].b_ns, rows[other].b_ns],
+            [rows[one].a_estimate, rows[other].a_estimate],
+            [rows[one].b_estimate, rows[other].b_estimate],
             color=COLOURS["flip"],
             linewidth=1.2,
             label="order reversed beyond noise" if position == 0 else "_",
@@ -194,8 +194,8 @@ def _scatter(axes: Axes, rows: Sequence[RatioRow], flips: Sequence[tuple[int, in
     for verdict, marker in MARKERS.items():
         mine = [row for row in rows if row.verdict == verdict]
         axes.plot(
-            [row.a_ns for row in mine],
-            [row.b_ns for row in mine],
+            [row.a_estimate for row in mine],
+            [row.b_estimate for row in mine],
             linestyle="none",
             marker=marker,
             markersize=4.5,

@@ -78,7 +78,7 @@ def _comparison(number: int, found: Validation, table: LatencyTable) -> Compared
     several = sum(one.place == found.place for one in table.manifest.validations) > 1
     heading = printable(f"{found.backend_key} on {found.unit}" + (f", {found.space}" if several else ""))
     plain = plain_spots(found)
-    used = sorted(found.used, key=lambda network: network.measured_ns or 0.0)
+    used = sorted(found.used, key=lambda network: network.measured or 0.0)
     return ComparedNetwork(
         heading=heading,
         columns=_columns(found),
@@ -155,16 +155,16 @@ def _uncalibrated(found: Validation, table: LatencyTable) -> list[str]:
 
 
 def _line(network: Network) -> NetworkLine:
-    calibrated_ns, measured_ns = network.calibrated_ns, network.measured_ns or 0.0
+    calibrated_ns, measured_ns = network.calibrated, network.measured or 0.0
     known = calibrated_ns is not None
     return NetworkLine(
         name=printable(network.arch),
-        predicted=latency(network.predicted_ns or 0.0),
-        predicted_interval=latency_interval(network.predicted_low_ns, network.predicted_high_ns),
+        predicted=latency(network.predicted or 0.0),
+        predicted_interval=latency_interval(network.predicted_low, network.predicted_high),
         calibrated=latency(calibrated_ns) if calibrated_ns is not None else "",
-        calibrated_interval=latency_interval(network.calibrated_low_ns, network.calibrated_high_ns) if known else "",
+        calibrated_interval=latency_interval(network.calibrated_low, network.calibrated_high) if known else "",
         measured=latency(measured_ns) + (" (busy machine)" if network.busy else ""),
-        measured_interval=latency_interval(network.measured_low_ns, network.measured_high_ns),
-        error=signed_percent((network.predicted_ns or 0.0) / measured_ns - 1),
+        measured_interval=latency_interval(network.measured_low, network.measured_high),
+        error=signed_percent((network.predicted or 0.0) / measured_ns - 1),
         calibrated_error=signed_percent(calibrated_ns / measured_ns - 1) if calibrated_ns is not None else "",
     )

@@ -44,7 +44,7 @@ class MeasuredNetworks:
     """What a study's job came to: its table, and the level of each process by measurement key and round."""
 
     table: LatencyTable
-    estimates_ns: Levels
+    estimates: Levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +89,13 @@ def calibration_for(held: StudyOnTable, place: Place) -> Calibration | Uncalibra
     """
     _check_agreement(held, place)
     wanted = [network for network in held.networks(place) if network.role == "calibration"]
-    spare = {n.arch: n.measured_ns or 0.0 for n in wanted if n.usable and not n.busy}
+    spare = {n.arch: n.measured or 0.0 for n in wanted if n.usable and not n.busy}
     busy = sum(network.usable and network.busy for network in wanted)
     if not wanted:
         return None
     if len(spare) < LEAST_CALIBRATION:
         return Uncalibrated(*place, held.space.name, _too_few(len(spare), busy, len(wanted)))
-    keys, estimates_ns = {arch: key for arch, key in held.keys(place).items() if arch in spare}, held.measured.estimates_ns
+    keys, estimates_ns = {arch: key for arch, key in held.keys(place).items() if arch in spare}, held.measured.estimates
     fit = fit_sweep({key: estimates_ns[key] for key in keys.values() if key in estimates_ns})
     return calibration_of(
         observed(held.table.select(unit=place[0], backend=place[1]).computed(held.space), spare, errors_of(fit, keys)),
@@ -154,15 +154,15 @@ def _validation(held: StudyOnTable, place: Place, calibration: Calibration | Non
     entries = {entry.key: entry for entry in held.measured.table.entries}
     keys = held.keys(place)
     used_keys = [keys[network.arch] for network in used]
-    shift, why = _shift([keys[n.arch] for n in networks if n.role == "anchor" and n.measured_ns], held)
+    shift, why = _shift([keys[n.arch] for n in networks if n.role == "anchor" and n.measured], held)
     return Validation(
         unit=unit,
         backend_key=backend,
         space=held.space.name,
-        figures=compare([n.predicted_ns or 0.0 for n in used], [n.measured_ns or 0.0 for n in used]),
+        figures=compare([n.predicted or 0.0 for n in used], [n.measured or 0.0 for n in used]),
         coverage=share([network.covered for network in used]),
         confidence=_confidence(held.table),
-        ceiling=_ceiling(used_keys, held.measured.estimates_ns),
+        ceiling=_ceiling(used_keys, held.measured.estimates),
         calibrated=_calibrated(networks, calibration),
         anchor_shift=shift,
         anchor_refusal=why,
@@ -214,12 +214,12 @@ def _network(part: LatencyTable, space: Space, arch: str, role: Role, entry: Ent
     return Network(
         arch,
         role,
-        predicted and predicted.latency_ns,
-        predicted and predicted.low_ns,
-        predicted and predicted.high_ns,
-        found and found.estimate_ns,
-        found and found.low_ns,
-        found and found.high_ns,
+        predicted and predicted.estimate,
+        predicted and predicted.low,
+        predicted and predicted.high,
+        found and found.estimate,
+        found and found.low,
+        found and found.high,
         failure,
         measured_flags=tuple(flag for flag in found.flags if flag != "converged") if found else (),
         predicted_flags=predicted.flags if predicted else (),
@@ -236,7 +236,7 @@ def _corrected(held: StudyOnTable, place: Place, calibration: Calibration, netwo
     rows = part.predict_many(held.space, np.array(list(unseen.values()), dtype=np.int64), interval=True)
     found = {text: [float(ns) for ns in row] for text, row in zip(unseen, rows, strict=True)}
     return tuple(
-        replace(n, calibrated_ns=found[n.arch][0], calibrated_low_ns=found[n.arch][1], calibrated_high_ns=found[n.arch][2])
+        replace(n, calibrated=found[n.arch][0], calibrated_low=found[n.arch][1], calibrated_high=found[n.arch][2])
         if n.arch in found
         else n
         for n in networks
@@ -244,12 +244,12 @@ def _corrected(held: StudyOnTable, place: Place, calibration: Calibration, netwo
 
 
 def _calibrated(networks: Sequence[Network], calibration: Calibration | None) -> Calibrated | None:
-    used = [n for n in networks if n.role == "validation" and n.usable and n.calibrated_ns is not None]
+    used = [n for n in networks if n.role == "validation" and n.usable and n.calibrated is not None]
     if calibration is None or not used:
         return None
     return Calibrated(
         len(calibration.networks),
-        compare([n.calibrated_ns or 0.0 for n in used], [n.measured_ns or 0.0 for n in used]),
+        compare([n.calibrated or 0.0 for n in used], [n.measured or 0.0 for n in used]),
         share([network.covered_calibrated for network in used]),
     )
 
@@ -277,5 +277,5 @@ def _shift(keys: Sequence[str], held: StudyOnTable) -> tuple[float | None, str]:
     ]
     if differences := disagreement(made):
         return None, f"the anchors were measured otherwise: {words(differences)}"[:MOST_REASON]
-    ratios = [(now[key].estimate_ns or 0.0) / (before[key].estimate_ns or 1.0) for key in both]
+    ratios = [(now[key].estimate or 0.0) / (before[key].estimate or 1.0) for key in both]
     return float(np.exp(np.median(np.log(ratios)))) - 1, ""

@@ -162,6 +162,6 @@ def _predictor(part: LatencyTable, space: Space):
             return part.predict_many(space, archs)
         except MissingEntry:
             found = [part.predict(space, [int(choice) for choice in arch], allow_partial=True) for arch in archs]
-            return np.array([one.latency_ns if one.coverage == 1 else np.nan for one in found])
+            return np.array([one.estimate if one.coverage == 1 else np.nan for one in found])
 
     return predict_ns

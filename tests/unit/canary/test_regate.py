@@ -97,5 +97,5 @@ def test_a_first_round_that_was_slow_all_the_time_does_not_widen_the_interval() 
     assert as_taken is not None
     assert judged is not None
     assert len(as_taken.processes) == 4  # the slow one was held up beside those that agree
-    assert set(judged.estimates_ns) == {1000.0}
-    assert (judged.runs_left_out, judged.contended_median_ns) == (1, 1500.0)
+    assert set(judged.estimates) == {1000.0}
+    assert (judged.runs_left_out, judged.contended_median) == (1, 1500.0)

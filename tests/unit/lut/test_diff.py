@@ -16,7 +16,7 @@ NAMES = [f"conv_{n}" for n in range(8)]
 
 
 def zero(name: str) -> Entry:
-    return replace(entry(name), kind="zero", estimate_ns=0.0, low_ns=0.0, high_ns=0.0, statistic="", flags=())
+    return replace(entry(name), kind="zero", estimate=0.0, low=0.0, high=0.0, statistic="", flags=())
 
 
 def table(*entries: Entry, job: str = "j", **changes: object) -> LatencyTable:
@@ -111,8 +111,8 @@ def test_another_statistic_or_quantity_is_refused_by_its_field(changes: dict[str
 
 
 def test_an_interval_that_reaches_zero_has_no_ratio() -> None:
-    with pytest.raises(SpecError, match="low_ns is '98' in A and '0' in B"):
-        diff(table(entry("x")), table(replace(entry("x"), low_ns=0.0)))
+    with pytest.raises(SpecError, match="low is '98' in A and '0' in B"):
+        diff(table(entry("x")), table(replace(entry("x"), low=0.0)))
 
 
 def test_a_zero_by_definition_is_not_compared_with_a_measurement() -> None:

@@ -17,10 +17,10 @@ def test_an_error_is_relative_to_what_was_measured() -> None:
 
 def test_a_network_without_intervals_has_points_for_bounds() -> None:
     found = validation(1)
-    bare = replace(found.networks[0], predicted_low_ns=None, predicted_high_ns=None, measured_low_ns=None, measured_high_ns=None)
+    bare = replace(found.networks[0], predicted_low=None, predicted_high=None, measured_low=None, measured_high=None)
     (spot,) = plain_spots(replace(found, networks=(bare,), coverage=None))
-    assert spot.predicted_bounds_ns == (spot.predicted_ns, spot.predicted_ns)
-    assert spot.measured_bounds_ns == (spot.measured_ns, spot.measured_ns)
+    assert spot.predicted_bounds == (spot.predicted, spot.predicted)
+    assert spot.measured_bounds == (spot.measured, spot.measured)
 
 
 def test_only_what_could_be_held_against_the_table_is_a_spot() -> None:

@@ -114,7 +114,7 @@ def measured_networks(spec: JobSpec, factor: float) -> tuple[list[Measurement], 
     names = [m.workload.name.partition(":")[2] for m in plan]
     found = [
         replace(
-            entry("x", factor * table.predict(FBNET, FBNET.parse(name)).latency_ns, statistic="p10_swept"),
+            entry("x", factor * table.predict(FBNET, FBNET.parse(name)).estimate, statistic="p10_swept"),
             key=m.key,
             workload_key=m.workload.key,
         )
@@ -125,7 +125,7 @@ def measured_networks(spec: JobSpec, factor: float) -> tuple[list[Measurement], 
 
 def processes(entries: list[Entry], wobble: float = 0.01) -> dict[str, dict[str, float]]:
     return {
-        one.key: {f"r{r}": (one.estimate_ns or 0.0) * (1 + wobble * ((at * 7 + r * 3) % 5 - 2) / 2) for r in range(7)}
+        one.key: {f"r{r}": (one.estimate or 0.0) * (1 + wobble * ((at * 7 + r * 3) % 5 - 2) / 2) for r in range(7)}
         for at, one in enumerate(entries)
     }
 
@@ -140,7 +140,7 @@ def test_failed_networks_are_named_and_counted_and_the_rest_compared() -> None:
     spec = planned()
     study = StudyJob(spec.id, spec, 1.0)
     plan, entries = measured_networks(spec, 0.9)
-    nothing = {"estimate_ns": None, "low_ns": None, "high_ns": None}
+    nothing = {"estimate": None, "low": None, "high": None}
     entries[0] = replace(entries[0], kind="failed", failure_code="OutOfMemory", failure_detail="40 GB", **nothing)
     left = [one for one in entries if one.key != plan[1].key]
     table = LatencyTable.of(left, manifest())
@@ -172,8 +172,8 @@ def test_calibration_networks_show_what_calibrating_gives() -> None:
 
 def as_busy(found: Entry, factor: float = 1.2) -> Entry:
     """As a busy machine measured it."""
-    ns = factor * (found.estimate_ns or 0.0)
-    return replace(found, estimate_ns=ns, low_ns=ns / 2, high_ns=2 * ns, flags=("contended", "no_quiet_window", "not_precise"))
+    ns = factor * (found.estimate or 0.0)
+    return replace(found, estimate=ns, low=ns / 2, high=2 * ns, flags=("contended", "no_quiet_window", "not_precise"))
 
 
 def test_a_validation_says_what_a_busy_machine_measured_and_gives_the_figures_of_the_others() -> None:
@@ -370,7 +370,7 @@ def test_a_table_takes_out_what_a_whole_process_was_slower() -> None:
         if not (at == 0 and shift < 1.02)
     ]
     table = build_table(plan, runs, manifest=manifest())
-    found = [one.estimate_ns or 0.0 for one in table.entries]
+    found = [one.estimate or 0.0 for one in table.entries]
     assert [ns / found[7] for ns in found] == pytest.approx([(at + 1) / 8 for at in range(8)], rel=1e-3)
     assert all(one.common_share is not None and one.common_share > 0.5 for one in table.entries)
-    assert all((one.high_ns or 0.0) / (one.estimate_ns or 1.0) > 1.02 for one in table.entries)
+    assert all((one.high or 0.0) / (one.estimate or 1.0) > 1.02 for one in table.entries)

@@ -192,21 +192,21 @@ def _swept(group: Sequence[_Measured], fit: SweepFit, target: Target) -> dict[st
 
 
 def _corrected(found: Sample, estimates_ns: Mapping[str, float]) -> Sample:
-    processes = tuple(replace(process, estimate_ns=estimates_ns[process.run.round_id]) for process in found.processes)
+    processes = tuple(replace(process, estimate=estimates_ns[process.run.round_id]) for process in found.processes)
     return replace(found, processes=processes)
 
 
 def _entry(one: _Measured, summary: Summary, target: Target, share: float) -> Entry:
     found, looks, interval = one.sample, one.sample.iterations, summary.interval
-    variance = log_variance(found.estimates_ns)
+    variance = log_variance(found.estimates)
     temperatures = extremes(moment.temperature_c for moment in found.environments)
     frequencies = extremes(moment.frequency_khz for moment in found.environments)
     return replace(
         _named(one.measurement, "measured"),
         statistic=found.statistic,
-        estimate_ns=interval.estimate_ns,
-        low_ns=interval.low_ns,
-        high_ns=interval.high_ns,
+        estimate=interval.estimate,
+        low=interval.low,
+        high=interval.high,
         confidence=target.confidence,
         scope=scope(found),
         processes=len(found.processes),
@@ -214,20 +214,20 @@ def _entry(one: _Measured, summary: Summary, target: Target, share: float) -> En
         slices_kept=len(found.slices),
         slices_rejected=found.slices_rejected,
         runs_left_out=found.runs_left_out,
-        mean_ns=looks.mean_ns,
-        median_ns=looks.median_ns,
-        p10_ns=looks.p10_ns,
-        p25_ns=looks.p25_ns,
-        p95_ns=looks.p95_ns,
-        min_ns=looks.min_ns,
-        std_ns=looks.std_ns,
-        variation=None if looks.std_ns is None else looks.std_ns / looks.mean_ns,
+        mean=looks.mean,
+        median=looks.median,
+        p10=looks.p10,
+        p25=looks.p25,
+        p95=looks.p95,
+        min=looks.min,
+        std=looks.std,
+        variation=None if looks.std is None else looks.std / looks.mean,
         between_spread=None if variance is None else float(np.sqrt(variance)),
         within_spread=looks.within_spread,
         **scatter(found, interval),
         common_share=share,
         effective_iterations=looks.effective,
-        contended_median_ns=found.contended_median_ns,
+        contended_median=found.contended_median,
         canary_level=canary_level(found),
         involuntary_switches=sum(piece.involuntary_switches for piece in found.slices),
         wall_over_cpu=wall_over_cpu(found),
@@ -280,7 +280,7 @@ def _zero_entries(measurements: Sequence[Measurement], zeros: Collection[str]) -
     for place in places.values():
         for key in zeros:
             zero = replace(place, workload=Workload("operator", key))
-            yield replace(_named(zero, "zero"), estimate_ns=0.0, low_ns=0.0, high_ns=0.0)
+            yield replace(_named(zero, "zero"), estimate=0.0, low=0.0, high=0.0)
 
 
 def _as_built(measurement: Measurement) -> Measurement:

@@ -172,11 +172,7 @@ def _alike(found: Sequence[Entry]) -> list[Entry]:
 
 def _level(entry: Entry) -> UnitEstimate:
     return unit_estimate(
-        entry.estimate_ns or 0.0,
-        entry.low_ns or 0.0,
-        entry.high_ns or 0.0,
-        confidence=entry.confidence,
-        processes=entry.processes,
+        entry.estimate or 0.0, entry.low or 0.0, entry.high or 0.0, confidence=entry.confidence, processes=entry.processes
     )
 
 
@@ -199,7 +195,7 @@ def _entry(found: Sequence[Entry], merging: _Merging, pooling: Pooling, target: 
         takes=first.takes,
     )
     if all(entry.kind == "zero" for entry in found):
-        return replace(named, estimate_ns=0.0, low_ns=0.0, high_ns=0.0)
+        return replace(named, estimate=0.0, low=0.0, high=0.0)
     if all(entry.kind == "failed" for entry in found):
         return replace(
             named,
@@ -219,9 +215,9 @@ def _entry(found: Sequence[Entry], merging: _Merging, pooling: Pooling, target: 
         named,
         kind="measured",
         statistic=used[0].statistic,
-        estimate_ns=interval.estimate_ns,
-        low_ns=interval.low_ns,
-        high_ns=interval.high_ns,
+        estimate=interval.estimate,
+        low=interval.low,
+        high=interval.high,
         confidence=target.confidence,
         scope=SCOPE_SHARE if fit else SCOPE_ALL,
         processes=sum(entry.processes for entry in used),

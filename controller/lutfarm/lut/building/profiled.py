@@ -92,7 +92,7 @@ def profiled(run: Run, labels: Sequence[str], instances: Mapping[str, int]) -> P
     return Profiled(
         run.key,
         run.round_id,
-        level.estimates_ns[0],
+        level.estimates[0],
         len(run.nodes),
         float(sum(node.lower_mean_ns for node in run.nodes)),
         {key: (ns, count, instances.get(key, 1)) for key, (ns, count) in parts.items()},
@@ -225,8 +225,7 @@ def _most_slowed(networks: Mapping[str, Entry], runs: Sequence[Run]) -> float:
     """By how much what a busy machine measured may be too slow: as its networks' intervals say."""
     found = [networks[key] for key in {run.key for run in runs} if key in networks]
     return max(
-        ((one.estimate_ns or 1.0) / max(LEAST_NS, one.low_ns or 1.0) for one in found if not BUSY.isdisjoint(one.flags)),
-        default=1.0,
+        ((one.estimate or 1.0) / max(LEAST_NS, one.low or 1.0) for one in found if not BUSY.isdisjoint(one.flags)), default=1.0
     )
 
 
@@ -255,7 +254,7 @@ def _preferred(
     if hidden > MOST_HIDDEN:
         good = [_slowed(entry, 1 + hidden) for entry in good]
     else:
-        good = [replace(entry, low_ns=(entry.low_ns or 0.0) / (1 + hidden)) for entry in good]
+        good = [replace(entry, low=(entry.low or 0.0) / (1 + hidden)) for entry in good]
     known = {entry.workload_key for entry in good}
     rest = [entry for entry in asked([*quiet, *busy]) if entry.workload_key not in known] if busy else []
     return good + [_slowed(entry, slowed) for entry in rest]
@@ -264,7 +263,7 @@ def _preferred(
 def _slowed(entry: Entry, by: float) -> Entry:
     """As it stands where a busy machine measured its networks: flagged, and maybe so many times too slow."""
     raised = {*entry.flags, "contended", "not_precise"} - {"converged"}
-    return replace(entry, low_ns=(entry.low_ns or 0.0) / by, flags=tuple(sorted(raised)))
+    return replace(entry, low=(entry.low or 0.0) / by, flags=tuple(sorted(raised)))
 
 
 def _entries(
@@ -301,9 +300,9 @@ def _entries(
                 precision=some.precision,
                 batch_size=some.batch_size,
                 statistic="in_network",
-                estimate_ns=interval.estimate_ns,
-                low_ns=interval.low_ns,
-                high_ns=interval.high_ns,
+                estimate=interval.estimate,
+                low=interval.low,
+                high=interval.high,
                 confidence=confidence,
                 scope="networks",
                 processes=processes,

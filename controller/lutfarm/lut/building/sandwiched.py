@@ -49,18 +49,18 @@ def sandwiched(
 def _without_call(entry: Entry, call_ns: float, relative_target: float) -> Entry:
     if entry.kind != "measured" or named(entry.workload_key, "operator") is None:
         return entry
-    rest_ns, half_ns = (entry.estimate_ns or 0.0) - call_ns, _half_ns(entry)
+    rest_ns, half_ns = (entry.estimate or 0.0) - call_ns, _half_ns(entry)
     if UNKNOWN & set(entry.flags):  # its interval reaches over all that was seen, and is no error's distribution
         if rest_ns <= 0:
             return _failed(entry, "Unstable", f"{_busy(entry)}: {rest_ns:.0f} ns are left of it without the call")
-        low_ns, high_ns = (max(0.0, (ns or 0.0) - call_ns) for ns in (entry.low_ns, entry.high_ns))
-        return replace(_bare(entry), statistic="sandwiched", estimate_ns=rest_ns, low_ns=low_ns, high_ns=high_ns)
+        low_ns, high_ns = (max(0.0, (ns or 0.0) - call_ns) for ns in (entry.low, entry.high))
+        return replace(_bare(entry), statistic="sandwiched", estimate=rest_ns, low=low_ns, high=high_ns)
     estimate_ns, low_ns, high_ns = positive(max(rest_ns, -half_ns), half_ns)
     raised = set(entry.flags) | ({"indistinct"} if rest_ns <= half_ns else set[str]())
     if call_ns and half_ns > relative_target * estimate_ns:  # the same interval round less
         raised = raised - {"converged"} | {"not_precise"}
     return replace(
-        _bare(entry), statistic="sandwiched", estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns, flags=tuple(sorted(raised))
+        _bare(entry), statistic="sandwiched", estimate=estimate_ns, low=low_ns, high=high_ns, flags=tuple(sorted(raised))
     )
 
 
@@ -86,20 +86,20 @@ def _derived(entry: Entry, name: str, stubs: Sequence[Entry], relative_target: f
     if busy is not None:
         return _failed(whole, "Unstable", f"{_busy(busy)}: a small difference of such latencies would be no number")
     parts = [(entry, 1.0), *((stub, -0.5) for stub in stubs)]
-    total_ns = sum(sign * (one.estimate_ns or 0.0) for one, sign in parts)
+    total_ns = sum(sign * (one.estimate or 0.0) for one, sign in parts)
     half_ns = math.sqrt(sum((sign * _half_ns(one)) ** 2 for one, sign in parts))
     told = f"it adds {total_ns:.0f} ns to its stubs, with an interval of +-{half_ns:.0f} ns"
     if total_ns + half_ns <= 0:
         return _failed(whole, "Unstable", told)
     indistinct = total_ns <= half_ns
-    if indistinct and half_ns > MOST_INDISTINCT * (entry.estimate_ns or 0.0):
+    if indistinct and half_ns > MOST_INDISTINCT * (entry.estimate or 0.0):
         return _failed(whole, "Unstable", f"{told}: it can't be told from nothing; give the job more rounds")
     estimate_ns, low_ns, high_ns = positive(total_ns, half_ns)
     raised = {flag for one, _ in parts for flag in one.flags} - {"converged", "not_precise"}
     raised.add("converged" if half_ns <= relative_target * estimate_ns else "not_precise")
     raised |= {"indistinct"} if indistinct else set()
     return replace(
-        _bare(whole), statistic="sandwiched", estimate_ns=estimate_ns, low_ns=low_ns, high_ns=high_ns, flags=tuple(sorted(raised))
+        _bare(whole), statistic="sandwiched", estimate=estimate_ns, low=low_ns, high=high_ns, flags=tuple(sorted(raised))
     )
 
 
@@ -107,18 +107,18 @@ def _bare(entry: Entry) -> Entry:
     """Without what describes the iterations of more than the operator."""
     return replace(
         entry,
-        mean_ns=None,
-        median_ns=None,
-        p10_ns=None,
-        p25_ns=None,
-        p95_ns=None,
-        min_ns=None,
-        std_ns=None,
+        mean=None,
+        median=None,
+        p10=None,
+        p25=None,
+        p95=None,
+        min=None,
+        std=None,
         variation=None,
         between_spread=None,
         within_spread=None,
         effective_iterations=None,
-        contended_median_ns=None,
+        contended_median=None,
         load_ns=None,
         first_inference_ns=None,
         peak_memory_bytes=None,
@@ -126,10 +126,10 @@ def _bare(entry: Entry) -> Entry:
         slice_spread=None,
         process_spread=None,
         sitting_spread=None,
-        p90_low_ns=None,
-        p90_high_ns=None,
-        p99_low_ns=None,
-        p99_high_ns=None,
+        p90_low=None,
+        p90_high=None,
+        p99_low=None,
+        p99_high=None,
     )
 
 
@@ -149,7 +149,7 @@ def positive(middle_ns: float, half_ns: float) -> tuple[float, float, float]:
 
 
 def _half_ns(entry: Entry) -> float:
-    return ((entry.high_ns or 0.0) - (entry.low_ns or 0.0)) / 2
+    return ((entry.high or 0.0) - (entry.low or 0.0)) / 2
 
 
 def _failed(named: Entry, code: str, detail: str) -> Entry:

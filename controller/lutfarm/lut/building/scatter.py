@@ -24,14 +24,14 @@ def scatter(found: Sample, interval: Interval) -> dict[str, float | None]:
         [samples_ns([piece]) for _, _, piece in slices], [place for place, _, _ in slices], [sitting for _, sitting, _ in slices]
     )
     series = [samples_ns(process.slices) for process in found.processes]
-    p90, p99 = (tail_bounds(series, found.estimates_ns, interval, share) for share in (0.90, 0.99))
+    p90, p99 = (tail_bounds(series, found.estimates, interval, share) for share in (0.90, 0.99))
     return {
         "iteration_spread": parts.within_slices,
         "slice_spread": parts.between_slices,
         "process_spread": parts.between_processes,
         "sitting_spread": parts.between_sittings,
-        "p90_low_ns": p90 and p90.low_ns,
-        "p90_high_ns": p90 and p90.high_ns,
-        "p99_low_ns": p99 and p99.low_ns,
-        "p99_high_ns": p99 and p99.high_ns,
+        "p90_low": p90 and p90.low,
+        "p90_high": p90 and p90.high,
+        "p99_low": p99 and p99.low,
+        "p99_high": p99 and p99.high,
     }

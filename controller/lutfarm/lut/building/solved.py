@@ -57,12 +57,12 @@ def _of_networks(entries: Sequence[Entry], spaces: Sequence[Space], relative_tar
     quiet = [(space, entry) for space, entry in networks if BUSY.isdisjoint(entry.flags)]
     good = _solved(quiet, relative_target, confidence) if len(quiet) >= LEAST_NETWORKS else []
     # All of them say what this machine took, and their intervals how much less it may have been.
-    slowed = max((entry.estimate_ns or 1.0) / max(LEAST_NS, entry.low_ns or 1.0) for entry in busy)
+    slowed = max((entry.estimate or 1.0) / max(LEAST_NS, entry.low or 1.0) for entry in busy)
     known = {entry.workload_key for entry in good}
     return good + [
         replace(
             entry,
-            low_ns=(entry.low_ns or 0.0) / slowed,
+            low=(entry.low or 0.0) / slowed,
             flags=tuple(sorted({*entry.flags, "contended", "not_precise"} - {"converged"})),
         )
         for entry in _solved(networks, relative_target, confidence)
@@ -95,9 +95,9 @@ def _solved(networks: Sequence[tuple[Space, Entry]], relative_target: float, con
                 precision=some.precision,
                 batch_size=some.batch_size,
                 statistic="solved",
-                estimate_ns=estimate_ns,
-                low_ns=low_ns,
-                high_ns=high_ns,
+                estimate=estimate_ns,
+                low=low_ns,
+                high=high_ns,
                 confidence=posterior.confidence,
                 scope="networks",
                 processes=some.processes,
@@ -114,4 +114,4 @@ def _observed(space: Space, entry: Entry) -> Observed:
     arch = space.parse(named(entry.workload_key, f"network:{space.name}") or "")
     error = (entry.relative_error or 0.0) * (1 - (entry.common_share or 0.0)) ** 0.5
     parts = {o.key: count for o, count in space.composition(arch).items() if count and not o.is_nothing}
-    return Observed(arch, parts, entry.estimate_ns or 0.0, error)
+    return Observed(arch, parts, entry.estimate or 0.0, error)

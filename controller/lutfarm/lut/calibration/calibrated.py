@@ -34,7 +34,7 @@ class Correction:
     def fit(cls, calibration: Calibration, prices: Prices, space: Space, estimates: Mapping[str, Estimate]) -> Correction:
         """Raises SpecError where a network is none of the space, or needs an operator that has no entry."""
         _check_networks(calibration, space)
-        entries = {key: found for key in space_keys(space) if (found := estimates.get(key)) and found.estimate_ns > 0}
+        entries = {key: found for key in space_keys(space) if (found := estimates.get(key)) and found.estimate > 0}
         prices.refuse_mixture(price.row for key in entries if (price := prices.at(key)) is not None)
         features = features_of(space, entries)
         posterior = calibrate(
@@ -51,9 +51,9 @@ class Correction:
         estimate_ns, low_ns, high_ns = (float(ns) for ns in self.compose(np.array([arch], dtype=np.int64))[0])
         return replace(
             plain,
-            latency_ns=estimate_ns,
-            low_ns=low_ns,
-            high_ns=high_ns,
+            estimate=estimate_ns,
+            low=low_ns,
+            high=high_ns,
             flags=(*sorted({*plain.flags, *self.calibration.flags}), *self.posterior.diagnostics.flags),
             calibrated_on=len(self.calibration.networks),
             composed=f"{plain.composed}, {self.calibration.describe()}",
@@ -74,11 +74,11 @@ class Correction:
     def costs(self, plain: LayerCosts) -> tuple[float, LayerCosts]:
         """The intercept in ns, and costs in which each operator takes what it takes inside networks."""
         intercept_ns, each_ns = self.posterior.line_ns(self._toward)
-        found = plain.estimate_ns.copy()  # NaN where there is none
+        found = plain.estimate.copy()  # NaN where there is none
         for at, key in enumerate(plain.keys):
             if key in self._places:
                 found[at] = each_ns[self._places[key]]
-        return intercept_ns, replace(plain, estimate_ns=found)
+        return intercept_ns, replace(plain, estimate=found)
 
     def intervals_ns(self, plain: LayerCosts, archs: IntArray) -> FloatArray:
         """Of an additive space: (n, 3), NaN where a latency is missing."""
@@ -89,7 +89,7 @@ class Correction:
             counts = np.zeros((len(counted), len(self._places)))
             counts[:, rows[rows >= 0]] = counted[:, rows >= 0]
             found[part] = self.posterior.intervals_ns(self._toward, counts)
-            found[part][counted[:, np.isnan(plain.estimate_ns)].any(axis=1)] = np.nan
+            found[part][counted[:, np.isnan(plain.estimate)].any(axis=1)] = np.nan
         return found
 
 
@@ -100,11 +100,11 @@ class CorrectedBulk:
         self._correction, self._plain = correction, plain
         self._bulk = AdditiveBulk(corrected, intercept_ns)
 
-    def estimates_ns(self, archs: IntArray) -> FloatArray:
+    def estimates(self, archs: IntArray) -> FloatArray:
         """Shape (n,); NaN where a latency is missing."""
         if not self._plain.fixed.any():  # a network of nothing takes nothing, no intercept either
             return self.intervals_ns(archs)[:, 0]
-        found = self._bulk.estimates_ns(archs)
+        found = self._bulk.estimates(archs)
         return np.maximum(found, 0.0, out=found)
 
     def intervals_ns(self, archs: IntArray) -> FloatArray:

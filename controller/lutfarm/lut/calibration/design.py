@@ -17,7 +17,7 @@ class Estimate:
     `common`: errors that all operators make together, one after the other, as standard errors of this one's logarithm.
     """
 
-    estimate_ns: float
+    estimate: float
     log_error: float = 0.0
     common: tuple[float, ...] = ()
 
@@ -27,7 +27,7 @@ class Terms:
     """Some operators in a fixed order; `effects` is 1 where an operator (row) has an effect (column of `names`)."""
 
     keys: tuple[str, ...]
-    estimate_ns: FloatArray  # (operators,)
+    estimate: FloatArray  # (operators,)
     log_error: FloatArray  # (operators,)
     common: FloatArray  # (operators, errors that they make together)
     names: tuple[str, ...]
@@ -48,7 +48,7 @@ class Terms:
             common[row, : len(one.common)] = one.common
         return cls(
             keys=tuple(keys),
-            estimate_ns=np.array([one.estimate_ns for one in found]),
+            estimate=np.array([one.estimate for one in found]),
             log_error=np.array([one.log_error for one in found]),
             common=common,
             names=tuple(names),
@@ -68,7 +68,7 @@ class Toward:
 
 def shares(terms: Terms, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
     """S of some networks in ns, (m,), and the operators' shares of it, (m, operators); 0 where S is."""
-    added_ns = counts * terms.estimate_ns
+    added_ns = counts * terms.estimate
     sums_ns = added_ns.sum(axis=1)
     return sums_ns, added_ns / np.where(sums_ns > 0, sums_ns, 1.0)[:, None]
 

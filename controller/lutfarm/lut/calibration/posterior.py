@@ -38,7 +38,7 @@ class Diagnostics:
     """
 
     scale: float
-    intercept_ns: float
+    intercept: float
     own: float
     shared: float
     noise: float
@@ -72,7 +72,7 @@ class Posterior:
     confidence: float
     diagnostics: Diagnostics
     terms: Terms = field(repr=False)  # of the operators of the calibrated networks
-    sums_ns: FloatArray = field(repr=False)  # (n,) S of the calibrated networks
+    sums: FloatArray = field(repr=False)  # (n,) S of the calibrated networks
     parts: FloatArray = field(repr=False)  # (n, operators) f of the calibrated networks
     _mixture: _Mixture = field(repr=False)
     _measured_variance: float = field(repr=False)  # what measuring a network adds, on average
@@ -80,7 +80,7 @@ class Posterior:
     @property
     def n(self) -> int:
         """How many networks it rests on."""
-        return len(self.sums_ns)
+        return len(self.sums)
 
     def toward(self, terms: Terms) -> Toward:
         """Some operators, whether in the calibrated networks or not, made ready."""
@@ -91,11 +91,11 @@ class Posterior:
         mixture = self._mixture
         pull = mixture.weights @ mixture.pulls
         scale = 1 + self.priors.scale**2 * float(pull.sum())
-        intercept_ns = self._intercept**2 * float((pull / self.sums_ns).sum())
+        intercept_ns = self._intercept**2 * float((pull / self.sums).sum())
         delta = of.own @ ((mixture.weights * mixture.own) @ mixture.pulls)
         delta += of.error @ pull
         delta += of.shared @ ((mixture.weights * mixture.shared) @ mixture.pulls)
-        return intercept_ns, of.terms.estimate_ns * (scale + delta)
+        return intercept_ns, of.terms.estimate * (scale + delta)
 
     def operators_ns(self, of: Toward) -> FloatArray:
         """(operators, 3): estimate, low, high of one of each inside networks; the intercept is of none of them."""
@@ -110,7 +110,7 @@ class Posterior:
         deviations = np.sqrt(variances * self.diagnostics.misfit)
         tail = (1 - self.confidence) / 2
         limits = [mixture_quantile(mixture.weights, means, deviations, p) for p in (tail, 1 - tail)]
-        return np.stack([means @ mixture.weights, *limits], axis=1) * terms.estimate_ns[:, None]
+        return np.stack([means @ mixture.weights, *limits], axis=1) * terms.estimate[:, None]
 
     def intervals_ns(self, of: Toward, counts: FloatArray) -> FloatArray:
         """(m, 3): estimate, low, high for networks with these counts of operators, shape (m, operators).
@@ -140,7 +140,7 @@ class Posterior:
     def _components(self, of: Toward, sums_ns: FloatArray, parts: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Means and standard deviations of y / S under each combination of sizes, (m, g) each."""
         mixture, terms = self._mixture, of.terms
-        base = self.priors.scale**2 + self._intercept**2 / np.outer(sums_ns, self.sums_ns) + parts @ of.error
+        base = self.priors.scale**2 + self._intercept**2 / np.outer(sums_ns, self.sums) + parts @ of.error
         own, shared = parts @ of.own, parts @ of.shared
         always = self.priors.scale**2 + (self._intercept / sums_ns) ** 2 + np.square(parts) @ np.square(terms.log_error)
         always += np.square(parts @ terms.common).sum(axis=1)
@@ -157,7 +157,7 @@ class Posterior:
     @property
     def _intercept(self) -> float:
         """Its standard deviation in ns."""
-        return _intercept_ns(self.priors, self.sums_ns)
+        return _intercept_ns(self.priors, self.sums)
 
 
 def calibrate(
@@ -176,7 +176,7 @@ def calibrate(
     if not observed:
         raise SpecError("a calibration needs at least one measured network of the space; measure some")
     keys = tuple(sorted({key for one in observed for key in one.composition}))
-    if lacking := [key for key in keys if key not in entries or not entries[key].estimate_ns > 0]:
+    if lacking := [key for key in keys if key not in entries or not entries[key].estimate > 0]:
         raise SpecError(f"the calibrated networks need {len(lacking)} operators without a latency: {', '.join(lacking[:8])}")
     chosen = priors or Priors()
     terms = Terms.of(keys, entries, features)
@@ -187,7 +187,7 @@ def calibrate(
             counts[row, places[key]] = count
     sums_ns, parts = shares(terms, counts)
     errors = np.array([one.log_error or 0.0 for one in observed])
-    ratios = np.array([one.measured_ns for one in observed]) / sums_ns - 1
+    ratios = np.array([one.measured for one in observed]) / sums_ns - 1
     mixture, diagnostics = _robust(_Kernel.of(chosen, terms, sums_ns, parts), ratios, errors)
     return Posterior(chosen, confidence, diagnostics, terms, sums_ns, parts, mixture, float(np.square(errors).mean()))
 
@@ -197,8 +197,8 @@ class _Kernel:
     """Covariances of the networks' y / S, (n, n) each: what is always there, and per unit of variance of a size."""
 
     priors: Priors
-    sums_ns: FloatArray
-    intercept_ns: float
+    sums: FloatArray
+    intercept: float
     always: FloatArray
     own: FloatArray
     shared: FloatArray
@@ -284,13 +284,13 @@ def _left_out(mixture: _Mixture) -> tuple[FloatArray, FloatArray]:
 
 def _diagnosed(kernel: _Kernel, mixture: _Mixture, residuals: FloatArray, outliers: Sequence[int]) -> Diagnostics:
     pull = mixture.weights @ mixture.pulls
-    priors, sums_ns = kernel.priors, kernel.sums_ns
+    priors, sums_ns = kernel.priors, kernel.sums
     square = float(mixture.weights @ (mixture.pulls @ residuals))  # chi-squared with n degrees of freedom
     strained = chi_squared_exceeds(square, len(residuals)) < STRAINED
     own, shared, noise = (float(mixture.weights @ np.sqrt(v)) for v in (mixture.own, mixture.shared, mixture.noise))
     return Diagnostics(
         scale=1 + priors.scale**2 * float(pull.sum()),
-        intercept_ns=kernel.intercept_ns**2 * float((pull / sums_ns).sum()),
+        intercept=kernel.intercept**2 * float((pull / sums_ns).sum()),
         own=own,
         shared=shared,
         noise=noise,

@@ -35,7 +35,7 @@ def analytic(keys: Iterable[str], networks: Sequence[Observed]) -> dict[str, Est
     Williams 2006, section 2.7).
     """
     rows = np.array([np.sum([count * np.array(work(key)) for key, count in one.composition.items()], axis=0) for one in networks])
-    measured_ns: FloatArray = np.array([one.measured_ns for one in networks])
+    measured_ns: FloatArray = np.array([one.measured for one in networks])
     scale = rows.max(axis=0)
     line = _not_negative(rows / scale / measured_ns[:, None])
     least_ns = LEAST_SHARE * float(np.median(measured_ns))

@@ -39,13 +39,13 @@ def dump_published(
     left_out = 0
     for entry in table.entries:
         key = _published(entry, key_of)
-        if key is None or entry.estimate_ns is None:
+        if key is None or entry.estimate is None:
             left_out += 1
         elif key in found:
             raise SpecError(f"two operators have the {name} key {key}; export a table of one space")
         else:
             std_ms = process_deviation_ns(entry) / NS_PER_MS
-            found[key] = dict(figures_of(entry.processes, entry.estimate_ns / NS_PER_MS, std_ms))
+            found[key] = dict(figures_of(entry.processes, entry.estimate / NS_PER_MS, std_ms))
     if not found:
         raise SpecError(f"none of the {len(table)} entries is an operator that {name} has a key for")
     unit, backend = (_comment(text) for text in table.places[0])
@@ -66,7 +66,7 @@ def _claims(table: LatencyTable) -> list[str]:
 
 def process_deviation_ns(entry: Entry) -> float:
     """The standard deviation between processes that the entry's interval stands for: moderated, so never 0 for one."""
-    half_ns = ((entry.high_ns or 0.0) - (entry.low_ns or 0.0)) / 2
+    half_ns = ((entry.high or 0.0) - (entry.low or 0.0)) / 2
     quantile = student_quantile(PRIOR_DF + entry.processes - 1, 0.5 + entry.confidence / 2)
     return half_ns / quantile * math.sqrt(entry.processes)
 

@@ -21,7 +21,7 @@ class MissingEntry(SpecError):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A network's latency from a table, in ns.
+    """What a network takes by a table, in the unit of the table's quantity: ns.
 
     Uncalibrated, the interval is that of the *sum of the table's entries*, no promise about the network: inside one, layout
     changes and a residual add vanish and weights are colder, about 10 % each way (docs/measurement.md).  Calibrated, it
@@ -30,9 +30,9 @@ class Prediction:
     names the others.  `flags` are those of the entries that went in, and of the calibration.
     """
 
-    latency_ns: float
-    low_ns: float | None
-    high_ns: float | None
+    estimate: float
+    low: float | None
+    high: float | None
     coverage: float
     missing: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
@@ -49,13 +49,13 @@ def predict(prices: Prices, space: Space, arch: Sequence[int], *, allow_partial:
         raise missing_entry(prices, missing, len(needed))
     counted = [(found[operator.key], count) for operator, count in needed.items() if operator.key in found]
     prices.refuse_mixture(price.row for price, _ in counted)
-    total_ns = sum(count * price.estimate_ns for price, count in counted)
+    total_ns = sum(count * price.estimate for price, count in counted)
     low_ns, high_ns = (None, None) if missing else bounds(counted, total_ns)
     instances = sum(needed.values())
     return Prediction(
-        latency_ns=total_ns,
-        low_ns=low_ns,
-        high_ns=high_ns,
+        estimate=total_ns,
+        low=low_ns,
+        high=high_ns,
         coverage=sum(count for _, count in counted) / instances if instances else 1.0,
         missing=missing,
         flags=prices.flags(price.row for price, _ in counted),
@@ -80,8 +80,8 @@ def bounds(counted: Sequence[tuple[Price, int]], total_ns: float) -> tuple[float
         common = sum(math.sqrt(price.common_share) * half for (price, _), half in zip(counted, halves_ns, strict=True))
         return math.sqrt(own + common**2)
 
-    below = half_ns([count * (price.estimate_ns - price.low_ns) for price, count in counted])
-    above = half_ns([count * (price.high_ns - price.estimate_ns) for price, count in counted])
+    below = half_ns([count * (price.estimate - price.low) for price, count in counted])
+    above = half_ns([count * (price.high - price.estimate) for price, count in counted])
     return max(0.0, total_ns - below), total_ns + above  # no entry reaches below 0: only rounding would
 
 

@@ -20,7 +20,7 @@ class AdditiveBulk:
     """Latencies of architectures as rows of choice indices, shape (n, layers); the indices must be in range."""
 
     def __init__(self, costs: LayerCosts, intercept_ns: float = 0.0) -> None:
-        """`intercept_ns` comes on top of every network."""
+        """`intercept`, in the quantity's unit, comes on top of every network."""
         self._costs = costs
         groups = _groups(costs.counts)
         self._joint_ns = [_joint_ns(costs, layers) for layers in groups]
@@ -33,7 +33,7 @@ class AdditiveBulk:
                 self._weights[layer, column] = weight
                 weight *= costs.counts[layer]
 
-    def estimates_ns(self, archs: IntArray) -> FloatArray:
+    def estimates(self, archs: IntArray) -> FloatArray:
         """Shape (n,); NaN where a latency is missing."""
         found = np.empty(len(archs))
         for part in chunks(len(archs)):
@@ -48,10 +48,10 @@ class AdditiveBulk:
         """Shape (n, 3): estimate, low, high.  The interval is that of `predict.bounds`."""
         costs = self._costs
         found = np.empty((len(archs), 3))
-        found[:, 0] = self.estimates_ns(archs)
+        found[:, 0] = self.estimates(archs)
         own, common = 1 - costs.common, np.sqrt(costs.common)
-        columns = np.stack([common * costs.below_ns, common * costs.above_ns], axis=1)
-        squares = np.stack([own * costs.below_ns**2, own * costs.above_ns**2], axis=1)
+        columns = np.stack([common * costs.below, common * costs.above], axis=1)
+        squares = np.stack([own * costs.below**2, own * costs.above**2], axis=1)
         for part in chunks(len(archs)):
             counts = costs.counted(archs[part])
             halves = np.sqrt(np.square(counts) @ squares + np.square(counts @ columns))

@@ -23,7 +23,7 @@ class ComposedBulk:
         size = math.prod(counts)
         self._kept = np.full((size, 3), np.nan) if size <= KEPT_LIMIT else None
 
-    def estimates_ns(self, archs: IntArray) -> FloatArray:
+    def estimates(self, archs: IntArray) -> FloatArray:
         """Shape (n,).  Raises MissingEntry."""
         return self.intervals_ns(archs)[:, 0]
 

@@ -28,22 +28,22 @@ class LayerCosts:
     parts: FloatArray
     fixed: FloatArray
     keys: tuple[str, ...]
-    estimate_ns: FloatArray  # NaN where there is none
-    below_ns: FloatArray
-    above_ns: FloatArray
+    estimate: FloatArray  # NaN where there is none
+    below: FloatArray
+    above: FloatArray
     common: FloatArray
 
     @property
     def choices_ns(self) -> FloatArray:
         """What each choice costs, NaN where an operator that it needs has no latency."""
-        known = np.nan_to_num(self.estimate_ns)
-        return np.where(self.parts @ np.isnan(self.estimate_ns) > 0, np.nan, self.parts @ known)
+        known = np.nan_to_num(self.estimate)
+        return np.where(self.parts @ np.isnan(self.estimate) > 0, np.nan, self.parts @ known)
 
     @property
     def fixed_ns(self) -> float:
         """What every network costs whatever its choices; NaN where a latency is missing."""
-        lacks = (self.fixed > 0) & np.isnan(self.estimate_ns)
-        return math.nan if lacks.any() else float(self.fixed @ np.nan_to_num(self.estimate_ns))
+        lacks = (self.fixed > 0) & np.isnan(self.estimate)
+        return math.nan if lacks.any() else float(self.fixed @ np.nan_to_num(self.estimate))
 
     def counted(self, archs: NDArray[np.integer]) -> FloatArray:
         """How often networks of an additive space have each operator: (n, layers) to (n, operators)."""
@@ -80,8 +80,8 @@ def layer_costs(prices: Prices, space: Space) -> LayerCosts:
         parts=parts,
         fixed=fixed,
         keys=tuple(index),
-        estimate_ns=np.array([math.nan if p is None else p.estimate_ns for p in found]),
-        below_ns=np.array([0.0 if p is None else p.estimate_ns - p.low_ns for p in found]),
-        above_ns=np.array([0.0 if p is None else p.high_ns - p.estimate_ns for p in found]),
+        estimate=np.array([math.nan if p is None else p.estimate for p in found]),
+        below=np.array([0.0 if p is None else p.estimate - p.low for p in found]),
+        above=np.array([0.0 if p is None else p.high - p.estimate for p in found]),
         common=np.array([0.0 if p is None else p.common_share for p in found]),
     )

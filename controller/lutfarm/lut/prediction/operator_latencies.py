@@ -31,9 +31,9 @@ class Price:
     """One entry as a prediction uses it; `row` is its position in the table, -1 for what is nothing by structure."""
 
     row: int
-    estimate_ns: float
-    low_ns: float
-    high_ns: float
+    estimate: float
+    low: float
+    high: float
     common_share: float
 
 
@@ -50,7 +50,7 @@ class Prices:
         if len(twice):
             name = workloads[int(twice[0])]
             raise SpecError(f"{place} has more than one entry of {name!r}: a prediction can't choose")
-        self._estimate_ns, self._low_ns, self._high_ns = (columns.numbers(name) for name in ("estimate_ns", "low_ns", "high_ns"))
+        self._estimate_ns, self._low_ns, self._high_ns = (columns.numbers(name) for name in ("estimate", "low", "high"))
         # What is not known to be independent is taken to move together, which is the wider interval.
         self._common = np.nan_to_num(columns.numbers("common_share"), nan=1.0)
         self._failed = columns.equal("kind", "failed")

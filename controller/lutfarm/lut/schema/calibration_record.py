@@ -38,12 +38,12 @@ def _in_range(name: str, value: float, least: float, most: float) -> None:
 class Observed:
     """One measured network: which operators it has how often (without what is nothing), and how long it took.
 
-    `log_error` is the standard error of the logarithm of `measured_ns`; None: not known.
+    `log_error` is the standard error of the logarithm of `measured`; None: not known.
     """
 
     arch: tuple[int, ...]
     composition: Mapping[str, int]
-    measured_ns: float
+    measured: float
     log_error: float | None = None
 
 
@@ -86,7 +86,7 @@ class CalibrationNetwork:
     arch: tuple[int, ...]
     operators: tuple[int, ...]
     counts: tuple[int, ...]
-    measured_ns: float
+    measured: float
     log_error: float | None = None
 
 
@@ -140,7 +140,7 @@ class Calibration:
             Observed(
                 network.arch,
                 {self.operators[at]: count for at, count in zip(network.operators, network.counts, strict=True)},
-                network.measured_ns,
+                network.measured,
                 network.log_error,
             )
             for network in self.networks
@@ -178,7 +178,7 @@ def calibration_of(
             arch=tuple(one.arch),
             operators=tuple(places[key] for key in sorted(one.composition)),
             counts=tuple(one.composition[key] for key in sorted(one.composition)),
-            measured_ns=float(one.measured_ns),
+            measured=float(one.measured),
             log_error=None if one.log_error is None else float(one.log_error),
         )
         for one in observed
@@ -199,7 +199,7 @@ def calibration_of(
 
 
 def _check_network(where: str, network: CalibrationNetwork, operators: int) -> None:
-    _in_range(f"{where}.measured_ns", network.measured_ns, 1e-3, LARGEST_NS)
+    _in_range(f"{where}.measured", network.measured, 1e-3, LARGEST_NS)
     if network.log_error is not None:
         _in_range(f"{where}.log_error", network.log_error, 0.0, LARGEST_ERROR)
     if not network.operators or len(network.operators) != len(network.counts):

@@ -8,11 +8,31 @@ from typing import Literal
 Kind = Literal["measured", "zero", "failed"]
 QUANTILE = 1.96  # a half-width over this is taken for a standard error
 KINDS: tuple[Kind, ...] = ("measured", "zero", "failed")
+IN_QUANTITY_UNIT = frozenset(
+    [
+        "estimate",
+        "low",
+        "high",
+        "mean",
+        "median",
+        "p10",
+        "p25",
+        "p95",
+        "min",
+        "std",
+        "p90_low",
+        "p90_high",
+        "p99_low",
+        "p99_high",
+        "contended_median",
+    ]
+)
+"""The fields whose unit is the entry's `quantity_unit`; other fields with a unit name it at their end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The latency of one workload on one device and backend; times in ns.
+    """One quantity of one workload on one device and backend; values in `quantity_unit`, what ends with `_ns` in ns.
 
     kind "measured": an estimate inside its interval, above zero.  "zero": nothing by structure, 0 by definition,
     never measured.  "failed": a failure as a result; it has no estimate, never a number that stands for one.
@@ -32,9 +52,9 @@ class Entry:
     quantity: str = "latency"
     quantity_unit: str = "ns"
     statistic: str = ""  # p25_quiet, p10_swept, p50_sustained, tool_mean, ...; empty unless measured
-    estimate_ns: float | None = None
-    low_ns: float | None = None
-    high_ns: float | None = None
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
     confidence: float = 0.95
     scope: str = ""  # what the interval is over: `sitting`: processes of one sitting; `units`
     processes: int = 0
@@ -42,13 +62,13 @@ class Entry:
     slices_kept: int = 0
     slices_rejected: int = 0  # visits that found no quiet window
     runs_left_out: int = 0  # of an older fingerprint, cut short, held up, or without a quiet slice
-    mean_ns: float | None = None
-    median_ns: float | None = None
-    p10_ns: float | None = None
-    p25_ns: float | None = None
-    p95_ns: float | None = None
-    min_ns: float | None = None
-    std_ns: float | None = None
+    mean: float | None = None
+    median: float | None = None
+    p10: float | None = None
+    p25: float | None = None
+    p95: float | None = None
+    min: float | None = None
+    std: float | None = None
     variation: float | None = None  # std / mean
     between_spread: float | None = None  # std of the logarithms of the processes' (a pool's: units') estimates
     within_spread: float | None = None  # std / mean inside a process
@@ -56,13 +76,13 @@ class Entry:
     slice_spread: float | None = None  # ... between slices of a process
     process_spread: float | None = None  # ... between processes of a sitting
     sitting_spread: float | None = None  # ... between sittings; None here and above where there are too few
-    p90_low_ns: float | None = None  # distribution-free 95 % bounds (statistics.tails); None: too few iterations
-    p90_high_ns: float | None = None
-    p99_low_ns: float | None = None
-    p99_high_ns: float | None = None
+    p90_low: float | None = None  # distribution-free 95 % bounds (statistics.tails); None: too few iterations
+    p90_high: float | None = None
+    p99_low: float | None = None
+    p99_high: float | None = None
     common_share: float | None = None  # of the variance between processes: shared by all its entries
     effective_iterations: float | None = None  # what the autocorrelated iterations are worth
-    contended_median_ns: float | None = None
+    contended_median: float | None = None
     canary_level: float | None = None  # relative to its reference
     involuntary_switches: int = 0
     wall_over_cpu: float | None = None
@@ -93,9 +113,9 @@ class Entry:
     @property
     def relative_half_width(self) -> float | None:
         """Half the interval as a share of the estimate; None unless measured."""
-        if not self.estimate_ns or self.low_ns is None or self.high_ns is None:
+        if not self.estimate or self.low is None or self.high is None:
             return None
-        return (self.high_ns - self.low_ns) / 2 / self.estimate_ns
+        return (self.high - self.low) / 2 / self.estimate
 
     @property
     def relative_error(self) -> float | None:

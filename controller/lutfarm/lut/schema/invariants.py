@@ -71,8 +71,8 @@ def _rules(columns: Columns) -> Iterator[tuple[str, BoolArray]]:
 
 
 def _meaning(columns: Columns) -> Iterator[tuple[str, BoolArray]]:
-    estimate, low, high = (columns.numbers(name) for name in ("estimate_ns", "low_ns", "high_ns"))
-    without = [columns.nulls(name) for name in ("estimate_ns", "low_ns", "high_ns")]
+    estimate, low, high = (columns.numbers(name) for name in ("estimate", "low", "high"))
+    without = [columns.nulls(name) for name in ("estimate", "low", "high")]
     incomplete, present = np.logical_or.reduce(without), ~np.logical_and.reduce(without)
     has_code = ~columns.nulls("failure_code")
     measured, zero, failed = (columns.equal("kind", kind) for kind in KINDS)

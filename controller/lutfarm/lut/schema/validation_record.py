@@ -44,16 +44,16 @@ class Network:
 
     arch: str  # in the space's encoding
     role: Role
-    predicted_ns: float | None  # None: the table lacks an operator of it
-    predicted_low_ns: float | None
-    predicted_high_ns: float | None
-    measured_ns: float | None  # None: see `failure`
-    measured_low_ns: float | None = None
-    measured_high_ns: float | None = None
+    predicted: float | None  # None: the table lacks an operator of it
+    predicted_low: float | None
+    predicted_high: float | None
+    measured: float | None  # None: see `failure`
+    measured_low: float | None = None
+    measured_high: float | None = None
     failure: str = ""  # why there is no number
-    calibrated_ns: float | None = None  # predicted once the table is calibrated
-    calibrated_low_ns: float | None = None
-    calibrated_high_ns: float | None = None
+    calibrated: float | None = None  # predicted once the table is calibrated
+    calibrated_low: float | None = None
+    calibrated_high: float | None = None
     measured_flags: tuple[str, ...] = ()  # of its entry, but `converged`
     predicted_flags: tuple[str, ...] = ()  # of the entries that its prediction adds up
 
@@ -65,17 +65,17 @@ class Network:
     @property
     def usable(self) -> bool:
         """Whether it can be held against the table."""
-        return self.measured_ns is not None and self.predicted_ns is not None
+        return self.measured is not None and self.predicted is not None
 
     @property
     def covered(self) -> bool | None:
         """Whether what was measured lies in the prediction's interval; None where that can't be told."""
-        return _covered(self.measured_ns, self.predicted_low_ns, self.predicted_high_ns)
+        return _covered(self.measured, self.predicted_low, self.predicted_high)
 
     @property
     def covered_calibrated(self) -> bool | None:
         """The same of the calibrated prediction."""
-        return _covered(self.measured_ns, self.calibrated_low_ns, self.calibrated_high_ns)
+        return _covered(self.measured, self.calibrated_low, self.calibrated_high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +144,12 @@ class Validation:
     @property
     def quiet_figures(self) -> Figures | None:
         """The figures of the others; None below two of them."""
-        return _figures([(n.predicted_ns, n.measured_ns) for n in self.used if not n.busy])
+        return _figures([(n.predicted, n.measured) for n in self.used if not n.busy])
 
     @property
     def quiet_calibrated_figures(self) -> Figures | None:
         """The same of the calibrated predictions."""
-        return _figures([(n.calibrated_ns, n.measured_ns) for n in self.used if not n.busy])
+        return _figures([(n.calibrated, n.measured) for n in self.used if not n.busy])
 
     @property
     def quiet_coverage(self) -> float | None:
@@ -241,12 +241,12 @@ def words(figures: Figures) -> str:
     return f"MAPE {100 * figures.mape:.1f} %, bias {100 * figures.bias:+.1f} %{tau}"
 
 
-def compare(predicted_ns: Sequence[float], measured_ns: Sequence[float]) -> Figures:
+def compare(predictions: Sequence[float], measurements: Sequence[float]) -> Figures:
     """The error of predictions, in the order of what was measured.
 
     Raises ValueError unless both are equally long, not empty, finite, and every measured latency is above zero.
     """
-    predicted, measured = np.asarray(predicted_ns, dtype=np.float64), np.asarray(measured_ns, dtype=np.float64)
+    predicted, measured = np.asarray(predictions, dtype=np.float64), np.asarray(measurements, dtype=np.float64)
     if predicted.shape != measured.shape or predicted.ndim != 1 or not len(predicted):
         raise ValueError(f"{predicted.shape} predictions for {measured.shape} networks; as many are needed, at least 1")
     if not (np.isfinite(predicted).all() and np.isfinite(measured).all() and (measured > 0).all()):
@@ -312,13 +312,13 @@ def _network_problems(network: Network) -> Iterator[str]:
     if len(flags) > MOST_FLAGS or any(not 0 < len(flag) <= MOST_FLAG or not flag.isprintable() for flag in flags):
         yield "it has flags that are none"
     for kind in ("predicted", "measured", "calibrated"):
-        middle, low, high = (getattr(network, f"{kind}{part}_ns") for part in ("", "_low", "_high"))
+        middle, low, high = (getattr(network, f"{kind}{part}") for part in ("", "_low", "_high"))
         if any(ns is not None and not 0 <= ns <= LARGEST_NS for ns in (middle, low, high)):
             yield f"{kind} is not from 0 to {LARGEST_NS:g} ns"
         elif middle is not None and not (low if low is not None else middle) <= middle <= (high if high is not None else middle):
             yield f"{kind} lies outside its interval"
-    if network.measured_ns is not None and network.measured_ns < LEAST_NS:
-        yield f"it was measured to take {network.measured_ns:g} ns"
+    if network.measured is not None and network.measured < LEAST_NS:
+        yield f"it was measured to take {network.measured:g} ns"
 
 
 def _possible(figures: Figures) -> bool:
@@ -342,14 +342,14 @@ def _contradictions(found: Validation) -> Iterator[str]:
     That is of halves of the processes, which the networks do not hold.
     """
     used, calibrated = found.used, found.calibrated
-    yield from _miscounted("figures", found.figures, [(n.predicted_ns, n.measured_ns) for n in used])
+    yield from _miscounted("figures", found.figures, [(n.predicted, n.measured) for n in used])
     yield from _miscovered("coverage", found.coverage, [n.covered for n in used])
-    mended = [n for n in used if n.calibrated_ns is not None]
+    mended = [n for n in used if n.calibrated is not None]
     if calibrated is None:
         if mended:
             yield f"{len(mended)} networks have calibrated predictions, but there are no figures of them"
     else:
-        yield from _miscounted("calibrated.figures", calibrated.figures, [(n.calibrated_ns, n.measured_ns) for n in mended])
+        yield from _miscounted("calibrated.figures", calibrated.figures, [(n.calibrated, n.measured) for n in mended])
         yield from _miscovered("calibrated.coverage", calibrated.coverage, [n.covered_calibrated for n in mended])
         if calibrated.networks < 1:
             yield f"calibrated on {calibrated.networks} networks"

@@ -29,12 +29,12 @@ MOST_ROUNDS = 1000
 
 @dataclass(frozen=True, slots=True)
 class PairedProcess:
-    """One complete run: Unix times; `estimate_ns` None where it found no quiet window."""
+    """One complete run: Unix times; `estimate` None where it found no quiet window."""
 
     round_id: str
     started_s: float
     ended_s: float
-    estimate_ns: float | None = None
+    estimate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def ratios_of(ratios: Mapping[str, Mapping[str, float]], *, confidence: float = 
     for (name, found), prior in zip(enough.items(), priors, strict=True):
         one = moderated_interval(list(found.values()), confidence=confidence, prior_spread=prior.spread, prior_df=prior.df)
         error = one.spread / math.sqrt(len(found))
-        results[name] = PairRatio(one.estimate_ns, one.low_ns, one.high_ns, error, prior.df + len(found) - 1, len(found))
+        results[name] = PairRatio(one.estimate, one.low, one.high, error, prior.df + len(found) - 1, len(found))
     return results
 
 

@@ -64,7 +64,7 @@ def ratio_of(a: UnitEstimate, b: UnitEstimate, *, confidence: float = 0.95, besi
 
     `beside`: the log ratio that is tested against, 0 for equal latencies.
     """
-    middle = math.log(b.estimate_ns) - math.log(a.estimate_ns)
+    middle = math.log(b.estimate) - math.log(a.estimate)
     one, other = _Side.of([a]), _Side.of([b])
     errors, dfs = _together(one.variances, one.df, other.variances, other.df)
     error = float(errors[0])
@@ -118,7 +118,7 @@ class _Side:
     @classmethod
     def of(cls, levels: Sequence[UnitEstimate]) -> _Side:
         return cls(
-            np.log([level.estimate_ns for level in levels]),
+            np.log([level.estimate for level in levels]),
             np.array([max(level.log_error, SMALLEST_ERROR) ** 2 for level in levels]),
             np.array([level.df for level in levels]),
         )

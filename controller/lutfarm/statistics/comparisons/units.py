@@ -27,7 +27,7 @@ Part = tuple[float, float]  # a variance, and its degrees of freedom
 class UnitEstimate:
     """One estimate on one unit: in ns, with the standard error of its logarithm and that error's degrees of freedom."""
 
-    estimate_ns: float
+    estimate: float
     log_error: float
     df: float = PRIOR_DF
 
@@ -92,7 +92,7 @@ def fit_units(levels: Mapping[str, Mapping[str, UnitEstimate]]) -> UnitFit | Non
     laplacian, right = np.zeros((len(units), len(units))), np.zeros(len(units))
     for found in shared.values():
         at = np.array([place[unit] for unit in found])
-        logs = np.log([level.estimate_ns for level in found.values()])
+        logs = np.log([level.estimate for level in found.values()])
         laplacian[np.ix_(at, at)] -= 1 / len(at)
         laplacian[at, at] += 1
         right[at] += logs - logs.mean()
@@ -107,7 +107,7 @@ def fit_units(levels: Mapping[str, Mapping[str, UnitEstimate]]) -> UnitFit | Non
     operators: dict[str, float] = {}
     residuals: dict[tuple[str, str], float] = {}
     for operator, found in shared.items():
-        rest = {unit: math.log(level.estimate_ns) - float(effects[place[unit]]) for unit, level in found.items()}
+        rest = {unit: math.log(level.estimate) - float(effects[place[unit]]) for unit, level in found.items()}
         operators[operator] = sum(rest.values()) / len(rest)
         residuals |= {(operator, unit): value - operators[operator] for unit, value in rest.items()}
     variance = sum(residual**2 for residual in residuals.values()) / df
@@ -171,7 +171,7 @@ def corrected(level: UnitEstimate, unit: str, fit: UnitFit, *, confidence: float
     weight = fit.weights[unit]
     own, (interaction, df) = fit.own, fit.interactions[unit]
     parts = [(level.log_error**2, level.df), (weight * own[0], own[1]), ((1 + weight) * interaction, df)]
-    middle = math.log(level.estimate_ns) - fit.effects[unit]
+    middle = math.log(level.estimate) - fit.effects[unit]
     return _interval(middle, parts, confidence)
 
 
@@ -187,12 +187,12 @@ def over_units(levels: Sequence[UnitEstimate], *, confidence: float) -> Interval
     between processes is: a slow unit is slow at all of them, so they are no independent witnesses of the units' spread.
     The interval is never narrower than what the estimates' own precision gives.
     """
-    logs = np.log([level.estimate_ns for level in levels])
+    logs = np.log([level.estimate for level in levels])
     between = float(np.var(logs, ddof=1))
     own = sum(level.log_error**2 for level in levels) / len(levels) ** 2
     variance = max(between / len(levels), own)
     found = _interval(float(logs.mean()), [(variance, len(levels) - 1.0)], confidence)
-    return Interval(found.estimate_ns, found.low_ns, found.high_ns, math.sqrt(between))
+    return Interval(found.estimate, found.low, found.high, math.sqrt(between))
 
 
 def disagreements(fit: UnitFit, max_spread: float) -> list[str]:

@@ -60,7 +60,7 @@ def flags(found: Sample, interval: Interval, *, relative_target: float, minimum_
         interval.relative_half_width <= relative_target
         and len(found.processes) >= minimum_processes
         and found.statistic != "p25_contended"
-        and not disagree(found.estimates_ns)
+        and not disagree(found.estimates)
     )
     raised: tuple[Flag, ...] = tuple(flag for flag, is_true in _RULES if is_true(found))
     return ("converged", *raised) if precise else (*raised, "not_precise")
@@ -94,7 +94,7 @@ def _no_quiet_window(found: Sample) -> bool:
 
 def _processes_disagree(found: Sample) -> bool:
     """Their levels differ by factors, and too few agree to tell which are right."""
-    return disagree(found.estimates_ns)
+    return disagree(found.estimates)
 
 
 def _preempted(found: Sample) -> bool:
@@ -110,7 +110,7 @@ def _drift(found: Sample) -> bool:
 
     Kendall's rank correlation with time, which makes it the test of H. B. Mann (Econometrica 13 (1945) 245-259).
     """
-    levels = found.estimates_ns
+    levels = found.estimates
     if len(levels) < 4 or max(levels) / min(levels) - 1 <= DRIFT_LEAST:
         return False
     return kendall(range(len(levels)), levels)[1] <= DRIFT_SIGNIFICANCE
@@ -118,9 +118,9 @@ def _drift(found: Sample) -> bool:
 
 def _changed(found: Sample) -> bool:
     """The latency stepped from one level to another, by more than DRIFT_LEAST, beyond chance."""
-    if len(found.estimates_ns) < LEAST_FOR_CHANGE:
+    if len(found.estimates) < LEAST_FOR_CHANGE:
         return False
-    step = change_point(found.estimates_ns)
+    step = change_point(found.estimates)
     return step is not None and abs(math.log(step.ratio)) > DRIFT_LEAST and step.p_value <= DRIFT_SIGNIFICANCE
 
 

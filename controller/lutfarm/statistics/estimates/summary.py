@@ -52,12 +52,10 @@ def summarize(
     down by what its canaries can't have shown.
     """
     wanted = target or Target()
-    interval = moderated_interval(found.estimates_ns, confidence=wanted.confidence, prior_spread=prior_spread, prior_df=prior_df)
+    interval = moderated_interval(found.estimates, confidence=wanted.confidence, prior_spread=prior_spread, prior_df=prior_df)
     if found.statistic == "p25_contended":
         interval = replace(
-            interval,
-            low_ns=min(interval.low_ns, _least_ns(found)) / _most_slowed(found),
-            high_ns=max(interval.high_ns, found.iterations.max_ns),
+            interval, low=min(interval.low, _least_ns(found)) / _most_slowed(found), high=max(interval.high, found.iterations.max)
         )
     interval = widened(reaching(interval, found), quantum_ns(found))
     raised = flags(
@@ -68,10 +66,10 @@ def summarize(
 
 def reaching(interval: Interval, found: Sample) -> Interval:
     """With what an interval over processes does not hold: see `summarize`."""
-    low_ns, high_ns = interval.low_ns / (1 + found.hidden), interval.high_ns
-    if disagree(found.estimates_ns):
-        low_ns, high_ns = min(low_ns, *found.estimates_ns), max(high_ns, *found.estimates_ns)
-    return replace(interval, low_ns=low_ns, high_ns=high_ns)
+    low_ns, high_ns = interval.low / (1 + found.hidden), interval.high
+    if disagree(found.estimates):
+        low_ns, high_ns = min(low_ns, *found.estimates), max(high_ns, *found.estimates)
+    return replace(interval, low=low_ns, high=high_ns)
 
 
 def _least_ns(found: Sample) -> float:
@@ -82,7 +80,7 @@ def _least_ns(found: Sample) -> float:
         for piece in process.slices
         if piece.samples_ns
     ]
-    return min(parts, default=found.iterations.min_ns)
+    return min(parts, default=found.iterations.min)
 
 
 def _most_slowed(found: Sample) -> float:

@@ -27,15 +27,15 @@ LEAST_FOR_PRIOR = 5
 class Interval:
     """A geometric mean over processes with its interval; `spread` is the moderated relative one between processes."""
 
-    estimate_ns: float
-    low_ns: float
-    high_ns: float
+    estimate: float
+    low: float
+    high: float
     spread: float
 
     @property
     def relative_half_width(self) -> float:
         """Half of the interval as a share of the estimate."""
-        return (self.high_ns - self.low_ns) / 2 / self.estimate_ns
+        return (self.high - self.low) / 2 / self.estimate
 
 
 def log_variance(estimates_ns: Sequence[float]) -> float | None:

@@ -48,7 +48,7 @@ class SweepFit:
     process_variance: float
     scale: float
 
-    def estimate_ns(self, network: str) -> float:
+    def estimate(self, network: str) -> float:
         """A network's latency on the mean process, in ns."""
         return math.exp(self.networks[network])
 
@@ -112,11 +112,11 @@ def widened(interval: Interval, fit: SweepFit, *, confidence: float) -> Interval
         return interval
     quantile = student_quantile(len(fit.processes) - 1, 0.5 + confidence / 2)
     common = quantile * math.sqrt(fit.common_variance)
-    middle = math.log(interval.estimate_ns)
-    below, above = middle - math.log(interval.low_ns), math.log(interval.high_ns) - middle
+    middle = math.log(interval.estimate)
+    below, above = middle - math.log(interval.low), math.log(interval.high) - middle
     spread = math.sqrt(interval.spread**2 + fit.process_variance)
     return Interval(
-        interval.estimate_ns, math.exp(middle - math.hypot(below, common)), math.exp(middle + math.hypot(above, common)), spread
+        interval.estimate, math.exp(middle - math.hypot(below, common)), math.exp(middle + math.hypot(above, common)), spread
     )
 
 
@@ -140,7 +140,7 @@ def halves(estimates_ns: Mapping[str, Mapping[str, float]]) -> tuple[Mapping[str
         part = {name: {p: ns for p, ns in by.items() if p in mine} for name, by in estimates_ns.items()}
         fit = fit_sweep(part)
         found.append(
-            {name: fit.estimate_ns(name) for name in fit.networks}
+            {name: fit.estimate(name) for name in fit.networks}
             if fit
             else {name: float(np.exp(np.mean(np.log(list(by.values()))))) for name, by in part.items() if by}
         )

@@ -24,8 +24,8 @@ from lutfarm.statistics.samples.process import FloatArray
 class Bounds:
     """Between which two iterations a quantile lies, in ns."""
 
-    low_ns: float
-    high_ns: float
+    low: float
+    high: float
 
 
 def least_count(share: float, confidence: float) -> int:
@@ -49,7 +49,7 @@ def tail_bounds(
     """
     inside = (1 + confidence) / 2
     both = zip(series_ns, estimates_ns, strict=True)
-    parts = [_thinned(values) / level * interval.estimate_ns for values, level in both if len(values)]
+    parts = [_thinned(values) / level * interval.estimate for values, level in both if len(values)]
     independent = np.concatenate([np.empty(0), *parts])
     if len(independent) < least_count(share, inside):
         return None
@@ -60,7 +60,7 @@ def tail_bounds(
     high = int(np.searchsorted(below, 1 - tail, side="left"))
     if low < 1 or high > len(ascending):
         return None
-    down, up = interval.low_ns / interval.estimate_ns, interval.high_ns / interval.estimate_ns
+    down, up = interval.low / interval.estimate, interval.high / interval.estimate
     return Bounds(float(ascending[low - 1]) * down, float(ascending[high - 1]) * up)
 
 

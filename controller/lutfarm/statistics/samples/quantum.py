@@ -18,7 +18,7 @@ def quantum_ns(found: Sample) -> float:
     for process in found.processes:
         step_ns = process.run.clock_step_ns or 0
         blocks = {piece.block for piece in process.slices}
-        short = [block for block in blocks if block * process.estimate_ns < LEAST_STEPS * step_ns]
+        short = [block for block in blocks if block * process.estimate < LEAST_STEPS * step_ns]
         worst = max(worst, *(step_ns / block for block in short), 0.0)
     return worst
 
@@ -27,4 +27,4 @@ def widened(interval: Interval, quantum_ns: float) -> Interval:
     """Further by the quantum on either side, and above zero."""
     if not quantum_ns:
         return interval
-    return replace(interval, low_ns=interval.low_ns / (1 + quantum_ns / interval.low_ns), high_ns=interval.high_ns + quantum_ns)
+    return replace(interval, low=interval.low / (1 + quantum_ns / interval.low), high=interval.high + quantum_ns)

@@ -27,14 +27,14 @@ class Iterations:
     """What the iterations that the estimate rests on look like, all processes together; times in ns."""
 
     count: int
-    mean_ns: float
-    min_ns: float
-    max_ns: float
-    median_ns: float | None = None  # None, here and below: a tool printed aggregates only
-    p10_ns: float | None = None
-    p25_ns: float | None = None
-    p95_ns: float | None = None
-    std_ns: float | None = None
+    mean: float
+    min: float
+    max: float
+    median: float | None = None  # None, here and below: a tool printed aggregates only
+    p10: float | None = None
+    p25: float | None = None
+    p95: float | None = None
+    std: float | None = None
     within_spread: float | None = None  # root mean square over processes of std / mean
     effective: float | None = None  # summed over processes
 
@@ -45,7 +45,7 @@ class ProcessSample:
 
     run: Run
     slices: tuple[Slice, ...]
-    estimate_ns: float
+    estimate: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +55,21 @@ class Sample:
     statistic: Statistic
     processes: tuple[ProcessSample, ...]
     iterations: Iterations
-    contended_median_ns: float | None  # of the slices that were not quiet, None where all were
+    contended_median: float | None  # of the slices that were not quiet, None where all were
     slices_rejected: int  # visits that found no quiet window
     runs_left_out: int  # of an older fingerprint, cut short, held up, or without a quiet slice
     quiet_share: float = 1.0  # of the visits, those that gave a quiet slice
     hidden: float = 0.0  # relative: see swept.hidden_slowdown
 
     @property
-    def estimates_ns(self) -> tuple[float, ...]:
+    def estimates(self) -> tuple[float, ...]:
         """The process-level estimates."""
-        return tuple(process.estimate_ns for process in self.processes)
+        return tuple(process.estimate for process in self.processes)
 
     @property
     def estimates_by_round(self) -> tuple[tuple[str, float], ...]:
         """(Round id, process-level estimate)."""
-        return tuple((process.run.round_id, process.estimate_ns) for process in self.processes)
+        return tuple((process.run.round_id, process.estimate) for process in self.processes)
 
     @property
     def slices(self) -> tuple[Slice, ...]:
@@ -115,11 +115,11 @@ def sample(runs: Iterable[Run]) -> Sample | None:
         statistic=statistic,
         processes=processes,
         iterations=_iterations([samples_ns(process.slices) for process in processes]),
-        contended_median_ns=float(np.median(samples_ns(contended))) if samples_ns(contended).size else None,
+        contended_median=float(np.median(samples_ns(contended))) if samples_ns(contended).size else None,
         slices_rejected=rejected,
         runs_left_out=len(measured) - len(processes),
         quiet_share=quiet / max(1, quiet + rejected),
-        hidden=hidden_slowdown(alike, float(np.median([p.estimate_ns for p in processes]))) if statistic == "p10_swept" else 0.0,
+        hidden=hidden_slowdown(alike, float(np.median([p.estimate for p in processes]))) if statistic == "p10_swept" else 0.0,
     )
 
 
@@ -129,7 +129,7 @@ def _estimate_ns(iterations_ns: FloatArray, statistic: Statistic, mode: Mode) ->
 
 
 def _not_held_up(processes: Sequence[ProcessSample]) -> tuple[ProcessSample, ...]:
-    without = held_up([process.estimate_ns for process in processes])
+    without = held_up([process.estimate for process in processes])
     return tuple(process for at, process in enumerate(processes) if at not in without)
 
 
@@ -146,12 +146,12 @@ def _of_tool(runs: Sequence[Run], *, left_out: int) -> Sample:
         processes=tuple(ProcessSample(run, (), float(summary.estimate_ns)) for run, summary in summaries),
         iterations=Iterations(
             count=sum(summary.count for _, summary in summaries),
-            mean_ns=float(np.mean([summary.estimate_ns for _, summary in summaries])),
-            min_ns=float(min(summary.min_ns for _, summary in summaries)),
-            max_ns=float(max(summary.max_ns for _, summary in summaries)),
-            median_ns=float(np.median(medians)) if medians else None,
+            mean=float(np.mean([summary.estimate_ns for _, summary in summaries])),
+            min=float(min(summary.min_ns for _, summary in summaries)),
+            max=float(max(summary.max_ns for _, summary in summaries)),
+            median=float(np.median(medians)) if medians else None,
         ),
-        contended_median_ns=None,
+        contended_median=None,
         slices_rejected=0,
         runs_left_out=left_out,
     )
@@ -192,14 +192,14 @@ def _iterations(series: Sequence[FloatArray]) -> Iterations:
     within = [float(np.std(values) / np.mean(values)) for values in series]
     return Iterations(
         count=len(pooled),
-        mean_ns=float(np.mean(pooled)),
-        median_ns=median,
-        p10_ns=p10,
-        p25_ns=p25,
-        p95_ns=p95,
-        min_ns=float(np.min(pooled)),
-        max_ns=float(np.max(pooled)),
-        std_ns=float(np.std(pooled)),
+        mean=float(np.mean(pooled)),
+        median=median,
+        p10=p10,
+        p25=p25,
+        p95=p95,
+        min=float(np.min(pooled)),
+        max=float(np.max(pooled)),
+        std=float(np.std(pooled)),
         within_spread=float(np.sqrt(np.mean(np.square(within)))),
         effective=sum(effective_size(values) for values in series),
     )

@@ -53,19 +53,19 @@ def test_a_measured_entry_holds_what_the_design_lists() -> None:
     assert found.conditions_key == "b1-steady"
     assert (found.statistic, found.confidence, found.scope) == ("p25_quiet", 0.95, "sitting")
     assert (found.processes, found.iterations, found.slices_kept, found.slices_rejected) == (4, 160, 40, 8)
-    assert found.estimate_ns == pytest.approx(104 + 1 / 6)
-    assert found.low_ns is not None
-    assert found.low_ns < 104 + 1 / 6 < (found.high_ns or 0)
-    assert (found.mean_ns, found.median_ns, found.min_ns, found.p25_ns) == (115, 115, 100, 107.5)
+    assert found.estimate == pytest.approx(104 + 1 / 6)
+    assert found.low is not None
+    assert found.low < 104 + 1 / 6 < (found.high or 0)
+    assert (found.mean, found.median, found.min, found.p25) == (115, 115, 100, 107.5)
     assert found.variation == pytest.approx(math.sqrt(125) / 115)
     assert found.between_spread == pytest.approx(0.0, abs=1e-12)
     assert found.within_spread == pytest.approx(math.sqrt(125) / 115)
     assert found.effective_iterations is not None
-    assert found.contended_median_ns == 205
+    assert found.contended_median == 205
     assert found.iteration_spread == pytest.approx(0.1128, rel=0.01)  # of the logarithms of 100, 110, 120, 130
     assert (found.slice_spread, found.process_spread, found.sitting_spread) == (0.0, 0.0, None)
-    assert (found.p90_low_ns, found.p90_high_ns) == pytest.approx((130, 130), rel=0.005)  # times the estimate's interval
-    assert found.p99_low_ns is None  # 160 iterations are too few
+    assert (found.p90_low, found.p90_high) == pytest.approx((130, 130), rel=0.005)  # times the estimate's interval
+    assert found.p99_low is None  # 160 iterations are too few
     assert (found.canary_level, found.involuntary_switches, found.wall_over_cpu) == (1.0, 0, 1.0)
     assert (found.temperature_low_c, found.temperature_high_c) == (40.0, 48.0)
     assert (found.frequency_low_khz, found.frequency_high_khz) == (2_000_000, 2_100_000)
@@ -114,7 +114,7 @@ def test_failures_are_results_without_a_number(runs: list[Run], probes: list[Pro
     found = only(build_table([A], runs, manifest=manifest(), probes={A.key: probes}))
     assert found.failure_code == code
     assert found.kind == ("failed" if code else "measured")
-    assert (found.estimate_ns is None) is (code is not None)
+    assert (found.estimate is None) is (code is not None)
 
 
 def test_what_has_neither_run_nor_failure_has_no_entry_and_is_named() -> None:
@@ -159,7 +159,7 @@ def test_nothing_by_structure_is_zero_in_every_place() -> None:
     zeros = [entry for entry in table.entries if entry.kind == "zero"]
     assert [(z.workload_key, z.backend_key) for z in zeros] == [("operator:identity_H7", b.key) for b in (ORT, TFLITE)]
     for zero in zeros:
-        assert (zero.estimate_ns, zero.low_ns, zero.high_ns, zero.processes, zero.statistic) == (0.0, 0.0, 0.0, 0, "")
+        assert (zero.estimate, zero.low, zero.high, zero.processes, zero.statistic) == (0.0, 0.0, 0.0, 0, "")
 
 
 def test_the_spread_of_the_other_entries_moderates_an_entry_and_other_backends_do_not() -> None:

@@ -39,7 +39,7 @@ def shared(effects: Mapping[str, float] = EFFECTS, *, noise: float = 0.0, half: 
 
     def one(name: str, unit: str, base_ns: float) -> Entry:
         found_ns = base_ns * math.exp(effects[unit] + noise * random.standard_normal())
-        return entry(name, unit, found_ns, low_ns=found_ns * (1 - half), high_ns=found_ns * (1 + half))
+        return entry(name, unit, found_ns, low=found_ns * (1 - half), high=found_ns * (1 + half))
 
     found = [one(name, unit, base_ns) for name, base_ns in ANCHORS.items() for unit in units]
     return found + [one(name, units[n % len(units)], base_ns) for n, (name, base_ns) in enumerate(ALONE.items())]
@@ -58,7 +58,7 @@ def test_entries_of_units_that_replicate_get_one_of_the_pool_and_stay() -> None:
     (one,) = of_pool(found).values()
     assert one.key == measurement("A").key.replace("/desk/", f"/{POOL}/")
     assert (one.scope, one.statistic, one.processes) == ("units", "p25_quiet", 15)
-    assert one.estimate_ns == pytest.approx(110.0)
+    assert one.estimate == pytest.approx(110.0)
     assert one.between_spread == pytest.approx(math.log(1.1))
     assert one.common_share == 1.0
     assert "not_precise" in one.flags
@@ -70,7 +70,7 @@ def test_entries_of_units_that_replicate_get_one_of_the_pool_and_stay() -> None:
 def test_the_mean_unit_of_units_that_share_is_found_and_corrected() -> None:
     found = pooled(table(shared()), SHARE)
     mine = of_pool(found)
-    assert {name: e.estimate_ns for name, e in mine.items()} == {
+    assert {name: e.estimate for name, e in mine.items()} == {
         name: pytest.approx(ns) for name, ns in {**ANCHORS, **ALONE}.items()
     }
     factors = {effect.unit: effect.factor for effect in found.manifest.pools[0].effects}
@@ -88,7 +88,7 @@ def test_intervals_of_shared_entries_cover_the_truth_as_often_as_they_say() -> N
         mine = of_pool(pooled(table(shared(noise=0.01, half=half, seed=seed)), SHARE))
         for name in inside:
             truth_ns = {**ANCHORS, **ALONE}[name]
-            inside[name] += mine[name].low_ns <= truth_ns <= mine[name].high_ns  # type: ignore[operator]
+            inside[name] += mine[name].low <= truth_ns <= mine[name].high  # type: ignore[operator]
     assert all(count >= 0.91 * 300 for count in inside.values()), inside
 
 
@@ -105,7 +105,7 @@ def test_units_that_differ_too_much_are_refused_by_name_and_may_be_allowed() -> 
 def test_one_anchor_that_units_disagree_on_is_enough_to_refuse() -> None:
     entries = shared()
     odd = [
-        e if e.workload_key != "operator:a3" or e.unit != "u2" else entry("a3", "u2", 1.5 * (e.estimate_ns or 0)) for e in entries
+        e if e.workload_key != "operator:a3" or e.unit != "u2" else entry("a3", "u2", 1.5 * (e.estimate or 0)) for e in entries
     ]
     with pytest.raises(UnitsDiffer, match=r"u2 and u\d differ by .* in operator:a3"):
         pooled(table(odd), SHARE)
@@ -143,7 +143,7 @@ def test_statistics_are_never_mixed() -> None:
     mine = of_pool(found)
     assert mine.keys() == {"A"}
     assert mine["A"].statistic == "p25_quiet"
-    assert mine["A"].estimate_ns == pytest.approx(math.sqrt(100 * 101))
+    assert mine["A"].estimate == pytest.approx(math.sqrt(100 * 101))
     assert "units_left_out" in mine["A"].flags
     assert [key.split("/")[1] for key in found.manifest.missing] == ["operator:B"]
 
@@ -156,7 +156,7 @@ def test_of_two_statistics_that_as_many_units_have_the_pool_takes_the_one_of_the
         )
     ]
     (one,) = of_pool(pooled(table(entries, units=[f"u{n}" for n in range(4)]), ALL)).values()
-    assert (one.statistic, one.estimate_ns) == ("p25_quiet", pytest.approx(math.sqrt(100 * 101)))
+    assert (one.statistic, one.estimate) == ("p25_quiet", pytest.approx(math.sqrt(100 * 101)))
     assert "units_left_out" in one.flags
 
 
@@ -178,13 +178,13 @@ def test_failures_and_zeros_of_all_units_are_the_pools_too() -> None:
     def on(one: Entry, unit: str) -> Entry:
         return replace(one, unit=unit, key=one.key.replace("/desk/", f"/{unit}/"))
 
-    zero = replace(plain_entry("Z", 1.0), kind="zero", estimate_ns=0.0, low_ns=0.0, high_ns=0.0, statistic="")
+    zero = replace(plain_entry("Z", 1.0), kind="zero", estimate=0.0, low=0.0, high=0.0, statistic="")
     entries = [on(each, unit) for unit in UNITS for each in (failed("F"), zero)] + [on(failed("A"), "u1")]
     entries += [entry("A", unit, 100.0) for unit in UNITS[1:]]
     mine = of_pool(pooled(table(entries), ALL))
     assert (mine["F"].kind, mine["F"].failure_code) == ("failed", "OutOfMemory")
     assert mine["F"].failure_detail == "on u1, u2, u3: asked for 40 GB"
-    assert (mine["Z"].kind, mine["Z"].estimate_ns) == ("zero", 0.0)
+    assert (mine["Z"].kind, mine["Z"].estimate) == ("zero", 0.0)
     assert mine["A"].kind == "measured"
     assert "units_left_out" in mine["A"].flags
 
@@ -195,7 +195,7 @@ def test_backends_have_effects_of_their_own() -> None:
         replace(
             plain_entry(
                 e.workload_key.partition(":")[2],
-                (e.estimate_ns or 0) * (1.02 if e.unit == "u3" else 1.0),
+                (e.estimate or 0) * (1.02 if e.unit == "u3" else 1.0),
                 unit=e.unit,
                 backend=TFLITE,
             )
@@ -223,10 +223,10 @@ def test_a_pool_is_predicted_from_like_a_device_and_keeps_its_units_facts() -> N
     mine = pooled(table(entries), ALL).select(unit=POOL)
     assert {facts.unit for facts in mine.manifest.devices} == set(UNITS)
     prediction = mine.predict(TinySpace(), (0, 0))
-    assert prediction.latency_ns == pytest.approx(100 + 100 + 400)
+    assert prediction.estimate == pytest.approx(100 + 100 + 400)
     # Units are slow at everything: the interval of a sum is as wide, relatively, as those of its parts.
     (one,) = (e for e in mine.entries if e.workload_key == "operator:A")
-    relative = (prediction.high_ns - prediction.low_ns) / prediction.latency_ns
+    relative = (prediction.high - prediction.low) / prediction.estimate
     assert relative == pytest.approx(2 * one.relative_half_width, rel=0.02)  # type: ignore[operator]
     assert pooled(table(entries), ALL).select(unit="u1").manifest.pools == ()
 

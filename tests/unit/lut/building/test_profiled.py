@@ -91,11 +91,11 @@ def test_operators_cost_what_they_add_and_the_profiler_nothing() -> None:
     assert table.manifest.composition == "in_network"
     found = {e.workload_key.removeprefix("operator:"): e for e in table.entries if e.workload_key.startswith("operator:")}
     assert set(found) == set(costs)
-    scale = (found["b2"].estimate_ns or 0) / costs["b2"]  # of the mean process
+    scale = (found["b2"].estimate or 0) / costs["b2"]  # of the mean process
     assert scale == pytest.approx(1, abs=0.05)
     for key, cost in costs.items():
         wanted = cost * scale + (3000 if key == "stem" else 0)
-        assert found[key].estimate_ns == pytest.approx(wanted, rel=0.02, abs=100), key
+        assert found[key].estimate == pytest.approx(wanted, rel=0.02, abs=100), key
         assert (found[key].statistic, found[key].scope, found[key].processes) == ("in_network", "networks", 4)
 
 
@@ -135,7 +135,7 @@ def test_operators_of_networks_that_were_never_profiled_are_failures_that_say_wh
     table = in_network(table_of(plan, bare), bare, plan, layers, call_ns={}, first="stem", relative_target=0.02)
     found = {e.workload_key: e for e in table.entries if e.workload_key.startswith("operator:")}
     assert set(found) == {f"operator:{name}" for name in costs}
-    assert {(e.kind, e.failure_code, e.estimate_ns) for e in found.values()} == {("failed", "Unstable", None)}
+    assert {(e.kind, e.failure_code, e.estimate) for e in found.values()} == {("failed", "Unstable", None)}
     assert all("measured on a busy machine" in (e.failure_detail or "") for e in found.values())
 
 
@@ -153,9 +153,9 @@ def test_what_has_an_entry_already_is_no_failure_for_want_of_a_profile() -> None
         conditions_key=some.conditions_key,
         precision=some.precision,
         batch_size=some.batch_size,
-        estimate_ns=0.0,
-        low_ns=0.0,
-        high_ns=0.0,
+        estimate=0.0,
+        low=0.0,
+        high=0.0,
         confidence=some.confidence,
     )
     whole = LatencyTable.of((*before.entries, nothing), manifest())
@@ -223,7 +223,7 @@ def test_processes_that_a_busy_machine_held_up_move_no_operator() -> None:
     plan, runs, layers, _ = synthetic(processes=5)
     good = derived(plan, [one for one in runs if one.round_index != 2], layers)
     mixed = derived(plan, [busy(one, 3.0) if one.round_index == 2 else one for one in runs], layers)
-    told = [{key: (e.estimate_ns, e.flags) for key, e in entries.items()} for entries in (mixed, good)]
+    told = [{key: (e.estimate, e.flags) for key, e in entries.items()} for entries in (mixed, good)]
     assert told[0] == told[1]
 
 
@@ -233,8 +233,8 @@ def test_operators_that_only_a_busy_machine_measured_say_so() -> None:
     assert set(found) == set(costs)
     for key, entry in found.items():
         assert entry.flags == ("contended", "not_precise")
-        assert (entry.low_ns or 0) <= costs[key] * 1.05
-        assert (entry.low_ns or 0) <= (entry.estimate_ns or 0) <= (entry.high_ns or 0)
+        assert (entry.low or 0) <= costs[key] * 1.05
+        assert (entry.low or 0) <= (entry.estimate or 0) <= (entry.high or 0)
 
 
 def test_what_canaries_cant_have_shown_of_quiet_processes_widens_the_operators_and_flags_them() -> None:
@@ -254,7 +254,7 @@ def test_what_canaries_cant_have_shown_of_quiet_processes_widens_the_operators_a
     for key, entry in doubted.items():
         assert "contended" in entry.flags
         assert "converged" not in entry.flags
-        assert (entry.low_ns or 0) < 0.97 * (good[key].low_ns or 0)
+        assert (entry.low or 0) < 0.97 * (good[key].low or 0)
 
 
 def test_operators_of_a_device_that_is_not_known_well_say_so() -> None:

@@ -99,15 +99,15 @@ def derived(*entries: Entry, name: str = MIDDLE, target: float = 0.02) -> Entry:
 
 def test_an_operator_is_what_it_adds_to_half_of_each_pair() -> None:
     found = derived(of("sandwich", MIDDLE, 1000.0), of("stubs", "H16_W16_C24", 200.0), of("stubs", "H8_W8_C40", 100.0))
-    assert found.estimate_ns == pytest.approx(850.0)
-    assert (found.high_ns or 0) - 850.0 == pytest.approx(math.sqrt(10.0**2 + 1.0**2 + 0.5**2))
-    assert (found.statistic, found.flags, found.mean_ns) == ("sandwiched", ("converged",), None)
+    assert found.estimate == pytest.approx(850.0)
+    assert (found.high or 0) - 850.0 == pytest.approx(math.sqrt(10.0**2 + 1.0**2 + 0.5**2))
+    assert (found.statistic, found.flags, found.mean) == ("sandwiched", ("converged",), None)
 
 
 def test_a_small_difference_is_not_precise_and_never_below_zero() -> None:
     found = derived(of("sandwich", MIDDLE, 1000.0), of("stubs", "H16_W16_C24", 1000.0), of("stubs", "H8_W8_C40", 990.0))
-    assert found.low_ns == 0.0
-    assert 0 < (found.estimate_ns or 0) < (found.high_ns or 0)
+    assert found.low == 0.0
+    assert 0 < (found.estimate or 0) < (found.high or 0)
     assert {"not_precise", "indistinct"} <= set(found.flags)
 
 
@@ -123,9 +123,9 @@ def test_a_difference_that_leaves_open_too_much_is_no_number(half: float) -> Non
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_part_that_a_busy_machine_measured_makes_the_operator_a_failure_that_says_so(flag: str, place: int) -> None:
     parts = [of("sandwich", MIDDLE, 1000.0), of("stubs", "H16_W16_C24", 200.0), of("stubs", "H8_W8_C40", 100.0)]
-    parts[place] = replace(parts[place], flags=(flag, "not_precise"), low_ns=1.0, high_ns=5e6)
+    parts[place] = replace(parts[place], flags=(flag, "not_precise"), low=1.0, high=5e6)
     found = derived(*parts)
-    assert (found.kind, found.failure_code, found.estimate_ns) == ("failed", "Unstable", None)
+    assert (found.kind, found.failure_code, found.estimate) == ("failed", "Unstable", None)
     assert f"{parts[place].workload_key} was measured on a busy machine ({flag})" in (found.failure_detail or "")
 
 
@@ -136,16 +136,16 @@ def test_a_part_that_was_contended_but_had_quiet_windows_flags_the_operator() ->
 
 
 def test_an_activation_that_a_busy_machine_measured_keeps_its_number_and_its_interval() -> None:
-    one = replace(entry("act_H32_W32_C16_relu", 5000.0), flags=("no_quiet_window",), low_ns=3500.0, high_ns=5e6)
+    one = replace(entry("act_H32_W32_C16_relu", 5000.0), flags=("no_quiet_window",), low=3500.0, high=5e6)
     (found,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 3000.0}).entries
-    assert (found.estimate_ns, found.low_ns, found.high_ns) == (2000.0, 500.0, 4_997_000.0)
+    assert (found.estimate, found.low, found.high) == (2000.0, 500.0, 4_997_000.0)
     (none,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 6000.0}).entries
     assert (none.kind, none.failure_code) == ("failed", "Unstable")
 
 
 def test_what_adds_nothing_at_all_is_a_failure_and_no_number() -> None:
     found = derived(of("sandwich", MIDDLE, 900.0), of("stubs", "H16_W16_C24", 1000.0), of("stubs", "H8_W8_C40", 990.0))
-    assert (found.kind, found.failure_code, found.estimate_ns) == ("failed", "Unstable", None)
+    assert (found.kind, found.failure_code, found.estimate) == ("failed", "Unstable", None)
 
 
 def test_a_failed_stub_fails_the_operator_and_a_missing_one_gives_none() -> None:
@@ -166,13 +166,13 @@ def test_an_activation_is_measured_alone_and_the_call_is_taken_off() -> None:
     assert alone == {o.key for o in space.under("onnxruntime").extras() if o.kind == "act"}
     one = entry("act_H32_W32_C16_relu", 5000.0)
     (found,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 3000.0}).entries
-    assert (found.estimate_ns, found.low_ns, found.high_ns, found.statistic) == (2000.0, 1900.0, 2100.0, "sandwiched")
+    assert (found.estimate, found.low, found.high, found.statistic) == (2000.0, 1900.0, 2100.0, "sandwiched")
     assert found.flags == ("not_precise",)  # +-100 ns were +-2 % of 5 us, and are +-5 % of 2 us
     (still,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 0.0}).entries
     assert still.flags == ("converged",)
     (least,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 9000.0}).entries
-    assert least.low_ns == 0.0
-    assert 0 < (least.estimate_ns or 0) <= (least.high_ns or 0) < 200.0
+    assert least.low == 0.0
+    assert 0 < (least.estimate or 0) <= (least.high or 0) < 200.0
 
 
 def test_cut_off_at_zero() -> None:

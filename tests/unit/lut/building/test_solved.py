@@ -56,9 +56,9 @@ def test_the_line_is_found_again_and_no_part_of_it_is_negative() -> None:
         for arch in SPACE.random(1, 12)
     ]
     found = analytic(REAL, networks)
-    assert [found[key].estimate_ns for key in REAL] == pytest.approx([costs[key] for key in REAL], rel=1e-6)
-    falling = [replace(one, measured_ns=1e6 / one.measured_ns) for one in networks]
-    assert all(one.estimate_ns > 0 for one in analytic(REAL, falling).values())
+    assert [found[key].estimate for key in REAL] == pytest.approx([costs[key] for key in REAL], rel=1e-6)
+    falling = [replace(one, measured=1e6 / one.measured) for one in networks]
+    assert all(one.estimate > 0 for one in analytic(REAL, falling).values())
 
 
 def test_solved_operators_add_up_to_networks_that_were_not_among_them() -> None:
@@ -70,14 +70,14 @@ def test_solved_operators_add_up_to_networks_that_were_not_among_them() -> None:
         found = solved(measured, [SPACE], {"tflite"}, 0.02)
         assert found.manifest.composition == "solved"
         mine = {e.workload_key.removeprefix("operator:"): e for e in found.entries if e.statistic == "solved"}
-        inside += [(e.low_ns or 0) <= costs[key] <= (e.high_ns or 0) for key, e in mine.items()]
+        inside += [(e.low or 0) <= costs[key] <= (e.high or 0) for key, e in mine.items()]
         assert {(e.scope, e.confidence) for e in mine.values()} == {("networks", 0.95)}
         half = [e for e in solved(measured, [SPACE], {"tflite"}, 0.02, confidence=0.5).entries if e.statistic == "solved"]
         assert {e.confidence for e in half} == {0.5}
-        narrow += [(e.low_ns or 0) <= costs[e.workload_key.removeprefix("operator:")] <= (e.high_ns or 0) for e in half]
+        narrow += [(e.low or 0) <= costs[e.workload_key.removeprefix("operator:")] <= (e.high or 0) for e in half]
         for arch in SPACE.random(1000 + seed, 20):
             whole = sum(costs[o.key] * n for o, n in SPACE.composition(arch).items() if not o.is_nothing)
-            errors.append(abs(found.predict(SPACE, arch).latency_ns / whole - 1))
+            errors.append(abs(found.predict(SPACE, arch).estimate / whole - 1))
     assert np.mean(errors) < 0.03
     assert 0.92 <= np.mean(inside) <= 0.99
     assert 0.4 <= np.mean(narrow) <= 0.65
@@ -111,10 +111,10 @@ def test_spaces_that_share_operators_are_solved_together_and_one_that_is_named_t
             base = entry("x", sum(costs[key] * n for key, n in counts.items()), half=0.002, backend=TFLITE, statistic="p10_swept")
             found.append(replace(base, key=base.key.replace("operator:x", name), workload_key=name))
     both = solved(LatencyTable.of(found, manifest()), [one, other, one], {"tflite"}, 0.02)
-    mine = {e.workload_key.removeprefix("operator:"): e.estimate_ns for e in both.entries if e.statistic == "solved"}
+    mine = {e.workload_key.removeprefix("operator:"): e.estimate for e in both.entries if e.statistic == "solved"}
     assert mine.keys() == costs.keys()
     assert [mine[key] for key in costs] == pytest.approx(list(costs.values()), rel=0.1)
-    assert both.predict(other, other.random(5, 1)[0]).latency_ns > 0
+    assert both.predict(other, other.random(5, 1)[0]).estimate > 0
 
 
 def test_too_few_networks_and_other_runtimes_give_no_operator() -> None:
@@ -131,9 +131,9 @@ def noisy(measured: LatencyTable, busy: int, factor: float = 1.3) -> LatencyTabl
         [
             replace(
                 e,
-                estimate_ns=factor * (e.estimate_ns or 0),
-                low_ns=0.9 * (e.estimate_ns or 0),
-                high_ns=2 * (e.estimate_ns or 0),
+                estimate=factor * (e.estimate or 0),
+                low=0.9 * (e.estimate or 0),
+                high=2 * (e.estimate or 0),
                 flags=("contended", "no_quiet_window", "not_precise"),
             )
             if at < busy
@@ -152,7 +152,7 @@ def test_networks_that_a_busy_machine_measured_teach_nothing_where_there_are_eno
     measured = table(true_ns(2), 40)
     clean = LatencyTable.of(measured.entries[8:], manifest())
     mixed, alone = told(noisy(measured, 8)), told(clean)
-    assert {key: mixed[key].estimate_ns for key in alone} == {key: e.estimate_ns for key, e in alone.items()}
+    assert {key: mixed[key].estimate for key in alone} == {key: e.estimate for key, e in alone.items()}
     assert all("contended" in mixed[key].flags for key in mixed.keys() - alone.keys())
 
 
@@ -160,7 +160,7 @@ def test_where_too_few_are_left_the_operators_say_that_a_busy_machine_measured_t
     costs = true_ns(2)
     found = told(noisy(table(costs, 40), 35))
     assert all(set(e.flags) == {"contended", "not_precise"} for e in found.values())
-    inside = [(e.low_ns or 0) <= costs[key.removeprefix("operator:")] <= (e.high_ns or 0) for key, e in found.items()]
+    inside = [(e.low or 0) <= costs[key.removeprefix("operator:")] <= (e.high or 0) for key, e in found.items()]
     assert np.mean(inside) > 0.9
 
 

@@ -32,7 +32,7 @@ def priced(space: Space, *, without: str = "", runtime: str = "") -> LatencyTabl
 
 def true_ns(table: LatencyTable, space: Space, arch: tuple[int, ...]) -> float:
     """A network takes a part of its operators' sum, and a call."""
-    return FACTOR * table.predict(space, arch, uncalibrated=True).latency_ns + CALL_NS
+    return FACTOR * table.predict(space, arch, uncalibrated=True).estimate + CALL_NS
 
 
 def calibration(table: LatencyTable, space: Space, count: int = 12) -> Calibration:
@@ -57,10 +57,10 @@ def test_a_calibrated_table_predicts_networks_as_they_are_measured(space: Space,
     archs = [arch for arch in space.random(9, 10) if space.composition(arch)]
     for arch in archs:
         found, true = table.predict(space, arch), true_ns(table, space, arch)
-        assert found.latency_ns == pytest.approx(true, rel=0.02)
-        assert found.low_ns is not None
-        assert found.high_ns is not None
-        assert found.low_ns <= true <= found.high_ns
+        assert found.estimate == pytest.approx(true, rel=0.02)
+        assert found.low is not None
+        assert found.high is not None
+        assert found.low <= true <= found.high
         assert found.calibrated_on == 12
         assert re.fullmatch(
             r"sum of entries( choice by choice \(.*\)| of what onnxruntime computes)?, calibrated on 12 networks", found.composed
@@ -68,7 +68,7 @@ def test_a_calibrated_table_predicts_networks_as_they_are_measured(space: Space,
         assert (" of what onnxruntime computes" in found.composed) == bool(runtime)
     rows = table.predict_many(space, np.array(archs), interval=True)
     one_by_one = [table.predict(space, arch) for arch in archs]
-    assert rows == pytest.approx(np.array([(p.latency_ns, p.low_ns, p.high_ns) for p in one_by_one]))
+    assert rows == pytest.approx(np.array([(p.estimate, p.low, p.high) for p in one_by_one]))
     assert table.predict_many(space, np.array(archs)) == pytest.approx(rows[:, 0])
 
 
@@ -118,8 +118,8 @@ def test_what_lacks_an_operator_is_not_corrected_but_said() -> None:
     arch = [0] * 22
     arch[5] = 2
     partial = table.predict(FBNET, arch, allow_partial=True)
-    assert (partial.missing, partial.low_ns, partial.calibrated_on) == ((lacking,), None, 0)
-    assert partial.latency_ns == plain.predict(FBNET, arch, allow_partial=True).latency_ns
+    assert (partial.missing, partial.low, partial.calibrated_on) == ((lacking,), None, 0)
+    assert partial.estimate == plain.predict(FBNET, arch, allow_partial=True).estimate
     for interval in (False, True):
         with pytest.raises(MissingEntry, match=lacking):
             table.predict_many(FBNET, np.array([known[0], arch]), interval=interval)
@@ -254,8 +254,7 @@ def test_a_network_right_on_an_edge_may_be_counted_on_either_side_of_it(within: 
 def test_figures_are_those_of_the_networks_after_calibration_too() -> None:
     right = validation([1.0, 2.0], [1.1, 2.0], coverage=1.0)
     networks = tuple(
-        replace(n, calibrated_ns=n.measured_ns, calibrated_low_ns=n.measured_ns, calibrated_high_ns=n.measured_ns)
-        for n in right.networks
+        replace(n, calibrated=n.measured, calibrated_low=n.measured, calibrated_high=n.measured) for n in right.networks
     )
     perfect = Calibrated(5, compare([1.1, 2.0], [1.1, 2.0]), 1.0)
     found = replace(right, networks=networks, calibrated=perfect)
@@ -278,10 +277,10 @@ def test_figures_are_those_of_the_networks_after_calibration_too() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"measured_ns": 0.0, "measured_low_ns": 0.0}, "measured to take 0 ns"),
-        ({"predicted_low_ns": 5.0}, "predicted lies outside its interval"),
-        ({"measured_high_ns": 1e16}, "measured is not from 0"),
-        ({"calibrated_ns": float("nan")}, "calibrated is not from 0"),
+        ({"measured": 0.0, "measured_low": 0.0}, "measured to take 0 ns"),
+        ({"predicted_low": 5.0}, "predicted lies outside its interval"),
+        ({"measured_high": 1e16}, "measured is not from 0"),
+        ({"calibrated": float("nan")}, "calibrated is not from 0"),
         ({"arch": "1"}, "a network stands twice"),
         ({"arch": "a" * 100_001}, "more than 100000 characters"),
     ],

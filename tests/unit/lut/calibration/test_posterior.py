@@ -29,7 +29,7 @@ class World:
     space: Space
     entries: dict[str, Estimate]
     true_ns: dict[str, float]
-    intercept_ns: float
+    intercept: float
     noise: float
     error: float  # of each measured network
     dice: np.random.Generator
@@ -48,7 +48,7 @@ class World:
         effects = {name: dice.normal(0, shared) for key in sorted(features) for name in features[key]}
         scale = dice.normal(1, 0.1)
         true_ns = {
-            key: one.estimate_ns * max(0.2, scale + dice.normal(0, own) + sum(effects[name] for name in features[key]))
+            key: one.estimate * max(0.2, scale + dice.normal(0, own) + sum(effects[name] for name in features[key]))
             for key, one in entries.items()
         }
         fixed_ns = sum(true_ns[o.key] * n for o, n in space.fixed if not o.is_nothing)
@@ -58,8 +58,8 @@ class World:
         found = []
         for arch in archs:
             parts = {o.key: n for o, n in self.space.composition(arch).items() if not o.is_nothing}
-            plain = sum(self.entries[key].estimate_ns * n for key, n in parts.items())
-            whole = self.intercept_ns + sum(self.true_ns[key] * n for key, n in parts.items())
+            plain = sum(self.entries[key].estimate * n for key, n in parts.items())
+            whole = self.intercept + sum(self.true_ns[key] * n for key, n in parts.items())
             whole += plain * self.dice.normal(0, self.noise)
             found.append(Observed(arch, parts, whole * np.exp(self.dice.normal(0, self.error)), self.error))
         return found
@@ -75,18 +75,18 @@ def test_intervals_hold_what_they_promise_over_drawn_worlds(name: str, runtime: 
         archs = list(dict.fromkeys(world.space.random(seed, 3 * count + 60)))
         known, unseen = world.measured(archs[:count]), world.measured(archs[-15:])
         found = predictions_ns(world.entries, world.space, known, [one.arch for one in unseen])
-        measured = np.array([one.measured_ns for one in unseen])
+        measured = np.array([one.measured for one in unseen])
         inside += ((found[:, 1] <= measured) & (measured <= found[:, 2])).tolist()
     assert 0.90 <= np.mean(inside) <= 0.995
 
 
 def test_networks_that_take_exactly_their_sums_change_nothing() -> None:
     world = World.drawn("fbnet-32", "tflite", 1)
-    exact = replace(world, true_ns={k: e.estimate_ns for k, e in world.entries.items()}, intercept_ns=0.0, noise=0.0, error=1e-4)
+    exact = replace(world, true_ns={k: e.estimate for k, e in world.entries.items()}, intercept=0.0, noise=0.0, error=1e-4)
     archs = list(world.space.random(2, 40))
     found = predictions_ns(exact.entries, exact.space, exact.measured(archs[:8]), archs[8:])
     sums = [
-        sum(exact.entries[o.key].estimate_ns * n for o, n in exact.space.composition(a).items() if not o.is_nothing)
+        sum(exact.entries[o.key].estimate * n for o, n in exact.space.composition(a).items() if not o.is_nothing)
         for a in archs[8:]
     ]
     assert found[:, 0] == pytest.approx(sums, rel=0.005)
@@ -97,7 +97,7 @@ def test_more_networks_say_more() -> None:
     world = World.drawn("nas-bench-201-cifar10", "onnxruntime", 3)
     archs = list(dict.fromkeys(world.space.random(4, 90)))
     known, unseen = world.measured(archs[:40]), archs[40:80]
-    truth = np.array([one.measured_ns for one in replace(world, noise=0.0, error=0.0).measured(unseen)])
+    truth = np.array([one.measured for one in replace(world, noise=0.0, error=0.0).measured(unseen)])
     errors = [
         np.abs(predictions_ns(world.entries, world.space, known[:count], unseen)[:, 0] / truth - 1).mean() for count in (5, 40)
     ]
@@ -107,15 +107,15 @@ def test_more_networks_say_more() -> None:
 def test_large_networks_do_not_bend_what_is_said_of_small_ones() -> None:
     """NAS-Bench-201's sizes range over 20 times: an intercept of a tenth of the large ones would be 47 % of the small."""
     world = World.drawn("nas-bench-201-cifar10", "onnxruntime", 5)
-    slower = {key: ns * (1.05 if "k3" in key else 1.0) for key, ns in ((k, e.estimate_ns) for k, e in world.entries.items())}
-    world = replace(world, true_ns=slower, intercept_ns=0.0, noise=0.003)
+    slower = {key: ns * (1.05 if "k3" in key else 1.0) for key, ns in ((k, e.estimate) for k, e in world.entries.items())}
+    world = replace(world, true_ns=slower, intercept=0.0, noise=0.003)
     by_size = sorted(
         dict.fromkeys(world.space.random(6, 200)),
         key=lambda arch: sum(slower[o.key] * n for o, n in world.space.composition(arch).items() if not o.is_nothing),
     )
     small = world.measured(by_size[:10])
     found = predictions_ns(world.entries, world.space, world.measured(by_size[-5:]), [one.arch for one in small])
-    assert np.abs(found[:, 0] / np.array([one.measured_ns for one in small]) - 1).mean() < 0.25
+    assert np.abs(found[:, 0] / np.array([one.measured for one in small]) - 1).mean() < 0.25
 
 
 def test_a_network_that_the_others_contradict_is_named_and_moves_nothing() -> None:
@@ -123,7 +123,7 @@ def test_a_network_that_the_others_contradict_is_named_and_moves_nothing() -> No
     known = world.measured(list(world.space.random(8, 20)))
     features = features_of(world.space)
     plain = calibrate(known, world.entries, features)
-    odd = [*known[:-1], replace(known[-1], measured_ns=2 * known[-1].measured_ns)]
+    odd = [*known[:-1], replace(known[-1], measured=2 * known[-1].measured)]
     robust = calibrate(odd, world.entries, features)
     assert robust.diagnostics.outliers == (19,)
     assert "calibration_outliers" in robust.diagnostics.flags
@@ -146,12 +146,12 @@ def test_isolated_operators_lose_the_call_that_a_network_has_once() -> None:
     found = {"big": entry("big", 100_000.0, half=0.0196), "tiny": entry("tiny", 3100.0, half=0.0196)}
     isolated = LatencyTable.of(found.values(), manifest(devices=(floor,)))
     taken = estimates(isolated.entries, isolated.manifest)
-    assert taken["big"].estimate_ns == 97_000.0
+    assert taken["big"].estimate == 97_000.0
     assert taken["big"].log_error == pytest.approx(0.01 * 100 / 97)
-    assert taken["tiny"].estimate_ns == pytest.approx(310.0)
+    assert taken["tiny"].estimate == pytest.approx(310.0)
     assert taken["tiny"].log_error == pytest.approx(0.1)
     inside = LatencyTable.of(found.values(), manifest(devices=(floor,), composition="in_network"))
-    assert estimates(inside.entries, inside.manifest)["big"].estimate_ns == 100_000.0
+    assert estimates(inside.entries, inside.manifest)["big"].estimate == 100_000.0
 
 
 def of_one_world(seed: int = 11, **changes: object) -> tuple[World, Posterior, Toward]:
@@ -203,7 +203,7 @@ def test_no_more_than_a_fifth_of_the_networks_is_ever_called_odd() -> None:
     world = World.drawn("fbnet-32", "tflite", 7)
     known = world.measured(list(world.space.random(8, 20)))
     factors = np.random.default_rng(3).uniform(1.5, 4.0, 10)
-    odd = [replace(one, measured_ns=factor * one.measured_ns) for one, factor in zip(known[:10], factors, strict=True)]
+    odd = [replace(one, measured=factor * one.measured) for one, factor in zip(known[:10], factors, strict=True)]
     found = calibrate([*odd, *known[10:]], world.entries, features_of(world.space))
     assert len(found.diagnostics.outliers) <= 4
 

@@ -32,7 +32,7 @@ SUMS = {(0, 0): 1200.0, (0, 1): 1143.0, (0, 2): 1100.0, (1, 0): 1120.0, (1, 1): 
 @pytest.mark.parametrize("arch", EVERY)
 def test_a_network_is_the_sum_of_its_operators(arch: tuple[int, int]) -> None:
     found = table().predict(TinySpace(), arch)
-    assert found.latency_ns == SUMS[arch]
+    assert found.estimate == SUMS[arch]
     assert (found.coverage, found.missing, found.composed, found.flags) == (1.0, (), "sum of entries", ())
 
 
@@ -42,7 +42,7 @@ def test_many_are_the_same_as_one_by_one() -> None:
     found = table(common_share=0.4).predict_many(TinySpace(), archs, interval=True)
     for arch, row in zip(EVERY, found, strict=True):
         one = table(common_share=0.4).predict(TinySpace(), arch)
-        assert row.tolist() == pytest.approx([one.latency_ns, one.low_ns, one.high_ns])
+        assert row.tolist() == pytest.approx([one.estimate, one.low, one.high])
 
 
 @pytest.mark.parametrize(
@@ -57,17 +57,17 @@ def test_many_are_the_same_as_one_by_one() -> None:
 )
 def test_the_interval_of_a_sum(share: float | None, half: float) -> None:
     found = table(common_share=share).predict(TinySpace(), (0, 0))
-    assert found.high_ns == pytest.approx(1200 + half)
-    assert found.low_ns == pytest.approx(1200 - half)
+    assert found.high == pytest.approx(1200 + half)
+    assert found.low == pytest.approx(1200 - half)
 
 
 def test_a_lopsided_interval_stays_lopsided_and_never_goes_below_zero() -> None:
-    wild = replace(entry("A", 100.0), low_ns=99.0, high_ns=400.0)
+    wild = replace(entry("A", 100.0), low=99.0, high=400.0)
     space = TinySpace(choices=(({A: 1}, {B: 1}),), always={})
-    found = LatencyTable.of([wild, replace(entry("B", 1.0), low_ns=0.0, high_ns=9.0)], manifest()).predict(space, (0,))
-    assert (found.low_ns, found.high_ns) == (pytest.approx(99.0), pytest.approx(400.0))
-    low = LatencyTable.of([wild, replace(entry("B", 1.0), low_ns=0.0, high_ns=9.0)], manifest())
-    assert low.predict(TinySpace(choices=(({B: 3},),), always={}), (0,)).low_ns == 0.0
+    found = LatencyTable.of([wild, replace(entry("B", 1.0), low=0.0, high=9.0)], manifest()).predict(space, (0,))
+    assert (found.low, found.high) == (pytest.approx(99.0), pytest.approx(400.0))
+    low = LatencyTable.of([wild, replace(entry("B", 1.0), low=0.0, high=9.0)], manifest())
+    assert low.predict(TinySpace(choices=(({B: 3},),), always={}), (0,)).low == 0.0
 
 
 def test_flags_of_the_entries_go_along() -> None:
@@ -91,7 +91,7 @@ def test_a_missing_operator_is_an_error_that_says_which_and_how_to_get_it() -> N
 
 
 def test_only_what_the_network_needs_can_be_missing() -> None:
-    assert table("C").predict(TinySpace(), (1, 0)).latency_ns == 1120.0
+    assert table("C").predict(TinySpace(), (1, 0)).estimate == 1120.0
     assert table("C").predict_many(TinySpace(), np.array([[1, 0], [0, 2]])).tolist() == [1120.0, 1100.0]
 
 
@@ -106,21 +106,21 @@ def test_a_failed_operator_is_missing_and_says_how_it_failed() -> None:
 
 def test_a_partial_sum_says_what_it_lacks_and_has_no_interval() -> None:
     found = table("B").predict(TinySpace(), (0, 1), allow_partial=True)
-    assert found.latency_ns == 1103.0
-    assert (found.low_ns, found.high_ns) == (None, None)
+    assert found.estimate == 1103.0
+    assert (found.low, found.high) == (None, None)
     assert found.missing == ("B",)
     assert found.coverage == 3 / 5  # A, C, D are there; B is needed twice
 
 
 def test_a_table_of_nothing_covers_nothing() -> None:
     found = LatencyTable.of([entry("other")], manifest()).predict(TinySpace(), (0, 0), allow_partial=True)
-    assert (found.latency_ns, found.coverage, set(found.missing)) == (0.0, 0.0, {"A", "D"})
+    assert (found.estimate, found.coverage, set(found.missing)) == (0.0, 0.0, {"A", "D"})
 
 
 def test_a_network_of_nothing_takes_nothing() -> None:
     space = TinySpace(choices=(({NOTHING: 1},),), always={})
     found = table().predict(space, (0,))
-    assert (found.latency_ns, found.low_ns, found.high_ns, found.coverage) == (0.0, 0.0, 0.0, 1.0)
+    assert (found.estimate, found.low, found.high, found.coverage) == (0.0, 0.0, 0.0, 1.0)
     assert table().predict_many(space, np.array([[0]]), interval=True).tolist() == [[0.0, 0.0, 0.0]]
 
 
@@ -154,7 +154,7 @@ def test_a_prediction_needs_one_place_and_lists_what_there_is(mixed: list[Entry]
 def test_after_selecting_one_place_it_predicts() -> None:
     both = [*table().entries, *(entry(k, 2 * v, backend=TFLITE) for k, v in COSTS.items())]
     found = LatencyTable.of(both, manifest()).select(backend=TFLITE.key).predict(TinySpace(), (0, 0))
-    assert found.latency_ns == 2400.0
+    assert found.estimate == 2400.0
 
 
 def test_statistics_that_estimate_different_things_are_not_added_up() -> None:
@@ -167,7 +167,7 @@ def test_statistics_that_estimate_different_things_are_not_added_up() -> None:
 @pytest.mark.parametrize("statistic", ["p10_swept", "p25_contended"])
 def test_swept_and_gated_entries_estimate_the_same(statistic: str) -> None:
     both = [replace(e, statistic=statistic) if e.workload_key == "operator:D" else e for e in table().entries]
-    assert LatencyTable.of(both, manifest()).predict(TinySpace(), (0, 0)).latency_ns == 1200.0
+    assert LatencyTable.of(both, manifest()).predict(TinySpace(), (0, 0)).estimate == 1200.0
 
 
 def test_two_entries_of_one_operator_are_no_choice_to_make() -> None:
@@ -216,7 +216,7 @@ def test_other_layouts_of_memory_give_the_same() -> None:
 
 def test_what_networks_add_beyond_their_choices_counts_too() -> None:
     space = TinySpace(twist={C: 10})
-    assert table().predict(space, (0, 0)).latency_ns == 1230.0
+    assert table().predict(space, (0, 0)).estimate == 1230.0
     assert table().predict_many(space, np.array([[0, 0], [0, 2]])).tolist() == [1230.0, 1100.0]
 
 
@@ -251,7 +251,7 @@ def test_a_table_serves_more_spaces_than_it_keeps() -> None:
     prices = table()
     many = [TinySpace(choices=(({A: n + 1},),), always={}) for n in range(20)]
     for _ in range(2):
-        assert [prices.predict(space, (0,)).latency_ns for space in many] == [100.0 * (n + 1) for n in range(20)]
+        assert [prices.predict(space, (0,)).estimate for space in many] == [100.0 * (n + 1) for n in range(20)]
 
 
 small_choices = st.dictionaries(st.sampled_from([A, B, C, NOTHING]), st.integers(1, 5), max_size=3)
@@ -268,7 +268,7 @@ def test_every_way_to_predict_agrees(choices: list, seed: int, share: float) -> 
     assert found[:, 0].tolist() == pytest.approx((matrix[np.arange(len(counts)), archs].sum(axis=1) + fixed).tolist())
     for arch, row in zip(archs, found, strict=True):
         one = prices.predict(space, arch)
-        assert row.tolist() == pytest.approx([one.latency_ns, one.low_ns, one.high_ns], rel=1e-9, abs=1e-6)
+        assert row.tolist() == pytest.approx([one.estimate, one.low, one.high], rel=1e-9, abs=1e-6)
 
 
 REAL = ("fbnet-224", "fbnet-32", "proxylessnas-224", "ofa-mbv3-w1.2-160", "nas-bench-201-cifar10")
@@ -290,8 +290,8 @@ def test_the_real_spaces(name: str, dice: np.random.Generator) -> None:
     for arch, row in zip(archs, found, strict=True):
         by_hand = sum(costs[o.key] * n for o, n in space.composition(arch).items() if not o.is_nothing)
         one = prices.predict(space, arch)
-        assert one.latency_ns == pytest.approx(by_hand)
-        assert row.tolist() == pytest.approx([one.latency_ns, one.low_ns, one.high_ns])
+        assert one.estimate == pytest.approx(by_hand)
+        assert row.tolist() == pytest.approx([one.estimate, one.low, one.high])
         assert one.coverage == 1.0
     assert prices.matrix(space).shape == (len(space.layers), max(len(layer.choices) for layer in space.layers))
 
@@ -316,7 +316,7 @@ def test_a_table_with_what_the_runtime_computes_predicts_from_that_and_one_witho
         costs = {o: 100.0 + at for at, o in enumerate(entries)}
         by_hand = [sum(costs[o] * n for o, n in seen.composition(arch).items() if not o.is_nothing) for arch in archs]
         assert prices.predict_many(space, np.array(archs)).tolist() == pytest.approx(by_hand)
-        assert [prices.predict(space, arch).latency_ns for arch in archs] == pytest.approx(by_hand)
+        assert [prices.predict(space, arch).estimate for arch in archs] == pytest.approx(by_hand)
 
 
 def test_a_prediction_says_which_operators_it_added_up() -> None:
@@ -354,4 +354,4 @@ def test_pruned_networks_cost_no_more_than_their_matrix_and_additions(place: int
     arch = np.array(np.unravel_index(place, (5,) * 6))
     unpruned = prices.matrix(space)[np.arange(6), arch].sum() + prices.fixed_ns(space)
     additions = sum(n for o, n in space.composition(arch).items() if o in space.extras())
-    assert prices.predict(space, arch).latency_ns <= unpruned + 100.0 * additions + 1e-6
+    assert prices.predict(space, arch).estimate <= unpruned + 100.0 * additions + 1e-6

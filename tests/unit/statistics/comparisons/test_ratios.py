@@ -21,7 +21,7 @@ def measured(random: np.random.Generator, truth_ns: float, spread: float, proces
     """An estimate with its interval, as a table has it."""
     levels = truth_ns * np.exp(spread * random.standard_normal(processes))
     found = moderated_interval(levels.tolist(), prior_spread=spread)
-    return unit_estimate(found.estimate_ns, found.low_ns, found.high_ns, confidence=0.95, processes=processes)
+    return unit_estimate(found.estimate, found.low, found.high, confidence=0.95, processes=processes)
 
 
 @given(LEVELS, LEVELS)
@@ -48,7 +48,7 @@ def test_flips_are_the_same_from_both_sides_and_are_reversed_in_fact(levels: lis
     assert {(f.first, f.second) for f in one.flips} == {(f.first, f.second) for f in two.flips}
     assert one.reversed == two.reversed >= len(one.flips)
     for flip in one.flips:
-        steps = [side[flip.second].estimate_ns - side[flip.first].estimate_ns for side in (levels, other)]
+        steps = [side[flip.second].estimate - side[flip.first].estimate for side in (levels, other)]
         assert steps[0] * steps[1] < 0
         assert flip.size > 0
     assert [f.size for f in one.flips] == sorted((f.size for f in one.flips), reverse=True)
@@ -56,11 +56,11 @@ def test_flips_are_the_same_from_both_sides_and_are_reversed_in_fact(levels: lis
 
 def test_an_interval_is_read_back_as_it_was() -> None:
     found = moderated_interval([100.0, 102.0, 99.0, 101.0])
-    level = unit_estimate(found.estimate_ns, found.low_ns, found.high_ns, confidence=0.95, processes=4)
+    level = unit_estimate(found.estimate, found.low, found.high, confidence=0.95, processes=4)
     assert level.log_error * math.sqrt(4) == pytest.approx(found.spread)
     assert level.df == 6
     narrower = moderated_interval([100.0, 102.0, 99.0, 101.0], confidence=0.8)
-    again = unit_estimate(narrower.estimate_ns, narrower.low_ns, narrower.high_ns, confidence=0.8, processes=4)
+    again = unit_estimate(narrower.estimate, narrower.low, narrower.high, confidence=0.8, processes=4)
     assert again.log_error == pytest.approx(level.log_error)
 
 

@@ -77,7 +77,7 @@ def test_effects_add_up_to_zero_and_so_do_the_residuals_of_each_unit_and_operato
 def test_a_faster_clock_for_all_changes_no_effect(factor: float, seed: int) -> None:
     levels = table(dict.fromkeys(UNITS, 0.0), [1e4, 1e5, 1e6, 1e7], noise=0.03, seed=seed)
     scaled = {
-        name: {unit: UnitEstimate(level.estimate_ns * factor, level.log_error) for unit, level in found.items()}
+        name: {unit: UnitEstimate(level.estimate * factor, level.log_error) for unit, level in found.items()}
         for name, found in levels.items()
     }
     again = fitted(scaled)
@@ -119,7 +119,7 @@ def test_a_part_that_happens_to_be_small_does_not_lend_its_degrees_of_freedom() 
     fit = fitted(levels)
     found = corrected(UnitEstimate(1e5, 1e-6, 7.0), "u1", fit, confidence=0.95)
     of_one = (1 + fit.weights["u1"]) * fit.interactions["u1"][0]
-    assert math.log(found.high_ns / found.estimate_ns) == pytest.approx(4.302653 * math.sqrt(of_one), rel=1e-3)
+    assert math.log(found.high / found.estimate) == pytest.approx(4.302653 * math.sqrt(of_one), rel=1e-3)
 
 
 def test_intervals_of_corrected_entries_cover_the_truth_as_often_as_they_say() -> None:
@@ -131,9 +131,9 @@ def test_intervals_of_corrected_entries_cover_the_truth_as_often_as_they_say() -
         random = np.random.default_rng(10_000 + seed)
         lone = UnitEstimate(5e5 * math.exp(truth["u1"] + 0.01 * random.standard_normal()), 0.01, 200.0)
         found = corrected(lone, "u1", fit, confidence=0.95)
-        inside += found.low_ns <= 5e5 <= found.high_ns
+        inside += found.low <= 5e5 <= found.high
         anchor = anchored("op0", fit, confidence=0.95)
-        of_anchor += anchor.low_ns <= 1e4 <= anchor.high_ns
+        of_anchor += anchor.low <= 1e4 <= anchor.high
     assert 925 <= inside <= 985
     assert 935 <= of_anchor <= 995
 
@@ -150,7 +150,7 @@ def test_with_few_anchors_the_entries_of_many_pools_are_covered_though_those_of_
         full = table(truth, [1e5] * 18, noise=0.002, seed=seed)
         levels = {
             name: {
-                unit: UnitEstimate(found[unit].estimate_ns, 0.0005, 7.0)
+                unit: UnitEstimate(found[unit].estimate, 0.0005, 7.0)
                 for unit in (UNITS[:3] if number < 6 else [UNITS[number % 3]])
             }
             for number, (name, found) in enumerate(full.items())
@@ -162,7 +162,7 @@ def test_with_few_anchors_the_entries_of_many_pools_are_covered_though_those_of_
             else corrected(*next((level, unit) for unit, level in found.items()), fit, confidence=0.95)
             for name, found in levels.items()
         ]
-        inside.append(sum(found.low_ns <= 1e5 <= found.high_ns for found in intervals))
+        inside.append(sum(found.low <= 1e5 <= found.high for found in intervals))
     assert 0.92 <= sum(inside) / (300 * 18) <= 0.97
     assert min(inside) < 14 < max(inside)
 
@@ -171,22 +171,22 @@ def test_a_corrected_interval_is_wider_than_the_units_own() -> None:
     fit = fitted(table({"u1": 0.05, "u2": -0.05}, [1e4, 1e5, 1e6, 1e7], noise=0.02))
     own = UnitEstimate(1e5, 0.005, 7.0)
     found = corrected(own, "u1", fit, confidence=0.95)
-    assert found.estimate_ns == pytest.approx(1e5 * math.exp(-fit.effects["u1"]))
+    assert found.estimate == pytest.approx(1e5 * math.exp(-fit.effects["u1"]))
     assert found.spread**2 == pytest.approx(0.005**2 + fit.effect_variance("u1") + fit.interactions["u1"][0])
 
 
 def test_the_mean_over_units_is_student_t_over_units() -> None:
     levels = [UnitEstimate(100.0, 0.0), UnitEstimate(110.0, 0.0), UnitEstimate(121.0, 0.0)]
     found = over_units(levels, confidence=0.95)
-    assert found.estimate_ns == pytest.approx(110.0)
+    assert found.estimate == pytest.approx(110.0)
     assert found.spread == pytest.approx(math.log(1.1))
-    assert math.log(found.high_ns / 110) == pytest.approx(4.302653 * math.log(1.1) / math.sqrt(3), rel=1e-5)
+    assert math.log(found.high / 110) == pytest.approx(4.302653 * math.log(1.1) / math.sqrt(3), rel=1e-5)
 
 
 def test_units_that_agree_by_chance_are_no_more_precise_than_their_estimates() -> None:
     found = over_units([UnitEstimate(100.0, 0.02), UnitEstimate(100.0, 0.02)], confidence=0.95)
     assert found.spread == 0
-    assert math.log(found.high_ns / 100) == pytest.approx(12.7062 * 0.02 / math.sqrt(2), rel=1e-4)
+    assert math.log(found.high / 100) == pytest.approx(12.7062 * 0.02 / math.sqrt(2), rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_units_that_differ_are_named_with_their_factors() -> None:
 
 def test_an_anchor_on_which_units_differ_otherwise_than_elsewhere_is_named() -> None:
     levels = table({"u1": 0.0, "u2": 0.0}, [1e4, 1e5, 1e6, 1e7, 1e8, 1e9])
-    levels["op3"]["u2"] = UnitEstimate(levels["op3"]["u2"].estimate_ns * 1.3, 0.0)
+    levels["op3"]["u2"] = UnitEstimate(levels["op3"]["u2"].estimate * 1.3, 0.0)
     fit = fitted(levels)
     (said,) = disagreements(fit, 0.10)
     assert "op3" in said
@@ -237,7 +237,7 @@ def test_the_error_of_an_operator_that_a_unit_lacks_is_that_of_least_squares() -
     """The same by the design matrix: a column for each operator, and the unit effects in a basis whose sums are 0."""
     scattered = table(dict.fromkeys(UNITS, 0.0), [1e5, 2e5, 3e5, 4e5], noise=0.05)
     levels = {
-        operator: {unit: UnitEstimate(level.estimate_ns, 0.01, 7.0) for unit, level in found.items()}
+        operator: {unit: UnitEstimate(level.estimate, 0.01, 7.0) for unit, level in found.items()}
         for operator, found in scattered.items()
     }
     first, second = list(levels)[:2]

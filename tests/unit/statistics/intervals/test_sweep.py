@@ -123,7 +123,7 @@ def test_too_little_is_no_fit(levels: Levels) -> None:
 def test_equal_samples_give_equal_networks() -> None:
     fit = fit_sweep({f"n{i}": dict.fromkeys(("p", "q", "r"), 1000.0) for i in range(6)})
     assert fit is not None
-    assert fit.estimate_ns("n3") == pytest.approx(1000.0)
+    assert fit.estimate("n3") == pytest.approx(1000.0)
     assert fit.process_variance == 0.0
 
 
@@ -135,7 +135,7 @@ def test_units_do_not_matter(seed: int, factor: float) -> None:
     assert (one is None) == (other is None)
     if one and other:
         for name in one.networks:
-            assert other.estimate_ns(name) == pytest.approx(factor * one.estimate_ns(name), rel=1e-6)
+            assert other.estimate(name) == pytest.approx(factor * one.estimate(name), rel=1e-6)
 
 
 def test_halves_differ_by_noise_alone() -> None:
@@ -153,7 +153,7 @@ def test_the_interval_of_an_entry_has_the_mean_process_in_it() -> None:
     assert fit is not None
     own = moderated_interval(list(fit.corrected["n05"].values()), prior_spread=0.004)
     wide = widened(own, fit, confidence=0.95)
-    assert wide.estimate_ns == own.estimate_ns
+    assert wide.estimate == own.estimate
     assert wide.relative_half_width > 3 * own.relative_half_width
     assert wide.relative_half_width == pytest.approx(2.447 * math.sqrt(fit.common_variance), rel=0.1)
     assert 0.9 < common_part(own, fit, 7) < 1

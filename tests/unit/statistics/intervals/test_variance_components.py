@@ -109,7 +109,7 @@ def test_bounds_hold_the_quantile_of_the_mean_process_as_often_as_they_say(share
         levels = [float(np.median(values)) for values in series]
         found = tail_bounds(series, levels, moderated_interval(levels, prior_df=0.0), share)
         assert found is not None
-        held += found.low_ns <= truth <= found.high_ns
+        held += found.low <= truth <= found.high
     assert held / 200 >= 0.93
 
 
@@ -134,7 +134,7 @@ def test_correlated_iterations_give_wider_bounds() -> None:
     correlated, independent = (tail_bounds([np.exp(values)], [1.0], ALONE, 0.9) for values in (series, noise))
     assert correlated is not None
     assert independent is not None
-    assert math.log(correlated.high_ns / correlated.low_ns) > 2 * math.log(independent.high_ns / independent.low_ns)
+    assert math.log(correlated.high / correlated.low) > 2 * math.log(independent.high / independent.low)
 
 
 def test_a_step_is_found_where_it_is() -> None:

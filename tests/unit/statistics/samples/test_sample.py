@@ -37,8 +37,8 @@ def test_processes_are_averaged_in_log() -> None:
     found = sample([run(piece(100), number=0), run(piece(400), number=1)])
     assert found is not None
     assert found.statistic == "p25_quiet"
-    assert found.estimates_ns == (100.0, 400.0)
-    assert summarize(found).interval.estimate_ns == pytest.approx(200.0)
+    assert found.estimates == (100.0, 400.0)
+    assert summarize(found).interval.estimate == pytest.approx(200.0)
 
 
 @pytest.mark.parametrize("runs", [[], [run()], [run(failure=Failure("OutOfMemory", "x"))], [run(piece())]])
@@ -49,8 +49,8 @@ def test_no_iteration_no_sample(runs: list[Run]) -> None:
 def test_a_process_without_a_quiet_slice_does_not_count_where_others_have_one() -> None:
     found = sample([run(piece(100), number=0), run(piece(170, quiet=False), number=1, rejected=12)])
     assert found is not None
-    assert found.estimates_ns == (100.0,)
-    assert found.contended_median_ns == 170
+    assert found.estimates == (100.0,)
+    assert found.contended_median == 170
     assert found.slices_rejected == 12
     assert found.runs_left_out == 1
 
@@ -60,8 +60,8 @@ def test_where_nothing_was_quiet_the_contended_slices_stand_in_and_the_interval_
     assert found is not None
     assert found.statistic == "p25_contended"
     summary = summarize(found)
-    assert summary.interval.low_ns <= 150
-    assert summary.interval.high_ns >= 400
+    assert summary.interval.low <= 150
+    assert summary.interval.high >= 400
     assert {"no_quiet_window", "contended", "not_precise"} <= set(summary.flags)
     assert "converged" not in summary.flags
 
@@ -70,7 +70,7 @@ def test_only_the_newest_fingerprint_counts() -> None:
     old, new = {"runtime": "onnxruntime 1.20"}, {"runtime": "onnxruntime 1.21"}
     found = sample([run(piece(50), number=0, fingerprint=old), run(piece(90), number=1, fingerprint=new)])
     assert found is not None
-    assert found.estimates_ns == (90.0,)
+    assert found.estimates == (90.0,)
     assert found.runs_left_out == 1
 
 
@@ -80,7 +80,7 @@ def test_a_truncated_run_counts_from_half_of_a_complete_one_on(kept: int, counts
     cut = run(*[piece(110)] * kept, number=1, status="truncated")
     found = sample([whole, cut])
     assert found is not None
-    assert found.estimates_ns == ((100.0, 110.0) if counts else (100.0,))
+    assert found.estimates == ((100.0, 110.0) if counts else (100.0,))
     assert found.runs_left_out == (0 if counts else 1)
 
 
@@ -88,14 +88,14 @@ def test_truncated_runs_alone_are_what_there_is() -> None:
     short = run(piece(100), number=0, status="truncated")
     found = sample([short, run(*[piece(120)] * 9, number=1, status="truncated")])
     assert found is not None
-    assert found.estimates_ns == (100.0, 120.0)
+    assert found.estimates == (100.0, 120.0)
 
 
 def test_one_slice_that_was_not_gated_makes_the_whole_measurement_swept() -> None:
     found = sample([run(piece(100, 200), number=0), run(piece(100, 200, gated=False), number=1)])
     assert found is not None
     assert found.statistic == "p10_swept"
-    assert found.estimates_ns == (100.0, 100.0)
+    assert found.estimates == (100.0, 100.0)
 
 
 def test_the_figures_of_the_iterations() -> None:
@@ -103,10 +103,10 @@ def test_the_figures_of_the_iterations() -> None:
     assert found is not None
     looks = found.iterations
     pooled = np.array([10, 20, 30, 40, 10, 10, 10, 10], dtype=float)
-    assert (looks.count, looks.min_ns, looks.max_ns, looks.mean_ns) == (8, 10, 40, pooled.mean())
-    assert (looks.median_ns, looks.p25_ns) == (10, 10)
-    assert looks.p95_ns == pytest.approx(np.percentile(pooled, 95))
-    assert looks.std_ns == pytest.approx(pooled.std())
+    assert (looks.count, looks.min, looks.max, looks.mean) == (8, 10, 40, pooled.mean())
+    assert (looks.median, looks.p25) == (10, 10)
+    assert looks.p95 == pytest.approx(np.percentile(pooled, 95))
+    assert looks.std == pytest.approx(pooled.std())
     assert looks.within_spread == pytest.approx(np.sqrt(((np.std([10, 20, 30, 40]) / 25) ** 2 + 0) / 2))
 
 
@@ -122,11 +122,11 @@ def test_scaling_every_iteration_scales_every_figure(series: list[list[int]], fa
     other = sample([run(piece(*(factor * v for v in values)), number=n) for n, values in enumerate(series)])
     assert one is not None
     assert other is not None
-    for name in ("mean_ns", "median_ns", "p10_ns", "p95_ns", "std_ns"):
+    for name in ("mean", "median", "p10", "p95", "std"):
         expected = factor * getattr(one.iterations, name)
         assert getattr(other.iterations, name) == pytest.approx(expected, rel=1e-9, abs=1e-6)
     first, second = summarize(one), summarize(other)
-    assert second.interval.low_ns == pytest.approx(factor * first.interval.low_ns, rel=1e-9)
+    assert second.interval.low == pytest.approx(factor * first.interval.low, rel=1e-9)
     assert second.flags == first.flags
 
 
@@ -148,9 +148,9 @@ def test_where_every_iteration_takes_the_same_that_is_the_estimate(value: int, p
     found = sample([run(piece(*[value] * count), number=n) for n in range(processes)])
     assert found is not None
     interval = summarize(found).interval
-    assert interval.estimate_ns == pytest.approx(value, rel=1e-9)
-    assert interval.low_ns < value < interval.high_ns
-    assert found.iterations.std_ns == pytest.approx(0.0, abs=1e-9 * value)
+    assert interval.estimate == pytest.approx(value, rel=1e-9)
+    assert interval.low < value < interval.high
+    assert found.iterations.std == pytest.approx(0.0, abs=1e-9 * value)
     assert found.iterations.effective == processes * count
 
 
@@ -202,7 +202,7 @@ def test_the_interval_holds_what_a_coarse_clock_hides(step_ns: int | None, block
     assert fine is not None
     assert found is not None
     before, after = summarize(fine), summarize(found)
-    assert after.interval.estimate_ns == before.interval.estimate_ns
-    assert after.interval.high_ns == pytest.approx(before.interval.high_ns + quantum_ns)
-    assert 0 < after.interval.low_ns <= before.interval.low_ns
+    assert after.interval.estimate == before.interval.estimate
+    assert after.interval.high == pytest.approx(before.interval.high + quantum_ns)
+    assert 0 < after.interval.low <= before.interval.low
     assert ("converged" in after.flags) is (quantum_ns == 0)
