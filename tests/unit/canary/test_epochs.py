@@ -227,3 +227,9 @@ def test_a_faster_speed_judges_no_more_than_a_month_of_what_came_before_it() -> 
     assert judging(history, OLD, 2 * HORIZON_S - 1.0).reference_ns == 140
     assert judging(history, OLD, 2 * HORIZON_S + 1.0).reference_ns == 100
     assert judging(history, OLD, 3 * HORIZON_S + 1.0).reference_ns == 100
+
+
+def test_a_round_without_a_level_is_passed_over_and_those_behind_it_count() -> None:
+    whole = rounds(*[100] * 40)
+    lost = CanaryRound(whole[5].at_s + 1.0, 0, idle=True, basis=OLD)
+    assert epochs([*whole, lost]) == epochs(whole)

@@ -200,3 +200,9 @@ def test_each_place_says_whether_it_was_validated() -> None:
 def test_a_validation_of_another_table_is_refused(found: list[Validation], said: str) -> None:
     with pytest.raises(SpecError, match=said):
         LatencyTable.of(MIXED, FACTS).with_validations(found)
+
+
+def test_a_table_names_each_device_and_backend_that_lacks_entries_once() -> None:
+    missing = [f"latency/operator:{name}/{unit}/onnxruntime-cpu-t1-fp32/b1-steady" for name in "xy" for unit in ("desk", "phone")]
+    told = LatencyTable.of([entry("conv_a")], manifest(missing=tuple(missing))).describe()
+    assert "4 not measured yet on desk with onnxruntime-cpu-t1-fp32, phone with onnxruntime-cpu-t1-fp32; job" in told

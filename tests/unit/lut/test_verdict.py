@@ -133,3 +133,9 @@ def test_networks_that_were_too_few_to_calibrate_are_named() -> None:
 def test_a_table_names_its_job_where_nobody_says_how_it_is_measured_again() -> None:
     found = table_verdict(LatencyTable.of(many(2, ("contended", "not_precise")), manifest(job_name="fbnet")))
     assert "give the file of job fbnet `fresh: true` and another `name`, and run it" in found.sentence
+
+
+@pytest.mark.parametrize("statistic", ["p25_quiet", "p10_swept"])
+def test_visits_that_found_no_quiet_window_count_whatever_was_gated(statistic: str) -> None:
+    kept = many(1)[0].slices_kept
+    assert verdict(many(5, statistic=statistic, slices_rejected=kept)).busy_visits == pytest.approx(0.5)

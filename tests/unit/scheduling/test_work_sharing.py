@@ -159,3 +159,11 @@ def test_what_a_pool_can_not_be_is_said_with_its_field(device: object, said: str
         job(device)
     assert said in failure.value.detail
     assert "devices" in failure.value.detail
+
+
+def test_one_network_that_fills_up_is_the_one_in_the_middle() -> None:
+    networks = [Measurement(Workload("network", f"s:{n}"), "u1", TFLITE) for n in range(5)]
+    plan = (*plan_of("a", "b", backend=TFLITE), *networks)
+    sizes = {item_of(m): 10.0 + position for position, m in enumerate(plan)}
+    anchors = choose_anchors(plan, sizes, 3)
+    assert [item[0] for item in anchors if item[0].startswith("network:")] == ["network:s:2"]

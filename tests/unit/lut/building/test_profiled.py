@@ -273,3 +273,10 @@ def test_operators_say_what_share_of_their_variance_the_sweep_has_in_common() ->
     assert min(shares[0].values()) > 0.9
     assert max(shares[1].values()) < 0.5
     assert set(shares[2].values()) == {1.0}
+
+
+def test_operators_say_how_far_apart_the_networks_put_them() -> None:
+    """Networks whose processes agree within half a percent put an operator so far apart at most; a noise of none, not at all."""
+    plan, runs, layers, _ = synthetic()
+    spreads = [entry.between_spread for entry in derived(plan, runs, layers).values()]
+    assert all(spread is not None and 0 < spread < 0.05 for spread in spreads)
