@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Literal
 
 from lutfarm_jobs.measurement_key import BUILT_BATCH, BUILT_PRECISION, MeasurementKey, workload_key
@@ -178,7 +179,7 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, so that the key is made once: it is asked for thousands of times in each turn of a farm
 class Measurement:
     """A quantity of workload x unit x backend x conditions."""
 
@@ -188,7 +189,7 @@ class Measurement:
     conditions: Conditions = Conditions()
     quantity: Literal["latency"] = "latency"
 
-    @property
+    @cached_property
     def key(self) -> str:
         """For example `latency/operator:conv_H56_.../desk/onnxruntime-cpu-t1-fp32/b1-steady`."""
         return str(MeasurementKey(self.quantity, self.workload.key, self.unit, self.backend.key, self.conditions.key))

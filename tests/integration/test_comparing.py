@@ -101,7 +101,7 @@ class Bench:
         self.pairs = plan_pairs(spec, found.plan)
         self.keys = self.pairs.keys
         wanted = {key for pair in self.keys for key in pair}
-        strategy = PairStrategy(spec.id, self.keys, spec.id, StopRule(target), found.policies)
+        strategy = PairStrategy(self.keys, spec.id, StopRule(target))
         return replace(found, plan=tuple(m for m in found.plan if m.key in wanted), strategy=strategy)
 
     def run(self, *, rounds: int = 12, target: float = 0.01, stop_after: int | None = None) -> tuple[Watch, FarmState]:

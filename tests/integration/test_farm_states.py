@@ -21,8 +21,11 @@ from lutfarm.execution.run_job import Farm, JobOutcome
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord
 from lutfarm.scheduling import retry
+from lutfarm.scheduling.news import News
 from lutfarm.scheduling.policy import Cooling
-from lutfarm.scheduling.state import after, begin, ordered
+from lutfarm.scheduling.state import begin, ordered
+from lutfarm.scheduling.strategy import Plain
+from lutfarm.scheduling.turn import after_news
 from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
 from lutfarm_agents import process_identity
@@ -144,13 +147,11 @@ def test_a_link_that_failed_once_is_forgotten_when_the_session_is_open_again(sto
     states = device_sync.UnitStates(store, HOLDER)
     begun = begin((), ["a"], rounds=1)
     with leases(store, ["a"], owner=str(process_identity.me()), holder=HOLDER, waiting=lambda *_: None), states.at_work(["a"]):
-        order = ordered(begun, "a", "o1")
-        failed = [Done("o1", "a", ("ConnectFailed", "no route"))]
-        states.follow(after(order, failed, time.time() + 60), failed, ())
+        failed = News([Done("o1", "a", ("ConnectFailed", "no route"))])
+        states.tell(after_news(Plain(), ordered(begun, "a", "o1"), failed, {}, time.time() + 60).told)
         assert state(store, "a") == ("busy", "ConnectFailed: no route (attempt 1 of 5)")
         assert (store.device_record("a", time.time()).until_s or 0.0) > time.time()
-        opened = [Opened("o2", "a", HELLO)]
-        states.follow(after(order, opened, time.time()), opened, ())
+        states.opened(Opened("o2", "a", HELLO))
         assert state(store, "a") == ("busy", HOLDER)
         assert store.device_record("a", time.time()).until_s is None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +18,11 @@ from lutfarm.devices import leases
 from lutfarm.execution import run_job
 from lutfarm.execution.run_job import Farm
 from lutfarm.execution.task_builder import TaskBuilder
-from lutfarm.scheduling.state import FarmState, after
+from lutfarm.scheduling.news import News
+from lutfarm.scheduling.policy import MeasuringPolicy
+from lutfarm.scheduling.state import FarmState
+from lutfarm.scheduling.strategy import Strategy
+from lutfarm.scheduling.turn import Turned, after_news
 from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
 from lutfarm_agents import process_identity
@@ -53,14 +57,16 @@ def test_what_a_turn_counts_is_in_the_store_already(tmp_path: Path, monkeypatch:
     opened: list[Store] = []
     counted: list[str] = []
 
-    def looked_at(state: FarmState, events: Sequence[Event], now_s: float) -> FarmState:
+    def looked_at(
+        strategy: Strategy, state: FarmState, news: News, policies: Mapping[str, MeasuringPolicy], now_s: float
+    ) -> Turned:
         stored = {found.id for job, _ in opened[0].jobs() for found in opened[0].runs(job.id)}
-        arrived = [event.run.id for event in events if isinstance(event, Measured)]
+        arrived = [event.run.id for event in news.events if isinstance(event, Measured)]
         assert stored.issuperset(arrived), "a run was counted before it was committed: a power cut now would lose it"
         counted.extend(arrived)
-        return after(state, events, now_s)
+        return after_news(strategy, state, news, policies, now_s)
 
-    monkeypatch.setattr(run_job, "after", looked_at)
+    monkeypatch.setattr(run_job, "after_news", looked_at)
     run(tmp_path, check=opened.append)
     assert len(set(counted)) == 4 * 6
 

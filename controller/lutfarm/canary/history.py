@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lutfarm.canary.epochs import Epoch, Recent, epochs, recent
 from lutfarm.records.canary_round import CanaryRound
@@ -36,6 +36,25 @@ class Canary:
         """How far all of the newest rounds are from an established reference; None while there is none."""
         newest = self.newest
         return recent(self.rounds, newest.reference_ns) if newest and not newest.provisional else None
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryHistory:
+    """What a store knows of the canaries of devices that this job holds: nobody else adds rounds, so what is new is read."""
+
+    store: CanaryStore
+    _rounds: dict[tuple[str, str, str], list[CanaryRound]] = field(default_factory=dict[tuple[str, str, str], list[CanaryRound]])
+
+    def rounds(self, unit: str, backend_key: str, conditions_key: str) -> Sequence[CanaryRound]:
+        """Of one canary, oldest first, as of now."""
+        known = self._rounds.setdefault((unit, backend_key, conditions_key), [])
+        known += self.store.canary_rounds(unit, backend_key, conditions_key, after_s=known[-1].at_s if known else None)
+        return known
+
+    def canary(self, unit: str, backend_key: str, conditions_key: str) -> Canary:
+        """One canary, as of now."""
+        rounds = tuple(self.rounds(unit, backend_key, conditions_key))
+        return Canary(unit, backend_key, conditions_key, rounds, epochs(rounds))
 
 
 def canary(store: CanaryStore, unit: str, backend_key: str, conditions_key: str) -> Canary:

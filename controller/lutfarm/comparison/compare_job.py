@@ -36,6 +36,6 @@ def submit_pairs(spec: JobSpec, folder: Path, store: Store) -> PairedSubmission:
     spec = submitted.spec  # with what the files of its spaces say
     pairs = plan_pairs(spec, submitted.plan)
     wanted = {key for pair in pairs.keys for key in pair}
-    strategy = PairStrategy(spec.id, pairs.keys, spec.id, pair_rule(spec), submitted.policies)
+    strategy = PairStrategy(pairs.keys, spec.id, pair_rule(spec))
     plan = tuple(m for m in submitted.plan if m.key in wanted)
     return PairedSubmission(replace(submitted, plan=plan, strategy=strategy), sources, pairs)

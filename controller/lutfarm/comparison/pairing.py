@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lutfarm.agent_pool.interface import Event, Measured, Opened
-from lutfarm.execution.resume import own_runs
 from lutfarm.scheduling.decide import MeasureThese, Step, chunk_of, decide
+from lutfarm.scheduling.news import News
 from lutfarm.scheduling.policy import MeasuringPolicy
-from lutfarm.scheduling.state import FarmState, Unit
-from lutfarm.statistics.comparisons.pairs import PairedProcess, a_first, matched, precise, waiting
-from lutfarm.statistics.estimates.precision import StopRule, process_estimate_of
-from lutfarm.store.interface import Store
+from lutfarm.scheduling.state import FarmState
+from lutfarm.statistics.comparisons.pairs import PairedProcess, a_first, matched, precise, process_of, waiting
+from lutfarm.statistics.estimates.precision import StopRule
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.run import Run
 
 TRIES = 3  # times the rounds: processes of one key, whole pairs or not
 Key = str  # Measurement.key
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class PairStrategy:
     """A job that compares.  `keys`: of A and B for each workload; `seed` fixes the order; `rule`: None for all rounds."""
 
-    job_id: str
     keys: Sequence[tuple[Key, Key]]
     seed: str
     rule: StopRule | None
-    policies: Mapping[str, MeasuringPolicy]
-    _one_machine: bool = False  # both said hello in this sitting, and it is one machine as far as they know
-    _processes: dict[Key, dict[str, PairedProcess]] = field(default_factory=dict[Key, dict[str, PairedProcess]])
+    one_machine: bool = False  # both said hello in this sitting, and it is one machine as far as they know
+    ending: bool = False  # enough, by verdicts of the time at which each process ran: all are judged once more
+    processes: Mapping[Key, Mapping[str, PairedProcess]] = field(
+        default_factory=dict[Key, Mapping[str, PairedProcess]]
+    )  # ... and by run
+
+    def wants_processes(self, state: FarmState, events: Sequence[Event]) -> Collection[str]:
+        """Of units that have just opened; at the end of all."""
+        if self.ending:
+            return [unit.name for unit in state.units.values() if unit.hello]
+        return [event.unit for event in events if isinstance(event, Opened)]
+
+    def after(self, state: FarmState, news: News, now_s: float) -> tuple[PairStrategy, FarmState]:
+        """Complete is a whole pair, or the first half of one whose other half can still come close in time."""
+        known = replace(self, processes=_with_news(self.processes, news))
+        if any(unit.in_flight for unit in state.units.values()):
+            return known, state
+        if not known.one_machine and all(unit.opened for unit in state.units.values()):
+            _check_machine(state)
+            known = replace(known, one_machine=True)
+        processes = {key: list(mine.values()) for key, mine in known.processes.items()}
+        paired = paired_state(state, self.keys, processes, now_s=now_s, rule=self.rule)
+        if self.ending or paired.rounds in (0, state.rounds):
+            return replace(known, ending=False), paired
+        return replace(known, ending=True), replace(paired, rounds=state.rounds)
 
     def decide(self, state: FarmState, policies: Mapping[str, MeasuringPolicy], now_s: float) -> list[Step]:
         """One step at a time: open and probe both sides, then a process of each in turn."""
-        if any(unit.in_flight or unit.out or now_s < unit.not_before_s for unit in state.units.values()):
+        if self.ending or any(unit.in_flight or unit.out or now_s < unit.not_before_s for unit in state.units.values()):
             return []
         others: list[Step] = [step for step in decide(state, policies, now_s) if not isinstance(step, MeasureThese)]
         if others or not all(unit.opened for unit in state.units.values()):
@@ -42,39 +61,14 @@ class PairStrategy:
         step = next_process(state, self.keys, self.seed, policies)
         return [step] if step else []
 
-    def settled(self, state: FarmState, events: Sequence[Event], store: Store, now_s: float) -> FarmState:
-        """Complete is a whole pair, or the first half of one whose other half can still come close in time."""
-        for event in events:
-            if isinstance(event, Opened):
-                self._read(state, store, state.units[event.unit])
-            elif isinstance(event, Measured) and event.run.status == "complete":
-                self._take(event.run)
-        if any(unit.in_flight for unit in state.units.values()):
-            return state
-        if not self._one_machine and all(unit.opened for unit in state.units.values()):
-            _check_machine(state)
-            self._one_machine = True
-        found = self._paired(state, now_s)
-        if found.rounds == state.rounds:
-            return found
-        # Enough, by verdicts of the time at which each process ran: what it comes to is judged by what is known at its end.
-        for unit in state.units.values():
-            self._read(state, store, unit)
-        return self._paired(state, now_s)
 
-    def _paired(self, state: FarmState, now_s: float) -> FarmState:
-        processes = {key: list(found.values()) for key, found in self._processes.items()}
-        return paired_state(state, self.keys, processes, now_s=now_s, rule=self.rule)
-
-    def _read(self, state: FarmState, store: Store, unit: Unit) -> None:
-        if unit.hello is not None:
-            for run in own_runs(store, self.job_id, state, unit.name, unit.hello, self.policies[unit.name]):
-                self._take(run)
-
-    def _take(self, run: Run) -> None:
-        level = process_estimate_of(run)
-        found = PairedProcess(run.round_id, run.started_s, run.ended_s, level.ns if level else None)
-        self._processes.setdefault(run.key, {})[run.id] = found
+def _with_news(processes: Mapping[Key, Mapping[str, PairedProcess]], news: News) -> Mapping[Key, Mapping[str, PairedProcess]]:
+    """What is stored and judged anew replaces what was known of the same run."""
+    found = dict(processes)
+    arrived = [event.run for event in news.events if isinstance(event, Measured) and event.run.status == "complete"]
+    for key, mine in [*news.processes.items(), *((run.key, {run.id: process_of(run)}) for run in arrived)]:
+        found[key] = {**found.get(key, {}), **mine}
+    return found
 
 
 def next_process(

@@ -5,23 +5,28 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 from lutfarm.agent_pool.interface import Measuring, Opening, Order, Probing
 from lutfarm.canary.epochs import current, epochs
+from lutfarm.canary.history import CanaryHistory
 from lutfarm.canary.reference import CanaryReference
 from lutfarm.execution.task_builder import TaskBuilder
-from lutfarm.records.canary_round import CanaryRound, basis_of
+from lutfarm.records.canary_round import basis_of
 from lutfarm.scheduling.decide import MeasureThese, Open, Step
-from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.state import FarmState
-from lutfarm.store.interface import Store
-from lutfarm_agents.device import Device
+from lutfarm.store.interface import LeaseStore, RunStore
+from lutfarm.submission.submission import Submission
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.round import Lease, Round, Task
+
+
+class OrderStore(LeaseStore, RunStore, Protocol):
+    """Whose leases, and which model files were used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +34,23 @@ class OrderBook:
     """What every order of a job has in common."""
 
     job_id: str
-    store: Store
+    store: OrderStore
+    canaries: CanaryHistory
     task_builder: TaskBuilder
-    devices: Mapping[str, Device]
+    submission: Submission
     holder: str  # readable, shown to others who wait
-    policies: Mapping[str, MeasuringPolicy]
     preparing: Callable[[int, int], None]
-    until_s: float | None = None  # Unix time: an order that is being made then has what is built
-    _rounds: dict[tuple[str, str, str], list[CanaryRound]] = field(default_factory=dict[tuple[str, str, str], list[CanaryRound]])
 
     def order(self, step: Step, state: FarmState, lease: Lease) -> Order:
         """The order for a step.  Raises SpecError for a model that can't be built."""
         order_id = uuid.uuid4().hex
-        device, policy = self.devices[step.unit], self.policies[step.unit]
+        device, policy, until_s = self.submission.devices[step.unit], self.submission.policies[step.unit], self.submission.until_s
         if isinstance(step, Open):
             return Opening(order_id, device, lease, self.store.farm_id, self.holder)
         tasks: list[Task] = []
         for done, key in enumerate(step.keys):
-            if tasks and self.until_s is not None and time.time() >= self.until_s:
-                break
+            if tasks and until_s is not None and time.time() >= until_s:
+                break  # what is built is measured
             self.preparing(done, len(step.keys))
             probe = state.progress(key).probe if isinstance(step, MeasureThese) else None
             tasks.append(self.task_builder.task(state.plan[key], probe))
@@ -76,13 +79,10 @@ class OrderBook:
 
     def _reference(self, measurement: Measurement, state: FarmState) -> CanaryReference:
         """What the canary of a measurement's place is held against today; none on first contact."""
-        hello, policy = state.units[measurement.unit].hello, self.policies[measurement.unit]
+        hello, policy = state.units[measurement.unit].hello, self.submission.policies[measurement.unit]
         if hello is None:
             return CanaryReference()
-        place = measurement.unit, *MeasurementKey.parse(measurement.key).canary
-        # This job holds the device, so nobody else adds rounds: only what is new has to be read.
-        rounds = self._rounds.setdefault(place, [])
-        rounds += self.store.canary_rounds(*place, after_s=rounds[-1].at_s if rounds else None)
+        rounds = self.canaries.rounds(measurement.unit, *MeasurementKey.parse(measurement.key).canary)
         basis = basis_of(fingerprint(hello, measurement.backend, policy.plan, policy.setting))
         return current(epochs(rounds), basis, time.time())
 

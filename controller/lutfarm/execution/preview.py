@@ -10,8 +10,7 @@ from lutfarm.execution.host_load import LOADED_CORES, watch
 from lutfarm.execution.past_rounds import known_of
 from lutfarm.execution.resume import foresee
 from lutfarm.scheduling.durations import LOADED_PACE, Parts, work_left
-from lutfarm.scheduling.state import FarmState, begin
-from lutfarm.scheduling.stop_rule import stop_rule
+from lutfarm.scheduling.state import FarmState
 from lutfarm.store import Store
 from lutfarm.submission.submission import Submission
 
@@ -41,23 +40,13 @@ class Preview:
 def preview(submitted: Submission, store: Store) -> Preview:
     """What `run` would do now.  Looks for a second at this machine where it is one of the devices."""
     spec = submitted.spec
-    state = begin(
-        submitted.plan,
-        submitted.devices,
-        rounds=spec.sampling.rounds,
-        budget_s=spec.sampling.device_time_budget_s,
-        shares=submitted.shares,
-        rule=stop_rule(spec),
-        expected_ns=submitted.expected_ns,
-    )
+    state = submitted.begun
     known = store.job(spec.id)
     fresh_since_s = (known[0].created_s if known else time.time()) if spec.fresh else None
     devices: list[DevicePreview] = []
     for unit in submitted.devices:
         state, had = foresee(store, spec.id, state, unit, submitted.policies[unit], fresh_since_s=fresh_since_s)
-        mine = [key for key, m in state.plan.items() if m.unit == unit]
-        wanted = sum(1 for key in mine if state.wants(key))
-        devices.append(DevicePreview(unit, len(mine), wanted, had.own_runs, had.adopted_runs))
+        devices.append(DevicePreview(unit, len(state.planned(unit)), len(state.wanted(unit)), had.own_runs, had.adopted_runs))
     return Preview(tuple(devices), _parts(submitted, state, store), state)
 
 

@@ -87,7 +87,7 @@ def as_stored(store: Store, job: Job, plan: Sequence[Measurement]) -> FarmState:
 
 def own_runs(store: Store, job_id: str, state: FarmState, unit: str, hello: Hello, policy: MeasuringPolicy) -> Iterator[Run]:
     """The job's own complete runs of a unit that has the fingerprint of today, judged by today's canary, samples and all."""
-    judged = judge(store, [m for m in state.plan.values() if m.unit == unit], {unit: policy.plan.gate_ratio})
+    judged = judge(store, state.planned(unit), {unit: policy.plan.gate_ratio})
     today = _today(state, unit, hello, policy, judged)
     for run in store.runs(job_id):
         if run.status == "complete" and run.key in today.runs and agree(run.fingerprint, today.runs[run.key]):
@@ -112,11 +112,11 @@ def _judge(store: Store, state: FarmState, unit: str, policy: MeasuringPolicy) -
     """As a table would: what stopped as precise on verdicts that no longer hold goes on."""
     if state.rule is None:
         return _as_taken  # without a rule levels decide nothing, and runs are read without samples
-    return judge(store, [m for m in state.plan.values() if m.unit == unit], {unit: policy.plan.gate_ratio})
+    return judge(store, state.planned(unit), {unit: policy.plan.gate_ratio})
 
 
 def _today(state: FarmState, unit: str, hello: Hello, policy: MeasuringPolicy, judged: Callable[[Run], Run]) -> _Today:
-    mine = {key: (m.backend, m.workload.fed) for key, m in state.plan.items() if m.unit == unit}
+    mine = {m.key: (m.backend, m.workload.fed) for m in state.planned(unit)}
     runs = {place: fingerprint(hello, place[0], policy.plan, policy.setting, inputs=place[1]) for place in set(mine.values())}
     probes = {place: fingerprint(hello, place[0], None, policy.setting, inputs=place[1]) for place in set(mine.values())}
     return _Today(

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
-from lutfarm.agent_pool.interface import AgentPool, Event, Measured, Opened, Probed, Waiting
+from lutfarm.agent_pool.interface import AgentPool, Event
+from lutfarm.canary.history import CanaryHistory
 from lutfarm.devices.leases import Leases, leases
-from lutfarm.execution.device_sync import UnitStates, without
-from lutfarm.execution.drift_hold import after_drift
+from lutfarm.execution.device_sync import UnitStates
+from lutfarm.execution.job_records import JobRecords
 from lutfarm.execution.orders import OrderBook
-from lutfarm.execution.refused import refusals
-from lutfarm.execution.resume import Resumed, resume
+from lutfarm.execution.resume import Resumed
 from lutfarm.execution.task_builder import TaskBuilder
-from lutfarm.records.device_state import DeviceRecord
 from lutfarm.records.job import Job
-from lutfarm.scheduling.decide import due_seconds
-from lutfarm.scheduling.policy import MeasuringPolicy
-from lutfarm.scheduling.rebalance import reassign
-from lutfarm.scheduling.resting import after_heat, after_work
-from lutfarm.scheduling.state import FarmState, after, begin, ordered, resumed
-from lutfarm.scheduling.stop_rule import stop_rule
+from lutfarm.scheduling.decide import Cancel, Step, due_seconds
+from lutfarm.scheduling.state import FarmState, cancelled, ordered, resumed
+from lutfarm.scheduling.turn import after_news, next_steps, without
 from lutfarm.store.interface import Store
 from lutfarm.submission.submission import Submission
 from lutfarm_jobs.errors import from_wire
@@ -79,113 +76,61 @@ class Farm:
 
         Raises the FarmError that stopped the job, if one did; what was committed stays.
         """
-        spec, devices, policies = submission.spec, submission.devices, submission.policies
+        with self._begun(submission, watch) as (records, state):
+            strategy, policies = submission.strategy, submission.policies
+            book = self._book(submission, records, watch)
+            timeout_s = 0.0  # nothing runs yet that could send events
+            while not state.over:
+                records.held.renew()
+                events = self.pool.events(timeout_s)
+                news = records.commit(state, events, processes_of=strategy.wants_processes(state, events))
+                turned = after_news(strategy, state, news, policies, time.time())
+                strategy, state = turned.strategy, turned.state
+                records.tell(turned)
+                watch.update(state, events)
+                for step in next_steps(strategy, state, policies, time.time()):
+                    state = self._submit(book, step, state, records.held)
+                timeout_s = POLL_S
+            return self._end(records.job, state)
+
+    @contextmanager
+    def _begun(self, submission: Submission, watch: Watcher) -> Generator[tuple[JobRecords, FarmState]]:
+        """The job in the store, its devices busy with it, and what is known of it before the first turn."""
         began_s = time.time()
         states = UnitStates(self.store, self.holder)
-        barred = states.barred(devices)
-        usable = [unit for unit in devices if unit not in {record.unit for record in barred}]
+        barred = states.barred(submission.devices)
+        usable = [unit for unit in submission.devices if unit not in {record.unit for record in barred}]
+        job_id = submission.spec.id
         with (
-            leases(self.store, usable, owner=self.owner, holder=self.holder, waiting=watch.waiting, job_id=spec.id) as held,
+            leases(self.store, usable, owner=self.owner, holder=self.holder, waiting=watch.waiting, job_id=job_id) as held,
             states.at_work(usable) as barred_meanwhile,
         ):
-            barred += barred_meanwhile
-            asked = Job(spec.id, spec.name, spec.model_dump_json(), began_s, zeros=submission.zeros)
+            asked = Job(job_id, submission.spec.name, submission.spec.model_dump_json(), began_s, zeros=submission.zeros)
             job = self.store.open_job(asked, submission.plan)
             self.store.extend_plan(job.id, submission.plan)  # a pool may have other units than last time
             if submission.retry_failed:
                 watch.retrying(self.store.forget_failures(job.id))
+            canaries = CanaryHistory(self.store)
+            records = JobRecords(self.store, job, submission, held, states, canaries, watch, began_s)
+            state = submission.begun
+            heard = records.last_heard(state, [*barred, *barred_meanwhile])
+            yield records, resumed(without(state, heard.records), heard.progress_of)
 
-            def preparing(done: int, total: int) -> None:
-                held.renew()  # building 64 networks takes longer than a lease lasts
-                watch.preparing(done, total)
+    def _book(self, submission: Submission, records: JobRecords, watch: Watcher) -> OrderBook:
+        def preparing(done: int, total: int) -> None:
+            records.held.renew()  # building 64 networks takes longer than a lease lasts
+            watch.preparing(done, total)
 
-            book = OrderBook(job.id, self.store, self.task_builder, devices, self.holder, policies, preparing, submission.until_s)
-            state = begin(
-                submission.plan,
-                devices,
-                rounds=spec.sampling.rounds,
-                budget_s=spec.sampling.device_time_budget_s,
-                shares=submission.shares,
-                rule=stop_rule(spec),
-                until_s=submission.until_s,
-                expected_ns=submission.expected_ns,
-            )
-            state = without(state, barred)
-            for opened in self._last_heard(barred):
-                state = self._resume(submission, job, state, opened, began_s, watch)
-            while not state.over:
-                held.renew()
-                state = self._in_time(state)
-                for step in [] if state.time_up else submission.strategy.decide(state, policies, time.time()):
-                    order = book.order(step, state, held.held[step.unit])
-                    self.pool.submit(order)
-                    due_s = due_seconds(state, step, policies[step.unit].plan)
-                    state = ordered(state, step.unit, order.id, now_s=time.time(), due_s=due_s)
-                events = self.pool.events(POLL_S)
-                self._commit(events, held, job.id, watch)
-                state, moved = reassign(after(state, events, time.time()), policies)
-                if moved:
-                    self.store.extend_plan(job.id, moved)
-                for opened in (event for event in events if isinstance(event, Opened)):
-                    state = self._resume(submission, job, state, opened, began_s, watch)
-                    refused = self._refused(state, opened, policies[opened.unit])
-                    self._commit(refused, held, job.id, watch)
-                    state = after(state, refused, time.time())
-                state = submission.strategy.settled(state, events, self.store, time.time())
-                state, told = after_heat(state, events, policies, time.time())
-                drifted = after_drift(self.store, events, policies, time.time())
-                state = after_work(state, events, policies, time.time())
-                state = states.follow(state, events, (*told, *drifted))
-                watch.update(state, events)
-            return self._end(job, state)
+        return OrderBook(records.job.id, self.store, records.canaries, self.task_builder, submission, self.holder, preparing)
 
-    def _in_time(self, state: FarmState) -> FarmState:
-        """What runs when the time is up is cancelled; what arrived of it is kept."""
-        if state.until_s is None or state.time_up or time.time() < state.until_s:
-            return state
-        for unit in state.units.values():
-            if unit.in_flight:
-                self.pool.cancel(unit.in_flight)
-        return replace(state, time_up=True)
-
-    def _resume(
-        self, submission: Submission, job: Job, state: FarmState, opened: Opened, began_s: float, watch: Watcher
-    ) -> FarmState:
-        found = resume(
-            self.store,
-            job.id,
-            state,
-            opened,
-            submission.policies[opened.unit],
-            fresh_since_s=job.created_s if submission.spec.fresh else None,
-            ignore_failures_before_s=began_s if submission.retry_failed else 0.0,
-        )
-        watch.resumed(opened.unit, found)
-        return resumed(state, found.progress_of)
-
-    def _refused(self, state: FarmState, opened: Opened, policy: MeasuringPolicy) -> list[Probed]:
-        """What fails on a device without its being asked, and did not yet."""
-        new = [m for key, m in state.plan.items() if not state.progress(key).failed]
-        return refusals(new, opened, policy.setting, time.time())
-
-    def _last_heard(self, barred: Sequence[DeviceRecord]) -> Iterator[Opened]:
-        """What devices that may not be used said last: what the store has of them counts all the same."""
-        for record in barred:
-            if last := self.store.hello(record.unit):
-                yield Opened("", record.unit, last[0])
-
-    def _commit(self, events: Sequence[Event], held: Leases, job_id: str, watch: Watcher) -> None:
-        for unit, lease in held.held.items():
-            arrived = [event.run for event in events if isinstance(event, Measured) and event.run.unit == unit]
-            if arrived:
-                self.store.commit(arrived, lease, job_id)
-        for event in events:
-            if isinstance(event, Probed):
-                self.store.commit_probe(event.probe, held.held[event.probe.unit], job_id)
-            elif isinstance(event, Opened):
-                self.store.put_hello(event.unit, event.hello, time.time())
-            elif isinstance(event, Waiting):
-                watch.waiting(event.unit, event.holder)
+    def _submit(self, book: OrderBook, step: Step | Cancel, state: FarmState, held: Leases) -> FarmState:
+        if isinstance(step, Cancel):
+            self.pool.cancel(step.order)
+            return cancelled(state, step.unit)
+        order = book.order(step, state, held.held[step.unit])
+        self.pool.submit(order)
+        due_s = due_seconds(state, step, book.submission.policies[step.unit].plan)
+        return ordered(state, step.unit, order.id, now_s=time.time(), due_s=due_s)
 
     def _end(self, job: Job, state: FarmState) -> JobOutcome:
         if state.stopped:

@@ -42,6 +42,14 @@ class MeasureThese:
     index: int
 
 
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """End the order that runs on the device."""
+
+    unit: str
+    order: str
+
+
 Step = Open | ProbeThese | MeasureThese
 
 
@@ -67,7 +75,7 @@ def decide(state: FarmState, policies: Mapping[str, MeasuringPolicy], now_s: flo
 
 
 def _next(state: FarmState, unit: Unit, policy: MeasuringPolicy, now_s: float) -> Step | None:
-    wanted = [m for m in state.plan.values() if m.unit == unit.name and state.wants(m.key)]
+    wanted = state.wanted(unit.name)
     if not wanted:
         return None
     if not unit.opened:

@@ -115,7 +115,7 @@ def work_left(
     """
     by_machine: defaultdict[str, Parts] = defaultdict(Parts)
     for name, unit in state.units.items():
-        wanted = [m for m in state.plan.values() if m.unit == name and state.wants(m.key)]
+        wanted = state.wanted(name)
         if wanted and not unit.out:
             told = (known or {}).get(name, Known())
             transport = (transports or {}).get(name, "local")
@@ -155,7 +155,7 @@ def _rounds(
     groups: defaultdict[str, list[Measurement]] = defaultdict(list)
     for m in wanted:
         groups[m.backend.key].append(m)
-    planned = Counter(m.backend.key for m in state.plan.values() if m.unit == wanted[0].unit)
+    planned = Counter(m.backend.key for m in state.planned(wanted[0].unit))
     for backend, group in groups.items():
         alone = planned[backend] <= LEAST_FOR_PRIOR
         once_s, low, high = 0.0, 0, 0

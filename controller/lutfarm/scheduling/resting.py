@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from lutfarm.agent_pool.interface import Event, Measured, Opened, Probed
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.scheduling.policy import MeasuringPolicy
-from lutfarm.scheduling.state import FarmState, Unit, out_of_work
+from lutfarm.scheduling.state import FarmState, out_of_work, with_unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def after_heat(
         resting = unit.hot_since_s is not None
         if not throttled and (temperature_c is None or temperature_c <= (cooling.resume_c if resting else cooling.limit_c)):
             if resting:
-                state = _with(state, replace(unit, hot_since_s=None))
+                state = with_unit(state, replace(unit, hot_since_s=None))
                 told.append(Told(name, DeviceEvent("cooled", _seen(temperature_c))))
             continue
         since_s = now_s if unit.hot_since_s is None else unit.hot_since_s
@@ -51,7 +51,7 @@ def after_heat(
             told.append(Told(name, DeviceEvent("device failed", reason)))
             continue
         until_s = now_s + cooling.look_s
-        state = _with(state, replace(unit, hot_since_s=since_s, not_before_s=until_s, opened=False))
+        state = with_unit(state, replace(unit, hot_since_s=since_s, not_before_s=until_s, opened=False))
         told.append(Told(name, DeviceEvent("too hot", seen, until_s=until_s)))
     return state, told
 
@@ -67,7 +67,7 @@ def after_work(state: FarmState, events: Sequence[Event], policies: Mapping[str,
     for name in dict.fromkeys(worked):
         if name in policies and policies[name].cooldown_s:
             unit = state.units[name]
-            state = _with(state, replace(unit, not_before_s=max(unit.not_before_s, now_s + policies[name].cooldown_s)))
+            state = with_unit(state, replace(unit, not_before_s=max(unit.not_before_s, now_s + policies[name].cooldown_s)))
     return state
 
 
@@ -85,7 +85,3 @@ def _reading(event: Event) -> tuple[str, float | None, bool]:
     if isinstance(event, Measured):
         return event.run.unit, event.run.after.temperature_c if event.run.after else None, event.run.throttled
     return "", None, False
-
-
-def _with(state: FarmState, unit: Unit) -> FarmState:
-    return replace(state, units={**state.units, unit.name: unit})

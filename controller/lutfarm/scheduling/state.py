@@ -14,6 +14,7 @@ from lutfarm_jobs.errors import DeviceLost, LinkError, Retry, is_a
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.run import Failure, Probe, Run
 
+_Plan = tuple[Measurement, ...]
 PACE_KNOWN_S = 2.0  # of rounds: what the pace of one that was never seen weighs
 
 
@@ -52,6 +53,7 @@ class Unit:
     hello: Hello | None = None
     opened: bool = False
     in_flight: str | None = None  # order id
+    cancelled: bool = False  # ... which was told to end
     failures_in_a_row: int = 0
     not_before_s: float = 0.0  # back-off
     quarantined: str = ""  # why it is out of work, or empty
@@ -86,6 +88,30 @@ class FarmState:
     shares: tuple[Share, ...] = ()  # pools whose units share the work
     rule: StopRule | None = None  # None: `rounds` of each, however precise
     reached: Mapping[str, Reached] = field(default_factory=dict[str, Reached])  # by key, as of the last round
+    # By unit, made when first asked for; what an event does not change passes on to the next state: see `keeping`.
+    _planned: dict[str, _Plan] = field(init=False, repr=False, compare=False, default_factory=dict[str, _Plan])
+    _wanted: dict[str, _Plan] = field(init=False, repr=False, compare=False, default_factory=dict[str, _Plan])
+
+    def planned(self, unit: str) -> Sequence[Measurement]:
+        """What the unit measures, in the job's order."""
+        if not self._planned:
+            by_unit: dict[str, list[Measurement]] = {}
+            for m in self.plan.values():
+                by_unit.setdefault(m.unit, []).append(m)
+            self._planned.update({name: tuple(mine) for name, mine in by_unit.items()})
+        return self._planned.get(unit, ())
+
+    def wanted(self, unit: str) -> Sequence[Measurement]:
+        """What of it needs more rounds."""
+        if unit not in self._wanted:
+            self._wanted[unit] = tuple(m for m in self.planned(unit) if self.wants(m.key))
+        return self._wanted[unit]
+
+    def keeping(self, before: FarmState, *, but: Collection[str] = ()) -> FarmState:
+        """Knows what was found out of the plan `before`, which is the same; what is wanted changed for some units at most."""
+        self._planned.update(before._planned)
+        self._wanted.update({unit: found for unit, found in before._wanted.items() if unit not in but})
+        return self
 
     def progress(self, key: str) -> MeasurementProgress:
         """How far one measurement is; new ones have not begun."""
@@ -132,8 +158,7 @@ class FarmState:
             return False
         if self.stopped or self.time_up:
             return True
-        open_units = {n for n, unit in self.units.items() if not unit.out and not self.spent(unit)}
-        return not any(m.unit in open_units and self.wants(key) for key, m in self.plan.items())
+        return not any(self.wanted(name) for name, unit in self.units.items() if not unit.out and not self.spent(unit))
 
 
 _NEW = MeasurementProgress()
@@ -168,53 +193,70 @@ def begin(
 
 def resumed(state: FarmState, progress_of: Mapping[str, MeasurementProgress]) -> FarmState:
     """With what the store has of some measurements."""
+    if not progress_of:
+        return state
+    units = {state.plan[key].unit for key in progress_of if key in state.plan}
     known = replace(state, progress_of={**state.progress_of, **progress_of})
-    return _judged(known, {m.unit for key, m in known.plan.items() if key in progress_of})
+    return _judged(known, units).keeping(state, but=units)
 
 
 def ordered(state: FarmState, unit: str, order_id: str, *, now_s: float = 0.0, due_s: float = 0.0) -> FarmState:
     """After an order was given to a unit; `due_s`: what it should take, where it is a round."""
-    return _with_unit(state, replace(state.units[unit], in_flight=order_id, began_s=now_s, due_s=due_s))
+    return with_unit(state, replace(state.units[unit], in_flight=order_id, cancelled=False, began_s=now_s, due_s=due_s))
+
+
+def cancelled(state: FarmState, unit: str) -> FarmState:
+    """After the order of a unit was told to end; its Done is still to come."""
+    return with_unit(state, replace(state.units[unit], cancelled=True))
 
 
 def out_of_work(state: FarmState, unit: str, out: str, reason: str, *, code: str = "") -> FarmState:
     """After a unit was taken out of work; what runs on it may end."""
-    return _with_unit(state, replace(state.units[unit], out=out, quarantined=reason or out, code=code))
+    return with_unit(state, replace(state.units[unit], out=out, quarantined=reason or out, code=code))
 
 
 def back_to_work(state: FarmState, unit: str) -> FarmState:
     """After a unit that was taken out of work was given back."""
-    return _with_unit(state, replace(state.units[unit], out="", quarantined="", code=""))
+    return with_unit(state, replace(state.units[unit], out="", quarantined="", code=""))
 
 
 @dataclass(slots=True)
 class _Changes:
     progress_of: dict[str, MeasurementProgress]
     units: dict[str, Unit]
-    stopped: tuple[str, str] | None = field(default=None)
+    stopped: tuple[str, str] | None = None
+    measured: set[str] = field(default_factory=set[str])  # units with results
+    ended: set[str] = field(default_factory=set[str])  # units whose order ended
+
+    def result(self, unit: str, *, works: bool) -> None:
+        """A result ends a row of failures; an opening that succeeds does not: what fails may be all that comes after it."""
+        self.measured.add(unit)
+        if works and self.units[unit].failures_in_a_row:
+            self.units[unit] = replace(self.units[unit], failures_in_a_row=0)
 
 
-def after(state: FarmState, events: Iterable[Event], now_s: float) -> FarmState:
+def after(state: FarmState, events: Sequence[Event], now_s: float) -> FarmState:
     """The state after events, in their order."""
+    if not events:
+        return state
     changes = _Changes(dict(state.progress_of), dict(state.units), state.stopped)
-    ended: set[str] = set()
     for event in events:
         if isinstance(event, Measured):
-            _works(changes, event.run.unit, worked=event.run.status != "truncated")
-            key = event.run.key
-            changes.progress_of[key] = changes.progress_of.get(key, _NEW).with_run(event.run)
+            run = event.run
+            changes.progress_of[run.key] = changes.progress_of.get(run.key, _NEW).with_run(run)
+            changes.result(run.unit, works=run.status != "truncated")
         elif isinstance(event, Probed):
-            _works(changes, event.probe.unit, worked=True)
-            key = event.probe.key
-            changes.progress_of[key] = changes.progress_of.get(key, _NEW).with_probe(event.probe)
+            probe = event.probe
+            changes.progress_of[probe.key] = changes.progress_of.get(probe.key, _NEW).with_probe(probe)
+            changes.result(probe.unit, works=True)
         elif isinstance(event, Opened):
-            changes.units[event.unit] = replace(
-                changes.units[event.unit], opened=True, hello=event.hello, machine_id=event.hello.machine_id
-            )
+            unit, hello = changes.units[event.unit], event.hello
+            changes.units[event.unit] = replace(unit, opened=True, hello=hello, machine_id=hello.machine_id)
         elif isinstance(event, Done):
             _end_order(changes, event, now_s)
-            ended.add(event.unit)
-    return _judged(replace(state, progress_of=changes.progress_of, units=changes.units, stopped=changes.stopped), ended)
+            changes.ended.add(event.unit)
+    found = replace(state, progress_of=changes.progress_of, units=changes.units, stopped=changes.stopped)
+    return _judged(found, changes.ended).keeping(state, but=changes.measured | changes.ended)
 
 
 def _judged(state: FarmState, units: Collection[str]) -> FarmState:
@@ -222,19 +264,14 @@ def _judged(state: FarmState, units: Collection[str]) -> FarmState:
     if state.rule is None or not units:
         return state
     groups: dict[tuple[str, str], dict[str, tuple[ProcessEstimate, ...]]] = {}
-    for key, m in state.plan.items():
-        if m.unit in units and not state.progress(key).failed:
-            groups.setdefault((m.unit, m.backend.process_key), {})[key] = state.progress(key).levels
+    for m in (m for unit in sorted(units) for m in state.planned(unit)):
+        progress = state.progress(m.key)
+        if not progress.failed:
+            groups.setdefault((m.unit, m.backend.process_key), {})[m.key] = progress.levels
     found = dict(state.reached)
     for levels in groups.values():
         found |= reached(levels, state.rule)
     return replace(state, reached=found)
-
-
-def _works(changes: _Changes, unit: str, *, worked: bool) -> None:
-    """A result ends a row of failures; an opening that succeeds does not: what fails may be all that comes after it."""
-    if worked and changes.units[unit].failures_in_a_row:
-        changes.units[unit] = replace(changes.units[unit], failures_in_a_row=0)
 
 
 def _end_order(changes: _Changes, event: Done, now_s: float) -> None:
@@ -262,5 +299,6 @@ def _end_order(changes: _Changes, event: Done, now_s: float) -> None:
     changes.units[unit.name] = unit
 
 
-def _with_unit(state: FarmState, unit: Unit) -> FarmState:
-    return replace(state, units={**state.units, unit.name: unit})
+def with_unit(state: FarmState, unit: Unit) -> FarmState:
+    """With one unit as it is now."""
+    return replace(state, units={**state.units, unit.name: unit}).keeping(state)

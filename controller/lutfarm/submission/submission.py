@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lutfarm.scheduling.policy import MeasuringPolicy
+from lutfarm.scheduling.state import FarmState, begin
+from lutfarm.scheduling.stop_rule import stop_rule
 from lutfarm.scheduling.strategy import Plain, Strategy
 from lutfarm.scheduling.work_sharing import Share
 from lutfarm_agents.device import Device
@@ -27,3 +29,17 @@ class Submission:
     strategy: Strategy = Plain()
     until_s: float | None = None  # Unix time at which it ends, done or not: what runs then is cancelled
     expected_ns: Mapping[str, float] = field(default_factory=dict[str, float])  # by key: a first guess at an iteration
+
+    @property
+    def begun(self) -> FarmState:
+        """The job before its first order, whatever the store has of it."""
+        return begin(
+            self.plan,
+            self.devices,
+            rounds=self.spec.sampling.rounds,
+            budget_s=self.spec.sampling.device_time_budget_s,
+            shares=self.shares,
+            rule=stop_rule(self.spec),
+            until_s=self.until_s,
+            expected_ns=self.expected_ns,
+        )

@@ -16,10 +16,11 @@ from typing import Literal
 import numpy as np
 
 from lutfarm.statistics.comparisons.ratios import differ
-from lutfarm.statistics.estimates.precision import LEAST_ROUNDS_ALONE, StopRule, reached_alike
+from lutfarm.statistics.estimates.precision import LEAST_ROUNDS_ALONE, StopRule, process_estimate_of, reached_alike
 from lutfarm.statistics.estimates.prior import priors_of_estimates
 from lutfarm.statistics.intervals.distributions import student_beyond, student_quantile
 from lutfarm.statistics.intervals.interval import SMALLEST_SPREAD, moderated_interval
+from lutfarm_jobs.run import Run
 
 PairDecision = Literal["slower", "not slower", "undecided"]
 
@@ -35,6 +36,12 @@ class PairedProcess:
     started_s: float
     ended_s: float
     estimate: float | None = None
+
+
+def process_of(run: Run) -> PairedProcess:
+    """What pairs need to know of a complete run."""
+    estimate = process_estimate_of(run)
+    return PairedProcess(run.round_id, run.started_s, run.ended_s, estimate.ns if estimate else None)
 
 
 @dataclass(frozen=True, slots=True)

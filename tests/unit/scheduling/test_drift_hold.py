@@ -6,9 +6,9 @@ import pytest
 
 from lutfarm.canary.epochs import epochs
 from lutfarm.canary.history import Canary
-from lutfarm.execution.drift_hold import drift_event
 from lutfarm.records.canary_round import CanaryRound
 from lutfarm.records.device_state import DeviceRecord, step
+from lutfarm.scheduling.drift_hold import drift_event
 
 CALM = [100] * 20
 

@@ -1,0 +1,31 @@
+"""What one turn of the loop has heard, as a value: all of it is stored already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lutfarm.agent_pool.interface import Event, Probed
+from lutfarm.canary.history import Canary
+from lutfarm.records.device_state import DeviceRecord
+from lutfarm.scheduling.state import MeasurementProgress
+from lutfarm.statistics.comparisons.pairs import PairedProcess
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """The pool's events, and what the store says to them."""
+
+    events: Sequence[Event] = ()
+    progress_of: Mapping[str, MeasurementProgress] = field(default_factory=dict[str, MeasurementProgress])
+    """By key, of units that have opened: what the store has."""
+    refused: Sequence[Probed] = ()
+    """What fails on them without their being asked."""
+    records: Sequence[DeviceRecord] = ()
+    """Of units that have opened, and now and then of all: somebody may have taken one out of work."""
+    given_back: Sequence[str] = ()
+    """Units that a person held, and has released."""
+    canaries: Mapping[str, Canary] = field(default_factory=dict[str, Canary])
+    """By unit that is held where its canary drifted, and has just measured."""
+    processes: Mapping[str, Mapping[str, PairedProcess]] = field(default_factory=dict[str, Mapping[str, PairedProcess]])
+    """By key and run: the job's complete ones of the units that its strategy asked for, judged by what is known now."""
