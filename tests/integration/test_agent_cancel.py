@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import cast
+import threading
 
 import pytest
 
-from lutfarm_agents.device import Device
-from lutfarm_agents.runner_agent import DeviceAgent
+from lutfarm_agents.runner_agent import follow
 from lutfarm_agents.testing import ReplayChannel
-from lutfarm_agents.transports.interface import Transport
 from lutfarm_agents.wire.round_log import RoundLog
 from lutfarm_agents.wire.session import RunnerSession
 from lutfarm_jobs.round import Artifact, Limits, Round, SlicePlan
@@ -30,14 +27,12 @@ SAID = [
 
 
 @pytest.mark.parametrize("cancelled", [True, False])
-def test_a_round_that_begins_after_its_cancel_is_ended_with_its_first_word(tmp_path: Path, cancelled: bool) -> None:
+def test_a_round_that_begins_after_its_cancel_is_ended_with_its_first_word(cancelled: bool) -> None:
     """The supervisor knew of no command to end when the cancel came, and forgot it."""
     channel = ReplayChannel([json.dumps(line) for line in SAID])
-    agent = DeviceAgent(
-        Device("desk", "generic-linux-aarch64", "local", {}), state_dir=tmp_path, transport=cast("Transport", object())
-    )
+    ended = threading.Event()
     if cancelled:
-        agent.cancel()
+        ended.set()
     round_ = Round(id="r", index=0, tasks=(), plan=SlicePlan(), seed=0, canary=Artifact("1" * 64, 1, ".onnx"), limits=Limits())
-    assert list(agent._follow(RunnerSession(channel), {"seed": 0}, RoundLog(round_, [], 1.0))) == []
+    assert list(follow(RunnerSession(channel), {"seed": 0}, RoundLog(round_, [], 1.0), ended)) == []
     assert [json.loads(line)["type"] for line in channel.sent] == (["round", "cancel"] if cancelled else ["round"])

@@ -325,7 +325,7 @@ def test_a_forged_content_ends_no_innocent_process(place: Place) -> None:
     """Its id and start time are right, and it has not got the lock open."""
     with closing(place.agent()) as first, closing(place.agent()) as second:
         assert list(first.prepare(ANNA)) == []
-        said = first._transport.run(["sh", "-c", "sleep 300 >/dev/null 2>&1 & echo $!; cat /proc/$!/stat"]).stdout.decode()
+        said = first.access.transport.run(["sh", "-c", "sleep 300 >/dev/null 2>&1 & echo $!; cat /proc/$!/stat"]).stdout.decode()
         pid, stat = said.splitlines()
         start = int(stat.rpartition(")")[2].split()[19])
         forged = Content("x", "forged", "a" * 32, 1, "", int(pid), start, 1.0)
@@ -333,8 +333,8 @@ def test_a_forged_content_ends_no_innocent_process(place: Place) -> None:
         waiter = Waiter(second, replace(ANNA, token=2, owner="other"))
         until(lambda: len(waiter.told) >= 2, "it has looked twice")
         assert set(waiter.told) == {"forged"}
-        assert first._transport.run(["kill", "-0", pid]).code == 0
-        first._transport.run(["kill", "-9", pid])
+        assert first.access.transport.run(["kill", "-0", pid]).code == 0
+        first.access.transport.run(["kill", "-9", pid])
         first.close()
         waiter.join()
 

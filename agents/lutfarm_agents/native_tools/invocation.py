@@ -28,6 +28,29 @@ FILL_S = 1.0  # an invocation has as many runs as fill this
 PATH_PATTERN = r"/[^\x00-\x1f\x7f]{1,500}"
 
 
+def binary(device: Device, runtime: str) -> str:
+    """Where the tool lies on the device.  Raises RegistrationStale."""
+    path = device.address.get(runtime, "")
+    if not re.fullmatch(PATH_PATTERN, path):
+        raise RegistrationStale(
+            f"{device.name}: no {runtime} is named for it; push the binary there and register it again with "
+            f"--tool {runtime}=/path/on/the/device"
+        )
+    return path
+
+
+def versions(device: Device, transport: Transport) -> Mapping[str, str]:
+    """By runtime: the first digits of the SHA-256 of each tool that is named, empty where it can't be read."""
+    found: dict[str, str] = {}
+    for runtime in TOOLS:
+        if device.address.get(runtime):
+            said = transport.run(["sha256sum", binary(device, runtime)])
+            digest = re.match(rb"\\?([0-9a-f]{64})\b", said.stdout)
+            if said.code == 0 and digest:
+                found[runtime] = f"sha256:{digest[1].decode()[:16]}"
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class ToolSession:
     """The tools of one device, by the paths that its registration names.
@@ -38,27 +61,6 @@ class ToolSession:
     device: Device
     transport: Transport
     run: Callable[[Sequence[str], float], Completed]
-
-    def binary(self, runtime: str) -> str:
-        """Where the tool lies on the device.  Raises RegistrationStale."""
-        path = self.device.address.get(runtime, "")
-        if not re.fullmatch(PATH_PATTERN, path):
-            raise RegistrationStale(
-                f"{self.device.name}: no {runtime} is named for it; push the binary there and register it again with "
-                f"--tool {runtime}=/path/on/the/device"
-            )
-        return path
-
-    def versions(self) -> Mapping[str, str]:
-        """By runtime: the first digits of the SHA-256 of each tool that is named, empty where it can't be read."""
-        found: dict[str, str] = {}
-        for runtime in TOOLS:
-            if self.device.address.get(runtime):
-                said = self.transport.run(["sha256sum", self.binary(runtime)])
-                digest = re.match(rb"\\?([0-9a-f]{64})\b", said.stdout)
-                if said.code == 0 and digest:
-                    found[runtime] = f"sha256:{digest[1].decode()[:16]}"
-        return found
 
     def probe(self, task: Task, path: str, limits: Limits, cpus: Sequence[int], fingerprint: Mapping[str, str]) -> Probe:
         """One short invocation."""
@@ -110,13 +112,13 @@ class ToolSession:
     def _invoke(self, task: Task, path: str, runs: int, limits: Limits, cpus: Sequence[int]) -> ToolReport:
         """Raises WorkloadFailed, WorkloadTimeout; NotReady where there is no such binary; LinkError."""
         backend = task.measurement.backend
-        tool, binary = TOOLS[backend.runtime], self.binary(backend.runtime)
+        tool, path_there = TOOLS[backend.runtime], binary(self.device, backend.runtime)
         iteration_s = (task.iteration_ns or 0) / 1e9 or limits.iteration_s
         timeout_s = limits.load_s + 10.0 + min(runs * limits.iteration_s, 10 * runs * iteration_s + limits.iteration_s)
-        done = self._run([*_pinned(cpus), *tool.argv(binary, path, backend, runs)], timeout_s)
+        done = self._run([*_pinned(cpus), *tool.argv(path_there, path, backend, runs)], timeout_s)
         said = done.stdout.decode("utf-8", "replace") + "\n" + done.stderr
         if done.code in (126, 127):
-            raise NotReady(f"{self.device.name}: {binary[:200]} can't be run there: {clean(said.strip()[-300:], 300)}")
+            raise NotReady(f"{self.device.name}: {path_there[:200]} can't be run there: {clean(said.strip()[-300:], 300)}")
         if done.code != 0:
             how = f"signal {-done.code}" if done.code < 0 else f"exit status {done.code}"
             raise WorkloadFailed(f"{backend.runtime} ended with {how}: {' '.join(said.split())[-500:]}")

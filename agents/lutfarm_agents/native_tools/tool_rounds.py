@@ -1,50 +1,63 @@
-"""A round of native tools, with what was true on the device before and after each: the same with a runner and without."""
+"""Measures with native tools, with what was true on the device before and after each: the same with a runner and without."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from lutfarm_agents.conditions.power import Power, with_power
-from lutfarm_agents.conditions.thermal import Climate, Reading, seen_by
+from lutfarm_agents.conditions.surroundings import Moment
+from lutfarm_agents.device_session import DeviceSession
 from lutfarm_agents.discovery.shell_hello import look
 from lutfarm_agents.interface import Advance
 from lutfarm_agents.native_tools.invocation import ToolSession
-from lutfarm_agents.provisioning.model_cache import ModelCache
-from lutfarm_agents.transports.interface import Transport
-from lutfarm_jobs.round import Round, Task
-from lutfarm_jobs.run import Environment, Run
+from lutfarm_jobs.round import Limits, Round, Task
+from lutfarm_jobs.run import Environment, Probe, Run
 
 
 @dataclass(frozen=True, slots=True)
-class ToolRounds:
-    """Measures with the tools of one device; its surroundings are looked at through a shell, never while a tool runs."""
+class ToolMeasurer:
+    """Over an open session whose models are there; the surroundings are looked at through a shell, never while a tool runs."""
 
-    tools: ToolSession
-    model_cache: ModelCache
-    transport: Transport
-    root: str  # lutfarm's folder there
-    climate: Climate
-    power: Power
+    session: DeviceSession
 
-    def measure(
-        self, round_: Round, cpus: Sequence[int], fingerprint: Callable[[Task], Mapping[str, str]], cancelled: threading.Event
-    ) -> Iterator[Run | Advance]:
+    def probe(self, tasks: Sequence[Task], limits: Limits) -> Iterator[Probe]:
+        """One short invocation for each task."""
+        session, tools = self.session, self._tools
+        for task in tasks:
+            if session.cancelled.is_set():
+                return
+            path = session.access.model_cache.place(task.artifact)
+            cpus = session.measured_cpus([task])
+            found = tools.probe(task, path, limits, cpus, session.fingerprint(task, None))
+            if session.cancelled.is_set():  # it was ended, so what it said is no result
+                return
+            yield found
+
+    def measure(self, round_: Round, cpus: Sequence[int]) -> Iterator[Run | Advance]:
         """One invocation for each task; what was measured before a link broke has arrived already."""
-        before, climate = self._look(cpus)
+        session, tools = self.session, self._tools
+        session.access.surroundings.set_for(round_.tasks[0].measurement.conditions, cpus)
+        before, at_begin = self._look(cpus)
         for done, task in enumerate(round_.tasks, 1):
-            if cancelled.is_set():
+            if session.cancelled.is_set():
                 return
-            run = self.tools.measure(round_, task, self.model_cache.place(task.artifact), cpus, fingerprint(task))
-            if cancelled.is_set():  # it was ended, so what it said is no result
+            path = session.access.model_cache.place(task.artifact)
+            run = tools.measure(round_, task, path, cpus, session.fingerprint(task, round_.plan))
+            if session.cancelled.is_set():  # it was ended, so what it said is no result
                 return
-            after, now = self._look(cpus)
-            yield replace(run, before=before, after=after, throttled=self.climate.throttled(climate, now))
+            after, at_end = self._look(cpus)
+            throttled = session.access.surroundings.throttled(at_begin, at_end)
+            yield replace(run, before=before, after=after, throttled=throttled)
             yield Advance(done, len(round_.tasks))
-            before, climate = after, now
+            before, at_begin = after, at_end
 
-    def _look(self, cpus: Sequence[int]) -> tuple[Environment | None, Reading]:
-        moment = look(self.transport, self.root, cpus[-1])
-        reading = self.climate.read()
-        return with_power(seen_by(moment, reading), self.power.read_w()), reading
+    @property
+    def _tools(self) -> ToolSession:
+        access = self.session.access
+        return ToolSession(access.device, access.transport, self.session.run_tool)
+
+    def _look(self, cpus: Sequence[int]) -> tuple[Environment | None, Moment]:
+        access = self.session.access
+        environment = look(access.transport, access.root, cpus[-1])
+        moment = access.surroundings.before()
+        return moment.beside(environment), moment

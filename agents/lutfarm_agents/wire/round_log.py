@@ -6,8 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lutfarm_agents.conditions.power import with_power
-from lutfarm_agents.conditions.thermal import Reading, seen_by
+from lutfarm_agents.conditions.surroundings import Moment
 from lutfarm_agents.wire.events import DiedEvent, EndedEvent, LoadedEvent, NodesEvent, SliceEvent, StartedEvent
 from lutfarm_agents.wire.session import RoundEvent
 from lutfarm_jobs.errors import Unstable
@@ -29,10 +28,8 @@ class RoundLog:
     ending: EndedEvent | DiedEvent | None = None
     arrived: int = 0
     throttled: bool = False
-    power_before_w: float | None = None
-    power_after_w: float | None = None
-    climate_before: Reading = Reading()
-    climate_after: Reading = Reading()
+    before: Moment = Moment()
+    after: Moment = Moment()
 
     @property
     def total(self) -> int:
@@ -94,8 +91,8 @@ class RoundLog:
             clock_step_ns=started.clock_step_ns if started else None,
             slices_rejected=ended.rejected.get(position, 0) if ended else 0,
             slices_discarded=ended.discarded.get(position, 0) if ended else 0,
-            before=with_power(seen_by(started.environment if started else None, self.climate_before), self.power_before_w),
-            after=with_power(seen_by(ended.environment if ended else None, self.climate_after), self.power_after_w),
+            before=self.before.beside(started.environment if started else None),
+            after=self.after.beside(ended.environment if ended else None),
             throttled=self.throttled,
             nodes=self.nodes.get(position, ()),
         )

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from lutfarm_agents.conditions.surroundings import Moment
 from lutfarm_agents.testing import slices
 from lutfarm_agents.wire import commands
 from lutfarm_agents.wire.events import DiedEvent, EndedEvent, LoadedEvent, SliceEvent, StartedEvent
@@ -55,7 +56,7 @@ def test_a_device_that_was_busy_does_not_warm_up_again() -> None:
 
 def test_what_the_device_takes_stands_in_the_runs_beside_what_it_said() -> None:
     log = log_of(STARTED, *SLICES, ENDED)
-    log.power_before_w, log.power_after_w = 2.5, 6.0
+    log.before, log.after = Moment(power_w=2.5), Moment(power_w=6.0)
     for run in log.runs(200.0):
         assert (run.before, run.after) == (replace(BEFORE, power_w=2.5), replace(AFTER, power_w=6.0))
 
