@@ -26,7 +26,7 @@ from lutfarm.statistics.comparisons.pairs import (
 )
 from lutfarm.statistics.comparisons.ratios import differ
 from lutfarm.statistics.estimates.precision import process_estimate_of
-from lutfarm.store.interface import Store
+from lutfarm.store.interface import RunStore, Store
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.run import Run
@@ -183,7 +183,7 @@ def _raised(*sides: Sequence[Run]) -> tuple[str, ...]:
     return tuple(sorted(raised - NOT_OF_A_RATIO))
 
 
-def _failure(store: Store, a: str, b: str) -> str | None:
+def _failure(store: RunStore, a: str, b: str) -> str | None:
     """Why a workload has failed on a side, by its newest probe."""
     for side, key in (("A", a), ("B", b)):
         probes = store.probes([key]).get(key, ())

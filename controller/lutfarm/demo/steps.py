@@ -17,7 +17,7 @@ from lutfarm.lut import LatencyTable, save
 from lutfarm.results.job_table import table_of
 from lutfarm.results.validate_job import TableToValidate, validation_spec
 from lutfarm.results.validated_table import validated_table
-from lutfarm.store.interface import DeviceStore, Store, job_called
+from lutfarm.store.interface import DeviceStore, JobStore, Store, job_called
 from lutfarm.validation import studies_of
 from lutfarm_agents.device import Device, Hello
 from lutfarm_jobs import spaces
@@ -73,7 +73,7 @@ def draw_networks(store: Store, job_id: str, clock: Clock) -> NetworkDraw:
     )
 
 
-def _time_for(store: Store, job_id: str, clock: Clock) -> tuple[int, int]:
+def _time_for(store: JobStore, job_id: str, clock: Clock) -> tuple[int, int]:
     known = studies_of(store, job_id)
     if known:
         return known[-1].study.networks, known[-1].study.calibrate

@@ -11,7 +11,7 @@ from typing import cast
 from lutfarm.devices.leases import leases
 from lutfarm.home import Home
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord, require
-from lutfarm.store.interface import Store, registered
+from lutfarm.store.interface import DevicesAndLeases, DeviceStore, registered
 from lutfarm_agents import process_identity
 from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.factory import agent_of
@@ -48,7 +48,7 @@ class NotChecked:
 
 
 def check_devices(
-    names: Sequence[str], store: Store, home: Home, *, waiting: Waiting, tell: Callable[[Checked | NotChecked], None]
+    names: Sequence[str], store: DevicesAndLeases, home: Home, *, waiting: Waiting, tell: Callable[[Checked | NotChecked], None]
 ) -> list[Checked | NotChecked]:
     """Look at each in turn, whatever became of the others; `tell` hears of each as soon as it is known.
 
@@ -68,14 +68,14 @@ def check_devices(
     return found
 
 
-def in_use(store: Store, now_s: float) -> list[str]:
+def in_use(store: DeviceStore, now_s: float) -> list[str]:
     """The names of the devices that are not retired."""
     names = [device.name for device in store.devices()]
     return [name for name in names if store.device_record(name, now_s).state != "retired"]
 
 
 def check_device(
-    device: Device, store: Store, home: Home, *, owner: str, holder: str, waiting: Waiting
+    device: Device, store: DevicesAndLeases, home: Home, *, owner: str, holder: str, waiting: Waiting
 ) -> tuple[HealthReport, DeviceRecord]:
     """Wait for the device, look at it, keep what was found; the report and the device's state after it.
 
@@ -114,7 +114,7 @@ def event_of(report: HealthReport, now_s: float) -> DeviceEvent:
     return DeviceEvent("check failed", report.reason, code=code)
 
 
-def _order(device: Device, store: Store, home: Home, lease: Lease, holder: str) -> CheckOrder:
+def _order(device: Device, store: DevicesAndLeases, home: Home, lease: Lease, holder: str) -> CheckOrder:
     profile = loader.load(device.profile)
     runtimes = [tool for tool in TOOLS if device.address.get(tool)] if device.tools_only else profile.runtimes
     built = {
@@ -159,7 +159,7 @@ def limits_of(profile: DeviceProfile) -> HealthLimits:
     return limits
 
 
-def _history(store: Store, unit: str) -> Sequence[HealthReport]:
+def _history(store: DeviceStore, unit: str) -> Sequence[HealthReport]:
     """Earlier checks since the device was last registered: registering again says that it was changed on purpose."""
     registered_s = max((t.at_s for t in store.device_history(unit) if t.event == "registered"), default=0.0)
     return [report for report in store.checks(unit) if report.checked_s >= registered_s]

@@ -6,19 +6,14 @@ import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from lutfarm.agent_pool.interface import Opened
 from lutfarm.records.device_state import NO_WORK, DeviceEvent, DeviceRecord
 from lutfarm.scheduling.resting import Told
 from lutfarm.scheduling.state import FarmState
-from lutfarm.store.interface import DeviceStore, LeaseStore
+from lutfarm.store.interface import DevicesAndLeases
 
 LOOK_S = 2.0  # how soon a job notices that somebody holds its device
-
-
-class DevicesAndLeases(DeviceStore, LeaseStore, Protocol):
-    """Devices, and who has them."""
 
 
 @dataclass(slots=True)

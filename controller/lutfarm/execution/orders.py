@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from lutfarm.agent_pool.interface import Measuring, Opening, Order, Probing
 from lutfarm.canary.epochs import current, epochs
@@ -17,7 +16,7 @@ from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.records.canary_round import basis_of
 from lutfarm.scheduling.decide import MeasureThese, Open, Step
 from lutfarm.scheduling.state import FarmState
-from lutfarm.store.interface import LeaseStore, RunStore
+from lutfarm.store.interface import RunStore
 from lutfarm.submission.submission import Submission
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.measurement import Measurement
@@ -25,16 +24,13 @@ from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.round import Lease, Round, Task
 
 
-class OrderStore(LeaseStore, RunStore, Protocol):
-    """Whose leases, and which model files were used."""
-
-
 @dataclass(frozen=True, slots=True)
 class OrderBook:
     """What every order of a job has in common."""
 
     job_id: str
-    store: OrderStore
+    farm_id: str
+    store: RunStore
     canaries: CanaryHistory
     task_builder: TaskBuilder
     submission: Submission
@@ -46,7 +42,7 @@ class OrderBook:
         order_id = uuid.uuid4().hex
         device, policy, until_s = self.submission.devices[step.unit], self.submission.policies[step.unit], self.submission.until_s
         if isinstance(step, Open):
-            return Opening(order_id, device, lease, self.store.farm_id, self.holder)
+            return Opening(order_id, device, lease, self.farm_id, self.holder)
         tasks: list[Task] = []
         for done, key in enumerate(step.keys):
             if tasks and until_s is not None and time.time() >= until_s:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from lutfarm.scheduling.durations import Known, Span
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.round_cost import ROUND_S, seconds_of
-from lutfarm.store.interface import Store
+from lutfarm.store.interface import DevicesAndRuns
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.run import Probe, Run
@@ -23,7 +23,7 @@ LEAST_PROBES = 3
 
 
 def known_of(
-    store: Store, unit: str, plan: Sequence[Measurement], policy: MeasuringPolicy, expected_ns: Mapping[str, float]
+    store: DevicesAndRuns, unit: str, plan: Sequence[Measurement], policy: MeasuringPolicy, expected_ns: Mapping[str, float]
 ) -> Known:
     """Of one unit; rounds count that were taken as the job's would be."""
     last = store.hello(unit)

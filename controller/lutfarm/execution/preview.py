@@ -11,7 +11,7 @@ from lutfarm.execution.past_rounds import known_of
 from lutfarm.execution.resume import foresee
 from lutfarm.scheduling.durations import LOADED_PACE, Parts, work_left
 from lutfarm.scheduling.state import FarmState
-from lutfarm.store import Store
+from lutfarm.store.interface import DevicesAndRuns, Store
 from lutfarm.submission.submission import Submission
 
 LOOK_S = 1.0  # at what else computes on this machine
@@ -50,7 +50,7 @@ def preview(submitted: Submission, store: Store) -> Preview:
     return Preview(tuple(devices), _parts(submitted, state, store), state)
 
 
-def _parts(submitted: Submission, state: FarmState, store: Store) -> Parts:
+def _parts(submitted: Submission, state: FarmState, store: DevicesAndRuns) -> Parts:
     """What is left, by what the store knows of the devices, and for this machine by what else runs on it now."""
     known = {
         unit: known_of(store, unit, submitted.plan, submitted.policies[unit], submitted.expected_ns) for unit in submitted.devices

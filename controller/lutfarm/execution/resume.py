@@ -16,7 +16,7 @@ from lutfarm.records.job import Job
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.state import FarmState, MeasurementProgress, begin, resumed
 from lutfarm.scheduling.stop_rule import stop_rule
-from lutfarm.store.interface import Store
+from lutfarm.store.interface import RunsAndCanaries, RunStore, Store
 from lutfarm_agents.device import Hello
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.measurement import Measurement
@@ -37,7 +37,7 @@ class Resumed:
 
 
 def resume(
-    store: Store,
+    store: RunsAndCanaries,
     job_id: str,
     state: FarmState,
     opened: Opened,
@@ -69,7 +69,7 @@ def foresee(
     return resumed(state, found.progress_of), found
 
 
-def as_stored(store: Store, job: Job, plan: Sequence[Measurement]) -> FarmState:
+def as_stored(store: RunsAndCanaries, job: Job, plan: Sequence[Measurement]) -> FarmState:
     """How far a job is by its stored runs alone, of whatever fingerprint: no device is asked."""
     spec = JobSpec.model_validate_json(job.spec_json)
     rule = stop_rule(spec)
@@ -85,7 +85,9 @@ def as_stored(store: Store, job: Job, plan: Sequence[Measurement]) -> FarmState:
     return begin(plan, {m.unit for m in plan}, rounds=spec.sampling.rounds, progress_of=progress_of, rule=rule)
 
 
-def own_runs(store: Store, job_id: str, state: FarmState, unit: str, hello: Hello, policy: MeasuringPolicy) -> Iterator[Run]:
+def own_runs(
+    store: RunsAndCanaries, job_id: str, state: FarmState, unit: str, hello: Hello, policy: MeasuringPolicy
+) -> Iterator[Run]:
     """The job's own complete runs of a unit that has the fingerprint of today, judged by today's canary, samples and all."""
     judged = judge(store, state.planned(unit), {unit: policy.plan.gate_ratio})
     today = _today(state, unit, hello, policy, judged)
@@ -108,7 +110,7 @@ def _as_taken(run: Run) -> Run:
     return run
 
 
-def _judge(store: Store, state: FarmState, unit: str, policy: MeasuringPolicy) -> Callable[[Run], Run]:
+def _judge(store: RunsAndCanaries, state: FarmState, unit: str, policy: MeasuringPolicy) -> Callable[[Run], Run]:
     """As a table would: what stopped as precise on verdicts that no longer hold goes on."""
     if state.rule is None:
         return _as_taken  # without a rule levels decide nothing, and runs are read without samples
@@ -128,7 +130,7 @@ def _today(state: FarmState, unit: str, hello: Hello, policy: MeasuringPolicy, j
 
 
 def _look(
-    store: Store, job_id: str, state: FarmState, today: _Today, *, fresh_since_s: float | None, forget_s: float
+    store: RunStore, job_id: str, state: FarmState, today: _Today, *, fresh_since_s: float | None, forget_s: float
 ) -> tuple[Resumed, list[str]]:
     progress_of: dict[str, MeasurementProgress] = {}
     known: set[str] = set()
@@ -161,7 +163,7 @@ def _look(
 
 
 def _adoptable(
-    store: Store, known: Collection[str], today: _Today, progress_of: Mapping[str, MeasurementProgress], state: FarmState
+    store: RunStore, known: Collection[str], today: _Today, progress_of: Mapping[str, MeasurementProgress], state: FarmState
 ) -> Iterator[Run]:
     """Newest first, as many of each measurement as the job has rounds."""
     places = {key: state.rounds - progress_of.get(key, MeasurementProgress()).complete for key in today.runs}

@@ -121,7 +121,16 @@ class Farm:
             records.held.renew()  # building 64 networks takes longer than a lease lasts
             watch.preparing(done, total)
 
-        return OrderBook(records.job.id, self.store, records.canaries, self.task_builder, submission, self.holder, preparing)
+        return OrderBook(
+            records.job.id,
+            self.store.farm_id,
+            self.store,
+            records.canaries,
+            self.task_builder,
+            submission,
+            self.holder,
+            preparing,
+        )
 
     def _submit(self, book: OrderBook, step: Step | Cancel, state: FarmState, held: Leases) -> FarmState:
         if isinstance(step, Cancel):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lutfarm.canary.history import Canary, canary
 from lutfarm.records.job import Job
 from lutfarm.scheduling.resting import rests_until_s
-from lutfarm.store.interface import Store
+from lutfarm.store.interface import CanaryStore, DevicesAndRuns, JobsAndRuns, Store
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.run import Run
@@ -85,7 +85,7 @@ def _status(store: Store, unit: str, open_jobs: Sequence[Job], now_s: float) -> 
     )
 
 
-def rests_until(store: Store, unit: str, now_s: float) -> float | None:
+def rests_until(store: DevicesAndRuns, unit: str, now_s: float) -> float | None:
     """When the cooldown after the unit's last run is over; None where none lasts."""
     device, last = store.device(unit), next(iter(store.last_runs(unit, most=1)), None)
     if device is None or last is None or device.profile not in loader.names():
@@ -100,7 +100,7 @@ def _temperature_c(last: Run | None, hello: tuple[object, float] | None) -> floa
     return environment.temperature_c if environment else None
 
 
-def _work_left(store: Store, unit: str, job_id: str, open_jobs: Sequence[Job]) -> tuple[str, int]:
+def _work_left(store: JobsAndRuns, unit: str, job_id: str, open_jobs: Sequence[Job]) -> tuple[str, int]:
     for job in open_jobs:
         if job.id == job_id:
             plan = [m for m in store.measurements(job.id) if m.unit == unit]
@@ -124,7 +124,7 @@ def _seconds_left(recent: Sequence[Run], left: int) -> float | None:
     return left * span_s / len(complete)
 
 
-def last_canary(store: Store, run: Run | None) -> Canary | None:
+def last_canary(store: CanaryStore, run: Run | None) -> Canary | None:
     """The canary that ran in a run's round; None without a run, or where it shows none."""
     if run is None:
         return None

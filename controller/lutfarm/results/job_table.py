@@ -21,7 +21,7 @@ from lutfarm.lut.building.solved import solved
 from lutfarm.records.job import Job
 from lutfarm.scheduling.policy import MeasuringPolicy, policies_of
 from lutfarm.statistics import Target
-from lutfarm.store.interface import Store, job_called
+from lutfarm.store.interface import DeviceStore, RunsAndCanaries, Store, job_called
 from lutfarm.submission.device_pools import share_choices
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.fingerprint import runtime_version
@@ -125,7 +125,9 @@ def judged(store: Store, job_id: str) -> Iterator[Run]:
         yield from _judged(store, found[0].id, plan, policies_of(spec, devices))
 
 
-def _judged(store: Store, job_id: str, plan: Sequence[Measurement], policies: Mapping[str, MeasuringPolicy]) -> Iterator[Run]:
+def _judged(
+    store: RunsAndCanaries, job_id: str, plan: Sequence[Measurement], policies: Mapping[str, MeasuringPolicy]
+) -> Iterator[Run]:
     """The job's runs, each slice judged by what is known today of the canary of then."""
     verdict = judge(store, plan, {unit: policy.plan.gate_ratio for unit, policy in policies.items()})
     planned = {m.key for m in plan}
@@ -133,7 +135,7 @@ def _judged(store: Store, job_id: str, plan: Sequence[Measurement], policies: Ma
 
 
 def _manifest(
-    store: Store,
+    store: DeviceStore,
     job: Job,
     spec: JobSpec,
     plan: Sequence[Measurement],

@@ -10,8 +10,8 @@ from typing import Any
 from lutfarm.lut import LatencyTable
 from lutfarm.results import validated_table
 from lutfarm.results.job_table import table_of
-from lutfarm.store import Job, Store
-from lutfarm.store.interface import job_called
+from lutfarm.store import Job
+from lutfarm.store.interface import JobStore, Store, job_called
 from lutfarm.validation import ValidationOutcome, find_study, plan_study, studies_of
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import read_definition, space_of
@@ -50,7 +50,7 @@ def table_to_validate(store: Store, job_id: str, space: str | None, folder: Path
     return TableToValidate(job, table_of(store, job.id), space_of(text, definition, folder), definition)
 
 
-def validation_spec(store: Store, asked: TableToValidate, *, networks: int, calibrate: int, seed: int = 0) -> JobSpec:
+def validation_spec(store: JobStore, asked: TableToValidate, *, networks: int, calibrate: int, seed: int = 0) -> JobSpec:
     """The job that measures the networks: the same that was asked for before, or a new one.  Raises SpecError."""
     wanted = Study(job=asked.job.id, networks=networks, calibrate=calibrate, seed=seed)
     known = studies_of(store, asked.job.id)

@@ -14,7 +14,7 @@ from lutfarm.lut import Calibration, LatencyTable, Refusal, Validation
 from lutfarm.lut.schema.validation_record import MOST_REASON, Uncalibrated
 from lutfarm.results.job_table import judged, table_of
 from lutfarm.statistics import sample
-from lutfarm.store.interface import Store
+from lutfarm.store.interface import JobStore, Store
 from lutfarm.validation import (
     MeasuredNetworks,
     StudyJob,
@@ -112,7 +112,7 @@ class _Study:
         )
 
 
-def _readable(store: Store, table: LatencyTable) -> list[StudyJob]:
+def _readable(store: JobStore, table: LatencyTable) -> list[StudyJob]:
     """Without studies of before they carried their space: its file may be anywhere, or another one by now."""
     found: list[StudyJob] = []
     for study in studies_of(store, table.manifest.job_id):

@@ -1,4 +1,4 @@
-"""What a store can do, as five protocols: ask for the narrowest.  sql/ implements them; this file imports no database."""
+"""What a store can do, as five protocols, some in pairs: ask for the narrowest.  sql/ implements them; no database here."""
 
 from __future__ import annotations
 
@@ -191,7 +191,23 @@ class CanaryStore(Protocol):
         ...
 
 
-class Store(DeviceStore, LeaseStore, JobStore, RunStore, CanaryStore, Protocol):
+class DevicesAndLeases(DeviceStore, LeaseStore, Protocol):
+    """How devices are, and who has them."""
+
+
+class DevicesAndRuns(DeviceStore, RunStore, Protocol):
+    """Devices, and what was measured on them."""
+
+
+class JobsAndRuns(JobStore, RunStore, Protocol):
+    """What jobs ask for, and what was measured for them."""
+
+
+class RunsAndCanaries(RunStore, CanaryStore, Protocol):
+    """What was measured, and what canaries say of it."""
+
+
+class Store(DevicesAndLeases, JobsAndRuns, RunsAndCanaries, Protocol):
     """All of it.  One writer process at a time may hold a device; many may read.
 
     Every method raises StoreError (StoreUnwritable, StoreNewer, LeaseLost) and nothing of the database's own.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.round_cost import seconds_of
 from lutfarm.scheduling.work_sharing import Item, Share, choose_anchors, divide, expected_ns, item_of, shared_out
-from lutfarm.store.interface import Store
+from lutfarm.store.interface import JobsAndRuns
 from lutfarm_jobs.expand import Sources
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.run import Probe
@@ -20,7 +20,7 @@ def share_plan(
     units: Sequence[str],
     *,
     sources: Sources,
-    store: Store,
+    store: JobsAndRuns,
     job_id: str,
     finished_rounds: int,
     policy: MeasuringPolicy,

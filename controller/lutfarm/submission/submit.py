@@ -10,7 +10,7 @@ from lutfarm.devices.same_hardware import machines_of
 from lutfarm.scheduling.policy import policies_of
 from lutfarm.scheduling.stop_rule import finished_rounds
 from lutfarm.scheduling.work_sharing import Share, expected_ns
-from lutfarm.store import Store
+from lutfarm.store.interface import DeviceStore, Store
 from lutfarm.submission import device_pools
 from lutfarm.submission.checks import check_conditions, check_runtimes, check_threads
 from lutfarm.submission.share_work import share_plan
@@ -21,7 +21,7 @@ from lutfarm_jobs.expand import Sources, expand, nothings, resolve, with_definit
 from lutfarm_jobs.spec import DeviceChoice, JobSpec, PoolChoice, load_job
 
 
-def _chosen(spec: JobSpec, registered: Mapping[str, Device], store: Store) -> dict[int, tuple[str, ...]]:
+def _chosen(spec: JobSpec, registered: Mapping[str, Device], store: DeviceStore) -> dict[int, tuple[str, ...]]:
     """By position in the job's `devices`, the names that it stands for.  Raises SpecError."""
     now_s = time.time()
     chosen: dict[int, tuple[str, ...]] = {}
