@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -48,9 +48,9 @@ def executor_of(asked: str | None) -> Executor:
     raise typer.BadParameter(f"{asked!r} is neither ray nor local", param_hint="--executor")
 
 
-def check_reach(devices: Mapping[str, Device], executor: ExecutorKind) -> None:
+def check_reach(devices: Iterable[Device], executor: ExecutorKind) -> None:
     """Raises SpecError for devices of other hosts where this process alone measures."""
-    away = [f"{name} (on {device.host})" for name, device in sorted(devices.items()) if device.host != "local"]
+    away = sorted(f"{device.name} (on {device.host})" for device in devices if device.host != "local")
     if executor == "local" and away:
         raise SpecError(
             f"{printable(', '.join(away[:5]))}: this process measures only what hangs on this machine; "
@@ -62,7 +62,7 @@ def measure(
     submitted: Submission, sources: Sources, store: Store, home: Home, *, executor: Executor, brief: bool
 ) -> tuple[JobOutcome, int]:
     """How it ended, and how many runs were made now.  An interrupt waits until what arrived is committed."""
-    check_reach(submitted.devices, executor.kind)
+    check_reach([each.device for each in submitted.devices.values()], executor.kind)
     with (
         deferred() as check,
         open_farm(submitted, sources, store, home, kind=executor.kind) as farm,

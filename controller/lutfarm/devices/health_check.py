@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from lutfarm.devices.leases import leases
+from lutfarm.devices.registry import registered
 from lutfarm.home import Home
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord, require
-from lutfarm.store.interface import DevicesAndLeases, DeviceStore, registered
+from lutfarm.store.interface import DevicesAndLeases, DeviceStore
 from lutfarm_agents import process_identity
 from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.factory import agent_of

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from lutfarm.devices.registry import registered
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord
-from lutfarm.store.interface import DeviceStore, registered
+from lutfarm.store.interface import DeviceStore
 from lutfarm_agents import process_identity
 
 

@@ -14,24 +14,23 @@ from lutfarm.agent_pool.on_demand import OnDemandPool
 from lutfarm.execution.run_job import Farm
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.home import Home
+from lutfarm.records.registered_device import RegisteredDevice
 from lutfarm.store import Store
 from lutfarm.submission.submission import Submission
 from lutfarm_agents import process_identity
-from lutfarm_agents.device import Device
 from lutfarm_jobs.expand import Sources
 from lutfarm_jobs.spec import JobSpec
-from lutfarm_profiles import loader
 
 ExecutorKind = Literal["ray", "local"]
 
 
-def measured_cpus(spec: JobSpec, devices: Mapping[str, Device]) -> frozenset[int]:
+def measured_cpus(spec: JobSpec, devices: Mapping[str, RegisteredDevice]) -> frozenset[int]:
     """The cores of this machine that rounds will run on: the last of the measured cluster, as many as the job's threads."""
     threads = max(backend.threads for backend in spec.backends)
     found: set[int] = set()
     for device in devices.values():
-        if device.transport == "local":
-            cpus = loader.load(device.profile).measured_cpus(sorted(os.sched_getaffinity(0)), cluster=spec.conditions.cluster)
+        if device.device.transport == "local":
+            cpus = device.profile.measured_cpus(sorted(os.sched_getaffinity(0)), cluster=spec.conditions.cluster)
             found |= set(cpus[-threads:])
     return frozenset(found)
 

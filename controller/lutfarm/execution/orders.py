@@ -40,7 +40,8 @@ class OrderBook:
     def order(self, step: Step, state: FarmState, lease: Lease) -> Order:
         """The order for a step.  Raises SpecError for a model that can't be built."""
         order_id = uuid.uuid4().hex
-        device, policy, until_s = self.submission.devices[step.unit], self.submission.policies[step.unit], self.submission.until_s
+        submission, until_s = self.submission, self.submission.until_s
+        device, policy = submission.devices[step.unit].device, submission.policies[step.unit]
         if isinstance(step, Open):
             return Opening(order_id, device, lease, self.farm_id, self.holder)
         tasks: list[Task] = []

@@ -57,7 +57,7 @@ def _parts(submitted: Submission, state: FarmState, store: DevicesAndRuns) -> Pa
     }
     machines = machines_of(store)  # units of one machine take turns
     units = {name: replace(unit, machine_id=machines.get(name, "")) for name, unit in state.units.items()}
-    transports = {unit: device.transport for unit, device in submitted.devices.items()}
+    transports = {unit: device.device.transport for unit, device in submitted.devices.items()}
     if "local" in transports.values() and watch(LOOK_S).others >= LOADED_CORES:  # not what was before
         known = {
             unit: replace(one, pace=LOADED_PACE) if transports[unit] == "local" and one.pace is None else one

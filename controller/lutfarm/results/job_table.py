@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from lutfarm.canary.judge_runs import judge
+from lutfarm.devices.registry import with_profiles
 from lutfarm.lut import LatencyTable, Manifest, Pooling, TableBackend, TableDevice, pooled, without_moved
 from lutfarm.lut.building.isolated import build_table
 from lutfarm.lut.building.manifest_as_measured import as_measured
@@ -19,6 +20,7 @@ from lutfarm.lut.building.profiled import in_network
 from lutfarm.lut.building.sandwiched import sandwiched
 from lutfarm.lut.building.solved import solved
 from lutfarm.records.job import Job
+from lutfarm.records.registered_device import RegisteredDevice
 from lutfarm.scheduling.policy import MeasuringPolicy, policies_of
 from lutfarm.statistics import Target
 from lutfarm.store.interface import DeviceStore, RunsAndCanaries, Store, job_called
@@ -42,7 +44,8 @@ def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTa
     job, _ = job_called(store, job_id)
     spec = JobSpec.model_validate_json(job.spec_json)
     plan = store.measurements(job.id)
-    devices = {name: device for name in {m.unit for m in plan} if (device := store.device(name))}
+    devices = _devices(store, plan)
+    policies = policies_of(spec, devices)
     shared = {choice.profile: choice for choice in share_choices(spec).values()}
     target = target_of(spec)
     probes = store.probes([m.key for m in plan])
@@ -50,21 +53,21 @@ def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTa
     call_ns = {(unit, key): float(ns) for unit, by in floors.items() for key, ns in by.items()}
     table = build_table(
         plan,
-        _judged(store, job.id, plan, policies_of(spec, devices)),
+        _judged(store, job.id, plan, policies),
         probes=probes,
         zeros=job.zeros,
         target=target,
-        manifest=_manifest(store, job, spec, plan, devices, floors),
+        manifest=_manifest(store, job, spec, plan, devices, floors, policies),
     )
     table = table.with_manifest(as_measured(table))
     if spec.composition == "sandwiched":
         table = sandwiched(table, target.relative_half_width, call_ns=call_ns)
     if spec.composition == "in_network":
         table = _inside(store, job, spec, plan, call_ns, table, target)
-    table = without_moved(table, {name for name, device in devices.items() if device.profile in shared})
+    table = without_moved(table, {name for name, each in devices.items() if each.device.profile in shared})
     if pool is None:
         return table
-    profiles = sorted({device.profile for device in devices.values()})
+    profiles = sorted({each.device.profile for each in devices.values()})
     if pool not in profiles:
         raise SpecError(f"job {job.name} measured on no device of the profile {pool[:80]!r}; it has {', '.join(profiles)}")
     choice = shared.get(pool)
@@ -120,9 +123,12 @@ def judged(store: Store, job_id: str) -> Iterator[Run]:
     found = store.job(job_id)
     if found is not None:
         plan = store.measurements(found[0].id)
-        devices = {name: device for name in {m.unit for m in plan} if (device := store.device(name))}
         spec = JobSpec.model_validate_json(found[0].spec_json)
-        yield from _judged(store, found[0].id, plan, policies_of(spec, devices))
+        yield from _judged(store, found[0].id, plan, policies_of(spec, _devices(store, plan)))
+
+
+def _devices(store: DeviceStore, plan: Sequence[Measurement]) -> dict[str, RegisteredDevice]:
+    return with_profiles(device for name in dict.fromkeys(m.unit for m in plan) if (device := store.device(name)))
 
 
 def _judged(
@@ -139,11 +145,12 @@ def _manifest(
     job: Job,
     spec: JobSpec,
     plan: Sequence[Measurement],
-    devices: Mapping[str, Device],
+    devices: Mapping[str, RegisteredDevice],
     floors: Mapping[str, Mapping[str, int]],
+    policies: Mapping[str, MeasuringPolicy],
 ) -> Manifest:
     hellos = {name: hello[0] for name in devices if (hello := store.hello(name))}
-    protocol = {name: asdict(policy.plan) for name, policy in policies_of(spec, devices).items()}
+    protocol = {name: asdict(policy.plan) for name, policy in policies.items()}
     names = {workload.space for workload in spec.workloads if isinstance(workload, SpaceWorkload)}
     return Manifest(
         job_id=job.id,
@@ -151,7 +158,7 @@ def _manifest(
         created_s=time.time(),
         lutfarm_version=importlib.metadata.version("lutfarm"),
         space=names.pop() if len(names) == 1 else None,
-        devices=tuple(_device_facts(devices[name], hellos.get(name), floors.get(name, {})) for name in sorted(devices)),
+        devices=tuple(_device_facts(devices[name].device, hellos.get(name), floors.get(name, {})) for name in sorted(devices)),
         backends=tuple(
             TableBackend(
                 backend.key,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from lutfarm_agents.device import Device
+from lutfarm.records.registered_device import RegisteredDevice
 from lutfarm_jobs.round import Limits, SlicePlan
 from lutfarm_jobs.spec import JobSpec
-from lutfarm_profiles import DeviceProfile, loader
+from lutfarm_profiles import DeviceProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,12 @@ class MeasuringPolicy:
 PROFILED = 2  # iterations under the profiler after each slice
 
 
-def policies_of(spec: JobSpec, devices: Mapping[str, Device]) -> dict[str, MeasuringPolicy]:
+def policies_of(spec: JobSpec, devices: Mapping[str, RegisteredDevice]) -> dict[str, MeasuringPolicy]:
     """By device: the constants of its profile, and what the job says."""
     conditions = spec.conditions
     sustained_ns = round((conditions.sustained_s or 0.0) * 1e9)
     inside = spec.composition == "in_network"
     asked = SlicePlan(passes=spec.sampling.passes, sustained_ns=sustained_ns, profile=PROFILED if inside else 0)
-    profiles = {name: loader.load(device.profile) for name, device in devices.items()}
     return {
         name: MeasuringPolicy(
             _swept(profile.slice_plan(asked), sweep=spec.sampling.sweep or inside),
@@ -56,7 +55,7 @@ def policies_of(spec: JobSpec, devices: Mapping[str, Device]) -> dict[str, Measu
             hold_above=profile.canary.hold_above,
             cooldown_s=profile.cooldown_s,
         )
-        for name, profile in profiles.items()
+        for name, profile in ((name, each.profile) for name, each in devices.items())
     }
 
 

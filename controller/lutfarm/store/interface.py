@@ -218,15 +218,6 @@ class Store(DevicesAndLeases, JobsAndRuns, RunsAndCanaries, Protocol):
         ...
 
 
-def registered(store: DeviceStore, names: Sequence[str]) -> list[Device]:
-    """The devices of these names.  Raises SpecError naming one that is not registered."""
-    known = {device.name: device for device in store.devices()}
-    for name in names:
-        if name not in known:
-            raise SpecError(f"no device is registered as {name[:80]!r}; see lutfarm device list")
-    return [known[name] for name in names]
-
-
 def job_called(store: JobStore, name: str) -> tuple[Job, JobCounts]:
     """A job by its id, its name or the start of its id, and what is stored of it.  Raises SpecError where there is none."""
     found = store.job(name)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lutfarm.records.registered_device import RegisteredDevice
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.state import FarmState, begin
 from lutfarm.scheduling.stop_rule import stop_rule
 from lutfarm.scheduling.strategy import Plain, Strategy
 from lutfarm.scheduling.work_sharing import Share
-from lutfarm_agents.device import Device
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.spec import JobSpec
 
@@ -21,7 +21,7 @@ class Submission:
 
     spec: JobSpec
     plan: tuple[Measurement, ...]
-    devices: Mapping[str, Device]
+    devices: Mapping[str, RegisteredDevice]
     policies: Mapping[str, MeasuringPolicy]
     zeros: tuple[str, ...] = ()  # keys of operators that are nothing by structure
     retry_failed: bool = False

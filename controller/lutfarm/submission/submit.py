@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from lutfarm.devices.registry import with_profiles
 from lutfarm.devices.same_hardware import machines_of
 from lutfarm.scheduling.policy import policies_of
 from lutfarm.scheduling.stop_rule import finished_rounds
@@ -67,7 +68,7 @@ def submit(spec: JobSpec, folder: Path, store: Store, *, retry_failed: bool = Fa
     """A job whose relative paths start at `folder`, with everything that its names stand for."""
     registered = {device.name: device for device in store.devices()}
     chosen = _chosen(spec, registered, store)
-    devices = {name: registered[name] for names in chosen.values() for name in names}
+    devices = with_profiles(registered[name] for name in dict.fromkeys(name for names in chosen.values() for name in names))
     check_conditions(spec, devices)
     check_threads(spec, devices, store)
     check_runtimes(spec, devices, store)

@@ -46,7 +46,7 @@ def test_an_executor_that_is_none_is_refused() -> None:
 
 
 def test_this_process_measures_only_what_hangs_on_this_machine() -> None:
-    check_reach({"desk": HERE}, "local")
-    check_reach({"desk": HERE, "phone": AWAY}, "ray")
+    check_reach([HERE], "local")
+    check_reach([HERE, AWAY], "ray")
     with pytest.raises(SpecError, match=r"^phone \(on lab-2\): .*--executor ray"):
-        check_reach({"desk": HERE, "phone": AWAY}, "local")
+        check_reach([HERE, AWAY], "local")
