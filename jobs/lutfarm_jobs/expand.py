@@ -13,6 +13,7 @@ from lutfarm_jobs.errors import ModelRefused, SpecError
 from lutfarm_jobs.feeds.resolve import Asked, ValuesFile, feeding
 from lutfarm_jobs.file_hash import sha256_of
 from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, OUR_RUNTIMES, Feed, InputShape, Measurement, Workload
+from lutfarm_jobs.measurement_key import file_name, network_name
 from lutfarm_jobs.model_names import named, takes
 from lutfarm_jobs.models.batch import batch_of
 from lutfarm_jobs.models.files import plain
@@ -49,7 +50,7 @@ class ModelFile:
     def workload(self) -> Workload:
         """As what is measured: named by file name and content."""
         values = self.values_file.artifact.sha256 if self.values_file else ""
-        name = f"{self.path.name}@{self.sha256[:12]}"
+        name = file_name(self.path.name, self.sha256)
         return Workload(
             "file",
             name,
@@ -319,7 +320,7 @@ def _networks(choice: SpaceWorkload, space: Space, *, where: str) -> Iterable[Wo
             chosen.append(space.parse(text))
         except SpecError as error:
             raise SpecError(f"{where}.archs[{index}]: {error}") from error
-    return (Workload("network", f"{space.name}:{space.format(arch)}") for arch in chosen)
+    return (Workload("network", network_name(space.name, space.format(arch))) for arch in chosen)
 
 
 def _fitting(model: ModelFile, runtimes: frozenset[str]) -> frozenset[str]:

@@ -10,7 +10,15 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Literal
 
-from lutfarm_jobs.measurement_key import BUILT_BATCH, BUILT_PRECISION, MeasurementKey, workload_key
+from lutfarm_jobs.measurement_key import (
+    BUILT_BATCH,
+    BUILT_PRECISION,
+    MeasurementKey,
+    backend_key,
+    conditions_key,
+    process_key,
+    workload_key,
+)
 
 MODELS_VERSION = 1  # of how operators and networks become files; another one, other files
 Runtime = Literal["onnxruntime", "tflite", "tflite_benchmark_model", "onnxruntime_perf_test"]
@@ -42,12 +50,12 @@ class Backend:
     @property
     def process_key(self) -> str:
         """What a process is started with, whatever it runs: for example `onnxruntime-cpu-t1`."""
-        return f"{self.runtime}-{self.provider}-t{self.threads}"
+        return process_key(self.runtime, self.provider, self.threads)
 
     @property
     def key(self) -> str:
         """For example `onnxruntime-cpu-t1-fp32`."""
-        return f"{self.process_key}-{self.precision}" if self.precision else self.process_key
+        return backend_key(self.process_key, self.precision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +74,7 @@ class Conditions:
     @property
     def key(self) -> str:
         """For example `b1-steady`, or `b1-sustained-cluster.big-fixed`."""
-        batch = "" if self.batch_size is None else f"b{self.batch_size}-"
-        cluster = f"-cluster.{self.cluster}" if self.cluster else ""
-        return f"{batch}{self.state}{cluster}" + ("-fixed" if self.clocks == "fixed" else "")
+        return conditions_key(self.batch_size, self.state, self.cluster, fixed=self.clocks == "fixed")
 
 
 @dataclass(frozen=True, slots=True)

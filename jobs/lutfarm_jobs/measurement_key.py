@@ -1,4 +1,4 @@
-"""The text keys of workloads and measurements: made and read here alone."""
+"""The text keys of workloads, backends, conditions and measurements: made and read here alone."""
 
 from __future__ import annotations
 
@@ -55,6 +55,49 @@ class MeasurementKey:
         return "-sustained" in self.conditions
 
 
+def process_key(runtime: str, provider: str, threads: int) -> str:
+    """For example `onnxruntime-cpu-t1`."""
+    return f"{runtime}-{provider}-t{threads}"
+
+
+def backend_key(process: str, precision: str) -> str:
+    """For example `onnxruntime-cpu-t1-fp32`; without a precision that nobody told."""
+    return f"{process}-{precision}" if precision else process
+
+
+def runtime_of(backend: str) -> str:
+    """The runtime of a backend's key."""
+    return backend.partition("-")[0]
+
+
+def conditions_key(batch_size: int | None, state: str, cluster: str, *, fixed: bool) -> str:
+    """For example `b1-steady`, or `b1-sustained-cluster.big-fixed`; without a batch size that nobody told."""
+    batch = "" if batch_size is None else f"b{batch_size}-"
+    return f"{batch}{state}" + (f"-cluster.{cluster}" if cluster else "") + ("-fixed" if fixed else "")
+
+
+def network_name(space: str, arch: str) -> str:
+    """The name of a space's network as a workload, for example `fbnet-224:...`; `named` reads it."""
+    return f"{space}:{arch}"
+
+
+def space_and_arch(name: str) -> tuple[str, str]:
+    """Of a network's name as a workload."""
+    space, _, arch = name.partition(":")
+    return space, arch
+
+
+def file_name(name: str, sha256: str) -> str:
+    """The name of a model file as a workload."""
+    return f"{name}@{sha256[:12]}"
+
+
+def with_path(key: str, path: str) -> str:
+    """A file's key with its path in place of its name: two folders may hold one name."""
+    name = path.rpartition("/")[2]
+    return key.replace(f"file:{name}@", f"file:{path}@", 1)
+
+
 def workload_key(kind: str, name: str) -> str:
     """For example `operator:conv_H56_...`, or `network:fbnet-224:...`."""
     return f"{kind}:{name}"
@@ -64,6 +107,11 @@ def named(key: str, kind: str) -> str | None:
     """A workload's name by its key, where it is of this kind; else None.  `network:fbnet-224` is a kind of its own, too."""
     prefix = f"{kind}:"
     return key.removeprefix(prefix) if key.startswith(prefix) else None
+
+
+def bare_name(key: str) -> str:
+    """A workload's name by its key, of whatever kind it is."""
+    return key.partition(":")[2]
 
 
 def short_name(key: str) -> str:

@@ -16,6 +16,7 @@ from lutfarm.lut.query import columns_named, query
 from lutfarm.lut.schema.columns import COLUMNS
 from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.verdict import table_verdict
+from lutfarm_jobs.measurement_key import bare_name, named
 
 MOST_TOOL_LINES = 5
 ENTRY_COLUMNS = (
@@ -127,7 +128,7 @@ def entry_row(entry: Entry) -> list[object]:
         shown = latency(entry.estimate)
     name = entry.workload_label
     return [
-        name if name.startswith(("sandwich:", "stubs:")) else name.partition(":")[2],
+        name if named(name, "sandwich") or named(name, "stubs") else bare_name(name),
         entry.unit,
         entry.backend_key,
         shown,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from lutfarm.lut.schema.entry import Entry
 from lutfarm.statistics.estimates.flags import Flag
 from lutfarm_jobs.measurement import OUR_RUNTIMES, Feed, Measurement
+from lutfarm_jobs.measurement_key import bare_name
 
 MOST_CHARACTERS = 400
 MOST_NAMES = 10
@@ -80,4 +81,4 @@ def _some(found: Sequence[str]) -> str:
 
 
 def _short(workload_key: str) -> str:
-    return workload_key.partition(":")[2][:120]
+    return bare_name(workload_key)[:120]

@@ -24,7 +24,7 @@ from lutfarm.lut.schema.invariants import check, check_manifest
 from lutfarm.lut.schema.manifest import Manifest
 from lutfarm.lut.schema.validation_record import Refusal, Uncalibrated, Validation
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement_key import MeasurementKey
+from lutfarm_jobs.measurement_key import MeasurementKey, runtime_of
 from lutfarm_jobs.spaces.base import Space
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ class LatencyTable:
             prices = Prices(self._columns, " with ".join(self.places[0]))
             if len(self._forecasts) >= FORECASTS_KEPT:
                 self._forecasts.pop(next(iter(self._forecasts)))
-            chosen, how = _computed(prices, space, self.places[0][1].partition("-")[0])
+            chosen, how = _computed(prices, space, runtime_of(self.places[0][1]))
             entries = estimates(self.entries, self._manifest) if calibration else {}
             self._forecasts[known] = (space, Forecast.of(prices, chosen, calibration, entries, how=how))
         return self._forecasts[known][1]

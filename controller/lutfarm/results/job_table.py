@@ -30,6 +30,7 @@ from lutfarm_agents.fingerprint import runtime_version
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import read_definition, space_of
 from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.measurement_key import named
 from lutfarm_jobs.run import Probe, Run
 from lutfarm_jobs.spec import PROFILERS, SOLVED, JobSpec, SpaceWorkload
 
@@ -100,8 +101,10 @@ def _inside(
     layers: dict[str, tuple[Sequence[str], Mapping[str, int]]] = {}
     first = ""
     for space in (known.under(runtime) for known in spaces for runtime in PROFILERS):
-        for name in {m.workload.name for m in plan if m.workload.name.startswith(f"{space.name}:")}:
-            arch = space.parse(name.removeprefix(f"{space.name}:"))
+        for name in {m.workload.name for m in plan}:
+            if (encoding := named(name, space.name)) is None:
+                continue
+            arch = space.parse(encoding)
             labels = space.network(arch).labels
             layers[name] = labels, {operator.key: count for operator, count in space.composition(arch).items()}
             first = labels[0]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lutfarm_jobs import operators
 from lutfarm_jobs.expand import Sources
 from lutfarm_jobs.measurement import Measurement, Workload
-from lutfarm_jobs.measurement_key import MeasurementKey
+from lutfarm_jobs.measurement_key import MeasurementKey, space_and_arch
 
 # The sizes are crude on purpose: they only order workloads and balance the units, and probes replace them.
 OVERHEAD_NS = 10_000.0
@@ -39,7 +39,7 @@ def expected_ns(workload: Workload, sources: Sources) -> float:
     if workload.kind in ("operator", "sandwich"):
         return OVERHEAD_NS + operators.parse(workload.name).multiply_accumulates / MULTIPLY_ACCUMULATES_PER_NS
     if workload.kind == "network":
-        name, _, arch = workload.name.partition(":")
+        name, arch = space_and_arch(workload.name)
         space = next(space for space in sources.spaces.values() if space.name == name)
         parts = space.composition(space.parse(arch)).items()
         return OVERHEAD_NS + sum(n * o.multiply_accumulates for o, n in parts) / MULTIPLY_ACCUMULATES_PER_NS

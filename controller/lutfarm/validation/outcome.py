@@ -18,6 +18,7 @@ from lutfarm.validation.calibration_input import errors_of, observed
 from lutfarm.validation.study import StudyJob
 from lutfarm_jobs.errors import RunsDisagree, SpecError
 from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.measurement_key import named
 from lutfarm_jobs.spaces.base import Space
 
 Levels = Mapping[str, Mapping[str, float]]  # by measurement key and round, in ns
@@ -65,8 +66,8 @@ class StudyOnTable:
 
     def keys(self, place: Place) -> dict[str, str]:
         """The measurements of a place, by architecture in the space's encoding."""
-        prefix = f"{self.space.name}:"
-        return {m.workload.name.removeprefix(prefix): m.key for m in self.plan if (m.unit, m.backend.key) == place}
+        mine = [m for m in self.plan if (m.unit, m.backend.key) == place]
+        return {named(m.workload.name, self.space.name) or m.workload.name: m.key for m in mine}
 
     def networks(self, place: Place) -> tuple[Network, ...]:
         """Each with its plain prediction and what was measured."""

@@ -18,6 +18,7 @@ from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.file_hash import copy, intact_size, is_sha256
 from lutfarm_jobs.graphs.graph import Graph
 from lutfarm_jobs.measurement import MODELS_VERSION, InputShape, ModelFormat, Workload
+from lutfarm_jobs.measurement_key import space_and_arch
 from lutfarm_jobs.models.files import cached, opened, suffix_of
 from lutfarm_jobs.models.inspect import inspect_file
 from lutfarm_jobs.round import Artifact
@@ -69,7 +70,7 @@ def graph_of(workload: Workload, *, spaces: Mapping[str, Space] | None = None) -
         return sandwich.sandwich(operators.parse(workload.name))
     if workload.kind == "stubs":
         return sandwich.stubs(workload.name)
-    name, _, encoding = workload.name.partition(":")
+    name, encoding = space_and_arch(workload.name)
     space = (spaces or {}).get(name) or known_spaces.load(name)
     return space.network(space.parse(encoding))
 

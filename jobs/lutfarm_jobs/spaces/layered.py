@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.graphs.graph import Graph
+from lutfarm_jobs.measurement_key import network_name
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.spaces.base import Choice, Layer
 
@@ -138,7 +139,7 @@ class LayeredSpace:
 
     def network(self, arch: Sequence[int]) -> Graph:
         """The whole network, input to logits."""
-        graph = Graph(f"{self.name}:{self.format(arch)}", self.input_shape)
+        graph = Graph(network_name(self.name, self.format(arch)), self.input_shape)
         tensor = graph.input
         for operator in self._chain(self.check(arch)):
             tensor = operator.append(graph, tensor)

@@ -21,6 +21,7 @@ from functools import lru_cache
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.graphs.executed import RULES, Rules, executed
 from lutfarm_jobs.graphs.graph import Graph, Tensor
+from lutfarm_jobs.measurement_key import network_name
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.operators.kinds import (
     Act,
@@ -200,7 +201,7 @@ class NasBench201:
         """The whole network, pruned as the prediction is; a cell that is cut off gives zeros."""
         live = live_edges(self.check(arch))
         size = DATASETS[self.dataset][0]
-        graph = Graph(f"{self.name}:{self.format(arch)}", (1, 3, size, size))
+        graph = Graph(network_name(self.name, self.format(arch)), (1, 3, size, size))
         stem, first, second, *tail = self._trunk
         tensor = stem.append(graph, graph.input)
         graph.label(stem.key)

@@ -179,7 +179,7 @@ def _level(entry: Entry) -> UnitEstimate:
 def _entry(found: Sequence[Entry], merging: _Merging, pooling: Pooling, target: Target, units: Sequence[str]) -> Entry | None:
     first = found[0]
     named = Entry(
-        key="/".join((first.quantity, first.workload_key, pooling.name, first.backend_key, first.conditions_key)),
+        key=str(replace(MeasurementKey.parse(first.key), unit=pooling.name)),
         workload_key=first.workload_key,
         unit=pooling.name,
         backend_key=first.backend_key,

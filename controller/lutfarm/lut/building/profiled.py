@@ -288,10 +288,10 @@ def _entries(
         own = moderated_interval(mine, confidence=confidence, prior_spread=float(prior))
         interval = widened(own, fit, confidence=confidence) if fit else own
         precise = interval.relative_half_width <= relative_target and len(mine) >= LEAST_LEVELS
-        workload = f"operator:{key}"
+        workload = workload_key("operator", key)
         found.append(
             Entry(
-                key=some.key.replace(some.workload_key, workload, 1),
+                key=str(replace(MeasurementKey.parse(some.key), workload=workload)),
                 workload_key=workload,
                 unit=some.unit,
                 backend_key=some.backend_key,

@@ -18,7 +18,7 @@ from lutfarm.lut.schema.calibration_record import ANALYTIC_PRIORS, Observed
 from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.table import LatencyTable
 from lutfarm.statistics.estimates.flags import BUSY
-from lutfarm_jobs.measurement_key import MeasurementKey, named, workload_key
+from lutfarm_jobs.measurement_key import MeasurementKey, named, runtime_of, workload_key
 from lutfarm_jobs.spaces.base import Space
 
 LEAST_NETWORKS = 10
@@ -37,13 +37,13 @@ def solved(
     """
     derived: list[Entry] = []
     for unit, backend in table.places:
-        runtime = backend.partition("-")[0]
+        runtime = runtime_of(backend)
         if runtime in runtimes:
             mine = [e for e in table.entries if (e.unit, e.backend_key, e.kind) == (unit, backend, "measured")]
             seen = {space.name: space.under(runtime) for space in spaces}  # a job may name one twice
             derived += _of_networks(mine, list(seen.values()), relative_target, confidence)
     # Where every place is solved the table says so; beside a profiler's each entry's statistic does.
-    composition = "solved" if all(b.partition("-")[0] in runtimes for _, b in table.places) else "in_network"
+    composition = "solved" if all(runtime_of(b) in runtimes for _, b in table.places) else "in_network"
     return LatencyTable.of((*table.entries, *derived), replace(table.manifest, composition=composition))
 
 

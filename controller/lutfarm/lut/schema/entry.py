@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from lutfarm_jobs.measurement_key import with_path
+
 Kind = Literal["measured", "zero", "failed"]
 QUANTILE = 1.96  # a half-width over this is taken for a standard error
 KINDS: tuple[Kind, ...] = ("measured", "zero", "failed")
@@ -107,8 +109,7 @@ class Entry:
     @property
     def workload_label(self) -> str:
         """The workload's key; of a file with its path in place of its name: two folders may hold one name."""
-        name = self.path.rpartition("/")[2]
-        return self.workload_key.replace(f"file:{name}@", f"file:{self.path}@", 1) if self.path else self.workload_key
+        return with_path(self.workload_key, self.path) if self.path else self.workload_key
 
     @property
     def relative_half_width(self) -> float | None:
