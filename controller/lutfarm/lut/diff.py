@@ -18,6 +18,7 @@ from lutfarm_jobs.measurement_key import MeasurementKey
 
 CONFIDENCE = 0.95  # of the ratios' intervals, whatever that of the entries' is
 MOST_ENTRIES = 5_000  # of a table: the orders of all its pairs are compared, 12 million of them
+SELECTING = "--device-a, --device-b, --backend-a and --backend-b"
 LEAST_FOR_SHIFT = 5  # entries: of fewer the median is the entries themselves
 MUST_AGREE = ("quantity", "quantity_unit", "statistic")
 LISTED_FLIPS = 10
@@ -110,6 +111,15 @@ class TableDiff:
         return tuple(entry for entry in self.entries if {*entry.a_flags, *entry.b_flags} - NO_FAULTS)
 
 
+def _check_sizes(a: LatencyTable, b: LatencyTable) -> None:
+    for side, table in (("A", a), ("B", b)):
+        if len(table) > MOST_ENTRIES:
+            raise SpecError(
+                f"{side} has {len(table)} entries; every pair of them is looked at, so {MOST_ENTRIES} are the most that are "
+                f"compared: select with --device-{side.lower()} and --backend-{side.lower()}, or export a smaller table"
+            )
+
+
 def diff(a: LatencyTable, b: LatencyTable) -> TableDiff:
     """Compare the workloads that both tables have.
 
@@ -117,26 +127,13 @@ def diff(a: LatencyTable, b: LatencyTable) -> TableDiff:
     SpecError where they have no workload in common, or none that can be compared: then it names the field; and for tables
     of more than MOST_ENTRIES entries.
     """
-    for side, table in (("A", a), ("B", b)):
-        if len(table) > MOST_ENTRIES:
-            raise SpecError(
-                f"{side} has {len(table)} entries; every pair of them is looked at, so {MOST_ENTRIES} are the most that are "
-                f"compared: select with --device-{side.lower()} and --backend-{side.lower()}, or export a smaller table"
-            )
+    _check_sizes(a, b)
     names = _named_by(a, b)
     mine, other = (_by_name(table, names) for table in (a, b))
-    common = [name for name in mine if name in other]
-    if not common:
-        raise SpecError(
-            f"the tables have no operator in common: A has {_some(mine)}, B has {_some(other)}"
-            + (
-                f"; entries are matched by workload and {' and '.join(names)}: select with --device-a, --device-b, --backend-a "
-                "and --backend-b"
-                if names
-                else ""
-            )
-        )
-    both = {name: (mine[name], other[name]) for name in common}
+    both = {name: (mine[name], other[name]) for name in mine if name in other}
+    if not both:
+        matched = f"; entries are matched by workload and {' and '.join(names)}: select with {SELECTING}" if names else ""
+        raise SpecError(f"the tables have no operator in common: A has {_some(mine)}, B has {_some(other)}{matched}")
     refused = [found for name, pair in both.items() if (found := _refused(name, *pair))]
     measured = {name: pair for name, pair in both.items() if all(e.kind == "measured" for e in pair)}
     out = {one.workload for one in refused}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from lutfarm.lut.prediction.bulk import IntArray
 from lutfarm.lut.prediction.layer_latencies import FloatArray
 from lutfarm.records.job import Job
 from lutfarm.store.interface import JobStore
-from lutfarm.validation.draw import Arch, draw
+from lutfarm.validation.draw import Arch, PredictNs, draw
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import space_of
 from lutfarm_jobs.measurement_key import named
@@ -105,26 +105,14 @@ def plan_study(
             part.predict(space, first)  # says which operators are missing
         raise SpecError(f"job {job.name} has no entry from which networks of {space.name} could be predicted")
     studies = [study for study in studies if study.space_name == space.name]
-    known = {arch for study in studies for part in study.archs for arch in part}
-    anchors = next((study.archs[2] for study in studies if study.archs[2]), None)
-    seen = {space.parse(arch) for arch in known} | _measured(table, space)
-    if anchors is None:
-        (drawn,) = draw(space, _predictor(able[0], space), [ANCHORS], seed=ANCHOR_SEED, without=seen)
-        seen |= set(drawn)
-        anchors = tuple(space.format(arch) for arch in drawn)
-    validation, calibration = draw(
-        space, _predictor(able[0], space), [wanted.networks, wanted.calibrate], seed=wanted.seed, without=seen
-    )
+    archs = _drawn(space, _predictor(able[0], space), wanted, studies, _measured(table, space))
     places = [part.places[0] for part in able]
     backends = {choice.value.key: choice for choice in spec.backends}
     return JobSpec(
         name=f"{job.name[:55]}-networks-{wanted.seed}",
         workloads=(
             SpaceWorkload(
-                space=space.name,
-                definition=None if definition is None else dict(definition),
-                operators="none",
-                archs=(*(space.format(arch) for arch in (*validation, *calibration)), *anchors),
+                space=space.name, definition=None if definition is None else dict(definition), operators="none", archs=archs
             ),
         ),
         devices=tuple(dict.fromkeys(unit for unit, _ in places)),
@@ -134,6 +122,20 @@ def plan_study(
         fresh=True,  # another sitting's networks are no part of this one
         validates=wanted,
     )
+
+
+def _drawn(
+    space: Space, predict_ns: PredictNs, wanted: Study, studies: Sequence[StudyJob], measured: Collection[Arch]
+) -> tuple[str, ...]:
+    """Networks that nobody has seen: to validate, to calibrate, and anchors, which are those of an earlier study if any."""
+    seen = {space.parse(arch) for study in studies for part in study.archs for arch in part} | set(measured)
+    anchors = next((study.archs[2] for study in studies if study.archs[2]), None)
+    if anchors is None:
+        (drawn,) = draw(space, predict_ns, [ANCHORS], seed=ANCHOR_SEED, without=seen)
+        seen |= set(drawn)
+        anchors = tuple(space.format(arch) for arch in drawn)
+    validation, calibration = draw(space, predict_ns, [wanted.networks, wanted.calibrate], seed=wanted.seed, without=seen)
+    return (*(space.format(arch) for arch in (*validation, *calibration)), *anchors)
 
 
 def _chosen(backends: dict[str, BackendChoice], keys: Sequence[str]) -> tuple[BackendChoice, ...]:
@@ -154,7 +156,7 @@ def _predicts(part: LatencyTable, space: Space) -> bool:
         return False
 
 
-def _predictor(part: LatencyTable, space: Space):
+def _predictor(part: LatencyTable, space: Space) -> PredictNs:
     """One device's and backend's predictions; NaN where an operator lacks."""
 
     def predict_ns(archs: IntArray) -> FloatArray:

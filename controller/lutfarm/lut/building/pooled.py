@@ -178,7 +178,38 @@ def _level(entry: Entry) -> UnitEstimate:
 
 def _entry(found: Sequence[Entry], merging: _Merging, pooling: Pooling, target: Target, units: Sequence[str]) -> Entry | None:
     first = found[0]
-    named = Entry(
+    named = _unmeasured(first, pooling)
+    if all(entry.kind == "zero" for entry in found):
+        return replace(named, estimate=0.0, low=0.0, high=0.0)
+    if all(entry.kind == "failed" for entry in found):
+        return replace(
+            named,
+            failure_code=first.failure_code,
+            run_ids=tuple(name for entry in found for name in entry.run_ids),
+            failure_detail=f"on {', '.join(entry.unit for entry in found)}: {first.failure_detail}",
+        )
+    interval = merging.intervals.get(first.workload_key)
+    if interval is None:
+        return None
+    used = merging.used[first.workload_key]
+    expected = len(found) if pooling.replicate == "share" else len(units)
+    flags = {flag for entry in used for flag in entry.flags} - {"converged", "not_precise"}
+    precise = interval.relative_half_width <= target.relative_half_width and used[0].statistic != "p25_contended"
+    return replace(
+        _merged(named, used, interval, merging.fit),
+        confidence=target.confidence,
+        flags=(
+            *(("converged",) if precise else ()),
+            *sorted(flags),
+            *(() if precise else ("not_precise",)),
+            *((UNITS_LEFT_OUT,) if len(used) < expected else ()),
+        ),
+    )
+
+
+def _unmeasured(first: Entry, pooling: Pooling) -> Entry:
+    """What the pool's entry says of what is measured, from one of its units'."""
+    return Entry(
         key=str(replace(MeasurementKey.parse(first.key), unit=pooling.name)),
         workload_key=first.workload_key,
         unit=pooling.name,
@@ -194,22 +225,10 @@ def _entry(found: Sequence[Entry], merging: _Merging, pooling: Pooling, target: 
         path=first.path,
         takes=first.takes,
     )
-    if all(entry.kind == "zero" for entry in found):
-        return replace(named, estimate=0.0, low=0.0, high=0.0)
-    if all(entry.kind == "failed" for entry in found):
-        return replace(
-            named,
-            failure_code=first.failure_code,
-            run_ids=tuple(name for entry in found for name in entry.run_ids),
-            failure_detail=f"on {', '.join(entry.unit for entry in found)}: {first.failure_detail}",
-        )
-    interval = merging.intervals.get(first.workload_key)
-    if interval is None:
-        return None
-    used, fit = merging.used[first.workload_key], merging.fit
-    expected = len(found) if pooling.replicate == "share" else len(units)
-    flags = {flag for entry in used for flag in entry.flags} - {"converged", "not_precise"}
-    precise = interval.relative_half_width <= target.relative_half_width and used[0].statistic != "p25_contended"
+
+
+def _merged(named: Entry, used: Sequence[Entry], interval: Interval, fit: UnitFit | None) -> Entry:
+    """With what the entries of its units come to."""
     prints = "\n".join(sorted({entry.fingerprint for entry in used}))
     return replace(
         named,
@@ -218,7 +237,6 @@ def _entry(found: Sequence[Entry], merging: _Merging, pooling: Pooling, target: 
         estimate=interval.estimate,
         low=interval.low,
         high=interval.high,
-        confidence=target.confidence,
         scope=SCOPE_SHARE if fit else SCOPE_ALL,
         processes=sum(entry.processes for entry in used),
         iterations=sum(entry.iterations for entry in used),
@@ -233,12 +251,6 @@ def _entry(found: Sequence[Entry], merging: _Merging, pooling: Pooling, target: 
         frequency_low_khz=extremes(entry.frequency_low_khz for entry in used)[0],
         frequency_high_khz=extremes(entry.frequency_high_khz for entry in used)[1],
         peak_memory_bytes=extremes(entry.peak_memory_bytes for entry in used)[1],
-        flags=(
-            *(("converged",) if precise else ()),
-            *sorted(flags),
-            *(() if precise else ("not_precise",)),
-            *((UNITS_LEFT_OUT,) if len(used) < expected else ()),
-        ),
         fingerprint=hashlib.sha256(prints.encode()).hexdigest()[:16],
         run_ids=tuple(name for entry in used for name in entry.run_ids),
     )

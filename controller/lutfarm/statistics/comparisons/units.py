@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from lutfarm.statistics.intervals.distributions import student_quantile
 from lutfarm.statistics.intervals.interval import PRIOR_DF, Interval
@@ -75,6 +76,27 @@ class UnitFit:
         return {operator: math.expm1(max(values) - min(values)) for operator, values in found.items()}
 
 
+def _solved(
+    shared: Mapping[str, Mapping[str, UnitEstimate]], place: Mapping[str, int]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+    """The inverse of the normal equations, and the unit effects; None where no chain of operators connects all units."""
+    laplacian, right = np.zeros((len(place), len(place))), np.zeros(len(place))
+    for found in shared.values():
+        at = np.array([place[unit] for unit in found])
+        logs = np.log([level.estimate for level in found.values()])
+        laplacian[np.ix_(at, at)] -= 1 / len(at)
+        laplacian[at, at] += 1
+        right[at] += logs - logs.mean()
+    if np.linalg.matrix_rank(laplacian, tol=RANK_TOLERANCE * len(shared), hermitian=True) < len(place) - 1:
+        return None
+    # The sum of a connected Laplacian and a constant matrix is regular, and its inverse differs from the
+    # pseudo-inverse, which is the one whose effects add up to 0, by that constant alone.
+    constant = np.full_like(laplacian, 1 / len(place))
+    inverse = np.linalg.inv(laplacian + constant) - constant
+    effects = inverse @ right
+    return inverse, effects - effects.mean()
+
+
 def fit_units(levels: Mapping[str, Mapping[str, UnitEstimate]]) -> UnitFit | None:
     """The unit effects from `levels`, by operator and unit; operators with one unit say nothing and are left out.
 
@@ -89,21 +111,10 @@ def fit_units(levels: Mapping[str, Mapping[str, UnitEstimate]]) -> UnitFit | Non
     df = count - len(shared) - (len(units) - 1)
     if len(units) < 2 or df < 1:
         return None
-    laplacian, right = np.zeros((len(units), len(units))), np.zeros(len(units))
-    for found in shared.values():
-        at = np.array([place[unit] for unit in found])
-        logs = np.log([level.estimate for level in found.values()])
-        laplacian[np.ix_(at, at)] -= 1 / len(at)
-        laplacian[at, at] += 1
-        right[at] += logs - logs.mean()
-    if np.linalg.matrix_rank(laplacian, tol=RANK_TOLERANCE * len(shared), hermitian=True) < len(units) - 1:
+    solution = _solved(shared, place)
+    if solution is None:
         return None
-    # The sum of a connected Laplacian and a constant matrix is regular, and its inverse differs from the
-    # pseudo-inverse, which is the one whose effects add up to 0, by that constant alone.
-    constant = np.full_like(laplacian, 1 / len(units))
-    inverse = np.linalg.inv(laplacian + constant) - constant
-    effects = inverse @ right
-    effects -= effects.mean()
+    inverse, effects = solution
     operators: dict[str, float] = {}
     residuals: dict[tuple[str, str], float] = {}
     for operator, found in shared.items():
