@@ -8,9 +8,10 @@ import pytest
 
 from lutfarm.cli.compare import words
 from lutfarm.comparison import Comparison, WorkloadRatio
-from lutfarm.comparison.pairing import next_process, paired_state
+from lutfarm.comparison.pairing import PairStrategy, next_process, paired_state
 from lutfarm.comparison.sides import parse_side, plan_pairs, spec_of
 from lutfarm.scheduling.decide import MeasureThese
+from lutfarm.scheduling.news import News
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.state import FarmState, MeasurementProgress, begin
 from lutfarm.scheduling.stop_rule import pair_rule, stop_rule
@@ -235,3 +236,31 @@ def test_a_side_that_is_out_of_work_ends_it() -> None:
     state = opened(plan, ("desk", "new"))
     state = replace(state, units={**state.units, "new": replace(state.units["new"], out="lost")})
     assert paired_state(state, keys, {}, now_s=0.0, rule=StopRule(0.01)).over
+
+
+def test_enough_by_verdicts_of_then_is_over_only_after_all_were_judged_by_what_is_known_at_the_end() -> None:
+    """The processes looked alike as they arrived; judged anew one side differs from pair to pair, so the job goes on."""
+    plan, keys = planned("device=desk", "device=new")
+    state = opened(plan, ("desk", "new"), 20)
+
+    def known(wobble: float) -> dict[str, dict[str, PairedProcess]]:
+        return {
+            key: {
+                f"{key}{n}": PairedProcess(
+                    f"r{side}{n}", 10.0 * n + side, 10.0 * n + side + 0.5, 100.0 * (1 + wobble * side * (n % 2))
+                )
+                for n in range(8)
+            }
+            for pair in keys
+            for side, key in enumerate(pair)
+        }
+
+    strategy, before = PairStrategy(keys, "seed", StopRule(0.01)).after(state, News(processes=known(0.0)), 80.0)
+    assert not before.over
+    assert strategy.decide(before, POLICY, 80.0) == []
+    assert strategy.wants_processes(before, []) == []  # no device has said what it is here
+    _, alike = strategy.after(before, News(processes=known(0.0)), 80.0)
+    assert alike.over
+    again, differing = strategy.after(before, News(processes=known(0.5)), 80.0)
+    assert not differing.over
+    assert again.decide(differing, POLICY, 80.0) != []

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Backend, Conditions, Measurement, Workload
-from lutfarm_jobs.measurement_key import MeasurementKey, named, short_name, workload_key
+from lutfarm_jobs.measurement import Backend, Conditions, Measurement, Runtime, Workload
+from lutfarm_jobs.measurement_key import (
+    MeasurementKey,
+    bare_name,
+    file_name,
+    named,
+    network_name,
+    runtime_of,
+    short_name,
+    space_and_arch,
+    with_path,
+    workload_key,
+)
 
 
 def test_a_measurements_key_is_read_back_whatever_its_workload_is_called() -> None:
@@ -37,3 +50,22 @@ def test_a_workloads_name_is_told_only_where_it_is_of_the_kind() -> None:
     assert named(key, "network:fbnet-22") is None
     assert named(key, "operator") is None
     assert (short_name(key), short_name("operator:conv_a")) == (key, "conv_a")
+
+
+@pytest.mark.parametrize("runtime", get_args(Runtime))
+def test_a_runtime_is_read_back_from_its_backends_key(runtime: Runtime) -> None:
+    assert runtime_of(Backend(runtime, threads=4, precision="", provider="cpu").key) == runtime
+
+
+def test_a_networks_name_is_read_back_whatever_its_encoding_holds() -> None:
+    name = network_name("nas-bench-201-cifar10", "|nor_conv_3x3~0|+|none~0|:x")
+    assert space_and_arch(name) == ("nas-bench-201-cifar10", "|nor_conv_3x3~0|+|none~0|:x")
+    assert named(name, "nas-bench-201-cifar10") == "|nor_conv_3x3~0|+|none~0|:x"
+    assert named(name, "nas-bench-201") is None
+
+
+def test_a_files_path_stands_for_its_name_and_for_nothing_else_of_the_key() -> None:
+    key = workload_key("file", file_name("a.onnx", "01" * 32) + "[x=1x3]")
+    assert bare_name(key) == "a.onnx@010101010101[x=1x3]"
+    assert with_path(key, "nets/a.onnx") == "file:nets/a.onnx@010101010101[x=1x3]"
+    assert with_path(key, "nets/b.onnx") == key
