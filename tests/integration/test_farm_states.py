@@ -148,10 +148,10 @@ def test_a_link_that_failed_once_is_forgotten_when_the_session_is_open_again(sto
     begun = begin((), ["a"], rounds=1)
     with leases(store, ["a"], owner=str(process_identity.me()), holder=HOLDER, waiting=lambda *_: None), states.at_work(["a"]):
         failed = News([Done("o1", "a", ("ConnectFailed", "no route"))])
-        states.tell(after_news(Plain(), ordered(begun, "a", "o1"), failed, {}, time.time() + 60).told)
+        states.tell(after_news(Plain(), ordered(begun, "a", "o1"), failed, {}, time.time() + 60).told, time.time())
         assert state(store, "a") == ("busy", "ConnectFailed: no route (attempt 1 of 5)")
         assert (store.device_record("a", time.time()).until_s or 0.0) > time.time()
-        states.opened(Opened("o2", "a", HELLO))
+        states.opened(Opened("o2", "a", HELLO), time.time())
         assert state(store, "a") == ("busy", HOLDER)
         assert store.device_record("a", time.time()).until_s is None
 

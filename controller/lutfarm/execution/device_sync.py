@@ -53,18 +53,16 @@ class UnitStates:
                 self.store.step_device(unit, DeviceEvent("lease ended"), now_s)
         self._at_work.clear()
 
-    def opened(self, event: Opened) -> DeviceRecord:
+    def opened(self, event: Opened, now_s: float) -> DeviceRecord:
         """Store that a device was seen; how it is now."""
-        now_s = time.time()
         record = self.store.step_device(event.unit, DeviceEvent("seen", boot_id=event.hello.machine_id), now_s)
         if event.unit in self._failing and record.state not in NO_WORK:
             self._failing.discard(event.unit)
             record = self.store.step_device(event.unit, DeviceEvent("lease taken", self.holder), now_s)
         return record
 
-    def look(self, state: FarmState) -> tuple[list[DeviceRecord], list[str]]:
+    def look(self, state: FarmState, now_s: float) -> tuple[list[DeviceRecord], list[str]]:
         """Now and then: how the devices at work are, and those of them that a person held and has released."""
-        now_s = time.time()
         if now_s - self._looked_s < LOOK_S:
             return [], []
         self._looked_s = now_s
@@ -75,9 +73,8 @@ class UnitStates:
             self.store.step_device(unit, DeviceEvent("lease taken", self.holder), now_s)
         return records, given_back
 
-    def tell(self, told: Iterable[Told]) -> None:
+    def tell(self, told: Iterable[Told], now_s: float) -> None:
         """Store what happened."""
-        now_s = time.time()
         for each in told:
             if each.event.kind == "link failing":
                 self._failing.add(each.unit)

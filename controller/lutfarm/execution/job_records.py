@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -57,35 +56,35 @@ class JobRecords:
                 progress_of |= self._resume(state, Opened("", record.unit, last[0])).progress_of
         return News(progress_of=progress_of, records=barred)
 
-    def commit(self, state: FarmState, events: Sequence[Event], *, processes_of: Collection[str] = ()) -> News:
+    def commit(self, state: FarmState, events: Sequence[Event], now_s: float, *, processes_of: Collection[str] = ()) -> News:
         """Store what has arrived; `state` does not know of it yet.  `processes_of`: units whose stored ones are read, too."""
-        self._commit(events)
+        self._commit(events, now_s)
         opened = [event for event in events if isinstance(event, Opened)]
         progress_of: dict[str, MeasurementProgress] = {}
         refused: list[Probed] = []
-        records, given_back = self.states.look(state)
+        records, given_back = self.states.look(state, now_s)
         for event in opened:
-            records.append(self.states.opened(event))
+            records.append(self.states.opened(event, now_s))
             progress_of |= self._resume(state, event).progress_of
-            refused += self._refused(state, progress_of, event)
-        self._commit(refused)
+            refused += self._refused(state, progress_of, event, now_s)
+        self._commit(refused, now_s)
         return News(
             events=events,
             progress_of=progress_of,
             refused=refused,
             records=records,
             given_back=given_back,
-            canaries=self._canaries(events),
+            canaries=self._canaries(events, now_s),
             processes=self._processes(state, opened, processes_of),
         )
 
-    def tell(self, turned: Turned) -> None:
+    def tell(self, turned: Turned, now_s: float) -> None:
         """Store what a turn has come to."""
         if turned.moved:
             self.store.extend_plan(self.job.id, turned.moved)
-        self.states.tell(turned.told)
+        self.states.tell(turned.told, now_s)
 
-    def _commit(self, events: Sequence[Event]) -> None:
+    def _commit(self, events: Sequence[Event], now_s: float) -> None:
         for unit, lease in self.held.held.items():
             arrived = [event.run for event in events if isinstance(event, Measured) and event.run.unit == unit]
             if arrived:
@@ -94,7 +93,7 @@ class JobRecords:
             if isinstance(event, Probed):
                 self.store.commit_probe(event.probe, self.held.held[event.probe.unit], self.job.id)
             elif isinstance(event, Opened):
-                self.store.put_hello(event.unit, event.hello, time.time())
+                self.store.put_hello(event.unit, event.hello, now_s)
             elif isinstance(event, Waiting):
                 self.watch.waiting(event.unit, event.holder)
 
@@ -112,15 +111,14 @@ class JobRecords:
         self.watch.resumed(opened.unit, found)
         return found
 
-    def _refused(self, state: FarmState, known: Mapping[str, MeasurementProgress], opened: Opened) -> list[Probed]:
+    def _refused(self, state: FarmState, known: Mapping[str, MeasurementProgress], opened: Opened, now_s: float) -> list[Probed]:
         """What fails on a device without its being asked, and did not yet."""
         new = [m for key, m in state.plan.items() if not known.get(key, state.progress(key)).failed]
-        return refusals(new, opened, self.submission.policies[opened.unit].setting, time.time())
+        return refusals(new, opened, self.submission.policies[opened.unit].setting, now_s)
 
-    def _canaries(self, events: Sequence[Event]) -> dict[str, Canary]:
+    def _canaries(self, events: Sequence[Event], now_s: float) -> dict[str, Canary]:
         """Of the units that are held where it drifts: the canary that went with their newest runs."""
         newest = {event.run.unit: event.run for event in events if isinstance(event, Measured)}
-        now_s = time.time()
         holding = [unit for unit in newest if self.submission.policies[unit].hold_above is not None]
         return {
             unit: self.canaries.canary(unit, *MeasurementKey.parse(newest[unit].key).canary)

@@ -83,12 +83,13 @@ class Farm:
             while not state.over:
                 records.held.renew()
                 events = self.pool.events(timeout_s)
-                news = records.commit(state, events, processes_of=strategy.wants_processes(state, events))
-                turned = after_news(strategy, state, news, policies, time.time())
+                now_s = time.time()
+                news = records.commit(state, events, now_s, processes_of=strategy.wants_processes(state, events))
+                turned = after_news(strategy, state, news, policies, now_s)
                 strategy, state = turned.strategy, turned.state
-                records.tell(turned)
+                records.tell(turned, now_s)
                 watch.update(state, events)
-                for step in next_steps(strategy, state, policies, time.time()):
+                for step in next_steps(strategy, state, policies, now_s):
                     state = self._submit(book, step, state, records.held)
                 timeout_s = POLL_S
             return self._end(records.job, state)
