@@ -127,8 +127,8 @@ def _print(found: Comparison) -> None:
             f"{100 * found.confidence:g} % interval",
             "verdict",
             "pairs",
-            "A",
-            "B",
+            Column("A", beside="sides"),
+            Column("B", beside="sides"),
             Column("flags", "words"),
         ],
         [

@@ -14,6 +14,7 @@ from lutfarm.home import find_home
 from lutfarm.records.device_state import DeviceRecord
 from lutfarm.store import open_store
 from lutfarm_agents.health.check import HealthReport
+from lutfarm_agents.health.findings import Finding
 from lutfarm_jobs.errors import SpecError
 
 NameArgument = Annotated[str, typer.Argument(help="The device's name.")]
@@ -74,23 +75,20 @@ def _as_json(report: HealthReport, record: DeviceRecord) -> dict[str, object]:
 
 def _show(report: HealthReport, record: DeviceRecord) -> None:
     print_rows(
-        [*("verdict", "what", "seen", "unit"), Column("device", "shared"), Column("why", "prose"), Column("what to do", "prose")],
-        [
-            [
-                f.verdict,
-                f.name,
-                "-" if f.value is None else f"{f.value:.4g}" if isinstance(f.value, float) else str(f.value),
-                f.unit,
-                report.unit,
-                f.why,
-                f.what_to_do,
-            ]
-            for f in report.findings
-        ],
+        [*("verdict", "what", "seen"), Column("device", "shared"), Column("why", "prose"), Column("what to do", "prose")],
+        [[f.verdict, f.name, _seen(f), report.unit, f.why, f.what_to_do] for f in report.findings],
     )
     why = f": {report.reason}" if report.reason else ""
     fit = ("fit for native tools only" if report.tools_only else "fit") if report.fit else "not fit"
     say(f"{report.unit} is {fit}{printable(why)}; its state is {record.state}")
+
+
+def _seen(finding: Finding) -> str:
+    """With its unit."""
+    if finding.value is None:
+        return "-"
+    shown = f"{finding.value:.4g}" if isinstance(finding.value, float) else str(finding.value)
+    return f"{shown} {finding.unit}".rstrip()
 
 
 def hold(

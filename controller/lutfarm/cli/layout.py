@@ -32,6 +32,7 @@ class Column:
     name: str
     kind: Kind = "value"
     right: bool = False  # numbers
+    beside: str = ""  # columns of one such name leave their rows together
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def _headings(shown: Sequence[_Shown]) -> tuple[list[tuple[str, str]], list[_Sho
         elif each.column.kind == "words" and len(each.cells) > 1:
             common = [word for word in each.cells[0].split() if all(word in cell.split() for cell in each.cells)]
             rest = tuple(" ".join(word for word in cell.split() if word not in common) for cell in each.cells)
-            found += [(f"{each.column.name} of all", " ".join(common))] if common else []
+            found += [(f"{each.column.name} in every row", " ".join(common))] if common else []
             left += [replace(each, cells=rest)] if any(rest) else []
         else:
             left.append(each)
@@ -132,23 +133,24 @@ def _fitted(shown: list[_Shown], width: int) -> tuple[list[_Shown], list[_Shown]
     below: list[_Shown] = []
     while _excess(shown, width) > 0:
         if prose := [each for each in shown if each.column.kind == "prose" and each is not shown[0]]:
-            moved = prose[-1]
+            moved = prose[-1:]
         else:
             narrow = _narrowed(shown, width)
             movable = [each for each in shown[1:] if each.column.kind == "words"] or shown[1:]
             if _excess(narrow, width) <= 0 or not movable:
                 return narrow, below
-            moved = movable[-1]
-        shown = [each for each in shown if each is not moved]
-        below.insert(0, moved)
+            last = movable[-1].column
+            moved = [each for each in movable if each.column is last or (last.beside and each.column.beside == last.beside)]
+        shown = [each for each in shown if each not in moved]
+        below = [*moved, *below]
     return shown, below
 
 
 def _narrowed(shown: Sequence[_Shown], width: int) -> list[_Shown]:
-    """With keys as short as it takes, the widest first."""
+    """With keys as short as it takes: first those of devices and the like, of which there are few, the widest first."""
     found = list(shown)
     keys = [at for at, each in enumerate(found) if each.column.kind in ("key", "shared")]
-    for at in sorted(keys, key=lambda at: -found[at].width):
+    for at in sorted(keys, key=lambda at: (found[at].column.kind == "key", -found[at].width)):
         if (excess := _excess(found, width)) > 0:
             found[at] = found[at].narrower(excess)
     return found

@@ -14,7 +14,7 @@ from lutfarm.cli.output import Column, JsonOption, latency, plain, print_json, p
 from lutfarm.lut import LatencyTable, fed, load
 from lutfarm.lut.query import columns_named, query
 from lutfarm.lut.schema.columns import COLUMNS
-from lutfarm.lut.schema.entry import Entry
+from lutfarm.lut.schema.entry import IN_QUANTITY_UNIT, Entry
 from lutfarm.lut.verdict import table_verdict
 from lutfarm_jobs.measurement_key import bare_name, named
 
@@ -23,6 +23,7 @@ ENTRY_COLUMNS = (
     Column("workload", "key"),
     Column("device", "shared"),
     Column("backend", "shared"),
+    Column("conditions", "shared"),
     Column("latency"),
     Column("interval"),
     Column("runs"),
@@ -79,6 +80,10 @@ def show(
         say_verdict(judged)
         if named:
             print_rows([_column(name) for name in named], [[_value(entry, name) for name in named] for entry in entries])
+            units = sorted({entry.quantity_unit for entry in entries})
+            figures = [name for name in named if name in IN_QUANTITY_UNIT]
+            if units and figures:
+                say(f"{', '.join(figures)}: in {' or '.join(units)}")
         else:
             _print(entries)
         if len(entries) < len(table):
@@ -131,6 +136,7 @@ def entry_row(entry: Entry) -> list[object]:
         name if named(name, "sandwich") or named(name, "stubs") else bare_name(name),
         entry.unit,
         entry.backend_key,
+        entry.conditions_key,
         shown,
         "-" if entry.relative_half_width is None else f"+-{100 * entry.relative_half_width:.2g} %",
         entry.processes,

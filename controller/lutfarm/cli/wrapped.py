@@ -11,6 +11,7 @@ ENDS = (";", ",", ":", ")", ").", ").")  # of a word: here ends the command that
 PROGRAMS = ("lutfarm", "pip", "make")
 SECOND = {"pip": "install", "make": "demo"}  # what makes a word of prose a command
 QUOTES = ("`", "'")
+UNITS = ("%", "s", "ms", "us", "ns", "min", "h", "C", "MB", "GiB")  # stand on the line of their number
 
 
 def wrapped(text: str, width: int, *, first: str = "", indent: str = INDENT) -> list[str]:
@@ -33,7 +34,7 @@ def _pieces(words: Sequence[str]) -> Iterator[str]:
     """Words, and commands and quotations as if they were one."""
     at = 0
     while at < len(words):
-        end = _command_end(words, at) or _quote_end(words, at) or at + 1
+        end = _command_end(words, at) or _quote_end(words, at) or _unit_end(words, at) or at + 1
         yield " ".join(words[at:end])
         at = end
 
@@ -45,6 +46,12 @@ def _command_end(words: Sequence[str], at: int) -> int | None:
     if program not in PROGRAMS or not follows or follows != SECOND.get(program, follows):
         return None
     return next((end for end in range(at + 1, len(words)) if words[end - 1].endswith(ENDS)), len(words))
+
+
+def _unit_end(words: Sequence[str], at: int) -> int | None:
+    """Behind the unit of the number that stands there; None where none does."""
+    follows = words[at + 1].rstrip(";,.:)") if at + 1 < len(words) else ""
+    return at + 2 if words[at][-1:].isdigit() and follows in UNITS else None
 
 
 def _quote_end(words: Sequence[str], at: int) -> int | None:

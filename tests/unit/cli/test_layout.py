@@ -36,7 +36,7 @@ def test_two_headings_that_are_too_long_for_one_line_take_two() -> None:
 def test_words_that_every_row_has_stand_above_and_the_others_in_their_row() -> None:
     rows = [["a", "converged reference_provisional"], ["b", "reference_provisional contended"]]
     assert texts([KEY, FLAGS], rows, 80) == [
-        "flags of all: reference_provisional",
+        "flags in every row: reference_provisional",
         "workload  flags",
         "a         converged",
         "b         contended",
@@ -98,6 +98,15 @@ def test_rows_that_share_a_device_are_a_table_of_their_own_where_that_keeps_them
     assert shown[5:8] == ["", "device: pi", "workload  latency"]
     mixed = [row for pair in zip(rows[:3], rows[3:], strict=True) for row in pair]
     assert texts([KEY, DEVICE, Column("latency")], mixed, 19)[:2] == ["workload  device", "conv_0    desk"]
+
+
+def test_columns_that_belong_together_leave_their_rows_together() -> None:
+    columns = [KEY, Column("ratio"), Column("A", beside="sides"), Column("B", beside="sides")]
+    assert texts(columns, [["conv_a", "0.507", "22.99 us", "11.65 us"]], 28) == [
+        "workload  ratio",
+        "conv_a    0.507",
+        "    A 22.99 us; B 11.65 us",
+    ]
 
 
 def test_a_first_column_that_is_too_long_stays_whole() -> None:

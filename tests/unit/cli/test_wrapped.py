@@ -29,6 +29,8 @@ def test_a_command_is_never_broken() -> None:
     ("text", "whole"),
     [
         ("measure through Ray: --executor ray, after pip install 'lutfarm[ray]' where", "'lutfarm[ray]'"),
+        ("bias +0.11 %, within 5 %: 92 %", "+0.11 %,"),
+        ("it will take 12 s to 38 s: rounds", "38 s:"),
         ("to measure it anew: lutfarm run a b.yaml, once you put `fresh: true` into it", "lutfarm run a b.yaml,"),
         ("to measure it anew: lutfarm run job.yaml, once you put `fresh: true` into it", "`fresh: true`"),
         ("written: '/tmp/a folder/of mine/lut.json', and more", "'/tmp/a folder/of mine/lut.json',"),
