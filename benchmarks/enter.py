@@ -14,14 +14,12 @@ from _table import Report, median_interval, options
 
 COMMAND = str(Path(sys.executable).with_name("lutfarm"))
 BARE = "python -c pass"
+WORDS = ("--help", "--version", "device --help", "run --help", "lut --help", "lut export --help", "device list", "status")
 LINES: dict[str, list[str]] = {
     BARE: [sys.executable, "-c", "pass"],
     "python -c 'import lutfarm'": [sys.executable, "-c", "import lutfarm"],
     "python -c 'import typer, rich.console'": [sys.executable, "-c", "import typer, rich.console"],
-    **{
-        f"lutfarm {words}": [COMMAND, *words.split()]
-        for words in ("--help", "--version", "device --help", "run --help", "lut --help", "device list", "status")
-    },
+    **{f"lutfarm {words}": [COMMAND, *words.split()] for words in WORDS},
 }
 
 

@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from tests import store_kit as kit
 
-from lutfarm.cli import COMMANDS
+from lutfarm.cli.commands import COMMANDS
+from lutfarm.cli.groups import LazyCommand, LazyCommands
 from lutfarm.store import open_store
 from lutfarm_agents.device import Device
 
@@ -37,6 +38,10 @@ LARGE = frozenset(
     }
 )
 LEAST = LARGE | {"pyarrow", "numpy", "pydantic", "yaml", "psutil"}
+GROUPS = {name: command for name, command in COMMANDS.items() if isinstance(command, LazyCommands)}
+ALL = {name: command for name, command in COMMANDS.items() if isinstance(command, LazyCommand)}
+ALL |= {f"{name} {inner}": command for name, group in GROUPS.items() for inner, command in group.commands.items()}
+MODULES = {command.module for command in ALL.values()}
 COMMAND = """
 import sys
 from pathlib import Path
@@ -104,17 +109,35 @@ def test_the_package_itself_imports_nothing_large() -> None:
 def test_one_who_looks_at_the_list_of_commands_waits_for_none_of_them(imported: Imported, words: tuple[str, ...]) -> None:
     found = imported(*words)
     assert not LEAST & found
-    assert not {command.module for command in COMMANDS.values()} & found
+    assert not MODULES & found
 
 
 def test_a_shell_that_completes_a_command_waits_for_none_of_them(imported: Imported) -> None:
     assert not LEAST & imported(_LUTFARM_COMPLETE="complete_bash", COMP_WORDS="lutfarm de", COMP_CWORD="1")
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "device list", "device check", "job why", "lut report", "lut validate"])
+# Typer reads arguments with it.
+PYDANTIC = frozenset({"pydantic"})
+
+
+@pytest.mark.parametrize("words", [(*name.split(), *more) for name in GROUPS for more in ((), ("--help",))], ids=" ".join)
+def test_one_who_looks_at_the_list_of_a_group_waits_for_none_of_its_commands(imported: Imported, words: Sequence[str]) -> None:
+    found = imported(*words)
+    assert not (LEAST - PYDANTIC) & found
+    assert not MODULES & found
+
+
+@pytest.mark.parametrize("name", ["run", "plan"])
+def test_the_help_of_what_is_typed_most_imports_nothing_that_it_runs_with(imported: Imported, name: str) -> None:
+    found = imported(name, "--help")
+    assert COMMANDS[name].module in found
+    assert not (LEAST - PYDANTIC) & found
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_a_help_page_imports_nothing_that_measures_keeps_or_draws(imported: Imported, name: str) -> None:
     found = imported(*name.split(), "--help")
-    assert COMMANDS[name.split()[0]].module in found
+    assert ALL[name].module in found
     assert not LARGE & found
 
 

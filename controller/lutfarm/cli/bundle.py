@@ -10,17 +10,9 @@ import typer
 from lutfarm.bundle.build import build, copy_to
 from lutfarm.bundle.inventory import shelved
 from lutfarm.cli import exit_codes
-from lutfarm.cli.groups import Group
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm_agents.provisioning.bundle_layout import arch_named
-
-app = typer.Typer(
-    cls=Group,
-    add_completion=False,
-    rich_markup_mode=None,
-    help="Python and a runtime in one folder, for devices that have neither.",
-)
 
 ArchOption = Annotated[str, typer.Option("--arch", help="What the device is: arm64 or amd64.")]
 RuntimeOption = Annotated[Literal["onnxruntime", "tflite"], typer.Option("--runtime", help="The runtime that goes in.")]
@@ -28,7 +20,6 @@ OutOption = Annotated[Path | None, typer.Option("--out", help="Copy the tar and 
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Build again, with the packages that Debian has today.")]
 
 
-@app.command("build")
 def build_command(
     arch: ArchOption,
     runtime: RuntimeOption,
@@ -49,7 +40,6 @@ def build_command(
             print_rows(["arch", "runtime", "MB", "file"], [row])
 
 
-@app.command("list")
 def list_command(home: HomeOption = None, json: JsonOption = False) -> None:
     """The bundles that were built in this home."""
     with exit_codes.exits():

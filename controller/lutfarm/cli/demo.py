@@ -15,10 +15,10 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.ending import judged_job, report, say_verdict
+from lutfarm.cli.executor import executor_of
 from lutfarm.cli.lut_show import ENTRY_COLUMNS, entry_row
 from lutfarm.cli.lut_validate import drawn_words
 from lutfarm.cli.lut_validate import words as outcome_words
-from lutfarm.cli.measure import executor_of
 from lutfarm.cli.output import Column, HomeOption, JsonOption, duration, latency, plain, print_json, print_rows, quoted, say
 from lutfarm.cli.run_progress import RunDisplay
 from lutfarm.cli.signals import deferred

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from lutfarm.cli import device_health, exit_codes
-from lutfarm.cli.groups import Group
+from lutfarm.cli import exit_codes
 from lutfarm.cli.output import Column, HomeOption, JsonOption, latency, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm.records.device_state import DeviceRecord
@@ -24,12 +23,7 @@ if TYPE_CHECKING:
 
 MOMENT = "%Y-%m-%d %H:%M:%S"
 
-app = typer.Typer(cls=Group, add_completion=False, rich_markup_mode=None, help="The devices of the farm.")
-for command in (device_health.check, device_health.hold, device_health.release, device_health.retire):
-    app.command()(command)
 
-
-@app.command()
 def register(
     name: Annotated[str, typer.Argument(help="How jobs name the device.")],
     local: Annotated[bool, typer.Option("--local", help="This machine.")] = False,
@@ -102,7 +96,6 @@ def register(
             say(remark)
 
 
-@app.command()
 def discover(
     hosts: Annotated[
         Path | None, typer.Option(help="A file with a host a line: USER@HOST[:PORT], or adb:HOST:PORT for phones.")
@@ -142,7 +135,6 @@ def _labels(texts: list[str]) -> dict[str, str]:
     return labels
 
 
-@app.command("list")
 def list_(home: HomeOption = None, json: JsonOption = False) -> None:
     """All registered devices."""
     with exit_codes.exits(), open_store(find_home(home).path, to_read=True) as store:
@@ -178,7 +170,6 @@ def _standing(record: DeviceRecord) -> dict[str, str]:
     return {"state": record.state, "reason": record.reason}
 
 
-@app.command()
 def show(name: str, home: HomeOption = None, json: JsonOption = False) -> None:
     """One device, what it last said of itself, and how its canary's reference came about."""
     # Statistics take half a second to import, which `device list` need not wait for.

@@ -13,7 +13,7 @@ from typing import Literal
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.measure import INSTALL
+from lutfarm.cli.executor import INSTALL
 from lutfarm.cli.output import Column, HomeOption, JsonOption, plain, print_json, print_rows
 from lutfarm.devices.registration import greet
 from lutfarm.home import Home, find_home

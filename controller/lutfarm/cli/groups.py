@@ -40,20 +40,39 @@ class LazyCommand:
 
     def load(self, command_name: str) -> Any:
         """Import it."""
-        found = getattr(importlib.import_module(self.module), self.name)
-        if not isinstance(found, typer.Typer):
-            alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-            alone.command(command_name)(found)
-            found = alone
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+        alone.command(command_name)(getattr(importlib.import_module(self.module), self.name))
+        return typer.main.get_command(alone)
+
+
+@dataclass(frozen=True, slots=True)
+class LazyCommands:
+    """A group of such commands."""
+
+    commands: Mapping[str, LazyCommand]
+    help: str
+
+    def load(self, command_name: str) -> Any:
+        """The group; nothing of its commands is imported."""
+
+        class Commands(LazyGroup):
+            lazy = self.commands
+
+        found = typer.Typer(cls=Commands, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+        found.callback(help=self.help)(_nothing)
         command = typer.main.get_command(found)
         command.name = command_name  # a group has none of its own, and --help would show a blank
         return command
 
 
+def _nothing() -> None:
+    """What a group does before its commands."""
+
+
 class LazyGroup(Group):
     """A group that imports a command's module when the command is used; its help and a shell's completion need none."""
 
-    lazy: Mapping[str, LazyCommand] = {}
+    lazy: Mapping[str, LazyCommand | LazyCommands] = {}
 
     def __init__(self, **settings: Any) -> None:
         settings["commands"] = {name: TyperCommand(name, help=command.help) for name, command in self.lazy.items()}

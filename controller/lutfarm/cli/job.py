@@ -8,8 +8,6 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.groups import Group
-from lutfarm.cli.job_why import why
 from lutfarm.cli.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm.store import open_store
@@ -18,11 +16,7 @@ from lutfarm_jobs.measurement_key import short_name
 
 STATUSES = ("complete", "truncated", "failed")
 
-app = typer.Typer(cls=Group, add_completion=False, rich_markup_mode=None, help="The jobs of the farm.")
-app.command()(why)
 
-
-@app.command("list")
 def list_(home: HomeOption = None, json: JsonOption = False) -> None:
     """All jobs, newest first."""
     with exit_codes.exits(), open_store(find_home(home).path, to_read=True) as store:
@@ -49,7 +43,6 @@ def list_(home: HomeOption = None, json: JsonOption = False) -> None:
             )
 
 
-@app.command()
 def show(
     job_id: Annotated[str, typer.Argument(metavar="JOB", help="Its id, the start of it, or its name.")],
     home: HomeOption = None,

@@ -10,10 +10,7 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.ending import say_table, say_verdict
-from lutfarm.cli.groups import Group
-from lutfarm.cli.lut_diff import diff_tables
-from lutfarm.cli.lut_show import BackendOption, TableArgument, UnitOption, select, show
-from lutfarm.cli.lut_validate import validate
+from lutfarm.cli.lut_show import BackendOption, TableArgument, UnitOption, select
 from lutfarm.cli.output import Column, HomeOption, JsonOption, interval, latency, plain, print_json, print_rows, quoted, say
 from lutfarm.home import find_home
 from lutfarm.lut import Figures, LatencyTable, Prediction, load, save
@@ -25,13 +22,7 @@ from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import load_space
 
-app = typer.Typer(cls=Group, add_completion=False, rich_markup_mode=None, help="Latency lookup tables.")
-app.command()(validate)
-app.command()(show)
-app.command("diff")(diff_tables)
 
-
-@app.command()
 def export(
     job_id: Annotated[str, typer.Argument(metavar="JOB", help="Its id, the start of it, or its name.")],
     out: Annotated[list[Path], typer.Option("--out", help="FILE.json, .csv, .parquet, or .yaml; may be repeated.")],
@@ -94,7 +85,6 @@ def validated_on(table: LatencyTable, unit: str, backend: str) -> list[str]:
     return [one.space for one in table.manifest.validations if one.place == (unit, backend)]
 
 
-@app.command()
 def predict(
     table_file: TableArgument,
     space: Annotated[str, typer.Option(help="A space's name, or the path of its file.")],
@@ -169,7 +159,6 @@ def _figures(table: LatencyTable, space: str, *, uncalibrated: bool) -> Figures 
     return known.calibrated and known.calibrated.figures
 
 
-@app.command()
 def report(
     table_file: TableArgument,
     out: Annotated[Path, typer.Option("--out", help="FILE.html.")],

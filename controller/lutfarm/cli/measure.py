@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Annotated
 
-import typer
-
+from lutfarm.cli.executor import INSTALL, Executor
 from lutfarm.cli.output import printable
 from lutfarm.cli.run_progress import RunDisplay
 from lutfarm.cli.signals import deferred
@@ -20,32 +16,6 @@ from lutfarm.submission.submission import Submission
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import Sources
-
-ExecutorOption = Annotated[
-    str | None, typer.Option("--executor", help="ray, or local: in this process.", show_default="ray where it is installed")
-]
-INSTALL = "pip install 'lutfarm[ray]'"
-WITHOUT_RAY = f"Ray is not installed, so this process measures; to measure through Ray: {INSTALL}"
-
-
-@dataclass(frozen=True, slots=True)
-class Executor:
-    """What measures; `why` is said once something is measured, where nobody asked for it."""
-
-    kind: ExecutorKind
-    why: str = ""
-
-
-def executor_of(asked: str | None) -> Executor:
-    """What `--executor` says; without it Ray where that is installed, else this process.  Raises BadParameter."""
-    installed = importlib.util.find_spec("ray") is not None
-    if asked is None:
-        return Executor("ray") if installed else Executor("local", WITHOUT_RAY)
-    if asked == "ray" and not installed:
-        raise typer.BadParameter(f"Ray is not installed: {INSTALL}, or leave the option out", param_hint="--executor")
-    if asked == "ray" or asked == "local":
-        return Executor(asked)
-    raise typer.BadParameter(f"{asked!r} is neither ray nor local", param_hint="--executor")
 
 
 def check_reach(devices: Iterable[Device], executor: ExecutorKind) -> None:

@@ -26,6 +26,7 @@ STYLES: Mapping[LineKind, str] = {"heading": "", "header": "bold", "row": "", "b
 HomeOption = Annotated[
     Path | None, typer.Option("--home", help="Where state lives; default $LUTFARM_HOME, else the user's data folder.")
 ]
+JobArgument = Annotated[Path, typer.Argument(metavar="JOB", help="The job's YAML file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 

@@ -7,7 +7,8 @@ import sys
 import pytest
 import typer
 
-from lutfarm.cli.measure import WITHOUT_RAY, Executor, check_reach, executor_of
+from lutfarm.cli.executor import WITHOUT_RAY, Executor, executor_of
+from lutfarm.cli.measure import check_reach
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import SpecError
 

@@ -1,0 +1,125 @@
+"""Which commands there are, and what the lists of them say.  Imports none of them.
+
+Each command's first paragraph stands here a second time: together they take three seconds to import, most of it plots, columns
+and transports that few of them need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lutfarm.cli.groups import LazyCommand, LazyCommands
+
+DEVICE = LazyCommands(
+    {
+        "register": LazyCommand("lutfarm.cli.device", "register", "Register a device, and see that it answers."),
+        "discover": LazyCommand(
+            "lutfarm.cli.device",
+            "discover",
+            "Devices that could be registered: phones that this host sees, and the hosts of a list.",
+        ),
+        "list": LazyCommand("lutfarm.cli.device", "list_", "All registered devices."),
+        "show": LazyCommand(
+            "lutfarm.cli.device", "show", "One device, what it last said of itself, and how its canary's reference came about."
+        ),
+        "check": LazyCommand(
+            "lutfarm.cli.device_health",
+            "check",
+            "Is a device fit to measure?  Exit 0 if it is, 3 if not.  A device that passes comes back from quarantine.",
+        ),
+        "hold": LazyCommand(
+            "lutfarm.cli.device_health",
+            "hold",
+            "Take a device out of work for maintenance.  A job ends its present order there and leaves it until it is released.",
+        ),
+        "release": LazyCommand(
+            "lutfarm.cli.device_health", "release", "Give a device in maintenance or quarantine back to work, unchecked."
+        ),
+        "retire": LazyCommand(
+            "lutfarm.cli.device_health",
+            "retire",
+            "Take a device out for good; its results stay.  Only registering it again brings it back.",
+        ),
+    },
+    help="The devices of the farm.",
+)
+JOB = LazyCommands(
+    {
+        "list": LazyCommand("lutfarm.cli.job", "list_", "All jobs, newest first."),
+        "show": LazyCommand("lutfarm.cli.job", "show", "One job: how many runs each measurement has."),
+        "why": LazyCommand(
+            "lutfarm.cli.job_why",
+            "why",
+            "Why a job is where it is: each device's state, what it waits for and what comes next; what is done, failed, left.",
+        ),
+    },
+    help="The jobs of the farm.",
+)
+LUT = LazyCommands(
+    {
+        "export": LazyCommand(
+            "lutfarm.cli.lut",
+            "export",
+            "Build the table of a job from its stored runs, and write it with what `validate` said of it.",
+        ),
+        "show": LazyCommand("lutfarm.cli.lut_show", "show", "The entries of a table."),
+        "predict": LazyCommand("lutfarm.cli.lut", "predict", "Predict whole networks from a table."),
+        "report": LazyCommand(
+            "lutfarm.cli.lut", "report", "Write a table's report: one HTML page that loads nothing, with its validation."
+        ),
+        "validate": LazyCommand(
+            "lutfarm.cli.lut_validate",
+            "validate",
+            "Measure networks that the table has never seen, and say how well it predicts them.",
+        ),
+        "diff": LazyCommand(
+            "lutfarm.cli.lut_diff",
+            "diff_tables",
+            "Compare two tables operator by operator: ratios with intervals, and which operators rank differently.",
+        ),
+    },
+    help="Latency lookup tables.",
+)
+BUNDLE = LazyCommands(
+    {
+        "build": LazyCommand(
+            "lutfarm.cli.bundle",
+            "build_command",
+            "Make a bundle from Debian packages and wheels.  Needs a Debian 12 host, no root, and a minute.",
+        ),
+        "list": LazyCommand("lutfarm.cli.bundle", "list_command", "The bundles that were built in this home."),
+    },
+    help="Python and a runtime in one folder, for devices that have neither.",
+)
+
+COMMANDS: Mapping[str, LazyCommand | LazyCommands] = {
+    "demo": LazyCommand(
+        "lutfarm.cli.demo",
+        "demo",
+        "Measure FBNet's operators on this machine, predict networks, measure those, show the error and calibrate.",
+    ),
+    "run": LazyCommand("lutfarm.cli.run", "run", "Measure what the job asks for and the store does not have yet."),
+    "plan": LazyCommand(
+        "lutfarm.cli.plan", "plan", "What would be measured, what is reused, how long it will take.  Changes nothing."
+    ),
+    "compare": LazyCommand(
+        "lutfarm.cli.compare",
+        "compare",
+        "Measure two sides in turn, in one sitting, and say whether B is slower.  Exit code 1: it is; 5: undecided.",
+    ),
+    "device": DEVICE,
+    "job": JOB,
+    "lut": LUT,
+    "status": LazyCommand(
+        "lutfarm.cli.monitor",
+        "status",
+        "What every device is doing: its state and why, temperature, last check, what runs, time left.",
+    ),
+    "metrics": LazyCommand("lutfarm.cli.monitor", "metrics", "The farm's metrics for Prometheus, over HTTP until Ctrl-C."),
+    "bundle": BUNDLE,
+    "doctor": LazyCommand(
+        "lutfarm.cli.doctor",
+        "doctor",
+        "Look at this installation: versions, home, store, cores, the runner on this machine.  Exit 1 if something is wrong.",
+    ),
+}
