@@ -72,7 +72,7 @@ clean:
 
 # Writes both locks anew, with the versions that they pin where those still fit: for Python 3.11 and newer, with hashes,
 # without index addresses.  What develops lutfarm is held to what lutfarm runs with.  Needs uv: pip install uv.
-COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet pyproject.toml
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --extra all pyproject.toml
 lock:
 	$(COMPILE) --group build --output-file requirements.lock
 	$(COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock

@@ -15,7 +15,8 @@ from tests import store_kit as kit
 from tests.terminal_kit import Screen, on_terminal
 from typer.testing import CliRunner
 
-from lutfarm.cli import COMMANDS, app
+from lutfarm.cli import app
+from lutfarm.cli.commands import COMMANDS
 from lutfarm.cli.shortened import GAP
 from lutfarm.lut import save
 from lutfarm.records.device_state import DeviceEvent

@@ -13,6 +13,7 @@ from lutfarm_agents.device import Device
 from lutfarm_agents.transports.interface import Transport
 from lutfarm_agents.transports.local import LocalTransport
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.extras import extras
 
 LONGEST_ROOT = 500
 PHONE_ROOT = "/data/local/tmp/lutfarm"
@@ -53,16 +54,18 @@ def python_of(device: Device) -> str:
 
 
 def open_transport(device: Device, state_dir: Path, *, cpus: frozenset[int] | None = None) -> Transport:
-    """Nothing is connected yet.  `cpus`: see LocalTransport.  Raises SpecError for an address that is none."""
+    """Nothing is connected yet.  `cpus`: see LocalTransport.  Raises SpecError for an address that is none, ExtraMissing."""
     root = root_of(device, state_dir)
     if device.transport == "local":
         return LocalTransport(Path(root), cpus)
     # Each of the two libraries is imported where a device needs it: together 0.3 s of a command that measures this machine.
     if device.transport == "adb":
-        from lutfarm_agents.transports.adb.transport import AdbTransport
+        with extras():
+            from lutfarm_agents.transports.adb.transport import AdbTransport
 
         return AdbTransport(checked_serial(device.address.get("serial", "")), root=root, keys=keys_folder(state_dir))
-    from lutfarm_agents.transports.ssh.transport import SshTransport
+    with extras():
+        from lutfarm_agents.transports.ssh.transport import SshTransport
 
     return SshTransport(ssh_address(device.address), root=root)
 

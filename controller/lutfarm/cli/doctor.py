@@ -20,6 +20,7 @@ from lutfarm.home import Home, find_home
 from lutfarm.store import open_store
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import FarmError
+from lutfarm_jobs.extras import EXTRAS
 
 PACKAGES = ("lutfarm", "ray", "onnx", "onnxruntime", "ai-edge-litert", "numpy", "sqlalchemy", "pyarrow")
 LEAST_FREE_BYTES = 1024**3
@@ -63,7 +64,8 @@ def _packages() -> list[Finding]:
 def _lacking(package: str) -> Finding:
     if package == "ray":
         return Finding(package, "note", "not installed", f"measured in this process; through Ray after {INSTALL}")
-    return Finding(package, "wrong", "not installed", f"pip install {package}")
+    extra = EXTRAS.get(package.replace("-", "_"))
+    return Finding(package, "wrong", "not installed", f"pip install 'lutfarm[{extra}]'" if extra else f"pip install {package}")
 
 
 def _machine() -> list[Finding]:

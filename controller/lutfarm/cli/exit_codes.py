@@ -20,6 +20,7 @@ from lutfarm_jobs.errors import (
     StoreNewer,
     StoreUnwritable,
 )
+from lutfarm_jobs.extras import extras
 
 OK = 0
 INCOMPLETE = 1  # the job ended, and something is missing
@@ -49,7 +50,8 @@ def exit_code(error: FarmError) -> int:
 def exits(on_interrupt: str = "interrupted; what arrived is stored, the same command goes on from there") -> Generator[None]:
     """Turn a FarmError into a message and an exit code; an interrupt into 130, or 143 after SIGTERM."""
     try:
-        yield
+        with extras():
+            yield
     except FarmError as error:
         say(f"error: {printable(error.detail)}")
         raise typer.Exit(exit_code(error)) from error

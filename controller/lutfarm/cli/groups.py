@@ -39,9 +39,13 @@ class LazyCommand:
     help: str
 
     def load(self, command_name: str) -> Any:
-        """Import it."""
+        """Import it.  Ends the program, and says what to install, where something is missing that the command needs."""
+        from lutfarm.cli.exit_codes import exits  # and what prints: the list of commands needs neither
+
         alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-        alone.command(command_name)(getattr(importlib.import_module(self.module), self.name))
+        with exits():
+            found = importlib.import_module(self.module)
+        alone.command(command_name)(getattr(found, self.name))
         return typer.main.get_command(alone)
 
 

@@ -75,9 +75,10 @@ def metrics(
     home: HomeOption = None,
 ) -> None:
     """The farm's metrics for Prometheus, over HTTP until Ctrl-C."""
-    from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+    with exit_codes.exits():
+        from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 
-    from lutfarm.monitoring.prometheus import FarmCollector
+        from lutfarm.monitoring.prometheus import FarmCollector
 
     with exit_codes.exits(on_interrupt="metrics are no longer served"), open_store(find_home(home).path, to_read=True) as store:
         registry = CollectorRegistry()

@@ -25,6 +25,7 @@ from lutfarm_agents.native_tools.path_check import wrong_path
 from lutfarm_agents.transports.interface import Transport
 from lutfarm_agents.transports.registry import PHONE_ROOT, checked_root, checked_serial, open_transport, parse_ssh
 from lutfarm_jobs.errors import NotReady, SpecError
+from lutfarm_jobs.extras import extras
 from lutfarm_jobs.spec import NAME_PATTERN
 from lutfarm_profiles import DeviceProfile, loader
 from lutfarm_profiles.cores import lacking, seen, switch_on, unseen, way_out
@@ -186,7 +187,8 @@ def _addressed(wanted: Wanted) -> tuple[Device, list[str]]:
     key = str(private_key(Path(wanted.key))) if wanted.key else ""
     jump = parse_ssh(wanted.jump) if wanted.jump else None
     target = replace(target, key_file=key, jump=replace(jump, key_file=key) if jump else None)
-    from lutfarm_agents.transports.ssh.login import host_keys  # of what only boards need: 0.2 s to import
+    with extras():
+        from lutfarm_agents.transports.ssh.login import host_keys  # of what only boards need: 0.2 s to import
 
     shown = host_keys(target)
     if wanted.host_key and shown[-1].fingerprint != wanted.host_key:

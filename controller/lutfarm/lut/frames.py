@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from lutfarm.lut.schema.columns import Columns
-from lutfarm_jobs.errors import ExtraMissing
+from lutfarm_jobs.extras import extras
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,18 +17,15 @@ if TYPE_CHECKING:
 
 def pandas_frame(columns: Columns) -> pd.DataFrame:
     """As `pandas.read_parquet` reads a table's file.  Raises ExtraMissing where pandas is not installed."""
-    _need("pandas")
-    return columns.arrow.to_pandas()
+    with extras():
+        import_module("pandas")  # pyarrow would, and say of a missing one that it is missing
+
+        return columns.arrow.to_pandas()
 
 
 def polars_frame(columns: Columns) -> pl.DataFrame:
     """As `polars.read_parquet` reads a table's file.  Raises ExtraMissing where polars is not installed."""
-    _need("polars")
-    import polars
+    with extras():
+        import polars
 
     return polars.DataFrame(columns.arrow)
-
-
-def _need(name: str) -> None:
-    if find_spec(name) is None:
-        raise ExtraMissing(f"{name} is not installed where lutfarm is; pip install 'lutfarm[{name}]'")
