@@ -16,7 +16,7 @@ from lutfarm_runner.shared_page import Page
 from lutfarm_runner.wire import Lines, Refused, Tail
 
 CLOSING_S = 5.0  # between the end of its pipe and its own
-PYTHON_ARGV = "LUTFARM_PYTHON_ARGV"  # set by lutfarm_agents.provisioning.bundle_layout
+PYTHON_ARGV = "LUTFARM_PYTHON_ARGV"  # a bundle's words that start its Python
 START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from lutfarm_runner.__main__ import main; sys.exit(main())"
 
 

@@ -8,8 +8,6 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
-
 # A folder or a lock on a device is part of many command lines: only characters that no shell, no adb service and no SFTP
 # server gives a meaning to, and no part that begins with a dash.
 _PART = r"[A-Za-z0-9_.][A-Za-z0-9_.-]*"
@@ -93,7 +91,6 @@ def one_or_many(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 Count = Annotated[Whole, Field(ge=1, le=1 << 50)]
 Cpu = Annotated[Whole, Field(ge=0, le=65_535)]

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lutfarm_profiles.field_types import Celsius, Command, Count, KernelFile, Khz, Name, Percent, Seconds, Strict, Text
+from lutfarm_jobs.spec import Name
+from lutfarm_profiles.field_types import Celsius, Command, Count, KernelFile, Khz, Percent, Seconds, Strict, Text
 
 
 class ThrottleFlags(Strict):

@@ -10,24 +10,12 @@ from pydantic import Field, model_validator
 
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.round import Limits, SlicePlan
+from lutfarm_jobs.spec import Name
 from lutfarm_profiles.detect_rules import Detect
-from lutfarm_profiles.field_types import (
-    NAME_PATTERN,
-    Count,
-    Cpu,
-    Folder,
-    Khz,
-    LockFile,
-    Name,
-    Seconds,
-    Source,
-    Strict,
-    Text,
-    Whole,
-)
+from lutfarm_profiles.field_types import Count, Cpu, Folder, Khz, LockFile, Seconds, Source, Strict, Text, Whole
 from lutfarm_profiles.power_and_thermal import Battery, Frequency, PowerSensor, Thermal
 
-__all__ = ["NAME_PATTERN", "CanaryRules", "CoreCluster", "DeviceProfile", "SamplingConstants", "Transport", "WorkloadLimits"]
+__all__ = ["CanaryRules", "CoreCluster", "DeviceProfile", "SamplingConstants", "Transport", "WorkloadLimits"]
 
 Transport = Literal["local", "ssh", "adb"]
 

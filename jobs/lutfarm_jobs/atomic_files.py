@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 DRAFT = ".incoming-"
 STALE_S = 3600.0
+READABLE = 0o644  # whatever the umask: what a device runs may be another user's
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)  # some network file systems; a folder that may not be listed
 
 

@@ -34,6 +34,9 @@ FORMAT_OF_RUNTIME: Mapping[str, ModelFormat] = {
 OUR_RUNTIMES = frozenset({"onnxruntime", "tflite"})  # that the runner feeds; native tools make up what they run on
 
 
+Place = tuple[str, str]
+"""Where something is measured: the unit, and the backend's key."""
+
 # What a probe may note of a workload that runs: flags of its entries, each with what was seen.
 NOTES = ("empty_outputs", "nan_outputs", "nondeterministic", "stateful", "unbound_outputs")
 

@@ -13,9 +13,8 @@ from lutfarm_agents.wire.fields import LARGEST_BYTES
 from lutfarm_jobs.errors import NotReady
 from lutfarm_jobs.run import Environment
 from lutfarm_runner.binary import arm_floats
+from lutfarm_runner.machine.environment import cpu_list
 from lutfarm_runner.machine.zones import hottest as hottest_of
-
-MOST_CPUS = 4096
 
 # $1 lutfarm's folder there  $2 a core, or empty for the last one.  One fact a line: a name, a blank, the value.
 # Some shells read byte by byte, which a file below /proc/sys may not stand: it ends after the first one.
@@ -62,7 +61,7 @@ def greet(transport: Transport, root: str, name: str) -> Hello:
     """What the device says of itself; no clock, since nothing of ours measures there.  Raises LinkError, NotReady."""
     text = _ask(transport, root, None)
     machine = _found(r"^machine ([\w.-]{1,30})$", text)
-    cpus = cpu_list(_found(r"^Cpus_allowed_list:\s*([\d,-]{1,2000})$", text))
+    cpus = _cpus(_found(r"^Cpus_allowed_list:\s*([\d,-]{1,2000})$", text))
     boot = _found(r"^boot ([0-9a-f-]{36})$", text)
     if not machine or not cpus:
         raise NotReady(f"{name}: its shell does not say what machine it is and which cores it has: {clean(text, 200)!r}")
@@ -103,7 +102,7 @@ def cpus_off(text: str) -> tuple[int, ...]:
     """Cores that are there and switched off; not the siblings of a machine whose SMT is off."""
     if _found(r"^smt (\w{1,20})$", text) in ("off", "forceoff"):
         return ()
-    present, online = (cpu_list(_found(rf"^{name} ([\d,-]{{1,2000}})$", text)) for name in ("present", "online"))
+    present, online = (_cpus(_found(rf"^{name} ([\d,-]{{1,2000}})$", text)) for name in ("present", "online"))
     return tuple(sorted(set(present) - set(online))) if online else ()
 
 
@@ -151,15 +150,8 @@ def zones(text: str) -> list[tuple[str, int]]:
     return [(kind.strip(), int(raw)) for raw, kind in found]
 
 
-def cpu_list(text: str) -> tuple[int, ...]:
-    """From the kernel's form, such as 0-3,6; () where it is none."""
-    found: list[int] = []
-    for part in text.split(","):
-        ends = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", part)
-        if ends is None or int(ends[2] or ends[1]) >= MOST_CPUS:
-            return ()
-        found += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
-    return tuple(sorted(set(found)))
+def _cpus(text: str) -> tuple[int, ...]:
+    return tuple(sorted(set(cpu_list(text))))
 
 
 def _governor(text: str) -> str | None:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from lutfarm_jobs.errors import SpecError
+from lutfarm_runner.child_process import PYTHON_ARGV
 
 Runtime = Literal["onnxruntime", "tflite"]
 
 PYTHON = "usr/bin/python3.11"
-PYTHON_ARGV = "LUTFARM_PYTHON_ARGV"  # read by lutfarm_runner.child_process
 # The loader takes `:` and `;` as ends of a folder's name and expands `$ORIGIN`; NUL and newline pass no command line.
 _NEVER_IN_A_ROOT = ":;$\0\n"
 

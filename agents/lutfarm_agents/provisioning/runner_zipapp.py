@@ -9,7 +9,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from lutfarm_jobs.atomic_files import replacing, sweep
+from lutfarm_jobs.atomic_files import READABLE, replacing, sweep
 
 PACKAGE = "lutfarm_runner"
 STAMP = (1980, 1, 1, 0, 0, 0)  # the oldest time that a zip file can hold
@@ -24,7 +24,7 @@ def runner_zipapp(cache_dir: Path) -> tuple[Path, str]:
     if not path.is_file() or path.stat().st_size != len(content):
         cache_dir.mkdir(parents=True, exist_ok=True)
         sweep(cache_dir)
-        with replacing(path, mode=0o644) as file:  # another process may build it at this moment
+        with replacing(path, mode=READABLE) as file:  # another process may build it at this moment
             file.write(content)
     return path, sha256
 

@@ -17,11 +17,10 @@ from lutfarm_agents.transports.interface import Completed
 from lutfarm_agents.transports.orphans import Orphans
 from lutfarm_agents.transports.pipe_channel import PipeChannel
 from lutfarm_agents.transports.writable import ANOTHER_HOME, unwritable
-from lutfarm_jobs.atomic_files import replacing, sweep
+from lutfarm_jobs.atomic_files import READABLE, replacing, sweep
 from lutfarm_jobs.errors import ConnectFailed, LinkLost, ReplyTimeout, TransferFailed
 
 OUTPUT_LIMIT_BYTES = 1 << 20
-READABLE = 0o644  # a model file: whatever the umask, the runner may be another user
 PLACE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 # What a process on the device gets of the host's environment; nothing that tunes Python or a runtime.

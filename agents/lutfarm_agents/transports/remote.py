@@ -21,6 +21,7 @@ from lutfarm_agents.process_identity import me, parse
 from lutfarm_agents.sanitize import clean
 from lutfarm_agents.transports.interface import Completed, Exit, RemoteProcess
 from lutfarm_agents.transports.lines import LineReader, ending_words
+from lutfarm_agents.transports.shell_files import SLOWEST_DISK_BYTES_PER_S
 from lutfarm_agents.transports.writable import is_unwritable, unwritable
 from lutfarm_jobs.atomic_files import DRAFT, replacing
 from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, ReplyTimeout, TransferFailed
@@ -101,7 +102,6 @@ KNOWN_PLACE = """cd "$1" && pwd -P && cd "$2" && pwd -P"""
 # busybox have fsync; coreutils' sync takes a file.  adbd gives a pushed file's group and others what its owner may do.
 # Its time is the device's own, whatever adbd was told: see LEFT.
 INTO_PLACE = 'touch "$1" && chmod 644 "$1" && { fsync "$1" 2>/dev/null || sync "$1"; } && mv -f "$1" "$2"'
-SLOWEST_DISK_BYTES_PER_S = 2_000_000  # an old SD card
 
 # $1 the file that did not get into its place  $2 root.  What is free afterwards, and why nothing can be written there.
 TIDY = 'rm -f -- "$1"; df -Pk "$2"; (: >"$1") 2>&1 && rm -f -- "$1"'

@@ -12,8 +12,8 @@ from lutfarm_agents.wire.fields import Message, duration_ns, integer, refuse, te
 from lutfarm_jobs.errors import FarmError, ProtocolMismatch, RunnerBug, from_wire
 from lutfarm_jobs.measurement import NOTES
 from lutfarm_jobs.run import Environment, NodeTime, Slice
+from lutfarm_runner import PROTOCOL
 
-PROTOCOL = 1
 MOST_SAMPLES = 100_000
 MOST_NODES = 20_000  # of one network
 SPENT = ("import", "load", "warmup", "canary", "slices", "wait", "other")

@@ -73,10 +73,11 @@ def cpu_list(text: str) -> List[int]:
     """From the kernel's form, such as 0-3,6; empty where it is none."""
     found: List[int] = []
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not (first.isdecimal() and (last or first).isdecimal()) or int(last or first) >= MOST_CPUS:
+        first, dash, last = part.partition("-")
+        last = last if dash else first
+        if not (first.isdecimal() and last.isdecimal()) or int(last) >= MOST_CPUS:
             return []
-        found += range(int(first), int(last or first) + 1)
+        found += range(int(first), int(last) + 1)
     return found
 
 

@@ -15,12 +15,11 @@ from lutfarm.bundle import contents, download, inventory, recipe
 from lutfarm.bundle.archive import write_tar
 from lutfarm.bundle.host_tools import check_space
 from lutfarm_agents.provisioning.bundle_layout import Arch, Bundle, Runtime
-from lutfarm_jobs.atomic_files import publish, replacing, sweep
+from lutfarm_jobs.atomic_files import READABLE, publish, replacing, sweep
 from lutfarm_jobs.errors import StoreUnwritable
 
 Say = Callable[[str], None]
 _WORK = ".build-"
-READABLE = 0o644
 NEEDED_BYTES = 500_000_000  # twice what was seen: lists, packages, wheels, unpacked files, the tar
 
 

@@ -20,7 +20,7 @@ SLOWER_PROVEN_S = 86_400.0  # a load that comes every night or in office hours s
 RECENT_ROUNDS = 4
 RECENT_SPAN_S = 60.0  # shorter, and a high level may be a neighbour's load
 
-Why = Literal["first contact", "another canary", "aged out", "slower", "faster"]
+EpochCause = Literal["first contact", "another canary", "aged out", "slower", "faster"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Epoch:
     reference_ns: int | None
     provisional: bool
     rounds: int
-    why: Why
+    why: EpochCause
     detail: str
     basis: Basis = ()
 
@@ -119,7 +119,7 @@ def recent(rounds: Sequence[CanaryRound], reference_ns: int | None) -> Recent | 
     return Recent(ratio, len(taken), taken[0].at_s - taken[-1].at_s)
 
 
-def _of_one_basis(rounds: Sequence[CanaryRound], why: Why, detail: str) -> Iterator[Epoch]:
+def _of_one_basis(rounds: Sequence[CanaryRound], why: EpochCause, detail: str) -> Iterator[Epoch]:
     now = _Open(why, detail, rounds[0].at_s)
     for one in rounds:
         following = now.take(one)
@@ -133,7 +133,7 @@ def _of_one_basis(rounds: Sequence[CanaryRound], why: Why, detail: str) -> Itera
 class _Open:
     """The epoch that is being told.  What `known` says stands from when it is established."""
 
-    why: Why
+    why: EpochCause
     detail: str
     since_s: float
     rounds: list[CanaryRound] = field(default_factory=list[CanaryRound])
@@ -207,7 +207,7 @@ class _Open:
         detail = f"{seen} {_percent(level_ns, known_ns)} above {known_ns} ns, none near it"
         return self._split("slower", detail, len(self.rounds) - len(self.away))
 
-    def _split(self, why: Why, detail: str, first: int) -> _Open:
+    def _split(self, why: EpochCause, detail: str, first: int) -> _Open:
         moved = self.rounds[first:]
         del self.rounds[first:]
         return _Open(why, detail, moved[0].at_s, moved)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.output import Column, JsonOption, latency, plain, print_json, print_rows, printable, say
 from lutfarm.lut import load
-from lutfarm.lut.diff import CONFIDENCE, NO_FAULTS, EntryDiff, Flip, TableDiff, diff
+from lutfarm.lut.diff import CONFIDENCE, NO_FAULTS, Change, EntryDiff, Flip, TableDiff, diff
 from lutfarm_jobs.measurement_key import short_name
-
-Verdict = Literal["slower", "faster", "no difference"]
 
 SHOWN = 40
 NAMED = 3
@@ -77,7 +75,7 @@ def _draw(found: TableDiff, out: Path) -> None:
     save_picture(picture(rows, flips, Labels(found.a, found.b, found.shift, "median", CONFIDENCE)), out)
 
 
-def verdict(entry: EntryDiff) -> Verdict:
+def verdict(entry: EntryDiff) -> Change:
     """In a word."""
     if not entry.differs:
         return "no difference"

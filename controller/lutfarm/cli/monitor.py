@@ -14,7 +14,7 @@ from lutfarm.cli import exit_codes
 from lutfarm.cli.output import Column, HomeOption, JsonOption, duration, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm.monitoring.device_status import DeviceStatus, devices_status
-from lutfarm.statistics.estimates.flags import GATE_RATIO
+from lutfarm.statistics.samples.swept import GATE_RATIO
 from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Literal
 
 from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.table import LatencyTable
@@ -15,6 +16,8 @@ from lutfarm.statistics.comparisons.units import UnitEstimate
 from lutfarm.statistics.intervals.distributions import kendall
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement_key import MeasurementKey
+
+Change = Literal["slower", "faster", "no difference"]
 
 CONFIDENCE = 0.95  # of the ratios' intervals, whatever that of the entries' is
 MOST_ENTRIES = 5_000  # of a table: the orders of all its pairs are compared, 12 million of them

@@ -13,9 +13,10 @@ from lutfarm.lut.calibration.design import Estimate
 from lutfarm.lut.prediction.additive import SUM, Prediction, missing_entry, predict
 from lutfarm.lut.prediction.bulk import AdditiveBulk, IntArray
 from lutfarm.lut.prediction.composed import ComposedBulk
-from lutfarm.lut.prediction.layer_latencies import FloatArray, LayerCosts, layer_costs
+from lutfarm.lut.prediction.layer_latencies import LayerCosts, layer_costs
 from lutfarm.lut.prediction.operator_latencies import Prices
 from lutfarm.lut.schema.calibration_record import Calibration
+from lutfarm.statistics.samples.process import FloatArray
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spaces.base import Space
 

@@ -14,7 +14,6 @@ from lutfarm.lut.calibration.priors_from_entries import estimates
 from lutfarm.lut.frames import pandas_frame, polars_frame
 from lutfarm.lut.prediction.additive import SUM, Prediction
 from lutfarm.lut.prediction.bulk import IntArray
-from lutfarm.lut.prediction.layer_latencies import FloatArray
 from lutfarm.lut.prediction.operator_latencies import Prices
 from lutfarm.lut.predictor import Forecast
 from lutfarm.lut.schema.calibration_record import Calibration
@@ -23,6 +22,7 @@ from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.schema.invariants import check, check_manifest
 from lutfarm.lut.schema.manifest import Manifest
 from lutfarm.lut.schema.validation_record import Refusal, Uncalibrated, Validation
+from lutfarm.statistics.samples.process import FloatArray
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement_key import MeasurementKey, runtime_of
 from lutfarm_jobs.spaces.base import Space

@@ -10,17 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log10
 from pathlib import Path
-from typing import Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
+from lutfarm.lut.diff import Change
 from lutfarm.report.wording import shortened, tick
 from lutfarm_jobs.errors import SpecError, StoreUnwritable
-
-Verdict = Literal["slower", "faster", "no difference"]
 
 SUFFIXES = (".svg", ".png", ".pdf")
 # Blue and orange stay apart for every kind of colour blindness, and in grey; the markers tell them apart, too.
@@ -33,7 +31,7 @@ COLOURS: dict[str, str] = {
     "no difference": "#8a909e",
     "flip": "#c0261c",
 }
-MARKERS: dict[Verdict, str] = {"slower": "^", "faster": "v", "no difference": "o"}
+MARKERS: dict[Change, str] = {"slower": "^", "faster": "v", "no difference": "o"}
 LABELLED_ROWS = 60
 ROW_PX = 15
 LABEL_CHARACTERS = 62
@@ -50,7 +48,7 @@ class RatioRow:
     ratio: float
     low: float
     high: float
-    verdict: Verdict
+    verdict: Change
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,9 @@ from lutfarm.validation import (
     outcome_of,
     studies_of,
 )
-from lutfarm.validation.outcome import Levels, Place, validation_or_refusal
+from lutfarm.validation.outcome import Levels, validation_or_refusal
 from lutfarm_jobs.errors import RunsDisagree, SpecError
-from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.measurement import Measurement, Place
 
 _Named = tuple[Place, str]  # where, and the space's name
 

@@ -16,7 +16,7 @@ OVERHEAD_NS = 10_000.0
 MULTIPLY_ACCUMULATES_PER_NS = 4.0
 FILE_NS = 10_000_000.0
 
-Item = tuple[str, str, str]  # what is shared: the workload's key, and its place (place_of)
+Item = tuple[str, str, str]  # what is shared: the workload's key, the unit and the backend's key
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from lutfarm.lut.calibration.calibrated import composed
 from lutfarm.lut.calibration.design import Estimate, Terms
 from lutfarm.lut.calibration.posterior import calibrate
 from lutfarm.lut.calibration.shared_effects import features_of, space_keys
-from lutfarm.lut.prediction.layer_latencies import FloatArray
 from lutfarm.lut.schema.calibration_record import Observed, Priors
 from lutfarm.statistics.intervals.sweep import SweepFit
+from lutfarm.statistics.samples.process import FloatArray
 from lutfarm_jobs.spaces.base import Space
 
 

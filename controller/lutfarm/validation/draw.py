@@ -8,11 +8,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import numpy as np
 
 from lutfarm.lut.prediction.bulk import IntArray
-from lutfarm.lut.prediction.layer_latencies import FloatArray
+from lutfarm.statistics.samples.process import FloatArray
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.spaces.base import Space
+from lutfarm_jobs.spaces.base import Architecture, Space
 
-Arch = tuple[int, ...]
 PredictNs = Callable[[IntArray], FloatArray]  # rows of choice indices to ns; NaN where it can't be told
 
 CANDIDATES_EACH = 50  # random ones for each that is wanted
@@ -21,8 +20,8 @@ CANDIDATES_MOST = 20_000
 
 
 def draw(
-    space: Space, predict_ns: PredictNs, counts: Sequence[int], *, seed: int, without: Collection[Arch] = ()
-) -> tuple[tuple[Arch, ...], ...]:
+    space: Space, predict_ns: PredictNs, counts: Sequence[int], *, seed: int, without: Collection[Architecture] = ()
+) -> tuple[tuple[Architecture, ...], ...]:
     """For each count so many networks; none twice, none of `without`.
 
     Random networks crowd around one size.  So the range of predicted latencies of many random ones is cut into as many
@@ -40,7 +39,7 @@ def draw(
             f"{space.name}: {wanted} networks are wanted that the table has not seen and can predict; of {most} random "
             f"ones {len(sizes)} are; ask for fewer"
         )
-    drawn: list[tuple[Arch, ...]] = []
+    drawn: list[tuple[Architecture, ...]] = []
     for count in counts:
         drawn.append(_over_the_range(sizes, count, dice))
         for arch in drawn[-1]:
@@ -48,7 +47,7 @@ def draw(
     return tuple(drawn)
 
 
-def _candidates(space: Space, seed: int, most: int, without: Collection[Arch]) -> Iterator[Arch]:
+def _candidates(space: Space, seed: int, most: int, without: Collection[Architecture]) -> Iterator[Architecture]:
     """Different networks, too: pruning makes one network of many architectures."""
     seen: set[object] = set()
     for arch in space.random(seed, most):
@@ -58,12 +57,12 @@ def _candidates(space: Space, seed: int, most: int, without: Collection[Arch]) -
             yield arch
 
 
-def _over_the_range(sizes: dict[Arch, float], count: int, dice: random.Random) -> tuple[Arch, ...]:
+def _over_the_range(sizes: dict[Architecture, float], count: int, dice: random.Random) -> tuple[Architecture, ...]:
     if count == 0:
         return ()
     low, high = min(sizes.values()), max(sizes.values())
     step = (high - low) / count
-    parts: list[list[Arch]] = [[] for _ in range(count)]
+    parts: list[list[Architecture]] = [[] for _ in range(count)]
     for arch, size in sizes.items():
         parts[min(count - 1, int((size - low) / step)) if step else 0].append(arch)
     found = [dice.choice(part) if part else None for part in parts]

@@ -17,12 +17,11 @@ from lutfarm.statistics.intervals.sweep import fit_sweep, halves
 from lutfarm.validation.calibration_input import errors_of, observed
 from lutfarm.validation.study import StudyJob
 from lutfarm_jobs.errors import RunsDisagree, SpecError
-from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.measurement import Measurement, Place
 from lutfarm_jobs.measurement_key import named
 from lutfarm_jobs.spaces.base import Space
 
 Levels = Mapping[str, Mapping[str, float]]  # by measurement key and round, in ns
-Place = tuple[str, str]  # unit and backend key
 LEAST_NETWORKS = 2
 
 

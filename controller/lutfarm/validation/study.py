@@ -11,14 +11,14 @@ import numpy as np
 from lutfarm.lut import LatencyTable
 from lutfarm.lut.prediction.additive import MissingEntry
 from lutfarm.lut.prediction.bulk import IntArray
-from lutfarm.lut.prediction.layer_latencies import FloatArray
 from lutfarm.records.job import Job
+from lutfarm.statistics.samples.process import FloatArray
 from lutfarm.store.interface import JobStore
-from lutfarm.validation.draw import Arch, PredictNs, draw
+from lutfarm.validation.draw import PredictNs, draw
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import space_of
 from lutfarm_jobs.measurement_key import named
-from lutfarm_jobs.spaces.base import Space
+from lutfarm_jobs.spaces.base import Architecture, Space
 from lutfarm_jobs.spec import BackendChoice, JobSpec, SamplingPlan, SpaceWorkload, Study
 
 PROCESSES = 7  # levels of processes differ by 4-6 %: fewer can't tell them apart
@@ -125,7 +125,7 @@ def plan_study(
 
 
 def _drawn(
-    space: Space, predict_ns: PredictNs, wanted: Study, studies: Sequence[StudyJob], measured: Collection[Arch]
+    space: Space, predict_ns: PredictNs, wanted: Study, studies: Sequence[StudyJob], measured: Collection[Architecture]
 ) -> tuple[str, ...]:
     """Networks that nobody has seen: to validate, to calibrate, and anchors, which are those of an earlier study if any."""
     seen = {space.parse(arch) for study in studies for part in study.archs for arch in part} | set(measured)
@@ -142,7 +142,7 @@ def _chosen(backends: dict[str, BackendChoice], keys: Sequence[str]) -> tuple[Ba
     return tuple(backends[key] for key in dict.fromkeys(keys))
 
 
-def _measured(table: LatencyTable, space: Space) -> set[Arch]:
+def _measured(table: LatencyTable, space: Space) -> set[Architecture]:
     """The networks that have an entry of their own."""
     names = {named(entry.workload_key, f"network:{space.name}") for entry in table.entries}
     return {space.parse(name) for name in names if name}

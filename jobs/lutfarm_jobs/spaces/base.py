@@ -9,6 +9,9 @@ from typing import Protocol
 from lutfarm_jobs.graphs.graph import Graph
 from lutfarm_jobs.operators.base import Operator
 
+Architecture = tuple[int, ...]
+"""A network of a space: one choice index per layer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -31,7 +34,7 @@ class Layer:
 
 
 class Space(Protocol):
-    """A NAS search space.  An architecture is a tuple with one choice index per layer."""
+    """A NAS search space."""
 
     @property
     def name(self) -> str:

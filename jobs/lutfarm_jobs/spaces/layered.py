@@ -12,9 +12,8 @@ from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.graphs.graph import Graph
 from lutfarm_jobs.measurement_key import network_name
 from lutfarm_jobs.operators.base import Operator
-from lutfarm_jobs.spaces.base import Choice, Layer
+from lutfarm_jobs.spaces.base import Architecture, Choice, Layer
 
-Arch = tuple[int, ...]
 LONGEST_TEXT = 100_000
 
 
@@ -38,7 +37,7 @@ def nothing_more(_: Sequence[int]) -> str:
     return ""
 
 
-def uniform(dice: random.Random, positions: Sequence[Position]) -> Arch:
+def uniform(dice: random.Random, positions: Sequence[Position]) -> Architecture:
     """Each layer uniform over its choices."""
     return tuple(dice.randrange(len(position.choices)) for position in positions)
 
@@ -58,7 +57,7 @@ class LayeredSpace:
     by_name: bool = False  # format writes choice names, not numbers
     unlisted: tuple[Operator, ...] = ()
     rule: Callable[[Sequence[int]], str] = nothing_more
-    draw: Callable[[random.Random, Sequence[Position]], Arch] = uniform
+    draw: Callable[[random.Random, Sequence[Position]], Architecture] = uniform
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -87,7 +86,7 @@ class LayeredSpace:
         """Operators that a prediction prices and the published tables leave out."""
         return self.unlisted
 
-    def check(self, arch: Sequence[int]) -> Arch:
+    def check(self, arch: Sequence[int]) -> Architecture:
         """The architecture itself.  Raises SpecError naming the layer that is wrong."""
         if len(arch) != len(self.positions):
             raise SpecError(f"{self.name}: an architecture has {len(self.positions)} layers, this one {len(arch)}")
@@ -102,15 +101,15 @@ class LayeredSpace:
         """Which operators the network consists of, how often.  Raises SpecError."""
         return Counter(self._chain(self.check(arch)))
 
-    def _chain(self, arch: Arch) -> list[Operator]:
+    def _chain(self, arch: Architecture) -> list[Operator]:
         chosen = (position.choices[index][1] for position, index in zip(self.positions, arch, strict=True))
         return [*self.head, *chosen, *self.tail]
 
-    def random(self, seed: int, count: int) -> tuple[Arch, ...]:
+    def random(self, seed: int, count: int) -> tuple[Architecture, ...]:
         dice = random.Random(f"{self.name}/{seed}")  # noqa: S311 - a draw that people repeat, not a secret
         return tuple(self.draw(dice, self.positions) for _ in range(count))
 
-    def parse(self, text: str) -> Arch:
+    def parse(self, text: str) -> Architecture:
         """From numbers or choice names with commas between (`0,3,8`), or a JSON list of them.  Raises SpecError."""
         if len(text) > LONGEST_TEXT:
             raise SpecError(f"{self.name}: too long for an architecture")

@@ -10,7 +10,8 @@ from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.graphs.graph import Activation
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.operators.kinds import Conv, FullyConnected, GlobalAvgPool, Identity, MBConv, halved
-from lutfarm_jobs.spaces.layered import ABSENT, Arch, LayeredSpace, Position
+from lutfarm_jobs.spaces.base import Architecture
+from lutfarm_jobs.spaces.layered import ABSENT, LayeredSpace, Position
 
 RESOLUTIONS = range(128, 225, 4)
 # stem, first block, five stages, last expansion, feature mix
@@ -31,7 +32,7 @@ class OfaSpace(LayeredSpace):
 
     __slots__ = ()
 
-    def parse(self, text: str) -> Arch:
+    def parse(self, text: str) -> Architecture:
         """As any chain, or from the dictionary with 20 kernels, 20 expansions and 5 depths as JSON."""
         if text.lstrip().startswith("{"):
             return self.check(_from_dictionary(self.name, text))
@@ -89,7 +90,7 @@ def _rule(arch: Sequence[int]) -> str:
     return ""
 
 
-def _draw(dice: random.Random, positions: Sequence[Position]) -> Arch:
+def _draw(dice: random.Random, positions: Sequence[Position]) -> Architecture:
     """Depth uniform over 2, 3, 4; then each block that is there uniform over its nine."""
     arch: list[int] = []
     for _ in range(len(positions) // SLOTS):
@@ -98,7 +99,7 @@ def _draw(dice: random.Random, positions: Sequence[Position]) -> Arch:
     return tuple(arch)
 
 
-def _from_dictionary(name: str, text: str) -> Arch:
+def _from_dictionary(name: str, text: str) -> Architecture:
     try:
         content = json.loads(text)
         kernels, ratios, depths = content["ks"], content["e"], content["d"]

@@ -19,14 +19,13 @@ from lutfarm.statistics.comparisons.units import UnitEstimate, UnitFit, anchored
 from lutfarm.statistics.estimates.flags import Flag
 from lutfarm.statistics.samples.conditions import extremes
 from lutfarm_jobs.errors import UnitsDiffer
+from lutfarm_jobs.measurement import Place
 from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.spec import LEAST_ANCHORS
 
 SCOPE_ALL = "units"
 SCOPE_SHARE = "processes and anchors, for the mean unit of the pool"
 UNITS_LEFT_OUT: Flag = "units_left_out"
-
-Place = tuple[str, str]  # lutfarm_jobs.measurement.place_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from lutfarm.lut.calibration.posterior import Posterior, calibrate
 from lutfarm.lut.calibration.shared_effects import features_of, space_keys
 from lutfarm.lut.prediction.additive import Prediction, needs, predict
 from lutfarm.lut.prediction.bulk import AdditiveBulk, IntArray, chunks
-from lutfarm.lut.prediction.layer_latencies import FloatArray, LayerCosts
+from lutfarm.lut.prediction.layer_latencies import LayerCosts
 from lutfarm.lut.prediction.operator_latencies import Prices
 from lutfarm.lut.schema.calibration_record import Calibration
+from lutfarm.statistics.samples.process import FloatArray
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spaces.base import Space
 

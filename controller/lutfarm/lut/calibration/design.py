@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lutfarm.lut.prediction.layer_latencies import FloatArray
+from lutfarm.statistics.samples.process import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

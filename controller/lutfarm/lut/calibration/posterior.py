@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lutfarm.lut.calibration.design import Estimate, Terms, Toward, shares, toward
-from lutfarm.lut.prediction.layer_latencies import FloatArray
 from lutfarm.lut.schema.calibration_record import Observed, Priors
 from lutfarm.statistics.intervals.distributions import chi_squared_exceeds, mixture_quantile
+from lutfarm.statistics.samples.process import FloatArray
 from lutfarm_jobs.errors import SpecError
 
 KEPT_WEIGHT = 0.999  # of the mixture; what is lighter changes no interval visibly

@@ -9,8 +9,8 @@ from itertools import combinations
 import numpy as np
 
 from lutfarm.lut.calibration.design import Estimate
-from lutfarm.lut.prediction.layer_latencies import FloatArray
 from lutfarm.lut.schema.calibration_record import Observed
+from lutfarm.statistics.samples.process import FloatArray
 from lutfarm_jobs import operators
 from lutfarm_jobs.graphs.graph import Graph
 

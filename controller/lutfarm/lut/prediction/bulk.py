@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from lutfarm.lut.prediction.layer_latencies import FloatArray, LayerCosts
+from lutfarm.lut.prediction.layer_latencies import LayerCosts
+from lutfarm.statistics.samples.process import FloatArray
 
 IntArray = NDArray[np.integer]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from lutfarm.lut.prediction.bulk import IntArray
-from lutfarm.lut.prediction.layer_latencies import FloatArray
+from lutfarm.statistics.samples.process import FloatArray
 
 KEPT_LIMIT = 2_000_000  # architectures of a space whose results are kept: 48 MB
 

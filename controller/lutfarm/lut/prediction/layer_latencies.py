@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutfarm.lut.prediction.operator_latencies import Price, Prices
+from lutfarm.statistics.samples.process import FloatArray
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.spaces.base import Space
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lutfarm.lut.calibration.shared_effects import RULE
+from lutfarm.lut.schema.validation_record import LARGEST_NS
 from lutfarm_jobs.errors import SpecError
 
 Basis = Literal["entries", "analytic"]
@@ -24,7 +25,6 @@ MOST_NETWORKS = 200
 MOST_OPERATORS = 20_000
 MOST_SIZES = 256  # combinations of the sizes that are integrated over
 LARGEST_COUNT = 1_000_000
-LARGEST_NS = 1e15  # eleven days
 MOST_FLAGS, MOST_FLAG = 100, 60  # of its networks together; characters of one
 LARGEST_ERROR = 3.0  # of a logarithm: a factor of 20
 

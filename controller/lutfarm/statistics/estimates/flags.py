@@ -14,7 +14,7 @@ from lutfarm.statistics.samples.change_point import change_point
 from lutfarm.statistics.samples.conditions import canary_ratios, wall_over_cpu
 from lutfarm.statistics.samples.held_up import disagree
 from lutfarm.statistics.samples.sample import Sample
-from lutfarm_jobs.round import SlicePlan
+from lutfarm.statistics.samples.swept import GATE_RATIO
 
 Flag = Literal[
     "converged",
@@ -40,7 +40,6 @@ Flag = Literal[
 BUSY: frozenset[str] = frozenset({"contended", "no_quiet_window", "processes_disagree"})  # measured on a busy machine
 UNKNOWN: frozenset[str] = frozenset({"no_quiet_window", "processes_disagree"})  # the number is no estimate of the quiet device
 
-GATE_RATIO = SlicePlan().gate_ratio
 STALE_SPAN_S = 60.0  # shorter than this, a high level may be a neighbour's load
 SLOWER_CLOCK = 0.9
 UNGATED = frozenset({"p50_sustained", "tool_mean", "tool_median"})
