@@ -19,7 +19,7 @@ SHELL := bash
 
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: install demo test check build mutants bench bench-quick system clean lock
+.PHONY: install demo test check docs build mutants bench bench-quick system clean lock
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -53,6 +53,10 @@ check: $(DEV_STAMP)
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# Links, headings, commands, options, make targets and paths that the documentation names are there.
+docs: $(STAMP)
+	$(BIN)/python scripts/check_docs.py
 
 # A wheel and a source distribution in dist/.
 build: $(STAMP)
