@@ -51,6 +51,7 @@ GROUPS = {
 TESTS = (
     "tests/unit",
     "tests/contract/test_store.py",
+    "tests/contract/test_device_store.py",
     *(f"tests/runner/test_runner_{name}.py" for name in ("lock", "parts", "limits")),
     *(f"tests/integration/test_lut_{name}.py" for name in ("formats", "formats_hostile", "frames")),
     "tests/integration/test_store_reading.py",

@@ -41,6 +41,8 @@ SLICE = Slice(
     0, (1000, 1001, 999), 70_000, 70_100, quiet=True, gated=True, involuntary_switches=0, waited_ns=5, wall_ns=3100, cpu_ns=3000
 )
 
+OWNER = "elsewhere:0123456789abcdef:17:1"
+
 
 def run(key: str = PLAN[0].key, status: str = "complete", **changes: Any) -> Run:
     """A run of its own round, on a machine that nobody else uses."""
@@ -76,7 +78,7 @@ def fill(store: Store) -> None:
     store.step_device("desk", DeviceEvent("held", "new fan"), 6.0)
     store.put_check(HealthReport("desk", 7.0, (Finding("latency", 1.0, "us", "ok", "as before"),), boot_id="m1"))
     store.open_job(JOB, PLAN)
-    lease = store.acquire("desk", owner="elsewhere 17 1.00", holder="ann", now_s=100.0, ttl_s=60.0, job_id=JOB.id)
+    lease = store.acquire("desk", owner=OWNER, holder="ann", now_s=100.0, ttl_s=60.0, job_id=JOB.id)
     assert isinstance(lease, Lease)
     store.commit_probe(probe(), lease, JOB.id)
     store.commit_probe(probe(PLAN[1].key, failure=Failure("OutOfMemory", "7 GB wanted")), lease, JOB.id)

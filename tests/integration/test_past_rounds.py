@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def fill(store: Store, paces: list[float], *, made: Mapping[str, str] = MADE, probe_gap_s: float = 0.1) -> None:
     """Four probes, and a round of all four at each of these paces."""
     store.put_hello("desk", kit.HELLO, time.time())
-    lease = store.acquire("desk", owner="elsewhere 17 1.00", holder="ann", now_s=time.time(), ttl_s=60.0)
+    lease = store.acquire("desk", owner=kit.OWNER, holder="ann", now_s=time.time(), ttl_s=60.0)
     assert not isinstance(lease, str)
     for number, m in enumerate(PLAN):
         found = kit.probe(m.key, probed_s=10.0 + probe_gap_s * number, load_ns=2_000_000, iteration_ns=100_000)

@@ -47,7 +47,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def lease(store: Store) -> Lease:
     store.put_device(kit.DESK)
     store.open_job(kit.JOB, kit.PLAN)
-    found = store.acquire("desk", owner="elsewhere 17 1.00", holder="ann", now_s=time.time(), ttl_s=60.0)
+    found = store.acquire("desk", owner=kit.OWNER, holder="ann", now_s=time.time(), ttl_s=60.0)
     assert isinstance(found, Lease)
     return found
 
@@ -97,7 +97,7 @@ def test_a_device_between_two_orders_says_until_when_it_rests(
     job = replace(kit.JOB, spec_json=SPEC)
     store.open_job(job, kit.PLAN)
     now_s = time.time()
-    held = store.acquire("desk", owner="elsewhere 17 1.00", holder="ann", now_s=now_s, ttl_s=60.0, job_id=job.id)
+    held = store.acquire("desk", owner=kit.OWNER, holder="ann", now_s=now_s, ttl_s=60.0, job_id=job.id)
     assert isinstance(held, Lease)
     store.commit([replace(kit.run(started_s=now_s - 20), ended_s=now_s - 10)], held, "job-1")
     assert devices_status(store, now_s)[0].rests_until_s == pytest.approx(now_s + 20)

@@ -8,96 +8,15 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.messages_kit import DIED, ENDED, ENVIRONMENT, HELLO, LOADED, PROBED, SLICE, STARTED
 
-from lutfarm_agents.wire import events, fields
+from lutfarm_agents.wire import events
 from lutfarm_agents.wire.events import DiedEvent, EndedEvent, LoadedEvent, ProbedEvent, StartedEvent
 from lutfarm_jobs.errors import NotReady, ProtocolMismatch, RunnerBug
 from lutfarm_jobs.run import Environment
 from lutfarm_runner.lock import Content, parse
 
-ENVIRONMENT = {
-    "time_s": 1.5,
-    "governor": None,
-    "frequency_khz": 2_000_000,
-    "temperature_c": 41.5,
-    "load_1min": 0.1,
-    "memory_available_bytes": 1 << 30,
-    "battery_percent": 80,
-    "battery_charging": True,
-    "free_bytes": 1 << 34,
-    "busy_s": 50.5,
-    "own_s": 0.5,
-    "cores": 2,
-    "virtual": False,
-}
-HELLO = {
-    "type": "hello",
-    "protocol": 1,
-    "runner_sha256": "ab" * 32,
-    "python": "CPython 3.11.7",
-    "machine": "x86_64",
-    "system": "Linux 6.1",
-    "cpu_model": "a cpu",
-    "cpus": [0, 1],
-    "memory_bytes": 1 << 33,
-    "cpus_off": [5],
-    "word_bits": 64,
-    "abi": "x86_64-linux-gnu",
-    "libc": "glibc 2.36",
-    "machine_id": "m",
-    "clock_resolution_ns": 1,
-    "timer_pair_ns": 75,
-    "runtimes": {"onnxruntime": "1.32.0"},
-    "governor": None,
-    "executable": "/usr/bin/python3",
-    "environment": ENVIRONMENT,
-}
-PROBED = {
-    "type": "probed",
-    "id": 1,
-    "load_ns": 5,
-    "first_inference_ns": 6,
-    "iteration_ns": 7,
-    "peak_memory_bytes": 8,
-    "model_memory_bytes": None,
-    "agreement": 1e-6,
-    "floor_ns": None,
-}
-STARTED = {
-    "type": "started",
-    "environment": ENVIRONMENT,
-    "import_ns": 9,
-    "canary_reference_ns": 70_000,
-    "reference_provisional": True,
-    "clock_step_ns": 1,
-}
-LOADED = {"type": "loaded", "id": 0, "load_ns": 3, "first_inference_ns": 4}
-SLICE = {
-    "type": "slice",
-    "id": 2,
-    "pass": 11,
-    "samples_ns": [100, 101],
-    "canary_before_ns": 70,
-    "canary_after_ns": 71,
-    "quiet": True,
-    "gated": True,
-    "involuntary_switches": 0,
-    "waited_ns": 0,
-    "wall_ns": 201,
-    "cpu_ns": 201,
-    "run_delay_ns": 7,
-    "block": 1,
-}
-ENDED = {
-    "type": "ended",
-    "environment": ENVIRONMENT,
-    "peak_memory_bytes": 10,
-    "rejected": {"2": 3},
-    "spent_ns": {"import": 1, "slices": 2},
-    "discarded": {"2": 1},
-}
 LOCK = {"owner": "o", "holder": "h", "farm": "f", "token": 1, "unit": "u", "pid": 2, "pid_start": 1, "since_s": 0.0}
-DIED = {"type": "died", "id": None, "code": "WorkloadFailed", "detail": "SIGSEGV", "spent_ns": {}}
 
 READERS = {
     "hello": (HELLO, events.hello),
@@ -377,35 +296,6 @@ def test_an_error_says_what_was_seen_in_few_characters() -> None:
     assert "\x1b" not in caught.value.detail
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "",
-        "{",
-        "[]",
-        "null",
-        "1",
-        '"hello"',
-        '{"type": NaN}',
-        '{"x": Infinity}',
-        '{"x": -Infinity}',
-        "[" * 100_000,
-        '{"x": ' + "9" * 5000 + "}",
-        "\x00",
-        json.dumps({str(n): 0 for n in range(65)}),
-    ],
-)
-def test_what_is_no_message_is_refused(line: str) -> None:
-    with pytest.raises(ProtocolMismatch):
-        fields.decode(line)
-
-
-def test_a_number_that_overflows_is_refused() -> None:
-    message = fields.decode('{"x": 1e999}')
-    with pytest.raises(ProtocolMismatch, match="x"):
-        fields.number(message, "x", 0, 1e300)
-
-
 def test_a_device_may_say_only_what_is_its_to_say() -> None:
     assert isinstance(events.error({"code": "NotReady", "detail": "hot"}), NotReady)
     with pytest.raises(ProtocolMismatch, match="code"):
@@ -431,12 +321,4 @@ def test_no_message_raises_anything_else(kind: str, data: st.DataObject) -> None
     try:
         read({**message, **changed})
     except (ProtocolMismatch, RunnerBug):
-        return
-
-
-@given(st.text(max_size=40))
-def test_no_line_raises_anything_else(line: str) -> None:
-    try:
-        assert isinstance(fields.decode(line), dict)
-    except ProtocolMismatch:
         return

@@ -1,57 +1,24 @@
-"""What a model file computes in, and how many samples it takes, is read from it; what it doesn't tell is left open."""
+"""What a model file computes in is read from it; what it doesn't tell is left open."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import onnx
 import pytest
-from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto as T
 from onnx import helper, numpy_helper
 from tests import models_kit as kit
+from tests.made_models_kit import F16, F32, I8, I32, WEIGHT, Kind, Node, Op, model, node, tflite, weight
 
-from lutfarm_jobs.models.batch import NO_BATCH, batch_of, onnx_leads, tflite_leads
 from lutfarm_jobs.models.onnx.precision import onnx_precision
 from lutfarm_jobs.models.onnx.writer import write_onnx
 from lutfarm_jobs.models.tflite.precision import tflite_precision
 from lutfarm_jobs.models.tflite.writer import write_tflite
 from lutfarm_jobs.precision import canonical
-
-Node = onnx.NodeProto
-WEIGHT = [4, 4]
-
-
-def node(kind: str, inputs: str, outputs: str, **attributes: Any) -> Node:
-    return helper.make_node(kind, inputs.split(), outputs.split(), **attributes)
-
-
-def weight(name: str, kind: int, shape: Sequence[int] = WEIGHT) -> onnx.TensorProto:
-    """Without numbers: nothing looks at them."""
-    return onnx.TensorProto(name=name, data_type=kind, dims=shape)
-
-
-def model(
-    nodes: list[Node],
-    *weights: onnx.TensorProto,
-    kind: int = T.FLOAT,
-    out: int = T.FLOAT,
-    functions: Sequence[onnx.FunctionProto] = (),
-) -> bytes:
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("x", kind, [8, 4])],
-        [helper.make_tensor_value_info("y", out, None)],
-        list(weights),
-    )
-    return helper.make_model(graph, functions=list(functions)).SerializeToString()
-
 
 SCALE = weight("s", T.FLOAT, [])
 INT8 = weight("z", T.INT8, [])
@@ -237,42 +204,6 @@ def test_functions_that_call_themselves_end() -> None:
         assert onnx_precision(memoryview(model([node("f", "x x", "y", domain="mine")], functions=[inner]))) == ""
 
 
-Op, Kind = schema.BuiltinOperator, schema.TensorType
-
-
-def tflite(
-    operators: list[tuple[int, list[int], list[int]]], kinds: list[int], *, constants: Sequence[int] = (), options: Any = None
-) -> bytes:
-    """Tensor 0 is the input, the last one the output; int8 ones have a scale."""
-    tensors = [
-        schema.TensorT(
-            shape=[8, 4],
-            type=kind,
-            name=f"t{at}",
-            buffer=1 if at in constants else 0,
-            quantization=schema.QuantizationParametersT(scale=[0.1], zeroPoint=[0]) if kind in (Kind.INT8, Kind.UINT8) else None,
-        )
-        for at, kind in enumerate(kinds)
-    ]
-    told = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T")) if options else 0
-    codes = [schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=min(code, 127)) for code, _, _ in operators]
-    graph = schema.SubGraphT(
-        tensors=tensors,
-        inputs=[0],
-        outputs=[len(kinds) - 1],
-        operators=[
-            schema.OperatorT(opcodeIndex=at, inputs=i, outputs=o, builtinOptions=options, builtinOptionsType=told)
-            for at, (_, i, o) in enumerate(operators)
-        ],
-    )
-    buffers = [schema.BufferT(), schema.BufferT(data=[0] * 16)]
-    builder = flatbuffers.Builder(1024)
-    whole = schema.ModelT(version=3, operatorCodes=codes, subgraphs=[graph], buffers=buffers)
-    builder.Finish(whole.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-F32, F16, I8, I32 = Kind.FLOAT32, Kind.FLOAT16, Kind.INT8, Kind.INT32
 TFLITE_CASES: dict[str, tuple[bytes, str]] = {
     "float32": (tflite([(Op.FULLY_CONNECTED, [0, 1], [2])], [F32, F32, F32], constants=[1]), "fp32"),
     "int8 through and through": (tflite([(Op.FULLY_CONNECTED, [0, 1], [2])], [I8, I8, I8], constants=[1]), "int8"),
@@ -326,77 +257,6 @@ def test_whatever_the_bytes_something_is_said_or_nothing(read: Any, data: st.Dat
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     assert isinstance(read(memoryview(bytes(content))), str)
-
-
-@pytest.mark.parametrize(
-    ("shapes", "leads", "expected"),
-    [
-        ([(8, 64)], (8,), 8),
-        ([(1, 3, 224, 224)], (), 1),
-        ([(8, 3, 32, 32), (8, 10)], (None,), 8),
-        ([(8, 3), ()], (8,), 8),  # a scalar has no say
-        ([(1, 128), (1,)], (1,), 1),  # ids, and a length for each sample
-        ([(1, 512), (2, 1, 128)], (1,), None),  # a state of two layers
-        ([(224, 224, 3)], (1000,), None),  # an image without a batch
-        ([(16000,)], (1,), None),  # sound
-        ([(16000,)], (16000,), None),
-        ([()], (), None),
-        ([], (4,), None),
-        ([(0, 64)], (0,), None),
-        ([(10, 2, 3)], (10, NO_BATCH), None),  # ten steps of two samples
-    ],
-)
-def test_the_batch_is_what_all_inputs_begin_with(
-    shapes: list[tuple[int, ...]], leads: tuple[int | None, ...], expected: int | None
-) -> None:
-    assert batch_of(shapes, leads) == expected
-
-
-def test_what_outputs_begin_with_is_read_as_far_as_it_is_declared() -> None:
-    outputs = [
-        helper.make_tensor_value_info(name, T.FLOAT, shape)
-        for name, shape in (("a", [8, 2]), ("b", ["n", 2]), ("c", []), ("d", None), ("e", [0]))
-    ]
-    graph = helper.make_graph([], "g", [], outputs)
-    assert onnx_leads(memoryview(helper.make_model(graph).SerializeToString())) == (8, None, None)
-    assert tflite_leads(memoryview(tflite([(Op.RELU, [0], [1])], [F32, F32]))) == (8,)
-    assert onnx_leads(memoryview(b"\x3a\xff")) == ()
-
-
-@pytest.mark.parametrize(
-    ("nodes", "no_batch"),
-    [
-        ([node("LSTM", "x w r", "y", hidden_size=4)], True),
-        ([node("Identity", "x", "i"), node("GRU", "i w r", "y", hidden_size=4, layout=0)], True),
-        ([node("GRU", "x w r", "y", hidden_size=4, layout=1)], False),
-        ([node("Relu", "x", "i"), node("LSTM", "i w r", "y", hidden_size=4)], False),  # whatever i is by now
-        ([node("Transpose", "x", "i", perm=[1, 0, 2]), node("LSTM", "i w r", "y", hidden_size=4)], False),
-        ([node("ReverseSequence", "x l", "y", time_axis=0, batch_axis=1)], True),
-        ([node("ReverseSequence", "x l", "y", time_axis=1, batch_axis=0)], False),
-        ([node("Unsqueeze", "x", "i", axes=[0]), node("Conv", "i w", "y")], True),  # one image
-        ([node("Unsqueeze", "x zero", "i"), node("Conv", "i w", "y")], True),
-        ([node("Unsqueeze", "x one", "i"), node("Conv", "i w", "y")], False),
-        ([node("Unsqueeze", "x somewhere", "i"), node("Conv", "i w", "y")], False),
-    ],
-)
-def test_a_first_axis_that_is_time_or_a_channel_is_no_batch(nodes: list[Node], no_batch: bool) -> None:
-    axes = [numpy_helper.from_array(np.array([at]), name) for at, name in enumerate(("zero", "one"))]
-    assert onnx_leads(memoryview(model(nodes, *axes))) == ((NO_BATCH,) if no_batch else ())
-
-
-@pytest.mark.parametrize("time_major", [True, False])
-@pytest.mark.parametrize(
-    ("code", "options"),
-    [
-        (Op.UNIDIRECTIONAL_SEQUENCE_RNN, schema.SequenceRNNOptionsT),
-        (Op.BIDIRECTIONAL_SEQUENCE_RNN, schema.BidirectionalSequenceRNNOptionsT),
-        (Op.UNIDIRECTIONAL_SEQUENCE_LSTM, schema.UnidirectionalSequenceLSTMOptionsT),
-        (Op.BIDIRECTIONAL_SEQUENCE_LSTM, schema.BidirectionalSequenceLSTMOptionsT),
-    ],
-)
-def test_a_tflite_files_sequence_may_have_its_time_first(code: int, options: Any, time_major: bool) -> None:
-    content = tflite([(code, [0, 1, 1, 1, 1], [2])], [F32, F32, F32], constants=[1], options=options(timeMajor=time_major))
-    assert tflite_leads(memoryview(content)) == ((8, NO_BATCH) if time_major else (8,))
 
 
 @pytest.mark.parametrize(("text", "expected"), [("int8", "int8"), ("fp32+int8", "int8+fp32"), ("fp16+fp16", "fp16")])

@@ -1,0 +1,49 @@
+"""A line from a device is a message or is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lutfarm_agents.wire import fields
+from lutfarm_jobs.errors import ProtocolMismatch
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "1",
+        '"hello"',
+        '{"type": NaN}',
+        '{"x": Infinity}',
+        '{"x": -Infinity}',
+        "[" * 100_000,
+        '{"x": ' + "9" * 5000 + "}",
+        "\x00",
+        json.dumps({str(n): 0 for n in range(65)}),
+    ],
+)
+def test_what_is_no_message_is_refused(line: str) -> None:
+    with pytest.raises(ProtocolMismatch):
+        fields.decode(line)
+
+
+def test_a_number_that_overflows_is_refused() -> None:
+    message = fields.decode('{"x": 1e999}')
+    with pytest.raises(ProtocolMismatch, match="x"):
+        fields.number(message, "x", 0, 1e300)
+
+
+@given(st.text(max_size=40))
+def test_no_line_raises_anything_else(line: str) -> None:
+    try:
+        assert isinstance(fields.decode(line), dict)
+    except ProtocolMismatch:
+        return
