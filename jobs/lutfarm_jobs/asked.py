@@ -50,7 +50,7 @@ def with_all_paths(asked: Sequence[Wanted]) -> tuple[Wanted, ...]:
     for one in asked:
         if one.workload.path:
             paths.setdefault(one.workload.key, {})[one.workload.path] = None
-    several = {key: ", ".join(found) for key, found in paths.items() if len(found) > 1}
+    several = {key: ", ".join(copies) for key, copies in paths.items() if len(copies) > 1}
     return tuple(
         replace(one, workload=replace(one.workload, path=several[one.workload.key]))
         if several and one.workload.key in several
@@ -67,9 +67,9 @@ def check_precisions(spec: JobSpec, asked: Sequence[Wanted]) -> None:
             said = " and ".join(dict.fromkeys(f"{choice.runtime} with precision: {choice.precision}" for choice in possible))
             raise SpecError(f"{one.called} {one.computes}, and the job runs it on {said}; {one.cure}")
     for position, choice in enumerate(spec.backends):
-        mine = [one for one in asked if choice.runtime in one.runtimes]
-        if mine and not any(one.fits(choice) for one in mine):
-            has = ", ".join(dict.fromkeys(one.precision or "unknown" for one in mine))
+        of_runtime = [one for one in asked if choice.runtime in one.runtimes]
+        if of_runtime and not any(one.fits(choice) for one in of_runtime):
+            has = ", ".join(dict.fromkeys(one.precision or "unknown" for one in of_runtime))
             raise SpecError(
                 f"backends[{position}] says precision: {choice.precision}, and nothing that the job runs on {choice.runtime} "
                 f"has it (there is: {has}); leave it out"

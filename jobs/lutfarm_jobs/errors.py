@@ -160,10 +160,10 @@ class RunnerBug(FarmError):
 
 
 def _tree(root: type[FarmError]) -> dict[str, type[FarmError]]:
-    found = {root.__name__: root}
+    classes = {root.__name__: root}
     for child in root.__subclasses__():
-        found |= _tree(child)
-    return found
+        classes |= _tree(child)
+    return classes
 
 
 def class_of(code: str) -> type[FarmError] | None:

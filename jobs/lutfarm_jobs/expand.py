@@ -79,17 +79,17 @@ class Sources:
     @property
     def model_paths(self) -> Mapping[str, Path]:
         """Where each model file lies, by SHA-256."""
-        return {model.sha256: model.path for found in self.models.values() for model in found}
+        return {model.sha256: model.path for files in self.models.values() for model in files}
 
     @property
     def random(self) -> Mapping[str, tuple[str, ...]]:
         """By SHA-256 of a model file: kinds of its operators that make random numbers."""
-        return {model.sha256: model.random for found in self.models.values() for model in found if model.random}
+        return {model.sha256: model.random for files in self.models.values() for model in files if model.random}
 
     @property
     def values_files(self) -> Mapping[str, ValuesFile]:
         """Where what model files are fed with is made from, by SHA-256."""
-        models = [model for found in self.models.values() for model in found]
+        models = [model for files in self.models.values() for model in files]
         return {model.values_file.artifact.sha256: model.values_file for model in models if model.values_file}
 
 
@@ -98,24 +98,24 @@ def resolve(spec: JobSpec, folder: Path) -> Sources:
 
     Raises SpecError; for model files that can't be used only where nothing else is to be measured.
     """
-    found_spaces: dict[str, Space] = {}
+    spaces: dict[str, Space] = {}
     models: dict[int, tuple[ModelFile, ...]] = {}
     definitions: dict[str, Mapping[str, Any]] = {}
     for position, workload in enumerate(spec.workloads):
         if isinstance(workload, SpaceWorkload):
             try:
                 definition = workload.definition or read_definition(workload.space, folder)
-                found_spaces[workload.space] = space_of(workload.space, definition, folder)
+                spaces[workload.space] = space_of(workload.space, definition, folder)
             except SpecError as error:
                 raise SpecError(f"workloads[{position}].space: {error}") from error
             if definition is not None:
                 definitions[workload.space] = definition
         elif isinstance(workload, ModelsWorkload):
             models[position] = _model_files(workload, folder, where=f"workloads[{position}]")
-    refused = [model.refused for found in models.values() for model in found if model.refused]
+    refused = [model.refused for files in models.values() for model in files if model.refused]
     if refused and len(models) == len(spec.workloads) and len(refused) == sum(map(len, models.values())):
         raise SpecError(refused[0] + (f" (and {len(refused) - 1} more model files that can't be used)" if refused[1:] else ""))
-    return Sources(found_spaces, models, definitions)
+    return Sources(spaces, models, definitions)
 
 
 def with_definitions(spec: JobSpec, sources: Sources) -> JobSpec:
@@ -195,20 +195,20 @@ def _shapes_for(
 
 def _model_file(info: ModelInfo, asked: Asked, name: str) -> ModelFile:
     try:
-        found = feeding(info, asked)
+        resolved = feeding(info, asked)
     except ModelRefused as error:
         return ModelFile(info.path, info.sha256, info.format, (), refused=error.detail, name=name)
-    fed = [ModelInput(i.name, i.shape, i.dtype) for i in found.inputs] or list(info.inputs)
+    fed = [ModelInput(i.name, i.shape, i.dtype) for i in resolved.inputs] or list(info.inputs)
     batch = batch_of([[size or 0 for size in one.shape or ()] for one in fed], info.leads)
     return ModelFile(
         info.path,
         info.sha256,
         info.format,
-        found.inputs,
-        found.feeds,
-        found.values_file,
+        resolved.inputs,
+        resolved.feeds,
+        resolved.values_file,
         info.random,
-        found.computes,
+        resolved.computes,
         name=name,
         precision=info.precision,
         batch_size=batch,
@@ -245,7 +245,7 @@ def expand(spec: JobSpec, sources: Sources, units: Sequence[str]) -> tuple[Measu
 
 def nothings(spec: JobSpec, sources: Sources) -> tuple[str, ...]:
     """Keys of the operators that the job names and that are nothing by structure: zero entries, never measured."""
-    found: dict[str, None] = {}
+    keys: dict[str, None] = {}
     for position, choice in enumerate(spec.workloads):
         named: Iterable[Operator] = ()
         if isinstance(choice, SpaceWorkload) and choice.operators == "all":
@@ -253,8 +253,8 @@ def nothings(spec: JobSpec, sources: Sources) -> tuple[str, ...]:
         elif isinstance(choice, OperatorsWorkload):
             where = f"workloads[{position}].operators"
             named = (_parse(key, where=f"{where}[{index}]") for index, key in enumerate(choice.operators))
-        found |= dict.fromkeys(operator.key for operator in named if operator.is_nothing)
-    return tuple(found)
+        keys |= dict.fromkeys(operator.key for operator in named if operator.is_nothing)
+    return tuple(keys)
 
 
 def _workloads(spec: JobSpec, sources: Sources) -> Iterable[Wanted]:

@@ -26,11 +26,11 @@ class MeasurementKey:
     @classmethod
     def parse(cls, text: str) -> MeasurementKey:
         """Raises SpecError for what is no key."""
-        head, *place = text.rsplit("/", 3)
+        head, *tail = text.rsplit("/", 3)
         quantity, slash, workload = head.partition("/")
-        if len(place) != 3 or not slash:
+        if len(tail) != 3 or not slash:
             raise SpecError(f"{text[:120]!r} is no measurement's key: quantity/workload/unit/backend/conditions")
-        return cls(quantity, workload, *place)
+        return cls(quantity, workload, *tail)
 
     def __str__(self) -> str:
         return "/".join((self.quantity, self.workload, self.unit, self.backend, self.conditions))

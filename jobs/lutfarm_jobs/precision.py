@@ -17,9 +17,9 @@ FLOATS = frozenset(name for name in PRECISIONS if "fp" in name or name == "bf16"
 SEPARATOR = "+"
 
 
-def label(found: Collection[str]) -> str:
+def label(precisions: Collection[str]) -> str:
     """For example `int8+fp32`; empty for nothing that is a precision."""
-    return SEPARATOR.join(name for name in PRECISIONS if name in found)
+    return SEPARATOR.join(name for name in PRECISIONS if name in precisions)
 
 
 def canonical(text: str) -> str:
@@ -34,13 +34,13 @@ def canonical(text: str) -> str:
 class Operand:
     """A tensor as an operator sees it: what it holds, and what it was before it was dequantised; empty: not known."""
 
-    held: str = ""
+    stored: str = ""
     quantised: str = ""
 
     @property
     def counts_as(self) -> str:
         """The name that it adds to a label."""
-        return self.quantised or self.held
+        return self.quantised or self.stored
 
 
 @dataclass(slots=True)

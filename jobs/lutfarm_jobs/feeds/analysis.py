@@ -15,7 +15,7 @@ from lutfarm_jobs.models.files import mapped, opened
 from lutfarm_jobs.models.info import ModelInfo, ModelInput
 
 ATTRIBUTE, EVERY, MADE = "attribute", "every", -1
-# By kind, and the place of the indices: the place of what they point into (MADE: the first output), and along which axis of it.
+# By kind and the position of the indices: that of what they point into (MADE: the first output), and along which axis of it.
 TABLES: Mapping[tuple[str, int], tuple[int, int | str]] = {
     ("Gather", 1): (0, ATTRIBUTE),
     ("GATHER", 1): (0, ATTRIBUTE),
@@ -37,7 +37,7 @@ TABLES: Mapping[tuple[str, int], tuple[int, int | str]] = {
     ("NegativeLogLikelihoodLoss", 1): (0, 1),
     ("SoftmaxCrossEntropyLoss", 1): (0, 1),
 }
-LENGTHS: Mapping[str, tuple[int, int]] = {  # by kind: the place of the lengths, that of the sequence
+LENGTHS: Mapping[str, tuple[int, int]] = {  # by kind: the position of the lengths, that of the sequence
     "LSTM": (4, 0),
     "GRU": (4, 0),
     "RNN": (4, 0),
@@ -58,7 +58,7 @@ class Role:
     """
 
     kind: str
-    place: int
+    position: int
     rows: tuple[Size, ...] = ()
     length: Size | None = None
 
@@ -87,32 +87,32 @@ def analysis_of(content: memoryview, fmt: ModelFormat, inputs: Sequence[ModelInp
 
 
 def _of(flat: Flat, inputs: Sequence[ModelInput]) -> Analysis:
-    found = reach(flat, shapes_vary=any(declared.is_dynamic for declared in inputs))
+    reached = reach(flat, shapes_vary=any(declared.is_dynamic for declared in inputs))
     names = [declared.name for declared in inputs]
-    decided = {names[place]: kinds for place, kinds in found.decided.items()}
+    decided = {names[position]: kinds for position, kinds in reached.decided.items()}
     # How many there are of a sequence, and whether there is an optional, is made up as much as what they hold.
     decided |= {one.name: (*decided.get(one.name, ()), one.dtype) for one in inputs if one.is_container}
     readers = readers_of(flat)
     roles = {
         name: tuple(dict.fromkeys(_roles(flat, readers, tensor, names))) for name, tensor in zip(names, flat.inputs, strict=True)
     }
-    return Analysis(decided, roles, found.computes)
+    return Analysis(decided, roles, reached.computes)
 
 
 def _roles(flat: Flat, readers: Mapping[int, Sequence[int]], tensor: int, names: Sequence[str]) -> Iterator[Role]:
-    for step, place in first_uses(flat, readers, tensor, MOVING | MOVING_TFLITE):
+    for step, position in first_uses(flat, readers, tensor, MOVING | MOVING_TFLITE):
         rows: tuple[Size, ...] = ()
         length = None
-        if (step.kind, place) in TABLES:
-            rows = _rows(flat, step, *TABLES[step.kind, place], names)
-        if step.kind in LENGTHS and place == LENGTHS[step.kind][0]:
+        if (step.kind, position) in TABLES:
+            rows = _rows(flat, step, *TABLES[step.kind, position], names)
+        if step.kind in LENGTHS and position == LENGTHS[step.kind][0]:
             length = _length(flat, step, LENGTHS[step.kind][1], names)
-        yield Role(step.kind, place, rows, length)
+        yield Role(step.kind, position, rows, length)
 
 
-def _rows(flat: Flat, step: Step, place: int, along: int | str, names: Sequence[str]) -> tuple[Size, ...]:
+def _rows(flat: Flat, step: Step, position: int, along: int | str, names: Sequence[str]) -> tuple[Size, ...]:
     """The sizes that bound an index; none where one of them is not known."""
-    ends = step.outputs[:1] if place == MADE else step.inputs[place : place + 1]
+    ends = step.outputs[:1] if position == MADE else step.inputs[position : position + 1]
     if not ends or ends[0] < 0:
         return ()
     rank = len(flat.shapes.get(ends[0], ()))
@@ -130,6 +130,6 @@ def _size(flat: Flat, tensor: int, axis: int, names: Sequence[str]) -> Size | No
     return known
 
 
-def _length(flat: Flat, step: Step, place: int, names: Sequence[str]) -> Size | None:
+def _length(flat: Flat, step: Step, position: int, names: Sequence[str]) -> Size | None:
     """How long the sequence is; of onnx's layouts 0 has time first, 1 the batch."""
-    return _size(flat, step.inputs[place], step.layout, names)
+    return _size(flat, step.inputs[position], step.layout, names)

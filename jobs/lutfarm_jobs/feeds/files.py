@@ -34,10 +34,10 @@ def read(path: Path, declared: ModelInput, array: str | None = None) -> Value | 
     with opened(path, "a file with values", most_bytes=LARGEST_VALUES_BYTES) as file:
         content = file.read(LARGEST_VALUES_BYTES + 1)
     try:
-        found = _value(path, content, declared, array)
+        value = _value(path, content, declared, array)
     except Malformed as error:
         raise ValueError(f"{path.name} can't be used: {error}") from error
-    return found if isinstance(found, Absent) else _fitting(found, declared, path.name)
+    return value if isinstance(value, Absent) else _fitting(value, declared, path.name)
 
 
 def _value(path: Path, content: bytes, declared: ModelInput, array: str | None) -> Value | Absent:

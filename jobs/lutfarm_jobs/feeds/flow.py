@@ -20,7 +20,7 @@ MOST_STEPS = 1_000_000  # flattened nodes, and visits of them
 class Step:
     """One node whose subgraphs were taken apart.
 
-    `inputs` and `outputs` are tensors, -1 where a node leaves one out.  `deciding`: the places of the inputs on whose values
+    `inputs` and `outputs` are tensors, -1 where a node leaves one out.  `deciding`: the positions of the inputs on whose values
     depends what runs.  `cut`: outputs depend on no input's values.  `passing`: outputs are inputs as they are.  `chance`: a
     random generator.  `kind` is the operator's name, for people and for roles.
     """
@@ -70,7 +70,7 @@ class Flat:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """By the input's place, the kinds of nodes that its values decide; whether anything is computed."""
+    """By the input's position, the kinds of nodes that its values decide; whether anything is computed."""
 
     decided: Mapping[int, tuple[str, ...]]
     computes: bool
@@ -82,10 +82,10 @@ def reach(flat: Flat, *, shapes_vary: bool) -> Reach:
     Raises Malformed where that takes too long.
     """
     chance, computed = 1 << len(flat.inputs), 2 << len(flat.inputs)
-    held = [0] * flat.tensors
+    sources = [0] * flat.tensors
     readers = readers_of(flat)
-    for place, tensor in enumerate(flat.inputs):
-        held[tensor] |= 1 << place
+    for position, tensor in enumerate(flat.inputs):
+        sources[tensor] |= 1 << position
     waiting = deque(range(len(flat.steps)))
     queued = bytearray(b"\1") * len(flat.steps)
     visits = 0
@@ -98,7 +98,7 @@ def reach(flat: Flat, *, shapes_vary: bool) -> Reach:
         step = flat.steps[index]
         came = 0
         for tensor in step.inputs:
-            came |= held[tensor] if tensor >= 0 else 0
+            came |= sources[tensor] if tensor >= 0 else 0
         if step.cut:
             came = chance if shapes_vary else 0
         if step.chance:
@@ -106,31 +106,31 @@ def reach(flat: Flat, *, shapes_vary: bool) -> Reach:
         if came and not step.passing:
             came |= computed
         for tensor in step.outputs:
-            if tensor >= 0 and held[tensor] | came != held[tensor]:
-                held[tensor] |= came
+            if tensor >= 0 and sources[tensor] | came != sources[tensor]:
+                sources[tensor] |= came
                 for reader in readers.get(tensor, ()):
                     if not queued[reader]:
                         queued[reader] = 1
                         waiting.append(reader)
     decided: dict[int, dict[str, None]] = {}
     for step in flat.steps:
-        for place in step.deciding:
-            if place < len(step.inputs) and step.inputs[place] >= 0:
-                for source in _bits(held[step.inputs[place]] & (chance - 1)):
+        for position in step.deciding:
+            if position < len(step.inputs) and step.inputs[position] >= 0:
+                for source in _bits(sources[step.inputs[position]] & (chance - 1)):
                     decided.setdefault(source, {})[step.kind] = None
     return Reach(
-        {source: tuple(kinds) for source, kinds in decided.items()}, any(held[tensor] & computed for tensor in flat.outputs)
+        {source: tuple(kinds) for source, kinds in decided.items()}, any(sources[tensor] & computed for tensor in flat.outputs)
     )
 
 
 def readers_of(flat: Flat) -> Mapping[int, Sequence[int]]:
-    """By tensor, the places of the steps that read it."""
-    found: dict[int, list[int]] = {}
+    """By tensor, the positions of the steps that read it."""
+    readers: dict[int, list[int]] = {}
     for index, step in enumerate(flat.steps):
         for tensor in step.inputs:
             if tensor >= 0:
-                found.setdefault(tensor, []).append(index)
-    return found
+                readers.setdefault(tensor, []).append(index)
+    return readers
 
 
 def _bits(mask: int) -> Iterator[int]:
@@ -143,17 +143,17 @@ def _bits(mask: int) -> Iterator[int]:
 def first_uses(
     flat: Flat, readers: Mapping[int, Sequence[int]], tensor: int, passing: frozenset[str], *, most: int = 1000
 ) -> Iterator[tuple[Step, int]]:
-    """The steps and the places in them at which a tensor arrives, as it is or through steps that only pass its elements on."""
+    """The steps and the positions in them at which a tensor arrives, as it is or through steps that only pass its elements on."""
     seen, waiting = {tensor}, deque([tensor])
     while waiting and most > 0:
         here = waiting.popleft()
         for index in readers.get(here, ()):
             most -= 1
             step = flat.steps[index]
-            for place in (place for place, name in enumerate(step.inputs) if name == here):
-                if (step.passing or step.kind in passing) and (place == 0 or step.kind in MIXING):
+            for position in (position for position, name in enumerate(step.inputs) if name == here):
+                if (step.passing or step.kind in passing) and (position == 0 or step.kind in MIXING):
                     new = [output for output in step.outputs if output >= 0 and output not in seen]
                     seen.update(new)
                     waiting.extend(new)
                 else:
-                    yield step, place
+                    yield step, position

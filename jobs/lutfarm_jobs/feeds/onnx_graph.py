@@ -53,21 +53,21 @@ class _Scope:
 
 def flatten(content: memoryview, inputs: Sequence[ModelInput]) -> Flat:
     """The steps of a model whose fed inputs these are.  Raises Malformed where it is too large or too deep."""
-    found = _Flattening(Budget(MOST_STEPS))
+    flattening = _Flattening(Budget(MOST_STEPS))
     graphs: list[memoryview] = []
-    for field_number, value in fields(content, found.budget):
+    for field_number, value in fields(content, flattening.budget):
         if field_number == 7:
             graphs.append(nested(value))
         elif field_number == 25:
-            found.keep_function(nested(value))
+            flattening.keep_function(nested(value))
     scope = _Scope()
     for declared in inputs:
-        found.flat.inputs.append(found.new(scope, declared.name))
+        flattening.flat.inputs.append(flattening.new(scope, declared.name))
         if declared.shape is not None:
-            found.flat.shapes[found.flat.inputs[-1]] = declared.shape
+            flattening.flat.shapes[flattening.flat.inputs[-1]] = declared.shape
     for graph in graphs:
-        found.flat.outputs += found.graph(graph, scope, depth=0)[1]
-    return found.flat
+        flattening.flat.outputs += flattening.graph(graph, scope, depth=0)[1]
+    return flattening.flat
 
 
 class _Flattening:
@@ -190,8 +190,8 @@ class _Flattening:
         """A tensor, -1 where a node leaves it out; what nothing makes hangs on nothing."""
         if not name:
             return -1
-        found = scope.find(name)
-        return self.new(scope, name) if found is None else found
+        tensor = scope.find(name)
+        return self.new(scope, name) if tensor is None else tensor
 
     def _call(self, function: _Function, inputs: Sequence[int], outputs: Sequence[int], *, depth: int) -> None:
         scope = _Scope()
@@ -212,7 +212,7 @@ class _Flattening:
             if node.kind == "Loop" and went:
                 self.flat.decides(went[0], node.kind)
         deciding = {"If": (0,), "Loop": (0, 1), "Scan": (), "SequenceMap": ()}.get(node.kind, range(len(inputs)))
-        conditions = tuple(inputs[place] for place in deciding if place < len(inputs) and inputs[place] >= 0)
+        conditions = tuple(inputs[position] for position in deciding if position < len(inputs) and inputs[position] >= 0)
         self.flat.add(Step(node.kind, conditions, tuple(outputs), frozenset(range(len(conditions)))))
 
 

@@ -67,16 +67,16 @@ def feeding(info: ModelInfo, asked: Asked) -> Feeding:
 
     That is ModelRefused where it is the test data beside the model that can't be used.
     """
-    found = _resolved(info, asked)
-    if not found.values:
-        return Feeding(found.inputs, found.feeds, computes=found.computes)
+    resolved = _resolved(info, asked)
+    if not resolved.values:
+        return Feeding(resolved.inputs, resolved.feeds, computes=resolved.computes)
     try:
-        content = packed(found.values, info.format)
+        content = packed(resolved.values, info.format)
     except ValueError as error:
         raise SpecError(f"{info.path}: values: {error}") from error
     suffix: Literal[".onnx", ".npz"] = ".onnx" if info.format == "onnx" else ".npz"
     artifact = Artifact(hashlib.sha256(content).hexdigest(), len(content), suffix)
-    return Feeding(found.inputs, found.feeds, ValuesFile(artifact, info, asked), found.computes)
+    return Feeding(resolved.inputs, resolved.feeds, ValuesFile(artifact, info, asked), resolved.computes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,22 +126,22 @@ def _feed(
 
 
 def _gathered(info: ModelInfo, asked: Asked) -> dict[str, Given]:
-    found: dict[str, Given] = {}
+    values: dict[str, Given] = {}
     for declared in (one for one in info.inputs if one.name in asked.values):
         where = f"{info.path}: values.{declared.name}"
         choice = asked.values[declared.name]
         try:
             path, array = _file(choice, declared)
             if path is None:
-                found[declared.name] = given(choice, declared)
+                values[declared.name] = given(choice, declared)
             else:
-                found[declared.name] = _held(files.read(asked.folder / path, declared, array), path)
+                values[declared.name] = _of_file(files.read(asked.folder / path, declared, array), path)
         except ValueError as error:
             raise SpecError(f"{where}: {error}") from error
-        shape = found[declared.name].shape
+        shape = values[declared.name].shape
         if shape is not None and not declared.takes(shape):
             raise SpecError(f"{where} has the shape {list(shape)}; the model's input is {declared.text}")
-    return found
+    return values
 
 
 def _file(choice: object, declared: ModelInput) -> tuple[str | None, str | None]:
@@ -154,7 +154,7 @@ def _file(choice: object, declared: ModelInput) -> tuple[str | None, str | None]
     return None, None
 
 
-def _held(value: Value | Absent, name: str) -> Given:
+def _of_file(value: Value | Absent, name: str) -> Given:
     if isinstance(value, Absent):
         return Given(Fill("absent"), name)
     return Given(Fill("file"), name, value.shape if isinstance(value, Tensor) else None, value)
@@ -172,23 +172,23 @@ def _test_data(info: ModelInfo, folder: str) -> dict[str, Given]:
         seen = ", ".join(f"input_{number}.pb" for number in numbers[:10]) or "none"
         most = len(info.inputs) - 1
         raise ModelRefused(f"{where}: it should hold input_0.pb to input_{most}.pb, one for each input, and has {seen}")
-    found: dict[str, Given] = {}
+    values: dict[str, Given] = {}
     for number in numbers:
         name = f"input_{number}.pb"
         try:
-            found[info.inputs[number].name] = _held(files.read(path / name, info.inputs[number]), f"{folder}/{name}")
+            values[info.inputs[number].name] = _of_file(files.read(path / name, info.inputs[number]), f"{folder}/{name}")
         except ValueError as error:
             raise ModelRefused(f"{where}: {error}") from error
-    return found
+    return values
 
 
 def _shapes(info: ModelInfo, asked: Asked, said: Mapping[str, Given]) -> dict[str, tuple[int, ...]]:
     """Those that the job fixes, and those that come with values, which must agree."""
-    mine = {declared.name for declared in info.inputs}
-    found = {name: shape for name, shape in asked.shapes.items() if name in mine}
+    names = {declared.name for declared in info.inputs}
+    shapes = {name: shape for name, shape in asked.shapes.items() if name in names}
     for name, value in said.items():
-        if value.shape is not None and found.setdefault(name, value.shape) != value.shape:
+        if value.shape is not None and shapes.setdefault(name, value.shape) != value.shape:
             raise SpecError(
-                f"{info.path}: inputs.{name} is {list(found[name])}, and the values of {name} have the shape {list(value.shape)}"
+                f"{info.path}: inputs.{name} is {list(shapes[name])}, and the values of {name} have the shape {list(value.shape)}"
             )
-    return found
+    return shapes

@@ -93,12 +93,12 @@ def _of_use(
     if declared.dtype not in FLOATING | WHOLE | {"bool"}:
         return None  # texts, sequences, and what nobody can make up
     for role in roles:
-        made = OF_ROLE.get((role.kind, role.place))
-        if made is None and role.place == 1 and _REDUCTIONS.fullmatch(role.kind):
+        made = OF_ROLE.get((role.kind, role.position))
+        if made is None and role.position == 1 and _REDUCTIONS.fullmatch(role.kind):
             made = _COUNT
         if made is not None:
             return _filled(made, declared, shape)
-        if role.kind in LENGTHS and role.place == LENGTHS[role.kind][0]:
+        if role.kind in LENGTHS and role.position == LENGTHS[role.kind][0]:
             return _all(declared, _length(role, declared, shape, shapes))
     return None if declared.dtype in FLOATING else _of_name(declared, shape, roles, shapes)
 
@@ -129,8 +129,8 @@ def _of_name(
 def _bound(role: Role, shapes: Mapping[str, tuple[int, ...]]) -> int | None:
     """How many there are of what an index picks from: the fewest, of several axes; None where that is not known."""
     sizes = [_known(size, shapes) for size in role.rows]
-    found = [size for size in sizes if size is not None]
-    return min(found) if found and len(found) == len(sizes) else None
+    known = [size for size in sizes if size is not None]
+    return min(known) if known and len(known) == len(sizes) else None
 
 
 def _known(size: Size, shapes: Mapping[str, tuple[int, ...]]) -> int | None:

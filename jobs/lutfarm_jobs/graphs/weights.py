@@ -90,8 +90,8 @@ def _draw_node(graph: Graph, index: int, sources: list[Floats], target: float) -
     bias = _uniform(random, (channels,)) * (3**0.5 * _BIAS_SHARE * target if node.bias else 0.0)
     raw = NodeWeights(kernel.astype(np.float32), np.zeros(channels, np.float32))
     linear = apply(node, sources, raw, linear=True)
-    level = float(np.sqrt(np.mean(np.square(linear), dtype=np.float64)))
-    exponent = round(math.log2(target * (1 - _BIAS_SHARE**2) ** 0.5 / level)) if level > 0 else 0
+    linear_rms = float(np.sqrt(np.mean(np.square(linear), dtype=np.float64)))
+    exponent = round(math.log2(target * (1 - _BIAS_SHARE**2) ** 0.5 / linear_rms)) if linear_rms > 0 else 0
     scale = np.float32(2.0**exponent)  # exact, so the output needs no second evaluation
     weights = NodeWeights(raw.kernel * scale, bias.astype(np.float32))
     return weights, activate(linear * scale + weights.bias.reshape(1, -1, 1, 1), node.activation)

@@ -62,8 +62,8 @@ def tflite_leads(content: memoryview) -> Leads:
     codes = [max(code.integer(0, "<b"), code.integer(3, "<i")) for code in model.tables(1)]
     for graph in model.tables(2):
         tensors = [(tensor.integers(0, "<i"), tensor.integers(7, "<i")) for tensor in graph.tables(0)]
-        found = [tensors[index] for index in graph.integers(2, "<i")]
-        sizes = [signature if len(signature) == len(shape) else shape for shape, signature in found]
+        outputs = [tensors[index] for index in graph.integers(2, "<i")]
+        sizes = [signature if len(signature) == len(shape) else shape for shape, signature in outputs]
         declared = tuple(size[0] if size[0] > 0 else None for size in sizes if size)
         return (*declared, NO_BATCH) if no_batch_in_tflite(graph, codes) else declared
     return ()

@@ -108,8 +108,8 @@ def import_file(path: Path, cache_dir: Path, *, sha256: str | None = None) -> Bu
     target = cache_dir / "blobs" / f"{wanted}{suffix}"
     if (size_bytes := intact_size(target, wanted)) is None:
         with opened(path) as source, cached(target) as file:
-            found, size_bytes = copy(source, file)
-            if found != wanted:
+            copied_sha256, size_bytes = copy(source, file)
+            if copied_sha256 != wanted:
                 raise SpecError(f"{path}: changed since the job was read; run the job again")
     return Built(Artifact(wanted, size_bytes, suffix), target)
 

@@ -72,35 +72,35 @@ def _node(message: memoryview, budget: Budget) -> _Node:
 
 
 def _attribute(message: memoryview, node: _Node, budget: Budget) -> None:
-    name, found = "", list[int]()
+    name, numbers = "", list[int]()
     for at, value in fields(message, budget):
         if at == 1:
             name = text(value)
         elif at == 3:
             node.numbers[name] = number(value)
         elif at == 5:
-            found += _whole_numbers(nested(value), budget)[1]
+            numbers += _whole_numbers(nested(value), budget)[1]
         elif at == 8:
-            found += _first(integers(value, budget))
-    if found:
-        node.lists[name] = tuple(found)
+            numbers += _first(integers(value, budget))
+    if numbers:
+        node.lists[name] = tuple(numbers)
 
 
 def _whole_numbers(message: memoryview, budget: Budget) -> tuple[str, tuple[int, ...]]:
     """Name and first elements of a tensor of int64; none of any other."""
-    name, kind, found, raw = "", 0, list[int](), memoryview(b"")
+    name, kind, firsts, raw = "", 0, list[int](), memoryview(b"")
     for at, value in fields(message, budget):
         if at == 2:
             kind = number(value)
         elif at == 7:
-            found += _first(integers(value, budget))
+            firsts += _first(integers(value, budget))
         elif at == 8:
             name = text(value)
         elif at == 9:
             raw = nested(value)
     count = min(len(raw) // 8, _MOST_AXES)
-    held = (*found, *struct.unpack_from(f"<{count}q", raw)) if count else tuple(found)
-    return name, held if kind == 7 else ()
+    numbers = (*firsts, *struct.unpack_from(f"<{count}q", raw)) if count else tuple(firsts)
+    return name, numbers if kind == 7 else ()
 
 
 def _first(numbers: Iterator[int]) -> list[int]:

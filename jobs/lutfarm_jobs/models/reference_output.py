@@ -39,15 +39,15 @@ def expected(
 def expected_of_graph(graph: Graph, fmt: ModelFormat, cache_dir: Path, *, input_seed: int = 0) -> Expected:
     """The same for a graph."""
     path = cache_dir / "expected" / f"{graph_digest(graph, fmt)}-{input_seed}.json"
-    found = _load(path)
-    if found is None:
+    reference = _load(path)
+    if reference is None:
         drawn = draw(graph)
         values = input_values(graph.input_shape, seed=input_seed)
         output = drawn.output if input_seed == 0 else evaluate(graph, values, drawn.weights)[-1]
-        found = sample(output, fmt)
+        reference = sample(output, fmt)
         with cached(path) as file:
-            file.write(_dump(found))
-    return found
+            file.write(_dump(reference))
+    return reference
 
 
 def sample(output: Floats, fmt: ModelFormat) -> Expected:

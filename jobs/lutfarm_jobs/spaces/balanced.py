@@ -47,23 +47,23 @@ def _rows(space: Space, dice: random.Random, count: int) -> list[tuple[int, ...]
 
 def _latin(space: Space, seed: int, count: int) -> tuple[tuple[int, ...], ...]:
     dice = random.Random(f"{space.name}/{seed}/balanced")  # noqa: S311 - as above
-    found = dict.fromkeys(_rows(space, dice, count))
+    archs = dict.fromkeys(_rows(space, dice, count))
     for _ in range(TRIES):  # small spaces repeat themselves
-        if len(found) >= count:
+        if len(archs) >= count:
             break
-        found |= dict.fromkeys(_rows(space, dice, count - len(found)))
-    return tuple(found)[:count]
+        archs |= dict.fromkeys(_rows(space, dice, count - len(archs)))
+    return tuple(archs)[:count]
 
 
 def _greedy(space: Space, seed: int, count: int) -> tuple[tuple[int, ...], ...]:
     met: Counter[Operator] = Counter()
-    found: dict[tuple[int, ...], None] = {}
+    chosen: dict[tuple[int, ...], None] = {}
     candidates = list(space.random(seed, TRIES * count))
     for at in range(count):
-        mine = [arch for arch in candidates[TRIES * at : TRIES * (at + 1)] if arch not in found]
-        if mine:
-            parts = {arch: [o for o in space.composition(arch) if not o.is_nothing] for arch in mine}
-            best = max(mine, key=lambda arch: sum(1 / (1 + met[o]) ** 2 for o in parts[arch]))
+        unseen = [arch for arch in candidates[TRIES * at : TRIES * (at + 1)] if arch not in chosen]
+        if unseen:
+            parts = {arch: [o for o in space.composition(arch) if not o.is_nothing] for arch in unseen}
+            best = max(unseen, key=lambda arch: sum(1 / (1 + met[o]) ** 2 for o in parts[arch]))
             met.update(parts[best])
-            found[best] = None
-    return tuple(found)
+            chosen[best] = None
+    return tuple(chosen)

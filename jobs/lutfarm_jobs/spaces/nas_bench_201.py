@@ -152,28 +152,28 @@ class NasBench201:
     def composition(self, arch: Sequence[int]) -> Mapping[Operator, int]:
         """Which operators the network consists of, how often, pruned.  Raises SpecError."""
         live = live_edges(self.check(arch))
-        found: Counter[Operator] = Counter(dict(self.fixed))
+        counts: Counter[Operator] = Counter(dict(self.fixed))
         if self.rules:
-            return found + self._computed(live, self.rules)
+            return counts + self._computed(live, self.rules)
         for stage in self._stages:
             if not live:  # a cell of zeros multiplies: as good as an addition
-                found[Add(*_square(*stage))] += CELLS
+                counts[Add(*_square(*stage))] += CELLS
             for target in range(1, OUTPUT + 1):
                 into = [name for (_, end), name in live.items() if end == target]
                 for name in into:
-                    found[_operation(name, *stage)] += CELLS
+                    counts[_operation(name, *stage)] += CELLS
                 if len(into) > 1:
-                    found[Add(*_square(*stage))] += CELLS * (len(into) - 1)
-        return found
+                    counts[Add(*_square(*stage))] += CELLS * (len(into) - 1)
+        return counts
 
     def _computed(self, live: Mapping[tuple[int, int], str], rules: Rules) -> Counter[Operator]:
         """What the cells and the last activation come to."""
         cells, last = _executed(tuple(live.items()), rules)
-        found: Counter[Operator] = Counter(
+        counts: Counter[Operator] = Counter(
             {_node(kind, kernel, *stage): count for stage in self._stages for (kind, kernel), count in cells}
         )
-        found.update(operator for operator in self._trunk if isinstance(operator, BNAct) and last)
-        return found
+        counts.update(operator for operator in self._trunk if isinstance(operator, BNAct) and last)
+        return counts
 
     def random(self, seed: int, count: int) -> tuple[tuple[int, ...], ...]:
         """`count` architectures, each edge uniform over the operations; the same for the same seed."""
@@ -295,9 +295,9 @@ def _executed(
     graph.finish(graph.scale_shift(_cell(graph, middle, dict(live), (8, 8)), activation="relu"))
     end = len(graph.nodes) - 1
     left = executed(graph, rules)
-    found: Counter[tuple[str, int]] = Counter()
+    counts: Counter[tuple[str, int]] = Counter()
     for at in left:
         node = graph.nodes[at]
         if first <= at < end:
-            found[node.kind, node.kernel] += 1 if at < half else CELLS - 1
-    return tuple(found.items()), end in left
+            counts[node.kind, node.kernel] += 1 if at < half else CELLS - 1
+    return tuple(counts.items()), end in left

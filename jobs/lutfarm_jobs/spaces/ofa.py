@@ -45,10 +45,10 @@ def space(width: str, resolution: int) -> LayeredSpace:
     size, channels = halved(resolution, 2), first
     stem_size = size
     positions: list[Position] = []
-    for stage, (out_channels, terms) in enumerate(zip(stages, STAGES, strict=True), start=1):
+    for stage, (out_channels, settings) in enumerate(zip(stages, STAGES, strict=True), start=1):
         for slot in range(SLOTS):
-            stride = terms[0] if slot == 0 else 1
-            positions.append(Position(f"stage{stage}.{slot}", _choices(size, channels, out_channels, stride, slot, terms)))
+            stride = settings[0] if slot == 0 else 1
+            positions.append(Position(f"stage{stage}.{slot}", _choices(size, channels, out_channels, stride, slot, settings)))
             size, channels = halved(size, stride), out_channels
     return OfaSpace(
         name=f"ofa-mbv3-{width}-{resolution}",
@@ -71,9 +71,9 @@ def space(width: str, resolution: int) -> LayeredSpace:
 
 
 def _choices(
-    size: int, channels: int, width: int, stride: int, slot: int, terms: tuple[int, int, Activation]
+    size: int, channels: int, width: int, stride: int, slot: int, settings: tuple[int, int, Activation]
 ) -> tuple[tuple[str, Operator], ...]:
-    _, squeezes, activation = terms
+    _, squeezes, activation = settings
     residual = int(stride == 1 and channels == width)
     blocks: list[tuple[str, Operator]] = [
         (name, MBConv(size, size, channels, width, channels * e, kernel, stride, 1, 1, squeezes, residual, activation))

@@ -98,7 +98,7 @@ def _graph(walk: _Walk, graph: memoryview, outer: Tensors, given: Sequence[Opera
         elif number_ == 12:
             outputs.append(_declared(nested(value), walk.budget)[0])
     for at, (name, operand) in enumerate(inputs):
-        known = operand if operand.held or at >= len(given) else given[at]
+        known = operand if operand.stored or at >= len(given) else given[at]
         tensors.setdefault(name, known)
     walk.budget.spend(len(outer))
     for node in nodes:
@@ -127,13 +127,13 @@ def _node(walk: _Walk, node: _Node, tensors: Tensors, *, depth: int) -> None:
 
 def _call(walk: _Walk, body: memoryview, operands: Sequence[Operand], *, depth: int) -> list[Operand]:
     """What a function of the model makes of its operands."""
-    found = list(fields(body, walk.budget))
-    formal = [text(value) for number_, value in found if number_ == 4]
+    in_body = list(fields(body, walk.budget))
+    formal = [text(value) for number_, value in in_body if number_ == 4]
     tensors: Tensors = dict(zip(formal, operands, strict=False))
-    for number_, value in found:
+    for number_, value in in_body:
         if number_ == 7:
             _node(walk, _read(nested(value), walk.budget), tensors, depth=depth)
-    return [tensors.get(text(value), Operand()) for number_, value in found if number_ == 5]
+    return [tensors.get(text(value), Operand()) for number_, value in in_body if number_ == 5]
 
 
 def _branches(
@@ -141,14 +141,14 @@ def _branches(
 ) -> list[Operand]:
     """What If, Loop and Scan give: as their graphs' outputs are."""
     given = () if node.kind == "If" else (Operand(), *operands[1:]) if node.kind == "Loop" else operands
-    found = [_graph(walk, graph, tensors, given, depth=depth) for graph in graphs]
-    return found[0][1:] if node.kind == "Loop" else found[0]
+    results = [_graph(walk, graph, tensors, given, depth=depth) for graph in graphs]
+    return results[0][1:] if node.kind == "Loop" else results[0]
 
 
 def _note(walk: _Walk, node: _Node, operands: Sequence[Operand]) -> None:
-    places = WORKERS.get(node.kind)
-    if places is not None:
-        taken = [operands[at] for at in places if at < len(operands)]
+    positions = WORKERS.get(node.kind)
+    if positions is not None:
+        taken = [operands[at] for at in positions if at < len(operands)]
         if node.kind in PACKED:
             taken.append(Operand(f"int{_integer(node, PACKED[node.kind], walk.budget) or 4}"))
         walk.seen.works_on(taken)
@@ -161,52 +161,52 @@ def _made(node: _Node, operands: Sequence[Operand], budget: Budget) -> list[Oper
     first = operands[0] if operands else Operand()
     kind = node.kind
     if kind == "DequantizeLinear":
-        scale = operands[1].held if len(operands) > 1 else ""
+        scale = operands[1].stored if len(operands) > 1 else ""
         return [Operand(ELEMENTS.get(_integer(node, "output_dtype", budget) or 0, scale), first.counts_as)]
     if kind == "QuantizeLinear":
-        zero = operands[2].held if len(operands) > 2 else ""
+        zero = operands[2].stored if len(operands) > 2 else ""
         return [Operand(zero or ELEMENTS.get(_integer(node, "output_dtype", budget) or 0, "int8"))]
     if kind == "DynamicQuantizeLinear":
         return [Operand("int8"), Operand("fp32"), Operand("int8")]
     if kind == "Cast":
         return [Operand(ELEMENTS.get(_integer(node, "to", budget) or 0, ""))]
     if kind == "CastLike":
-        return [Operand(operands[1].held if len(operands) > 1 else "")]
+        return [Operand(operands[1].stored if len(operands) > 1 else "")]
     if kind == "Constant":
         return [_constant(node, budget)]
     if kind in SOURCES:
-        value = _constant(node, budget).held
+        value = _constant(node, budget).stored
         return [Operand(ELEMENTS.get(_integer(node, "dtype", budget) or 0, value or "fp32"))]
     if kind in ("ConvInteger", "MatMulInteger"):
         return [Operand("int32")]
     if kind == "MatMulIntegerToFloat":
-        return [Operand(operands[2].held if len(operands) > 2 else "fp32")]
+        return [Operand(operands[2].stored if len(operands) > 2 else "fp32")]
     if kind in MOVERS:
         return [first] * len(node.outputs)
     if kind.startswith("QLinear"):
-        return [Operand(first.held)] * len(node.outputs)
-    known = next((operand.held for operand in operands if operand.held in FLOATS), first.held)
+        return [Operand(first.stored)] * len(node.outputs)
+    known = next((operand.stored for operand in operands if operand.stored in FLOATS), first.stored)
     return [Operand(known)] * len(node.outputs)
 
 
 def _constant(node: _Node, budget: Budget) -> Operand:
     """What the node's own value is."""
     for attribute in node.attributes:
-        found = dict(fields(attribute, budget))
-        name = text(found[1]) if 1 in found else ""
+        parts = dict(fields(attribute, budget))
+        name = text(parts[1]) if 1 in parts else ""
         if name in ("value_float", "value_floats"):
             return Operand("fp32")
-        if name == "value" and 5 in found:
-            return _tensor(nested(found[5]), budget)[1]
+        if name == "value" and 5 in parts:
+            return _tensor(nested(parts[5]), budget)[1]
     return Operand()
 
 
 def _integer(node: _Node, name: str, budget: Budget) -> int | None:
     """An integer attribute."""
     for attribute in node.attributes:
-        found = dict(fields(attribute, budget))
-        if 1 in found and text(found[1]) == name and 3 in found:
-            return number(found[3])
+        parts = dict(fields(attribute, budget))
+        if 1 in parts and text(parts[1]) == name and 3 in parts:
+            return number(parts[3])
     return None
 
 
@@ -218,7 +218,7 @@ def _inner(node: _Node, budget: Budget) -> Iterator[memoryview]:
 
 
 def _read(message: memoryview, budget: Budget) -> _Node:
-    found = _Node("", "", [], [], [])
+    node = _Node("", "", [], [], [])
     inputs: list[str] = []
     outputs: list[str] = []
     attributes: list[memoryview] = []
@@ -228,29 +228,29 @@ def _read(message: memoryview, budget: Budget) -> _Node:
         elif number_ == 2:
             outputs.append(text(value))
         elif number_ == 4:
-            found = replace(found, kind=text(value))
+            node = replace(node, kind=text(value))
         elif number_ == 5:
             attributes.append(nested(value))
         elif number_ == 7:
-            found = replace(found, domain=text(value))
+            node = replace(node, domain=text(value))
         elif number_ == 8:
-            found = replace(found, overload=text(value))
-    return replace(found, inputs=inputs, outputs=outputs, attributes=attributes)
+            node = replace(node, overload=text(value))
+    return replace(node, inputs=inputs, outputs=outputs, attributes=attributes)
 
 
 def _tensor(message: memoryview, budget: Budget) -> tuple[str, Operand]:
-    name, held = "", ""
+    name, stored = "", ""
     for number_, value in fields(message, budget):
         if number_ == 2:
-            held = ELEMENTS.get(number(value), "")
+            stored = ELEMENTS.get(number(value), "")
         elif number_ == 8:
             name = text(value)
-    return name, Operand(held)
+    return name, Operand(stored)
 
 
 def _declared(message: memoryview, budget: Budget) -> tuple[str, Operand]:
     """A ValueInfo's name and type."""
-    name, held = "", ""
+    name, stored = "", ""
     for number_, value in fields(message, budget):
         if number_ == 1:
             name = text(value)
@@ -258,10 +258,10 @@ def _declared(message: memoryview, budget: Budget) -> tuple[str, Operand]:
             for kind, inner in fields(nested(value), budget):
                 if kind == 1:
                     types = [number(element) for at, element in fields(nested(inner), budget) if at == 1]
-                    held = ELEMENTS.get(types[-1], "") if types else ""
-    return name, Operand(held)
+                    stored = ELEMENTS.get(types[-1], "") if types else ""
+    return name, Operand(stored)
 
 
 def _function_name(message: memoryview, budget: Budget) -> _Name:
-    found = {number_: text(value) for number_, value in fields(message, budget) if number_ in (1, 10, 13)}
-    return found.get(10, ""), found.get(1, ""), found.get(13, "")
+    names = {number_: text(value) for number_, value in fields(message, budget) if number_ in (1, 10, 13)}
+    return names.get(10, ""), names.get(1, ""), names.get(13, "")

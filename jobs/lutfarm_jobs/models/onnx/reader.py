@@ -27,7 +27,7 @@ _DEEPEST_TYPE = 8
 
 
 @dataclass(slots=True)
-class _Found:
+class _Header:
     budget: Budget
     inputs: dict[str, ModelInput] = field(default_factory=dict[str, ModelInput])
     initialized: set[str] = field(default_factory=set[str])
@@ -37,31 +37,31 @@ class _Found:
 
 def read_onnx(content: memoryview) -> tuple[ModelInput, ...]:
     """The inputs that must be fed, in order.  Raises Malformed for anything that is no usable ONNX model."""
-    found = _Found(Budget())
-    for field_number, value in fields(content, found.budget):
+    header = _Header(Budget())
+    for field_number, value in fields(content, header.budget):
         if field_number == 7:
-            _main_graph(nested(value), found)
-        found.versions += field_number in (1, 8)
-    if not found.versions or not found.outputs:
+            _main_graph(nested(value), header)
+        header.versions += field_number in (1, 8)
+    if not header.versions or not header.outputs:
         raise Malformed("it holds no ONNX graph with an output")
-    _refuse_external(content, "model", found.budget, depth=0)
-    return tuple(value for name, value in found.inputs.items() if name not in found.initialized)
+    _refuse_external(content, "model", header.budget, depth=0)
+    return tuple(value for name, value in header.inputs.items() if name not in header.initialized)
 
 
-def _main_graph(graph: memoryview, found: _Found) -> None:
+def _main_graph(graph: memoryview, header: _Header) -> None:
     """Inputs, names of initializers, outputs; those of inner graphs are nobody's business."""
-    for field_number, value in fields(graph, found.budget):
+    for field_number, value in fields(graph, header.budget):
         if field_number in (11, 12, 13):
-            declared = value_info(nested(value), found.budget)
+            declared = value_info(nested(value), header.budget)
             if field_number == 11:
-                found.inputs[declared.name] = declared
-            found.outputs += field_number == 12
+                header.inputs[declared.name] = declared
+            header.outputs += field_number == 12
         elif field_number == 5:
-            found.initialized |= _names(nested(value), 8, found.budget)
+            header.initialized |= _names(nested(value), 8, header.budget)
         elif field_number == 15:
-            for inner, tensor in fields(nested(value), found.budget):
+            for inner, tensor in fields(nested(value), header.budget):
                 if inner == 1:
-                    found.initialized |= _names(nested(tensor), 8, found.budget)
+                    header.initialized |= _names(nested(tensor), 8, header.budget)
 
 
 def _names(message: memoryview, field_number: int, budget: Budget) -> set[str]:

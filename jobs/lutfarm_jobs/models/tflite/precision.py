@@ -28,7 +28,7 @@ WORKERS: Mapping[int, tuple[int, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Tensor:
-    held: str
+    stored: str
     is_constant: bool
     has_scale: bool
 
@@ -58,16 +58,16 @@ def _graph(graph: Table, seen: Seen, kinds: Sequence[int], filled: Sequence[bool
         kind = kinds[operator.integer(0, "<I")]
         inputs, outputs = operator.integers(1, "<i"), operator.integers(2, "<i")
         if kind == DEQUANTIZE and inputs and outputs and tensors[inputs[0]].is_constant:
-            unpacked[outputs[0]] = tensors[inputs[0]].held
+            unpacked[outputs[0]] = tensors[inputs[0]].stored
         elif kind in WORKERS:
             taken = [inputs[at] for at in WORKERS[kind] if at < len(inputs) and inputs[at] >= 0]
-            seen.works_on([Operand(tensors[index].held, unpacked.get(index, "")) for index in taken])
+            seen.works_on([Operand(tensors[index].stored, unpacked.get(index, "")) for index in taken])
         elif kind == CUSTOM:
             seen.strange = True
         elif kind not in (DEQUANTIZE, QUANTIZE, CAST):
             at = TABLE_FIRST.get(kind, 0)
             for index in [index for index in inputs if index >= 0][at : at + 1]:
-                seen.passes(Operand(tensors[index].held), integers=tensors[index].has_scale)
+                seen.passes(Operand(tensors[index].stored), integers=tensors[index].has_scale)
 
 
 def _tensor(tensor: Table, filled: Sequence[bool]) -> _Tensor:

@@ -100,9 +100,9 @@ def read_tflite(content: memoryview) -> tuple[ModelInput, ...]:
     codes = sum(1 for code in model.tables(1) if _code_lies_within(code))
     inputs: tuple[ModelInput, ...] | None = None
     for graph in model.tables(2):
-        found, outputs = _graph(graph, buffers=buffers, codes=codes)
+        of_graph, outputs = _graph(graph, buffers=buffers, codes=codes)
         if inputs is None:
-            inputs = found
+            inputs = of_graph
             if not outputs:
                 raise Malformed("its graph has no output")
     if inputs is None:
