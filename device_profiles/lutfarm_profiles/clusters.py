@@ -57,11 +57,11 @@ def core_clusters(
     groups.sort(key=lambda group: _rank(group, kind, capacity, clocks))
     unknown = sorted(set(clocks) - set(known) | set(off))
     names = NAMES.get(len(groups)) if not unknown else None
-    found = [
+    clusters = [
         CoreCluster(name=label, cpus=tuple(sorted(group)), max_khz=max((clocks[cpu] or 0 for cpu in group), default=0) or None)
         for label, group in zip(names or [f"group{number}" for number in range(len(groups))], groups, strict=True)
     ]
-    return (*found, CoreCluster(name=OTHER, cpus=tuple(unknown))) if unknown else tuple(found)
+    return (*clusters, CoreCluster(name=OTHER, cpus=tuple(unknown))) if unknown else tuple(clusters)
 
 
 def _split(values: Mapping[int, int], apart: float) -> list[list[int]]:

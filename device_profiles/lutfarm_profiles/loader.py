@@ -42,10 +42,10 @@ def load(name: str, *, folder: Path | None = None) -> DeviceProfile:
 def names(*, folder: Path | None = None) -> list[str]:
     """All profiles, the user's own among them."""
     own = folder or user_folder()
-    found = {entry.name for entry in _catalog().iterdir()}
+    file_names = {entry.name for entry in _catalog().iterdir()}
     if own.is_dir():
-        found |= {entry.name for entry in own.iterdir() if entry.is_file()}
-    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+        file_names |= {entry.name for entry in own.iterdir() if entry.is_file()}
+    return sorted(name.removesuffix(".yaml") for name in file_names if name.endswith(".yaml"))
 
 
 def load_all(*, folder: Path | None = None) -> tuple[DeviceProfile, ...]:

@@ -42,8 +42,8 @@ class Proposal:
     @property
     def unseen(self) -> tuple[int, ...]:
         """Cores of which nothing is known, while others say what they are: switched off, most likely."""
-        found = next((cluster.cpus for cluster in self.clusters if cluster.name == OTHER), ())
-        return () if isinstance(found, str) else tuple(found)
+        cpus = next((cluster.cpus for cluster in self.clusters if cluster.name == OTHER), ())
+        return () if isinstance(cpus, str) else tuple(cpus)
 
 
 def propose(facts: DeviceFacts, profiles: Sequence[DeviceProfile] | None = None) -> Proposal:
@@ -60,7 +60,7 @@ def propose(facts: DeviceFacts, profiles: Sequence[DeviceProfile] | None = None)
     passed_over = _without_cores(known, like) if like else ""
     profile = like if like and not passed_over else _generic(known, profiles)
     generic = not profile.detect.is_particular
-    found = Proposal(
+    proposal = Proposal(
         profile=profile.name,
         generic=generic,
         undetected=(),
@@ -73,12 +73,12 @@ def propose(facts: DeviceFacts, profiles: Sequence[DeviceProfile] | None = None)
         passed_over=passed_over,
     )
     if not generic:
-        return found
-    missing = [name for name in ("vendor", "model", "soc", "os", "memory_bytes", "clusters") if not getattr(found, name)]
+        return proposal
+    missing = [name for name in ("vendor", "model", "soc", "os", "memory_bytes", "clusters") if not getattr(proposal, name)]
     missing += [name for name in _NEVER_DETECTED if getattr(profile, name) is None]
     if not known.machine:
         missing.insert(0, "machine")
-    return replace(found, undetected=tuple(missing))
+    return replace(proposal, undetected=tuple(missing))
 
 
 def filled(profile: DeviceProfile, proposal: Proposal) -> DeviceProfile:
@@ -119,10 +119,10 @@ def _score(facts: DeviceFacts, profile: DeviceProfile) -> tuple[int, int, int] |
         return None
     if wanted.machine and facts.machine not in wanted.machine:
         return None
-    place = next((index for index, entry in enumerate(facts.device_tree) if entry in wanted.device_tree), None)
-    if wanted.device_tree and place is None:
+    position = next((index for index, entry in enumerate(facts.device_tree) if entry in wanted.device_tree), None)
+    if wanted.device_tree and position is None:
         return None
-    return len(wanted.properties), 0 if place is None else len(facts.device_tree) - place, len(wanted.machine) > 0
+    return len(wanted.properties), 0 if position is None else len(facts.device_tree) - position, len(wanted.machine) > 0
 
 
 def _generic(facts: DeviceFacts, profiles: Sequence[DeviceProfile]) -> DeviceProfile:
@@ -145,6 +145,6 @@ def _model(facts: DeviceFacts) -> str | None:
 
 
 def _soc(facts: DeviceFacts) -> str | None:
-    told = " ".join(filter(None, (facts.properties.get(f"ro.soc.{part}") for part in ("manufacturer", "model"))))
+    soc_name = " ".join(filter(None, (facts.properties.get(f"ro.soc.{part}") for part in ("manufacturer", "model"))))
     compatible = tree_compatible(facts.device_tree)
-    return told[:200] or facts.properties.get("ro.board.platform") or (compatible[-1] if compatible else None)
+    return soc_name[:200] or facts.properties.get("ro.board.platform") or (compatible[-1] if compatible else None)

@@ -113,11 +113,11 @@ class DeviceProfile(Strict):
     def measured_cpus(self, allowed: Sequence[int], *, cluster: str | None = None) -> Sequence[int]:
         """The allowed cores of a cluster, by default the measured one, in ascending order.  Raises SpecError."""
         wanted = cluster or self.measured_cluster
-        found = next((c for c in self.clusters if c.name == wanted), None)
-        if found is None:
+        chosen = next((c for c in self.clusters if c.name == wanted), None)
+        if chosen is None:
             known = ", ".join(c.name for c in self.clusters)
             raise SpecError(f"the profile {self.name} has no cluster {wanted!r}; it has {known}")
-        return sorted(cpu for cpu in set(allowed) if found.cpus == "all" or cpu in found.cpus)
+        return sorted(cpu for cpu in set(allowed) if chosen.cpus == "all" or cpu in chosen.cpus)
 
     def setting(self, *, cluster: str | None = None, fixed: bool = False) -> str:
         """Which cores are measured, how their clocks are fixed; part of the fingerprint, empty for all cores and free clocks."""

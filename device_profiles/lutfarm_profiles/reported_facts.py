@@ -70,8 +70,8 @@ def _text(value: object) -> str:
 
 
 def _texts(values: Iterable[object]) -> tuple[str, ...]:
-    found = (_text(value) for value, _ in zip(values, range(_MOST_ENTRIES), strict=False))
-    return tuple(dict.fromkeys(text for text in found if text))
+    texts = (_text(value) for value, _ in zip(values, range(_MOST_ENTRIES), strict=False))
+    return tuple(dict.fromkeys(text for text in texts if text))
 
 
 def _properties(values: Mapping[str, str]) -> dict[str, str]:
@@ -86,12 +86,12 @@ def _whole(value: object, *, most: int, least: int = 1) -> int | None:
 
 
 def _cores(values: Iterable[object]) -> tuple[tuple[int, int | None], ...]:
-    found: dict[int, int | None] = {}
+    clocks: dict[int, int | None] = {}
     for pair, _ in zip(values, range(_MOST_CORES), strict=False):
         if not isinstance(pair, tuple) or len(cast("tuple[object, ...]", pair)) != 2:
             continue
         cpu, khz = cast("tuple[object, object]", pair)
         number = _whole(cpu, most=65_535, least=0)
         if number is not None:
-            found.setdefault(number, _whole(khz, most=20_000_000, least=1_000))
-    return tuple(sorted(found.items()))
+            clocks.setdefault(number, _whole(khz, most=20_000_000, least=1_000))
+    return tuple(sorted(clocks.items()))
