@@ -68,12 +68,12 @@ def epochs(rounds: Iterable[CanaryRound]) -> tuple[Epoch, ...]:
         before.setdefault(one.basis, last)
         by_basis[one.basis].append(one)
         last = one.basis
-    found: list[Epoch] = []
-    for basis, mine in by_basis.items():
+    every: list[Epoch] = []
+    for basis, own_rounds in by_basis.items():
         former = before[basis]
         why, detail = ("first contact", "") if former is None else ("another canary", difference(former, basis))
-        found += _of_one_basis(mine, why, detail)
-    return tuple(sorted(found, key=lambda epoch: epoch.since_s))
+        every += _of_one_basis(own_rounds, why, detail)
+    return tuple(sorted(every, key=lambda epoch: epoch.since_s))
 
 
 def judging(history: Sequence[Epoch], basis: Basis, at_s: float) -> CanaryReference:
@@ -82,12 +82,12 @@ def judging(history: Sequence[Epoch], basis: Basis, at_s: float) -> CanaryRefere
     That of its epoch; but a faster speed that was found within a month after it is what the device could have done, and what
     was slower then counts as disturbed.
     """
-    mine = [epoch for epoch in history if epoch.basis == basis]
-    own = next((epoch for epoch in reversed(mine) if epoch.since_s <= at_s), None)
+    of_basis = [epoch for epoch in history if epoch.basis == basis]
+    own = next((epoch for epoch in reversed(of_basis) if epoch.since_s <= at_s), None)
     if own is None or own.reference_ns is None:
         return CanaryReference()
     best = own
-    for epoch in mine:
+    for epoch in of_basis:
         reaches = epoch.why == "faster" and at_s < epoch.since_s <= at_s + HORIZON_S
         if reaches and epoch.reference_ns is not None and epoch.reference_ns < (best.reference_ns or 0):
             best = epoch
@@ -96,10 +96,10 @@ def judging(history: Sequence[Epoch], basis: Basis, at_s: float) -> CanaryRefere
 
 def current(history: Sequence[Epoch], basis: Basis, now_s: float) -> CanaryReference:
     """The reference for a round that begins now; none where all readings are older than the horizon."""
-    mine = [epoch for epoch in history if epoch.basis == basis]
-    if not mine or now_s - mine[-1].until_s > HORIZON_S:
+    of_basis = [epoch for epoch in history if epoch.basis == basis]
+    if not of_basis or now_s - of_basis[-1].until_s > HORIZON_S:
         return CanaryReference()
-    return CanaryReference(mine[-1].reference_ns, mine[-1].provisional)
+    return CanaryReference(of_basis[-1].reference_ns, of_basis[-1].provisional)
 
 
 def recent(rounds: Sequence[CanaryRound], reference_ns: int | None) -> Recent | None:
@@ -147,13 +147,13 @@ class _Open:
     def closed(self) -> Epoch:
         """As the epoch that it was."""
         last = self.rounds[-1]
-        found = canary_reference(self.rounds) if self.known.provisional else self.known
+        reference = canary_reference(self.rounds) if self.known.provisional else self.known
         unproven = self.why == "slower" and last.at_s - self.since_s < SLOWER_PROVEN_S
         return Epoch(
             self.since_s,
             last.at_s,
-            found.reference_ns,
-            found.provisional or unproven,
+            reference.reference_ns,
+            reference.provisional or unproven,
             len(self.rounds),
             self.why,
             self.detail,

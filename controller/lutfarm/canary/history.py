@@ -65,4 +65,4 @@ def canary(store: CanaryStore, unit: str, backend_key: str, conditions_key: str)
 
 def canaries(store: CanaryStore, unit: str) -> list[Canary]:
     """All of a device's."""
-    return [canary(store, unit, *place) for place in store.canary_places(unit)]
+    return [canary(store, unit, backend_key, conditions_key) for backend_key, conditions_key in store.canary_places(unit)]

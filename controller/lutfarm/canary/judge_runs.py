@@ -16,12 +16,12 @@ from lutfarm_jobs.run import Run
 
 def judge(store: CanaryStore, plan: Iterable[Measurement], gate_ratios: Mapping[str, float]) -> Callable[[Run], Run]:
     """For runs of the plan's measurements; `gate_ratios` by unit.  Reads the canaries' histories once."""
-    places = {m.key: (m.unit, *MeasurementKey.parse(m.key).canary) for m in plan}
-    histories = {place: epochs(store.canary_rounds(*place)) for place in set(places.values())}
+    canaries = {m.key: (m.unit, *MeasurementKey.parse(m.key).canary) for m in plan}
+    histories = {canary: epochs(store.canary_rounds(*canary)) for canary in set(canaries.values())}
 
     def judged(run: Run) -> Run:
-        place = places[run.key]
-        known = judging(histories[place], basis_of(run.fingerprint), run.started_s)
-        return regated(run, known, gate_ratio=gate_ratios.get(place[0], SlicePlan().gate_ratio))
+        canary = canaries[run.key]
+        known = judging(histories[canary], basis_of(run.fingerprint), run.started_s)
+        return regated(run, known, gate_ratio=gate_ratios.get(canary[0], SlicePlan().gate_ratio))
 
     return judged

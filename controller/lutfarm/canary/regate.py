@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lutfarm.canary.reference import CanaryReference
-from lutfarm.statistics.samples.lost import held, own_lost
+from lutfarm.statistics.samples.lost import kept_its_core, own_lost
 from lutfarm_jobs.run import Run, Slice
 
 
@@ -24,7 +24,7 @@ def regated(run: Run, known: CanaryReference, *, gate_ratio: float) -> Run:
     own = own_lost(piece for piece in run.slices if not piece.gated)
 
     def judged(piece: Slice) -> Slice:
-        inside = not piece.involuntary_switches if piece.gated else held(piece, own)
+        inside = not piece.involuntary_switches if piece.gated else kept_its_core(piece, own)
         calm = inside and max(piece.canary_before_ns, piece.canary_after_ns) <= highest_ns
         return piece if piece.quiet == calm else replace(piece, quiet=calm)
 

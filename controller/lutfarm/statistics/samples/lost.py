@@ -21,6 +21,6 @@ def own_lost(slices: Iterable[Slice]) -> float:
     return min(MOST_OWN, min((lost_share(piece) for piece in slices), default=0.0))
 
 
-def held(piece: Slice, own: float) -> bool:
-    """Whether it had its core all the time."""
+def kept_its_core(piece: Slice, own: float) -> bool:
+    """Whether a slice had its core all the time."""
     return lost_share(piece) <= own + LOST_SHARE
