@@ -62,9 +62,9 @@ class PairRatio:
 
     def p_beyond(self, limit: float = 1.0) -> float:
         """The one-sided p-value of its being at most `limit`."""
-        place = math.log(self.ratio / limit) / self.error
-        both = float(student_beyond(np.array(self.df), np.array(place)))
-        return both / 2 if place > 0 else 1 - both / 2
+        t_value = math.log(self.ratio / limit) / self.error
+        both = float(student_beyond(np.array(self.df), np.array(t_value)))
+        return both / 2 if t_value > 0 else 1 - both / 2
 
 
 def a_first(seed: str, pair: int) -> bool:
@@ -79,15 +79,15 @@ def matched(a: Sequence[PairedProcess], b: Sequence[PairedProcess]) -> list[tupl
     What an interruption left alone is in none.
     """
     row = sorted([("a", one) for one in a] + [("b", one) for one in b], key=lambda each: (each[1].started_s, each[1].round_id))
-    found: list[tuple[PairedProcess, PairedProcess]] = []
+    pairs: list[tuple[PairedProcess, PairedProcess]] = []
     at = 0
     while at + 1 < len(row):
         (side, one), (other_side, other) = row[at], row[at + 1]
         if side != other_side and other.started_s - one.ended_s <= PAIR_GAP_S:
-            found.append((one, other) if side == "a" else (other, one))
+            pairs.append((one, other) if side == "a" else (other, one))
             at += 1
         at += 1
-    return found
+    return pairs
 
 
 def waiting(a: Sequence[PairedProcess], b: Sequence[PairedProcess], now_s: float) -> Literal["a", "b"] | None:
@@ -103,13 +103,15 @@ def waiting(a: Sequence[PairedProcess], b: Sequence[PairedProcess], now_s: float
 
 def ratios_of(ratios: Mapping[str, Mapping[str, float]], *, confidence: float = 0.95) -> dict[str, PairRatio]:
     """By workload, from its B / A by pair.  Workloads with fewer than two pairs have none."""
-    enough = {name: found for name, found in ratios.items() if len(found) > 1}
-    priors = priors_of_estimates([list(found.items()) for found in enough.values()])
+    enough = {name: by_pair for name, by_pair in ratios.items() if len(by_pair) > 1}
+    priors = priors_of_estimates([list(by_pair.items()) for by_pair in enough.values()])
     results: dict[str, PairRatio] = {}
-    for (name, found), prior in zip(enough.items(), priors, strict=True):
-        one = moderated_interval(list(found.values()), confidence=confidence, prior_spread=prior.spread, prior_df=prior.df)
-        error = one.spread / math.sqrt(len(found))
-        results[name] = PairRatio(one.estimate, one.low, one.high, error, prior.df + len(found) - 1, len(found))
+    for (name, by_pair), prior in zip(enough.items(), priors, strict=True):
+        interval = moderated_interval(list(by_pair.values()), confidence=confidence, prior_spread=prior.spread, prior_df=prior.df)
+        error = interval.spread / math.sqrt(len(by_pair))
+        results[name] = PairRatio(
+            interval.estimate, interval.low, interval.high, error, prior.df + len(by_pair) - 1, len(by_pair)
+        )
     return results
 
 
@@ -122,20 +124,20 @@ def overall(ratios: Mapping[str, Mapping[str, float]], *, confidence: float = 0.
     have different numbers of pairs, the degrees of freedom are the harmonic mean of theirs: the few count most.  It says
     nothing of workloads that were not measured.
     """
-    logs = {name: np.log(list(found.values())) for name, found in ratios.items() if len(found) > 1}
+    logs = {name: np.log(list(by_pair.values())) for name, by_pair in ratios.items() if len(by_pair) > 1}
     if not logs:
         return None
     moves: defaultdict[str, float] = defaultdict(float)
-    for name, found in logs.items():
-        count = len(found)
+    for name, values in logs.items():
+        count = len(values)
         scale = 1 / (len(logs) * count) * math.sqrt(count / (count - 1))
-        for pair, away in zip(ratios[name], found - found.mean(), strict=True):
+        for pair, away in zip(ratios[name], values - values.mean(), strict=True):
             moves[pair] += scale * float(away)
     pairs = max(map(len, logs.values()))
     least = SMALLEST_SPREAD / math.sqrt(len(logs) * pairs)
     error = max(math.sqrt(sum(move**2 for move in moves.values())), least)
-    df = len(logs) / sum(1 / (len(found) - 1) for found in logs.values())
-    middle = float(np.mean([found.mean() for found in logs.values()]))
+    df = len(logs) / sum(1 / (len(values) - 1) for values in logs.values())
+    middle = float(np.mean([values.mean() for values in logs.values()]))
     half = student_quantile(df, 0.5 + confidence / 2) * error
     return PairRatio(math.exp(middle), math.exp(middle - half), math.exp(middle + half), error, df, pairs)
 
@@ -146,7 +148,7 @@ def precise(ratios: Mapping[str, Mapping[str, float]], rule: StopRule) -> bool:
     Judged as the entries of a table are (statistics.precision), with the pair in place of the process.  What all ratios are
     together stands alone: no other ratio says what its spread is.
     """
-    counts = [len(found) for found in ratios.values()]
+    counts = [len(by_pair) for by_pair in ratios.values()]
     if not counts or min(counts) < max(LEAST_ROUNDS_ALONE, rule.least_rounds):
         return False
     together = overall(ratios, confidence=rule.confidence)
@@ -157,8 +159,8 @@ def precise(ratios: Mapping[str, Mapping[str, float]], rule: StopRule) -> bool:
 
 def slower_than(ratios: Mapping[str, PairRatio], margin: float) -> list[str]:
     """The workloads that are slower by more than the margin beyond noise, after correction for their number."""
-    found = differ([one.p_beyond(1 + margin) for one in ratios.values()])
-    return [name for name, is_slower in zip(ratios, found, strict=True) if is_slower]
+    beyond = differ([one.p_beyond(1 + margin) for one in ratios.values()])
+    return [name for name, is_slower in zip(ratios, beyond, strict=True) if is_slower]
 
 
 def judged(together: PairRatio, slower: Sequence[str], margin: float, *, complete: bool) -> PairDecision:

@@ -65,8 +65,8 @@ def ratio_of(a: UnitEstimate, b: UnitEstimate, *, confidence: float = 0.95, besi
     `beside`: the log ratio that is tested against, 0 for equal latencies.
     """
     middle = math.log(b.estimate) - math.log(a.estimate)
-    one, other = _Side.of([a]), _Side.of([b])
-    errors, dfs = _together(one.variances, one.df, other.variances, other.df)
+    of_a, of_b = _Side.of([a]), _Side.of([b])
+    errors, dfs = _together(of_a.variances, of_a.df, of_b.variances, of_b.df)
     error = float(errors[0])
     half = student_quantile(float(dfs[0]), 0.5 + confidence / 2) * error
     p_value = float(student_beyond(dfs, (middle - beside) / errors)[0])
@@ -102,25 +102,25 @@ def orders(a: Sequence[UnitEstimate], b: Sequence[UnitEstimate], *, at: float = 
     # The pairs in the same order have p = 1, and stand behind these in the ranking.
     p_values = np.concatenate(values)
     sure = np.flatnonzero(false_discoveries(p_values) * (pairs / len(p_values)) <= at)
-    places = zip(np.concatenate(firsts)[sure].tolist(), np.concatenate(seconds)[sure].tolist(), strict=True)
-    found = [Reversed(i, j, min(abs(float(side.logs[i] - side.logs[j])) for side in sides)) for i, j in places]
-    return Orders(pairs, len(p_values), tuple(sorted(found, key=lambda one: (-one.size, one.first, one.second))))
+    positions = zip(np.concatenate(firsts)[sure].tolist(), np.concatenate(seconds)[sure].tolist(), strict=True)
+    flips = [Reversed(i, j, min(abs(float(side.logs[i] - side.logs[j])) for side in sides)) for i, j in positions]
+    return Orders(pairs, len(p_values), tuple(sorted(flips, key=lambda one: (-one.size, one.first, one.second))))
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One table's levels as arrays, shape (n,)."""
+    """One table's estimates as arrays, shape (n,)."""
 
     logs: FloatArray
     variances: FloatArray
     df: FloatArray
 
     @classmethod
-    def of(cls, levels: Sequence[UnitEstimate]) -> _Side:
+    def of(cls, estimates: Sequence[UnitEstimate]) -> _Side:
         return cls(
-            np.log([level.estimate for level in levels]),
-            np.array([max(level.log_error, SMALLEST_ERROR) ** 2 for level in levels]),
-            np.array([level.df for level in levels]),
+            np.log([estimate.estimate for estimate in estimates]),
+            np.array([max(estimate.log_error, SMALLEST_ERROR) ** 2 for estimate in estimates]),
+            np.array([estimate.df for estimate in estimates]),
         )
 
     def order_p(self, first: int, others: IntArray) -> FloatArray:

@@ -50,89 +50,89 @@ LEAST_FOR_CHANGE = 9  # of eight, four fast and four slow ones have 0.03 by chan
 DRIFT_SIGNIFICANCE = 0.02  # five processes in perfect order have 0.017, four have 0.083
 
 
-def flags(found: Sample, interval: Interval, *, relative_target: float, minimum_processes: int) -> tuple[Flag, ...]:
+def flags(sample: Sample, interval: Interval, *, relative_target: float, minimum_processes: int) -> tuple[Flag, ...]:
     """The flags of one measurement, in the order of `Flag`.
 
     converged: the half-width is at most `relative_target`, from at least `minimum_processes`, in quiet slices.
     """
     precise = (
         interval.relative_half_width <= relative_target
-        and len(found.processes) >= minimum_processes
-        and found.statistic != "p25_contended"
-        and not disagree(found.estimates)
+        and len(sample.processes) >= minimum_processes
+        and sample.statistic != "p25_contended"
+        and not disagree(sample.estimates)
     )
-    raised: tuple[Flag, ...] = tuple(flag for flag, is_true in _RULES if is_true(found))
+    raised: tuple[Flag, ...] = tuple(flag for flag, is_true in _RULES if is_true(sample))
     return ("converged", *raised) if precise else (*raised, "not_precise")
 
 
-def _reference_provisional(found: Sample) -> bool:
+def _reference_provisional(sample: Sample) -> bool:
     """Where no canary decides what counts, no reference does."""
-    return found.statistic not in UNGATED and any(process.run.reference_provisional for process in found.processes)
+    return sample.statistic not in UNGATED and any(process.run.reference_provisional for process in sample.processes)
 
 
-def _contended(found: Sample) -> bool:
+def _contended(sample: Sample) -> bool:
     """More than half of the visits found no quiet window; or too much may have happened between calm canaries.
 
     Of a sustained load: more than half of its canaries were above the gate.
     """
-    if found.statistic not in UNGATED:
-        return found.quiet_share < 0.5 or found.hidden > MOST_HIDDEN or _no_quiet_window(found)
-    if not found.slices:  # a tool shows no canary: nothing is known of its neighbours
+    if sample.statistic not in UNGATED:
+        return sample.quiet_share < 0.5 or sample.hidden > MOST_HIDDEN or _no_quiet_window(sample)
+    if not sample.slices:  # a tool shows no canary: nothing is known of its neighbours
         return False
     loud = [
         max(canary_ratios(process.run, [piece]), default=0.0) > GATE_RATIO
-        for process in found.processes
+        for process in sample.processes
         for piece in process.slices
     ]
     return sum(loud) > len(loud) / 2
 
 
-def _no_quiet_window(found: Sample) -> bool:
-    return found.statistic == "p25_contended"
+def _no_quiet_window(sample: Sample) -> bool:
+    return sample.statistic == "p25_contended"
 
 
-def _processes_disagree(found: Sample) -> bool:
-    """Their levels differ by factors, and too few agree to tell which are right."""
-    return disagree(found.estimates)
+def _processes_disagree(sample: Sample) -> bool:
+    """Their estimates differ by factors, and too few agree to tell which are right."""
+    return disagree(sample.estimates)
 
 
-def _preempted(found: Sample) -> bool:
+def _preempted(sample: Sample) -> bool:
     """In more than half of the slices that count, or 5 % of the wall time was not ours."""
-    if not found.slices:
+    if not sample.slices:
         return False
-    interrupted = sum(piece.involuntary_switches > 0 for piece in found.slices)
-    return interrupted > len(found.slices) / 2 or (wall_over_cpu(found) or 1.0) > PREEMPTED_WALL_OVER_CPU
+    interrupted = sum(piece.involuntary_switches > 0 for piece in sample.slices)
+    return interrupted > len(sample.slices) / 2 or (wall_over_cpu(sample) or 1.0) > PREEMPTED_WALL_OVER_CPU
 
 
-def _drift(found: Sample) -> bool:
+def _drift(sample: Sample) -> bool:
     """The latency moved in one direction from process to process, by more than DRIFT_LEAST, beyond chance.
 
     Kendall's rank correlation with time, which makes it the test of H. B. Mann (Econometrica 13 (1945) 245-259).
     """
-    levels = found.estimates
-    if len(levels) < 4 or max(levels) / min(levels) - 1 <= DRIFT_LEAST:
+    estimates = sample.estimates
+    if len(estimates) < 4 or max(estimates) / min(estimates) - 1 <= DRIFT_LEAST:
         return False
-    return kendall(range(len(levels)), levels)[1] <= DRIFT_SIGNIFICANCE
+    return kendall(range(len(estimates)), estimates)[1] <= DRIFT_SIGNIFICANCE
 
 
-def _changed(found: Sample) -> bool:
-    """The latency stepped from one level to another, by more than DRIFT_LEAST, beyond chance."""
-    if len(found.estimates) < LEAST_FOR_CHANGE:
+def _changed(sample: Sample) -> bool:
+    """The latency stepped up or down once, by more than DRIFT_LEAST, beyond chance."""
+    if len(sample.estimates) < LEAST_FOR_CHANGE:
         return False
-    step = change_point(found.estimates)
+    step = change_point(sample.estimates)
     return step is not None and abs(math.log(step.ratio)) > DRIFT_LEAST and step.p_value <= DRIFT_SIGNIFICANCE
 
 
-def _reference_stale(found: Sample) -> bool:
+def _reference_stale(sample: Sample) -> bool:
     """The canary settled away from its reference: below it now, or above it for longer than a neighbour's load lasts.
 
     A provisional reference can't be stale: too little is known yet for it to settle.  Processes of epochs with different
     references are no one sample, whatever is known of each.
     """
-    references = [p.run.canary_reference_ns for p in found.processes if p.run.canary_reference_ns]
+    references = [p.run.canary_reference_ns for p in sample.processes if p.run.canary_reference_ns]
     if references and max(references) > GATE_RATIO * min(references):
         return True
-    runs = [p.run for p in found.processes if p.run.canary_reference_ns and not p.run.reference_provisional]
+    runs = [p.run for p in sample.processes if p.run.canary_reference_ns and not p.run.reference_provisional]
     if not runs:
         return False
     ratios = [ratio for run in runs for ratio in canary_ratios(run, run.slices)]
@@ -141,31 +141,31 @@ def _reference_stale(found: Sample) -> bool:
     return settled < 1 / GATE_RATIO or (settled > GATE_RATIO and span_s >= STALE_SPAN_S)
 
 
-def _throttled(found: Sample) -> bool:
+def _throttled(sample: Sample) -> bool:
     """The device said that it throttled; or the clock after a round was a tenth lower than before it, or than after another."""
-    if any(process.run.throttled for process in found.processes):
+    if any(process.run.throttled for process in sample.processes):
         return True
     pairs = [
         (run.before.frequency_khz if run.before else None, run.after.frequency_khz if run.after else None)
-        for run in (process.run for process in found.processes)
+        for run in (process.run for process in sample.processes)
     ]
     highest_after = max((after for _, after in pairs if after), default=0)
     return any(after < SLOWER_CLOCK * max(before or 0, highest_after) for before, after in pairs if after)
 
 
-def _in_blocks(found: Sample) -> bool:
+def _in_blocks(sample: Sample) -> bool:
     """The clock is too coarse for single iterations."""
-    return any(piece.block > 1 for piece in found.slices)
+    return any(piece.block > 1 for piece in sample.slices)
 
 
-def _partly_delegated(found: Sample) -> bool:
+def _partly_delegated(sample: Sample) -> bool:
     """A native tool said that the asked delegate or provider did not run the whole graph."""
-    return any(process.run.summary.partly_delegated for process in found.processes if process.run.summary)
+    return any(process.run.summary.partly_delegated for process in sample.processes if process.run.summary)
 
 
-def _unknown_output(found: Sample) -> bool:
+def _unknown_output(sample: Sample) -> bool:
     """A native tool printed lines that no known version of it prints."""
-    return any(process.run.summary.unknown_lines for process in found.processes if process.run.summary)
+    return any(process.run.summary.unknown_lines for process in sample.processes if process.run.summary)
 
 
 _RULES: tuple[tuple[Flag, Callable[[Sample], bool]], ...] = (

@@ -75,22 +75,22 @@ def process_estimate_of(run: Run) -> ProcessEstimate | None:
     return None if estimate_ns is None else ProcessEstimate(run.round_id, estimate_ns, STATISTICS[mode_of([run])])
 
 
-def reached(levels: Mapping[str, Sequence[ProcessEstimate]], rule: StopRule) -> dict[str, Reached]:
+def reached(estimates: Mapping[str, Sequence[ProcessEstimate]], rule: StopRule) -> dict[str, Reached]:
     """By measurement: how precise it is, judged as a table would; all of one unit and backend.
 
-    Those without a level are left out.  Levels of another statistic than a measurement's newest are of an older plan, and
+    Those without an estimate are left out.  Estimates of another statistic than a measurement's newest are of an older plan, and
     do not count.
     """
     kinds: dict[Statistic, dict[str, dict[str, float]]] = {}
-    for key, mine in levels.items():
-        if mine:
-            statistic = mine[-1].statistic
-            alike = {level.round_id: level.ns for level in mine if level.statistic == statistic}
+    for key, of_key in estimates.items():
+        if of_key:
+            statistic = of_key[-1].statistic
+            alike = {estimate.round_id: estimate.ns for estimate in of_key if estimate.statistic == statistic}
             kinds.setdefault(statistic, {})[key] = alike
-    found: dict[str, Reached] = {}
+    by_measurement: dict[str, Reached] = {}
     for statistic, by_key in kinds.items():
-        found |= _swept(by_key, rule) if statistic == "p10_swept" else reached_alike(by_key, rule)
-    return found
+        by_measurement |= _swept(by_key, rule) if statistic == "p10_swept" else reached_alike(by_key, rule)
+    return by_measurement
 
 
 def reached_alike(by_key: Mapping[str, Mapping[str, float]], rule: StopRule) -> dict[str, Reached]:
@@ -113,14 +113,16 @@ def _swept(by_key: Mapping[str, Mapping[str, float]], rule: StopRule) -> dict[st
 
 def _intervals(by_key: Mapping[str, Mapping[str, float]], rule: StopRule) -> dict[str, tuple[Interval, int, float]]:
     """The interval of each, of how many processes, and how much the other entries say of what their spread is."""
-    priors = priors_of_estimates([list(levels.items()) for levels in by_key.values()])
+    priors = priors_of_estimates([list(estimates.items()) for estimates in by_key.values()])
     return {
         key: (
-            moderated_interval(list(levels.values()), confidence=rule.confidence, prior_spread=prior.spread, prior_df=prior.df),
-            len(levels),
+            moderated_interval(
+                list(estimates.values()), confidence=rule.confidence, prior_spread=prior.spread, prior_df=prior.df
+            ),
+            len(estimates),
             prior.df,
         )
-        for (key, levels), prior in zip(by_key.items(), priors, strict=True)
+        for (key, estimates), prior in zip(by_key.items(), priors, strict=True)
     }
 
 

@@ -29,7 +29,7 @@ class Prior:
 
 def priors_of(samples: Sequence[Sample]) -> list[Prior]:
     """The prior of each entry, from the others; all of one unit, backend and statistic: see `priors_of_estimates`."""
-    return priors_of_estimates([one.estimates_by_round for one in samples])
+    return priors_of_estimates([sample.estimates_by_round for sample in samples])
 
 
 def priors_of_estimates(estimates_by_entry: Sequence[Sequence[tuple[str, float]]]) -> list[Prior]:
@@ -42,12 +42,12 @@ def priors_of_estimates(estimates_by_entry: Sequence[Sequence[tuple[str, float]]
     are correlated by r^2, and many of them are worth no more than 1 / r^2 of one; one is the entry's own.  So the weight
     is at most (1 / r^2 - 1) times the entry's own degrees of freedom.  Below LEAST_ROUNDS processes r can't be told.
     """
-    values_ns = [[estimate_ns for _, estimate_ns in levels] for levels in estimates_by_entry]
+    values_ns = [[estimate_ns for _, estimate_ns in estimates] for estimates in estimates_by_entry]
     degrees = [len(values) - 1 for values in values_ns]
     spreads = prior_spread([log_variance(values) for values in values_ns], degrees)
     known = sum(degree > 0 for degree in degrees)
     weights = np.array([PRIOR_DF if known - (degree > 0) >= LEAST_FOR_PRIOR else 0.0 for degree in degrees])
-    rounds = {place for levels in estimates_by_entry if len(levels) > 1 for place, _ in levels}
+    rounds = {round_id for estimates in estimates_by_entry if len(estimates) > 1 for round_id, _ in estimates}
     if weights.any() and len(rounds) >= LEAST_ROUNDS:
         moderated = [
             moderated_interval(values, prior_spread=float(spread)).spread

@@ -42,7 +42,7 @@ class Summary:
 
 
 def summarize(
-    found: Sample, target: Target | None = None, *, prior_spread: float = DEFAULT_SPREAD, prior_df: float = PRIOR_DF
+    sample: Sample, target: Target | None = None, *, prior_spread: float = DEFAULT_SPREAD, prior_df: float = PRIOR_DF
 ) -> Summary:
     """The estimate, its interval and its flags.
 
@@ -52,38 +52,40 @@ def summarize(
     down by what its canaries can't have shown.
     """
     wanted = target or Target()
-    interval = moderated_interval(found.estimates, confidence=wanted.confidence, prior_spread=prior_spread, prior_df=prior_df)
-    if found.statistic == "p25_contended":
+    interval = moderated_interval(sample.estimates, confidence=wanted.confidence, prior_spread=prior_spread, prior_df=prior_df)
+    if sample.statistic == "p25_contended":
         interval = replace(
-            interval, low=min(interval.low, _least_ns(found)) / _most_slowed(found), high=max(interval.high, found.iterations.max)
+            interval,
+            low=min(interval.low, _least_ns(sample)) / _most_slowed(sample),
+            high=max(interval.high, sample.iterations.max),
         )
-    interval = widened(reaching(interval, found), quantum_ns(found))
+    interval = widened(reaching(interval, sample), quantum_ns(sample))
     raised = flags(
-        found, interval, relative_target=wanted.relative_half_width, minimum_processes=wanted.least_processes(prior_df)
+        sample, interval, relative_target=wanted.relative_half_width, minimum_processes=wanted.least_processes(prior_df)
     )
     return Summary(interval, raised)
 
 
-def reaching(interval: Interval, found: Sample) -> Interval:
+def reaching(interval: Interval, sample: Sample) -> Interval:
     """With what an interval over processes does not hold: see `summarize`."""
-    low_ns, high_ns = interval.low / (1 + found.hidden), interval.high
-    if disagree(found.estimates):
-        low_ns, high_ns = min(low_ns, *found.estimates), max(high_ns, *found.estimates)
+    low_ns, high_ns = interval.low / (1 + sample.hidden), interval.high
+    if disagree(sample.estimates):
+        low_ns, high_ns = min(low_ns, *sample.estimates), max(high_ns, *sample.estimates)
     return replace(interval, low=low_ns, high=high_ns)
 
 
-def _least_ns(found: Sample) -> float:
+def _least_ns(sample: Sample) -> float:
     """The shortest iteration, each without the time in which its slice had no core."""
     parts = [
         min(piece.samples_ns) * (1 - min(MOST_LOST, lost_share(piece)))
-        for process in found.processes
+        for process in sample.processes
         for piece in process.slices
         if piece.samples_ns
     ]
-    return min(parts, default=found.iterations.min)
+    return min(parts, default=sample.iterations.min)
 
 
-def _most_slowed(found: Sample) -> float:
+def _most_slowed(sample: Sample) -> float:
     """By how much the contended slices were slowed, at most, as far as the canary shows it; 1 without a reference."""
-    ratios = [ratio for process in found.processes for ratio in canary_ratios(process.run, process.slices)]
+    ratios = [ratio for process in sample.processes for ratio in canary_ratios(process.run, process.slices)]
     return max(1.0, MOST_SLOWER_THAN_CANARY * max(ratios, default=0.0))

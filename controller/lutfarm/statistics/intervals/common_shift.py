@@ -22,14 +22,16 @@ def common_share(estimates_by_entry: Sequence[Sequence[tuple[str, float]]], spre
     be were all in common, over the mean square.  Below LEAST_ROUNDS rounds or LEAST_ENTRIES entries it can't be told, and is
     1: the widest.
     """
-    several = [(levels, spread) for levels, spread in zip(estimates_by_entry, spreads, strict=True) if len(levels) > 1]
-    rounds = {place: at for at, place in enumerate({place: None for levels, _ in several for place, _ in levels})}
+    several = [(estimates, spread) for estimates, spread in zip(estimates_by_entry, spreads, strict=True) if len(estimates) > 1]
+    rounds = {
+        round_id: at for at, round_id in enumerate({round_id: None for estimates, _ in several for round_id, _ in estimates})
+    }
     if len(rounds) < LEAST_ROUNDS or len(several) < LEAST_ENTRIES:
         return 1.0
     residuals, there = np.zeros((len(several), len(rounds))), np.zeros((len(several), len(rounds)))
-    for row, (levels, spread) in enumerate(several):
-        logs = np.log([estimate_ns for _, estimate_ns in levels])
-        columns = [rounds[place] for place, _ in levels]
+    for row, (estimates, spread) in enumerate(several):
+        logs = np.log([estimate_ns for _, estimate_ns in estimates])
+        columns = [rounds[round_id] for round_id, _ in estimates]
         residuals[row, columns] = (logs - logs.mean()) / spread
         there[row, columns] = 1.0
     total = float(np.square(residuals).sum())

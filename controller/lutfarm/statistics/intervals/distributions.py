@@ -72,21 +72,21 @@ def mixture_quantile(weights: FloatArray, means: FloatArray, deviations: FloatAr
     low, high = limits.min(axis=1), limits.max(axis=1)
     middle = means @ weights
     spread = np.sqrt(np.maximum((np.square(deviations) + np.square(means)) @ weights - np.square(middle), 0.0))
-    found = np.clip(middle + quantile * spread, low, high)
+    quantiles = np.clip(middle + quantile * spread, low, high)
     tolerance = 1e-10 * (np.abs(middle) + spread)
     for _ in range(NEWTON_STEPS):
-        standard = (found[:, None] - means) / deviations
+        standard = (quantiles[:, None] - means) / deviations
         error = ndtr(standard) @ weights - probability
-        high, low = np.where(error >= 0, found, high), np.where(error < 0, found, low)
+        high, low = np.where(error >= 0, quantiles, high), np.where(error < 0, quantiles, low)
         density = (np.exp(-np.square(standard) / 2) / deviations) @ weights * NORMAL_PEAK
         with np.errstate(divide="ignore", invalid="ignore"):
-            following = found - error / density
+            following = quantiles - error / density
         inside = (following > low) & (following < high)
         following = np.where(inside, following, (low + high) / 2)
-        if (np.abs(following - found) <= tolerance).all():
+        if (np.abs(following - quantiles) <= tolerance).all():
             return following
-        found = following
-    return found
+        quantiles = following
+    return quantiles
 
 
 def kendall(first: Sequence[float] | FloatArray, second: Sequence[float] | FloatArray) -> tuple[float | None, float]:
@@ -107,6 +107,6 @@ def _varies(*sides: Sequence[float] | FloatArray) -> bool:
     return all(len(side) > 1 and min(side) < max(side) for side in sides)
 
 
-def _finite(found: Any) -> tuple[float | None, float]:
-    statistic, p_value = float(found.statistic), float(found.pvalue)
+def _finite(result: Any) -> tuple[float | None, float]:
+    statistic, p_value = float(result.statistic), float(result.pvalue)
     return (statistic if math.isfinite(statistic) else None), (p_value if math.isfinite(p_value) else 1.0)

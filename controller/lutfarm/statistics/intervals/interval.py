@@ -84,11 +84,11 @@ def prior_spread(variances: Sequence[float | None], degrees: Sequence[int]) -> F
     known = [index for index, variance in enumerate(variances) if variance is not None]
     df = np.array([degrees[index] for index in known], dtype=np.float64)
     freed = np.array([variances[index] for index in known], dtype=np.float64) / (chi_squared_median(df) / df)
-    found = np.full(len(variances), DEFAULT_SPREAD)
+    spreads = np.full(len(variances), DEFAULT_SPREAD)
     if len(known) >= LEAST_FOR_PRIOR:
-        found[:] = math.sqrt(float(np.median(freed)))
-        found[known] = np.sqrt(_medians_of_others(freed)) if len(known) > LEAST_FOR_PRIOR else DEFAULT_SPREAD
-    return np.maximum(found, SMALLEST_SPREAD)
+        spreads[:] = math.sqrt(float(np.median(freed)))
+        spreads[known] = np.sqrt(_medians_of_others(freed)) if len(known) > LEAST_FOR_PRIOR else DEFAULT_SPREAD
+    return np.maximum(spreads, SMALLEST_SPREAD)
 
 
 def _medians_of_others(values: FloatArray) -> FloatArray:

@@ -36,7 +36,7 @@ class SweepFit:
     """All values are of logarithms, so 0.05 is about 5 %.
 
     `networks`: each one's log-latency (of ns) on the mean process; `errors`: its standard error beside the others of the
-    sweep; `processes`: the effect of each, above zero: slower than the mean process; `corrected`: each level without its
+    sweep; `processes`: the effect of each, above zero: slower than the mean process; `corrected`: each estimate without its
     process's effect; `process_variance`: between processes, without what the residuals explain of it; `scale`: the
     robust standard deviation of a residual.
     """
@@ -63,9 +63,9 @@ def fit_sweep(estimates_ns: Mapping[str, Mapping[str, float]]) -> SweepFit | Non
 
     At least LEAST_PROCESSES processes and LEAST_NETWORKS networks that were measured in two or more of them are needed.
     """
-    shared = [name for name, found in estimates_ns.items() if len(found) > 1]
-    names = [name for name, found in estimates_ns.items() if found]
-    rounds = sorted({process for found in estimates_ns.values() for process in found})
+    shared = [name for name, by_process in estimates_ns.items() if len(by_process) > 1]
+    names = [name for name, by_process in estimates_ns.items() if by_process]
+    rounds = sorted({process for by_process in estimates_ns.values() for process in by_process})
     if len(shared) < LEAST_NETWORKS or len(rounds) < LEAST_PROCESSES:
         return None
     logs, weights = _table(estimates_ns, names, rounds)
@@ -107,7 +107,7 @@ def fit_sweep(estimates_ns: Mapping[str, Mapping[str, float]]) -> SweepFit | Non
 
 
 def widened(interval: Interval, fit: SweepFit, *, confidence: float) -> Interval:
-    """An interval over corrected levels with what the mean process itself is uncertain by: Student's t over processes."""
+    """An interval over corrected estimates with what the mean process itself is uncertain by: Student's t over processes."""
     if len(fit.processes) < 2 or fit.common_variance == 0:
         return interval
     quantile = student_quantile(len(fit.processes) - 1, 0.5 + confidence / 2)
@@ -121,7 +121,7 @@ def widened(interval: Interval, fit: SweepFit, *, confidence: float) -> Interval
 
 
 def common_part(interval: Interval, fit: SweepFit, processes: int) -> float:
-    """Which share of an entry's variance its whole sweep has in common, 0 to 1; `interval` is that over corrected levels."""
+    """Which share of an entry's variance its whole sweep has in common, 0 to 1; `interval` is that over corrected estimates."""
     own = interval.spread**2 / max(1, processes)
     total = own + fit.common_variance
     return fit.common_variance / total if total else 0.0
@@ -133,32 +133,32 @@ def halves(estimates_ns: Mapping[str, Mapping[str, float]]) -> tuple[Mapping[str
     What one half says of the other is the noise ceiling: no prediction can be seen to be better.  Each half's common
     shift is its own, so the second is brought to the first's median ratio; a fit needs that of its table, too.
     """
-    rounds = sorted({process for found in estimates_ns.values() for process in found})
-    found: list[dict[str, float]] = []
+    rounds = sorted({process for by_process in estimates_ns.values() for process in by_process})
+    sides: list[dict[str, float]] = []
     for start in (0, 1):
-        mine = set(rounds[start::2])
-        part = {name: {p: ns for p, ns in by.items() if p in mine} for name, by in estimates_ns.items()}
+        in_half = set(rounds[start::2])
+        part = {name: {p: ns for p, ns in by.items() if p in in_half} for name, by in estimates_ns.items()}
         fit = fit_sweep(part)
-        found.append(
+        sides.append(
             {name: fit.estimate(name) for name in fit.networks}
             if fit
             else {name: float(np.exp(np.mean(np.log(list(by.values()))))) for name, by in part.items() if by}
         )
-    both = [name for name in estimates_ns if name in found[0] and name in found[1]]
+    both = [name for name in estimates_ns if name in sides[0] and name in sides[1]]
     if not both:
         return {}, {}
-    shift = float(np.median([found[0][name] / found[1][name] for name in both]))
-    return {name: found[0][name] for name in both}, {name: found[1][name] * shift for name in both}
+    shift = float(np.median([sides[0][name] / sides[1][name] for name in both]))
+    return {name: sides[0][name] for name in both}, {name: sides[1][name] * shift for name in both}
 
 
 def _table(estimates_ns: Mapping[str, Mapping[str, float]], names: list[str], rounds: list[str]) -> tuple[FloatArray, FloatArray]:
     """Logarithms, shape (networks, processes), and 1.0 where there is one, 0.0 where not."""
-    place = {process: column for column, process in enumerate(rounds)}
+    column_of = {process: column for column, process in enumerate(rounds)}
     logs, there = np.zeros((len(names), len(rounds))), np.zeros((len(names), len(rounds)))
     for row, name in enumerate(names):
         for process, estimate_ns in estimates_ns[name].items():
-            logs[row, place[process]] = math.log(estimate_ns)
-            there[row, place[process]] = 1.0
+            logs[row, column_of[process]] = math.log(estimate_ns)
+            there[row, column_of[process]] = 1.0
     return logs, there
 
 
@@ -185,9 +185,9 @@ def _pseudo_inverse(laplacian: FloatArray) -> FloatArray:
 
 
 def _moderated(residuals: FloatArray, weights: FloatArray, scale: float) -> FloatArray:
-    """Each network's own variance of a level, drawn towards what all have in common: some meet more trouble than others.
+    """Each network's own variance of an estimate, drawn towards what all have in common: some meet more trouble than others.
 
-    A level that the fit hardly counts hardly counts here.
+    An estimate that the fit hardly counts hardly counts here.
     """
     degrees = np.maximum((weights > 0).sum(axis=1) - 1, 0)
     return (PRIOR_DF * scale**2 + (weights * np.square(residuals)).sum(axis=1)) / (PRIOR_DF + degrees)

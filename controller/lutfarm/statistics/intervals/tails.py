@@ -45,11 +45,11 @@ def tail_bounds(
     """Bounds for a quantile of an iteration, in whichever process; None where there are fewer than `least_count` to go by.
 
     `series_ns` and `estimates_ns`: the iterations of each process and its estimate; `interval`: of the estimate over processes.
-    A quantile is what it is times the process's level; the former's bounds, at a confidence of (1 + c) / 2, times the latter's.
+    A quantile is a multiple of the process's estimate: the bounds of that, at a confidence of (1 + c) / 2, times the estimate's.
     """
     inside = (1 + confidence) / 2
     both = zip(series_ns, estimates_ns, strict=True)
-    parts = [_thinned(values) / level * interval.estimate for values, level in both if len(values)]
+    parts = [_thinned(values) / estimate * interval.estimate for values, estimate in both if len(values)]
     independent = np.concatenate([np.empty(0), *parts])
     if len(independent) < least_count(share, inside):
         return None

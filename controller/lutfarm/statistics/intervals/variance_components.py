@@ -71,13 +71,13 @@ def _nested(values: FloatArray, layers: Sequence[NDArray[np.intp]]) -> list[floa
     for k in range(depth):
         for j in range(1, depth):
             weight[k, j] = len(values) if j <= k else _weight(layers[k], counts[k], layers[j], counts[j])
-    found: list[float | None] = [None] * depth
+    variances: list[float | None] = [None] * depth
     for k in range(depth - 1, 0, -1):
         own = weight[k, k] - weight[k - 1, k]
         if len(counts[k]) > len(counts[k - 1]) and own > 0:
-            inside = sum((weight[k, j] - weight[k - 1, j]) * max(0.0, found[j] or 0.0) for j in range(k + 1, depth))
-            found[k] = (totals[k] - totals[k - 1] - inside) / own
-    return found[1:]
+            inside = sum((weight[k, j] - weight[k - 1, j]) * max(0.0, variances[j] or 0.0) for j in range(k + 1, depth))
+            variances[k] = (totals[k] - totals[k - 1] - inside) / own
+    return variances[1:]
 
 
 def _weight(

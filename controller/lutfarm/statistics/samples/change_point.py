@@ -1,4 +1,4 @@
-"""Whether a series of process-level estimates stepped from one level to another.  Pure.
+"""Whether a series of process-level estimates stepped up or down once.  Pure.
 
 The rank test of A. N. Pettitt, "A non-parametric approach to the change-point problem", Applied Statistics 28 (1979) 126-135.
 Its approximate significance is off for fewer than twenty values, so that is counted over seeded permutations instead.

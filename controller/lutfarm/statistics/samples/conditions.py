@@ -23,16 +23,16 @@ def canary_ratios(run: Run, slices: Iterable[Slice]) -> list[float]:
     return [level / run.canary_reference_ns for level in levels]
 
 
-def canary_level(found: Sample) -> float | None:
+def canary_level(sample: Sample) -> float | None:
     """The median canary level round the slices that count, relative to its reference; None without a reference."""
-    ratios = [ratio for process in found.processes for ratio in canary_ratios(process.run, process.slices)]
+    ratios = [ratio for process in sample.processes for ratio in canary_ratios(process.run, process.slices)]
     return float(np.median(ratios)) if ratios else None
 
 
-def wall_over_cpu(found: Sample) -> float | None:
+def wall_over_cpu(sample: Sample) -> float | None:
     """Wall time over CPU time of the slices that count; None where CPU time can't be read."""
-    cpu_ns = sum(piece.cpu_ns for piece in found.slices)
-    return sum(piece.wall_ns for piece in found.slices) / cpu_ns if cpu_ns else None
+    cpu_ns = sum(piece.cpu_ns for piece in sample.slices)
+    return sum(piece.wall_ns for piece in sample.slices) / cpu_ns if cpu_ns else None
 
 
 def extremes(values: Iterable[_Number | None]) -> tuple[_Number | None, _Number | None]:
@@ -41,16 +41,16 @@ def extremes(values: Iterable[_Number | None]) -> tuple[_Number | None, _Number 
     return (min(known), max(known)) if known else (None, None)
 
 
-def sittings_of(found: Sample) -> tuple[int, ...]:
+def sittings_of(sample: Sample) -> tuple[int, ...]:
     """Which sitting each process is of, from 0; a pause of SITTING_GAP_S begins another."""
-    starts = np.array([process.run.started_s for process in found.processes])
+    starts = np.array([process.run.started_s for process in sample.processes])
     order = np.argsort(starts, kind="stable")
     numbers = np.empty(len(starts), dtype=np.intp)
     numbers[order] = np.concatenate([[0], np.cumsum(np.diff(starts[order]) > SITTING_GAP_S)])
     return tuple(int(number) for number in numbers)
 
 
-def scope(found: Sample) -> str:
+def scope(sample: Sample) -> str:
     """What the interval is over.  Pooled sittings are still no interval over days: the days are too few to tell."""
-    count = max(sittings_of(found)) + 1
+    count = max(sittings_of(sample)) + 1
     return "sitting" if count == 1 else f"processes of {count} sittings, pooled"

@@ -25,7 +25,7 @@ def held_up(estimates_ns: Sequence[float]) -> frozenset[int]:
     if most < LEAST_AGREEING:
         return frozenset()
     first = counts.index(most)
-    above = [at for at, level in enumerate(estimates_ns) if level >= FAR * ascending[first + most - 1]]
+    above = [at for at, estimate_ns in enumerate(estimates_ns) if estimate_ns >= FAR * ascending[first + most - 1]]
     if len(above) >= most or ascending[0] * FAR <= ascending[first]:
         return frozenset()
     return frozenset(above)

@@ -25,10 +25,10 @@ def mode_of(runs: Iterable[Run]) -> Mode:
 
     Swept where any slice had no verdict of the gate: such a workload is longer than the machine's states last.
     """
-    found = list(runs)
-    if any(MeasurementKey.parse(run.key).sustained for run in found):
+    all_runs = list(runs)
+    if any(MeasurementKey.parse(run.key).sustained for run in all_runs):
         return "sustained"
-    return "gated" if all(piece.gated for run in found for piece in run.slices) else "swept"
+    return "gated" if all(piece.gated for run in all_runs for piece in run.slices) else "swept"
 
 
 def samples_ns(slices: Iterable[Slice]) -> FloatArray:

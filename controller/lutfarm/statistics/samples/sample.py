@@ -79,8 +79,8 @@ class Sample:
     @property
     def environments(self) -> tuple[Environment, ...]:
         """What was true before and after, where it is known."""
-        found = (moment for process in self.processes for moment in (process.run.before, process.run.after))
-        return tuple(moment for moment in found if moment is not None)
+        moments = (moment for process in self.processes for moment in (process.run.before, process.run.after))
+        return tuple(moment for moment in moments if moment is not None)
 
 
 def sample(runs: Iterable[Run]) -> Sample | None:
@@ -135,9 +135,9 @@ def _not_held_up(processes: Sequence[ProcessSample]) -> tuple[ProcessSample, ...
 
 def _of_tool(runs: Sequence[Run], *, left_out: int) -> Sample:
     """One invocation is one process.  Raises SpecError where some runs are of another statistic."""
-    found = [(run, run.summary) for run in runs]
-    kinds = {summary.statistic if summary else "samples" for _, summary in found}
-    summaries = [(run, summary) for run, summary in found if summary is not None]
+    summarized = [(run, run.summary) for run in runs]
+    kinds = {summary.statistic if summary else "samples" for _, summary in summarized}
+    summaries = [(run, summary) for run, summary in summarized if summary is not None]
     if len(kinds) > 1:
         raise SpecError(f"{runs[0].key} has runs of different statistics ({', '.join(sorted(kinds))}): they can't be one entry")
     medians = [summary.median_ns for _, summary in summaries if summary.median_ns is not None]
@@ -161,8 +161,8 @@ def _began(run: Run) -> tuple[float, str]:
     return run.started_s, run.id
 
 
-def _without_stumps(found: Sequence[tuple[Run, tuple[Slice, ...]]]) -> list[tuple[Run, tuple[Slice, ...]]]:
-    kept = [(run, slices) for run, slices in found if slices]
+def _without_stumps(counted: Sequence[tuple[Run, tuple[Slice, ...]]]) -> list[tuple[Run, tuple[Slice, ...]]]:
+    kept = [(run, slices) for run, slices in counted if slices]
     complete = [len(slices) for run, slices in kept if run.status == "complete"]
     least = LEAST_OF_TRUNCATED * float(np.median(complete)) if complete else 0.0
     return [(run, slices) for run, slices in kept if run.status == "complete" or len(slices) >= least]
@@ -181,8 +181,8 @@ def _rejected(run: Run) -> int:
     A truncated run never said how many there were: at least those that it kept.
     """
     if any(not piece.gated for piece in run.slices):
-        found = visits(run.slices)
-        return found.made - found.quiet
+        visited = visits(run.slices)
+        return visited.made - visited.quiet
     return max(run.slices_rejected, sum(not piece.quiet for piece in run.slices))
 
 
