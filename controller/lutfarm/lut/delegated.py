@@ -15,9 +15,9 @@ class Delegated(TypedDict, total=False):
     tool_lines: str
 
 
-def delegated(found: Sample) -> Delegated:
+def delegated(sample: Sample) -> Delegated:
     """The least share of its processes, and what no known version prints; nothing where no tool measured."""
-    said = [process.run.summary for process in found.processes if process.run.summary is not None]
+    said = [process.run.summary for process in sample.processes if process.run.summary is not None]
     fields: Delegated = {}
     counted = [(one.nodes_delegated, one.nodes_total) for one in said if one.nodes_delegated is not None]
     if counted:

@@ -37,17 +37,17 @@ def assumed(measurement: Measurement) -> str:
     return names(measurement.workload.inputs_assumed)
 
 
-def names(found: Sequence[str]) -> str:
+def names(every: Sequence[str]) -> str:
     """Some of them, and how many there are more."""
-    some = ", ".join(name[:80] for name in found[:MOST_NAMES])
-    return some + (f" and {len(found) - MOST_NAMES} more" if len(found) > MOST_NAMES else "")
+    some = ", ".join(name[:80] for name in every[:MOST_NAMES])
+    return some + (f" and {len(every) - MOST_NAMES} more" if len(every) > MOST_NAMES else "")
 
 
 def raised(measurement: Measurement) -> tuple[Flag, ...]:
     """What has to be known of the inputs before the number is believed."""
     workload = measurement.workload
-    found: tuple[Flag, ...] = ("inputs_assumed",) if workload.inputs_assumed else ()
-    return found if workload.computes else (*found, "nothing_computed")
+    flags: tuple[Flag, ...] = ("inputs_assumed",) if workload.inputs_assumed else ()
+    return flags if workload.computes else (*flags, "nothing_computed")
 
 
 def warnings(entries: Iterable[Entry]) -> list[str]:
@@ -60,22 +60,22 @@ def warnings_before(measurements: Iterable[Measurement]) -> list[str]:
     return _warnings((one.workload.key, assumed(one), raised(one)) for one in measurements)
 
 
-def _warnings(found_in: Iterable[tuple[str, str, Sequence[str]]]) -> list[str]:
-    looked_at = list(found_in)
+def _warnings(workloads: Iterable[tuple[str, str, Sequence[str]]]) -> list[str]:
+    looked_at = list(workloads)
     guessed = [f"{_short(key)} ({inputs})" for key, inputs, flags in looked_at if "inputs_assumed" in flags]
     idle = [_short(key) for key, _, flags in looked_at if "nothing_computed" in flags]
-    found: list[str] = []
+    lines: list[str] = []
     if guessed:
         what = "what runs depends on inputs that the job says nothing of"
-        found.append(f"inputs_assumed: {what}: {_some(guessed)}; give them under `values`")
+        lines.append(f"inputs_assumed: {what}: {_some(guessed)}; give them under `values`")
     if idle:
         what = "no output depends on what an input holds, so that the runtime may compute all of it at load"
-        found.append(f"nothing_computed: {what}: {_some(idle)}")
-    return found
+        lines.append(f"nothing_computed: {what}: {_some(idle)}")
+    return lines
 
 
-def _some(found: Sequence[str]) -> str:
-    distinct = list(dict.fromkeys(found))
+def _some(texts: Sequence[str]) -> str:
+    distinct = list(dict.fromkeys(texts))
     more = len(distinct) - MOST_ENTRIES
     return ", ".join(distinct[:MOST_ENTRIES]) + (f" and {more} more" if more > 0 else "")
 

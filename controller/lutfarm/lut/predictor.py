@@ -57,30 +57,30 @@ class Forecast:
 
     def one(self, arch: Sequence[int], *, allow_partial: bool) -> Prediction:
         """See `predict`."""
-        found = (
+        prediction = (
             predict(self.prices, self.space, arch, allow_partial=allow_partial)
             if self._correction is None
             else self._correction.predict(arch, allow_partial=allow_partial)
         )
-        return replace(found, composed=self.how + found.composed.removeprefix(SUM))
+        return replace(prediction, composed=self.how + prediction.composed.removeprefix(SUM))
 
     def many(self, archs: IntArray, *, interval: bool) -> FloatArray:
         """Shape (n,) in ns, or (n, 3) with the interval.  Raises SpecError, MissingEntry."""
         checked = self._checked(np.asarray(archs))
-        found = self._bulk.intervals_ns(checked) if interval else self._bulk.estimates(checked)
-        lacking = np.flatnonzero(np.isnan(found if found.ndim == 1 else found[:, 0]))
+        latencies_ns = self._bulk.intervals_ns(checked) if interval else self._bulk.estimates(checked)
+        lacking = np.flatnonzero(np.isnan(latencies_ns if latencies_ns.ndim == 1 else latencies_ns[:, 0]))
         if len(lacking):
             self.one(tuple(int(choice) for choice in checked[int(lacking[0])]), allow_partial=False)
-        return found
+        return latencies_ns
 
     def matrix(self) -> FloatArray:
         """Shape (layers, most choices of a layer) in ns, NaN where a layer has no such choice.  Raises MissingEntry."""
         costs = self.costs
         self._refuse_lacks(costs.parts.sum(axis=0))
-        found = np.full((len(costs.counts), max(costs.counts)), np.nan)
+        latencies_ns = np.full((len(costs.counts), max(costs.counts)), np.nan)
         for layer, (first, count) in enumerate(zip(costs.first, costs.counts, strict=True)):
-            found[layer, :count] = costs.choices_ns[first : first + count]
-        return found
+            latencies_ns[layer, :count] = costs.choices_ns[first : first + count]
+        return latencies_ns
 
     def fixed_ns(self) -> float:
         """What every network costs whatever its choices.  Raises MissingEntry."""
@@ -100,7 +100,7 @@ class Forecast:
         if archs.dtype.kind not in "iu":
             raise SpecError(f"{self.space.name}: choices are whole numbers, these are {archs.dtype}")
         if archs.size and (archs.min() < 0 or (archs.max(axis=0) >= counts).any()):
-            row, layer = (int(place) for place in np.argwhere((archs < 0) | (archs >= counts))[0])
+            row, layer = (int(index) for index in np.argwhere((archs < 0) | (archs >= counts))[0])
             raise SpecError(
                 f"{self.space.name}: archs[{row}, {layer}] is {archs[row, layer]}; layer "
                 f"{self.space.layers[layer].name!r} has choices 0 to {counts[layer] - 1}"
@@ -109,5 +109,5 @@ class Forecast:
 
 
 def _sums(prices: Prices, space: Space, archs: IntArray) -> FloatArray:
-    found = [predict(prices, space, arch) for arch in archs.tolist()]
-    return np.array([(one.estimate, one.low or 0.0, one.high or 0.0) for one in found]).reshape(-1, 3)
+    predictions = [predict(prices, space, arch) for arch in archs.tolist()]
+    return np.array([(one.estimate, one.low or 0.0, one.high or 0.0) for one in predictions]).reshape(-1, 3)

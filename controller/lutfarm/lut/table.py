@@ -124,13 +124,13 @@ class LatencyTable:
 
     def calibration(self, space_name: str) -> Calibration | None:
         """What predictions of a space use; None where they are plain sums.  Of a table of one device and backend."""
-        found = [one for one in self._manifest.calibrations if one.space == space_name]
-        return found[0] if found and len(self.places) == 1 else None
+        calibrations = [one for one in self._manifest.calibrations if one.space == space_name]
+        return calibrations[0] if calibrations and len(self.places) == 1 else None
 
     def validation(self, space_name: str) -> Validation | None:
         """How predictions of a space held up; None where none was measured.  Of a table of one device and backend."""
-        found = [one for one in self._manifest.validations if one.space == space_name]
-        return found[0] if found and len(self.places) == 1 else None
+        validations = [one for one in self._manifest.validations if one.space == space_name]
+        return validations[0] if validations and len(self.places) == 1 else None
 
     def to_pandas(self) -> pd.DataFrame:
         """The entries as a data frame, a row each, columns as in a .parquet file.  Raises ExtraMissing without pandas."""
@@ -157,17 +157,17 @@ class LatencyTable:
 
     def claims(self) -> list[str]:
         """For each device and backend how well it predicts networks, or that nobody knows; and what is calibrated."""
-        found: list[str] = []
+        lines: list[str] = []
         for unit, backend in self.places:
             where = f"{unit} with {backend}: "
             validations = [one for one in self._manifest.validations if one.place == (unit, backend)]
             refused = [one for one in self._manifest.refusals if one.place == (unit, backend)]
-            found += [where + one.describe() for one in (*validations, *refused)] or [where + UNVALIDATED]
+            lines += [where + one.describe() for one in (*validations, *refused)] or [where + UNVALIDATED]
             for one in (c for c in self._manifest.calibrations if (c.unit, c.backend_key) == (unit, backend)):
                 if all(v.space != one.space or v.calibrated is None for v in validations):
-                    found.append(f"{where}{one.describe()} of {one.space}, never validated since")
-            found += [where + one.describe() for one in self._manifest.uncalibrated if one.place == (unit, backend)]
-        return found or [UNVALIDATED]
+                    lines.append(f"{where}{one.describe()} of {one.space}, never validated since")
+            lines += [where + one.describe() for one in self._manifest.uncalibrated if one.place == (unit, backend)]
+        return lines or [UNVALIDATED]
 
     def predict(
         self, space: Space, arch: Sequence[int], *, allow_partial: bool = False, uncalibrated: bool = False

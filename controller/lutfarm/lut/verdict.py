@@ -72,20 +72,20 @@ def table_verdict(table: LatencyTable, *, again: str = "", target: float | None 
     manifest = table.manifest
     words = again or f"give the file of job {manifest.job_name} `fresh: true` and another `name`, and run it"
     used = [network for one in manifest.validations for network in one.used]
-    held = NetworkEvidence(
+    evidence = NetworkEvidence(
         len(used),
         sum(network.busy for network in used),
         tuple(len(one.networks) for one in manifest.calibrations),
         len(manifest.uncalibrated),
     )
-    return verdict(table.entries, missing=len(manifest.missing), held=held, again=words, target=target)
+    return verdict(table.entries, missing=len(manifest.missing), evidence=evidence, again=words, target=target)
 
 
 def verdict(
     entries: Sequence[Entry],
     *,
     missing: int = 0,
-    held: NetworkEvidence = NetworkEvidence(),
+    evidence: NetworkEvidence = NetworkEvidence(),
     again: str = "",
     target: float | None = None,
 ) -> Verdict:
@@ -93,11 +93,11 @@ def verdict(
     measured = [entry for entry in entries if entry.kind == "measured"]
     grades: Counter[Grade] = Counter(grade_of(entry.flags) for entry in measured)
     failed = sum(entry.kind == "failed" for entry in entries)
-    few = min((count for count in held.calibrated if count < LEAST_CALIBRATION), default=0 if held.lacking else None)
+    few = min((count for count in evidence.calibrated if count < LEAST_CALIBRATION), default=0 if evidence.lacking else None)
     busy = _busy_visits(measured)
     machine = _machine(measured, grades, busy)
-    do_not = _do_not(machine, grades, len(measured), missing, held)
-    found = Verdict(
+    do_not = _do_not(machine, grades, len(measured), missing, evidence)
+    judged = Verdict(
         sentence="",
         entries=len(measured),
         precise=grades["precise"] + grades["provisional"],
@@ -109,13 +109,13 @@ def verdict(
         machine=machine,
         busy_visits=busy,
         few_networks=few,
-        networks=held.networks,
-        busy_networks=held.busy,
+        networks=evidence.networks,
+        busy_networks=evidence.busy,
         do_not=do_not,
         next=_next(machine, grades, missing, again) if measured else "",
     )
-    first, *clauses = _clauses(found, target)
-    return replace(found, sentence=_sentence(found, first, clauses), lines=_lines(found, first, clauses))
+    first, *clauses = _clauses(judged, target)
+    return replace(judged, sentence=_sentence(judged, first, clauses), lines=_lines(judged, first, clauses))
 
 
 def _busy_visits(measured: Sequence[Entry]) -> float | None:
@@ -134,17 +134,17 @@ def _machine(measured: Sequence[Entry], grades: Counter[Grade], busy: float | No
     return "busy" if busy is not None and busy > BUSY_VISITS else "quiet"
 
 
-def _do_not(machine: Machine, grades: Counter[Grade], count: int, missing: int, held: NetworkEvidence) -> tuple[str, ...]:
-    found: list[str] = []
+def _do_not(machine: Machine, grades: Counter[Grade], count: int, missing: int, evidence: NetworkEvidence) -> tuple[str, ...]:
+    words: list[str] = []
     if machine in ("disturbed", "not established", "not seen"):
-        found.append(COMPARE)
+        words.append(COMPARE)
     if machine == "disturbed":
-        found.append(CALIBRATE)
+        words.append(CALIBRATE)
     elif grades["wide"] > SHARE_BY_CHANCE * count:
-        found.append(RANK)
-    if held.busy > SHARE_BY_CHANCE * held.networks:
-        found.append(JUDGE)
-    return (*found, PREDICT) if missing else tuple(found)
+        words.append(RANK)
+    if evidence.busy > SHARE_BY_CHANCE * evidence.networks:
+        words.append(JUDGE)
+    return (*words, PREDICT) if missing else tuple(words)
 
 
 def _next(machine: Machine, grades: Counter[Grade], missing: int, again: str) -> str:
@@ -159,37 +159,39 @@ def _next(machine: Machine, grades: Counter[Grade], missing: int, again: str) ->
     return ""
 
 
-def _clauses(found: Verdict, target: float | None) -> list[str]:
+def _clauses(judged: Verdict, target: float | None) -> list[str]:
     """How much is precise, then what is known of machine, networks and calibration."""
-    rest = [(found.disturbed, "disturbed"), (found.wide, "too wide"), (found.failed, "failed")]
-    rest.append((found.missing, "not measured yet"))
+    rest = [(judged.disturbed, "disturbed"), (judged.wide, "too wide"), (judged.failed, "failed")]
+    rest.append((judged.missing, "not measured yet"))
     others = ", ".join(f"{count} {word}" for count, word in rest if count)
-    if not found.entries:
+    if not judged.entries:
         return [f"Nothing was measured{f' ({others})' if others else ''}: there is nothing in this table to use"]
-    good, count = found.precise, found.entries
-    kind = "precise" if found.machine == "not seen" else "quiet and precise"
+    good, count = judged.precise, judged.entries
+    kind = "precise" if judged.machine == "not seen" else "quiet and precise"
     which = f"{good} of {count}" if good < count else f"All {count}" if count > 1 else "The only"
     first = f"{which} {'entry is' if count == 1 else 'entries are'} {kind}"
     first += f" to +-{100 * target:.3g} %" if target and good else ""
-    clauses = [f"{first} ({others})" if others else first, _MACHINE[found.machine]]
-    if found.machine == "busy" and found.busy_visits:
-        clauses[-1] += f" at {100 * found.busy_visits:.0f} % of the visits, which do not count"
-    if found.busy_networks:
-        clauses.append(f"a busy machine measured {found.busy_networks} of the {found.networks} networks that it was held against")
-    return clauses if found.few_networks is None else [*clauses, _few(found.few_networks)]
+    clauses = [f"{first} ({others})" if others else first, _MACHINE[judged.machine]]
+    if judged.machine == "busy" and judged.busy_visits:
+        clauses[-1] += f" at {100 * judged.busy_visits:.0f} % of the visits, which do not count"
+    if judged.busy_networks:
+        clauses.append(
+            f"a busy machine measured {judged.busy_networks} of the {judged.networks} networks that it was held against"
+        )
+    return clauses if judged.few_networks is None else [*clauses, _few(judged.few_networks)]
 
 
-def _sentence(found: Verdict, first: str, clauses: Sequence[str]) -> str:
-    if not found.entries:
+def _sentence(judged: Verdict, first: str, clauses: Sequence[str]) -> str:
+    if not judged.entries:
         return f"{first}."
-    text = "; ".join((first, *clauses)) + (f": do not {' nor '.join(found.do_not)}" if found.do_not else "")
-    return f"{text}; {found.next}." if found.next else f"{text}."
+    text = "; ".join((first, *clauses)) + (f": do not {' nor '.join(judged.do_not)}" if judged.do_not else "")
+    return f"{text}; {judged.next}." if judged.next else f"{text}."
 
 
-def _lines(found: Verdict, first: str, clauses: Sequence[str]) -> tuple[str, ...]:
-    if not found.entries:
+def _lines(judged: Verdict, first: str, clauses: Sequence[str]) -> tuple[str, ...]:
+    if not judged.entries:
         return (f"{first}.",)
-    texts = [first, *clauses, *(f"do not {one}" for one in found.do_not), *([found.next] if found.next else ())]
+    texts = [first, *clauses, *(f"do not {one}" for one in judged.do_not), *([judged.next] if judged.next else ())]
     return tuple(f"{text[0].upper()}{text[1:]}." for text in texts)
 
 

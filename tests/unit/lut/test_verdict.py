@@ -111,7 +111,7 @@ def test_a_calibration_on_fewer_than_five_networks_is_named(networks: int, few: 
 
 
 def test_networks_that_a_busy_machine_measured_judge_no_prediction() -> None:
-    found = verdict(many(6), held=NetworkEvidence(networks=12, busy=9))
+    found = verdict(many(6), evidence=NetworkEvidence(networks=12, busy=9))
     assert found.sentence == (
         "All 6 entries are quiet and precise; the machine was quiet; a busy machine measured 9 of the 12 networks that it was "
         "held against: do not judge its predictions by its validation."

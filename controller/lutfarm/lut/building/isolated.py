@@ -85,20 +85,20 @@ def entries_of(
 ) -> Built:
     """See build_table.  Raises ValueError where runs of one measurement do not follow each other, RunsDisagree."""
     planned = {measurement.key: measurement for measurement in measurements}
-    found: dict[str, _Measured | Entry] = {}
+    results: dict[str, _Measured | Entry] = {}
     for key, group in groupby((run for run in runs if run.key in planned), key=lambda run: run.key):
-        if key in found:
+        if key in results:
             raise ValueError(f"the runs of {key} do not follow each other; sort them by key")
         result = _of_runs(planned[key], list(group), probes.get(key, ()))
         if result is not None:
-            found[key] = result
+            results[key] = result
     for key, measurement in planned.items():
         failure = _probe_failure(probes.get(key, ()))
-        if key not in found and failure is not None:
-            found[key] = _failed(measurement, failure, ())
-    measured = [value for value in found.values() if isinstance(value, _Measured)]
+        if key not in results and failure is not None:
+            results[key] = _failed(measurement, failure, ())
+    measured = [value for value in results.values() if isinstance(value, _Measured)]
     _check_agreement(measured)
-    entries = {key: value for key, value in found.items() if isinstance(value, Entry)} | _estimated(measured, target)
+    entries = {key: value for key, value in results.items() if isinstance(value, Entry)} | _estimated(measured, target)
     return Built(
         entries=(*(entries[key] for key in planned if key in entries), *_zero_entries(measurements, zeros)),
         missing=tuple(key for key in planned if key not in entries),
@@ -108,12 +108,12 @@ def entries_of(
 
 def _check_agreement(measured: Sequence[_Measured]) -> None:
     """Raises RunsDisagree where entries of one unit, backend and conditions come from different software or protocols."""
-    places: dict[tuple[str, str, str], list[tuple[str, Mapping[str, str]]]] = {}
+    groups: dict[tuple[str, str, str], list[tuple[str, Mapping[str, str]]]] = {}
     for one in measured:
         m = one.measurement
-        places.setdefault((m.unit, *MeasurementKey.parse(m.key).process), []).append((m.workload.key, one.fingerprint))
-    for (unit, backend, _), found in places.items():
-        if differences := disagreement(found, may_differ=BETWEEN_WORKLOADS):
+        groups.setdefault((m.unit, *MeasurementKey.parse(m.key).process), []).append((m.workload.key, one.fingerprint))
+    for (unit, backend, _), fingerprints in groups.items():
+        if differences := disagreement(fingerprints, may_differ=BETWEEN_WORKLOADS):
             raise RunsDisagree(
                 f"{unit} with {backend}: no table is built from runs that disagree: {words(differences)}.  Run the job again: "
                 "it measures what is outdated"
@@ -123,15 +123,15 @@ def _check_agreement(measured: Sequence[_Measured]) -> None:
 def _of_runs(measurement: Measurement, runs: Sequence[Run], probes: Sequence[Probe]) -> _Measured | Entry | None:
     """The newest result counts: a failure after good runs is a failure, and one before them is over."""
     newest = max(runs, key=lambda run: (run.started_s, run.id))
-    found = sample(run for run in runs if run.status != "failed")
-    if newest.failure is not None or found is None:
+    counted = sample(run for run in runs if run.status != "failed")
+    if newest.failure is not None or counted is None:
         failure = newest.failure or next((run.failure for run in runs if run.failure), None)
         return _failed(measurement, failure, [run.id for run in runs]) if failure else None
     probe = probes[0] if probes else None
-    used = [process.run for process in found.processes]
+    used = [process.run for process in counted.processes]
     return _Measured(
         measurement=measurement,
-        sample=found,
+        sample=counted,
         load_ns=_median([run.load_ns for run in used], probe and probe.load_ns),
         first_inference_ns=_median([run.first_inference_ns for run in used], probe and probe.first_inference_ns),
         # A round's process holds other workloads too; the probe's child held this one alone.
@@ -155,8 +155,8 @@ def _estimated(measured: Sequence[_Measured], target: Target) -> dict[str, Entry
     """Entries of one unit, backend and statistic share what is known of the spread between processes."""
     groups: dict[tuple[str, str, str], list[_Measured]] = {}
     for one in measured:
-        place = (one.measurement.unit, one.measurement.backend.process_key, one.sample.statistic)
-        groups.setdefault(place, []).append(one)
+        alike = (one.measurement.unit, one.measurement.backend.process_key, one.sample.statistic)
+        groups.setdefault(alike, []).append(one)
     entries: dict[str, Entry] = {}
     for (_, _, statistic), group in groups.items():
         if statistic == "p10_swept":
@@ -191,29 +191,29 @@ def _swept(group: Sequence[_Measured], fit: SweepFit, target: Target) -> dict[st
     return entries
 
 
-def _corrected(found: Sample, estimates_ns: Mapping[str, float]) -> Sample:
-    processes = tuple(replace(process, estimate=estimates_ns[process.run.round_id]) for process in found.processes)
-    return replace(found, processes=processes)
+def _corrected(uncorrected: Sample, estimates_ns: Mapping[str, float]) -> Sample:
+    processes = tuple(replace(process, estimate=estimates_ns[process.run.round_id]) for process in uncorrected.processes)
+    return replace(uncorrected, processes=processes)
 
 
-def _entry(one: _Measured, summary: Summary, target: Target, share: float) -> Entry:
-    found, looks, interval = one.sample, one.sample.iterations, summary.interval
-    variance = log_variance(found.estimates)
-    temperatures = extremes(moment.temperature_c for moment in found.environments)
-    frequencies = extremes(moment.frequency_khz for moment in found.environments)
+def _entry(measured: _Measured, summary: Summary, target: Target, share: float) -> Entry:
+    counted, looks, interval = measured.sample, measured.sample.iterations, summary.interval
+    variance = log_variance(counted.estimates)
+    temperatures = extremes(moment.temperature_c for moment in counted.environments)
+    frequencies = extremes(moment.frequency_khz for moment in counted.environments)
     return replace(
-        _named(one.measurement, "measured"),
-        statistic=found.statistic,
+        _named(measured.measurement, "measured"),
+        statistic=counted.statistic,
         estimate=interval.estimate,
         low=interval.low,
         high=interval.high,
         confidence=target.confidence,
-        scope=scope(found),
-        processes=len(found.processes),
+        scope=scope(counted),
+        processes=len(counted.processes),
         iterations=looks.count,
-        slices_kept=len(found.slices),
-        slices_rejected=found.slices_rejected,
-        runs_left_out=found.runs_left_out,
+        slices_kept=len(counted.slices),
+        slices_rejected=counted.slices_rejected,
+        runs_left_out=counted.runs_left_out,
         mean=looks.mean,
         median=looks.median,
         p10=looks.p10,
@@ -224,24 +224,24 @@ def _entry(one: _Measured, summary: Summary, target: Target, share: float) -> En
         variation=None if looks.std is None else looks.std / looks.mean,
         between_spread=None if variance is None else float(np.sqrt(variance)),
         within_spread=looks.within_spread,
-        **scatter(found, interval),
+        **scatter(counted, interval),
         common_share=share,
         effective_iterations=looks.effective,
-        contended_median=found.contended_median,
-        canary_level=canary_level(found),
-        involuntary_switches=sum(piece.involuntary_switches for piece in found.slices),
-        wall_over_cpu=wall_over_cpu(found),
+        contended_median=counted.contended_median,
+        canary_level=canary_level(counted),
+        involuntary_switches=sum(piece.involuntary_switches for piece in counted.slices),
+        wall_over_cpu=wall_over_cpu(counted),
         temperature_low_c=temperatures[0],
         temperature_high_c=temperatures[1],
         frequency_low_khz=frequencies[0],
         frequency_high_khz=frequencies[1],
-        load_ns=one.load_ns,
-        first_inference_ns=one.first_inference_ns,
-        peak_memory_bytes=one.peak_memory_bytes,
-        **delegated(found),
-        flags=(*summary.flags, *one.notes, *fed.raised(one.measurement)),
-        fingerprint=fingerprint_hash(one.fingerprint),
-        run_ids=tuple(process.run.id for process in found.processes),
+        load_ns=measured.load_ns,
+        first_inference_ns=measured.first_inference_ns,
+        peak_memory_bytes=measured.peak_memory_bytes,
+        **delegated(counted),
+        flags=(*summary.flags, *measured.notes, *fed.raised(measured.measurement)),
+        fingerprint=fingerprint_hash(measured.fingerprint),
+        run_ids=tuple(process.run.id for process in counted.processes),
     )
 
 
@@ -275,11 +275,11 @@ def _failed(measurement: Measurement, failure: Failure, run_ids: Sequence[str]) 
 
 
 def _zero_entries(measurements: Sequence[Measurement], zeros: Collection[str]) -> Iterable[Entry]:
-    """One for each operator that is nothing by structure, in each place that the job measures."""
-    places = {(m.unit, *MeasurementKey.parse(m.key).process): _as_built(m) for m in measurements}
-    for place in places.values():
+    """One for each operator that is nothing by structure, for each unit and what runs there under which conditions."""
+    by_process = {(m.unit, *MeasurementKey.parse(m.key).process): _as_built(m) for m in measurements}
+    for measurement in by_process.values():
         for key in zeros:
-            zero = replace(place, workload=Workload("operator", key))
+            zero = replace(measurement, workload=Workload("operator", key))
             yield replace(_named(zero, "zero"), estimate=0.0, low=0.0, high=0.0)
 
 

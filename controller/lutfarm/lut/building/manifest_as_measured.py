@@ -18,10 +18,10 @@ def as_measured(table: LatencyTable) -> Manifest:
     prints: dict[str, Mapping[str, str]] = {}
     versions: dict[tuple[str, str], str] = {}
     for unit, backend, name in zip(*(table.columns.texts(c) for c in ("unit", "backend_key", "fingerprint")), strict=True):
-        found = manifest.fingerprints.get(name)
-        if found is not None:
-            prints[unit] = found
-            versions[backend, unit] = found.get("runtime", "")
+        measured_with = manifest.fingerprints.get(name)
+        if measured_with is not None:
+            prints[unit] = measured_with
+            versions[backend, unit] = measured_with.get("runtime", "")
     return replace(
         manifest,
         devices=tuple(_device(facts, prints.get(facts.unit, {})) for facts in manifest.devices),
@@ -32,7 +32,7 @@ def as_measured(table: LatencyTable) -> Manifest:
     )
 
 
-def _device(facts: TableDevice, found: Mapping[str, str]) -> TableDevice:
+def _device(facts: TableDevice, measured_with: Mapping[str, str]) -> TableDevice:
     names = {
         "system": "os",
         "machine": "machine",
@@ -41,5 +41,5 @@ def _device(facts: TableDevice, found: Mapping[str, str]) -> TableDevice:
         "python": "python",
         "runner_sha256": "runner_sha256",
     }
-    known = {field: found[name] for field, name in names.items() if name in found}
+    known = {field: measured_with[name] for field, name in names.items() if name in measured_with}
     return replace(facts, **known)

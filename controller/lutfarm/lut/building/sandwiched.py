@@ -33,12 +33,12 @@ def sandwiched(
     larger latencies is known worse than either.  One that can't be told from nothing is flagged `indistinct`, and fails where
     that leaves open more than MOST_INDISTINCT of its sandwich.  A part that is no estimate itself (flags.UNKNOWN) fails it.
     """
-    found = {(e.unit, e.backend_key, e.conditions_key, e.workload_key): e for e in table.entries}
+    entries = {(e.unit, e.backend_key, e.conditions_key, e.workload_key): e for e in table.entries}
     derived: list[Entry] = []
-    for (unit, backend, conditions, workload), entry in found.items():
+    for (unit, backend, conditions, workload), entry in entries.items():
         if inner := named(workload, "sandwich"):
             names = pairs(operators.parse(inner))
-            stubs = {name: found.get((unit, backend, conditions, workload_key("stubs", name))) for name in names}
+            stubs = {name: entries.get((unit, backend, conditions, workload_key("stubs", name))) for name in names}
             if all(stubs.values()):  # a pair that is not measured yet: neither is the operator
                 derived.append(_derived(entry, inner, [stub for name in names if (stub := stubs[name])], relative_target))
     calls_ns = call_ns or {}
@@ -66,8 +66,8 @@ def _without_call(entry: Entry, call_ns: float, relative_target: float) -> Entry
 
 def _busy(entry: Entry) -> str:
     """Why a difference with this entry in it is no number, and what to do."""
-    told = " and ".join(sorted(UNKNOWN & set(entry.flags)))
-    return f"{entry.workload_key} was measured on a busy machine ({told}); measure it again on a quiet one"
+    flags = " and ".join(sorted(UNKNOWN & set(entry.flags)))
+    return f"{entry.workload_key} was measured on a busy machine ({flags}); measure it again on a quiet one"
 
 
 def _derived(entry: Entry, name: str, stubs: Sequence[Entry], relative_target: float) -> Entry:
@@ -88,12 +88,12 @@ def _derived(entry: Entry, name: str, stubs: Sequence[Entry], relative_target: f
     parts = [(entry, 1.0), *((stub, -0.5) for stub in stubs)]
     total_ns = sum(sign * (one.estimate or 0.0) for one, sign in parts)
     half_ns = math.sqrt(sum((sign * _half_ns(one)) ** 2 for one, sign in parts))
-    told = f"it adds {total_ns:.0f} ns to its stubs, with an interval of +-{half_ns:.0f} ns"
+    seen = f"it adds {total_ns:.0f} ns to its stubs, with an interval of +-{half_ns:.0f} ns"
     if total_ns + half_ns <= 0:
-        return _failed(whole, "Unstable", told)
+        return _failed(whole, "Unstable", seen)
     indistinct = total_ns <= half_ns
     if indistinct and half_ns > MOST_INDISTINCT * (entry.estimate or 0.0):
-        return _failed(whole, "Unstable", f"{told}: it can't be told from nothing; give the job more rounds")
+        return _failed(whole, "Unstable", f"{seen}: it can't be told from nothing; give the job more rounds")
     estimate_ns, low_ns, high_ns = positive(total_ns, half_ns)
     raised = {flag for one, _ in parts for flag in one.flags} - {"converged", "not_precise"}
     raised.add("converged" if half_ns <= relative_target * estimate_ns else "not_precise")

@@ -10,21 +10,23 @@ from lutfarm.statistics.samples.conditions import sittings_of
 from lutfarm.statistics.samples.process import samples_ns
 
 
-def scatter(found: Sample, interval: Interval) -> dict[str, float | None]:
+def scatter(sample: Sample, interval: Interval) -> dict[str, float | None]:
     """The fields of an entry that say so; None where there are too few groups or iterations to tell.
 
     `interval`: of its estimate.
     """
     slices = [
-        (place, sitting, piece)
-        for place, (process, sitting) in enumerate(zip(found.processes, sittings_of(found), strict=True))
+        (position, sitting, piece)
+        for position, (process, sitting) in enumerate(zip(sample.processes, sittings_of(sample), strict=True))
         for piece in process.slices
     ]
     parts = components(
-        [samples_ns([piece]) for _, _, piece in slices], [place for place, _, _ in slices], [sitting for _, sitting, _ in slices]
+        [samples_ns([piece]) for _, _, piece in slices],
+        [position for position, _, _ in slices],
+        [sitting for _, sitting, _ in slices],
     )
-    series = [samples_ns(process.slices) for process in found.processes]
-    p90, p99 = (tail_bounds(series, found.estimates, interval, share) for share in (0.90, 0.99))
+    series = [samples_ns(process.slices) for process in sample.processes]
+    p90, p99 = (tail_bounds(series, sample.estimates, interval, share) for share in (0.90, 0.99))
     return {
         "iteration_spread": parts.within_slices,
         "slice_spread": parts.between_slices,

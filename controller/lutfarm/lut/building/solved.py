@@ -39,9 +39,9 @@ def solved(
     for unit, backend in table.places:
         runtime = runtime_of(backend)
         if runtime in runtimes:
-            mine = [e for e in table.entries if (e.unit, e.backend_key, e.kind) == (unit, backend, "measured")]
+            measured = [e for e in table.entries if (e.unit, e.backend_key, e.kind) == (unit, backend, "measured")]
             seen = {space.name: space.under(runtime) for space in spaces}  # a job may name one twice
-            derived += _of_networks(mine, list(seen.values()), relative_target, confidence)
+            derived += _of_networks(measured, list(seen.values()), relative_target, confidence)
     # Where every place is solved the table says so; beside a profiler's each entry's statistic does.
     composition = "solved" if all(runtime_of(b) in runtimes for _, b in table.places) else "in_network"
     return LatencyTable.of((*table.entries, *derived), replace(table.manifest, composition=composition))
@@ -78,13 +78,13 @@ def _solved(networks: Sequence[tuple[Space, Entry]], relative_target: float, con
     terms = posterior.toward(Terms.of(keys, priors, features))
     _, some = networks[0]
     of_networks = inherited([entry.flags for _, entry in networks])
-    found: list[Entry] = []
+    entries: list[Entry] = []
     for key, (middle, low, high) in zip(keys, posterior.operators_ns(terms).tolist(), strict=True):
         estimate_ns = max(LEAST_NS, middle)
         low_ns, high_ns = min(max(0.0, low), estimate_ns), max(high, estimate_ns)
         precise = high_ns - low_ns <= 2 * relative_target * estimate_ns
         workload = workload_key("operator", key)
-        found.append(
+        entries.append(
             Entry(
                 key=str(replace(MeasurementKey.parse(some.key), workload=workload)),
                 workload_key=workload,
@@ -106,7 +106,7 @@ def _solved(networks: Sequence[tuple[Space, Entry]], relative_target: float, con
                 fingerprint=some.fingerprint,
             )
         )
-    return found
+    return entries
 
 
 def _observed(space: Space, entry: Entry) -> Observed:

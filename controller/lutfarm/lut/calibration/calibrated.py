@@ -29,13 +29,13 @@ class Correction:
     space: Space
     posterior: Posterior = field(repr=False)
     _toward: Toward = field(repr=False)
-    _places: Mapping[str, int] = field(repr=False)  # of the space's operators that have a latency above zero
+    _column_of: Mapping[str, int] = field(repr=False)  # of the space's operators that have a latency above zero
 
     @classmethod
     def fit(cls, calibration: Calibration, prices: Prices, space: Space, estimates: Mapping[str, Estimate]) -> Correction:
         """Raises SpecError where a network is none of the space, or needs an operator that has no entry."""
         _check_networks(calibration, space)
-        entries = {key: found for key in space_keys(space) if (found := estimates.get(key)) and found.estimate > 0}
+        entries = {key: estimate for key in space_keys(space) if (estimate := estimates.get(key)) and estimate.estimate > 0}
         prices.refuse_mixture(price.row for key in entries if (price := prices.at(key)) is not None)
         features = features_of(space, entries)
         posterior = calibrate(
@@ -62,36 +62,36 @@ class Correction:
 
     def compose(self, archs: IntArray) -> FloatArray:
         """(n, layers) to (n, 3): estimate, low, high in ns; raises MissingEntry."""
-        counts = np.zeros((len(archs), len(self._places)))
+        counts = np.zeros((len(archs), len(self._column_of)))
         for row, arch in enumerate(archs.tolist()):
             needed = needs(self.space.composition(arch))
-            if any(operator.key not in self._places for operator in needed):
+            if any(operator.key not in self._column_of for operator in needed):
                 predict(self.prices, self.space, arch)  # says what is missing
             for operator, count in needed.items():
-                if operator.key in self._places:
-                    counts[row, self._places[operator.key]] = count
+                if operator.key in self._column_of:
+                    counts[row, self._column_of[operator.key]] = count
         return self.posterior.intervals_ns(self._toward, counts)
 
     def costs(self, plain: LayerCosts) -> tuple[float, LayerCosts]:
         """The intercept in ns, and costs in which each operator takes what it takes inside networks."""
         intercept_ns, each_ns = self.posterior.line_ns(self._toward)
-        found = plain.estimate.copy()  # NaN where there is none
+        corrected = plain.estimate.copy()  # NaN where there is none
         for at, key in enumerate(plain.keys):
-            if key in self._places:
-                found[at] = each_ns[self._places[key]]
-        return intercept_ns, replace(plain, estimate=found)
+            if key in self._column_of:
+                corrected[at] = each_ns[self._column_of[key]]
+        return intercept_ns, replace(plain, estimate=corrected)
 
     def intervals_ns(self, plain: LayerCosts, archs: IntArray) -> FloatArray:
         """Of an additive space: (n, 3), NaN where a latency is missing."""
-        rows = np.array([self._places.get(key, -1) for key in plain.keys], dtype=np.intp)
-        found = np.empty((len(archs), 3))
+        rows = np.array([self._column_of.get(key, -1) for key in plain.keys], dtype=np.intp)
+        intervals = np.empty((len(archs), 3))
         for part in chunks(len(archs)):
             counted = plain.counted(archs[part])
-            counts = np.zeros((len(counted), len(self._places)))
+            counts = np.zeros((len(counted), len(self._column_of)))
             counts[:, rows[rows >= 0]] = counted[:, rows >= 0]
-            found[part] = self.posterior.intervals_ns(self._toward, counts)
-            found[part][counted[:, np.isnan(plain.estimate)].any(axis=1)] = np.nan
-        return found
+            intervals[part] = self.posterior.intervals_ns(self._toward, counts)
+            intervals[part][counted[:, np.isnan(plain.estimate)].any(axis=1)] = np.nan
+        return intervals
 
 
 class CorrectedBulk:
@@ -105,8 +105,8 @@ class CorrectedBulk:
         """Shape (n,); NaN where a latency is missing."""
         if not self._plain.fixed.any():  # a network of nothing takes nothing, no intercept either
             return self.intervals_ns(archs)[:, 0]
-        found = self._bulk.estimates(archs)
-        return np.maximum(found, 0.0, out=found)
+        sums = self._bulk.estimates(archs)
+        return np.maximum(sums, 0.0, out=sums)
 
     def intervals_ns(self, archs: IntArray) -> FloatArray:
         """Shape (n, 3): estimate, low, high; the interval is that of the network as it would be measured."""
@@ -120,13 +120,13 @@ def composed(space: Space, arch: Sequence[int]) -> dict[str, int]:
 
 def _check_networks(calibration: Calibration, space: Space) -> None:
     """What was measured has to be what the space makes of these choices today."""
-    for place, network in enumerate(calibration.observed):
-        where = f"the calibration for {space.name}: networks[{place}]"
+    for position, network in enumerate(calibration.observed):
+        where = f"the calibration for {space.name}: networks[{position}]"
         try:
-            found = composed(space, network.arch)
+            composition = composed(space, network.arch)
         except (SpecError, IndexError) as error:
             raise SpecError(f"{where} is no network of the space: {str(error)[:200]}") from error
-        if found != dict(network.composition):
+        if composition != dict(network.composition):
             raise SpecError(
                 f"{where} has other operators than the space gives these choices: calibrate again (lutfarm lut validate "
                 "--calibrate), or predict uncalibrated (--uncalibrated)"

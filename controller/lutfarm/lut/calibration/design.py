@@ -42,14 +42,14 @@ class Terms:
         for row, key in enumerate(keys):
             for name in features.get(key, ()):
                 effects[row, names[name]] = 1.0
-        found = [entries[key] for key in keys]
-        common = np.zeros((len(keys), max((len(one.common) for one in found), default=0)))
-        for row, one in enumerate(found):
+        chosen = [entries[key] for key in keys]
+        common = np.zeros((len(keys), max((len(one.common) for one in chosen), default=0)))
+        for row, one in enumerate(chosen):
             common[row, : len(one.common)] = one.common
         return cls(
             keys=tuple(keys),
-            estimate=np.array([one.estimate for one in found]),
-            log_error=np.array([one.log_error for one in found]),
+            estimate=np.array([one.estimate for one in chosen]),
+            log_error=np.array([one.log_error for one in chosen]),
             common=common,
             names=tuple(names),
             effects=effects,
@@ -75,11 +75,11 @@ def shares(terms: Terms, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def toward(terms: Terms, known: Terms, parts: FloatArray) -> Toward:
     """`parts`: (n, operators of `known`), the shares of the calibrated networks."""
-    places = {key: at for at, key in enumerate(known.keys)}
+    column_of = {key: at for at, key in enumerate(known.keys)}
     own = np.zeros((len(terms.keys), len(parts)))
     for row, key in enumerate(terms.keys):
-        if key in places:
-            own[row] = parts[:, places[key]]
+        if key in column_of:
+            own[row] = parts[:, column_of[key]]
     columns = {name: at for at, name in enumerate(known.names)}
     grouped = (parts @ known.effects).T
     shared = np.zeros(own.shape, dtype=np.float64)

@@ -118,24 +118,27 @@ class Posterior:
         The interval is that of the network as it would be measured, the way that the calibrated ones were.
         """
         intercept_ns, each_ns = self.line_ns(of)
-        found = np.zeros((len(counts), 3))
+        intervals = np.zeros((len(counts), 3))
         for start in range(0, len(counts), CHUNK):
             part = slice(start, start + CHUNK)
-            found[part] = self._chunk_ns(of, counts[part], intercept_ns, each_ns)
-        return found
+            intervals[part] = self._chunk_ns(of, counts[part], intercept_ns, each_ns)
+        return intervals
 
     def _chunk_ns(self, of: Toward, counts: FloatArray, intercept_ns: float, each_ns: FloatArray) -> FloatArray:
         sums_ns, parts = shares(of.terms, counts)
         something = sums_ns > 0  # a network of nothing takes nothing
         means, deviations = self._components(of, sums_ns[something], parts[something])
         tail = (1 - self.confidence) / 2
-        found = np.zeros((len(counts), 3))
-        found[something, 0] = np.maximum(counts[something] @ each_ns + intercept_ns, 0.0)
+        intervals = np.zeros((len(counts), 3))
+        intervals[something, 0] = np.maximum(counts[something] @ each_ns + intercept_ns, 0.0)
         for column, probability in ((1, tail), (2, 1 - tail)):
             limits = mixture_quantile(self._mixture.weights, means, deviations, probability)
-            found[something, column] = np.maximum(limits * sums_ns[something], 0.0)
-        found[:, 1], found[:, 2] = np.minimum(found[:, 0], found[:, 1]), np.maximum(found[:, 0], found[:, 2])
-        return found
+            intervals[something, column] = np.maximum(limits * sums_ns[something], 0.0)
+        intervals[:, 1], intervals[:, 2] = (
+            np.minimum(intervals[:, 0], intervals[:, 1]),
+            np.maximum(intervals[:, 0], intervals[:, 2]),
+        )
+        return intervals
 
     def _components(self, of: Toward, sums_ns: FloatArray, parts: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Means and standard deviations of y / S under each combination of sizes, (m, g) each."""
@@ -180,11 +183,11 @@ def calibrate(
         raise SpecError(f"the calibrated networks need {len(lacking)} operators without a latency: {', '.join(lacking[:8])}")
     chosen = priors or Priors()
     terms = Terms.of(keys, entries, features)
-    places = {key: at for at, key in enumerate(keys)}
+    column_of = {key: at for at, key in enumerate(keys)}
     counts = np.zeros((len(observed), len(keys)))
     for row, one in enumerate(observed):
         for key, count in one.composition.items():
-            counts[row, places[key]] = count
+            counts[row, column_of[key]] = count
     sums_ns, parts = shares(terms, counts)
     errors = np.array([one.log_error or 0.0 for one in observed])
     ratios = np.array([one.measured for one in observed]) / sums_ns - 1

@@ -40,12 +40,12 @@ def analytic(keys: Iterable[str], networks: Sequence[Observed]) -> dict[str, Est
     line = _not_negative(rows / scale / measured_ns[:, None])
     least_ns = LEAST_SHARE * float(np.median(measured_ns))
     unsure = np.median(measured_ns) / np.median(rows, axis=0)
-    found: dict[str, Estimate] = {}
+    estimates: dict[str, Estimate] = {}
     for key in keys:
         own = np.array(work(key))
         estimate_ns = max(least_ns, float(own @ (line / scale)))
-        found[key] = Estimate(estimate_ns, common=tuple((own * unsure / estimate_ns).tolist()))
-    return found
+        estimates[key] = Estimate(estimate_ns, common=tuple((own * unsure / estimate_ns).tolist()))
+    return estimates
 
 
 def _not_negative(rows: FloatArray) -> FloatArray:
@@ -54,9 +54,9 @@ def _not_negative(rows: FloatArray) -> FloatArray:
     for size in range(1, rows.shape[1] + 1):
         for columns in combinations(range(rows.shape[1]), size):
             part = rows[:, list(columns)]
-            found = np.linalg.lstsq(part, np.ones(len(rows)), rcond=None)[0]
-            misfit = float(np.square(part @ found - 1).sum())
-            if (found >= 0).all() and misfit < least:
+            coefficients = np.linalg.lstsq(part, np.ones(len(rows)), rcond=None)[0]
+            misfit = float(np.square(part @ coefficients - 1).sum())
+            if (coefficients >= 0).all() and misfit < least:
                 best, least = np.zeros(rows.shape[1]), misfit
-                best[list(columns)] = found
+                best[list(columns)] = coefficients
     return best

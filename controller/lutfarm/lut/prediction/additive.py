@@ -43,11 +43,11 @@ class Prediction:
 def predict(prices: Prices, space: Space, arch: Sequence[int], *, allow_partial: bool = False) -> Prediction:
     """Raises SpecError for an architecture that is not of the space, MissingEntry unless `allow_partial`."""
     needed = needs(space.composition(arch))
-    found = {operator.key: price for operator in needed if (price := prices.of(operator)) is not None}
-    missing = tuple(operator.key for operator in needed if operator.key not in found)
+    priced = {operator.key: price for operator in needed if (price := prices.of(operator)) is not None}
+    missing = tuple(operator.key for operator in needed if operator.key not in priced)
     if missing and not allow_partial:
         raise missing_entry(prices, missing, len(needed))
-    counted = [(found[operator.key], count) for operator, count in needed.items() if operator.key in found]
+    counted = [(priced[operator.key], count) for operator, count in needed.items() if operator.key in priced]
     prices.refuse_mixture(price.row for price, _ in counted)
     total_ns = sum(count * price.estimate for price, count in counted)
     low_ns, high_ns = (None, None) if missing else bounds(counted, total_ns)
@@ -93,7 +93,7 @@ def missing_entry(prices: Prices, missing: Sequence[str], needed: int) -> Missin
     job = f"has `- operators: [{', '.join(unmeasured)}]`" if len(unmeasured) <= NAMED else "names their space"
     cure = f"measure them with a job that {job}, or " if unmeasured else ""
     return MissingEntry(
-        f"{prices.place} has no latency for {len(missing)} of the {needed} operators that are needed: "
+        f"{prices.where} has no latency for {len(missing)} of the {needed} operators that are needed: "
         f"{', '.join(named)}{more}; {cure}allow a partial prediction (allow_partial=True, --allow-partial), "
         "which says what is missing"
     )

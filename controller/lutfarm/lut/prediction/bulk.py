@@ -36,29 +36,29 @@ class AdditiveBulk:
 
     def estimates(self, archs: IntArray) -> FloatArray:
         """Shape (n,); NaN where a latency is missing."""
-        found = np.empty(len(archs))
+        sums = np.empty(len(archs))
         for part in chunks(len(archs)):
-            places = (archs[part].astype(np.float32) @ self._weights).astype(np.intp)
-            total = self._joint_ns[0].take(places[:, 0])
+            indices = (archs[part].astype(np.float32) @ self._weights).astype(np.intp)
+            total = self._joint_ns[0].take(indices[:, 0])
             for column, joint_ns in enumerate(self._joint_ns[1:], start=1):
-                total += joint_ns.take(places[:, column])
-            found[part] = total
-        return found
+                total += joint_ns.take(indices[:, column])
+            sums[part] = total
+        return sums
 
     def intervals_ns(self, archs: IntArray) -> FloatArray:
         """Shape (n, 3): estimate, low, high.  The interval is that of `predict.bounds`."""
         costs = self._costs
-        found = np.empty((len(archs), 3))
-        found[:, 0] = self.estimates(archs)
+        intervals = np.empty((len(archs), 3))
+        intervals[:, 0] = self.estimates(archs)
         own, common = 1 - costs.common, np.sqrt(costs.common)
         columns = np.stack([common * costs.below, common * costs.above], axis=1)
         squares = np.stack([own * costs.below**2, own * costs.above**2], axis=1)
         for part in chunks(len(archs)):
             counts = costs.counted(archs[part])
             halves = np.sqrt(np.square(counts) @ squares + np.square(counts @ columns))
-            found[part, 1] = np.maximum(found[part, 0] - halves[:, 0], 0.0)
-            found[part, 2] = found[part, 0] + halves[:, 1]
-        return found
+            intervals[part, 1] = np.maximum(intervals[part, 0] - halves[:, 0], 0.0)
+            intervals[part, 2] = intervals[part, 0] + halves[:, 1]
+        return intervals
 
 
 def chunks(count: int) -> Iterator[slice]:

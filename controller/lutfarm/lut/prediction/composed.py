@@ -32,8 +32,8 @@ class ComposedBulk:
         if self._kept is None:
             different, where = np.unique(archs, axis=0, return_inverse=True)
             return self._compose(different)[where.reshape(-1)]
-        places = np.asarray(np.ravel_multi_index(tuple(archs.T), self._counts))
-        new = np.unique(places[np.isnan(self._kept[places, 0])])
+        indices = np.asarray(np.ravel_multi_index(tuple(archs.T), self._counts))
+        new = np.unique(indices[np.isnan(self._kept[indices, 0])])
         if len(new):
             self._kept[new] = self._compose(np.stack(np.unravel_index(new, self._counts), axis=1))
-        return self._kept[places]
+        return self._kept[indices]

@@ -54,19 +54,19 @@ class LayerCosts:
 def layer_costs(prices: Prices, space: Space) -> LayerCosts:
     """The costs of a space's choices."""
     index: dict[str, int] = {}
-    found: list[Price | None] = []
+    priced: list[Price | None] = []
 
     def position(operator: Operator) -> int:
         if operator.key not in index:
-            index[operator.key] = len(found)
-            found.append(prices.of(operator))
+            index[operator.key] = len(priced)
+            priced.append(prices.of(operator))
         return index[operator.key]
 
     choices = [choice for layer in space.layers for choice in layer.choices]
     needed = [[(position(o), n) for o, n in choice.parts if not o.is_nothing] for choice in choices]
     always = [(position(o), n) for o, n in space.fixed if not o.is_nothing]
-    prices.refuse_mixture(price.row for price in found if price is not None)
-    parts, fixed = np.zeros((len(choices), len(found))), np.zeros(len(found))
+    prices.refuse_mixture(price.row for price in priced if price is not None)
+    parts, fixed = np.zeros((len(choices), len(priced))), np.zeros(len(priced))
     for row, pairs in enumerate(needed):
         for column, count in pairs:
             parts[row, column] += count
@@ -79,8 +79,8 @@ def layer_costs(prices: Prices, space: Space) -> LayerCosts:
         parts=parts,
         fixed=fixed,
         keys=tuple(index),
-        estimate=np.array([math.nan if p is None else p.estimate for p in found]),
-        below=np.array([0.0 if p is None else p.estimate - p.low for p in found]),
-        above=np.array([0.0 if p is None else p.high - p.estimate for p in found]),
-        common=np.array([0.0 if p is None else p.common_share for p in found]),
+        estimate=np.array([math.nan if p is None else p.estimate for p in priced]),
+        below=np.array([0.0 if p is None else p.estimate - p.low for p in priced]),
+        above=np.array([0.0 if p is None else p.high - p.estimate for p in priced]),
+        common=np.array([0.0 if p is None else p.common_share for p in priced]),
     )

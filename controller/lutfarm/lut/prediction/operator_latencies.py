@@ -40,16 +40,16 @@ class Price:
 class Prices:
     """The operator entries of one device and backend, by the operator's key."""
 
-    def __init__(self, columns: Columns, place: str) -> None:
+    def __init__(self, columns: Columns, where: str) -> None:
         """Raises SpecError where a workload has more than one entry."""
-        self.place = place
+        self.where = where
         self._columns = columns
         workloads = columns.texts("workload_key")
         self._rows = {name: row for row, key in enumerate(workloads) if (name := named(key, "operator"))}
         twice = np.flatnonzero(columns.repeated("workload_key"))
         if len(twice):
             name = workloads[int(twice[0])]
-            raise SpecError(f"{place} has more than one entry of {name!r}: a prediction can't choose")
+            raise SpecError(f"{where} has more than one entry of {name!r}: a prediction can't choose")
         self._estimate_ns, self._low_ns, self._high_ns = (columns.numbers(name) for name in ("estimate", "low", "high"))
         # What is not known to be independent is taken to move together, which is the wider interval.
         self._common = np.nan_to_num(columns.numbers("common_share"), nan=1.0)
@@ -95,4 +95,4 @@ class Prices:
         statistics = {self._statistics[row] for row in rows if row >= 0} - {""}
         if len({ESTIMANDS.get(name, name) for name in statistics}) > 1:
             names = ", ".join(sorted(statistics))
-            raise SpecError(f"{self.place} mixes the statistics {names}; they can't be added up")
+            raise SpecError(f"{self.where} mixes the statistics {names}; they can't be added up")

@@ -81,7 +81,7 @@ ANALYTIC_PRIORS = Priors(own=(0.04, 0.08, 0.16, 0.32, 0.64), shared=(0.01, 0.04,
 
 @dataclass(frozen=True, slots=True)
 class CalibrationNetwork:
-    """An Observed as it is stored: operators by their places in `Calibration.operators`."""
+    """An Observed as it is stored: operators by their positions in `Calibration.operators`."""
 
     arch: tuple[int, ...]
     operators: tuple[int, ...]
@@ -130,8 +130,8 @@ class Calibration:
         odd = [flag for flag in self.flags if not 0 < len(flag) <= MOST_FLAG or not flag.isprintable() or " " in flag]
         if len(self.flags) > MOST_FLAGS or odd:
             raise SpecError(f"calibration: it has {len(self.flags)} flags, {len(odd)} of them are none")
-        for place, network in enumerate(self.networks):
-            _check_network(f"networks[{place}]", network, len(self.operators))
+        for position, network in enumerate(self.networks):
+            _check_network(f"networks[{position}]", network, len(self.operators))
 
     @property
     def observed(self) -> tuple[Observed, ...]:
@@ -172,11 +172,11 @@ def calibration_of(
 ) -> Calibration:
     """From measured networks.  Raises SpecError for none, for too many, and for values that can't be true."""
     keys = tuple(dict.fromkeys(key for one in observed for key in sorted(one.composition)))
-    places = {key: at for at, key in enumerate(keys)}
+    position_of = {key: at for at, key in enumerate(keys)}
     networks = tuple(
         CalibrationNetwork(
             arch=tuple(one.arch),
-            operators=tuple(places[key] for key in sorted(one.composition)),
+            operators=tuple(position_of[key] for key in sorted(one.composition)),
             counts=tuple(one.composition[key] for key in sorted(one.composition)),
             measured=float(one.measured),
             log_error=None if one.log_error is None else float(one.log_error),

@@ -90,8 +90,8 @@ class Columns:
         return self.arrow.to_pylist()
 
     def _values(self, part: Any, name: str) -> list[Any]:
-        found = part.column(name).to_pylist()
-        return [tuple(item) for item in found] if COLUMNS[name][0] == "texts" else found
+        values = part.column(name).to_pylist()
+        return [tuple(item) for item in values] if COLUMNS[name][0] == "texts" else values
 
     def texts(self, name: str) -> list[str]:
         """A text column."""

@@ -29,13 +29,13 @@ def check(columns: Columns) -> None:
 
 def check_manifest(manifest: Manifest, places: Collection[tuple[str, str]]) -> None:
     """Raises SpecError where a validation, a refusal or a calibration is of no place of the table, or stands twice."""
-    for kind, found in (
+    for kind, records in (
         ("validation", manifest.validations),
         ("refusal", manifest.refusals),
         ("calibration", manifest.calibrations),
         ("lacking calibration", manifest.uncalibrated),
     ):
-        names = Counter((one.unit, one.backend_key, one.space) for one in found)
+        names = Counter((one.unit, one.backend_key, one.space) for one in records)
         for (unit, backend, space), count in names.items():
             where = f"the {kind} of {unit[:80]!r} with {backend[:80]!r} for {space[:80]!r}"
             if (unit, backend) not in places:

@@ -276,35 +276,39 @@ def _covered(measured_ns: float | None, low_ns: float | None, high_ns: float | N
     return low_ns <= measured_ns <= high_ns
 
 
-def share(told: Sequence[bool | None]) -> float | None:
+def share(answers: Sequence[bool | None]) -> float | None:
     """How many of those that can be told are true; None where none can be told."""
-    known = [one for one in told if one is not None]
+    known = [one for one in answers if one is not None]
     return sum(known) / len(known) if known else None
 
 
-def _problems(found: Validation) -> Iterator[str]:
+def _problems(validation: Validation) -> Iterator[str]:
     """What can't be true of a validation, in words."""
-    if len(found.networks) > MOST_NETWORKS:
-        yield f"{len(found.networks)} networks; {MOST_NETWORKS} is the most"
-    if len({network.arch for network in found.networks}) < len(found.networks):
+    if len(validation.networks) > MOST_NETWORKS:
+        yield f"{len(validation.networks)} networks; {MOST_NETWORKS} is the most"
+    if len({network.arch for network in validation.networks}) < len(validation.networks):
         yield "a network stands twice"
-    if len(found.anchor_refusal) > MOST_REASON:
+    if len(validation.anchor_refusal) > MOST_REASON:
         yield f"anchor_refusal has more than {MOST_REASON} characters"
-    if not 0 < found.confidence < 1:
-        yield f"confidence is {found.confidence!r}, not between 0 and 1"
-    for network in found.networks:
+    if not 0 < validation.confidence < 1:
+        yield f"confidence is {validation.confidence!r}, not between 0 and 1"
+    for network in validation.networks:
         if len(network.arch) > MOST_CHARACTERS:
             yield f"an architecture has more than {MOST_CHARACTERS} characters"
         yield from (f"network {network.arch[:80]}: {problem}" for problem in _network_problems(network))
-    calibrated = found.calibrated
-    every = [("figures", found.figures), ("ceiling", found.ceiling), ("calibrated.figures", calibrated and calibrated.figures)]
+    calibrated = validation.calibrated
+    every = [
+        ("figures", validation.figures),
+        ("ceiling", validation.ceiling),
+        ("calibrated.figures", calibrated and calibrated.figures),
+    ]
     for name, figures in every:
         if figures is not None and not _possible(figures):
             yield f"{name} can't be true: {figures}"[:300]
-    for name, covered in (("coverage", found.coverage), ("calibrated.coverage", calibrated and calibrated.coverage)):
+    for name, covered in (("coverage", validation.coverage), ("calibrated.coverage", calibrated and calibrated.coverage)):
         if covered is not None and not 0 <= covered <= 1:
             yield f"{name} is {covered!r}, not from 0 to 1"
-    yield from _contradictions(found)
+    yield from _contradictions(validation)
 
 
 def _network_problems(network: Network) -> Iterator[str]:
@@ -336,14 +340,14 @@ def _possible(figures: Figures) -> bool:
     )
 
 
-def _contradictions(found: Validation) -> Iterator[str]:
+def _contradictions(validation: Validation) -> Iterator[str]:
     """Figures that are not those of the networks: they are all counted again, but for the ceiling's.
 
     That is of halves of the processes, which the networks do not hold.
     """
-    used, calibrated = found.used, found.calibrated
-    yield from _miscounted("figures", found.figures, [(n.predicted, n.measured) for n in used])
-    yield from _miscovered("coverage", found.coverage, [n.covered for n in used])
+    used, calibrated = validation.used, validation.calibrated
+    yield from _miscounted("figures", validation.figures, [(n.predicted, n.measured) for n in used])
+    yield from _miscovered("coverage", validation.coverage, [n.covered for n in used])
     mended = [n for n in used if n.calibrated is not None]
     if calibrated is None:
         if mended:
@@ -353,18 +357,18 @@ def _contradictions(found: Validation) -> Iterator[str]:
         yield from _miscovered("calibrated.coverage", calibrated.coverage, [n.covered_calibrated for n in mended])
         if calibrated.networks < 1:
             yield f"calibrated on {calibrated.networks} networks"
-    if found.ceiling and found.ceiling.n > len(used):
-        yield f"a ceiling of {found.ceiling.n} networks, but {len(used)} were held against the table"
+    if validation.ceiling and validation.ceiling.n > len(used):
+        yield f"a ceiling of {validation.ceiling.n} networks, but {len(used)} were held against the table"
 
 
-def _miscounted(name: str, told: Figures, pairs: Sequence[tuple[float | None, float | None]]) -> Iterator[str]:
+def _miscounted(name: str, figures: Figures, pairs: Sequence[tuple[float | None, float | None]]) -> Iterator[str]:
     """What figures say and what the networks come to, where these differ by more than rounding."""
-    if len(pairs) != told.n:
-        yield f"{name} of {told.n} networks, but {len(pairs)} have both numbers"
+    if len(pairs) != figures.n:
+        yield f"{name} of {figures.n} networks, but {len(pairs)} have both numbers"
         return
     counted = compare([predicted or 0.0 for predicted, _ in pairs], [measured or 0.0 for _, measured in pairs])
     for field in fields(Figures):
-        said, true = getattr(told, field.name), getattr(counted, field.name)
+        said, true = getattr(figures, field.name), getattr(counted, field.name)
         if field.name.startswith("within_"):
             least, most = _either_side(pairs, 0.05 if field.name == "within_5_percent" else 0.10)
             right = least - ROUNDING <= said <= most + ROUNDING
@@ -381,15 +385,15 @@ def _either_side(pairs: Sequence[tuple[float | None, float | None]], edge: float
     return least / len(errors), most / len(errors)
 
 
-def _miscovered(name: str, told: float | None, covered: Sequence[bool | None]) -> Iterator[str]:
-    if not _same(told, share(covered)):
-        yield f"{name} is {_shown(told)}, of its networks {_shown(share(covered))}"
+def _miscovered(name: str, coverage: float | None, covered: Sequence[bool | None]) -> Iterator[str]:
+    if not _same(coverage, share(covered)):
+        yield f"{name} is {_shown(coverage)}, of its networks {_shown(share(covered))}"
 
 
-def _same(told: float | None, counted: float | None) -> bool:
-    if told is None or counted is None:
-        return told is counted
-    return abs(told - counted) <= ROUNDING * (1 + abs(counted))
+def _same(said: float | None, counted: float | None) -> bool:
+    if said is None or counted is None:
+        return said is counted
+    return abs(said - counted) <= ROUNDING * (1 + abs(counted))
 
 
 def _shown(value: float | None) -> str:
