@@ -37,9 +37,9 @@ def build(folder: Path, arch: Arch, runtime: Runtime, *, say: Say, fresh: bool =
     """
     inputs = inputs_sha256(arch, runtime)
     with _writable(folder), _alone(folder, say):
-        if not fresh and (found := inventory.find(folder, arch.name, runtime, inputs)):
-            say(f"already built: {found.name}")
-            return found
+        if not fresh and (bundle := inventory.find(folder, arch.name, runtime, inputs)):
+            say(f"already built: {bundle.name}")
+            return bundle
         check_space(folder, NEEDED_BYTES)
         with tempfile.TemporaryDirectory(prefix=_WORK, dir=folder) as work:
             return _build(Path(work), folder, arch, runtime, inputs, say)

@@ -38,25 +38,25 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def _library_index(root: Path, arch: Arch) -> Mapping[str, Path]:
     """The libraries of the unpacked packages by file name.  Packages use /lib and /usr/lib for the same folder."""
-    found: dict[str, Path] = {}
+    libraries: dict[str, Path] = {}
     for folder in (root / "lib" / arch.triplet, root / "usr" / "lib" / arch.triplet):
         for name, path in _files(folder) if folder.is_dir() else ():
             if "/" not in name:
-                found[name] = path
-    return found
+                libraries[name] = path
+    return libraries
 
 
 def _libraries(chosen: Mapping[str, Path], index: Mapping[str, Path], arch: Arch) -> Mapping[str, Path]:
     brought = {Path(name).name for name in chosen}  # wheels find their own by a relative path
-    found: dict[str, Path] = {arch.loader: _library(arch.loader, "the bundle", index)}
-    asking = [*chosen.items(), *found.items()]
+    libraries: dict[str, Path] = {arch.loader: _library(arch.loader, "the bundle", index)}
+    asking = [*chosen.items(), *libraries.items()]
     while asking:
         name, path = asking.pop()
         for wanted in _needed(name, path, arch):
-            if wanted not in brought and wanted not in found and wanted not in _NO_FILE:
-                found[wanted] = _library(wanted, name, index)
-                asking.append((wanted, found[wanted]))
-    return {f"{arch.libraries}/{name}": path for name, path in found.items()}
+            if wanted not in brought and wanted not in libraries and wanted not in _NO_FILE:
+                libraries[wanted] = _library(wanted, name, index)
+                asking.append((wanted, libraries[wanted]))
+    return {f"{arch.libraries}/{name}": path for name, path in libraries.items()}
 
 
 def _library(wanted: str, by: str, index: Mapping[str, Path]) -> Path:

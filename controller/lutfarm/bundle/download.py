@@ -46,13 +46,13 @@ def check_host(folder: Path) -> tuple[recipe.Source, ...]:
         cwd=folder,
         what="asking apt for its mirrors",
     )
-    found = recipe.sources(listing)
-    if not found:
+    suites = recipe.sources(listing)
+    if not suites:
         raise SpecError(
             f"apt knows no suite of Debian 12 ({recipe.CODENAME}) here: "
             f"if this is Debian 12, run `apt-get update` once; else {OTHERWISE}"
         )
-    return found
+    return suites
 
 
 def lists(folder: Path, arch: Arch, suites: tuple[recipe.Source, ...]) -> None:

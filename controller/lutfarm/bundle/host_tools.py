@@ -20,10 +20,10 @@ _LAST_LINES = 12
 
 def tool(name: str) -> str:
     """Where a program lies.  Raises SpecError, which says where else a bundle can be built."""
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         raise SpecError(f"there is no {name} on PATH: {OTHERWISE}")
-    return found
+    return path
 
 
 def check_space(folder: Path, wanted_bytes: int) -> None:

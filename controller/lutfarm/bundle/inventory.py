@@ -72,8 +72,8 @@ def _are_versions(value: Mapping[Any, Any]) -> bool:
 
 def shelved(folder: Path) -> tuple[Bundle, ...]:
     """The whole bundles in a folder by name; an unfinished or damaged one is none.  The content is not read."""
-    found = (read_manifest(path) for path in sorted(folder.glob("bundle-*.json")))
-    return tuple(each[0] for each in found if each)
+    manifests = (read_manifest(path) for path in sorted(folder.glob("bundle-*.json")))
+    return tuple(each[0] for each in manifests if each)
 
 
 def find(folder: Path, arch: str, runtime: Runtime, inputs_sha256: str) -> Bundle | None:

@@ -130,14 +130,14 @@ class Source:
 
 def sources(listing: str) -> tuple[Source, ...]:
     """Debian 12's suites among the lines that `apt-get indextargets` printed in LISTING_FORMAT."""
-    found: dict[Source, None] = {}
+    suites: dict[Source, None] = {}
     for line in listing.splitlines():
         match line.split(" "):
             case [uri, release, "main", "Debian", codename] if codename in SUITES and _URI.fullmatch(uri):
-                found[Source(uri, release, "main")] = None
+                suites[Source(uri, release, "main")] = None
             case _:
                 continue
-    return tuple(found)
+    return tuple(suites)
 
 
 LISTING_FORMAT = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN) $(CODENAME)"
