@@ -89,20 +89,20 @@ class _Pairs:
 
 
 def compared(
-    store: Store, job_id: str, plan: PairPlan, names: tuple[str, str], *, margin: float, confidence: float
+    store: Store, job_id: str, paired: PairPlan, names: tuple[str, str], *, margin: float, confidence: float
 ) -> Comparison:
     """The ratios of a job's pairs.  Raises SpecError where no workload has two pairs, naming why."""
-    runs = {key: list(found) for key, found in groupby(judged_runs(store, job_id), key=lambda run: run.key)}
-    found: dict[str, _Pairs] = {}
-    left_out = dict(plan.one_sided)
-    for a, b in plan.keys:
+    runs = {key: list(of_key) for key, of_key in groupby(judged_runs(store, job_id), key=lambda run: run.key)}
+    pairs_of: dict[str, _Pairs] = {}
+    left_out = dict(paired.one_sided)
+    for a, b in paired.keys:
         workload = MeasurementKey.parse(a).workload
-        one = _pairs(_newest(runs.get(a, ())), _newest(runs.get(b, ())))
-        if isinstance(one, str):
-            left_out[workload] = _failure(store, a, b) or one
+        pairs_or_why = _pairs(_newest(runs.get(a, ())), _newest(runs.get(b, ())))
+        if isinstance(pairs_or_why, str):
+            left_out[workload] = _failure(store, a, b) or pairs_or_why
         else:
-            found[workload] = one
-    by_pair = {name: one.ratios for name, one in found.items()}
+            pairs_of[workload] = pairs_or_why
+    by_pair = {name: one.ratios for name, one in pairs_of.items()}
     ratios, together = ratios_of(by_pair, confidence=confidence), overall(by_pair, confidence=confidence)
     if together is None:
         reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
@@ -114,7 +114,9 @@ def compared(
     return Comparison(
         job_id,
         *names,
-        tuple(_workload(name, found[name], ratio, differs=away[name], slower=name in slower) for name, ratio in ratios.items()),
+        tuple(
+            _workload(name, pairs_of[name], ratio, differs=away[name], slower=name in slower) for name, ratio in ratios.items()
+        ),
         together.ratio,
         together.low,
         together.high,
@@ -123,21 +125,21 @@ def compared(
         margin,
         verdict,
         rounds_to_settle(together, margin, confidence=confidence) if open_still else None,
-        sum(one.lone for one in found.values()),
+        sum(one.lone for one in pairs_of.values()),
         left_out,
     )
 
 
-def _workload(name: str, pairs: _Pairs, found: PairRatio, *, differs: bool, slower: bool) -> WorkloadRatio:
+def _workload(name: str, pairs: _Pairs, ratio: PairRatio, *, differs: bool, slower: bool) -> WorkloadRatio:
     a, b = (math.exp(float(np.mean(np.log([row[side] for row in pairs.estimates])))) for side in (1, 2))
     return WorkloadRatio(
         name,
         a,
         b,
-        found.ratio,
-        found.low,
-        found.high,
-        found.pairs,
+        ratio.ratio,
+        ratio.low,
+        ratio.high,
+        ratio.pairs,
         pairs.statistic,
         differs=differs,
         slower=slower,
@@ -155,26 +157,26 @@ def _pairs(a: Sequence[Run], b: Sequence[Run]) -> _Pairs | str:
     """The pairs of one workload, or why there are none.  A pair counts where both its processes had a quiet window."""
     if not a or not b:
         return "not measured on both sides"
-    levels = [{run.round_id: level for run in side if (level := process_estimate_of(run))} for side in (a, b)]
+    estimates = [{run.round_id: estimate for run in side if (estimate := process_estimate_of(run))} for side in (a, b)]
     # Of another statistic than the newest's are runs of an older plan.
-    statistics = [next(reversed(side.values())).statistic if side else None for side in levels]
+    statistics = [next(reversed(side.values())).statistic if side else None for side in estimates]
     if None not in statistics and statistics[0] != statistics[1]:
         return (
             f"statistic is {statistics[0]} on A and {statistics[1]} on B, which can't be compared; sampling.sweep: true in the "
             "job sweeps both"
         )
     pairs = matched(*([PairedProcess(run.round_id, run.started_s, run.ended_s) for run in side] for side in (a, b)))
-    found = tuple(
+    rows = tuple(
         (f"{one.round_id}+{other.round_id}", first.ns, second.ns)
         for one, other in pairs
-        if (first := levels[0].get(one.round_id))
-        and (second := levels[1].get(other.round_id))
+        if (first := estimates[0].get(one.round_id))
+        and (second := estimates[1].get(other.round_id))
         and first.statistic == second.statistic == statistics[0]
     )
-    if len(found) > 1 and statistics[0]:
-        return _Pairs(statistics[0], found, len(a) + len(b) - 2 * len(pairs), _raised(a, b))
+    if len(rows) > 1 and statistics[0]:
+        return _Pairs(statistics[0], rows, len(a) + len(b) - 2 * len(pairs), _raised(a, b))
     if len(pairs) > 1:
-        return f"of {len(pairs)} pairs {len(found)} had a quiet window on both sides, two are needed"
+        return f"of {len(pairs)} pairs {len(rows)} had a quiet window on both sides, two are needed"
     return f"only {len(pairs)} whole pair{'' if len(pairs) == 1 else 's'}"
 
 

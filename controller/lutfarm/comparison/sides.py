@@ -17,15 +17,15 @@ SETTINGS = ("device", "runtime", "threads", "precision", "provider")
 
 def parse_side(text: str, *, option: str) -> dict[str, str]:
     """From `runtime=onnxruntime,threads=1`.  Raises SpecError."""
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = (word.strip() for word in part.partition("="))
-        if name not in SETTINGS or not value or name in found:
+        if name not in SETTINGS or not value or name in settings:
             raise SpecError(f"{option} {text[:80]!r}: {part[:40]!r} is not NAME=VALUE, each once, of {', '.join(SETTINGS)}")
-        found[name] = value
-    if not found:
+        settings[name] = value
+    if not settings:
         raise SpecError(f"{option} says nothing; for example {option} threads=2, or device=desk,runtime=tflite")
-    return found
+    return settings
 
 
 def spec_of(job: JobSpec, a: Mapping[str, str], b: Mapping[str, str], *, rounds: int, target: float | None) -> JobSpec:
@@ -63,10 +63,10 @@ def _side(job: JobSpec, said: Mapping[str, str], *, option: str) -> ComparedSide
     changed = {name: _number(name, value, option) for name, value in settings.items()}
     try:
         # Backends that differ only in what the side says are one.
-        found = list(dict.fromkeys(BackendChoice.model_validate(base | changed) for base in bases or [{}]))
-        if len(found) > 1:
-            raise SpecError(f"{option} may be {' or '.join(one.value.key for one in found)}: say threads= or provider=")
-        return ComparedSide(device=device, backend=found[0])
+        backends = list(dict.fromkeys(BackendChoice.model_validate(base | changed) for base in bases or [{}]))
+        if len(backends) > 1:
+            raise SpecError(f"{option} may be {' or '.join(one.value.key for one in backends)}: say threads= or provider=")
+        return ComparedSide(device=device, backend=backends[0])
     except ValidationError as error:
         raise SpecError(f"{option}: {describe(error)}") from error
 
@@ -118,15 +118,15 @@ def plan_pairs(spec: JobSpec, plan: Sequence[Measurement]) -> PairPlan:
         {m.workload.key: m.key for m in plan if m.unit == side.device and _runs(side.backend, m.backend)}
         for side in (sides.a, sides.b)
     ]
-    mine, theirs = by_side
-    both = tuple((key, theirs[workload]) for workload, key in mine.items() if workload in theirs)
+    of_a, of_b = by_side
+    both = tuple((key, of_b[workload]) for workload, key in of_a.items() if workload in of_b)
     if not both:
         raise SpecError("no workload of the job runs on both sides; a model file is of one runtime's format only")
     return PairPlan(
         both,
         {
             workload: f"only {side} runs it"
-            for side, one, other in (("A", mine, theirs), ("B", theirs, mine))
+            for side, one, other in (("A", of_a, of_b), ("B", of_b, of_a))
             for workload in one
             if workload not in other
         },
