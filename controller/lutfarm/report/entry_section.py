@@ -92,11 +92,11 @@ def entry_row(entry: Entry, *, place: str = "") -> EntryRow:
 
 def groups(entries: Sequence[Entry], *, target: float | None) -> tuple[Group, ...]:
     """A plot and the extremes for each device and backend; whole networks have a plot of their own."""
-    found: dict[tuple[str, str], list[Entry]] = {}
+    by_place: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         if entry.kind == "measured" and named(entry.workload_key, "network") is None:
-            found.setdefault((entry.unit, entry.backend_key), []).append(entry)
-    return tuple(_group(number, place, found[place], target) for number, place in enumerate(sorted(found)))
+            by_place.setdefault((entry.unit, entry.backend_key), []).append(entry)
+    return tuple(_group(number, place, by_place[place], target) for number, place in enumerate(sorted(by_place)))
 
 
 def _group(number: int, place: tuple[str, str], entries: Sequence[Entry], target: float | None) -> Group:

@@ -30,7 +30,7 @@ CONSTANTS: Mapping[str, Callable[[float], str]] = {
 
 def facts(manifest: Manifest, table_hash: str) -> list[tuple[str, str]]:
     """Name and value of everything that one needs to cite the table; what is not known is left out."""
-    found = [
+    pairs = [
         *(pair for device in manifest.devices for pair in _device(device)),
         *(_backend(backend) for backend in manifest.backends),
         ("space", manifest.space or ""),
@@ -41,7 +41,7 @@ def facts(manifest: Manifest, table_hash: str) -> list[tuple[str, str]]:
         ("protocol hash", manifest.protocol_hash),
         ("table hash", table_hash),
     ]
-    return [(printable(name), printable(text)[:LONGEST]) for name, text in found if text]
+    return [(printable(name), printable(text)[:LONGEST]) for name, text in pairs if text]
 
 
 def composition(name: str, statistics: Collection[str] = ()) -> str:
@@ -49,12 +49,12 @@ def composition(name: str, statistics: Collection[str] = ()) -> str:
 
     `statistics`: of the operators' entries; of a table in two ways, for two runtimes, each is told.
     """
-    told = [way for way in ("in_network", "solved") if way in statistics]
-    if name not in ("in_network", "solved") or not told:
+    ways = [way for way in ("in_network", "solved") if way in statistics]
+    if name not in ("in_network", "solved") or not ways:
         return COMPOSITIONS.get(name, f"Composition: {printable(name)}.")
-    if len(told) == 1:
-        return COMPOSITIONS[told[0]]
-    return " ".join(f"With the statistic {way}: {COMPOSITIONS[way]}" for way in told)
+    if len(ways) == 1:
+        return COMPOSITIONS[ways[0]]
+    return " ".join(f"With the statistic {way}: {COMPOSITIONS[way]}" for way in ways)
 
 
 def _device(device: TableDevice) -> Iterator[tuple[str, str]]:
@@ -82,9 +82,9 @@ def _protocols(manifest: Manifest) -> Iterator[str]:
         yield words if alike else f"{unit}: {words}"
 
 
-def _protocol(plan: Mapping[str, int | float]) -> str:
+def _protocol(constants: Mapping[str, int | float]) -> str:
     """The constants that tell most."""
-    return ", ".join(words(plan[name]) for name, words in CONSTANTS.items() if name in plan)
+    return ", ".join(words(constants[name]) for name, words in CONSTANTS.items() if name in constants)
 
 
 def _joined(*parts: str) -> str:

@@ -250,7 +250,7 @@ def _spot_words(plain: Sequence[Spot], calibrated: Sequence[Spot]) -> str:
         for name, spots in (("errors", plain), ("calibrated", calibrated))
         if spots
     }
-    said = "; ".join(f"{name} from {min(found):+.1f} % to {max(found):+.1f} %" for name, found in errors.items())
+    said = "; ".join(f"{name} from {min(percent):+.1f} % to {max(percent):+.1f} %" for name, percent in errors.items())
     return (
         f"{len(plain)} networks, measured from {latency(min(measured))} to {latency(max(measured))}; {said}. "
         "The table of networks holds every value."

@@ -190,10 +190,10 @@ def _scatter(axes: Axes, rows: Sequence[RatioRow], flips: Sequence[tuple[int, in
             label="order reversed beyond noise" if position == 0 else "_",
         )
     for verdict, marker in MARKERS.items():
-        mine = [row for row in rows if row.verdict == verdict]
+        of_verdict = [row for row in rows if row.verdict == verdict]
         axes.plot(
-            [row.a_estimate for row in mine],
-            [row.b_estimate for row in mine],
+            [row.a_estimate for row in of_verdict],
+            [row.b_estimate for row in of_verdict],
             linestyle="none",
             marker=marker,
             markersize=4.5,
@@ -210,10 +210,10 @@ def _scatter(axes: Axes, rows: Sequence[RatioRow], flips: Sequence[tuple[int, in
 def _log_axis(axes: Axes, which: str, low: float, high: float) -> None:
     """1, 2, 5 of each decade, or only 1 where there are many."""
     steps = (1, 2, 5) if high / low < 500 else (1,)
-    places = [step * 10.0**decade for decade in range(int(log10(low)) - 1, int(log10(high)) + 2) for step in steps]
+    ticks = [step * 10.0**decade for decade in range(int(log10(low)) - 1, int(log10(high)) + 2) for step in steps]
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-    axis.set_major_locator(FixedLocator(places))
+    axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(FuncFormatter(_tick))

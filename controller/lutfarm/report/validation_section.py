@@ -58,46 +58,46 @@ class ComparedNetwork:
 
 def comparisons(table: LatencyTable) -> tuple[ComparedNetwork, ...]:
     """Predicted against measured, for each device, backend and space that was validated."""
-    found = sorted(table.manifest.validations, key=lambda one: (*one.place, one.space))
-    return tuple(_comparison(number, one, table) for number, one in enumerate(found))
+    validations = sorted(table.manifest.validations, key=lambda one: (*one.place, one.space))
+    return tuple(_comparison(number, one, table) for number, one in enumerate(validations))
 
 
 def unvalidated(table: LatencyTable) -> list[tuple[str, str]]:
     """The devices and backends of which nobody knows how well they predict networks, and why."""
     known = {one.place for one in table.manifest.validations}
-    found: list[tuple[str, str]] = []
+    rows: list[tuple[str, str]] = []
     for unit, backend in table.places:
         reasons = [one.describe() for one in table.manifest.refusals if one.place == (unit, backend)]
         if not reasons and (unit, backend) not in known:
             reasons = [UNVALIDATED]
-        found += [(printable(f"{backend} on {unit}"), printable(reason)) for reason in reasons]
-    return found
+        rows += [(printable(f"{backend} on {unit}"), printable(reason)) for reason in reasons]
+    return rows
 
 
-def _comparison(number: int, found: Validation, table: LatencyTable) -> ComparedNetwork:
-    several = sum(one.place == found.place for one in table.manifest.validations) > 1
-    heading = printable(f"{found.backend_key} on {found.unit}" + (f", {found.space}" if several else ""))
-    plain = plain_spots(found)
-    used = sorted(found.used, key=lambda network: network.measured or 0.0)
+def _comparison(number: int, validation: Validation, table: LatencyTable) -> ComparedNetwork:
+    several = sum(one.place == validation.place for one in table.manifest.validations) > 1
+    heading = printable(f"{validation.backend_key} on {validation.unit}" + (f", {validation.space}" if several else ""))
+    plain = plain_spots(validation)
+    used = sorted(validation.used, key=lambda network: network.measured or 0.0)
     return ComparedNetwork(
         heading=heading,
-        columns=_columns(found),
-        figures=_figure_rows(found),
+        columns=_columns(validation),
+        figures=_figure_rows(validation),
         plot=prediction_plot(
-            plain, calibrated_spots(found), name=f"networks{number}", title=f"Predicted against measured latency: {heading}"
+            plain, calibrated_spots(validation), name=f"networks{number}", title=f"Predicted against measured latency: {heading}"
         )
         if plain
         else "",
         rows=tuple(_line(network) for network in used),
-        left_out=tuple((printable(network.arch), printable(network.failure)) for network in found.unusable),
-        notes=tuple(printable(note) for note in (*_notes(found), *_uncalibrated(found, table))),
+        left_out=tuple((printable(network.arch), printable(network.failure)) for network in validation.unusable),
+        notes=tuple(printable(note) for note in (*_notes(validation), *_uncalibrated(validation, table))),
     )
 
 
-def _columns(found: Validation) -> tuple[str, ...]:
+def _columns(validation: Validation) -> tuple[str, ...]:
     names = ["sum of entries"]
-    names += [f"calibrated on {found.calibrated.networks} others"] if found.calibrated else []
-    return (*names, "noise ceiling") if found.ceiling else tuple(names)
+    names += [f"calibrated on {validation.calibrated.networks} others"] if validation.calibrated else []
+    return (*names, "noise ceiling") if validation.ceiling else tuple(names)
 
 
 Show = Callable[[Figures], str]
@@ -113,12 +113,16 @@ _FIGURES: tuple[tuple[str, str, Show], ...] = (
 )
 
 
-def _figure_rows(found: Validation) -> tuple[FigureRow, ...]:
-    every = [one for one in (found.figures, found.calibrated and found.calibrated.figures, found.ceiling) if one is not None]
+def _figure_rows(validation: Validation) -> tuple[FigureRow, ...]:
+    every = [
+        one
+        for one in (validation.figures, validation.calibrated and validation.calibrated.figures, validation.ceiling)
+        if one is not None
+    ]
     rows = [FigureRow(name, words, tuple(show(figures) for figures in every)) for name, words, show in _FIGURES]
-    covered = [_share(found.coverage), *([_share(found.calibrated.coverage)] if found.calibrated else ())]
-    covered += ["–"] if found.ceiling else []
-    words = f"share whose measurement lies in the prediction’s {100 * found.confidence:g} % interval"
+    covered = [_share(validation.coverage), *([_share(validation.calibrated.coverage)] if validation.calibrated else ())]
+    covered += ["–"] if validation.ceiling else []
+    words = f"share whose measurement lies in the prediction’s {100 * validation.confidence:g} % interval"
     return (*rows, FigureRow("in the interval", words, tuple(covered)))
 
 
@@ -130,28 +134,31 @@ def _share(value: float | None) -> str:
     return "no intervals" if value is None else f"{100 * value:.0f} %"
 
 
-def _notes(found: Validation) -> Sequence[str]:
-    made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(found.measured_s))
-    notes = [f"Networks of {found.space}, drawn with seed {found.seed}, measured by job {found.study_id} of {made}."]
-    if told := found.busy_words():
-        notes.append(f"{told[0].upper()}{told[1:]}.")
-        if found.busy_share and found.quiet_calibrated_figures:
-            notes.append(f"Of these others, calibrated: {figure_words(found.quiet_calibrated_figures)}.")
-    if found.scope:
-        notes.append(f"Intervals of the measured networks: {100 * found.confidence:g} %, {scope(found.scope)}.")
-    if found.anchor_shift is not None:
+def _notes(validation: Validation) -> Sequence[str]:
+    made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(validation.measured_s))
+    notes = [
+        f"Networks of {validation.space}, drawn with seed {validation.seed}, measured by job {validation.study_id} of {made}."
+    ]
+    if busy := validation.busy_words():
+        notes.append(f"{busy[0].upper()}{busy[1:]}.")
+        if validation.busy_share and validation.quiet_calibrated_figures:
+            notes.append(f"Of these others, calibrated: {figure_words(validation.quiet_calibrated_figures)}.")
+    if validation.scope:
+        notes.append(f"Intervals of the measured networks: {100 * validation.confidence:g} %, {scope(validation.scope)}.")
+    if validation.anchor_shift is not None:
         notes.append(
-            f"The anchors, measured in every sitting, took {signed_percent(found.anchor_shift)} beside the table’s first sitting."
+            f"The anchors, measured in every sitting, took {signed_percent(validation.anchor_shift)} beside the table’s first "
+            "sitting."
         )
-    elif found.anchor_refusal:
-        notes.append(f"How far this sitting is from the table’s first can’t be said: {found.anchor_refusal}.")
+    elif validation.anchor_refusal:
+        notes.append(f"How far this sitting is from the table’s first can’t be said: {validation.anchor_refusal}.")
     return notes
 
 
-def _uncalibrated(found: Validation, table: LatencyTable) -> list[str]:
+def _uncalibrated(validation: Validation, table: LatencyTable) -> list[str]:
     """Why these predictions are not calibrated, though networks were measured for it."""
-    mine = [one for one in table.manifest.uncalibrated if (one.place, one.space) == (found.place, found.space)]
-    return [f"N{one.describe()[1:]}." for one in mine]
+    uncalibrated = [one for one in table.manifest.uncalibrated if (one.place, one.space) == (validation.place, validation.space)]
+    return [f"N{one.describe()[1:]}." for one in uncalibrated]
 
 
 def _line(network: Network) -> NetworkLine:
