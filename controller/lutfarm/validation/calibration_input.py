@@ -43,9 +43,9 @@ def predictions_ns(
     keys = [key for key in space_keys(space) if key in entries]
     features = features_of(space, keys)
     posterior = calibrate(known, entries, features, priors=priors)
-    places = {key: at for at, key in enumerate(keys)}
+    column_of = {key: at for at, key in enumerate(keys)}
     counts = np.zeros((len(archs), len(keys)))
     for row, arch in enumerate(archs):
         for key, count in composed(space, arch).items():
-            counts[row, places[key]] = count
+            counts[row, column_of[key]] = count
     return posterior.intervals_ns(posterior.toward(Terms.of(keys, entries, features)), counts)

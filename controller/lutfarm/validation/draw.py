@@ -65,12 +65,12 @@ def _over_the_range(sizes: dict[Architecture, float], count: int, dice: random.R
     parts: list[list[Architecture]] = [[] for _ in range(count)]
     for arch, size in sizes.items():
         parts[min(count - 1, int((size - low) / step)) if step else 0].append(arch)
-    found = [dice.choice(part) if part else None for part in parts]
-    left = set(sizes) - {arch for arch in found if arch}
-    for at, arch in enumerate(found):
+    drawn = [dice.choice(part) if part else None for part in parts]
+    left = set(sizes) - {arch for arch in drawn if arch}
+    for at, arch in enumerate(drawn):
         if arch is None:  # no candidate is of this size: the nearest that is left
             middle = low + (at + 0.5) * step
             nearest = min(left, key=lambda other: (abs(sizes[other] - middle), other))
             left.discard(nearest)
-            found[at] = nearest
-    return tuple(arch for arch in found if arch is not None)
+            drawn[at] = nearest
+    return tuple(arch for arch in drawn if arch is not None)

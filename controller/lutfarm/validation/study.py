@@ -21,7 +21,7 @@ from lutfarm_jobs.measurement_key import named
 from lutfarm_jobs.spaces.base import Architecture, Space
 from lutfarm_jobs.spec import BackendChoice, JobSpec, SamplingPlan, SpaceWorkload, Study
 
-PROCESSES = 7  # levels of processes differ by 4-6 %: fewer can't tell them apart
+PROCESSES = 7  # estimates of processes differ by 4-6 %: fewer can't tell them apart
 ANCHORS = 3  # small, middling, large; the same in every study of a table
 ANCHOR_SEED = 0xA2C4
 POOL = "pool:"
@@ -69,13 +69,13 @@ class StudyJob:
 
 def studies_of(store: JobStore, job_id: str) -> list[StudyJob]:
     """The jobs that measured networks for this job's table, oldest first."""
-    found: list[StudyJob] = []
+    studies: list[StudyJob] = []
     for job, _ in store.jobs():
         if f'"{job_id}"' in job.spec_json:  # most jobs are ruled out without parsing them
             spec = JobSpec.model_validate_json(job.spec_json)
             if spec.validates is not None and spec.validates.job == job_id:
-                found.append(StudyJob(job.id, spec, job.created_s))
-    return sorted(found, key=lambda study: (study.created_s, study.id))
+                studies.append(StudyJob(job.id, spec, job.created_s))
+    return sorted(studies, key=lambda study: (study.created_s, study.id))
 
 
 def find_study(studies: Sequence[StudyJob], wanted: Study, space_name: str) -> StudyJob | None:
@@ -163,7 +163,7 @@ def _predictor(part: LatencyTable, space: Space) -> PredictNs:
         try:
             return part.predict_many(space, archs)
         except MissingEntry:
-            found = [part.predict(space, [int(choice) for choice in arch], allow_partial=True) for arch in archs]
-            return np.array([one.estimate if one.coverage == 1 else np.nan for one in found])
+            predictions = [part.predict(space, [int(choice) for choice in arch], allow_partial=True) for arch in archs]
+            return np.array([one.estimate if one.coverage == 1 else np.nan for one in predictions])
 
     return predict_ns
