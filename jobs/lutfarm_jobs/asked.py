@@ -47,29 +47,29 @@ class Wanted:
 def with_all_paths(asked: Sequence[Wanted]) -> tuple[Wanted, ...]:
     """One file that lies in several places is measured once, and named by all of them."""
     paths: dict[str, dict[str, None]] = {}
-    for one in asked:
-        if one.workload.path:
-            paths.setdefault(one.workload.key, {})[one.workload.path] = None
+    for wanted in asked:
+        if wanted.workload.path:
+            paths.setdefault(wanted.workload.key, {})[wanted.workload.path] = None
     several = {key: ", ".join(copies) for key, copies in paths.items() if len(copies) > 1}
     return tuple(
-        replace(one, workload=replace(one.workload, path=several[one.workload.key]))
-        if several and one.workload.key in several
-        else one
-        for one in asked
+        replace(wanted, workload=replace(wanted.workload, path=several[wanted.workload.key]))
+        if several and wanted.workload.key in several
+        else wanted
+        for wanted in asked
     )
 
 
 def check_precisions(spec: JobSpec, asked: Sequence[Wanted]) -> None:
     """Raises SpecError where a backend says another precision than what it would run, or one that nothing has."""
-    for one in asked:
-        possible = [choice for choice in spec.backends if choice.runtime in one.runtimes]
-        if not any(one.fits(choice) for choice in possible):
+    for wanted in asked:
+        possible = [choice for choice in spec.backends if choice.runtime in wanted.runtimes]
+        if not any(wanted.fits(choice) for choice in possible):
             said = " and ".join(dict.fromkeys(f"{choice.runtime} with precision: {choice.precision}" for choice in possible))
-            raise SpecError(f"{one.called} {one.computes}, and the job runs it on {said}; {one.cure}")
+            raise SpecError(f"{wanted.called} {wanted.computes}, and the job runs it on {said}; {wanted.cure}")
     for position, choice in enumerate(spec.backends):
-        of_runtime = [one for one in asked if choice.runtime in one.runtimes]
-        if of_runtime and not any(one.fits(choice) for one in of_runtime):
-            has = ", ".join(dict.fromkeys(one.precision or "unknown" for one in of_runtime))
+        of_runtime = [wanted for wanted in asked if choice.runtime in wanted.runtimes]
+        if of_runtime and not any(wanted.fits(choice) for wanted in of_runtime):
+            has = ", ".join(dict.fromkeys(wanted.precision or "unknown" for wanted in of_runtime))
             raise SpecError(
                 f"backends[{position}] says precision: {choice.precision}, and nothing that the job runs on {choice.runtime} "
                 f"has it (there is: {has}); leave it out"

@@ -67,6 +67,6 @@ def _words(problem: Any) -> str:
     """In words of a job file; what has none keeps pydantic's."""
     kind, context = str(problem["type"]), dict(problem.get("ctx") or {})
     if kind in _NUMBERED:
-        one = "item is" if context.get("min_length", context.get("max_length")) == 1 else "items are"
-        return _NUMBERED[kind].format(**context, things=one)
+        things = "item is" if context.get("min_length", context.get("max_length")) == 1 else "items are"
+        return _NUMBERED[kind].format(**context, things=things)
     return _NEEDED.get(kind) or str(problem["msg"]).removeprefix("Value error, ")

@@ -59,15 +59,15 @@ def epochs(rounds: Iterable[CanaryRound]) -> tuple[Epoch, ...]:
     slower: SLOWER_ROUNDS rounds in a row over SLOWER_SPAN_S were above OTHER_SPEED.  It is provisional for a day.
     """
     by_basis: defaultdict[Basis, list[CanaryRound]] = defaultdict(list)
-    ordered = sorted(rounds, key=lambda one: one.at_s)
+    ordered = sorted(rounds, key=lambda canary_round: canary_round.at_s)
     before: dict[Basis, Basis | None] = {}
     last: Basis | None = None
-    for one in ordered:
-        if one.level_ns <= 0:
+    for canary_round in ordered:
+        if canary_round.level_ns <= 0:
             continue
-        before.setdefault(one.basis, last)
-        by_basis[one.basis].append(one)
-        last = one.basis
+        before.setdefault(canary_round.basis, last)
+        by_basis[canary_round.basis].append(canary_round)
+        last = canary_round.basis
     every: list[Epoch] = []
     for basis, own_rounds in by_basis.items():
         former = before[basis]
@@ -104,25 +104,25 @@ def current(history: Sequence[Epoch], basis: Basis, now_s: float) -> CanaryRefer
 
 def recent(rounds: Sequence[CanaryRound], reference_ns: int | None) -> Recent | None:
     """Of the newest rounds of the newest one's basis, RECENT_ROUNDS over RECENT_SPAN_S; None where there are fewer."""
-    newest = sorted(rounds, key=lambda one: one.at_s, reverse=True)
+    newest = sorted(rounds, key=lambda canary_round: canary_round.at_s, reverse=True)
     taken: list[CanaryRound] = []
-    for one in newest:
-        if one.basis == newest[0].basis and one.level_ns > 0:
-            taken.append(one)
-            if len(taken) >= RECENT_ROUNDS and taken[0].at_s - one.at_s >= RECENT_SPAN_S:
+    for canary_round in newest:
+        if canary_round.basis == newest[0].basis and canary_round.level_ns > 0:
+            taken.append(canary_round)
+            if len(taken) >= RECENT_ROUNDS and taken[0].at_s - canary_round.at_s >= RECENT_SPAN_S:
                 break
     else:
         return None
     if not reference_ns:
         return None
-    ratio = min((one.level_ns / reference_ns for one in taken), key=lambda value: max(value, 1 / value))
+    ratio = min((canary_round.level_ns / reference_ns for canary_round in taken), key=lambda value: max(value, 1 / value))
     return Recent(ratio, len(taken), taken[0].at_s - taken[-1].at_s)
 
 
 def _of_one_basis(rounds: Sequence[CanaryRound], why: EpochCause, detail: str) -> Iterator[Epoch]:
     now = _Open(why, detail, rounds[0].at_s)
-    for one in rounds:
-        following = now.take(one)
+    for canary_round in rounds:
+        following = now.take(canary_round)
         if following is not None:
             yield now.closed()
             now = following
@@ -160,29 +160,29 @@ class _Open:
             last.basis,
         )
 
-    def take(self, one: CanaryRound) -> _Open | None:
+    def take(self, latest: CanaryRound) -> _Open | None:
         """One more round; the epoch after this one, where the round ends this one."""
-        if self.rounds and (one.at_s - self.rounds[-1].at_s > HORIZON_S or one.at_s - self.since_s > HORIZON_S):
-            return self._aged(one)
-        self.rounds.append(one)
+        if self.rounds and (latest.at_s - self.rounds[-1].at_s > HORIZON_S or latest.at_s - self.since_s > HORIZON_S):
+            return self._aged(latest)
+        self.rounds.append(latest)
         if not self.known.provisional:
-            return self._faster(one) or self._slower(one)
+            return self._faster(latest) or self._slower(latest)
         # While nothing is established every look costs a sort: some hundred looks, however long it takes.
         if len(self.rounds) % (1 + len(self.rounds) // 64) == 0:
             self.known = canary_reference(self.rounds)
         return None
 
-    def _aged(self, one: CanaryRound) -> _Open:
-        kept = [each for each in self.rounds if one.at_s - each.at_s <= HORIZON_S]
+    def _aged(self, latest: CanaryRound) -> _Open:
+        kept = [each for each in self.rounds if latest.at_s - each.at_s <= HORIZON_S]
         days = f"{HORIZON_S / 86_400:.0f} days"
         detail = f"from the {len(kept)} rounds of the last {days}" if kept else f"no round for {days}"
-        return _Open("aged out", detail, one.at_s, [*kept, one])
+        return _Open("aged out", detail, latest.at_s, [*kept, latest])
 
-    def _faster(self, one: CanaryRound) -> _Open | None:
+    def _faster(self, latest: CanaryRound) -> _Open | None:
         known_ns = self.known.reference_ns or 0
-        if one.level_ns * OTHER_SPEED >= known_ns:
+        if latest.level_ns * OTHER_SPEED >= known_ns:
             return None
-        self.low.append((len(self.rounds) - 1, one))
+        self.low.append((len(self.rounds) - 1, latest))
         last = self.low[-MODE_ROUNDS:]
         levels = sorted(each.level_ns for _, each in last)
         span = len(self.rounds) - last[0][0]
@@ -191,13 +191,13 @@ class _Open:
         detail = f"{MODE_ROUNDS} of {span} rounds {_percent(levels[1], known_ns)} below {known_ns} ns"
         return self._split("faster", detail, last[0][0])
 
-    def _slower(self, one: CanaryRound) -> _Open | None:
+    def _slower(self, latest: CanaryRound) -> _Open | None:
         known_ns = self.known.reference_ns or 0
-        if one.level_ns <= OTHER_SPEED * known_ns:
+        if latest.level_ns <= OTHER_SPEED * known_ns:
             self.away.clear()
             return None
-        self.away.append(one)
-        span_s = one.at_s - self.away[0].at_s
+        self.away.append(latest)
+        span_s = latest.at_s - self.away[0].at_s
         if len(self.away) < SLOWER_ROUNDS or span_s < SLOWER_SPAN_S:
             return None
         level_ns = canary_reference(self.away).reference_ns

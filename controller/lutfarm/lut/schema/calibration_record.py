@@ -171,17 +171,17 @@ def calibration_of(
     flags: Collection[str] = (),
 ) -> Calibration:
     """From measured networks.  Raises SpecError for none, for too many, and for values that can't be true."""
-    keys = tuple(dict.fromkeys(key for one in observed for key in sorted(one.composition)))
+    keys = tuple(dict.fromkeys(key for network in observed for key in sorted(network.composition)))
     position_of = {key: at for at, key in enumerate(keys)}
     networks = tuple(
         CalibrationNetwork(
-            arch=tuple(one.arch),
-            operators=tuple(position_of[key] for key in sorted(one.composition)),
-            counts=tuple(one.composition[key] for key in sorted(one.composition)),
-            measured=float(one.measured),
-            log_error=None if one.log_error is None else float(one.log_error),
+            arch=tuple(network.arch),
+            operators=tuple(position_of[key] for key in sorted(network.composition)),
+            counts=tuple(network.composition[key] for key in sorted(network.composition)),
+            measured=float(network.measured),
+            log_error=None if network.log_error is None else float(network.log_error),
         )
-        for one in observed
+        for network in observed
     )
     default = Priors() if basis == "entries" else ANALYTIC_PRIORS
     return Calibration(

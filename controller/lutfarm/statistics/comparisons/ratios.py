@@ -129,7 +129,9 @@ class _Side:
         return student_beyond(df, (self.logs[others] - self.logs[first]) / error)
 
 
-def _together(variance: FloatArray, df: FloatArray, other: FloatArray, other_df: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _together(
+    variance: FloatArray, df: FloatArray, other_variance: FloatArray, other_df: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """The standard error of a difference, and its degrees of freedom by Satterthwaite."""
-    total = variance + other
-    return np.sqrt(total), total**2 / (variance**2 / df + other**2 / other_df)
+    total = variance + other_variance
+    return np.sqrt(total), total**2 / (variance**2 / df + other_variance**2 / other_df)
