@@ -53,6 +53,7 @@ check: $(DEV_STAMP)
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/pyright --project benchmarks/pyrightconfig.json --pythonpath $(abspath $(BIN)/python)
 
 # Links, headings, commands, options, make targets and paths that the documentation names are there.
 docs: $(STAMP)

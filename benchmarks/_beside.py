@@ -29,9 +29,10 @@ class Neighbours:
 def beside(neighbours: Neighbours | None, *, seed: int) -> Iterator[None]:
     """With these neighbours; None: alone."""
     with ExitStack() as stack:
-        for number, cpu in enumerate(neighbours.cpus if neighbours else ()):
-            work = neighbours.works[number % len(neighbours.works)]
-            stack.enter_context(_one([work, str(cpu), str(seed + number), str(neighbours.share), str(LONGEST_S)]))
+        if neighbours is not None:
+            for number, cpu in enumerate(neighbours.cpus):
+                work = neighbours.works[number % len(neighbours.works)]
+                stack.enter_context(_one([work, str(cpu), str(seed + number), str(neighbours.share), str(LONGEST_S)]))
         yield
 
 

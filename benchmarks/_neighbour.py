@@ -12,7 +12,8 @@ import random
 import sys
 import time
 
-kind, cpu, seed, share, longest_s = sys.argv[1], *map(int, sys.argv[2:4]), *map(float, sys.argv[4:6])
+kind, cpu, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+share, longest_s = float(sys.argv[4]), float(sys.argv[5])
 os.sched_setaffinity(0, {cpu})
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"

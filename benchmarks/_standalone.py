@@ -19,7 +19,10 @@ for path, count in (argument.rsplit("=", 1) for argument in sys.argv[4:]):
     session.run_with_iobinding(binding)
     binding.bind_ortvalue_output(name, binding.get_outputs()[0])
     calls.append((lambda s=session, b=binding: s.run_with_iobinding(b), int(count), []))
-gc.collect(), gc.freeze(), gc.disable(), random.seed(int(sys.argv[3]))
+gc.collect()
+gc.freeze()
+gc.disable()
+random.seed(int(sys.argv[3]))
 for index in range(int(sys.argv[2])):
     for run, count, samples in random.sample(calls, len(calls)):
         for _ in range(2 if index else 5):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -28,7 +29,7 @@ class Report:
 
     name: str
     columns: Sequence[str]
-    rows: list[Sequence[object]] = field(default_factory=list)
+    rows: list[Sequence[Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def show(self, options: argparse.Namespace) -> None:
@@ -59,7 +60,7 @@ class Report:
         }
 
 
-def options(description: str | None, *extra: tuple[str, dict[str, object]]) -> argparse.Namespace:
+def options(description: str | None, *extra: tuple[str, dict[str, Any]]) -> argparse.Namespace:
     """The command line: --json FILE, --quick, and what this benchmark has besides."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")

@@ -22,10 +22,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import _device
 import numpy as np
-from _beside import Neighbours, beside
+from _beside import Neighbours, Work, beside
 from _levels import lower_mode_ns
 from _table import Report, options
 from _tables import mix, spread_over
@@ -81,7 +82,7 @@ def neighbours(kind: str, cpus: Sequence[int]) -> Neighbours | None:
     if kind == NONE:
         return None
     work, _, core = kind.partition(", ")
-    return Neighbours((work,), (_device.measured_cpu(set(cpus)) if core == "same core" else min(cpus),), 0.5)
+    return Neighbours((cast(Work, work),), (_device.measured_cpu(set(cpus)) if core == "same core" else min(cpus),), 0.5)
 
 
 def tasks(keys: Sequence[str], runtime: Runtime, cache: Path) -> tuple[list[Task], dict[str, Path]]:

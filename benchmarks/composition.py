@@ -23,7 +23,6 @@ from pathlib import Path
 import _device
 import numpy as np
 from _table import Report, options
-from scipy.stats import kendalltau
 
 from lutfarm.cli.run_progress import RunDisplay
 from lutfarm.devices.registration import greet
@@ -37,6 +36,7 @@ from lutfarm.lut.calibration.shared_effects import space_keys
 from lutfarm.lut.schema.calibration_record import ANALYTIC_PRIORS, Observed, Priors
 from lutfarm.results.job_table import table_of
 from lutfarm.results.validated_table import estimates_of
+from lutfarm.statistics.intervals.distributions import kendall
 from lutfarm.statistics.intervals.sweep import SweepFit, fit_sweep, halves
 from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
@@ -124,7 +124,10 @@ class Sitting:
 
 def sit(bench: Bench, table_job: str, table: LatencyTable, space: Space, without: set[str]) -> Sitting:
     """Sweep the networks."""
-    job, _ = bench.store.job(table_job)
+    found = bench.store.job(table_job)
+    if found is None:
+        raise SystemExit(f"the job {table_job} is gone")
+    job, _ = found
     most = max(bench.sizes)
     wanted = Study(job=job.id, networks=bench.networks + len(without) // 8, calibrate=most, seed=5)
     spec = plan_study(job, table, space, wanted, studies=())
@@ -183,11 +186,10 @@ def figures(predicted: np.ndarray, measured: np.ndarray) -> dict[str, float | No
     """In percent but for tau."""
     errors = predicted[:, 0] / measured - 1
     inside = (predicted[:, 1] <= measured) & (measured <= predicted[:, 2])
-    varies = np.ptp(predicted[:, 0]) > 0
     return {
         "MAPE %": 100 * float(np.mean(np.abs(errors))),
         "bias %": 100 * float(np.mean(errors)),
-        "tau": float(kendalltau(predicted[:, 0], measured).statistic) if varies else None,
+        "tau": kendall(predicted[:, 0], measured)[0],
         "coverage %": None if np.isnan(predicted[:, 1]).any() else 100 * float(np.mean(inside)),
     }
 

@@ -86,9 +86,7 @@ def play(noise: Noise, plan: Plan, seed: int) -> Played:
     )
 
 
-def _process(
-    machine: Machine, true_ns: Sequence[float], plan: Plan, rounds: list[CanaryRound], number: int
-) -> tuple[np.ndarray, int]:
+def _process(machine: Machine, true_ns: np.ndarray, plan: Plan, rounds: list[CanaryRound], number: int) -> tuple[np.ndarray, int]:
     """One fresh process: estimates in log, and what the gate turned away.  What it says of the canary joins `rounds`."""
     at_s = machine.now_ns / 1e9
     played = begin_round(

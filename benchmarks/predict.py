@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from _table import Report, options
@@ -130,7 +131,7 @@ def _entries(keys: Iterable[str]) -> Iterable[Entry]:
     dice = np.random.default_rng(2)
     for number, key in enumerate(keys):
         latency_ns = float(dice.uniform(1e4, 1e6))
-        spread = {
+        spread: dict[str, Any] = {
             name: latency_ns * factor
             for name, factor in (
                 ("mean", 1.1),

@@ -181,7 +181,7 @@ def rows(found: Mapping[str, Sequence[Run]]) -> Iterator[tuple[object, ...]]:
     for name, runs in found.items():
         rounds = rounds_of(runs)
         levels = np.array([one.level_ns for one in rounds]) / quiet_ns
-        lows = np.array([one.low or 0 for one in rounds]) / quiet_ns
+        lows = np.array([one.low_ns or 0 for one in rounds]) / quiet_ns
         reference = canary_reference(rounds)
         said = [canary_reference(rounds_of(runs, idle=idle)).provisional for idle in ("as seen", "host idle", "unseen")]
         yield (
