@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.report_kit import ORT, TFLITE, UNIT, failed, manifest, measured, zero
+from tests.report_kit import ORT, TFLITE, UNIT, failed, measured, zero
 
 from lutfarm.report import entry_section
-from lutfarm.report.manifest_section import composition, facts
 from lutfarm.report.wording import FLAG_WORDS, UNKNOWN_FLAG
 from lutfarm.statistics.estimates.flags import Flag
 from lutfarm_jobs.measurement import NOTES
@@ -79,43 +78,3 @@ def test_flags_are_counted_and_an_unknown_one_is_listed_last() -> None:
     entries = [measured("a", 1e5, flags=("converged", "of tomorrow")), measured("b", 1e5, flags=("converged",))]
 
     assert entry_section.flag_words(entries) == [("converged", FLAG_WORDS["converged"], 2), ("of tomorrow", UNKNOWN_FLAG, 1)]
-
-
-def test_facts_name_device_backend_job_and_both_hashes() -> None:
-    found = dict(facts(manifest(), "cd" * 32))
-
-    assert found[f"device {UNIT}"] == "A Processor @ 2.60GHz, x86_64, 2 cores, 24 GiB"
-    assert found[f"system of {UNIT}"] == "Linux 6.1.0, CPython 3.11.7, governor not readable"
-    assert found[f"call path of {UNIT}, not subtracted"] == f"3.200 µs ({ORT}), timer 75.00 ns"
-    assert found[f"backend {ORT}"] == "onnxruntime 1.30.0, cpu, 1 thread, fp32"
-    assert found["table made"] == "2025-11-23 23:20:00 UTC"
-    assert found["protocol"] == "12 passes a process, slices of 400.0 µs, gate at 1.12 × the canary’s reference"
-    assert (found["protocol hash"], found["table hash"]) == ("ab" * 32, "cd" * 32)
-
-
-def test_facts_leave_out_what_is_not_known() -> None:
-    found = dict(facts(manifest(devices=(), backends=(), space=None, protocol={}, protocol_hash=""), ""))
-
-    assert set(found) == {"job", "table made", "made with"}
-
-
-def test_protocols_that_differ_are_told_apart() -> None:
-    found = dict(facts(manifest(protocol={"desk": {"passes": 12}, "phone": {"passes": 20}}), ""))
-
-    assert found["protocol"] == "desk: 12 passes a process; phone: 20 passes a process"
-
-
-def test_a_composition_that_is_not_known_is_quoted() -> None:
-    assert "measured alone" in composition("isolated")
-    assert composition("folded\x00") == "Composition: folded�."
-
-
-def test_each_way_of_a_table_that_was_composed_in_two_is_told() -> None:
-    profiled, line = composition("in_network"), composition("solved")
-    assert "profiler" in profiled
-    assert "solved from whole random networks" in line
-    both = composition("in_network", {"p10_swept", "solved", "in_network"})
-    assert profiled in both
-    assert line in both
-    assert composition("in_network", {"solved"}) == line  # one device and backend of such a table
-    assert composition("isolated", {"p25_quiet"}) == composition("isolated")

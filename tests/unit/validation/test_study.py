@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 from tests.lut_kit import ORT, TFLITE, UNIT, entry, manifest, piece, run, validation
 
 from lutfarm.lut import Calibration, Entry, LatencyTable, Uncalibrated, Validation
 from lutfarm.lut.building.isolated import build_table
 from lutfarm.records.job import Job
-from lutfarm.validation.draw import draw
 from lutfarm.validation.outcome import MeasuredNetworks, StudyOnTable, ValidationOutcome, calibration_for, outcome_of
 from lutfarm.validation.study import StudyJob, find_study, plan_study
 from lutfarm_jobs import spaces
@@ -38,37 +36,6 @@ def priced() -> LatencyTable:
 def planned(networks: int = 6, calibrate: int = 3, seed: int = 0, studies: tuple[StudyJob, ...] = ()) -> JobSpec:
     wanted = Study(job=JOB.id, networks=networks, calibrate=calibrate, seed=seed)
     return plan_study(JOB, priced(), FBNET, wanted, studies=studies)
-
-
-def test_a_draw_reaches_over_the_whole_range_and_repeats() -> None:
-    table = priced()
-    one, other = draw(FBNET, lambda archs: table.predict_many(FBNET, archs), [20, 10], seed=5)
-    assert (one, other) == draw(FBNET, lambda archs: table.predict_many(FBNET, archs), [20, 10], seed=5)
-    assert len({*one, *other}) == 30
-    random = table.predict_many(FBNET, np.array(FBNET.random(5, 1000)))
-    for part in (one, other):
-        sizes = table.predict_many(FBNET, np.array(part))
-        assert sizes.min() < np.quantile(random, 0.05)
-        assert sizes.max() > np.quantile(random, 0.95)
-    assert one != draw(FBNET, lambda archs: table.predict_many(FBNET, archs), [20], seed=6)[0]
-
-
-def test_networks_that_were_seen_or_cant_be_predicted_are_not_drawn() -> None:
-    first = draw(FBNET, lambda archs: np.ones(len(archs)), [50], seed=1)[0]
-    again = draw(FBNET, lambda archs: np.where(archs[:, 0] == 0, np.nan, 1.0), [50], seed=1, without=first)[0]
-    assert not set(first) & set(again)
-    assert all(arch[0] != 0 for arch in again)
-
-
-def test_too_few_networks_are_refused_with_their_number() -> None:
-    with pytest.raises(SpecError, match=r"20 networks are wanted .* 0 are"):
-        draw(FBNET, lambda archs: np.full(len(archs), np.nan), [20], seed=1)
-
-
-def test_one_network_of_many_architectures_is_drawn_once() -> None:
-    space = spaces.load("nas-bench-201-cifar10")
-    found = draw(space, lambda archs: np.ones(len(archs)), [100], seed=1)[0]
-    assert len({frozenset(space.composition(arch).items()) for arch in found}) == 100
 
 
 def test_the_derived_job_sweeps_networks_in_seven_processes_and_anchors_come_again() -> None:
