@@ -55,10 +55,10 @@ def bad_links(text: str, exists: Callable[[str], bool], anchors: Callable[[str],
 
 def bad_commands(code: str, root: Any) -> Iterator[str]:
     """`root`: the command line, as click has it: `params`, and `get_command` where it is a group."""
-    for found in COMMAND.finditer(code):
+    for found in COMMAND.finditer(re.sub(r"(?m)(^|\s)#.*", "", code)):
         words, at, known = found["words"].split(), 0, root
         while at < len(words) and hasattr(known, "get_command") and re.fullmatch(r"[a-z][a-z-]*", words[at]):
-            inner = known.get_command(None, words[at])
+            inner = imported(known, words[at])
             if inner is None:
                 yield f"names `lutfarm {' '.join(words[: at + 1])}`: there is no such command"
                 break
@@ -86,26 +86,19 @@ def bad_paths(code: str, exists: Callable[[str], bool]) -> Iterator[str]:
             yield f"names {path}: there is no such file"
 
 
-class CommandLine:
-    """`lutfarm` with its commands imported, which typer's own object leaves to the moment when one is used."""
-
-    def __init__(self) -> None:
-        import typer
-
-        from lutfarm.cli import app
-
-        self.params: list[Any] = typer.main.get_command(app).params
-
-    def get_command(self, _: None, name: str) -> Any:
-        """A command by its name; None where there is none."""
-        from lutfarm.cli import COMMANDS
-
-        return COMMANDS[name].load(name) if name in COMMANDS else None
+def imported(group: Any, name: str) -> Any:
+    """A command of a group; of a lazy group it is imported, which the group itself leaves to the moment when it is used."""
+    lazy = getattr(group, "lazy", {})
+    return lazy[name].load(name) if name in lazy else group.get_command(None, name)
 
 
 def main() -> None:
     """Prints what is not there, and exits 1 where anything isn't."""
-    root = CommandLine()
+    import typer
+
+    from lutfarm.cli import app
+
+    root = typer.main.get_command(app)
     tracked = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     bad: list[str] = []

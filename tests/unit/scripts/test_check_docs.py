@@ -42,6 +42,7 @@ ROOT = Group(
         ("lutfarm device register NAME --adb | --serial", []),  # what follows a bar is another command's
         ("lutfarm --version", []),
         ("lutfarm device", []),
+        ("make test  # what lutfarm runs with, and lutfarm walks", []),
         ("see controller/lutfarm/cli and lutfarm_agents register", []),
         ("$ .venv/bin/lutfarm walk", ["lutfarm walk"]),
         ("lutfarm device enlist NAME", ["lutfarm device enlist"]),
