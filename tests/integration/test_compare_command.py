@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from lutfarm.agent_pool.local import AgentFactory, LocalPool
 from lutfarm.cli import app
 from lutfarm.execution import open_farm
+from lutfarm.lut import fed
 from lutfarm.store import open_store
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import ScriptedAgents
@@ -72,8 +73,8 @@ def scripted(new: Script) -> ScriptedAgents:
     [
         (Script(), (), OK, "not slower: the whole interval lies below the margin of 3 %"),
         (Script(), ("--margin", "0"), UNDECIDED, "undecided: the interval holds the margin of 0 %"),
-        (Script(estimate=110_000), (), SLOWER, "slower: overall, B is slower than A by more than the margin of 3 %"),
-        (Script(estimate=90_000, latencies_ns={ON_NEW[1]: 120_000}), (), SLOWER, "are 1 of 3 workloads"),
+        (Script(latency_ns=110_000), (), SLOWER, "slower: overall, B is slower than A by more than the margin of 3 %"),
+        (Script(latency_ns=90_000, latencies_ns={ON_NEW[1]: 120_000}), (), SLOWER, "are 1 of 3 workloads"),
         (
             Script(failures=dict.fromkeys(ON_NEW[:2], Failure("OutOfMemory", "40 GB"))),
             (),
@@ -96,6 +97,15 @@ def test_it_prints_the_confidence_that_the_job_asks_for_and_names_what_failed(co
     assert output.count("90 % interval") == 2  # over the column, and of the overall ratio
     assert "95 %" not in output
     assert f"left out: operator:{OPERATORS[0]}: failed on B: OutOfMemory: 40 GB" in output
+
+
+def test_what_is_to_be_said_of_inputs_is_said_as_json_too(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fed, "warnings_before", lambda plan: ["m.onnx: nobody gave input n"])
+    command.agents(scripted(Script()))
+    _, output = command("--rounds", "2", "--json")
+    assert json.loads(output[output.index("{") :])["warnings"] == ["m.onnx: nobody gave input n"]
+    _, output = command("--rounds", "2")
+    assert "m.onnx: nobody gave input n" in output
 
 
 def test_what_devices_said_before_they_started_anew_refuses_nothing(command: Command) -> None:

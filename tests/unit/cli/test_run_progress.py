@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from lutfarm.agent_pool.interface import Done, Opened, Waiting
@@ -38,6 +40,11 @@ def test_waiting_does_not_look_like_measuring(capsys: pytest.CaptureFixture[str]
     assert "waits" not in line(display, began(), capsys, Opened("o", "desk", HELLO))
     display.waiting("desk", BOB)
     assert "waits" not in line(display, began(), capsys, Done("o", "desk", ("LinkLost", "gone")))
+
+
+def test_the_time_that_is_left_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
+    said = line(RunDisplay({"desk": MeasuringPolicy(SlicePlan())}), began(), capsys, Opened("o", "desk", HELLO))
+    assert re.match(r"[0-9]+ [a-z0-9 ]*left, 9 measurements, ", said)
 
 
 def test_a_lost_device_leaves_measurements_that_are_not_done_in_every_line(capsys: pytest.CaptureFixture[str]) -> None:
