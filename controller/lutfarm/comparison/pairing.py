@@ -64,11 +64,11 @@ class PairStrategy:
 
 def _with_news(processes: Mapping[Key, Mapping[str, PairedProcess]], news: News) -> Mapping[Key, Mapping[str, PairedProcess]]:
     """What is stored and judged anew replaces what was known of the same run."""
-    found = dict(processes)
+    known = dict(processes)
     arrived = [event.run for event in news.events if isinstance(event, Measured) and event.run.status == "complete"]
-    for key, mine in [*news.processes.items(), *((run.key, {run.id: process_of(run)}) for run in arrived)]:
-        found[key] = {**found.get(key, {}), **mine}
-    return found
+    for key, newer in [*news.processes.items(), *((run.key, {run.id: process_of(run)}) for run in arrived)]:
+        known[key] = {**known.get(key, {}), **newer}
+    return known
 
 
 def next_process(

@@ -132,12 +132,12 @@ def diff(a: LatencyTable, b: LatencyTable) -> TableDiff:
     """
     _check_sizes(a, b)
     names = _named_by(a, b)
-    mine, other = (_by_name(table, names) for table in (a, b))
-    both = {name: (mine[name], other[name]) for name in mine if name in other}
+    in_a, in_b = (_by_name(table, names) for table in (a, b))
+    both = {name: (in_a[name], in_b[name]) for name in in_a if name in in_b}
     if not both:
         matched = f"; entries are matched by workload and {' and '.join(names)}: select with {SELECTING}" if names else ""
-        raise SpecError(f"the tables have no operator in common: A has {_some(mine)}, B has {_some(other)}{matched}")
-    refused = [found for name, pair in both.items() if (found := _refused(name, *pair))]
+        raise SpecError(f"the tables have no operator in common: A has {_some(in_a)}, B has {_some(in_b)}{matched}")
+    refused = [refusal for name, pair in both.items() if (refusal := _refused(name, *pair))]
     measured = {name: pair for name, pair in both.items() if all(e.kind == "measured" for e in pair)}
     out = {one.workload for one in refused}
     usable = {name: pair for name, pair in measured.items() if name not in out}
@@ -149,13 +149,13 @@ def diff(a: LatencyTable, b: LatencyTable) -> TableDiff:
     )
     if not usable:
         raise SpecError(_nothing(refused, failed))
-    levels = {name: (_level(pair[0]), _level(pair[1])) for name, pair in usable.items()}
-    order = orders([pair[0] for pair in levels.values()], [pair[1] for pair in levels.values()])
-    entries, shift = _entries(usable, levels)
+    estimates = {name: (_estimate(pair[0]), _estimate(pair[1])) for name, pair in usable.items()}
+    order = orders([pair[0] for pair in estimates.values()], [pair[1] for pair in estimates.values()])
+    entries, shift = _entries(usable, estimates)
     tau, _ = kendall([e.a_estimate for e in entries], [e.b_estimate for e in entries])
     return TableDiff(
-        _place(a),
-        _place(b),
+        _described(a),
+        _described(b),
         entries,
         shift,
         tau,
@@ -163,8 +163,8 @@ def diff(a: LatencyTable, b: LatencyTable) -> TableDiff:
         order.reversed,
         len(order.flips),
         _flips(order, entries),
-        only_in_a=tuple(name for name in mine if name not in other),
-        only_in_b=tuple(name for name in other if name not in mine),
+        only_in_a=tuple(name for name in in_a if name not in in_b),
+        only_in_b=tuple(name for name in in_b if name not in in_a),
         failed=failed,
         refused=tuple(refused),
         zeros=sum(all(entry.kind == "zero" for entry in pair) for pair in both.values()),
@@ -174,36 +174,36 @@ def diff(a: LatencyTable, b: LatencyTable) -> TableDiff:
 
 
 def _entries(
-    usable: Mapping[str, tuple[Entry, Entry]], levels: Mapping[str, tuple[UnitEstimate, UnitEstimate]]
+    usable: Mapping[str, tuple[Entry, Entry]], estimates: Mapping[str, tuple[UnitEstimate, UnitEstimate]]
 ) -> tuple[tuple[EntryDiff, ...], float]:
     """In the order of the first table; and the median ratio."""
-    ratios = [ratio_of(*pair, confidence=CONFIDENCE) for pair in levels.values()]
-    middle = median(math.log(found.ratio) for found in ratios)
-    away = differ([found.p_value for found in ratios])
+    ratios = [ratio_of(*pair, confidence=CONFIDENCE) for pair in estimates.values()]
+    middle = median(math.log(ratio.ratio) for ratio in ratios)
+    away = differ([ratio.p_value for ratio in ratios])
     beside: Sequence[bool | None] = [None] * len(ratios)
     if len(ratios) >= LEAST_FOR_SHIFT:
-        beside = differ([ratio_of(*pair, beside=middle).p_value for pair in levels.values()])
+        beside = differ([ratio_of(*pair, beside=middle).p_value for pair in estimates.values()])
     entries = tuple(
         EntryDiff(
             name,
-            levels[name][0].estimate,
-            levels[name][1].estimate,
-            found.ratio,
-            found.low,
-            found.high,
-            found.p_value,
+            estimates[name][0].estimate,
+            estimates[name][1].estimate,
+            ratio.ratio,
+            ratio.low,
+            ratio.high,
+            ratio.p_value,
             differs,
-            other,
-            one.statistic,
-            one.flags,
-            two.flags,
+            beyond_shift,
+            entry_a.statistic,
+            entry_a.flags,
+            entry_b.flags,
         )
-        for (name, (one, two)), found, differs, other in zip(usable.items(), ratios, away, beside, strict=True)
+        for (name, (entry_a, entry_b)), ratio, differs, beyond_shift in zip(usable.items(), ratios, away, beside, strict=True)
     )
     return entries, math.exp(middle)
 
 
-def _level(entry: Entry) -> UnitEstimate:
+def _estimate(entry: Entry) -> UnitEstimate:
     return unit_estimate(
         entry.estimate or 0.0, entry.low or 0.0, entry.high or 0.0, confidence=entry.confidence, processes=entry.processes
     )
@@ -217,9 +217,9 @@ def _where(entry: Entry) -> dict[str, str]:
 
 def _named_by(a: LatencyTable, b: LatencyTable) -> tuple[str, ...]:
     """What beside the workload tells entries apart: that of which a table has several values."""
-    found = [[_where(entry) for entry in table.entries] for table in (a, b)]
+    sides = [[_where(entry) for entry in table.entries] for table in (a, b)]
     names = ("backend_key", "unit", "conditions_key")
-    return tuple(name for name in names if any(len({each[name] for each in places}) > 1 for places in found))
+    return tuple(name for name in names if any(len({each[name] for each in of_table}) > 1 for of_table in sides))
 
 
 def _by_name(table: LatencyTable, names: Sequence[str]) -> dict[str, Entry]:
@@ -233,9 +233,9 @@ def _refused(name: str, a: Entry, b: Entry) -> Refused | None:
     if kinds != {"measured"}:
         return None
     for field in MUST_AGREE:
-        one, other = str(getattr(a, field)), str(getattr(b, field))
-        if one != other:
-            return Refused(name, field, one, other)
+        of_a, of_b = str(getattr(a, field)), str(getattr(b, field))
+        if of_a != of_b:
+            return Refused(name, field, of_a, of_b)
     if not a.low or not b.low:
         return Refused(name, "low", f"{a.low or 0.0:g}", f"{b.low or 0.0:g}")
     return None
@@ -243,8 +243,8 @@ def _refused(name: str, a: Entry, b: Entry) -> Refused | None:
 
 def _nothing(refused: Sequence[Refused], failed: Sequence[Failed]) -> str:
     if refused:
-        one = refused[0]
-        return f"nothing can be compared: {one.field} is {one.a!r} in A and {one.b!r} in B ({one.workload}" + (
+        first = refused[0]
+        return f"nothing can be compared: {first.field} is {first.a!r} in A and {first.b!r} in B ({first.workload}" + (
             f", and {len(refused) - 1} more like it)" if len(refused) > 1 else ")"
         )
     if failed:
@@ -254,24 +254,26 @@ def _nothing(refused: Sequence[Refused], failed: Sequence[Failed]) -> str:
 
 def _flips(order: Orders, entries: Sequence[EntryDiff]) -> tuple[Flip, ...]:
     """The largest, each with the one first that is faster in A."""
-    found: list[Flip] = []
+    flips: list[Flip] = []
     for flip in order.flips[:LISTED_FLIPS]:
-        one, other = sorted((entries[flip.first], entries[flip.second]), key=lambda entry: entry.a_estimate)
-        found.append(Flip(one.workload, other.workload, other.a_estimate / one.a_estimate, other.b_estimate / one.b_estimate))
-    return tuple(found)
+        faster, slower = sorted((entries[flip.first], entries[flip.second]), key=lambda entry: entry.a_estimate)
+        flips.append(
+            Flip(faster.workload, slower.workload, slower.a_estimate / faster.a_estimate, slower.b_estimate / faster.b_estimate)
+        )
+    return tuple(flips)
 
 
 def _differences(usable: Mapping[str, tuple[Entry, Entry]], a: LatencyTable, b: LatencyTable) -> tuple[Difference, ...]:
     """In what the entries that are compared were measured with, as far as the tables say it."""
-    found: dict[str, Difference] = {}
-    for one, other in {(pair[0].fingerprint, pair[1].fingerprint) for pair in usable.values()}:
-        mine, theirs = a.manifest.fingerprints.get(one), b.manifest.fingerprints.get(other)
-        if mine is not None and theirs is not None:
-            found |= {str(each): each for each in disagreement((("A", mine), ("B", theirs)))}
-    return tuple(found[text] for text in sorted(found))
+    differences: dict[str, Difference] = {}
+    for name_a, name_b in {(pair[0].fingerprint, pair[1].fingerprint) for pair in usable.values()}:
+        of_a, of_b = a.manifest.fingerprints.get(name_a), b.manifest.fingerprints.get(name_b)
+        if of_a is not None and of_b is not None:
+            differences |= {str(each): each for each in disagreement((("A", of_a), ("B", of_b)))}
+    return tuple(differences[text] for text in sorted(differences))
 
 
-def _place(table: LatencyTable) -> str:
+def _described(table: LatencyTable) -> str:
     return ", ".join(f"{unit} with {backend}" for unit, backend in table.places) + f" (job {table.manifest.job_name})"
 
 

@@ -123,11 +123,11 @@ def _inside(
 
 def judged(store: Store, job_id: str) -> Iterator[Run]:
     """The runs of a job by its id, by key and time, each slice judged by what is known of the canary today."""
-    found = store.job(job_id)
-    if found is not None:
-        plan = store.measurements(found[0].id)
-        spec = JobSpec.model_validate_json(found[0].spec_json)
-        yield from _judged(store, found[0].id, plan, policies_of(spec, _devices(store, plan)))
+    stored = store.job(job_id)
+    if stored is not None:
+        plan = store.measurements(stored[0].id)
+        spec = JobSpec.model_validate_json(stored[0].spec_json)
+        yield from _judged(store, stored[0].id, plan, policies_of(spec, _devices(store, plan)))
 
 
 def _devices(store: DeviceStore, plan: Sequence[Measurement]) -> dict[str, RegisteredDevice]:
@@ -181,12 +181,12 @@ def _manifest(
 
 def _call_floors(plan: Sequence[Measurement], probes: Mapping[str, Sequence[Probe]]) -> dict[str, dict[str, int]]:
     """By unit and backend: the median over probes of what a call costs that computes nothing."""
-    found: dict[str, dict[str, list[int]]] = {}
+    floors: dict[str, dict[str, list[int]]] = {}
     for measurement in plan:
         for probe in probes.get(measurement.key, ())[:1]:
             if probe.call_floor_ns is not None:
-                found.setdefault(measurement.unit, {}).setdefault(measurement.backend.key, []).append(probe.call_floor_ns)
-    return {unit: {key: round(median(values)) for key, values in by.items()} for unit, by in found.items()}
+                floors.setdefault(measurement.unit, {}).setdefault(measurement.backend.key, []).append(probe.call_floor_ns)
+    return {unit: {key: round(median(values)) for key, values in by.items()} for unit, by in floors.items()}
 
 
 def _device_facts(device: Device, hello: Hello | None, floors: Mapping[str, int]) -> TableDevice:

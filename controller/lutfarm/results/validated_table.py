@@ -24,7 +24,7 @@ from lutfarm.validation import (
     outcome_of,
     studies_of,
 )
-from lutfarm.validation.outcome import Levels, validation_or_refusal
+from lutfarm.validation.outcome import ProcessEstimates, validation_or_refusal
 from lutfarm_jobs.errors import RunsDisagree, SpecError
 from lutfarm_jobs.measurement import Measurement, Place
 
@@ -47,21 +47,21 @@ def validated_table(
     uncalibrated: dict[_Named, Uncalibrated] = {}
     for one in studies:
         for named in one.named if one.study.study.calibrate else ():
-            found = None if named in calibrations else _calibration(one, named[0])
-            if isinstance(found, Calibration):
-                calibrations[named] = found
-            elif found is not None:
-                uncalibrated.setdefault(named, found)  # the newest study's
+            made = None if named in calibrations else _calibration(one, named[0])
+            if isinstance(made, Calibration):
+                calibrations[named] = made
+            elif made is not None:
+                uncalibrated.setdefault(named, made)  # the newest study's
     validations: dict[_Named, Validation] = {}
     refusals: dict[_Named, Refusal] = {}
     for one in studies:
         for named in [named for named in one.named if named not in validations]:
-            found = _validation(one, named[0], calibrations.get(named))
-            if isinstance(found, Validation):
-                validations[named] = found
+            made = _validation(one, named[0], calibrations.get(named))
+            if isinstance(made, Validation):
+                validations[named] = made
             else:
                 (unit_, backend_), space = named
-                refusals.setdefault(named, Refusal(unit_, backend_, space, found[:MOST_REASON]))  # the newest study's
+                refusals.setdefault(named, Refusal(unit_, backend_, space, made[:MOST_REASON]))  # the newest study's
     left = [one for named, one in refusals.items() if named not in validations]
     lacking = [one for named, one in uncalibrated.items() if named not in calibrations]
     return table.with_validations(tuple(validations.values()), left).with_calibrations(
@@ -71,9 +71,9 @@ def validated_table(
 
 def outcome(store: Store, study: StudyJob, table: LatencyTable) -> ValidationOutcome:
     """What one study says of a table, calibrated on its own networks.  Raises SpecError: it measured too few networks."""
-    one = _Study(store, study, table)
-    found = {place: made for place in one.held.places if (made := _calibration(one, place))}
-    return outcome_of(one.held, found)
+    opened = _Study(store, study, table)
+    calibrations = {place: made for place in opened.on_table.places if (made := _calibration(opened, place))}
+    return outcome_of(opened.on_table, calibrations)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class _Study:
         return list(dict.fromkeys(((m.unit, m.backend.key), self.study.space_name) for m in self.plan))
 
     @cached_property
-    def held(self) -> StudyOnTable:
+    def on_table(self) -> StudyOnTable:
         """Against the table as it is without any calibration.
 
         Raises RunsDisagree where its networks were measured in part before and in part after an upgrade.
@@ -114,19 +114,19 @@ class _Study:
 
 def _readable(store: JobStore, table: LatencyTable) -> list[StudyJob]:
     """Without studies of before they carried their space: its file may be anywhere, or another one by now."""
-    found: list[StudyJob] = []
+    studies: list[StudyJob] = []
     for study in studies_of(store, table.manifest.job_id):
         try:
             known = study.space.name == study.space_name
         except SpecError:
             known = False
-        found += [study] if known else []
-    return found
+        studies += [study] if known else []
+    return studies
 
 
 def _calibration(study: _Study, place: Place) -> Calibration | Uncalibrated | None:
     try:
-        return calibration_for(study.held, place)
+        return calibration_for(study.on_table, place)
     except RunsDisagree:  # validating says so
         return None
 
@@ -134,14 +134,14 @@ def _calibration(study: _Study, place: Place) -> Calibration | Uncalibrated | No
 def _validation(study: _Study, place: Place, calibration: Calibration | None) -> Validation | str:
     """Or why there is none."""
     try:
-        held = study.held
+        on_table = study.on_table
     except RunsDisagree as error:
         return error.detail
-    return validation_or_refusal(held, place, calibration)
+    return validation_or_refusal(on_table, place, calibration)
 
 
 def _measured(store: Store, study: StudyJob) -> MeasuredNetworks:
-    return MeasuredNetworks(table_of(store, study.id), levels_of(store, study.id))
+    return MeasuredNetworks(table_of(store, study.id), estimates_of(store, study.id))
 
 
 def _measured_or_why(store: Store, study: StudyJob) -> MeasuredNetworks | str:
@@ -151,11 +151,11 @@ def _measured_or_why(store: Store, study: StudyJob) -> MeasuredNetworks | str:
         return error.detail
 
 
-def levels_of(store: Store, job_id: str) -> Levels:
-    """By measurement key and round: the level of each process of a job, in ns."""
-    found: dict[str, dict[str, float]] = {}
+def estimates_of(store: Store, job_id: str) -> ProcessEstimates:
+    """By measurement key and round: the estimate of each process of a job, in ns."""
+    estimates: dict[str, dict[str, float]] = {}
     for key, runs in groupby(judged(store, job_id), key=lambda run: run.key):
-        one = sample(run for run in runs if run.status != "failed")
-        if one is not None:
-            found[key] = dict(one.estimates_by_round)
-    return found
+        counted = sample(run for run in runs if run.status != "failed")
+        if counted is not None:
+            estimates[key] = dict(counted.estimates_by_round)
+    return estimates

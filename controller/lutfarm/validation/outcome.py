@@ -21,7 +21,7 @@ from lutfarm_jobs.measurement import Measurement, Place
 from lutfarm_jobs.measurement_key import named
 from lutfarm_jobs.spaces.base import Space
 
-Levels = Mapping[str, Mapping[str, float]]  # by measurement key and round, in ns
+ProcessEstimates = Mapping[str, Mapping[str, float]]  # by measurement key and round, in ns
 LEAST_NETWORKS = 2
 
 
@@ -41,10 +41,10 @@ class ValidationOutcome:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredNetworks:
-    """What a study's job came to: its table, and the level of each process by measurement key and round."""
+    """What a study's job came to: its table, and the estimate of each process by measurement key and round."""
 
     table: LatencyTable
-    estimates: Levels
+    estimates: ProcessEstimates
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,28 +81,28 @@ class StudyOnTable:
         )
 
 
-def calibration_for(held: StudyOnTable, place: Place) -> Calibration | Uncalibrated | None:
+def calibration_for(on_table: StudyOnTable, place: Place) -> Calibration | Uncalibrated | None:
     """From the study's calibration networks of a place that a quiet machine measured; None where there are none at all.
 
     Fewer than LEAST_CALIBRATION calibrate nothing: why is said.  Raises RunsDisagree where they were measured with other
     software than the table.
     """
-    _check_agreement(held, place)
-    wanted = [network for network in held.networks(place) if network.role == "calibration"]
+    _check_agreement(on_table, place)
+    wanted = [network for network in on_table.networks(place) if network.role == "calibration"]
     spare = {n.arch: n.measured or 0.0 for n in wanted if n.usable and not n.busy}
     busy = sum(network.usable and network.busy for network in wanted)
     if not wanted:
         return None
     if len(spare) < LEAST_CALIBRATION:
-        return Uncalibrated(*place, held.space.name, _too_few(len(spare), busy, len(wanted)))
-    keys, estimates_ns = {arch: key for arch, key in held.keys(place).items() if arch in spare}, held.measured.estimates
+        return Uncalibrated(*place, on_table.space.name, _too_few(len(spare), busy, len(wanted)))
+    keys, estimates_ns = {arch: key for arch, key in on_table.keys(place).items() if arch in spare}, on_table.measured.estimates
     fit = fit_sweep({key: estimates_ns[key] for key in keys.values() if key in estimates_ns})
     return calibration_of(
-        observed(held.table.select(unit=place[0], backend=place[1]).computed(held.space), spare, errors_of(fit, keys)),
-        space=held.space.name,
+        observed(on_table.table.select(unit=place[0], backend=place[1]).computed(on_table.space), spare, errors_of(fit, keys)),
+        space=on_table.space.name,
         unit=place[0],
         backend_key=place[1],
-        confidence=_confidence(held.table),
+        confidence=_confidence(on_table.table),
         left_out=busy,
         flags={flag for network in wanted if network.arch in spare for flag in network.measured_flags},
     )
@@ -114,34 +114,36 @@ def _too_few(good: int, busy: int, wanted: int) -> str:
     return f"{good} of its networks are good enough, at least {LEAST_CALIBRATION} are needed ({why}); {cure}"
 
 
-def outcome_of(held: StudyOnTable, calibrations: Mapping[Place, Calibration | Uncalibrated]) -> ValidationOutcome:
+def outcome_of(on_table: StudyOnTable, calibrations: Mapping[Place, Calibration | Uncalibrated]) -> ValidationOutcome:
     """Hold the predictions of a table against a study's networks, and those that the calibrations give.
 
     Raises SpecError, naming them, where fewer than two networks can be used in any place.
     """
     fitted = {place: one for place, one in calibrations.items() if isinstance(one, Calibration)}
     uncalibrated = tuple(one for one in calibrations.values() if isinstance(one, Uncalibrated))
-    found = [validation_or_refusal(held, place, fitted.get(place)) for place in held.places]
-    places = tuple(one for one in found if isinstance(one, Validation))
-    refused = tuple(one for one in found if isinstance(one, str))
-    study, job_id = held.study, held.table.manifest.job_id
-    if not places:
+    results = [validation_or_refusal(on_table, place, fitted.get(place)) for place in on_table.places]
+    validations = tuple(one for one in results if isinstance(one, Validation))
+    refused = tuple(one for one in results if isinstance(one, str))
+    study, job_id = on_table.study, on_table.table.manifest.job_id
+    if not validations:
         raise SpecError("; ".join(refused) or f"job {study.id} measured nothing where the table has entries")
-    return ValidationOutcome(job_id, study.id, held.space.name, study.study.seed, study.created_s, places, refused, uncalibrated)
+    return ValidationOutcome(
+        job_id, study.id, on_table.space.name, study.study.seed, study.created_s, validations, refused, uncalibrated
+    )
 
 
-def validation_or_refusal(held: StudyOnTable, place: Place, calibration: Calibration | None) -> Validation | str:
+def validation_or_refusal(on_table: StudyOnTable, place: Place, calibration: Calibration | None) -> Validation | str:
     """What a study says of one place, or why it says nothing."""
     try:
-        return _validation(held, place, calibration)
+        return _validation(on_table, place, calibration)
     except SpecError as error:
         return error.detail
 
 
-def _validation(held: StudyOnTable, place: Place, calibration: Calibration | None) -> Validation:
+def _validation(on_table: StudyOnTable, place: Place, calibration: Calibration | None) -> Validation:
     unit, backend = place
-    study, networks = held.study, held.networks(place)
-    _check_agreement(held, place)
+    study, networks = on_table.study, on_table.networks(place)
+    _check_agreement(on_table, place)
     used = [network for network in networks if network.role == "validation" and network.usable]
     if len(used) < LEAST_NETWORKS:
         failed = "; ".join(f"{n.arch}: {n.failure}" for n in networks if n.role == "validation" and not n.usable)
@@ -150,19 +152,19 @@ def _validation(held: StudyOnTable, place: Place, calibration: Calibration | Non
             f"{LEAST_NETWORKS} are needed ({failed[:1500]}); run the command again, or draw others with --seed"
         )
     if calibration is not None:
-        networks = _corrected(held, place, calibration, networks)
-    entries = {entry.key: entry for entry in held.measured.table.entries}
-    keys = held.keys(place)
+        networks = _corrected(on_table, place, calibration, networks)
+    entries = {entry.key: entry for entry in on_table.measured.table.entries}
+    keys = on_table.keys(place)
     used_keys = [keys[network.arch] for network in used]
-    shift, why = _shift([keys[n.arch] for n in networks if n.role == "anchor" and n.measured], held)
+    shift, why = _shift([keys[n.arch] for n in networks if n.role == "anchor" and n.measured], on_table)
     return Validation(
         unit=unit,
         backend_key=backend,
-        space=held.space.name,
+        space=on_table.space.name,
         figures=compare([n.predicted or 0.0 for n in used], [n.measured or 0.0 for n in used]),
         coverage=share([network.covered for network in used]),
-        confidence=_confidence(held.table),
-        ceiling=_ceiling(used_keys, held.measured.estimates),
+        confidence=_confidence(on_table.table),
+        ceiling=_ceiling(used_keys, on_table.measured.estimates),
         calibrated=_calibrated(networks, calibration),
         anchor_shift=shift,
         anchor_refusal=why,
@@ -174,11 +176,11 @@ def _validation(held: StudyOnTable, place: Place, calibration: Calibration | Non
     )
 
 
-def _check_agreement(held: StudyOnTable, place: Place) -> None:
+def _check_agreement(on_table: StudyOnTable, place: Place) -> None:
     """Raises RunsDisagree where the table and the networks that it is held against were measured with different software."""
     both = [
         labelled
-        for label, table in (("the table", held.table), ("its networks", held.measured.table))
+        for label, table in (("the table", on_table.table), ("its networks", on_table.measured.table))
         for labelled in _labelled(label, table, [e for e in table.entries if (e.unit, e.backend_key) == place])
     ]
     if differences := disagreement(both, may_differ=BETWEEN_PLANS | BETWEEN_WORKLOADS):
@@ -191,7 +193,7 @@ def _check_agreement(held: StudyOnTable, place: Place) -> None:
 def _labelled(label: str, table: LatencyTable, entries: Sequence[Entry]) -> list[tuple[str, Mapping[str, str]]]:
     """What some entries of a table were made with."""
     fingerprints = table.manifest.fingerprints
-    return [(label, found) for entry in entries if (found := fingerprints.get(entry.fingerprint))]
+    return [(label, fingerprint) for entry in entries if (fingerprint := fingerprints.get(entry.fingerprint))]
 
 
 def _confidence(table: LatencyTable) -> float:
@@ -210,34 +212,36 @@ def _network(part: LatencyTable, space: Space, arch: str, role: Role, entry: Ent
         failure = "not measured yet"
     elif entry.kind != "measured":
         failure = f"{entry.failure_code}: {(entry.failure_detail or '')[:300]}"
-    found = entry if entry is not None and entry.kind == "measured" else None
+    measured = entry if entry is not None and entry.kind == "measured" else None
     return Network(
         arch,
         role,
         predicted and predicted.estimate,
         predicted and predicted.low,
         predicted and predicted.high,
-        found and found.estimate,
-        found and found.low,
-        found and found.high,
+        measured and measured.estimate,
+        measured and measured.low,
+        measured and measured.high,
         failure,
-        measured_flags=tuple(flag for flag in found.flags if flag != "converged") if found else (),
+        measured_flags=tuple(flag for flag in measured.flags if flag != "converged") if measured else (),
         predicted_flags=predicted.flags if predicted else (),
     )
 
 
-def _corrected(held: StudyOnTable, place: Place, calibration: Calibration, networks: tuple[Network, ...]) -> tuple[Network, ...]:
+def _corrected(
+    on_table: StudyOnTable, place: Place, calibration: Calibration, networks: tuple[Network, ...]
+) -> tuple[Network, ...]:
     """With the calibrated table's predictions; the networks that it was calibrated on have none."""
-    part = held.table.select(unit=place[0], backend=place[1]).with_calibrations([calibration])
-    unseen = {n.arch: held.space.parse(n.arch) for n in networks if n.usable}
+    part = on_table.table.select(unit=place[0], backend=place[1]).with_calibrations([calibration])
+    unseen = {n.arch: on_table.space.parse(n.arch) for n in networks if n.usable}
     unseen = {text: arch for text, arch in unseen.items() if tuple(arch) not in calibration.archs}
     if not unseen:
         return networks
-    rows = part.predict_many(held.space, np.array(list(unseen.values()), dtype=np.int64), interval=True)
-    found = {text: [float(ns) for ns in row] for text, row in zip(unseen, rows, strict=True)}
+    rows = part.predict_many(on_table.space, np.array(list(unseen.values()), dtype=np.int64), interval=True)
+    calibrated = {text: [float(ns) for ns in row] for text, row in zip(unseen, rows, strict=True)}
     return tuple(
-        replace(n, calibrated=found[n.arch][0], calibrated_low=found[n.arch][1], calibrated_high=found[n.arch][2])
-        if n.arch in found
+        replace(n, calibrated=calibrated[n.arch][0], calibrated_low=calibrated[n.arch][1], calibrated_high=calibrated[n.arch][2])
+        if n.arch in calibrated
         else n
         for n in networks
     )
@@ -254,18 +258,18 @@ def _calibrated(networks: Sequence[Network], calibration: Calibration | None) ->
     )
 
 
-def _ceiling(keys: Sequence[str], estimates_ns: Levels) -> Figures | None:
+def _ceiling(keys: Sequence[str], estimates_ns: ProcessEstimates) -> Figures | None:
     one, other = halves({key: estimates_ns[key] for key in keys if key in estimates_ns})
     if len(one) < LEAST_NETWORKS:
         return None
     return compare(list(one.values()), list(other.values()))
 
 
-def _shift(keys: Sequence[str], held: StudyOnTable) -> tuple[float | None, str]:
+def _shift(keys: Sequence[str], on_table: StudyOnTable) -> tuple[float | None, str]:
     """How much slower the anchors were than in the first sitting, or why that can't be said; neither: it is the first."""
-    if held.first is None or isinstance(held.first, str):
-        return None, (held.first or "")[:MOST_REASON]
-    sittings = [("the first sitting", held.first.table), ("this one", held.measured.table)]
+    if on_table.first is None or isinstance(on_table.first, str):
+        return None, (on_table.first or "")[:MOST_REASON]
+    sittings = [("the first sitting", on_table.first.table), ("this one", on_table.measured.table)]
     before, now = ({e.key: e for e in table.entries if e.kind == "measured" and e.key in keys} for _, table in sittings)
     both = [key for key in keys if key in before and key in now]
     if not both:

@@ -51,23 +51,23 @@ def pooled(table: LatencyTable, pooling: Pooling, target: Target | None = None) 
     replicate, or on one without anchors.
     """
     units = sorted(facts.unit for facts in table.manifest.devices if facts.profile == pooling.profile)
-    mine = [entry for entry in table.entries if entry.unit in set(units)]
+    of_units = [entry for entry in table.entries if entry.unit in set(units)]
     if len(units) < 2:
         has = f"only {units[0]}" if units else "none"
         raise UnitsDiffer(f"the pool {pooling.profile} needs two units with entries in this table; it has {has}")
     groups: dict[Place, dict[str, list[Entry]]] = {}
-    for entry in mine:
+    for entry in of_units:
         by_workload = groups.setdefault(MeasurementKey.parse(entry.key).process, {})
         by_workload.setdefault(entry.workload_key, []).append(entry)
     entries: list[Entry] = []
     effects: list[UnitEffect] = []
     wanted = target or Target()
     for (process, _), group in groups.items():
-        named = {entry.backend_key for found in group.values() for entry in found}
+        named = {entry.backend_key for of_workload in group.values() for entry in of_workload}
         backend = named.pop() if len(named) == 1 else process
         _check_agreement(group, table.manifest.fingerprints, pooling, backend)
         merging = _shared(group, pooling, wanted, backend) if pooling.replicate == "share" else _replicated(group, wanted)
-        entries += [found for of_workload in group.values() if (found := _entry(of_workload, merging, pooling, wanted, units))]
+        entries += [merged for of_workload in group.values() if (merged := _entry(of_workload, merging, pooling, wanted, units))]
         effects += _effects(merging.fit, backend)
     facts = PoolFacts(
         name=pooling.name,
@@ -80,7 +80,7 @@ def pooled(table: LatencyTable, pooling: Pooling, target: Target | None = None) 
     manifest = replace(
         table.manifest,
         pools=(*(pool for pool in table.manifest.pools if pool.name != pooling.name), facts),
-        missing=(*table.manifest.missing, *_missing(table, mine, entries, pooling, set(units))),
+        missing=(*table.manifest.missing, *_missing(table, of_units, entries, pooling, set(units))),
     )
     return LatencyTable.of([*(e for e in table.entries if e.unit != pooling.name), *entries], manifest)
 
@@ -89,8 +89,8 @@ def _check_agreement(
     group: Mapping[str, Sequence[Entry]], known: Mapping[str, Mapping[str, str]], pooling: Pooling, backend: str
 ) -> None:
     """Raises UnitsDiffer where units were measured with different software or protocols, or set differently."""
-    found = [(e.unit, known[e.fingerprint]) for entries in group.values() for e in entries if e.fingerprint in known]
-    if differences := disagreement(found, may_differ=BETWEEN_UNITS | BETWEEN_WORKLOADS):
+    fingerprints = [(e.unit, known[e.fingerprint]) for entries in group.values() for e in entries if e.fingerprint in known]
+    if differences := disagreement(fingerprints, may_differ=BETWEEN_UNITS | BETWEEN_WORKLOADS):
         raise UnitsDiffer(
             f"{pooling.profile} with {backend}: not merged, units disagree in {words(differences)}.  Bring them to one state "
             "and run the job again; the units' own entries are exported without --pool"
@@ -119,24 +119,25 @@ class _Merging:
 
 
 def _replicated(group: Mapping[str, Sequence[Entry]], target: Target) -> _Merging:
-    used = {workload: alike for workload, found in group.items() if len(alike := _alike(found)) > 1}
+    used = {workload: alike for workload, entries in group.items() if len(alike := _alike(entries)) > 1}
     intervals = {
-        workload: over_units([_level(entry) for entry in alike], confidence=target.confidence) for workload, alike in used.items()
+        workload: over_units([_estimate(entry) for entry in alike], confidence=target.confidence)
+        for workload, alike in used.items()
     }
     return _Merging(intervals, used)
 
 
 def _shared(group: Mapping[str, Sequence[Entry]], pooling: Pooling, target: Target, backend: str) -> _Merging:
-    used = {workload: alike for workload, found in group.items() if (alike := _alike(found))}
+    used = {workload: alike for workload, entries in group.items() if (alike := _alike(entries))}
     if not used:
         return _Merging({}, {})
-    levels = {w: {entry.unit: _level(entry) for entry in alike} for w, alike in used.items()}
-    counts = Counter(unit for found in levels.values() if len(found) > 1 for unit in found)
+    estimates = {w: {entry.unit: _estimate(entry) for entry in alike} for w, alike in used.items()}
+    counts = Counter(unit for by_unit in estimates.values() if len(by_unit) > 1 for unit in by_unit)
     able = {unit for unit, count in counts.items() if count >= LEAST_ANCHORS}
-    levels = {w: {unit: level for unit, level in found.items() if unit in able} for w, found in levels.items()}
-    fit = fit_units(levels)
+    estimates = {w: {unit: estimate for unit, estimate in by_unit.items() if unit in able} for w, by_unit in estimates.items()}
+    fit = fit_units(estimates)
     if fit is None:
-        every = sorted({entry.unit for found in group.values() for entry in found})
+        every = sorted({entry.unit for entries in group.values() for entry in entries})
         seen = ", ".join(f"{unit} has {counts[unit]}" for unit in every)
         raise UnitsDiffer(
             f"{pooling.profile} with {backend}: the unit effects can't be told: at least two units need {LEAST_ANCHORS} "
@@ -151,17 +152,17 @@ def _shared(group: Mapping[str, Sequence[Entry]], pooling: Pooling, target: Targ
     intervals = {
         workload: anchored(workload, fit, confidence=target.confidence)
         if workload in fit.operators
-        else corrected(next(iter(found.values())), next(iter(found)), fit, confidence=target.confidence)
-        for workload, found in levels.items()
-        if found
+        else corrected(next(iter(by_unit.values())), next(iter(by_unit)), fit, confidence=target.confidence)
+        for workload, by_unit in estimates.items()
+        if by_unit
     }
     kept = {w: [entry for entry in used[w] if entry.unit in able] for w in intervals}
     return _Merging(intervals, kept, fit)
 
 
-def _alike(found: Sequence[Entry]) -> list[Entry]:
+def _alike(entries: Sequence[Entry]) -> list[Entry]:
     """The measured entries of one workload that have one statistic: the most frequent one, an uncontended one if equal."""
-    measured = [entry for entry in found if entry.kind == "measured"]
+    measured = [entry for entry in entries if entry.kind == "measured"]
     if not measured:
         return []
     counts = Counter(entry.statistic for entry in measured)
@@ -169,29 +170,29 @@ def _alike(found: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in measured if entry.statistic == best]
 
 
-def _level(entry: Entry) -> UnitEstimate:
+def _estimate(entry: Entry) -> UnitEstimate:
     return unit_estimate(
         entry.estimate or 0.0, entry.low or 0.0, entry.high or 0.0, confidence=entry.confidence, processes=entry.processes
     )
 
 
-def _entry(found: Sequence[Entry], merging: _Merging, pooling: Pooling, target: Target, units: Sequence[str]) -> Entry | None:
-    first = found[0]
+def _entry(entries: Sequence[Entry], merging: _Merging, pooling: Pooling, target: Target, units: Sequence[str]) -> Entry | None:
+    first = entries[0]
     named = _unmeasured(first, pooling)
-    if all(entry.kind == "zero" for entry in found):
+    if all(entry.kind == "zero" for entry in entries):
         return replace(named, estimate=0.0, low=0.0, high=0.0)
-    if all(entry.kind == "failed" for entry in found):
+    if all(entry.kind == "failed" for entry in entries):
         return replace(
             named,
             failure_code=first.failure_code,
-            run_ids=tuple(name for entry in found for name in entry.run_ids),
-            failure_detail=f"on {', '.join(entry.unit for entry in found)}: {first.failure_detail}",
+            run_ids=tuple(name for entry in entries for name in entry.run_ids),
+            failure_detail=f"on {', '.join(entry.unit for entry in entries)}: {first.failure_detail}",
         )
     interval = merging.intervals.get(first.workload_key)
     if interval is None:
         return None
     used = merging.used[first.workload_key]
-    expected = len(found) if pooling.replicate == "share" else len(units)
+    expected = len(entries) if pooling.replicate == "share" else len(units)
     flags = {flag for entry in used for flag in entry.flags} - {"converged", "not_precise"}
     precise = interval.relative_half_width <= target.relative_half_width and used[0].statistic != "p25_contended"
     return replace(
@@ -266,13 +267,13 @@ def _effects(fit: UnitFit | None, backend: str) -> list[UnitEffect]:
 
 
 def _missing(
-    table: LatencyTable, mine: Sequence[Entry], entries: Sequence[Entry], pooling: Pooling, units: set[str]
+    table: LatencyTable, of_units: Sequence[Entry], entries: Sequence[Entry], pooling: Pooling, units: set[str]
 ) -> list[str]:
     """The pool's keys of what some unit has or lacks and the pool has no entry of."""
     has = {entry.key for entry in entries} | set(table.manifest.missing)
-    found: dict[str, None] = {}
-    for key in (*(entry.key for entry in mine), *table.manifest.missing):
+    keys: dict[str, None] = {}
+    for key in (*(entry.key for entry in of_units), *table.manifest.missing):
         of = MeasurementKey.parse(key)
         if of.unit in units:
-            found[str(replace(of, unit=pooling.name))] = None
-    return [key for key in found if key not in has]
+            keys[str(replace(of, unit=pooling.name))] = None
+    return [key for key in keys if key not in has]

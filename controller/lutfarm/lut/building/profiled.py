@@ -35,7 +35,7 @@ from lutfarm_jobs.spec import PROFILERS
 LAYER = re.compile(r"t(\d{1,6})(?:_\w*)?", re.ASCII)
 OUTPUT = re.compile(r"output(?:_\w*)?", re.ASCII)
 LEAST_NS = 1.0  # of an operator whose nodes take no longer than the profiler does
-LEAST_LEVELS = 2
+LEAST_ESTIMATES = 2
 
 
 Layers = Mapping[str, tuple[Sequence[str], Mapping[str, int]]]
@@ -55,20 +55,20 @@ class Profiled:
 
 def attribute(nodes: Sequence[NodeTime], labels: Sequence[str]) -> dict[str, tuple[float, int]]:
     """By operator: how long its nodes took in ns, and how many there were; `labels` by layer."""
-    found: dict[str, tuple[float, int]] = {}
+    parts: dict[str, tuple[float, int]] = {}
     waiting: list[NodeTime] = []
     last = ""
     for node in nodes:
         waiting.append(node)
         label = _label(node.name, labels)
         if label:
-            for one in waiting:
-                _add(found, label, one)
+            for waited in waiting:
+                _add(parts, label, waited)
             waiting, last = [], label
-    for one in waiting:  # conversions at the end are of the last layer
-        _add(found, last, one)
-    found.pop("", None)
-    return found
+    for waited in waiting:  # conversions at the end are of the last layer
+        _add(parts, last, waited)
+    parts.pop("", None)
+    return parts
 
 
 def _label(name: str, labels: Sequence[str]) -> str:
@@ -78,21 +78,21 @@ def _label(name: str, labels: Sequence[str]) -> str:
     return labels[int(match[1])] if match and int(match[1]) < len(labels) else ""
 
 
-def _add(found: dict[str, tuple[float, int]], label: str, node: NodeTime) -> None:
-    ns, count = found.get(label, (0.0, 0))
-    found[label] = ns + node.lower_mean_ns, count + 1
+def _add(parts: dict[str, tuple[float, int]], label: str, node: NodeTime) -> None:
+    ns, count = parts.get(label, (0.0, 0))
+    parts[label] = ns + node.lower_mean_ns, count + 1
 
 
 def profiled(run: Run, labels: Sequence[str], instances: Mapping[str, int]) -> Profiled | None:
-    """One run; None where it has no profile or no level."""
-    level = sample([run])
-    if not run.nodes or level is None:
+    """One run; None where it has no profile or no estimate."""
+    counted = sample([run])
+    if not run.nodes or counted is None:
         return None
     parts = attribute(run.nodes, labels)
     return Profiled(
         run.key,
         run.round_id,
-        level.estimates[0],
+        counted.estimates[0],
         len(run.nodes),
         float(sum(node.lower_mean_ns for node in run.nodes)),
         {key: (ns, count, instances.get(key, 1)) for key, (ns, count) in parts.items()},
@@ -115,7 +115,7 @@ def sweep_of(runs: Sequence[Profiled]) -> SweepFit | None:
 def operator_estimates(runs: Sequence[Profiled], call_ns: float, fit: SweepFit | None) -> dict[str, list[tuple[str, float]]]:
     """By operator: for each network that has it (network, ns of one instance), each process's common shift taken out.
 
-    One level for each network: the geometric mean over its processes, without those that were held up.
+    One estimate for each network: the geometric mean over its processes, without those that were held up.
     The call is of no operator: see `in_network`.
     """
     too_long_ns = overhead_ns(runs, call_ns)
@@ -125,12 +125,12 @@ def operator_estimates(runs: Sequence[Profiled], call_ns: float, fit: SweepFit |
         for key, (ns, nodes, instances) in run.operators.items():
             one_ns = max(LEAST_NS, (ns - nodes * too_long_ns) / instances)
             by_network.setdefault((key, run.network), []).append(one_ns / math.exp(shift))
-    found: dict[str, list[tuple[str, float]]] = {}
+    estimates: dict[str, list[tuple[str, float]]] = {}
     for (key, network), values in by_network.items():
         out = held_up(values)
         logs = [math.log(ns) for at, ns in enumerate(values) if at not in out]
-        found.setdefault(key, []).append((network, math.exp(float(np.mean(logs)))))
-    return found
+        estimates.setdefault(key, []).append((network, math.exp(float(np.mean(logs)))))
+    return estimates
 
 
 def in_network(
@@ -157,9 +157,9 @@ def in_network(
             groups.setdefault((run.unit, planned[run.key].backend.key), []).append(run)
     networks = {entry.key: entry for entry in table.entries}
     derived: list[Entry] = []
-    for place, mine in groups.items():
-        newest = max(mine, key=lambda run: (run.started_s, run.id))
-        alike = [run for run in mine if agree(run.fingerprint, newest.fingerprint)]  # of one runtime and protocol
+    for place, group in groups.items():
+        newest = max(group, key=lambda run: (run.started_s, run.id))
+        alike = [run for run in group if agree(run.fingerprint, newest.fingerprint)]  # of one runtime and protocol
         some = networks.get(newest.key)
         parts = _by_quiet(alike)
         quiet, busy = (
@@ -207,25 +207,25 @@ def _unprofiled(
             failure_detail="its networks were measured on a busy machine: no visit was quiet, so none was profiled; "
             "measure them again on a quiet one",
         )
-        for found in at.values()
-        for key, some in found.items()
+        for by_operator in at.values()
+        for key, some in by_operator.items()
         if (some.unit, some.backend_key, workload_key("operator", key)) not in had
     ]
 
 
 def _by_quiet(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
     """Those in which enough visits were quiet, and the others: a profile follows quiet visits only, where there are any."""
-    found: tuple[list[Run], list[Run]] = [], []
+    parts: tuple[list[Run], list[Run]] = [], []
     for run in runs:
-        found[visits(run.slices).share < LEAST_QUIET].append(run)
-    return found
+        parts[visits(run.slices).share < LEAST_QUIET].append(run)
+    return parts
 
 
 def _most_slowed(networks: Mapping[str, Entry], runs: Sequence[Run]) -> float:
     """By how much what a busy machine measured may be too slow: as its networks' intervals say."""
-    found = [networks[key] for key in {run.key for run in runs} if key in networks]
+    of_runs = [networks[key] for key in {run.key for run in runs} if key in networks]
     return max(
-        ((one.estimate or 1.0) / max(LEAST_NS, one.low or 1.0) for one in found if not BUSY.isdisjoint(one.flags)), default=1.0
+        ((one.estimate or 1.0) / max(LEAST_NS, one.low or 1.0) for one in of_runs if not BUSY.isdisjoint(one.flags)), default=1.0
     )
 
 
@@ -234,8 +234,8 @@ def _hidden(runs: Sequence[Run]) -> float:
     by_network: dict[str, list[Run]] = {}
     for run in runs:
         by_network.setdefault(run.key, []).append(run)
-    found = [one.hidden for mine in by_network.values() if (one := sample(mine)) is not None]
-    return float(np.median(found)) if found else 0.0
+    hidden = [one.hidden for of_network in by_network.values() if (one := sample(of_network)) is not None]
+    return float(np.median(hidden)) if hidden else 0.0
 
 
 def _preferred(
@@ -277,19 +277,19 @@ def _entries(
     confidence: float,
 ) -> list[Entry]:
     fit = sweep_of(runs)
-    levels = operator_estimates(runs, call_ns, fit)
-    keys = list(levels)
-    values = [[ns + (call_ns if key == first else 0.0) for _, ns in levels[key]] for key in keys]
-    priors = prior_spread([log_variance(mine) for mine in values], [len(mine) - 1 for mine in values])
+    estimates = operator_estimates(runs, call_ns, fit)
+    keys = list(estimates)
+    values = [[ns + (call_ns if key == first else 0.0) for _, ns in estimates[key]] for key in keys]
+    priors = prior_spread([log_variance(values_ns) for values_ns in values], [len(values_ns) - 1 for values_ns in values])
     processes = len({run.round_id for run in runs})
     of_networks = inherited([networks[key].flags for key in {run.network for run in runs} if key in networks])
-    found: list[Entry] = []
-    for key, mine, prior in zip(keys, values, priors, strict=True):
-        own = moderated_interval(mine, confidence=confidence, prior_spread=float(prior))
+    entries: list[Entry] = []
+    for key, values_ns, prior in zip(keys, values, priors, strict=True):
+        own = moderated_interval(values_ns, confidence=confidence, prior_spread=float(prior))
         interval = widened(own, fit, confidence=confidence) if fit else own
-        precise = interval.relative_half_width <= relative_target and len(mine) >= LEAST_LEVELS
+        precise = interval.relative_half_width <= relative_target and len(values_ns) >= LEAST_ESTIMATES
         workload = workload_key("operator", key)
-        found.append(
+        entries.append(
             Entry(
                 key=str(replace(MeasurementKey.parse(some.key), workload=workload)),
                 workload_key=workload,
@@ -307,9 +307,9 @@ def _entries(
                 scope="networks",
                 processes=processes,
                 between_spread=interval.spread,
-                common_share=common_part(own, fit, len(mine)) if fit else 1.0,
+                common_share=common_part(own, fit, len(values_ns)) if fit else 1.0,
                 flags=("converged" if precise else "not_precise", *of_networks),
                 fingerprint=some.fingerprint,
             )
         )
-    return found
+    return entries

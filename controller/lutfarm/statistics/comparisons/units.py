@@ -70,64 +70,64 @@ class UnitFit:
 
     def anchor_spreads(self) -> dict[str, float]:
         """By operator: how far its units lie apart once the unit effects are taken out; ratio minus 1."""
-        found: dict[str, list[float]] = {}
+        by_operator: dict[str, list[float]] = {}
         for (operator, _), residual in self.residuals.items():
-            found.setdefault(operator, []).append(residual)
-        return {operator: math.expm1(max(values) - min(values)) for operator, values in found.items()}
+            by_operator.setdefault(operator, []).append(residual)
+        return {operator: math.expm1(max(values) - min(values)) for operator, values in by_operator.items()}
 
 
 def _solved(
-    shared: Mapping[str, Mapping[str, UnitEstimate]], place: Mapping[str, int]
+    shared: Mapping[str, Mapping[str, UnitEstimate]], column_of: Mapping[str, int]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
     """The inverse of the normal equations, and the unit effects; None where no chain of operators connects all units."""
-    laplacian, right = np.zeros((len(place), len(place))), np.zeros(len(place))
-    for found in shared.values():
-        at = np.array([place[unit] for unit in found])
-        logs = np.log([level.estimate for level in found.values()])
+    laplacian, right = np.zeros((len(column_of), len(column_of))), np.zeros(len(column_of))
+    for by_unit in shared.values():
+        at = np.array([column_of[unit] for unit in by_unit])
+        logs = np.log([estimate.estimate for estimate in by_unit.values()])
         laplacian[np.ix_(at, at)] -= 1 / len(at)
         laplacian[at, at] += 1
         right[at] += logs - logs.mean()
-    if np.linalg.matrix_rank(laplacian, tol=RANK_TOLERANCE * len(shared), hermitian=True) < len(place) - 1:
+    if np.linalg.matrix_rank(laplacian, tol=RANK_TOLERANCE * len(shared), hermitian=True) < len(column_of) - 1:
         return None
     # The sum of a connected Laplacian and a constant matrix is regular, and its inverse differs from the
     # pseudo-inverse, which is the one whose effects add up to 0, by that constant alone.
-    constant = np.full_like(laplacian, 1 / len(place))
+    constant = np.full_like(laplacian, 1 / len(column_of))
     inverse = np.linalg.inv(laplacian + constant) - constant
     effects = inverse @ right
     return inverse, effects - effects.mean()
 
 
-def fit_units(levels: Mapping[str, Mapping[str, UnitEstimate]]) -> UnitFit | None:
-    """The unit effects from `levels`, by operator and unit; operators with one unit say nothing and are left out.
+def fit_units(estimates: Mapping[str, Mapping[str, UnitEstimate]]) -> UnitFit | None:
+    """The unit effects from `estimates`, by operator and unit; operators with one unit say nothing and are left out.
 
     None where they can't be told: fewer than two units, units that no chain of operators connects, or nothing left over
     to estimate the error from.  The operators are eliminated first (Searle, section 7.1), which leaves a system as large
     as the number of units: its matrix is a graph's Laplacian, singular by one for connected units.
     """
-    shared = {operator: found for operator, found in levels.items() if len(found) > 1}
-    units = sorted({unit for found in shared.values() for unit in found})
-    place = {unit: index for index, unit in enumerate(units)}
-    count = sum(len(found) for found in shared.values())
+    shared = {operator: by_unit for operator, by_unit in estimates.items() if len(by_unit) > 1}
+    units = sorted({unit for by_unit in shared.values() for unit in by_unit})
+    column_of = {unit: index for index, unit in enumerate(units)}
+    count = sum(len(by_unit) for by_unit in shared.values())
     df = count - len(shared) - (len(units) - 1)
     if len(units) < 2 or df < 1:
         return None
-    solution = _solved(shared, place)
+    solution = _solved(shared, column_of)
     if solution is None:
         return None
     inverse, effects = solution
     operators: dict[str, float] = {}
     residuals: dict[tuple[str, str], float] = {}
-    for operator, found in shared.items():
-        rest = {unit: math.log(level.estimate) - float(effects[place[unit]]) for unit, level in found.items()}
+    for operator, by_unit in shared.items():
+        rest = {unit: math.log(estimate.estimate) - float(effects[column_of[unit]]) for unit, estimate in by_unit.items()}
         operators[operator] = sum(rest.values()) / len(rest)
         residuals |= {(operator, unit): value - operators[operator] for unit, value in rest.items()}
     variance = sum(residual**2 for residual in residuals.values()) / df
-    own = _mean([(level.log_error**2, level.df) for found in shared.values() for level in found.values()])
+    own = _mean([(estimate.log_error**2, estimate.df) for by_unit in shared.values() for estimate in by_unit.values()])
     interaction = max(0.0, variance - own[0])
     parts: dict[str, tuple[Part, ...]] = {}
-    for operator, found in shared.items():
-        at = np.array([place[unit] for unit in found])
-        noise, noise_df = _mean([(level.log_error**2, level.df) for level in found.values()])
+    for operator, by_unit in shared.items():
+        at = np.array([column_of[unit] for unit in by_unit])
+        noise, noise_df = _mean([(estimate.log_error**2, estimate.df) for estimate in by_unit.values()])
         of_effects = max(float(inverse[np.ix_(at, at)].sum()) / len(at) ** 2, 0.0)  # those of all units add up to nothing
         parts[operator] = (
             (noise / len(at), noise_df),
@@ -135,15 +135,15 @@ def fit_units(levels: Mapping[str, Mapping[str, UnitEstimate]]) -> UnitFit | Non
             (interaction * (1 / len(at) + of_effects), df),
         )
     return UnitFit(
-        effects={unit: float(effects[index]) for unit, index in place.items()},
-        weights={unit: float(inverse[index, index]) for unit, index in place.items()},
+        effects={unit: float(effects[index]) for unit, index in column_of.items()},
+        weights={unit: float(inverse[index, index]) for unit, index in column_of.items()},
         operators=operators,
         operator_parts=parts,
         residuals=residuals,
         variance=variance,
         df=df,
         own=own,
-        interactions={unit: _interaction(unit, shared, residuals, own[0], variance, df) for unit in place},
+        interactions={unit: _interaction(unit, shared, residuals, own[0], variance, df) for unit in column_of},
     )
 
 
@@ -167,13 +167,13 @@ def _interaction(
     One unit may be odd where the others are alike (another cooler): by a common variance its intervals held the truth of 69 %.
     A residual of an operator on n units has 1 - 1/n of the variance.
     """
-    mine = [residuals[operator, unit] ** 2 / (1 - 1 / len(found)) for operator, found in shared.items() if unit in found]
-    own_df = len(mine) - 1
-    moderated = (sum(mine) + POOLED_DF * variance) / (own_df + POOLED_DF)
+    squares = [residuals[operator, unit] ** 2 / (1 - 1 / len(by_unit)) for operator, by_unit in shared.items() if unit in by_unit]
+    own_df = len(squares) - 1
+    moderated = (sum(squares) + POOLED_DF * variance) / (own_df + POOLED_DF)
     return max(0.0, moderated - own), min(own_df + POOLED_DF, float(df))
 
 
-def corrected(level: UnitEstimate, unit: str, fit: UnitFit, *, confidence: float) -> Interval:
+def corrected(estimate: UnitEstimate, unit: str, fit: UnitFit, *, confidence: float) -> Interval:
     """One unit's estimate as the pool's mean unit would have it.
 
     Its variance is the sum of three: the estimate's own, what of the unit effect's the anchors' precision explains, and
@@ -181,8 +181,8 @@ def corrected(level: UnitEstimate, unit: str, fit: UnitFit, *, confidence: float
     """
     weight = fit.weights[unit]
     own, (interaction, df) = fit.own, fit.interactions[unit]
-    parts = [(level.log_error**2, level.df), (weight * own[0], own[1]), ((1 + weight) * interaction, df)]
-    middle = math.log(level.estimate) - fit.effects[unit]
+    parts = [(estimate.log_error**2, estimate.df), (weight * own[0], own[1]), ((1 + weight) * interaction, df)]
+    middle = math.log(estimate.estimate) - fit.effects[unit]
     return _interval(middle, parts, confidence)
 
 
@@ -191,19 +191,19 @@ def anchored(operator: str, fit: UnitFit, *, confidence: float) -> Interval:
     return _interval(fit.operators[operator], fit.operator_parts[operator], confidence)
 
 
-def over_units(levels: Sequence[UnitEstimate], *, confidence: float) -> Interval:
+def over_units(estimates: Sequence[UnitEstimate], *, confidence: float) -> Interval:
     """The geometric mean over two or more units, with Student's t over units: a promise for units of this kind.
 
     `spread` is the standard deviation of the logarithms between units.  It is not moderated by other entries, as that
     between processes is: a slow unit is slow at all of them, so they are no independent witnesses of the units' spread.
     The interval is never narrower than what the estimates' own precision gives.
     """
-    logs = np.log([level.estimate for level in levels])
+    logs = np.log([estimate.estimate for estimate in estimates])
     between = float(np.var(logs, ddof=1))
-    own = sum(level.log_error**2 for level in levels) / len(levels) ** 2
-    variance = max(between / len(levels), own)
-    found = _interval(float(logs.mean()), [(variance, len(levels) - 1.0)], confidence)
-    return Interval(found.estimate, found.low, found.high, math.sqrt(between))
+    own = sum(estimate.log_error**2 for estimate in estimates) / len(estimates) ** 2
+    variance = max(between / len(estimates), own)
+    interval = _interval(float(logs.mean()), [(variance, len(estimates) - 1.0)], confidence)
+    return Interval(interval.estimate, interval.low, interval.high, math.sqrt(between))
 
 
 def disagreements(fit: UnitFit, max_spread: float) -> list[str]:
@@ -215,8 +215,8 @@ def disagreements(fit: UnitFit, max_spread: float) -> list[str]:
     worst = [(spread, operator) for operator, spread in fit.anchor_spreads().items() if spread > max_spread]
     if worst:
         spread, operator = max(worst)
-        mine = {unit: value for (name, unit), value in fit.residuals.items() if name == operator}
-        slow, fast = max(mine, key=mine.__getitem__), min(mine, key=mine.__getitem__)
+        by_unit = {unit: value for (name, unit), value in fit.residuals.items() if name == operator}
+        slow, fast = max(by_unit, key=by_unit.__getitem__), min(by_unit, key=by_unit.__getitem__)
         said.append(
             f"beyond their unit effects {slow} and {fast} differ by {100 * spread:.1f} % in {operator}"
             + (f", and units differ too much in {len(worst) - 1} more" if len(worst) > 1 else "")
