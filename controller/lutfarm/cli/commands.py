@@ -62,7 +62,7 @@ LUT = LazyCommands(
             "export",
             "Build the table of a job from its stored runs, and write it with what `validate` said of it.",
         ),
-        "show": LazyCommand("lutfarm.cli.lut_show", "show", "The entries of a table."),
+        "show": LazyCommand("lutfarm.cli.lut_show", "show", "The entries of a table, and what it is good for."),
         "predict": LazyCommand("lutfarm.cli.lut", "predict", "Predict whole networks from a table."),
         "report": LazyCommand(
             "lutfarm.cli.lut", "report", "Write a table's report: one HTML page that loads nothing, with its validation."
