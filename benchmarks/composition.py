@@ -35,7 +35,7 @@ from lutfarm.lut.calibration.priors_from_entries import estimates
 from lutfarm.lut.calibration.shared_effects import space_keys
 from lutfarm.lut.schema.calibration_record import ANALYTIC_PRIORS, Observed, Priors
 from lutfarm.results.job_table import table_of
-from lutfarm.results.validated_table import levels_of
+from lutfarm.results.validated_table import estimates_of
 from lutfarm.statistics.intervals.distributions import kendall
 from lutfarm.statistics.intervals.sweep import SweepFit, fit_sweep, halves
 from lutfarm.store import Store, open_store
@@ -134,7 +134,7 @@ def sit(bench: Bench, table_job: str, table: LatencyTable, space: Space, without
     job_id = bench.run(spec)
     workload = spec.workloads[0]
     assert isinstance(workload, SpaceWorkload)
-    levels = levels_of(bench.store, job_id)
+    levels = estimates_of(bench.store, job_id)
     keys = {m.workload.name.partition(":")[2]: m.key for m in bench.store.measurements(job_id)}
     fit = fit_sweep(levels)
     if fit is None:
@@ -156,7 +156,7 @@ def sit_again(bench: Bench, sitting: Sitting) -> SweepFit:
     job_id = bench.run(
         sitting.spec.model_copy(update={"name": sitting.spec.name + "-later", "workloads": (workload,), "validates": None})
     )
-    fit = fit_sweep(levels_of(bench.store, job_id))
+    fit = fit_sweep(estimates_of(bench.store, job_id))
     if fit is None:
         raise SystemExit("too few networks could be measured again; is the device free?")
     return fit
