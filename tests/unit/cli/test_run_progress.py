@@ -9,7 +9,9 @@ import pytest
 from lutfarm.agent_pool.interface import Done, Opened, Waiting
 from lutfarm.cli.ending import Judged, report
 from lutfarm.cli.run_progress import RunDisplay, _half_width
+from lutfarm.execution.resume import Resumed
 from lutfarm.execution.run_job import JobOutcome
+from lutfarm.records.fingerprints import disagreement
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.state import FarmState, MeasurementProgress, after, begin, out_of_work, resumed
 from lutfarm_agents.testing import HELLO
@@ -82,3 +84,33 @@ def test_a_result_for_a_program_comes_with_progress_once_it_takes_long(capsys: p
     display.update(began(), ())
     assert capsys.readouterr().err == ""
     assert "9 measurements, opening the devices" in line(display, began(), capsys)
+
+
+def test_what_is_stored_is_said_once_though_a_device_is_opened_again(capsys: pytest.CaptureFixture[str]) -> None:
+    display = RunDisplay({"desk": MeasuringPolicy(SlicePlan())})
+    display.resumed("desk", Resumed({}, own_runs=2, adopted_runs=3))
+    first = capsys.readouterr().err
+    assert "desk: going on; 2 runs of this job are stored" in first
+    assert "desk: reusing 3 runs of other jobs" in first
+    display.resumed("desk", Resumed({}, own_runs=5))
+    assert capsys.readouterr().err == ""
+
+
+def test_what_a_device_has_become_since_it_was_opened_first_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    display = RunDisplay({"desk": MeasuringPolicy(SlicePlan())})
+    display.resumed("desk", Resumed({}, own_runs=5))
+    changed = Resumed({}, outdated_runs=5, outdated=disagreement([("stored", {"os": "1"}), ("today", {"os": "2"})]))
+    for often in (1, 0):
+        capsys.readouterr()
+        display.resumed("desk", changed)
+        assert capsys.readouterr().err.count("5 stored runs do not count") == often
+
+
+def test_why_this_process_measures_is_said_once_something_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    display = RunDisplay({"desk": MeasuringPolicy(SlicePlan())}, note="Ray is not installed")
+    line(display, began(), capsys, Opened("o", "desk", HELLO))
+    display.resumed("desk", Resumed({}, own_runs=5))
+    assert "Ray" not in capsys.readouterr().err
+    for often in (1, 0):
+        display.preparing(0, 2)
+        assert capsys.readouterr().err.count("Ray is not installed") == often
