@@ -11,14 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lutfarm_agents import process_identity
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_jobs.graphs.graph import Graph, Node, Tensor
 from lutfarm_jobs.graphs.padding import same_padding_2d
-from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Measurement, Runtime, Workload
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.models.build_model import built_graph, canary
 from lutfarm_jobs.round import Limits, Round, SlicePlan, Task
 from lutfarm_jobs.run import Probe, Run
+from lutfarm_jobs.runtimes import model_format
 
 UNIT = "bench"
 
@@ -46,13 +48,13 @@ class Convolution:
         return graph
 
 
-def tasks(operators: Sequence[Convolution], runtime: Runtime, cache_dir: Path) -> tuple[list[Task], dict[str, Path]]:
+def tasks(operators: Sequence[Convolution], runtime: str, cache_dir: Path) -> tuple[list[Task], dict[str, Path]]:
     """A task for each, not probed yet, and where the model files lie by SHA-256."""
     backend = Backend(runtime)
     made: list[Task] = []
     paths: dict[str, Path] = {}
     for operator in operators:
-        built = built_graph(operator.graph(), FORMAT_OF_RUNTIME[runtime], cache_dir)
+        built = built_graph(operator.graph(), model_format(runtime), cache_dir)
         measurement = Measurement(Workload("operator", operator.name), UNIT, backend)
         made.append(Task(measurement, built.artifact, built.inputs, input_layout=built.input_layout))
         paths[built.artifact.sha256] = built.path
@@ -63,7 +65,7 @@ def tasks(operators: Sequence[Convolution], runtime: Runtime, cache_dir: Path) -
 def opened(home: Path) -> Iterator[DeviceAgent]:
     """An agent of this machine that holds the device's lock; this process keeps off the measured core."""
     everywhere = os.sched_getaffinity(0)
-    device = Device(UNIT, f"generic-linux-{os.uname().machine}", "local", {})
+    device = Device(UNIT, f"generic-linux-{os.uname().machine}", "local", LocalAddress())
     os.sched_setaffinity(0, everywhere - {measured_cpu(everywhere)} or everywhere)
     try:
         with closing(DeviceAgent(device, state_dir=home, cpus=frozenset(everywhere))) as agent:
@@ -101,7 +103,7 @@ def measured(
     reference_ns: int | None = None,
 ) -> dict[str, Run]:
     """One round: the runs by measurement key.  `canary_graph`: another canary than the farm's; `reference_ns`: its own."""
-    fmt = FORMAT_OF_RUNTIME[wanted[0].measurement.backend.runtime]
+    fmt = model_format(wanted[0].measurement.backend.runtime)
     fixed = canary(fmt, cache_dir) if canary_graph is None else built_graph(canary_graph, fmt, cache_dir)
     round_ = Round(uuid.uuid4().hex, index, tuple(wanted), plan, index, fixed.artifact, reference_ns)
     arrived = agent.measure(round_, models={**paths, fixed.artifact.sha256: fixed.path})

@@ -24,6 +24,7 @@ from lutfarm.store import Store
 from lutfarm.submission import submit
 from lutfarm.submission.submission import Submission
 from lutfarm_agents import process_identity
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import SimulatedAgents, SimulatedDevice
 from lutfarm_jobs import models, spaces
@@ -170,5 +171,5 @@ def _closing(farm: Farm) -> Generator[Farm]:
 
 def register(home: Path, store: Store) -> Desk:
     """This machine, in a new store."""
-    store.put_device(Device(_device.UNIT, f"generic-linux-{os.uname().machine}", "local", {}))
+    store.put_device(Device(_device.UNIT, f"generic-linux-{os.uname().machine}", "local", LocalAddress()))
     return Desk(home, store)

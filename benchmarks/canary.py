@@ -35,11 +35,12 @@ from scipy.stats import mannwhitneyu
 from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_jobs import models
 from lutfarm_jobs.graphs.graph import Graph
-from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Measurement, Runtime, Workload
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.round import SlicePlan, Task
 from lutfarm_jobs.run import Run, Slice
+from lutfarm_jobs.runtimes import model_format
 
-RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "tflite")
+RUNTIMES: tuple[str, ...] = ("onnxruntime", "tflite")
 NONE, WORKS, CORES = "none", ("compute", "memory"), ("other core", "same core")
 KINDS = (NONE, *(f"{work}, {core}" for core in CORES for work in WORKS))
 SLOWED, TARGET = 1.15, 0.85
@@ -85,12 +86,12 @@ def neighbours(kind: str, cpus: Sequence[int]) -> Neighbours | None:
     return Neighbours((cast(Work, work),), (_device.measured_cpu(set(cpus)) if core == "same core" else min(cpus),), 0.5)
 
 
-def tasks(keys: Sequence[str], runtime: Runtime, cache: Path) -> tuple[list[Task], dict[str, Path]]:
+def tasks(keys: Sequence[str], runtime: str, cache: Path) -> tuple[list[Task], dict[str, Path]]:
     """A task for each operator, and where the files lie."""
     made, paths = [], {}
     for key in keys:
         workload = Workload("operator", key)
-        built = models.build(workload, FORMAT_OF_RUNTIME[runtime], cache)
+        built = models.build(workload, model_format(runtime), cache)
         measurement = Measurement(workload, _device.UNIT, Backend(runtime))
         made.append(Task(measurement, built.artifact, built.inputs, input_layout=built.input_layout))
         paths[built.artifact.sha256] = built.path
@@ -99,7 +100,7 @@ def tasks(keys: Sequence[str], runtime: Runtime, cache: Path) -> tuple[list[Task
 
 def rounds(
     agent: DeviceAgent,
-    runtime: Runtime,
+    runtime: str,
     keys: Sequence[str],
     home: Path,
     *,

@@ -42,6 +42,7 @@ from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
 from lutfarm.validation import plan_study
 from lutfarm.validation.calibration_input import errors_of, observed, predictions_ns
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_jobs import spaces
 from lutfarm_jobs.spaces.base import Space
@@ -324,7 +325,7 @@ def main() -> None:
     )
     with _device.scratch() as folder, open_store(folder) as store:
         bench = Bench(store, Home(folder), asked.quick, report)
-        device = Device(UNIT, f"generic-linux-{os.uname().machine}", "local", {})
+        device = Device(UNIT, f"generic-linux-{os.uname().machine}", "local", LocalAddress())
         store.put_device(device)
         store.put_hello(UNIT, greet(device, bench.home), 0.0)
         for name in asked.space or (SPACES[1:] if asked.quick else SPACES):

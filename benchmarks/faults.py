@@ -114,6 +114,7 @@ def one_fault(machine: object, kind: str, folder: Path, *, key_file: str, dice: 
     from lutfarm_agents.device import Claim
     from lutfarm_agents.interface import Advance
     from lutfarm_agents.runner_agent import DeviceAgent
+    from lutfarm_agents.transports.registry import read_address
     from lutfarm_jobs.errors import LinkError
     from lutfarm_jobs.round import Limits, SlicePlan
     from lutfarm_jobs.run import Run
@@ -127,7 +128,7 @@ def one_fault(machine: object, kind: str, folder: Path, *, key_file: str, dice: 
         address |= {"serial": machine.address}
     profile = f"generic-linux-{__import__('os').uname().machine}"
     transport = "ssh" if machine.kind == "board" else "adb"
-    device = replace(kit.device("unit"), profile=profile, transport=transport, address=address)
+    device = replace(kit.device("unit"), profile=profile, transport=transport, address=read_address(transport, address))
     iteration_ns = LONG_NS if dice.random() < 0.1 else 100_000_000
     model, path = kit.model(folder / "models", name="m", iteration_ns=iteration_ns, pause=True)
     canary, canary_path = kit.model(folder / "models", name="canary", iteration_ns=20_000)

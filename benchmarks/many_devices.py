@@ -37,6 +37,7 @@ def main() -> None:
     from lutfarm.agent_pool.interface import Done, Measured, Measuring, Opening
     from lutfarm.agent_pool.local import LocalPool
     from lutfarm_agents.device import Device
+    from lutfarm_agents.transports.registry import read_address
     from lutfarm_jobs.round import Limits, SlicePlan
 
     plan = SlicePlan(passes=PASSES, warmup_first=0, warmup_again=0)
@@ -64,7 +65,8 @@ def main() -> None:
                     }
                 else:
                     address |= {"serial": machine.address, "root": "/data/local/tmp/lutfarm"}
-                devices[machine.name] = Device(machine.name, machine_kind, "ssh" if machine.kind == "board" else "adb", address)
+                transport = "ssh" if machine.kind == "board" else "adb"
+                devices[machine.name] = Device(machine.name, machine_kind, transport, read_address(transport, address))
             model, path = kit.model(folder / "models", name="m", iteration_ns=PAUSE_NS, pause=True)
             canary, canary_path = kit.model(folder / "models", name="canary", iteration_ns=1_000, pause=True)
             files = {model.sha256: path, canary.sha256: canary_path}

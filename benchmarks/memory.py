@@ -25,8 +25,8 @@ from _table import Report, options
 from lutfarm.agent_pool.interface import Done, Opening
 from lutfarm.agent_pool.ray.pool import RayPool
 from lutfarm_agents import process_identity
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
-from lutfarm_jobs.measurement import Runtime
 from lutfarm_jobs.round import Lease, SlicePlan
 
 MB = 1e6
@@ -76,7 +76,7 @@ class Watch:
             self.peak = max(self.peak, self.figure())
 
 
-def runner_rows(home: Path, runtime: Runtime) -> tuple[object, ...]:
+def runner_rows(home: Path, runtime: str) -> tuple[object, ...]:
     """One row: what the runner takes beside the models."""
     cache = home / "models"
     wanted, paths = _device.tasks(OPERATORS, runtime, cache)
@@ -109,7 +109,7 @@ def runner_rows(home: Path, runtime: Runtime) -> tuple[object, ...]:
 
 def ray_rows(home: Path) -> list[tuple[object, ...]]:
     """Controller and Ray with one device open and nothing to do."""
-    device = Device(_device.UNIT, f"generic-linux-{os.uname().machine}", "local", {})
+    device = Device(_device.UNIT, f"generic-linux-{os.uname().machine}", "local", LocalAddress())
     lease = Lease(device.name, 1, str(process_identity.me()), time.time() + 600)
     before = pss_mb([psutil.Process()])
     with closing(RayPool.start(state_dir=home)) as pool:

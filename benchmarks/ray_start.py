@@ -24,7 +24,7 @@ times["import"], began = clock() - began, clock()
 cpus = frozenset({max(os.sched_getaffinity(0))})
 pool = RayPool.start(state_dir=Path(sys.argv[1]), measured_cpus=cpus)
 times["start"], began = clock() - began, clock()
-device = Device("bench", f"generic-linux-{os.uname().machine}", "local", {})
+device = Device("bench", f"generic-linux-{os.uname().machine}", "local", LocalAddress())
 lease = Lease("bench", 1, str(process_identity.me()), time.time() + 600)
 pool.submit(Opening("0", device, lease, uuid.uuid4().hex, "benchmark"))
 while not any(isinstance(event, Done) for event in pool.events(1.0)):

@@ -24,6 +24,7 @@ from lutfarm.home import find_home
 from lutfarm.scheduling.state import FarmState
 from lutfarm.store import open_store
 from lutfarm.submission import submit
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_jobs.spec import parse_job
 
@@ -102,7 +103,7 @@ def run(home_path: Path, *, every: int, rounds: int) -> tuple[Timed, JobOutcome]
     )
     home = find_home(home_path)
     with open_store(home.path) as store:
-        store.put_device(Device(_device.UNIT, f"generic-linux-{os.uname().machine}", "local", {}))
+        store.put_device(Device(_device.UNIT, f"generic-linux-{os.uname().machine}", "local", LocalAddress()))
         submitted, sources = submit.submit(spec, home_path, store)
         with open_farm(submitted, sources, store, home, kind="local") as farm:
             timed = Timed(farm.pool)

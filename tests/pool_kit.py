@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lutfarm.agent_pool.interface import AgentPool, Done, Event, Measured, Measuring, Opening, Probing
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.round import Artifact, Lease, Limits, Round, SlicePlan, Task
@@ -37,7 +38,7 @@ def write_profile(config_home: Path, lock_path: Path, *, name: str = PROFILE, mo
 
 
 def device(unit: str, **address: str) -> Device:
-    return Device(unit, PROFILE, "local", address)
+    return Device(unit, PROFILE, "local", LocalAddress(**address))
 
 
 def lease(unit: str, *, owner: str = "test 1", token: int = 1) -> Lease:

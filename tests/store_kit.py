@@ -8,6 +8,7 @@ from typing import Any
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.records.job import Job
 from lutfarm.store import Store
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.health.check import HealthReport
 from lutfarm_agents.health.findings import Finding
@@ -15,7 +16,7 @@ from lutfarm_jobs.measurement import Backend, InputShape, Measurement, Workload
 from lutfarm_jobs.round import Lease
 from lutfarm_jobs.run import Environment, Failure, Probe, Run, Slice
 
-DESK = Device("desk", "generic-linux-x86_64", "local", {"python": "/usr/bin/python3"}, labels={"room": "a"})
+DESK = Device("desk", "generic-linux-x86_64", "local", LocalAddress(python="/usr/bin/python3"), labels={"room": "a"})
 HELLO = Hello(
     python="3.11.7",
     machine="x86_64",

@@ -1,14 +1,48 @@
-"""Where a board is, and by which key it is known."""
+"""Where a device is, by the way there; and by which key a board is known."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
 
 from lutfarm_jobs.errors import NotReady
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """What every address says beside the way there.  Each transport has a kind of its own."""
+
+    here: ClassVar[bool] = False  # the device is the machine that lutfarm runs on
+
+    root: str = ""  # lutfarm's folder on the device
+    python: str = ""  # the interpreter there
+    bundle: str = ""  # the file here of a bundle that is used instead
+    tools: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)  # native tools: runtime -> path there
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAddress(Address):
+    """This machine."""
+
+    here: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class AdbAddress(Address):
+    """A phone by its serial number, or HOST:PORT."""
+
+    serial: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownAddress(Address):
+    """Of a transport that is not installed here: kept as it was stored, and leads nowhere."""
+
+    fields: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +75,7 @@ class HostKey:
 
 
 @dataclass(frozen=True, slots=True)
-class SshAddress:
+class SshAddress(Address):
     """How to reach a board.  `host_key` is None only while the device is being registered."""
 
     host: str

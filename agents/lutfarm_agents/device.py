@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
+from lutfarm_agents.address import Address
 from lutfarm_jobs.run import Environment
 
 
@@ -13,20 +13,20 @@ from lutfarm_jobs.run import Environment
 class Device:
     """One registered piece of hardware.
 
-    `address` says how to reach it, by transport; for "local": {"python": "/path/to/interpreter"}.
+    `transport` names a line of lutfarm_agents.transports.registry, `address` is of its kind.
     """
 
     name: str  # the unit's name, as in Measurement.unit
     profile: str
-    transport: Literal["local", "ssh", "adb"]
-    address: Mapping[str, str]
+    transport: str
+    address: Address
     host: str = "local"
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def tools_only(self) -> bool:
         """Whether nothing of ours can run there, so that only native tools measure."""
-        return self.transport != "local" and not self.address.get("python") and not self.address.get("bundle")
+        return not (self.address.here or self.address.python or self.address.bundle)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,14 @@ from lutfarm_agents.device import Hello
 from lutfarm_agents.wire import events
 from lutfarm_jobs.measurement import MODELS_VERSION, Backend
 from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.runtimes import packages_of
 
 NEWER = ("sustained_ns", "profile", "warm_up_ns")  # fields of the plan that came after the first stored runs
-DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {"onnxruntime": ("onnxruntime",), "tflite": ("ai-edge-litert", "tflite-runtime")}
 
 
 def runtime_version(hello: Hello, runtime: str) -> str:
     """For example `ai-edge-litert 2.3.0`; empty where the device has none."""
-    for name in DISTRIBUTIONS.get(runtime, (runtime,)):
+    for name in packages_of(runtime):
         if name in hello.runtimes:
             return f"{name} {hello.runtimes[name]}"
     return ""

@@ -11,9 +11,9 @@ from pathlib import Path
 from lutfarm_agents.device import Device
 from lutfarm_agents.device_access import DeviceAccess
 from lutfarm_agents.device_session import DeviceSession
-from lutfarm_agents.fingerprint import DISTRIBUTIONS, runtime_version
+from lutfarm_agents.factory import AgentKind
+from lutfarm_agents.fingerprint import runtime_version
 from lutfarm_agents.interface import Advance
-from lutfarm_agents.native_tools import TOOLS
 from lutfarm_agents.native_tools.invocation import binary
 from lutfarm_agents.native_tools.tool_rounds import ToolMeasurer
 from lutfarm_agents.transports.interface import Transport
@@ -26,6 +26,7 @@ from lutfarm_agents.wire.session import RunnerSession
 from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, LinkLost, NotReady, ProtocolMismatch, RunnerBug
 from lutfarm_jobs.round import Limits, Round, Task
 from lutfarm_jobs.run import Probe, Run
+from lutfarm_jobs.runtimes import RUNTIMES, is_tool, packages_of
 
 IDLE_S = 2.0  # after so long without a round clocks and heat have fallen
 
@@ -53,8 +54,8 @@ class DeviceAgent(DeviceSession):
         self._check(tasks)
         transfer_ns = self.access.model_cache.fill([one for task in tasks for one in task.artifacts], models)
         load_ns = 0
-        tools = [task for task in tasks if task.measurement.backend.runtime in TOOLS]
-        ours = [task for task in tasks if task.measurement.backend.runtime not in TOOLS]
+        tools = [task for task in tasks if is_tool(task.measurement.backend.runtime)]
+        ours = [task for task in tasks if not is_tool(task.measurement.backend.runtime)]
         try:
             with self.dropping():
                 yield from self._tools.probe(tools, limits)
@@ -87,7 +88,7 @@ class DeviceAgent(DeviceSession):
         artifacts = [round_.canary, *(one for task in round_.tasks for one in task.artifacts)]
         transfer_ns = self.access.model_cache.fill(artifacts, models)
         cpus = self.measured_cpus(round_.tasks)
-        if round_.tasks[0].measurement.backend.runtime in TOOLS:
+        if is_tool(round_.tasks[0].measurement.backend.runtime):
             with self.dropping():
                 yield from self._tools.measure(round_, cpus)
             self.spent_ns = _split(time.monotonic_ns() - began_ns, {"transfer": transfer_ns})
@@ -125,12 +126,11 @@ class DeviceAgent(DeviceSession):
     def _check(self, tasks: Sequence[Task]) -> None:
         """Raises LinkLost where no session is open, NotReady where a runtime is missing."""
         hello = self.opened_hello()
-        runtimes = {task.measurement.backend.runtime for task in tasks}
-        for runtime in sorted(runtimes & TOOLS.keys()):
-            binary(self.device, runtime)
-        for runtime in sorted(runtimes & DISTRIBUTIONS.keys()):
-            if not runtime_version(hello, runtime):
-                wanted = " or ".join(DISTRIBUTIONS[runtime])
+        for runtime in sorted({task.measurement.backend.runtime for task in tasks}):
+            if is_tool(runtime):
+                binary(self.device, runtime)
+            elif runtime in RUNTIMES and not runtime_version(hello, runtime):
+                wanted = " or ".join(packages_of(runtime))
                 raise NotReady(
                     f"{self.device.name}: its {hello.python} has no {wanted}; install it there, "
                     f"or register a phone or board again with --bundle {runtime}"
@@ -152,3 +152,10 @@ def _split(whole_ns: int, parts: Mapping[str, int]) -> Mapping[str, int]:
     """The parts, and what they leave of the whole as `other`."""
     named = {name: value for name, value in parts.items() if name != "other" and value}
     return {**named, "other": max(0, whole_ns - sum(named.values()))}
+
+
+def _make(device: Device, *, state_dir: Path, cpus: frozenset[int] | None) -> DeviceAgent:
+    return DeviceAgent(device, state_dir=state_dir, cpus=cpus)
+
+
+KIND = AgentKind(lambda device: not device.tools_only, _make)

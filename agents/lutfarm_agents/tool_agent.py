@@ -11,14 +11,15 @@ from lutfarm_agents.device import Device
 from lutfarm_agents.device_access import DeviceAccess
 from lutfarm_agents.device_lock.shell_link import ShellLink
 from lutfarm_agents.device_session import DeviceSession
+from lutfarm_agents.factory import AgentKind
 from lutfarm_agents.interface import Advance
-from lutfarm_agents.native_tools import TOOLS
 from lutfarm_agents.native_tools.invocation import binary
 from lutfarm_agents.native_tools.tool_rounds import ToolMeasurer
 from lutfarm_agents.transports.interface import Transport
 from lutfarm_jobs.errors import NotReady
 from lutfarm_jobs.round import Limits, Round, Task
 from lutfarm_jobs.run import Probe, Run
+from lutfarm_jobs.runtimes import is_tool
 
 T = TypeVar("T")
 
@@ -56,7 +57,7 @@ class ToolAgent(DeviceSession):
         """Push what is missing.  Raises LinkLost where no session is open, NotReady for what no tool measures."""
         self.opened_hello()
         for runtime in sorted({task.measurement.backend.runtime for task in tasks}):
-            if runtime not in TOOLS:
+            if not is_tool(runtime):
                 raise NotReady(f"{self.device.name}: {runtime} needs Python there; it is registered for native tools only")
             binary(self.device, runtime)
         self.access.model_cache.fill([task.artifact for task in tasks], models)
@@ -68,3 +69,11 @@ class ToolAgent(DeviceSession):
             yield from steps
         finally:
             self.spent_ns = {"other": time.monotonic_ns() - began_ns}
+
+
+def _make(device: Device, *, state_dir: Path, cpus: frozenset[int] | None) -> ToolAgent:
+    del cpus
+    return ToolAgent(device, state_dir=state_dir)
+
+
+KIND = AgentKind(lambda device: device.tools_only, _make)

@@ -6,16 +6,16 @@ import importlib
 import sys
 from typing import List
 
-USAGE = "usage: runner supervise   (then commands on stdin: see docs/wire.md)\n"
+USAGE = "usage: runner supervise [DISTRIBUTION...]   (then commands on stdin: see docs/wire.md)\n"
 
 
 def main() -> int:
     """Play the role that the first argument names.  Exit status: 0, or 2 for a wrong argument."""
     arguments: List[str] = sys.argv[1:]
-    if arguments == ["supervise"]:
+    if arguments[:1] == ["supervise"]:
         from lutfarm_runner.supervisor import supervise
 
-        supervise()
+        supervise(arguments[1:])
         return 0
     if len(arguments) == 3 and arguments[0] in ("probe", "round"):
         from lutfarm_runner import inside_child

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
+from lutfarm_runner.known_runtimes import known_runtimes
 from lutfarm_runner.wire import Refused
 
-RUNTIMES = ("onnxruntime", "tflite", "simulated")
 LARGEST = 1 << 62
 MOST_INPUTS = 4096  # of one model; with the next three, what a host may ask for
 LONGEST_NAME = 4096  # characters
@@ -273,8 +273,9 @@ def read_workload(value: Any) -> Workload:
 def read_runtime(fields: Fields) -> str:
     """A runtime that has a backend here."""
     runtime = text(fields, "runtime", limit=40)
-    if runtime not in RUNTIMES:
-        raise Refused("SpecError", f"runtime is {runtime!r}; this runner has {', '.join(RUNTIMES)}")
+    known = known_runtimes()
+    if runtime not in known:
+        raise Refused("SpecError", f"runtime is {runtime!r}; this runner has {', '.join(known)}")
     return runtime
 
 

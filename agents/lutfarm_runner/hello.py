@@ -8,14 +8,12 @@ import sys
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import Dict
+from typing import Dict, Sequence
 
 from lutfarm_runner import PROTOCOL, binary
 from lutfarm_runner.machine import clock
 from lutfarm_runner.machine.environment import colon_field, cpus_off, environment, governor, memory_bytes, read_text
 from lutfarm_runner.machine.limits import available_cpus
-
-DISTRIBUTIONS = ("onnxruntime", "ai-edge-litert", "tflite-runtime", "numpy")
 
 
 def machine_id() -> str:
@@ -36,10 +34,10 @@ def cpu_model() -> str:
     )
 
 
-def runtimes() -> Dict[str, str]:
-    """Distributions found, with versions; nothing is imported."""
+def versions(packages: Sequence[str]) -> Dict[str, str]:
+    """Those of these distributions that are installed, with versions; nothing is imported."""
     found: Dict[str, str] = {}
-    for name in DISTRIBUTIONS:
+    for name in packages:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -58,8 +56,8 @@ def archive_sha256() -> str:
     return hashlib.sha256(archive.read_bytes()).hexdigest() if archive.is_file() else ""
 
 
-def hello() -> Dict[str, object]:
-    """The first line."""
+def hello(packages: Sequence[str]) -> Dict[str, object]:
+    """The first line.  `packages`: what may hold a runtime; the host knows."""
     cpus = list(available_cpus())
     return {
         "protocol": PROTOCOL,
@@ -78,7 +76,7 @@ def hello() -> Dict[str, object]:
         "machine_id": machine_id(),
         "clock_resolution_ns": clock.clock_step_ns(time.perf_counter_ns),
         "timer_pair_ns": timer_pair_ns(),
-        "runtimes": runtimes(),
+        "runtimes": versions(packages),
         "governor": governor(cpus[-1]),
         "environment": environment(cpus[-1]),
     }

@@ -43,9 +43,9 @@ class Supervisor:
         self._busy = False
         self._cpus = available_cpus()
 
-    def run(self) -> None:
+    def run(self, packages: Sequence[str]) -> None:
         """Until the host says stop or its end of the pipe closes."""
-        self._send("hello", **hello())
+        self._send("hello", **hello(packages))
         try:
             while True:
                 while not self._queue:
@@ -185,6 +185,6 @@ class Supervisor:
             self._child = None
 
 
-def supervise() -> None:
-    """Serve one host until it goes."""
-    Supervisor(claim_stdout()).run()
+def supervise(packages: Sequence[str]) -> None:
+    """Serve one host until it goes.  `packages`: see hello."""
+    Supervisor(claim_stdout()).run(packages)

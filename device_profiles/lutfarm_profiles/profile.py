@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.round import Limits, SlicePlan
+from lutfarm_jobs.runtimes import RUNTIMES, is_tool
 from lutfarm_jobs.spec import Name
 from lutfarm_profiles.detect_rules import Detect
 from lutfarm_profiles.field_types import Count, Cpu, Folder, Khz, LockFile, Seconds, Source, Strict, Text, Whole
@@ -18,6 +19,17 @@ from lutfarm_profiles.power_and_thermal import Battery, Frequency, PowerSensor, 
 __all__ = ["CanaryRules", "CoreCluster", "DeviceProfile", "SamplingConstants", "Transport", "WorkloadLimits"]
 
 Transport = Literal["local", "ssh", "adb"]
+
+
+def _runtime(name: str) -> str:
+    if name not in RUNTIMES:
+        raise ValueError(RUNTIMES.unknown(name))
+    if is_tool(name):
+        raise ValueError(f"{name} is a native tool: it is named for a device, with --tool, not for its kind")
+    return name
+
+
+RuntimeName = Annotated[str, AfterValidator(_runtime)]
 
 
 class CoreCluster(Strict):
@@ -66,7 +78,7 @@ class DeviceProfile(Strict):
     """How a device of this kind is reached where nobody says otherwise."""
     work_dir: Folder = ".lutfarm"
     """Where lutfarm keeps its files on the device; a relative one starts at the home of the user who logs in."""
-    runtimes: Annotated[tuple[Literal["onnxruntime", "tflite"], ...], Field(min_length=1)]
+    runtimes: Annotated[tuple[RuntimeName, ...], Field(min_length=1)]
     clusters: Annotated[tuple[CoreCluster, ...], Field(min_length=1)]
     measured_cluster: Name
     lock_path: LockFile

@@ -2,7 +2,7 @@
 
 FarmError
   SpecError          the person who wrote the file        never retried
-    RunsDisagree ExtraMissing ModelRefused
+    RunsDisagree ExtraMissing ModelRefused PluginRefused
   LinkError          cabling, network                     retried on the same device, with backoff
     ConnectFailed LinkLost TransferFailed ReplyTimeout
   DeviceError        the lab                              device quarantined, work goes elsewhere
@@ -65,6 +65,10 @@ class RunsDisagree(SpecError):
 
 class ExtraMissing(SpecError, ImportError):
     """A package that lutfarm can do without, and this call cannot, is not installed."""
+
+
+class PluginRefused(SpecError):
+    """An installed package that adds to lutfarm is broken, or two of them add the same."""
 
 
 class LinkError(FarmError):

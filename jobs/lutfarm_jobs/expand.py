@@ -12,7 +12,7 @@ from lutfarm_jobs.asked import Wanted, check_precisions, with_all_paths
 from lutfarm_jobs.errors import ModelRefused, SpecError
 from lutfarm_jobs.feeds.resolve import Asked, ValuesFile, feeding
 from lutfarm_jobs.file_hash import sha256_of
-from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, OUR_RUNTIMES, Feed, InputShape, Measurement, Workload
+from lutfarm_jobs.measurement import Feed, InputShape, Measurement, Workload
 from lutfarm_jobs.measurement_key import file_name, network_name
 from lutfarm_jobs.model_names import named, takes
 from lutfarm_jobs.models.batch import batch_of
@@ -21,6 +21,7 @@ from lutfarm_jobs.models.info import ModelInfo, ModelInput
 from lutfarm_jobs.models.inspect import format_of, inspect_file
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.operators.sandwich import fits, pairs
+from lutfarm_jobs.runtimes import RUNTIMES, fed_runtimes, is_tool, model_format
 from lutfarm_jobs.spaces.balanced import balanced
 from lutfarm_jobs.spaces.base import Space
 from lutfarm_jobs.spec import BALANCED_NETWORKS, JobSpec, ModelsWorkload, OperatorsWorkload, SpaceWorkload
@@ -324,15 +325,15 @@ def _networks(choice: SpaceWorkload, space: Space, *, where: str) -> Iterable[Wo
 
 
 def _fitting(model: ModelFile, runtimes: frozenset[str]) -> frozenset[str]:
-    fitting = frozenset(runtime for runtime in runtimes if FORMAT_OF_RUNTIME[runtime] == model.format)
+    fitting = frozenset(runtime for runtime in runtimes if model_format(runtime) == model.format)
     given = next((feed.name for feed in model.feeds if feed.given), None)
-    if given is not None and (tools := sorted(fitting - OUR_RUNTIMES)):
-        ours = ", ".join(sorted(runtimes & OUR_RUNTIMES)) or "onnxruntime"
+    if given is not None and (tools := sorted(filter(is_tool, fitting))):
+        ours = ", ".join(sorted(runtimes - set(tools))) or next(iter(fed_runtimes()))
         raise SpecError(
             f"{model.path}: values.{given}: {tools[0]} makes up its inputs by itself and takes none from a job; "
             f"give runtimes: [{ours}] beside models"
         )
     if not fitting:
-        runtime = next(name for name, fmt in FORMAT_OF_RUNTIME.items() if fmt == model.format)
+        runtime = next(name for name in RUNTIMES.own() if model_format(name) == model.format)
         raise SpecError(f"{model.path}: no backend of this job runs .{model.format}; add `- runtime: {runtime}`")
     return fitting

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Literal
@@ -21,21 +20,9 @@ from lutfarm_jobs.measurement_key import (
 )
 
 MODELS_VERSION = 1  # of how operators and networks become files; another one, other files
-Runtime = Literal["onnxruntime", "tflite", "tflite_benchmark_model", "onnxruntime_perf_test"]
-ModelFormat = Literal["onnx", "tflite"]
-
-FORMAT_OF_RUNTIME: Mapping[str, ModelFormat] = {
-    "onnxruntime": "onnx",
-    "tflite": "tflite",
-    "tflite_benchmark_model": "tflite",
-    "onnxruntime_perf_test": "onnx",
-}
-
-OUR_RUNTIMES = frozenset({"onnxruntime", "tflite"})  # that the runner feeds; native tools make up what they run on
-
-
 Place = tuple[str, str]
 """Where something is measured: the unit, and the backend's key."""
+
 
 # What a probe may note of a workload that runs: flags of its entries, each with what was seen.
 NOTES = ("empty_outputs", "nan_outputs", "nondeterministic", "stateful", "unbound_outputs")
@@ -45,7 +32,7 @@ NOTES = ("empty_outputs", "nan_outputs", "nondeterministic", "stateful", "unboun
 class Backend:
     """Runtime + provider or delegate + threads + precision of what is run (lutfarm_jobs.precision; empty: not told)."""
 
-    runtime: Runtime
+    runtime: str  # a name of lutfarm_jobs.runtimes
     threads: int = 1
     precision: str = BUILT_PRECISION
     provider: str = "cpu"

@@ -33,9 +33,10 @@ from pydantic import (
 
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.feeds.choices import ValueChoice
-from lutfarm_jobs.measurement import Backend, Conditions, Runtime
+from lutfarm_jobs.measurement import Backend, Conditions
 from lutfarm_jobs.measurement_key import BUILT_PRECISION
 from lutfarm_jobs.precision import canonical
+from lutfarm_jobs.runtimes import RUNTIMES, told_from_networks
 from lutfarm_jobs.spec_problems import describe
 from lutfarm_jobs.yaml_reader import read_yaml
 from lutfarm_runner.commands import LARGEST_SIZE
@@ -62,10 +63,14 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-RuntimeName = Runtime
+def _runtime(name: str) -> str:
+    if name not in RUNTIMES:
+        raise ValueError(RUNTIMES.unknown(name))
+    return name
+
+
+RuntimeName = Annotated[str, AfterValidator(_runtime)]
 Composition = Literal["isolated", "sandwiched", "in_network"]
-PROFILERS = frozenset({"onnxruntime"})  # runtimes that time their nodes
-SOLVED = frozenset({"tflite"})  # whose operators are solved from whole networks instead
 BALANCED_NETWORKS = 40  # measured for a table built in networks, unless the job says how many
 
 
@@ -172,9 +177,7 @@ class BackendChoice(_Strict):
     precision: Annotated[str, Field(max_length=80), AfterValidator(canonical)] | None = Field(
         default=None, description="only what computes in it, such as int8 or int8+fp32; a file of another is refused"
     )
-    provider: str = Field(
-        default="cpu", pattern=r"^[a-z0-9_]{1,20}$", description="a native tool's delegate or execution provider"
-    )
+    provider: str = Field(default="cpu", pattern=r"^[a-z0-9_]{1,20}$", description="the runtime's delegate or execution provider")
 
     @property
     def value(self) -> Backend:
@@ -185,8 +188,9 @@ class BackendChoice(_Strict):
 
     @model_validator(mode="after")
     def _provider_exists(self) -> Self:
-        if self.provider != "cpu" and self.runtime in ("onnxruntime", "tflite"):
-            raise ValueError(f"{self.runtime} is measured on the cpu; a provider is for native tools")
+        known = RUNTIMES[self.runtime].providers
+        if self.provider not in known:
+            raise ValueError(f"{self.runtime} has no provider {self.provider!r}; it has {', '.join(known)}")
         return self
 
 
@@ -352,10 +356,11 @@ class JobSpec(_Strict):
         for position, workload in enumerate(self.workloads):
             if isinstance(workload, SpaceWorkload) and workload.composition == "in_network":
                 runtimes = set(workload.runtimes or [backend.runtime for backend in self.backends])
-                if others := sorted(runtimes - PROFILERS - SOLVED):
+                told = told_from_networks("profiled", "solved")
+                if others := sorted(runtimes - told):
                     raise ValueError(
-                        f"workloads[{position}]: {others[0]} is a native tool, which tells no operators inside networks; give "
-                        f"runtimes: [{', '.join(sorted(PROFILERS | SOLVED))}], and build the other table isolated"
+                        f"workloads[{position}]: {others[0]} tells no operators inside networks; give "
+                        f"runtimes: [{', '.join(sorted(told))}], and build the other table isolated"
                     )
         shared = any(isinstance(device, PoolChoice) and device.replicate == "share" for device in self.devices)
         if shared and ways & {"sandwiched", "in_network"}:

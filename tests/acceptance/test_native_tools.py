@@ -103,4 +103,4 @@ def test_a_provider_is_for_native_tools(lutfarm, job_file) -> None:
     wrong = JOB.replace("{runtime: tflite}", "{runtime: tflite, provider: gpu}")
     refused = lutfarm("plan", job_file(wrong))
     assert refused.returncode == 2
-    assert "a provider is for native tools" in refused.stderr
+    assert "tflite has no provider" in refused.stderr

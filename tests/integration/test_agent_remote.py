@@ -20,6 +20,7 @@ from tests.rig.machine import Machine, until
 from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.interface import Advance
 from lutfarm_agents.runner_agent import DeviceAgent
+from lutfarm_agents.transports.registry import read_address, write_address
 from lutfarm_jobs.errors import LinkError, ReplyTimeout
 from lutfarm_jobs.round import Artifact, Limits, SlicePlan, Task
 from lutfarm_jobs.run import Run
@@ -43,7 +44,7 @@ class Place:
 @pytest.fixture(params=["adb", "ssh"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    python = kit.device("unit").address.get("python") or __import__("sys").executable
+    python = kit.device("unit").address.python or __import__("sys").executable
     if request.param == "adb":
         machine: Machine = request.getfixturevalue("phone")
         folder = "/data/local/tmp"
@@ -60,7 +61,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
             "host_key": machine.host_key.rsplit(" ", 1)[0],
         }
     kit.write_profile(tmp_path / "config", Path(f"{folder}/device.lock"))
-    yield Place(machine, replace(kit.device("unit"), transport=request.param, address=address), tmp_path / "state")
+    yield Place(
+        machine,
+        replace(kit.device("unit"), transport=request.param, address=read_address(request.param, address)),
+        tmp_path / "state",
+    )
     assert not machine.processes(), "something was left on the device"
 
 
@@ -86,8 +91,9 @@ import json, sys
 from pathlib import Path
 from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_agents.device import Device
+from lutfarm_agents.transports.registry import read_address
 transport, address, state = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
-DeviceAgent(Device("unit", "test-machine", transport, address), state_dir=state).hello()
+DeviceAgent(Device("unit", "test-machine", transport, read_address(transport, address)), state_dir=state).hello()
 """
 
 
@@ -101,9 +107,9 @@ def test_an_interpreter_that_says_nothing_is_named_and_not_left_running(place: P
 
 def test_the_next_greeting_ends_what_a_greeting_left_whose_host_was_ended(place: Place) -> None:
     silent = silent_program(place)
-    words = [silent.device.transport, json.dumps(dict(silent.device.address)), str(silent.state)]
+    words = [silent.device.transport, json.dumps(write_address(silent.device)), str(silent.state)]
     host = subprocess.Popen([sys.executable, "-c", GREETS, *words])
-    until(lambda: place.machine.path(f"{silent.device.address['python']}.began").exists(), "the greeting began")
+    until(lambda: place.machine.path(f"{silent.device.address.python}.began").exists(), "the greeting began")
     host.terminate()
     host.wait()
     until(lambda: bool(place.machine.processes()), "it is left there")
@@ -114,13 +120,13 @@ def test_the_next_greeting_ends_what_a_greeting_left_whose_host_was_ended(place:
 
 def silent_program(place: Place) -> Place:
     """The same device, registered with a program that is no Python, and never says anything."""
-    remote = f"{place.device.address['root']}/silent"
+    remote = f"{place.device.address.root}/silent"
     path = place.machine.path(remote)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text('#!/bin/sh\n: >"$0.began"\ncat >/dev/null\nsleep 600\n')
     path.chmod(0o755)
     place.machine.path(f"{remote}.began").unlink(missing_ok=True)
-    return replace(place, device=replace(place.device, address={**place.device.address, "python": remote}))
+    return replace(place, device=replace(place.device, address=replace(place.device.address, python=remote)))
 
 
 def test_probes_and_rounds_go_over_the_link(place: Place, models: dict[str, Path], tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tests.rig.fixtures import board, needs_rig, ssh_key
 from tests.rig.machine import until
 
 from lutfarm_agents.address import HostKey, SshAddress
-from lutfarm_agents.transports.registry import parse_ssh
+from lutfarm_agents.transports.ssh.kind import parse_ssh
 from lutfarm_agents.transports.ssh.login import host_keys
 from lutfarm_agents.transports.ssh.transport import SshTransport
 from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, NotReady, RegistrationStale, SpecError

@@ -9,13 +9,12 @@ import re
 import subprocess
 import sys
 import tarfile
-from importlib import resources
 from pathlib import Path
 
 import pytest
 from tests.bundle_kit import a_bundle, an_elf
 
-from lutfarm.bundle import recipe
+from lutfarm.bundle import download, recipe
 from lutfarm.bundle.archive import write_tar
 from lutfarm.bundle.contents import collect
 from lutfarm.bundle.inventory import find, shelved
@@ -148,9 +147,9 @@ def test_another_architecture_or_no_python_is_refused(tmp_path):
         collect(tmp_path / "2", tmp_path / "none", ARCHES["arm64"])
 
 
-@pytest.mark.parametrize("runtime", recipe.REQUIREMENTS)
+@pytest.mark.parametrize("runtime", recipe.bundled())
 def test_pinned_wheels_are_those_of_the_lock(runtime):
-    text = (resources.files("lutfarm.bundle") / recipe.REQUIREMENTS[runtime]).read_text()
+    text = download.requirements(runtime)
     pins = recipe.distributions(text)
     assert len(pins) == 2
     for pin in pins:

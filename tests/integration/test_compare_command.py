@@ -18,6 +18,7 @@ from lutfarm.cli import app
 from lutfarm.execution import open_farm
 from lutfarm.lut import fed
 from lutfarm.store import open_store
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import ScriptedAgents
 from lutfarm_agents.testing.fakes import HELLO, FakeAgent, Script
@@ -45,7 +46,7 @@ class Command:
         self.folder, self.home, self._patch = folder, folder / "home", patch
         with open_store(self.home) as store:
             for name in ("desk", "new"):
-                store.put_device(Device(name, PROFILE, "local", {}))
+                store.put_device(Device(name, PROFILE, "local", LocalAddress()))
 
     def agents(self, factory: AgentFactory) -> None:
         """From now on these agents measure."""

@@ -24,6 +24,7 @@ from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
 from lutfarm.submission.submission import Submission
 from lutfarm_agents import process_identity
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import (
     Drift,
@@ -118,7 +119,7 @@ class Bench:
 
 def simulated(folder: Path, store: Store, *, slower: float, one: float = 1.0, seed: int = 0) -> Bench:
     """B takes `slower` times as long as A; one workload `one` times more."""
-    store.put_device(Device("desk", PROFILE, "local", {}))
+    store.put_device(Device("desk", PROFILE, "local", LocalAddress()))
     bench = Bench(folder, store, None)
     workshop_of = bench.submitted(rounds=2, target=0.01)
     task_builder = TaskBuilder(folder / "models", bench.sources)
@@ -176,7 +177,7 @@ def test_one_slow_workload_among_equal_ones_is_slower(tmp_path: Path, store: Sto
 
 def scripted(folder: Path, store: Store, scripts: dict[str, Script], **sides: str) -> Bench:
     for name in scripts:
-        store.put_device(Device(name, PROFILE, "local", {}))
+        store.put_device(Device(name, PROFILE, "local", LocalAddress()))
     return Bench(folder, store, ScriptedAgents(scripts), **sides)
 
 

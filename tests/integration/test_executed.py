@@ -10,9 +10,10 @@ import onnxruntime
 import pytest
 
 from lutfarm_jobs import spaces
-from lutfarm_jobs.graphs.executed import RULES, executed
+from lutfarm_jobs.graphs.executed import executed
 from lutfarm_jobs.graphs.graph import Graph
 from lutfarm_jobs.models.onnx.writer import write_onnx
+from lutfarm_jobs.runtimes import RUNTIMES
 
 KINDS = {
     "Conv": "convolution",
@@ -45,7 +46,7 @@ def written(graph: Graph, path: Path) -> Counter[str]:
 
 def told(graph: Graph) -> Counter[str]:
     """The same from the graph alone; a normalisation by itself is written as a convolution."""
-    kinds = (graph.nodes[at].kind for at in executed(graph, RULES["onnxruntime"]))
+    kinds = (graph.nodes[at].kind for at in executed(graph, RUNTIMES["onnxruntime"].fusion))
     return Counter("convolution" if kind == "scale_shift" else kind for kind in kinds)
 
 

@@ -18,6 +18,7 @@ from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.store import open_store
 from lutfarm.submission import submit
 from lutfarm_agents import process_identity
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_jobs.spec import parse_job
 
@@ -34,7 +35,7 @@ JOB = {
 @pytest.mark.timeout(240)
 def test_killing_the_hosts_actor_in_mid_round_loses_no_committed_run_and_the_job_completes(tmp_path: Path) -> None:
     with open_store(tmp_path / "home") as store:
-        store.put_device(Device("desk", f"generic-linux-{os.uname().machine}", "local", {}))
+        store.put_device(Device("desk", f"generic-linux-{os.uname().machine}", "local", LocalAddress()))
         submitted, sources = submit.submit(parse_job(JOB, source="job"), tmp_path, store)
         pool = RayPool.start(state_dir=tmp_path / "agents", measured_cpus=frozenset())
         killed: list[int] = []

@@ -29,6 +29,7 @@ from lutfarm.scheduling.turn import after_news
 from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
 from lutfarm_agents import process_identity
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import HELLO, Script, ScriptedAgents
 from lutfarm_jobs.run import Environment
@@ -49,7 +50,7 @@ PATIENCE_S = 60.0
 def store(tmp_path: Path) -> Iterator[Store]:
     with open_store(tmp_path / "home") as found:
         for name in ("a", "b"):
-            found.put_device(Device(name, f"generic-linux-{os.uname().machine}", "local", {}))
+            found.put_device(Device(name, f"generic-linux-{os.uname().machine}", "local", LocalAddress()))
         yield found
 
 

@@ -26,6 +26,7 @@ from lutfarm.scheduling.turn import Turned, after_news
 from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
 from lutfarm_agents import process_identity
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import Script, ScriptedAgents
 from lutfarm_jobs.round import Lease
@@ -44,7 +45,7 @@ JOB = {
 def run(folder: Path, pool_class: type[LocalPool] = LocalPool, *, check: Callable[[Store], None]) -> None:
     """The job on a scripted device, with `check` called once the store is open."""
     with open_store(folder / "home") as store:
-        store.put_device(Device("a", f"generic-linux-{os.uname().machine}", "local", {}))
+        store.put_device(Device("a", f"generic-linux-{os.uname().machine}", "local", LocalAddress()))
         submitted, sources = submit.submit(parse_job(JOB, source="job"), folder, store)
         check(store)
         with closing(pool_class(state_dir=folder / "agents", agent_factory=ScriptedAgents({"a": Script()}))) as pool:

@@ -24,6 +24,7 @@ from lutfarm.records.device_state import DeviceEvent, DeviceRecord
 from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
 from lutfarm_agents import process_identity
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.health.check import CheckOrder, HealthReport, Reference, check
 from lutfarm_agents.health.findings import Finding, HealthLimits
@@ -221,7 +222,7 @@ ORDER = CheckOrder("desk", Claim("desk", "test 1", "ann", "f" * 32, 1), TASKS, {
 
 def looked(script: Script, order: CheckOrder = ORDER, waited: Sequence[str] = ()) -> HealthReport:
     said: list[str] = []
-    report = check(FakeAgent(Device("desk", kit.PROFILE, "local", {}), script), order, waiting=said.append)
+    report = check(FakeAgent(Device("desk", kit.PROFILE, "local", LocalAddress()), script), order, waiting=said.append)
     assert said == list(waited)
     return report
 
@@ -287,7 +288,7 @@ class Forgetful(FakeAgent):
 
 
 def test_after_a_runtime_that_took_the_session_with_it_the_next_is_looked_at_in_another() -> None:
-    report = check(Forgetful(Device("desk", kit.PROFILE, "local", {}), Script()), ORDER, waiting=lambda _: None)
+    report = check(Forgetful(Device("desk", kit.PROFILE, "local", LocalAddress()), Script()), ORDER, waiting=lambda _: None)
     assert [f.name for f in report.failed] == [f"import {BACKEND}"]
     assert [reference.backend for reference in report.references] == ["tflite-cpu-t1-fp32"]
 
@@ -304,7 +305,7 @@ class Disturbed(FakeAgent):
 
 @pytest.mark.parametrize(("quiet", "said"), [(8, "ok"), (4, "ok"), (3, "warn"), (0, "warn")])
 def test_a_machine_is_quiet_enough_where_half_of_the_windows_are(quiet: int, said: str) -> None:
-    agent = Disturbed(Device("desk", kit.PROFILE, "local", {}), Script())
+    agent = Disturbed(Device("desk", kit.PROFILE, "local", LocalAddress()), Script())
     agent.quiet = quiet
     report = check(agent, ORDER, waiting=lambda _: None)
     found = next(f for f in report.findings if f.name == f"quiet windows {BACKEND}")

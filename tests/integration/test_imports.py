@@ -15,6 +15,7 @@ from tests import store_kit as kit
 from lutfarm.cli.commands import COMMANDS
 from lutfarm.cli.groups import LazyCommand, LazyCommands
 from lutfarm.store import open_store
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +83,7 @@ def imported(tmp_path: Path) -> Imported:
 def job(tmp_path: Path) -> str:
     """A job of one operator, and a home that knows its device."""
     with open_store(tmp_path / "home") as store:
-        store.put_device(Device("desk", f"generic-linux-{os.uname().machine}", "local", {}))
+        store.put_device(Device("desk", f"generic-linux-{os.uname().machine}", "local", LocalAddress()))
         store.put_hello("desk", kit.HELLO, time.time())
     path = tmp_path / "job.yaml"
     path.write_text(JOB)

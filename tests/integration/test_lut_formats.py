@@ -238,7 +238,7 @@ def test_a_saved_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["lut.txt", "lut", "lut.pickle"])
 def test_other_extensions_are_not_written(tmp_path: Path, name: str) -> None:
-    with pytest.raises(SpecError, match=r"written as \.json, \.csv, \.parquet or \.yaml"):
+    with pytest.raises(SpecError, match=r"written as \.json, \.csv, \.parquet, \.yaml"):
         save(table(), tmp_path / name)
     assert not list(tmp_path.iterdir())
 

@@ -16,10 +16,11 @@ import pytest
 from lutfarm_jobs import models, spaces
 from lutfarm_jobs.atomic_files import DRAFT
 from lutfarm_jobs.errors import SpecError, StoreUnwritable
-from lutfarm_jobs.measurement import ModelFormat, Workload
+from lutfarm_jobs.measurement import Workload
 from lutfarm_jobs.models import Built, build_model, reference_output
 from lutfarm_jobs.models.files import cached
 from lutfarm_jobs.models.reference_output import expected
+from lutfarm_jobs.runtimes import ModelFormat
 
 FORMATS: list[ModelFormat] = ["onnx", "tflite"]
 OPERATOR = Workload("operator", "conv_H14_W14_Cin8_Cout8_k3_s1_g1_relu")

@@ -188,11 +188,14 @@ def test_a_full_phone_is_not_ready_and_keeps_what_it_has(tmp_path: Path) -> None
     "serial", ["", "-s", "a b", "$(reboot)", "px;id", "127.0.0.1:5555\n", "x" * 10_000, "1.2.3.4:5555 ", "a'b", '"', "\x1b[31m"]
 )
 def test_strange_serial_numbers_reach_nothing(tmp_path: Path, serial: str) -> None:
+    from lutfarm_agents.address import AdbAddress
     from lutfarm_agents.device import Device
-    from lutfarm_agents.transports.registry import open_transport
+    from lutfarm_agents.transports.registry import open_transport, read_address
 
     with pytest.raises(SpecError, match="neither a phone's serial number"):
-        open_transport(Device("px", "generic-linux-aarch64", "adb", {"serial": serial}), tmp_path)
+        open_transport(Device("px", "generic-linux-aarch64", "adb", AdbAddress(serial)), tmp_path)
+    with pytest.raises(SpecError, match=r"neither a phone's serial number|no text of at most"):
+        read_address("adb", {"serial": serial})
 
 
 @pytest.mark.parametrize(

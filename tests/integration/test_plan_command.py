@@ -15,6 +15,7 @@ import pytest
 from tests import store_kit as kit
 
 from lutfarm.store import open_store
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 
 LUTFARM = str(Path(sys.executable).with_name("lutfarm"))
@@ -33,7 +34,7 @@ Plan = Callable[..., dict[str, Any]]
 def plan(tmp_path: Path) -> Plan:
     """Of a job with so many operators and rounds, as JSON."""
     with open_store(tmp_path / "home") as store:
-        store.put_device(Device("desk", f"generic-linux-{os.uname().machine}", "local", {}))
+        store.put_device(Device("desk", f"generic-linux-{os.uname().machine}", "local", LocalAddress()))
         store.put_hello("desk", kit.HELLO, time.time())
 
     def go(*words: str, operators: int = 4, rounds: int = 4) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from lutfarm.scheduling.work_sharing import item_of
 from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
 from lutfarm.submission.submission import Submission
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.round import Lease
@@ -28,7 +29,7 @@ SPEC = job(**SHARE)
 def store(tmp_path: Path) -> Iterator[Store]:
     with open_store(tmp_path / "home") as opened:
         for unit in EFFECTS:
-            opened.put_device(Device(unit, PROFILE, "local", {}))
+            opened.put_device(Device(unit, PROFILE, "local", LocalAddress()))
         yield opened
 
 
@@ -89,7 +90,7 @@ def test_what_passed_to_a_unit_that_finished_it_is_not_given_back(store: Store) 
 
 def test_a_unit_that_joins_gets_anchors_and_no_work_that_another_has(store: Store) -> None:
     first = submitted(store)
-    store.put_device(Device("u0", PROFILE, "local", {}))
+    store.put_device(Device("u0", PROFILE, "local", LocalAddress()))
     again = submitted(store)
     assert {m.key for m in first.plan} < {m.key for m in again.plan}
     assert split(again, "u0")[1] == []

@@ -22,6 +22,7 @@ from lutfarm.results.job_table import table_of
 from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
 from lutfarm_agents import process_identity
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import HELLO, Script, ScriptedAgents
 from lutfarm_jobs.errors import SpecError, UnitsDiffer
@@ -75,7 +76,7 @@ def scripts(effects: Mapping[str, float] = EFFECTS, *, noise: float = 0.002) -> 
 def store(tmp_path: Path) -> Iterator[Store]:
     with open_store(tmp_path / "home") as opened:
         for unit in EFFECTS:
-            opened.put_device(Device(unit, PROFILE, "local", {}))
+            opened.put_device(Device(unit, PROFILE, "local", LocalAddress()))
         yield opened
 
 
@@ -195,7 +196,7 @@ def test_the_same_job_is_divided_alike_again_although_its_probes_are_known_now(s
 def test_a_unit_that_left_leaves_its_finished_work_and_a_new_one_gets_anchors(store: Store, tmp_path: Path) -> None:
     outcome = run(job(**SHARE), store, tmp_path, scripts())
     store.step_device("u2", DeviceEvent("device failed", "NotReady: hot"), time.time())
-    store.put_device(Device("u4", PROFILE, "local", {}))
+    store.put_device(Device("u4", PROFILE, "local", LocalAddress()))
     submitted, _ = submit.submit(job(**SHARE), tmp_path, store)
     assert submitted.shares[0].units == ("u1", "u3", "u4")
     before = measured_by(store, outcome.job_id)

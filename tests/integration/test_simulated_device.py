@@ -20,6 +20,7 @@ from lutfarm.statistics import sample, summarize
 from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
 from lutfarm_agents import process_identity
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.interface import Advance
 from lutfarm_agents.testing import (
@@ -46,7 +47,7 @@ from lutfarm_jobs.spec import JobSpec, parse_job
 
 CLAIM = Claim("desk", "me", "a test", "farm", 1)
 ORT = Backend("onnxruntime")
-DEVICE = Device("desk", f"generic-linux-{os.uname().machine}", "local", {})
+DEVICE = Device("desk", f"generic-linux-{os.uname().machine}", "local", LocalAddress())
 LATENCIES = (50_000.0, 300_000.0, 9_000_000.0)
 
 

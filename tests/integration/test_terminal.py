@@ -22,6 +22,7 @@ from lutfarm.lut import save
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.records.job import Job
 from lutfarm.store import open_store
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_jobs import spaces
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
@@ -57,7 +58,7 @@ def home(tmp_path: Path) -> Path:
     """With two devices and two jobs over FBNet's operators."""
     with open_store(tmp_path / "home") as store:
         for unit in UNITS:
-            store.put_device(Device(unit, f"generic-linux-{os.uname().machine}", "local", {}))
+            store.put_device(Device(unit, f"generic-linux-{os.uname().machine}", "local", LocalAddress()))
             store.put_hello(unit, kit.HELLO, 5.0)
         store.open_job(Job("fbnet-on-both-runtimes-482ce6670c", "fbnet-on-both-runtimes", "{}", 100.0), PLAN)
         store.open_job(Job("fbnet-1b2c3d4e5f", "fbnet", "{}", 200.0), ONE_PLACE)

@@ -25,6 +25,7 @@ from lutfarm_agents.factory import agent_of
 from lutfarm_agents.interface import Agent
 from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_agents.tool_agent import ToolAgent
+from lutfarm_agents.transports.registry import read_address, write_address
 from lutfarm_jobs.errors import LinkError, NotReady
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.round import Limits, Round, Task
@@ -39,12 +40,13 @@ KEEPS_IT = """
 import json, sys
 from pathlib import Path
 from lutfarm_agents.device import Device
+from lutfarm_agents.transports.registry import read_address
 from lutfarm_agents.wire.session import Claim
 from lutfarm_agents.tool_agent import ToolAgent
 from tests.integration.test_tool_agent import LIMITS, a_task
 address, state, models = json.loads(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
 transport = "adb" if "serial" in address else "ssh"
-agent = ToolAgent(Device("unit", "test-machine", transport, address), state_dir=state)
+agent = ToolAgent(Device("unit", "test-machine", transport, read_address(transport, address)), state_dir=state)
 list(agent.prepare(Claim("unit", "a run that dies", "dora", "d" * 32, 1)))
 task, paths = a_task(models)
 print("held", flush=True)
@@ -78,7 +80,7 @@ class Place:
 
     def with_runner(self) -> DeviceAgent:
         """Somebody else's registration of the same device: with a Python."""
-        address = {**self.device.address, "python": self.python, "root": f"{self.folder}/other"}
+        address = replace(self.device.address, python=self.python, root=f"{self.folder}/other")
         found = agent_of(replace(self.device, address=address), state_dir=self.state)
         assert isinstance(found, DeviceAgent)
         return found
@@ -105,7 +107,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(holding, "WAIT_S", 0.5)
     tool = FakeTool(machine, f"{folder}/bench mark")
     tool.becomes("well")
-    device = replace(kit.device("unit"), transport=request.param, address={**address, RUNTIME: tool.remote})
+    device = replace(
+        kit.device("unit"),
+        transport=request.param,
+        address=read_address(request.param, {**address, f"tool:{RUNTIME}": tool.remote}),
+    )
     yield Place(machine, device, folder, tool, tmp_path / "state", sys.executable)
     until(lambda: not machine.processes(), "nothing is left on the device", timeout_s=20.0)
     machine.path(f"{folder}/device.lock").unlink(missing_ok=True)
@@ -277,7 +283,7 @@ def test_sessions_of_one_owner_share_the_device(place: Place) -> None:
 def test_a_host_that_dies_leaves_a_lock_that_the_next_one_takes(place: Place, tmp_path: Path) -> None:
     place.tool.becomes("slow")
     host = subprocess.Popen(
-        [sys.executable, "-c", KEEPS_IT, json.dumps(dict(place.device.address)), str(place.state), str(tmp_path)],
+        [sys.executable, "-c", KEEPS_IT, json.dumps(write_address(place.device)), str(place.state), str(tmp_path)],
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],

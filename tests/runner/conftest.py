@@ -19,6 +19,7 @@ import pytest
 
 from lutfarm_agents.provisioning.runner_zipapp import runner_zipapp
 from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.runtimes import all_packages
 
 PROMISED = tuple(f"3.{minor}" for minor in range(9, 15))
 PATIENCE_S = 60.0
@@ -56,7 +57,7 @@ class Session:
     def __init__(self, archive: Path, python: str | Sequence[str], env: Mapping[str, str]) -> None:
         words = [python] if isinstance(python, str) else python
         self.process = subprocess.Popen(
-            [*words, "-I", str(archive), "supervise"],
+            [*words, "-I", str(archive), "supervise", *all_packages()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from lutfarm_runner.backends import outputs, tensors
+from lutfarm_runner.backends.arrays import outputs, tensors
 
 
 @pytest.mark.parametrize(

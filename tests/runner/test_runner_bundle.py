@@ -17,6 +17,7 @@ from tests.runner.test_runner_runtimes import SEED, convolution, reference
 from lutfarm_agents.provisioning.bundle_layout import ARCHES, PYTHON_ARGV, launch
 from lutfarm_jobs.models.onnx.writer import write_onnx
 from lutfarm_jobs.models.tflite.writer import write_tflite
+from lutfarm_jobs.runtimes import all_packages
 
 DISTRIBUTION = {"onnxruntime": "onnxruntime", "tflite": "ai-edge-litert"}
 
@@ -104,6 +105,7 @@ def test_a_root_with_nothing_but_the_bundle(archive, tmp_path_factory, tmp_path)
             "-I",
             "/runner.pyz",
             "supervise",
+            *all_packages(),
         ],
         input=b'{"type": "stop"}\n',
         capture_output=True,

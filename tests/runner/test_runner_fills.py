@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lutfarm_runner.backends import Failed, inputs
+from lutfarm_runner.backends import Failed
+from lutfarm_runner.backends.arrays import inputs
 from lutfarm_runner.commands import Fill, Shape, Workload, called
 
 WORKLOAD = Workload(0, "m", "onnxruntime", 1, seed=5)

@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lutfarm_agents.testing import REAL
+from lutfarm_jobs.runtimes import all_packages
 from lutfarm_runner import binary, hello
-from lutfarm_runner.backends import failed, inputs
+from lutfarm_runner.backends import failed
+from lutfarm_runner.backends.arrays import inputs
 from lutfarm_runner.commands import Limits, Plan, read_probe
 from lutfarm_runner.exit_reason import describe
 from lutfarm_runner.machine import environment, limits
@@ -122,7 +124,7 @@ def test_the_machine_id_is_stable_and_no_raw_identifier():
 
 
 def test_the_hello_fits_in_a_line():
-    assert len(encode("hello", hello.hello())) < 10_000
+    assert len(encode("hello", hello.hello(all_packages()))) < 10_000
 
 
 @pytest.mark.parametrize(

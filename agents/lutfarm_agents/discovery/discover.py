@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lutfarm_agents.discovery.shell_facts import gather
+from lutfarm_agents.transports.adb.kind import PHONE_ROOT, checked_serial
 from lutfarm_agents.transports.adb.transport import AdbTransport, usb_serials
-from lutfarm_agents.transports.registry import PHONE_ROOT, checked_serial, parse_ssh
+from lutfarm_agents.transports.ssh.kind import parse_ssh
 from lutfarm_agents.transports.ssh.login import host_keys
 from lutfarm_agents.transports.ssh.transport import SshTransport
 from lutfarm_jobs.errors import ConnectFailed, FarmError, SpecError, Unauthorized

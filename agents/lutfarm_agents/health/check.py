@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lutfarm_agents.device import Claim, Hello
-from lutfarm_agents.fingerprint import DISTRIBUTIONS, fingerprint, runtime_version
+from lutfarm_agents.fingerprint import fingerprint, runtime_version
 from lutfarm_agents.health.findings import (
     Finding,
     HealthLimits,
@@ -23,10 +23,10 @@ from lutfarm_agents.health.findings import (
     link_findings,
 )
 from lutfarm_agents.interface import Agent
-from lutfarm_agents.native_tools import TOOLS
 from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, NotReady, ProtocolMismatch
 from lutfarm_jobs.round import Limits, Round, SlicePlan, Task
 from lutfarm_jobs.run import Failure, Probe, Run, ToolSummary
+from lutfarm_jobs.runtimes import is_tool, packages_of
 from lutfarm_profiles import DeviceProfile
 
 PASSES = 8
@@ -123,7 +123,7 @@ def check(agent: Agent, order: CheckOrder, *, waiting: Callable[[str], None]) ->
                 continue
             if not agent.ready:  # the runtime before this one took the session with it
                 _prepare(agent, order, waiting)
-            look = _tool if task.measurement.backend.runtime in TOOLS else _reference
+            look = _tool if is_tool(task.measurement.backend.runtime) else _reference
             for found in look(agent, hello, task, order):
                 if isinstance(found, Finding):
                     findings.append(found)
@@ -153,7 +153,7 @@ def _runtime_findings(hello: Hello, tasks: Sequence[Task]) -> Iterator[Finding]:
         if version:
             yield Finding(f"runtime {runtime}", version, "", "ok", "found")
             continue
-        if runtime in TOOLS:
+        if is_tool(runtime):
             yield Finding(
                 f"runtime {runtime}",
                 None,
@@ -163,7 +163,7 @@ def _runtime_findings(hello: Hello, tasks: Sequence[Task]) -> Iterator[Finding]:
                 f"push the binary there and register the device again with --tool {runtime}=/path/on/the/device",
             )
             continue
-        wanted = " or ".join(DISTRIBUTIONS.get(runtime, (runtime,)))
+        wanted = " or ".join(packages_of(runtime))
         yield Finding(
             f"runtime {runtime}",
             None,

@@ -1,16 +1,23 @@
-"""Native benchmark tools: command line out, printed result in.  One file each; the registry names them by runtime."""
+"""Native benchmark tools: command line out, printed result in.  One file each; lutfarm_jobs.runtimes names them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from lutfarm_agents.native_tools import benchmark_model, perf_test
 from lutfarm_agents.native_tools.report import Tool
+from lutfarm_jobs.errors import PluginRefused, SpecError
+from lutfarm_jobs.registry import referenced
+from lutfarm_jobs.runtimes import RUNTIMES
 
-TOOLS: Mapping[str, Tool] = {
-    "tflite_benchmark_model": Tool(benchmark_model.argv, benchmark_model.parse),
-    "onnxruntime_perf_test": Tool(perf_test.argv, perf_test.parse),
-}
-"""By the runtime's name in a job."""
 
-__all__ = ["TOOLS", "Tool"]
+def tool_of(runtime: str) -> Tool:
+    """How a native tool is called and read, by the runtime's name in a job.  Raises SpecError, PluginRefused."""
+    reference = RUNTIMES[runtime].tool
+    if not reference:
+        raise SpecError(f"{runtime} is no native tool")
+    who = f"the tool {runtime}, which {RUNTIMES.source(runtime)} adds,"
+    found = referenced(reference, who)
+    if not isinstance(found, Tool):
+        raise PluginRefused(f"{who} is a {type(found).__name__} at {reference}, not a Tool")
+    return found
+
+
+__all__ = ["Tool", "tool_of"]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from lutfarm_agents.native_tools import delegates
-from lutfarm_agents.native_tools.report import NUMBER, ToolReport, plain, shown, time_ns, unknown_lines
+from lutfarm_agents.native_tools.report import NUMBER, Tool, ToolReport, plain, shown, time_ns, unknown_lines
 from lutfarm_jobs.errors import ProtocolMismatch, SpecError, WorkloadFailed
 from lutfarm_jobs.measurement import Backend
 from lutfarm_jobs.run import ToolSummary
@@ -130,3 +130,6 @@ def _report(found: Mapping[str, str], count: int, unit_ns: float, load: str | No
         p95_ns=ns(found.get("p95"), "p95"),
     )
     return ToolReport(summary, load_ns=ns(load, "Init"), first_inference_ns=ns(first, "First inference"))
+
+
+TOOL = Tool(argv, parse)

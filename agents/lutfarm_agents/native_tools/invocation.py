@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lutfarm_agents.device import Device
-from lutfarm_agents.native_tools import TOOLS
+from lutfarm_agents.native_tools import tool_of
 from lutfarm_agents.native_tools.report import ToolReport
 from lutfarm_agents.sanitize import clean
 from lutfarm_agents.transports.interface import Completed, Transport
 from lutfarm_jobs.errors import MeasurementError, NotReady, RegistrationStale, ReplyTimeout, WorkloadFailed, WorkloadTimeout
 from lutfarm_jobs.round import Limits, Round, Task
 from lutfarm_jobs.run import Failure, Probe, Run
+from lutfarm_jobs.runtimes import is_tool
 from lutfarm_runner.exit_reason import LIMITS
 
 PROBE_RUNS = 5
@@ -30,7 +31,7 @@ PATH_PATTERN = r"/[^\x00-\x1f\x7f]{1,500}"
 
 def binary(device: Device, runtime: str) -> str:
     """Where the tool lies on the device.  Raises RegistrationStale."""
-    path = device.address.get(runtime, "")
+    path = device.address.tools.get(runtime, "")
     if not re.fullmatch(PATH_PATTERN, path):
         raise RegistrationStale(
             f"{device.name}: no {runtime} is named for it; push the binary there and register it again with "
@@ -42,8 +43,8 @@ def binary(device: Device, runtime: str) -> str:
 def versions(device: Device, transport: Transport) -> Mapping[str, str]:
     """By runtime: the first digits of the SHA-256 of each tool that is named, empty where it can't be read."""
     found: dict[str, str] = {}
-    for runtime in TOOLS:
-        if device.address.get(runtime):
+    for runtime in device.address.tools:
+        if is_tool(runtime):
             said = transport.run(["sha256sum", binary(device, runtime)])
             digest = re.match(rb"\\?([0-9a-f]{64})\b", said.stdout)
             if said.code == 0 and digest:
@@ -112,7 +113,7 @@ class ToolSession:
     def _invoke(self, task: Task, path: str, runs: int, limits: Limits, cpus: Sequence[int]) -> ToolReport:
         """Raises WorkloadFailed, WorkloadTimeout; NotReady where there is no such binary; LinkError."""
         backend = task.measurement.backend
-        tool, path_there = TOOLS[backend.runtime], binary(self.device, backend.runtime)
+        tool, path_there = tool_of(backend.runtime), binary(self.device, backend.runtime)
         iteration_s = (task.iteration_ns or 0) / 1e9 or limits.iteration_s
         timeout_s = limits.load_s + 10.0 + min(runs * limits.iteration_s, 10 * runs * iteration_s + limits.iteration_s)
         done = self._run([*_pinned(cpus), *tool.argv(path_there, path, backend, runs)], timeout_s)

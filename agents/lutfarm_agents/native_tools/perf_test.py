@@ -6,12 +6,12 @@ import re
 from statistics import median
 
 from lutfarm_agents.native_tools import placements
-from lutfarm_agents.native_tools.report import NUMBER, ToolReport, plain, shown, time_ns, unknown_lines
+from lutfarm_agents.native_tools.report import NUMBER, Tool, ToolReport, plain, shown, time_ns, unknown_lines
 from lutfarm_jobs.errors import ProtocolMismatch, SpecError, WorkloadFailed
 from lutfarm_jobs.measurement import Backend
 from lutfarm_jobs.run import ToolSummary
+from lutfarm_jobs.runtimes import RUNTIMES
 
-PROVIDERS = ("cpu", "xnnpack", "nnapi", "qnn", "cuda", "tensorrt", "openvino", "dml", "acl", "armnn", "coreml")
 SECOND = 1e9
 KNOWN = re.compile(
     r"\S+ \S+ \[[VI]:|iteration: ?\d|[^,]{1,300},[\d.eE+-]+,\d+,[\d.]+,\d+$|Session creation time cost|First inference time cost"
@@ -24,8 +24,9 @@ FELL_BACK = re.compile(r"Fallback to.{0,100}|.{0,80}provider is not (?:supported
 
 def argv(binary: str, model: str, backend: Backend, runs: int) -> list[str]:
     """The command line.  Raises SpecError for a provider that it does not know."""
-    if backend.provider not in PROVIDERS:
-        raise SpecError(f"onnxruntime_perf_test has no provider {backend.provider!r}; it has {', '.join(PROVIDERS)}")
+    known = RUNTIMES[backend.runtime].providers
+    if backend.provider not in known:
+        raise SpecError(f"onnxruntime_perf_test has no provider {backend.provider!r}; it has {', '.join(known)}")
     return [binary, "-I", "-m", "times", "-r", f"{runs}", "-e", backend.provider, "-x", f"{backend.threads}", "-v", model]
 
 
@@ -61,3 +62,6 @@ def parse(text: str, backend: Backend) -> ToolReport:
         load_ns=time_ns(load[1], unit_ns=SECOND, what="session creation") if load else None,
         first_inference_ns=time_ns(first[1], unit_ns=1e6, what="first inference") if first else None,
     )
+
+
+TOOL = Tool(argv, parse)

@@ -6,12 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from lutfarm_jobs.errors import SpecError
 from lutfarm_runner.child_process import PYTHON_ARGV
-
-Runtime = Literal["onnxruntime", "tflite"]
 
 PYTHON = "usr/bin/python3.11"
 # The loader takes `:` and `;` as ends of a folder's name and expands `$ORIGIN`; NUL and newline pass no command line.
@@ -47,7 +44,7 @@ class Bundle:
     name: str
     sha256: str
     arch: str
-    runtime: Runtime
+    runtime: str
     path: Path
     size_bytes: int
     versions: Mapping[str, str]  # Debian packages and distributions

@@ -15,7 +15,7 @@ from lutfarm_agents.transports.writable import NO_SPACE
 from lutfarm_jobs.errors import NotReady, RegistrationStale, TransferFailed
 
 UNPACK_S = 600.0  # 120 MB on a slow board's card
-NAME_PATTERN = r"bundle-(?P<arch>[a-z0-9]{1,20})-(?P<runtime>[a-z]{1,20})-(?P<sha256>[0-9a-f]{64})\.tar"
+NAME_PATTERN = r"bundle-(?P<arch>[a-z0-9]{1,20})-(?P<runtime>[a-z][a-z0-9_]{0,39})-(?P<sha256>[0-9a-f]{64})\.tar"
 
 # $1 tar  $2 folder to be.  Under another name first, and on the disk: a folder of that name is always whole.
 UNPACK = """rm -rf "$2.part" && mkdir -p "$2.part" && tar -xf "$1" -C "$2.part" && sync && mv "$2.part" "$2" && rm -f "$1" && exit
@@ -37,7 +37,7 @@ def python_on(device: Device, transport: Transport, root: str) -> Python:
 
     Raises NotReady where the bundle can't be used, LinkError.
     """
-    if not (bundle := device.address.get("bundle")):
+    if not (bundle := device.address.bundle):
         return Python((python_of(device),), {})
     path = Path(bundle)
     named = re.fullmatch(NAME_PATTERN, path.name)

@@ -1,15 +1,24 @@
-"""The runner as one file: a zipapp that is the same, byte by byte, wherever it is built."""
+"""The runner as one file: a zipapp that is the same, byte by byte, wherever it is built from the same packages.
+
+The backends of other packages' runtimes lie beside ours in it: installing one, or another version of it, gives the runner
+another hash, and with it all that is measured from then on another fingerprint.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import zipfile
+from collections.abc import Mapping
 from importlib import resources
+from importlib.abc import InspectLoader
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from lutfarm_jobs.atomic_files import READABLE, replacing, sweep
+from lutfarm_jobs.errors import PluginRefused
+from lutfarm_jobs.runtimes import RUNTIMES
 
 PACKAGE = "lutfarm_runner"
 STAMP = (1980, 1, 1, 0, 0, 0)  # the oldest time that a zip file can hold
@@ -18,7 +27,7 @@ MAIN = b"import sys\nfrom lutfarm_runner.__main__ import main\n\nsys.exit(main()
 
 def runner_zipapp(cache_dir: Path) -> tuple[Path, str]:
     """The runner's file in cache_dir, `runner-<sha256>.pyz`, and its SHA-256 in hex; built where absent."""
-    content = pack(sources(resources.files(PACKAGE)))
+    content = pack(with_backends(sources(resources.files(PACKAGE))))
     sha256 = hashlib.sha256(content).hexdigest()
     path = cache_dir / f"runner-{sha256}.pyz"
     if not path.is_file() or path.stat().st_size != len(content):
@@ -38,6 +47,34 @@ def sources(folder: Traversable, prefix: str = f"{PACKAGE}/") -> dict[str, bytes
         elif entry.name.endswith(".py"):
             found[prefix + entry.name] = entry.read_bytes()
     return found
+
+
+def with_backends(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files with the backend of each runtime that another package adds.  Raises PluginRefused."""
+    found = dict(files)
+    for name, runtime in RUNTIMES.items():
+        if runtime.backend and not runtime.backend.startswith(f"{PACKAGE}."):
+            target = f"{PACKAGE}/backends/{name}.py"
+            if target in files or f"{PACKAGE}/backends/{name}/__init__.py" in files:
+                raise PluginRefused(f"{RUNTIMES.source(name)} adds a runtime whose name the runner has for something else")
+            found[target] = _source(runtime.backend, name)
+    return found
+
+
+def _source(module: str, name: str) -> bytes:
+    """A module's text.  The packages around it are imported, it is not: what it needs is on the device."""
+    who = f"the backend of the runtime {name}, which {RUNTIMES.source(name)} adds,"
+    try:
+        spec = importlib.util.find_spec(module)
+    except Exception as error:
+        # A stranger's package is imported on the way there, and may raise anything.
+        raise PluginRefused(f"{who} can't be found as {module}: {type(error).__name__}: {str(error)[:500]}") from error
+    if spec is None or spec.origin is None or not isinstance(spec.loader, InspectLoader) or spec.submodule_search_locations:
+        raise PluginRefused(f"{who} is no module of one file: {module}")
+    source = spec.loader.get_source(module)
+    if source is None:
+        raise PluginRefused(f"{who} has no source: {module}")
+    return source.encode()
 
 
 def pack(files: dict[str, bytes]) -> bytes:

@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lutfarm_agents.transports.interface import Completed
+from lutfarm_agents.address import Address, LocalAddress
+from lutfarm_agents.transports.interface import Completed, Transport
+from lutfarm_agents.transports.kind import TransportKind, only
 from lutfarm_agents.transports.orphans import Orphans
 from lutfarm_agents.transports.pipe_channel import PipeChannel
 from lutfarm_agents.transports.writable import ANOTHER_HOME, unwritable
@@ -177,3 +179,21 @@ def write_durably(content: bytes, target: Path) -> None:
             sink.write(content)
     except OSError as error:
         raise TransferFailed(f"{target} can't be written: {error}") from error
+
+
+def _read(fields: Mapping[str, str]) -> LocalAddress:
+    only(fields)
+    return LocalAddress()
+
+
+def _write(address: Address) -> Mapping[str, str]:
+    del address
+    return {}
+
+
+def _open(address: Address, *, root: str, state_dir: Path, cpus: frozenset[int] | None) -> Transport:
+    del address, state_dir
+    return LocalTransport(Path(root), cpus)
+
+
+KIND = TransportKind(LocalAddress, _read, _write, _open)

@@ -1,111 +1,89 @@
-"""From a registered device's address to the transport that reaches it."""
+"""The ways to reach devices, a line each, and the one place where addresses are read, written and opened.
+
+docs/extending.md shows one from another package.
+"""
 
 from __future__ import annotations
 
-import getpass
-import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from lutfarm_agents.address import HostKey, SshAddress
+from lutfarm_agents.address import Address, UnknownAddress
 from lutfarm_agents.device import Device
 from lutfarm_agents.transports.interface import Transport
-from lutfarm_agents.transports.local import LocalTransport
-from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.extras import extras
+from lutfarm_agents.transports.kind import PLACE, TOOL, TransportKind, checked_root
+from lutfarm_jobs.errors import PluginRefused, SpecError
+from lutfarm_jobs.registry import Registry
 
-LONGEST_ROOT = 500
-PHONE_ROOT = "/data/local/tmp/lutfarm"
-NAME_OR_V4_PATTERN = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?"
-V6_PATTERN = r"\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]{1,45}"
-USER_PATTERN = r"[A-Za-z_][A-Za-z0-9._-]{0,31}\$?"
-SERIAL_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}"
+LONGEST_FIELD = 4096
+
+TRANSPORTS = Registry(
+    "lutfarm.transports",
+    "transport",
+    TransportKind,
+    {
+        "local": "lutfarm_agents.transports.local:KIND",
+        "ssh": "lutfarm_agents.transports.ssh.kind:KIND",
+        "adb": "lutfarm_agents.transports.adb.kind:KIND",
+    },
+)
+"""By the name that a registered device has for it."""
+
+
+def read_address(transport: str, fields: Mapping[str, object]) -> Address:
+    """From what the store holds, or a person gave.  Raises SpecError, NotReady, PluginRefused.
+
+    One of a transport that is not installed here is kept as it is: the farm's other devices go on.
+    """
+    said = {name: text for name, text in fields.items() if isinstance(text, str) and len(text) <= LONGEST_FIELD}
+    if wrong := sorted(set(fields) - set(said)):
+        raise SpecError(f"its field {wrong[0][:40]!r} is no text of at most {LONGEST_FIELD} characters")
+    if transport not in TRANSPORTS:
+        return UnknownAddress(said)
+    kind = TRANSPORTS[transport]
+    own = {name: text for name, text in said.items() if name not in PLACE and not name.startswith(TOOL)}
+    with TRANSPORTS.calling(transport):
+        found = kind.read(own)
+    if type(found) is not kind.address:
+        raise PluginRefused(f"{TRANSPORTS.source(transport)} reads an address as a {type(found).__name__}")
+    tools = {name.removeprefix(TOOL): text for name, text in said.items() if name.startswith(TOOL)}
+    place = {name: said[name] for name in PLACE if name in said}
+    if place.get("root"):
+        checked_root(place["root"], "its folder")
+    return replace(found, **place, tools=tools)
+
+
+def write_address(device: Device) -> Mapping[str, str]:
+    """As the store holds it: the inverse of `read_address`.  Raises PluginRefused."""
+    address = device.address
+    if isinstance(address, UnknownAddress):
+        return dict(address.fields)
+    with TRANSPORTS.calling(device.transport):
+        own = TRANSPORTS[device.transport].write(address)
+    place = {"root": address.root, "python": address.python, "bundle": address.bundle}
+    tools = {f"{TOOL}{name}": path for name, path in address.tools.items()}
+    return {**own, **{name: text for name, text in place.items() if text}, **tools}
 
 
 def root_of(device: Device, state_dir: Path) -> str:
     """The folder on the device that is lutfarm's own; absolute."""
+    kind = TRANSPORTS[device.transport]
     if device.transport == "local":
         return str(state_dir.absolute() / "devices" / device.name)
-    root = device.address.get("root") or (PHONE_ROOT if device.transport == "adb" else "")
-    return checked_root(root, f"{device.name}: its folder", to_do="; register it again")
-
-
-def checked_root(root: str, what: str, *, to_do: str = "") -> str:
-    """A folder on a device.  Raises SpecError that begins with `what`, says what is wrong with it, and what to do."""
-    wrong = [
-        (not root.startswith("/"), "is not an absolute path"),
-        (len(root) > LONGEST_ROOT, f"has more than {LONGEST_ROOT} characters"),
-        (not root.isprintable(), "has a line break or another character that can't be printed"),
-        (".." in root.split("/"), "has `..` in it"),
-        # A loader reads them as something else: see lutfarm_agents.provisioning.bundle_layout.
-        (any(character in root for character in ":;$"), "has one of : ; $ in it, which a bundle can't be started below"),
-        (not root.strip("/"), "is the whole file system"),
-    ]
-    for is_wrong, why in wrong:
-        if is_wrong:
-            raise SpecError(f"{what} {root[:80]!r} {why}{to_do}")
-    return root
+    return checked_root(device.address.root or kind.root, f"{device.name}: its folder", to_do="; register it again")
 
 
 def python_of(device: Device) -> str:
     """The interpreter on the device; see Device.tools_only."""
-    return device.address.get("python") or sys.executable
+    return device.address.python or sys.executable
 
 
 def open_transport(device: Device, state_dir: Path, *, cpus: frozenset[int] | None = None) -> Transport:
-    """Nothing is connected yet.  `cpus`: see LocalTransport.  Raises SpecError for an address that is none, ExtraMissing."""
-    root = root_of(device, state_dir)
-    if device.transport == "local":
-        return LocalTransport(Path(root), cpus)
-    # Each of the two libraries is imported where a device needs it: together 0.3 s of a command that measures this machine.
-    if device.transport == "adb":
-        with extras():
-            from lutfarm_agents.transports.adb.transport import AdbTransport
-
-        return AdbTransport(checked_serial(device.address.get("serial", "")), root=root, keys=keys_folder(state_dir))
-    with extras():
-        from lutfarm_agents.transports.ssh.transport import SshTransport
-
-    return SshTransport(ssh_address(device.address), root=root)
-
-
-def keys_folder(state_dir: Path) -> Path:
-    """Where the farm's ADB keys are."""
-    return state_dir.absolute() / "keys"
-
-
-def checked_serial(text: str) -> str:
-    """A phone's serial number, or HOST:PORT.  Raises SpecError."""
-    if not re.fullmatch(SERIAL_PATTERN, text):
-        raise SpecError(f"{text[:80]!r} is neither a phone's serial number nor HOST:PORT; see lutfarm device discover")
-    return text
-
-
-def parse_ssh(text: str) -> SshAddress:
-    """From USER@HOST[:PORT]; without USER@ the name of who runs lutfarm.  Raises SpecError."""
-    user, at, place = text.rpartition("@")
-    host, colon, port = place.rpartition(":")
-    if not colon or (not place.startswith("[") and ":" in host) or place.endswith("]"):
-        host, port = place, "22"
-    user = user if at else getpass.getuser()
-    names = re.fullmatch(f"{NAME_OR_V4_PATTERN}|{V6_PATTERN}", host) and re.fullmatch(USER_PATTERN, user)
-    if not names or not re.fullmatch(r"\d{1,5}", port) or not 0 < int(port) < 65_536:
-        raise SpecError(f"{text[:80]!r} is not USER@HOST or USER@HOST:PORT")
-    return SshAddress(host.strip("[]"), user, int(port))
-
-
-def ssh_address(address: Mapping[str, str]) -> SshAddress:
-    """As it was recorded at registration.  Raises SpecError, NotReady."""
-    target = parse_ssh(address.get("ssh", ""))
-    jump = None
-    if text := address.get("jump", ""):
-        hop = parse_ssh(text)
-        jump = SshAddress(hop.host, hop.user, hop.port, address.get("key", ""), _recorded(address, "jump_host_key"))
-    return SshAddress(target.host, target.user, target.port, address.get("key", ""), _recorded(address, "host_key"), jump)
-
-
-def _recorded(address: Mapping[str, str], name: str) -> HostKey:
-    if not address.get(name):
-        raise SpecError("no host key is recorded for the device; register it again")
-    return HostKey.parse(address[name])
+    """Nothing is connected yet.  `cpus`: see LocalTransport.  Raises SpecError for an address that is none, PluginRefused."""
+    kind, root = TRANSPORTS[device.transport], root_of(device, state_dir)
+    if type(device.address) is not kind.address:
+        raise SpecError(f"{device.name}: a {type(device.address).__name__} is no address of the transport {device.transport}")
+    with TRANSPORTS.calling(device.transport):
+        return kind.open(device.address, root=root, state_dir=state_dir, cpus=cpus)

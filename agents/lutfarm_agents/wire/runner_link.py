@@ -19,6 +19,7 @@ from lutfarm_agents.provisioning.runner_zipapp import runner_zipapp
 from lutfarm_agents.transports.interface import Completed
 from lutfarm_agents.wire.session import RunnerSession, greeted
 from lutfarm_jobs.errors import LinkError, LinkLost, ProtocolMismatch
+from lutfarm_jobs.runtimes import all_packages
 
 RUNNER_ENVIRONMENT: Mapping[str, str] = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
 
@@ -58,7 +59,7 @@ class RunnerLink:
         if not access.transport.exists(remote):
             access.transport.put(path, remote)
         python = python_on(access.device, access.transport, access.root)
-        words = [*python.argv, "-I", remote, "supervise"]
+        words = [*python.argv, "-I", remote, "supervise", *all_packages()]
         channel = opened.enter_context(access.transport.spawn(words, env={**RUNNER_ENVIRONMENT, **python.env}))
         access.model_cache.forget()  # another boot may have emptied the folder
         session = RunnerSession(channel)

@@ -11,7 +11,8 @@ import sys
 import time
 from typing import Any, Callable, Generator, List, Optional, Protocol, Sequence
 
-from lutfarm_runner.commands import RUNTIMES, Workload
+from lutfarm_runner.commands import Workload
+from lutfarm_runner.known_runtimes import known_runtimes
 from lutfarm_runner.machine.clock import own_step_ns, stretch
 from lutfarm_runner.wire import Refused
 
@@ -124,13 +125,19 @@ def call_floor_ns(run: Callable[[], object], calls: int = 400) -> int:
 
 def open_backend(runtime: str, threads: int) -> Backend:
     """Import a runtime and warm it.  Raises Refused (NotReady) where this interpreter lacks it or it is broken."""
-    if runtime not in RUNTIMES:
+    if runtime not in known_runtimes():
         raise Refused("SpecError", f"this runner has no runtime {runtime!r}")
     try:
         module = importlib.import_module(f"lutfarm_runner.backends.{runtime}")
         backend: Backend = module.open_backend(threads)
     except ImportError as error:
         raise Refused("NotReady", f"{runtime} can't be imported: {error}; install it in {sys.executable}") from error
+    except Refused:
+        raise
+    except Exception as error:
+        # So are a runtime's that is installed and broken, and a backend's from a package of somebody else.
+        why = f"{type(error).__name__}: {error}"
+        raise Refused("NotReady", f"{runtime} fails while it is imported in {sys.executable}: {why}"[:2000]) from error
     try:
         backend.warm()
     except Exception as error:

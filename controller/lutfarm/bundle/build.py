@@ -14,7 +14,7 @@ from pathlib import Path
 from lutfarm.bundle import contents, download, inventory, recipe
 from lutfarm.bundle.archive import write_tar
 from lutfarm.bundle.host_tools import check_space
-from lutfarm_agents.provisioning.bundle_layout import Arch, Bundle, Runtime
+from lutfarm_agents.provisioning.bundle_layout import Arch, Bundle
 from lutfarm_jobs.atomic_files import READABLE, publish, replacing, sweep
 from lutfarm_jobs.errors import StoreUnwritable
 
@@ -23,13 +23,14 @@ _WORK = ".build-"
 NEEDED_BYTES = 500_000_000  # twice what was seen: lists, packages, wheels, unpacked files, the tar
 
 
-def inputs_sha256(arch: Arch, runtime: Runtime) -> str:
+def inputs_sha256(arch: Arch, runtime: str) -> str:
     """What a bundle is made of, as far as this version of lutfarm decides it."""
-    parts = [recipe.RECIPE, arch.name, recipe.CODENAME, recipe.PACKAGES, download.requirements(runtime), recipe.left_out()]
+    left_out = recipe.left_out(recipe.wheels_of(runtime))
+    parts = [recipe.RECIPE, arch.name, recipe.CODENAME, recipe.PACKAGES, download.requirements(runtime), left_out]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def build(folder: Path, arch: Arch, runtime: Runtime, *, say: Say, fresh: bool = False) -> Bundle:
+def build(folder: Path, arch: Arch, runtime: str, *, say: Say, fresh: bool = False) -> Bundle:
     """The bundle in `folder`; made where none of the same inputs is there, or where `fresh` asks for today's packages.
 
     Nothing appears under its final name before it is whole; whatever interrupts a build leaves nothing that a later one
@@ -45,7 +46,7 @@ def build(folder: Path, arch: Arch, runtime: Runtime, *, say: Say, fresh: bool =
             return _build(Path(work), folder, arch, runtime, inputs, say)
 
 
-def _build(work: Path, folder: Path, arch: Arch, runtime: Runtime, inputs: str, say: Say) -> Bundle:
+def _build(work: Path, folder: Path, arch: Arch, runtime: str, inputs: str, say: Say) -> Bundle:
     suites = download.check_host(work)
     say(f"1/5  package lists of Debian {recipe.CODENAME} for {arch.name}: {', '.join(s.suite for s in suites)}")
     download.lists(work, arch, suites)

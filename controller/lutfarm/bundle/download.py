@@ -12,8 +12,9 @@ from pathlib import Path
 
 from lutfarm.bundle import recipe
 from lutfarm.bundle.host_tools import OTHERWISE, run, tool
-from lutfarm_agents.provisioning.bundle_layout import Arch, Runtime
+from lutfarm_agents.provisioning.bundle_layout import Arch
 from lutfarm_jobs.errors import SpecError, TransferFailed
+from lutfarm_jobs.runtimes import Wheels
 
 
 def check_host(folder: Path) -> tuple[recipe.Source, ...]:
@@ -82,12 +83,13 @@ def packages(folder: Path, arch: Arch) -> tuple[Path, Mapping[str, str]]:
     return root, versions
 
 
-def requirements(runtime: Runtime) -> str:
+def requirements(runtime: str) -> str:
     """The pinned wheels of one runtime, with the hashes of all architectures."""
-    return (resources.files("lutfarm.bundle") / recipe.REQUIREMENTS[runtime]).read_text(encoding="utf-8")
+    package, _, name = recipe.wheels_of(runtime).requirements.partition(":")
+    return (resources.files(package) / name).read_text(encoding="utf-8")
 
 
-def wheels(folder: Path, arch: Arch, runtime: Runtime) -> tuple[Path, Mapping[str, str]]:
+def wheels(folder: Path, arch: Arch, runtime: str) -> tuple[Path, Mapping[str, str]]:
     """Fetch the wheels and unpack what is kept of them; returns the folder, and each distribution's version.
 
     pip refuses a wheel whose hash is not the pinned one, and takes its index from its own configuration.
@@ -104,12 +106,12 @@ def wheels(folder: Path, arch: Arch, runtime: Runtime) -> tuple[Path, Mapping[st
     for wheel in sorted(target.glob("*.whl")):
         name, version = wheel.name.split("-")[:2]
         versions[name.replace("_", "-")] = version
-        _unpack(wheel, site)
+        _unpack(wheel, site, recipe.wheels_of(runtime))
     return site, versions
 
 
-def _unpack(wheel: Path, site: Path) -> None:
+def _unpack(wheel: Path, site: Path, wheels: Wheels) -> None:
     with zipfile.ZipFile(wheel) as archive:
         for info in archive.infolist():
-            if not info.is_dir() and recipe.keeps_of_wheel(info.filename):
+            if not info.is_dir() and recipe.keeps_of_wheel(info.filename, wheels):
                 archive.extract(info, site)  # never outside: zipfile drops `..` and leading slashes

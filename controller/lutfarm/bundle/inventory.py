@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from lutfarm_agents.provisioning.bundle_layout import ARCHES, Bundle, Runtime
+from lutfarm_agents.provisioning.bundle_layout import ARCHES, Bundle
 from lutfarm_jobs.file_hash import file_sha256, is_sha256
 
 FORMAT = 1
+_RUNTIME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _MOST_BYTES = 1 << 20
 
 
-def bundle_name(arch: str, runtime: Runtime, sha256: str) -> str:
+def bundle_name(arch: str, runtime: str, sha256: str) -> str:
     """Without an ending."""
     return f"bundle-{arch}-{runtime}-{sha256}"
 
@@ -52,12 +54,12 @@ def _checked(path: Path, document: Any) -> tuple[Bundle, str] | None:
         case {
             "format": 1,
             "arch": str(arch),
-            "runtime": "onnxruntime" | "tflite" as runtime,
+            "runtime": str(runtime),
             "sha256": str(sha256),
             "size_bytes": int(size_bytes),
             "inputs_sha256": str(inputs),
             "versions": {**versions},
-        } if arch in ARCHES and is_sha256(sha256) and _are_versions(versions):
+        } if arch in ARCHES and _RUNTIME.fullmatch(runtime) and is_sha256(sha256) and _are_versions(versions):
             name = bundle_name(arch, runtime, sha256)
             if path.name == f"{name}.json" and tar.stat().st_size == size_bytes:
                 return Bundle(name, sha256, arch, runtime, tar, size_bytes, cast(Mapping[str, str], versions)), inputs
@@ -76,7 +78,7 @@ def shelved(folder: Path) -> tuple[Bundle, ...]:
     return tuple(each[0] for each in manifests if each)
 
 
-def find(folder: Path, arch: str, runtime: Runtime, inputs_sha256: str) -> Bundle | None:
+def find(folder: Path, arch: str, runtime: str, inputs_sha256: str) -> Bundle | None:
     """The newest that was made of these inputs and still has the content that its name says."""
     newest = sorted(folder.glob(f"bundle-{arch}-{runtime}-*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for path in newest:

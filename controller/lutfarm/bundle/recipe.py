@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from lutfarm_agents.provisioning.bundle_layout import PYTHON, Arch, Runtime
+from lutfarm_agents.provisioning.bundle_layout import PYTHON, Arch
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.runtimes import RUNTIMES, Wheels
 
 RECIPE = 1  # raise it when a change below changes what a bundle holds
 CODENAME = "bookworm"  # Debian 12: Python 3.11, glibc 2.36
@@ -33,7 +34,6 @@ PACKAGES = (
     "libffi8",
     "libexpat1",
 )
-REQUIREMENTS: Mapping[Runtime, str] = {"onnxruntime": "requirements-onnxruntime.txt", "tflite": "requirements-tflite.txt"}
 
 # No terminal, no network, no database and no build tools on the device.  hashlib has SHA-256 without OpenSSL.
 _STDLIB_LEFT_OUT = (
@@ -98,17 +98,6 @@ _WHEELS_LEFT_OUT = (
     "numpy/_pyinstaller/*",
     "numpy/_core/_simd.*",
     "numpy/_core/_*_tests.*",
-    "onnxruntime/backend/*",
-    "onnxruntime/datasets/*",
-    "onnxruntime/quantization/*",
-    "onnxruntime/tools/*",
-    "onnxruntime/transformers/*",
-    # The Python module holds the whole runtime; this one is for programs that link it.
-    "onnxruntime/capi/libonnxruntime.so*",
-    "ai_edge_litert/aot/*",
-    "ai_edge_litert/tools/*",
-    "ai_edge_litert/vendors/*",
-    "ai_edge_litert/libLiteRt*Accelerator*",
 )
 
 _URI = re.compile(r"(?:https?|ftp|file|copy|mirror(?:\+[a-z]+)?|tor\+https?|ar\+https?):[^\s\[\]]{1,1000}")
@@ -191,14 +180,27 @@ def keeps_of_package(path: str) -> bool:
     return inside != path and not any(fnmatchcase(inside, pattern) for pattern in _STDLIB_LEFT_OUT)
 
 
-def keeps_of_wheel(path: str) -> bool:
+def wheels_of(runtime: str) -> Wheels:
+    """What a bundle of a runtime holds of wheels.  Raises SpecError where none can be made."""
+    wheels = RUNTIMES[runtime].wheels
+    if wheels is None:
+        raise SpecError(f"no bundle can be made with {runtime}, only with {', '.join(bundled())}")
+    return wheels
+
+
+def bundled() -> tuple[str, ...]:
+    """The runtimes that a bundle can be made with."""
+    return tuple(name for name, runtime in RUNTIMES.items() if runtime.wheels)
+
+
+def keeps_of_wheel(path: str, wheels: Wheels) -> bool:
     """Whether a file of a wheel goes into the bundle."""
-    return not any(fnmatchcase(path, pattern) for pattern in _WHEELS_LEFT_OUT)
+    return not any(fnmatchcase(path, pattern) for pattern in (*_WHEELS_LEFT_OUT, *wheels.left_out))
 
 
-def left_out() -> tuple[str, ...]:
+def left_out(wheels: Wheels) -> tuple[str, ...]:
     """The patterns of the files that don't go into a bundle."""
-    return (*_STDLIB_LEFT_OUT, *_WHEELS_LEFT_OUT)
+    return (*_STDLIB_LEFT_OUT, *_WHEELS_LEFT_OUT, *wheels.left_out)
 
 
 def distributions(requirements: str) -> tuple[str, ...]:

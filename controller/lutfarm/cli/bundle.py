@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -12,10 +12,11 @@ from lutfarm.bundle.inventory import shelved
 from lutfarm.cli import exit_codes
 from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
 from lutfarm.home import find_home
-from lutfarm_agents.provisioning.bundle_layout import arch_named
+from lutfarm_agents.provisioning.bundle_layout import Bundle, arch_named
+from lutfarm_jobs.runtimes import packages_of
 
 ArchOption = Annotated[str, typer.Option("--arch", help="What the device is: arm64 or amd64.")]
-RuntimeOption = Annotated[Literal["onnxruntime", "tflite"], typer.Option("--runtime", help="The runtime that goes in.")]
+RuntimeOption = Annotated[str, typer.Option("--runtime", help="The runtime that goes in.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Copy the tar and its manifest into this folder too.")]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Build again, with the packages that Debian has today.")]
 
@@ -49,7 +50,7 @@ def list_command(home: HomeOption = None, json: JsonOption = False) -> None:
         else:
             print_rows(
                 ["arch", "runtime", "version", "MB", "sha256"],
-                [[b.arch, b.runtime, _version(b.versions), megabytes(b.size_bytes), b.sha256] for b in bundles],
+                [[b.arch, b.runtime, _version(b), megabytes(b.size_bytes), b.sha256] for b in bundles],
             )
 
 
@@ -58,6 +59,5 @@ def megabytes(size_bytes: int) -> float:
     return round(size_bytes / 1e6, 1)
 
 
-def _version(versions: object) -> str:
-    found = plain(versions)
-    return str(found.get("onnxruntime") or found.get("ai-edge-litert") or "-")
+def _version(bundle: Bundle) -> str:
+    return next((bundle.versions[name] for name in packages_of(bundle.runtime) if name in bundle.versions), "-")

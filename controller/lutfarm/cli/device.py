@@ -29,6 +29,8 @@ def register(
     local: Annotated[bool, typer.Option("--local", help="This machine.")] = False,
     adb: Annotated[str, typer.Option("--adb", help="A phone: SERIAL, or HOST:PORT.")] = "",
     ssh: Annotated[str, typer.Option("--ssh", help="A board: USER@HOST or USER@HOST:PORT.")] = "",
+    via: Annotated[str, typer.Option("--via", help="By a transport that another package adds: its name.")] = "",
+    address: Annotated[list[str] | None, typer.Option(help="KEY=VALUE: where the device is, for --via; may be repeated.")] = None,
     python: Annotated[
         str,
         typer.Option(
@@ -37,7 +39,7 @@ def register(
         ),
     ] = "",
     bundle: Annotated[
-        str, typer.Option(help="A Python with a runtime for devices without: onnxruntime, tflite, or a file; see lutfarm bundle.")
+        str, typer.Option(help="A Python with a runtime for devices without: the runtime's name, or a file; see lutfarm bundle.")
     ] = "",
     key: Annotated[str, typer.Option(help="A private key file; default: the SSH agent's, and those in ~/.ssh.")] = "",
     jump: Annotated[str, typer.Option(help="Go through this host: USER@HOST[:PORT].")] = "",
@@ -62,6 +64,8 @@ def register(
             local=local,
             adb=adb,
             ssh=ssh,
+            via=via,
+            address={key: value for key, _, value in (each.partition("=") for each in address or [])},
             python=python,
             bundle=bundle,
             key=key,
@@ -108,7 +112,7 @@ def discover(
     from lutfarm.devices.ssh_key_file import private_key
     from lutfarm_agents.discovery.discover import discover as find_devices
     from lutfarm_agents.discovery.discover import read_hosts
-    from lutfarm_agents.transports.registry import keys_folder
+    from lutfarm_agents.transports.adb.kind import keys_folder
 
     with exit_codes.exits():
         listed = read_hosts(hosts) if hosts else ()

@@ -18,11 +18,13 @@ from lutfarm.cli.output import Column, HomeOption, JsonOption, plain, print_json
 from lutfarm.devices.registration import greet
 from lutfarm.home import Home, find_home
 from lutfarm.store import open_store
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import FarmError
 from lutfarm_jobs.extras import EXTRAS
+from lutfarm_jobs.runtimes import RUNTIMES, is_tool, packages_of
 
-PACKAGES = ("lutfarm", "ray", "onnx", "onnxruntime", "ai-edge-litert", "numpy", "sqlalchemy", "pyarrow")
+PACKAGES = ("lutfarm", "ray", "onnx", "numpy", "sqlalchemy", "pyarrow")
 LEAST_FREE_BYTES = 1024**3
 # A reset that races another connection's checkpoint can corrupt a WAL database before this one.
 SQLITE_SOUND = (3, 51, 3)
@@ -53,7 +55,7 @@ def doctor(home: HomeOption = None, json: JsonOption = False) -> None:
 
 def _packages() -> list[Finding]:
     found: list[Finding] = [Finding("python", "ok", platform.python_version())]
-    for package in PACKAGES:
+    for package in (*PACKAGES, *(packages_of(name)[0] for name in RUNTIMES.own() if not is_tool(name))):
         try:
             found.append(Finding(package, "ok", importlib.metadata.version(package)))
         except importlib.metadata.PackageNotFoundError:
@@ -114,7 +116,7 @@ def _state(home: Home) -> list[Finding]:
 
 
 def _runner(home: Home) -> Finding:
-    device = Device("doctor", f"generic-linux-{platform.machine()}", "local", {})
+    device = Device("doctor", f"generic-linux-{platform.machine()}", "local", LocalAddress())
     try:
         hello = greet(device, home)
     except FarmError as error:

@@ -14,6 +14,7 @@ from lutfarm.cli.lut_show import BackendOption, TableArgument, UnitOption, selec
 from lutfarm.cli.output import Column, HomeOption, JsonOption, interval, latency, plain, print_json, print_rows, quoted, say
 from lutfarm.home import find_home
 from lutfarm.lut import Figures, LatencyTable, Prediction, load, save
+from lutfarm.lut.formats.known import extension
 from lutfarm.lut.schema.validation_record import words
 from lutfarm.lut.verdict import table_verdict
 from lutfarm.results.validated_table import validated_table
@@ -25,8 +26,12 @@ from lutfarm_jobs.expand import load_space
 
 def export(
     job_id: Annotated[str, typer.Argument(metavar="JOB", help="Its id, the start of it, or its name.")],
-    out: Annotated[list[Path], typer.Option("--out", help="FILE.json, .csv, .parquet, or .yaml; may be repeated.")],
-    style: Annotated[str, typer.Option("--yaml-style", help="ofa or proxylessnas, for .yaml.")] = "ofa",
+    out: Annotated[
+        list[Path], typer.Option("--out", help="FILE.json, .csv, .parquet, .yaml, or a package's own; may be repeated.")
+    ],
+    format: Annotated[
+        str, typer.Option("--format", help="Of files whose extension several have: proxylessnas.yaml, or what a package adds.")
+    ] = "",
     device: UnitOption = None,
     backend: BackendOption = None,
     pool: Annotated[
@@ -52,7 +57,7 @@ def export(
             table = table.with_calibrations(())
         if calibrated and not table.manifest.calibrations:
             raise SpecError(f"job {job_id} has no calibration: measure some networks with lutfarm lut validate --calibrate M")
-        files = [str(written) for path in out for written in save(table, path, yaml_style=style)]
+        files = [str(written) for path in out for written in save(table, path, format=_format_of(path, format, out))]
         judged = table_verdict(table)
         if json:
             print_json(
@@ -78,6 +83,12 @@ def export(
         say_table(table)
         for file in files:
             say(f"written: {quoted(file)}")
+
+
+def _format_of(path: Path, wanted: str, files: Sequence[Path]) -> str:
+    """The asked format for the files with its extension, the usual one for the others; for all where none has it."""
+    ending = extension(wanted)
+    return wanted if path.suffix.lower() == ending or not any(file.suffix.lower() == ending for file in files) else ""
 
 
 def validated_on(table: LatencyTable, unit: str, backend: str) -> list[str]:

@@ -19,6 +19,7 @@ from lutfarm.results.validate_job import TableToValidate, validation_spec
 from lutfarm.results.validated_table import validated_table
 from lutfarm.store.interface import DeviceStore, JobStore, Store, job_called
 from lutfarm.validation import studies_of
+from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device, Hello
 from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError
@@ -37,7 +38,7 @@ def demo_spec() -> JobSpec:
 
 def register_this_machine(store: DeviceStore, home: Home) -> Hello:
     """As DEVICE, with what it says of itself.  Raises LinkError, DeviceError."""
-    device = Device(DEVICE, f"generic-linux-{platform.machine()}", "local", {})
+    device = Device(DEVICE, f"generic-linux-{platform.machine()}", "local", LocalAddress())
     hello = greet(device, home)
     keep(store, device, hello)
     return hello

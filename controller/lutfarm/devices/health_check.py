@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import cast
 
 from lutfarm.devices.leases import leases
 from lutfarm.devices.registry import registered
@@ -18,13 +17,13 @@ from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.factory import agent_of
 from lutfarm_agents.health.check import PASSES, SESSION, CheckOrder, HealthReport, check
 from lutfarm_agents.health.findings import HealthLimits
-from lutfarm_agents.native_tools import TOOLS
 from lutfarm_jobs import models
 from lutfarm_jobs.errors import DeviceLost, FarmError, LinkError, StoreError, is_a
-from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Measurement, Runtime, Workload
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.models.build_model import canary_graph
 from lutfarm_jobs.models.reference_output import expected_of_graph
 from lutfarm_jobs.round import Lease, SlicePlan, Task
+from lutfarm_jobs.runtimes import model_format
 from lutfarm_profiles import DeviceProfile, loader
 
 COOL_DOWN_S = 300.0  # how long a device that was found too hot is left alone
@@ -117,17 +116,17 @@ def event_of(report: HealthReport, now_s: float) -> DeviceEvent:
 
 def _order(device: Device, store: DevicesAndLeases, home: Home, lease: Lease, holder: str) -> CheckOrder:
     profile = loader.load(device.profile)
-    runtimes = [tool for tool in TOOLS if device.address.get(tool)] if device.tools_only else profile.runtimes
+    runtimes = list(device.address.tools) if device.tools_only else profile.runtimes
     built = {
-        backend: models.canary(FORMAT_OF_RUNTIME[backend.runtime], home.models)
-        for backend in (Backend(cast(Runtime, runtime)) for runtime in runtimes)
+        backend: models.canary(model_format(backend.runtime), home.models)
+        for backend in (Backend(runtime) for runtime in runtimes)
     }
     tasks = tuple(
         Task(
             Measurement(Workload("operator", "canary"), device.name, backend),
             one.artifact,
             input_layout=one.input_layout,
-            expected=expected_of_graph(canary_graph(), FORMAT_OF_RUNTIME[backend.runtime], home.models),
+            expected=expected_of_graph(canary_graph(), model_format(backend.runtime), home.models),
         )
         for backend, one in built.items()
     )

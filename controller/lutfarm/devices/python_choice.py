@@ -9,9 +9,10 @@ from pathlib import Path
 from lutfarm.bundle.inventory import shelved
 from lutfarm.home import Home, find_home
 from lutfarm_agents.device import Hello
-from lutfarm_agents.fingerprint import DISTRIBUTIONS, runtime_version
+from lutfarm_agents.fingerprint import runtime_version
 from lutfarm_agents.provisioning.bundle_layout import ARCHES, Bundle, arch_of
 from lutfarm_jobs.errors import NotReady, SpecError
+from lutfarm_jobs.runtimes import RUNTIMES, packages_of
 
 NO_PYTHON = "none"  # instead of an interpreter: nothing of ours is to run there
 
@@ -36,7 +37,8 @@ def choose(
     if tools and not bundle:
         return {}
     seen = f"there is no bundle for {bundle} in {home.bundles}" if bundle else "there is no Python on it"
-    raise NotReady(f"{device}: {seen}; {_made(machine, bundle or 'onnxruntime', home)}, or name a native tool with --tool")
+    made = _made(machine, bundle or RUNTIMES.own()[0], home)
+    raise NotReady(f"{device}: {seen}; {made}, or name a native tool with --tool")
 
 
 def fitting(machine: str, home: Home, runtime: str = "") -> Bundle | None:
@@ -50,13 +52,13 @@ def lacks(hello: Hello, runtimes: Sequence[str]) -> str:
     """That its Python has none of these runtimes, in words; empty where it has one, or where there is no Python."""
     if not hello.python or any(runtime_version(hello, runtime) for runtime in runtimes):
         return ""
-    wanted = ", ".join(" or ".join(DISTRIBUTIONS.get(runtime, (runtime,))) for runtime in runtimes)
+    wanted = ", ".join(" or ".join(packages_of(runtime)) for runtime in runtimes)
     return f"its {hello.python} has none of the runtimes of its kind ({wanted})"
 
 
 def next_step(hello: Hello, runtimes: Sequence[str], home: Home, *, local: bool) -> str:
     """What brings a runtime onto a device whose Python has none."""
-    install = f"pip install {DISTRIBUTIONS.get(runtimes[0], runtimes)[0]} there, or name another interpreter with --python"
+    install = f"pip install {packages_of(runtimes[0])[0]} there, or name another interpreter with --python"
     return install if local else f"{install}; or {_made(hello.machine, runtimes[0], home)} with --bundle {runtimes[0]}"
 
 

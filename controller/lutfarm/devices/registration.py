@@ -15,31 +15,38 @@ from lutfarm.devices.ssh_key_file import private_key
 from lutfarm.home import Home, require_writable
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.store.interface import DeviceStore
-from lutfarm_agents.address import SshAddress
+from lutfarm_agents.address import AdbAddress, Address, LocalAddress, SshAddress
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.discovery.shell_facts import ShellFacts, gather
 from lutfarm_agents.factory import agent_of
-from lutfarm_agents.native_tools import TOOLS
 from lutfarm_agents.native_tools.invocation import PATH_PATTERN
 from lutfarm_agents.native_tools.path_check import wrong_path
+from lutfarm_agents.transports.adb.kind import PHONE_ROOT, checked_serial
 from lutfarm_agents.transports.interface import Transport
-from lutfarm_agents.transports.registry import PHONE_ROOT, checked_root, checked_serial, open_transport, parse_ssh
+from lutfarm_agents.transports.kind import checked_root
+from lutfarm_agents.transports.registry import TRANSPORTS, open_transport, read_address
+from lutfarm_agents.transports.ssh.kind import parse_ssh
 from lutfarm_jobs.errors import NotReady, SpecError
 from lutfarm_jobs.extras import extras
+from lutfarm_jobs.runtimes import is_tool, tools
 from lutfarm_jobs.spec import NAME_PATTERN
 from lutfarm_profiles import DeviceProfile, loader
 from lutfarm_profiles.cores import lacking, seen, switch_on, unseen, way_out
 from lutfarm_profiles.match_profile import DeviceFacts, Proposal, propose
 
+NOWHERE_YET = "/nowhere-yet"  # a folder on a device whose home is not known
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a person asked for; exactly one of `local`, `adb`, `ssh`."""
+    """What a person asked for; exactly one of `local`, `adb`, `ssh`, `via`."""
 
     name: str
     local: bool = False
     adb: str = ""  # SERIAL or HOST:PORT
     ssh: str = ""  # USER@HOST[:PORT]
+    via: str = ""  # a transport that another package adds
+    address: Mapping[str, str] | None = None  # its fields
     python: str = ""  # on the device; NO_PYTHON: none
     bundle: str = ""  # a bundle's file here, or a runtime's name
     key: str = ""  # a private key file
@@ -117,8 +124,9 @@ def reach(wanted: Wanted, home: Home, *, say: Callable[[str], None]) -> Register
     """Reach the device and hear it; nothing is stored.  Raises SpecError, LinkError, DeviceError."""
     if wanted.root:
         checked_root(wanted.root, "--root")
-    if [bool(wanted.local), bool(wanted.adb), bool(wanted.ssh)].count(True) != 1:
-        raise SpecError("say how the device is reached: one of --local, --adb SERIAL|HOST:PORT, --ssh USER@HOST[:PORT]")
+    if [bool(wanted.local), bool(wanted.adb), bool(wanted.ssh), bool(wanted.via)].count(True) != 1:
+        ways = "one of --local, --adb SERIAL|HOST:PORT, --ssh USER@HOST[:PORT], --via TRANSPORT"
+        raise SpecError(f"say how the device is reached: {ways}")
     device, fingerprints = _addressed(wanted)
     for fingerprint in fingerprints:
         say(
@@ -131,9 +139,9 @@ def reach(wanted: Wanted, home: Home, *, say: Callable[[str], None]) -> Register
         _look_for(tools, transport, wanted.name, say)
     proposal = propose(device_facts(facts, device.transport), [loader.load(name) for name in loader.names()])
     profile = loader.load(wanted.profile or proposal.profile)
-    device = replace(device, profile=profile.name, address={**device.address, **tools})
+    device = replace(device, profile=profile.name, address=replace(device.address, tools=tools))
     if device.transport != "local":
-        root = wanted.root or _root(wanted, facts, profile.work_dir)
+        root = wanted.root or _said(device.address) or _root(wanted, facts, profile.work_dir)
         chosen = choose(
             wanted.name,
             python=wanted.python,
@@ -143,7 +151,7 @@ def reach(wanted: Wanted, home: Home, *, say: Callable[[str], None]) -> Register
             pythons=facts.pythons,
             home=home,
         )
-        device = replace(device, address={**device.address, "root": root, **chosen})
+        device = replace(device, address=replace(device.address, root=root, **{"python": "", "bundle": "", **chosen}))
     device, hello = _greeted(device, wanted, profile, home, say)
     for remark in hello.remarks:
         say(f"{wanted.name}: {remark}")
@@ -154,18 +162,18 @@ def _greeted(
     device: Device, wanted: Wanted, profile: DeviceProfile, home: Home, say: Callable[[str], None]
 ) -> tuple[Device, Hello]:
     """Its hello; from a bundle where the Python that was found there has no runtime and the home has a bundle."""
-    if device.address.get("bundle"):
-        say(f"copying {Path(device.address['bundle']).name[:30]}... where it is not there yet")
+    if device.address.bundle:
+        say(f"copying {Path(device.address.bundle).name[:30]}... where it is not there yet")
     hello = greet(device, home)
     lacking = "" if wanted.tools else lacks(hello, profile.runtimes)
     if not lacking:
         return device, hello
     bundle = fitting(hello.machine, home)
-    if device.transport == "local" or wanted.python or device.address.get("bundle") or bundle is None:
+    if device.transport == "local" or wanted.python or device.address.bundle or bundle is None:
         say(f"{device.name}: {lacking}: {next_step(hello, profile.runtimes, home, local=device.transport == 'local')}")
         return device, hello
     say(f"{device.name}: {lacking}, so the bundle with {bundle.runtime} is used; --python names another interpreter")
-    address = {key: value for key, value in device.address.items() if key != "python"} | {"bundle": str(bundle.path)}
+    address = replace(device.address, python="", bundle=str(bundle.path))
     return _greeted(replace(device, address=address), wanted, profile, home, say)
 
 
@@ -175,14 +183,16 @@ def _addressed(wanted: Wanted) -> tuple[Device, list[str]]:
     if wanted.local:
         if wanted.python == NO_PYTHON:
             raise SpecError("--local: lutfarm's own Python is there; --python none is for phones and boards")
-        address = {"python": str(Path(wanted.python).expanduser().absolute())} if wanted.python else {}
-        return Device(wanted.name, "", "local", address, labels=labels), []
+        python = str(Path(wanted.python).expanduser().absolute()) if wanted.python else ""
+        return Device(wanted.name, "", "local", LocalAddress(python=python), labels=labels), []
     if wanted.adb:
         host, _, port = wanted.adb.rpartition(":")
         if host and port.isdecimal() and not 0 < int(port[:9]) < 65_536:
             raise SpecError(f"--adb {wanted.adb[:80]}: {port[:20]} is no port; one is a number from 1 to 65535")
-        address = {"serial": checked_serial(wanted.adb), "root": wanted.root or PHONE_ROOT}
-        return Device(wanted.name, "", "adb", address, labels=labels), []
+        phone = AdbAddress(checked_serial(wanted.adb), root=wanted.root or PHONE_ROOT)
+        return Device(wanted.name, "", "adb", phone, labels=labels), []
+    if wanted.via:
+        return Device(wanted.name, "", wanted.via, _of_a_package(wanted), labels=labels), []
     target = parse_ssh(wanted.ssh)
     key = str(private_key(Path(wanted.key))) if wanted.key else ""
     jump = parse_ssh(wanted.jump) if wanted.jump else None
@@ -194,27 +204,27 @@ def _addressed(wanted: Wanted) -> tuple[Device, list[str]]:
     if wanted.host_key and shown[-1].fingerprint != wanted.host_key:
         seen = shown[-1].fingerprint
         raise NotReady(f"{target.name} shows the host key {seen}, not {wanted.host_key[:80]}; nothing was recorded")
-    address = {
-        "ssh": wanted.ssh if "@" in wanted.ssh else _spelled(target),
-        "key": key,
-        "host_key": shown[-1].text,
-        "root": wanted.root or "/nowhere-yet",
-    }
-    if jump:
-        address |= {"jump": wanted.jump if "@" in wanted.jump else _spelled(jump), "jump_host_key": shown[0].text}
-    kept = {name: value for name, value in address.items() if value}
-    return Device(wanted.name, "", "ssh", kept, labels=labels), [key.fingerprint for key in shown]
+    hop = replace(target.jump, host_key=shown[0]) if target.jump else None
+    board = replace(target, host_key=shown[-1], jump=hop, root=wanted.root or NOWHERE_YET)
+    return Device(wanted.name, "", "ssh", board, labels=labels), [key.fingerprint for key in shown]
 
 
-def _spelled(address: SshAddress) -> str:
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    return f"{address.user}@{host}:{address.port}"
+def _of_a_package(wanted: Wanted) -> Address:
+    """Raises SpecError for a transport that is not installed, or has an option of its own."""
+    if wanted.via in ("local", "adb", "ssh"):
+        raise SpecError(f"--via {wanted.via}: that is --{wanted.via}")
+    kind = TRANSPORTS[wanted.via]
+    try:
+        found = read_address(wanted.via, wanted.address or {})
+    except SpecError as error:
+        raise SpecError(f"--address: {error}") from error
+    return replace(found, root=wanted.root or found.root or kind.root or NOWHERE_YET)
 
 
 def _tools(named: Mapping[str, str]) -> Mapping[str, str]:
     for runtime, path in named.items():
-        if runtime not in TOOLS or not re.fullmatch(PATH_PATTERN, path):
-            raise SpecError(f"--tool {runtime[:40]}={path[:80]!r}: one of {', '.join(TOOLS)}=/absolute/path/on/the/device")
+        if not is_tool(runtime) or not re.fullmatch(PATH_PATTERN, path):
+            raise SpecError(f"--tool {runtime[:40]}={path[:80]!r}: one of {', '.join(tools())}=/absolute/path/on/the/device")
     return named
 
 
@@ -226,6 +236,11 @@ def _look_for(tools: Mapping[str, str], transport: Transport, name: str, say: Ca
             raise SpecError(f"{name}: --tool {runtime}: {path[:200]} {wrong}")
         if wrong is None:
             say(f"{name}: whether {path[:200]} is there can't be found out; lutfarm device check {name} tries it")
+
+
+def _said(address: Address) -> str:
+    """The folder that the address of another package's transport names itself."""
+    return "" if isinstance(address, AdbAddress | SshAddress) or address.root == NOWHERE_YET else address.root
 
 
 def _root(wanted: Wanted, facts: ShellFacts, work_dir: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lutfarm_agents.device import Device, Hello
-from lutfarm_agents.fingerprint import DISTRIBUTIONS, runtime_version
-from lutfarm_agents.native_tools import TOOLS
+from lutfarm_agents.fingerprint import runtime_version
+from lutfarm_jobs.runtimes import NUMPY, all_packages, is_tool, packages_of
 
 
 def runtime_lacking(device: Device, hello: Hello | None, runtime: str) -> str:
@@ -12,30 +12,30 @@ def runtime_lacking(device: Device, hello: Hello | None, runtime: str) -> str:
 
     `hello`: what the device said last.  A tool is there where the registration names it.
     """
-    tools = ", ".join(tool for tool in TOOLS if device.address.get(tool))
+    named = ", ".join(device.address.tools)
     if device.tools_only:
         return (
             ""
-            if device.address.get(runtime)
+            if device.address.tools.get(runtime)
             else (
-                f"{device.name} is registered for native tools only ({tools}), so {runtime} can't measure there; "
+                f"{device.name} is registered for native tools only ({named}), so {runtime} can't measure there; "
                 "leave one of them out, or register it with a Python, a bundle or that tool"
             )
         )
-    if runtime in TOOLS:
+    if is_tool(runtime):
         return (
             ""
-            if device.address.get(runtime)
+            if device.address.tools.get(runtime)
             else (
-                f"no {runtime} is named for {device.name} (its tools: {tools or 'none'}); leave one of them out, "
+                f"no {runtime} is named for {device.name} (its tools: {named or 'none'}); leave one of them out, "
                 f"or push the binary there and register it again with --tool {runtime}=/path/on/the/device"
             )
         )
     if hello is None or not hello.python or runtime_version(hello, runtime):
         return ""
-    packages = {name for names in DISTRIBUTIONS.values() for name in names}
+    packages = {*all_packages()} - {NUMPY}
     has = ", ".join(f"{name} {version}" for name, version in hello.runtimes.items() if name in packages)
-    wanted = " or ".join(DISTRIBUTIONS.get(runtime, (runtime,)))
+    wanted = " or ".join(packages_of(runtime))
     other = "" if device.transport == "local" else f" or --bundle {runtime}"
     return (
         f"{device.name}: its {hello.python} has no {wanted} (it has {has or 'no runtime'}), so {runtime} can't measure there; "

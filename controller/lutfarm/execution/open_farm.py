@@ -29,7 +29,7 @@ def measured_cpus(spec: JobSpec, devices: Mapping[str, RegisteredDevice]) -> fro
     threads = max(backend.threads for backend in spec.backends)
     found: set[int] = set()
     for device in devices.values():
-        if device.device.transport == "local":
+        if device.device.address.here:
             cpus = device.profile.measured_cpus(sorted(os.sched_getaffinity(0)), cluster=spec.conditions.cluster)
             found |= set(cpus[-threads:])
     return frozenset(found)

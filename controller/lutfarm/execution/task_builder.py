@@ -9,11 +9,12 @@ from pathlib import Path
 from lutfarm_jobs import models
 from lutfarm_jobs.expand import Sources
 from lutfarm_jobs.feeds.resolve import ValuesFile
-from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Backend, Measurement, ModelFormat, Workload
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.models import Built
 from lutfarm_jobs.models.reference_output import expected
 from lutfarm_jobs.round import Artifact, Task
 from lutfarm_jobs.run import Probe
+from lutfarm_jobs.runtimes import ModelFormat, model_format
 from lutfarm_jobs.spaces.base import Space
 
 
@@ -35,7 +36,7 @@ class TaskBuilder:
 
     def task(self, measurement: Measurement, probe: Probe | None) -> Task:
         """The measurement with all that a device needs.  Raises SpecError for a model file that changed."""
-        fmt = FORMAT_OF_RUNTIME[measurement.backend.runtime]
+        fmt = model_format(measurement.backend.runtime)
         built = self._build(measurement, fmt)
         self.paths[built.artifact.sha256] = built.path
         return Task(
@@ -54,7 +55,7 @@ class TaskBuilder:
 
     def canary(self, backend: Backend) -> Artifact:
         """The reference operator of a backend."""
-        built = models.canary(FORMAT_OF_RUNTIME[backend.runtime], self.cache_dir)
+        built = models.canary(model_format(backend.runtime), self.cache_dir)
         self.paths[built.artifact.sha256] = built.path
         return built.artifact
 

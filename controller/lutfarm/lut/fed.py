@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from lutfarm.lut.schema.entry import Entry
 from lutfarm.statistics.estimates.flags import Flag
-from lutfarm_jobs.measurement import OUR_RUNTIMES, Feed, Measurement
+from lutfarm_jobs.measurement import Feed, Measurement
 from lutfarm_jobs.measurement_key import bare_name
+from lutfarm_jobs.runtimes import is_tool
 
 MOST_CHARACTERS = 400
 MOST_NAMES = 10
@@ -18,7 +19,7 @@ BY_THE_TOOL = "made up by the tool"
 def inputs(measurement: Measurement) -> str:
     """For example `rate=16000 (assumed, decides what runs); x=normal`; empty for what is no model file."""
     feeds = measurement.workload.feeds
-    if feeds and measurement.backend.runtime not in OUR_RUNTIMES:
+    if feeds and is_tool(measurement.backend.runtime):
         return BY_THE_TOOL
     # Those that matter stand first, where the text ends too early.
     ranked = sorted(feeds, key=lambda feed: (not (feed.decides and not feed.given), not feed.given))

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from lutfarm.lut.formats import csv, header, json, ofa_yaml, parquet, proxyless_yaml
+from lutfarm.lut.formats import header
+from lutfarm.lut.formats.known import FORMATS, Beside, TableFormat, extension
 from lutfarm.lut.table import LatencyTable
 from lutfarm_jobs.atomic_files import replace_all
 from lutfarm_jobs.errors import SpecError, StoreUnwritable
 
-Writer = Callable[[LatencyTable], bytes]
-
 LARGEST_BYTES = 1 << 30
 _OURS = f'"{header.FORMAT}"'.encode()
 
-_WRITERS: Mapping[str, Writer] = {".json": json.dump, ".csv": csv.dump, ".parquet": parquet.dump}
-_READERS: Mapping[str, Callable[[bytes], LatencyTable]] = {".json": json.parse, ".parquet": parquet.parse}
-_YAML_STYLES: Mapping[str, Writer] = {"ofa": ofa_yaml.dump, "proxylessnas": proxyless_yaml.dump}
 
+def save(table: LatencyTable, path: Path | str, *, format: str = "") -> tuple[Path, ...]:
+    """Write .json, .csv or .parquet, which `load` reads back equal; .yaml, which other projects read; or what a package adds.
 
-def save(table: LatencyTable, path: Path | str, *, yaml_style: str = "ofa") -> tuple[Path, ...]:
-    """Write .json, .csv or .parquet, which `load` reads back equal; or .yaml in a style that other projects read.
-
-    Returns what was written: for NAME.csv also NAME.manifest.json, which says what the table says of itself.  Existing
-    content is replaced atomically, file by file.  Raises SpecError for another extension or style or for a table that the
-    format can't hold, StoreUnwritable where a file can't be written.
+    `format`: its name, where several have the extension; default: the first of them, ours before others', for .yaml
+    `ofa.yaml`.  Returns what was written: for NAME.csv also NAME.manifest.json, which says what the table says of itself.
+    Existing content is replaced atomically, file by file.  Raises SpecError for another extension or format or for a table
+    that the format can't hold, StoreUnwritable where a file can't be written.
     """
     target = Path(path)
-    contents = {target: _writer(target, yaml_style)(table)}
-    if target.suffix.lower() == ".csv":
-        contents = {_free_for_ours(_beside(target)): csv.dump_beside(table)} | contents
+    name = _written_as(target, format)
+    written = FORMATS[name]
+    with FORMATS.calling(name):
+        contents = {target: written.dump(table)}
+        if written.beside is not None:
+            contents = {_free_for_ours(_beside(target, written.beside), target): written.beside.dump(table)} | contents
     try:
         replace_all(contents)
     except OSError as error:
@@ -41,21 +39,68 @@ def save(table: LatencyTable, path: Path | str, *, yaml_style: str = "ofa") -> t
 def load(path: Path | str) -> LatencyTable:
     """Read a table.  Raises SpecError naming the file and what is wrong: unreadable, cut, edited, too new."""
     source = Path(path)
-    suffix = source.suffix.lower()
-    if suffix not in _WRITERS:
-        raise SpecError(f"{source}: a table file ends in {', '.join(_WRITERS)}")
-    if source.name.endswith(csv.BESIDE):
-        raise SpecError(f"{source}: lies beside the entries of a table; name the .csv file")
-    content = _read(source)
-    beside = _read_beside(source) if suffix == ".csv" else b""
+    name = _read_as(source)
+    content, found = _read(source), FORMATS[name]
+    beside = _read_beside(source, found.beside) if found.beside else b""
     try:
-        return csv.parse(content, beside) if suffix == ".csv" else _READERS[suffix](content)
+        with FORMATS.calling(name):
+            return _parsed(found, content, beside)
     except SpecError as error:
         raise SpecError(f"{source}: {error}") from error
 
 
-def _beside(source: Path) -> Path:
-    return source.with_suffix(csv.BESIDE)
+def _parsed(found: TableFormat, content: bytes, beside: bytes) -> LatencyTable:
+    if found.beside is not None:
+        return found.beside.parse(content, beside)
+    if found.parse is None:
+        raise ValueError("a format that is only written")
+    return found.parse(content)
+
+
+def _read_as(source: Path) -> str:
+    """The format of a file that is there.  Raises SpecError."""
+    if first := _first_of(source):
+        raise SpecError(f"{source}: lies beside the entries of a table; name the {first.suffix} file")
+    for name in _of_extension(source):
+        if FORMATS[name].reads:
+            return name
+    known = dict.fromkeys(extension(name) for name in FORMATS.own() if FORMATS[name].reads)
+    more = dict.fromkeys(extension(name) for name in FORMATS.names() if name not in FORMATS.own())
+    others = "".join(f", {one} (of another package)" for one in more if one not in known)
+    raise SpecError(f"{source}: a table file ends in {', '.join(known)}{others}")
+
+
+def _of_extension(path: Path) -> list[str]:
+    """The formats whose files end so."""
+    suffix = path.suffix.lower().replace(".yml", ".yaml")
+    return [name for name in FORMATS.names() if extension(name) == suffix]
+
+
+def _written_as(target: Path, wanted: str) -> str:
+    fitting = _of_extension(target)
+    if wanted and wanted not in FORMATS:
+        raise SpecError(FORMATS.unknown(wanted))
+    if wanted and wanted not in fitting:
+        raise SpecError(f"{target}: a file of the format {wanted} ends in {extension(wanted)}")
+    if not fitting:
+        known = dict.fromkeys(map(extension, FORMATS.names()))
+        raise SpecError(f"{target}: a table is written as {', '.join(known)}")
+    if first := _first_of(target):
+        raise SpecError(f"{target}: is the name of what lies beside {first}; choose another")
+    return wanted or fitting[0]
+
+
+def _first_of(path: Path) -> Path | None:
+    """The file that a file of ours of this name would lie beside; None where it would be none."""
+    for name in FORMATS.own():
+        beside = FORMATS[name].beside
+        if beside is not None and path.name.endswith(beside.ending):
+            return Path(path.name.removesuffix(beside.ending) + extension(name))
+    return None
+
+
+def _beside(source: Path, beside: Beside) -> Path:
+    return source.with_suffix(beside.ending)
 
 
 def _read(source: Path) -> bytes:
@@ -70,36 +115,25 @@ def _read(source: Path) -> bytes:
     return content
 
 
-def _read_beside(source: Path) -> bytes:
+def _read_beside(source: Path, beside: Beside) -> bytes:
     try:
-        return _read(_beside(source))
+        return _read(_beside(source, beside))
     except SpecError as error:
         raise SpecError(
             f"{error}; it says which devices, versions and protocol {source.name} is of, and that nothing of it was changed: "
-            "copy it here too, or export the table again. The figures alone are read by pandas.read_csv"
+            f"copy it here too, or export the table again. {beside.lost}".rstrip()
         ) from error
 
 
-def _free_for_ours(target: Path) -> Path:
+def _free_for_ours(beside: Path, target: Path) -> Path:
     """The path itself.  Raises SpecError where a file of another kind has that name: nobody asked to replace it."""
     try:
-        with target.open("rb") as file:
+        with beside.open("rb") as file:
             ours = _OURS in file.read(200)
     except OSError:  # none, or one that can't be written either
-        return target
+        return beside
     if not ours:
-        raise SpecError(f"{target}: is there, and is none of ours; a .csv table needs that name: choose another for the table")
-    return target
-
-
-def _writer(target: Path, yaml_style: str) -> Writer:
-    suffix = target.suffix.lower()
-    if suffix in (".yaml", ".yml"):
-        if yaml_style not in _YAML_STYLES:
-            raise SpecError(f"unknown YAML style {yaml_style!r}; known: {', '.join(_YAML_STYLES)}")
-        return _YAML_STYLES[yaml_style]
-    if suffix not in _WRITERS:
-        raise SpecError(f"{target}: a table is written as {', '.join(_WRITERS)} or .yaml")
-    if target.name.endswith(csv.BESIDE):
-        raise SpecError(f"{target}: is the name of what lies beside {target.name.removesuffix(csv.BESIDE)}.csv; choose another")
-    return _WRITERS[suffix]
+        raise SpecError(
+            f"{beside}: is there, and is none of ours; a {target.suffix} table needs that name: choose another for the table"
+        )
+    return beside

@@ -32,7 +32,8 @@ from lutfarm_jobs.expand import read_definition, space_of
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.measurement_key import named
 from lutfarm_jobs.run import Probe, Run
-from lutfarm_jobs.spec import PROFILERS, SOLVED, JobSpec, SpaceWorkload
+from lutfarm_jobs.runtimes import told_from_networks
+from lutfarm_jobs.spec import JobSpec, SpaceWorkload
 
 
 def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTable:
@@ -100,7 +101,7 @@ def _inside(
     ]
     layers: dict[str, tuple[Sequence[str], Mapping[str, int]]] = {}
     first = ""
-    for space in (known.under(runtime) for known in spaces for runtime in PROFILERS):
+    for space in (known.under(runtime) for known in spaces for runtime in told_from_networks("profiled")):
         for name in {m.workload.name for m in plan}:
             if (encoding := named(name, space.name)) is None:
                 continue
@@ -118,7 +119,7 @@ def _inside(
         relative_target=target.relative_half_width,
         confidence=target.confidence,
     )
-    return solved(timed, spaces, SOLVED, target.relative_half_width, confidence=target.confidence)
+    return solved(timed, spaces, told_from_networks("solved"), target.relative_half_width, confidence=target.confidence)
 
 
 def judged(store: Store, job_id: str) -> Iterator[Run]:

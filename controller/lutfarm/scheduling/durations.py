@@ -17,7 +17,8 @@ from lutfarm.scheduling.round_cost import ROUND_S, iteration_of, seconds_of
 from lutfarm.scheduling.state import FarmState
 from lutfarm.statistics.estimates.precision import LEAST_ROUNDS, LEAST_ROUNDS_ALONE
 from lutfarm.statistics.intervals.interval import LEAST_FOR_PRIOR
-from lutfarm_jobs.measurement import FORMAT_OF_RUNTIME, Measurement
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.runtimes import model_format
 
 PROBE_ITERATIONS = 12  # cold, warm, compared
 OFTEN_MORE_ROUNDS = 1.8  # times the least number: where the machine is noisier than is usual
@@ -203,4 +204,4 @@ def _building(state: FarmState) -> Span:
 
 
 def _model(m: Measurement) -> tuple[str, str]:
-    return m.workload.key, FORMAT_OF_RUNTIME[m.backend.runtime]
+    return m.workload.key, model_format(m.backend.runtime)

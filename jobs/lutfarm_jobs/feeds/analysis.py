@@ -9,10 +9,10 @@ from lutfarm_jobs.feeds import onnx_graph, tflite_graph
 from lutfarm_jobs.feeds.flow import Flat, Step, first_uses, reach, readers_of
 from lutfarm_jobs.feeds.onnx_deciding import MOVING
 from lutfarm_jobs.feeds.tflite_deciding import MOVING as MOVING_TFLITE
-from lutfarm_jobs.measurement import ModelFormat
 from lutfarm_jobs.models.bounds import Malformed
 from lutfarm_jobs.models.files import mapped, opened
 from lutfarm_jobs.models.info import ModelInfo, ModelInput
+from lutfarm_jobs.runtimes import ModelFormat
 
 ATTRIBUTE, EVERY, MADE = "attribute", "every", -1
 # By kind and the position of the indices: that of what they point into (MADE: the first output), and along which axis of it.

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from lutfarm_jobs.measurement import ModelFormat
 from lutfarm_jobs.models.info import ONNX_TYPES
+from lutfarm_jobs.runtimes import ModelFormat
 
 LARGEST_VALUES_BYTES = 1 << 30  # of all inputs of a workload; protobuf ends at twice that
 

@@ -12,33 +12,15 @@ sum over the file's nodes, and a sum over onnxruntime's four times as much.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from lutfarm_jobs.graphs.graph import Graph, Node
+from lutfarm_jobs.runtimes import CONVOLUTIONS, Fusion
 
 WEIGHTLESS = frozenset({"activation", "add", "average_pool", "global_average_pool", "max_pool"})
-CONVOLUTIONS = frozenset({"convolution", "scale_shift"})  # in blocked layouts both are
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What a runtime does: whether it merges equal nodes, lets convolutions add; which kinds apply an activation."""
-
-    merges: bool
-    sums: bool
-    activates: frozenset[str]
-
-
-_ONNXRUNTIME = Rules(merges=True, sums=True, activates=CONVOLUTIONS)
-RULES: Mapping[str, Rules] = {
-    "onnxruntime": _ONNXRUNTIME,
-    "onnxruntime_perf_test": _ONNXRUNTIME,
-    "tflite": Rules(merges=False, sums=False, activates=frozenset({"convolution", "add", "average_pool", "max_pool"})),
-}
-
-
-def executed(graph: Graph, rules: Rules) -> tuple[int, ...]:
+def executed(graph: Graph, rules: Fusion) -> tuple[int, ...]:
     """The positions of the nodes that such a runtime computes by themselves, in the graph's order."""
     same = _merged(graph.nodes, WEIGHTLESS if rules.merges else frozenset())
     takes = {at: [same[tensor.node] for tensor in node.sources] for at, node in enumerate(graph.nodes) if same[at] == at}

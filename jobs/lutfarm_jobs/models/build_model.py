@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Literal, cast
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.file_hash import copy, intact_size, is_sha256
 from lutfarm_jobs.graphs.graph import Graph
-from lutfarm_jobs.measurement import MODELS_VERSION, InputShape, ModelFormat, Workload
+from lutfarm_jobs.measurement import MODELS_VERSION, InputShape, Workload
 from lutfarm_jobs.measurement_key import space_and_arch
 from lutfarm_jobs.models.files import cached, opened, suffix_of
 from lutfarm_jobs.models.inspect import inspect_file
 from lutfarm_jobs.round import Artifact
+from lutfarm_jobs.runtimes import ModelFormat
 
 if TYPE_CHECKING:  # both are made of what lies in this package
     from lutfarm_jobs.feeds.resolve import ValuesFile

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
-from lutfarm_jobs.measurement import ModelFormat
 from lutfarm_jobs.models.bounds import Malformed
+from lutfarm_jobs.runtimes import ModelFormat
 from lutfarm_runner.commands import HIGHEST_RANK, called
 
 LARGEST_TENSOR_BYTES = 1 << 31

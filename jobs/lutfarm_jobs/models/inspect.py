@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lutfarm_jobs.errors import ModelRefused, SpecError
 from lutfarm_jobs.file_hash import sha256_of
-from lutfarm_jobs.measurement import InputShape, ModelFormat
+from lutfarm_jobs.measurement import InputShape
 from lutfarm_jobs.models.batch import onnx_leads, tflite_leads
 from lutfarm_jobs.models.bounds import Malformed
 from lutfarm_jobs.models.chance import random_in_onnx, random_in_tflite
@@ -21,6 +21,7 @@ from lutfarm_jobs.models.onnx.precision import onnx_precision
 from lutfarm_jobs.models.onnx.reader import read_onnx
 from lutfarm_jobs.models.tflite.precision import tflite_precision
 from lutfarm_jobs.models.tflite.reader import IDENTIFIER, operator_codes, read_tflite
+from lutfarm_jobs.runtimes import ModelFormat
 from lutfarm_runner.commands import HIGHEST_RANK, LONGEST_NAME, MOST_INPUTS
 
 _EXAMPLE_SIZE = 224

@@ -13,10 +13,11 @@ import numpy as np
 from lutfarm_jobs.graphs.evaluate import Floats, evaluate, input_values
 from lutfarm_jobs.graphs.graph import Graph
 from lutfarm_jobs.graphs.weights import draw
-from lutfarm_jobs.measurement import ModelFormat, Workload
+from lutfarm_jobs.measurement import Workload
 from lutfarm_jobs.models.build_model import graph_digest, graph_of
 from lutfarm_jobs.models.files import cached
 from lutfarm_jobs.round import Expected
+from lutfarm_jobs.runtimes import ModelFormat
 
 if TYPE_CHECKING:  # spaces are made of this package's graphs
     from lutfarm_jobs.spaces.base import Space

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +31,13 @@ class Layer:
 
     name: str
     choices: tuple[Choice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSpace:
+    """A space that jobs name: made when one does, and its name is the one that it is known by."""
+
+    make: Callable[[], Space]
 
 
 class Space(Protocol):

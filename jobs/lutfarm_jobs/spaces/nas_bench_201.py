@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.graphs.executed import RULES, Rules, executed
+from lutfarm_jobs.graphs.executed import executed
 from lutfarm_jobs.graphs.graph import Graph, Tensor
 from lutfarm_jobs.measurement_key import network_name
 from lutfarm_jobs.operators.base import Operator
@@ -36,6 +36,7 @@ from lutfarm_jobs.operators.kinds import (
     Reduction,
     ReluConvBN,
 )
+from lutfarm_jobs.runtimes import RUNTIMES, Fusion
 from lutfarm_jobs.spaces.base import Choice, Layer
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -54,7 +55,7 @@ class NasBench201:
     """
 
     dataset: str
-    rules: Rules | None = None
+    rules: Fusion | None = None
 
     @property
     def name(self) -> str:
@@ -118,7 +119,8 @@ class NasBench201:
 
     def under(self, runtime: str) -> NasBench201:
         """With that runtime's rules, where they are known."""
-        return replace(self, rules=RULES.get(runtime))
+        known = RUNTIMES.find(runtime)
+        return replace(self, rules=known.fusion if known else None)
 
     def extras(self) -> tuple[Operator, ...]:
         """The node addition of each stage; with `rules` its convolutions and activation alone, and the last, too."""
@@ -166,7 +168,7 @@ class NasBench201:
                     counts[Add(*_square(*stage))] += CELLS * (len(into) - 1)
         return counts
 
-    def _computed(self, live: Mapping[tuple[int, int], str], rules: Rules) -> Counter[Operator]:
+    def _computed(self, live: Mapping[tuple[int, int], str], rules: Fusion) -> Counter[Operator]:
         """What the cells and the last activation come to."""
         cells, last = _executed(tuple(live.items()), rules)
         counts: Counter[Operator] = Counter(
@@ -281,7 +283,7 @@ def _node(kind: str, kernel: int, size: int, width: int) -> Operator:
 
 @lru_cache(maxsize=32_768)
 def _executed(
-    live: tuple[tuple[tuple[int, int], str], ...], rules: Rules
+    live: tuple[tuple[tuple[int, int], str], ...], rules: Fusion
 ) -> tuple[tuple[tuple[tuple[str, int], int], ...], bool]:
     """By kind and kernel how many nodes of the five cells of a stage are computed; and whether the last activation is.
 

@@ -181,9 +181,15 @@ def test_files_of_packages(path, kept):
     ],
 )
 def test_files_of_wheels(path, kept):
-    assert recipe.keeps_of_wheel(path) is kept
+    runtime = "tflite" if path.startswith("ai_edge") else "onnxruntime"
+    assert recipe.keeps_of_wheel(path, recipe.wheels_of(runtime)) is kept
+
+
+def test_a_native_tool_needs_no_bundle():
+    with pytest.raises(SpecError, match="no bundle can be made with onnxruntime_perf_test, only with onnxruntime, tflite"):
+        recipe.wheels_of("onnxruntime_perf_test")
 
 
 def test_what_a_bundle_is_made_of_names_it():
-    names = {inputs_sha256(arch, runtime) for arch in ARCHES.values() for runtime in recipe.REQUIREMENTS}
-    assert len(names) == len(ARCHES) * len(recipe.REQUIREMENTS)
+    names = {inputs_sha256(arch, runtime) for arch in ARCHES.values() for runtime in recipe.bundled()}
+    assert len(names) == len(ARCHES) * len(recipe.bundled())

@@ -9,11 +9,12 @@ import typer
 
 from lutfarm.cli.executor import WITHOUT_RAY, Executor, executor_of
 from lutfarm.cli.measure import check_reach
+from lutfarm_agents.address import AdbAddress, LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import SpecError
 
-HERE = Device("desk", "generic-linux-x86_64", "local", {})
-AWAY = Device("phone", "generic-android", "adb", {"serial": "X1"}, host="lab-2")
+HERE = Device("desk", "generic-linux-x86_64", "local", LocalAddress())
+AWAY = Device("phone", "generic-android", "adb", AdbAddress("X1"), host="lab-2")
 
 
 @pytest.fixture

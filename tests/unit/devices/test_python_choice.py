@@ -11,11 +11,12 @@ from lutfarm.devices import registration
 from lutfarm.devices.python_choice import choose, lacks, next_step
 from lutfarm.devices.runtime_support import runtime_lacking
 from lutfarm.home import Home
+from lutfarm_agents.address import LocalAddress, SshAddress
 from lutfarm_agents.device import Device
 from lutfarm_agents.discovery.shell_facts import ShellFacts
 from lutfarm_agents.provisioning.bundle_layout import Bundle
 from lutfarm_agents.testing import HELLO
-from lutfarm_agents.transports.registry import checked_root
+from lutfarm_agents.transports.kind import checked_root
 from lutfarm_jobs.errors import FarmError, NotReady, SpecError
 
 HOME = Home(Path("/no/such home"))  # a home without bundles
@@ -90,13 +91,11 @@ def test_the_homes_bundle_is_used_where_the_python_that_was_found_has_no_runtime
     monkeypatch.setattr(registration, "gather", lambda *_: ShellFacts(machine="aarch64", pythons=("/usr/bin/python3",)))
     monkeypatch.setattr(registration, "fitting", lambda *_: bundle)
     monkeypatch.setattr(
-        registration,
-        "greet",
-        lambda device, _: replace(bare, runtimes={"onnxruntime": "1"}) if "bundle" in device.address else bare,
+        registration, "greet", lambda device, _: replace(bare, runtimes={"onnxruntime": "1"}) if device.address.bundle else bare
     )
     said: list[str] = []
     found = registration.reach(registration.Wanted("px", adb="serial", **asked), HOME, say=said.append)
-    assert {"python", "bundle"} & found.device.address.keys() == {used}
+    assert [name for name in ("python", "bundle") if getattr(found.device.address, name)] == [used]
     assert "has none of the runtimes of its kind" in said[0]
     assert ("so the bundle with onnxruntime is used" in said[0]) == (used == "bundle")
     assert ("register it again: lutfarm bundle build --arch arm64" in said[0]) == (used == "python")
@@ -126,8 +125,10 @@ ONLY_ONNX = replace(HELLO, runtimes={"onnxruntime": "1.20.0", "numpy": "2.0"})
 TOOL = "tflite_benchmark_model"
 
 
-def with_python(transport: str = "ssh", **address: str) -> Device:
-    return Device("pi", "generic-linux", transport, {"python": "/usr/bin/python3", **address})  # type: ignore[arg-type]
+def with_python(*, local: bool = False, **tools: str) -> Device:
+    here = LocalAddress(python="/usr/bin/python3", tools=tools)
+    away = SshAddress("pi", "root", python="/usr/bin/python3", tools=tools)
+    return Device("pi", "generic-linux", "local", here) if local else Device("pi", "generic-linux", "ssh", away)
 
 
 def test_a_runtime_that_a_device_has_not_is_named_with_what_it_has_and_the_ways_out() -> None:
@@ -135,7 +136,7 @@ def test_a_runtime_that_a_device_has_not_is_named_with_what_it_has_and_the_ways_
     assert said.startswith(f"pi: its {HELLO.python} has no ai-edge-litert or tflite-runtime (it has onnxruntime 1.20.0)")
     assert "--python or --bundle tflite" in said
     assert "lutfarm device check pi" in said
-    assert "--bundle" not in runtime_lacking(with_python("local"), ONLY_ONNX, "tflite")
+    assert "--bundle" not in runtime_lacking(with_python(local=True), ONLY_ONNX, "tflite")
     assert runtime_lacking(with_python(), ONLY_ONNX, "onnxruntime") == ""
     assert runtime_lacking(with_python(), None, "tflite") == ""  # nobody knows yet
 

@@ -15,14 +15,14 @@ from lutfarm.scheduling.round_cost import ROUND_S, round_seconds
 from lutfarm.scheduling.state import FarmState, MeasurementProgress, after, begin, ordered
 from lutfarm.statistics.estimates.precision import LEAST_ROUNDS, LEAST_ROUNDS_ALONE, Reached, StopRule
 from lutfarm_agents.testing import HELLO
-from lutfarm_jobs.measurement import Backend, Measurement, Runtime, Workload
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.round import SlicePlan
 from lutfarm_jobs.run import Probe
 
 POLICY = MeasuringPolicy(SlicePlan())
 
 
-def plan(count: int, unit: str = "desk", runtime: Runtime = "onnxruntime") -> list[Measurement]:
+def plan(count: int, unit: str = "desk", runtime: str = "onnxruntime") -> list[Measurement]:
     return [Measurement(Workload("operator", f"conv{number}"), unit, Backend(runtime)) for number in range(count)]
 
 

@@ -30,7 +30,7 @@ from lutfarm.statistics.samples.swept import LEAST_QUIET, visits
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.measurement_key import MeasurementKey, workload_key
 from lutfarm_jobs.run import NodeTime, Run
-from lutfarm_jobs.spec import PROFILERS
+from lutfarm_jobs.runtimes import told_from_networks
 
 LAYER = re.compile(r"t(\d{1,6})(?:_\w*)?", re.ASCII)
 OUTPUT = re.compile(r"output(?:_\w*)?", re.ASCII)
@@ -186,7 +186,8 @@ def _unprofiled(
     """The operators of places that have a profiler and took no profile, as a profile follows quiet visits: failures."""
     at: dict[tuple[str, str], dict[str, Entry]] = {}
     had = {(entry.unit, entry.backend_key, entry.workload_key) for entry in entries}  # nothing by structure
-    workloads = {m.key: m.workload.name for m in plan if m.workload.name in layers and m.backend.runtime in PROFILERS}
+    profiled = told_from_networks("profiled")
+    workloads = {m.key: m.workload.name for m in plan if m.workload.name in layers and m.backend.runtime in profiled}
     for entry in entries:
         place = entry.unit, entry.backend_key
         if entry.kind == "measured" and entry.key in workloads and place not in profiled_at:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lutfarm.lut.formats.header import data_of, header_of, table_of, text_of
+from lutfarm.lut.formats.known import Beside, TableFormat
 from lutfarm.lut.schema.columns import COLUMNS, Columns, ColumnType
 from lutfarm.lut.table import LatencyTable
 from lutfarm_jobs.errors import SpecError
@@ -99,3 +100,6 @@ def _value(cell: str, kind: ColumnType, *, optional: bool) -> object:
     if not cell:
         return None
     return float(cell) if kind == "number" else int(cell)
+
+
+FORMAT = TableFormat(dump, beside=Beside(BESIDE, dump_beside, parse, lost="The figures alone are read by pandas.read_csv"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from lutfarm.lut.formats.header import checked_header, data_of, header_of, table_of, text_of
+from lutfarm.lut.formats.known import TableFormat
 from lutfarm.lut.schema.columns import COLUMNS, Columns
 from lutfarm.lut.table import LatencyTable
 from lutfarm_jobs.errors import SpecError
@@ -29,3 +30,6 @@ def parse(content: bytes) -> LatencyTable:
         if not isinstance(row, dict) or row.keys() != COLUMNS.keys():  # pyright: ignore[reportUnnecessaryIsInstance]
             raise SpecError(f"entry {number}: its fields are not those of an entry")
     return table_of(header, Columns.of_values({name: [row[name] for row in rows] for name in COLUMNS}))
+
+
+FORMAT = TableFormat(dump, parse)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lutfarm.lut.formats.header import checked_header, data_of, header_of, table_of, text_of
+from lutfarm.lut.formats.known import TableFormat
 from lutfarm.lut.schema.columns import Columns
 from lutfarm.lut.table import LatencyTable
 from lutfarm_jobs.errors import SpecError
@@ -41,3 +42,6 @@ def parse(content: bytes) -> LatencyTable:
     except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: a column's name that is no UTF-8
         raise SpecError(f"cut or no Parquet: {str(error)[:200]}") from error
     return table_of(header, Columns.of_arrow(arrow))
+
+
+FORMAT = TableFormat(dump, parse)

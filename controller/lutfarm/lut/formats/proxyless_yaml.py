@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lutfarm.lut.formats.known import TableFormat
 from lutfarm.lut.formats.published import dump_published
 from lutfarm.lut.table import LatencyTable
 from lutfarm_jobs.spaces.lut_keys import proxylessnas_key
@@ -16,3 +17,6 @@ def dump(table: LatencyTable) -> bytes:
 
 def _figures(processes: int, mean_ms: float, std_ms: float) -> Mapping[str, float]:
     return {"count": processes, "mean": mean_ms, "var": std_ms**2}
+
+
+FORMAT = TableFormat(dump)

@@ -17,7 +17,8 @@ from typing import Any, TypeVar, cast
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.health.check import HealthReport, Reference
 from lutfarm_agents.health.findings import Finding
-from lutfarm_jobs.errors import StoreError
+from lutfarm_agents.transports.registry import read_address, write_address
+from lutfarm_jobs.errors import NotReady, PluginRefused, SpecError, StoreError
 from lutfarm_jobs.measurement import Backend, Conditions, Feed, Fill, InputShape, Measurement, Workload
 from lutfarm_jobs.run import Environment, Failure, NodeTime, Probe, Run, Slice, ToolSummary
 
@@ -147,8 +148,23 @@ def load_list(text: str) -> tuple[str, ...]:
 
 
 def load_device(text: str) -> Device:
-    """A Device from its JSON."""
-    return _load(Device, text)
+    """A Device from its JSON.  Raises StoreError, which names it, where its address is none."""
+    found = _load(Device, text)
+    stored: object = found.address
+    try:
+        if not isinstance(stored, dict):
+            raise SpecError("it has no fields")
+        return replace(found, address=read_address(found.transport, cast(dict[str, object], stored)))
+    except PluginRefused:
+        raise
+    except (SpecError, NotReady) as error:
+        raise StoreError(f"the stored address of the device {found.name}: {error}; register it again") from error
+
+
+def dump_device(device: Device) -> str:
+    """Its JSON, the address as its transport writes it."""
+    values = {f.name: getattr(device, f.name) for f in fields(device)}
+    return to_json(values | {"address": write_address(device), "labels": dict(device.labels)})
 
 
 def load_hello(text: str) -> Hello:

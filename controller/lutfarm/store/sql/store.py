@@ -67,7 +67,7 @@ class SqlStore(DeviceRows, CanaryRows):
 
     def put_device(self, device: Device) -> None:
         with self._write() as db:
-            content = encoding.dump(device)
+            content = encoding.dump_device(device)
             if not db.execute(update(devices).where(devices.c.name == device.name).values(content=content)).rowcount:
                 db.execute(insert(devices).values(name=device.name, content=content))
 

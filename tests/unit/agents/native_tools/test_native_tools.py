@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lutfarm_agents.native_tools import TOOLS, benchmark_model, perf_test
+from lutfarm_agents.native_tools import benchmark_model, perf_test, tool_of
 from lutfarm_jobs.errors import FarmError, ProtocolMismatch, SpecError, WorkloadFailed
 from lutfarm_jobs.measurement import Backend
+from lutfarm_jobs.runtimes import RUNTIMES, tools
 
 CPU = Backend("tflite_benchmark_model", threads=2)
 GPU = Backend("tflite_benchmark_model", provider="gpu")
@@ -120,13 +121,25 @@ def test_nonsense_of_perf_test_is_refused(text: str) -> None:
         perf_test.parse(text, ORT)
 
 
-@pytest.mark.parametrize("runtime", sorted(TOOLS))
+@pytest.mark.parametrize("runtime", sorted(tools()))
 @given(text=st.text(max_size=300) | st.text(alphabet="count=avgminx0123456789.e+- \n:,", max_size=300))
 def test_whatever_is_printed_it_is_a_result_or_said_to_be_none(runtime: str, text: str) -> None:
     backend = Backend(runtime)  # type: ignore[arg-type]
     try:
-        found = TOOLS[runtime].parse(text, backend)
+        found = tool_of(runtime).parse(text, backend)
     except FarmError as error:
         assert len(error.detail) < 1000
         return
     assert 0 < found.summary.estimate_ns <= 3_600 * 10**9
+
+
+def test_every_provider_that_a_job_may_name_has_its_flags():
+    for provider in RUNTIMES["tflite_benchmark_model"].providers:
+        words = benchmark_model.argv("b", "m", Backend("tflite_benchmark_model", provider=provider), 1)
+        assert words[-1] != "--warmup_min_secs=0.5"
+    assert set(benchmark_model.DELEGATES) == set(RUNTIMES["tflite_benchmark_model"].providers)
+
+
+def test_what_is_no_tool_is_refused_as_one():
+    with pytest.raises(SpecError, match="onnxruntime is no native tool"):
+        tool_of("onnxruntime")

@@ -10,17 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lutfarm_jobs import spaces
-from lutfarm_jobs.graphs.executed import RULES, executed
+from lutfarm_jobs.graphs.executed import executed
 from lutfarm_jobs.graphs.graph import Graph
 from lutfarm_jobs.operators import kinds
 from lutfarm_jobs.operators.base import Operator
+from lutfarm_jobs.runtimes import RUNTIMES
 
 SPACE = spaces.load("nas-bench-201-cifar10")
 MERGED = SPACE.under("onnxruntime")
 
 
 def kinds_left(graph: Graph, runtime: str = "onnxruntime") -> list[str]:
-    return [graph.nodes[at].kind for at in executed(graph, RULES[runtime])]
+    return [graph.nodes[at].kind for at in executed(graph, RUNTIMES[runtime].fusion)]
 
 
 def empty() -> Graph:
@@ -97,7 +98,7 @@ def test_the_composition_under_a_runtime_is_what_it_leaves_of_the_network(place:
     arch, seen = tuple(int(index) for index in np.unravel_index(place, (5,) * 6)), SPACE.under(runtime)
     graph = seen.network(arch)
     assert graph.nodes == SPACE.network(arch).nodes
-    left = [graph.labels[at] for at in executed(graph, RULES[runtime])]
+    left = [graph.labels[at] for at in executed(graph, RUNTIMES[runtime].fusion)]
     inside = Counter(label for label in left if label and "reduction" not in label)
     told = Counter({o.key: n for o, n in seen.composition(arch).items() if not isinstance(o, kinds.Reduction)})
     assert inside == told

@@ -74,7 +74,7 @@ def test_a_job_asks_for_each_sandwich_and_each_pair_once() -> None:
                 "workloads": [{"space": "fbnet-32", "composition": "in_network"}],
                 "backends": [{"runtime": "tflite_benchmark_model"}],
             },
-            "native tool",
+            "tflite_benchmark_model tells no operators",
         ),
         ({"devices": [{"profile": "p", "replicate": "share"}]}, "replicate: all, not share"),
     ],

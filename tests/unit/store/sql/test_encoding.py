@@ -68,7 +68,7 @@ def test_values_survive() -> None:
     with pytest.raises(StoreError, match="stored Run is damaged"):
         encoding.load_run(text.replace('"nodes":[]', '"nodes":[{"name":3}]'), FINGERPRINT, ())
     assert encoding.load_probe(encoding.dump(probe(), without=("fingerprint",)), FINGERPRINT) == probe()
-    assert encoding.load_device(encoding.dump(DESK)) == DESK
+    assert encoding.load_device(encoding.dump_device(DESK)) == DESK
     assert encoding.load_hello(encoding.dump(HELLO)) == HELLO
     assert tuple(encoding.load_measurement(encoding.dump(m)) for m in PLAN) == PLAN
 
@@ -101,3 +101,19 @@ def test_what_a_measurement_says_of_its_inputs_survives() -> None:
     found = encoding.load_measurement(encoding.dump(measurement))
     assert found == measurement
     assert (found.key, found.workload.fed) == (measurement.key, measurement.workload.fed)
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        ('"root":"a"', "the stored address of the device desk: its folder 'a' is not an absolute path; register it again"),
+        ('"serial":"x"', "the stored address of the device desk: an address has no field 'serial'"),
+        ('"python":3', "the stored address of the device desk: its field 'python' is no text"),
+    ],
+)
+def test_a_stored_address_that_is_none_is_refused_with_the_device(stored: str, said: str) -> None:
+    text = encoding.dump_device(DESK).replace('"python":"/usr/bin/python3"', stored)
+    with pytest.raises(StoreError, match=said):
+        encoding.load_device(text)
+    with pytest.raises(StoreError, match="of the device desk: it has no fields"):
+        encoding.load_device(encoding.dump_device(DESK).replace('{"python":"/usr/bin/python3"}', "[]"))

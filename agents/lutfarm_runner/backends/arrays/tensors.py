@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lutfarm_runner.backends import outputs
-from lutfarm_runner.backends.inputs import draw_ahead
+from lutfarm_runner.backends.arrays import outputs
+from lutfarm_runner.backends.arrays.inputs import draw_ahead
 
 
 class NumpyBackend:
