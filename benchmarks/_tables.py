@@ -13,7 +13,7 @@ import _device
 
 from lutfarm.agent_pool.interface import AgentPool, Done, Event, Measuring, Order
 from lutfarm.agent_pool.local import LocalPool
-from lutfarm.cli.run_progress import RunDisplay
+from lutfarm.cli.terminal.run_progress import RunDisplay
 from lutfarm.execution.open_farm import open_farm
 from lutfarm.execution.run_job import Farm
 from lutfarm.execution.task_builder import TaskBuilder

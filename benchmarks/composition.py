@@ -24,7 +24,7 @@ import _device
 import numpy as np
 from _table import Report, options
 
-from lutfarm.cli.run_progress import RunDisplay
+from lutfarm.cli.terminal.run_progress import RunDisplay
 from lutfarm.devices.registration import greet
 from lutfarm.execution.open_farm import open_farm
 from lutfarm.home import Home

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lutfarm.cli.output import plain
+from lutfarm.cli.terminal.output import plain
 from lutfarm.lut import load
 from lutfarm.statistics.estimates.flags import BUSY
 

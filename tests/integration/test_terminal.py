@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from lutfarm.cli import app
 from lutfarm.cli.commands import COMMANDS
-from lutfarm.cli.shortened import GAP
+from lutfarm.cli.terminal.shortened import GAP
 from lutfarm.lut import save
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.records.job import Job

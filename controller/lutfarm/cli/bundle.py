@@ -10,7 +10,7 @@ import typer
 from lutfarm.bundle.build import build, copy_to
 from lutfarm.bundle.inventory import shelved
 from lutfarm.cli import exit_codes
-from lutfarm.cli.output import HomeOption, JsonOption, plain, print_json, print_rows, say
+from lutfarm.cli.terminal.output import HomeOption, JsonOption, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm_agents.provisioning.bundle_layout import Bundle, arch_named
 from lutfarm_jobs.runtimes import packages_of

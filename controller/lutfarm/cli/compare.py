@@ -11,7 +11,18 @@ import typer
 from lutfarm.cli import exit_codes
 from lutfarm.cli.executor import Executor, ExecutorOption, executor_of
 from lutfarm.cli.measure import measure
-from lutfarm.cli.output import Column, HomeOption, JobArgument, JsonOption, latency, plain, print_json, print_rows, printable, say
+from lutfarm.cli.terminal.output import (
+    Column,
+    HomeOption,
+    JobArgument,
+    JsonOption,
+    latency,
+    plain,
+    print_json,
+    print_rows,
+    printable,
+    say,
+)
 from lutfarm.comparison import Comparison, WorkloadRatio, parse_side, spec_of
 from lutfarm.comparison.compare_job import submit_pairs
 from lutfarm.execution.run_job import JobOutcome

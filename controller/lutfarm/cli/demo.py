@@ -14,14 +14,25 @@ import psutil
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.ending import judged_job, report, say_verdict
 from lutfarm.cli.executor import executor_of
 from lutfarm.cli.lut_show import ENTRY_COLUMNS, entry_row
 from lutfarm.cli.lut_validate import drawn_words
 from lutfarm.cli.lut_validate import words as outcome_words
-from lutfarm.cli.output import Column, HomeOption, JsonOption, duration, latency, plain, print_json, print_rows, quoted, say
-from lutfarm.cli.run_progress import RunDisplay
-from lutfarm.cli.signals import deferred
+from lutfarm.cli.terminal.ending import judged_job, report, say_verdict
+from lutfarm.cli.terminal.output import (
+    Column,
+    HomeOption,
+    JsonOption,
+    duration,
+    latency,
+    plain,
+    print_json,
+    print_rows,
+    quoted,
+    say,
+)
+from lutfarm.cli.terminal.run_progress import RunDisplay
+from lutfarm.cli.terminal.signals import deferred
 from lutfarm.demo.clock import CALIBRATE, FEWEST, NETWORKS, Clock
 from lutfarm.demo.steps import demo_spec, draw_networks, register_this_machine, write_results
 from lutfarm.execution.host_load import watch

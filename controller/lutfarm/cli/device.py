@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.output import Column, HomeOption, JsonOption, latency, plain, print_json, print_rows, say
+from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, latency, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm.records.device_state import DeviceRecord
 from lutfarm.store import open_store

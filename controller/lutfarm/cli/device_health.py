@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, printable, say
+from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, printable, say
 from lutfarm.devices import maintenance
 from lutfarm.home import find_home
 from lutfarm.records.device_state import DeviceRecord

@@ -14,7 +14,7 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.executor import INSTALL
-from lutfarm.cli.output import Column, HomeOption, JsonOption, plain, print_json, print_rows
+from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, plain, print_json, print_rows
 from lutfarm.devices.registration import greet
 from lutfarm.home import Home, find_home
 from lutfarm.store import open_store

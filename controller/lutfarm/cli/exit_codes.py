@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import typer
 
-from lutfarm.cli.output import printable, say
-from lutfarm.cli.signals import Interrupted
+from lutfarm.cli.terminal.output import printable, say
+from lutfarm.cli.terminal.signals import Interrupted
 from lutfarm_jobs.errors import (
     DeviceError,
     FarmError,

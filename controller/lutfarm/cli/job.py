@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, say
+from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm.store import open_store
 from lutfarm.store.interface import job_called

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, say
+from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, say
 from lutfarm.execution.why_job import why_job
 from lutfarm.home import find_home
 from lutfarm.store import open_store

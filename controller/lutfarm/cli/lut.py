@@ -9,9 +9,20 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.ending import say_table, say_verdict
 from lutfarm.cli.lut_show import BackendOption, TableArgument, UnitOption, select
-from lutfarm.cli.output import Column, HomeOption, JsonOption, interval, latency, plain, print_json, print_rows, quoted, say
+from lutfarm.cli.terminal.ending import say_table, say_verdict
+from lutfarm.cli.terminal.output import (
+    Column,
+    HomeOption,
+    JsonOption,
+    interval,
+    latency,
+    plain,
+    print_json,
+    print_rows,
+    quoted,
+    say,
+)
 from lutfarm.home import find_home
 from lutfarm.lut import Figures, LatencyTable, Prediction, load, save
 from lutfarm.lut.formats.known import extension

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.output import Column, JsonOption, latency, plain, print_json, print_rows, printable, say
+from lutfarm.cli.terminal.output import Column, JsonOption, latency, plain, print_json, print_rows, printable, say
 from lutfarm.lut import load
 from lutfarm.lut.diff import CONFIDENCE, NO_FAULTS, Change, EntryDiff, Flip, TableDiff, diff
 from lutfarm_jobs.measurement_key import short_name

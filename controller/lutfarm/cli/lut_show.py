@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.ending import say_table, say_verdict
-from lutfarm.cli.output import Column, JsonOption, latency, plain, print_json, print_rows, printable, say
+from lutfarm.cli.terminal.ending import say_table, say_verdict
+from lutfarm.cli.terminal.output import Column, JsonOption, latency, plain, print_json, print_rows, printable, say
 from lutfarm.lut import LatencyTable, fed, load
 from lutfarm.lut.query import columns_named, query
 from lutfarm.lut.schema.columns import COLUMNS

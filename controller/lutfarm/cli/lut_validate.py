@@ -10,7 +10,7 @@ import typer
 from lutfarm.cli import exit_codes
 from lutfarm.cli.executor import ExecutorOption, executor_of
 from lutfarm.cli.measure import measure
-from lutfarm.cli.output import Column, HomeOption, JsonOption, give_or_take, plain, print_json, print_rows, say
+from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, give_or_take, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm.lut import Figures, Validation
 from lutfarm.lut.schema.calibration_record import LEAST_NETWORKS, MOST_NETWORKS

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lutfarm.cli.executor import INSTALL, Executor
-from lutfarm.cli.output import printable
-from lutfarm.cli.run_progress import RunDisplay
-from lutfarm.cli.signals import deferred
+from lutfarm.cli.terminal.output import printable
+from lutfarm.cli.terminal.run_progress import RunDisplay
+from lutfarm.cli.terminal.signals import deferred
 from lutfarm.execution.open_farm import ExecutorKind, open_farm
 from lutfarm.execution.run_job import JobOutcome
 from lutfarm.home import Home

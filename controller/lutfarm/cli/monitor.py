@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.output import Column, HomeOption, JsonOption, duration, plain, print_json, print_rows, say
+from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, duration, plain, print_json, print_rows, say
 from lutfarm.home import find_home
 from lutfarm.monitoring.device_status import DeviceStatus, devices_status
 from lutfarm.statistics.samples.swept import GATE_RATIO

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.executor import ExecutorOption, executor_of
-from lutfarm.cli.output import Column, HomeOption, JobArgument, JsonOption, duration, print_json, print_rows, printable, say
+from lutfarm.cli.terminal.output import (
+    Column,
+    HomeOption,
+    JobArgument,
+    JsonOption,
+    duration,
+    print_json,
+    print_rows,
+    printable,
+    say,
+)
 from lutfarm.home import find_home
 
 if TYPE_CHECKING:

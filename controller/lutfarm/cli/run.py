@@ -8,7 +8,7 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.executor import ExecutorOption, executor_of
-from lutfarm.cli.output import HomeOption, JobArgument, JsonOption
+from lutfarm.cli.terminal.output import HomeOption, JobArgument, JsonOption
 from lutfarm.home import find_home
 
 
@@ -21,8 +21,8 @@ def run(
 ) -> None:
     """Measure what the job asks for and the store does not have yet."""
     with exit_codes.exits():
-        from lutfarm.cli.ending import again, judged_job, report
         from lutfarm.cli.measure import measure
+        from lutfarm.cli.terminal.ending import again, judged_job, report
         from lutfarm.store import open_store
         from lutfarm.submission import submit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lutfarm.agent_pool.interface import Opened, Probed
-from lutfarm.cli.ending import noted
+from lutfarm.cli.terminal.ending import noted
 from lutfarm.execution.refused import refusals
 from lutfarm.scheduling.state import after, begin
 from lutfarm_agents.testing import HELLO

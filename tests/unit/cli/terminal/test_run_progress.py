@@ -7,8 +7,8 @@ import re
 import pytest
 
 from lutfarm.agent_pool.interface import Done, Opened, Waiting
-from lutfarm.cli.ending import Judged, report
-from lutfarm.cli.run_progress import RunDisplay, _half_width
+from lutfarm.cli.terminal.ending import Judged, report
+from lutfarm.cli.terminal.run_progress import RunDisplay, _half_width
 from lutfarm.execution.resume import Resumed
 from lutfarm.execution.run_job import JobOutcome
 from lutfarm.records.fingerprints import disagreement

@@ -14,7 +14,7 @@ from rich.table import Column
 
 from lutfarm.agent_pool.interface import Done, Event, Measured, Opened
 from lutfarm.agent_pool.interface import Progress as Slices
-from lutfarm.cli.output import duration, err, printable, say
+from lutfarm.cli.terminal.output import duration, err, printable, say
 from lutfarm.execution.resume import Resumed
 from lutfarm.records.fingerprints import words
 from lutfarm.scheduling.durations import work_left

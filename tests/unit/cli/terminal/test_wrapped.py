@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lutfarm.cli.wrapped import INDENT, wrapped
+from lutfarm.cli.terminal.wrapped import INDENT, wrapped
 
 SENTENCE = "desk is lost: no route to it; connect it, then run the job again, or lutfarm device check desk"
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 from rich.cells import cell_len, set_cell_size
 
-from lutfarm.cli.shortened import shortened
-from lutfarm.cli.wrapped import wrapped
+from lutfarm.cli.terminal.shortened import shortened
+from lutfarm.cli.terminal.wrapped import wrapped
 
 BETWEEN = "  "
 BELOW = "    "

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from lutfarm.cli.shortened import GAP, shortened
+from lutfarm.cli.terminal.shortened import GAP, shortened
 
 BLOCKS = [
     f"mbconv_H{h}_W{h}_Cin{c}_Cout{2 * c}_mid{6 * c}_k{k}_s1_g1_x1_se0_res0_relu" for h, c in ((8, 64), (14, 32)) for k in (3, 5)

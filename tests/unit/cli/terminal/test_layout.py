@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from lutfarm.cli.layout import Column, pipe_lines, terminal_lines
+from lutfarm.cli.terminal.layout import Column, pipe_lines, terminal_lines
 
 KEY, DEVICE, FLAGS, WHY = Column("workload", "key"), Column("device", "shared"), Column("flags", "words"), Column("why", "prose")
 LONG = [f"mbconv_H{h}_W{h}_Cin64_Cout112_mid64_k3_s1_g1_x1_se0_res0_relu" for h in (7, 14)]

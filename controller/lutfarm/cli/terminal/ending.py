@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lutfarm.cli.output import plain, print_json, printable, say
+from lutfarm.cli.terminal.output import plain, print_json, printable, say
 from lutfarm.execution.run_job import JobOutcome
 from lutfarm.lut import LatencyTable, fed
 from lutfarm.lut.verdict import Verdict, table_verdict

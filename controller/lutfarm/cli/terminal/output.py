@@ -14,9 +14,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from lutfarm.cli.layout import Column, LineKind, pipe_lines, terminal_lines
-from lutfarm.cli.shortened import GAP
-from lutfarm.cli.wrapped import wrapped
+from lutfarm.cli.terminal.layout import Column, LineKind, pipe_lines, terminal_lines
+from lutfarm.cli.terminal.shortened import GAP
+from lutfarm.cli.terminal.wrapped import wrapped
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)

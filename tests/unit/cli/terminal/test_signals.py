@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.signals import Interrupted, deferred
+from lutfarm.cli.terminal.signals import Interrupted, deferred
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.output import duration, give_or_take, interval, latency, number, printable, quoted
+from lutfarm.cli.terminal.output import duration, give_or_take, interval, latency, number, printable, quoted
 from lutfarm.execution.orders import seed_of
 from lutfarm_jobs import errors
 
