@@ -143,8 +143,10 @@ def test_the_history_of_the_reference_is_shown(store: Store, lease: Lease, tmp_p
         store.commit([replace(one, id=f"{n:032x}")], lease, "job-1")
     command = [LUTFARM, "device", "show", "desk", "--home", str(tmp_path / "home")]
     shown = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}, check=True, timeout=120)
-    assert re.search(r"1 us\t17\testablished\tfirst contact", shown.stdout)
-    assert re.search(r"1\.4 us\t3\tprovisional\tanother canary\truntime onnxruntime 1\.31 -> onnxruntime 1\.32", shown.stdout)
+    place = r"onnxruntime-cpu-t1-fp32\tb1-steady"
+    assert re.search(rf"1 us\t17\testablished\t{place}\tfirst contact", shown.stdout)
+    change = r"another canary\truntime onnxruntime 1\.31 -> onnxruntime 1\.32"
+    assert re.search(rf"1\.4 us\t3\tprovisional\t{place}\t{change}", shown.stdout)
     listed = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True, timeout=120).stdout)
     (found,) = listed["canaries"]
     assert (found["backend"], found["conditions"], found["last_ratio"]) == (kit.PLAN[0].backend.key, "b1-steady", 1.0)

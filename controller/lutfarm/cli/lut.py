@@ -144,7 +144,7 @@ def predict(
             [
                 [
                     text,
-                    latency(p.estimate),
+                    latency(p.estimate) if p.coverage else "-",
                     interval(p.low, p.high),
                     f"{100 * p.coverage:.0f} %",
                     " ".join(p.missing),
