@@ -37,7 +37,7 @@ def write_profile(config_home: Path, lock_path: Path, *, name: str = PROFILE, mo
     )
 
 
-def device(unit: str, **address: str) -> Device:
+def device(unit: str, **address: Any) -> Device:
     return Device(unit, PROFILE, "local", LocalAddress(**address))
 
 

@@ -89,7 +89,7 @@ def test_a_tool_on_a_device_with_python_is_measured_with_its_surroundings(lock: 
     artifact, path = kit.model(tmp_path, name="model")
     known = {artifact.sha256: path}
     tasks = [Task(Measurement(Workload("operator", name), "desk", Backend(RUNTIME)), artifact) for name in ("one", "two")]
-    agent = DeviceAgent(kit.device("desk", **{RUNTIME: str(tool)}), state_dir=tmp_path / "state")
+    agent = DeviceAgent(kit.device("desk", tools={RUNTIME: str(tool)}), state_dir=tmp_path / "state")
     assert list(agent.prepare(CLAIM)) == []
     found = runs(list(agent.measure(a_round(tasks, artifact), models=known)))
     agent.close()

@@ -76,7 +76,7 @@ def test_an_interpreter_that_is_none_is_said(
 
 
 def test_a_device_without_an_address_is_refused(lock: Path, tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="serial number"):
+    with pytest.raises(SpecError, match="a LocalAddress is no address of the transport adb"):
         DeviceAgent(replace(kit.device("phone"), transport="adb"), state_dir=tmp_path)
     with pytest.raises(SpecError, match="register it again"):
         DeviceAgent(replace(kit.device("board"), transport="ssh"), state_dir=tmp_path)
