@@ -40,9 +40,10 @@ class AdbAddress(Address):
 
 @dataclass(frozen=True, slots=True)
 class UnknownAddress(Address):
-    """Of a transport that is not installed here: kept as it was stored, and leads nowhere."""
+    """Of a transport that is not installed here, or that can't be read: kept as it was stored, and leads nowhere."""
 
-    fields: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+    fields: Mapping[str, object] = field(default_factory=dict[str, object], hash=False)
+    why: str = ""  # it can't be read
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_agents.transports.interface import Completed
 from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, LinkLost, RunnerBug
 from lutfarm_jobs.round import SlicePlan, Task
+from lutfarm_jobs.spaces import added_by
 
 
 class Link(Protocol):
@@ -134,7 +135,8 @@ class DeviceSession:
         """Of a run, or without a plan of a probe."""
         conditions = task.measurement.conditions
         setting = self.profile.setting(cluster=conditions.cluster or None, fixed=conditions.clocks == "fixed")
-        return fingerprint(self.opened_hello(), task.measurement.backend, plan, setting, inputs=task.measurement.workload.fed)
+        workload, backend = task.measurement.workload, task.measurement.backend
+        return fingerprint(self.opened_hello(), backend, plan, setting, inputs=workload.fed, space=added_by(workload))
 
     @contextlib.contextmanager
     def dropping(self) -> Generator[None]:

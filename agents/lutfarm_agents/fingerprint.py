@@ -11,7 +11,7 @@ from lutfarm_agents.device import Hello
 from lutfarm_agents.wire import events
 from lutfarm_jobs.measurement import MODELS_VERSION, Backend
 from lutfarm_jobs.round import SlicePlan
-from lutfarm_jobs.runtimes import packages_of
+from lutfarm_jobs.runtimes import RUNTIMES, packages_of
 
 NEWER = ("sustained_ns", "profile", "warm_up_ns")  # fields of the plan that came after the first stored runs
 
@@ -25,11 +25,12 @@ def runtime_version(hello: Hello, runtime: str) -> str:
 
 
 def fingerprint(
-    hello: Hello, backend: Backend, plan: SlicePlan | None, setting: str = "", *, inputs: str = ""
+    hello: Hello, backend: Backend, plan: SlicePlan | None, setting: str = "", *, inputs: str = "", space: str = ""
 ) -> Mapping[str, str]:
     """What may change under the same measurement key; runs are reused only where all of it is equal.
 
     `plan` is None for a probe, which does not depend on it.  `setting`: see DeviceProfile.setting.  `inputs`: see Workload.fed.
+    `space`: see lutfarm_jobs.spaces.added_by.
     """
     found = {
         "os": hello.system,
@@ -52,6 +53,10 @@ def fingerprint(
         found["setting"] = setting
     if inputs:
         found["inputs"] = inputs
+    if space:
+        found["space"] = space
+    if backend.runtime in RUNTIMES and backend.runtime not in RUNTIMES.own():  # its tool, or how it is fed
+        found["runtime_package"] = RUNTIMES.source(backend.runtime)
     if plan is not None:
         # A plan without a sustained load, a profiler or a warm-up is the plan that it was before there were any.
         kept = {name: value for name, value in asdict(plan).items() if value or name not in NEWER}

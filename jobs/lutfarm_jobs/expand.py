@@ -328,7 +328,8 @@ def _fitting(model: ModelFile, runtimes: frozenset[str]) -> frozenset[str]:
     fitting = frozenset(runtime for runtime in runtimes if model_format(runtime) == model.format)
     given = next((feed.name for feed in model.feeds if feed.given), None)
     if given is not None and (tools := sorted(filter(is_tool, fitting))):
-        ours = ", ".join(sorted(runtimes - set(tools))) or next(iter(fed_runtimes()))
+        fed = [name for name in fed_runtimes() if model_format(name) == model.format]
+        ours = ", ".join(sorted(fitting.intersection(fed))) or fed[0]
         raise SpecError(
             f"{model.path}: values.{given}: {tools[0]} makes up its inputs by itself and takes none from a job; "
             f"give runtimes: [{ours}] beside models"

@@ -74,6 +74,15 @@ class Registry(Generic[Kind]):
         """All of them, imported.  Raises PluginRefused."""
         return ((name, self[name]) for name in self.names())
 
+    def usable(self) -> Iterator[tuple[str, Kind]]:
+        """Ours, and of other packages' those that work: a broken one, or a name that two add, is refused where it is used."""
+        for name in self.names():
+            try:
+                found = self[name]
+            except PluginRefused:
+                continue
+            yield name, found
+
     def source(self, name: str) -> str:
         """Who adds that name: `lutfarm itself`, or an entry point of a distribution."""
         return " and ".join(source.who for source in self._sources[name])

@@ -122,17 +122,17 @@ def is_tool(runtime: str) -> bool:
 
 def fed_runtimes() -> tuple[str, ...]:
     """Those that the runner feeds, all but the native tools."""
-    return tuple(name for name, runtime in RUNTIMES.items() if runtime.backend)
+    return tuple(name for name, runtime in RUNTIMES.usable() if runtime.backend)
 
 
 def tools() -> tuple[str, ...]:
     """The native tools."""
-    return tuple(name for name, runtime in RUNTIMES.items() if runtime.tool)
+    return tuple(name for name, runtime in RUNTIMES.usable() if runtime.tool)
 
 
 def told_from_networks(*ways: str) -> frozenset[str]:
     """The runtimes whose operators are told from networks in one of these ways."""
-    return frozenset(name for name, runtime in RUNTIMES.items() if runtime.operators_in_networks in ways)
+    return frozenset(name for name, runtime in RUNTIMES.usable() if runtime.operators_in_networks in ways)
 
 
 def packages_of(runtime: str) -> tuple[str, ...]:
@@ -143,4 +143,5 @@ def packages_of(runtime: str) -> tuple[str, ...]:
 
 def all_packages() -> tuple[str, ...]:
     """The distributions whose versions a device says."""
-    return tuple(dict.fromkeys([*(name for _, runtime in RUNTIMES.items() for name in runtime.packages), NUMPY]))
+    fed = ((name, runtime) for name, runtime in RUNTIMES.usable() if runtime.backend)
+    return tuple(dict.fromkeys([*(package for name, runtime in fed for package in runtime.packages or (name,)), NUMPY]))

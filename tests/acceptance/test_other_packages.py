@@ -95,6 +95,8 @@ def test_a_broken_package_is_named_and_only_what_needs_it_ends(lutfarm, job_file
     assert lutfarm("device", "register", "desk", "--local").returncode == 0
     fine = JOB.replace("  - {runtime: plain_ort}\n", "").replace("two-layers", "fbnet-32")
     assert lutfarm("plan", job_file(fine), PYTHONPATH=beside(broken)).returncode == 0
+    again = lutfarm("device", "register", "desk", "--local", PYTHONPATH=beside(broken))
+    assert again.returncode == 0, again.stderr
     refused = lutfarm("plan", job_file(fine.replace("runtime: onnxruntime", "runtime: plain_ort")), PYTHONPATH=beside(broken))
     assert refused.returncode == 2
     assert "lutfarm-broken 1.0 (entry point lutfarm.runtimes: plain_ort = lutfarm_broken:RUNTIME)" in refused.stderr

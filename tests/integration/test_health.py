@@ -125,7 +125,7 @@ def test_a_device_far_slower_than_its_history_is_not_fit_until_it_is_registered_
     first, _ = look()
     (reference,) = first.references
     for at in range(5):
-        fast = replace(reference, estimate=10 + at)
+        fast = replace(reference, latency_ns=10 + at)
         store.put_check(replace(first, checked_s=first.checked_s + 0.001 * at, references=(fast,)))
     slow, record = look()
     assert [finding.name for finding in slow.failed] == [f"latency {BACKEND}"]
@@ -141,7 +141,7 @@ def test_a_history_of_other_software_does_not_count(store: Store, look: Look) ->
     first, _ = look()
     (reference,) = first.references
     store.step_device("desk", DeviceEvent("registered"), time.time())  # a first look that this machine hurried does not count
-    old = tuple(replace(reference, basis="another runtime", estimate=10) for _ in range(2))
+    old = tuple(replace(reference, basis="another runtime", latency_ns=10) for _ in range(2))
     store.put_check(replace(first, checked_s=time.time(), references=old))
     again, _ = look()
     assert again.fit, again.reason

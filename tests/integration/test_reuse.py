@@ -102,10 +102,10 @@ def test_what_was_quiet_by_a_reference_that_no_longer_holds_is_no_level(store: S
     state = begin(PLAN, ["desk"], rounds=30, rule=StopRule())
     store.commit([first], lease, "job-2")
     before = resume(store, "job-2", state, OPENED, MeasuringPolicy(), fresh_since_s=None)
-    assert len(before.progress_of[M.key].levels) == 1
+    assert len(before.progress_of[M.key].estimates) == 1
     store.commit(later, lease, "job-2")
     after = resume(store, "job-2", state, OPENED, MeasuringPolicy(), fresh_since_s=None).progress_of[M.key]
-    assert (after.complete, len(after.levels)) == (21, 20)
+    assert (after.complete, len(after.estimates)) == (21, 20)
 
 
 def test_what_broke_off_in_an_earlier_sitting_uses_up_no_try_of_this_one(store: Store, lease: Lease) -> None:
@@ -124,7 +124,7 @@ def test_what_another_job_measured_is_judged_by_the_canary_of_today(store: Store
     store.commit([first, *later], lease, "job-1")
     state = begin(PLAN, ["desk"], rounds=30, rule=StopRule())
     got = resume(store, "job-2", state, OPENED, MeasuringPolicy(), fresh_since_s=None)
-    assert (got.adopted_runs, len(got.progress_of[M.key].levels)) == (21, 20)
+    assert (got.adopted_runs, len(got.progress_of[M.key].estimates)) == (21, 20)
 
 
 def test_asking_to_forget_failures_forgets_no_probe_that_went_well(store: Store, lease: Lease) -> None:

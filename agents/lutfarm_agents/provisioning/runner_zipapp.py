@@ -50,9 +50,9 @@ def sources(folder: Traversable, prefix: str = f"{PACKAGE}/") -> dict[str, bytes
 
 
 def with_backends(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files with the backend of each runtime that another package adds.  Raises PluginRefused."""
+    """The files with the backend of each runtime that another package adds and that can be used.  Raises PluginRefused."""
     found = dict(files)
-    for name, runtime in RUNTIMES.items():
+    for name, runtime in RUNTIMES.usable():
         if runtime.backend and not runtime.backend.startswith(f"{PACKAGE}."):
             target = f"{PACKAGE}/backends/{name}.py"
             if target in files or f"{PACKAGE}/backends/{name}/__init__.py" in files:

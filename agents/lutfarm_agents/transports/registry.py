@@ -14,7 +14,7 @@ from lutfarm_agents.address import Address, UnknownAddress
 from lutfarm_agents.device import Device
 from lutfarm_agents.transports.interface import Transport
 from lutfarm_agents.transports.kind import PLACE, TOOL, TransportKind, checked_root
-from lutfarm_jobs.errors import PluginRefused, SpecError
+from lutfarm_jobs.errors import PluginRefused, RegistrationStale, SpecError
 from lutfarm_jobs.registry import Registry
 
 LONGEST_FIELD = 4096
@@ -41,7 +41,7 @@ def read_address(transport: str, fields: Mapping[str, object]) -> Address:
     if wrong := sorted(set(fields) - set(said)):
         raise SpecError(f"its field {wrong[0][:40]!r} is no text of at most {LONGEST_FIELD} characters")
     if transport not in TRANSPORTS:
-        return UnknownAddress(said)
+        return UnknownAddress(said, python=said.get("python", ""), bundle=said.get("bundle", ""))
     kind = TRANSPORTS[transport]
     own = {name: text for name, text in said.items() if name not in PLACE and not name.startswith(TOOL)}
     with TRANSPORTS.calling(transport):
@@ -55,7 +55,7 @@ def read_address(transport: str, fields: Mapping[str, object]) -> Address:
     return replace(found, **place, tools=tools)
 
 
-def write_address(device: Device) -> Mapping[str, str]:
+def write_address(device: Device) -> Mapping[str, object]:
     """As the store holds it: the inverse of `read_address`.  Raises PluginRefused."""
     address = device.address
     if isinstance(address, UnknownAddress):
@@ -81,8 +81,13 @@ def python_of(device: Device) -> str:
 
 
 def open_transport(device: Device, state_dir: Path, *, cpus: frozenset[int] | None = None) -> Transport:
-    """Nothing is connected yet.  `cpus`: see LocalTransport.  Raises SpecError for an address that is none, PluginRefused."""
-    kind, root = TRANSPORTS[device.transport], root_of(device, state_dir)
+    """Nothing is connected yet.  `cpus`: see LocalTransport.  Raises PluginRefused, RegistrationStale for an address
+    that could not be read, SpecError for one that is of another transport.
+    """
+    kind = TRANSPORTS[device.transport]
+    if isinstance(device.address, UnknownAddress):
+        raise RegistrationStale(f"{device.name}: its stored address can't be used: {device.address.why}; register it again")
+    root = root_of(device, state_dir)
     if type(device.address) is not kind.address:
         raise SpecError(f"{device.name}: a {type(device.address).__name__} is no address of the transport {device.transport}")
     with TRANSPORTS.calling(device.transport):

@@ -39,6 +39,7 @@ class LocalPool:
         self._make = functools.partial(_make, agent_factory, state_dir, cpus)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._workers: dict[str, DeviceWorker] = {}
+        self._released: list[DeviceWorker] = []  # that may not have ended
         self._lock = threading.Lock()
         self._closed = False
 
@@ -54,6 +55,7 @@ class LocalPool:
         """End a device's session, so that another pool may open it; what it was doing is cancelled."""
         with self._lock:
             worker = self._workers.pop(unit, None)
+            self._released += [worker] if worker is not None else []
         if worker is not None:
             worker.close()
             worker.join(JOIN_S)
@@ -79,7 +81,7 @@ class LocalPool:
         """Cancel what runs, end every session, leave no process behind."""
         with self._lock:
             self._closed = True
-            workers = list(self._workers.values())
+            workers = [*self._workers.values(), *self._released]
         for worker in workers:
             worker.close()
         deadline_s = time.monotonic() + JOIN_S

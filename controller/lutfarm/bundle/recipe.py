@@ -190,7 +190,7 @@ def wheels_of(runtime: str) -> Wheels:
 
 def bundled() -> tuple[str, ...]:
     """The runtimes that a bundle can be made with."""
-    return tuple(name for name, runtime in RUNTIMES.items() if runtime.wheels)
+    return tuple(name for name, runtime in RUNTIMES.usable() if runtime.wheels)
 
 
 def keeps_of_wheel(path: str, wheels: Wheels) -> bool:

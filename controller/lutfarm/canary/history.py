@@ -40,7 +40,10 @@ class Canary:
 
 @dataclass(frozen=True, slots=True)
 class CanaryHistory:
-    """What a store knows of the canaries of devices that this job holds: nobody else adds rounds, so what is new is read."""
+    """What a store knows of the canaries of devices that this job holds: nobody else adds rounds, so what is new is read.
+
+    The newest round is read again: while it lasts, each of its runs that arrives makes it anew.
+    """
 
     store: CanaryStore
     _rounds: dict[tuple[str, str, str], list[CanaryRound]] = field(default_factory=dict[tuple[str, str, str], list[CanaryRound]])
@@ -48,6 +51,8 @@ class CanaryHistory:
     def rounds(self, unit: str, backend_key: str, conditions_key: str) -> Sequence[CanaryRound]:
         """Of one canary, oldest first, as of now."""
         known = self._rounds.setdefault((unit, backend_key, conditions_key), [])
+        if known:
+            known.pop()
         known += self.store.canary_rounds(unit, backend_key, conditions_key, after_s=known[-1].at_s if known else None)
         return known
 

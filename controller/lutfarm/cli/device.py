@@ -65,7 +65,7 @@ def register(
             adb=adb,
             ssh=ssh,
             via=via,
-            address={key: value for key, _, value in (each.partition("=") for each in address or [])},
+            address=_address(address or [], via),
             python=python,
             bundle=bundle,
             key=key,
@@ -127,6 +127,23 @@ def discover(
                 ["transport", "address", "state", "model", Column("next", "prose")],
                 [[c.transport, c.address, c.state, c.model, c.detail] for c in found],
             )
+
+
+def _address(texts: list[str], via: str) -> dict[str, str]:
+    """Raises SpecError for what would not be heeded."""
+    if texts and not via:
+        raise SpecError(f"--address {texts[0][:80]!r} is for another package's transport: name that with --via")
+    fields: dict[str, str] = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise SpecError(f"--address {text[:80]!r}: KEY=VALUE is needed")
+        if key in fields:
+            raise SpecError(f"--address {text[:80]!r}: {key} is given twice")
+        if key in ("root", "python", "bundle"):
+            raise SpecError(f"--address {text[:80]!r}: that is --{key}")
+        fields[key] = value
+    return fields
 
 
 def _labels(texts: list[str]) -> dict[str, str]:

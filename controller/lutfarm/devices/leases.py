@@ -27,11 +27,11 @@ class Leases:
         """The newest lease of each unit."""
         return MappingProxyType(self._held)
 
-    def renew(self) -> None:
-        """Renew those of which a third has passed.  Raises LeaseLost."""
+    def renew(self, *, passed: float = 1 / 3) -> None:
+        """Renew those of which such a share has passed.  Raises LeaseLost."""
         now_s = time.time()
         for unit, lease in self._held.items():
-            if lease.expires_s - now_s < LEASE_S * 2 / 3:
+            if lease.expires_s - now_s < LEASE_S * (1 - passed):
                 self._held[unit] = self.store.renew(lease, now_s=now_s, ttl_s=LEASE_S)
 
     def take(self, unit: str, *, owner: str, holder: str, waiting: Callable[[str, str], None], job_id: str = "") -> None:

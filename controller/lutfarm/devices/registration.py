@@ -26,7 +26,7 @@ from lutfarm_agents.transports.interface import Transport
 from lutfarm_agents.transports.kind import checked_root
 from lutfarm_agents.transports.registry import TRANSPORTS, open_transport, read_address
 from lutfarm_agents.transports.ssh.kind import parse_ssh
-from lutfarm_jobs.errors import NotReady, SpecError
+from lutfarm_jobs.errors import NotReady, PluginRefused, SpecError
 from lutfarm_jobs.extras import extras
 from lutfarm_jobs.runtimes import is_tool, tools
 from lutfarm_jobs.spec import NAME_PATTERN
@@ -216,6 +216,8 @@ def _of_a_package(wanted: Wanted) -> Address:
     kind = TRANSPORTS[wanted.via]
     try:
         found = read_address(wanted.via, wanted.address or {})
+    except PluginRefused:
+        raise
     except SpecError as error:
         raise SpecError(f"--address: {error}") from error
     return replace(found, root=wanted.root or found.root or kind.root or NOWHERE_YET)

@@ -8,6 +8,7 @@ from lutfarm.agent_pool.interface import Opened, Probed
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.run import Failure, Probe
+from lutfarm_jobs.spaces import added_by
 
 
 def refusals(measurements: Iterable[Measurement], opened: Opened, setting: str, now_s: float) -> list[Probed]:
@@ -20,7 +21,9 @@ def refusals(measurements: Iterable[Measurement], opened: Opened, setting: str, 
                 unit=m.unit,
                 probed_s=now_s,
                 failure=Failure("WorkloadFailed", m.workload.refused),
-                fingerprint=fingerprint(opened.hello, m.backend, None, setting, inputs=m.workload.fed),
+                fingerprint=fingerprint(
+                    opened.hello, m.backend, None, setting, inputs=m.workload.fed, space=added_by(m.workload)
+                ),
             ),
         )
         for m in measurements

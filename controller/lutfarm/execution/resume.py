@@ -20,7 +20,9 @@ from lutfarm.store.interface import RunsAndCanaries, RunStore, Store
 from lutfarm_agents.device import Hello
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.round import SlicePlan
 from lutfarm_jobs.run import Run
+from lutfarm_jobs.spaces import added_by
 from lutfarm_jobs.spec import JobSpec
 
 
@@ -113,20 +115,20 @@ def _as_taken(run: Run) -> Run:
 def _judge(store: RunsAndCanaries, state: FarmState, unit: str, policy: MeasuringPolicy) -> Callable[[Run], Run]:
     """As a table would: what stopped as precise on verdicts that no longer hold goes on."""
     if state.rule is None:
-        return _as_taken  # without a rule levels decide nothing, and runs are read without samples
+        return _as_taken  # without a rule estimates decide nothing, and runs are read without samples
     return judge(store, state.planned(unit), {unit: policy.plan.gate_ratio})
 
 
 def _today(state: FarmState, unit: str, hello: Hello, policy: MeasuringPolicy, judged: Callable[[Run], Run]) -> _Today:
-    mine = {m.key: (m.backend, m.workload.fed) for m in state.planned(unit)}
-    runs = {place: fingerprint(hello, place[0], policy.plan, policy.setting, inputs=place[1]) for place in set(mine.values())}
-    probes = {place: fingerprint(hello, place[0], None, policy.setting, inputs=place[1]) for place in set(mine.values())}
-    return _Today(
-        {key: runs[place] for key, place in mine.items()},
-        {key: probes[place] for key, place in mine.items()},
-        policy.strict,
-        judged,
-    )
+    mine = {m.key: (m.backend, m.workload.fed, added_by(m.workload)) for m in state.planned(unit)}
+
+    def prints(plan: SlicePlan | None) -> Mapping[str, Mapping[str, str]]:
+        of_each = {
+            each: fingerprint(hello, each[0], plan, policy.setting, inputs=each[1], space=each[2]) for each in set(mine.values())
+        }
+        return {key: of_each[each] for key, each in mine.items()}
+
+    return _Today(prints(policy.plan), prints(None), policy.strict, judged)
 
 
 def _look(
@@ -135,7 +137,7 @@ def _look(
     progress_of: dict[str, MeasurementProgress] = {}
     known: set[str] = set()
     outdated: list[tuple[str, Mapping[str, str]]] = []
-    for run in store.runs(job_id, samples=state.rule is not None):  # levels are made of samples
+    for run in store.runs(job_id, samples=state.rule is not None):  # estimates are made of samples
         if run.key not in today.runs:
             continue
         known.add(run.id)

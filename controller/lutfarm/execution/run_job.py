@@ -137,6 +137,7 @@ class Farm:
         if isinstance(step, Cancel):
             self.pool.cancel(step.order)
             return cancelled(state, step.unit)
+        held.renew(passed=0.05)  # what measures may have to be started first, which takes a good part of a lease
         order = book.order(step, state, held.held[step.unit])
         self.pool.submit(order)
         due_s = due_seconds(state, step, book.submission.policies[step.unit].plan)

@@ -8,7 +8,7 @@ from lutfarm.lut.formats import header
 from lutfarm.lut.formats.known import FORMATS, Beside, TableFormat, extension
 from lutfarm.lut.table import LatencyTable
 from lutfarm_jobs.atomic_files import replace_all
-from lutfarm_jobs.errors import SpecError, StoreUnwritable
+from lutfarm_jobs.errors import PluginRefused, SpecError, StoreUnwritable
 
 LARGEST_BYTES = 1 << 30
 _OURS = f'"{header.FORMAT}"'.encode()
@@ -45,6 +45,8 @@ def load(path: Path | str) -> LatencyTable:
     try:
         with FORMATS.calling(name):
             return _parsed(found, content, beside)
+    except PluginRefused:
+        raise
     except SpecError as error:
         raise SpecError(f"{source}: {error}") from error
 

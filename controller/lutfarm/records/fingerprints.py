@@ -14,7 +14,7 @@ BETWEEN_UNITS = frozenset({"os", "cpu_model", "python", "libc"})
 # A table's networks are swept and its entries gated: two plans on purpose.
 BETWEEN_PLANS = frozenset({"plan"})
 # Each model file has its own.
-BETWEEN_WORKLOADS = frozenset({"inputs"})
+BETWEEN_WORKLOADS = frozenset({"inputs", "space"})
 LABELS_SHOWN = 3
 VALUE_CHARACTERS = 80
 

@@ -27,7 +27,7 @@ class MeasurementProgress:
     truncated: int = 0
     failed: bool = False
     failure: Failure | None = None  # why, where that is known
-    levels: tuple[ProcessEstimate, ...] = ()  # of its complete runs, where there was a quiet slice
+    estimates: tuple[ProcessEstimate, ...] = ()  # of its complete runs, where there was a quiet slice
 
     def with_run(self, run: Run) -> MeasurementProgress:
         """After one more run."""
@@ -35,8 +35,8 @@ class MeasurementProgress:
             return replace(self, failed=True, failure=run.failure)
         if run.status == "truncated":
             return replace(self, truncated=self.truncated + 1)
-        level = process_estimate_of(run)
-        return replace(self, complete=self.complete + 1, levels=(*self.levels, *([level] if level else [])))
+        estimate = process_estimate_of(run)
+        return replace(self, complete=self.complete + 1, estimates=(*self.estimates, *([estimate] if estimate else [])))
 
     def with_probe(self, probe: Probe) -> MeasurementProgress:
         """After a probe; a failed one is the measurement's result."""
@@ -267,10 +267,10 @@ def _judged(state: FarmState, units: Collection[str]) -> FarmState:
     for m in (m for unit in sorted(units) for m in state.planned(unit)):
         progress = state.progress(m.key)
         if not progress.failed:
-            groups.setdefault((m.unit, m.backend.process_key), {})[m.key] = progress.levels
+            groups.setdefault((m.unit, m.backend.process_key), {})[m.key] = progress.estimates
     found = dict(state.reached)
-    for levels in groups.values():
-        found |= reached(levels, state.rule)
+    for estimates in groups.values():
+        found |= reached(estimates, state.rule)
     return replace(state, reached=found)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache, partial
 
 from lutfarm_jobs.errors import PluginRefused, SpecError
+from lutfarm_jobs.measurement import Workload
+from lutfarm_jobs.measurement_key import space_and_arch
 from lutfarm_jobs.registry import Registry
 from lutfarm_jobs.spaces import fbnet, nas_bench_201, ofa, proxylessnas
 from lutfarm_jobs.spaces.base import Choice, KnownSpace, Layer, Space
@@ -51,4 +53,13 @@ def load(name: str) -> Space:
     return space
 
 
-__all__ = ["SPACES", "Choice", "KnownSpace", "Layer", "Space", "load", "names", "read_file", "space_of"]
+def added_by(workload: Workload) -> str:
+    """Of a network of a space that another package adds: which package, of which version; empty for all else.
+
+    Another version may mean another network by the same architecture; our own spaces change with MODELS_VERSION.
+    """
+    name = space_and_arch(workload.name)[0] if workload.kind == "network" else ""
+    return SPACES.source(name) if name in SPACES and name not in SPACES.own() else ""
+
+
+__all__ = ["SPACES", "Choice", "KnownSpace", "Layer", "Space", "added_by", "load", "names", "read_file", "space_of"]

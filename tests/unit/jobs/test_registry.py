@@ -93,6 +93,16 @@ def test_a_name_that_two_add_is_refused_with_both(shades):
     assert known["black"] is THEIRS
 
 
+def test_what_can_be_used_leaves_out_what_is_broken_or_taken_twice(shades):
+    known = shades(
+        entry("white", f"{__name__}:THEIRS"),
+        entry("pink", "no_such_module:THING"),
+        entry("red", f"{__name__}:THEIRS", "one"),
+        entry("red", f"{__name__}:THEIRS", "two"),
+    )
+    assert dict(known.usable()) == {"grey": Shade(1), "black": THEIRS, "white": THEIRS}
+
+
 @pytest.mark.parametrize("name", ["White", "a-b", "", "x" * 41, "../x"])
 def test_a_name_that_could_stand_for_something_else_is_refused(shades, name):
     with pytest.raises(PluginRefused, match="has not the form"):

@@ -93,7 +93,7 @@ def test_a_measurement_that_met_no_quiet_window_goes_on_and_comes_last() -> None
     loud = state.progress(EIGHT[0].key)
     state = replace(
         state,
-        progress_of={**state.progress_of, EIGHT[0].key: replace(loud, levels=())},
+        progress_of={**state.progress_of, EIGHT[0].key: replace(loud, estimates=())},
         reached={key: now for key, now in state.reached.items() if key != EIGHT[0].key},
     )
     assert state.wants(EIGHT[0].key)

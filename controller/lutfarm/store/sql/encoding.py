@@ -14,11 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar, cast
 
+from lutfarm_agents.address import UnknownAddress
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.health.check import HealthReport, Reference
 from lutfarm_agents.health.findings import Finding
 from lutfarm_agents.transports.registry import read_address, write_address
-from lutfarm_jobs.errors import NotReady, PluginRefused, SpecError, StoreError
+from lutfarm_jobs.errors import NotReady, SpecError, StoreError
 from lutfarm_jobs.measurement import Backend, Conditions, Feed, Fill, InputShape, Measurement, Workload
 from lutfarm_jobs.run import Environment, Failure, NodeTime, Probe, Run, Slice, ToolSummary
 
@@ -148,17 +149,17 @@ def load_list(text: str) -> tuple[str, ...]:
 
 
 def load_device(text: str) -> Device:
-    """A Device from its JSON.  Raises StoreError, which names it, where its address is none."""
+    """A Device from its JSON.  One whose address can't be read is kept, with why: the others go on.  Raises StoreError."""
     found = _load(Device, text)
     stored: object = found.address
     try:
         if not isinstance(stored, dict):
-            raise SpecError("it has no fields")
+            raise StoreError(f"the stored address of the device {found.name} has no fields; register it again")
         return replace(found, address=read_address(found.transport, cast(dict[str, object], stored)))
-    except PluginRefused:
-        raise
     except (SpecError, NotReady) as error:
-        raise StoreError(f"the stored address of the device {found.name}: {error}; register it again") from error
+        kept = cast(dict[str, object], stored)
+        python, bundle = (str(kept.get(name) or "") for name in ("python", "bundle"))
+        return replace(found, address=UnknownAddress(kept, error.detail, python=python, bundle=bundle))
 
 
 def dump_device(device: Device) -> str:

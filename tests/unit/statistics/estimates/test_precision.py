@@ -91,7 +91,7 @@ def test_a_running_job_its_end_and_its_table_call_the_same_measurements_precise(
         rule=rule,
         progress_of={
             m.key: MeasurementProgress(
-                complete=len(found), levels=tuple(level for r in runs if r.key == m.key and (level := process_estimate_of(r)))
+                complete=len(found), estimates=tuple(level for r in runs if r.key == m.key and (level := process_estimate_of(r)))
             )
             for m, found in zip(plan, values, strict=True)
         },
