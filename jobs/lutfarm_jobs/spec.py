@@ -390,3 +390,11 @@ def parse_job(content: object, *, source: str) -> JobSpec:
         return JobSpec.model_validate(content)
     except ValidationError as error:
         raise SpecError(f"{source}: {describe(error)}") from error
+
+
+def stored_job(text: str) -> JobSpec:
+    """A job as a store keeps it.  Raises SpecError, for example where the package is gone that added its runtime."""
+    try:
+        return JobSpec.model_validate_json(text)
+    except ValidationError as error:
+        raise SpecError(f"the stored job can't be read here: {describe(error)}") from error

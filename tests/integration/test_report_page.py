@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from tests.report_kit import ORT, TFLITE, failed, failing, manifest, measured, operators, table, validation, zero
+from typer.testing import CliRunner
 
-from lutfarm.lut import Refusal
+from lutfarm.cli import app
+from lutfarm.lut import Refusal, save
 from lutfarm.report import render_report
 from lutfarm.report.page import policy, report_html
 from lutfarm_jobs.errors import StoreUnwritable
@@ -289,3 +291,17 @@ def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
 def test_a_manifest_can_be_empty() -> None:
     assert "made with" in plain(page(measured("conv", 1e5), devices=(), backends=(), protocol={}))
     assert manifest().job_id in plain(page(measured("conv", 1e5)))
+
+
+def test_a_report_is_never_written_over_a_table_or_a_job_file(tmp_path: Path) -> None:
+    source, job = tmp_path / "t.json", tmp_path / "job.yaml"
+    save(table(measured("conv", 1e5)), source)
+    job.write_text("name: mine\n")
+    before = source.read_bytes()
+    for out in (source, job, tmp_path / "new.txt"):
+        result = CliRunner().invoke(app, ["lut", "report", str(source), "--out", str(out)])
+        assert result.exit_code == 2
+        assert "a report is a page; name it FILE.html" in result.output
+    assert source.read_bytes() == before
+    assert job.read_text() == "name: mine\n"
+    assert not (tmp_path / "new.txt").exists()

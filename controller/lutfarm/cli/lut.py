@@ -193,6 +193,8 @@ def report(
     with exit_codes.exits():
         from lutfarm.report import render_report  # plots take a second to import: only where they are drawn
 
+        if out.suffix.lower() not in (".html", ".htm") and (out.is_file() or not out.exists()):
+            raise SpecError(f"--out {out}: a report is a page; name it FILE.html")
         table = select(load(table_file), device, backend)
         render_report(table, out=out, title=title or table.manifest.job_name, target=None)
         judged = table_verdict(table)

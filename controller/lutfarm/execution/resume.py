@@ -23,7 +23,7 @@ from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.round import SlicePlan
 from lutfarm_jobs.run import Run
 from lutfarm_jobs.spaces import added_by
-from lutfarm_jobs.spec import JobSpec
+from lutfarm_jobs.spec import stored_job
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def foresee(
 
 def as_stored(store: RunsAndCanaries, job: Job, plan: Sequence[Measurement]) -> FarmState:
     """How far a job is by its stored runs alone, of whatever fingerprint: no device is asked."""
-    spec = JobSpec.model_validate_json(job.spec_json)
+    spec = stored_job(job.spec_json)
     rule = stop_rule(spec)
     progress_of: dict[str, MeasurementProgress] = {}
     judged = judge(store, plan, {}) if rule is not None else _as_taken

@@ -12,7 +12,7 @@ from lutfarm.store.interface import CanaryStore, DevicesAndRuns, JobsAndRuns, St
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.run import Run
-from lutfarm_jobs.spec import JobSpec
+from lutfarm_jobs.spec import stored_job
 from lutfarm_profiles import loader
 
 PACE_S = 1800.0  # how far back the pace of a device is looked at
@@ -104,7 +104,7 @@ def _work_left(store: JobsAndRuns, unit: str, job_id: str, open_jobs: Sequence[J
     for job in open_jobs:
         if job.id == job_id:
             plan = [m for m in store.measurements(job.id) if m.unit == unit]
-            rounds = JobSpec.model_validate_json(job.spec_json).sampling.rounds
+            rounds = stored_job(job.spec_json).sampling.rounds
             return job.id, runs_left(plan, store.round_counts(job.id), rounds)
     return "", 0
 

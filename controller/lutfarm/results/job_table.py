@@ -33,7 +33,7 @@ from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.measurement_key import named
 from lutfarm_jobs.run import Probe, Run
 from lutfarm_jobs.runtimes import told_from_networks
-from lutfarm_jobs.spec import JobSpec, SpaceWorkload
+from lutfarm_jobs.spec import JobSpec, SpaceWorkload, stored_job
 
 
 def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTable:
@@ -44,7 +44,7 @@ def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTa
     Raises SpecError where there is no such job or profile, UnitsDiffer where the pool's units can't be put together.
     """
     job, _ = job_called(store, job_id)
-    spec = JobSpec.model_validate_json(job.spec_json)
+    spec = stored_job(job.spec_json)
     plan = store.measurements(job.id)
     devices = _devices(store, plan)
     policies = policies_of(spec, devices)
@@ -127,7 +127,7 @@ def judged(store: Store, job_id: str) -> Iterator[Run]:
     stored = store.job(job_id)
     if stored is not None:
         plan = store.measurements(stored[0].id)
-        spec = JobSpec.model_validate_json(stored[0].spec_json)
+        spec = stored_job(stored[0].spec_json)
         yield from _judged(store, stored[0].id, plan, policies_of(spec, _devices(store, plan)))
 
 

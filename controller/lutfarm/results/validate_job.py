@@ -16,7 +16,7 @@ from lutfarm.validation import ValidationOutcome, find_study, plan_study, studie
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import read_definition, space_of
 from lutfarm_jobs.spaces.base import Space
-from lutfarm_jobs.spec import JobSpec, SpaceWorkload, Study
+from lutfarm_jobs.spec import JobSpec, SpaceWorkload, Study, stored_job
 
 Definition = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ class TableToValidate:
 def table_to_validate(store: Store, job_id: str, space: str | None, folder: Path) -> TableToValidate:
     """`space`: its name or the path of its file, from `folder` on; None: the job's only one.  Raises SpecError."""
     job, _ = job_called(store, job_id)
-    spec = JobSpec.model_validate_json(job.spec_json)
+    spec = stored_job(job.spec_json)
     if spec.validates is not None:
         raise SpecError(f"job {job.name} measured networks for the table of {spec.validates.job}; validate that one")
     definitions = {w.space: w.definition for w in spec.workloads if isinstance(w, SpaceWorkload)}

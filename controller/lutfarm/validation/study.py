@@ -19,7 +19,7 @@ from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import space_of
 from lutfarm_jobs.measurement_key import named
 from lutfarm_jobs.spaces.base import Architecture, Space
-from lutfarm_jobs.spec import BackendChoice, JobSpec, SamplingPlan, SpaceWorkload, Study
+from lutfarm_jobs.spec import BackendChoice, JobSpec, SamplingPlan, SpaceWorkload, Study, stored_job
 
 PROCESSES = 7  # estimates of processes differ by 4-6 %: fewer can't tell them apart
 ANCHORS = 3  # small, middling, large; the same in every study of a table
@@ -72,7 +72,7 @@ def studies_of(store: JobStore, job_id: str) -> list[StudyJob]:
     studies: list[StudyJob] = []
     for job, _ in store.jobs():
         if f'"{job_id}"' in job.spec_json:  # most jobs are ruled out without parsing them
-            spec = JobSpec.model_validate_json(job.spec_json)
+            spec = stored_job(job.spec_json)
             if spec.validates is not None and spec.validates.job == job_id:
                 studies.append(StudyJob(job.id, spec, job.created_s))
     return sorted(studies, key=lambda study: (study.created_s, study.id))
@@ -96,7 +96,7 @@ def plan_study(
 
     Raises SpecError where too few can be drawn, MissingEntry where no device and backend can predict the space.
     """
-    spec = JobSpec.model_validate_json(job.spec_json)
+    spec = stored_job(job.spec_json)
     parts = [table.select(unit=unit, backend=backend) for unit, backend in table.places if not unit.startswith(POOL)]
     able = [part for part in parts if _predicts(part, space)]
     if not able:

@@ -6,7 +6,7 @@ import pytest
 
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Backend
-from lutfarm_jobs.spec import ModelsWorkload, OperatorsWorkload, SpaceWorkload, parse_job
+from lutfarm_jobs.spec import ModelsWorkload, OperatorsWorkload, SpaceWorkload, parse_job, stored_job
 
 
 def _job(**changes: Any) -> dict[str, Any]:
@@ -118,3 +118,10 @@ def test_problems_are_said_in_words_of_the_file(changes: dict[str, Any], said: s
     with pytest.raises(SpecError) as caught:
         parse_job(_job(**changes), source="job.yaml")
     assert caught.value.detail == f"job.yaml: {said}"
+
+
+def test_a_stored_job_of_a_runtime_that_is_gone_is_refused_by_its_name() -> None:
+    text = parse_job(_job(), source="job.yaml").model_dump_json()
+    assert stored_job(text) == parse_job(_job(), source="job.yaml")
+    with pytest.raises(SpecError, match=r"the stored job can't be read here: .*there is no runtime 'plain_ort'"):
+        stored_job(text.replace('"onnxruntime"', '"plain_ort"'))

@@ -14,7 +14,7 @@ from lutfarm.results.job_table import table_of
 from lutfarm.scheduling.state import FarmState
 from lutfarm.store.interface import Store, job_called
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.spec import JobSpec
+from lutfarm_jobs.spec import stored_job
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def again(job: Path, *, fresh: bool) -> str:
 
 def judged_job(store: Store, job_id: str, *, again: str) -> Judged:
     """What the table that `lut export` would write now says of the job."""
-    target = JobSpec.model_validate_json(job_called(store, job_id)[0].spec_json).sampling.target_relative_interval
+    target = stored_job(job_called(store, job_id)[0].spec_json).sampling.target_relative_interval
     try:
         table = table_of(store, job_id)
     except SpecError as error:  # runs that disagree: what was measured is stored all the same
