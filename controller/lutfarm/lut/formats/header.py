@@ -46,7 +46,7 @@ def data_of(text: str | bytes) -> Any:
 
 
 def checked_header(data: Any) -> dict[str, Any]:
-    """The header itself.  Raises SpecError for another file's, and for a newer version's."""
+    """The header itself.  Raises SpecError for another file's, and for another version's."""
     if not isinstance(data, dict):
         raise SpecError("no table of lutfarm")
     header = cast("dict[str, Any]", data)
@@ -57,6 +57,8 @@ def checked_header(data: Any) -> dict[str, Any]:
         raise SpecError(f"its version is {str(version)[:40]!r}, which is none")
     if version > VERSION:
         raise SpecError(f"written by a newer lutfarm (table version {version}, this reads {VERSION}): upgrade lutfarm")
+    if version < VERSION:
+        raise SpecError(f"written by an earlier lutfarm (table version {version}, this reads {VERSION}): export its job again")
     if header.keys() != FIELDS:
         odd = ", ".join(sorted(name[:40] for name in header.keys() ^ FIELDS))
         raise SpecError(f"edited: fields that are missing or unknown: {odd}")
