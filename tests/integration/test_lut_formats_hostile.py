@@ -159,21 +159,6 @@ def test_whoever_mends_the_hashes_cant_claim_what_cant_be(place: tuple[str | int
         json_format.parse(json.dumps(data).encode())
 
 
-def test_a_table_of_version_1_is_read_unless_it_was_validated() -> None:
-    plain = table().with_validations(())
-    data = json.loads(json_format.dump(plain))
-    del data["manifest"]["validations"], data["manifest"]["calibrations"]
-    data |= {"version": 1}
-    for validation_, said in ((None, None), ({"n": 3, "mape": 0.04}, "export the job again")):
-        data["manifest"]["validation"] = validation_
-        data["manifest_hash"] = header._hash(data["manifest"])
-        if said:
-            with pytest.raises(SpecError, match=said):
-                json_format.parse(json.dumps(data).encode())
-        else:
-            assert json_format.parse(json.dumps(data).encode()) == plain
-
-
 @pytest.mark.parametrize("suffix", OURS)
 def test_a_cut_file_is_refused_wherever_it_was_cut(suffix: str) -> None:
     whole = DUMP[suffix](table())

@@ -68,7 +68,7 @@ def checked_header(data: Any) -> dict[str, Any]:
 def table_of(data: Any, columns: Columns) -> LatencyTable:
     """The table, its header checked against its content.  Raises SpecError for one that was edited or cut."""
     header = checked_header(data)
-    table = LatencyTable(columns, _manifest(header["manifest"], header["manifest_hash"], header["version"]))
+    table = LatencyTable(columns, _manifest(header["manifest"], header["manifest_hash"]))
     if table.content_hash != header["content_hash"]:
         raise SpecError("edited or cut: the entries are not the ones that were written")
     return table
@@ -79,13 +79,11 @@ def _hash(manifest: object) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _manifest(data: object, expected_hash: object, version: int) -> Manifest:
+def _manifest(data: object, expected_hash: object) -> Manifest:
     try:
         if _hash(data) != expected_hash:
             raise SpecError("edited: the manifest is not the one that was written")
-        if version == 1 and isinstance(data, dict) and cast("dict[str, Any]", data).pop("validation", None) is not None:
-            raise SpecError("table version 1 says too little of its validation to carry it on; export the job again")
-        return _adapter().validate_json(text_of(cast(object, data)), strict=True, extra="forbid")
+        return _adapter().validate_json(text_of(data), strict=True, extra="forbid")
     except ValidationError as error:
         first = error.errors()[0]
         raise SpecError(f"manifest.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
