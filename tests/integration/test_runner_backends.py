@@ -44,15 +44,21 @@ def test_a_native_tool_brings_nothing(runtimes) -> None:
     assert runner_zipapp.with_backends(OURS) == OURS
 
 
+@pytest.mark.parametrize(("name", "value"), [("ours", "FINE"), ("../more", "FINE"), ("more", "NOTHING_LIKE_THAT")])
+def test_what_is_taken_twice_or_broken_is_left_out_and_refused_where_it_is_used(runtimes, name: str, value: str) -> None:
+    runtimes(name, value)
+    assert runner_zipapp.with_backends(OURS) == OURS
+    with pytest.raises(PluginRefused):
+        runner_zipapp.RUNTIMES[name]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("ours", "FINE", "'ours' is added by lutfarm itself and"),
         ("arrays", "FINE", "whose name the runner has for something else"),
         ("more", "MISSING", r"more = .* can't be found as lutfarm_no_such_package\.backend: ModuleNotFoundError"),
         ("more", "PACKAGE", r"more = .* is no module of one file: lutfarm_jobs\.models"),
         ("more", "BUILT_IN", "more = .* is no module of one file: sys|more = .* has no source: sys"),
-        ("../more", "FINE", "has not the form"),
     ],
 )
 def test_what_would_be_another_file_of_the_runner_or_none_is_refused(runtimes, name: str, value: str, said: str) -> None:
