@@ -21,6 +21,7 @@ from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.interface import Advance
 from lutfarm_agents.provisioning.bundle_layout import Bundle
 from lutfarm_agents.runner_agent import DeviceAgent
+from lutfarm_agents.transports.registry import read_address
 from lutfarm_agents.transports.ssh.transport import SshTransport
 from lutfarm_agents.wire.session import SILENCE_S
 from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, ReplyTimeout
@@ -75,7 +76,7 @@ def device(
         "bundle": str(bundle.path),
         "host_key": vm.host_key.rsplit(" ", 1)[0],
     }
-    return replace(kit.device("unit"), transport="ssh", address=address)
+    return replace(kit.device("unit"), transport="ssh", address=read_address("ssh", address))
 
 
 def said(transport: SshTransport, script: str, *words: str) -> str:
