@@ -1,7 +1,8 @@
 """Files that change as a whole: whoever reads one, or finds it after a power cut, sees the old content or the new.
 
 A draft lies in the target's folder until it is complete, under a name that no glob of ours takes for a result.  An error or an
-interrupt removes it; what a killed process left, `sweep` removes an hour later.  A link of the target's name is replaced, never
+interrupt removes it; what a killed process left, `sweep` removes an hour later in the folders that are ours, and nothing in
+those that people write tables to.  A link of the target's name is replaced, never
 followed.
 """
 

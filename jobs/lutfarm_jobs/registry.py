@@ -1,6 +1,7 @@
 """What others can add to lutfarm: by name, ours from a table in the source, theirs from entry points of installed packages.
 
-Nothing of a package is imported before what it adds is asked for.  A name that is taken twice is refused when it is used.
+Nothing of a package is imported before what it adds, or all of its kind, is asked for: the runner is made of all runtimes that
+work, for example.  A name that is taken twice is refused when it is used.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,15 +56,20 @@ JOB_SPEC = json.dumps(
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """With two devices and two jobs over FBNet's operators."""
-    with open_store(tmp_path / "home") as store:
+def home() -> Iterator[Path]:
+    """With two devices and two jobs over FBNet's operators; its path is short, as people's are."""
+    with tempfile.TemporaryDirectory(prefix="f") as folder:
+        _fill(Path(folder) / "home")
+        yield Path(folder) / "home"
+
+
+def _fill(home: Path) -> None:
+    with open_store(home) as store:
         for unit in UNITS:
             store.put_device(Device(unit, f"generic-linux-{os.uname().machine}", "local", LocalAddress()))
             store.put_hello(unit, kit.HELLO, 5.0)
         store.open_job(Job("fbnet-on-both-runtimes-482ce6670c", "fbnet-on-both-runtimes", "{}", 100.0), PLAN)
         store.open_job(Job("fbnet-1b2c3d4e5f", "fbnet", "{}", 200.0), ONE_PLACE)
-    return tmp_path / "home"
 
 
 def screen(home: Path, columns: int, *words: str) -> Screen:
