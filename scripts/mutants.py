@@ -133,7 +133,7 @@ def lay_out(groups: Sequence[str], *, again: bool) -> None:
     without = shutil.ignore_patterns("__pycache__")
     for package in PACKAGES:
         shutil.copytree(ROOT / package, WORK / "src" / Path(package).name, ignore=without)
-    shutil.copytree(ROOT / "tests", WORK / "tests", ignore=without)
+    shutil.copytree(ROOT / "tests", WORK / "tests", ignore=shutil.ignore_patterns("__pycache__", "scripts"))  # not of packages
     pytest = (ROOT / "pyproject.toml").read_text().partition("[tool.pytest.ini_options]")[2].partition("\n[")[0]
     only = [f"src/{pattern}" for group in groups for pattern in GROUPS[group]]
     before.write_text(json.dumps(sorted(groups)))
