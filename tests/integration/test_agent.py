@@ -17,7 +17,7 @@ import pytest
 from tests import pool_kit as kit
 from tests.tools_kit import RUNTIME, SCRIPT
 
-from lutfarm_agents.conditions.thermal import Climate
+from lutfarm_agents.conditions.read_temperature import Climate
 from lutfarm_agents.device import Claim
 from lutfarm_agents.interface import Advance
 from lutfarm_agents.runner_agent import DeviceAgent

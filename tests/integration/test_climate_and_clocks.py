@@ -14,7 +14,7 @@ from lutfarm_agents.address import HostKey, SshAddress
 from lutfarm_agents.conditions.cpu_clocks import Clocks
 from lutfarm_agents.conditions.cpu_clocks import parse as parse_note
 from lutfarm_agents.conditions.power import Power
-from lutfarm_agents.conditions.thermal import Climate, Reading, parse
+from lutfarm_agents.conditions.read_temperature import Climate, Reading, parse
 from lutfarm_agents.transports.ssh.transport import SshTransport
 from lutfarm_jobs.errors import NotReady
 from lutfarm_profiles.power_and_thermal import Frequency, PowerSensor, Thermal

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lutfarm_agents.conditions.cpu_clocks import Clocks
 from lutfarm_agents.conditions.power import Power, with_power
-from lutfarm_agents.conditions.thermal import Climate, Reading, seen_by
+from lutfarm_agents.conditions.read_temperature import Climate, Reading, seen_by
 from lutfarm_agents.transports.interface import Transport
 from lutfarm_jobs.measurement import Conditions
 from lutfarm_jobs.run import Environment

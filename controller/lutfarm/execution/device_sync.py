@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from lutfarm.agent_pool.interface import Opened
 from lutfarm.records.device_state import NO_WORK, DeviceEvent, DeviceRecord
-from lutfarm.scheduling.resting import Told
 from lutfarm.scheduling.state import FarmState
+from lutfarm.scheduling.wait_until_cool import Told
 from lutfarm.store.interface import DevicesAndLeases
 
 LOOK_S = 2.0  # how soon a job notices that somebody holds its device

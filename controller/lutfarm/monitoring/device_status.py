@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lutfarm.canary.history import Canary, canary
 from lutfarm.records.job import Job
-from lutfarm.scheduling.resting import rests_until_s
+from lutfarm.scheduling.wait_until_cool import rests_until_s
 from lutfarm.store.interface import CanaryStore, DevicesAndRuns, JobsAndRuns, Store
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.measurement_key import MeasurementKey

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from lutfarm.canary.history import Canary
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.scheduling.policy import MeasuringPolicy
-from lutfarm.scheduling.resting import Told
 from lutfarm.scheduling.state import FarmState, out_of_work
+from lutfarm.scheduling.wait_until_cool import Told
 
 
 def after_drift(

@@ -12,10 +12,10 @@ from lutfarm.scheduling.drift_hold import after_drift
 from lutfarm.scheduling.news import News
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.rebalance import reassign
-from lutfarm.scheduling.resting import Told, after_heat, after_work
 from lutfarm.scheduling.retry import MOST_ATTEMPTS
 from lutfarm.scheduling.state import FarmState, after, back_to_work, out_of_work, resumed
 from lutfarm.scheduling.strategy import Strategy
+from lutfarm.scheduling.wait_until_cool import Told, after_heat, after_work
 from lutfarm_jobs.measurement import Measurement
 
 

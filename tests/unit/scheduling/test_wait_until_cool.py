@@ -9,8 +9,8 @@ import pytest
 from lutfarm.agent_pool.interface import Done, Measured, Opened, Probed
 from lutfarm.scheduling.decide import Open, decide
 from lutfarm.scheduling.policy import Cooling, MeasuringPolicy
-from lutfarm.scheduling.resting import after_heat, after_work, rests_until_s
 from lutfarm.scheduling.state import FarmState, begin
+from lutfarm.scheduling.wait_until_cool import after_heat, after_work, rests_until_s
 from lutfarm_agents.testing import HELLO
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.run import Environment, Probe, Run

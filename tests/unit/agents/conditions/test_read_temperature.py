@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lutfarm_agents.conditions import thermal
-from lutfarm_agents.conditions.thermal import Reading, seen_by
+from lutfarm_agents.conditions.read_temperature import Reading, seen_by
 from lutfarm_agents.discovery import shell_hello
 from lutfarm_agents.health.findings import HealthLimits, hello_findings
 from lutfarm_agents.testing import HELLO, REAL
