@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from lutfarm_agents.conditions import thermal
+from lutfarm_agents.conditions import read_temperature
 from lutfarm_agents.device import Claim, Device, Hello
 from lutfarm_agents.interface import Advance, Agent
 from lutfarm_agents.runner_agent import DeviceAgent
@@ -243,7 +243,7 @@ class SimulatedTransport:
         """A look at the thermometer is answered; every other command succeeds and says nothing."""
         del timeout_s
         celsius = self._machine.temperature_c
-        if thermal.SCRIPT not in argv or celsius is None:
+        if read_temperature.SCRIPT not in argv or celsius is None:
             return Completed(0, b"", "")
         return Completed(0, f"zone {round(1000 * celsius)} cpu-thermal\n".encode(), "")
 

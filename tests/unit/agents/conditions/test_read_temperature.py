@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lutfarm_agents.conditions import thermal
+from lutfarm_agents.conditions import read_temperature
 from lutfarm_agents.conditions.read_temperature import Reading, seen_by
 from lutfarm_agents.discovery import shell_hello
 from lutfarm_agents.health.findings import HealthLimits, hello_findings
@@ -61,7 +61,7 @@ def test_a_reading_in_whatever_unit(raw: int, value: float | None) -> None:
     ],
 )
 def test_the_processors_zones_decide(name: str, value: float, zone: str) -> None:
-    for found in (shell_hello.parse(said(name), 0.0), thermal.parse(said(name), WATCHED)):
+    for found in (shell_hello.parse(said(name), 0.0), read_temperature.parse(said(name), WATCHED)):
         assert found.temperature_c == value
         assert (found.zone if isinstance(found, Reading) else found.temperature_zone) == zone
 
@@ -71,13 +71,13 @@ def test_an_idle_tablet_with_a_parked_sensor_is_fit_and_starts() -> None:
     assert idle.temperature_c == 38.0
     hello = replace(HELLO, environment=idle)
     assert next(f for f in hello_findings(hello, HealthLimits()) if f.name == "temperature").verdict == "ok"
-    assert (thermal.parse(said("fire-hd"), WATCHED).temperature_c or 0) < WATCHED.limit_c
+    assert (read_temperature.parse(said("fire-hd"), WATCHED).temperature_c or 0) < WATCHED.limit_c
 
 
 def test_zones_that_a_profile_names_decide_whatever_they_are() -> None:
     named = Thermal(zones=("battery", "pa_therm1"), limit_c=60, resume_c=45)
-    assert thermal.parse(said("pixel-6"), named) == Reading(30.1, zone="battery")
-    assert thermal.parse("zone 125000 battery\n", named) == Reading()
+    assert read_temperature.parse(said("pixel-6"), named) == Reading(30.1, zone="battery")
+    assert read_temperature.parse("zone 125000 battery\n", named) == Reading()
 
 
 @pytest.mark.parametrize(
