@@ -41,8 +41,8 @@ GROUPS = {
     "store": ["lutfarm/store/*.py", "lutfarm/store/sql/*.py"],
     "wire": ["lutfarm_agents/wire/*.py", "lutfarm_agents/fingerprint.py", "lutfarm_agents/sanitize.py", "lutfarm_runner/wire.py"],
     "locks": [
-        "lutfarm_agents/device_lock/*.py",
-        "lutfarm_runner/lock.py",
+        "lutfarm_agents/lock_by_shell/*.py",
+        "lutfarm_runner/device_lock.py",
         "lutfarm/devices/leases.py",
         "lutfarm_agents/process_identity.py",
     ],
@@ -52,7 +52,7 @@ TESTS = (
     "tests/unit",
     "tests/contract/test_store.py",
     "tests/contract/test_device_store.py",
-    *(f"tests/runner/test_runner_{name}.py" for name in ("lock", "parts", "limits")),
+    *(f"tests/runner/test_runner_{name}.py" for name in ("device_lock", "parts", "limits")),
     *(f"tests/integration/test_lut_{name}.py" for name in ("formats", "formats_hostile", "frames")),
     "tests/integration/test_store_reading.py",
     *(

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from lutfarm_agents.device import Device
 from lutfarm_agents.device_access import DeviceAccess
-from lutfarm_agents.device_lock.shell_link import ShellLink
 from lutfarm_agents.device_session import DeviceSession
 from lutfarm_agents.factory import AgentKind
 from lutfarm_agents.interface import Advance
+from lutfarm_agents.lock_by_shell.shell_link import ShellLink
 from lutfarm_agents.native_tools.invocation import binary
 from lutfarm_agents.native_tools.tool_rounds import ToolMeasurer
 from lutfarm_agents.transports.interface import Transport

@@ -10,8 +10,8 @@ from typing import Any, Callable, Deque, Dict, Optional, Sequence, Tuple
 
 from lutfarm_runner import commands
 from lutfarm_runner.child_process import Child
+from lutfarm_runner.device_lock import DeviceLock
 from lutfarm_runner.hello import hello
-from lutfarm_runner.lock import DeviceLock
 from lutfarm_runner.machine.limits import available_cpus, others, pin
 from lutfarm_runner.wire import Lines, Refused, Writer, claim_stdout, decode, write_all
 

@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 
-from lutfarm_agents.device_lock.locked_tool import Beside
-from lutfarm_agents.device_lock.shell_lock import ShellLock
+from lutfarm_agents.lock_by_shell.locked_tool import Beside
+from lutfarm_agents.lock_by_shell.shell_lock import ShellLock
 from lutfarm_agents.transports.interface import Channel, Completed
 from lutfarm_agents.wire.session import RunnerSession
 from lutfarm_jobs.errors import FarmError, LinkLost, ProtocolMismatch, ReplyTimeout

@@ -20,9 +20,9 @@ from tests.rig.machine import Machine, until
 from tests.tools_kit import RUNTIME, FakeTool
 
 from lutfarm_agents.device import Claim, Device
-from lutfarm_agents.device_lock import shell_lock as holding
 from lutfarm_agents.factory import agent_of
 from lutfarm_agents.interface import Agent
+from lutfarm_agents.lock_by_shell import shell_lock as holding
 from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_agents.tool_agent import ToolAgent
 from lutfarm_agents.transports.registry import read_address, write_address
@@ -30,7 +30,7 @@ from lutfarm_jobs.errors import LinkError, NotReady
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.round import Limits, Round, Task
 from lutfarm_jobs.run import Run
-from lutfarm_runner.lock import Content
+from lutfarm_runner.device_lock import Content
 
 __all__ = ["board", "phone", "ssh_key"]
 LIMITS = Limits(memory_bytes=1 << 29, load_s=20, iteration_s=20)

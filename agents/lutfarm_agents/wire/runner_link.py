@@ -11,8 +11,8 @@ from pathlib import Path
 
 from lutfarm_agents.device import Claim, Hello
 from lutfarm_agents.device_access import DeviceAccess
-from lutfarm_agents.device_lock.locked_tool import Beside
-from lutfarm_agents.device_lock.shell_lock import ShellLock, argv
+from lutfarm_agents.lock_by_shell.locked_tool import Beside
+from lutfarm_agents.lock_by_shell.shell_lock import ShellLock, argv
 from lutfarm_agents.native_tools.invocation import versions
 from lutfarm_agents.provisioning.python import python_on
 from lutfarm_agents.provisioning.runner_zipapp import runner_zipapp

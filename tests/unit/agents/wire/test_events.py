@@ -14,7 +14,7 @@ from lutfarm_agents.wire import events
 from lutfarm_agents.wire.events import DiedEvent, EndedEvent, LoadedEvent, ProbedEvent, StartedEvent
 from lutfarm_jobs.errors import NotReady, ProtocolMismatch, RunnerBug
 from lutfarm_jobs.run import Environment
-from lutfarm_runner.lock import Content, parse
+from lutfarm_runner.device_lock import Content, parse
 
 LOCK = {"owner": "o", "holder": "h", "farm": "f", "token": 1, "unit": "u", "pid": 2, "pid_start": 1, "since_s": 0.0}
 

@@ -1,7 +1,7 @@
 """A device's lock where there is no Python: a shell on the device holds it, and runs native tools under it.
 
-The lock is the supervisor's own (lutfarm_runner.lock, docs/wire.md): the same file, the same `flock`, the same content.  So
-either side waits for the other, shares the device with sessions of its own owner, and ends an older token of its own
+The lock is the supervisor's own (lutfarm_runner.device_lock, docs/wire.md): the same file, the same `flock`, the same content.
+So either side waits for the other, shares the device with sessions of its own owner, and ends an older token of its own
 lease; no clock decides, and no link or second file has to be kept true.
 
 What can go wrong, and why it does no harm:
@@ -42,7 +42,7 @@ from lutfarm_agents.sanitize import clean
 from lutfarm_agents.transports.interface import Channel, Completed, Transport
 from lutfarm_jobs.errors import LinkError, LinkLost, NotReady, ProtocolMismatch, ReplyTimeout, SpecError
 from lutfarm_runner.commands import Lock
-from lutfarm_runner.lock import CORRECT, Content, may_take_over, parse
+from lutfarm_runner.device_lock import CORRECT, Content, may_take_over, parse
 
 STALE_S = 60  # without a sign of the host for so long, the holder ends itself
 RENEW_S = 20.0

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from lutfarm_agents.device import Claim, Hello
 from lutfarm_agents.device_access import DeviceAccess
-from lutfarm_agents.device_lock.shell_lock import ShellLock, argv
 from lutfarm_agents.discovery.shell_hello import greet
+from lutfarm_agents.lock_by_shell.shell_lock import ShellLock, argv
 from lutfarm_agents.native_tools.invocation import versions
 from lutfarm_agents.transports.interface import Completed
 from lutfarm_jobs.errors import LinkLost

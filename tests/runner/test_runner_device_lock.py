@@ -18,7 +18,7 @@ import pytest
 from tests.runner.conftest import alive, of_type, wait_until
 
 from lutfarm_runner.commands import Lock
-from lutfarm_runner.lock import Content, DeviceLock, may_take_over, parse
+from lutfarm_runner.device_lock import Content, DeviceLock, may_take_over, parse
 from lutfarm_runner.machine.process import started_at
 from lutfarm_runner.wire import Refused
 

@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from lutfarm_agents.device import Claim
-from lutfarm_agents.device_lock.shell_lock import ShellLock
+from lutfarm_agents.lock_by_shell.shell_lock import ShellLock
 from lutfarm_agents.testing import ReplayChannel
 from lutfarm_agents.transports.interface import Completed, Transport
 from lutfarm_jobs.errors import FarmError, LinkLost, NotReady, ProtocolMismatch, ReplyTimeout, SpecError
@@ -206,7 +206,9 @@ class Shell(ReplayChannel):
 @pytest.fixture
 def still(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time stands still."""
-    monkeypatch.setattr("lutfarm_agents.device_lock.shell_lock.time", SimpleNamespace(monotonic=lambda: 100.0, time=lambda: 5.0))
+    monkeypatch.setattr(
+        "lutfarm_agents.lock_by_shell.shell_lock.time", SimpleNamespace(monotonic=lambda: 100.0, time=lambda: 5.0)
+    )
 
 
 @pytest.mark.parametrize(("code", "seen"), [(0, 0), (3, 3), (127, 127), (128, 128), (137, -9), (143, -15)])
@@ -292,7 +294,7 @@ class Passing:
 def renewed(monkeypatch: pytest.MonkeyPatch, *, token: str = "", lost: bool = False) -> tuple[list[float], Passing]:
     """When renewals were sent within 100 s."""
     passing = Passing(until_s=200.0)
-    monkeypatch.setattr("lutfarm_agents.device_lock.shell_lock.time", passing)
+    monkeypatch.setattr("lutfarm_agents.lock_by_shell.shell_lock.time", passing)
     at_s: list[float] = []
 
     class Told(ReplayChannel):

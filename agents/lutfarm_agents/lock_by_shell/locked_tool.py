@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lutfarm_agents.device_lock.shell_lock import ShellLock
+from lutfarm_agents.lock_by_shell.shell_lock import ShellLock
 from lutfarm_agents.transports.interface import Completed
 from lutfarm_agents.wire.session import RunnerSession
 from lutfarm_jobs.errors import DeviceError, LinkError, ReplyTimeout

@@ -1,1 +1,0 @@
-"""The lock of a device that has no Python, and what runs while it is held."""
