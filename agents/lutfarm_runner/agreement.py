@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-from lutfarm_runner.backends import Backend, Failed, Model, calling
+from lutfarm_runner.backend_interface import Backend, Model
 from lutfarm_runner.commands import SOMETIMES_RANDOM, Expected, Workload
+from lutfarm_runner.workload_failure import Failed, calling
 
 EMPTY_OUTPUTS = "empty_outputs"
 NAN_OUTPUTS = "nan_outputs"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from typing import Tuple
 
-from lutfarm_runner.backends import OUT_OF_MEMORY
 from lutfarm_runner.wire import Tail, printable
+from lutfarm_runner.workload_failure import OUT_OF_MEMORY
 
 LIMITS = "loading may take limits.load_s and an iteration limits.iteration_s of the device's profile, which can be raised there"
 

@@ -11,8 +11,9 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable
 
-from lutfarm_runner.backends import Backend, open_backend
-from lutfarm_runner.load_workload import deadline
+from lutfarm_runner.backend_interface import Backend
+from lutfarm_runner.load_model import deadline
+from lutfarm_runner.load_runtime import load_runtime
 from lutfarm_runner.machine.limits import be_first_to_go, die_with_parent, no_core_file, pin
 from lutfarm_runner.shared_page import Page
 from lutfarm_runner.wire import Refused, Writer, claim_stdout
@@ -56,7 +57,7 @@ def open_backends(kinds: Iterable[Any], threads: int) -> Dict[Any, Backend]:
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    return {kind: open_backend(*kind) for kind in sorted(set(kinds))}
+    return {kind: load_runtime(*kind) for kind in sorted(set(kinds))}
 
 
 def pin_to(cpus: Iterable[int], threads: int) -> None:

@@ -9,10 +9,10 @@ import traceback
 from typing import Any, Callable, Dict, List
 
 from lutfarm_runner import sampling
-from lutfarm_runner.backends import Backend, Failed, calling, failed
+from lutfarm_runner.backend_interface import Backend
 from lutfarm_runner.commands import Limits, Plan, Round, read_round
 from lutfarm_runner.inside_child import Post, hold_still, open_backends, pin_to
-from lutfarm_runner.load_workload import deadline, load, warm_iteration_ns
+from lutfarm_runner.load_model import deadline, load, warm_iteration_ns
 from lutfarm_runner.machine.clock import own_step_ns
 from lutfarm_runner.machine.environment import environment
 from lutfarm_runner.machine.limits import peak_bytes
@@ -20,6 +20,7 @@ from lutfarm_runner.sampling import Clock, Sample, Sampler, Subject
 from lutfarm_runner.schedule import run_delay
 from lutfarm_runner.shared_page import SPENT
 from lutfarm_runner.wire import encode, write_all
+from lutfarm_runner.workload_failure import Failed, calling, failed
 
 PATIENCE = 10  # a slice may take this many times what it should
 LEAST_S = 2.0

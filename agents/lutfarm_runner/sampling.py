@@ -10,9 +10,9 @@ import random
 from dataclasses import dataclass, field
 from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
-from lutfarm_runner.backends import Failed
 from lutfarm_runner.commands import Plan
 from lutfarm_runner.machine.clock import clock_step_ns, stretch
+from lutfarm_runner.workload_failure import Failed
 
 MOST_ITERATIONS = 20_000  # of one slice: its line stays under 1 MiB
 REFERENCE_NS = 100_000_000  # spent on a provisional reference

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from tests.sampling_kit import CANARY_NS, PLAN, CoarseMachine, Machine, run_round
 
-from lutfarm_runner.backends import Failed
 from lutfarm_runner.sampling import Clock, Sampler, sustain
+from lutfarm_runner.workload_failure import Failed
 
 
 @pytest.mark.parametrize("step", [1_000, 2_000])

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lutfarm_runner.backends import Failed
 from lutfarm_runner.backends.arrays import inputs
 from lutfarm_runner.commands import Fill, Shape, Workload, called
+from lutfarm_runner.workload_failure import Failed
 
 WORKLOAD = Workload(0, "m", "onnxruntime", 1, seed=5)
 

@@ -18,7 +18,7 @@ from lutfarm_runner import round as rounds
 from lutfarm_runner import wire
 from lutfarm_runner.commands import Limits, Plan, Round, Workload
 from lutfarm_runner.inside_child import Post
-from lutfarm_runner.load_workload import Loaded
+from lutfarm_runner.load_model import Loaded
 from lutfarm_runner.machine import limits
 from lutfarm_runner.sampling import Subject
 from lutfarm_runner.shared_page import SPENT

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from lutfarm_agents.testing import REAL
 from lutfarm_jobs.runtimes import all_packages
 from lutfarm_runner import binary, hello
-from lutfarm_runner.backends import failed
 from lutfarm_runner.backends.arrays import inputs
 from lutfarm_runner.commands import Limits, Plan, read_probe
 from lutfarm_runner.exit_reason import describe
@@ -23,6 +22,7 @@ from lutfarm_runner.machine import environment, limits
 from lutfarm_runner.round import allowance_s, is_ours
 from lutfarm_runner.sampling import Subject, quantile
 from lutfarm_runner.wire import Lines, Refused, Tail, decode, encode, printable, write_all
+from lutfarm_runner.workload_failure import failed
 
 
 def test_environment_has_the_fields_of_a_measurement():

@@ -14,9 +14,10 @@ import tempfile
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from lutfarm_runner.backends import Failed, call_floor_ns
 from lutfarm_runner.backends.arrays import inputs, outputs, tensors
+from lutfarm_runner.call_floor import call_floor_ns
 from lutfarm_runner.commands import NO_WORKLOAD, Fill, Workload, called
+from lutfarm_runner.workload_failure import Failed
 
 NUMPY_OF = {
     "tensor(float)": "float32",

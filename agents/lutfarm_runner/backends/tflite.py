@@ -10,8 +10,8 @@ from typing import Any, List, Optional
 
 import numpy as np
 
-from lutfarm_runner.backends import call_floor_ns
 from lutfarm_runner.backends.arrays import inputs, outputs, tensors
+from lutfarm_runner.call_floor import call_floor_ns
 from lutfarm_runner.commands import Workload, called
 from lutfarm_runner.wire import Refused
 

@@ -9,8 +9,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from lutfarm_runner.backends import Failed
 from lutfarm_runner.commands import Fill, Shape, Workload
+from lutfarm_runner.workload_failure import Failed
 
 LARGEST_INPUT = 1 << 32  # elements; refused before numpy tries
 

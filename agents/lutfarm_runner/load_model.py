@@ -6,11 +6,12 @@ import time
 from dataclasses import dataclass
 from typing import List
 
-from lutfarm_runner.backends import Backend, Failed, Model, calling
+from lutfarm_runner.backend_interface import Backend, Model
 from lutfarm_runner.commands import Limits, Workload
 from lutfarm_runner.machine.clock import own_step_ns, stretch
 from lutfarm_runner.machine.limits import allow_memory
 from lutfarm_runner.shared_page import Page
+from lutfarm_runner.workload_failure import Failed, calling
 
 WARM_ITERATIONS = 7  # after the first two; their median is the estimate
 ROUGH_STEPS = 20  # of the clock: shorter iterations are timed together
