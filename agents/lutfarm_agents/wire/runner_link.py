@@ -14,8 +14,8 @@ from lutfarm_agents.device_access import DeviceAccess
 from lutfarm_agents.lock_by_shell.locked_tool import Beside
 from lutfarm_agents.lock_by_shell.shell_lock import ShellLock, argv
 from lutfarm_agents.native_tools.invocation import versions
+from lutfarm_agents.provisioning.push_runner import push_runner
 from lutfarm_agents.provisioning.python import python_on
-from lutfarm_agents.provisioning.runner_zipapp import runner_zipapp
 from lutfarm_agents.transports.interface import Completed
 from lutfarm_agents.wire.session import RunnerSession, greeted
 from lutfarm_jobs.errors import LinkError, LinkLost, ProtocolMismatch
@@ -54,10 +54,7 @@ class RunnerLink:
     def _start(self, opened: ExitStack) -> tuple[RunnerSession, Hello]:
         """Push the runner, start it, hear its hello."""
         access, name = self.access, self.access.device.name
-        path, sha256 = runner_zipapp(self.packed)
-        remote = f"{access.root}/runner/{sha256}.pyz"
-        if not access.transport.exists(remote):
-            access.transport.put(path, remote)
+        remote, sha256 = push_runner(access.transport, access.root, packed=self.packed)
         python = python_on(access.device, access.transport, access.root)
         words = [*python.argv, "-I", remote, "supervise", *all_packages()]
         channel = opened.enter_context(access.transport.spawn(words, env={**RUNNER_ENVIRONMENT, **python.env}))
