@@ -163,6 +163,39 @@ def test_an_interrupted_job_goes_on_where_it_was(
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_leaves_no_process_and_loses_nothing(
+    lutfarm: Callable, job_file: Callable, tmp_path: Path, how: signal.Signals, code: int
+) -> None:
+    path = job_file(job(rounds=40))
+    with started(tmp_path / "home", path, "--executor", "ray") as process:
+        had = wait_for_runs(lutfarm, 3)
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert "raylet" in {child.name() for child in family}
+        process.send_signal(how)
+        said = read_until(process, "once more stops at once")
+        process.send_signal(how)
+        _, rest = process.communicate(timeout=200)
+    assert process.returncode == code, said + rest
+    assert "interrupted; what arrived is stored" in rest
+    assert "Traceback" not in rest
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive
+    assert sum(by.get("complete", 0) for by in counts(lutfarm).values()) >= had
+    assert next(one for one in json.loads(lutfarm("status", "--json").stdout))["state"] == "ready"
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> str:
+    """What the process says on standard error, up to the line with these words."""
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if words in line:
+            return said
+    raise AssertionError(said)
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_while_ray_starts_ends_the_run_without_a_dump(
     lutfarm: Callable, job_file: Callable, tmp_path: Path, how: signal.Signals, code: int
 ) -> None:

@@ -325,3 +325,30 @@ def private_of(family: Sequence[int]) -> Path:
     """The folder of a Ray of ours, by the environment of its processes."""
     found = [psutil.Process(pid).environ().get("RAY_AUTH_TOKEN_PATH") for pid in family]
     return Path(next(path for path in found if path)).parent
+
+
+@pytest.mark.parametrize("interrupted", ["the block", "its end"])
+def test_an_interrupt_kills_what_an_end_would_wait_for(monkeypatch: pytest.MonkeyPatch, interrupted: str) -> None:
+    monkeypatch.setattr(cluster, "END_S", 500.0)  # waited for, it would outlast this test
+    before, asked = cluster.descendants(), list[int]()
+
+    def shutdown() -> None:
+        asked.append(1)
+        if interrupted == "its end" and len(asked) == 1:
+            raise KeyboardInterrupt
+
+    started: list[subprocess.Popen[bytes]] = []
+    with pytest.raises(KeyboardInterrupt), cluster.Ending(shutdown, but=before):
+        started.append(subprocess.Popen(["sleep", "1000"]))
+        if interrupted == "the block":
+            raise KeyboardInterrupt
+    assert [kit.running(one.pid) for one in started] == [False]
+    assert asked
+    started[0].wait()  # Python's own record of it
+
+
+def test_an_end_that_nobody_interrupts_waits(tmp_path: Path) -> None:
+    with cluster.Ending(lambda: None, but=cluster.descendants()):
+        started = subprocess.Popen(["sh", "-c", f"sleep 0.2; touch {tmp_path}/done"])
+    assert (tmp_path / "done").exists()
+    started.wait()  # Python's own record of it

@@ -88,9 +88,8 @@ class RayPool:
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(cluster.private_folder())
             before, threads = cluster.descendants(), cluster.own_threads()
-            stack.callback(lambda: cluster.end(cluster.descendants() - before))
             stack.enter_context(cluster.environment(cluster.settings(folder)))
-            stack.callback(ray.shutdown)
+            stack.enter_context(cluster.Ending(ray.shutdown, but=before))
             with cluster.on_all(measured_cpus), _own_sigterm():
                 _started(folder)
             cluster.keep_away(measured_cpus, but=threads)
@@ -150,7 +149,7 @@ class RayPool:
         return {host: int(ray.get(seat.pid, timeout=CALL_S)) for host, seat in self._seats.items()}
 
     def close(self) -> None:
-        """End sessions, actors and this pool's Ray; nothing that was started stays."""
+        """End sessions, actors and this pool's Ray; nothing that was started stays.  An interrupt kills what has not ended."""
         with self._opened:
             closing = [seat.call("close") for seat in self._seats.values()]
             if closing:

@@ -42,6 +42,10 @@ def deferred() -> Generator[Callable[[], None]]:
     try:
         yield check
         check()
+    except KeyboardInterrupt as error:
+        if seen and not isinstance(error, Interrupted):  # Ray's waiting calls raise their own, of no signal
+            raise Interrupted(seen[-1]) from error
+        raise
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)

@@ -29,6 +29,16 @@ def test_the_second_is_raised_at_once() -> None:
         pytest.fail("the second one waited too")
 
 
+def test_a_second_that_comes_back_without_its_number_gives_its_exit_code_all_the_same() -> None:
+    with pytest.raises(Interrupted) as ended, deferred():
+        signal.raise_signal(signal.SIGINT)
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt from None  # as Ray's waiting calls do
+    assert ended.value.signum == signal.SIGTERM
+
+
 def test_one_that_nothing_checked_is_raised_at_the_end_and_handlers_are_put_back() -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with pytest.raises(Interrupted), deferred():
