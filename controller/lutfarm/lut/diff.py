@@ -152,7 +152,7 @@ def diff(a: LatencyTable, b: LatencyTable) -> TableDiff:
     estimates = {name: (_estimate(pair[0]), _estimate(pair[1])) for name, pair in usable.items()}
     order = orders([pair[0] for pair in estimates.values()], [pair[1] for pair in estimates.values()])
     entries, shift = _entries(usable, estimates)
-    tau, _ = kendall([e.a_estimate for e in entries], [e.b_estimate for e in entries])
+    tau = kendall([e.a_estimate for e in entries], [e.b_estimate for e in entries])
     return TableDiff(
         _described(a),
         _described(b),

@@ -9,8 +9,8 @@ import yaml
 
 from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.table import LatencyTable
-from lutfarm.statistics.intervals.distributions import student_quantile
 from lutfarm.statistics.intervals.interval import PRIOR_DF
+from lutfarm.statistics.intervals.quantiles import student_quantile
 from lutfarm_jobs import operators
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement_key import named

@@ -258,7 +258,7 @@ def compare(predictions: Sequence[float], measurements: Sequence[float]) -> Figu
         mape=float(sizes.mean()),
         bias=float(errors.mean()),
         worst=float(sizes.max()),
-        kendall_tau=kendall(predicted, measured)[0],
+        kendall_tau=kendall(predicted, measured),
         spearman=spearman(predicted, measured),
         within_5_percent=float((sizes <= 0.05).mean()),
         within_10_percent=float((sizes <= 0.10).mean()),

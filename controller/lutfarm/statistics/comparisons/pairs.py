@@ -18,8 +18,9 @@ import numpy as np
 from lutfarm.statistics.comparisons.ratios import differ
 from lutfarm.statistics.estimates.precision import LEAST_ROUNDS_ALONE, StopRule, process_estimate_of, reached_alike
 from lutfarm.statistics.estimates.prior import priors_of_estimates
-from lutfarm.statistics.intervals.distributions import student_beyond, student_quantile
+from lutfarm.statistics.intervals.distributions import student_beyond
 from lutfarm.statistics.intervals.interval import SMALLEST_SPREAD, moderated_interval
+from lutfarm.statistics.intervals.quantiles import student_quantile
 from lutfarm_jobs.run import Run
 
 PairDecision = Literal["slower", "not slower", "undecided"]

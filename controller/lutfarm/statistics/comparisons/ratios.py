@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutfarm.statistics.comparisons.units import UnitEstimate
-from lutfarm.statistics.intervals.distributions import false_discoveries, student_beyond, student_quantile
+from lutfarm.statistics.intervals.distributions import false_discoveries, student_beyond
 from lutfarm.statistics.intervals.interval import PRIOR_DF
+from lutfarm.statistics.intervals.quantiles import student_quantile
 from lutfarm.statistics.samples.process import FloatArray
 
 IntArray = NDArray[np.intp]

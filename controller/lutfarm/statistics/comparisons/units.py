@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lutfarm.statistics.intervals.distributions import student_quantile
 from lutfarm.statistics.intervals.interval import PRIOR_DF, Interval
+from lutfarm.statistics.intervals.quantiles import student_quantile
 
 RANK_TOLERANCE = 1e-9
 POOLED_DF = 1.0  # that all units together weigh in what is said of one (benchmarks/pools.py)

@@ -8,13 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from lutfarm.statistics.intervals.distributions import kendall
 from lutfarm.statistics.intervals.interval import Interval
 from lutfarm.statistics.samples.change_point import change_point
 from lutfarm.statistics.samples.conditions import canary_ratios, wall_over_cpu
 from lutfarm.statistics.samples.held_up import disagree
 from lutfarm.statistics.samples.sample import Sample
 from lutfarm.statistics.samples.swept import GATE_RATIO
+from lutfarm.statistics.samples.trend import trend_p_value
 
 Flag = Literal[
     "converged",
@@ -105,14 +105,11 @@ def _preempted(sample: Sample) -> bool:
 
 
 def _drift(sample: Sample) -> bool:
-    """The latency moved in one direction from process to process, by more than DRIFT_LEAST, beyond chance.
-
-    Kendall's rank correlation with time, which makes it the test of H. B. Mann (Econometrica 13 (1945) 245-259).
-    """
+    """The latency moved in one direction from process to process, by more than DRIFT_LEAST, beyond chance."""
     estimates = sample.estimates
     if len(estimates) < 4 or max(estimates) / min(estimates) - 1 <= DRIFT_LEAST:
         return False
-    return kendall(range(len(estimates)), estimates)[1] <= DRIFT_SIGNIFICANCE
+    return trend_p_value(estimates) <= DRIFT_SIGNIFICANCE
 
 
 def _changed(sample: Sample) -> bool:

@@ -1,4 +1,7 @@
-"""What SciPy knows, imported when it is first needed: no command should start with up to two seconds of it."""
+"""What SciPy knows, imported when it is first needed: no command should start with up to two seconds of it.
+
+What every table needs is in `quantiles`.
+"""
 # pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 # SciPy carries no types.
@@ -17,13 +20,6 @@ NEWTON_STEPS = 60  # bisection alone would need 50; a handful is usual
 NORMAL_PEAK = 1 / math.sqrt(2 * math.pi)
 
 
-def student_quantile(df: float, probability: float) -> float:
-    """The quantile of Student's t with `df` degrees of freedom."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(df, probability))
-
-
 def student_beyond(df: FloatArray, values: FloatArray) -> FloatArray:
     """How likely Student's t is at least as far from 0 as `values`, on either side; shapes broadcast."""
     from scipy.special import stdtr
@@ -36,13 +32,6 @@ def false_discoveries(p_values: FloatArray) -> FloatArray:
     from scipy.stats import false_discovery_control
 
     return false_discovery_control(p_values) if len(p_values) else p_values
-
-
-def chi_squared_median(df: FloatArray) -> FloatArray:
-    """The medians of chi-squared distributions, the shape of `df`."""
-    from scipy.special import chdtri
-
-    return chdtri(df, 0.5)
 
 
 def chi_squared_exceeds(value: float, df: int) -> float:
@@ -89,24 +78,24 @@ def mixture_quantile(weights: FloatArray, means: FloatArray, deviations: FloatAr
     return quantiles
 
 
-def kendall(first: Sequence[float] | FloatArray, second: Sequence[float] | FloatArray) -> tuple[float | None, float]:
-    """Kendall's tau-b and its two-sided p-value; (None, 1.0) where a side does not vary or has less than two values."""
+def kendall(first: Sequence[float] | FloatArray, second: Sequence[float] | FloatArray) -> float | None:
+    """Kendall's tau-b; None where a side does not vary or has fewer than two values."""
     from scipy.stats import kendalltau
 
-    return _finite(kendalltau(first, second)) if _varies(first, second) else (None, 1.0)
+    return _finite(kendalltau(first, second)) if _varies(first, second) else None
 
 
 def spearman(first: Sequence[float] | FloatArray, second: Sequence[float] | FloatArray) -> float | None:
     """Spearman's rank correlation; None where a side does not vary or has fewer than two values."""
     from scipy.stats import spearmanr
 
-    return _finite(spearmanr(first, second))[0] if _varies(first, second) else None
+    return _finite(spearmanr(first, second)) if _varies(first, second) else None
 
 
 def _varies(*sides: Sequence[float] | FloatArray) -> bool:
     return all(len(side) > 1 and min(side) < max(side) for side in sides)
 
 
-def _finite(result: Any) -> tuple[float | None, float]:
-    statistic, p_value = float(result.statistic), float(result.pvalue)
-    return (statistic if math.isfinite(statistic) else None), (p_value if math.isfinite(p_value) else 1.0)
+def _finite(result: Any) -> float | None:
+    statistic = float(result.statistic)
+    return statistic if math.isfinite(statistic) else None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lutfarm.statistics.intervals.distributions import chi_squared_median, student_quantile
+from lutfarm.statistics.intervals.quantiles import chi_squared_median, student_quantile
 from lutfarm.statistics.samples.process import FloatArray
 
 PRIOR_DF = 3.0
@@ -83,7 +83,8 @@ def prior_spread(variances: Sequence[float | None], degrees: Sequence[int]) -> F
     """
     known = [index for index, variance in enumerate(variances) if variance is not None]
     df = np.array([degrees[index] for index in known], dtype=np.float64)
-    freed = np.array([variances[index] for index in known], dtype=np.float64) / (chi_squared_median(df) / df)
+    biases = np.array([chi_squared_median(degrees[index]) for index in known]) / df
+    freed = np.array([variances[index] for index in known], dtype=np.float64) / biases
     spreads = np.full(len(variances), DEFAULT_SPREAD)
     if len(known) >= LEAST_FOR_PRIOR:
         spreads[:] = math.sqrt(float(np.median(freed)))

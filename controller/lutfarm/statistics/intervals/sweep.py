@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lutfarm.statistics.intervals.distributions import student_quantile
 from lutfarm.statistics.intervals.interval import Interval
+from lutfarm.statistics.intervals.quantiles import student_quantile
 from lutfarm.statistics.samples.process import FloatArray
 
 HUBER = 1.345  # 95 % efficient where errors are normal
