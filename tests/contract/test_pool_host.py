@@ -15,8 +15,9 @@ import pytest
 from tests import pool_kit as kit
 
 from lutfarm.agent_pool.interface import Done
-from lutfarm.agent_pool.ray import cluster
 from lutfarm.agent_pool.ray.host_actor import Host
+from lutfarm.agent_pool.ray.private_folder import private_folder, sweep
+from lutfarm.agent_pool.ray.settings import environment, settings
 from lutfarm_agents.process_identity import me
 from lutfarm_agents.testing import Script, ScriptedAgents
 from lutfarm_jobs.errors import TransferFailed
@@ -70,10 +71,10 @@ def test_an_opening_from_an_actor_that_died_opens_the_device_again(host: Host) -
 
 
 def test_the_folder_is_private_and_goes_away() -> None:
-    with cluster.private_folder() as folder:
+    with private_folder() as folder:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         (folder / "ray").chmod(0o777)
-        token = Path(cluster.settings(folder)["RAY_AUTH_TOKEN_PATH"])
+        token = Path(settings(folder)["RAY_AUTH_TOKEN_PATH"])
         assert stat.S_IMODE(token.stat().st_mode) == 0o600
         assert len(str(folder / "ray")) + 66 < 107
     assert not folder.exists()
@@ -82,8 +83,8 @@ def test_the_folder_is_private_and_goes_away() -> None:
 def test_every_ray_has_a_token_of_its_own() -> None:
     tokens: set[str] = set()
     for _ in range(2):
-        with cluster.private_folder() as folder:
-            tokens.add(Path(cluster.settings(folder)["RAY_AUTH_TOKEN_PATH"]).read_text())
+        with private_folder() as folder:
+            tokens.add(Path(settings(folder)["RAY_AUTH_TOKEN_PATH"]).read_text())
     assert len(tokens) == 2
 
 
@@ -91,7 +92,7 @@ def test_a_long_temporary_folder_is_not_used(tmp_path: Path, monkeypatch: pytest
     deep = tmp_path / ("d" * 60)
     deep.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(deep))
-    with cluster.private_folder() as folder:
+    with private_folder() as folder:
         assert folder.parent == Path("/tmp")
 
 
@@ -113,7 +114,7 @@ def test_sweeping_takes_what_a_dead_process_left_and_nothing_else(tmp_path: Path
     for process in (holder, logging):
         assert process.stdout is not None
         process.stdout.readline()
-    assert cluster.sweep(tmp_path) == 1
+    assert sweep(tmp_path) == 1
     assert logging.wait(timeout=30) == -9
     assert holder.poll() is None
     assert (stale.exists(), alive.exists(), foreign.exists(), damaged.exists()) == (False, True, True, True)
@@ -125,7 +126,7 @@ def test_sweeping_takes_what_a_dead_process_left_and_nothing_else(tmp_path: Path
 def test_the_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LUTFARM_TEST_A", "old")
     monkeypatch.delenv("LUTFARM_TEST_B", raising=False)
-    with cluster.environment({"LUTFARM_TEST_A": "new", "LUTFARM_TEST_B": "new"}):
+    with environment({"LUTFARM_TEST_A": "new", "LUTFARM_TEST_B": "new"}):
         assert (os.environ["LUTFARM_TEST_A"], os.environ["LUTFARM_TEST_B"]) == ("new", "new")
     assert os.environ["LUTFARM_TEST_A"] == "old"
     assert "LUTFARM_TEST_B" not in os.environ

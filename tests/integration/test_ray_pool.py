@@ -19,9 +19,12 @@ import ray
 from tests import pool_kit as kit
 
 from lutfarm.agent_pool.interface import Done, Opened
-from lutfarm.agent_pool.ray import cluster
+from lutfarm.agent_pool.ray import end_ray
 from lutfarm.agent_pool.ray import pool as ray_pool
+from lutfarm.agent_pool.ray.end_ray import Ending
 from lutfarm.agent_pool.ray.pool import RayPool
+from lutfarm.agent_pool.ray.private_folder import sweep
+from lutfarm.agent_pool.ray.processes import descendants
 from lutfarm_agents.testing import Script, ScriptedAgents
 from lutfarm_jobs.errors import NotReady
 
@@ -316,7 +319,7 @@ def test_what_a_driver_that_was_killed_with_its_watcher_left_is_swept_by_the_nex
         assert len(watchers) == 1
         watchers[0].kill()
         process.kill()
-    cluster.sweep(private.parent)
+    sweep(private.parent)
     kit.until(lambda: not any(kit.running(child.pid) for child in family), "the agents were not swept", timeout_s=30.0)
     assert not private.exists()
 
@@ -329,8 +332,8 @@ def private_of(family: Sequence[int]) -> Path:
 
 @pytest.mark.parametrize("interrupted", ["the block", "its end"])
 def test_an_interrupt_kills_what_an_end_would_wait_for(monkeypatch: pytest.MonkeyPatch, interrupted: str) -> None:
-    monkeypatch.setattr(cluster, "END_S", 500.0)  # waited for, it would outlast this test
-    before, asked = cluster.descendants(), list[int]()
+    monkeypatch.setattr(end_ray, "END_S", 500.0)  # waited for, it would outlast this test
+    before, asked = descendants(), list[int]()
 
     def shutdown() -> None:
         asked.append(1)
@@ -338,7 +341,7 @@ def test_an_interrupt_kills_what_an_end_would_wait_for(monkeypatch: pytest.Monke
             raise KeyboardInterrupt
 
     started: list[subprocess.Popen[bytes]] = []
-    with pytest.raises(KeyboardInterrupt), cluster.Ending(shutdown, but=before):
+    with pytest.raises(KeyboardInterrupt), Ending(shutdown, but=before):
         started.append(subprocess.Popen(["sleep", "1000"]))
         if interrupted == "the block":
             raise KeyboardInterrupt
@@ -348,7 +351,7 @@ def test_an_interrupt_kills_what_an_end_would_wait_for(monkeypatch: pytest.Monke
 
 
 def test_an_end_that_nobody_interrupts_waits(tmp_path: Path) -> None:
-    with cluster.Ending(lambda: None, but=cluster.descendants()):
+    with Ending(lambda: None, but=descendants()):
         started = subprocess.Popen(["sh", "-c", f"sleep 0.2; touch {tmp_path}/done"])
     assert (tmp_path / "done").exists()
     started.wait()  # Python's own record of it

@@ -1,4 +1,4 @@
-"""RayPool: one threaded actor for each host.  The only file that imports Ray."""
+"""RayPool: one threaded actor for each host."""
 # Ray's own annotations are partial: remote classes and what init returns are unknown to a type checker.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false, reportAttributeAccessIssue=false, reportPrivateUsage=false
@@ -6,30 +6,23 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import signal
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import ray
-import ray._private.utils as ray_utils
-import ray._private.worker as ray_worker
 import ray.exceptions
-from ray._raylet import AuthenticationTokenLoader, Config
 
 from lutfarm.agent_pool.interface import Done, Event, Measuring, Opening, Order, Probing
 from lutfarm.agent_pool.local import AgentFactory, device_agent
-from lutfarm.agent_pool.ray import cluster
 from lutfarm.agent_pool.ray.host_actor import Host
+from lutfarm.agent_pool.ray.processes import kill_descendant
+from lutfarm.agent_pool.ray.start_ray import start_ray
 from lutfarm_jobs.errors import LinkLost, NotReady, TransferFailed
 
-LOOPBACK = "127.0.0.2"  # Ray turns 127.0.0.1 into the machine's outward address
-OBJECT_STORE_BYTES = 200 * 1024**2
 # Two threads in the actor: polls wait in one; orders, cancels and files come one after the other in the other.
 GROUPS = {"polls": 1, "orders": 1}
 CALL_S = 60.0
@@ -86,16 +79,10 @@ class RayPool:
     ) -> RayPool:
         """Start a Ray on this machine, off the measured cores, and a pool that ends it when it is closed."""
         with contextlib.ExitStack() as stack:
-            folder = stack.enter_context(cluster.private_folder())
-            before, threads = cluster.descendants(), cluster.own_threads()
-            stack.enter_context(cluster.environment(cluster.settings(folder)))
-            stack.enter_context(cluster.Ending(ray.shutdown, but=before))
-            with cluster.on_all(measured_cpus), _own_sigterm():
-                _started(folder)
-            cluster.keep_away(measured_cpus, but=threads)
+            keep_away = start_ray(measured_cpus, opened=stack)
             return cls(
                 opened=stack.pop_all(),
-                keep_away=lambda: cluster.keep_away(measured_cpus, but=threads),
+                keep_away=keep_away,
                 state_dir=state_dir.absolute(),
                 measured_cpus=measured_cpus,
                 agent_factory=agent_factory,
@@ -212,7 +199,7 @@ class RayPool:
         with contextlib.suppress(ray.exceptions.RayError):
             ray.kill(seat.actor)
             # Ray asks the process to end; one that hangs does not hear it.
-            cluster.kill_descendant(int(ray.get(seat.pid, timeout=0)))
+            kill_descendant(int(ray.get(seat.pid, timeout=0)))
         for order_id, unit in seat.orders.items():
             error = (LinkLost.__name__, f"the process of the host {host!r} ended: {_reason(why)}")
             self._arrived.append(Done(order_id, unit, error))
@@ -236,58 +223,3 @@ def _reason(why: object) -> str:
 def _actor_class() -> Any:
     remote: Any = ray.remote
     return remote(num_cpus=0, concurrency_groups=GROUPS, max_restarts=0, max_task_retries=0)(Host)
-
-
-@contextlib.contextmanager
-def _own_sigterm() -> Generator[None]:
-    """SIGTERM goes on to do what it did.
-
-    Ray's Python ends the process with 15 instead, its C++ prints a dump and ends it; there is no public way to say no.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before, theirs = signal.getsignal(signal.SIGTERM), ray_utils.set_sigterm_handler
-    ray_utils.set_sigterm_handler = _leave
-    try:
-        yield
-    finally:
-        ray_utils.set_sigterm_handler = theirs
-        if before is not None:  # else it was not Python's, and can't be put back
-            signal.signal(signal.SIGTERM, before)
-
-
-def _leave(_handler: object) -> None:
-    """Change nothing."""
-
-
-def _started(folder: Path) -> None:
-    """Raises NotReady where Ray does not start."""
-    try:
-        _init(folder)
-    except Exception as error:  # Ray raises the bare class too
-        seen = " ".join(str(error).split())[:300] or type(error).__name__
-        raise NotReady(
-            f"Ray did not start on this machine: {seen}; run it again once the machine is less busy (memory, processes, "
-            "space in /tmp), or measure without it: --executor local"
-        ) from error
-
-
-def _init(folder: Path) -> None:
-    # Ray reads its settings and its token once in a process, when it is imported.  This is how it reads them
-    # again itself; there is no public way in 2.60.
-    Config.initialize("")
-    AuthenticationTokenLoader.instance().reset_cache()
-    # The death of an actor would be printed on stdout, whatever log_to_driver says.
-    ray_worker._worker_logs_enabled = False
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
-    ray.init(
-        address="local",  # an address file of another Ray must not be followed
-        num_cpus=0,  # no idle workers: our actors ask for none
-        object_store_memory=OBJECT_STORE_BYTES,
-        include_dashboard=False,
-        configure_logging=False,
-        log_to_driver=False,
-        _node_ip_address=LOOPBACK,
-        _temp_dir=str(folder / "ray"),
-    )

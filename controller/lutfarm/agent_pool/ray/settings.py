@@ -1,0 +1,40 @@
+"""Settings of a Ray of our own, as it reads them: from the environment.  No Ray here."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def settings(folder: Path) -> Mapping[str, str]:
+    """Environment for Ray: a token of its own in a file, nothing sent home, no metrics collected."""
+    token = folder / "token"
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex(32))
+    return {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_enable_metrics_collection": "0",
+        # Where prometheus-client is installed Ray's autoscaler serves its own metrics on all interfaces; no port, no server.
+        "AUTOSCALER_METRIC_PORT": "-1",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    }
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Generator[None]:
+    """These variables in this process's environment, and what was there before at the end."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
