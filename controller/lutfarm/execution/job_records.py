@@ -11,11 +11,11 @@ from lutfarm.canary.history import Canary, CanaryHistory
 from lutfarm.devices.leases import Leases
 from lutfarm.execution.device_sync import UnitStates
 from lutfarm.execution.refused import refusals
-from lutfarm.execution.resume import Resumed, own_runs, resume
+from lutfarm.execution.resume import Resumed, judged_now, own_runs, resume
 from lutfarm.records.device_state import NO_WORK, DeviceRecord
 from lutfarm.records.job import Job
 from lutfarm.scheduling.news import News
-from lutfarm.scheduling.state import FarmState, MeasurementProgress
+from lutfarm.scheduling.state import FarmState, MeasurementProgress, resumed
 from lutfarm.scheduling.turn import Turned
 from lutfarm.statistics.comparisons.pairs import PairedProcess, process_of
 from lutfarm.store.interface import Store
@@ -77,6 +77,10 @@ class JobRecords:
             canaries=self._canaries(events, now_s),
             processes=self._processes(state, opened, processes_of),
         )
+
+    def judged_now(self, state: FarmState) -> FarmState:
+        """By what is known of the canaries now: what looked precise when it was taken may not be."""
+        return resumed(state, judged_now(self.store, self.job.id, state, self.submission.policies))
 
     def tell(self, turned: Turned, now_s: float) -> None:
         """Store what a turn has come to."""

@@ -16,6 +16,7 @@ from lutfarm.records.job import Job
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.state import FarmState, MeasurementProgress, begin, resumed
 from lutfarm.scheduling.stop_rule import stop_rule
+from lutfarm.statistics.estimates.precision import ProcessEstimate, process_estimate_of
 from lutfarm.store.interface import RunsAndCanaries, RunStore, Store
 from lutfarm_agents.device import Hello
 from lutfarm_agents.fingerprint import fingerprint
@@ -71,8 +72,30 @@ def foresee(
     return resumed(state, found.progress_of), found
 
 
+def judged_now(
+    store: RunsAndCanaries, job_id: str, state: FarmState, policies: Mapping[str, MeasuringPolicy]
+) -> Mapping[str, MeasurementProgress]:
+    """How far the measurements of units that have answered are by what is known of the canaries now.
+
+    A run that arrives is judged by what was known when its round began; its own sitting may show that the machine can be faster.
+    """
+    if state.rule is None:
+        return {}
+    todays = {
+        name: _today(state, name, unit.hello, policies[name], _judge(store, state, name, policies[name]))
+        for name, unit in state.units.items()
+        if unit.hello is not None
+    }
+    estimates = {m.key: list[ProcessEstimate]() for name in todays for m in state.planned(name)}
+    for run in store.runs(job_id):
+        if run.key in estimates and agree(run.fingerprint, todays[run.unit].runs[run.key]):
+            estimate = process_estimate_of(todays[run.unit].judged(run))
+            estimates[run.key] += [estimate] if estimate else []
+    return {key: replace(state.progress(key), estimates=tuple(found)) for key, found in estimates.items()}
+
+
 def as_stored(store: RunsAndCanaries, job: Job, plan: Sequence[Measurement]) -> FarmState:
-    """How far a job is by its stored runs alone, of whatever fingerprint: no device is asked."""
+    """How far a job is by its stored runs alone, of whatever fingerprint: of devices of which nothing else is known."""
     spec = stored_job(job.spec_json)
     rule = stop_rule(spec)
     progress_of: dict[str, MeasurementProgress] = {}

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from lutfarm.agent_pool.interface import AgentPool, Event
+from lutfarm.agent_pool.interface import AgentPool, Event, Measured
 from lutfarm.canary.history import CanaryHistory
 from lutfarm.devices.leases import Leases, leases
 from lutfarm.execution.device_sync import UnitStates
@@ -80,6 +80,7 @@ class Farm:
             strategy, policies = submission.strategy, submission.policies
             book = self._book(submission, records, watch)
             timeout_s = 0.0  # nothing runs yet that could send events
+            measured = False
             while not state.over:
                 records.held.renew()
                 events = self.pool.events(timeout_s)
@@ -88,6 +89,9 @@ class Farm:
                 turned = after_news(strategy, state, news, policies, now_s)
                 strategy, state = turned.strategy, turned.state
                 records.tell(turned, now_s)
+                measured = measured or any(isinstance(event, Measured) for event in events)
+                if state.over and measured:  # as `plan` and `job why` would, and the next run
+                    state = records.judged_now(state)
                 watch.update(state, events)
                 for step in next_steps(strategy, state, policies, now_s):
                     state = self._submit(book, step, state, records.held)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from lutfarm.execution.resume import as_stored
+from collections.abc import Sequence
+
+from lutfarm.devices.registry import with_profiles
+from lutfarm.execution.resume import as_stored, foresee
 from lutfarm.monitoring.device_status import rests_until
 from lutfarm.monitoring.why import Why, why
 from lutfarm.records.job import Job
+from lutfarm.scheduling.policy import policies_of
+from lutfarm.scheduling.state import FarmState, begin, resumed
+from lutfarm.scheduling.stop_rule import stop_rule
 from lutfarm.store.interface import Store, job_called
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.spec import stored_job
+from lutfarm_profiles import loader
 
 
 def why_job(store: Store, name: str, now_s: float) -> tuple[Job, list[Why]]:
@@ -14,7 +23,7 @@ def why_job(store: Store, name: str, now_s: float) -> tuple[Job, list[Why]]:
     job, _ = job_called(store, name)
     plan = store.measurements(job.id)
     units = list(dict.fromkeys(m.unit for m in plan))
-    state = as_stored(store, job, plan)
+    state = _standing(store, job, plan)
     rows = why(
         [store.device_record(unit, now_s) for unit in units],
         plan,
@@ -25,3 +34,20 @@ def why_job(store: Store, name: str, now_s: float) -> tuple[Job, list[Why]]:
         rests={unit: until_s for unit in units if (until_s := rests_until(store, unit, now_s)) is not None},
     )
     return job, rows
+
+
+def _standing(store: Store, job: Job, plan: Sequence[Measurement]) -> FarmState:
+    """How far the job is, by the rule of `plan` and of the next run: what counts is what a device measured as it is now."""
+    spec = stored_job(job.spec_json)
+    units = list(dict.fromkeys(m.unit for m in plan))
+    profiles = loader.names()
+    known = with_profiles(
+        device
+        for unit in units
+        if (device := store.device(unit)) is not None and device.profile in profiles and store.hello(unit) is not None
+    )
+    state = begin(plan, units, rounds=spec.sampling.rounds, rule=stop_rule(spec))
+    for unit, policy in policies_of(spec, known).items():
+        state, _ = foresee(store, job.id, state, unit, policy, fresh_since_s=job.created_s if spec.fresh else None)
+    gone = [m for m in plan if m.unit not in known]
+    return resumed(state, as_stored(store, job, gone).progress_of) if gone else state
