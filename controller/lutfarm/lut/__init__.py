@@ -2,7 +2,7 @@
 
 from lutfarm.lut.building.pooled import Pooling, pooled, without_moved
 from lutfarm.lut.files import load, save
-from lutfarm.lut.prediction.additive import MissingEntry, Prediction
+from lutfarm.lut.prediction.predict_network import MissingEntry, Prediction
 from lutfarm.lut.schema.calibration_record import Calibration
 from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.schema.manifest import Manifest, PoolFacts, TableBackend, TableDevice, UnitEffect

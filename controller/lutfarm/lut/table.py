@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from lutfarm.lut.calibration.priors_from_entries import estimates
 from lutfarm.lut.frames import pandas_frame, polars_frame
-from lutfarm.lut.prediction.additive import SUM, Prediction
-from lutfarm.lut.prediction.bulk import IntArray
 from lutfarm.lut.prediction.operator_latencies import Prices
-from lutfarm.lut.predictor import Forecast
+from lutfarm.lut.prediction.predict_many import IntArray
+from lutfarm.lut.prediction.predict_network import SUM, Prediction
+from lutfarm.lut.priced_space import PricedSpace
 from lutfarm.lut.schema.calibration_record import Calibration
 from lutfarm.lut.schema.columns import Columns
 from lutfarm.lut.schema.entry import Entry
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-FORECASTS_KEPT = 8
+PRICED_SPACES_KEPT = 8
 UNVALIDATED = "never validated against whole networks"
 
 
@@ -43,7 +43,7 @@ class LatencyTable:
         check(columns)
         self._columns = columns
         self._manifest = manifest
-        self._forecasts: dict[tuple[int, bool], tuple[Space, Forecast]] = {}
+        self._priced_spaces: dict[tuple[int, bool], tuple[Space, PricedSpace]] = {}
         if manifest.validations or manifest.refusals or manifest.calibrations or manifest.uncalibrated:
             check_manifest(manifest, self.places)
 
@@ -177,7 +177,7 @@ class LatencyTable:
         Raises SpecError where the table has several devices or backends, or the architecture is not of the space;
         MissingEntry for an operator without a latency, unless `allow_partial`: then the result says what is missing.
         """
-        return self._forecast(space, uncalibrated=uncalibrated).one(arch, allow_partial=allow_partial)
+        return self._priced_space(space, uncalibrated=uncalibrated).one(arch, allow_partial=allow_partial)
 
     def predict_many(self, space: Space, archs: IntArray, *, interval: bool = False, uncalibrated: bool = False) -> FloatArray:
         """The latencies of architectures as rows of choice indices: integers, shape (n, layers).
@@ -185,7 +185,7 @@ class LatencyTable:
         In ns, shape (n,); with `interval` (n, 3): estimate, low, high.  Raises SpecError for a choice that a layer does
         not have, MissingEntry where one of these networks needs an operator without a latency.
         """
-        return self._forecast(space, uncalibrated=uncalibrated).many(archs, interval=interval)
+        return self._priced_space(space, uncalibrated=uncalibrated).many(archs, interval=interval)
 
     def matrix(self, space: Space, *, uncalibrated: bool = False) -> FloatArray:
         """What each choice of each layer adds, in ns: shape (layers, most choices), NaN where there is no such choice.
@@ -193,11 +193,11 @@ class LatencyTable:
         With `fixed_ns` it gives additive spaces exactly.  Of others (`space.additive` is false) it leaves out what
         depends on several choices at once: pruning, and additions between them.  Raises MissingEntry.
         """
-        return self._forecast(space, uncalibrated=uncalibrated).matrix()
+        return self._priced_space(space, uncalibrated=uncalibrated).matrix()
 
     def fixed_ns(self, space: Space, *, uncalibrated: bool = False) -> float:
         """What every network of the space costs whatever its choices, in ns.  Raises MissingEntry."""
-        return self._forecast(space, uncalibrated=uncalibrated).fixed_ns()
+        return self._priced_space(space, uncalibrated=uncalibrated).fixed_ns()
 
     def computed(self, space: Space) -> Space:
         """The space in the operators that predictions add up.
@@ -205,25 +205,25 @@ class LatencyTable:
         Those that the runtime really computes (`Space.under`), where the table has an entry of each; else, as in a
         published table, those of the choices.  Raises SpecError where the table has several devices or backends.
         """
-        return self._forecast(space, uncalibrated=True).space
+        return self._priced_space(space, uncalibrated=True).space
 
-    def _forecast(self, space: Space, *, uncalibrated: bool) -> Forecast:
+    def _priced_space(self, space: Space, *, uncalibrated: bool) -> PricedSpace:
         """By identity: a space need not be hashable; keeping it keeps its id its own."""
         calibration = None if uncalibrated else self.calibration(space.name)
         known = (id(space), calibration is not None)
-        if known not in self._forecasts:
+        if known not in self._priced_spaces:
             if len(self.places) != 1:
                 raise SpecError(
                     f"a prediction needs one device and backend; select one of {self._placed()} "
                     "(select(unit=..., backend=...), --device, --backend)"
                 )
             prices = Prices(self._columns, " with ".join(self.places[0]))
-            if len(self._forecasts) >= FORECASTS_KEPT:
-                self._forecasts.pop(next(iter(self._forecasts)))
+            if len(self._priced_spaces) >= PRICED_SPACES_KEPT:
+                self._priced_spaces.pop(next(iter(self._priced_spaces)))
             chosen, how = _computed(prices, space, runtime_of(self.places[0][1]))
             entries = estimates(self.entries, self._manifest) if calibration else {}
-            self._forecasts[known] = (space, Forecast.of(prices, chosen, calibration, entries, how=how))
-        return self._forecasts[known][1]
+            self._priced_spaces[known] = (space, PricedSpace.of(prices, chosen, calibration, entries, how=how))
+        return self._priced_spaces[known][1]
 
     def _placed(self) -> str:
         return ", ".join(" with ".join(place) for place in self.places) or "no device"

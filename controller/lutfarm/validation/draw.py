@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 
-from lutfarm.lut.prediction.bulk import IntArray
+from lutfarm.lut.prediction.predict_many import IntArray
 from lutfarm.statistics.samples.process import FloatArray
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spaces.base import Architecture, Space

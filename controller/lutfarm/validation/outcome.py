@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lutfarm.lut import Calibration, Entry, Figures, LatencyTable, Network, Prediction, Validation, compare
-from lutfarm.lut.prediction.additive import MissingEntry
+from lutfarm.lut.prediction.predict_network import MissingEntry
 from lutfarm.lut.schema.calibration_record import LEAST_NETWORKS as LEAST_CALIBRATION
 from lutfarm.lut.schema.calibration_record import calibration_of
 from lutfarm.lut.schema.validation_record import MOST_REASON, Calibrated, Role, Uncalibrated, share

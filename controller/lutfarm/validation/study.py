@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from lutfarm.lut import LatencyTable
-from lutfarm.lut.prediction.additive import MissingEntry
-from lutfarm.lut.prediction.bulk import IntArray
+from lutfarm.lut.prediction.predict_many import IntArray
+from lutfarm.lut.prediction.predict_network import MissingEntry
 from lutfarm.records.job import Job
 from lutfarm.statistics.samples.process import FloatArray
 from lutfarm.store.interface import JobStore

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.lut_kit import entry, manifest
 
 from lutfarm.lut import LatencyTable
-from lutfarm.lut.prediction.bulk import IntArray
+from lutfarm.lut.prediction.predict_many import IntArray
 from lutfarm.statistics.samples.process import FloatArray
 from lutfarm.validation.draw import draw
 from lutfarm_jobs import spaces

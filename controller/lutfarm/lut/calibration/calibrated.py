@@ -10,10 +10,10 @@ import numpy as np
 from lutfarm.lut.calibration.design import Estimate, Terms, Toward
 from lutfarm.lut.calibration.posterior import Posterior, calibrate
 from lutfarm.lut.calibration.shared_effects import features_of, space_keys
-from lutfarm.lut.prediction.additive import Prediction, needs, predict
-from lutfarm.lut.prediction.bulk import AdditiveBulk, IntArray, chunks
 from lutfarm.lut.prediction.layer_latencies import LayerCosts
 from lutfarm.lut.prediction.operator_latencies import Prices
+from lutfarm.lut.prediction.predict_many import AdditiveBulk, IntArray, chunks
+from lutfarm.lut.prediction.predict_network import Prediction, needs, predict
 from lutfarm.lut.schema.calibration_record import Calibration
 from lutfarm.statistics.samples.process import FloatArray
 from lutfarm_jobs.errors import SpecError
@@ -45,7 +45,7 @@ class Correction:
         return cls(calibration, prices, space, posterior, toward, {key: at for at, key in enumerate(entries)})
 
     def predict(self, arch: Sequence[int], *, allow_partial: bool) -> Prediction:
-        """As `predict.predict`; a network that lacks operators is not corrected."""
+        """As `predict_network.predict`; a network that lacks operators is not corrected."""
         plain = predict(self.prices, self.space, arch, allow_partial=allow_partial)
         if plain.missing:
             return plain

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lutfarm.lut.prediction.bulk import IntArray
+from lutfarm.lut.prediction.predict_many import IntArray
 from lutfarm.statistics.samples.process import FloatArray
 
 KEPT_LIMIT = 2_000_000  # architectures of a space whose results are kept: 48 MB

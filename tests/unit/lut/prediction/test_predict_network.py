@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.lut_kit import NOTHING, ORT, TFLITE, A, B, C, Op, TinySpace, entry, failed, manifest
 
 from lutfarm.lut import Entry, LatencyTable, MissingEntry
-from lutfarm.lut.prediction.bulk import CHUNK
+from lutfarm.lut.prediction.predict_many import CHUNK
 from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Backend

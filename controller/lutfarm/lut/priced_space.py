@@ -10,11 +10,11 @@ import numpy as np
 
 from lutfarm.lut.calibration.calibrated import CorrectedBulk, Correction
 from lutfarm.lut.calibration.design import Estimate
-from lutfarm.lut.prediction.additive import SUM, Prediction, missing_entry, predict
-from lutfarm.lut.prediction.bulk import AdditiveBulk, IntArray
-from lutfarm.lut.prediction.composed import ComposedBulk
 from lutfarm.lut.prediction.layer_latencies import LayerCosts, layer_costs
 from lutfarm.lut.prediction.operator_latencies import Prices
+from lutfarm.lut.prediction.predict_many import AdditiveBulk, IntArray
+from lutfarm.lut.prediction.predict_many_composed import ComposedBulk
+from lutfarm.lut.prediction.predict_network import SUM, Prediction, missing_entry, predict
 from lutfarm.lut.schema.calibration_record import Calibration
 from lutfarm.statistics.samples.process import FloatArray
 from lutfarm_jobs.errors import SpecError
@@ -22,7 +22,7 @@ from lutfarm_jobs.spaces.base import Space
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
+class PricedSpace:
     """Predictions of one space from one device's and backend's entries, corrected where the table is calibrated for it."""
 
     prices: Prices
@@ -36,7 +36,7 @@ class Forecast:
     @classmethod
     def of(
         cls, prices: Prices, space: Space, calibration: Calibration | None, estimates: Mapping[str, Estimate], *, how: str = SUM
-    ) -> Forecast:
+    ) -> PricedSpace:
         """Reads the space's choices, and fits the calibration.  Raises SpecError where that does not fit the space.
 
         `estimates`: the operators as a calibration takes them.

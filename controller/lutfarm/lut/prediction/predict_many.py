@@ -46,7 +46,7 @@ class AdditiveBulk:
         return sums
 
     def intervals_ns(self, archs: IntArray) -> FloatArray:
-        """Shape (n, 3): estimate, low, high.  The interval is that of `predict.bounds`."""
+        """Shape (n, 3): estimate, low, high.  The interval is that of `predict_network.bounds`."""
         costs = self._costs
         intervals = np.empty((len(archs), 3))
         intervals[:, 0] = self.estimates(archs)
