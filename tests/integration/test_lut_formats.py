@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.lut_kit import TFLITE, failed, manifest
+from tests.lut_kit import TFLITE, entry, failed, manifest
 from tests.table_files_kit import DUMP, FULL, OURS, PARSE, table
 
 from lutfarm.lut import (
@@ -32,6 +32,7 @@ from lutfarm.lut import (
     load,
     save,
 )
+from lutfarm.lut.files import save_all
 from lutfarm.lut.formats import csv as csv_format
 from lutfarm.lut.formats import json as json_format
 from lutfarm.lut.schema.calibration_record import Observed, Priors, calibration_of
@@ -211,7 +212,8 @@ def test_anything_that_a_table_can_hold_comes_back_exactly(one: LatencyTable) ->
 @pytest.mark.parametrize("suffix", OURS)
 def test_a_full_disk_leaves_the_old_file_and_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     path = tmp_path / f"lut.{suffix}"
-    path.write_text("the old one")
+    save(ONE, path)
+    before = {found.name: found.read_bytes() for found in tmp_path.iterdir()}
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -220,8 +222,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_draft(tmp_path: Path, monkeypatc
     with pytest.raises(StoreUnwritable, match="No space left on device") as caught:
         save(table(), path)
     assert str(path) in str(caught.value)
-    assert path.read_text() == "the old one"
-    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+    assert {found.name: found.read_bytes() for found in tmp_path.iterdir()} == before
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
@@ -234,6 +235,52 @@ def test_a_saved_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
     save(table(), tmp_path / "lut.json")
     modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("other", "lut.json")}
     assert len(modes) == 1
+
+
+WRITTEN = ("lut.json", "lut.csv", "lut.parquet", "lut.yaml")
+ONE = LatencyTable.of([entry("fc_H1_W1_Cin8_Cout4_none")], manifest())
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize(
+    "there", [b"name: job\nworkloads: []\n", b"{}", b"key,value\n", b"PAR1 lutfarm-table PAR1", b"# lutfarm\na: 1\n"]
+)
+def test_what_is_there_and_is_no_table_stays(tmp_path: Path, name: str, there: bytes) -> None:
+    (tmp_path / name).write_bytes(there)
+    with pytest.raises(SpecError, match=rf"{name}: is there, and is no table of this format; choose another name"):
+        save(ONE, tmp_path / name)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {name: there}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_table_that_is_there_is_replaced_however_old_or_damaged(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.touch()  # as a program leaves that makes a name of its own
+    save(ONE, path)
+    written = path.read_bytes()
+    path.write_bytes(written.replace(b'"version": 3', b'"version": 2')[:-2])
+    assert path.read_bytes() != written
+    save(ONE, path)
+    assert path.read_bytes() == written
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_is_no_file_is_not_replaced(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(SpecError, match="is there, and is no file"):
+        save(ONE, tmp_path / name)
+    assert stat.S_ISFIFO((tmp_path / name).stat().st_mode)
+
+
+def test_of_several_files_none_is_written_where_one_can_not_be(tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text("name: job\n")
+    for last, wanted in (("job.yaml", ""), ("lut.txt", ""), ("none/lut.csv", ""), ("lut.csv", "json")):
+        with pytest.raises((SpecError, StoreUnwritable)):
+            save_all(ONE, {tmp_path / "lut.json": "", tmp_path / "lut.parquet": "", tmp_path / last: wanted})
+        assert [path.name for path in tmp_path.iterdir()] == ["job.yaml"]
+    written = save_all(ONE, {tmp_path / "lut.json": "", tmp_path / "lut.csv": ""})
+    assert [path.name for path in written] == ["lut.json", "lut.csv", "lut.manifest.json"]
+    assert load(written[0]) == load(written[1]) == ONE
 
 
 @pytest.mark.parametrize("name", ["lut.txt", "lut", "lut.pickle"])

@@ -17,6 +17,8 @@ from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.operators.base import Operator
 
+FC = "fc_H1_W1_Cin8_Cout4_none"
+
 
 def entries_of(name: str) -> list[Entry]:
     return [entry(o.key, 1e6 + n) for n, o in enumerate(spaces.load(name).operators()) if not o.is_nothing]
@@ -108,8 +110,10 @@ def test_a_device_cant_write_into_the_file_by_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("found", "style", "said"),
     [
-        ([entry("a"), entry("a", backend=TFLITE)], "ofa", "select one of desk with onnx"),
-        ([], "ofa", "of one device and backend"),
+        ([entry(FC), entry(FC, backend=TFLITE)], "ofa", "select one of desk with onnx"),
+        ([entry("a"), entry("a", backend=TFLITE)], "ofa", "none of the 2 entries .* write .json, .csv or .parquet"),
+        ([], "ofa", "none of the 0 entries"),
+        (entries_of("fbnet-224"), "ofa", "one key for mbconv_.* and mbconv_.*, so .* write .json, .csv or .parquet"),
         ([entry("a")], "ofa", "none of the 1 entries"),
         ([failed("a")], "proxylessnas", "none of the 1 entries"),
         ([entry("a")], "nni", r"no table format .nni.yaml., but .*, ofa.yaml, proxylessnas.yaml"),

@@ -24,7 +24,8 @@ from lutfarm.cli.terminal.output import (
     say,
 )
 from lutfarm.home import find_home
-from lutfarm.lut import Figures, LatencyTable, Prediction, load, save
+from lutfarm.lut import Figures, LatencyTable, Prediction, load
+from lutfarm.lut.files import save_all
 from lutfarm.lut.formats.known import extension
 from lutfarm.lut.schema.validation_record import words
 from lutfarm.lut.verdict import table_verdict
@@ -68,7 +69,7 @@ def export(
             table = table.with_calibrations(())
         if calibrated and not table.manifest.calibrations:
             raise SpecError(f"job {job_id} has no calibration: measure some networks with lutfarm lut validate --calibrate M")
-        files = [str(written) for path in out for written in save(table, path, format=_format_of(path, format, out))]
+        files = [str(written) for written in save_all(table, {path: _format_of(path, format, out) for path in out})]
         judged = table_verdict(table)
         if json:
             print_json(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from lutfarm.lut.formats import header
@@ -11,7 +12,6 @@ from lutfarm_jobs.atomic_files import replace_all
 from lutfarm_jobs.errors import PluginRefused, SpecError, StoreUnwritable
 
 LARGEST_BYTES = 1 << 30
-_OURS = f'"{header.FORMAT}"'.encode()
 
 
 def save(table: LatencyTable, path: Path | str, *, format: str = "") -> tuple[Path, ...]:
@@ -19,21 +19,37 @@ def save(table: LatencyTable, path: Path | str, *, format: str = "") -> tuple[Pa
 
     `format`: its name, where several have the extension; default: the first of them, ours before others', for .yaml
     `ofa.yaml`.  Returns what was written: for NAME.csv also NAME.manifest.json, which says what the table says of itself.
-    Existing content is replaced atomically, file by file.  Raises SpecError for another extension or format or for a table
-    that the format can't hold, StoreUnwritable where a file can't be written.
+    A table that is there is replaced atomically, file by file.  Raises SpecError for another extension or format, for a table
+    that the format can't hold and where a file is no table, StoreUnwritable where a file can't be written.
     """
-    target = Path(path)
-    name = _written_as(target, format)
-    written = FORMATS[name]
-    with FORMATS.calling(name):
-        contents = {target: written.dump(table)}
-        if written.beside is not None:
-            contents = {_free_for_ours(_beside(target, written.beside), target): written.beside.dump(table)} | contents
+    return save_all(table, {Path(path): format})
+
+
+def save_all(table: LatencyTable, formats: Mapping[Path, str]) -> tuple[Path, ...]:
+    """As `save`, several files: by path the format's name, or nothing.  All are checked, and drafted, before one is written."""
+    contents: dict[Path, bytes] = {}
+    files: list[Path] = []
+    for target, format in formats.items():
+        found = _contents(table, target, format)
+        contents |= found
+        files += reversed(found)
     try:
         replace_all(contents)
     except OSError as error:
-        raise StoreUnwritable(f"{target}: can't be written: {error.strerror or error}") from error
-    return tuple(reversed(contents))
+        named = ", ".join(map(str, formats))
+        raise StoreUnwritable(f"{named}: can't be written: {error.strerror or error}") from error
+    return tuple(files)
+
+
+def _contents(table: LatencyTable, target: Path, format: str) -> dict[Path, bytes]:
+    """By path, the last of them the table's own."""
+    name = _written_as(target, format)
+    written = FORMATS[name]
+    with FORMATS.calling(name):
+        _refuse_other(target, written)
+        if written.beside is None:
+            return {target: written.dump(table)}
+        return {_free_for_ours(_beside(target, written.beside), target): written.beside.dump(table), target: written.dump(table)}
 
 
 def load(path: Path | str) -> LatencyTable:
@@ -127,11 +143,37 @@ def _read_beside(source: Path, beside: Beside) -> bytes:
         ) from error
 
 
+def _refuse_other(target: Path, written: TableFormat) -> None:
+    """Raises SpecError where something has that name that is no table: nobody asked to replace it."""
+    if not target.exists() or (target.is_file() and target.stat().st_size == 0):
+        return
+    if not target.is_file():
+        raise SpecError(f"{target}: is there, and is no file; choose another name")
+    try:
+        ours = _is_table(_read(target), written)
+    except SpecError:  # not readable, or longer than any table
+        ours = False
+    if not ours:
+        raise SpecError(f"{target}: is there, and is no table of this format; choose another name, or remove it")
+
+
+def _is_table(content: bytes, written: TableFormat) -> bool:
+    if written.marked is not None:
+        return written.marked(content)
+    if written.parse is None:
+        return False
+    try:
+        written.parse(content)
+    except SpecError:
+        return False
+    return True
+
+
 def _free_for_ours(beside: Path, target: Path) -> Path:
     """The path itself.  Raises SpecError where a file of another kind has that name: nobody asked to replace it."""
     try:
         with beside.open("rb") as file:
-            ours = _OURS in file.read(200)
+            ours = header.begins(file.read(header.BEGINNING))
     except OSError:  # none, or one that can't be written either
         return beside
     if not ours:

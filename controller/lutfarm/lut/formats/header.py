@@ -17,6 +17,7 @@ from lutfarm_jobs.errors import SpecError
 
 FORMAT = "lutfarm-table"
 VERSION = 3  # 1 had one validation for a whole table; 2 had the unit ns in the names of its columns
+BEGINNING = 200  # bytes, within which a JSON file says its format
 FIELDS = frozenset({"format", "version", "content_hash", "manifest_hash", "manifest"})
 
 
@@ -30,6 +31,11 @@ def header_of(table: LatencyTable) -> dict[str, Any]:
         "manifest_hash": _hash(manifest),
         "manifest": manifest,
     }
+
+
+def begins(content: bytes) -> bool:
+    """Whether it begins as our JSON files do, of whatever version."""
+    return f'"{FORMAT}"'.encode() in content[:BEGINNING]
 
 
 def text_of(value: object) -> str:

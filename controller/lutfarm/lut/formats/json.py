@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from lutfarm.lut.formats.header import checked_header, data_of, header_of, table_of, text_of
+from lutfarm.lut.formats.header import begins, checked_header, data_of, header_of, table_of, text_of
 from lutfarm.lut.formats.known import TableFormat
 from lutfarm.lut.schema.columns import COLUMNS, Columns
 from lutfarm.lut.table import LatencyTable
@@ -32,4 +32,4 @@ def parse(content: bytes) -> LatencyTable:
     return table_of(header, Columns.of_values({name: [row[name] for row in rows] for name in COLUMNS}))
 
 
-FORMAT = TableFormat(dump, parse)
+FORMAT = TableFormat(dump, parse, marked=begins)

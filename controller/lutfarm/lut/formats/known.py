@@ -29,11 +29,15 @@ class TableFormat:
 
     `dump` raises SpecError for a table that the format can't hold, either `parse` for what is cut, edited or too new: a file
     is hostile until it was checked.
+
+    `marked`: whether the content of a file is such a table, however old or damaged, by a mark that `dump` leaves.  Nothing else
+    that has the name is replaced; without it, only what `parse` takes, and without that nothing.
     """
 
     dump: Callable[[LatencyTable], bytes]
     parse: Callable[[bytes], LatencyTable] | None = None
     beside: Beside | None = None
+    marked: Callable[[bytes], bool] | None = None
 
     @property
     def reads(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lutfarm.lut.formats.header import FORMAT as FORMAT_NAME
 from lutfarm.lut.formats.header import checked_header, data_of, header_of, table_of, text_of
 from lutfarm.lut.formats.known import TableFormat
 from lutfarm.lut.schema.columns import Columns
@@ -44,4 +45,9 @@ def parse(content: bytes) -> LatencyTable:
     return table_of(header, Columns.of_arrow(arrow))
 
 
-FORMAT = TableFormat(dump, parse)
+def marked(content: bytes) -> bool:
+    """A Parquet file with our header in its metadata, which stands in its end as it is."""
+    return content.startswith(b"PAR1") and f'"{FORMAT_NAME}"'.encode() in content
+
+
+FORMAT = TableFormat(dump, parse, marked=marked)

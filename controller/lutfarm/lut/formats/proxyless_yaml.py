@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lutfarm.lut.formats.known import TableFormat
-from lutfarm.lut.formats.published import dump_published
+from lutfarm.lut.formats.published import dump_published, marked
 from lutfarm.lut.table import LatencyTable
 from lutfarm_jobs.spaces.lut_keys import proxylessnas_key
 
@@ -19,4 +19,4 @@ def _figures(processes: int, mean_ms: float, std_ms: float) -> Mapping[str, floa
     return {"count": processes, "mean": mean_ms, "var": std_ms**2}
 
 
-FORMAT = TableFormat(dump)
+FORMAT = TableFormat(dump, marked=marked)

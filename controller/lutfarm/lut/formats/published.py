@@ -13,10 +13,12 @@ from lutfarm.statistics.intervals.interval import PRIOR_DF
 from lutfarm.statistics.intervals.quantiles import student_quantile
 from lutfarm_jobs import operators
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement_key import named
+from lutfarm_jobs.measurement_key import named, short_name
 from lutfarm_jobs.operators.base import Operator
 
 NS_PER_MS = 1e6
+MARK = "# lutfarm table "
+OTHERS = "write .json, .csv or .parquet, which hold every table"
 
 
 def dump_published(
@@ -32,6 +34,7 @@ def dump_published(
     comment, as is how the table held up: those projects read none of it.  Raises SpecError for several devices or
     backends, or if nothing is left.
     """
+    _check_keys(table, key_of, name)
     if len(table.places) != 1:
         listed = ", ".join(" with ".join(place) for place in table.places)
         raise SpecError(f"a {name} table is of one device and backend; select one of {listed}")
@@ -41,21 +44,35 @@ def dump_published(
         key = _published(entry, key_of)
         if key is None or entry.estimate is None:
             left_out += 1
-        elif key in found:
-            raise SpecError(f"two operators have the {name} key {key}; export a table of one space")
         else:
             std_ms = process_deviation_ns(entry) / NS_PER_MS
             found[key] = dict(figures_of(entry.processes, entry.estimate / NS_PER_MS, std_ms))
-    if not found:
-        raise SpecError(f"none of the {len(table)} entries is an operator that {name} has a key for")
     unit, backend = (_comment(text) for text in table.places[0])
     claims = "".join(f"# {_comment(claim)}\n" for claim in _claims(table))
     comment = (
         f"# Latencies in ms of {unit} with {backend}: mean is lutfarm's estimate for the uncontended device,\n"
         f"# count the processes it was measured in. {left_out} entries have no place in this format.\n"
-        f"{claims}# lutfarm table {table.content_hash}\n"
+        f"{claims}{MARK}{table.content_hash}\n"
     )
     return (comment + yaml.safe_dump(found, sort_keys=False, width=1000)).encode()
+
+
+def _check_keys(table: LatencyTable, key_of: Callable[[Operator], str], name: str) -> None:
+    """Raises SpecError where no entry has such a key, or two operators have the same one."""
+    operators_of: dict[str, str] = {}
+    for entry in table.entries:
+        key = _published(entry, key_of)
+        if key is not None and operators_of.setdefault(key, entry.workload_key) != entry.workload_key:
+            both = f"{short_name(operators_of[key])} and {short_name(entry.workload_key)}"
+            raise SpecError(f"{name} has one key for {both}, so this table can't be written so: {OTHERS}")
+    if not operators_of:
+        raise SpecError(f"none of the {len(table)} entries is an operator that {name} has a key for: {OTHERS}")
+
+
+def marked(content: bytes) -> bool:
+    """By a comment before the figures."""
+    comments, found, _ = content.partition(MARK.encode())
+    return bool(found) and all(line.startswith(b"#") for line in comments.splitlines())
 
 
 def _claims(table: LatencyTable) -> list[str]:
