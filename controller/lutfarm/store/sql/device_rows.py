@@ -1,4 +1,4 @@
-"""Device states, their history and checks, over SQLAlchemy Core.  See lutfarm.records.device_state for what they mean."""
+"""Devices, their states, their history and checks, over SQLAlchemy Core.  See lutfarm.records.device_state for what they mean."""
 
 from __future__ import annotations
 
@@ -12,14 +12,40 @@ from lutfarm.records.device_state import DeviceEvent, DeviceRecord, Transition, 
 from lutfarm.records.lease_holder import LeaseHolder
 from lutfarm.store.sql import encoding
 from lutfarm.store.sql.database import Database
-from lutfarm.store.sql.schema import device_checks, device_states, device_transitions, leases
+from lutfarm.store.sql.schema import device_checks, device_states, device_transitions, devices, leases
+from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.health.check import HealthReport
 from lutfarm_agents.process_identity import has_ended
 from lutfarm_jobs.errors import StoreError
 
 
 class DeviceRows(Database):
-    """The part of a store that says how devices are."""
+    """The part of a store that knows devices and how they are."""
+
+    def put_device(self, device: Device) -> None:
+        with self._write() as db:
+            content = encoding.dump_device(device)
+            if not db.execute(update(devices).where(devices.c.name == device.name).values(content=content)).rowcount:
+                db.execute(insert(devices).values(name=device.name, content=content))
+
+    def device(self, name: str) -> Device | None:
+        with self._read() as db:
+            content = db.execute(select(devices.c.content).where(devices.c.name == name)).scalar()
+        return None if content is None else encoding.load_device(content)
+
+    def devices(self) -> Sequence[Device]:
+        with self._read() as db:
+            found = db.execute(select(devices.c.content).order_by(devices.c.name)).scalars().all()
+        return [encoding.load_device(content) for content in found]
+
+    def put_hello(self, unit: str, hello: Hello, seen_s: float) -> None:
+        with self._write() as db:
+            db.execute(update(devices).where(devices.c.name == unit).values(hello=encoding.dump(hello), seen_s=seen_s))
+
+    def hello(self, unit: str) -> tuple[Hello, float] | None:
+        with self._read() as db:
+            row = db.execute(select(devices.c.hello, devices.c.seen_s).where(devices.c.name == unit)).first()
+        return None if row is None or row.hello is None else (encoding.load_hello(row.hello), row.seen_s)
 
     def device_record(self, unit: str, now_s: float) -> DeviceRecord:
         """How the device is; `new` where nothing happened to it yet."""
