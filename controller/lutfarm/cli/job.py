@@ -9,9 +9,9 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, say
+from lutfarm.cli.terminal.which_job import job_meant
 from lutfarm.home import find_home
 from lutfarm.store import open_store
-from lutfarm.store.interface import job_called
 from lutfarm_jobs.measurement_key import short_name
 
 STATUSES = ("complete", "truncated", "failed")
@@ -50,7 +50,7 @@ def show(
 ) -> None:
     """One job: how many runs each measurement has."""
     with exit_codes.exits(), open_store(find_home(home).path, to_read=True) as store:
-        job, counts = job_called(store, job_id)
+        job, counts = job_meant(store, job_id)
         by_key = store.round_counts(job.id)
         if json:
             print_json(

@@ -23,6 +23,7 @@ from lutfarm.cli.terminal.output import (
     quoted,
     say,
 )
+from lutfarm.cli.terminal.which_job import job_meant
 from lutfarm.home import find_home
 from lutfarm.lut import Figures, LatencyTable, Prediction, load
 from lutfarm.lut.files import save_all
@@ -64,17 +65,19 @@ def export(
     """Build the table of a job from its stored runs, and write it with what `validate` said of it."""
     with exit_codes.exits():
         with open_store(find_home(home).path, to_read=True) as store:
-            table = validated_table(store, job_id, pool=pool, unit=device, backend=backend)
+            job, _ = job_meant(store, job_id)
+            table = validated_table(store, job.id, pool=pool, unit=device, backend=backend)
         if calibrated is False:
             table = table.with_calibrations(())
         if calibrated and not table.manifest.calibrations:
-            raise SpecError(f"job {job_id} has no calibration: measure some networks with lutfarm lut validate --calibrate M")
+            raise SpecError(f"job {job.id} has no calibration: measure some networks with lutfarm lut validate --calibrate M")
         files = [str(written) for written in save_all(table, {path: _format_of(path, format, out) for path in out})]
         judged = table_verdict(table)
         if json:
             print_json(
                 {
                     "verdict": plain(judged),
+                    "job": job.id,
                     "entries": len(table.entries),
                     "files": files,
                     "places": [

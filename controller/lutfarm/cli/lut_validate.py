@@ -11,6 +11,7 @@ from lutfarm.cli import exit_codes
 from lutfarm.cli.executor import ExecutorOption, executor_of
 from lutfarm.cli.measure import measure
 from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, give_or_take, plain, print_json, print_rows, say
+from lutfarm.cli.terminal.which_job import job_meant
 from lutfarm.home import find_home
 from lutfarm.lut import Figures, Validation
 from lutfarm.lut.schema.calibration_record import LEAST_NETWORKS, MOST_NETWORKS
@@ -55,7 +56,7 @@ def validate(
             )
         place = find_home(home)
         with open_store(place.path) as store:
-            asked = table_to_validate(store, job_id, space, Path.cwd())
+            asked = table_to_validate(store, job_meant(store, job_id)[0].id, space, Path.cwd())
             spec = validation_spec(store, asked, networks=networks, calibrate=calibrate, seed=seed)
             if store.job(spec.id) is None:
                 say(drawn_words(networks + calibrate, spec.id))

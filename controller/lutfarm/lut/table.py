@@ -153,7 +153,8 @@ class LatencyTable:
         words[-1] += f" on {self._placed()}"
         words += [f"{len(self._manifest.missing)} not measured yet on {self._lacking()}"] if self._manifest.missing else []
         made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(self._manifest.created_s))
-        return f"{', '.join(words)}; job {self._manifest.job_name}, {made}; composed: {self._manifest.composition}"
+        job = self._manifest.job_id or self._manifest.job_name
+        return f"{', '.join(words)}; job {job}, {made}; composed: {self._manifest.composition}"
 
     def claims(self) -> list[str]:
         """For each device and backend how well it predicts networks, or that nobody knows; and what is calibrated."""

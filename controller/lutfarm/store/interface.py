@@ -224,3 +224,10 @@ def job_called(store: JobStore, name: str) -> tuple[Job, JobCounts]:
     if found is None:
         raise SpecError(f"no job is called {name[:80]!r}; see lutfarm job list")
     return found
+
+
+def also_called(store: JobStore, name: str, job: Job) -> tuple[str, ...]:
+    """The ids of other jobs that have this name, the newest first; none where `name` is an id, or the start of one."""
+    if name != job.name or name == job.id:
+        return ()
+    return tuple(other.id for other, _ in store.jobs() if other.name == name and other.id != job.id)
