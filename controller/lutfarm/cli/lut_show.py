@@ -12,7 +12,7 @@ from lutfarm.cli import exit_codes
 from lutfarm.cli.terminal.ending import say_table, say_verdict
 from lutfarm.cli.terminal.output import Column, JsonOption, latency, plain, print_json, print_rows, printable, say
 from lutfarm.lut import LatencyTable, fed, load
-from lutfarm.lut.query import columns_named, query
+from lutfarm.lut.query import QUERIED, columns_named, query
 from lutfarm.lut.schema.columns import COLUMNS
 from lutfarm.lut.schema.entry import IN_QUANTITY_UNIT, Entry
 from lutfarm.lut.verdict import table_verdict
@@ -29,7 +29,7 @@ ENTRY_COLUMNS = (
     Column("runs"),
     Column("flags", "words"),
 )
-FILE_COLUMNS = (Column("batch"), Column("inputs", "prose"))
+FILE_COLUMNS = (Column("batch"), Column("takes", "prose"))
 KEYS = ("key", "workload_key", "path")
 PROSE = ("takes", "tool_lines", "inputs", "inputs_assumed", "failure_detail")
 
@@ -52,7 +52,7 @@ def show(
         typer.Option(
             "--where",
             metavar="CONDITION",
-            help="Only entries of which it is true: 'estimate>1ms', flags~contended; several: all of them.",
+            help="Only entries of which it is true: 'latency>1ms', 'interval<2%', flags~contended; several: all of them.",
         ),
     ] = None,
     sort: Annotated[
@@ -62,7 +62,7 @@ def show(
     columns: Annotated[
         list[str] | None,
         typer.Option(
-            "--columns", metavar="NAMES", help="These, such as workload,p25,p50,p95: those of the .csv, docs/tables.md."
+            "--columns", metavar="NAMES", help="These, such as workload,latency,p50,p95: those of the .csv, docs/tables.md."
         ),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="So many entries at most.")] = None,
@@ -109,7 +109,7 @@ def _say_more(table: LatencyTable) -> None:
 
 def _column(name: str) -> Column:
     """As a table of the terminal has it; the name says the unit."""
-    kind = COLUMNS[name][0]
+    kind = QUERIED[name][0]
     if kind == "text":
         return Column(name, "key" if name in KEYS else "prose" if name in PROSE else "shared")
     return Column(name, "words") if kind == "texts" else Column(name, right=True)
@@ -118,7 +118,7 @@ def _column(name: str) -> Column:
 def _value(entry: Entry, name: str) -> Any:
     """Nothing where there is no value, never a number that stands for none."""
     found: Any = getattr(entry, name)
-    if COLUMNS[name][0] == "texts":
+    if QUERIED[name][0] == "texts":
         return " ".join(found)
     return "" if found is None else found
 

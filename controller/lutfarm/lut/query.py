@@ -10,18 +10,45 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lutfarm.lut.schema.columns import COLUMNS
+from lutfarm.lut.schema.columns import COLUMNS, ColumnType
 from lutfarm.lut.schema.entry import IN_QUANTITY_UNIT, Entry
 from lutfarm_jobs.errors import SpecError
 
 # A column's name may be said without what stands at its end: `load` for `load_ns`, `workload` for `workload_key`.
 ENDINGS = ("_ns", "_key", "_c", "_khz", "_bytes")
-OTHER_NAMES: Mapping[str, str] = {"device": "unit", "p50": "median"}
+OTHER_NAMES: Mapping[str, str] = {
+    "device": "unit",
+    "p50": "median",
+    "latency": "estimate",
+    "interval": "relative_half_width",
+    "runs": "processes",
+    "batch": "batch_size",
+}
+"""What a table's headings call a column, and people."""
+QUERIED: Mapping[str, tuple[ColumnType, bool]] = {**COLUMNS, "relative_half_width": ("number", True)}
+"""What can be asked for: a table's columns, and what follows from them."""
+SHARES = frozenset(
+    {
+        "relative_half_width",
+        "variation",
+        "between_spread",
+        "within_spread",
+        "iteration_spread",
+        "slice_spread",
+        "process_spread",
+        "sitting_spread",
+        "common_share",
+        "canary_level",
+        "wall_over_cpu",
+        "confidence",
+    }
+)
+"""Of which 2 % may be said: 0.02."""
 UNITS_NS: Mapping[str, float] = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 
 _SIGNS = (">=", "<=", "!=", "!~", "==", ">", "<", "=", "~")
 _CONDITION = re.compile(rf"\s*([A-Za-z0-9_]+)\s*({'|'.join(_SIGNS)})\s*(.*?)\s*", re.DOTALL)
-_NUMBER = re.compile(r"([0-9.eE+-]+)\s*(ns|us|ms|s)?")
+_NUMBER = re.compile(r"([0-9.eE+-]+)\s*(ns|us|ms|s|%)?")
 _ORDER: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
@@ -34,16 +61,19 @@ SUGGESTED = 3
 
 
 def column_named(text: str) -> str:
-    """The column that a name means: its own, or one without its unit.  Raises SpecError with the names that there are."""
-    name = text.strip()
-    if name in COLUMNS:
+    """The column that a name means: its own, one without its unit, or a heading of `lut show`, in capitals or not.
+
+    Raises SpecError with the names that there are.
+    """
+    name = text.strip().lower()
+    if name in QUERIED:
         return name
     meant = OTHER_NAMES.get(name) or next((name + ending for ending in ENDINGS if name + ending in COLUMNS), None)
     if meant is None:
-        names = list(dict.fromkeys((*COLUMNS, *OTHER_NAMES, *(without_unit(column) for column in COLUMNS))))
+        names = list(dict.fromkeys((*QUERIED, *OTHER_NAMES, *(without_unit(column) for column in COLUMNS))))
         near = difflib.get_close_matches(name, names, SUGGESTED)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise SpecError(f"a table has no column {name[:80]!r}; {hint}It has {', '.join(COLUMNS)}")
+        raise SpecError(f"a table has no column {name[:80]!r}; {hint}It has {', '.join((*OTHER_NAMES, *QUERIED))}")
     return meant
 
 
@@ -87,7 +117,7 @@ def condition(text: str) -> Condition:
     if not found:
         raise SpecError(f"{text[:80]!r} is no condition: COLUMN, one of {' '.join(_SIGNS)} and a value, such as 'estimate>1ms'")
     column, sign, value = column_named(found[1]), found[2].replace("==", "="), found[3]
-    if COLUMNS[column][0] in ("text", "texts"):
+    if QUERIED[column][0] in ("text", "texts"):
         if sign in (">", ">=", "<", "<="):
             raise SpecError(f"{text[:80]!r}: {column} is text; compare it with = != ~ (holds) or !~ (doesn't)")
         if sign.endswith("~") and not value:
@@ -103,14 +133,18 @@ def condition(text: str) -> Condition:
 
 
 def _number(text: str, column: str, value: str) -> float:
-    """In the column's unit; a time may say its own."""
+    """In the column's unit; a time may say its own, a share its per cent."""
     found = _NUMBER.fullmatch(value)
     try:
         number = float(found[1]) if found else math.nan
     except ValueError:
         number = math.nan
     if not found or not math.isfinite(number):
-        raise SpecError(f"{text[:80]!r}: {value[:40]!r} is no number; write 1200, 1.2e6 or, of times, 1.2ms")
+        raise SpecError(f"{text[:80]!r}: {value[:40]!r} is no number; write 1200, 1.2e6, of times 1.2ms, of shares 2%")
+    if found[2] == "%":
+        if column not in SHARES:
+            raise SpecError(f"{text[:80]!r}: {column} is no share; of these per cent may be said: {', '.join(sorted(SHARES))}")
+        return number / 100
     if found[2] and not (column in IN_QUANTITY_UNIT or column.endswith("_ns")):
         raise SpecError(f"{text[:80]!r}: {column} is no time; write the number alone")
     return number * UNITS_NS[found[2] or "ns"]

@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.lut_kit import entry, failed
 
+from lutfarm.cli.lut_show import ENTRY_COLUMNS, FILE_COLUMNS
 from lutfarm.lut.query import column_named, columns_named, condition, query, without_unit
 from lutfarm.lut.schema.columns import COLUMNS
 from lutfarm.lut.schema.entry import Entry
 from lutfarm_jobs.errors import SpecError
 
 SMALL = entry("conv_a", 1_000.0)
-LARGE = replace(entry("skip_b", 2e6, flags=("contended", "drift")), p95=2.2e6)
+LARGE = replace(entry("skip_b", 2e6, flags=("contended", "drift")), p95=2.2e6, variation=0.03)
 BROKEN = failed("conv_c")
 ENTRIES = (SMALL, LARGE, BROKEN)
 
@@ -32,10 +33,21 @@ ENTRIES = (SMALL, LARGE, BROKEN)
         ("p95", "p95"),
         ("temperature_high", "temperature_high_c"),
         ("key", "key"),
+        ("Latency", "estimate"),
+        ("INTERVAL", "relative_half_width"),
+        ("runs", "processes"),
+        ("P50", "median"),
     ],
 )
 def test_a_column_is_called_by_its_name_or_without_its_unit(text: str, column: str) -> None:
     assert column_named(text) == column
+
+
+@pytest.mark.parametrize("heading", [column.name for column in (*ENTRY_COLUMNS, *FILE_COLUMNS)])
+def test_every_heading_that_is_printed_is_a_column(heading: str) -> None:
+    assert column_named(heading) == column_named(heading.upper()) == column_named(heading.capitalize())
+    assert query(sort=[heading, f"-{heading}"]).of(ENTRIES)
+    condition(f"{heading}=")
 
 
 def test_no_two_columns_are_called_alike() -> None:
@@ -43,7 +55,10 @@ def test_no_two_columns_are_called_alike() -> None:
 
 
 def test_a_column_that_is_not_there_is_answered_with_those_that_are() -> None:
-    with pytest.raises(SpecError, match=r"no column 'estimat'; did you mean estimate.*It has key, workload_key, unit") as error:
+    with pytest.raises(
+        SpecError,
+        match=r"no column 'estimat'; did you mean estimate.*It has device, .*latency, interval, runs, .*key, workload_key, unit",
+    ) as error:
         column_named("estimat")
     assert all(name in error.value.detail for name in COLUMNS)
 
@@ -70,6 +85,10 @@ def test_a_column_that_is_not_there_is_answered_with_those_that_are() -> None:
         (("p95=",), (SMALL, BROKEN)),
         (("p95!=",), (LARGE,)),
         (("p95>0",), (LARGE,)),
+        (("interval<=2.1%",), (SMALL, LARGE)),
+        (("interval<1 %",), ()),
+        (("Variation>2%",), (LARGE,)),
+        (("variation>0.02",), (LARGE,)),
         (("p95!=5",), (SMALL, LARGE, BROKEN)),
         (("failure_code~Memory",), (BROKEN,)),
     ],
@@ -92,6 +111,10 @@ def test_entries_of_which_every_condition_is_true_are_left(where: tuple[str, ...
         ("workload>a", "workload_key is text"),
         ("workload~", "a text is missing behind ~"),
         ("processes>3ms", "processes is no time"),
+        ("processes>2%", "processes is no share; of these per cent may be said: .*variation"),
+        ("latency>2%", "estimate is no share"),
+        ("variation>2ms", "variation is no time"),
+        ("variation>x%", "of shares 2%"),
         ("estimate>1;import os", "is no number"),
     ],
 )
