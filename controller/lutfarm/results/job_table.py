@@ -14,7 +14,7 @@ from statistics import median
 from lutfarm.canary.judge_runs import judge
 from lutfarm.devices.registry import with_profiles
 from lutfarm.lut import LatencyTable, Manifest, Pooling, TableBackend, TableDevice, pooled, without_moved
-from lutfarm.lut.building.isolated import build_table
+from lutfarm.lut.building.build_table import build_table
 from lutfarm.lut.building.manifest_as_measured import as_measured
 from lutfarm.lut.building.profiled import in_network
 from lutfarm.lut.building.sandwiched import sandwiched

@@ -12,7 +12,7 @@ from tests.lut_kit import entry as plain_entry
 from tests.store_kit import HELLO
 
 from lutfarm.lut import LatencyTable, Pooling, TableBackend, TableDevice, pooled
-from lutfarm.lut.building.isolated import build_table
+from lutfarm.lut.building.build_table import build_table
 from lutfarm.lut.building.manifest_as_measured import as_measured
 from lutfarm.records.fingerprints import BETWEEN_PLANS, BETWEEN_UNITS, agree, disagreement, words
 from lutfarm_agents.fingerprint import fingerprint

@@ -9,7 +9,7 @@ import pytest
 from tests.lut_kit import ORT, TFLITE, UNIT, entry, manifest, piece, run, validation
 
 from lutfarm.lut import Calibration, Entry, LatencyTable, Uncalibrated, Validation
-from lutfarm.lut.building.isolated import build_table
+from lutfarm.lut.building.build_table import build_table
 from lutfarm.records.job import Job
 from lutfarm.validation.outcome import MeasuredNetworks, StudyOnTable, ValidationOutcome, calibration_for, outcome_of
 from lutfarm.validation.study import StudyJob, find_study, plan_study

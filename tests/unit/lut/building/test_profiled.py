@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.lut_kit import ORT, UNIT, manifest, piece, run
 
 from lutfarm.lut import Entry, LatencyTable
-from lutfarm.lut.building.isolated import build_table
+from lutfarm.lut.building.build_table import build_table
 from lutfarm.lut.building.profiled import Layers, attribute, in_network, overhead_ns, profiled
 from lutfarm_agents.wire import events
 from lutfarm_jobs import spaces

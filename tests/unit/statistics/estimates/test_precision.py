@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.lut_kit import manifest, measurement
 from tests.store_kit import run
 
-from lutfarm.lut.building.isolated import build_table
+from lutfarm.lut.building.build_table import build_table
 from lutfarm.scheduling.state import MeasurementProgress, begin
 from lutfarm.statistics import Target, priors_of, sample, summarize
 from lutfarm.statistics.estimates.precision import (
