@@ -17,8 +17,8 @@ from lutfarm_runner.machine.clock import own_step_ns
 from lutfarm_runner.machine.environment import environment
 from lutfarm_runner.machine.limits import peak_bytes
 from lutfarm_runner.sampling import Clock, Sample, Sampler, Subject
-from lutfarm_runner.schedule import run_delay
 from lutfarm_runner.shared_page import SPENT
+from lutfarm_runner.time_without_core import run_delay
 from lutfarm_runner.wire import encode, write_all
 from lutfarm_runner.workload_failure import Failed, calling, failed
 

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Dict, Optional
 
-from lutfarm_runner.schedule import waited_ns
+from lutfarm_runner.time_without_core import waited_ns
 
 SPENT = ("import", "load", "warmup", "canary", "slices", "wait", "other")
 STATE = struct.Struct("=4q")  # workload id or -1, deadline or 0, whose, its wait for a core until then or -1

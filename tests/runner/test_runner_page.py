@@ -9,8 +9,8 @@ import time
 import pytest
 
 from lutfarm_runner import shared_page as page_module
-from lutfarm_runner.schedule import waited_ns
 from lutfarm_runner.shared_page import MOST_STARVED_NS, SPENT, Mark, Page
+from lutfarm_runner.time_without_core import waited_ns
 
 SECOND_NS = 10**9
 

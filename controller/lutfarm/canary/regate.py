@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lutfarm.canary.reference import CanaryReference
-from lutfarm.statistics.samples.lost import kept_its_core, own_lost
+from lutfarm.statistics.samples.time_without_core import kept_its_core, own_lost
 from lutfarm_jobs.run import Run, Slice
 
 

@@ -9,10 +9,10 @@ from lutfarm.statistics.estimates.precision import least_processes
 from lutfarm.statistics.intervals.interval import DEFAULT_SPREAD, PRIOR_DF, Interval, moderated_interval
 from lutfarm.statistics.samples.conditions import canary_ratios
 from lutfarm.statistics.samples.held_up import disagree
-from lutfarm.statistics.samples.lost import lost_share
 from lutfarm.statistics.samples.quantum import quantum_ns, widened
 from lutfarm.statistics.samples.sample import Sample
 from lutfarm.statistics.samples.swept import MOST_SLOWER_THAN_CANARY
+from lutfarm.statistics.samples.time_without_core import lost_share
 
 MOST_LOST = 0.9  # of a slice; the waiting of several threads adds up to more
 
