@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tests import pool_kit as kit
 
-from lutfarm.demo.clock import NETWORKS, Clock
 from lutfarm.demo.steps import DEVICE, demo_spec, draw_networks, register_this_machine
+from lutfarm.demo.time_budget import NETWORKS, Clock
 from lutfarm.devices import maintenance
 from lutfarm.devices.health_check import Checked, NotChecked, check_devices, in_use
 from lutfarm.devices.registration import Wanted, register

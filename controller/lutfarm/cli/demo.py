@@ -33,8 +33,8 @@ from lutfarm.cli.terminal.output import (
 )
 from lutfarm.cli.terminal.run_progress import RunDisplay
 from lutfarm.cli.terminal.signals import deferred
-from lutfarm.demo.clock import CALIBRATE, FEWEST, NETWORKS, Clock
 from lutfarm.demo.steps import demo_spec, draw_networks, register_this_machine, write_results
+from lutfarm.demo.time_budget import CALIBRATE, FEWEST, NETWORKS, Clock
 from lutfarm.execution.host_load import watch
 from lutfarm.execution.open_farm import open_farm
 from lutfarm.execution.run_job import Farm

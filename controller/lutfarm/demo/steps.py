@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from lutfarm.demo.clock import CALIBRATE, FEWEST, PASSES, Clock
+from lutfarm.demo.time_budget import CALIBRATE, FEWEST, PASSES, Clock
 from lutfarm.devices.registration import greet, keep
 from lutfarm.home import Home
 from lutfarm.lut import LatencyTable, save

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lutfarm.demo.clock import CALIBRATE, FEWEST, NETWORKS, Clock
+from lutfarm.demo.time_budget import CALIBRATE, FEWEST, NETWORKS, Clock
 from lutfarm.execution.host_load import Load, pressure_of
 from lutfarm.lut.verdict import LEAST_CALIBRATION
 
