@@ -10,7 +10,7 @@ from lutfarm.agent_pool.interface import Event, Measured, Opened, Probed, Waitin
 from lutfarm.canary.history import Canary, CanaryHistory
 from lutfarm.devices.leases import Leases
 from lutfarm.execution.device_sync import UnitStates
-from lutfarm.execution.refused import refusals
+from lutfarm.execution.refused_models import refusals
 from lutfarm.execution.resume import Resumed, judged_now, own_runs, resume
 from lutfarm.records.device_state import NO_WORK, DeviceRecord
 from lutfarm.records.job import Job

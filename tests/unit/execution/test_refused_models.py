@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lutfarm.agent_pool.interface import Opened, Probed
 from lutfarm.cli.terminal.ending import noted
-from lutfarm.execution.refused import refusals
+from lutfarm.execution.refused_models import refusals
 from lutfarm.scheduling.state import after, begin
 from lutfarm_agents.testing import HELLO
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
