@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests import pool_kit as kit
 
-from lutfarm.demo.steps import DEVICE, demo_spec, draw_networks, register_this_machine
+from lutfarm.demo.steps import DEVICE, demo_spec, draw_networks, paced, register_this_machine
 from lutfarm.demo.time_budget import NETWORKS, Clock
 from lutfarm.devices import maintenance
 from lutfarm.devices.health_check import Checked, NotChecked, check_devices, in_use
@@ -18,6 +19,7 @@ from lutfarm.execution.host_load import Load
 from lutfarm.execution.why_job import why_job
 from lutfarm.home import Home
 from lutfarm.records.job import Job
+from lutfarm.scheduling.state import begin, with_unit
 from lutfarm.store import Store, open_store
 from lutfarm.store.interface import job_called
 from lutfarm.submission import submit
@@ -115,3 +117,11 @@ def test_a_demonstration_without_time_draws_no_network_and_says_so(store: Store,
     assert drawn.spec is None
     assert drawn.networks < NETWORKS
     assert drawn.why_not.endswith("give --minutes more")
+
+
+def test_after_operators_were_measured_their_rounds_say_how_fast_the_machine_is() -> None:
+    clock = Clock(began_s=0.0, minutes=3, load=Load(2, 0.0))
+    state = begin((), ["a", "b"], rounds=1)
+    assert paced(clock, state).pace is None
+    measured = with_unit(state, replace(state.units["a"], rounds_due_s=10.0, rounds_took_s=34.0))
+    assert paced(clock, measured).pace == 3.0

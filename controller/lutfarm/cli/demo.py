@@ -33,7 +33,7 @@ from lutfarm.cli.terminal.output import (
 )
 from lutfarm.cli.terminal.run_progress import RunDisplay
 from lutfarm.cli.terminal.signals import deferred
-from lutfarm.demo.steps import demo_spec, draw_networks, register_this_machine, write_results
+from lutfarm.demo.steps import demo_spec, draw_networks, paced, register_this_machine, write_results
 from lutfarm.demo.time_budget import CALIBRATE, FEWEST, NETWORKS, Clock
 from lutfarm.execution.host_load import watch
 from lutfarm.execution.open_farm import open_farm
@@ -114,7 +114,7 @@ def _measure(store: Store, place: Home, clock: Clock, stages: Stages) -> str:
         judged = judged_job(store, outcome.job_id, again=AGAIN)
         report(outcome, judged, runs_now=display.runs, as_json=False, opening=False)
         with stages.stage("validate"):
-            _validate(farm, store, place, outcome.job_id, clock, check)
+            _validate(farm, store, place, outcome.job_id, paced(clock, outcome.state), check)
     return outcome.job_id
 
 

@@ -17,6 +17,7 @@ from lutfarm.lut import LatencyTable, save
 from lutfarm.results.job_table import table_of
 from lutfarm.results.validate_job import TableToValidate, validation_spec
 from lutfarm.results.validated_table import validated_table
+from lutfarm.scheduling.state import FarmState
 from lutfarm.store.interface import DeviceStore, JobStore, Store, job_called
 from lutfarm.validation import studies_of
 from lutfarm_agents.address import LocalAddress
@@ -63,7 +64,7 @@ def draw_networks(store: Store, job_id: str, clock: Clock) -> NetworkDraw:
     """Networks that the job's table has never seen: as many as there is time for, or the same as before where some are stored."""
     networks, calibrate = _time_for(store, job_id, clock)
     if networks < FEWEST:
-        return NetworkDraw(networks, calibrate, why_not="there is no time left for whole networks; give --minutes more")
+        return NetworkDraw(networks, calibrate, why_not=clock.no_time(time.time()))
     asked = TableToValidate(job_called(store, job_id)[0], table_of(store, job_id), spaces.load(SPACE))
     try:
         spec = validation_spec(store, asked, networks=networks, calibrate=calibrate)
@@ -74,12 +75,18 @@ def draw_networks(store: Store, job_id: str, clock: Clock) -> NetworkDraw:
     )
 
 
+def paced(clock: Clock, state: FarmState) -> Clock:
+    """The clock once operators were measured: by how long their rounds took, or by what waits for a core where none was."""
+    paces = [unit.pace for unit in state.units.values() if unit.rounds_due_s]
+    load = replace(clock.load, queue=os.getloadavg()[0])
+    return replace(clock, load=load, pace=max(paces, default=None))
+
+
 def _time_for(store: JobStore, job_id: str, clock: Clock) -> tuple[int, int]:
     known = studies_of(store, job_id)
     if known:
         return known[-1].study.networks, known[-1].study.calibrate
-    now = replace(clock, load=replace(clock.load, queue=os.getloadavg()[0]))
-    return now.networks(time.time())
+    return clock.networks(time.time())
 
 
 def write_results(store: Store, job_id: str, out: Path) -> LatencyTable:

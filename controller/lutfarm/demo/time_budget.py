@@ -19,11 +19,15 @@ NETWORKS, CALIBRATE, FEWEST = 12, 8, 3  # to validate with, to calibrate on; wit
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """When a demonstration that may take so long has to be where, as Unix times; `load`: what else runs here."""
+    """When a demonstration that may take so long has to be where, as Unix times; `load`: what else runs here.
+
+    `pace`: how many times longer its own rounds took than on a quiet machine; None before there are any.
+    """
 
     began_s: float
     minutes: float
     load: Load
+    pace: float | None = None
 
     @property
     def closing_s(self) -> float:
@@ -41,8 +45,21 @@ class Clock:
 
         Fewer than five calibrate nothing, so there are five or none.
         """
-        each_s = NETWORK_S * self.load.slowdown * (RETRIED if self.load.loaded else 1.0)
-        room = max(0, min(NETWORKS + CALIBRATE, int((self.closing_s - now_s) / each_s) - ANCHORS))
+        room = max(0, min(NETWORKS + CALIBRATE, int((self.closing_s - now_s) / self._network_s) - ANCHORS))
         networks = min(NETWORKS, max(FEWEST, round(room * NETWORKS / (NETWORKS + CALIBRATE))))
         calibrate = min(CALIBRATE, room - networks)
         return (networks, calibrate) if calibrate >= LEAST_CALIBRATION else (min(room, NETWORKS), 0)
+
+    @property
+    def _network_s(self) -> float:
+        """By what was measured, where something was: the load average counts this demonstration's own processes too."""
+        if self.pace is not None:
+            return NETWORK_S * max(1.0, self.pace)
+        return NETWORK_S * self.load.slowdown * (RETRIED if self.load.loaded else 1.0)
+
+    def no_time(self, now_s: float) -> str:
+        """Why there is none for whole networks, in words."""
+        return (
+            f"{max(0.0, self.closing_s - now_s):.0f} s are left; {FEWEST} networks and {ANCHORS} anchors take about "
+            f"{(FEWEST + ANCHORS) * self._network_s:.0f} s on this machine as it is now; give --minutes more"
+        )

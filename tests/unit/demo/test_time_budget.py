@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from lutfarm.demo.time_budget import CALIBRATE, FEWEST, NETWORKS, Clock
@@ -33,6 +36,25 @@ def test_operators_have_all_the_time_where_there_is_none_for_networks() -> None:
     assert starved.operators_until_s(20.0) == starved.closing_s
     quiet = Clock(0.0, 3.0, QUIET)
     assert quiet.operators_until_s(20.0) == pytest.approx(20 + 0.55 * (quiet.closing_s - 20))
+
+
+def test_what_was_measured_says_how_many_networks_there_is_time_for_and_not_what_waits() -> None:
+    """78 s were left, and the load average said that nothing more could be measured: the demonstration's own processes."""
+    waits = Clock(0.0, 3.0, Load(2, 2.0, queue=13.0, pressure=0.5))
+    left_78_s = waits.closing_s - 78
+    assert waits.networks(left_78_s) == (0, 0)
+    assert replace(waits, pace=2.0).networks(left_78_s)[0] >= FEWEST
+    assert replace(waits, pace=1.0).networks(left_78_s) == replace(waits, pace=0.5).networks(left_78_s)
+    counts = [sum(replace(waits, pace=pace).networks(left_78_s)) for pace in (1.0, 1.5, 2.0, 3.0, 5.0)]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[-1] == 0
+
+
+@pytest.mark.parametrize(("left_s", "pace", "said"), [(30, 2.0, "30 s are left .* 48 s"), (-5, 1.0, "0 s are left .* 24 s")])
+def test_why_there_is_no_time_is_said_in_seconds(left_s: int, pace: float, said: str) -> None:
+    clock = Clock(0.0, 3.0, QUIET, pace)
+    assert clock.networks(clock.closing_s - left_s)[0] < FEWEST
+    assert re.search(said, clock.no_time(clock.closing_s - left_s))
 
 
 @pytest.mark.parametrize("load", [QUIET, BUSY])
