@@ -50,7 +50,7 @@ def test_what_was_measured_says_how_many_networks_there_is_time_for_and_not_what
     assert counts[-1] == 0
 
 
-@pytest.mark.parametrize(("left_s", "pace", "said"), [(30, 2.0, "30 s are left .* 48 s"), (-5, 1.0, "0 s are left .* 24 s")])
+@pytest.mark.parametrize(("left_s", "pace", "said"), [(30, 2.0, "30 s are left; .* 48 s"), (-5, 1.0, "0 s are left; .* 24 s")])
 def test_why_there_is_no_time_is_said_in_seconds(left_s: int, pace: float, said: str) -> None:
     clock = Clock(0.0, 3.0, QUIET, pace)
     assert clock.networks(clock.closing_s - left_s)[0] < FEWEST
