@@ -19,7 +19,8 @@ from lutfarm.execution.run_job import Farm
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.home import find_home
 from lutfarm.lut import LatencyTable
-from lutfarm.results.job_table import judged, table_of
+from lutfarm.results.job_entries import judged
+from lutfarm.results.job_table import table_of
 from lutfarm.store import Store
 from lutfarm.submission import submit
 from lutfarm.submission.submission import Submission

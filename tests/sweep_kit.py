@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from lutfarm.canary.reference import CanaryReference
 from lutfarm.canary.regate import regated
-from lutfarm.lut.building.build_table import entries_of
+from lutfarm.lut.building.measured_entries import entries_of
 from lutfarm.statistics import Target
 from lutfarm_agents.testing import LogNormal, Machine, ProcessOffsets, SimulatedDevice, begin_round, compose
 from lutfarm_agents.testing.noise import MachineState

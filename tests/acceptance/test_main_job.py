@@ -77,18 +77,40 @@ def test_the_same_command_again_measures_nothing_twice(lutfarm: Callable, job_fi
     assert counts(lutfarm) == before
 
 
-def test_ray_starts_only_where_there_is_something_to_measure(lutfarm: Callable, job_file: Callable, tmp_path: Path) -> None:
+# What a table, a plot, a model or Ray needs: a job that is done says so without any of it.
+NOT_IMPORTED = ("ray", "scipy", "pandas", "polars", "pyarrow", "matplotlib", "jinja2", "onnx", "alembic", "paramiko", "adb_shell")
+
+
+def test_a_job_that_is_done_imports_neither_ray_nor_what_its_table_needs(
+    lutfarm: Callable, job_file: Callable, tmp_path: Path
+) -> None:
     path = job_file(job(runtimes=("onnxruntime",)))
-    assert lutfarm("run", path, "--executor", "local").returncode == 0
-    (tmp_path / "ray").mkdir()
-    (tmp_path / "ray" / "__init__.py").write_text("raise RuntimeError('Ray is imported')")
-    broken = {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    measured = lutfarm("run", path, "--executor", "local", "--json")
+    assert measured.returncode == 0
+    for name in NOT_IMPORTED:
+        (tmp_path / "without" / name).mkdir(parents=True)
+        (tmp_path / "without" / name / "__init__.py").write_text(f"raise RuntimeError('{name} is imported')")
+    broken = {"PYTHONPATH": os.pathsep.join([str(tmp_path / "without"), os.environ.get("PYTHONPATH", "")])}
     for words in (("plan", path), ("run", path)):
         done = lutfarm(*words, **broken)
         assert done.returncode == 0, done.stderr
     assert "nothing was measured now" in done.stderr
+    again = json.loads(lutfarm("run", path, "--json", **broken).stdout)
+    assert again["verdict"] == json.loads(measured.stdout)["verdict"]
     anew = lutfarm("run", job_file(job("other", extra="fresh: true\n", runtimes=("onnxruntime",))), **broken)
-    assert "Ray is imported" in anew.stderr  # else the lines above could not fail
+    assert "ray is imported" in anew.stderr  # else the lines above could not fail
+
+
+def test_the_verdict_of_a_job_is_that_of_its_table(lutfarm: Callable, job_file: Callable, tmp_path: Path) -> None:
+    done = lutfarm("run", job_file(job(runtimes=("onnxruntime",))), "--executor", "local", "--json")
+    said = json.loads(done.stdout)
+    assert lutfarm("lut", "export", said["job"], "--out", "table.json").returncode == 0
+    shown = json.loads(lutfarm("lut", "show", "table.json", "--json").stdout)["verdict"]
+    told = said["verdict"]
+    assert told["entries"] == 3
+    assert {name: told[name] for name in ("entries", "precise", "wide", "disturbed", "missing", "machine", "do_not")} == {
+        name: shown[name] for name in ("entries", "precise", "wide", "disturbed", "missing", "machine", "do_not")
+    }
 
 
 def test_another_job_reuses_runs_and_says_so_and_fresh_does_not(lutfarm: Callable, job_file: Callable) -> None:

@@ -15,7 +15,7 @@ from lutfarm.agent_pool.local import LocalPool
 from lutfarm.execution.run_job import Farm
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.monitoring.device_status import devices_status
-from lutfarm.results.job_table import judged
+from lutfarm.results.job_entries import judged
 from lutfarm.statistics import sample, summarize
 from lutfarm.store import Store, open_store
 from lutfarm.submission import submit

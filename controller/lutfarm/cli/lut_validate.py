@@ -14,7 +14,8 @@ from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, give_or_
 from lutfarm.cli.terminal.which_job import job_meant
 from lutfarm.home import find_home
 from lutfarm.lut import Figures, Validation
-from lutfarm.lut.schema.calibration_record import LEAST_NETWORKS, MOST_NETWORKS
+from lutfarm.lut.schema.calibration_record import MOST_NETWORKS
+from lutfarm.lut.verdict import LEAST_CALIBRATION
 from lutfarm.results.validate_job import table_to_validate, validation_outcome, validation_spec
 from lutfarm.store import open_store
 from lutfarm.submission import submit
@@ -48,10 +49,10 @@ def validate(
     """
     with exit_codes.exits():
         chosen = executor_of(executor)
-        if 0 < calibrate < LEAST_NETWORKS:
+        if 0 < calibrate < LEAST_CALIBRATION:
             raise typer.BadParameter(
-                f"{calibrate} are too few: fewer than {LEAST_NETWORKS} networks correct nothing. Give {LEAST_NETWORKS} or more, "
-                "some above that where the machine may be busy, or leave it out",
+                f"{calibrate} are too few: fewer than {LEAST_CALIBRATION} networks correct nothing. Give {LEAST_CALIBRATION} or "
+                "more, some above that where the machine may be busy, or leave it out",
                 param_hint="--calibrate",
             )
         place = find_home(home)

@@ -11,7 +11,7 @@ import numpy as np
 
 from lutfarm.comparison.sides import PairPlan
 from lutfarm.records.fingerprints import agree
-from lutfarm.results.job_table import judged as judged_runs
+from lutfarm.results.job_entries import judged as judged_runs
 from lutfarm.statistics import sample, summarize
 from lutfarm.statistics.comparisons.pairs import (
     PairDecision,

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lutfarm.lut.grades import Grade, grade_of
-from lutfarm.lut.schema.calibration_record import LEAST_NETWORKS as LEAST_CALIBRATION
 from lutfarm.lut.schema.entry import Entry
-from lutfarm.lut.table import LatencyTable
 
+if TYPE_CHECKING:
+    from lutfarm.lut.table import LatencyTable
+
+LEAST_CALIBRATION = 5  # networks that a quiet machine measured: fewer calibrate nothing
 SHARE_BY_CHANCE = 0.05  # of the entries: no more are flagged wrongly (benchmarks/coverage.py)
 BUSY_VISITS = 0.10  # a quiet machine has a quiet window in 99 % of them (docs/benchmarks.md)
 

@@ -12,7 +12,8 @@ from itertools import groupby
 
 from lutfarm.lut import Calibration, LatencyTable, Refusal, Validation
 from lutfarm.lut.schema.validation_record import MOST_REASON, Uncalibrated
-from lutfarm.results.job_table import judged, table_of
+from lutfarm.results.job_entries import judged
+from lutfarm.results.job_table import table_of
 from lutfarm.statistics import sample
 from lutfarm.store.interface import JobStore, Store
 from lutfarm.validation import (

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lutfarm.cli.terminal.output import plain, print_json, printable, say
 from lutfarm.execution.run_job import JobOutcome
-from lutfarm.lut import LatencyTable, fed
-from lutfarm.lut.verdict import Verdict, table_verdict
+from lutfarm.lut import fed
+from lutfarm.lut.schema.entry import Entry
+from lutfarm.lut.verdict import Verdict, verdict
 from lutfarm.monitoring.why import way_back
-from lutfarm.results.job_table import table_of
+from lutfarm.results.job_entries import JobRuns, plain_entries, runs_of
 from lutfarm.scheduling.state import FarmState
-from lutfarm.store.interface import Store, job_called
+from lutfarm.store.interface import Store
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.spec import stored_job
+
+if TYPE_CHECKING:
+    from lutfarm.lut import LatencyTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +41,21 @@ def again(job: Path, *, fresh: bool) -> str:
 
 def judged_job(store: Store, job_id: str, *, again: str) -> Judged:
     """What the table that `lut export` would write now says of the job."""
-    target = stored_job(job_called(store, job_id)[0].spec_json).sampling.target_relative_interval
+    stored = runs_of(store, job_id)
     try:
-        table = table_of(store, job_id)
+        entries, missing = plain_entries(stored) or _composed(store, stored)
     except SpecError as error:  # runs that disagree: what was measured is stored all the same
         return Judged(None, again, why=error.detail)
-    precise = frozenset(entry.key for entry in table.entries if "converged" in entry.flags)
-    verdict = table_verdict(table, again=again, target=target)
-    return Judged(verdict, again, precise, warnings=tuple(fed.warnings(table.entries)))
+    precise = frozenset(entry.key for entry in entries if "converged" in entry.flags)
+    found = verdict(entries, missing=missing, again=again, target=stored.target.relative_half_width)
+    return Judged(found, again, precise, warnings=tuple(fed.warnings(entries)))
+
+
+def _composed(store: Store, stored: JobRuns) -> tuple[Sequence[Entry], int]:
+    from lutfarm.results.job_table import table_of  # with it pyarrow, and pandas where it is installed
+
+    table = table_of(store, stored.job.id)
+    return table.entries, len(table.manifest.missing)
 
 
 def report(outcome: JobOutcome, judged: Judged, *, runs_now: int, as_json: bool, opening: bool = True) -> None:
@@ -96,9 +108,9 @@ def report(outcome: JobOutcome, judged: Judged, *, runs_now: int, as_json: bool,
         say(f"table: lutfarm lut export {outcome.job_id} --out table.json")
 
 
-def say_verdict(verdict: Verdict) -> None:
+def say_verdict(found: Verdict) -> None:
     """First how much of a table is precise, then what follows from it, a line each."""
-    for line in verdict.lines:
+    for line in found.lines:
         say(printable(line))
 
 

@@ -20,7 +20,6 @@ Basis = Literal["entries", "analytic"]
 OF_INTERVALS = frozenset({"converged", "not_precise"})
 
 VERSION = 1
-LEAST_NETWORKS = 5  # that a quiet machine measured: fewer calibrate nothing
 MOST_NETWORKS = 200
 MOST_OPERATORS = 20_000
 MOST_SIZES = 256  # combinations of the sizes that are integrated over

@@ -41,13 +41,6 @@ def chi_squared_exceeds(value: float, df: int) -> float:
     return float(chdtrc(df, max(value, 0.0)))
 
 
-def binomial_below(count: int, share: float) -> FloatArray:
-    """How likely a binomial count of `count` trials is below r, for r = 0 ... count + 1; shape (count + 2,)."""
-    from scipy.special import bdtr
-
-    return np.concatenate([[0.0], bdtr(np.arange(count + 1.0), count, share)])
-
-
 def mixture_quantile(weights: FloatArray, means: FloatArray, deviations: FloatArray, probability: float) -> FloatArray:
     """The quantiles of m mixtures of g normals each; weights (g,) with sum 1, the others (m, g).
 

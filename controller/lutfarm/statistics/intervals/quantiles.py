@@ -1,4 +1,4 @@
-"""The quantiles that every table needs, computed here so that none waits for SciPy; a test holds them against it.
+"""The distributions that every table needs, computed here so that none waits for SciPy; a test holds them against it.
 
 The incomplete beta function by its continued fraction, the incomplete gamma function by its series, t about the normal
 distribution: M. Abramowitz and I. A. Stegun, Handbook of Mathematical Functions (1964), 26.5.8, 6.5.29 and 26.7.5.  Each
@@ -11,6 +11,10 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 from statistics import NormalDist
+
+import numpy as np
+
+from lutfarm.statistics.samples.process import FloatArray
 
 STEPS = 200  # a bracket halved so often is one number
 TERMS = 10_000
@@ -58,6 +62,13 @@ def chi_squared_median(df: float) -> float:
         return math.exp((df / 2 - 1) * math.log(value / 2) - value / 2 - math.lgamma(df / 2)) / 2
 
     return _root(excess, slope, low=max(0.0, df - 2 / 3), high=df)
+
+
+def binomial_below(count: int, share: float) -> FloatArray:
+    """How likely a binomial count of `count` trials is below r, for r = 0 ... count + 1; shape (count + 2,)."""
+    hits = np.arange(count + 1.0)
+    ways = np.concatenate([[0.0], np.cumsum(np.log((count - hits[:-1]) / hits[1:]))])  # logarithms of the binomial coefficients
+    return np.concatenate([[0.0], np.cumsum(np.exp(ways + hits * math.log(share) + (count - hits) * math.log1p(-share)))])
 
 
 def _root(excess: Callable[[float], float], slope: Callable[[float], float], *, low: float, high: float) -> float:

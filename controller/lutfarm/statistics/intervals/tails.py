@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lutfarm.statistics.intervals.distributions import binomial_below
 from lutfarm.statistics.intervals.interval import Interval
+from lutfarm.statistics.intervals.quantiles import binomial_below
 from lutfarm.statistics.samples.correlation import effective_size
 from lutfarm.statistics.samples.process import FloatArray
 

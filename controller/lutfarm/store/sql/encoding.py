@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 from lutfarm_agents.address import UnknownAddress
@@ -101,35 +102,53 @@ def dump(value: Any, *, without: Sequence[str] = ()) -> str:
     return to_json({name: item for name, item in asdict(kept).items() if name not in without})
 
 
-def _load(kind: type[T], text: str, **more: Any) -> T:
+def _load(kind: type[T], text: str, nested: Mapping[str, Callable[[Any], Any]] | None = None, **more: Any) -> T:
+    """`nested`: what is made of fields that are no plain data, where they have a value."""
+    makers = nested or {}
     try:
         content: dict[str, Any] = json.loads(text)
-        known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-        return kind(**{name: item for name, item in content.items() if name in known} | more)
+        known = {name: item for name, item in content.items() if name in _names(kind)}
+        made = {name: make(known[name]) for name, make in makers.items() if known.get(name) is not None}
+        return kind(**known | made | more)
     except (ValueError, TypeError, AttributeError) as error:
         raise StoreError(f"a stored {kind.__name__} is damaged: {error}") from error
 
 
+@lru_cache
+def _names(kind: type[Any]) -> frozenset[str]:
+    return frozenset(field.name for field in fields(kind))
+
+
+def _each(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda item: kind(**item)
+
+
+def _summary(item: Mapping[str, Any]) -> ToolSummary:
+    values: dict[str, Any] = {**item, "unknown_lines": tuple(item.get("unknown_lines", ()))}
+    return ToolSummary(**values)
+
+
+def _nodes(items: Sequence[Mapping[str, Any]]) -> tuple[NodeTime, ...]:
+    return tuple(NodeTime(**item) for item in items)
+
+
+_OF_RUN = {
+    "failure": _each(Failure),
+    "before": _each(Environment),
+    "after": _each(Environment),
+    "summary": _summary,
+    "nodes": _nodes,
+}
+
+
 def load_run(text: str, fingerprint: Mapping[str, str], slices: tuple[Slice, ...]) -> Run:
     """A Run from its JSON, its fingerprint and its slices."""
-    run = _load(Run, text, fingerprint=fingerprint, slices=slices)
-    try:
-        nodes: tuple[Any, ...] = tuple(NodeTime(**node) for node in cast(Sequence[dict[str, Any]], run.nodes))
-    except TypeError as error:
-        raise StoreError(f"a stored Run is damaged: {error}") from error
-    run = _nested(replace(run, nodes=nodes), failure=Failure, before=Environment, after=Environment, summary=ToolSummary)
-    summary = run.summary and replace(run.summary, unknown_lines=tuple(run.summary.unknown_lines))
-    return replace(run, summary=summary)
+    return _load(Run, text, _OF_RUN, fingerprint=fingerprint, slices=slices)
 
 
 def load_probe(text: str, fingerprint: Mapping[str, str]) -> Probe:
     """A Probe from its JSON and its fingerprint."""
-    return _nested(_load(Probe, text, fingerprint=fingerprint), failure=Failure)
-
-
-def _nested(value: T, **kinds: type[Any]) -> T:
-    changes = {name: kind(**item) for name, kind in kinds.items() if isinstance(item := getattr(value, name), dict)}
-    return type(value)(**{f.name: getattr(value, f.name) for f in fields(value)} | changes)  # type: ignore[arg-type]
+    return _load(Probe, text, {"failure": _each(Failure)}, fingerprint=fingerprint)
 
 
 def load_mapping(text: str) -> dict[str, str]:
@@ -170,9 +189,7 @@ def dump_device(device: Device) -> str:
 
 def load_hello(text: str) -> Hello:
     """A Hello from its JSON."""
-    hello = _load(Hello, text)
-    lists = {"cpus": tuple(hello.cpus), "remarks": tuple(hello.remarks), "cpus_off": tuple(hello.cpus_off)}
-    return _nested(_load(Hello, text, **lists), environment=Environment)
+    return _load(Hello, text, {"cpus": tuple, "remarks": tuple, "cpus_off": tuple, "environment": _each(Environment)})
 
 
 def load_report(text: str) -> HealthReport:

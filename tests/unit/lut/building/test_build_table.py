@@ -9,7 +9,8 @@ import pytest
 from tests.lut_kit import ORT, TFLITE, UNIT, manifest, measurement, piece, run
 
 from lutfarm.lut import Entry, LatencyTable
-from lutfarm.lut.building.build_table import build_table, fingerprint_hash
+from lutfarm.lut.building.build_table import build_table
+from lutfarm.lut.building.measured_entries import fingerprint_hash
 from lutfarm.statistics import Target
 from lutfarm_jobs.run import Failure, Probe, Run
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
-from scipy.special import chdtri, stdtrit
+from scipy.special import bdtr, chdtri, stdtrit
 
-from lutfarm.statistics.intervals.quantiles import chi_squared_median, student_quantile
+from lutfarm.statistics.intervals.quantiles import binomial_below, chi_squared_median, student_quantile
 
 DEGREES = [1, 1.3, 2, 2.5, 3, 4, 5.7, 9, 30, 250.5, 99_999, 100_001, 1e7]
 
@@ -40,3 +41,15 @@ def test_a_median_of_chi_squared_is_that_of_scipy(df: int) -> None:
 
 def test_the_median_of_two_degrees_of_freedom_is_that_of_an_exponential() -> None:
     assert chi_squared_median(2) == pytest.approx(2 * math.log(2))
+
+
+def test_of_two_trials_none_one_or_both_hit() -> None:
+    assert binomial_below(2, 0.9) == pytest.approx([0, 0.01, 0.19, 1])
+
+
+@pytest.mark.parametrize("share", [0.9, 0.99, 0.05])
+@pytest.mark.parametrize("count", [0, 1, 42, 437, 20_000])
+def test_a_binomial_count_is_that_of_scipy(count: int, share: float) -> None:
+    below = binomial_below(count, share)
+    assert below[0] == 0
+    assert below[1:] == pytest.approx(bdtr(np.arange(count + 1.0), count, share), abs=1e-9)
