@@ -21,6 +21,7 @@ from lutfarm.execution.run_job import Farm, JobOutcome
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.execution.why_job import why_job
 from lutfarm.records.device_state import DeviceEvent
+from lutfarm.results.job_entries import judged_anew
 from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
 from lutfarm_agents import process_identity
@@ -109,17 +110,18 @@ def left(store: Store, folder: Path) -> tuple[int, int]:
     return sum(one.to_measure for one in preview(submitted, store).devices), sum(row.left for row in rows)
 
 
-@pytest.mark.parametrize("slow_rounds", [0, 1, 3, 6])
+@pytest.mark.parametrize(("slow_rounds", "anew"), [(0, False), (1, True), (3, True), (6, False)])
 def test_what_a_run_says_is_done_is_done_for_plan_and_why_and_the_next_run(
-    store: Store, tmp_path: Path, slow_rounds: int
+    store: Store, tmp_path: Path, slow_rounds: int, anew: bool
 ) -> None:
-    """Whatever the canary showed only after rounds that looked precise when they were taken."""
+    """Whatever the canary showed only after rounds that looked precise when they were taken; one fast round of 7 is no level."""
     machine = Machine(slow_rounds)
     outcome, arrived = run(store, tmp_path, machine)
     assert undone(outcome) == 0
     assert 0 < arrived < 4 * MOST_ROUNDS, "no rule ended it: there was nothing to disagree about"
     assert left(store, tmp_path) == (0, 0)
     assert run(store, tmp_path, machine)[1] == 0
+    assert (judged_anew(store, outcome.job_id) > 0) is anew
 
 
 def test_what_a_held_device_keeps_is_left_for_all_of_them(store: Store, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.lut_show import BackendOption, TableArgument, UnitOption, select
-from lutfarm.cli.terminal.ending import say_table, say_verdict
+from lutfarm.cli.terminal.ending import anew_words, say_table, say_verdict
 from lutfarm.cli.terminal.output import (
     Column,
     HomeOption,
@@ -30,6 +30,7 @@ from lutfarm.lut.files import save_all
 from lutfarm.lut.formats.known import extension
 from lutfarm.lut.schema.validation_record import words
 from lutfarm.lut.verdict import table_verdict
+from lutfarm.results.job_entries import judged_anew
 from lutfarm.results.validated_table import validated_table
 from lutfarm.statistics.estimates.flags import BUSY
 from lutfarm.store import open_store
@@ -67,6 +68,7 @@ def export(
         with open_store(find_home(home).path, to_read=True) as store:
             job, _ = job_meant(store, job_id)
             table = validated_table(store, job.id, pool=pool, unit=device, backend=backend)
+            anew = judged_anew(store, job.id)
         if calibrated is False:
             table = table.with_calibrations(())
         if calibrated and not table.manifest.calibrations:
@@ -78,6 +80,7 @@ def export(
                 {
                     "verdict": plain(judged),
                     "job": job.id,
+                    "runs_judged_anew": anew,
                     "entries": len(table.entries),
                     "files": files,
                     "places": [
@@ -96,6 +99,8 @@ def export(
             return
         say_verdict(judged)
         say_table(table)
+        if anew:
+            say(anew_words(anew))
         for file in files:
             say(f"written: {quoted(file)}")
 

@@ -32,7 +32,7 @@ def plan(job: JobArgument, home: HomeOption = None, executor: ExecutorOption = N
     with exit_codes.exits():
         from lutfarm.execution.preview import preview
         from lutfarm.lut import fed
-        from lutfarm.scheduling.durations import PLAIN_POOL, PROGRAM, RAY
+        from lutfarm.scheduling.durations import PLAIN_POOL, PROGRAM, RAY, Span
         from lutfarm.store import open_store
         from lutfarm.submission import submit
 
@@ -42,6 +42,7 @@ def plan(job: JobArgument, home: HomeOption = None, executor: ExecutorOption = N
             found = preview(submitted, store)
         measures = any(one.to_measure for one in found.devices)  # else Ray is not started
         begun = PROGRAM + (RAY if chosen.kind == "ray" and measures else PLAIN_POOL)
+        begun = Span(begun.low_s, begun.high_s * found.slowdown)
         if json:
             print_json({"job": submitted.spec.id, **_as_json(found, begun)})
             return

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 
 from lutfarm.devices.same_hardware import machines_of
-from lutfarm.execution.host_load import LOADED_CORES, watch
+from lutfarm.execution.host_load import LOADED_CORES, Load, watch
 from lutfarm.execution.past_rounds import known_of
 from lutfarm.execution.resume import foresee
 from lutfarm.scheduling.durations import LOADED_PACE, Parts, work_left
@@ -30,11 +30,15 @@ class DevicePreview:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A job before it runs; `parts`: how long each part takes, without the program's own start and end."""
+    """A job before it runs; `parts`: how long each part takes, without the program's own start and end.
+
+    `slowdown`: about how many times longer those take on this machine than alone; 1 where nobody looked.
+    """
 
     devices: tuple[DevicePreview, ...]
     parts: Parts
     state: FarmState
+    slowdown: float = 1.0
 
 
 def preview(submitted: Submission, store: Store) -> Preview:
@@ -47,10 +51,11 @@ def preview(submitted: Submission, store: Store) -> Preview:
     for unit in submitted.devices:
         state, had = foresee(store, spec.id, state, unit, submitted.policies[unit], fresh_since_s=fresh_since_s)
         devices.append(DevicePreview(unit, len(state.planned(unit)), len(state.wanted(unit)), had.own_runs, had.adopted_runs))
-    return Preview(tuple(devices), _parts(submitted, state, store), state)
+    load = watch(LOOK_S) if any(each.device.transport == "local" for each in submitted.devices.values()) else None
+    return Preview(tuple(devices), _parts(submitted, state, store, load), state, load.slowdown if load else 1.0)
 
 
-def _parts(submitted: Submission, state: FarmState, store: DevicesAndRuns) -> Parts:
+def _parts(submitted: Submission, state: FarmState, store: DevicesAndRuns, load: Load | None) -> Parts:
     """What is left, by what the store knows of the devices, and for this machine by what else runs on it now."""
     known = {
         unit: known_of(store, unit, submitted.plan, submitted.policies[unit], submitted.expected_ns) for unit in submitted.devices
@@ -58,7 +63,7 @@ def _parts(submitted: Submission, state: FarmState, store: DevicesAndRuns) -> Pa
     machines = machines_of(store)  # units of one machine take turns
     units = {name: replace(unit, machine_id=machines.get(name, "")) for name, unit in state.units.items()}
     transports = {unit: device.device.transport for unit, device in submitted.devices.items()}
-    if "local" in transports.values() and watch(LOOK_S).others >= LOADED_CORES:  # not what was before
+    if load is not None and load.others >= LOADED_CORES:  # not what was before
         known = {
             unit: replace(one, pace=LOADED_PACE) if transports[unit] == "local" and one.pace is None else one
             for unit, one in known.items()

@@ -19,3 +19,8 @@ def grade_of(flags: Collection[str]) -> Grade:
     if "converged" not in flags:
         return "wide"
     return "provisional" if PROVISIONAL.intersection(flags) else "precise"
+
+
+def is_precise(flags: Collection[str]) -> bool:
+    """Whether an entry is as narrow as its job asked for, and nothing disturbed it; its reference may be provisional."""
+    return grade_of(flags) in ("precise", "provisional")

@@ -66,6 +66,14 @@ def judged(store: Store, job_id: str) -> Iterator[Run]:
         yield from runs_of(store, job_id).runs
 
 
+def judged_anew(store: Store, job_id: str) -> int:
+    """How many runs are judged by another reference of the canary than was known when they were taken."""
+    plan = store.measurements(job_id)
+    verdict, planned = judge(store, plan, {}), {m.key for m in plan}
+    mine = (run for run in store.runs(job_id, samples=False) if run.key in planned)
+    return sum(verdict(run).canary_reference_ns != run.canary_reference_ns for run in mine)
+
+
 def _judged(
     store: RunsAndCanaries, job_id: str, plan: Sequence[Measurement], policies: Mapping[str, MeasuringPolicy]
 ) -> Iterator[Run]:

@@ -117,7 +117,7 @@ def work_left(
     by_machine: defaultdict[str, Parts] = defaultdict(Parts)
     for name, unit in state.units.items():
         wanted = state.wanted(name)
-        if wanted and not unit.out:
+        if not unit.out and state.planned(name):
             told = (known or {}).get(name, Known())
             transport = (transports or {}).get(name, "local")
             by_machine[unit.machine_id or name] += _of_unit(state, name, wanted, policies[name], told, transport)
@@ -129,6 +129,9 @@ def _of_unit(
     state: FarmState, name: str, wanted: Sequence[Measurement], policy: MeasuringPolicy, known: Known, transport: str
 ) -> Parts:
     unit = state.units[name]
+    opening = Span() if unit.opened else OPENING.get(transport, OPENING_FAR)  # nobody knows before that nothing is wanted
+    if not wanted:
+        return Parts(opening=opening)
     fresh = [m for m in wanted if state.progress(m.key).probe is None]
     probe_orders = math.ceil(len(fresh) / PROBES_PER_ORDER)
     probing = PROBE_ORDER.times(probe_orders)
@@ -141,7 +144,7 @@ def _of_unit(
     if state.budget_s is not None:
         rounds = rounds.at_most(max(0.0, state.budget_s - unit.spent_s))
     return Parts(
-        opening=Span() if unit.opened else OPENING.get(transport, OPENING_FAR),
+        opening=opening,
         probing=probing,
         rounds=rounds,
         waiting=Span(policy.cooldown_s * (orders.low_s + probe_orders), policy.cooldown_s * (orders.high_s + probe_orders)),

@@ -8,6 +8,7 @@ import pytest
 from tests.lut_kit import entry, failed, manifest, validation
 
 from lutfarm.lut import Entry, LatencyTable
+from lutfarm.lut.grades import is_precise
 from lutfarm.lut.schema.calibration_record import Observed, calibration_of
 from lutfarm.lut.schema.validation_record import Uncalibrated
 from lutfarm.lut.verdict import NetworkEvidence, table_verdict, verdict
@@ -45,6 +46,17 @@ def test_a_disturbed_table_is_for_no_comparison_and_no_calibration_and_says_what
         "nor calibrate on it; measure again when nothing else runs there: lutfarm run job.yaml."
     )
     assert (found.machine, found.precise, found.disturbed) == ("disturbed", 3, 9)
+
+
+def test_what_a_jobs_end_calls_precise_is_what_the_verdict_does() -> None:
+    """One that converged and was disturbed all the same is precise for neither."""
+    entries = [
+        *many(3),
+        *many(2, FIRST, "first"),
+        *many(4, ("converged", "contended"), "busy"),
+        *many(5, ("not_precise",), "wide"),
+    ]
+    assert verdict(entries).precise == sum(is_precise(entry.flags) for entry in entries) == 5
 
 
 @pytest.mark.parametrize(("disturbed", "machine"), [(0, "quiet"), (1, "quiet"), (2, "disturbed")])

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from lutfarm.agent_pool.interface import Done, Opened, Probed
-from lutfarm.scheduling.durations import BUILD, OPENING_FAR, PACE, Known, Parts, Span, rounds_of, work_left
+from lutfarm.scheduling.durations import BUILD, OPENING, OPENING_FAR, PACE, Known, Parts, Span, rounds_of, work_left
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.round_cost import ROUND_S, round_seconds
 from lutfarm.scheduling.state import FarmState, MeasurementProgress, after, begin, ordered
@@ -49,9 +49,11 @@ def left(state: FarmState, policy: MeasuringPolicy = POLICY, known: Known | None
     )
 
 
-def test_what_is_done_takes_no_time() -> None:
+def test_of_what_is_done_the_device_is_opened_all_the_same() -> None:
+    """Before it has said what it is, nobody knows that its runs still count."""
     state = replace(began(plan(3)), progress_of={m.key: MeasurementProgress(complete=8) for m in plan(3)})
-    assert left(state) == Parts()
+    assert left(state) == Parts(opening=OPENING["local"])
+    assert left(after(state, [Opened("o", "desk", HELLO)], 0.0)) == Parts()
     assert left(began([])) == Parts()
 
 

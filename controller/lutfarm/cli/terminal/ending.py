@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from lutfarm.cli.terminal.output import plain, print_json, printable, say
 from lutfarm.execution.run_job import JobOutcome
 from lutfarm.lut import fed
+from lutfarm.lut.grades import is_precise
 from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.verdict import Verdict, verdict
 from lutfarm.monitoring.why import way_back
-from lutfarm.results.job_entries import JobRuns, plain_entries, runs_of
+from lutfarm.results.job_entries import JobRuns, judged_anew, plain_entries, runs_of
 from lutfarm.scheduling.state import FarmState
 from lutfarm.store.interface import Store
 from lutfarm_jobs.errors import SpecError
@@ -30,6 +31,7 @@ class Judged:
     again: str  # how its job is measured anew
     precise: frozenset[str] = frozenset()  # measurement keys
     why: str = ""
+    anew: int = 0  # runs that are judged by what their canary showed since
     warnings: tuple[str, ...] = ()  # of inputs that nobody gave
 
 
@@ -46,9 +48,9 @@ def judged_job(store: Store, job_id: str, *, again: str) -> Judged:
         entries, missing = plain_entries(stored) or _composed(store, stored)
     except SpecError as error:  # runs that disagree: what was measured is stored all the same
         return Judged(None, again, why=error.detail)
-    precise = frozenset(entry.key for entry in entries if "converged" in entry.flags)
+    precise = frozenset(entry.key for entry in entries if is_precise(entry.flags))
     found = verdict(entries, missing=missing, again=again, target=stored.target.relative_half_width)
-    return Judged(found, again, precise, warnings=tuple(fed.warnings(entries)))
+    return Judged(found, again, precise, anew=judged_anew(store, stored.job.id), warnings=tuple(fed.warnings(entries)))
 
 
 def _composed(store: Store, stored: JobRuns) -> tuple[Sequence[Entry], int]:
@@ -74,6 +76,7 @@ def report(outcome: JobOutcome, judged: Judged, *, runs_now: int, as_json: bool,
                 "complete": len(done),
                 "precise": precise,
                 "gave_up": gave_up,
+                "runs_judged_anew": judged.anew,
                 "warnings": list(judged.warnings),
                 "failed": failed,
                 "notes": noted(outcome.state),
@@ -98,6 +101,8 @@ def report(outcome: JobOutcome, judged: Judged, *, runs_now: int, as_json: bool,
     )
     if done and not runs_now and len(done) + len(failed) == len(plan):
         say(f"nothing was measured now: all of it is stored. To measure it anew: {judged.again}")
+    if judged.anew:
+        say(anew_words(judged.anew))
     for warning in judged.warnings:
         say(printable(warning))
     _say_trouble(outcome, failed, gave_up)
@@ -112,6 +117,14 @@ def say_verdict(found: Verdict) -> None:
     """First how much of a table is precise, then what follows from it, a line each."""
     for line in found.lines:
         say(printable(line))
+
+
+def anew_words(runs: int) -> str:
+    """Why a table's figures may be others than before."""
+    return (
+        f"{runs} run{' is' if runs == 1 else 's are'} judged by what the canary has shown since: "
+        "figures may be others than in an earlier table of this job"
+    )
 
 
 def say_table(table: LatencyTable) -> None:
@@ -167,4 +180,5 @@ def _how(outcome: JobOutcome, precise: int) -> str:
     rule, rounds = outcome.state.rule, outcome.state.rounds
     if rule is None:
         return f"with all {rounds} rounds, "
-    return f"{precise} of them to +-{100 * rule.relative_half_width:.3g} %, the others with all {rounds} rounds, "
+    target = f"{100 * rule.relative_half_width:.3g} %"
+    return f"{precise} of them undisturbed and to +-{target}, the others disturbed or with all {rounds} rounds, "

@@ -73,6 +73,14 @@ def test_a_job_that_was_complete_says_so_and_how_to_measure_it_anew(capsys: pyte
     assert "nothing was measured now" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("runs", "said"), [(0, ""), (1, "1 run is judged by"), (18, "18 runs are judged by")])
+def test_figures_that_are_others_than_before_are_said_with_why(capsys: pytest.CaptureFixture[str], runs: int, said: str) -> None:
+    report(JobOutcome("j", began(), ()), Judged(None, "AGAIN", why="gone", anew=runs), runs_now=0, as_json=False)
+    told = capsys.readouterr().err
+    assert said in told
+    assert ("what the canary has shown since" in told) is bool(runs)
+
+
 def test_a_width_of_thousands_of_percent_is_no_figure(capsys: pytest.CaptureFixture[str]) -> None:
     assert _half_width(0.0234) == "+-2.3 %"
     assert _half_width(0.99) == "+-99 %"
