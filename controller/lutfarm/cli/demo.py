@@ -18,7 +18,7 @@ from lutfarm.cli.executor import executor_of
 from lutfarm.cli.lut_show import ENTRY_COLUMNS, entry_row
 from lutfarm.cli.lut_validate import drawn_words
 from lutfarm.cli.lut_validate import words as outcome_words
-from lutfarm.cli.terminal.ending import judged_job, report, say_verdict
+from lutfarm.cli.terminal.ending import judged_job, report
 from lutfarm.cli.terminal.output import (
     Column,
     HomeOption,
@@ -32,6 +32,7 @@ from lutfarm.cli.terminal.output import (
     say,
 )
 from lutfarm.cli.terminal.run_progress import RunDisplay
+from lutfarm.cli.terminal.say_table import say_verdict
 from lutfarm.cli.terminal.signals import deferred
 from lutfarm.demo.steps import demo_spec, draw_networks, paced, register_this_machine, write_results
 from lutfarm.demo.time_budget import CALIBRATE, FEWEST, NETWORKS, Clock

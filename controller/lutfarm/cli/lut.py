@@ -1,16 +1,17 @@
-"""`lutfarm lut export|predict|report`; lut_show.py, lut_validate.py and lut_diff.py have the others."""
+"""`lutfarm lut export|predict|report`; lut_show.py, lut_validate.py and lut_diff.py have the others.
+
+What a table is made of is imported when one is made: a help page needs none of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.lut_show import BackendOption, TableArgument, UnitOption, select
-from lutfarm.cli.terminal.ending import anew_words, say_table, say_verdict
 from lutfarm.cli.terminal.output import (
     Column,
     HomeOption,
@@ -23,19 +24,13 @@ from lutfarm.cli.terminal.output import (
     quoted,
     say,
 )
-from lutfarm.cli.terminal.which_job import job_meant
+from lutfarm.cli.terminal.say_table import anew_words, say_table, say_verdict
+from lutfarm.cli.terminal.table_options import BackendOption, TableArgument, UnitOption, select
 from lutfarm.home import find_home
-from lutfarm.lut import Figures, LatencyTable, Prediction, load
-from lutfarm.lut.files import save_all
-from lutfarm.lut.formats.known import extension
-from lutfarm.lut.schema.validation_record import words
-from lutfarm.lut.verdict import table_verdict
-from lutfarm.results.job_entries import judged_anew
-from lutfarm.results.validated_table import validated_table
-from lutfarm.statistics.estimates.flags import BUSY
-from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.expand import load_space
+
+if TYPE_CHECKING:
+    from lutfarm.lut import Figures, LatencyTable, Prediction
 
 
 def export(
@@ -65,6 +60,13 @@ def export(
 ) -> None:
     """Build the table of a job from its stored runs, and write it with what `validate` said of it."""
     with exit_codes.exits():
+        from lutfarm.cli.terminal.which_job import job_meant
+        from lutfarm.lut.files import save_all
+        from lutfarm.lut.verdict import table_verdict
+        from lutfarm.results.job_entries import judged_anew
+        from lutfarm.results.validated_table import validated_table
+        from lutfarm.store import open_store
+
         with open_store(find_home(home).path, to_read=True) as store:
             job, _ = job_meant(store, job_id)
             table = validated_table(store, job.id, pool=pool, unit=device, backend=backend)
@@ -107,6 +109,8 @@ def export(
 
 def _format_of(path: Path, wanted: str, files: Sequence[Path]) -> str:
     """The asked format for the files with its extension, the usual one for the others; for all where none has it."""
+    from lutfarm.lut.formats.known import extension
+
     ending = extension(wanted)
     return wanted if path.suffix.lower() == ending or not any(file.suffix.lower() == ending for file in files) else ""
 
@@ -130,6 +134,10 @@ def predict(
 ) -> None:
     """Predict whole networks from a table."""
     with exit_codes.exits():
+        from lutfarm.lut import load
+        from lutfarm.lut.schema.validation_record import words
+        from lutfarm_jobs.expand import load_space
+
         found = load_space(space, Path.cwd())
         archs = [found.parse(text) for text in arch or []]
         archs += found.random(seed, random) if random else ()
@@ -177,6 +185,8 @@ def predict(
 
 def _busy(found: Sequence[Prediction]) -> list[str]:
     """How many predictions add up entries that a busy machine measured."""
+    from lutfarm.statistics.estimates.flags import BUSY
+
     busy = [one for one in found if not BUSY.isdisjoint(one.flags)]
     told = ", ".join(sorted({flag for one in busy for flag in one.flags} & BUSY))
     return [f"{len(busy)} of {len(found)} add up entries that a busy machine measured ({told})"] if busy else []
@@ -200,7 +210,9 @@ def report(
 ) -> None:
     """Write a table's report: one HTML page that loads nothing, with its validation."""
     with exit_codes.exits():
-        from lutfarm.report import render_report  # plots take a second to import: only where they are drawn
+        from lutfarm.lut import load
+        from lutfarm.lut.verdict import table_verdict
+        from lutfarm.report import render_report
 
         if out.suffix.lower() not in (".html", ".htm") and (out.is_file() or not out.exists()):
             raise SpecError(f"--out {out}: a report is a page; name it FILE.html")

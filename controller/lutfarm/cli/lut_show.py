@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.terminal.ending import say_table, say_verdict
 from lutfarm.cli.terminal.output import Column, JsonOption, latency, plain, print_json, print_rows, printable, say
+from lutfarm.cli.terminal.say_table import say_table, say_verdict
+from lutfarm.cli.terminal.table_options import BackendOption, TableArgument, UnitOption, select
 from lutfarm.lut import LatencyTable, fed, load
 from lutfarm.lut.query import QUERIED, columns_named, query
 from lutfarm.lut.schema.columns import COLUMNS
@@ -32,15 +32,6 @@ ENTRY_COLUMNS = (
 FILE_COLUMNS = (Column("batch"), Column("takes", "prose"))
 KEYS = ("key", "workload_key", "path")
 PROSE = ("takes", "tool_lines", "inputs", "inputs_assumed", "failure_detail")
-
-TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="A table file: .json, .csv or .parquet.")]
-UnitOption = Annotated[str | None, typer.Option("--device", help="Only this device's entries.")]
-BackendOption = Annotated[str | None, typer.Option("--backend", help="Only this backend's, as `show` prints it.")]
-
-
-def select(table: LatencyTable, unit: str | None, backend: str | None) -> LatencyTable:
-    """The part of a table for one device and backend, where they are given."""
-    return table.select(unit=unit, backend=backend) if unit or backend else table
 
 
 def show(

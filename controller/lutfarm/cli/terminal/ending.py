@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lutfarm.cli.terminal.output import plain, print_json, printable, say
+from lutfarm.cli.terminal.say_table import anew_words, say_verdict
 from lutfarm.execution.run_job import JobOutcome
 from lutfarm.lut import fed
 from lutfarm.lut.grades import is_precise
@@ -18,9 +18,6 @@ from lutfarm.results.job_entries import JobRuns, judged_anew, plain_entries, run
 from lutfarm.scheduling.state import FarmState
 from lutfarm.store.interface import Store
 from lutfarm_jobs.errors import SpecError
-
-if TYPE_CHECKING:
-    from lutfarm.lut import LatencyTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,26 +108,6 @@ def report(outcome: JobOutcome, judged: Judged, *, runs_now: int, as_json: bool,
         say(f"  {flag}: {len(seen)} of them, such as {printable(key)}: {printable(why)[:200]}")
     if len(outcome.missing) < len(plan) or not plan:  # else there is nothing that a table could hold
         say(f"table: lutfarm lut export {outcome.job_id} --out table.json")
-
-
-def say_verdict(found: Verdict) -> None:
-    """First how much of a table is precise, then what follows from it, a line each."""
-    for line in found.lines:
-        say(printable(line))
-
-
-def anew_words(runs: int) -> str:
-    """Why a table's figures may be others than before."""
-    return (
-        f"{runs} run{' is' if runs == 1 else 's are'} judged by what the canary has shown since: "
-        "figures may be others than in an earlier table of this job"
-    )
-
-
-def say_table(table: LatencyTable) -> None:
-    """What is in a table, then how well it predicts networks, a line each device and backend."""
-    for line in (table.contents(), *table.claims()):
-        say(printable(line))
 
 
 def noted(state: FarmState) -> dict[str, dict[str, str]]:
