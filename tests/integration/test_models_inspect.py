@@ -18,7 +18,7 @@ from tests import models_kit as kit
 from tests import tflite_kit
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.expand import ModelFile, _model_files
+from lutfarm_jobs.expand import ModelFile
 from lutfarm_jobs.feeds.resolve import Asked, feeding
 from lutfarm_jobs.measurement import InputShape
 from lutfarm_jobs.models.files import LARGEST_BYTES
@@ -26,6 +26,7 @@ from lutfarm_jobs.models.info import ModelInfo, ModelInput
 from lutfarm_jobs.models.inspect import inspect_file, resolve_inputs
 from lutfarm_jobs.models.onnx.writer import write_onnx
 from lutfarm_jobs.models.tflite.writer import write_tflite
+from lutfarm_jobs.read_models import model_files
 from lutfarm_jobs.spec import ModelsWorkload, parse_job
 
 ONNX = write_onnx(kit.graph(kit.SMALL["conv1x1"]))
@@ -313,4 +314,4 @@ def job_of(models: list[str], inputs: dict[str, list[int]]) -> ModelsWorkload:
 
 
 def load(workload: ModelsWorkload, folder: Path) -> tuple[ModelFile, ...]:
-    return _model_files(workload, folder, where="workloads[0]")
+    return model_files(workload, folder, where="workloads[0]")
