@@ -16,7 +16,6 @@ from lutfarm.agent_pool.local import LocalPool
 from lutfarm.cli.terminal.run_progress import RunDisplay
 from lutfarm.execution.open_farm import open_farm
 from lutfarm.execution.run_job import Farm
-from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.home import find_home
 from lutfarm.lut import LatencyTable
 from lutfarm.results.job_entries import judged
@@ -29,7 +28,6 @@ from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import SimulatedAgents, SimulatedDevice
 from lutfarm_jobs import models, spaces
-from lutfarm_jobs.expand import Sources
 from lutfarm_jobs.measurement import Workload
 from lutfarm_jobs.run import Run
 from lutfarm_jobs.spec import parse_job
@@ -130,9 +128,9 @@ class Desk:
         spec = parse_job({"devices": [_device.UNIT], "fresh": True, **job}, source="benchmark")
         began_s = time.monotonic()
         submitted, sources = submit.submit(spec, self.home, self.store)
-        with self._farm(submitted, sources) as farm:
+        with self._farm(submitted) as farm:
             metered = Metered(farm.pool)
-            outcome = replace(farm, pool=metered).run(submitted, RunDisplay(submitted.policies, brief=True))
+            outcome = replace(farm, pool=metered).run(submitted, sources, RunDisplay(brief=True))
         wall_s = time.monotonic() - began_s
         table = table_of(self.store, outcome.job_id)
         entries = [entry for entry in table.entries if entry.kind == "measured"]
@@ -144,19 +142,19 @@ class Desk:
             outcome.job_id,
             table,
             {by_key[entry.key]: float(entry.estimate or 0) for entry in entries},
-            sum(unit.spent_s for unit in outcome.state.units.values()),
+            sum(outcome.job.spent_s.values()),
             metered.round_s,
             wall_s,
             sum(entry.processes or 0 for entry in entries) / len(entries),
             {flag: flags.count(flag) for flag in dict.fromkeys(flags)},
         )
 
-    def _farm(self, submitted: Submission, sources: Sources) -> AbstractContextManager[Farm]:
+    def _farm(self, submitted: Submission) -> AbstractContextManager[Farm]:
         home = find_home(self.home)
         if self.simulated is None:
-            return open_farm(submitted, sources, self.store, home, kind="local")
+            return open_farm(submitted, self.store, home, kind="local")
         pool = LocalPool(state_dir=home.agents, agent_factory=SimulatedAgents({_device.UNIT: self.simulated}))
-        farm = Farm(self.store, pool, TaskBuilder(home.models, sources), str(process_identity.me()), "benchmark")
+        farm = Farm(self.store, pool, home.models, str(process_identity.me()), "benchmark")
         return _closing(farm)
 
     def runs(self, tabled: Tabled) -> list[Run]:

@@ -77,9 +77,9 @@ class Bench:
     def run(self, spec: JobSpec) -> str:
         """Measure; the job's id."""
         submitted, sources = submit.submit(spec, Path("/"), self.store)
-        with open_farm(submitted, sources, self.store, self.home, kind="local") as farm:
-            outcome = farm.run(submitted, RunDisplay(submitted.policies, brief=True))
-        self.spent_s[outcome.job_id] = sum(unit.spent_s for unit in outcome.state.units.values())
+        with open_farm(submitted, self.store, self.home, kind="local") as farm:
+            outcome = farm.run(submitted, sources, RunDisplay(brief=True))
+        self.spent_s[outcome.job_id] = sum(outcome.job.spent_s.values())
         return outcome.job_id
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from lutfarm.execution.open_farm import open_farm
 from lutfarm.execution.resume import Resumed
 from lutfarm.execution.run_job import JobOutcome
 from lutfarm.home import find_home
-from lutfarm.scheduling.state import FarmState
+from lutfarm.scheduling.job_progress import JobProgress
+from lutfarm.scheduling.unit import Unit
 from lutfarm.store import open_store
 from lutfarm.submission import submit
 from lutfarm_agents.address import LocalAddress
@@ -86,7 +87,7 @@ class Silent:
 
     def preparing(self, done: int, total: int) -> None: ...
 
-    def update(self, state: FarmState, events: Sequence[Event]) -> None: ...
+    def update(self, job: JobProgress, units: Mapping[str, Unit], events: Sequence[Event]) -> None: ...
 
 
 def run(home_path: Path, *, every: int, rounds: int) -> tuple[Timed, JobOutcome]:
@@ -105,9 +106,9 @@ def run(home_path: Path, *, every: int, rounds: int) -> tuple[Timed, JobOutcome]
     with open_store(home.path) as store:
         store.put_device(Device(_device.UNIT, f"generic-linux-{os.uname().machine}", "local", LocalAddress()))
         submitted, sources = submit.submit(spec, home_path, store)
-        with open_farm(submitted, sources, store, home, kind="local") as farm:
+        with open_farm(submitted, store, home, kind="local") as farm:
             timed = Timed(farm.pool)
-            return timed, replace(farm, pool=timed).run(submitted, Silent())
+            return timed, replace(farm, pool=timed).run(submitted, sources, Silent())
 
 
 def main() -> None:
@@ -116,7 +117,7 @@ def main() -> None:
     every, rounds = (2, 2) if chosen.quick else (1, 5)
     with _device.scratch() as home:
         timed, outcome = run(home, every=every, rounds=rounds)
-    operators = len(outcome.state.plan)
+    operators = len(outcome.job.plan)
     spent_s = {name: timed.spent_ns[name] / 1e9 for name in (*MEASURING, *AROUND)}
     whole_s = sum(spent_s.values())
     report = Report(f"where the wall time of {timed.rounds} rounds goes, {operators} operators", ("what", "s", "share"))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lutfarm.agent_pool.interface import Event
 from lutfarm.execution.resume import Resumed
-from lutfarm.scheduling.state import FarmState
+from lutfarm.scheduling.job_progress import JobProgress
+from lutfarm.scheduling.unit import Unit
 
 
 class Quiet:
@@ -28,5 +29,5 @@ class Quiet:
     def preparing(self, done: int, total: int) -> None:
         """Models are built."""
 
-    def update(self, state: FarmState, events: Sequence[Event]) -> None:
+    def update(self, job: JobProgress, units: Mapping[str, Unit], events: Sequence[Event]) -> None:
         """Nothing to show."""

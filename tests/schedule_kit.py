@@ -1,11 +1,21 @@
 """Measurements, what becomes of them, and states of a farm, for the scheduler."""
 
-from dataclasses import replace
+from __future__ import annotations
 
-from lutfarm.agent_pool.interface import Opened, Probed
-from lutfarm.scheduling.decide import Step, decide
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lutfarm.agent_pool.interface import Event, Opened, Probed
+from lutfarm.scheduling import job_progress
+from lutfarm.scheduling import state as farm_state
+from lutfarm.scheduling.decide import decide
+from lutfarm.scheduling.job_progress import JobProgress, MeasurementProgress
 from lutfarm.scheduling.policy import MeasuringPolicy
-from lutfarm.scheduling.state import FarmState, after
+from lutfarm.scheduling.state import FarmJob, FarmState, admitted, left_over, over, with_job
+from lutfarm.scheduling.steps import Step
+from lutfarm.scheduling.strategy import Plain, Strategy
+from lutfarm.scheduling.unit import Unit
 from lutfarm_agents.device import Hello
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.round import SlicePlan
@@ -48,16 +58,87 @@ def level_run(m: Measurement, number: int, estimate_ns: int) -> Run:
     return replace(run_of(m), id=f"{m.key}{number}", round_id=f"r{number}", slices=(piece,) * 4)
 
 
-def steps(state: FarmState, now_s: float = 0.0, memory: int = 2**31) -> list[Step]:
-    return decide(state, dict.fromkeys(state.units, MeasuringPolicy(PLAN, memory)), now_s)
+JOB = "job"
+PLAIN = Plain()
 
 
-def opened(state: FarmState, *units: str, machine_id: str = "m1") -> FarmState:
+@dataclass(frozen=True)
+class OneJob:
+    """A farm with one job: what is asked of it is asked of the job, but for its devices."""
+
+    farm: FarmState
+
+    @property
+    def job(self) -> JobProgress:
+        return self.farm.job(JOB)
+
+    @property
+    def units(self) -> Mapping[str, Unit]:
+        return self.farm.units
+
+    @property
+    def over(self) -> bool:
+        return over(self.job, self.units)
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        return left_over(self.job, self.units)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.job, name)
+
+
+def begin(
+    plan: Sequence[Measurement],
+    units: Iterable[str],
+    *,
+    rounds: int,
+    policies: Mapping[str, MeasuringPolicy] | None = None,
+    strategy: Strategy = PLAIN,
+    **terms: Any,
+) -> OneJob:
+    """The farm before its first order."""
+    policies = policies or dict.fromkeys(units, MeasuringPolicy(PLAN))
+    job = JobProgress(JOB, {m.key: m for m in plan}, policies, rounds, **terms)
+    return OneJob(admitted(FarmState(), FarmJob(job, strategy), {name: policy.care for name, policy in policies.items()}))
+
+
+def changed(state: OneJob, **values: Any) -> OneJob:
+    """With something of its job, or its `units`, different."""
+    farm = replace(state.farm, units=values.pop("units", state.units))
+    return OneJob(with_job(farm, replace(state.job, **values)))
+
+
+def resumed(state: OneJob, progress_of: Mapping[str, MeasurementProgress]) -> OneJob:
+    return OneJob(with_job(state.farm, job_progress.resumed(state.job, progress_of)))
+
+
+def after(state: OneJob, events: Sequence[Event], now_s: float) -> OneJob:
+    return OneJob(farm_state.after(state.farm, events, now_s))
+
+
+def ordered(state: OneJob, unit: str, order: str, *, now_s: float = 0.0, due_s: float = 0.0) -> OneJob:
+    return OneJob(farm_state.ordered(state.farm, unit, order, jobs=[JOB], now_s=now_s, due_s=due_s))
+
+
+def out_of_work(state: OneJob, unit: str, out: str, reason: str) -> OneJob:
+    return OneJob(farm_state.out_of_work(state.farm, unit, out, reason))
+
+
+def decided(state: OneJob, now_s: float) -> list[Step]:
+    return decide(state.farm, now_s)
+
+
+def steps(state: OneJob, now_s: float = 0.0, memory: int = 2**31) -> list[Step]:
+    return decided(changed(state, policies=dict.fromkeys(state.units, MeasuringPolicy(PLAN, memory))), now_s)
+
+
+def opened(state: OneJob, *units: str, machine_id: str = "m1") -> OneJob:
     events = [Opened("o", unit, replace(HELLO, machine_id=machine_id)) for unit in units]
     return after(state, events, 0.0)
 
 
-def probed(state: FarmState, *ms: Measurement) -> FarmState:
+def probed(state: OneJob, *ms: Measurement) -> OneJob:
     return after(state, [Probed("o", probe_of(m)) for m in ms], 0.0)
 
 

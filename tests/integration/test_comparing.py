@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +15,10 @@ from tests.farm_kit import Quiet
 from lutfarm.agent_pool.interface import Event, Measured
 from lutfarm.agent_pool.local import LocalPool
 from lutfarm.comparison import Comparison, PairStrategy, compared, names_of, parse_side, plan_pairs, spec_of
-from lutfarm.execution.run_job import Farm
+from lutfarm.execution.run_job import Farm, JobOutcome
 from lutfarm.execution.task_builder import TaskBuilder
-from lutfarm.scheduling.state import FarmState
+from lutfarm.scheduling.job_progress import JobProgress
+from lutfarm.scheduling.unit import Unit
 from lutfarm.statistics.comparisons.pairs import a_first
 from lutfarm.statistics.estimates.precision import StopRule
 from lutfarm.store import Store, open_store
@@ -77,7 +78,7 @@ class Watch(Quiet):
         self.runs = 0
         self._stop_after = stop_after
 
-    def update(self, state: FarmState, events: Sequence[Event]) -> None:
+    def update(self, job: JobProgress, units: Mapping[str, Unit], events: Sequence[Event]) -> None:
         for event in events:
             if isinstance(event, Measured):
                 self.runs += 1
@@ -105,13 +106,14 @@ class Bench:
         strategy = PairStrategy(self.keys, spec.id, StopRule(target))
         return replace(found, plan=tuple(m for m in found.plan if m.key in wanted), strategy=strategy)
 
-    def run(self, *, rounds: int = 12, target: float = 0.01, stop_after: int | None = None) -> tuple[Watch, FarmState]:
+    def run(self, *, rounds: int = 12, target: float = 0.01, stop_after: int | None = None) -> tuple[Watch, JobOutcome]:
         submitted, watch = self.submitted(rounds=rounds, target=target), Watch(stop_after)
-        task_builder = TaskBuilder(self.folder / "models", self.sources)
         with closing(LocalPool(state_dir=self.folder / "agents", agent_factory=self.factory)) as pool:  # type: ignore[arg-type]
-            outcome = Farm(self.store, pool, task_builder, str(process_identity.me()), "a test").run(submitted, watch)
+            outcome = Farm(self.store, pool, self.folder / "models", str(process_identity.me()), "a test").run(
+                submitted, self.sources, watch
+            )
         self.spec = submitted.spec
-        return watch, outcome.state
+        return watch, outcome
 
     def outcome(self, margin: float = 0.03) -> Comparison:
         return compared(self.store, self.spec.id, self.pairs, names_of(self.spec), margin=margin, confidence=0.95)
@@ -157,9 +159,9 @@ def test_processes_alternate_in_balanced_pairs_and_a_slower_side_is_found(tmp_pa
 
 def test_equal_sides_are_not_slower_and_stop_early(tmp_path: Path, store: Store) -> None:
     bench = simulated(tmp_path, store, slower=1.0, seed=4)
-    watch, state = bench.run(rounds=40, target=0.02)
-    assert 8 <= state.rounds < 40
-    assert len(watch.rounds) == 2 * state.rounds
+    watch, ended = bench.run(rounds=40, target=0.02)
+    assert 8 <= ended.job.rounds < 40
+    assert len(watch.rounds) == 2 * ended.job.rounds
     found = bench.outcome()
     assert found.verdict == "not slower"
     assert not any(w.slower for w in found.workloads)
@@ -185,10 +187,10 @@ def test_two_interpreters_of_one_machine_never_run_at_once(tmp_path: Path, store
     bench = scripted(
         tmp_path, store, {"desk": Script(), "new": Script()}, a="device=desk,runtime=tflite", b="device=new,runtime=tflite"
     )
-    watch, state = bench.run(rounds=4)
+    watch, ended = bench.run(rounds=4)
     units = [place.partition("/")[0] for _, place in watch.rounds]
     assert [set(units[at : at + 2]) for at in range(0, len(units), 2)] == [{"desk", "new"}] * (len(units) // 2)
-    assert {unit.machine_id for unit in state.units.values()} == {HELLO.machine_id}
+    assert {unit.machine_id for unit in ended.units.values()} == {HELLO.machine_id}
     assert bench.outcome().verdict == "not slower"
 
 
@@ -281,9 +283,9 @@ class SlowAtFirst(FakeAgent):
 def test_it_is_enough_by_the_canary_of_the_end_not_of_the_time(tmp_path: Path, store: Store) -> None:
     bench = scripted(tmp_path, store, {"desk": Script()})
     bench.factory = lambda device, folder, cpus: SlowAtFirst(device, Script())
-    _, state = bench.run(rounds=20)
+    _, ended = bench.run(rounds=20)
     found = bench.outcome()
-    assert (state.rounds, found.pairs) == (10, 8)  # two pairs of ten are disturbed, and eight are enough
+    assert (ended.job.rounds, found.pairs) == (10, 8)  # two pairs of ten are disturbed, and eight are enough
     assert found.verdict == "not slower"
 
 
@@ -292,8 +294,8 @@ def test_a_side_that_breaks_down_ends_it(tmp_path: Path, store: Store) -> None:
     bench = scripted(
         tmp_path, store, {"desk": Script(), "new": broken}, a="device=desk,runtime=tflite", b="device=new,runtime=tflite"
     )
-    _, state = bench.run(rounds=4)
-    assert state.units["new"].out == "quarantined"
+    _, ended = bench.run(rounds=4)
+    assert ended.units["new"].out == "quarantined"
     with pytest.raises(SpecError, match="nothing can be compared yet"):
         bench.outcome()
 

@@ -14,7 +14,6 @@ from tests.farm_kit import Quiet
 
 from lutfarm.agent_pool.ray.pool import RayPool
 from lutfarm.execution.run_job import Farm
-from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.store import open_store
 from lutfarm.submission import submit
 from lutfarm_agents import process_identity
@@ -55,9 +54,9 @@ def test_killing_the_hosts_actor_in_mid_round_loses_no_committed_run_and_the_job
 
         killer = threading.Thread(target=kill_twice)
         try:
-            farm = Farm(store, pool, TaskBuilder(tmp_path / "models", sources), str(process_identity.me()), "a test")
+            farm = Farm(store, pool, tmp_path / "models", str(process_identity.me()), "a test")
             killer.start()
-            outcome = farm.run(submitted, Quiet())
+            outcome = farm.run(submitted, sources, Quiet())
             killer.join(timeout=120)
         finally:
             pool.close()

@@ -12,19 +12,17 @@ from pathlib import Path
 
 import pytest
 from tests.farm_kit import Quiet
+from tests.schedule_kit import begin, ordered
 
 from lutfarm.agent_pool.interface import Done, Opened
 from lutfarm.agent_pool.local import LocalPool
 from lutfarm.devices.leases import leases
 from lutfarm.execution import device_sync
 from lutfarm.execution.run_job import Farm, JobOutcome
-from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord
 from lutfarm.scheduling import retry
 from lutfarm.scheduling.news import News
-from lutfarm.scheduling.policy import Cooling
-from lutfarm.scheduling.state import begin, ordered
-from lutfarm.scheduling.strategy import Plain
+from lutfarm.scheduling.policy import Care, Cooling
 from lutfarm.scheduling.turn import after_news
 from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
@@ -69,11 +67,11 @@ def run(tmp_path: Path, store: Store) -> Run:
             for name, script in {"a": Script(), "b": Script(), **scripts}.items()
         }
         submitted, sources = submit.submit(parse_job(JOB, source="job"), tmp_path, store)
-        policies = {n: replace(t, cooling=cooling, cooldown_s=cooldown_s) for n, t in submitted.policies.items()}
+        policies = {n: replace(t, care=Care(cooling, cooldown_s=cooldown_s)) for n, t in submitted.policies.items()}
         submitted = replace(submitted, policies=policies, until_s=until_s)
         with closing(LocalPool(state_dir=tmp_path / "agents", agent_factory=ScriptedAgents(every))) as pool:
-            farm = Farm(store, pool, TaskBuilder(tmp_path / "models", sources), str(process_identity.me()), HOLDER)
-            return farm.run(submitted, Quiet())
+            farm = Farm(store, pool, tmp_path / "models", str(process_identity.me()), HOLDER)
+            return farm.run(submitted, sources, Quiet())
 
     return go
 
@@ -91,7 +89,7 @@ def test_a_kind_that_rests_after_work_is_told_to_by_the_job(store: Store, run: R
     began_s = time.time()
     outcome = run(cooldown_s=0.05)
     assert (outcome.missing, outcome.left) == ((), ())
-    assert all(unit.not_before_s > began_s for unit in outcome.state.units.values())
+    assert all(unit.not_before_s > began_s for unit in outcome.units.values())
 
 
 def test_devices_are_busy_with_the_job_and_ready_afterwards(store: Store, run: Run) -> None:
@@ -117,7 +115,7 @@ def test_a_quarantined_device_is_left_alone_until_it_passed_a_check(store: Store
     store.step_device("b", DeviceEvent("device failed", "NotReady: hot"), time.time())
     # Were it asked for anything, it would say so and be quarantined for another reason.
     outcome = run(b=Script(errors={"prepare": ("NotReady", "it was touched")}))
-    assert outcome.state.units["b"].out == "quarantined"
+    assert outcome.units["b"].out == "quarantined"
     assert state(store, "b") == ("quarantined", "NotReady: hot")
     assert outcome.missing == outcome.left != ()
     store.step_device("b", DeviceEvent("check passed"), time.time())
@@ -130,7 +128,7 @@ def test_what_a_person_took_out_is_left_alone(store: Store, run: Run, kind: str)
     before = store.step_device("b", DeviceEvent(kind, "new fan"), time.time())  # type: ignore[arg-type]
     outcome = run(b=Script(errors={"prepare": ("NotReady", "it was touched")}))
     assert outcome.left
-    assert (outcome.state.units["b"].out, outcome.state.units["b"].quarantined) == (before.state, "new fan")
+    assert (outcome.units["b"].out, outcome.units["b"].quarantined) == (before.state, "new fan")
     assert state(store, "b") == (before.state, "new fan")
 
 
@@ -146,10 +144,11 @@ def test_a_job_that_has_all_it_needs_of_a_held_device_is_complete(store: Store, 
 
 def test_a_link_that_failed_once_is_forgotten_when_the_session_is_open_again(store: Store) -> None:
     states = device_sync.UnitStates(store, HOLDER)
-    begun = begin((), ["a"], rounds=1)
-    with leases(store, ["a"], owner=str(process_identity.me()), holder=HOLDER, waiting=lambda *_: None), states.at_work(["a"]):
+    begun = ordered(begin((), ["a"], rounds=1), "a", "o1").farm
+    with leases(store, ["a"], owner=str(process_identity.me()), holder=HOLDER, waiting=lambda *_: None):
+        assert states.begin(["a"]) == []
         failed = News([Done("o1", "a", ("ConnectFailed", "no route"))])
-        states.tell(after_news(Plain(), ordered(begun, "a", "o1"), failed, {}, time.time() + 60).told, time.time())
+        states.tell(after_news(begun, failed, time.time() + 60).told, time.time())
         assert state(store, "a") == ("busy", "ConnectFailed: no route (attempt 1 of 5)")
         assert (store.device_record("a", time.time()).until_s or 0.0) > time.time()
         states.opened(Opened("o2", "a", HELLO), time.time())
@@ -176,7 +175,7 @@ def test_a_reboot_loop_that_ends_in_a_job_takes_the_device_out(store: Store, run
     for boot in ("w", "x", "y"):
         store.step_device("b", DeviceEvent("seen", boot_id=boot), time.time())
     outcome = run()  # its hello says a fourth
-    assert outcome.state.units["b"].out == "quarantined"
+    assert outcome.units["b"].out == "quarantined"
     assert "anew 3 times" in state(store, "b")[1]
     assert state(store, "a") == ("ready", "")
 
@@ -203,7 +202,7 @@ def test_a_device_that_is_held_in_mid_job_ends_its_order_and_is_left(
     person.join(PATIENCE_S)
     assert seen == [("busy", HOLDER)]
     assert state(store, "b") == ("maintenance", "new fan")
-    assert outcome.state.units["b"].out == "maintenance"
+    assert outcome.units["b"].out == "maintenance"
     assert len(outcome.left) == 1
     assert [run.unit for run in store.runs(outcome.job_id) if run.unit == "b"] != []
 
@@ -236,7 +235,7 @@ def test_a_device_that_is_released_in_mid_job_goes_on(
     outcome = run()
     assert told == ["held", "seen", "released"]
     assert outcome.left == ()
-    assert outcome.state.units["b"].out == ""
+    assert outcome.units["b"].out == ""
     assert [kind for kind, _ in history(store, "b")] == ["lease taken", "held", "released", "lease taken", "lease ended"]
     assert state(store, "b") == ("ready", "")
 
@@ -258,18 +257,18 @@ def test_a_job_that_is_stopped_by_an_error_gives_its_devices_back(store: Store, 
 def test_a_job_whose_time_is_up_cancels_what_runs_and_can_go_on(run: Run, store: Store, tmp_path: Path) -> None:
     stuck = Script(hold_at="mid-round", release=tmp_path / "never")
     ended = run(a=stuck, until_s=time.time() + 3.0)
-    assert ended.state.time_up
-    assert {key for key in ended.state.plan if "/a/" in key} <= set(ended.missing)
+    assert ended.job.time_up
+    assert {key for key in ended.job.plan if "/a/" in key} <= set(ended.missing)
     assert store.device_record("a", time.time()).state == "ready"
     ((job, _),) = store.jobs()
     assert job.state == "open"
     whole = run()
     assert whole.missing == ()
-    assert not whole.state.time_up
-    assert all(whole.state.progress(key).complete == 3 for key in whole.state.plan)
+    assert not whole.job.time_up
+    assert all(whole.job.progress(key).complete == 3 for key in whole.job.plan)
 
 
 def test_a_job_whose_time_was_up_before_it_began_orders_nothing(run: Run) -> None:
     ended = run(until_s=time.time() - 1.0)
-    assert len(ended.missing) == len(ended.state.plan) == 2
-    assert not any(unit.opened for unit in ended.state.units.values())
+    assert len(ended.missing) == len(ended.job.plan) == 2
+    assert not any(unit.opened for unit in ended.units.values())

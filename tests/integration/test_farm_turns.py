@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
@@ -15,13 +15,10 @@ from tests.farm_kit import Quiet
 from lutfarm.agent_pool.interface import Event, Measured
 from lutfarm.agent_pool.local import LocalPool
 from lutfarm.devices import leases
-from lutfarm.execution import run_job
+from lutfarm.execution import sitting
 from lutfarm.execution.run_job import Farm
-from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.scheduling.news import News
-from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.state import FarmState
-from lutfarm.scheduling.strategy import Strategy
 from lutfarm.scheduling.turn import Turned, after_news
 from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
@@ -49,8 +46,8 @@ def run(folder: Path, pool_class: type[LocalPool] = LocalPool, *, check: Callabl
         submitted, sources = submit.submit(parse_job(JOB, source="job"), folder, store)
         check(store)
         with closing(pool_class(state_dir=folder / "agents", agent_factory=ScriptedAgents({"a": Script()}))) as pool:
-            farm = Farm(store, pool, TaskBuilder(folder / "models", sources), str(process_identity.me()), "a test")
-            outcome = farm.run(submitted, Quiet())
+            farm = Farm(store, pool, folder / "models", str(process_identity.me()), "a test")
+            outcome = farm.run(submitted, sources, Quiet())
         assert outcome.missing == ()
 
 
@@ -58,16 +55,14 @@ def test_what_a_turn_counts_is_in_the_store_already(tmp_path: Path, monkeypatch:
     opened: list[Store] = []
     counted: list[str] = []
 
-    def looked_at(
-        strategy: Strategy, state: FarmState, news: News, policies: Mapping[str, MeasuringPolicy], now_s: float
-    ) -> Turned:
+    def looked_at(state: FarmState, news: News, now_s: float) -> Turned:
         stored = {found.id for job, _ in opened[0].jobs() for found in opened[0].runs(job.id)}
         arrived = [event.run.id for event in news.events if isinstance(event, Measured)]
         assert stored.issuperset(arrived), "a run was counted before it was committed: a power cut now would lose it"
         counted.extend(arrived)
-        return after_news(strategy, state, news, policies, now_s)
+        return after_news(state, news, now_s)
 
-    monkeypatch.setattr(run_job, "after_news", looked_at)
+    monkeypatch.setattr(sitting, "after_news", looked_at)
     run(tmp_path, check=opened.append)
     assert len(set(counted)) == 4 * 6
 

@@ -18,7 +18,6 @@ from tests.farm_kit import Quiet
 from lutfarm.agent_pool.local import LocalPool
 from lutfarm.devices.health_check import check_device, event_of, limits_of
 from lutfarm.execution.run_job import Farm
-from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.home import Home
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord
 from lutfarm.store import Store, open_store
@@ -150,8 +149,8 @@ def test_a_history_of_other_software_does_not_count(store: Store, look: Look) ->
 def job(tmp_path: Path, store: Store):
     submitted, sources = submit.submit(parse_job(JOB, source="job"), tmp_path, store)
     with closing(LocalPool(state_dir=tmp_path / "home" / "agents")) as pool:
-        farm = Farm(store, pool, TaskBuilder(tmp_path / "models", sources), str(process_identity.me()), "a test")
-        return farm.run(submitted, Quiet())
+        farm = Farm(store, pool, tmp_path / "models", str(process_identity.me()), "a test")
+        return farm.run(submitted, sources, Quiet())
 
 
 def test_a_device_without_runtime_is_quarantined_mended_checked_and_completes_its_job(

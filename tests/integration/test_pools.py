@@ -16,7 +16,6 @@ from tests.integration.test_farm import Quiet
 
 from lutfarm.agent_pool.local import LocalPool
 from lutfarm.execution.run_job import Farm, JobOutcome
-from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.results.job_table import table_of
 from lutfarm.store import Store, open_store
@@ -84,9 +83,7 @@ def run(spec: JobSpec, store: Store, folder: Path, played: Mapping[str, Script])
     submitted, sources = submit.submit(spec, folder, store)
     pool = LocalPool(state_dir=folder / "agents", agent_factory=ScriptedAgents(played))
     try:
-        return Farm(store, pool, TaskBuilder(folder / "models", sources), str(process_identity.me()), "a test").run(
-            submitted, Quiet()
-        )
+        return Farm(store, pool, folder / "models", str(process_identity.me()), "a test").run(submitted, sources, Quiet())
     finally:
         pool.close()
 
@@ -152,7 +149,7 @@ def test_the_work_of_a_unit_that_fails_goes_to_the_others_and_waits_for_nobody(s
     played = scripts()
     played["u2"] = replace(played["u2"], errors={"mid-round": ("NotReady", "u2: 70 C is above 55 C; let it cool")})
     outcome = run(job(**SHARE), store, tmp_path, played)
-    assert outcome.state.units["u2"].quarantined
+    assert outcome.units["u2"].quarantined
     assert {name for name, units in measured_by(store, outcome.job_id).items() if units - {"u2"}} == set(OPERATORS)
     assert outcome.missing
     assert all("/u2/" in missing for missing in outcome.missing)

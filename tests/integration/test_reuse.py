@@ -10,8 +10,8 @@ from tests.store_kit import DESK, HELLO, JOB, PLAN, SLICE, probe, run
 
 from lutfarm.agent_pool.interface import Opened
 from lutfarm.execution.resume import foresee, resume
+from lutfarm.scheduling.job_progress import JobProgress, resumed
 from lutfarm.scheduling.policy import MeasuringPolicy
-from lutfarm.scheduling.state import begin, resumed
 from lutfarm.statistics.estimates.precision import StopRule
 from lutfarm.store import Store, open_store
 from lutfarm_agents.fingerprint import fingerprint
@@ -41,10 +41,12 @@ def lease(store: Store) -> Lease:
     return found
 
 
+def begun(*, rounds: int, rule: StopRule | None = None, policy: MeasuringPolicy | None = None) -> JobProgress:
+    return JobProgress("job-2", {m.key: m for m in PLAN}, {"desk": policy or MeasuringPolicy()}, rounds, rule=rule)
+
+
 def found(store: Store, *, fresh_since_s: float | None = None, forget_s: float = 0.0, rounds: int = 3):
-    state = begin(PLAN, ["desk"], rounds=rounds)
-    policy = MeasuringPolicy()
-    return resume(store, "job-2", state, OPENED, policy, fresh_since_s=fresh_since_s, ignore_failures_before_s=forget_s)
+    return resume(store, begun(rounds=rounds), OPENED, fresh_since_s=fresh_since_s, ignore_failures_before_s=forget_s)
 
 
 def test_own_runs_count_and_runs_of_another_fingerprint_do_not(store: Store, lease: Lease) -> None:
@@ -84,11 +86,11 @@ def test_a_failed_probe_is_the_result_until_it_is_asked_to_be_forgotten(store: S
 
 def test_a_plan_foresees_what_a_run_would_find_and_changes_nothing(store: Store, lease: Lease) -> None:
     store.commit([run(fingerprint=NOW)], lease, "job-1")
-    state = begin(PLAN, ["desk"], rounds=3)
-    unknown, nothing = foresee(store, "job-2", state, "desk", MeasuringPolicy(), fresh_since_s=None)
+    state = begun(rounds=3)
+    unknown, nothing = foresee(store, state, "desk", fresh_since_s=None)
     assert (unknown, nothing.adopted_runs) == (state, 0)
     store.put_hello("desk", HELLO, 1.0)
-    after, got = foresee(store, "job-2", state, "desk", MeasuringPolicy(), fresh_since_s=None)
+    after, got = foresee(store, state, "desk", fresh_since_s=None)
     assert got.adopted_runs == 1
     assert after.progress(M.key).complete == 1
     assert store.round_counts("job-2") == {}
@@ -99,12 +101,12 @@ def test_what_was_quiet_by_a_reference_that_no_longer_holds_is_no_level(store: S
     slow = replace(SLICE, canary_before_ns=105_000, canary_after_ns=105_000)
     first = run(fingerprint=NOW, started_s=1.0, ended_s=2.0, slices=(slow,), canary_reference_ns=105_000)
     later = [run(fingerprint=NOW, started_s=60.0 * n, ended_s=60.0 * n + 1, canary_reference_ns=70_000) for n in range(1, 21)]
-    state = begin(PLAN, ["desk"], rounds=30, rule=StopRule())
+    state = begun(rounds=30, rule=StopRule())
     store.commit([first], lease, "job-2")
-    before = resume(store, "job-2", state, OPENED, MeasuringPolicy(), fresh_since_s=None)
+    before = resume(store, state, OPENED, fresh_since_s=None)
     assert len(before.progress_of[M.key].estimates) == 1
     store.commit(later, lease, "job-2")
-    after = resume(store, "job-2", state, OPENED, MeasuringPolicy(), fresh_since_s=None).progress_of[M.key]
+    after = resume(store, state, OPENED, fresh_since_s=None).progress_of[M.key]
     assert (after.complete, len(after.estimates)) == (21, 20)
 
 
@@ -112,7 +114,7 @@ def test_what_broke_off_in_an_earlier_sitting_uses_up_no_try_of_this_one(store: 
     store.commit([run(fingerprint=NOW, status="truncated") for _ in range(12)] + [run(fingerprint=NOW)], lease, "job-2")
     got = found(store)
     assert got.progress_of[M.key].complete == 1
-    state = resumed(begin(PLAN, ["desk"], rounds=3), got.progress_of)
+    state = resumed(begun(rounds=3), got.progress_of)
     assert state.wants(M.key)
 
 
@@ -122,8 +124,8 @@ def test_what_another_job_measured_is_judged_by_the_canary_of_today(store: Store
     first = run(fingerprint=NOW, started_s=1.0, ended_s=2.0, slices=(slow,), canary_reference_ns=105_000)
     later = [run(fingerprint=NOW, started_s=60.0 * n, ended_s=60.0 * n + 1, canary_reference_ns=70_000) for n in range(1, 21)]
     store.commit([first, *later], lease, "job-1")
-    state = begin(PLAN, ["desk"], rounds=30, rule=StopRule())
-    got = resume(store, "job-2", state, OPENED, MeasuringPolicy(), fresh_since_s=None)
+    state = begun(rounds=30, rule=StopRule())
+    got = resume(store, state, OPENED, fresh_since_s=None)
     assert (got.adopted_runs, len(got.progress_of[M.key].estimates)) == (21, 20)
 
 
@@ -137,6 +139,5 @@ def test_a_strict_job_adopts_nothing_from_a_throttled_device(store: Store, lease
     hot = run(fingerprint=NOW, throttled=True)
     assert hot.throttled
     store.commit([run(fingerprint=NOW), hot], lease, "job-1")
-    state = begin(PLAN, ["desk"], rounds=3)
-    got = resume(store, "job-2", state, OPENED, MeasuringPolicy(strict=strict), fresh_since_s=None)
+    got = resume(store, begun(rounds=3, policy=MeasuringPolicy(strict=strict)), OPENED, fresh_since_s=None)
     assert got.adopted_runs == adopted

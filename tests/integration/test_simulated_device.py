@@ -249,7 +249,9 @@ def test_a_whole_job_finds_the_true_latencies(tmp_path: Path) -> None:
         task_builder = TaskBuilder(tmp_path / "models", sources)
         factory = SimulatedAgents({"desk": simulated})
         with closing(LocalPool(state_dir=tmp_path / "agents", agent_factory=factory)) as pool:
-            outcome = Farm(store, pool, task_builder, str(process_identity.me()), "a test").run(submitted, Quiet())
+            outcome = Farm(store, pool, tmp_path / "models", str(process_identity.me()), "a test").run(
+                submitted, sources, Quiet()
+            )
         runs = list(store.runs(outcome.job_id))
     assert outcome.missing == ()
     assert len(runs) == 16
@@ -276,11 +278,11 @@ def a_job(name: str, *, rounds: int) -> JobSpec:
 
 def measured(store: Store, folder: Path, spec: JobSpec, *, hold_above: float | None = None) -> list[Run]:
     submitted, sources = submit.submit(spec, folder, store)
-    policies = {unit: replace(each, hold_above=hold_above) for unit, each in submitted.policies.items()}
-    task_builder, factory = TaskBuilder(folder / "models", sources), SimulatedAgents({"desk": SimulatedDevice(seed=3)})
+    policies = {unit: replace(each, care=replace(each.care, hold_above=hold_above)) for unit, each in submitted.policies.items()}
+    factory = SimulatedAgents({"desk": SimulatedDevice(seed=3)})
     with closing(LocalPool(state_dir=folder / "agents", agent_factory=factory)) as pool:
-        farm = Farm(store, pool, task_builder, str(process_identity.me()), "a test")
-        outcome = farm.run(replace(submitted, policies=policies), Quiet())
+        farm = Farm(store, pool, folder / "models", str(process_identity.me()), "a test")
+        outcome = farm.run(replace(submitted, policies=policies), sources, Quiet())
     return list(store.runs(outcome.job_id))
 
 

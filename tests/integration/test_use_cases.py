@@ -19,7 +19,7 @@ from lutfarm.execution.host_load import Load
 from lutfarm.execution.why_job import why_job
 from lutfarm.home import Home
 from lutfarm.records.job import Job
-from lutfarm.scheduling.state import begin, with_unit
+from lutfarm.scheduling.unit import Unit
 from lutfarm.store import Store, open_store
 from lutfarm.store.interface import job_called
 from lutfarm.submission import submit
@@ -121,7 +121,6 @@ def test_a_demonstration_without_time_draws_no_network_and_says_so(store: Store,
 
 def test_after_operators_were_measured_their_rounds_say_how_fast_the_machine_is() -> None:
     clock = Clock(began_s=0.0, minutes=3, load=Load(2, 0.0))
-    state = begin((), ["a", "b"], rounds=1)
-    assert paced(clock, state).pace is None
-    measured = with_unit(state, replace(state.units["a"], rounds_due_s=10.0, rounds_took_s=34.0))
-    assert paced(clock, measured).pace == 3.0
+    units = [Unit("a"), Unit("b")]
+    assert paced(clock, units).pace is None
+    assert paced(clock, [replace(units[0], rounds_due_s=10.0, rounds_took_s=34.0), units[1]]).pace == 3.0

@@ -18,7 +18,6 @@ from lutfarm.execution import preview as previews
 from lutfarm.execution.host_load import Load
 from lutfarm.execution.preview import preview
 from lutfarm.execution.run_job import Farm, JobOutcome
-from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.execution.why_job import why_job
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.results.job_entries import judged_anew
@@ -86,7 +85,7 @@ class Counting(Quiet):
         super().__init__()
         self.arrived = 0
 
-    def update(self, state: object, events: object) -> None:
+    def update(self, job: object, units: object, events: object) -> None:
         self.arrived += sum(isinstance(event, Measured) for event in events)  # type: ignore[attr-defined]
 
 
@@ -95,12 +94,12 @@ def run(store: Store, folder: Path, machine: Machine) -> tuple[JobOutcome, int]:
     submitted, sources = submit.submit(parse_job(JOB, source="job"), folder, store)
     watch = Counting()
     with closing(LocalPool(state_dir=folder / "agents", agent_factory=machine)) as pool:
-        farm = Farm(store, pool, TaskBuilder(folder / "models", sources), str(process_identity.me()), "a test")
-        return farm.run(submitted, watch), watch.arrived
+        farm = Farm(store, pool, folder / "models", str(process_identity.me()), "a test")
+        return farm.run(submitted, sources, watch), watch.arrived
 
 
 def undone(outcome: JobOutcome) -> int:
-    return sum(not outcome.state.done(key) for key in outcome.state.plan)
+    return sum(not outcome.job.done(key) for key in outcome.job.plan)
 
 
 def left(store: Store, folder: Path) -> tuple[int, int]:

@@ -88,7 +88,7 @@ def _measured(
         say(warning)
     outcome, _ = measure(asked.submitted, asked.sources, store, place, executor=executor, brief=quiet)
     _check_units(outcome)
-    if any(outcome.state.spent(unit) for unit in outcome.state.units.values()):
+    if any(outcome.job.spent(unit) for unit in outcome.units):
         say("the device-time budget ended it: raise sampling.device_time_budget_s, or run the same command for as long once more")
     return asked.result(store, outcome.job_id, margin=margin), warnings
 
@@ -105,7 +105,7 @@ def share(text: str, *, option: str, zero: bool) -> float:
 
 
 def _check_units(outcome: JobOutcome) -> None:
-    for unit in outcome.state.units.values():
+    for unit in outcome.units.values():
         if unit.out:
             say(f"{unit.name} is {unit.out}: {printable(unit.quarantined)}; {way_back(unit.name, unit.out, unit.code)}")
             say("the comparison is broken off; the same command goes on from there")

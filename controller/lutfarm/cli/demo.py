@@ -39,7 +39,6 @@ from lutfarm.demo.time_budget import CALIBRATE, FEWEST, NETWORKS, Clock
 from lutfarm.execution.host_load import watch
 from lutfarm.execution.open_farm import open_farm
 from lutfarm.execution.run_job import Farm
-from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.home import Home, find_home
 from lutfarm.lut import LatencyTable
 from lutfarm.lut.table import UNVALIDATED
@@ -108,18 +107,18 @@ def _measure(store: Store, place: Home, clock: Clock, stages: Stages) -> str:
         check = stack.enter_context(deferred())
         with stages.stage("ray start"):
             chosen = executor_of(None)
-            farm = stack.enter_context(open_farm(submitted, sources, store, place, kind=chosen.kind, at_once=True))
-        with stages.stage("measure"), RunDisplay(submitted.policies, check=check, note=chosen.why) as display:
+            farm = stack.enter_context(open_farm(submitted, store, place, kind=chosen.kind, at_once=True))
+        with stages.stage("measure"), RunDisplay(check=check, note=chosen.why) as display:
             check()
-            outcome = farm.run(replace(submitted, until_s=clock.operators_until_s(time.time())), display)
+            outcome = farm.run(replace(submitted, until_s=clock.operators_until_s(time.time())), sources, display)
         judged = judged_job(store, outcome.job_id, again=AGAIN)
         report(outcome, judged, runs_now=display.runs, as_json=False, opening=False)
         with stages.stage("validate"):
-            _validate(farm, store, place, outcome.job_id, paced(clock, outcome.state), check)
+            _validate(farm, store, outcome.job_id, paced(clock, outcome.units.values()), check)
     return outcome.job_id
 
 
-def _validate(farm: Farm, store: Store, place: Home, job_id: str, clock: Clock, check: Callable[[], None]) -> None:
+def _validate(farm: Farm, store: Store, job_id: str, clock: Clock, check: Callable[[], None]) -> None:
     """Measure networks that the table has never seen, as many as there is time for, on the farm that is there."""
     drawn = draw_networks(store, job_id, clock)
     if drawn.fewer and drawn.networks >= FEWEST:
@@ -134,13 +133,12 @@ def _validate(farm: Farm, store: Store, place: Home, job_id: str, clock: Clock, 
     if store.job(spec.id) is None:
         say(drawn_words(drawn.networks + drawn.calibrate, spec.id))
     submitted, sources = submit.submit(spec, Path.cwd(), store)
-    with RunDisplay(submitted.policies, check=check) as display:
-        farm = replace(farm, task_builder=TaskBuilder(place.models, sources))
-        outcome = farm.run(replace(submitted, until_s=clock.closing_s), display)
-    state = outcome.state
-    if state.time_up and any(state.wants(key) for key in state.plan):
-        whole = sum(state.done(key) for key in state.plan)
-        say(f"the time was up: {whole} of {len(state.plan)} networks have all {state.rounds} rounds")
+    with RunDisplay(check=check) as display:
+        outcome = farm.run(replace(submitted, until_s=clock.closing_s), sources, display)
+    job = outcome.job
+    if job.time_up and any(job.wants(key) for key in job.plan):
+        whole = sum(job.done(key) for key in job.plan)
+        say(f"the time was up: {whole} of {len(job.plan)} networks have all {job.rounds} rounds")
 
 
 def _show(table: LatencyTable) -> None:

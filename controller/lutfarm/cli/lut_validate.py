@@ -66,7 +66,7 @@ def validate(
             outcome = validation_outcome(store, asked, ran.job_id)
         _print(outcome, as_json=json)
         for unit, backend in asked.table.places:
-            if not any(m.unit == unit and m.backend.key == backend for m in ran.state.plan.values()):
+            if not any(m.unit == unit and m.backend.key == backend for m in ran.job.plan.values()):
                 say(f"{unit} with {backend}: not validated: it lacks operators that most networks need")
         if ran.missing or ran.left or outcome.refused:
             raise typer.Exit(exit_codes.INCOMPLETE)

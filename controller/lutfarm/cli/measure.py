@@ -35,8 +35,8 @@ def measure(
     check_reach([each.device for each in submitted.devices.values()], executor.kind)
     with (
         deferred() as check,
-        open_farm(submitted, sources, store, home, kind=executor.kind) as farm,
-        RunDisplay(submitted.policies, check=check, brief=brief, note=executor.why) as display,
+        open_farm(submitted, store, home, kind=executor.kind) as farm,
+        RunDisplay(check=check, brief=brief, note=executor.why) as display,
     ):
         check()
-        return farm.run(submitted, display), display.runs
+        return farm.run(submitted, sources, display), display.runs

@@ -22,7 +22,7 @@ from lutfarm.home import find_home
 if TYPE_CHECKING:
     from lutfarm.execution.preview import Preview
     from lutfarm.scheduling.durations import Span
-    from lutfarm.scheduling.state import FarmState
+    from lutfarm.scheduling.job_progress import JobProgress
 
 PARTS = ("opening", "building", "probing", "rounds", "waiting")
 
@@ -53,7 +53,7 @@ def plan(job: JobArgument, home: HomeOption = None, executor: ExecutorOption = N
             say(printable(warning))
         named = {"start and end": begun, **{name: getattr(found.parts, name) for name in PARTS}}
         each = ", ".join(f"{name} {_words(span)}" for name, span in named.items() if span.high_s >= 0.5)
-        say(f"it will take {_words(found.parts.whole + begun)}: {each}; {_rounds(found.state)}")
+        say(f"it will take {_words(found.parts.whole + begun)}: {each}; {_rounds(found.job)}")
 
 
 def _rows(found: Preview) -> list[dict[str, object]]:
@@ -77,7 +77,7 @@ def _as_json(found: Preview, begun: Span) -> dict[str, object]:
         "wall_s": _span(parts.whole + begun),
         "held_s": _span(held),
         "parts_s": {"start and end": _span(begun), **{name: _span(getattr(parts, name)) for name in PARTS}},
-        "keys": list(found.state.plan),
+        "keys": list(found.job.plan),
     }
 
 
@@ -90,7 +90,7 @@ def _words(span: Span) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _rounds(state: FarmState) -> str:
-    if state.rule is None:
-        return f"{state.rounds} rounds each"
-    return f"until +-{100 * state.rule.relative_half_width:.3g} %, {state.rounds} rounds each at most"
+def _rounds(job: JobProgress) -> str:
+    if job.rule is None:
+        return f"{job.rounds} rounds each"
+    return f"until +-{100 * job.rule.relative_half_width:.3g} %, {job.rounds} rounds each at most"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lutfarm.agent_pool.interface import Event, Measured, Opened
-from lutfarm.scheduling.decide import MeasureThese, Step, chunk_of, decide
-from lutfarm.scheduling.news import News
-from lutfarm.scheduling.policy import MeasuringPolicy
-from lutfarm.scheduling.state import FarmState
+from lutfarm.scheduling.job_progress import JobProgress
+from lutfarm.scheduling.next_step import chunk_of, next_step
+from lutfarm.scheduling.state import units_of
+from lutfarm.scheduling.steps import MeasureThese, Step
+from lutfarm.scheduling.strategy import JobNews
+from lutfarm.scheduling.unit import Unit
 from lutfarm.statistics.comparisons.pairs import PairedProcess, a_first, matched, precise, process_of, waiting
 from lutfarm.statistics.estimates.precision import StopRule
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement import Measurement
 
 TRIES = 3  # times the rounds: processes of one key, whole pairs or not
 Key = str  # Measurement.key
@@ -31,38 +35,52 @@ class PairStrategy:
         default_factory=dict[Key, Mapping[str, PairedProcess]]
     )  # ... and by run
 
-    def wants_processes(self, state: FarmState, events: Sequence[Event]) -> Collection[str]:
+    def wants_processes(self, job: JobProgress, units: Mapping[str, Unit], events: Sequence[Event]) -> Collection[str]:
         """Of units that have just opened; at the end of all."""
         if self.ending:
-            return [unit.name for unit in state.units.values() if unit.hello]
-        return [event.unit for event in events if isinstance(event, Opened)]
+            return [name for name in job.policies if units[name].hello]
+        return [event.unit for event in events if isinstance(event, Opened) and event.unit in job.policies]
 
-    def after(self, state: FarmState, news: News, now_s: float) -> tuple[PairStrategy, FarmState]:
+    def after(self, job: JobProgress, units: Mapping[str, Unit], news: JobNews, now_s: float) -> tuple[PairStrategy, JobProgress]:
         """Complete is a whole pair, or the first half of one whose other half can still come close in time."""
         known = replace(self, processes=_with_news(self.processes, news))
-        if any(unit.in_flight for unit in state.units.values()):
-            return known, state
-        if not known.one_machine and all(unit.opened for unit in state.units.values()):
-            _check_machine(state)
+        mine = units_of(job, units)
+        if any(unit.in_flight and job.id in unit.jobs for unit in mine.values()):
+            return known, job
+        if not known.one_machine and all(unit.opened for unit in mine.values()):
+            if two := _two_machines(mine):
+                return known, replace(job, stopped=(SpecError.__name__, two))
             known = replace(known, one_machine=True)
         processes = {key: list(mine.values()) for key, mine in known.processes.items()}
-        paired = paired_state(state, self.keys, processes, now_s=now_s, rule=self.rule)
-        if self.ending or paired.rounds in (0, state.rounds):
+        paired = paired_job(job, mine, self.keys, processes, now_s=now_s, rule=self.rule)
+        if self.ending or paired.rounds in (0, job.rounds):
             return replace(known, ending=False), paired
-        return replace(known, ending=True), replace(paired, rounds=state.rounds)
+        return replace(known, ending=True), replace(paired, rounds=job.rounds)
 
-    def decide(self, state: FarmState, policies: Mapping[str, MeasuringPolicy], now_s: float) -> list[Step]:
+    def urgent(self, job: JobProgress, units: Mapping[str, Unit]) -> bool:
+        """Where one side of a pair is measured, and the other is not."""
+        del units
+        return any(job.progress(a).complete != job.progress(b).complete for a, b in self.keys if a in job.plan)
+
+    def next(self, job: JobProgress, units: Mapping[str, Unit], idle: Sequence[str], now_s: float) -> Step | None:
         """One step at a time: open and probe both sides, then a process of each in turn."""
-        if self.ending or any(unit.in_flight or unit.out or now_s < unit.not_before_s for unit in state.units.values()):
-            return []
-        others: list[Step] = [step for step in decide(state, policies, now_s) if not isinstance(step, MeasureThese)]
-        if others or not all(unit.opened for unit in state.units.values()):
-            return others[:1]
-        step = next_process(state, self.keys, self.seed, policies)
-        return [step] if step else []
+        mine = units_of(job, units)
+        if self.ending or any(unit.in_flight or unit.out or now_s < unit.not_before_s for unit in mine.values()):
+            return None
+        step = self._preparing(job, mine, now_s)
+        if step is None and all(unit.opened for unit in mine.values()):
+            step = next_process(job, mine, self.keys, self.seed)
+        return step if step and step.unit in idle else None
+
+    def _preparing(self, job: JobProgress, mine: Mapping[str, Unit], now_s: float) -> Step | None:
+        for unit in sorted(mine.values(), key=lambda unit: (unit.spent_s, unit.name)):
+            step = next_step(job, unit, now_s)
+            if step is not None and not isinstance(step, MeasureThese):
+                return step
+        return None
 
 
-def _with_news(processes: Mapping[Key, Mapping[str, PairedProcess]], news: News) -> Mapping[Key, Mapping[str, PairedProcess]]:
+def _with_news(processes: Mapping[Key, Mapping[str, PairedProcess]], news: JobNews) -> Mapping[Key, Mapping[str, PairedProcess]]:
     """What is stored and judged anew replaces what was known of the same run."""
     known = dict(processes)
     arrived = [event.run for event in news.events if isinstance(event, Measured) and event.run.status == "complete"]
@@ -71,43 +89,47 @@ def _with_news(processes: Mapping[Key, Mapping[str, PairedProcess]], news: News)
     return known
 
 
-def next_process(
-    state: FarmState, keys: Sequence[tuple[Key, Key]], seed: str, policies: Mapping[str, MeasuringPolicy]
-) -> MeasureThese | None:
+def next_process(job: JobProgress, units: Mapping[str, Unit], keys: Sequence[tuple[Key, Key]], seed: str) -> MeasureThese | None:
     """The other half of a pair that has begun, else the first half of the next.  Pure."""
-    wanted = [(a, b) for a, b in keys if a in state.plan and (state.wants(a) or state.wants(b))]
+    wanted = [(a, b) for a, b in keys if a in job.plan and (job.wants(a) or job.wants(b))]
     if not wanted:
         return None
     for side in (0, 1):
-        behind = [pair for pair in wanted if state.progress(pair[side]).complete < state.progress(pair[1 - side]).complete]
+        behind = [pair for pair in wanted if job.progress(pair[side]).complete < job.progress(pair[1 - side]).complete]
         if behind:
-            return _process(state, [pair[side] for pair in behind], policies)
+            return _process(job, units, [pair[side] for pair in behind])
     partner = dict(wanted)
-    plans = [state.plan[a] for a, _ in wanted]
-    mine = [m.key for m in chunk_of(state, plans, policies[plans[0].unit], float("inf"))]
-    theirs = [state.plan[partner[key]] for key in mine]
-    fitting = {m.key for m in chunk_of(state, theirs, policies[theirs[0].unit], float("inf"))}
+    plans = [job.plan[a] for a, _ in wanted]
+    mine = [m.key for m in _fitting(job, units, plans)]
+    theirs = [job.plan[partner[key]] for key in mine]
+    fitting = {m.key for m in _fitting(job, units, theirs)}
     chosen = [(key, partner[key]) for key in mine if partner[key] in fitting]
-    side = 0 if a_first(seed, state.progress(chosen[0][0]).complete) else 1
-    return _process(state, [pair[side] for pair in chosen], policies)
+    side = 0 if a_first(seed, job.progress(chosen[0][0]).complete) else 1
+    return _process(job, units, [pair[side] for pair in chosen])
 
 
-def _process(state: FarmState, keys: Sequence[Key], policies: Mapping[str, MeasuringPolicy]) -> MeasureThese:
-    plans = [state.plan[key] for key in keys]
-    chunk = tuple(m.key for m in chunk_of(state, plans, policies[plans[0].unit], float("inf")))
-    return MeasureThese(plans[0].unit, chunk, state.progress(chunk[0]).complete)
+def _fitting(job: JobProgress, units: Mapping[str, Unit], plans: Sequence[Measurement]) -> Iterator[Measurement]:
+    unit = plans[0].unit
+    return chunk_of(job, plans, job.policies[unit], units[unit].pace, left_of_budget_s=math.inf)
 
 
-def paired_state(
-    state: FarmState,
+def _process(job: JobProgress, units: Mapping[str, Unit], keys: Sequence[Key]) -> MeasureThese:
+    plans = [job.plan[key] for key in keys]
+    chunk = tuple(m.key for m in _fitting(job, units, plans))
+    return MeasureThese(job.id, plans[0].unit, chunk, job.progress(chunk[0]).complete)
+
+
+def paired_job(
+    job: JobProgress,
+    units: Mapping[str, Unit],
     keys: Sequence[tuple[Key, Key]],
     processes: Mapping[Key, Sequence[PairedProcess]],
     *,
     now_s: float,
     rule: StopRule | None,
-) -> FarmState:
-    """The state in which what counts is pairs; over where they are precise enough, or a side is out of work.  Pure."""
-    progress_of = dict(state.progress_of)
+) -> JobProgress:
+    """The job in which what counts is pairs; over where they are precise enough, or a side is out of work.  Pure."""
+    progress_of = dict(job.progress_of)
     ratios: dict[Key, dict[str, float]] = {}
     begun = False
     for a, b in keys:
@@ -115,42 +137,41 @@ def paired_state(
         pairs, lone = matched(*sides), waiting(*sides, now_s)
         begun |= lone is not None
         for key, side in ((a, "a"), (b, "b")):
-            progress_of[key] = replace(state.progress(key), complete=len(pairs) + (lone == side))
+            progress_of[key] = replace(job.progress(key), complete=len(pairs) + (lone == side))
         ratios[a] = {
             f"{one.round_id}+{other.round_id}": other.estimate / one.estimate
             for one, other in pairs
             if one.estimate and other.estimate
         }
-    state = replace(state, progress_of=progress_of)
+    job = replace(job, progress_of=progress_of)
     # A workload that one side can't run, or that used up its tries, has no more pairs.
     able = [
-        (a, b)
-        for a, b in keys
-        if a in state.plan and not any(_given_up(state, key, len(processes.get(key, ()))) for key in (a, b))
+        (a, b) for a, b in keys if a in job.plan and not any(_given_up(job, key, len(processes.get(key, ()))) for key in (a, b))
     ]
     kept = {key for pair in able for key in pair}
-    state = replace(state, plan={key: m for key, m in state.plan.items() if key in kept})
-    out = any(unit.out or (state.spent(unit) and not begun) for unit in state.units.values())
-    whole = able and not begun and max(state.progress(key).complete for key in kept) % 2 == 0  # blocks of two pairs
+    job = replace(job, plan={key: m for key, m in job.plan.items() if key in kept})
+    out = any(unit.out or (job.spent(unit.name) and not begun) for unit in units.values())
+    whole = able and not begun and max(job.progress(key).complete for key in kept) % 2 == 0  # blocks of two pairs
     if rule and whole and precise({a: ratios[a] for a, _ in able}, rule):
-        return replace(state, rounds=min(state.progress(key).complete for key in kept))
-    return replace(state, rounds=0) if out else state
+        return replace(job, rounds=min(job.progress(key).complete for key in kept))
+    return replace(job, rounds=0) if out else job
 
 
-def _given_up(state: FarmState, key: Key, had: int) -> bool:
+def _given_up(job: JobProgress, key: Key, had: int) -> bool:
     """Failed, or tried too often: where every other half comes too late (a device that has to cool), pairs never end."""
-    unfinished = state.progress(key).complete < state.rounds
-    return unfinished and (not state.wants(key) or had >= TRIES * state.rounds + TRIES)
+    unfinished = job.progress(key).complete < job.rounds
+    return unfinished and (not job.wants(key) or had >= TRIES * job.rounds + TRIES)
 
 
-def _check_machine(state: FarmState) -> None:
-    """Raises SpecError where the sides turn out to be two machines.
+def _two_machines(units: Mapping[str, Unit]) -> str:
+    """What to say where the sides turn out to be two machines; empty where they are one as far as they know.
 
     A machine is told by its boot, so only of hellos of now; and looked at once: it may start anew while it is measured.
     """
-    machines = {unit.machine_id for unit in state.units.values() if unit.machine_id}  # "": the device can't tell
-    if len(machines) > 1:
-        raise SpecError(
-            f"{' and '.join(state.units)} are two machines: what their processes share does not cancel. Compare their tables: "
-            "lutfarm run, lut export, lut diff"
-        )
+    machines = {unit.machine_id for unit in units.values() if unit.machine_id}  # "": the device can't tell
+    if len(machines) < 2:
+        return ""
+    return (
+        f"{' and '.join(units)} are two machines: what their processes share does not cancel. Compare their tables: "
+        "lutfarm run, lut export, lut diff"
+    )

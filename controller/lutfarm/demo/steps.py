@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -17,7 +18,7 @@ from lutfarm.lut import LatencyTable, save
 from lutfarm.results.job_table import table_of
 from lutfarm.results.validate_job import TableToValidate, validation_spec
 from lutfarm.results.validated_table import validated_table
-from lutfarm.scheduling.state import FarmState
+from lutfarm.scheduling.unit import Unit
 from lutfarm.store.interface import DeviceStore, JobStore, Store, job_called
 from lutfarm.validation import studies_of
 from lutfarm_agents.address import LocalAddress
@@ -75,9 +76,9 @@ def draw_networks(store: Store, job_id: str, clock: Clock) -> NetworkDraw:
     )
 
 
-def paced(clock: Clock, state: FarmState) -> Clock:
+def paced(clock: Clock, units: Iterable[Unit]) -> Clock:
     """The clock once operators were measured: by how long their rounds took, or by what waits for a core where none was."""
-    paces = [unit.pace for unit in state.units.values() if unit.rounds_due_s]
+    paces = [unit.pace for unit in units if unit.rounds_due_s]
     load = replace(clock.load, queue=os.getloadavg()[0])
     return replace(clock, load=load, pace=max(paces, default=None))
 

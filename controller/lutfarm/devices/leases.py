@@ -45,11 +45,11 @@ class Leases:
                 self.renew()
                 time.sleep(ASK_AGAIN_S)
 
-    def release(self) -> None:
-        """Give all back."""
-        for lease in self._held.values():
-            self.store.release(lease)
-        self._held.clear()
+    def release(self, units: Iterable[str] | None = None) -> None:
+        """Give these back, or all."""
+        for unit in list(self._held) if units is None else units:
+            if lease := self._held.pop(unit, None):
+                self.store.release(lease)
 
 
 @contextmanager

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from lutfarm.agent_pool.interface import Opened
@@ -31,27 +30,25 @@ class UnitStates:
         now_s = time.time()
         return [record for unit in units if (record := self.store.device_record(unit, now_s)).state in NO_WORK]
 
-    @contextmanager
-    def at_work(self, units: Sequence[str]) -> Generator[list[DeviceRecord]]:
-        """Busy until the block is left; yields those that were barred while this job waited for their lease."""
+    def begin(self, units: Collection[str]) -> list[DeviceRecord]:
+        """Busy until `end`; those that were barred while their lease was waited for."""
         barred = self.barred(units)
         names = {record.unit for record in barred}
-        try:
-            for unit in units:
-                if unit not in names:
-                    self.store.step_device(unit, DeviceEvent("lease taken", self.holder), time.time())
-                    self._at_work.append(unit)
-            yield barred
-        finally:
-            self._end()
+        for unit in units:
+            if unit not in names and unit not in self._at_work:
+                self.store.step_device(unit, DeviceEvent("lease taken", self.holder), time.time())
+                self._at_work.append(unit)
+        return barred
 
-    def _end(self) -> None:
+    def end(self, units: Collection[str] | None = None) -> None:
+        """These are no longer busy, or all are not."""
         now_s = time.time()
-        for unit in self._at_work:
+        ending = [unit for unit in self._at_work if units is None or unit in units]
+        for unit in ending:
             held = self.store.lease_holder(unit, now_s)
-            if held is None or held.words == self.holder:  # else it passed to another job, which says how it is
+            if held is None or held.words == self.holder:  # else it passed to another, which says how it is
                 self.store.step_device(unit, DeviceEvent("lease ended"), now_s)
-        self._at_work.clear()
+            self._at_work.remove(unit)
 
     def opened(self, event: Opened, now_s: float) -> DeviceRecord:
         """Store that a device was seen; how it is now."""

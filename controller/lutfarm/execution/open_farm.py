@@ -12,13 +12,11 @@ from lutfarm.agent_pool.interface import AgentPool, RecallingPool
 from lutfarm.agent_pool.local import LocalPool
 from lutfarm.agent_pool.on_demand import OnDemandPool
 from lutfarm.execution.run_job import Farm
-from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.home import Home
 from lutfarm.records.registered_device import RegisteredDevice
 from lutfarm.store import Store
 from lutfarm.submission.submission import Submission
 from lutfarm_agents import process_identity
-from lutfarm_jobs.expand import Sources
 from lutfarm_jobs.spec import JobSpec
 
 ExecutorKind = Literal["ray", "local"]
@@ -42,9 +40,7 @@ def keep_off(cpus: frozenset[int]) -> None:
 
 
 @contextmanager
-def open_farm(
-    submitted: Submission, sources: Sources, store: Store, home: Home, *, kind: ExecutorKind, at_once: bool = False
-) -> Generator[Farm]:
+def open_farm(submitted: Submission, store: Store, home: Home, *, kind: ExecutorKind, at_once: bool = False) -> Generator[Farm]:
     """A farm for one job; its pool is closed at the end.
 
     Ray starts when a device has something to measure; `at_once`: here, where somebody counts the time from then on.
@@ -56,7 +52,7 @@ def open_farm(
         stack.callback(os.sched_setaffinity, 0, before)
         keep_off(cpus)
         pool = stack.enter_context(contextlib.closing(_pool(kind, home, cpus, at_once=at_once)))
-        yield Farm(store, pool, TaskBuilder(home.models, sources), str(process_identity.me()), holder)
+        yield Farm(store, pool, home.models, str(process_identity.me()), holder)
 
 
 def _pool(kind: ExecutorKind, home: Home, cpus: frozenset[int], *, at_once: bool) -> AgentPool:

@@ -14,10 +14,11 @@ from lutfarm.canary.history import CanaryHistory
 from lutfarm.canary.reference import CanaryReference
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.records.canary_round import basis_of
-from lutfarm.scheduling.decide import MeasureThese, Open, Step
-from lutfarm.scheduling.state import FarmState
+from lutfarm.scheduling.job_progress import JobProgress
+from lutfarm.scheduling.steps import MeasureThese, Open, Step
 from lutfarm.store.interface import RunStore
 from lutfarm.submission.submission import Submission
+from lutfarm_agents.device import Hello
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.measurement_key import MeasurementKey
@@ -28,7 +29,6 @@ from lutfarm_jobs.round import Lease, Round, Task
 class OrderBook:
     """What every order of a job has in common."""
 
-    job_id: str
     farm_id: str
     store: RunStore
     canaries: CanaryHistory
@@ -37,8 +37,8 @@ class OrderBook:
     holder: str  # readable, shown to others who wait
     preparing: Callable[[int, int], None]
 
-    def order(self, step: Step, state: FarmState, lease: Lease) -> Order:
-        """The order for a step.  Raises SpecError for a model that can't be built."""
+    def order(self, step: Step, job: JobProgress, hello: Hello | None, lease: Lease) -> Order:
+        """The order for a step; `hello`: of its device, once it is open.  Raises SpecError for a model that can't be built."""
         order_id = uuid.uuid4().hex
         submission, until_s = self.submission, self.submission.until_s
         device, policy = submission.devices[step.unit].device, submission.policies[step.unit]
@@ -49,22 +49,22 @@ class OrderBook:
             if tasks and until_s is not None and time.time() >= until_s:
                 break  # what is built is measured
             self.preparing(done, len(step.keys))
-            probe = state.progress(key).probe if isinstance(step, MeasureThese) else None
-            tasks.append(self.task_builder.task(state.plan[key], probe))
+            probe = job.progress(key).probe if isinstance(step, MeasureThese) else None
+            tasks.append(self.task_builder.task(job.plan[key], probe))
         artifacts = [one for task in tasks for one in task.artifacts]
         if not isinstance(step, MeasureThese):
             self.store.put_artifacts({task.measurement.key: task.artifact for task in tasks})
             return Probing(order_id, device, lease, tuple(tasks), policy.limits, self.task_builder.models_of(*artifacts))
-        measurement = state.plan[step.keys[0]]
+        measurement = job.plan[step.keys[0]]
         backend = measurement.backend
         canary = self.task_builder.canary(backend)
-        reference = self._reference(measurement, state)
+        reference = self._reference(measurement, hello)
         round_ = Round(
             id=order_id,
             index=step.index,
             tasks=tuple(tasks),
             plan=policy.plan,
-            seed=seed_of(self.job_id, order_id),
+            seed=seed_of(job.id, order_id),
             canary=canary,
             # A provisional one still keeps the rounds of a sitting to one speed of the machine.
             canary_reference_ns=reference.reference_ns,
@@ -74,9 +74,9 @@ class OrderBook:
         )
         return Measuring(order_id, device, lease, round_, self.task_builder.models_of(canary, *artifacts))
 
-    def _reference(self, measurement: Measurement, state: FarmState) -> CanaryReference:
+    def _reference(self, measurement: Measurement, hello: Hello | None) -> CanaryReference:
         """What the canary of a measurement's place is held against today; none on first contact."""
-        hello, policy = state.units[measurement.unit].hello, self.submission.policies[measurement.unit]
+        policy = self.submission.policies[measurement.unit]
         if hello is None:
             return CanaryReference()
         rounds = self.canaries.rounds(measurement.unit, *MeasurementKey.parse(measurement.key).canary)

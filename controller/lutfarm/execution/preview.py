@@ -10,7 +10,8 @@ from lutfarm.execution.host_load import LOADED_CORES, Load, watch
 from lutfarm.execution.past_rounds import known_of
 from lutfarm.execution.resume import foresee
 from lutfarm.scheduling.durations import LOADED_PACE, Parts, work_left
-from lutfarm.scheduling.state import FarmState
+from lutfarm.scheduling.job_progress import JobProgress
+from lutfarm.scheduling.unit import Unit
 from lutfarm.store.interface import DevicesAndRuns, Store
 from lutfarm.submission.submission import Submission
 
@@ -37,35 +38,35 @@ class Preview:
 
     devices: tuple[DevicePreview, ...]
     parts: Parts
-    state: FarmState
+    job: JobProgress
     slowdown: float = 1.0
 
 
 def preview(submitted: Submission, store: Store) -> Preview:
     """What `run` would do now.  Looks for a second at this machine where it is one of the devices."""
     spec = submitted.spec
-    state = submitted.begun
+    job = submitted.begun
     known = store.job(spec.id)
     fresh_since_s = (known[0].created_s if known else time.time()) if spec.fresh else None
     devices: list[DevicePreview] = []
     for unit in submitted.devices:
-        state, had = foresee(store, spec.id, state, unit, submitted.policies[unit], fresh_since_s=fresh_since_s)
-        devices.append(DevicePreview(unit, len(state.planned(unit)), len(state.wanted(unit)), had.own_runs, had.adopted_runs))
+        job, had = foresee(store, job, unit, fresh_since_s=fresh_since_s)
+        devices.append(DevicePreview(unit, len(job.planned(unit)), len(job.wanted(unit)), had.own_runs, had.adopted_runs))
     load = watch(LOOK_S) if any(each.device.transport == "local" for each in submitted.devices.values()) else None
-    return Preview(tuple(devices), _parts(submitted, state, store, load), state, load.slowdown if load else 1.0)
+    return Preview(tuple(devices), _parts(submitted, job, store, load), job, load.slowdown if load else 1.0)
 
 
-def _parts(submitted: Submission, state: FarmState, store: DevicesAndRuns, load: Load | None) -> Parts:
+def _parts(submitted: Submission, job: JobProgress, store: DevicesAndRuns, load: Load | None) -> Parts:
     """What is left, by what the store knows of the devices, and for this machine by what else runs on it now."""
     known = {
         unit: known_of(store, unit, submitted.plan, submitted.policies[unit], submitted.expected_ns) for unit in submitted.devices
     }
     machines = machines_of(store)  # units of one machine take turns
-    units = {name: replace(unit, machine_id=machines.get(name, "")) for name, unit in state.units.items()}
+    units = {name: Unit(name, policy.care, machines.get(name, "")) for name, policy in job.policies.items()}
     transports = {unit: device.device.transport for unit, device in submitted.devices.items()}
     if load is not None and load.others >= LOADED_CORES:  # not what was before
         known = {
             unit: replace(one, pace=LOADED_PACE) if transports[unit] == "local" and one.pace is None else one
             for unit, one in known.items()
         }
-    return work_left(replace(state, units=units), submitted.policies, known, transports=transports)
+    return work_left(job, units, known, transports=transports)

@@ -13,9 +13,10 @@ from lutfarm.agent_pool.interface import Opened
 from lutfarm.canary.judge_runs import judge
 from lutfarm.records.fingerprints import Difference, agree, disagreement
 from lutfarm.records.job import Job
+from lutfarm.scheduling.job_progress import JobProgress, MeasurementProgress, resumed
 from lutfarm.scheduling.policy import MeasuringPolicy
-from lutfarm.scheduling.state import FarmState, MeasurementProgress, begin, resumed
 from lutfarm.scheduling.stop_rule import stop_rule
+from lutfarm.scheduling.unit import Unit
 from lutfarm.statistics.estimates.precision import ProcessEstimate, process_estimate_of
 from lutfarm.store.interface import RunsAndCanaries, RunStore, Store
 from lutfarm_agents.device import Hello
@@ -41,10 +42,8 @@ class Resumed:
 
 def resume(
     store: RunsAndCanaries,
-    job_id: str,
-    state: FarmState,
+    job: JobProgress,
     opened: Opened,
-    policy: MeasuringPolicy,
     *,
     fresh_since_s: float | None,
     ignore_failures_before_s: float = 0.0,
@@ -53,48 +52,41 @@ def resume(
 
     `fresh_since_s`: when a job that measures everything itself began, None for one that reuses.
     """
-    today = _today(state, opened.unit, opened.hello, policy, _judge(store, state, opened.unit, policy))
-    found, adopted = _look(store, job_id, state, today, fresh_since_s=fresh_since_s, forget_s=ignore_failures_before_s)
-    store.adopt(job_id, adopted)
+    today = _today(job, opened.unit, opened.hello, _judge(store, job, opened.unit))
+    found, adopted = _look(store, job, today, fresh_since_s=fresh_since_s, forget_s=ignore_failures_before_s)
+    store.adopt(job.id, adopted)
     return found
 
 
-def foresee(
-    store: Store, job_id: str, state: FarmState, unit: str, policy: MeasuringPolicy, *, fresh_since_s: float | None
-) -> tuple[FarmState, Resumed]:
+def foresee(store: Store, job: JobProgress, unit: str, *, fresh_since_s: float | None) -> tuple[JobProgress, Resumed]:
     """What `resume` would find if the device still is what it last said it was.  Changes nothing."""
     last = store.hello(unit)
     if last is None:
-        return state, Resumed({})
+        return job, Resumed({})
     hello, _ = last
-    today = _today(state, unit, hello, policy, _judge(store, state, unit, policy))
-    found, _ = _look(store, job_id, state, today, fresh_since_s=fresh_since_s, forget_s=0.0)
-    return resumed(state, found.progress_of), found
+    today = _today(job, unit, hello, _judge(store, job, unit))
+    found, _ = _look(store, job, today, fresh_since_s=fresh_since_s, forget_s=0.0)
+    return resumed(job, found.progress_of), found
 
 
-def judged_now(
-    store: RunsAndCanaries, job_id: str, state: FarmState, policies: Mapping[str, MeasuringPolicy]
-) -> Mapping[str, MeasurementProgress]:
-    """How far the measurements of units that have answered are by what is known of the canaries now.
+def judged_now(store: RunsAndCanaries, job: JobProgress, units: Mapping[str, Unit]) -> JobProgress:
+    """The job by what is known now of the canaries of units that have answered.
 
     A run that arrives is judged by what was known when its round began; its own sitting may show that the machine can be faster.
     """
-    if state.rule is None:
-        return {}
-    todays = {
-        name: _today(state, name, unit.hello, policies[name], _judge(store, state, name, policies[name]))
-        for name, unit in state.units.items()
-        if unit.hello is not None
-    }
-    estimates = {m.key: list[ProcessEstimate]() for name in todays for m in state.planned(name)}
-    for run in store.runs(job_id):
+    if job.rule is None:
+        return job
+    hellos = {name: hello for name in job.policies if (hello := units[name].hello) is not None}
+    todays = {name: _today(job, name, hello, _judge(store, job, name)) for name, hello in hellos.items()}
+    estimates = {m.key: list[ProcessEstimate]() for name in todays for m in job.planned(name)}
+    for run in store.runs(job.id):
         if run.key in estimates and agree(run.fingerprint, todays[run.unit].runs[run.key]):
             estimate = process_estimate_of(todays[run.unit].judged(run))
             estimates[run.key] += [estimate] if estimate else []
-    return {key: replace(state.progress(key), estimates=tuple(found)) for key, found in estimates.items()}
+    return resumed(job, {key: replace(job.progress(key), estimates=tuple(those)) for key, those in estimates.items()})
 
 
-def as_stored(store: RunsAndCanaries, job: Job, plan: Sequence[Measurement]) -> FarmState:
+def as_stored(store: RunsAndCanaries, job: Job, plan: Sequence[Measurement]) -> JobProgress:
     """How far a job is by its stored runs alone, of whatever fingerprint: of devices of which nothing else is known."""
     spec = stored_job(job.spec_json)
     rule = stop_rule(spec)
@@ -107,16 +99,16 @@ def as_stored(store: RunsAndCanaries, job: Job, plan: Sequence[Measurement]) -> 
     for key, by_status in store.round_counts(job.id).items():
         if by_status.get("failed"):  # a failed probe, too
             progress_of[key] = replace(progress_of.get(key, MeasurementProgress()), failed=True)
-    return begin(plan, {m.unit for m in plan}, rounds=spec.sampling.rounds, progress_of=progress_of, rule=rule)
+    of_unit = dict.fromkeys((m.unit for m in plan), MeasuringPolicy())  # it is only looked at: no device measures by them
+    known = JobProgress(job.id, {m.key: m for m in plan}, of_unit, spec.sampling.rounds, progress_of, rule=rule)
+    return known.judged(known.policies)
 
 
-def own_runs(
-    store: RunsAndCanaries, job_id: str, state: FarmState, unit: str, hello: Hello, policy: MeasuringPolicy
-) -> Iterator[Run]:
+def own_runs(store: RunsAndCanaries, job: JobProgress, unit: str, hello: Hello) -> Iterator[Run]:
     """The job's own complete runs of a unit that has the fingerprint of today, judged by today's canary, samples and all."""
-    judged = judge(store, state.planned(unit), {unit: policy.plan.gate_ratio})
-    today = _today(state, unit, hello, policy, judged)
-    for run in store.runs(job_id):
+    judged = judge(store, job.planned(unit), {unit: job.policies[unit].plan.gate_ratio})
+    today = _today(job, unit, hello, judged)
+    for run in store.runs(job.id):
         if run.status == "complete" and run.key in today.runs and agree(run.fingerprint, today.runs[run.key]):
             yield judged(run)
 
@@ -135,15 +127,16 @@ def _as_taken(run: Run) -> Run:
     return run
 
 
-def _judge(store: RunsAndCanaries, state: FarmState, unit: str, policy: MeasuringPolicy) -> Callable[[Run], Run]:
+def _judge(store: RunsAndCanaries, job: JobProgress, unit: str) -> Callable[[Run], Run]:
     """As a table would: what stopped as precise on verdicts that no longer hold goes on."""
-    if state.rule is None:
+    if job.rule is None:
         return _as_taken  # without a rule estimates decide nothing, and runs are read without samples
-    return judge(store, state.planned(unit), {unit: policy.plan.gate_ratio})
+    return judge(store, job.planned(unit), {unit: job.policies[unit].plan.gate_ratio})
 
 
-def _today(state: FarmState, unit: str, hello: Hello, policy: MeasuringPolicy, judged: Callable[[Run], Run]) -> _Today:
-    mine = {m.key: (m.backend, m.workload.fed, added_by(m.workload)) for m in state.planned(unit)}
+def _today(job: JobProgress, unit: str, hello: Hello, judged: Callable[[Run], Run]) -> _Today:
+    policy = job.policies[unit]
+    mine = {m.key: (m.backend, m.workload.fed, added_by(m.workload)) for m in job.planned(unit)}
 
     def prints(plan: SlicePlan | None) -> Mapping[str, Mapping[str, str]]:
         of_each = {
@@ -155,12 +148,12 @@ def _today(state: FarmState, unit: str, hello: Hello, policy: MeasuringPolicy, j
 
 
 def _look(
-    store: RunStore, job_id: str, state: FarmState, today: _Today, *, fresh_since_s: float | None, forget_s: float
+    store: RunStore, job: JobProgress, today: _Today, *, fresh_since_s: float | None, forget_s: float
 ) -> tuple[Resumed, list[str]]:
     progress_of: dict[str, MeasurementProgress] = {}
     known: set[str] = set()
     outdated: list[tuple[str, Mapping[str, str]]] = []
-    for run in store.runs(job_id, samples=state.rule is not None):  # estimates are made of samples
+    for run in store.runs(job.id, samples=job.rule is not None):  # estimates are made of samples
         if run.key not in today.runs:
             continue
         known.add(run.id)
@@ -173,7 +166,7 @@ def _look(
     own = len(known) - outdated_runs
     adopted: list[str] = []  # ids alone: samples of thousands of runs would fill the memory
     if fresh_since_s is None:
-        for run in _adoptable(store, known, today, progress_of, state):
+        for run in _adoptable(store, known, today, progress_of, job):
             progress_of[run.key] = progress_of.get(run.key, MeasurementProgress()).with_run(today.judged(run))
             adopted.append(run.id)
     probes = 0
@@ -188,12 +181,12 @@ def _look(
 
 
 def _adoptable(
-    store: RunStore, known: Collection[str], today: _Today, progress_of: Mapping[str, MeasurementProgress], state: FarmState
+    store: RunStore, known: Collection[str], today: _Today, progress_of: Mapping[str, MeasurementProgress], job: JobProgress
 ) -> Iterator[Run]:
     """Newest first, as many of each measurement as the job has rounds."""
-    places = {key: state.rounds - progress_of.get(key, MeasurementProgress()).complete for key in today.runs}
+    places = {key: job.rounds - progress_of.get(key, MeasurementProgress()).complete for key in today.runs}
     keys = [key for key, left in places.items() if left > 0]
-    for run in store.reusable(keys, samples=state.rule is not None):
+    for run in store.reusable(keys, samples=job.rule is not None):
         if run.throttled and today.strict:
             continue
         if places[run.key] > 0 and run.id not in known and agree(run.fingerprint, today.runs[run.key]):

@@ -9,8 +9,8 @@ from lutfarm.execution.resume import as_stored, foresee
 from lutfarm.monitoring.device_status import rests_until
 from lutfarm.monitoring.why import Why, why
 from lutfarm.records.job import Job
-from lutfarm.scheduling.policy import policies_of
-from lutfarm.scheduling.state import FarmState, begin, resumed
+from lutfarm.scheduling.job_progress import JobProgress, resumed
+from lutfarm.scheduling.policy import MeasuringPolicy, policies_of
 from lutfarm.scheduling.stop_rule import stop_rule
 from lutfarm.store.interface import Store, job_called
 from lutfarm_jobs.measurement import Measurement
@@ -36,7 +36,7 @@ def why_job(store: Store, name: str, now_s: float) -> tuple[Job, list[Why]]:
     return job, rows
 
 
-def _standing(store: Store, job: Job, plan: Sequence[Measurement]) -> FarmState:
+def _standing(store: Store, job: Job, plan: Sequence[Measurement]) -> JobProgress:
     """How far the job is, by the rule of `plan` and of the next run: what counts is what a device measured as it is now."""
     spec = stored_job(job.spec_json)
     units = list(dict.fromkeys(m.unit for m in plan))
@@ -46,8 +46,10 @@ def _standing(store: Store, job: Job, plan: Sequence[Measurement]) -> FarmState:
         for unit in units
         if (device := store.device(unit)) is not None and device.profile in profiles and store.hello(unit) is not None
     )
-    state = begin(plan, units, rounds=spec.sampling.rounds, rule=stop_rule(spec))
-    for unit, policy in policies_of(spec, known).items():
-        state, _ = foresee(store, job.id, state, unit, policy, fresh_since_s=job.created_s if spec.fresh else None)
+    policies = policies_of(spec, known)
+    by_unit = {unit: policies.get(unit, MeasuringPolicy()) for unit in units}  # of those that are gone nothing is measured
+    standing = JobProgress(job.id, {m.key: m for m in plan}, by_unit, spec.sampling.rounds, rule=stop_rule(spec))
+    for unit in policies:
+        standing, _ = foresee(store, standing, unit, fresh_since_s=job.created_s if spec.fresh else None)
     gone = [m for m in plan if m.unit not in known]
-    return resumed(state, as_stored(store, job, gone).progress_of) if gone else state
+    return resumed(standing, as_stored(store, job, gone).progress_of) if gone else standing

@@ -9,18 +9,15 @@ from collections.abc import Mapping
 
 from lutfarm.canary.history import Canary
 from lutfarm.records.device_state import DeviceEvent
-from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.state import FarmState, out_of_work
 from lutfarm.scheduling.wait_until_cool import Told
 
 
-def after_drift(
-    state: FarmState, canaries: Mapping[str, Canary], policies: Mapping[str, MeasuringPolicy]
-) -> tuple[FarmState, list[Told]]:
+def after_drift(state: FarmState, canaries: Mapping[str, Canary]) -> tuple[FarmState, list[Told]]:
     """Without the units that are beyond their limit, of those that have just measured; and what to tell of them."""
     told: list[Told] = []
     for unit, found in canaries.items():
-        limit = policies[unit].hold_above
+        limit = state.units[unit].care.hold_above
         event = drift_event(found, limit) if limit is not None else None
         if event is not None:
             state = state if state.units[unit].out else out_of_work(state, unit, "maintenance", event.reason)

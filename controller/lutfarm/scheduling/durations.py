@@ -11,10 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
-from lutfarm.scheduling.decide import LONGEST_ROUND_S, PROBES_PER_ORDER
+from lutfarm.scheduling.job_progress import JobProgress
+from lutfarm.scheduling.next_step import LONGEST_ROUND_S, PROBES_PER_ORDER
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.round_cost import ROUND_S, iteration_of, seconds_of
-from lutfarm.scheduling.state import FarmState
+from lutfarm.scheduling.unit import Unit
 from lutfarm.statistics.estimates.precision import LEAST_ROUNDS, LEAST_ROUNDS_ALONE
 from lutfarm.statistics.intervals.interval import LEAST_FOR_PRIOR
 from lutfarm_jobs.measurement import Measurement
@@ -104,8 +105,8 @@ class Parts:
 
 
 def work_left(
-    state: FarmState,
-    policies: Mapping[str, MeasuringPolicy],
+    job: JobProgress,
+    units: Mapping[str, Unit],
     known: Mapping[str, Known] | None = None,
     *,
     transports: Mapping[str, str] | None = None,
@@ -115,57 +116,55 @@ def work_left(
     `transports`: by unit, where they are known.  Building is the host's, for all units.
     """
     by_machine: defaultdict[str, Parts] = defaultdict(Parts)
-    for name, unit in state.units.items():
-        wanted = state.wanted(name)
-        if not unit.out and state.planned(name):
+    for name in job.policies:
+        unit, wanted = units[name], job.wanted(name)
+        if not unit.out and job.planned(name):
             told = (known or {}).get(name, Known())
             transport = (transports or {}).get(name, "local")
-            by_machine[unit.machine_id or name] += _of_unit(state, name, wanted, policies[name], told, transport)
+            by_machine[unit.machine] += _of_unit(job, unit, wanted, told, transport)
     longest = max(by_machine.values(), key=lambda parts: parts.whole.middle_s, default=Parts())
-    return longest + Parts(building=_building(state))
+    return longest + Parts(building=_building(job))
 
 
-def _of_unit(
-    state: FarmState, name: str, wanted: Sequence[Measurement], policy: MeasuringPolicy, known: Known, transport: str
-) -> Parts:
-    unit = state.units[name]
+def _of_unit(job: JobProgress, unit: Unit, wanted: Sequence[Measurement], known: Known, transport: str) -> Parts:
     opening = Span() if unit.opened else OPENING.get(transport, OPENING_FAR)  # nobody knows before that nothing is wanted
     if not wanted:
         return Parts(opening=opening)
-    fresh = [m for m in wanted if state.progress(m.key).probe is None]
+    policy = job.policies[unit.name]
+    fresh = [m for m in wanted if job.progress(m.key).probe is None]
     probe_orders = math.ceil(len(fresh) / PROBES_PER_ORDER)
     probing = PROBE_ORDER.times(probe_orders)
     for m in fresh:
-        guess = _guess(state, m, known, transport)
-        probing += known.probe or PROBE + guess.times(PROBE_ITERATIONS * iteration_of(state, m) / 1e9)
-    rounds, orders = _rounds(state, wanted, policy, known, transport)
+        guess = _guess(job, m, known, transport)
+        probing += known.probe or PROBE + guess.times(PROBE_ITERATIONS * iteration_of(job, m) / 1e9)
+    rounds, orders = _rounds(job, wanted, policy, known, transport)
     pace = Span(0.9 * unit.pace, 1.1 * unit.pace) if unit.rounds_due_s else known.pace or PACE
     rounds = Span(rounds.low_s * pace.low_s, rounds.high_s * pace.high_s)
-    if state.budget_s is not None:
-        rounds = rounds.at_most(max(0.0, state.budget_s - unit.spent_s))
+    if job.budget_s is not None:
+        rounds = rounds.at_most(max(0.0, job.budget_s - job.spent_s.get(unit.name, 0.0)))
     return Parts(
         opening=opening,
         probing=probing,
         rounds=rounds,
-        waiting=Span(policy.cooldown_s * (orders.low_s + probe_orders), policy.cooldown_s * (orders.high_s + probe_orders)),
+        waiting=Span(unit.care.cooldown_s * (orders.low_s + probe_orders), unit.care.cooldown_s * (orders.high_s + probe_orders)),
     )
 
 
 def _rounds(
-    state: FarmState, wanted: Sequence[Measurement], policy: MeasuringPolicy, known: Known, transport: str
+    job: JobProgress, wanted: Sequence[Measurement], policy: MeasuringPolicy, known: Known, transport: str
 ) -> tuple[Span, Span]:
     """What the rounds of a unit should take on a quiet machine, and how many processes that are."""
     due, orders = Span(), Span()
     groups: defaultdict[str, list[Measurement]] = defaultdict(list)
     for m in wanted:
         groups[m.backend.key].append(m)
-    planned = Counter(m.backend.key for m in state.planned(wanted[0].unit))
+    planned = Counter(m.backend.key for m in job.planned(wanted[0].unit))
     for backend, group in groups.items():
         alone = planned[backend] <= LEAST_FOR_PRIOR
         once_s, low, high = 0.0, 0, 0
         for m in group:
-            least, most = rounds_of(state, m.key, alone=alone)
-            each = _round(state, m, policy, _guess(state, m, known, transport))
+            least, most = rounds_of(job, m.key, alone=alone)
+            each = _round(job, m, policy, _guess(job, m, known, transport))
             due += Span(least * each.low_s, most * each.high_s)
             once_s, low, high = once_s + each.middle_s, max(low, least), max(high, most)
         chunks = max(1, math.ceil(once_s / LONGEST_ROUND_S))
@@ -173,36 +172,36 @@ def _rounds(
     return due + orders.times(ROUND_S), orders
 
 
-def _round(state: FarmState, m: Measurement, policy: MeasuringPolicy, guess: Span) -> Span:
+def _round(job: JobProgress, m: Measurement, policy: MeasuringPolicy, guess: Span) -> Span:
     """What one round of a measurement should take; `guess`: what its iteration may be off by."""
-    probe, iteration_ns = state.progress(m.key).probe, iteration_of(state, m)
+    probe, iteration_ns = job.progress(m.key).probe, iteration_of(job, m)
     load_ns = probe.load_ns if probe else None
     low_s, high_s = (seconds_of(iteration_ns * factor, policy.plan, load_ns=load_ns) for factor in (guess.low_s, guess.high_s))
     return Span(low_s, high_s)
 
 
-def rounds_of(state: FarmState, key: str, *, alone: bool) -> tuple[int, int]:
+def rounds_of(job: JobProgress, key: str, *, alone: bool) -> tuple[int, int]:
     """How many more rounds a measurement needs, at least and at most; `alone`: too few others say what the spread is."""
-    complete = state.progress(key).complete
-    if state.rule is None or key in state.reached:
-        left = state.rounds_left(key)
-        return left, left if state.rule is None else min(state.rounds - complete, math.ceil(OFTEN_MORE_ROUNDS * left))
-    least = min(state.rounds, max(state.rule.least_rounds, LEAST_ROUNDS_ALONE if alone else LEAST_ROUNDS))
-    return max(0, least - complete), max(0, min(state.rounds, math.ceil(OFTEN_MORE_ROUNDS * least)) - complete)
+    complete = job.progress(key).complete
+    if job.rule is None or key in job.reached:
+        left = job.rounds_left(key)
+        return left, left if job.rule is None else min(job.rounds - complete, math.ceil(OFTEN_MORE_ROUNDS * left))
+    least = min(job.rounds, max(job.rule.least_rounds, LEAST_ROUNDS_ALONE if alone else LEAST_ROUNDS))
+    return max(0, least - complete), max(0, min(job.rounds, math.ceil(OFTEN_MORE_ROUNDS * least)) - complete)
 
 
-def _guess(state: FarmState, m: Measurement, known: Known, transport: str) -> Span:
+def _guess(job: JobProgress, m: Measurement, known: Known, transport: str) -> Span:
     """What its iteration may be off by, as a factor."""
-    if state.progress(m.key).probe is not None:
+    if job.progress(m.key).probe is not None:
         return Span(1.0, 1.0)
     scale = known.scale.get(m.backend.key)
     return NOT_PROBED.get(transport, NOT_PROBED_FAR) if scale is None else Span(0.8 * scale, 1.25 * scale)
 
 
-def _building(state: FarmState) -> Span:
+def _building(job: JobProgress) -> Span:
     """On the host, one after the other; what some unit has probed is in the cache, and so is what another backend shares."""
-    built = {_model(m) for key, m in state.plan.items() if state.progress(key).probe is not None}
-    wanted = {_model(m): m for key, m in state.plan.items() if state.wants(key)}
+    built = {_model(m) for key, m in job.plan.items() if job.progress(key).probe is not None}
+    wanted = {_model(m): m for key, m in job.plan.items() if job.wants(key)}
     return sum((BUILT if model in built else BUILD[m.workload.kind] for model, m in wanted.items()), Span())
 
 

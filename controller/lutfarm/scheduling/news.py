@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from lutfarm.agent_pool.interface import Event, Probed
 from lutfarm.canary.history import Canary
 from lutfarm.records.device_state import DeviceRecord
-from lutfarm.scheduling.state import MeasurementProgress
+from lutfarm.scheduling.job_progress import MeasurementProgress
 from lutfarm.statistics.comparisons.pairs import PairedProcess
 
 
@@ -17,8 +17,10 @@ class News:
     """The pool's events, and what the store says to them."""
 
     events: Sequence[Event] = ()
-    progress_of: Mapping[str, MeasurementProgress] = field(default_factory=dict[str, MeasurementProgress])
-    """By key, of units that have opened: what the store has."""
+    progress_of: Mapping[str, Mapping[str, MeasurementProgress]] = field(
+        default_factory=dict[str, Mapping[str, MeasurementProgress]]
+    )
+    """By job and key, of units that have opened: what the store has."""
     refused: Sequence[Probed] = ()
     """What fails on them without their being asked."""
     records: Sequence[DeviceRecord] = ()
@@ -27,5 +29,7 @@ class News:
     """Units that a person held, and has released."""
     canaries: Mapping[str, Canary] = field(default_factory=dict[str, Canary])
     """By unit that is held where its canary drifted, and has just measured."""
-    processes: Mapping[str, Mapping[str, PairedProcess]] = field(default_factory=dict[str, Mapping[str, PairedProcess]])
-    """By key and run: the job's complete ones of the units that its strategy asked for, judged by what is known now."""
+    processes: Mapping[str, Mapping[str, Mapping[str, PairedProcess]]] = field(
+        default_factory=dict[str, Mapping[str, Mapping[str, PairedProcess]]]
+    )
+    """By job, key and run: a job's complete ones of the units that its strategy asked for, judged by what is known now."""

@@ -22,6 +22,15 @@ class Cooling:
 
 
 @dataclass(frozen=True, slots=True)
+class Care:
+    """How a kind of device is treated, whichever job it works for."""
+
+    cooling: Cooling | None = None  # None: nothing is known of what is too hot
+    hold_above: float | None = None  # a device whose canary drifted by more is held; None: it is only reported
+    cooldown_s: float = 0.0  # the device is left idle so long after work
+
+
+@dataclass(frozen=True, slots=True)
 class MeasuringPolicy:
     """On what terms a device measures: its profile's constants and the job's."""
 
@@ -30,9 +39,7 @@ class MeasuringPolicy:
     limits: Limits = Limits()
     setting: str = ""  # see lutfarm_profiles.profile.DeviceProfile.setting
     strict: bool = False  # what was measured on a throttled device is a failure
-    cooling: Cooling | None = None  # None: nothing is known of what is too hot
-    hold_above: float | None = None  # a device whose canary drifted by more is held; None: it is only reported
-    cooldown_s: float = 0.0  # the device is left idle so long after work
+    care: Care = Care()
 
 
 PROFILED = 2  # iterations under the profiler after each slice
@@ -51,9 +58,7 @@ def policies_of(spec: JobSpec, devices: Mapping[str, RegisteredDevice]) -> dict[
             profile.workload_limits(),
             setting=profile.setting(cluster=conditions.cluster, fixed=conditions.clocks == "fixed"),
             strict=conditions.strict,
-            cooling=_cooling(profile),
-            hold_above=profile.canary.hold_above,
-            cooldown_s=profile.cooldown_s,
+            care=Care(_cooling(profile), profile.canary.hold_above, profile.cooldown_s),
         )
         for name, profile in ((name, each.profile) for name, each in devices.items())
     }

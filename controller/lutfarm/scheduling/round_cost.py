@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lutfarm.scheduling.state import FarmState
+from lutfarm.scheduling.job_progress import JobProgress
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.round import SlicePlan
 
@@ -11,22 +11,22 @@ ROUND_S = 0.6  # of a round beside its workloads: Python, the runtime, the canar
 CANARY_NS = 60_000  # one iteration of it, about
 
 
-def model_bytes(state: FarmState, measurement: Measurement) -> int:
+def model_bytes(job: JobProgress, measurement: Measurement) -> int:
     """Memory that the workload takes beside the runtime, by its probe."""
-    probe = state.progress(measurement.key).probe
+    probe = job.progress(measurement.key).probe
     return (probe.model_memory_bytes if probe else None) or DEFAULT_MODEL_BYTES
 
 
-def round_seconds(state: FarmState, measurement: Measurement, plan: SlicePlan) -> float:
+def round_seconds(job: JobProgress, measurement: Measurement, plan: SlicePlan) -> float:
     """About how long one round of it holds the device, on a quiet machine."""
-    probe = state.progress(measurement.key).probe
-    return seconds_of(iteration_of(state, measurement), plan, load_ns=probe.load_ns if probe else None)
+    probe = job.progress(measurement.key).probe
+    return seconds_of(iteration_of(job, measurement), plan, load_ns=probe.load_ns if probe else None)
 
 
-def iteration_of(state: FarmState, measurement: Measurement) -> float:
+def iteration_of(job: JobProgress, measurement: Measurement) -> float:
     """What one iteration takes in ns, by its probe; before that as a first guess."""
-    probe = state.progress(measurement.key).probe
-    return (probe.iteration_ns if probe else None) or state.expected_ns.get(measurement.key, 1_000_000.0)
+    probe = job.progress(measurement.key).probe
+    return (probe.iteration_ns if probe else None) or job.expected_ns.get(measurement.key, 1_000_000.0)
 
 
 def seconds_of(iteration_ns: float, plan: SlicePlan, *, load_ns: float | None = None) -> float:

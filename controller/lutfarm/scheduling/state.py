@@ -1,208 +1,130 @@
-"""What the controller knows of one job, as a value; `after` gives the value after events.  Pure."""
+"""What the controller knows of a farm at work, as a value; `after` gives the value after events.  Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lutfarm.agent_pool.interface import Done, Event, Measured, Opened, Probed
+from lutfarm.scheduling.job_progress import JobProgress, MeasurementProgress
+from lutfarm.scheduling.policy import Care
 from lutfarm.scheduling.retry import judge
-from lutfarm.scheduling.work_sharing import Share
-from lutfarm.statistics.estimates.precision import ProcessEstimate, Reached, StopRule, process_estimate_of, reached, rounds_needed
-from lutfarm_agents.device import Hello
+from lutfarm.scheduling.strategy import Plain, Strategy
+from lutfarm.scheduling.unit import Unit
 from lutfarm_jobs.errors import DeviceLost, LinkError, Retry, is_a
-from lutfarm_jobs.measurement import Measurement
-from lutfarm_jobs.run import Failure, Probe, Run
 
-_Plan = tuple[Measurement, ...]
-PACE_KNOWN_S = 2.0  # of rounds: what the pace of one that was never seen weighs
+USE_HALVES_S = 86_400.0  # of the device time that users had, for whose turn it is: half of it is forgotten in a day
 
 
 @dataclass(frozen=True, slots=True)
-class MeasurementProgress:
-    """How far one measurement is."""
+class FarmJob:
+    """A job that runs: how far it is, in which order it is measured, whose it is."""
 
-    probe: Probe | None = None
-    complete: int = 0
-    truncated: int = 0
-    failed: bool = False
-    failure: Failure | None = None  # why, where that is known
-    estimates: tuple[ProcessEstimate, ...] = ()  # of its complete runs, where there was a quiet slice
-
-    def with_run(self, run: Run) -> MeasurementProgress:
-        """After one more run."""
-        if run.status == "failed":
-            return replace(self, failed=True, failure=run.failure)
-        if run.status == "truncated":
-            return replace(self, truncated=self.truncated + 1)
-        estimate = process_estimate_of(run)
-        return replace(self, complete=self.complete + 1, estimates=(*self.estimates, *([estimate] if estimate else [])))
-
-    def with_probe(self, probe: Probe) -> MeasurementProgress:
-        """After a probe; a failed one is the measurement's result."""
-        failure = self.failure or probe.failure
-        return replace(self, probe=probe, failed=self.failed or failure is not None, failure=failure)
+    progress: JobProgress
+    strategy: Strategy = Plain()
+    user: str = ""
+    priority: int = 0
+    submitted_s: float = 0.0
+    served_s: float = 0.0  # when it last was given an order
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """One device of the job."""
+class Use:
+    """Device time that a user had, as of a time: both in s."""
 
-    name: str
-    machine_id: str = ""  # known once it said hello
-    hello: Hello | None = None
-    opened: bool = False
-    in_flight: str | None = None  # order id
-    cancelled: bool = False  # ... which was told to end
-    failures_in_a_row: int = 0
-    not_before_s: float = 0.0  # back-off
-    quarantined: str = ""  # why it is out of work, or empty
-    code: str = ""  # the class of the error that it is out of work for, where it is one
-    out: str = ""  # the state in which it is out of work: quarantined, lost, ...
-    hot_since_s: float | None = None  # it rests until it is cool
-    spent_s: float = 0.0  # device time of this job so far
-    began_s: float = 0.0  # of the round in flight, Unix time
-    due_s: float = 0.0  # what the round in flight should take on a quiet machine; 0: it is no round
-    rounds_due_s: float = 0.0  # ... all rounds that ended well should have taken
-    rounds_took_s: float = 0.0  # and took, on the wall
+    spent_s: float
+    as_of_s: float
 
-    @property
-    def pace(self) -> float:
-        """How many times longer rounds take here, now, than on a quiet machine; drawn towards 1 while few are known."""
-        return (PACE_KNOWN_S + self.rounds_took_s) / (PACE_KNOWN_S + self.rounds_due_s)
+    def at(self, now_s: float) -> float:
+        """What of it still counts."""
+        return self.spent_s * 0.5 ** (max(0.0, now_s - self.as_of_s) / USE_HALVES_S)
 
 
 @dataclass(frozen=True, slots=True)
 class FarmState:
-    """One job: its plan, how far each measurement is, how its devices are."""
+    """Jobs that run, and the devices that they share."""
 
-    plan: Mapping[str, Measurement]  # by key, in the job's order
-    rounds: int  # complete runs wanted of each, at most if there is a rule
-    progress_of: Mapping[str, MeasurementProgress]
-    units: Mapping[str, Unit]
-    budget_s: float | None = None  # device time for each unit
-    stopped: tuple[str, str] | None = None  # an error that ends the job: (code, detail)
-    until_s: float | None = None  # Unix time at which it ends, done or not
-    time_up: bool = False  # that time came
-    expected_ns: Mapping[str, float] = field(default_factory=dict[str, float])  # by key: a first guess at an iteration
-    shares: tuple[Share, ...] = ()  # pools whose units share the work
-    rule: StopRule | None = None  # None: `rounds` of each, however precise
-    reached: Mapping[str, Reached] = field(default_factory=dict[str, Reached])  # by key, as of the last round
-    # By unit, made when first asked for; what an event does not change passes on to the next state: see `keeping`.
-    _planned: dict[str, _Plan] = field(init=False, repr=False, compare=False, default_factory=dict[str, _Plan])
-    _wanted: dict[str, _Plan] = field(init=False, repr=False, compare=False, default_factory=dict[str, _Plan])
+    units: Mapping[str, Unit] = field(default_factory=dict[str, Unit])
+    jobs: Mapping[str, FarmJob] = field(default_factory=dict[str, FarmJob])
+    uses: Mapping[str, Use] = field(default_factory=dict[str, Use])  # by user
 
-    def planned(self, unit: str) -> Sequence[Measurement]:
-        """What the unit measures, in the job's order."""
-        if not self._planned:
-            by_unit: dict[str, list[Measurement]] = {}
-            for m in self.plan.values():
-                by_unit.setdefault(m.unit, []).append(m)
-            self._planned.update({name: tuple(mine) for name, mine in by_unit.items()})
-        return self._planned.get(unit, ())
+    def job(self, job_id: str) -> JobProgress:
+        """How far a job is."""
+        return self.jobs[job_id].progress
 
-    def wanted(self, unit: str) -> Sequence[Measurement]:
-        """What of it needs more rounds."""
-        if unit not in self._wanted:
-            self._wanted[unit] = tuple(m for m in self.planned(unit) if self.wants(m.key))
-        return self._wanted[unit]
+    def used_s(self, now_s: float) -> Mapping[str, float]:
+        """By user: device time that counts now, and what runs should take."""
+        used = {user: use.at(now_s) for user, use in self.uses.items()}
+        for unit in self.units.values():
+            for user in {self.jobs[one].user for one in unit.jobs if unit.in_flight and one in self.jobs}:
+                used[user] = used.get(user, 0.0) + unit.due_s
+        return used
 
-    def keeping(self, before: FarmState, *, but: Collection[str] = ()) -> FarmState:
-        """Knows what was found out of the plan `before`, which is the same; what is wanted changed for some units at most."""
-        self._planned.update(before._planned)
-        self._wanted.update({unit: found for unit, found in before._wanted.items() if unit not in but})
-        return self
+    def readers(self, event: Measured | Probed) -> Iterator[str]:
+        """The jobs that a result counts for: its order's first, then those that want the same, measured in the same way.
 
-    def progress(self, key: str) -> MeasurementProgress:
-        """How far one measurement is; new ones have not begun."""
-        return self.progress_of.get(key, _NEW)
+        A result of no order that is known counts for every job that has it in its plan.
+        """
+        key, unit = (event.run.key, event.run.unit) if isinstance(event, Measured) else (event.probe.key, event.probe.unit)
+        owners = self.units[unit].jobs if self.units[unit].in_flight == event.order else ()
+        yield from (owner for owner in owners if owner in self.jobs)
+        for job_id, job in self.jobs.items():
+            if job_id not in owners and key in job.progress.plan and self._alike(job.progress, unit, owners):
+                yield job_id
 
-    def wants(self, key: str) -> bool:
-        """Whether it needs more rounds.  Truncated runs are tried again, but not for ever."""
-        progress = self.progress(key)
-        tries_left = 2 * self.rounds + 2 - progress.complete - progress.truncated
-        return not progress.failed and progress.complete < self.rounds and tries_left > 0 and not self.precise(key)
-
-    def precise(self, key: str) -> bool:
-        """Whether its interval is as narrow as the job asks for; never without a rule."""
-        now = self.reached.get(key)
-        return self.rule is not None and now is not None and now.enough(self.rule)
-
-    def done(self, key: str) -> bool:
-        """Whether it is precise enough or has all its rounds; no failure is, and nothing that broke off too often."""
-        progress = self.progress(key)
-        return not progress.failed and (progress.complete >= self.rounds or self.precise(key))
-
-    def rounds_left(self, key: str) -> int:
-        """About how many more rounds it needs: all that there may be, where no rule can end it sooner."""
-        if not self.wants(key):
-            return 0
-        progress = self.progress(key)
-        if self.rule is None:
-            return self.rounds - progress.complete
-        return rounds_needed(self.reached.get(key), self.rule, done=progress.complete, most=self.rounds)
-
-    def spent(self, unit: Unit) -> bool:
-        """Whether the unit's device-time budget is used up."""
-        return self.budget_s is not None and unit.spent_s >= self.budget_s
-
-    @property
-    def left(self) -> tuple[str, ...]:
-        """What is still wanted of units that are out of work."""
-        return tuple(key for key, m in self.plan.items() if self.units[m.unit].out and self.wants(key))
-
-    @property
-    def over(self) -> bool:
-        """Nothing runs and nothing more can be ordered."""
-        if any(unit.in_flight for unit in self.units.values()):
-            return False
-        if self.stopped or self.time_up:
-            return True
-        return not any(self.wanted(name) for name, unit in self.units.items() if not unit.out and not self.spent(unit))
+    def _alike(self, job: JobProgress, unit: str, owners: Sequence[str]) -> bool:
+        known = [self.jobs[owner].progress.policies[unit] for owner in owners if owner in self.jobs]
+        return not owners or (not job.fresh and job.policies[unit] in known)
 
 
-_NEW = MeasurementProgress()
+def over(job: JobProgress, units: Mapping[str, Unit]) -> bool:
+    """Nothing runs for the job, and nothing more can be ordered."""
+    mine = [units[name] for name in job.policies]
+    if any(unit.in_flight and job.id in unit.jobs for unit in mine):
+        return False
+    if job.stopped or job.time_up:
+        return True
+    return not any(job.wanted(unit.name) for unit in mine if not unit.out and not job.spent(unit.name))
 
 
-def begin(
-    plan: Sequence[Measurement],
-    units: Iterable[str],
-    *,
-    rounds: int,
-    budget_s: float | None = None,
-    until_s: float | None = None,
-    expected_ns: Mapping[str, float] | None = None,
-    progress_of: Mapping[str, MeasurementProgress] | None = None,
-    shares: Sequence[Share] = (),
-    rule: StopRule | None = None,
+def left_over(job: JobProgress, units: Mapping[str, Unit]) -> tuple[str, ...]:
+    """What is still wanted of units that are out of work."""
+    return tuple(key for key, m in job.plan.items() if units[m.unit].out and job.wants(key))
+
+
+def admitted(state: FarmState, job: FarmJob, cares: Mapping[str, Care]) -> FarmState:
+    """With one more job; `cares`: how its devices are treated."""
+    new = {name: Unit(name, care) for name, care in cares.items() if name not in state.units}
+    known = replace(job, progress=job.progress.judged(job.progress.policies))
+    return replace(state, units={**state.units, **new}, jobs={**state.jobs, known.progress.id: known})
+
+
+def ended(state: FarmState, job_id: str) -> FarmState:
+    """Without a job, and without the units that no other job may use."""
+    jobs = {name: job for name, job in state.jobs.items() if name != job_id}
+    used = {unit for job in jobs.values() for unit in job.progress.policies}
+    return replace(state, jobs=jobs, units={name: unit for name, unit in state.units.items() if name in used})
+
+
+def with_job(state: FarmState, progress: JobProgress, strategy: Strategy | None = None) -> FarmState:
+    """With one job as it is now."""
+    job = state.jobs[progress.id]
+    known = replace(job, progress=progress, strategy=strategy or job.strategy)
+    return replace(state, jobs={**state.jobs, progress.id: known})
+
+
+def with_unit(state: FarmState, unit: Unit) -> FarmState:
+    """With one unit as it is now."""
+    return replace(state, units={**state.units, unit.name: unit})
+
+
+def ordered(
+    state: FarmState, unit: str, order_id: str, *, jobs: Sequence[str], now_s: float = 0.0, due_s: float = 0.0
 ) -> FarmState:
-    """The state before the first order; `progress_of` says what the store already has."""
-    state = FarmState(
-        plan={m.key: m for m in plan},
-        rounds=rounds,
-        progress_of=dict(progress_of or {}),
-        units={name: Unit(name) for name in units},
-        budget_s=budget_s,
-        until_s=until_s,
-        expected_ns=dict(expected_ns or {}),
-        shares=tuple(shares),
-        rule=rule,
-    )
-    return _judged(state, state.units)
-
-
-def resumed(state: FarmState, progress_of: Mapping[str, MeasurementProgress]) -> FarmState:
-    """With what the store has of some measurements."""
-    if not progress_of:
-        return state
-    units = {state.plan[key].unit for key in progress_of if key in state.plan}
-    known = replace(state, progress_of={**state.progress_of, **progress_of})
-    return _judged(known, units).keeping(state, but=units)
-
-
-def ordered(state: FarmState, unit: str, order_id: str, *, now_s: float = 0.0, due_s: float = 0.0) -> FarmState:
-    """After an order was given to a unit; `due_s`: what it should take, where it is a round."""
-    return with_unit(state, replace(state.units[unit], in_flight=order_id, cancelled=False, began_s=now_s, due_s=due_s))
+    """After an order was given to a unit for these jobs; `due_s`: what it should take, where it is a round."""
+    changed = replace(state.units[unit], in_flight=order_id, jobs=tuple(jobs), cancelled=False, began_s=now_s, due_s=due_s)
+    served = {one: replace(state.jobs[one], served_s=now_s) for one in jobs}
+    return replace(with_unit(state, changed), jobs={**state.jobs, **served})
 
 
 def cancelled(state: FarmState, unit: str) -> FarmState:
@@ -222,83 +144,104 @@ def back_to_work(state: FarmState, unit: str) -> FarmState:
 
 @dataclass(slots=True)
 class _Changes:
-    progress_of: dict[str, MeasurementProgress]
-    units: dict[str, Unit]
-    stopped: tuple[str, str] | None = None
-    measured: set[str] = field(default_factory=set[str])  # units with results
-    ended: set[str] = field(default_factory=set[str])  # units whose order ended
+    """Of one batch of events: what they touch is copied once."""
 
-    def result(self, unit: str, *, works: bool) -> None:
+    state: FarmState
+    units: dict[str, Unit]
+    uses: dict[str, Use]
+    progress_of: dict[str, dict[str, MeasurementProgress]] = field(default_factory=dict[str, dict[str, MeasurementProgress]])
+    spent_s: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])  # by job and unit
+    stopped: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    measured: dict[str, set[str]] = field(default_factory=dict[str, set[str]])  # by job: units with results
+    done: set[str] = field(default_factory=set[str])  # units whose order ended
+
+    def result(self, event: Measured | Probed) -> None:
         """A result ends a row of failures; an opening that succeeds does not: what fails may be all that comes after it."""
-        self.measured.add(unit)
+        key, unit = (event.run.key, event.run.unit) if isinstance(event, Measured) else (event.probe.key, event.probe.unit)
+        for job_id in self.state.readers(event):
+            known = self.progress_of.setdefault(job_id, dict(self.state.job(job_id).progress_of))
+            now = known.get(key, MeasurementProgress())
+            known[key] = now.with_run(event.run) if isinstance(event, Measured) else now.with_probe(event.probe)
+            self.measured.setdefault(job_id, set()).add(unit)
+        works = not isinstance(event, Measured) or event.run.status != "truncated"
         if works and self.units[unit].failures_in_a_row:
             self.units[unit] = replace(self.units[unit], failures_in_a_row=0)
+
+    def ended(self, event: Done, now_s: float) -> None:
+        """Of the order that runs on the unit; of any other nothing follows."""
+        unit = self.units[event.unit]
+        self.done.add(unit.name)
+        if unit.in_flight != event.order:
+            return
+        spent_s = sum(event.spent_ns.values()) / 1e9
+        self._charge(unit, spent_s, now_s)
+        due_s, took_s = unit.due_s, now_s - unit.began_s
+        freed = replace(unit, in_flight=None, jobs=(), spent_s=unit.spent_s + spent_s, due_s=0.0)
+        if event.error is not None:
+            self.units[unit.name] = self._failed(freed, event.error, now_s, unit.jobs)
+        elif due_s:
+            self.units[unit.name] = replace(
+                freed, rounds_due_s=freed.rounds_due_s + due_s, rounds_took_s=freed.rounds_took_s + took_s
+            )
+        else:
+            self.units[unit.name] = freed
+
+    def _charge(self, unit: Unit, spent_s: float, now_s: float) -> None:
+        mine = [job_id for job_id in unit.jobs if job_id in self.state.jobs]
+        for job_id in mine:
+            spent = self.spent_s.setdefault(job_id, dict(self.state.job(job_id).spent_s))
+            spent[unit.name] = spent.get(unit.name, 0.0) + spent_s
+            user = self.state.jobs[job_id].user
+            before = self.uses.get(user, Use(0.0, now_s)).at(now_s)
+            self.uses[user] = Use(before + spent_s / len(mine), now_s)
+
+    def _failed(self, unit: Unit, error: tuple[str, str], now_s: float, jobs: Sequence[str]) -> Unit:
+        code, detail = error
+        failures = unit.failures_in_a_row + 1
+        verdict = judge(code, detail, failures_in_a_row=failures)
+        if verdict.action is Retry.SAME_DEVICE:
+            return replace(unit, failures_in_a_row=failures, not_before_s=now_s + verdict.delay_s, opened=False)
+        if verdict.action is Retry.OTHER_DEVICE:
+            out = "lost" if is_a(code, LinkError, DeviceLost) else "quarantined"
+            return replace(unit, failures_in_a_row=failures, quarantined=f"{code}: {detail}", code=code, out=out)
+        self.stopped.update(dict.fromkeys(jobs, error))
+        return unit
+
+    def applied(self) -> FarmState:
+        """The state after all of them."""
+        jobs = {job_id: replace(job, progress=self._progress(job.progress)) for job_id, job in self.state.jobs.items()}
+        return replace(self.state, units=self.units, jobs=jobs, uses=self.uses)
+
+    def _progress(self, job: JobProgress) -> JobProgress:
+        measured, done = self.measured.get(job.id, set[str]()), self.done.intersection(job.policies)
+        if not (measured or done or job.id in self.stopped):
+            return job
+        changed = replace(
+            job,
+            progress_of=self.progress_of.get(job.id, job.progress_of),
+            spent_s=self.spent_s.get(job.id, job.spent_s),
+            stopped=self.stopped.get(job.id, job.stopped),
+        )
+        # Judging reads the plan by unit, which did not change: it is taken along first.
+        return changed.keeping(job, but=measured | done).judged(done).keeping(changed, but=measured | done)
 
 
 def after(state: FarmState, events: Sequence[Event], now_s: float) -> FarmState:
     """The state after events, in their order."""
     if not events:
         return state
-    changes = _Changes(dict(state.progress_of), dict(state.units), state.stopped)
+    changes = _Changes(state, dict(state.units), dict(state.uses))
     for event in events:
-        if isinstance(event, Measured):
-            run = event.run
-            changes.progress_of[run.key] = changes.progress_of.get(run.key, _NEW).with_run(run)
-            changes.result(run.unit, works=run.status != "truncated")
-        elif isinstance(event, Probed):
-            probe = event.probe
-            changes.progress_of[probe.key] = changes.progress_of.get(probe.key, _NEW).with_probe(probe)
-            changes.result(probe.unit, works=True)
+        if isinstance(event, Measured | Probed):
+            changes.result(event)
         elif isinstance(event, Opened):
             unit, hello = changes.units[event.unit], event.hello
             changes.units[event.unit] = replace(unit, opened=True, hello=hello, machine_id=hello.machine_id)
         elif isinstance(event, Done):
-            _end_order(changes, event, now_s)
-            changes.ended.add(event.unit)
-    found = replace(state, progress_of=changes.progress_of, units=changes.units, stopped=changes.stopped)
-    return _judged(found, changes.ended).keeping(state, but=changes.measured | changes.ended)
+            changes.ended(event, now_s)
+    return changes.applied()
 
 
-def _judged(state: FarmState, units: Collection[str]) -> FarmState:
-    """With how precise the measurements of some units are: between rounds alone, so that a round is judged whole."""
-    if state.rule is None or not units:
-        return state
-    groups: dict[tuple[str, str], dict[str, tuple[ProcessEstimate, ...]]] = {}
-    for m in (m for unit in sorted(units) for m in state.planned(unit)):
-        progress = state.progress(m.key)
-        if not progress.failed:
-            groups.setdefault((m.unit, m.backend.process_key), {})[m.key] = progress.estimates
-    found = dict(state.reached)
-    for estimates in groups.values():
-        found |= reached(estimates, state.rule)
-    return replace(state, reached=found)
-
-
-def _end_order(changes: _Changes, event: Done, now_s: float) -> None:
-    unit = changes.units[event.unit]
-    if unit.in_flight != event.order:
-        return
-    spent_s = unit.spent_s + sum(event.spent_ns.values()) / 1e9
-    due_s, took_s = unit.due_s, now_s - unit.began_s
-    unit = replace(unit, in_flight=None, spent_s=spent_s, due_s=0.0)
-    if event.error is None:
-        if due_s:
-            unit = replace(unit, rounds_due_s=unit.rounds_due_s + due_s, rounds_took_s=unit.rounds_took_s + took_s)
-        changes.units[unit.name] = unit
-        return
-    code, detail = event.error
-    failures = unit.failures_in_a_row + 1
-    verdict = judge(code, detail, failures_in_a_row=failures)
-    if verdict.action is Retry.SAME_DEVICE:
-        unit = replace(unit, failures_in_a_row=failures, not_before_s=now_s + verdict.delay_s, opened=False)
-    elif verdict.action is Retry.OTHER_DEVICE:
-        out = "lost" if is_a(code, LinkError, DeviceLost) else "quarantined"
-        unit = replace(unit, failures_in_a_row=failures, quarantined=f"{code}: {detail}", code=code, out=out)
-    else:
-        changes.stopped = event.error
-    changes.units[unit.name] = unit
-
-
-def with_unit(state: FarmState, unit: Unit) -> FarmState:
-    """With one unit as it is now."""
-    return replace(state, units={**state.units, unit.name: unit}).keeping(state)
+def units_of(job: JobProgress, units: Mapping[str, Unit]) -> Mapping[str, Unit]:
+    """Those that a job may use."""
+    return {name: units[name] for name in job.policies}

@@ -3,60 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from lutfarm.agent_pool.interface import Done, Event
+from lutfarm.agent_pool.interface import Done, Event, Measured, Probed
 from lutfarm.records.device_state import NO_WORK, DeviceEvent, DeviceRecord
-from lutfarm.scheduling.decide import Cancel, Step
+from lutfarm.scheduling.decide import decide
 from lutfarm.scheduling.drift_hold import after_drift
+from lutfarm.scheduling.job_progress import resumed
 from lutfarm.scheduling.news import News
-from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.rebalance import reassign
 from lutfarm.scheduling.retry import MOST_ATTEMPTS
-from lutfarm.scheduling.state import FarmState, after, back_to_work, out_of_work, resumed
-from lutfarm.scheduling.strategy import Strategy
+from lutfarm.scheduling.state import FarmState, after, back_to_work, out_of_work, with_job
+from lutfarm.scheduling.steps import Cancel, Step
+from lutfarm.scheduling.strategy import JobNews
 from lutfarm.scheduling.wait_until_cool import Told, after_heat, after_work
+from lutfarm_jobs.errors import Retry, from_wire
 from lutfarm_jobs.measurement import Measurement
 
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """What a turn's news come to; `told` is for the devices' records, `moved` for the job's plan."""
+    """What a turn's news come to; `told` is for the devices' records, `moved` for the plans of jobs."""
 
-    strategy: Strategy
     state: FarmState
     told: Sequence[Told] = ()
-    moved: Sequence[Measurement] = ()
+    moved: Mapping[str, Sequence[Measurement]] = field(default_factory=dict[str, Sequence[Measurement]])
 
 
-def after_news(strategy: Strategy, state: FarmState, news: News, policies: Mapping[str, MeasuringPolicy], now_s: float) -> Turned:
+def after_news(state: FarmState, news: News, now_s: float) -> Turned:
     """The state after a turn's news, in the order in which one thing follows from another."""
-    state, moved = reassign(after(state, news.events, now_s), policies)
-    state = after(resumed(state, news.progress_of), news.refused, now_s)
-    strategy, state = strategy.after(state, news, now_s)
-    state, hot = after_heat(state, news.events, policies, now_s)
-    state, drifted = after_drift(state, news.canaries, policies)
-    state = after_work(state, news.events, policies, now_s)
+    # Whom a result counts for is known while its order runs: it is looked at before the order's end is.
+    heard = {job_id: list[Event]() for job_id in state.jobs}
+    for event in news.events:
+        for job_id in state.readers(event) if isinstance(event, Measured | Probed) else state.jobs:
+            heard[job_id].append(event)
+    state = after(state, news.events, now_s)
+    moved: dict[str, Sequence[Measurement]] = {}
+    for job_id in state.jobs:
+        job, moved[job_id] = reassign(state.job(job_id), state.units)
+        state = with_job(state, resumed(job, news.progress_of.get(job_id, {})))
+    state = after(state, news.refused, now_s)
+    for job_id, job in state.jobs.items():
+        mine = JobNews(heard[job_id], news.processes.get(job_id, {}))
+        strategy, progress = job.strategy.after(job.progress, state.units, mine, now_s)
+        state = with_job(state, progress, strategy)
+    state, hot = after_heat(state, news.events, now_s)
+    state, drifted = after_drift(state, news.canaries)
+    state = after_work(state, news.events, now_s)
     told = [*hot, *drifted, *_broken_links(state, news.events)]
     state = without(state, news.records)
     for unit in news.given_back:
         state = back_to_work(state, unit)
-    if state.until_s is not None and now_s >= state.until_s:
-        state = replace(state, time_up=True)
-    return Turned(strategy, state, told, moved)
+    for job_id in state.jobs:
+        job = state.job(job_id)
+        if job.until_s is not None and now_s >= job.until_s and not job.time_up:
+            state = with_job(state, replace(job, time_up=True))
+    return Turned(state, told, {job_id: new for job_id, new in moved.items() if new})
 
 
-def next_steps(
-    strategy: Strategy, state: FarmState, policies: Mapping[str, MeasuringPolicy], now_s: float
-) -> Sequence[Step | Cancel]:
-    """What to do now.  When the time is up what runs is cancelled; what arrived of it is kept."""
-    if state.time_up:
-        return [Cancel(unit.name, unit.in_flight) for unit in state.units.values() if unit.in_flight and not unit.cancelled]
-    return strategy.decide(state, policies, now_s)
+def next_steps(state: FarmState, now_s: float) -> Sequence[Step | Cancel]:
+    """What to do now.  What runs for jobs whose time is up is cancelled; what arrived of it is kept."""
+    late = {job_id for job_id, job in state.jobs.items() if job.progress.time_up}
+    cancels = [
+        Cancel(unit.name, unit.in_flight)
+        for unit in state.units.values()
+        if unit.in_flight and unit.jobs and late.issuperset(unit.jobs) and not unit.cancelled
+    ]
+    return [*cancels, *decide(state, now_s)]
 
 
 def without(state: FarmState, records: Iterable[DeviceRecord]) -> FarmState:
-    """The job's state without the devices that may not be used."""
+    """Without the devices that may not be used."""
     for record in records:
         if record.state in NO_WORK and not state.units[record.unit].out:
             state = out_of_work(state, record.unit, record.state, record.reason, code=record.code)
@@ -64,7 +81,7 @@ def without(state: FarmState, records: Iterable[DeviceRecord]) -> FarmState:
 
 
 def _broken_links(state: FarmState, events: Iterable[Event]) -> list[Told]:
-    """Of orders that ended with an error which did not end the job: whether the device is tried again."""
+    """Of orders that ended with an error that is the device's or its link's: whether it is tried again."""
     told: list[Told] = []
     for event in events:
         if not isinstance(event, Done) or event.error is None:
@@ -73,7 +90,7 @@ def _broken_links(state: FarmState, events: Iterable[Event]) -> list[Told]:
         if unit.out:
             kind = "link lost" if unit.out == "lost" else "device failed"
             told.append(Told(unit.name, DeviceEvent(kind, unit.quarantined, code=unit.code)))
-        elif not state.stopped:
+        elif from_wire(*event.error).retry is Retry.SAME_DEVICE:
             why = f"{event.error[0]}: {event.error[1][:500]} (attempt {unit.failures_in_a_row} of {MOST_ATTEMPTS})"
             told.append(Told(unit.name, DeviceEvent("link failing", why, code=event.error[0], until_s=unit.not_before_s)))
     return told

@@ -5,12 +5,11 @@ Pure: the state and events in, the state and what to tell out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from lutfarm.agent_pool.interface import Event, Measured, Opened, Probed
 from lutfarm.records.device_state import DeviceEvent
-from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.state import FarmState, out_of_work, with_unit
 
 
@@ -22,9 +21,7 @@ class Told:
     event: DeviceEvent
 
 
-def after_heat(
-    state: FarmState, events: Iterable[Event], policies: Mapping[str, MeasuringPolicy], now_s: float
-) -> tuple[FarmState, Sequence[Told]]:
+def after_heat(state: FarmState, events: Iterable[Event], now_s: float) -> tuple[FarmState, Sequence[Told]]:
     """Rest units that are above their limit or throttled, wake those that are below `resume_c`, give up those that stay hot.
 
     A resting unit is opened anew every `look_s`: its hello carries the temperature.  One that throttled and shows no
@@ -33,7 +30,7 @@ def after_heat(
     told: list[Told] = []
     for event in events:
         name, temperature_c, throttled = _reading(event)
-        cooling = policies[name].cooling if name in policies else None
+        cooling = state.units[name].care.cooling if name in state.units else None
         if cooling is None or (temperature_c is None and not throttled and not isinstance(event, Opened)):
             continue
         unit = state.units[name]
@@ -60,14 +57,14 @@ def _seen(temperature_c: float | None) -> str:
     return "a temperature that it does not show" if temperature_c is None else f"{temperature_c:.1f} C"
 
 
-def after_work(state: FarmState, events: Sequence[Event], policies: Mapping[str, MeasuringPolicy], now_s: float) -> FarmState:
+def after_work(state: FarmState, events: Sequence[Event], now_s: float) -> FarmState:
     """Units whose kind rests after work have no order before their cooldown is over; it begins with the last result."""
     worked = [event.run.unit for event in events if isinstance(event, Measured)]
     worked += [event.probe.unit for event in events if isinstance(event, Probed)]
     for name in dict.fromkeys(worked):
-        if name in policies and policies[name].cooldown_s:
-            unit = state.units[name]
-            state = with_unit(state, replace(unit, not_before_s=max(unit.not_before_s, now_s + policies[name].cooldown_s)))
+        unit = state.units[name]
+        if unit.care.cooldown_s:
+            state = with_unit(state, replace(unit, not_before_s=max(unit.not_before_s, now_s + unit.care.cooldown_s)))
     return state
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lutfarm.records.registered_device import RegisteredDevice
+from lutfarm.scheduling.job_progress import JobProgress
 from lutfarm.scheduling.policy import MeasuringPolicy
-from lutfarm.scheduling.state import FarmState, begin
 from lutfarm.scheduling.stop_rule import stop_rule
 from lutfarm.scheduling.strategy import Plain, Strategy
 from lutfarm.scheduling.work_sharing import Share
@@ -31,15 +31,17 @@ class Submission:
     expected_ns: Mapping[str, float] = field(default_factory=dict[str, float])  # by key: a first guess at an iteration
 
     @property
-    def begun(self) -> FarmState:
+    def begun(self) -> JobProgress:
         """The job before its first order, whatever the store has of it."""
-        return begin(
-            self.plan,
-            self.devices,
+        return JobProgress(
+            id=self.spec.id,
+            plan={m.key: m for m in self.plan},
+            policies=self.policies,
             rounds=self.spec.sampling.rounds,
+            fresh=self.spec.fresh,
             budget_s=self.spec.sampling.device_time_budget_s,
-            shares=self.shares,
-            rule=stop_rule(self.spec),
             until_s=self.until_s,
             expected_ns=self.expected_ns,
+            shares=self.shares,
+            rule=stop_rule(self.spec),
         )

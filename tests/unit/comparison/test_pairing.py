@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
+from tests.schedule_kit import OneJob, begin, changed
 
 from lutfarm.cli.compare import words
 from lutfarm.comparison import Comparison, WorkloadRatio
-from lutfarm.comparison.pairing import PairStrategy, next_process, paired_state
+from lutfarm.comparison.pairing import PairStrategy, next_process, paired_job
 from lutfarm.comparison.sides import parse_side, plan_pairs, spec_of
-from lutfarm.scheduling.decide import MeasureThese
-from lutfarm.scheduling.news import News
-from lutfarm.scheduling.policy import MeasuringPolicy
-from lutfarm.scheduling.state import FarmState, MeasurementProgress, begin
+from lutfarm.scheduling.job_progress import JobProgress, MeasurementProgress
+from lutfarm.scheduling.state import over, with_job
+from lutfarm.scheduling.steps import MeasureThese, Step
 from lutfarm.scheduling.stop_rule import pair_rule, stop_rule
+from lutfarm.scheduling.strategy import JobNews, Strategy
 from lutfarm.statistics.comparisons.pairs import PAIR_GAP_S, PairedProcess, a_first
 from lutfarm.statistics.estimates.precision import StopRule
 from lutfarm_jobs.errors import SpecError
@@ -28,7 +30,6 @@ JOB = parse_job(
     {"name": "j", "workloads": [{"operators": OPERATORS}], "devices": ["desk"], "backends": [{"runtime": "onnxruntime"}]},
     source="job",
 )
-POLICY = {"desk": MeasuringPolicy(), "new": MeasuringPolicy()}
 
 
 def spec(a: str, b: str, *, rounds: int = 4, job: JobSpec = JOB) -> JobSpec:
@@ -129,23 +130,33 @@ def test_what_else_the_job_says_of_when_to_stop_is_passed_on_and_makes_no_other_
 
 def test_a_budget_ends_it_after_a_whole_pair() -> None:
     plan, keys = planned("device=desk", "device=new")
-    state = opened(plan, ("desk", "new"))
-    desk = replace(state.units["desk"], spent_s=60.0)
-    state = replace(state, budget_s=50.0, units={**state.units, "desk": desk})
+    state = changed(opened(plan, ("desk", "new")), budget_s=50.0, spent_s={"desk": 60.0})
     half = {keys[0][0]: [PairedProcess("r1", 0.0, 1.0, 100.0)], keys[1][0]: [PairedProcess("r1", 0.0, 1.0, 100.0)]}
-    begun = paired_state(state, keys, half, now_s=5.0, rule=None)
+    begun = paired(state, keys, half, now_s=5.0, rule=None)
     assert not begun.over
-    step = next_process(begun, keys, "seed", POLICY)
+    step = next_process(begun.job, begun.units, keys, "seed")
     assert step is not None
     assert step.unit == "new"
     whole = half | {key: [PairedProcess("r2", 2.0, 3.0, 100.0)] for _, key in keys}
-    assert paired_state(state, keys, whole, now_s=5.0, rule=None).over
+    assert paired(state, keys, whole, now_s=5.0, rule=None).over
 
 
-def opened(plan: tuple[Measurement, ...], units: tuple[str, ...], rounds: int = 4) -> FarmState:
+def paired(
+    state: OneJob,
+    keys: Sequence[tuple[str, str]],
+    processes: Mapping[str, Sequence[PairedProcess]],
+    *,
+    now_s: float,
+    rule: StopRule | None,
+) -> OneJob:
+    job = paired_job(state.job, state.units, keys, processes, now_s=now_s, rule=rule)
+    return OneJob(with_job(state.farm, job))
+
+
+def opened(plan: tuple[Measurement, ...], units: tuple[str, ...], rounds: int = 4) -> OneJob:
     progress_of = {m.key: MeasurementProgress(probe=Probe(m.key, m.unit, {}, 0.0, iteration_ns=1000)) for m in plan}
     state = begin(plan, units, rounds=rounds, progress_of=progress_of)
-    return replace(state, units={name: replace(unit, opened=True, machine_id="m") for name, unit in state.units.items()})
+    return changed(state, units={name: replace(unit, opened=True, machine_id="m") for name, unit in state.units.items()})
 
 
 def test_each_pair_is_finished_before_the_next_begins_and_no_process_is_too_many() -> None:
@@ -153,14 +164,14 @@ def test_each_pair_is_finished_before_the_next_begins_and_no_process_is_too_many
     state, processes = opened(plan, ("desk", "new")), {m.key: [] for m in plan}
     order: list[str] = []
     now_s = 0.0
-    while (step := next_process(state, keys, "seed", POLICY)) is not None:
+    while (step := next_process(state.job, state.units, keys, "seed")) is not None:
         assert isinstance(step, MeasureThese)
         assert set(step.keys) == {key for key in processes if f"/{step.unit}/" in key}
         order.append(step.unit)
         for key in step.keys:
             processes[key].append(PairedProcess(f"r{len(order)}", now_s, now_s + 1, 100.0))
         now_s += 2
-        state = paired_state(state, keys, processes, now_s=now_s, rule=StopRule(1e-9))
+        state = paired(state, keys, processes, now_s=now_s, rule=StopRule(1e-9))
     assert [order[at : at + 2] for at in range(0, 8, 2)] == [
         ["desk", "new"] if a_first("seed", pair) else ["new", "desk"] for pair in range(4)
     ]
@@ -171,26 +182,26 @@ def test_half_a_pair_waits_for_its_partner_and_is_void_the_next_day() -> None:
     plan, keys = planned("device=desk", "device=new")
     (a, b), *_ = keys
     processes = {a: [PairedProcess("r1", 0.0, 1.0, 100.0)]}
-    soon = paired_state(opened(plan, ("desk", "new")), keys, processes, now_s=5.0, rule=StopRule(0.01))
+    soon = paired(opened(plan, ("desk", "new")), keys, processes, now_s=5.0, rule=StopRule(0.01))
     assert (soon.progress(a).complete, soon.progress(b).complete) == (1, 0)
-    found = next_process(soon, keys, "seed", POLICY)
+    found = next_process(soon.job, soon.units, keys, "seed")
     assert found is not None
     assert (found.unit, found.keys) == ("new", (b,))
-    late = paired_state(soon, keys, processes, now_s=2.0 + PAIR_GAP_S, rule=StopRule(0.01))
+    late = paired(soon, keys, processes, now_s=2.0 + PAIR_GAP_S, rule=StopRule(0.01))
     assert (late.progress(a).complete, late.progress(b).complete) == (0, 0)
 
 
 def test_pairs_that_never_come_close_in_time_end_all_the_same() -> None:
     plan, keys = planned("device=desk", "device=new")
     far = {key: [PairedProcess(f"{key}{n}", 1e4 * n, 1e4 * n + 1, 100.0) for n in range(15)] for key in keys[0][:1]}
-    state = paired_state(opened(plan, ("desk", "new")), keys, far, now_s=1e9, rule=StopRule(0.01))
+    state = paired(opened(plan, ("desk", "new")), keys, far, now_s=1e9, rule=StopRule(0.01))
     assert set(state.plan) == set(keys[1])
 
 
 def test_it_is_enough_once_every_ratio_is_narrow_and_not_in_the_middle_of_a_pair() -> None:
     plan, keys = planned("device=desk", "device=new")
 
-    def after(pairs: int, *, lone: bool = False, wobble: float = 0.0) -> FarmState:
+    def after(pairs: int, *, lone: bool = False, wobble: float = 0.0) -> OneJob:
         processes = {
             key: [
                 PairedProcess(f"r{side}{n}", 10.0 * n + side, 10.0 * n + side + 0.5, 100.0 * (1 + wobble * (n % 2)))
@@ -199,7 +210,7 @@ def test_it_is_enough_once_every_ratio_is_narrow_and_not_in_the_middle_of_a_pair
             for pair in keys
             for side, key in enumerate(pair)
         }
-        return paired_state(opened(plan, ("desk", "new"), 20), keys, processes, now_s=10.0 * pairs, rule=StopRule(0.01))
+        return paired(opened(plan, ("desk", "new"), 20), keys, processes, now_s=10.0 * pairs, rule=StopRule(0.01))
 
     assert after(8).over
     assert after(8).rounds == 8
@@ -234,8 +245,8 @@ def test_the_words_say_what_the_numbers_are_and_what_is_left_out(found: Comparis
 def test_a_side_that_is_out_of_work_ends_it() -> None:
     plan, keys = planned("device=desk", "device=new")
     state = opened(plan, ("desk", "new"))
-    state = replace(state, units={**state.units, "new": replace(state.units["new"], out="lost")})
-    assert paired_state(state, keys, {}, now_s=0.0, rule=StopRule(0.01)).over
+    state = changed(state, units={**state.units, "new": replace(state.units["new"], out="lost")})
+    assert paired(state, keys, {}, now_s=0.0, rule=StopRule(0.01)).over
 
 
 def test_enough_by_verdicts_of_then_is_over_only_after_all_were_judged_by_what_is_known_at_the_end() -> None:
@@ -255,12 +266,29 @@ def test_enough_by_verdicts_of_then_is_over_only_after_all_were_judged_by_what_i
             for side, key in enumerate(pair)
         }
 
-    strategy, before = PairStrategy(keys, "seed", StopRule(0.01)).after(state, News(processes=known(0.0)), 80.0)
-    assert not before.over
-    assert strategy.decide(before, POLICY, 80.0) == []
-    assert strategy.wants_processes(before, []) == []  # no device has said what it is here
-    _, alike = strategy.after(before, News(processes=known(0.0)), 80.0)
-    assert alike.over
-    again, differing = strategy.after(before, News(processes=known(0.5)), 80.0)
-    assert not differing.over
-    assert again.decide(differing, POLICY, 80.0) != []
+    def judged(strategy: Strategy, job: JobProgress, wobble: float) -> tuple[Strategy, JobProgress]:
+        return strategy.after(job, state.units, JobNews(processes=known(wobble)), 80.0)
+
+    def next_of(strategy: Strategy, job: JobProgress) -> Step | None:
+        return strategy.next(job, state.units, ["desk", "new"], 80.0)
+
+    strategy, before = judged(PairStrategy(keys, "seed", StopRule(0.01)), state.job, 0.0)
+    assert not over(before, state.units)
+    assert next_of(strategy, before) is None
+    assert strategy.wants_processes(before, state.units, []) == []  # no device has said what it is here
+    _, alike = judged(strategy, before, 0.0)
+    assert over(alike, state.units)
+    again, differing = judged(strategy, before, 0.5)
+    assert not over(differing, state.units)
+    assert next_of(again, differing) is not None
+
+
+def test_half_a_pair_goes_before_every_other_job_and_a_whole_one_does_not() -> None:
+    plan, keys = planned("device=desk", "device=new")
+    strategy = PairStrategy(keys, "seed", None)
+    state = opened(plan, ("desk", "new"))
+    assert not strategy.urgent(state.job, state.units)
+    half = {key: [PairedProcess("r1", 0.0, 1.0, 100.0)] for key, _ in keys}
+    assert strategy.urgent(paired(state, keys, half, now_s=5.0, rule=None).job, state.units)
+    whole = half | {key: [PairedProcess("r2", 2.0, 3.0, 100.0)] for _, key in keys}
+    assert not strategy.urgent(paired(state, keys, whole, now_s=5.0, rule=None).job, state.units)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tests.schedule_kit import after, begin
+
 from lutfarm.agent_pool.interface import Opened, Probed
 from lutfarm.cli.terminal.ending import noted
 from lutfarm.execution.refused_models import refusals
-from lutfarm.scheduling.state import after, begin
 from lutfarm_agents.testing import HELLO
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.run import Probe
@@ -35,5 +36,5 @@ def test_a_failure_holds_for_the_devices_software_alone() -> None:
 def test_what_was_noted_is_told_by_flag() -> None:
     state = begin(PLAN, ["a", "b"], rounds=3)
     probe = Probe(PLAN[1].key, "a", {}, 1.0, iteration_ns=5, notes={"nan_outputs": "output 0: 2 of 2"})
-    assert noted(after(state, [Probed("o", probe)], 1.0)) == {"nan_outputs": {PLAN[1].key: "output 0: 2 of 2"}}
-    assert noted(state) == {}
+    assert noted(after(state, [Probed("o", probe)], 1.0).job) == {"nan_outputs": {PLAN[1].key: "output 0: 2 of 2"}}
+    assert noted(state.job) == {}

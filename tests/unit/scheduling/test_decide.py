@@ -5,25 +5,43 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.schedule_kit import PLAN, A, B, C, measurement, opened, probe_of, probed, run_of, steps
+from tests.schedule_kit import (
+    JOB,
+    PLAN,
+    A,
+    B,
+    C,
+    after,
+    begin,
+    changed,
+    decided,
+    measurement,
+    opened,
+    ordered,
+    probe_of,
+    probed,
+    run_of,
+    steps,
+)
 
 from lutfarm.agent_pool.interface import Done, Measured, Probed
-from lutfarm.scheduling.decide import LONGEST_ROUND_S, MeasureThese, Open, ProbeThese, decide
+from lutfarm.scheduling.job_progress import MeasurementProgress
+from lutfarm.scheduling.next_step import LONGEST_ROUND_S
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.retry import FIRST_DELAY_S
 from lutfarm.scheduling.round_cost import seconds_of
-from lutfarm.scheduling.state import MeasurementProgress, after, begin, ordered
+from lutfarm.scheduling.steps import MeasureThese, Open, ProbeThese
 from lutfarm_jobs.round import SlicePlan
 from lutfarm_jobs.run import Failure
 
 
 def test_a_device_is_opened_then_probes_then_measures_then_is_done() -> None:
     state = begin([A, B], ["desk"], rounds=1)
-    assert steps(state) == [Open("desk")]
+    assert steps(state) == [Open(JOB, "desk")]
     state = opened(state, "desk")
-    assert steps(state) == [ProbeThese("desk", (A.key, B.key))]
+    assert steps(state) == [ProbeThese(JOB, "desk", (A.key, B.key))]
     state = probed(state, A, B)
-    assert steps(state) == [MeasureThese("desk", (A.key, B.key), 0)]
+    assert steps(state) == [MeasureThese(JOB, "desk", (A.key, B.key), 0)]
     state = after(state, [Measured("o", run_of(m)) for m in (A, B)], 0.0)
     assert steps(state) == []
     assert state.over
@@ -38,20 +56,20 @@ def test_a_busy_device_gets_nothing() -> None:
 def test_every_measurement_gets_its_first_round_before_any_gets_its_second() -> None:
     state = probed(opened(begin([A, B], ["desk"], rounds=2), "desk"), A, B)
     state = after(state, [Measured("o", run_of(A))], 0.0)
-    assert steps(state) == [MeasureThese("desk", (B.key,), 0)]
+    assert steps(state) == [MeasureThese(JOB, "desk", (B.key,), 0)]
 
 
 def test_a_round_is_of_one_backend() -> None:
     other = measurement("a", runtime="tflite")
     state = probed(opened(begin([A, other, B], ["desk"], rounds=1), "desk"), A, other, B)
-    assert steps(state) == [MeasureThese("desk", (A.key, B.key), 0)]
+    assert steps(state) == [MeasureThese(JOB, "desk", (A.key, B.key), 0)]
 
 
 def test_long_workloads_have_rounds_of_their_own() -> None:
     state = opened(begin([A, B, C], ["desk"], rounds=1), "desk")
     events = [Probed("o", probe_of(A)), Probed("o", probe_of(B, iteration_ns=30_000_000)), Probed("o", probe_of(C))]
     state = after(state, events, 0.0)
-    assert steps(state) == [MeasureThese("desk", (A.key, C.key), 0)]
+    assert steps(state) == [MeasureThese(JOB, "desk", (A.key, C.key), 0)]
 
 
 def test_which_networks_share_a_process_changes_from_round_to_round() -> None:
@@ -72,13 +90,13 @@ def test_which_networks_share_a_process_changes_from_round_to_round() -> None:
 def test_a_chunk_stays_within_the_memory_budget() -> None:
     state = opened(begin([A, B, C], ["desk"], rounds=1), "desk")
     state = after(state, [Probed("o", probe_of(m, memory=400)) for m in (A, B, C)], 0.0)
-    assert steps(state, memory=1000) == [MeasureThese("desk", (A.key, B.key), 0)]
+    assert steps(state, memory=1000) == [MeasureThese(JOB, "desk", (A.key, B.key), 0)]
 
 
 def test_a_workload_over_the_budget_still_gets_a_round_of_its_own() -> None:
     state = opened(begin([A, B], ["desk"], rounds=1), "desk")
     state = after(state, [Probed("o", probe_of(m, memory=5000)) for m in (A, B)], 0.0)
-    assert steps(state, memory=1000) == [MeasureThese("desk", (A.key,), 0)]
+    assert steps(state, memory=1000) == [MeasureThese(JOB, "desk", (A.key,), 0)]
 
 
 def test_a_chunk_stays_short_so_that_a_kill_loses_little() -> None:
@@ -94,7 +112,7 @@ def test_failed_ones_are_left_alone() -> None:
     state = probed(opened(begin([A, B], ["desk"], rounds=1), "desk"), B)
     bad = replace(probe_of(A), failure=Failure("OutOfMemory", "40 GB"))
     state = after(state, [Probed("o", bad)], 0.0)
-    assert steps(state) == [MeasureThese("desk", (B.key,), 0)]
+    assert steps(state) == [MeasureThese(JOB, "desk", (B.key,), 0)]
     state = after(state, [Measured("o", run_of(B, "failed"))], 0.0)
     assert state.over
 
@@ -113,7 +131,7 @@ def test_truncated_runs_are_repeated_but_not_for_ever() -> None:
 def test_two_units_on_one_machine_take_turns() -> None:
     one, two = measurement("a", "u1"), measurement("a", "u2")
     state = probed(opened(begin([one, two], ["u1", "u2"], rounds=1), "u1", "u2"), one, two)
-    assert steps(state) == [MeasureThese("u1", (one.key,), 0)]
+    assert steps(state) == [MeasureThese(JOB, "u1", (one.key,), 0)]
     state = ordered(state, "u1", "order")
     assert steps(state) == []
     state = after(state, [Done("order", "u1", None, {"slices": 10**9})], 0.0)
@@ -132,7 +150,7 @@ def test_a_lost_link_is_opened_again_after_a_while() -> None:
     state = after(state, [Done("order", "desk", ("LinkLost", "gone"))], 100.0)
     assert steps(state, now_s=100.0) == []
     assert not state.over
-    assert steps(state, now_s=101.0) == [Open("desk")]
+    assert steps(state, now_s=101.0) == [Open(JOB, "desk")]
 
 
 def test_a_lost_link_ends_the_session_and_what_the_device_said_of_itself_stays() -> None:
@@ -141,7 +159,14 @@ def test_a_lost_link_ends_the_session_and_what_the_device_said_of_itself_stays()
     before = state.units["desk"]
     state = after(state, [Done("order", "desk", ("LinkLost", "gone"), {"load": 10**9, "slices": 2 * 10**9})], 100.0)
     assert state.units["desk"] == replace(
-        before, in_flight=None, opened=False, failures_in_a_row=1, not_before_s=100.0 + FIRST_DELAY_S, spent_s=3.0, due_s=0.0
+        before,
+        in_flight=None,
+        jobs=(),
+        opened=False,
+        failures_in_a_row=1,
+        not_before_s=100.0 + FIRST_DELAY_S,
+        spent_s=3.0,
+        due_s=0.0,
     )
     assert before.machine_id == "m1"
 
@@ -150,7 +175,9 @@ def test_a_round_that_ended_well_leaves_the_session_open() -> None:
     state = ordered(probed(opened(begin([A], ["desk"], rounds=2), "desk"), A), "desk", "order", now_s=90.0, due_s=5.0)
     before = state.units["desk"]
     state = after(state, [Done("order", "desk", None, {"slices": 2 * 10**9})], 100.0)
-    assert state.units["desk"] == replace(before, in_flight=None, spent_s=2.0, due_s=0.0, rounds_due_s=5.0, rounds_took_s=10.0)
+    assert state.units["desk"] == replace(
+        before, in_flight=None, jobs=(), spent_s=2.0, due_s=0.0, rounds_due_s=5.0, rounds_took_s=10.0
+    )
     assert before.opened
 
 
@@ -161,7 +188,7 @@ def test_a_device_error_quarantines_and_the_others_go_on() -> None:
     assert state.units["u1"].quarantined == "NotReady: 61 C"
     assert (state.units["u1"].failures_in_a_row, state.units["u1"].out, state.units["u1"].code) == (1, "quarantined", "NotReady")
     assert (state.units["u2"].failures_in_a_row, state.units["u2"].quarantined) == (0, "")
-    assert steps(state) == [Open("u2")]
+    assert steps(state) == [Open(JOB, "u2")]
 
 
 def test_the_budget_ends_the_orders() -> None:
@@ -189,14 +216,14 @@ def test_the_end_of_an_order_that_is_not_in_flight_changes_nothing() -> None:
 def test_what_the_store_has_is_not_measured_again(complete: int) -> None:
     state = begin([A], ["desk"], rounds=3, progress_of={A.key: MeasurementProgress(probe_of(A), complete)})
     state = opened(state, "desk")
-    expected = [] if complete == 3 else [MeasureThese("desk", (A.key,), complete)]
+    expected = [] if complete == 3 else [MeasureThese(JOB, "desk", (A.key,), complete)]
     assert steps(state) == expected
 
 
 @given(st.permutations(["u1", "u2", "u3"]))
 def test_the_order_in_which_devices_are_known_does_not_matter(names: list[str]) -> None:
     plan = [measurement("a", name) for name in names]
-    assert steps(begin(plan, names, rounds=1)) == [Open("u1"), Open("u2"), Open("u3")]
+    assert steps(begin(plan, names, rounds=1)) == [Open(JOB, "u1"), Open(JOB, "u2"), Open(JOB, "u3")]
 
 
 @given(st.integers(1, 40), st.integers(1, 4), st.data())
@@ -226,8 +253,8 @@ def profiled(**plan: int) -> MeasuringPolicy:
 def test_a_session_under_the_profiler_takes_its_memory_too() -> None:
     state = opened(begin([A, B, C], ["desk"], rounds=1), "desk")
     state = after(state, [Probed("o", probe_of(m, memory=250)) for m in (A, B, C)], 0.0)
-    assert decide(state, {"desk": profiled()}, 0.0) == [MeasureThese("desk", (A.key, B.key), 0)]
-    assert steps(state, memory=1000) == [MeasureThese("desk", (A.key, B.key, C.key), 0)]
+    assert decided(changed(state, policies={"desk": profiled()}), 0.0) == [MeasureThese(JOB, "desk", (A.key, B.key), 0)]
+    assert steps(state, memory=1000) == [MeasureThese(JOB, "desk", (A.key, B.key, C.key), 0)]
 
 
 def test_an_iteration_under_the_profiler_takes_its_time_too() -> None:

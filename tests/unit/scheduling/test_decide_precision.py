@@ -3,11 +3,24 @@
 from dataclasses import replace
 from itertools import permutations
 
-from tests.schedule_kit import A, level_run, measurement, opened, probed, run_of, steps
+from tests.schedule_kit import (
+    JOB,
+    A,
+    OneJob,
+    after,
+    begin,
+    changed,
+    level_run,
+    measurement,
+    opened,
+    ordered,
+    probed,
+    run_of,
+    steps,
+)
 
 from lutfarm.agent_pool.interface import Done, Measured
-from lutfarm.scheduling.decide import MeasureThese
-from lutfarm.scheduling.state import FarmState, after, begin, ordered
+from lutfarm.scheduling.steps import MeasureThese
 from lutfarm.statistics.estimates.precision import LEAST_ROUNDS, LEAST_ROUNDS_ALONE, StopRule
 from lutfarm_jobs.measurement import Measurement
 
@@ -19,7 +32,7 @@ def off(index: int, number: int) -> int:
     return list(permutations((-1, 0, 1)))[index % 6][number % 3]
 
 
-def after_rounds(spreads: dict[str, float], rounds: int, **terms: object) -> FarmState:
+def after_rounds(spreads: dict[str, float], rounds: int, **terms: object) -> OneJob:
     """Eight operators of 1 ms after so many rounds, each process off by plus or minus its spread; a rule of 2 %."""
     state = opened(begin(EIGHT, ["desk"], rounds=8, rule=StopRule(), **terms), "desk")  # type: ignore[arg-type]
     state = probed(state, *EIGHT)
@@ -36,7 +49,7 @@ def test_what_is_precise_enough_leaves_the_rounds_and_the_widest_goes_first() ->
     wide, wider = EIGHT[5].key, EIGHT[2].key
     state = after_rounds({wide: 0.05, wider: 0.12}, LEAST_ROUNDS)
     assert {m.key for m in EIGHT if state.wants(m.key)} == {wide, wider}
-    assert steps(state) == [MeasureThese("desk", (wider, wide), LEAST_ROUNDS)]
+    assert steps(state) == [MeasureThese(JOB, "desk", (wider, wide), LEAST_ROUNDS)]
 
 
 def test_nothing_stops_before_the_least_rounds() -> None:
@@ -73,7 +86,7 @@ def test_what_broke_off_too_often_is_neither_wanted_nor_done() -> None:
 def test_without_a_rule_every_measurement_gets_all_rounds() -> None:
     state = after_rounds({}, 7)
     assert state.over
-    fixed = replace(state, rule=None)
+    fixed = changed(state, rule=None)
     assert all(fixed.wants(m.key) and fixed.rounds_left(m.key) == 1 for m in EIGHT)
 
 
@@ -91,13 +104,13 @@ def test_a_round_fits_in_what_is_left_of_the_budget_and_the_widest_has_it() -> N
 def test_a_measurement_that_met_no_quiet_window_goes_on_and_comes_last() -> None:
     state = after_rounds({EIGHT[1].key: 0.1}, LEAST_ROUNDS)
     loud = state.progress(EIGHT[0].key)
-    state = replace(
+    state = changed(
         state,
         progress_of={**state.progress_of, EIGHT[0].key: replace(loud, estimates=())},
         reached={key: now for key, now in state.reached.items() if key != EIGHT[0].key},
     )
     assert state.wants(EIGHT[0].key)
-    assert steps(state) == [MeasureThese("desk", (EIGHT[1].key, EIGHT[0].key), LEAST_ROUNDS)]
+    assert steps(state) == [MeasureThese(JOB, "desk", (EIGHT[1].key, EIGHT[0].key), LEAST_ROUNDS)]
 
 
 def test_how_many_rounds_are_left_follows_from_the_square_of_the_width() -> None:
@@ -108,14 +121,14 @@ def test_how_many_rounds_are_left_follows_from_the_square_of_the_width() -> None
     assert state.rounds_left(EIGHT[3].key) == 0
 
 
-def judged_apart(state: FarmState) -> dict[str, float]:
+def judged_apart(state: OneJob) -> dict[str, float]:
     return {key: now.relative_half_width for key, now in state.reached.items()}
 
 
 def test_how_precise_a_measurement_is_does_not_depend_on_another_backend_of_the_device() -> None:
     """Runtimes differ in their spread between processes: what is known of one is no prior for the other."""
 
-    def rounds(plan: list[Measurement]) -> FarmState:
+    def rounds(plan: list[Measurement]) -> OneJob:
         state = probed(opened(begin(plan, ["desk"], rounds=8, rule=StopRule()), "desk"), *plan)
         for number in range(LEAST_ROUNDS):
             arrived = [

@@ -7,12 +7,13 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from tests.schedule_kit import OneJob, after, begin, changed, ordered
 
 from lutfarm.agent_pool.interface import Done, Opened, Probed
 from lutfarm.scheduling.durations import BUILD, OPENING, OPENING_FAR, PACE, Known, Parts, Span, rounds_of, work_left
-from lutfarm.scheduling.policy import MeasuringPolicy
+from lutfarm.scheduling.job_progress import MeasurementProgress
+from lutfarm.scheduling.policy import Care, MeasuringPolicy
 from lutfarm.scheduling.round_cost import ROUND_S, round_seconds
-from lutfarm.scheduling.state import FarmState, MeasurementProgress, after, begin, ordered
 from lutfarm.statistics.estimates.precision import LEAST_ROUNDS, LEAST_ROUNDS_ALONE, Reached, StopRule
 from lutfarm_agents.testing import HELLO
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
@@ -26,12 +27,12 @@ def plan(count: int, unit: str = "desk", runtime: str = "onnxruntime") -> list[M
     return [Measurement(Workload("operator", f"conv{number}"), unit, Backend(runtime)) for number in range(count)]
 
 
-def began(measurements: Sequence[Measurement], *, rounds: int = 8, rule: StopRule | None = None, **more: float) -> FarmState:
+def began(measurements: Sequence[Measurement], *, rounds: int = 8, rule: StopRule | None = None, **more: float) -> OneJob:
     units = dict.fromkeys(m.unit for m in measurements)
     return begin(measurements, units, rounds=rounds, rule=rule, **more)  # type: ignore[arg-type]
 
 
-def probed(state: FarmState, iteration_ns: int = 1_000_000) -> FarmState:
+def probed(state: OneJob, iteration_ns: int = 1_000_000) -> OneJob:
     return after(
         state,
         [Probed("o", Probe(m.key, m.unit, {}, 0.0, load_ns=1_000_000, iteration_ns=iteration_ns)) for m in state.plan.values()],
@@ -39,11 +40,11 @@ def probed(state: FarmState, iteration_ns: int = 1_000_000) -> FarmState:
     )
 
 
-def left(state: FarmState, policy: MeasuringPolicy = POLICY, known: Known | None = None, transport: str = "local") -> Parts:
-    units = state.units
+def left(state: OneJob, policy: MeasuringPolicy = POLICY, known: Known | None = None, transport: str = "local") -> Parts:
+    units = {name: replace(unit, care=policy.care) for name, unit in state.units.items()}
     return work_left(
-        state,
-        dict.fromkeys(units, policy),
+        replace(state.job, policies=dict.fromkeys(units, policy)),
+        units,
         dict.fromkeys(units, known) if known else None,
         transports=dict.fromkeys(units, transport),
     )
@@ -51,7 +52,7 @@ def left(state: FarmState, policy: MeasuringPolicy = POLICY, known: Known | None
 
 def test_of_what_is_done_the_device_is_opened_all_the_same() -> None:
     """Before it has said what it is, nobody knows that its runs still count."""
-    state = replace(began(plan(3)), progress_of={m.key: MeasurementProgress(complete=8) for m in plan(3)})
+    state = changed(began(plan(3)), progress_of={m.key: MeasurementProgress(complete=8) for m in plan(3)})
     assert left(state) == Parts(opening=OPENING["local"])
     assert left(after(state, [Opened("o", "desk", HELLO)], 0.0)) == Parts()
     assert left(began([])) == Parts()
@@ -83,10 +84,10 @@ def test_few_entries_need_more_processes_as_the_stop_rule_has_it(entries: int, r
 
 def test_what_is_under_way_counts_by_how_wide_its_interval_is() -> None:
     key = plan(1)[0].key
-    state = replace(began(plan(9), rule=StopRule()), progress_of={key: MeasurementProgress(complete=4)})
-    wide = replace(state, reached={key: Reached(0.024, settled=True)})
+    state = changed(began(plan(9), rule=StopRule()), progress_of={key: MeasurementProgress(complete=4)})
+    wide = changed(state, reached={key: Reached(0.024, settled=True)})
     assert rounds_of(wide, key, alone=False) == (2, 4)
-    precise = replace(state, reached={key: Reached(0.01, settled=True)})
+    precise = changed(state, reached={key: Reached(0.01, settled=True)})
     assert rounds_of(precise, key, alone=False) == (0, 0)
 
 
@@ -113,9 +114,9 @@ def test_a_probe_is_asked_for_once_and_a_model_is_built_once_for_all_devices() -
 def test_a_budget_is_the_most_that_rounds_take_and_rests_come_on_top() -> None:
     state = probed(began(plan(600), budget_s=5.0))
     assert left(state).rounds == Span(5.0, 5.0)
-    spent = replace(state, units={name: replace(unit, spent_s=6.0) for name, unit in state.units.items()})
+    spent = changed(state, spent_s=dict.fromkeys(state.units, 6.0))
     assert left(spent).rounds == Span()  # a round that took longer than was left takes nothing from what is to come
-    rests = left(probed(began(plan(6), rounds=4)), MeasuringPolicy(SlicePlan(), cooldown_s=30.0)).waiting
+    rests = left(probed(began(plan(6), rounds=4)), MeasuringPolicy(SlicePlan(), care=Care(cooldown_s=30.0))).waiting
     assert rests == Span(120.0, 120.0)
 
 

@@ -8,17 +8,17 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.schedule_kit import OneJob, begin, changed
 
-from lutfarm.scheduling.policy import MeasuringPolicy
-from lutfarm.scheduling.rebalance import reassign
-from lutfarm.scheduling.state import FarmState, MeasurementProgress, begin
+from lutfarm.scheduling import rebalance
+from lutfarm.scheduling.job_progress import MeasurementProgress
+from lutfarm.scheduling.state import with_job
 from lutfarm.scheduling.work_sharing import Share, divide, item_of, shared_out
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.run import Failure, Probe
 from lutfarm_jobs.spec import LEAST_ANCHORS
 
 UNITS = ("u1", "u2", "u3")
-POLICY = dict.fromkeys((*UNITS, "desk"), MeasuringPolicy())
 NAMES = [f"op{number:02}" for number in range(16)]
 ROUNDS = 2
 
@@ -30,26 +30,31 @@ def of(name: str, unit: str) -> Measurement:
 SHARE = Share("p", UNITS, frozenset(item_of(of(name, "u1")) for name in NAMES[:4]), 0.1)
 
 
-def fresh(units: tuple[str, ...] = UNITS) -> FarmState:
+def fresh(units: tuple[str, ...] = UNITS) -> OneJob:
     plan = [of(name, unit) for unit in units for name in NAMES]
     items = {item_of(m): 1.0 for m in plan if item_of(m) not in SHARE.anchors}
-    return begin(shared_out(plan, SHARE, divide(items, UNITS)), units, rounds=ROUNDS, shares=[SHARE])
+    return begin(shared_out(plan, SHARE, divide(items, UNITS)), units, rounds=ROUNDS, shares=(SHARE,))
 
 
-def out(state: FarmState, *names: str) -> FarmState:
+def out(state: OneJob, *names: str) -> OneJob:
     units = {n: replace(u, quarantined="NotReady: hot", out="quarantined") if n in names else u for n, u in state.units.items()}
-    return replace(state, units=units)
+    return changed(state, units=units)
 
 
-def done(state: FarmState, keys: Collection[str], complete: int = ROUNDS) -> FarmState:
-    return replace(state, progress_of={**state.progress_of, **{key: MeasurementProgress(complete=complete) for key in keys}})
+def done(state: OneJob, keys: Collection[str], complete: int = ROUNDS) -> OneJob:
+    return changed(state, progress_of={**state.progress_of, **{key: MeasurementProgress(complete=complete) for key in keys}})
+
+
+def reassign(state: OneJob) -> tuple[OneJob, tuple[Measurement, ...]]:
+    job, added = rebalance.reassign(state.job, state.units)
+    return OneJob(with_job(state.farm, job)), added
 
 
 def anchors_of(unit: str) -> list[str]:
     return [of(name, unit).key for name in NAMES[:4]]
 
 
-def open_work(state: FarmState) -> dict[str, list[str]]:
+def open_work(state: OneJob) -> dict[str, list[str]]:
     """By operator that is no anchor: the units that still have to measure it."""
     found: dict[str, list[str]] = {}
     for key, m in state.plan.items():
@@ -60,11 +65,11 @@ def open_work(state: FarmState) -> dict[str, list[str]]:
 
 def test_nothing_happens_while_all_are_well() -> None:
     state = fresh()
-    assert reassign(state, POLICY) == (state, ())
+    assert reassign(state) == (state, ())
 
 
 def test_the_work_of_one_goes_to_the_others_evenly_and_its_anchors_stay() -> None:
-    state, added = reassign(out(fresh(), "u2"), POLICY)
+    state, added = reassign(out(fresh(), "u2"))
     work = open_work(state)
     assert sorted(work) == NAMES[4:]
     assert all(len(units) == 1 and units[0] != "u2" for units in work.values())
@@ -75,15 +80,15 @@ def test_the_work_of_one_goes_to_the_others_evenly_and_its_anchors_stay() -> Non
 
 
 def test_it_happens_once() -> None:
-    state, _ = reassign(out(fresh(), "u2"), POLICY)
-    assert reassign(state, POLICY) == (state, ())
+    state, _ = reassign(out(fresh(), "u2"))
+    assert reassign(state) == (state, ())
 
 
 def test_what_a_corrected_unit_has_finished_stays_its_own() -> None:
     state = fresh()
     mine = [key for key, m in state.plan.items() if m.unit == "u2"]
     finished = [*anchors_of("u2"), mine[-1]]
-    state, added = reassign(out(done(state, finished), "u2"), POLICY)
+    state, added = reassign(out(done(state, finished), "u2"))
     assert mine[-1] in state.plan
     assert len(added) == 3
     assert state.plan[mine[-1]].workload.name not in open_work(state)
@@ -92,40 +97,39 @@ def test_what_a_corrected_unit_has_finished_stays_its_own() -> None:
 def test_what_was_finished_without_anchors_is_measured_again_elsewhere() -> None:
     state = fresh()
     mine = [key for key, m in state.plan.items() if m.unit == "u2"]
-    state, added = reassign(out(done(state, [*anchors_of("u2")[:2], mine[-1]]), "u2"), POLICY)
+    state, added = reassign(out(done(state, [*anchors_of("u2")[:2], mine[-1]]), "u2"))
     assert len(added) == 4
     assert len(open_work(state)) == 12
-    assert reassign(state, POLICY) == (state, ())
+    assert reassign(state) == (state, ())
 
 
 def test_a_failed_measurement_is_a_result_and_stays() -> None:
     state = fresh()
     failing = next(key for key, m in state.plan.items() if m.unit == "u2" and item_of(m) not in SHARE.anchors)
     probe = Probe(failing, "u2", {}, 0.0, Failure("OutOfMemory", "40 GB"))
-    state = replace(state, progress_of={failing: MeasurementProgress(probe=probe, failed=True)})
-    state, added = reassign(out(state, "u2"), POLICY)
+    state = changed(state, progress_of={failing: MeasurementProgress(probe=probe, failed=True)})
+    state, added = reassign(out(state, "u2"))
     assert failing in state.plan
     assert len(added) == 3
 
 
 def test_the_work_waits_where_no_unit_is_left() -> None:
     state = out(fresh(), *UNITS)
-    assert reassign(state, POLICY) == (state, ())
+    assert reassign(state) == (state, ())
     assert state.over
 
 
 def test_a_unit_whose_budget_is_spent_is_given_nothing() -> None:
     state = out(fresh(), "u2")
-    units = {**state.units, "u1": replace(state.units["u1"], spent_s=100.0)}
-    state, added = reassign(replace(state, units=units, budget_s=50.0), POLICY)
+    state, added = reassign(changed(state, spent_s={"u1": 100.0}, budget_s=50.0))
     assert {m.unit for m in added} == {"u3"}
 
 
 def test_other_devices_and_jobs_without_pools_are_left_alone() -> None:
     state = out(fresh((*UNITS, "desk")), "desk")
-    assert reassign(state, POLICY) == (state, ())
-    plain = out(replace(fresh(), shares=()), "u2")
-    assert reassign(plain, POLICY) == (plain, ())
+    assert reassign(state) == (state, ())
+    plain = out(changed(fresh(), shares=()), "u2")
+    assert reassign(plain) == (plain, ())
 
 
 @given(st.lists(st.sampled_from(UNITS), min_size=1, max_size=2, unique=True), st.sets(st.sampled_from(NAMES)))
@@ -134,7 +138,7 @@ def test_one_after_the_other_may_fail_and_each_operator_still_has_one_unit(names
     state = fresh()
     state = done(state, [key for key, m in state.plan.items() if m.workload.name in finished])
     for count in range(1, len(names) + 1):
-        state, _ = reassign(out(state, *names[:count]), POLICY)
+        state, _ = reassign(out(state, *names[:count]))
     for name in NAMES[4:]:
         places = [key for key, m in state.plan.items() if m.workload.name == name]
         able = [
@@ -150,7 +154,7 @@ def test_a_unit_that_has_more_to_do_is_given_less() -> None:
     """Whose anchors and share are done already takes what the other has no time for."""
     state = fresh()
     ahead = [key for key, m in state.plan.items() if m.unit == "u1"]
-    _, added = reassign(out(done(state, ahead), "u2"), POLICY)
+    _, added = reassign(out(done(state, ahead), "u2"))
     given_to = [m.unit for m in added]
     assert given_to.count("u1") == 4 > given_to.count("u3")
 
@@ -159,5 +163,5 @@ def test_a_unit_that_has_more_to_do_is_given_less() -> None:
 def test_so_many_measured_anchors_correct_a_unit_and_fewer_do_not(anchors: int, stays: bool) -> None:
     state = fresh()
     mine = next(key for key, m in state.plan.items() if m.unit == "u2" and item_of(m) not in SHARE.anchors)
-    state, _ = reassign(out(done(state, [*anchors_of("u2")[:anchors], mine]), "u2"), POLICY)
+    state, _ = reassign(out(done(state, [*anchors_of("u2")[:anchors], mine]), "u2"))
     assert (mine in state.plan) is stays

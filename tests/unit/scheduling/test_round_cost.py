@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from tests.schedule_kit import JOB, OneJob, after, begin, changed, decided, ordered
 
 from lutfarm.agent_pool.interface import Done, Measured, Opened, Probed
-from lutfarm.scheduling.decide import LONGEST_ROUND_S, MeasureThese, Open, ProbeThese, decide, due_seconds
+from lutfarm.scheduling.next_step import LONGEST_ROUND_S, due_seconds
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.round_cost import ROUND_S, iteration_of, model_bytes, seconds_of
-from lutfarm.scheduling.state import PACE_KNOWN_S, FarmState, after, begin, ordered
+from lutfarm.scheduling.steps import MeasureThese, Open, ProbeThese
+from lutfarm.scheduling.unit import PACE_KNOWN_S
 from lutfarm_agents.testing import HELLO
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.round import SlicePlan
@@ -21,19 +21,19 @@ MANY = [Measurement(Workload("operator", f"conv{number}"), "desk", Backend("onnx
 EACH_S = seconds_of(1_000_000, PLAN, load_ns=1_000_000)
 
 
-def began(**more: float) -> FarmState:
+def began(**more: float) -> OneJob:
     state = begin(MANY, ["desk"], rounds=3, **more)  # type: ignore[arg-type]
     probes = [Probed("o", Probe(m.key, m.unit, {}, 0.0, load_ns=1_000_000, iteration_ns=1_000_000)) for m in MANY]
     return after(state, [Opened("o", "desk", HELLO), *probes], 0.0)
 
 
-def next_round(state: FarmState, now_s: float = 0.0) -> int:
-    (step,) = decide(state, {"desk": MeasuringPolicy(PLAN, 2**50)}, now_s)
+def next_round(state: OneJob, now_s: float = 0.0) -> int:
+    (step,) = decided(changed(state, policies={"desk": MeasuringPolicy(PLAN, 2**50)}), now_s)
     assert isinstance(step, MeasureThese)
     return len(step.keys)
 
 
-def after_a_round(state: FarmState, *, due_s: float, took_s: float, error: tuple[str, str] | None = None) -> FarmState:
+def after_a_round(state: OneJob, *, due_s: float, took_s: float, error: tuple[str, str] | None = None) -> OneJob:
     state = ordered(state, "desk", "o", now_s=100.0, due_s=due_s)
     return after(state, [Done("o", "desk", error, {"slices": 10**9})], 100.0 + took_s)
 
@@ -41,8 +41,8 @@ def after_a_round(state: FarmState, *, due_s: float, took_s: float, error: tuple
 def test_a_round_is_due_what_its_workloads_and_its_process_take_and_other_steps_nothing() -> None:
     state = began()
     keys = tuple(m.key for m in MANY[:10])
-    assert due_seconds(state, MeasureThese("desk", keys, 0), PLAN) == pytest.approx(ROUND_S + 10 * EACH_S)
-    assert due_seconds(state, Open("desk"), PLAN) == due_seconds(state, ProbeThese("desk", keys), PLAN) == 0.0
+    assert due_seconds(state.job, MeasureThese(JOB, "desk", keys, 0)) == pytest.approx(ROUND_S + 10 * EACH_S)
+    assert due_seconds(state.job, Open(JOB, "desk")) == due_seconds(state.job, ProbeThese(JOB, "desk", keys)) == 0.0
 
 
 def test_slow_rounds_make_the_next_ones_shorter_and_quick_ones_do_not_grow_beyond_reason() -> None:
@@ -68,8 +68,8 @@ def test_the_last_round_fits_into_the_time_that_is_left() -> None:
 
 
 def test_when_the_time_is_up_nothing_is_ordered_and_it_is_over_once_nothing_runs() -> None:
-    state = replace(ordered(began(until_s=1000.0), "desk", "o"), time_up=True)
-    assert decide(state, {"desk": MeasuringPolicy(PLAN)}, 1001.0) == []
+    state = changed(ordered(began(until_s=1000.0), "desk", "o"), time_up=True)
+    assert decided(state, 1001.0) == []
     assert not state.over
     run = Run("0" * 32, MANY[0].key, "desk", "r", 0, "truncated", 0.0, 1.0, {})
     assert after(state, [Measured("o", run), Done("o", "desk")], 1002.0).over

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.schedule_kit import A, B
+from tests.schedule_kit import A, B, begin, changed
 
-from lutfarm.scheduling.state import MeasurementProgress, back_to_work, begin
+from lutfarm.scheduling.job_progress import MeasurementProgress
+from lutfarm.scheduling.state import back_to_work
 
 
 @pytest.mark.parametrize(
@@ -28,5 +29,5 @@ def test_what_broke_off_is_tried_again_but_not_for_ever(complete: int, truncated
 def test_a_unit_that_is_given_back_is_as_if_it_had_not_been_taken_out() -> None:
     state = begin([A, B], {"desk"}, rounds=3)
     out = replace(state.units["desk"], out="maintenance", quarantined="its fan is loose")
-    again = back_to_work(replace(state, units={"desk": out}), "desk")
-    assert again == state
+    again = back_to_work(changed(state, units={"desk": out}).farm, "desk")
+    assert again == state.farm

@@ -2,59 +2,86 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.schedule_kit import HELLO, A, B, level_run, measurement, opened, probe_of, probed, run_of
+from tests.schedule_kit import (
+    HELLO,
+    JOB,
+    A,
+    B,
+    OneJob,
+    after,
+    begin,
+    level_run,
+    measurement,
+    opened,
+    ordered,
+    probe_of,
+    probed,
+    resumed,
+    run_of,
+)
 
 from lutfarm.agent_pool.interface import Done, Event, Measured, Opened, Probed
 from lutfarm.canary.epochs import epochs
 from lutfarm.canary.history import Canary
 from lutfarm.records.canary_round import CanaryRound
 from lutfarm.records.device_state import DeviceRecord
-from lutfarm.scheduling.decide import Cancel, MeasureThese
+from lutfarm.scheduling.job_progress import MeasurementProgress
 from lutfarm.scheduling.news import News
-from lutfarm.scheduling.policy import MeasuringPolicy
-from lutfarm.scheduling.state import FarmState, MeasurementProgress, after, begin, cancelled, ordered, resumed
-from lutfarm.scheduling.strategy import Plain
+from lutfarm.scheduling.policy import Care, MeasuringPolicy
+from lutfarm.scheduling.state import cancelled
+from lutfarm.scheduling.steps import Cancel, MeasureThese
 from lutfarm.scheduling.turn import after_news, next_steps
+from lutfarm.scheduling.wait_until_cool import Told
 from lutfarm.statistics.estimates.precision import StopRule
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.run import Failure
 
-POLICIES = {"desk": MeasuringPolicy()}
+
+@dataclass(frozen=True)
+class TurnedOne:
+    state: OneJob
+    told: Sequence[Told]
 
 
-def ready(**terms: object) -> FarmState:
+def news_of(state: OneJob, news: News, now_s: float) -> TurnedOne:
+    turned = after_news(state.farm, news, now_s)
+    return TurnedOne(OneJob(turned.state), turned.told)
+
+
+def ready(**terms: object) -> OneJob:
     return probed(opened(begin([A, B], ["desk"], rounds=2, **terms), "desk"), A, B)  # type: ignore[arg-type]
 
 
 def test_what_runs_when_the_time_is_up_is_cancelled_once_and_nothing_else_begins() -> None:
     state = ordered(ready(until_s=100.0), "desk", "o1")
-    before = after_news(Plain(), state, News(), POLICIES, 99.9).state
+    before = news_of(state, News(), 99.9).state
     assert not before.time_up
-    late = after_news(Plain(), state, News(), POLICIES, 100.0).state
-    assert next_steps(Plain(), late, POLICIES, 100.0) == [Cancel("desk", "o1")]
+    late = news_of(state, News(), 100.0).state
+    assert next_steps(late.farm, 100.0) == [Cancel("desk", "o1")]
     assert not late.over
-    told = cancelled(late, "desk")
-    assert next_steps(Plain(), told, POLICIES, 101.0) == []
-    ended = after_news(Plain(), told, News([Done("o1", "desk")]), POLICIES, 101.0).state
+    told = OneJob(cancelled(late.farm, "desk"))
+    assert next_steps(told.farm, 101.0) == []
+    ended = news_of(told, News([Done("o1", "desk")]), 101.0).state
     assert ended.over
-    assert next_steps(Plain(), ended, POLICIES, 101.0) == []
+    assert next_steps(ended.farm, 101.0) == []
 
 
 def test_what_the_store_has_counts_instead_of_what_was_known() -> None:
-    news = News(progress_of={A.key: MeasurementProgress(probe=probe_of(A), complete=2)})
-    state = after_news(Plain(), ready(), news, POLICIES, 0.0).state
-    assert next_steps(Plain(), state, POLICIES, 0.0) == [MeasureThese("desk", (B.key,), 0)]
+    news = News(progress_of={JOB: {A.key: MeasurementProgress(probe=probe_of(A), complete=2)}})
+    state = news_of(ready(), news, 0.0).state
+    assert next_steps(state.farm, 0.0) == [MeasureThese(JOB, "desk", (B.key,), 0)]
 
 
 def test_what_a_device_refuses_is_failed_even_where_the_store_knows_a_probe_of_it() -> None:
     refused = replace(probe_of(A), failure=Failure("WorkloadFailed", "no such file"))
-    news = News(progress_of={A.key: MeasurementProgress(probe=probe_of(A))}, refused=[Probed("", refused)])
-    assert after_news(Plain(), ready(), news, POLICIES, 0.0).state.progress(A.key).failed
+    news = News(progress_of={JOB: {A.key: MeasurementProgress(probe=probe_of(A))}}, refused=[Probed("", refused)])
+    assert news_of(ready(), news, 0.0).state.progress(A.key).failed
 
 
 @pytest.mark.parametrize(
@@ -70,7 +97,7 @@ def test_what_a_device_refuses_is_failed_even_where_the_store_knows_a_probe_of_i
 def test_an_order_that_broke_is_told_to_the_record_of_its_device(
     error: tuple[str, str] | None, kinds: list[str], out: str
 ) -> None:
-    turned = after_news(Plain(), ordered(ready(), "desk", "o"), News([Done("o", "desk", error)]), POLICIES, 5.0)
+    turned = news_of(ordered(ready(), "desk", "o"), News([Done("o", "desk", error)]), 5.0)
     assert [told.event.kind for told in turned.told] == kinds
     assert turned.state.units["desk"].out == out
     if error and kinds:
@@ -78,20 +105,20 @@ def test_an_order_that_broke_is_told_to_the_record_of_its_device(
 
 
 def test_a_device_that_somebody_took_is_left_and_goes_on_once_it_is_given_back() -> None:
-    held = after_news(Plain(), ready(), News(records=[DeviceRecord("desk", "maintenance", "new fan")]), POLICIES, 0.0).state
+    held = news_of(ready(), News(records=[DeviceRecord("desk", "maintenance", "new fan")]), 0.0).state
     assert (held.units["desk"].out, held.units["desk"].quarantined) == ("maintenance", "new fan")
-    assert next_steps(Plain(), held, POLICIES, 0.0) == []
-    back = after_news(Plain(), held, News(records=[DeviceRecord("desk", "busy")], given_back=["desk"]), POLICIES, 0.0).state
-    assert next_steps(Plain(), back, POLICIES, 0.0) == next_steps(Plain(), ready(), POLICIES, 0.0) != []
+    assert next_steps(held.farm, 0.0) == []
+    back = news_of(held, News(records=[DeviceRecord("desk", "busy")], given_back=["desk"]), 0.0).state
+    assert next_steps(back.farm, 0.0) == next_steps(ready().farm, 0.0) != []
 
 
 def test_a_device_whose_canary_drifted_gets_no_further_order_where_its_profile_says_so() -> None:
     rounds = [CanaryRound(60.0 * at, level, idle=True) for at, level in enumerate([100] * 20 + [140] * 4)]
     news = News(canaries={"desk": Canary("desk", "onnxruntime-cpu-t1-fp32", "b1-steady", rounds, epochs(rounds))})
-    turned = after_news(Plain(), ready(), news, {"desk": MeasuringPolicy(hold_above=1.3)}, 0.0)
+    turned = news_of(ready(policies={"desk": MeasuringPolicy(care=Care(hold_above=1.3))}), news, 0.0)
     assert [told.event.kind for told in turned.told] == ["held"]
     assert turned.state.units["desk"].out == "maintenance"
-    assert next_steps(Plain(), turned.state, POLICIES, 0.0) == []
+    assert next_steps(turned.state.farm, 0.0) == []
 
 
 PLAN = [measurement(name, unit) for name in "abc" for unit in ("desk", "lab")]

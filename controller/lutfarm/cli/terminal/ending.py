@@ -15,7 +15,7 @@ from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.verdict import Verdict, verdict
 from lutfarm.monitoring.why import way_back
 from lutfarm.results.job_entries import JobRuns, judged_anew, plain_entries, runs_of
-from lutfarm.scheduling.state import FarmState
+from lutfarm.scheduling.job_progress import JobProgress
 from lutfarm.store.interface import Store
 from lutfarm_jobs.errors import SpecError
 
@@ -59,10 +59,10 @@ def _composed(store: Store, stored: JobRuns) -> tuple[Sequence[Entry], int]:
 
 def report(outcome: JobOutcome, judged: Judged, *, runs_now: int, as_json: bool, opening: bool = True) -> None:
     """How a job ended; `runs_now`: of this sitting; `opening`: with the verdict, where nothing that follows opens with one."""
-    state, plan = outcome.state, outcome.state.plan
-    failed = sorted(key for key in plan if state.progress(key).failed)
-    done = [key for key in plan if state.done(key)]
-    gave_up = [key for key in plan if not (state.wants(key) or state.done(key) or state.progress(key).failed)]
+    job, plan = outcome.job, outcome.job.plan
+    failed = sorted(key for key in plan if job.progress(key).failed)
+    done = [key for key in plan if job.done(key)]
+    gave_up = [key for key in plan if not (job.wants(key) or job.done(key) or job.progress(key).failed)]
     precise = len(judged.precise.intersection(done))
     if as_json:
         print_json(
@@ -76,12 +76,12 @@ def report(outcome: JobOutcome, judged: Judged, *, runs_now: int, as_json: bool,
                 "runs_judged_anew": judged.anew,
                 "warnings": list(judged.warnings),
                 "failed": failed,
-                "notes": noted(outcome.state),
+                "notes": noted(job),
                 "missing": list(outcome.missing),
-                "runs": sum(state.progress(key).complete for key in plan),
+                "runs": sum(job.progress(key).complete for key in plan),
                 "runs_now": runs_now,
-                "device_time_s": {unit.name: round(unit.spent_s, 1) for unit in state.units.values()},
-                "quarantined": {u.name: u.quarantined for u in state.units.values() if u.out},
+                "device_time_s": {unit: round(job.spent_s.get(unit, 0.0), 1) for unit in outcome.units},
+                "quarantined": {u.name: u.quarantined for u in outcome.units.values() if u.out},
                 "left": list(outcome.left),
                 "files": {m.workload.key: m.workload.path for m in plan.values() if m.workload.path},
             }
@@ -103,42 +103,42 @@ def report(outcome: JobOutcome, judged: Judged, *, runs_now: int, as_json: bool,
     for warning in judged.warnings:
         say(printable(warning))
     _say_trouble(outcome, failed, gave_up)
-    for flag, seen in noted(state).items():
+    for flag, seen in noted(job).items():
         key, why = next(iter(seen.items()))
         say(f"  {flag}: {len(seen)} of them, such as {printable(key)}: {printable(why)[:200]}")
     if len(outcome.missing) < len(plan) or not plan:  # else there is nothing that a table could hold
         say(f"table: lutfarm lut export {outcome.job_id} --out table.json")
 
 
-def noted(state: FarmState) -> dict[str, dict[str, str]]:
+def noted(job: JobProgress) -> dict[str, dict[str, str]]:
     """By flag: what was seen of the workloads when they were probed, by measurement."""
     found: dict[str, dict[str, str]] = {}
-    for key in state.plan:
-        probe = state.progress(key).probe
+    for key in job.plan:
+        probe = job.progress(key).probe
         for flag, why in probe.notes.items() if probe else ():
             found.setdefault(flag, {})[key] = why
     return {flag: found[flag] for flag in sorted(found)}
 
 
 def _say_trouble(outcome: JobOutcome, failed: list[str], gave_up: list[str]) -> None:
-    state = outcome.state
+    job = outcome.job
     for key in failed[:20]:
-        failure = state.progress(key).failure
+        failure = job.progress(key).failure
         reason = f"{failure.code}: {printable(failure.detail)[:300]}" if failure else "in an earlier sitting"
-        say(f"  failed {printable(state.plan[key].label)}: {reason}")
+        say(f"  failed {printable(job.plan[key].label)}: {reason}")
     if gave_up:
         say(
             f"{len(gave_up)} broke off too often to be tried again in this run: "
-            f"{', '.join(printable(state.plan[key].label) for key in gave_up[:5])}"
+            f"{', '.join(printable(job.plan[key].label) for key in gave_up[:5])}"
         )
-    if state.time_up and any(state.wants(key) for key in state.plan):
+    if job.time_up and any(job.wants(key) for key in job.plan):
         say("the time was up; what is not done was not measured, or in fewer rounds than it wanted")
-    elif any(state.spent(unit) for unit in state.units.values()) and any(state.wants(key) for key in state.plan):
+    elif any(job.spent(unit) for unit in outcome.units) and any(job.wants(key) for key in job.plan):
         say(
             "the device-time budget ended it: raise sampling.device_time_budget_s "
             "and run again, or run the same job again for as long once more"
         )
-    for unit in state.units.values():
+    for unit in outcome.units.values():
         if unit.out:
             say(f"{unit.name} is {unit.out}: {printable(unit.quarantined)}; {way_back(unit.name, unit.out, unit.code)}")
     if outcome.left:
@@ -154,7 +154,7 @@ def _undone(outcome: JobOutcome, count: int) -> str:
 
 def _how(outcome: JobOutcome, precise: int) -> str:
     """By the table: the same rule as that of its flags, and of the verdict."""
-    rule, rounds = outcome.state.rule, outcome.state.rounds
+    rule, rounds = outcome.job.rule, outcome.job.rounds
     if rule is None:
         return f"with all {rounds} rounds, "
     target = f"{100 * rule.relative_half_width:.3g} %"

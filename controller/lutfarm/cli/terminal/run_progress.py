@@ -18,8 +18,8 @@ from lutfarm.cli.terminal.output import duration, err, printable, say
 from lutfarm.execution.resume import Resumed
 from lutfarm.records.fingerprints import words
 from lutfarm.scheduling.durations import work_left
-from lutfarm.scheduling.policy import MeasuringPolicy
-from lutfarm.scheduling.state import FarmState
+from lutfarm.scheduling.job_progress import JobProgress
+from lutfarm.scheduling.unit import Unit
 from lutfarm.statistics import process_estimate_ns, relative_half_width
 
 LINE_EVERY_S = 10.0
@@ -34,16 +34,8 @@ class RunDisplay:
     program, so no bar, and a line only after a while.  `note`: said once, before the first thing that is measured.
     """
 
-    def __init__(
-        self,
-        policies: Mapping[str, MeasuringPolicy],
-        *,
-        check: Callable[[], None] = lambda: None,
-        brief: bool = False,
-        note: str = "",
-    ) -> None:
+    def __init__(self, *, check: Callable[[], None] = lambda: None, brief: bool = False, note: str = "") -> None:
         self.runs = 0  # that arrived while it looked on
-        self._terms = policies
         self._check = check
         self._note = note
         self._estimates: defaultdict[str, list[float]] = defaultdict(list)
@@ -110,7 +102,7 @@ class RunDisplay:
             self._note = ""
         self._show(f"building models {done + 1}/{total}", None)
 
-    def update(self, state: FarmState, events: Sequence[Event]) -> None:
+    def update(self, job: JobProgress, units: Mapping[str, Unit], events: Sequence[Event]) -> None:
         """Redraw."""
         self._check()
         self.runs += sum(isinstance(event, Measured) for event in events)
@@ -129,41 +121,41 @@ class RunDisplay:
                     self._estimates[event.run.key].append(estimate_ns)
         if not self._is_due():  # what it says takes long to find out for a large plan
             return
-        if any(unit.opened or unit.out for unit in state.units.values()):
-            self._show(self._describe(state), _share_done(state))
+        if any(unit.opened or unit.out for unit in units.values()):
+            self._show(self._describe(job, units), _share_done(job))
         else:  # what is stored counts once the device has said what it is
-            self._show(self._waiting(state), None)
+            self._show(self._waiting(job, units), None)
 
-    def _describe(self, state: FarmState) -> str:
-        unprobed = sum(1 for key in state.plan if state.progress(key).probe is None)
-        done = sum(1 for key in state.plan if not state.wants(key))
-        rounds = sum(state.progress(key).complete for key in state.plan)
-        failed = sum(1 for key in state.plan if state.progress(key).failed)
-        waits = self._closed(state)
+    def _describe(self, job: JobProgress, units: Mapping[str, Unit]) -> str:
+        unprobed = sum(1 for key in job.plan if job.progress(key).probe is None)
+        done = sum(1 for key in job.plan if not job.wants(key))
+        rounds = sum(job.progress(key).complete for key in job.plan)
+        failed = sum(1 for key in job.plan if job.progress(key).failed)
+        waits = self._closed(units)
         parts = [
-            f"{duration(work_left(state, self._terms).whole.middle_s)} {'of work ' if waits else ''}left",
-            f"{len(state.plan)} measurements",
+            f"{duration(work_left(job, units).whole.middle_s)} {'of work ' if waits else ''}left",
+            f"{len(job.plan)} measurements",
         ]
         if unprobed:
-            parts.append(f"{len(state.plan) - unprobed} probed")
-        left = sum(state.rounds_left(key) for key in state.plan)
-        parts.append(f"{done} done, {rounds} runs, {'about ' if state.rule else ''}{left} more")
+            parts.append(f"{len(job.plan) - unprobed} probed")
+        left = sum(job.rounds_left(key) for key in job.plan)
+        parts.append(f"{done} done, {rounds} runs, {'about ' if job.rule else ''}{left} more")
         if failed:
             parts.append(f"{failed} failed")
-        if widths := [now.relative_half_width for now in state.reached.values()] or self._widths():
+        if widths := [now.relative_half_width for now in job.reached.values()] or self._widths():
             parts.append(f"typically {_half_width(stdlib_statistics.median(widths))}")
-        held = [f"{u.name} {u.out}" for u in state.units.values() if u.out]
-        held += [f"{u.name} cooling" for u in state.units.values() if u.hot_since_s is not None and not u.out]
+        held = [f"{u.name} {u.out}" for u in units.values() if u.out]
+        held += [f"{u.name} cooling" for u in units.values() if u.hot_since_s is not None and not u.out]
         waiting = [f"{unit} waits for {who}" for unit, who in waits.items()]
         return ", ".join(parts + held + waiting)
 
-    def _waiting(self, state: FarmState) -> str:
+    def _waiting(self, job: JobProgress, units: Mapping[str, Unit]) -> str:
         """Before any device has answered."""
-        waiting = [f"{unit} waits for {who}" for unit, who in self._closed(state).items()]
-        return ", ".join([f"{len(state.plan)} measurements", *(waiting or ["opening the devices"])])
+        waiting = [f"{unit} waits for {who}" for unit, who in self._closed(units).items()]
+        return ", ".join([f"{len(job.plan)} measurements", *(waiting or ["opening the devices"])])
 
-    def _closed(self, state: FarmState) -> dict[str, str]:
-        return {unit: who for unit, who in self._waits.items() if unit in state.units and not state.units[unit].opened}
+    def _closed(self, units: Mapping[str, Unit]) -> dict[str, str]:
+        return {unit: who for unit, who in self._waits.items() if unit in units and not units[unit].opened}
 
     def _widths(self) -> list[float]:
         return [w for es in self._estimates.values() if (w := relative_half_width(es)) is not None]
@@ -185,7 +177,7 @@ def _half_width(share: float) -> str:
     return f"+-{100 * share:.2g} %" if share < 1 else "more than +-100 %"
 
 
-def _share_done(state: FarmState) -> float:
-    have = sum(state.progress(key).complete for key in state.plan)
-    left = sum(state.rounds_left(key) for key in state.plan)
+def _share_done(job: JobProgress) -> float:
+    have = sum(job.progress(key).complete for key in job.plan)
+    left = sum(job.rounds_left(key) for key in job.plan)
     return have / (have + left) if have + left else 1.0

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.lut_kit import manifest, measurement
+from tests.schedule_kit import begin
 from tests.store_kit import run
 
 from lutfarm.lut.building.build_table import build_table
-from lutfarm.scheduling.state import MeasurementProgress, begin
+from lutfarm.scheduling.job_progress import MeasurementProgress
 from lutfarm.statistics import Target, priors_of, sample, summarize
 from lutfarm.statistics.estimates.precision import (
     LEAST_ROUNDS,

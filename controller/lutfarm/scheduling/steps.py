@@ -1,0 +1,43 @@
+"""What a device is told to do next, before it is an order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Connect to the device and take its lock."""
+
+    job: str  # which wants it first
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeThese:
+    """One throwaway child for each."""
+
+    job: str
+    unit: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureThese:
+    """One round: a fresh process for a chunk of one backend."""
+
+    job: str
+    unit: str
+    keys: tuple[str, ...]
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """End the order that runs on the device."""
+
+    unit: str
+    order: str
+
+
+Step = Open | ProbeThese | MeasureThese

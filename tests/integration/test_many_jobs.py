@@ -1,0 +1,113 @@
+"""Several jobs in one farm: a real store and pool, scripted devices."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.farm_kit import Quiet
+
+from lutfarm.agent_pool.local import LocalPool
+from lutfarm.execution.sitting import Sitting
+from lutfarm.results.job_table import table_of
+from lutfarm.store import Store, open_store
+from lutfarm.submission import submit
+from lutfarm_agents import process_identity
+from lutfarm_agents.address import LocalAddress
+from lutfarm_agents.device import Device
+from lutfarm_agents.testing import Script, ScriptedAgents
+from lutfarm_jobs.spec import JobSpec, parse_job
+
+WIDTHS = {width: f"conv_H14_W14_Cin8_Cout{width}_k1_s1_g1_relu" for width in (8, 16, 24)}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(tmp_path / "home") as found:
+        for name in ("a", "b"):
+            found.put_device(Device(name, f"generic-linux-{os.uname().machine}", "local", LocalAddress()))
+        yield found
+
+
+def job(name: str, *widths: int, rounds: int = 3, devices: tuple[str, ...] = ("a", "b")) -> JobSpec:
+    return parse_job(
+        {
+            "name": name,
+            "workloads": [{"operators": [WIDTHS[width] for width in widths]}],
+            "devices": list(devices),
+            "backends": [{"runtime": "onnxruntime"}],
+            "sampling": {"rounds": rounds, "passes": 2, "stop": "rounds"},
+        },
+        source="job",
+    )
+
+
+def sat(store: Store, folder: Path, *specs: JobSpec, **scripts: Script) -> Sitting:
+    """All jobs in one sitting until none is left; what became of them is in its state."""
+    every = {
+        name: replace(script, hello=replace(script.hello, machine_id=name))
+        for name, script in {"a": Script(), "b": Script(), **scripts}.items()
+    }
+    with closing(LocalPool(state_dir=folder / "agents", agent_factory=ScriptedAgents(every))) as pool:
+        with closing(Sitting(store, pool, folder / "models", owner=str(process_identity.me()), holder="a farm")) as sitting:
+            for spec in specs:
+                submitted, sources = submit.submit(spec, folder, store)
+                sitting.admit(submitted, sources, Quiet())
+            while set(sitting.over()) != {spec.id for spec in specs}:
+                sitting.turn()
+    return sitting
+
+
+def test_two_jobs_share_devices_and_what_both_want_is_measured_once(store: Store, tmp_path: Path) -> None:
+    one, two = job("one", 8, 16), job("two", 16, 24, rounds=4)
+    sat(store, tmp_path, one, two)
+    runs = {spec.name: {run.id: run for run in store.runs(spec.id, samples=False)} for spec in (one, two)}
+    assert Counter(run.key for run in runs["one"].values()).total() >= 2 * 2 * 3
+    assert {len(table_of(store, spec.id)) for spec in (one, two)} == {4}
+    every = Counter(run.key.split("Cout")[1].split("_")[0] for run in (runs["one"] | runs["two"]).values())
+    assert every == {"8": 2 * 3, "16": 2 * 4, "24": 2 * 4}
+
+
+def test_both_jobs_tables_hold_what_each_would_hold_alone(store: Store, tmp_path: Path) -> None:
+    one, two = job("one", 8, 16), job("two", 16, 24)
+    sat(store, tmp_path / "together", one, two)
+    with open_store(tmp_path / "alone") as other:
+        for device in store.devices():
+            other.put_device(device)
+        for spec in (one, two):
+            sat(other, tmp_path / "apart", spec)
+            assert [(e.key, e.processes) for e in table_of(other, spec.id).entries] == [
+                (e.key, e.processes) for e in table_of(store, spec.id).entries
+            ]
+
+
+def test_a_device_that_fails_is_out_for_all_jobs_and_the_others_go_on(store: Store, tmp_path: Path) -> None:
+    one, two = job("one", 8), job("two", 16)
+    sitting = sat(store, tmp_path, one, two, b=Script(errors={"measure": ("NotReady", "its fan is off")}))
+    assert sitting.state.units["b"].out == "quarantined"
+    for spec in (one, two):
+        assert [run.unit for run in store.runs(spec.id, samples=False)] == ["a"] * 3
+    assert store.device_record("b", time.time()).state == "quarantined"
+
+
+def test_a_job_that_leaves_gives_back_the_devices_that_no_other_uses(store: Store, tmp_path: Path) -> None:
+    one, two = job("one", 8, devices=("a", "b")), job("two", 16, devices=("b",))
+    with (
+        closing(LocalPool(state_dir=tmp_path / "agents", agent_factory=ScriptedAgents({"a": Script(), "b": Script()}))) as pool,
+        closing(Sitting(store, pool, tmp_path / "models", owner=str(process_identity.me()), holder="a farm")) as sitting,
+    ):
+        for spec in (one, two):
+            submitted, sources = submit.submit(spec, tmp_path, store)
+            sitting.admit(submitted, sources, Quiet())
+        sitting.leave(one.id)
+        assert store.lease_holder("a", time.time()) is None
+        assert store.lease_holder("b", time.time()) is not None
+        assert (store.device_record("a", time.time()).state, store.device_record("b", time.time()).state) == ("ready", "busy")
+    assert store.lease_holder("b", time.time()) is None
+    assert store.device_record("b", time.time()).state == "ready"

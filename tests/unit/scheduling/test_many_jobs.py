@@ -1,0 +1,216 @@
+"""Jobs that share devices: whose turn it is, what counts for whom, and what ends one and not the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.schedule_kit import HELLO, A, B, C, measurement, probe_of, run_of
+
+from lutfarm.agent_pool.interface import Done, Measured, Opened, Probed
+from lutfarm.scheduling.decide import AGEING_S, decide
+from lutfarm.scheduling.job_progress import JobProgress
+from lutfarm.scheduling.news import News
+from lutfarm.scheduling.policy import MeasuringPolicy
+from lutfarm.scheduling.state import USE_HALVES_S, FarmJob, FarmState, Use, admitted, after, ended, ordered, over
+from lutfarm.scheduling.steps import Cancel, MeasureThese, Open, ProbeThese, Step
+from lutfarm.scheduling.strategy import Plain
+from lutfarm.scheduling.turn import after_news, next_steps
+from lutfarm.scheduling.unit import Unit
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.round import SlicePlan
+
+POLICY = MeasuringPolicy(SlicePlan())
+
+
+class Urgent(Plain):
+    """A job whose next step can't wait."""
+
+    def urgent(self, job: JobProgress, units: Mapping[str, Unit]) -> bool:
+        return True
+
+
+def job(
+    name: str, plan: Sequence[Measurement], *, rounds: int = 1, policy: MeasuringPolicy = POLICY, fresh: bool = False
+) -> JobProgress:
+    units = dict.fromkeys((m.unit for m in plan), policy)
+    return JobProgress(name, {m.key: m for m in plan}, units, rounds, fresh=fresh)
+
+
+def farm(*jobs: FarmJob) -> FarmState:
+    """With every device open and every workload probed."""
+    state = FarmState()
+    for each in jobs:
+        state = admitted(state, each, {unit: policy.care for unit, policy in each.progress.policies.items()})
+    opened = [Opened("o", unit, replace(HELLO, machine_id=unit)) for unit in state.units]
+    probes = [Probed("o", probe_of(m)) for each in jobs for m in each.progress.plan.values()]
+    return after(state, [*opened, *probes], 0.0)
+
+
+def turns(state: FarmState, count: int, *, took_s: float = 10.0, now_s: float = 0.0) -> list[str]:
+    """For which jobs `desk` works, one step after the other, each of which yields no result."""
+    served: list[str] = []
+    for number in range(count):
+        (step,) = decide(state, now_s)
+        served.append(step.job)
+        state = ordered(state, step.unit, f"o{number}", jobs=[step.job], now_s=now_s, due_s=took_s)
+        state = after(state, [Done(f"o{number}", step.unit, None, {"slices": round(took_s * 1e9)})], now_s)
+    return served
+
+
+def test_the_most_urgent_job_goes_first_then_the_one_that_came_first() -> None:
+    state = farm(
+        FarmJob(job("late", [A]), submitted_s=2.0),
+        FarmJob(job("early", [A]), submitted_s=1.0),
+        FarmJob(job("important", [A]), submitted_s=3.0, priority=1),
+    )
+    assert turns(state, 1) == ["important"]
+    without = ended(state, "important")
+    assert turns(without, 1) == ["early"]
+    assert turns(ended(without, "early"), 1) == ["late"]
+
+
+def test_two_users_share_device_time_and_not_turns() -> None:
+    state = farm(FarmJob(job("a", [A]), user="ann"), FarmJob(job("b", [B]), user="bob"))
+    assert turns(state, 6) == ["a", "b", "a", "b", "a", "b"]
+    ahead = replace(state, uses={"ann": Use(25.0, 0.0)})
+    assert turns(ahead, 6) == ["b", "b", "b", "a", "b", "a"]  # bob has his 25 s first
+
+
+def test_many_jobs_of_one_user_get_no_more_than_one_of_another() -> None:
+    many = [FarmJob(job(f"a{number}", [A]), user="ann", submitted_s=float(number)) for number in range(9)]
+    served = turns(farm(*many, FarmJob(job("b", [B]), user="bob", submitted_s=99.0)), 10, now_s=100.0)
+    assert served.count("b") == 5
+
+
+def test_what_a_user_had_is_forgotten_by_half_in_a_day() -> None:
+    assert Use(80.0, 1000.0).at(1000.0 + USE_HALVES_S) == 40.0
+    assert Use(80.0, 1000.0).at(0.0) == 80.0  # a clock that was set back gives nobody time
+    state = farm(FarmJob(job("a", [A]), user="ann"), FarmJob(job("b", [B]), user="bob"))
+    used = replace(state, uses={"ann": Use(100.0, 0.0), "bob": Use(60.0, USE_HALVES_S)})
+    (step,) = decide(used, USE_HALVES_S)
+    assert step.job == "a"
+
+
+def test_devices_that_are_given_out_together_are_shared_between_users_too() -> None:
+    plan = [measurement("a", f"u{number}") for number in range(4)]
+    state = farm(FarmJob(job("a", plan), user="ann"), FarmJob(job("b", plan, fresh=True), user="bob"))
+    assert sorted(step.job for step in decide(state, 0.0)) == ["a", "a", "b", "b"]
+
+
+def test_a_job_that_got_nothing_for_hours_comes_before_more_important_ones() -> None:
+    state = farm(FarmJob(job("vip", [A]), priority=2), FarmJob(job("small", [B]), priority=0))
+    assert turns(state, 1, now_s=AGEING_S) == ["vip"]
+    served = replace(state, jobs={**state.jobs, "vip": replace(state.jobs["vip"], served_s=3 * AGEING_S)})
+    assert turns(served, 1, now_s=3 * AGEING_S) == ["small"]
+
+
+def test_what_cannot_wait_comes_before_every_priority() -> None:
+    state = farm(FarmJob(job("vip", [A]), priority=9), FarmJob(job("pair", [B]), Urgent()))
+    assert turns(state, 1) == ["pair"]
+
+
+def test_one_run_counts_for_every_job_that_wants_it_measured_in_the_same_way() -> None:
+    other = replace(POLICY, plan=SlicePlan(passes=9))
+    state = farm(
+        FarmJob(job("first", [A, B], rounds=2)),
+        FarmJob(job("second", [A, C], rounds=3)),
+        FarmJob(job("fresh", [A], fresh=True)),
+        FarmJob(job("longer", [A], policy=other)),
+    )
+    state = ordered(state, "desk", "o1", jobs=["first"])
+    arrived = Measured("o1", run_of(A))
+    assert list(state.readers(arrived)) == ["first", "second"]
+    state = after(state, [arrived], 0.0)
+    assert {name: each.progress.progress(A.key).complete for name, each in state.jobs.items()} == {
+        "first": 1,
+        "second": 1,
+        "fresh": 0,
+        "longer": 0,
+    }
+    state = ordered(after(state, [Done("o1", "desk")], 0.0), "desk", "o2", jobs=["fresh"])
+    assert list(state.readers(Measured("o2", run_of(A)))) == ["fresh", "first", "second"]
+
+
+def test_an_error_of_one_jobs_order_ends_that_job_alone() -> None:
+    state = farm(FarmJob(job("bad", [A])), FarmJob(job("good", [B])))
+    state = ordered(state, "desk", "o", jobs=["bad"])
+    state = after(state, [Done("o", "desk", ("SpecError", "no such thing"))], 0.0)
+    assert state.job("bad").stopped == ("SpecError", "no such thing")
+    assert over(state.job("bad"), state.units)
+    assert not over(state.job("good"), state.units)
+    assert [step.job for step in decide(state, 0.0)] == ["good"]
+
+
+def test_when_the_time_of_one_job_is_up_what_runs_for_another_goes_on() -> None:
+    one, two = measurement("a", "u1"), measurement("a", "u2")
+    late = replace(job("late", [one, two], rounds=2), until_s=100.0)
+    state = farm(FarmJob(late), FarmJob(job("open", [one, two], rounds=2)))
+    state = ordered(ordered(state, "u1", "o1", jobs=["late"]), "u2", "o2", jobs=["open"])
+    state = after_news(state, News(), 100.0).state
+    assert next_steps(state, 100.0) == [Cancel("u1", "o1")]
+    state = after(state, [Done("o1", "u1")], 101.0)
+    assert over(state.job("late"), state.units)
+    (step,) = next_steps(state, 101.0)
+    assert (step.job, step.unit) == ("open", "u1")
+
+
+def test_a_budget_is_a_jobs_own() -> None:
+    state = farm(FarmJob(replace(job("small", [A], rounds=9), budget_s=5.0)), FarmJob(job("other", [B], rounds=9)))
+    state = ordered(state, "desk", "o", jobs=["other"])
+    state = after(state, [Done("o", "desk", None, {"slices": 60 * 10**9})], 0.0)
+    assert not state.job("small").spent("desk")
+    state = ordered(state, "desk", "o", jobs=["small"])
+    state = after(state, [Done("o", "desk", None, {"slices": 6 * 10**9})], 0.0)
+    assert state.job("small").spent("desk")
+    assert not state.job("other").spent("desk")
+
+
+def test_a_device_that_no_job_wants_any_more_leaves_the_farm() -> None:
+    state = farm(FarmJob(job("a", [measurement("a", "u1")])), FarmJob(job("b", [measurement("a", "u2"), measurement("a", "u1")])))
+    assert set(ended(state, "a").units) == {"u1", "u2"}
+    assert set(ended(state, "b").units) == {"u1"}
+
+
+PLANS = st.lists(st.sampled_from([measurement(name, unit) for name in "abcd" for unit in ("u1", "u2")]), min_size=1, unique=True)
+
+
+@given(st.lists(st.tuples(PLANS, st.integers(1, 3), st.sampled_from(["ann", "bob"]), st.booleans()), min_size=1, max_size=4))
+def test_every_job_ends_with_what_it_asked_for_and_nothing_is_measured_more_often_than_somebody_wants(
+    asked: Sequence[tuple[Sequence[Measurement], int, str, bool]],
+) -> None:
+    jobs = [
+        FarmJob(job(f"j{number}", plan, rounds=rounds, fresh=fresh), user=user)
+        for number, (plan, rounds, user, fresh) in enumerate(asked)
+    ]
+    state, runs, number = FarmState(), 0, 0
+    for each in jobs:
+        state = admitted(state, each, {unit: policy.care for unit, policy in each.progress.policies.items()})
+    while steps := decide(state, 0.0):
+        number += 1
+        assert number < 1000
+        for step in steps:
+            state = ordered(state, step.unit, f"{number}{step.unit}", jobs=[step.job])
+        for step in steps:
+            order = f"{number}{step.unit}"
+            state = after(state, [*_results(state.job(step.job), step, order), Done(order, step.unit)], 0.0)
+            runs += len(step.keys) if isinstance(step, MeasureThese) else 0
+    assert all(over(each.progress, state.units) for each in state.jobs.values())
+    for each in state.jobs.values():
+        assert all(each.progress.progress(key).complete >= each.progress.rounds for key in each.progress.plan)
+    wanted = {key for each in jobs for key in each.progress.plan}
+    shared = sum(
+        max([j.progress.rounds for j in jobs if key in j.progress.plan and not j.progress.fresh], default=0) for key in wanted
+    )
+    fresh = sum(j.progress.rounds * len(j.progress.plan) for j in jobs if j.progress.fresh)
+    assert runs <= shared + fresh
+
+
+def _results(progress: JobProgress, step: Step, order: str) -> list[Opened | Probed | Measured]:
+    if isinstance(step, Open):
+        return [Opened(order, step.unit, replace(HELLO, machine_id=step.unit))]
+    if isinstance(step, ProbeThese):
+        return [Probed(order, probe_of(progress.plan[key])) for key in step.keys]
+    return [Measured(order, run_of(progress.plan[key])) for key in step.keys]
