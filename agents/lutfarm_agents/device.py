@@ -51,6 +51,7 @@ class Hello:
     word_bits: int = 0  # of the interpreter, or of the shell where there is none; 0: it does not say
     abi: str = ""  # for example arm-linux-gnueabihf
     libc: str = ""  # for example glibc 2.36
+    agent_package: str = ""  # who adds the agent that told it, where that is another package
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from lutfarm_agents.device import Device
 from lutfarm_agents.interface import Agent
+from lutfarm_agents.transports.registry import TRANSPORTS
 from lutfarm_jobs.errors import PluginRefused
 from lutfarm_jobs.registry import Registry
 
@@ -43,6 +45,22 @@ def agent_of(device: Device, *, state_dir: Path, cpus: frozenset[int] | None = N
     name = _chosen(device)
     with AGENTS.calling(name):
         return AGENTS[name].make(device, state_dir=state_dir, cpus=cpus)
+
+
+@contextmanager
+def calling(device: Device) -> Generator[None]:
+    """Around what a device's agent does.
+
+    What another package's agent or transport raises, and is no FarmError, becomes PluginRefused that names the package.
+    """
+    with AGENTS.calling(_chosen(device)), TRANSPORTS.calling(device.transport):
+        yield
+
+
+def package_of(device: Device) -> str:
+    """Who adds the device's agent, where that is another package: it may measure otherwise in its next version.  Else nothing."""
+    name = _chosen(device)
+    return "" if name in AGENTS.own() else AGENTS.source(name)
 
 
 def _chosen(device: Device) -> str:

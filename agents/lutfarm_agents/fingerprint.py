@@ -57,6 +57,8 @@ def fingerprint(
         found["space"] = space
     if backend.runtime in RUNTIMES and backend.runtime not in RUNTIMES.own():  # its tool, or how it is fed
         found["runtime_package"] = RUNTIMES.source(backend.runtime)
+    if hello.agent_package:
+        found["agent_package"] = hello.agent_package
     if plan is not None:
         # A plan without a sustained load, a profiler or a warm-up is the plan that it was before there were any.
         kept = {name: value for name, value in asdict(plan).items() if value or name not in NEWER}

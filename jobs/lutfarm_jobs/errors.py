@@ -70,6 +70,8 @@ class ExtraMissing(SpecError, ImportError):
 class PluginRefused(SpecError):
     """An installed package that adds to lutfarm is broken, or two of them add the same."""
 
+    retry = Retry.OTHER_DEVICE  # where a device needs it; devices without it go on
+
 
 class LinkError(FarmError):
     """The link to the device failed."""

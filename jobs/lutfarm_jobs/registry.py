@@ -21,6 +21,7 @@ OWN = "lutfarm itself"
 MOST_LISTED = 20  # names in an error
 
 Kind = TypeVar("Kind")
+Given = TypeVar("Given")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,17 @@ class Registry(Generic[Kind]):
             raise
         except Exception as error:
             # A stranger's exceptions have no common root; ours are bugs, and are seen as such.
-            if name in self._own:
+            if name in self._own or name not in self._sources:
                 raise
             what = f"the {self.what} {name!r}, which {self.source(name)} adds, failed"
             raise PluginRefused(f"{what}: {type(error).__name__}: {str(error)[:500]}") from error
+
+    def given(self, name: str, found: object, kind: type[Given]) -> Given:
+        """What the thing of that name gave.  Raises PluginRefused where that is of another type."""
+        if not isinstance(found, kind):
+            what = f"the {self.what} {name!r}, which {self.source(name)} adds,"
+            raise PluginRefused(f"{what} gives a {type(found).__name__} where a {kind.__name__} is wanted")
+        return found
 
     def _load(self, name: str) -> Kind:
         sources = self._sources.get(name)

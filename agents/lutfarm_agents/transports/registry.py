@@ -61,7 +61,9 @@ def write_address(device: Device) -> Mapping[str, object]:
     if isinstance(address, UnknownAddress):
         return dict(address.fields)
     with TRANSPORTS.calling(device.transport):
-        own = TRANSPORTS[device.transport].write(address)
+        own = dict(TRANSPORTS[device.transport].write(address))
+        for text in own.values():
+            TRANSPORTS.given(device.transport, text, str)
     place = {"root": address.root, "python": address.python, "bundle": address.bundle}
     tools = {f"{TOOL}{name}": path for name, path in address.tools.items()}
     return {**own, **{name: text for name, text in place.items() if text}, **tools}

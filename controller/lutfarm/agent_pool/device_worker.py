@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ from lutfarm.agent_pool.interface import (
     Waiting,
 )
 from lutfarm_agents.device import Claim, Device
+from lutfarm_agents.factory import calling, package_of
 from lutfarm_agents.interface import Advance, Agent
 from lutfarm_jobs.errors import FarmError, LinkLost, RunnerBug
 
@@ -105,7 +106,8 @@ class DeviceWorker:
         """Exactly one Done, whatever happens; a bug goes on to the thread's end."""
         error: tuple[str, str] | None = None
         try:
-            self._carry_out(order)
+            with calling(order.device):
+                self._carry_out(order)
         except FarmError as failure:
             error = (failure.code, failure.detail)
         finally:
@@ -148,17 +150,17 @@ class DeviceWorker:
                 self._emit(Waiting(order_id, unit, holder))
                 told = (holder, now_s)
         if agent.ready:
-            self._emit(Opened(order_id, unit, agent.hello()))
+            self._emit(Opened(order_id, unit, replace(agent.hello(), agent_package=package_of(opening.device))))
 
     def _probe(self, agent: Agent, order: Probing) -> None:
         for probe in self._begin(order.id, lambda: agent.probe(order.tasks, limits=order.limits, models=order.models)):
-            self._emit(Probed(order.id, probe))
+            self._emit(Probed(order.id, replace(probe, fingerprint=_with_agent(probe.fingerprint, order.device))))
 
     def _measure(self, agent: Agent, order: Measuring) -> None:
         told_s = 0.0
         for step in self._begin(order.id, lambda: agent.measure(order.round, models=order.models)):
             if not isinstance(step, Advance):
-                self._emit(Measured(order.id, step))
+                self._emit(Measured(order.id, replace(step, fingerprint=_with_agent(step.fingerprint, order.device))))
             elif step.done == step.total or time.monotonic() - told_s >= PROGRESS_S:
                 self._emit(Progress(order.id, order.device.name, step.done, step.total))
                 told_s = time.monotonic()
@@ -183,6 +185,12 @@ class DeviceWorker:
             with self._lock:
                 self._agent = agent
         return agent
+
+
+def _with_agent(fingerprint: Mapping[str, str], device: Device) -> Mapping[str, str]:
+    """What another package's agent measured is of that package's version, whether it says so or not."""
+    package = package_of(device)
+    return {**fingerprint, "agent_package": package} if package else fingerprint
 
 
 def _unserved(order: Order) -> Done:

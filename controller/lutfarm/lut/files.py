@@ -46,10 +46,12 @@ def _contents(table: LatencyTable, target: Path, format: str) -> dict[Path, byte
     name = _written_as(target, format)
     written = FORMATS[name]
     with FORMATS.calling(name):
-        _refuse_other(target, written)
+        _refuse_other(target, name)
         if written.beside is None:
-            return {target: written.dump(table)}
-        return {_free_for_ours(_beside(target, written.beside), target): written.beside.dump(table), target: written.dump(table)}
+            return {target: FORMATS.given(name, written.dump(table), bytes)}
+        beside = _free_for_ours(_beside(target, written.beside), target)
+        contents = {beside: written.beside.dump(table), target: written.dump(table)}
+        return {path: FORMATS.given(name, content, bytes) for path, content in contents.items()}
 
 
 def load(path: Path | str) -> LatencyTable:
@@ -57,10 +59,11 @@ def load(path: Path | str) -> LatencyTable:
     source = Path(path)
     name = _read_as(source)
     content, found = _read(source), FORMATS[name]
-    beside = _read_beside(source, found.beside) if found.beside else b""
+    with FORMATS.calling(name):
+        beside = _read_beside(source, found.beside) if found.beside else b""
     try:
         with FORMATS.calling(name):
-            return _parsed(found, content, beside)
+            return FORMATS.given(name, _parsed(found, content, beside), LatencyTable)
     except PluginRefused:
         raise
     except SpecError as error:
@@ -134,8 +137,9 @@ def _read(source: Path) -> bytes:
 
 
 def _read_beside(source: Path, beside: Beside) -> bytes:
+    path = _beside(source, beside)
     try:
-        return _read(_beside(source, beside))
+        return _read(path)
     except SpecError as error:
         raise SpecError(
             f"{error}; it says which devices, versions and protocol {source.name} is of, and that nothing of it was changed: "
@@ -143,27 +147,32 @@ def _read_beside(source: Path, beside: Beside) -> bytes:
         ) from error
 
 
-def _refuse_other(target: Path, written: TableFormat) -> None:
+def _refuse_other(target: Path, name: str) -> None:
     """Raises SpecError where something has that name that is no table: nobody asked to replace it."""
     if not target.exists() or (target.is_file() and target.stat().st_size == 0):
         return
     if not target.is_file():
         raise SpecError(f"{target}: is there, and is no file; choose another name")
     try:
-        ours = _is_table(_read(target), written)
+        ours = _is_table(_read(target), name)
+    except PluginRefused:
+        raise
     except SpecError:  # not readable, or longer than any table
         ours = False
     if not ours:
         raise SpecError(f"{target}: is there, and is no table of this format; choose another name, or remove it")
 
 
-def _is_table(content: bytes, written: TableFormat) -> bool:
+def _is_table(content: bytes, name: str) -> bool:
+    written = FORMATS[name]
     if written.marked is not None:
         return written.marked(content)
     if written.parse is None:
         return False
     try:
-        written.parse(content)
+        FORMATS.given(name, written.parse(content), LatencyTable)
+    except PluginRefused:
+        raise
     except SpecError:
         return False
     return True

@@ -20,7 +20,7 @@ def test_a_link_that_never_works_quarantines_the_device() -> None:
         assert judge("LinkLost", "", failures_in_a_row=failures) == RetryDecision(Retry.OTHER_DEVICE, 0.0)
 
 
-@pytest.mark.parametrize("code", ["NotReady", "ProtocolMismatch", "DeviceLost"])
+@pytest.mark.parametrize("code", ["NotReady", "ProtocolMismatch", "DeviceLost", "PluginRefused"])
 def test_a_device_error_quarantines_at_once(code: str) -> None:
     assert judge(code, "", failures_in_a_row=1) == RetryDecision(Retry.OTHER_DEVICE, 0.0)
 
