@@ -102,6 +102,13 @@ def test_what_has_no_place_is_left_out_and_counted_never_a_sentinel(tmp_path: Pa
     assert "4 entries have no place" in path.read_text()
 
 
+def test_a_table_of_two_devices_is_refused_with_both_of_them(tmp_path: Path) -> None:
+    one = entry(blocks()[0].key)
+    other = replace(one, key=one.key.replace("/desk/", "/lab/"), unit="lab")
+    with pytest.raises(SpecError, match="desk with onnxruntime-cpu-t1-fp32, lab with onnxruntime-cpu-t1-fp32"):
+        written([one, other], tmp_path / "lut.yaml", "ofa")
+
+
 def test_a_device_cant_write_into_the_file_by_its_name(tmp_path: Path) -> None:
     one = replace(entry(blocks()[0].key), unit="desk\nevil: {mean: 0}")
     assert len(written([one], tmp_path / "lut.yaml", "ofa")) == 1

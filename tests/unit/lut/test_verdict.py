@@ -119,7 +119,9 @@ def test_a_calibration_on_fewer_than_five_networks_is_named(networks: int, few: 
     calibration = calibration_of(observed, space="tiny", unit="desk", backend_key="onnxruntime-cpu-t1-fp32")
     found = table_verdict(LatencyTable.of(many(6), manifest(calibrations=(calibration,))))
     assert found.few_networks == few
+    said = {1: "calibrated on 1 network, too few to correct anything", 4: "on 4 networks, too few to correct anything"}
     assert ("too few to correct anything" in found.sentence) is (few is not None)
+    assert said.get(few or 0, "") in found.sentence
 
 
 def test_networks_that_a_busy_machine_measured_judge_no_prediction() -> None:

@@ -238,5 +238,6 @@ def test_asking_twice_changes_nothing() -> None:
 
 def test_gaps_that_another_unit_of_the_pool_filled_are_none() -> None:
     gaps = [measurement(name, unit=unit).key for name, unit in (("x0", "u2"), ("y", "u2"), ("x0", "desk"))]
-    found = without_moved(table(shared(), missing=gaps), set(UNITS))
+    elsewhere = entry("y", "desk", 1e5)  # of no unit of the pool: it fills nothing
+    found = without_moved(table([*shared(), elsewhere], missing=gaps), set(UNITS))
     assert found.manifest.missing == tuple(gaps[1:])

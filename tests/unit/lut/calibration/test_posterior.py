@@ -198,6 +198,19 @@ def test_a_network_is_predicted_as_it_would_be_measured_with_the_error_of_measur
     assert found.n == rough.n == 20
 
 
+def test_an_interval_holds_its_estimate_however_narrow_it_is_asked_for() -> None:
+    """A mixture's mean lies beside its median: without confidence the interval would be the median alone."""
+    world, found, of = of_one_world()
+    networks = list(world.space.random(40, 21))
+    parts = [{operator.key: n for operator, n in world.space.composition(arch).items()} for arch in networks]
+    counts = np.array([[mine.get(key, 0) for key in of.terms.keys] for mine in parts], float)
+    narrow = replace(found, confidence=1e-9)
+    middle, low, high = narrow.intervals_ns(narrow.toward(of.terms), counts).T
+    assert (low <= middle).all()
+    assert (middle <= high).all()
+    assert (low < high).any()
+
+
 def test_no_more_than_a_fifth_of_the_networks_is_ever_called_odd() -> None:
     """Where half of them contradict the other half, nobody can say which half it is."""
     world = World.drawn("fbnet-32", "tflite", 7)
