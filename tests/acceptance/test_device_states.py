@@ -160,7 +160,7 @@ def test_hold_release_and_retire(lutfarm: Callable, job_file: Callable, bench: P
         (("hold", "desk"), "--reason"),
         (("hold", "desk", "--reason", " "), "reason"),
         (("release", "nobody"), "nobody"),
-        (("release", "desk"), "desk is new"),
+        (("release", "desk"), "desk is new: it can't be released. What can be done: lutfarm device register desk, "),
         (("retire", "nobody"), "nobody"),
     ],
 )
@@ -174,6 +174,7 @@ def test_what_can_not_be_done_is_said(lutfarm: Callable, args: tuple[str, ...], 
 
 
 def test_a_job_that_is_not_there_has_no_why(lutfarm: Callable) -> None:
+    assert lutfarm("device", "register", "desk", "--local").returncode == 0
     result = lutfarm("job", "why", "nothing")
     assert result.returncode == 2
     assert "lutfarm job list" in result.stderr

@@ -68,8 +68,8 @@ def test_all_is_all_but_the_data_frames() -> None:
     ("package", "words"),
     [
         ("sqlalchemy", ("status",)),
-        ("alembic", ("status",)),
-        ("psutil", ("status",)),
+        ("alembic", ("device", "register", "desk", "--local")),
+        ("psutil", ("device", "register", "desk", "--local")),
         ("paramiko", ("device", "register", "board", "--ssh", "someone@127.0.0.1:1")),
         ("adb_shell", ("device", "register", "phone", "--adb", "127.0.0.1:1")),
         ("matplotlib", ("lut", "report", "TABLE", "--out", "page.html")),

@@ -240,6 +240,7 @@ def test_metrics_are_served_until_ctrl_c_and_a_taken_port_is_said(store: Store, 
     [("host.invalid", "name this machine, or an address of it"), ("192.0.2.1", "this machine has no such address")],
 )
 def test_an_address_that_metrics_can_not_be_served_on_is_told_from_a_taken_port(tmp_path: Path, host: str, said: str) -> None:
+    open_store(tmp_path / "home").close()
     command = [LUTFARM, "metrics", "--listen", f"{host}:9464", "--home", str(tmp_path / "home")]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert refused.returncode == 2

@@ -16,7 +16,7 @@ from tests.store_kit import DESK, JOB, PLAN, run
 from lutfarm.store import open_store
 from lutfarm.store.sql import open as opening
 from lutfarm.store.sql.open import open_reading
-from lutfarm_jobs.errors import StoreError, StoreUnwritable
+from lutfarm_jobs.errors import SpecError, StoreError, StoreUnwritable
 from lutfarm_jobs.round import Lease
 
 RUN = run()
@@ -128,5 +128,12 @@ def test_who_only_reads_gets_it_where_nothing_can_be_written_and_who_writes_is_t
         assert list(store.devices()) == [DESK]
     with pytest.raises(StoreUnwritable, match="Read-only"):
         open_store(file.parent)
-    with pytest.raises(StoreUnwritable, match="Read-only"):
-        open_store(copies, to_read=True)  # nothing was ever stored there
+
+
+@pytest.mark.parametrize("name", ["typing-eror", "some-folder"])
+@pytest.mark.parametrize("how", [{"to_read": True}, {"begun": True}])
+def test_a_home_without_a_farm_is_refused_and_nothing_is_made_there(tmp_path: Path, name: str, how: dict[str, bool]) -> None:
+    (tmp_path / "some-folder").mkdir()
+    with pytest.raises(SpecError, match=rf"the home .*{name} .*: look for a typing error in --home .* lutfarm device register"):
+        open_store(tmp_path / name, **how)
+    assert [path.name for path in tmp_path.rglob("*")] == ["some-folder"]

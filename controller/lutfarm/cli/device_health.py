@@ -44,7 +44,7 @@ def check(
             elif not json:
                 _show(one.report, one.record)
 
-        with open_store(place.path) as store:
+        with open_store(place.path, begun=True) as store:
             names = in_use(store, time.time()) if all_ else [name]
             found = check_devices(
                 names, store, place, waiting=lambda unit, who: say(f"{unit}: waiting, it is held by {printable(who)}"), tell=tell
@@ -95,25 +95,29 @@ def hold(
     name: NameArgument,
     reason: Annotated[str, typer.Option(help="Why; shown to everybody who asks for the device.")],
     home: HomeOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Take a device out of work for maintenance.  A job ends its present order there and leaves it until it is released."""
     if not reason.strip():
         raise typer.BadParameter("say why", param_hint="--reason")
-    with exit_codes.exits(), open_store(find_home(home).path) as store:
-        _tell(maintenance.hold(store, name, printable(reason.strip())[:500], time.time()))
+    with exit_codes.exits(), open_store(find_home(home).path, begun=True) as store:
+        _tell(maintenance.hold(store, name, printable(reason.strip())[:500], time.time()), as_json=json)
 
 
-def release(name: NameArgument, home: HomeOption = None) -> None:
+def release(name: NameArgument, home: HomeOption = None, json: JsonOption = False) -> None:
     """Give a device in maintenance or quarantine back to work, unchecked."""
-    with exit_codes.exits(), open_store(find_home(home).path) as store:
-        _tell(maintenance.release(store, name, time.time()))
+    with exit_codes.exits(), open_store(find_home(home).path, begun=True) as store:
+        _tell(maintenance.release(store, name, time.time()), as_json=json)
 
 
-def retire(name: NameArgument, home: HomeOption = None) -> None:
+def retire(name: NameArgument, home: HomeOption = None, json: JsonOption = False) -> None:
     """Take a device out for good; its results stay.  Only registering it again brings it back."""
-    with exit_codes.exits(), open_store(find_home(home).path) as store:
-        _tell(maintenance.retire(store, name, time.time()))
+    with exit_codes.exits(), open_store(find_home(home).path, begun=True) as store:
+        _tell(maintenance.retire(store, name, time.time()), as_json=json)
 
 
-def _tell(record: DeviceRecord) -> None:
-    say(f"{record.unit} is {record.state}")
+def _tell(record: DeviceRecord, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"device": record.unit, "state": record.state, "reason": record.reason})
+    else:
+        say(f"{record.unit} is {record.state}")

@@ -80,13 +80,13 @@ def metrics(
 
         from lutfarm.monitoring.prometheus import FarmCollector
 
+        host, port = _address(listen)
     with exit_codes.exits(on_interrupt="metrics are no longer served"), open_store(find_home(home).path, to_read=True) as store:
         registry = CollectorRegistry()
         registry.register(FarmCollector(store))
         if once:
             typer.echo(generate_latest(registry).decode(), nl=False)
             return
-        host, port = _address(listen)
         try:
             server, thread = start_http_server(port, host, registry)
         except OSError as error:

@@ -69,6 +69,17 @@ TRANSITIONS: Mapping[tuple[State, Kind], State] = {
     **_rows("retired", "retired", *_AT_WORK, "quarantined", "maintenance"),
 }
 
+_REQUESTS: Mapping[Kind, tuple[str, str]] = {
+    "registered": ("registered", "lutfarm device register NAME"),
+    "lease taken": ("given work", ""),
+    "check passed": ("checked", "lutfarm device check NAME"),
+    "check failed": ("checked", "lutfarm device check NAME"),
+    "held": ("held", "lutfarm device hold NAME"),
+    "released": ("released", "lutfarm device release NAME"),
+    "retired": ("retired", "lutfarm device retire NAME"),
+}
+"""What is asked of a device, in words, and the command that asks it, where a person does."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceEvent:
@@ -121,8 +132,11 @@ def require(record: DeviceRecord, kind: Kind) -> None:
     """Raises SpecError where the request would be refused."""
     if kind not in OBSERVATIONS and (record.state, kind) not in TRANSITIONS:
         why = f" ({record.reason})" if record.reason else ""
+        asked, _ = _REQUESTS[kind]
+        possible = dict.fromkeys(done for each in allowed(record.state) if (done := _REQUESTS[each][1]))
         raise SpecError(
-            f"{record.unit} is {record.state}{why}: {kind!r} does not apply; what does: {', '.join(allowed(record.state))}"
+            f"{record.unit} is {record.state}{why}: it can't be {asked}. What can be done: "
+            f"{', '.join(possible).replace('NAME', record.unit)}"
         )
 
 
@@ -171,7 +185,9 @@ def _checked(record: DeviceRecord, kind: Kind, now_s: float) -> DeviceRecord:
         return replace(record, checked_s=now_s, fit=True, reboots_s=())
     if kind == "check failed":
         return replace(record, checked_s=now_s, fit=False)
-    if kind in ("registered", "released"):
+    if kind == "registered":  # it may be another piece of hardware than was checked before
+        return replace(record, checked_s=None, fit=None, reboots_s=())
+    if kind == "released":
         return replace(record, reboots_s=())
     return record
 

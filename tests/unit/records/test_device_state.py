@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -101,7 +102,10 @@ def test_the_table(state: State, kind: Kind, after: State) -> None:
 def test_a_refused_request_says_what_is_allowed(state: State, kind: Kind) -> None:
     with pytest.raises(SpecError, match=f"desk is {state} .its fan.") as caught:
         step(DeviceRecord("desk", state, "its fan"), DeviceEvent(kind), 2.0)
-    assert all(one in caught.value.detail for one in allowed(state))
+    said = caught.value.detail
+    words = {"held": "hold", "released": "release", "retired": "retire", "registered": "register", "check passed": "check"}
+    for one, word in words.items():
+        assert (f"lutfarm device {word} desk" in said) is (one in allowed(state))
     assert kind not in allowed(state)
 
 
@@ -167,6 +171,26 @@ def test_a_reboot_loop_is_noticed_and_a_passed_check_forgets_it() -> None:
     record = step(record, DeviceEvent("check passed"), 1001.0)
     assert (record.state, record.reboots_s, record.fit) == ("ready", (), True)
     assert step(record, DeviceEvent("seen", boot_id="and again"), 1002.0).state == "ready"
+
+
+@pytest.mark.parametrize("state", ["new", "retired", "quarantined", "maintenance"])
+def test_what_a_check_found_before_says_nothing_of_what_is_registered_now(state: State) -> None:
+    record = DeviceRecord("desk", state, checked_s=5.0, fit=True)
+    again = step(record, DeviceEvent("registered"), 9.0)
+    assert (again.state, again.fit, again.checked_s) == ("new", None, None)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_what_is_refused_is_said_in_words_and_not_by_an_events_name(state: State) -> None:
+    for kind in KINDS:
+        if kind in OBSERVATIONS or (state, kind) in TRANSITIONS:
+            continue
+        with pytest.raises(
+            SpecError, match=rf"^desk is {state}: it can't be [a-z ]+\. What can be done: lutfarm device "
+        ) as error:
+            step(DeviceRecord("desk", state), DeviceEvent(kind), 2.0)
+        listed = error.value.detail.partition("What can be done: ")[2].split(", ")
+        assert all(re.fullmatch(r"lutfarm device [a-z]+ desk", one) for one in listed)
 
 
 def test_reboots_far_apart_are_no_loop() -> None:

@@ -18,7 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from lutfarm.store.sql.errors import mapped
 from lutfarm.store.sql.store import SqlStore
-from lutfarm_jobs.errors import StoreNewer, StoreUnwritable
+from lutfarm_jobs.errors import SpecError, StoreNewer, StoreUnwritable
 
 FILE_NAME = "farm.db"
 BUSY_S = 30.0
@@ -36,6 +36,16 @@ def open_store(home: Path, *, to_read: bool = False) -> SqlStore:
         if not to_read or not (home / FILE_NAME).is_file():
             raise
         return open_reading(home / FILE_NAME)
+
+
+def require(home: Path) -> None:
+    """Raises SpecError where a home has no store: maybe its name was mistyped."""
+    if not (home / FILE_NAME).exists():
+        seen = "holds no farm" if home.is_dir() else "is not there"
+        raise SpecError(
+            f"the home {home} {seen}: look for a typing error in --home or LUTFARM_HOME, "
+            "or begin a farm there: lutfarm device register this-machine --local"
+        )
 
 
 def _open(home: Path) -> SqlStore:
