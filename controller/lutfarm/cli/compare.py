@@ -11,18 +11,8 @@ import typer
 from lutfarm.cli import exit_codes
 from lutfarm.cli.executor import Executor, ExecutorOption, executor_of
 from lutfarm.cli.measure import measure
-from lutfarm.cli.terminal.output import (
-    Column,
-    HomeOption,
-    JobArgument,
-    JsonOption,
-    latency,
-    plain,
-    print_json,
-    print_rows,
-    printable,
-    say,
-)
+from lutfarm.cli.ratio_rows import PrintedRatio, change, print_ratios
+from lutfarm.cli.terminal.output import HomeOption, JobArgument, JsonOption, plain, print_json, printable, say
 from lutfarm.comparison import Comparison, WorkloadRatio, parse_side, spec_of
 from lutfarm.comparison.compare_job import submit_pairs
 from lutfarm.execution.run_job import JobOutcome
@@ -116,46 +106,20 @@ def _draw(found: Comparison, out: Path) -> None:
     from lutfarm.report.ratio_plot import Labels, RatioRow, picture, save_picture
 
     rows = [
-        RatioRow(
-            short_name(w.workload),
-            w.a_estimate,
-            w.b_estimate,
-            w.ratio,
-            w.low,
-            w.high,
-            "no difference" if not w.differs else "slower" if w.ratio > 1 else "faster",
-        )
+        RatioRow(short_name(w.workload), w.a_estimate, w.b_estimate, w.ratio, w.low, w.high, change(w.ratio, differs=w.differs))
         for w in found.workloads
     ]
     save_picture(picture(rows, (), Labels(found.a, found.b, found.ratio, "overall", found.confidence, found.margin)), out)
 
 
 def _print(found: Comparison) -> None:
-    print_rows(
-        [
-            Column("workload", "key"),
-            "B / A",
-            f"{100 * found.confidence:g} % interval",
-            "verdict",
-            "pairs",
-            Column("A", beside="sides"),
-            Column("B", beside="sides"),
-            Column("flags", "words"),
-        ],
-        [
-            [
-                short_name(w.workload),
-                f"{w.ratio:.3f}",
-                f"{w.low:.3f} - {w.high:.3f}",
-                _word(w),
-                w.pairs,
-                latency(w.a_estimate),
-                latency(w.b_estimate),
-                " ".join(w.flags),
-            ]
-            for w in sorted(found.workloads, key=lambda w: -w.ratio)
-        ],
-    )
+    rows = [
+        PrintedRatio(
+            w.workload, w.ratio, w.low, w.high, _word(w), w.pairs, w.a_estimate, w.b_estimate, flags=(" ".join(w.flags),)
+        )
+        for w in sorted(found.workloads, key=lambda w: -w.ratio)
+    ]
+    print_ratios(rows, confidence=found.confidence, more="pairs", flags=("flags",))
     for line in words(found):
         say(printable(line))
 
@@ -163,7 +127,7 @@ def _print(found: Comparison) -> None:
 def _word(found: WorkloadRatio) -> str:
     if found.slower:
         return "slower, beyond the margin"
-    return "no difference" if not found.differs else "slower" if found.ratio > 1 else "faster"
+    return change(found.ratio, differs=found.differs)
 
 
 def words(found: Comparison) -> list[str]:

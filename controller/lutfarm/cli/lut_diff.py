@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.terminal.output import Column, JsonOption, latency, plain, print_json, print_rows, printable, say
+from lutfarm.cli.ratio_rows import PrintedRatio, change, print_ratios
+from lutfarm.cli.terminal.output import JsonOption, plain, print_json, printable, say
 from lutfarm.lut import load
-from lutfarm.lut.diff import CONFIDENCE, NO_FAULTS, Change, EntryDiff, Flip, TableDiff, diff
+from lutfarm.lut.diff import CONFIDENCE, NO_FAULTS, EntryDiff, Flip, TableDiff, diff
 from lutfarm_jobs.measurement_key import short_name
 
 SHOWN = 40
@@ -69,48 +70,30 @@ def _draw(found: TableDiff, out: Path) -> None:
 
     places = {entry.workload: position for position, entry in enumerate(found.entries)}
     rows = [
-        RatioRow(short_name(e.workload), e.a_estimate, e.b_estimate, e.ratio, e.low, e.high, verdict(e)) for e in found.entries
+        RatioRow(short_name(e.workload), e.a_estimate, e.b_estimate, e.ratio, e.low, e.high, change(e.ratio, differs=e.differs))
+        for e in found.entries
     ]
     flips = [(places[flip.first], places[flip.second]) for flip in found.flips]
     save_picture(picture(rows, flips, Labels(found.a, found.b, found.shift, "median", CONFIDENCE)), out)
 
 
-def verdict(entry: EntryDiff) -> Change:
-    """In a word."""
-    if not entry.differs:
-        return "no difference"
-    return "slower" if entry.ratio > 1 else "faster"
-
-
 def _print(found: TableDiff, most: int) -> None:
     ranked = sorted(found.entries, key=lambda e: (not e.differs, -abs(e.ratio / found.shift - 1)))
-    print_rows(
-        [
-            Column("workload", "key"),
-            "B / A",
-            f"{100 * CONFIDENCE:g} % interval",
-            "verdict",
-            "vs shift",
-            Column("A", beside="sides"),
-            Column("B", beside="sides"),
-            Column("flags of A", "words"),
-            Column("flags of B", "words"),
-        ],
-        [
-            [
-                short_name(e.workload),
-                f"{e.ratio:.3f}",
-                f"{e.low:.3f} - {e.high:.3f}",
-                verdict(e),
-                _beside(e, found.shift),
-                latency(e.a_estimate),
-                latency(e.b_estimate),
-                " ".join(e.a_flags) if _faulty(e) else "",
-                " ".join(e.b_flags) if _faulty(e) else "",
-            ]
-            for e in ranked[:most]
-        ],
-    )
+    rows = [
+        PrintedRatio(
+            e.workload,
+            e.ratio,
+            e.low,
+            e.high,
+            change(e.ratio, differs=e.differs),
+            _beside(e, found.shift),
+            e.a_estimate,
+            e.b_estimate,
+            flags=(" ".join(e.a_flags), " ".join(e.b_flags)) if _faulty(e) else ("", ""),
+        )
+        for e in ranked[:most]
+    ]
+    print_ratios(rows, confidence=CONFIDENCE, more="vs shift", flags=("flags of A", "flags of B"))
     if len(ranked) > most:
         say(f"and {len(ranked) - most} more: --rows {len(ranked)}, or --json")
     for line in words(found):

@@ -67,6 +67,8 @@ class PricedSpace:
     def many(self, archs: IntArray, *, interval: bool) -> FloatArray:
         """Shape (n,) in ns, or (n, 3) with the interval.  Raises SpecError, MissingEntry."""
         checked = self._checked(np.asarray(archs))
+        if not len(checked):
+            return np.empty((0, 3) if interval else 0)
         latencies_ns = self._bulk.intervals_ns(checked) if interval else self._bulk.estimates(checked)
         lacking = np.flatnonzero(np.isnan(latencies_ns if latencies_ns.ndim == 1 else latencies_ns[:, 0]))
         if len(lacking):
@@ -95,6 +97,8 @@ class PricedSpace:
 
     def _checked(self, archs: IntArray) -> IntArray:
         counts = np.array(self.costs.counts)
+        if archs.shape == (0,):  # as an empty list comes: nothing says how long its rows would be
+            archs = np.empty((0, len(counts)), dtype=np.intp)
         if archs.ndim != 2 or archs.shape[1] != len(counts):
             raise SpecError(f"{self.space.name}: an array of shape (n, {len(counts)}) is needed, not {archs.shape}")
         if archs.dtype.kind not in "iu":

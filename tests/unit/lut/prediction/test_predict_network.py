@@ -355,3 +355,10 @@ def test_pruned_networks_cost_no_more_than_their_matrix_and_additions(place: int
     unpruned = prices.matrix(space)[np.arange(6), arch].sum() + prices.fixed_ns(space)
     additions = sum(n for o, n in space.composition(arch).items() if o in space.extras())
     assert prices.predict(space, arch).estimate <= unpruned + 100.0 * additions + 1e-6
+
+
+@pytest.mark.parametrize("nothing", [[], np.zeros(0, dtype=int), np.zeros((0, 2), dtype=int)], ids=["list", "flat", "rows"])
+@pytest.mark.parametrize("space", [TinySpace(), TinySpace(twist={C: 1})])
+def test_no_architectures_have_no_latencies(space: TinySpace, nothing: list) -> None:
+    assert table().predict_many(space, nothing).shape == (0,)
+    assert table().predict_many(space, nothing, interval=True).shape == (0, 3)
