@@ -1,9 +1,8 @@
 """Files that change as a whole: whoever reads one, or finds it after a power cut, sees the old content or the new.
 
 A draft lies in the target's folder until it is complete, under a name that no glob of ours takes for a result.  An error or an
-interrupt removes it; what a killed process left, `sweep` removes an hour later in the folders that are ours, and nothing in
-those that people write tables to.  A link of the target's name is replaced, never
-followed.
+interrupt removes it; what a killed process left, `sweep` removes an hour later: in the folders that are ours, and where the next
+table is written.  A link of the target's name is replaced, never followed.
 """
 
 from __future__ import annotations
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 DRAFT = ".incoming-"
+DRAFT_BYTES = 8  # of chance in its name: nothing of a person's has it
+_DIGITS = "[0-9a-f]" * 2 * DRAFT_BYTES
 STALE_S = 3600.0
 READABLE = 0o644  # whatever the umask: what a device runs may be another user's
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)  # some network file systems; a folder that may not be listed
@@ -31,7 +32,7 @@ def replacing(target: Path, *, mode: int | None = None, durable: bool = True, dr
     disk before it has its name, and so is its name.  `drafts`: another folder for the draft, on the same file system.  Raises
     OSError.
     """
-    draft = (drafts or target.parent) / f"{DRAFT}{secrets.token_hex(8)}"
+    draft = (drafts or target.parent) / f"{DRAFT}{secrets.token_hex(DRAFT_BYTES)}"
     try:
         draft.touch(mode=0o666 if mode is None else 0o600, exist_ok=False)
         with draft.open("r+b") as file:
@@ -50,7 +51,12 @@ def replacing(target: Path, *, mode: int | None = None, durable: bool = True, dr
 
 
 def replace_all(contents: Mapping[Path, bytes]) -> None:
-    """Several files, durably, in this order.  All drafts first: a full disk leaves every old file as it was.  Raises OSError."""
+    """Several files, durably, in this order.  All drafts first: a full disk leaves every old file as it was.  Raises OSError.
+
+    Drafts that others left in their folders are swept.
+    """
+    for folder in {target.parent for target in contents}:
+        sweep(folder)
     with ExitStack() as renames:  # the last one entered is renamed first
         for target, content in reversed(list(contents.items())):
             file = renames.enter_context(replacing(target))
@@ -70,7 +76,7 @@ def publish(file: Path, target: Path, *, mode: int) -> None:
 def sweep(folder: Path) -> None:
     """Remove drafts that got no byte for an hour; what another process is writing now is younger."""
     oldest_s = time.time() - STALE_S
-    for left in folder.glob(f"{DRAFT}*"):
+    for left in folder.glob(DRAFT + _DIGITS):
         with suppress(OSError):  # another process removed it, or it is another user's
             if left.lstat().st_mtime < oldest_s:
                 left.unlink()

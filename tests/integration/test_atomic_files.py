@@ -92,6 +92,18 @@ def test_a_killed_process_leaves_the_old_file_and_a_draft_that_is_swept_an_hour_
     assert names(tmp_path) == {"kept"}
 
 
+def test_where_files_are_written_the_drafts_of_killed_writers_go_and_nothing_of_anybody_else(tmp_path: Path) -> None:
+    others = {f"{DRAFT}letter.txt", f"{DRAFT}{'0' * 16}.txt", f"{DRAFT}{'1' * 16}"}  # the last one is being written now
+    for name in (f"{DRAFT}{'0' * 16}", *others):
+        (tmp_path / name).touch()
+    long_ago_s = time.time() - STALE_S - 60
+    for path in tmp_path.iterdir():
+        if not path.name.endswith("1"):
+            os.utime(path, (long_ago_s, long_ago_s))
+    replace_all({tmp_path / "table.json": b"new"})
+    assert names(tmp_path) == {"table.json", *others}
+
+
 def test_nothing_is_swept_from_a_folder_that_is_not_there(tmp_path: Path) -> None:
     sweep(tmp_path / "none")
     assert names(tmp_path) == set()

@@ -42,6 +42,8 @@ def test_a_backend_lies_beside_ours_under_the_runtimes_name(runtimes) -> None:
 def test_a_native_tool_brings_nothing(runtimes) -> None:
     runtimes("more", "TOOL")
     assert runner_zipapp.with_backends(OURS) == OURS
+    assert runner_zipapp.backend_source("more", OURS) is None
+    assert runner_zipapp.backend_source("ours") is None
 
 
 @pytest.mark.parametrize(("name", "value"), [("ours", "FINE"), ("../more", "FINE"), ("more", "NOTHING_LIKE_THAT")])
@@ -61,7 +63,10 @@ def test_what_is_taken_twice_or_broken_is_left_out_and_refused_where_it_is_used(
         ("more", "BUILT_IN", "more = .* is no module of one file: sys|more = .* has no source: sys"),
     ],
 )
-def test_what_would_be_another_file_of_the_runner_or_none_is_refused(runtimes, name: str, value: str, said: str) -> None:
+def test_what_would_be_another_file_of_the_runner_or_none_is_left_out_and_refused_where_it_is_used(
+    runtimes, name: str, value: str, said: str
+) -> None:
     runtimes(name, value)
+    assert runner_zipapp.with_backends(OURS) == OURS
     with pytest.raises(PluginRefused, match=said):
-        runner_zipapp.with_backends(OURS)
+        runner_zipapp.backend_source(name, OURS)

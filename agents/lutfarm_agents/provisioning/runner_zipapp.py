@@ -50,15 +50,33 @@ def sources(folder: Traversable, prefix: str = f"{PACKAGE}/") -> dict[str, bytes
 
 
 def with_backends(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files with the backend of each runtime that another package adds and that can be used.  Raises PluginRefused."""
+    """The files with the backend of each runtime that another package adds.
+
+    One that can't be used is left out: `backend_source` refuses it where something is to be measured with it.
+    """
     found = dict(files)
-    for name, runtime in RUNTIMES.usable():
-        if runtime.backend and not runtime.backend.startswith(f"{PACKAGE}."):
-            target = f"{PACKAGE}/backends/{name}.py"
-            if target in files or f"{PACKAGE}/backends/{name}/__init__.py" in files:
-                raise PluginRefused(f"{RUNTIMES.source(name)} adds a runtime whose name the runner has for something else")
-            found[target] = _source(runtime.backend, name)
+    for name, _ in RUNTIMES.usable():
+        try:
+            source = backend_source(name, files)
+        except PluginRefused:
+            continue
+        if source is not None:
+            found[f"{PACKAGE}/backends/{name}.py"] = source
     return found
+
+
+def backend_source(name: str, files: Mapping[str, bytes] | None = None) -> bytes | None:
+    """The backend of a runtime that another package adds; None for ours, and for native tools.
+
+    `files`: of the runner itself.  Raises PluginRefused where it is no module of one file, or the runner has its name.
+    """
+    backend = RUNTIMES[name].backend
+    if not backend or backend.startswith(f"{PACKAGE}."):
+        return None
+    own = sources(resources.files(PACKAGE)) if files is None else files
+    if f"{PACKAGE}/backends/{name}.py" in own or f"{PACKAGE}/backends/{name}/__init__.py" in own:
+        raise PluginRefused(f"{RUNTIMES.source(name)} adds a runtime whose name the runner has for something else")
+    return _source(backend, name)
 
 
 def _source(module: str, name: str) -> bytes:

@@ -72,7 +72,7 @@ def write_address(device: Device) -> Mapping[str, object]:
 def root_of(device: Device, state_dir: Path) -> str:
     """The folder on the device that is lutfarm's own; absolute."""
     kind = TRANSPORTS[device.transport]
-    if device.transport == "local":
+    if device.address.here:
         return str(state_dir.absolute() / "devices" / device.name)
     return checked_root(device.address.root or kind.root, f"{device.name}: its folder", to_do="; register it again")
 

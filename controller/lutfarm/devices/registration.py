@@ -140,7 +140,7 @@ def reach(wanted: Wanted, home: Home, *, say: Callable[[str], None]) -> Register
     proposal = propose(device_facts(facts, device.transport), [loader.load(name) for name in loader.names()])
     profile = loader.load(wanted.profile or proposal.profile)
     device = replace(device, profile=profile.name, address=replace(device.address, tools=tools))
-    if device.transport != "local":
+    if not device.address.here:
         root = wanted.root or _said(device.address) or _root(wanted, facts, profile.work_dir)
         chosen = choose(
             wanted.name,
@@ -169,8 +169,8 @@ def _greeted(
     if not lacking:
         return device, hello
     bundle = fitting(hello.machine, home)
-    if device.transport == "local" or wanted.python or device.address.bundle or bundle is None:
-        say(f"{device.name}: {lacking}: {next_step(hello, profile.runtimes, home, local=device.transport == 'local')}")
+    if device.address.here or wanted.python or device.address.bundle or bundle is None:
+        say(f"{device.name}: {lacking}: {next_step(hello, profile.runtimes, home, local=device.address.here)}")
         return device, hello
     say(f"{device.name}: {lacking}, so the bundle with {bundle.runtime} is used; --python names another interpreter")
     address = replace(device.address, python="", bundle=str(bundle.path))

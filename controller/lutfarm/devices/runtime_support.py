@@ -36,7 +36,7 @@ def runtime_lacking(device: Device, hello: Hello | None, runtime: str) -> str:
     packages = {*all_packages()} - {NUMPY}
     has = ", ".join(f"{name} {version}" for name, version in hello.runtimes.items() if name in packages)
     wanted = " or ".join(packages_of(runtime))
-    other = "" if device.transport == "local" else f" or --bundle {runtime}"
+    other = "" if device.address.here else f" or --bundle {runtime}"
     return (
         f"{device.name}: its {hello.python} has no {wanted} (it has {has or 'no runtime'}), so {runtime} can't measure there; "
         f"leave one of them out, register it again with --python{other}, or install it there: "

@@ -52,7 +52,7 @@ def preview(submitted: Submission, store: Store) -> Preview:
     for unit in submitted.devices:
         job, had = foresee(store, job, unit, fresh_since_s=fresh_since_s)
         devices.append(DevicePreview(unit, len(job.planned(unit)), len(job.wanted(unit)), had.own_runs, had.adopted_runs))
-    load = watch(LOOK_S) if any(each.device.transport == "local" for each in submitted.devices.values()) else None
+    load = watch(LOOK_S) if any(each.device.address.here for each in submitted.devices.values()) else None
     return Preview(tuple(devices), _parts(submitted, job, store, load), job, load.slowdown if load else 1.0)
 
 

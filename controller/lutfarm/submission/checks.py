@@ -9,6 +9,7 @@ from lutfarm.devices.runtime_support import runtime_lacking
 from lutfarm.records.device_state import NO_WORK
 from lutfarm.records.registered_device import RegisteredDevice
 from lutfarm.store.interface import DeviceStore
+from lutfarm_agents.provisioning.runner_zipapp import backend_source
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import JobSpec
 from lutfarm_profiles.cores import cores_for
@@ -42,8 +43,11 @@ def check_threads(spec: JobSpec, devices: Mapping[str, RegisteredDevice], store:
 def check_runtimes(spec: JobSpec, devices: Mapping[str, RegisteredDevice], store: DeviceStore) -> None:
     """Raises SpecError where a device has not what a backend needs: Python, a runtime there, a tool that somebody named.
 
-    Which runtimes its Python has is what it said last.  One that is out of work is not asked for any.
+    Which runtimes its Python has is what it said last.  One that is out of work is not asked for any.  Raises PluginRefused for
+    a runtime of another package whose backend can't be given to a device.
     """
+    for runtime in sorted({backend.runtime for backend in spec.backends}):
+        backend_source(runtime)
     now_s = time.time()
     for device in devices.values():
         hello = None if store.device_record(device.name, now_s).state in NO_WORK else store.hello(device.name)
