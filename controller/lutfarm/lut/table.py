@@ -25,6 +25,7 @@ from lutfarm.lut.schema.validation_record import Refusal, Uncalibrated, Validati
 from lutfarm.statistics.samples.process import FloatArray
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement_key import MeasurementKey, runtime_of
+from lutfarm_jobs.runtimes import RUNTIMES
 from lutfarm_jobs.spaces.base import Space
 
 if TYPE_CHECKING:
@@ -236,8 +237,16 @@ class LatencyTable:
 
 
 def _computed(prices: Prices, space: Space, runtime: str) -> tuple[Space, str]:
-    """The space in the operators that are added up, and in words which these are."""
+    """The space in the operators that are added up, and in words which these are.
+
+    Raises SpecError where that depends on a runtime of which nothing is known here.
+    """
     seen = space.under(runtime)
+    if runtime not in RUNTIMES and any(space.under(known) != seen for known in RUNTIMES.own()):
+        raise SpecError(
+            f"what {runtime} computes of a network of {space.name} is not known here: {RUNTIMES.unknown(runtime)}. Without it "
+            "a prediction would add up what that runtime may compute at once, or not at all"
+        )
     if seen == space:
         return space, SUM
     lacking = [operator.key for operator in seen.extras() if not prices.knows(operator)]

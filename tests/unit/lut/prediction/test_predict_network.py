@@ -17,6 +17,7 @@ from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Backend
 from lutfarm_jobs.operators.base import Operator
+from lutfarm_jobs.spaces.base import Space
 
 COSTS = {"A": 100.0, "B": 20.0, "C": 3.0, "D": 1000.0}
 
@@ -333,6 +334,27 @@ def test_a_prediction_says_which_operators_it_added_up() -> None:
     assert how(alone[0]) == f"sum of entries choice by choice (no entry of {alone[0].key}, which onnxruntime computes)"
     assert f"{alone[0].key} and {len(alone) - 1} more," in how(*alone)
     assert how(runtime="tflite_benchmark_model") == "sum of entries"
+
+
+def table_of_elsewhere(space: Space) -> LatencyTable:
+    """Of a runtime that is not installed."""
+    operators = dict.fromkeys(o for o in (*space.operators(), *space.extras()) if not o.is_nothing)
+    return LatencyTable.of([entry(o.key, backend=Backend("elsewhere")) for o in operators], manifest())
+
+
+def test_what_a_runtime_fuses_that_is_not_known_here_is_not_guessed() -> None:
+    space = spaces.load("nas-bench-201-cifar10")
+    prices, archs = table_of_elsewhere(space), space.random(1, 2)
+    said = r"what elsewhere computes .* is not known here: there is no runtime 'elsewhere'"
+    with pytest.raises(SpecError, match=said):
+        prices.predict(space, archs[0])
+    with pytest.raises(SpecError, match=said):
+        prices.predict_many(space, np.array(archs))
+
+
+def test_where_no_runtime_fuses_across_choices_an_unknown_one_is_as_good() -> None:
+    space = spaces.load("fbnet-224")
+    assert table_of_elsewhere(space).predict(space, space.random(1, 1)[0]).composed == "sum of entries"
 
 
 def test_a_failed_operator_of_the_runtime_is_an_error_and_no_other_sum() -> None:
