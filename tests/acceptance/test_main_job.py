@@ -192,7 +192,8 @@ def test_a_second_signal_leaves_no_process_and_loses_nothing(
     with started(tmp_path / "home", path, "--executor", "ray") as process:
         had = wait_for_runs(lutfarm, 3)
         family = psutil.Process(process.pid).children(recursive=True)
-        assert "raylet" in {child.name() for child in family}
+        (raylet,) = [child for child in family if child.name() == "raylet"]
+        private = Path(raylet.environ()["RAY_AUTH_TOKEN_PATH"]).parent
         process.send_signal(how)
         said = read_until(process, "once more stops at once")
         process.send_signal(how)
@@ -202,6 +203,7 @@ def test_a_second_signal_leaves_no_process_and_loses_nothing(
     assert "Traceback" not in rest
     _, alive = psutil.wait_procs(family, timeout=30)
     assert not alive
+    assert not private.exists(), "Ray's own end came after that of its folder, and made it anew"
     assert sum(by.get("complete", 0) for by in counts(lutfarm).values()) >= had
     assert next(one for one in json.loads(lutfarm("status", "--json").stdout))["state"] == "ready"
 
