@@ -181,7 +181,7 @@ def _round(
         Run(
             id=f"{round_id}-{index}",
             key=f"latency/operator:{index}/simulated/onnxruntime-cpu-t1-fp32/b1-steady",
-            unit="simulated",
+            device="simulated",
             round_id=round_id,
             round_index=0,
             status="complete",

@@ -128,15 +128,15 @@ def one_fault(machine: object, kind: str, folder: Path, *, key_file: str, dice: 
         address |= {"serial": machine.address}
     profile = f"generic-linux-{__import__('os').uname().machine}"
     transport = "ssh" if machine.kind == "board" else "adb"
-    device = replace(kit.device("unit"), profile=profile, transport=transport, address=read_address(transport, address))
+    device = replace(kit.device("device"), profile=profile, transport=transport, address=read_address(transport, address))
     iteration_ns = LONG_NS if dice.random() < 0.1 else 100_000_000
     model, path = kit.model(folder / "models", name="m", iteration_ns=iteration_ns, pause=True)
     canary, canary_path = kit.model(folder / "models", name="canary", iteration_ns=20_000)
-    task = replace(kit.task("unit", "m", model), iteration_ns=iteration_ns)
+    task = replace(kit.task("device", "m", model), iteration_ns=iteration_ns)
     limits = Limits(memory_bytes=1 << 29, load_s=60, iteration_s=120)
     plan = SlicePlan(passes=1000, warmup_first=0, warmup_again=0)
-    round_ = replace(kit.measuring("unit", task, canary=canary).round, limits=limits, plan=plan)
-    claim = Claim("unit", "bench", "benchmark", "f" * 32, 1)
+    round_ = replace(kit.measuring("device", task, canary=canary).round, limits=limits, plan=plan)
+    claim = Claim("device", "bench", "benchmark", "f" * 32, 1)
     after = dice.uniform(0.2, 1.5)
     result = Found(kind)
     struck: list[float] = []

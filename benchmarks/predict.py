@@ -86,7 +86,7 @@ def _calibration(table: LatencyTable, space: Space) -> Calibration:
             for arch in space.random(3, CALIBRATED_ON)
         ],
         space=space.name,
-        unit=UNIT,
+        device=UNIT,
         backend_key=BACKEND,
     )
 
@@ -149,7 +149,7 @@ def _entries(keys: Iterable[str]) -> Iterable[Entry]:
         yield Entry(
             key=f"latency/operator:{key}/{UNIT}/{BACKEND}/b1-steady",
             workload_key=f"operator:{key}",
-            unit=UNIT,
+            device=UNIT,
             backend_key=BACKEND,
             kind="measured",
             statistic="p25_quiet",

@@ -16,13 +16,13 @@ class Quiet:
     def __init__(self) -> None:
         self.found: list[Resumed] = []
 
-    def waiting(self, unit: str, holder: str) -> None:
+    def waiting(self, device: str, holder: str) -> None:
         """Nobody else is here."""
 
     def retrying(self, failures: int) -> None:
         """Nothing failed before."""
 
-    def resumed(self, unit: str, found: Resumed) -> None:
+    def resumed(self, device: str, found: Resumed) -> None:
         """Remember."""
         self.found.append(found)
 

@@ -22,8 +22,8 @@ TFLITE = Backend("tflite")
 REFERENCE_NS = 1000
 
 
-def measurement(name: str = "conv_a", *, unit: str = UNIT, backend: Backend = ORT) -> Measurement:
-    return Measurement(Workload("operator", name), unit, backend)
+def measurement(name: str = "conv_a", *, device: str = UNIT, backend: Backend = ORT) -> Measurement:
+    return Measurement(Workload("operator", name), device, backend)
 
 
 def piece(
@@ -64,7 +64,7 @@ def run(
     return Run(
         id=f"{number:032x}",
         key=key or measurement().key,
-        unit=UNIT,
+        device=UNIT,
         round_id=f"round{number}",
         round_index=number,
         status="failed" if failure else status,  # type: ignore[arg-type]
@@ -89,17 +89,17 @@ def entry(
     estimate_ns: float = 100.0,
     *,
     half: float = 0.02,
-    unit: str = UNIT,
+    device: str = UNIT,
     backend: Backend = ORT,
     common_share: float | None = 0.0,
     statistic: str = "p25_quiet",
     flags: tuple[str, ...] = ("converged",),
 ) -> Entry:
-    of = measurement(name, unit=unit, backend=backend)
+    of = measurement(name, device=device, backend=backend)
     return Entry(
         key=of.key,
         workload_key=of.workload.key,
-        unit=unit,
+        device=device,
         backend_key=backend.key,
         kind="measured",
         statistic=statistic,
@@ -118,7 +118,7 @@ def failed(name: str, code: str = "OutOfMemory", detail: str = "asked for 40 GB"
     return Entry(
         key=of.key,
         workload_key=of.workload.key,
-        unit=UNIT,
+        device=UNIT,
         backend_key=ORT.key,
         kind="failed",
         failure_code=code,
@@ -137,7 +137,7 @@ def validation(predicted_ns: Sequence[float], measured_ns: Sequence[float], **ch
         for at, (guess, true) in enumerate(zip(predicted_ns, measured_ns, strict=True))
     )
     fields: dict[str, Any] = {
-        "unit": UNIT,
+        "device": UNIT,
         "backend_key": ORT.key,
         "space": "tiny",
         "figures": compare(predicted_ns, measured_ns),

@@ -42,12 +42,12 @@ def measurement(name: str, unit: str = "desk", runtime: str = "onnxruntime") -> 
 
 
 def probe_of(m: Measurement, *, iteration_ns: int = 100_000, memory: int = 1_000_000) -> Probe:
-    return Probe(m.key, m.unit, {}, 0.0, load_ns=1_000_000, iteration_ns=iteration_ns, model_memory_bytes=memory)
+    return Probe(m.key, m.device, {}, 0.0, load_ns=1_000_000, iteration_ns=iteration_ns, model_memory_bytes=memory)
 
 
 def run_of(m: Measurement, status: str = "complete") -> Run:
     failure = Failure("WorkloadFailed", "signal 11") if status == "failed" else None
-    return Run("0" * 32, m.key, m.unit, "r", 0, status, 0.0, 1.0, {}, failure=failure)  # type: ignore[arg-type]
+    return Run("0" * 32, m.key, m.device, "r", 0, status, 0.0, 1.0, {}, failure=failure)  # type: ignore[arg-type]
 
 
 def level_run(m: Measurement, number: int, estimate_ns: int) -> Run:

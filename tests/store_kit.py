@@ -50,7 +50,7 @@ def run(key: str = PLAN[0].key, status: str = "complete", **changes: Any) -> Run
     values: dict[str, Any] = {
         "id": uuid.uuid4().hex,
         "key": key,
-        "unit": "desk",
+        "device": "desk",
         "round_id": uuid.uuid4().hex,
         "round_index": 0,
         "status": status,
@@ -68,7 +68,7 @@ def run(key: str = PLAN[0].key, status: str = "complete", **changes: Any) -> Run
 
 def probe(key: str = PLAN[0].key, **changes: Any) -> Probe:
     """A probe that found nothing wrong."""
-    return Probe(**{"key": key, "unit": "desk", "fingerprint": FINGERPRINT, "probed_s": 1.0, "load_ns": 7} | changes)
+    return Probe(**{"key": key, "device": "desk", "fingerprint": FINGERPRINT, "probed_s": 1.0, "load_ns": 7} | changes)
 
 
 def fill(store: Store) -> None:

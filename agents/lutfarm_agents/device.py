@@ -16,7 +16,7 @@ class Device:
     `transport` names a line of lutfarm_agents.transports.registry, `address` is of its kind.
     """
 
-    name: str  # the unit's name, as in Measurement.unit
+    name: str  # the device's name, as in Measurement.device
     profile: str
     transport: str
     address: Address
@@ -39,7 +39,7 @@ class Hello:
     cpu_model: str
     cpus: tuple[int, ...]
     memory_bytes: int
-    machine_id: str  # equal for two units that are the same hardware
+    machine_id: str  # equal for two devices that are the same hardware
     runner_sha256: str  # empty where there is no Python
     clock_resolution_ns: int | None  # None, here and below: no Python there, so nothing of ours reads a clock
     timer_pair_ns: int | None
@@ -58,7 +58,7 @@ class Hello:
 class Claim:
     """For whom a device's lock is taken."""
 
-    unit: str
+    device: str
     owner: str  # one `lutfarm run`: sessions of one owner share a machine
     holder: str  # readable, shown to others who wait
     farm_id: str  # which store's tokens may be compared

@@ -114,7 +114,7 @@ class Lock:
     holder: str
     farm: str
     token: int
-    unit: str = ""
+    device: str = ""
 
 
 @dataclass(frozen=True)
@@ -331,7 +331,7 @@ def read_lock(fields: Fields) -> Lock:
         text(fields, "holder", limit=500),
         text(fields, "farm", limit=100),
         integer(fields, "token", 0, LARGEST),
-        text(fields, "unit", limit=200, default=""),
+        text(fields, "device", limit=200, default=""),
     )
 
 

@@ -40,7 +40,7 @@ class Content:
     holder: str = UNKNOWN
     farm: str = ""
     token: int = -1
-    unit: str = ""
+    device: str = ""
     pid: int = 0
     pid_start: int = 0  # clock ticks after boot: a pid that came again has another
     since_s: float = 0.0
@@ -55,7 +55,7 @@ def parse(data: bytes) -> Content:
             commands.text(found, "holder", limit=500),
             commands.text(found, "farm", limit=100),
             commands.integer(found, "token", 0, commands.LARGEST),
-            commands.text(found, "unit", limit=200, default=""),
+            commands.text(found, "device", limit=200, default=""),
             commands.integer(found, "pid", 2, 1 << 31),
             commands.integer(found, "pid_start", 0, commands.LARGEST),
             commands.number(found, "since_s", 0, 1e12),
@@ -65,9 +65,9 @@ def parse(data: bytes) -> Content:
 
 
 def may_take_over(wanted: commands.Lock, found: Content) -> bool:
-    """Whether the holder is an older process of the same lease: same farm, same unit, smaller token."""
-    same_unit = not found.unit or not wanted.unit or found.unit == wanted.unit
-    return bool(wanted.farm) and found.farm == wanted.farm and same_unit and found.token < wanted.token
+    """Whether the holder is an older process of the same lease: same farm, same device, smaller token."""
+    same_device = not found.device or not wanted.device or found.device == wanted.device
+    return bool(wanted.farm) and found.farm == wanted.farm and same_device and found.token < wanted.token
 
 
 def holds(pid: int, wanted: os.stat_result) -> bool:
@@ -180,7 +180,9 @@ class DeviceLock:
 
     def _write(self) -> None:
         wanted, pid = self.wanted, os.getpid()
-        content = Content(wanted.owner, wanted.holder, wanted.farm, wanted.token, wanted.unit, pid, started_at(pid), time.time())
+        content = Content(
+            wanted.owner, wanted.holder, wanted.farm, wanted.token, wanted.device, pid, started_at(pid), time.time()
+        )
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, json.dumps(asdict(content)).encode(), 0)
 

@@ -17,7 +17,7 @@ from lutfarm_runner.machine.limits import available_cpus
 
 
 def machine_id() -> str:
-    """Equal for every unit that runs under this kernel, in a container or not, until it boots again."""
+    """Equal for every device that runs under this kernel, in a container or not, until it boots again."""
     for path in ("/proc/sys/kernel/random/boot_id", "/etc/machine-id", "/var/lib/dbus/machine-id"):
         if found := read_text(path):
             return hashlib.sha256(f"lutfarm {found}".encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""What a job asks for, before it is spread over units and backends.  Pure."""
+"""What a job asks for, before it is spread over devices and backends.  Pure."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ FarmError
     NotReady ProtocolMismatch DeviceLost
       RegistrationStale Unauthorized               kinds of NotReady
   MeasurementError   nobody: it is a result               stored, not retried
-    WorkloadFailed OutOfMemory WorkloadTimeout Unstable UnitsDiffer
+    WorkloadFailed OutOfMemory WorkloadTimeout Unstable DevicesDiffer
   StoreError         the operator                         the job stops
     StoreNewer StoreUnwritable LeaseLost
   RunnerBug          us: please report                    the job stops
@@ -141,8 +141,8 @@ class Unstable(MeasurementError):
     """The workload's output is wrong, or changes from one run to the next."""
 
 
-class UnitsDiffer(MeasurementError):
-    """The units of a pool differ too much, or too little is known of them, to merge what they measured."""
+class DevicesDiffer(MeasurementError):
+    """The devices of a pool differ too much, or too little is known of them, to merge what they measured."""
 
 
 class StoreError(FarmError):

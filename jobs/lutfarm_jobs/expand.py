@@ -149,22 +149,22 @@ def _is_file(text: str) -> bool:
     return text.endswith((".yaml", ".yml"))
 
 
-def expand(spec: JobSpec, sources: Sources, units: Sequence[str]) -> tuple[Measurement, ...]:
-    """Every measurement that the job asks for on `units`, each once, zero entries left out.
+def expand(spec: JobSpec, sources: Sources, devices: Sequence[str]) -> tuple[Measurement, ...]:
+    """Every measurement that the job asks for on `devices`, each once, zero entries left out.
 
-    The order is unit by unit, backend by backend, workload by workload as in the file.
+    The order is device by device, backend by backend, workload by workload as in the file.
     Raises SpecError for an operator key that is none, or where a model fits no backend.
     """
     wanted = with_all_paths(tuple(_workloads(spec, sources)))
     check_precisions(spec, wanted)
     plan: dict[str, Measurement] = {}
-    for unit in units:
+    for device in devices:
         for choice in spec.backends:
             for one in wanted:
                 if one.fits(choice):
                     measurement = Measurement(
                         one.workload,
-                        unit,
+                        device,
                         replace(choice.value, precision=one.precision),
                         replace(spec.conditions.value, batch_size=one.batch_size),
                     )

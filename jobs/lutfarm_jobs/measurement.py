@@ -21,7 +21,7 @@ from lutfarm_jobs.measurement_key import (
 
 MODELS_VERSION = 1  # of how operators and networks become files; another one, other files
 Place = tuple[str, str]
-"""Where something is measured: the unit, and the backend's key."""
+"""Where something is measured: the device, and the backend's key."""
 
 
 # What a probe may note of a workload that runs: flags of its entries, each with what was seen.
@@ -177,10 +177,10 @@ def _digest(*parts: object) -> str:
 
 @dataclass(frozen=True)  # without slots, so that the key is made once: it is asked for thousands of times in each turn of a farm
 class Measurement:
-    """A quantity of workload x unit x backend x conditions."""
+    """A quantity of workload x device x backend x conditions."""
 
     workload: Workload
-    unit: str
+    device: str
     backend: Backend
     conditions: Conditions = Conditions()
     quantity: Literal["latency"] = "latency"
@@ -188,7 +188,7 @@ class Measurement:
     @cached_property
     def key(self) -> str:
         """For example `latency/operator:conv_H56_.../desk/onnxruntime-cpu-t1-fp32/b1-steady`."""
-        return str(MeasurementKey(self.quantity, self.workload.key, self.unit, self.backend.key, self.conditions.key))
+        return str(MeasurementKey(self.quantity, self.workload.key, self.device, self.backend.key, self.conditions.key))
 
     @property
     def label(self) -> str:

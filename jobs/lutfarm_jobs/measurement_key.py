@@ -19,7 +19,7 @@ class MeasurementKey:
 
     quantity: str
     workload: str  # see Workload.key
-    unit: str
+    device: str
     backend: str
     conditions: str
 
@@ -33,7 +33,7 @@ class MeasurementKey:
         return cls(quantity, workload, *tail)
 
     def __str__(self) -> str:
-        return "/".join((self.quantity, self.workload, self.unit, self.backend, self.conditions))
+        return "/".join((self.quantity, self.workload, self.device, self.backend, self.conditions))
 
     @property
     def process(self) -> tuple[str, str]:

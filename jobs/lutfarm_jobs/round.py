@@ -31,7 +31,7 @@ class SlicePlan:
 class Lease:
     """The right to use one device until a time, with a fencing token."""
 
-    unit: str
+    device: str
     token: int
     owner: str  # readable: who holds it
     expires_s: float  # Unix time

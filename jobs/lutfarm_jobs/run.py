@@ -87,7 +87,7 @@ class Run:
 
     id: str  # 32 hex digits, unique
     key: str  # Measurement.key
-    unit: str
+    device: str
     round_id: str
     round_index: int  # 0, 1, ...: n-th fresh process of this measurement in its job
     status: Literal["complete", "truncated", "failed"]
@@ -116,7 +116,7 @@ class Probe:
     """What the throwaway child found out about one workload on one device."""
 
     key: str  # Measurement.key
-    unit: str
+    device: str
     fingerprint: Mapping[str, str]
     probed_s: float  # Unix time
     failure: Failure | None = None

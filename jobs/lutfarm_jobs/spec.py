@@ -42,7 +42,7 @@ from lutfarm_jobs.yaml_reader import read_yaml
 from lutfarm_runner.commands import LARGEST_SIZE
 
 JOB_LIMIT_BYTES = 1_000_000
-LEAST_ANCHORS = 3  # of a unit that shares work: with fewer it can't be corrected
+LEAST_ANCHORS = 3  # of a device that shares work: with fewer it can't be corrected
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -146,27 +146,31 @@ class PoolChoice(_Strict):
     profile: Name
     replicate: Literal["all", "share"] = "all"
     anchors: Count | None = Field(
-        default=None, ge=LEAST_ANCHORS, le=1000, description="share: measured on all units, for each backend; default 8"
+        default=None, ge=LEAST_ANCHORS, le=1000, description="share: measured on all devices, for each backend; default 8"
     )
-    max_unit_spread: float | None = Field(
-        default=None, gt=0, le=1, allow_inf_nan=False, description="share: units that differ by more are not merged; default 0.10"
+    max_device_spread: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        allow_inf_nan=False,
+        description="share: devices that differ by more are not merged; default 0.10",
     )
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
-        if self.replicate == "all" and (self.anchors is not None or self.max_unit_spread is not None):
-            raise ValueError("anchors and max_unit_spread are for replicate: share; with all every unit measures everything")
+        if self.replicate == "all" and (self.anchors is not None or self.max_device_spread is not None):
+            raise ValueError("anchors and max_device_spread are for replicate: share; with all every device measures everything")
         return self
 
     @property
     def anchor_count(self) -> int:
-        """How many workloads of each backend all units measure, of those that share."""
+        """How many workloads of each backend all devices measure, of those that share."""
         return 8 if self.anchors is None else self.anchors
 
     @property
     def allowed_spread(self) -> float:
-        """The slowest over the fastest unit, minus 1, that may be merged, of those that share."""
-        return 0.10 if self.max_unit_spread is None else self.max_unit_spread
+        """The slowest over the fastest device, minus 1, that may be merged, of those that share."""
+        return 0.10 if self.max_device_spread is None else self.max_device_spread
 
 
 class BackendChoice(_Strict):
@@ -364,7 +368,7 @@ class JobSpec(_Strict):
                     )
         shared = any(isinstance(device, PoolChoice) and device.replicate == "share" for device in self.devices)
         if shared and ways & {"sandwiched", "in_network"}:
-            raise ValueError(f"{ways.pop()} operators come from several measurements of one unit: replicate: all, not share")
+            raise ValueError(f"{ways.pop()} operators come from several measurements of one device: replicate: all, not share")
         return self
 
     @model_validator(mode="after")

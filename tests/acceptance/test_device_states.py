@@ -51,9 +51,9 @@ lock_path: /tmp/lutfarm-device.lock
 """
 
 
-def looked_at(unit: str, checked: subprocess.CompletedProcess[str]) -> str:
+def looked_at(device: str, checked: subprocess.CompletedProcess[str]) -> str:
     """What a check said of a healthy device: on a machine that others load, it may have been slower than before."""
-    found = re.search(rf"{unit} is (fit|not fit: latency)", checked.stderr)
+    found = re.search(rf"{device} is (fit|not fit: latency)", checked.stderr)
     return found[1] if found else ""
 
 
@@ -85,7 +85,7 @@ def states(lutfarm: Callable) -> dict[str, tuple[str, str]]:
 
 
 def why(lutfarm: Callable) -> dict[str, dict[str, object]]:
-    return {row["unit"]: row for row in json.loads(lutfarm("job", "why", "small", "--json").stdout)["devices"]}
+    return {row["device"]: row for row in json.loads(lutfarm("job", "why", "small", "--json").stdout)["devices"]}
 
 
 def test_a_device_that_broke_is_quarantined_mended_checked_and_ends_its_job(

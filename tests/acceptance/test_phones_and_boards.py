@@ -79,7 +79,7 @@ def test_one_job_over_a_desktop_an_arm_phone_and_a_board_gives_one_table(
     lutfarm("lut", "export", "three-kinds", "--out", str(tmp_path / "table.json"))
     shown = json.loads(lutfarm("lut", "show", str(tmp_path / "table.json"), "--json").stdout)
     entries = shown["entries"]
-    assert {entry["unit"] for entry in entries} == {"desk", "phone", "board"}
+    assert {entry["device"] for entry in entries} == {"desk", "phone", "board"}
     assert all(entry["estimate"] > 0 for entry in entries if entry["kind"] == "measured")
     assert len(entries) == 6
     assert not arm.processes()

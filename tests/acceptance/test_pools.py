@@ -50,7 +50,7 @@ def test_a_pool_shares_is_merged_where_allowed_and_refused_where_not(
     two = lutfarm("device", "register", "two", "--local", "--python", elsewhere(tmp_path))
     assert two.returncode == 0, two.stderr
     assert "same hardware" not in two.stderr
-    job = job_file(text("shared", "replicate: share, anchors: 4, max_unit_spread: 1"))
+    job = job_file(text("shared", "replicate: share, anchors: 4, max_device_spread: 1"))
     ran = lutfarm("run", job, "--executor", "local", "--json")
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["measurements"] == 2 * 4 + 2
@@ -58,33 +58,33 @@ def test_a_pool_shares_is_merged_where_allowed_and_refused_where_not(
     exported = lutfarm("lut", "export", "shared", "--pool", PROFILE, "--out", table_file)
     assert exported.returncode == 0, exported.stderr
     table = json.loads(lutfarm("lut", "show", table_file, "--json").stdout)
-    of_pool = [entry for entry in table["entries"] if entry["unit"] == f"pool:{PROFILE}"]
+    of_pool = [entry for entry in table["entries"] if entry["device"] == f"pool:{PROFILE}"]
     assert len(of_pool) == len(WIDTHS)
     assert all(entry["low"] < entry["estimate"] < entry["high"] for entry in of_pool)
     assert len(table["entries"]) == len(WIDTHS) + 2 * 4 + 2
     (facts,) = table["manifest"]["pools"]
-    assert [effect["unit"] for effect in facts["effects"]] == ["one", "two"]
+    assert [effect["device"] for effect in facts["effects"]] == ["one", "two"]
     assert lutfarm("lut", "show", table_file, "--device", f"pool:{PROFILE}").returncode == 0
 
     # The same runs, under a bound that no two sittings of one machine keep to.
-    path = job_file(text("strict", "replicate: share, anchors: 4, max_unit_spread: 0.00001"))
+    path = job_file(text("strict", "replicate: share, anchors: 4, max_device_spread: 0.00001"))
     strict = lutfarm("run", path, "--executor", "local")
     assert strict.returncode == 0, strict.stderr
     refused = lutfarm("lut", "export", "strict", "--pool", PROFILE, "--out", tmp_path / "no.json")
     assert refused.returncode == 1
-    assert "max_unit_spread is 0.001 %" in refused.stderr
+    assert "max_device_spread is 0.001 %" in refused.stderr
     assert "one" in refused.stderr
     assert "two" in refused.stderr
     assert not (tmp_path / "no.json").exists()
-    assert lutfarm("lut", "export", "strict", "--out", tmp_path / "units.json").returncode == 0
+    assert lutfarm("lut", "export", "strict", "--out", tmp_path / "devices.json").returncode == 0
 
     # Each measures everything: what the first job measured is reused.
     assert lutfarm("run", job_file(text("each", "replicate: all")), "--executor", "local").returncode == 0
     assert lutfarm("lut", "export", "each", "--pool", PROFILE, "--out", table_file, "--device", f"pool:{PROFILE}").returncode == 0
     table = json.loads(lutfarm("lut", "show", table_file, "--json").stdout)
-    # Where a busy machine left one unit without a quiet slice, two are no pool of one statistic: the entry lacks, and is named.
+    # Where a busy machine left one device without a quiet slice, two are no pool of one statistic: the entry lacks, and is named.
     lacking = [key for key in table["manifest"]["missing"] if f"/pool:{PROFILE}/" in key]
-    assert {entry["scope"] for entry in table["entries"]} <= {"units"}
+    assert {entry["scope"] for entry in table["entries"]} <= {"devices"}
     assert len(table["entries"]) + len(lacking) == len(WIDTHS)
 
 
@@ -104,7 +104,7 @@ def test_what_is_wrong_with_a_pool_is_said_before_anything_runs(lutfarm: Callabl
     for how, said in (
         ("replicate: some", "replicate"),
         ("anchors: 4", "replicate: share"),
-        ("replicate: share, max_unit_spread: 10 %", "max_unit_spread"),
+        ("replicate: share, max_device_spread: 10 %", "max_device_spread"),
     ):
         result = lutfarm("plan", job_file(text("bad", how)))
         assert result.returncode == 2

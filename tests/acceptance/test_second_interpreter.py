@@ -51,9 +51,9 @@ def test_a_device_may_name_any_interpreter(lutfarm: Callable, job_file: Callable
     (backend,) = table["manifest"]["backends"]
     assert backend["versions"]["old"].startswith("tflite-runtime 2.14.0")
     assert backend["versions"]["new"].startswith("ai-edge-litert ")
-    by_unit = {(e["unit"], e["workload_key"]): e["estimate"] for e in table["entries"]}
-    assert len(by_unit) == 4
-    assert all(estimate > 0 for estimate in by_unit.values())
+    by_device = {(e["device"], e["workload_key"]): e["estimate"] for e in table["entries"]}
+    assert len(by_device) == 4
+    assert all(estimate > 0 for estimate in by_device.values())
 
 
 def test_an_interpreter_without_runtimes_is_said(lutfarm: Callable, job_file: Callable, tmp_path: Path) -> None:

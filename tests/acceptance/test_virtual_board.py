@@ -149,10 +149,10 @@ def test_one_job_over_a_desktop_and_a_board_that_hangs_in_the_middle(
     assert "4 of 4 measurements done" in (tmp_path / "said").read_text()
     lutfarm("lut", "export", "desk-and-board", "--out", str(tmp_path / "table.json"))
     entries = json.loads(lutfarm("lut", "show", str(tmp_path / "table.json"), "--json").stdout)["entries"]
-    measured = [entry["unit"] for entry in entries if entry["kind"] == "measured" and entry["estimate"] > 0]
+    measured = [entry["device"] for entry in entries if entry["kind"] == "measured" and entry["estimate"] > 0]
     assert sorted(measured) == ["desk", "desk", "vm", "vm"]
     with open_store(home) as store:
-        keys = [m.key for m in store.measurements(job_of(store).id) if m.unit == "vm"]
+        keys = [m.key for m in store.measurements(job_of(store).id) if m.device == "vm"]
         complete = [counts.get("complete", 0) for counts in store.round_counts(job_of(store).id).values()]
         agreements = [probe.agreement for probes in store.probes(keys).values() for probe in probes]
     assert complete == [2] * 4
@@ -175,5 +175,5 @@ def board_runs(home: Path) -> int:
         if store.job("desk-and-board") is None:
             return 0
         job = job_of(store)
-        units = {m.key: m.unit for m in store.measurements(job.id)}
-        return sum(counts.get("complete", 0) for key, counts in store.round_counts(job.id).items() if units[key] == "vm")
+        devices = {m.key: m.device for m in store.measurements(job.id)}
+        return sum(counts.get("complete", 0) for key, counts in store.round_counts(job.id).items() if devices[key] == "vm")

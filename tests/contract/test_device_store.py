@@ -125,7 +125,7 @@ def test_checks_come_back_as_they_went_in(store: Store) -> None:
     ]
     for report in reports:
         store.put_check(report)
-    store.put_check(replace(reports[0], unit="other"))
+    store.put_check(replace(reports[0], device="other"))
     assert store.checks("desk") == reports
     assert store.checks("desk", most=2) == reports[1:]
     assert [report.fit for report in store.checks("desk")] == [True, True, False]

@@ -20,7 +20,7 @@ KEYS = [m.key for m in PLAN]
 
 
 def test_a_plan_grows_at_its_end_by_what_it_does_not_have(store: Store) -> None:
-    moved = replace(PLAN[0], unit="other")
+    moved = replace(PLAN[0], device="other")
     store.open_job(JOB, PLAN)
     store.extend_plan(JOB.id, [moved, PLAN[1]])
     store.extend_plan(JOB.id, [moved])
@@ -157,7 +157,7 @@ def test_runs_of_other_jobs_are_adopted_by_link(store: Store, lease: Lease) -> N
     assert (counts["job-1"].runs, counts["job-1"].reused_runs, counts["job-1"].failures) == (4, 0, 1)
 
 
-def test_the_last_runs_of_a_unit_are_its_newest_newest_first(store: Store, lease: Lease) -> None:
+def test_the_last_runs_of_a_device_are_its_newest_newest_first(store: Store, lease: Lease) -> None:
     by_start = {at: run(started_s=float(at), ended_s=at + 0.5) for at in (30, 10, 40, 20)}
     store.commit(list(by_start.values()), lease, "job-1")
     assert [found.id for found in store.last_runs("desk", most=2)] == [by_start[40].id, by_start[30].id]

@@ -12,7 +12,7 @@ CREATE TABLE artifacts (
 );
 CREATE TABLE canary_rounds (
 	round_id VARCHAR(32) NOT NULL, 
-	unit VARCHAR(80) NOT NULL, 
+	device VARCHAR(80) NOT NULL, 
 	backend_key VARCHAR(100) NOT NULL, 
 	conditions_key VARCHAR(200) NOT NULL, 
 	at_s FLOAT NOT NULL, 
@@ -25,16 +25,16 @@ CREATE TABLE canary_rounds (
 INSERT INTO "canary_rounds" VALUES('aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa','desk','onnxruntime-cpu-t1-fp32','b1-steady',1.0,70000,70000,1,'{"runtime":"onnxruntime 1.32.0"}');
 INSERT INTO "canary_rounds" VALUES('bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb','desk','onnxruntime-cpu-t1-fp32','b1-steady',1.0,70000,70000,1,'{"runtime":"onnxruntime 1.32.0"}');
 CREATE TABLE device_checks (
-	unit VARCHAR(80) NOT NULL, 
+	device VARCHAR(80) NOT NULL, 
 	position INTEGER NOT NULL, 
 	checked_s FLOAT NOT NULL, 
 	fit BOOLEAN NOT NULL, 
 	content TEXT NOT NULL, 
-	CONSTRAINT pk_device_checks PRIMARY KEY (unit, position)
+	CONSTRAINT pk_device_checks PRIMARY KEY (device, position)
 );
-INSERT INTO "device_checks" VALUES('desk',0,7.0,1,'{"boot_id":"m1","checked_s":7.0,"findings":[{"name":"latency","unit":"us","value":1.0,"verdict":"ok","what_to_do":"","why":"as before"}],"references":[],"tools_only":false,"unit":"desk"}');
+INSERT INTO "device_checks" VALUES('desk',0,7.0,1,'{"boot_id":"m1","checked_s":7.0,"device":"desk","findings":[{"name":"latency","unit":"us","value":1.0,"verdict":"ok","what_to_do":"","why":"as before"}],"references":[],"tools_only":false}');
 CREATE TABLE device_states (
-	unit VARCHAR(80) NOT NULL, 
+	device VARCHAR(80) NOT NULL, 
 	state VARCHAR(20) NOT NULL, 
 	reason TEXT NOT NULL, 
 	code VARCHAR(40) NOT NULL, 
@@ -44,18 +44,18 @@ CREATE TABLE device_states (
 	fit BOOLEAN, 
 	boot_id VARCHAR(100) NOT NULL, 
 	reboots_s TEXT NOT NULL, 
-	CONSTRAINT pk_device_states PRIMARY KEY (unit)
+	CONSTRAINT pk_device_states PRIMARY KEY (device)
 );
 INSERT INTO "device_states" VALUES('desk','maintenance','new fan','',6.0,NULL,NULL,NULL,'','[]');
 CREATE TABLE device_transitions (
-	unit VARCHAR(80) NOT NULL, 
+	device VARCHAR(80) NOT NULL, 
 	position INTEGER NOT NULL, 
 	at_s FLOAT NOT NULL, 
 	event VARCHAR(20) NOT NULL, 
 	"before" VARCHAR(20) NOT NULL, 
 	"after" VARCHAR(20) NOT NULL, 
 	reason TEXT NOT NULL, 
-	CONSTRAINT pk_device_transitions PRIMARY KEY (unit, position)
+	CONSTRAINT pk_device_transitions PRIMARY KEY (device, position)
 );
 INSERT INTO "device_transitions" VALUES('desk',0,6.0,'held','new','maintenance','new fan');
 CREATE TABLE devices (
@@ -70,7 +70,7 @@ CREATE TABLE farms (
 	id VARCHAR(32) NOT NULL, 
 	CONSTRAINT pk_farms PRIMARY KEY (id)
 );
-INSERT INTO "farms" VALUES('00fdc8fb473b4f348ea29dcd3c01e468');
+INSERT INTO "farms" VALUES('5d48321d3614406fa682a6651e478731');
 CREATE TABLE fingerprints (
 	hash VARCHAR(64) NOT NULL, 
 	content TEXT NOT NULL, 
@@ -108,15 +108,15 @@ CREATE TABLE jobs (
 );
 INSERT INTO "jobs" VALUES('job-1','job','{}',100.0,'open','','["identity_H1_W1_C1"]');
 CREATE TABLE leases (
-	unit VARCHAR(80) NOT NULL, 
+	device VARCHAR(80) NOT NULL, 
 	token BIGINT NOT NULL, 
 	owner TEXT NOT NULL, 
 	holder TEXT NOT NULL, 
 	expires_s FLOAT NOT NULL, 
 	job_id VARCHAR(100) NOT NULL, 
-	CONSTRAINT pk_leases PRIMARY KEY (unit)
+	CONSTRAINT pk_leases PRIMARY KEY (device)
 );
-INSERT INTO "leases" VALUES('desk',1,'elsewhere 17 1.00','ann',160.0,'job-1');
+INSERT INTO "leases" VALUES('desk',1,'elsewhere:0123456789abcdef:17:1','ann',160.0,'job-1');
 CREATE TABLE measurement_artifacts (
 	"key" TEXT NOT NULL, 
 	sha256 VARCHAR(64) NOT NULL, 
@@ -131,8 +131,8 @@ CREATE TABLE measurements (
 	CONSTRAINT pk_measurements PRIMARY KEY (job_id, position), 
 	CONSTRAINT fk_measurements_job_id FOREIGN KEY(job_id) REFERENCES jobs (id)
 );
-INSERT INTO "measurements" VALUES('job-1',0,'latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','{"backend":{"precision":"fp32","provider":"cpu","runtime":"onnxruntime","threads":1},"conditions":{"batch_size":1,"clocks":"free","cluster":"","state":"steady"},"quantity":"latency","unit":"desk","workload":{"computes":true,"feeds":[],"inputs":[],"kind":"operator","name":"conv_a","path":"","refused":"","sha256":"","takes":"","values_sha256":""}}');
-INSERT INTO "measurements" VALUES('job-1',1,'latency/file:m.tflite@abc[x=1x3]/desk/tflite-cpu-t2-fp32/b1-steady','{"backend":{"precision":"fp32","provider":"cpu","runtime":"tflite","threads":2},"conditions":{"batch_size":1,"clocks":"free","cluster":"","state":"steady"},"quantity":"latency","unit":"desk","workload":{"computes":true,"feeds":[],"inputs":[{"dtype":"float32","name":"x","shape":[1,3]}],"kind":"file","name":"m.tflite@abc","path":"","refused":"","sha256":"abababababababababababababababababababababababababababababababab","takes":"","values_sha256":""}}');
+INSERT INTO "measurements" VALUES('job-1',0,'latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','{"backend":{"precision":"fp32","provider":"cpu","runtime":"onnxruntime","threads":1},"conditions":{"batch_size":1,"clocks":"free","cluster":"","state":"steady"},"device":"desk","quantity":"latency","workload":{"computes":true,"feeds":[],"inputs":[],"kind":"operator","name":"conv_a","path":"","refused":"","sha256":"","takes":"","values_sha256":""}}');
+INSERT INTO "measurements" VALUES('job-1',1,'latency/file:m.tflite@abc[x=1x3]/desk/tflite-cpu-t2-fp32/b1-steady','{"backend":{"precision":"fp32","provider":"cpu","runtime":"tflite","threads":2},"conditions":{"batch_size":1,"clocks":"free","cluster":"","state":"steady"},"device":"desk","quantity":"latency","workload":{"computes":true,"feeds":[],"inputs":[{"dtype":"float32","name":"x","shape":[1,3]}],"kind":"file","name":"m.tflite@abc","path":"","refused":"","sha256":"abababababababababababababababababababababababababababababababab","takes":"","values_sha256":""}}');
 CREATE TABLE probes (
 	"key" TEXT NOT NULL, 
 	fingerprint VARCHAR(64) NOT NULL, 
@@ -141,12 +141,12 @@ CREATE TABLE probes (
 	CONSTRAINT pk_probes PRIMARY KEY ("key", fingerprint), 
 	CONSTRAINT fk_probes_fingerprint FOREIGN KEY(fingerprint) REFERENCES fingerprints (hash)
 );
-INSERT INTO "probes" VALUES('latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',1.0,'{"agreement":null,"call_floor_ns":null,"failure":null,"first_inference_ns":null,"iteration_ns":null,"key":"latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady","load_ns":7,"model_memory_bytes":null,"notes":{},"peak_memory_bytes":null,"probed_s":1.0,"unit":"desk"}');
-INSERT INTO "probes" VALUES('latency/file:m.tflite@abc[x=1x3]/desk/tflite-cpu-t2-fp32/b1-steady','85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',1.0,'{"agreement":null,"call_floor_ns":null,"failure":{"code":"OutOfMemory","detail":"7 GB wanted"},"first_inference_ns":null,"iteration_ns":null,"key":"latency/file:m.tflite@abc[x=1x3]/desk/tflite-cpu-t2-fp32/b1-steady","load_ns":7,"model_memory_bytes":null,"notes":{},"peak_memory_bytes":null,"probed_s":1.0,"unit":"desk"}');
+INSERT INTO "probes" VALUES('latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',1.0,'{"agreement":null,"call_floor_ns":null,"device":"desk","failure":null,"first_inference_ns":null,"iteration_ns":null,"key":"latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady","load_ns":7,"model_memory_bytes":null,"notes":{},"peak_memory_bytes":null,"probed_s":1.0}');
+INSERT INTO "probes" VALUES('latency/file:m.tflite@abc[x=1x3]/desk/tflite-cpu-t2-fp32/b1-steady','85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',1.0,'{"agreement":null,"call_floor_ns":null,"device":"desk","failure":{"code":"OutOfMemory","detail":"7 GB wanted"},"first_inference_ns":null,"iteration_ns":null,"key":"latency/file:m.tflite@abc[x=1x3]/desk/tflite-cpu-t2-fp32/b1-steady","load_ns":7,"model_memory_bytes":null,"notes":{},"peak_memory_bytes":null,"probed_s":1.0}');
 CREATE TABLE runs (
 	id VARCHAR(32) NOT NULL, 
 	"key" TEXT NOT NULL, 
-	unit VARCHAR(80) NOT NULL, 
+	device VARCHAR(80) NOT NULL, 
 	round_id VARCHAR(32) NOT NULL, 
 	status VARCHAR(10) NOT NULL, 
 	started_s FLOAT NOT NULL, 
@@ -159,10 +159,10 @@ CREATE TABLE runs (
 	CONSTRAINT fk_runs_fingerprint FOREIGN KEY(fingerprint) REFERENCES fingerprints (hash), 
 	CONSTRAINT uq_runs_round_id_key UNIQUE (round_id, "key")
 );
-INSERT INTO "runs" VALUES('11111111111111111111111111111111','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa','complete',1.0,'85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',70000,70000,'{"after":{"battery_charging":null,"battery_percent":null,"busy_s":11.0,"cores":2,"free_bytes":null,"frequency_khz":null,"governor":null,"load_1min":null,"memory_available_bytes":null,"own_s":1.9,"power_w":null,"temperature_c":41.5,"temperature_zone":null,"time_s":2.0,"virtual":false},"before":{"battery_charging":null,"battery_percent":null,"busy_s":10.0,"cores":2,"free_bytes":null,"frequency_khz":null,"governor":null,"load_1min":0.5,"memory_available_bytes":null,"own_s":1.0,"power_w":null,"temperature_c":null,"temperature_zone":null,"time_s":1.0,"virtual":false},"canary_reference_ns":null,"clock_step_ns":null,"ended_s":2.0,"failure":null,"first_inference_ns":null,"id":"11111111111111111111111111111111","key":"latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady","load_ns":5,"nodes":[],"peak_memory_bytes":null,"reference_provisional":true,"round_id":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","round_index":0,"slices_discarded":0,"slices_rejected":0,"started_s":1.0,"status":"complete","summary":null,"throttled":false,"unit":"desk"}',X'4C465332789C6364400505828C60FA0A946646936785D2323C107A073784FE0F0530F52FA08C9750FA39940600FF4D0D19');
-INSERT INTO "runs" VALUES('22222222222222222222222222222222','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb','truncated',1.0,'85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',70000,70000,'{"after":{"battery_charging":null,"battery_percent":null,"busy_s":11.0,"cores":2,"free_bytes":null,"frequency_khz":null,"governor":null,"load_1min":null,"memory_available_bytes":null,"own_s":1.9,"power_w":null,"temperature_c":41.5,"temperature_zone":null,"time_s":2.0,"virtual":false},"before":{"battery_charging":null,"battery_percent":null,"busy_s":10.0,"cores":2,"free_bytes":null,"frequency_khz":null,"governor":null,"load_1min":0.5,"memory_available_bytes":null,"own_s":1.0,"power_w":null,"temperature_c":null,"temperature_zone":null,"time_s":1.0,"virtual":false},"canary_reference_ns":null,"clock_step_ns":null,"ended_s":2.0,"failure":null,"first_inference_ns":null,"id":"22222222222222222222222222222222","key":"latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady","load_ns":5,"nodes":[],"peak_memory_bytes":null,"reference_provisional":true,"round_id":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","round_index":0,"slices_discarded":0,"slices_rejected":0,"started_s":1.0,"status":"truncated","summary":null,"throttled":false,"unit":"desk"}',X'4C465332789C6364400505828C60FA0A946646936785D2323C107A073784FE0F0530F52FA08C9750FA39940600FF4D0D19');
+INSERT INTO "runs" VALUES('11111111111111111111111111111111','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa','complete',1.0,'85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',70000,70000,'{"after":{"battery_charging":null,"battery_percent":null,"busy_s":11.0,"cores":2,"free_bytes":null,"frequency_khz":null,"governor":null,"load_1min":null,"memory_available_bytes":null,"own_s":1.9,"power_w":null,"temperature_c":41.5,"temperature_zone":null,"time_s":2.0,"virtual":false},"before":{"battery_charging":null,"battery_percent":null,"busy_s":10.0,"cores":2,"free_bytes":null,"frequency_khz":null,"governor":null,"load_1min":0.5,"memory_available_bytes":null,"own_s":1.0,"power_w":null,"temperature_c":null,"temperature_zone":null,"time_s":1.0,"virtual":false},"canary_reference_ns":null,"clock_step_ns":null,"device":"desk","ended_s":2.0,"failure":null,"first_inference_ns":null,"id":"11111111111111111111111111111111","key":"latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady","load_ns":5,"nodes":[],"peak_memory_bytes":null,"reference_provisional":true,"round_id":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","round_index":0,"slices_discarded":0,"slices_rejected":0,"started_s":1.0,"status":"complete","summary":null,"throttled":false}',X'4C465332789C6364400505828C60FA0A946646936785D2323C107A073784FE0F0530F52FA08C9750FA39940600FF4D0D19');
+INSERT INTO "runs" VALUES('22222222222222222222222222222222','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb','truncated',1.0,'85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',70000,70000,'{"after":{"battery_charging":null,"battery_percent":null,"busy_s":11.0,"cores":2,"free_bytes":null,"frequency_khz":null,"governor":null,"load_1min":null,"memory_available_bytes":null,"own_s":1.9,"power_w":null,"temperature_c":41.5,"temperature_zone":null,"time_s":2.0,"virtual":false},"before":{"battery_charging":null,"battery_percent":null,"busy_s":10.0,"cores":2,"free_bytes":null,"frequency_khz":null,"governor":null,"load_1min":0.5,"memory_available_bytes":null,"own_s":1.0,"power_w":null,"temperature_c":null,"temperature_zone":null,"time_s":1.0,"virtual":false},"canary_reference_ns":null,"clock_step_ns":null,"device":"desk","ended_s":2.0,"failure":null,"first_inference_ns":null,"id":"22222222222222222222222222222222","key":"latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady","load_ns":5,"nodes":[],"peak_memory_bytes":null,"reference_provisional":true,"round_id":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","round_index":0,"slices_discarded":0,"slices_rejected":0,"started_s":1.0,"status":"truncated","summary":null,"throttled":false}',X'4C465332789C6364400505828C60FA0A946646936785D2323C107A073784FE0F0530F52FA08C9750FA39940600FF4D0D19');
 CREATE INDEX ix_jobs_name ON jobs (name);
 CREATE INDEX ix_runs_key ON runs ("key");
 CREATE INDEX ix_job_runs_run_id ON job_runs (run_id);
-CREATE INDEX ix_canary_rounds_place ON canary_rounds (unit, backend_key, conditions_key, at_s);
+CREATE INDEX ix_canary_rounds_place ON canary_rounds (device, backend_key, conditions_key, at_s);
 COMMIT;

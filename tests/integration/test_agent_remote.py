@@ -28,7 +28,7 @@ from lutfarm_jobs.run import Run
 __all__ = ["board", "phone", "ssh_key"]
 LIMITS = Limits(memory_bytes=1 << 29, load_s=30, iteration_s=60)
 NOTICED_S = 10.0
-ANNA = Claim("unit", "anna's run", "anna", "a" * 32, 1)
+ANNA = Claim("device", "anna's run", "anna", "a" * 32, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Place:
 @pytest.fixture(params=["adb", "ssh"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    python = kit.device("unit").address.python or __import__("sys").executable
+    python = kit.device("device").address.python or __import__("sys").executable
     if request.param == "adb":
         machine: Machine = request.getfixturevalue("phone")
         folder = "/data/local/tmp"
@@ -63,7 +63,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     kit.write_profile(tmp_path / "config", Path(f"{folder}/device.lock"))
     yield Place(
         machine,
-        replace(kit.device("unit"), transport=request.param, address=read_address(request.param, address)),
+        replace(kit.device("device"), transport=request.param, address=read_address(request.param, address)),
         tmp_path / "state",
     )
     assert not machine.processes(), "something was left on the device"
@@ -77,7 +77,7 @@ def models(tmp_path: Path) -> dict[str, Path]:
 def task(folder: Path, models: dict[str, Path], name: str, **fields: object) -> Task:
     artifact, path = kit.model(folder, name=name, **fields)
     models[artifact.sha256] = path
-    return kit.task("unit", name, artifact)
+    return kit.task("device", name, artifact)
 
 
 def canary(folder: Path, models: dict[str, Path]) -> Artifact:
@@ -93,14 +93,14 @@ from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_agents.device import Device
 from lutfarm_agents.transports.registry import read_address
 transport, address, state = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
-DeviceAgent(Device("unit", "test-machine", transport, read_address(transport, address)), state_dir=state).hello()
+DeviceAgent(Device("device", "test-machine", transport, read_address(transport, address)), state_dir=state).hello()
 """
 
 
 def test_an_interpreter_that_says_nothing_is_named_and_not_left_running(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     silent = silent_program(place)
     monkeypatch.setattr("lutfarm_agents.wire.session.HELLO_S", 1.0)
-    with closing(silent.agent()) as agent, pytest.raises(ReplyTimeout, match=r"unit: .*/silent said nothing for 1 s; see what"):
+    with closing(silent.agent()) as agent, pytest.raises(ReplyTimeout, match=r"device: .*/silent said nothing for 1 s; see what"):
         agent.hello()
     assert not place.machine.processes()
 
@@ -135,7 +135,7 @@ def test_probes_and_rounds_go_over_the_link(place: Place, models: dict[str, Path
         assert list(agent.prepare(ANNA)) == []
         codes = [probe.failure.code if probe.failure else "" for probe in agent.probe(tasks, limits=LIMITS, models=models)]
         assert codes == ["", "WorkloadFailed"]
-        order = kit.measuring("unit", tasks[0], canary=canary(tmp_path, models)).round
+        order = kit.measuring("device", tasks[0], canary=canary(tmp_path, models)).round
         (run,) = [item for item in agent.measure(order, models=models) if isinstance(item, Run)]
         assert run.status == "complete"
         assert len(run.slices) == order.plan.passes
@@ -152,7 +152,7 @@ def test_a_link_that_breaks_in_mid_round_loses_nothing_that_had_arrived(
     """Two inferences a second, so that the device is in the middle of one when it happens."""
     slow = task(tmp_path, models, "slow", iteration_ns=500_000_000)
     slow = replace(slow, iteration_ns=500_000_000)
-    order = kit.measuring("unit", slow, canary=canary(tmp_path, models)).round
+    order = kit.measuring("device", slow, canary=canary(tmp_path, models)).round
     order = replace(order, limits=LIMITS, plan=SlicePlan(passes=200, warmup_first=0, warmup_again=0))
     agent = place.agent()
     assert list(agent.prepare(ANNA)) == []

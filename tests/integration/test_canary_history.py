@@ -26,7 +26,7 @@ def test_runs_keep_the_reference_of_their_time_whatever_was_measured_since(tmp_p
     path = tmp_path / "farm.db"
     with closing(sqlite3.connect(path)) as raw, raw:
         raw.executemany(
-            "INSERT INTO canary_rounds (round_id, unit, backend_key, conditions_key, at_s, level_ns, idle, basis) "
+            "INSERT INTO canary_rounds (round_id, device, backend_key, conditions_key, at_s, level_ns, idle, basis) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
         )

@@ -76,13 +76,13 @@ def run(tmp_path: Path, store: Store) -> Run:
     return go
 
 
-def state(store: Store, unit: str) -> tuple[str, str]:
-    record = store.device_record(unit, time.time())
+def state(store: Store, device: str) -> tuple[str, str]:
+    record = store.device_record(device, time.time())
     return record.state, record.reason
 
 
-def history(store: Store, unit: str) -> list[tuple[str, str]]:
-    return [(t.event, t.after) for t in store.device_history(unit)]
+def history(store: Store, device: str) -> list[tuple[str, str]]:
+    return [(t.event, t.after) for t in store.device_history(device)]
 
 
 def test_a_kind_that_rests_after_work_is_told_to_by_the_job(store: Store, run: Run) -> None:
@@ -95,10 +95,10 @@ def test_a_kind_that_rests_after_work_is_told_to_by_the_job(store: Store, run: R
 def test_devices_are_busy_with_the_job_and_ready_afterwards(store: Store, run: Run) -> None:
     outcome = run()
     assert (outcome.missing, outcome.left) == ((), ())
-    for unit in ("a", "b"):
-        assert state(store, unit) == ("ready", "")
-        assert history(store, unit) == [("lease taken", "busy"), ("lease ended", "ready")]
-        assert store.device_history(unit)[0].reason == HOLDER
+    for device in ("a", "b"):
+        assert state(store, device) == ("ready", "")
+        assert history(store, device) == [("lease taken", "busy"), ("lease ended", "ready")]
+        assert store.device_history(device)[0].reason == HOLDER
 
 
 def test_a_device_error_quarantines_in_the_store_and_the_others_go_on(store: Store, run: Run) -> None:
@@ -204,7 +204,7 @@ def test_a_device_that_is_held_in_mid_job_ends_its_order_and_is_left(
     assert state(store, "b") == ("maintenance", "new fan")
     assert outcome.units["b"].out == "maintenance"
     assert len(outcome.left) == 1
-    assert [run.unit for run in store.runs(outcome.job_id) if run.unit == "b"] != []
+    assert [run.device for run in store.runs(outcome.job_id) if run.device == "b"] != []
 
 
 def test_a_device_that_is_released_in_mid_job_goes_on(
@@ -213,18 +213,18 @@ def test_a_device_that_is_released_in_mid_job_goes_on(
     monkeypatch.setattr(device_sync, "LOOK_S", 0.0)
     told: list[str] = []
 
-    def step(unit: str, event: DeviceEvent, now_s: float) -> DeviceRecord:
-        after = plain_step(unit, event, now_s)
-        if unit == "b" and event.kind == "lease taken" and not told:
+    def step(device: str, event: DeviceEvent, now_s: float) -> DeviceRecord:
+        after = plain_step(device, event, now_s)
+        if device == "b" and event.kind == "lease taken" and not told:
             told.append("held")
             plain_step("b", DeviceEvent("held", "new fan"), now_s)
         return after
 
-    def record(unit: str, now_s: float) -> DeviceRecord:
-        found = plain_record(unit, now_s)
-        if unit == "b" and found.state == "maintenance" and told == ["held"]:
+    def record(device: str, now_s: float) -> DeviceRecord:
+        found = plain_record(device, now_s)
+        if device == "b" and found.state == "maintenance" and told == ["held"]:
             told.append("seen")  # by the job, which leaves it
-        elif unit == "b" and found.state == "maintenance" and told == ["held", "seen"]:
+        elif device == "b" and found.state == "maintenance" and told == ["held", "seen"]:
             told.append("released")
             return plain_step("b", DeviceEvent("released"), now_s)
         return found

@@ -112,4 +112,4 @@ def test_a_job_that_takes_longer_than_a_lease_never_works_with_one_that_ran_out(
     run(tmp_path, SlowTurns, check=watched)
     assert len({lease.expires_s for lease in used}) > 1
     assert clock.late_s > 2 * leases.LEASE_S
-    assert {lease.unit for lease in used} == {"a"}
+    assert {lease.device for lease in used} == {"a"}

@@ -50,10 +50,10 @@ def saved(tmp_path: Path) -> Callable[[str], Path]:
         ("converged", "konverged", "entries are not the ones that were written"),
         ("fbnet-224", "fbnet-32", "manifest is not the one that was written"),
         ("1.12", "1.13", "manifest is not the one that was written"),
-        ('"version": 3', '"version": 4', "newer lutfarm"),
-        ('"version": 3', '"version": 2', "an earlier lutfarm .*: export its job again"),
-        ('"version": 3', '"version": 0', "its version is"),
-        ('"version": 3', '"version": "1"', "its version is"),
+        ('"version": 4', '"version": 5', "newer lutfarm"),
+        ('"version": 4', '"version": 3', "an earlier lutfarm .*: export its job again"),
+        ('"version": 4', '"version": 0', "its version is"),
+        ('"version": 4', '"version": "1"', "its version is"),
         ("lutfarm-table", "lutfarm-job", "no table of lutfarm"),
         ('"manifest_hash"', '"manifest_hush"', "manifest_hush"),
         ("1800000000.0", "NaN", "NaN"),
@@ -79,7 +79,7 @@ def test_an_edited_file_is_refused_by_name(saved: Callable[[str], Path], suffix:
         ("json", '"processes": 5', f'"processes": {2**63}', "field processes"),
         ("json", '"processes": 5', f'"processes": {"9" * 5000}', "cut or no JSON"),
         ("json", '"processes": 5', '"proccesses": 5', "entry 1: its fields"),
-        ("json", '"unit": "desk"', '"unit": "\\ud800"', "manifest|field unit"),
+        ("json", '"device": "desk"', '"device": "\\ud800"', "manifest|field device"),
         ("json", '"entries": [', '"entries": {"a": [', "cut or no JSON"),
         ("json", '"entries": [', '"entries": [3, ', "entry 1: its fields"),
         ("json", '"entries": [', '"antries": [', "antries"),
@@ -116,7 +116,7 @@ def test_whoever_mends_the_hashes_still_has_to_say_what_can_be_true() -> None:
 def calibrated() -> dict[str, Any]:
     """A table with a validation and a calibration, as its JSON says it."""
     found = calibration_of(
-        [Observed((0, 1), {"a": 2, "b": 1}, 5e6, 0.01)], space="tiny", unit="desk", backend_key="onnxruntime-cpu-t1-fp32"
+        [Observed((0, 1), {"a": 2, "b": 1}, 5e6, 0.01)], space="tiny", device="desk", backend_key="onnxruntime-cpu-t1-fp32"
     )
     return json.loads(json_format.dump(table().with_calibrations([found])))
 
@@ -135,7 +135,7 @@ def calibrated() -> dict[str, Any]:
         (("calibrations", 0, "priors", "scale"), 1e30, r"priors\.scale"),
         (("calibrations", 0, "version"), 99, "upgrade lutfarm"),
         (("calibrations", 0, "basis"), "guessed", r"manifest\.calibrations\.0\.basis"),
-        (("calibrations", 0, "unit"), "phone", "of no device and backend"),
+        (("calibrations", 0, "device"), "phone", "of no device and backend"),
         (("calibrations", 0, "pickle"), "gASV", r"manifest\.calibrations\.0\.pickle"),
         (("validations", 0, "figures", "mape"), 0.001, "figures say mape|can't be true"),
         (("validations", 0, "networks", 0, "measured"), 5.0, "lies outside its interval"),
@@ -143,7 +143,7 @@ def calibrated() -> dict[str, Any]:
         (("validations", 0, "coverage"), 0.123, "coverage is 0.123, of its networks"),
         (("validations", 0, "figures", "kendall_tau"), 0.123, "figures say kendall_tau 0.123, its networks"),
         (("validations", 0, "networks", 0, "calibrated"), 1e5, "calibrated predictions, but there are no figures of them"),
-        (("validations", 0, "unit"), "phone", "of no device and backend"),
+        (("validations", 0, "device"), "phone", "of no device and backend"),
         (("validations", 0, "networks", 0, "role"), "king", r"manifest\.validations\.0\.networks\.0\.role"),
     ],
 )
@@ -214,14 +214,14 @@ def not_utf8(arrow: Any, name: str) -> Any:
     [
         (lambda t: t.replace_schema_metadata(None), "no table of lutfarm"),
         (lambda t: t.replace_schema_metadata({b"lutfarm": b"{"}), "cut or no JSON"),
-        (lambda t: t.drop_columns(["unit"]), "columns are not those of a table: unit"),
+        (lambda t: t.drop_columns(["device"]), "columns are not those of a table: device"),
         (lambda t: t.append_column("extra", [[1] * 6]), "extra"),
         (lambda t: t.slice(1), "entries are not the ones"),
         (lambda t: t.take([1, 0, 2, 3, 4, 5]), "entries are not the ones"),
         (lambda t: t.set_column(t.schema.get_field_index("processes"), "processes", [[1.5] * 6]), "types or order"),
         (lambda t: t.select(t.schema.names[::-1]), "types or order"),
         (lambda t: pa.concat_tables([t, t]), "its key stands twice"),
-        (lambda t: not_utf8(t, "unit"), "a value that its column can't hold"),
+        (lambda t: not_utf8(t, "device"), "a value that its column can't hold"),
     ],
 )
 def test_an_edited_parquet_file_is_refused(change_: Callable[[Any], Any], said: str) -> None:
@@ -291,7 +291,7 @@ def test_a_csv_without_what_lay_beside_it_is_no_table(saved: Callable[[str], Pat
 
 def test_a_csv_with_what_lay_beside_another_table_is_refused(tmp_path: Path) -> None:
     save(table(), tmp_path / "one.csv")
-    save(table().select(unit="desk", backend="tflite-cpu-t1-fp32"), tmp_path / "other.csv")
+    save(table().select(device="desk", backend="tflite-cpu-t1-fp32"), tmp_path / "other.csv")
     (tmp_path / "other.manifest.json").replace(tmp_path / "one.manifest.json")
     with pytest.raises(SpecError, match="entries are not the ones that were written"):
         load(tmp_path / "one.csv")

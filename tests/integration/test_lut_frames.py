@@ -59,11 +59,11 @@ ODD = ["NA", "nan", "None", "null", "007", "1e5", "12e4567890123456", "inf", "Tr
 @pytest.mark.parametrize("name", ODD)
 def test_a_text_that_looks_like_something_else_stays_one(tmp_path: Path, read: Callable[[Path], pd.DataFrame], name: str) -> None:
     """A device may be called NA or 007, a fingerprint may consist of digits: neither is a gap or a number."""
-    rows = [replace(entry(key), unit=name, fingerprint=name, run_ids=(name,)) for key in "ab"]
+    rows = [replace(entry(key), device=name, fingerprint=name, run_ids=(name,)) for key in "ab"]
     one = LatencyTable.of(rows, manifest())
     save(one, tmp_path / "lut.csv")
     found = read(tmp_path / "lut.csv")
-    for column in ("unit", "fingerprint", "run_ids"):
+    for column in ("device", "fingerprint", "run_ids"):
         assert found[column].tolist() == [f"'{name}"] * 2
     assert load(tmp_path / "lut.csv") == one
 

@@ -55,7 +55,7 @@ def test_how_the_table_held_up_stands_in_the_comment(tmp_path: Path, style: str)
     before = path.read_text()
     assert "\n# desk with onnxruntime-cpu-t1-fp32: never validated against whole networks\n" in before
     observed = [Observed((0,), {"a": 1}, 5e6)]
-    mended = calibration_of(observed, space="a\nb: {}", unit="desk", backend_key="onnxruntime-cpu-t1-fp32")
+    mended = calibration_of(observed, space="a\nb: {}", device="desk", backend_key="onnxruntime-cpu-t1-fp32")
     found = validation([110.0, 230.0], [100.0, 200.0], space="mine\nkey: {count: 1}")
     save(table.with_validations([found]).with_calibrations([mended]), path, format=f"{style}.yaml")
     after = path.read_text()
@@ -104,13 +104,13 @@ def test_what_has_no_place_is_left_out_and_counted_never_a_sentinel(tmp_path: Pa
 
 def test_a_table_of_two_devices_is_refused_with_both_of_them(tmp_path: Path) -> None:
     one = entry(blocks()[0].key)
-    other = replace(one, key=one.key.replace("/desk/", "/lab/"), unit="lab")
+    other = replace(one, key=one.key.replace("/desk/", "/lab/"), device="lab")
     with pytest.raises(SpecError, match="desk with onnxruntime-cpu-t1-fp32, lab with onnxruntime-cpu-t1-fp32"):
         written([one, other], tmp_path / "lut.yaml", "ofa")
 
 
 def test_a_device_cant_write_into_the_file_by_its_name(tmp_path: Path) -> None:
-    one = replace(entry(blocks()[0].key), unit="desk\nevil: {mean: 0}")
+    one = replace(entry(blocks()[0].key), device="desk\nevil: {mean: 0}")
     assert len(written([one], tmp_path / "lut.yaml", "ofa")) == 1
 
 

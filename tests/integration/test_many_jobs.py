@@ -92,7 +92,7 @@ def test_a_device_that_fails_is_out_for_all_jobs_and_the_others_go_on(store: Sto
     sitting = sat(store, tmp_path, one, two, b=Script(errors={"measure": ("NotReady", "its fan is off")}))
     assert sitting.state.units["b"].out == "quarantined"
     for spec in (one, two):
-        assert [run.unit for run in store.runs(spec.id, samples=False)] == ["a"] * 3
+        assert [run.device for run in store.runs(spec.id, samples=False)] == ["a"] * 3
     assert store.device_record("b", time.time()).state == "quarantined"
 
 

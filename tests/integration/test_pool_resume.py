@@ -1,4 +1,4 @@
-"""A job of a pool that runs again with other units: what is finished stays, what is not is given to those that are there."""
+"""A job of a pool that runs again with other devices: what is finished stays, what is not is given to those that are there."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ SPEC = job(**SHARE)
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with open_store(tmp_path / "home") as opened:
-        for unit in EFFECTS:
-            opened.put_device(Device(unit, PROFILE, "local", LocalAddress()))
+        for device in EFFECTS:
+            opened.put_device(Device(device, PROFILE, "local", LocalAddress()))
         yield opened
 
 
@@ -39,31 +39,31 @@ def submitted(store: Store) -> Submission:
     return found
 
 
-def split(found: Submission, unit: str) -> tuple[list[Measurement], list[Measurement]]:
-    """A unit's anchors, and what it alone measures."""
-    mine = [m for m in found.plan if m.unit == unit]
+def split(found: Submission, device: str) -> tuple[list[Measurement], list[Measurement]]:
+    """A device's anchors, and what it alone measures."""
+    mine = [m for m in found.plan if m.device == device]
     anchors = found.shares[0].anchors
     return [m for m in mine if item_of(m) in anchors], [m for m in mine if item_of(m) not in anchors]
 
 
 def measured(store: Store, done: Sequence[Measurement], *, rounds: int = 2) -> None:
     for m in done:
-        lease = store.acquire(m.unit, owner="test 1", holder="ann", now_s=1.0, ttl_s=60.0)
+        lease = store.acquire(m.device, owner="test 1", holder="ann", now_s=1.0, ttl_s=60.0)
         assert isinstance(lease, Lease)
-        runs = [run(m.key, unit=m.unit, id=uuid.uuid4().hex) for _ in range(rounds)]
+        runs = [run(m.key, device=m.device, id=uuid.uuid4().hex) for _ in range(rounds)]
         store.commit(runs, lease, SPEC.id)
 
 
-def leaves(store: Store, unit: str) -> None:
-    store.step_device(unit, DeviceEvent("device failed", "hot"), 2.0)
+def leaves(store: Store, device: str) -> None:
+    store.step_device(device, DeviceEvent("device failed", "hot"), 2.0)
 
 
 def who(found: Submission, m: Measurement) -> list[str]:
-    return [other.unit for other in found.plan if item_of(other) == item_of(m)]
+    return [other.device for other in found.plan if item_of(other) == item_of(m)]
 
 
 @pytest.mark.parametrize(("anchors", "rounds", "stays"), [(3, 2, True), (2, 2, False), (3, 1, False)])
-def test_what_a_unit_that_left_has_finished_stays_where_it_can_be_corrected(
+def test_what_a_device_that_left_has_finished_stays_where_it_can_be_corrected(
     store: Store, anchors: int, rounds: int, stays: bool
 ) -> None:
     mine, alone = split(submitted(store), "u2")
@@ -71,16 +71,16 @@ def test_what_a_unit_that_left_has_finished_stays_where_it_can_be_corrected(
     measured(store, alone[:1], rounds=rounds)
     leaves(store, "u2")
     again = submitted(store)
-    assert all(m.unit != "u2" for m in again.plan)
+    assert all(m.device != "u2" for m in again.plan)
     assert (who(again, alone[0]) == []) is stays
     assert all(len(who(again, m)) == 1 for m in alone[1:])
 
 
-def test_what_passed_to_a_unit_that_finished_it_is_not_given_back(store: Store) -> None:
+def test_what_passed_to_a_device_that_finished_it_is_not_given_back(store: Store) -> None:
     first = submitted(store)
     _, alone = split(first, "u2")
     anchors, _ = split(first, "u3")
-    moved = replace(alone[0], unit="u3")
+    moved = replace(alone[0], device="u3")
     store.extend_plan(SPEC.id, [moved])
     assert who(submitted(store), moved) == ["u3"]
     measured(store, [*anchors, moved])
@@ -88,7 +88,7 @@ def test_what_passed_to_a_unit_that_finished_it_is_not_given_back(store: Store) 
     assert who(submitted(store), moved) == []
 
 
-def test_a_unit_that_joins_gets_anchors_and_no_work_that_another_has(store: Store) -> None:
+def test_a_device_that_joins_gets_anchors_and_no_work_that_another_has(store: Store) -> None:
     first = submitted(store)
     store.put_device(Device("u0", PROFILE, "local", LocalAddress()))
     again = submitted(store)
@@ -99,7 +99,7 @@ def test_a_unit_that_joins_gets_anchors_and_no_work_that_another_has(store: Stor
 
 def test_what_was_finished_before_it_passed_on_is_not_measured_again(store: Store) -> None:
     anchors, alone = split(submitted(store), "u2")
-    store.extend_plan(SPEC.id, [replace(alone[0], unit="u3")])
+    store.extend_plan(SPEC.id, [replace(alone[0], device="u3")])
     measured(store, [*anchors, alone[0]])
     leaves(store, "u2")
     assert who(submitted(store), alone[0]) == []

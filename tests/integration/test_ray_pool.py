@@ -66,17 +66,17 @@ def listener(pool: RayPool) -> kit.Listener:
     return kit.Listener(pool)
 
 
-def open_(listener: kit.Listener, *units: str) -> None:
-    for unit in units:
-        order = kit.opening(unit)
+def open_(listener: kit.Listener, *devices: str) -> None:
+    for device in devices:
+        order = kit.opening(device)
         listener.pool.submit(order)
         assert listener.done(order.id).error is None
 
 
-def held_round(listener: kit.Listener, folder: Path, unit: str) -> str:
-    order = kit.measuring(unit, kit.task(unit, "a"), kit.task(unit, "b"))
+def held_round(listener: kit.Listener, folder: Path, device: str) -> str:
+    order = kit.measuring(device, kit.task(device, "a"), kit.task(device, "b"))
     listener.pool.submit(order)
-    kit.until((folder / f"{unit}.reached").exists, f"{unit} never got into its round")
+    kit.until((folder / f"{device}.reached").exists, f"{device} never got into its round")
     return order.id
 
 

@@ -175,9 +175,9 @@ def test_what_was_planned_and_never_measured_is_listed() -> None:
 
 def test_names_from_outside_are_text_wherever_they_come() -> None:
     networks = [replace(n, arch=f"{n.arch}{HOSTILE}") for n in validation(3).networks]
-    found = replace(validation(3), unit=HOSTILE, space=HOSTILE, study_id=HOSTILE, scope=HOSTILE, networks=tuple(networks))
+    found = replace(validation(3), device=HOSTILE, space=HOSTILE, study_id=HOSTILE, scope=HOSTILE, networks=tuple(networks))
     html = page(
-        measured(HOSTILE, 1e5, unit=HOSTILE, flags=("<i>flag</i>",)),
+        measured(HOSTILE, 1e5, device=HOSTILE, flags=("<i>flag</i>",)),
         measured("conv", 2e5),
         failed("conv_b", HOSTILE, HOSTILE),
         title=HOSTILE,

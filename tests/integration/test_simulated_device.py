@@ -113,7 +113,7 @@ def test_probes_and_rounds_go_through_the_agent_with_their_structure(quiet: Benc
     runs = quiet.round(plan)
     assert [run.key for run in runs] == [task.measurement.key for task in quiet.tasks]
     for run, latency_ns in zip(runs, LATENCIES, strict=True):
-        assert (run.status, run.unit, run.round_index, run.reference_provisional) == ("complete", "desk", 0, False)
+        assert (run.status, run.device, run.round_index, run.reference_provisional) == ("complete", "desk", 0, False)
         assert [piece.pass_index for piece in run.slices] == [0, 1, 2, 3]
         assert all(piece.quiet and piece.gated == (latency_ns <= plan.long_ns) for piece in run.slices)
         samples = sorted(value for piece in run.slices for value in piece.samples_ns)

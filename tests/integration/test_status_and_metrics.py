@@ -81,7 +81,7 @@ def test_what_a_device_does_is_said(store: Store, lease: Lease) -> None:
     store.commit(runs, lease, "job-1")
     store.step_device("desk", DeviceEvent("held", "a new fan"), now_s)
     (found,) = devices_status(store, now_s)
-    assert (found.unit, found.state, found.reason) == ("desk", "maintenance", "a new fan")
+    assert (found.device, found.state, found.reason) == ("desk", "maintenance", "a new fan")
     assert found.temperature_c == 61.5
     assert found.seen_s == pytest.approx(now_s - 10)
     assert found.checked_s is None
@@ -122,10 +122,10 @@ def test_how_far_the_canary_is_from_its_reference_is_said(store: Store, lease: L
     assert found.canary_provisional is False
     assert found.canary_since_s == pytest.approx(began_s)
     shown = scrape(FarmCollector(store))
-    assert shown["lutfarm_canary_drift_ratio", "unit=desk"] == pytest.approx(1.31)
-    assert shown["lutfarm_canary_settled_ratio", "unit=desk"] == pytest.approx(1.3)
-    assert shown["lutfarm_canary_provisional", "unit=desk"] == 0
-    assert shown["lutfarm_heat_waits_total", "unit=desk"] == 0
+    assert shown["lutfarm_canary_drift_ratio", "device=desk"] == pytest.approx(1.31)
+    assert shown["lutfarm_canary_settled_ratio", "device=desk"] == pytest.approx(1.3)
+    assert shown["lutfarm_canary_provisional", "device=desk"] == 0
+    assert shown["lutfarm_heat_waits_total", "device=desk"] == 0
 
 
 def test_a_device_without_runs_has_no_canary(store: Store) -> None:
@@ -155,17 +155,17 @@ def test_the_history_of_the_reference_is_shown(store: Store, lease: Lease, tmp_p
 
 def test_runs_are_counted_once_however_often_one_looks(store: Store, lease: Lease) -> None:
     collector = FarmCollector(store)
-    assert ("lutfarm_runs_total", "quality=provisional", "unit=desk") not in scrape(collector)
+    assert ("lutfarm_runs_total", "device=desk", "quality=provisional") not in scrape(collector)
     store.commit([kit.run()], lease, "job-1")
     for _ in range(3):
         found = scrape(collector)
-    assert found["lutfarm_runs_total", "quality=provisional", "unit=desk"] == 1
+    assert found["lutfarm_runs_total", "device=desk", "quality=provisional"] == 1
     failed = replace(kit.run(KEYS[1], status="failed", round_id="f" * 32), id="f" * 32, failure=Failure("OutOfMemory", "40 GB"))
     store.commit([failed], lease, "job-1")
     found = scrape(collector)
-    assert found["lutfarm_runs_total", "quality=failed", "unit=desk"] == 1
-    assert found["lutfarm_failures_total", "reason=OutOfMemory", "unit=desk"] == 1
-    states = {k[2]: v for k, v in found.items() if k[0] == "lutfarm_device_state"}
+    assert found["lutfarm_runs_total", "device=desk", "quality=failed"] == 1
+    assert found["lutfarm_failures_total", "device=desk", "reason=OutOfMemory"] == 1
+    states = {k[3]: v for k, v in found.items() if k[0] == "lutfarm_device_state"}
     assert sum(states.values()) == 1
 
 
@@ -176,7 +176,7 @@ def test_a_run_that_arrives_late_is_counted(store: Store, lease: Lease) -> None:
     store.commit([replace(kit.run(round_id="a" * 32, started_s=now_s), id="a" * 32)], lease, "job-1")
     scrape(collector)
     store.commit([replace(kit.run(round_id="b" * 32, started_s=now_s - 600), id="b" * 32)], lease, "job-1")
-    assert scrape(collector)["lutfarm_runs_total", "quality=provisional", "unit=desk"] == 2
+    assert scrape(collector)["lutfarm_runs_total", "device=desk", "quality=provisional"] == 2
 
 
 @pytest.mark.parametrize(
@@ -277,4 +277,4 @@ def test_status_as_a_user_sees_it(store: Store, lease: Lease, tmp_path: Path) ->
             timeout=120,
         ).stdout
     )
-    assert listed[0]["unit"] == "desk"
+    assert listed[0]["device"] == "desk"

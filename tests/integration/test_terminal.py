@@ -65,9 +65,9 @@ def home() -> Iterator[Path]:
 
 def _fill(home: Path) -> None:
     with open_store(home) as store:
-        for unit in UNITS:
-            store.put_device(Device(unit, f"generic-linux-{os.uname().machine}", "local", LocalAddress()))
-            store.put_hello(unit, kit.HELLO, 5.0)
+        for device in UNITS:
+            store.put_device(Device(device, f"generic-linux-{os.uname().machine}", "local", LocalAddress()))
+            store.put_hello(device, kit.HELLO, 5.0)
         store.open_job(Job("fbnet-on-both-runtimes-482ce6670c", "fbnet-on-both-runtimes", "{}", 100.0), PLAN)
         store.open_job(Job("fbnet-1b2c3d4e5f", "fbnet", "{}", 200.0), ONE_PLACE)
 
@@ -197,7 +197,7 @@ def test_conditions_hold_for_json_too(home: Path, tables: tuple[str, str]) -> No
     assert [one["workload_key"] for one in whole["entries"]] == [f"operator:{name}" for name in skips]
     assert whole["verdict"]["entries"] == 2 * len(OPERATORS)
     part = subprocess.run([*asked, "--columns", "p95,device"], capture_output=True, text=True, env=environment, check=True)
-    assert [list(one) for one in json.loads(part.stdout)["entries"]] == [["p95", "unit"]] * len(skips)
+    assert [list(one) for one in json.loads(part.stdout)["entries"]] == [["p95", "device"]] * len(skips)
 
 
 def test_a_column_that_is_not_there_is_refused_with_the_one_that_was_meant(home: Path, tables: tuple[str, str]) -> None:
@@ -249,7 +249,7 @@ def test_what_is_said_of_devices_fits_and_its_commands_can_be_copied(home: Path,
     with open_store(home) as store:
         for event in (DeviceEvent("registered"), DeviceEvent("held", WHY)):
             store.step_device(UNITS[1], event, 6.0)
-        store.open_job(Job("some-0123456789", "some", JOB_SPEC, 300.0), [replace(ONE_PLACE[0], unit=UNITS[1])])
+        store.open_job(Job("some-0123456789", "some", JOB_SPEC, 300.0), [replace(ONE_PLACE[0], device=UNITS[1])])
     shown = on_terminal([LUTFARM, *words], columns=80, environment={"LUTFARM_HOME": str(home)})
     assert shown.code == 0 or words == ("doctor",)
     assert shown.too_long == []

@@ -34,8 +34,8 @@ from lutfarm_runner.device_lock import Content
 
 __all__ = ["board", "phone", "ssh_key"]
 LIMITS = Limits(memory_bytes=1 << 29, load_s=20, iteration_s=20)
-ANNA = Claim("unit", "anna's run", "anna", "a" * 32, 1)
-BERT = Claim("unit", "bert's run", "bert", "b" * 32, 1)
+ANNA = Claim("device", "anna's run", "anna", "a" * 32, 1)
+BERT = Claim("device", "bert's run", "bert", "b" * 32, 1)
 KEEPS_IT = """
 import json, sys
 from pathlib import Path
@@ -46,8 +46,8 @@ from lutfarm_agents.tool_agent import ToolAgent
 from tests.integration.test_tool_agent import LIMITS, a_task
 address, state, models = json.loads(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
 transport = "adb" if "serial" in address else "ssh"
-agent = ToolAgent(Device("unit", "test-machine", transport, read_address(transport, address)), state_dir=state)
-list(agent.prepare(Claim("unit", "a run that dies", "dora", "d" * 32, 1)))
+agent = ToolAgent(Device("device", "test-machine", transport, read_address(transport, address)), state_dir=state)
+list(agent.prepare(Claim("device", "a run that dies", "dora", "d" * 32, 1)))
 task, paths = a_task(models)
 print("held", flush=True)
 list(agent.probe([task], limits=LIMITS, models=paths))
@@ -57,7 +57,7 @@ list(agent.probe([task], limits=LIMITS, models=paths))
 def a_task(folder: Path) -> tuple[Task, dict[str, Path]]:
     artifact, path = kit.model(folder, name="model")
     backend = Backend(RUNTIME)
-    return Task(Measurement(Workload("operator", "conv"), "unit", backend), artifact), {artifact.sha256: path}
+    return Task(Measurement(Workload("operator", "conv"), "device", backend), artifact), {artifact.sha256: path}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     tool = FakeTool(machine, f"{folder}/bench mark")
     tool.becomes("well")
     device = replace(
-        kit.device("unit"),
+        kit.device("device"),
         transport=request.param,
         address=read_address(request.param, {**address, f"tool:{RUNTIME}": tool.remote}),
     )
@@ -118,7 +118,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def a_round(task: Task) -> Round:
-    return replace(kit.measuring("unit", task).round, limits=LIMITS, canary=task.artifact)
+    return replace(kit.measuring("device", task).round, limits=LIMITS, canary=task.artifact)
 
 
 def in_background(work: Callable[[], object]) -> threading.Thread:
@@ -273,9 +273,9 @@ def test_a_newer_token_ends_a_session_of_the_other_sort(place: Place, tmp_path: 
 def test_sessions_of_one_owner_share_the_device(place: Place) -> None:
     with closing(place.with_runner()) as runner, closing(place.agent()) as tools, closing(place.agent()) as more:
         assert list(tools.prepare(ANNA)) == []
-        assert list(runner.prepare(replace(ANNA, unit="two"))) == []
+        assert list(runner.prepare(replace(ANNA, device="two"))) == []
         tools.close()
-        assert list(more.prepare(replace(ANNA, unit="three"))) == []
+        assert list(more.prepare(replace(ANNA, device="three"))) == []
         assert runner.ready
         assert more.ready
 
@@ -373,4 +373,4 @@ def test_what_needs_python_is_refused(place: Place, tmp_path: Path) -> None:
     with closing(place.agent()) as agent:
         assert list(agent.prepare(ANNA)) == []
         with pytest.raises(NotReady, match="native tools only"):
-            list(agent.probe([kit.task("unit", "x", artifact)], limits=LIMITS, models={artifact.sha256: path}))
+            list(agent.probe([kit.task("device", "x", artifact)], limits=LIMITS, models={artifact.sha256: path}))

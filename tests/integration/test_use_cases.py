@@ -62,7 +62,7 @@ def test_a_device_is_registered_checked_held_and_retired(store: Store, home: Hom
     told: list[Checked | NotChecked] = []
     checked = check_devices(in_use(store, time.time()), store, home, waiting=lambda *_: None, tell=told.append)
     assert told == checked
-    assert [one.report.unit for one in checked if isinstance(one, Checked)] == ["desk", "same"]
+    assert [one.report.device for one in checked if isinstance(one, Checked)] == ["desk", "same"]
 
     assert maintenance.hold(store, "desk", "its fan is loose", time.time()).state == "maintenance"
     assert maintenance.release(store, "desk", time.time()).state == "ready"
@@ -85,10 +85,10 @@ def test_one_device_that_can_not_be_looked_at_keeps_no_other_from_it(store: Stor
     register(Wanted("same", local=True, profile=kit.PROFILE), store, home, say=lambda _: None)
     retired, looked = check_devices(["desk", "same"], store, home, waiting=lambda *_: None, tell=lambda _: None)
     assert isinstance(retired, NotChecked)
-    assert retired.unit == "desk"
+    assert retired.device == "desk"
     assert isinstance(retired.error, SpecError)
     assert isinstance(looked, Checked)
-    assert looked.report.unit == "same"
+    assert looked.report.device == "same"
 
 
 def test_a_job_that_nobody_ran_is_named_in_the_refusal(store: Store) -> None:
@@ -104,7 +104,7 @@ def test_why_a_job_waits_is_a_value(store: Store, home: Home, tmp_path: Path) ->
     job, rows = why_job(store, submitted.spec.name, time.time())
     assert job == job_called(store, submitted.spec.id)[0]
     (row,) = rows
-    assert (row.unit, row.state, row.done, row.failed, row.left) == (DEVICE, "maintenance", 0, 0, len(submitted.plan))
+    assert (row.device, row.state, row.done, row.failed, row.left) == (DEVICE, "maintenance", 0, 0, len(submitted.plan))
     assert "lutfarm device release this-machine" in row.next
 
 

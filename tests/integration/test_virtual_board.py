@@ -34,7 +34,7 @@ WAIT_S = 60.0
 HOME = "/home/board"
 ROOT = f"{HOME}/lut farm"
 SHELL_CHARACTERS = "-a b'c\"d$(touch pwned)`id`;&|<>*?#~!\\e"
-ANNA = Claim("unit", "anna's run", "anna", "a" * 32, 1)
+ANNA = Claim("device", "anna's run", "anna", "a" * 32, 1)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def device(
         "bundle": str(bundle.path),
         "host_key": vm.host_key.rsplit(" ", 1)[0],
     }
-    return replace(kit.device("unit"), transport="ssh", address=read_address("ssh", address))
+    return replace(kit.device("device"), transport="ssh", address=read_address("ssh", address))
 
 
 def said(transport: SshTransport, script: str, *words: str) -> str:
@@ -180,9 +180,9 @@ def test_a_fault_in_mid_round_is_noticed_and_loses_nothing_that_had_arrived(
     canary, canary_path = kit.model(tmp_path, name="canary", iteration_ns=20_000)
     artifact, path = kit.model(tmp_path, name="slow", iteration_ns=500_000_000)
     models = {canary.sha256: canary_path, artifact.sha256: path}
-    slow = replace(kit.task("unit", "slow", artifact), iteration_ns=500_000_000)
+    slow = replace(kit.task("device", "slow", artifact), iteration_ns=500_000_000)
     order = replace(
-        kit.measuring("unit", slow, canary=canary).round,
+        kit.measuring("device", slow, canary=canary).round,
         limits=Limits(memory_bytes=1 << 29, load_s=30, iteration_s=60),
         plan=SlicePlan(passes=200, warmup_first=0, warmup_again=0),
     )

@@ -48,8 +48,8 @@ def test_a_second_owner_waits_is_told_for_whom_and_gets_it(start, path):
 
 def test_one_owner_shares_it_and_it_is_free_after_the_last(start, path):
     first, sibling, other = start(), start(), start()
-    assert first.ask("lock", **ask(path, "a", unit="one")) == [DONE]
-    assert sibling.ask("lock", **ask(path, "a", unit="two", token=9)) == [DONE]
+    assert first.ask("lock", **ask(path, "a", device="one")) == [DONE]
+    assert sibling.ask("lock", **ask(path, "a", device="two", token=9)) == [DONE]
     first.send("stop")
     first.process.wait(10)
     other.send("lock", **ask(path, "b", farm="elsewhere"))
@@ -60,23 +60,24 @@ def test_one_owner_shares_it_and_it_is_free_after_the_last(start, path):
 
 def test_a_newer_token_ends_the_older_group(start, bench, path):
     older, newer = start(), start()
-    older.ask("lock", **ask(path, "a", token=4, unit="desk"))
+    older.ask("lock", **ask(path, "a", token=4, device="desk"))
     older.send("round", **bench.round({}, plan={"passes": 100_000, "gate_ratio": 1e3}))
     older.until("slice")
     children = older.children()
-    events = newer.ask("lock", **ask(path, "b", token=5, unit="desk"))
+    events = newer.ask("lock", **ask(path, "b", token=5, device="desk"))
     assert events[-1] == DONE
     assert older.process.wait(10) == -9
     wait_until(lambda: not any(map(alive, children)))
 
 
 @pytest.mark.parametrize(
-    "wanted", [{"token": 4}, {"token": 3}, {"token": 5, "farm": "other"}, {"token": 5, "unit": "other"}, {"token": 5, "farm": ""}]
+    "wanted",
+    [{"token": 4}, {"token": 3}, {"token": 5, "farm": "other"}, {"token": 5, "device": "other"}, {"token": 5, "farm": ""}],
 )
 def test_nobody_else_is_ended(start, path, wanted):
     older, other = start(), start()
-    older.ask("lock", **ask(path, "a", token=4, unit="desk"))
-    other.send("lock", **ask(path, "b", **{"unit": "desk", **wanted}))
+    older.ask("lock", **ask(path, "a", token=4, device="desk"))
+    other.send("lock", **ask(path, "b", **{"device": "desk", **wanted}))
     assert other.receive()["type"] == "waiting"
     assert older.process.poll() is None
 
@@ -110,7 +111,7 @@ def test_unreadable_content_is_an_unknown_holder(path, content):
     other.close()
 
 
-HELD = {"owner": "o", "holder": "h", "farm": "f", "token": 3, "unit": "u", "pid": 77, "pid_start": 5, "since_s": 9.5}
+HELD = {"owner": "o", "holder": "h", "farm": "f", "token": 3, "device": "u", "pid": 77, "pid_start": 5, "since_s": 9.5}
 
 
 @pytest.mark.parametrize(
@@ -124,16 +125,16 @@ def test_what_the_file_says_is_believed_up_to_its_bounds_and_not_beyond(field, l
         assert parse(json.dumps({**HELD, field: value}).encode()) == Content()
 
 
-@pytest.mark.parametrize(("field", "limit"), [("owner", 200), ("holder", 500), ("farm", 100), ("unit", 200)])
+@pytest.mark.parametrize(("field", "limit"), [("owner", 200), ("holder", 500), ("farm", 100), ("device", 200)])
 def test_a_word_in_the_file_is_believed_up_to_its_length_and_not_beyond(field, limit):
     assert parse(json.dumps({**HELD, field: "x" * limit}).encode()) == Content(**{**HELD, field: "x" * limit})
     assert parse(json.dumps({**HELD, field: "x" * (limit + 1)}).encode()) == Content()
 
 
 @pytest.mark.parametrize("missing", sorted(HELD))
-def test_of_all_that_the_file_says_the_unit_alone_may_be_missing(missing):
+def test_of_all_that_the_file_says_the_device_alone_may_be_missing(missing):
     found = parse(json.dumps({name: value for name, value in HELD.items() if name != missing}).encode())
-    assert found == (Content(**{**HELD, "unit": ""}) if missing == "unit" else Content())
+    assert found == (Content(**{**HELD, "device": ""}) if missing == "device" else Content())
 
 
 def holding(path, *, leader):
@@ -286,10 +287,10 @@ def test_of_many_at_once_one_holds_it(path):
         (("", 2, "u"), ("", 1, "u"), False),
     ],
 )
-def test_take_over_is_for_an_older_lease_of_the_same_unit(wanted, found, allowed):
-    farm, token, unit = wanted
+def test_take_over_is_for_an_older_lease_of_the_same_device(wanted, found, allowed):
+    farm, token, device = wanted
     content = Content("o", "h", found[0], found[1], found[2], 5, 5, 5.0)
-    assert may_take_over(Lock("/x", "p", "h", farm, token, unit), content) is allowed
+    assert may_take_over(Lock("/x", "p", "h", farm, token, device), content) is allowed
 
 
 def test_a_missing_folder_says_so(tmp_path):
@@ -304,7 +305,7 @@ def test_content_says_since_when(path):
     lock = DeviceLock(Lock(path, "a", "run a", "farm", 7, "desk"))
     lock.attempt()
     content = lock.read()
-    assert (content.pid, content.token, content.unit) == (os.getpid(), 7, "desk")
+    assert (content.pid, content.token, content.device) == (os.getpid(), 7, "desk")
     assert content.pid_start == started_at(os.getpid()) > 0
     assert abs(content.since_s - time.time()) < 3600
     lock.close()

@@ -75,7 +75,7 @@ def greet(transport: Transport, root: str, name: str) -> Hello:
         cpu_model=clean(model, 200),
         cpus=cpus,
         memory_bytes=int(memory) * 1024 if memory else 0,
-        # As the runner makes it, so that a unit with a runner and one without are seen to be one machine.
+        # As the runner makes it, so that a device with a runner and one without are seen to be one machine.
         machine_id=hashlib.sha256(f"lutfarm {boot}".encode()).hexdigest()[:32] if boot else "",
         runner_sha256="",
         clock_resolution_ns=None,

@@ -57,7 +57,7 @@ class Reference:
 class HealthReport:
     """What one check found."""
 
-    unit: str
+    device: str
     checked_s: float  # Unix time
     findings: tuple[Finding, ...]
     references: tuple[Reference, ...] = ()
@@ -87,7 +87,7 @@ class CheckOrder:
     `history`: earlier reports of this device, oldest first.  `models`: files on the host by SHA-256.
     """
 
-    unit: str
+    device: str
     claim: Claim
     tasks: tuple[Task, ...]
     models: Mapping[str, Path]
@@ -131,7 +131,7 @@ def check(agent: Agent, order: CheckOrder, *, waiting: Callable[[str], None]) ->
                     references.append(found)
     except (LinkError, DeviceError) as error:
         findings.append(_session_finding(error))
-    return HealthReport(order.unit, time.time(), tuple(findings), tuple(references), boot_id, order.tools_only)
+    return HealthReport(order.device, time.time(), tuple(findings), tuple(references), boot_id, order.tools_only)
 
 
 def _prepare(agent: Agent, order: CheckOrder, waiting: Callable[[str], None]) -> None:

@@ -206,10 +206,10 @@ class ShellLock:
 
         Raises NotReady where the lock's file can't be used, LinkError.
         """
-        wanted = Lock(self._path, claim.owner, claim.holder, claim.farm_id, claim.token, claim.unit)
+        wanted = Lock(self._path, claim.owner, claim.holder, claim.farm_id, claim.token, claim.device)
         content = json.dumps(
             asdict(
-                Content(claim.owner, claim.holder, claim.farm_id, claim.token, claim.unit, self._pid, self._start, time.time())
+                Content(claim.owner, claim.holder, claim.farm_id, claim.token, claim.device, self._pid, self._start, time.time())
             )
         )
         while not cancelled.is_set():

@@ -73,7 +73,7 @@ class ToolSession:
             failure = Failure(error.code, error.detail)
         return Probe(
             key=task.measurement.key,
-            unit=task.measurement.unit,
+            device=task.measurement.device,
             fingerprint=fingerprint,
             probed_s=time.time(),
             failure=failure,
@@ -96,7 +96,7 @@ class ToolSession:
         return Run(
             id=uuid.uuid4().hex,
             key=task.measurement.key,
-            unit=task.measurement.unit,
+            device=task.measurement.device,
             round_id=order.id,
             round_index=order.index,
             status="failed" if failure else "complete",

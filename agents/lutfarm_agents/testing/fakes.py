@@ -107,7 +107,7 @@ class FakeAgent:
             key = task.measurement.key
             yield Probe(
                 key=key,
-                unit=self.device.name,
+                device=self.device.name,
                 fingerprint=fingerprint(self.script.hello, task.measurement.backend, None, inputs=task.measurement.workload.fed),
                 probed_s=time.time(),
                 failure=self.script.failures.get(key),
@@ -175,7 +175,7 @@ class FakeAgent:
         return Run(
             id=uuid.uuid4().hex,
             key=measurement.key,
-            unit=measurement.unit,
+            device=measurement.device,
             round_id=round_.id,
             round_index=round_.index,
             status=status,
@@ -243,7 +243,7 @@ class ReplayChannel:
 
 @dataclass(frozen=True, slots=True)
 class ScriptedAgents:
-    """An agent factory for pools: a FakeAgent for units that have a script, a DeviceAgent for all others."""
+    """An agent factory for pools: a FakeAgent for devices that have a script, a DeviceAgent for all others."""
 
     scripts: Mapping[str, Script] = field(default_factory=dict[str, Script])
 

@@ -317,7 +317,7 @@ class SimulatedAgent:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedAgents:
-    """An agent factory for pools: a SimulatedAgent for units that are named, a DeviceAgent for all others."""
+    """An agent factory for pools: a SimulatedAgent for devices that are named, a DeviceAgent for all others."""
 
     devices: Mapping[str, SimulatedDevice] = field(default_factory=dict[str, SimulatedDevice])
 

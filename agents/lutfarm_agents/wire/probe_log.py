@@ -46,7 +46,7 @@ def probe_of(task: Task, event: Event, fingerprint: Mapping[str, str]) -> Probe:
     found = event if isinstance(event, ProbedEvent) else ProbedEvent(event.id or 0)
     return Probe(
         key=task.measurement.key,
-        unit=task.measurement.unit,
+        device=task.measurement.device,
         fingerprint=fingerprint,
         probed_s=time.time(),
         failure=Failure(event.code, event.detail) if event.code else None,

@@ -74,7 +74,7 @@ class RoundLog:
         return Run(
             id=uuid.uuid4().hex,
             key=measurement.key,
-            unit=measurement.unit,
+            device=measurement.device,
             round_id=self.round.id,
             round_index=self.round.index,
             status="failed" if failure else "complete" if complete else "truncated",

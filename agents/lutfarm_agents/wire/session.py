@@ -43,7 +43,7 @@ class RunnerSession:
     def lock(self, claim: Claim, path: str) -> Iterator[str]:
         """Take the device's lock; yields who has it while it waits.  Returns early only after cancel."""
         self._send(
-            "lock", path=path, owner=claim.owner, holder=claim.holder, farm=claim.farm_id, token=claim.token, unit=claim.unit
+            "lock", path=path, owner=claim.owner, holder=claim.holder, farm=claim.farm_id, token=claim.token, device=claim.device
         )
         for message in self._until_done():
             yield events.waiting(_expect(message, "waiting"))

@@ -14,7 +14,7 @@ from lutfarm.store.interface import CanaryStore
 class Canary:
     """One canary of a device.  `rounds` are oldest first, `epochs` by when they begin."""
 
-    unit: str
+    device: str
     backend_key: str
     conditions_key: str
     rounds: Sequence[CanaryRound]
@@ -48,26 +48,26 @@ class CanaryHistory:
     store: CanaryStore
     _rounds: dict[tuple[str, str, str], list[CanaryRound]] = field(default_factory=dict[tuple[str, str, str], list[CanaryRound]])
 
-    def rounds(self, unit: str, backend_key: str, conditions_key: str) -> Sequence[CanaryRound]:
+    def rounds(self, device: str, backend_key: str, conditions_key: str) -> Sequence[CanaryRound]:
         """Of one canary, oldest first, as of now."""
-        known = self._rounds.setdefault((unit, backend_key, conditions_key), [])
+        known = self._rounds.setdefault((device, backend_key, conditions_key), [])
         if known:
             known.pop()
-        known += self.store.canary_rounds(unit, backend_key, conditions_key, after_s=known[-1].at_s if known else None)
+        known += self.store.canary_rounds(device, backend_key, conditions_key, after_s=known[-1].at_s if known else None)
         return known
 
-    def canary(self, unit: str, backend_key: str, conditions_key: str) -> Canary:
+    def canary(self, device: str, backend_key: str, conditions_key: str) -> Canary:
         """One canary, as of now."""
-        rounds = tuple(self.rounds(unit, backend_key, conditions_key))
-        return Canary(unit, backend_key, conditions_key, rounds, epochs(rounds))
+        rounds = tuple(self.rounds(device, backend_key, conditions_key))
+        return Canary(device, backend_key, conditions_key, rounds, epochs(rounds))
 
 
-def canary(store: CanaryStore, unit: str, backend_key: str, conditions_key: str) -> Canary:
+def canary(store: CanaryStore, device: str, backend_key: str, conditions_key: str) -> Canary:
     """One canary's history."""
-    rounds = store.canary_rounds(unit, backend_key, conditions_key)
-    return Canary(unit, backend_key, conditions_key, rounds, epochs(rounds))
+    rounds = store.canary_rounds(device, backend_key, conditions_key)
+    return Canary(device, backend_key, conditions_key, rounds, epochs(rounds))
 
 
-def canaries(store: CanaryStore, unit: str) -> list[Canary]:
+def canaries(store: CanaryStore, device: str) -> list[Canary]:
     """All of a device's."""
-    return [canary(store, unit, backend_key, conditions_key) for backend_key, conditions_key in store.canary_places(unit)]
+    return [canary(store, device, backend_key, conditions_key) for backend_key, conditions_key in store.canary_places(device)]

@@ -15,8 +15,8 @@ from lutfarm_jobs.run import Run
 
 
 def judge(store: CanaryStore, plan: Iterable[Measurement], gate_ratios: Mapping[str, float]) -> Callable[[Run], Run]:
-    """For runs of the plan's measurements; `gate_ratios` by unit.  Reads the canaries' histories once."""
-    canaries = {m.key: (m.unit, *MeasurementKey.parse(m.key).canary) for m in plan}
+    """For runs of the plan's measurements; `gate_ratios` by device.  Reads the canaries' histories once."""
+    canaries = {m.key: (m.device, *MeasurementKey.parse(m.key).canary) for m in plan}
     histories = {canary: epochs(store.canary_rounds(*canary)) for canary in set(canaries.values())}
 
     def judged(run: Run) -> Run:

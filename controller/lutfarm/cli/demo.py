@@ -164,7 +164,7 @@ def _show(table: LatencyTable) -> None:
                     _error(n.predicted, n.measured),
                     latency(n.calibrated),
                     _error(n.calibrated, n.measured),
-                    validation.unit,
+                    validation.device,
                     validation.backend_key,
                 ]
                 for n in validation.used

@@ -40,19 +40,23 @@ def check(
 
         def tell(one: Checked | NotChecked) -> None:
             if isinstance(one, NotChecked):
-                say(f"{one.unit}: error: {printable(one.error.detail)}")
+                say(f"{one.device}: error: {printable(one.error.detail)}")
             elif not json:
                 _show(one.report, one.record)
 
         with open_store(place.path, begun=True) as store:
             names = in_use(store, time.time()) if all_ else [name]
             found = check_devices(
-                names, store, place, waiting=lambda unit, who: say(f"{unit}: waiting, it is held by {printable(who)}"), tell=tell
+                names,
+                store,
+                place,
+                waiting=lambda device, who: say(f"{device}: waiting, it is held by {printable(who)}"),
+                tell=tell,
             )
         looked = [one for one in found if isinstance(one, Checked)]
         failed = [one for one in found if isinstance(one, NotChecked)]
         if json:
-            errors = [{"device": f.unit, "fit": False, "error": f.error.code, "reason": f.error.detail} for f in failed]
+            errors = [{"device": f.device, "fit": False, "error": f.error.code, "reason": f.error.detail} for f in failed]
             print_json([*(_as_json(one.report, one.record) for one in looked), *errors])
         codes = [exit_codes.exit_code(one.error) for one in failed]
         codes += [exit_codes.DEVICE_TROUBLE for one in looked if not one.report.fit]
@@ -62,7 +66,7 @@ def check(
 
 def _as_json(report: HealthReport, record: DeviceRecord) -> dict[str, object]:
     return {
-        "device": report.unit,
+        "device": report.device,
         "fit": report.fit,
         "tools_only": report.tools_only,
         "checked_s": report.checked_s,
@@ -76,11 +80,11 @@ def _as_json(report: HealthReport, record: DeviceRecord) -> dict[str, object]:
 def _show(report: HealthReport, record: DeviceRecord) -> None:
     print_rows(
         [*("verdict", "what", "seen"), Column("device", "shared"), Column("why", "prose"), Column("what to do", "prose")],
-        [[f.verdict, f.name, _seen(f), report.unit, f.why, f.what_to_do] for f in report.findings],
+        [[f.verdict, f.name, _seen(f), report.device, f.why, f.what_to_do] for f in report.findings],
     )
     why = f": {report.reason}" if report.reason else ""
     fit = ("fit for native tools only" if report.tools_only else "fit") if report.fit else "not fit"
-    say(f"{report.unit} is {fit}{printable(why)}; its state is {record.state}")
+    say(f"{report.device} is {fit}{printable(why)}; its state is {record.state}")
 
 
 def _seen(finding: Finding) -> str:
@@ -118,6 +122,6 @@ def retire(name: NameArgument, home: HomeOption = None, json: JsonOption = False
 
 def _tell(record: DeviceRecord, *, as_json: bool) -> None:
     if as_json:
-        print_json({"device": record.unit, "state": record.state, "reason": record.reason})
+        print_json({"device": record.device, "state": record.state, "reason": record.reason})
     else:
-        say(f"{record.unit} is {record.state}")
+        say(f"{record.device} is {record.state}")

@@ -70,7 +70,7 @@ def show(
             [
                 [
                     short_name(m.workload.key),
-                    m.unit,
+                    m.device,
                     m.backend.key,
                     m.conditions.key,
                     m.workload.path,

@@ -33,7 +33,7 @@ def why(
                 *("device", "state", "done", "failed", "left", "at"),
                 *(Column(name, "prose") for name in ("waits for", "next", "reason")),
             ],
-            [[r.unit, r.state, r.done, r.failed, r.left, _time(r.next_s), r.waits_for, r.next, r.reason] for r in rows],
+            [[r.device, r.state, r.done, r.failed, r.left, _time(r.next_s), r.waits_for, r.next, r.reason] for r in rows],
         )
 
 

@@ -25,7 +25,7 @@ from lutfarm.cli.terminal.output import (
     say,
 )
 from lutfarm.cli.terminal.say_table import anew_words, say_table, say_verdict
-from lutfarm.cli.terminal.table_options import BackendOption, TableArgument, UnitOption, select
+from lutfarm.cli.terminal.table_options import BackendOption, DeviceOption, TableArgument, select
 from lutfarm.home import find_home
 from lutfarm_jobs.errors import SpecError
 
@@ -41,7 +41,7 @@ def export(
     format: Annotated[
         str, typer.Option("--format", help="Of files whose extension several have: proxylessnas.yaml, or what a package adds.")
     ] = "",
-    device: UnitOption = None,
+    device: DeviceOption = None,
     backend: BackendOption = None,
     pool: Annotated[
         str | None,
@@ -69,7 +69,7 @@ def export(
 
         with open_store(find_home(home).path, to_read=True) as store:
             job, _ = job_meant(store, job_id)
-            table = validated_table(store, job.id, pool=pool, unit=device, backend=backend)
+            table = validated_table(store, job.id, pool=pool, device=device, backend=backend)
             anew = judged_anew(store, job.id)
         if calibrated is False:
             table = table.with_calibrations(())
@@ -87,14 +87,14 @@ def export(
                     "files": files,
                     "places": [
                         {
-                            "unit": unit,
+                            "device": device,
                             "backend_key": backend,
-                            "validated": validated_on(table, unit, backend),
+                            "validated": validated_on(table, device, backend),
                             "calibrated": [
-                                c.space for c in table.manifest.calibrations if (c.unit, c.backend_key) == (unit, backend)
+                                c.space for c in table.manifest.calibrations if (c.device, c.backend_key) == (device, backend)
                             ],
                         }
-                        for unit, backend in table.places
+                        for device, backend in table.places
                     ],
                 }
             )
@@ -115,9 +115,9 @@ def _format_of(path: Path, wanted: str, files: Sequence[Path]) -> str:
     return wanted if path.suffix.lower() == ending or not any(file.suffix.lower() == ending for file in files) else ""
 
 
-def validated_on(table: LatencyTable, unit: str, backend: str) -> list[str]:
+def validated_on(table: LatencyTable, device: str, backend: str) -> list[str]:
     """The spaces whose networks were held against one device's and backend's entries; none: never validated."""
-    return [one.space for one in table.manifest.validations if one.place == (unit, backend)]
+    return [one.space for one in table.manifest.validations if one.place == (device, backend)]
 
 
 def predict(
@@ -128,7 +128,7 @@ def predict(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Sum what there is; say what is missing.")] = False,
     uncalibrated: Annotated[bool, typer.Option("--uncalibrated", help="The plain sum, though the table is calibrated.")] = False,
-    device: UnitOption = None,
+    device: DeviceOption = None,
     backend: BackendOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -203,7 +203,7 @@ def _figures(table: LatencyTable, space: str, *, uncalibrated: bool) -> Figures 
 def report(
     table_file: TableArgument,
     out: Annotated[Path, typer.Option("--out", help="FILE.html.")],
-    device: UnitOption = None,
+    device: DeviceOption = None,
     backend: BackendOption = None,
     title: Annotated[str | None, typer.Option(help="The page's heading; default: the job's name.")] = None,
     json: JsonOption = False,

@@ -40,8 +40,8 @@ def diff_tables(
 
             check_picture(out)
         tables = [
-            table.select(unit=unit, backend=backend) if unit or backend else table
-            for table, unit, backend in ((load(a), device_a, backend_a), (load(b), device_b, backend_b))
+            table.select(device=device, backend=backend) if device or backend else table
+            for table, device, backend in ((load(a), device_a, backend_a), (load(b), device_b, backend_b))
         ]
         found = diff(tables[0], tables[1])
         if out is not None:

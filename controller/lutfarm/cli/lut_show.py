@@ -10,7 +10,7 @@ import typer
 from lutfarm.cli import exit_codes
 from lutfarm.cli.terminal.output import Column, JsonOption, latency, plain, print_json, print_rows, printable, say
 from lutfarm.cli.terminal.say_table import say_table, say_verdict
-from lutfarm.cli.terminal.table_options import BackendOption, TableArgument, UnitOption, select
+from lutfarm.cli.terminal.table_options import BackendOption, DeviceOption, TableArgument, select
 from lutfarm.lut import LatencyTable, fed, load
 from lutfarm.lut.query import QUERIED, columns_named, query
 from lutfarm.lut.schema.columns import COLUMNS
@@ -36,7 +36,7 @@ PROSE = ("takes", "tool_lines", "inputs", "inputs_assumed", "failure_detail")
 
 def show(
     table_file: TableArgument,
-    device: UnitOption = None,
+    device: DeviceOption = None,
     backend: BackendOption = None,
     where: Annotated[
         list[str] | None,
@@ -125,7 +125,7 @@ def entry_row(entry: Entry) -> list[object]:
     name = entry.workload_label
     return [
         name if named(name, "sandwich") or named(name, "stubs") else bare_name(name),
-        entry.unit,
+        entry.device,
         entry.backend_key,
         entry.conditions_key,
         shown,

@@ -65,9 +65,9 @@ def validate(
             ran, _ = measure(submitted, sources, store, place, executor=chosen, brief=json)
             outcome = validation_outcome(store, asked, ran.job_id)
         _print(outcome, as_json=json)
-        for unit, backend in asked.table.places:
-            if not any(m.unit == unit and m.backend.key == backend for m in ran.job.plan.values()):
-                say(f"{unit} with {backend}: not validated: it lacks operators that most networks need")
+        for device, backend in asked.table.places:
+            if not any(m.device == device and m.backend.key == backend for m in ran.job.plan.values()):
+                say(f"{device} with {backend}: not validated: it lacks operators that most networks need")
         if ran.missing or ran.left or outcome.refused:
             raise typer.Exit(exit_codes.INCOMPLETE)
 
@@ -96,7 +96,7 @@ def _print(outcome: ValidationOutcome, *, as_json: bool) -> None:
             [
                 [
                     n.arch,
-                    place.unit,
+                    place.device,
                     place.backend_key,
                     n.role,
                     give_or_take(n.predicted, n.predicted_low, n.predicted_high),
@@ -112,7 +112,7 @@ def _print(outcome: ValidationOutcome, *, as_json: bool) -> None:
     for line in outcome.refused:
         say(f"refused: {line}")
     for one in outcome.uncalibrated:
-        say(f"{one.unit} with {one.backend_key}: {one.describe()}")
+        say(f"{one.device} with {one.backend_key}: {one.describe()}")
 
 
 def _derived(place: Validation) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _derived(place: Validation) -> dict[str, Any]:
 
 def words(place: Validation) -> list[str]:
     """One place's outcome in lines."""
-    where = f"{place.unit} with {place.backend_key}"
+    where = f"{place.device} with {place.backend_key}"
     lines = [f"{where}: {_figures(place.figures)}; {_covered(place.coverage)}"]
     if told := place.busy_words():
         lines.append(f"{where}: {told}")

@@ -43,7 +43,7 @@ def _row(each: DeviceStatus, now_s: float) -> list[object]:
         left = f"{left}, rests {duration(max(0.0, each.rests_until_s - now_s))}".lstrip(", ")
     checked = "never" if each.checked_s is None else f"{_ago(each.checked_s, now_s)}, {'fit' if each.fit else 'not fit'}"
     return [
-        each.unit,
+        each.device,
         each.state,
         "" if each.temperature_c is None else f"{each.temperature_c:.0f}",
         left,

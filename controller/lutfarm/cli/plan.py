@@ -59,7 +59,7 @@ def plan(job: JobArgument, home: HomeOption = None, executor: ExecutorOption = N
 def _rows(found: Preview) -> list[dict[str, object]]:
     return [
         {
-            "device": one.unit,
+            "device": one.device,
             "measurements": one.measurements,
             "to measure": one.to_measure,
             "own runs": one.own_runs,

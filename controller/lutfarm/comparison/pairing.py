@@ -109,14 +109,14 @@ def next_process(job: JobProgress, units: Mapping[str, Unit], keys: Sequence[tup
 
 
 def _fitting(job: JobProgress, units: Mapping[str, Unit], plans: Sequence[Measurement]) -> Iterator[Measurement]:
-    unit = plans[0].unit
+    unit = plans[0].device
     return chunk_of(job, plans, job.policies[unit], units[unit].pace, left_of_budget_s=math.inf)
 
 
 def _process(job: JobProgress, units: Mapping[str, Unit], keys: Sequence[Key]) -> MeasureThese:
     plans = [job.plan[key] for key in keys]
     chunk = tuple(m.key for m in _fitting(job, units, plans))
-    return MeasureThese(job.id, plans[0].unit, chunk, job.progress(chunk[0]).complete)
+    return MeasureThese(job.id, plans[0].device, chunk, job.progress(chunk[0]).complete)
 
 
 def paired_job(

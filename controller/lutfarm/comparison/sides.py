@@ -115,7 +115,7 @@ def plan_pairs(spec: JobSpec, plan: Sequence[Measurement]) -> PairPlan:
     """Which workloads run on both sides.  Raises SpecError where none does."""
     sides = _sides(spec)
     by_side: list[dict[str, str]] = [
-        {m.workload.key: m.key for m in plan if m.unit == side.device and _runs(side.backend, m.backend)}
+        {m.workload.key: m.key for m in plan if m.device == side.device and _runs(side.backend, m.backend)}
         for side in (sides.a, sides.b)
     ]
     of_a, of_b = by_side

@@ -43,7 +43,7 @@ class Checked:
 class NotChecked:
     """A device that could not be looked at."""
 
-    unit: str
+    device: str
     error: FarmError
 
 
@@ -79,7 +79,7 @@ def check_device(
 ) -> tuple[HealthReport, DeviceRecord]:
     """Wait for the device, look at it, keep what was found; the report and the device's state after it.
 
-    `waiting(unit, who)` is told who else has it.  Raises SpecError for a retired device.
+    `waiting(device, who)` is told who else has it.  Raises SpecError for a retired device.
     """
     require(store.device_record(device.name, time.time()), "check passed")
     with leases(store, [device.name], owner=owner, holder=holder, waiting=waiting) as held:
@@ -131,7 +131,7 @@ def _order(device: Device, store: DevicesAndLeases, home: Home, lease: Lease, ho
         for backend, one in built.items()
     )
     return CheckOrder(
-        unit=device.name,
+        device=device.name,
         claim=Claim(device.name, lease.owner, holder, store.farm_id, lease.token),
         tasks=tasks,
         models={one.artifact.sha256: one.path for one in built.values()},
@@ -159,7 +159,7 @@ def limits_of(profile: DeviceProfile) -> HealthLimits:
     return limits
 
 
-def _history(store: DeviceStore, unit: str) -> Sequence[HealthReport]:
+def _history(store: DeviceStore, device: str) -> Sequence[HealthReport]:
     """Earlier checks since the device was last registered: registering again says that it was changed on purpose."""
-    registered_s = max((t.at_s for t in store.device_history(unit) if t.event == "registered"), default=0.0)
-    return [report for report in store.checks(unit) if report.checked_s >= registered_s]
+    registered_s = max((t.at_s for t in store.device_history(device) if t.event == "registered"), default=0.0)
+    return [report for report in store.checks(device) if report.checked_s >= registered_s]

@@ -17,50 +17,50 @@ ASK_AGAIN_S = 1.0
 
 @dataclass(slots=True)
 class Leases:
-    """By unit."""
+    """By device."""
 
     store: LeaseStore
     _held: dict[str, Lease] = field(default_factory=dict[str, Lease])
 
     @property
     def held(self) -> Mapping[str, Lease]:
-        """The newest lease of each unit."""
+        """The newest lease of each device."""
         return MappingProxyType(self._held)
 
     def renew(self, *, passed: float = 1 / 3) -> None:
         """Renew those of which such a share has passed.  Raises LeaseLost."""
         now_s = time.time()
-        for unit, lease in self._held.items():
+        for device, lease in self._held.items():
             if lease.expires_s - now_s < LEASE_S * (1 - passed):
-                self._held[unit] = self.store.renew(lease, now_s=now_s, ttl_s=LEASE_S)
+                self._held[device] = self.store.renew(lease, now_s=now_s, ttl_s=LEASE_S)
 
-    def take(self, unit: str, *, owner: str, holder: str, waiting: Callable[[str, str], None], job_id: str = "") -> None:
-        """Wait until the unit is free; `waiting(unit, holder)` is told who has it."""
-        while unit not in self._held:
-            got = self.store.acquire(unit, owner=owner, holder=holder, now_s=time.time(), ttl_s=LEASE_S, job_id=job_id)
+    def take(self, device: str, *, owner: str, holder: str, waiting: Callable[[str, str], None], job_id: str = "") -> None:
+        """Wait until the device is free; `waiting(device, holder)` is told who has it."""
+        while device not in self._held:
+            got = self.store.acquire(device, owner=owner, holder=holder, now_s=time.time(), ttl_s=LEASE_S, job_id=job_id)
             if isinstance(got, Lease):
-                self._held[unit] = got
+                self._held[device] = got
             else:
-                waiting(unit, got)
+                waiting(device, got)
                 self.renew()
                 time.sleep(ASK_AGAIN_S)
 
-    def release(self, units: Iterable[str] | None = None) -> None:
+    def release(self, devices: Iterable[str] | None = None) -> None:
         """Give these back, or all."""
-        for unit in list(self._held) if units is None else units:
-            if lease := self._held.pop(unit, None):
+        for device in list(self._held) if devices is None else devices:
+            if lease := self._held.pop(device, None):
                 self.store.release(lease)
 
 
 @contextmanager
 def leases(
-    store: LeaseStore, units: Iterable[str], *, owner: str, holder: str, waiting: Callable[[str, str], None], job_id: str = ""
+    store: LeaseStore, devices: Iterable[str], *, owner: str, holder: str, waiting: Callable[[str, str], None], job_id: str = ""
 ) -> Generator[Leases]:
-    """Leases on all units.  Taken in the order of their names, so that no two jobs wait for each other."""
+    """Leases on all devices.  Taken in the order of their names, so that no two jobs wait for each other."""
     held = Leases(store)
     try:
-        for unit in sorted(units):
-            held.take(unit, owner=owner, holder=holder, waiting=waiting, job_id=job_id)
+        for device in sorted(devices):
+            held.take(device, owner=owner, holder=holder, waiting=waiting, job_id=job_id)
         yield held
     finally:
         held.release()

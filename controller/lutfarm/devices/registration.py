@@ -80,7 +80,7 @@ class Registered:
         if self.twins:
             said.append(
                 f"{name} is the same hardware as {', '.join(self.twins)}: they measure in turns, and in a pool they are no two "
-                "units; lutfarm device retire NAME takes one out"
+                "devices; lutfarm device retire NAME takes one out"
             )
         kind = loader.load(self.device.profile)
         if lacking(kind, self.hello.cpus):

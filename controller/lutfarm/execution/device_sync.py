@@ -33,7 +33,7 @@ class UnitStates:
     def begin(self, units: Collection[str]) -> list[DeviceRecord]:
         """Busy until `end`; those that were barred while their lease was waited for."""
         barred = self.barred(units)
-        names = {record.unit for record in barred}
+        names = {record.device for record in barred}
         for unit in units:
             if unit not in names and unit not in self._at_work:
                 self.store.step_device(unit, DeviceEvent("lease taken", self.holder), time.time())
@@ -64,8 +64,8 @@ class UnitStates:
             return [], []
         self._looked_s = now_s
         records = [self.store.device_record(unit, now_s) for unit in self._at_work]
-        held = [record.unit for record in records if state.units[record.unit].out == "maintenance"]
-        given_back = [record.unit for record in records if record.unit in held and record.state not in NO_WORK]
+        held = [record.device for record in records if state.units[record.device].out == "maintenance"]
+        given_back = [record.device for record in records if record.device in held and record.state not in NO_WORK]
         for unit in given_back:
             self.store.step_device(unit, DeviceEvent("lease taken", self.holder), now_s)
         return records, given_back

@@ -29,11 +29,11 @@ from lutfarm_jobs.run import Run
 class ResumeWatcher(Protocol):
     """Who is told what the store has."""
 
-    def waiting(self, unit: str, holder: str) -> None:
+    def waiting(self, device: str, holder: str) -> None:
         """Another holder has the device."""
         ...
 
-    def resumed(self, unit: str, found: Resumed) -> None:
+    def resumed(self, device: str, found: Resumed) -> None:
         """What the store already has for a device."""
         ...
 
@@ -52,8 +52,8 @@ class JobRecords:
         """What the store has of devices that may not be used, by what they said last: it counts all the same."""
         progress_of: dict[str, MeasurementProgress] = {}
         for record in barred:
-            if last := self.store.hello(record.unit):
-                progress_of |= self.resume(job, Opened("", record.unit, last[0]))
+            if last := self.store.hello(record.device):
+                progress_of |= self.resume(job, Opened("", record.device, last[0]))
         return progress_of
 
     def resume(self, job: JobProgress, opened: Opened) -> Mapping[str, MeasurementProgress]:
@@ -121,7 +121,7 @@ class FarmRecords:
         for event in events:
             if isinstance(event, Probed):
                 for job_id in state.readers(event):
-                    self.store.commit_probe(event.probe, self.held.held[event.probe.unit], job_id)
+                    self.store.commit_probe(event.probe, self.held.held[event.probe.device], job_id)
             elif isinstance(event, Opened):
                 self.store.put_hello(event.unit, event.hello, now_s)
             elif isinstance(event, Waiting):
@@ -135,7 +135,7 @@ class FarmRecords:
         adopted: defaultdict[str, list[str]] = defaultdict(list)
         for event in events:
             first, *others = state.readers(event)
-            arrived[event.run.unit, first].append(event.run)
+            arrived[event.run.device, first].append(event.run)
             for other in others:
                 adopted[other].append(event.run.id)
         for (unit, job_id), runs in arrived.items():
@@ -145,7 +145,7 @@ class FarmRecords:
 
     def _canaries(self, state: FarmState, events: Sequence[Event], now_s: float) -> dict[str, Canary]:
         """Of the units that are held where it drifts: the canary that went with their newest runs."""
-        newest = {event.run.unit: event.run for event in events if isinstance(event, Measured)}
+        newest = {event.run.device: event.run for event in events if isinstance(event, Measured)}
         holding = [unit for unit in newest if state.units[unit].care.hold_above is not None]
         return {
             unit: self.canaries.canary(unit, *MeasurementKey.parse(newest[unit].key).canary)

@@ -76,10 +76,10 @@ class OrderBook:
 
     def _reference(self, measurement: Measurement, hello: Hello | None) -> CanaryReference:
         """What the canary of a measurement's place is held against today; none on first contact."""
-        policy = self.submission.policies[measurement.unit]
+        policy = self.submission.policies[measurement.device]
         if hello is None:
             return CanaryReference()
-        rounds = self.canaries.rounds(measurement.unit, *MeasurementKey.parse(measurement.key).canary)
+        rounds = self.canaries.rounds(measurement.device, *MeasurementKey.parse(measurement.key).canary)
         basis = basis_of(fingerprint(hello, measurement.backend, policy.plan, policy.setting))
         return current(epochs(rounds), basis, time.time())
 

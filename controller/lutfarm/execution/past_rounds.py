@@ -29,11 +29,11 @@ def known_of(
     last = store.hello(unit)
     if last is None:
         return Known()
-    mine = [m for m in plan if m.unit == unit]
+    mine = [m for m in plan if m.device == unit]
     today = {m.backend.key: fingerprint(last[0], m.backend, policy.plan, policy.setting)["plan"] for m in mine}
     runs = [run for run in store.last_runs(unit, most=MOST_RUNS) if run.fingerprint.get("plan") in today.values()]
     probes = store.probes(list({run.key for run in runs} | {m.key for m in mine}))
-    newest = {key: found[0] for key, found in probes.items() if found and found[0].unit == unit}
+    newest = {key: found[0] for key, found in probes.items() if found and found[0].device == unit}
     return Known(_pace(runs, newest, policy), _probe(list(newest.values())), _scale(mine, newest, expected_ns))
 
 

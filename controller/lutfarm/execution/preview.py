@@ -22,7 +22,7 @@ LOOK_S = 1.0  # at what else computes on this machine
 class DevicePreview:
     """One device's part, in measurements and in runs that the store has."""
 
-    unit: str
+    device: str
     measurements: int
     to_measure: int
     own_runs: int

@@ -18,7 +18,7 @@ def refusals(measurements: Iterable[Measurement], opened: Opened, setting: str, 
             "",
             Probe(
                 key=m.key,
-                unit=m.unit,
+                device=m.device,
                 probed_s=now_s,
                 failure=Failure("WorkloadFailed", m.workload.refused),
                 fingerprint=fingerprint(
@@ -27,5 +27,5 @@ def refusals(measurements: Iterable[Measurement], opened: Opened, setting: str, 
             ),
         )
         for m in measurements
-        if m.workload.refused and m.unit == opened.unit
+        if m.workload.refused and m.device == opened.unit
     ]

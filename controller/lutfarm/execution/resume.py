@@ -80,8 +80,8 @@ def judged_now(store: RunsAndCanaries, job: JobProgress, units: Mapping[str, Uni
     todays = {name: _today(job, name, hello, _judge(store, job, name)) for name, hello in hellos.items()}
     estimates = {m.key: list[ProcessEstimate]() for name in todays for m in job.planned(name)}
     for run in store.runs(job.id):
-        if run.key in estimates and agree(run.fingerprint, todays[run.unit].runs[run.key]):
-            estimate = process_estimate_of(todays[run.unit].judged(run))
+        if run.key in estimates and agree(run.fingerprint, todays[run.device].runs[run.key]):
+            estimate = process_estimate_of(todays[run.device].judged(run))
             estimates[run.key] += [estimate] if estimate else []
     return resumed(job, {key: replace(job.progress(key), estimates=tuple(those)) for key, those in estimates.items()})
 
@@ -99,7 +99,7 @@ def as_stored(store: RunsAndCanaries, job: Job, plan: Sequence[Measurement]) -> 
     for key, by_status in store.round_counts(job.id).items():
         if by_status.get("failed"):  # a failed probe, too
             progress_of[key] = replace(progress_of.get(key, MeasurementProgress()), failed=True)
-    of_unit = dict.fromkeys((m.unit for m in plan), MeasuringPolicy())  # it is only looked at: no device measures by them
+    of_unit = dict.fromkeys((m.device for m in plan), MeasuringPolicy())  # it is only looked at: no device measures by them
     known = JobProgress(job.id, {m.key: m for m in plan}, of_unit, spec.sampling.rounds, progress_of, rule=rule)
     return known.judged(known.policies)
 

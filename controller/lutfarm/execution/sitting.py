@@ -34,11 +34,11 @@ POLL_S = 0.25
 class Watcher(Protocol):
     """Who is told how a job goes.  Called from the main thread, between events; what it raises ends the sitting there."""
 
-    def waiting(self, unit: str, holder: str) -> None:
+    def waiting(self, device: str, holder: str) -> None:
         """Another holder has the device."""
         ...
 
-    def resumed(self, unit: str, found: Resumed) -> None:
+    def resumed(self, device: str, found: Resumed) -> None:
         """What the store already has for a device."""
         ...
 
@@ -74,7 +74,9 @@ class Sitting:
         began_s, job_id = time.time(), submission.spec.id
         states, records = self._records.states, self._records
         barred = states.barred(submission.devices)
-        usable = sorted(set(submission.devices) - {record.unit for record in barred})  # by name: no two jobs wait for each other
+        usable = sorted(
+            set(submission.devices) - {record.device for record in barred}
+        )  # by name: no two jobs wait for each other
         for unit in usable:
             records.held.take(unit, owner=self._owner, holder=self._holder, waiting=watch.waiting, job_id=job_id)
         barred += states.begin(usable)
@@ -165,5 +167,5 @@ class Sitting:
 
 
 def _concerns(event: Event, job: JobProgress) -> bool:
-    unit = event.run.unit if isinstance(event, Measured) else event.probe.unit if isinstance(event, Probed) else event.unit
+    unit = event.run.device if isinstance(event, Measured) else event.probe.device if isinstance(event, Probed) else event.unit
     return unit in job.policies

@@ -22,7 +22,7 @@ def why_job(store: Store, name: str, now_s: float) -> tuple[Job, list[Why]]:
     """A job by its id, its name or the start of its id, and one `Why` for each of its devices.  Raises SpecError."""
     job, _ = job_called(store, name)
     plan = store.measurements(job.id)
-    units = list(dict.fromkeys(m.unit for m in plan))
+    units = list(dict.fromkeys(m.device for m in plan))
     state = _standing(store, job, plan)
     rows = why(
         [store.device_record(unit, now_s) for unit in units],
@@ -39,7 +39,7 @@ def why_job(store: Store, name: str, now_s: float) -> tuple[Job, list[Why]]:
 def _standing(store: Store, job: Job, plan: Sequence[Measurement]) -> JobProgress:
     """How far the job is, by the rule of `plan` and of the next run: what counts is what a device measured as it is now."""
     spec = stored_job(job.spec_json)
-    units = list(dict.fromkeys(m.unit for m in plan))
+    units = list(dict.fromkeys(m.device for m in plan))
     profiles = loader.names()
     known = with_profiles(
         device
@@ -51,5 +51,5 @@ def _standing(store: Store, job: Job, plan: Sequence[Measurement]) -> JobProgres
     standing = JobProgress(job.id, {m.key: m for m in plan}, by_unit, spec.sampling.rounds, rule=stop_rule(spec))
     for unit in policies:
         standing, _ = foresee(store, standing, unit, fresh_since_s=job.created_s if spec.fresh else None)
-    gone = [m for m in plan if m.unit not in known]
+    gone = [m for m in plan if m.device not in known]
     return resumed(standing, as_stored(store, job, gone).progress_of) if gone else standing

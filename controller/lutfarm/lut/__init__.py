@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from lutfarm.lut.prediction.predict_network import MissingEntry, Prediction
     from lutfarm.lut.schema.calibration_record import Calibration
     from lutfarm.lut.schema.entry import Entry
-    from lutfarm.lut.schema.manifest import Manifest, PoolFacts, TableBackend, TableDevice, UnitEffect
+    from lutfarm.lut.schema.manifest import DeviceEffect, Manifest, PoolFacts, TableBackend, TableDevice
     from lutfarm.lut.schema.validation_record import Figures, Network, Refusal, Uncalibrated, Validation, compare
     from lutfarm.lut.table import LatencyTable
 
 __all__ = [
     "Calibration",
+    "DeviceEffect",
     "Entry",
     "Figures",
     "LatencyTable",
@@ -30,7 +31,6 @@ __all__ = [
     "TableBackend",
     "TableDevice",
     "Uncalibrated",
-    "UnitEffect",
     "Validation",
     "compare",
     "load",
@@ -44,7 +44,7 @@ _NAMES = {
     "prediction.predict_network": ("MissingEntry", "Prediction"),
     "schema.calibration_record": ("Calibration",),
     "schema.entry": ("Entry",),
-    "schema.manifest": ("Manifest", "PoolFacts", "TableBackend", "TableDevice", "UnitEffect"),
+    "schema.manifest": ("Manifest", "PoolFacts", "TableBackend", "TableDevice", "DeviceEffect"),
     "schema.validation_record": ("Figures", "Network", "Refusal", "Uncalibrated", "Validation", "compare"),
     "table": ("LatencyTable",),
 }

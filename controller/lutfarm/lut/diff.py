@@ -11,8 +11,8 @@ from typing import Literal
 from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.table import LatencyTable
 from lutfarm.records.fingerprints import Difference, disagreement
-from lutfarm.statistics.comparisons.ratios import Orders, differ, orders, ratio_of, unit_estimate
-from lutfarm.statistics.comparisons.units import UnitEstimate
+from lutfarm.statistics.comparisons.devices import DeviceEstimate
+from lutfarm.statistics.comparisons.ratios import Orders, device_estimate, differ, orders, ratio_of
 from lutfarm.statistics.intervals.distributions import kendall
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement_key import MeasurementKey
@@ -36,7 +36,7 @@ class EntryDiff:
     None where too few entries say what that is.
     """
 
-    workload: str  # with the backend or unit where a table has several
+    workload: str  # with the backend or device where a table has several
     a_estimate: float
     b_estimate: float
     ratio: float
@@ -174,7 +174,7 @@ def diff(a: LatencyTable, b: LatencyTable) -> TableDiff:
 
 
 def _entries(
-    usable: Mapping[str, tuple[Entry, Entry]], estimates: Mapping[str, tuple[UnitEstimate, UnitEstimate]]
+    usable: Mapping[str, tuple[Entry, Entry]], estimates: Mapping[str, tuple[DeviceEstimate, DeviceEstimate]]
 ) -> tuple[tuple[EntryDiff, ...], float]:
     """In the order of the first table; and the median ratio."""
     ratios = [ratio_of(*pair, confidence=CONFIDENCE) for pair in estimates.values()]
@@ -203,8 +203,8 @@ def _entries(
     return entries, math.exp(middle)
 
 
-def _estimate(entry: Entry) -> UnitEstimate:
-    return unit_estimate(
+def _estimate(entry: Entry) -> DeviceEstimate:
+    return device_estimate(
         entry.estimate or 0.0, entry.low or 0.0, entry.high or 0.0, confidence=entry.confidence, processes=entry.processes
     )
 
@@ -212,13 +212,13 @@ def _estimate(entry: Entry) -> UnitEstimate:
 def _where(entry: Entry) -> dict[str, str]:
     """Where it was measured, without the precision and batch that are the workload's own."""
     backend, conditions = MeasurementKey.parse(entry.key).process
-    return {"backend_key": backend, "unit": entry.unit, "conditions_key": conditions}
+    return {"backend_key": backend, "device": entry.device, "conditions_key": conditions}
 
 
 def _named_by(a: LatencyTable, b: LatencyTable) -> tuple[str, ...]:
     """What beside the workload tells entries apart: that of which a table has several values."""
     sides = [[_where(entry) for entry in table.entries] for table in (a, b)]
-    names = ("backend_key", "unit", "conditions_key")
+    names = ("backend_key", "device", "conditions_key")
     return tuple(name for name in names if any(len({each[name] for each in of_table}) > 1 for of_table in sides))
 
 
@@ -274,7 +274,7 @@ def _differences(usable: Mapping[str, tuple[Entry, Entry]], a: LatencyTable, b: 
 
 
 def _described(table: LatencyTable) -> str:
-    return ", ".join(f"{unit} with {backend}" for unit, backend in table.places) + f" (job {table.manifest.job_name})"
+    return ", ".join(f"{device} with {backend}" for device, backend in table.places) + f" (job {table.manifest.job_name})"
 
 
 def _some(names: Mapping[str, Entry]) -> str:

@@ -17,7 +17,6 @@ from lutfarm_jobs.errors import SpecError
 # A column's name may be said without what stands at its end: `load` for `load_ns`, `workload` for `workload_key`.
 ENDINGS = ("_ns", "_key", "_c", "_khz", "_bytes")
 OTHER_NAMES: Mapping[str, str] = {
-    "device": "unit",
     "p50": "median",
     "latency": "estimate",
     "interval": "relative_half_width",

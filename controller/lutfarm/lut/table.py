@@ -75,8 +75,8 @@ class LatencyTable:
 
     @cached_property
     def places(self) -> tuple[tuple[str, str], ...]:
-        """The (unit, backend key) pairs that have entries, in order of appearance."""
-        return tuple(dict.fromkeys(zip(self._columns.texts("unit"), self._columns.texts("backend_key"), strict=True)))
+        """The (device, backend key) pairs that have entries, in order of appearance."""
+        return tuple(dict.fromkeys(zip(self._columns.texts("device"), self._columns.texts("backend_key"), strict=True)))
 
     def __len__(self) -> int:
         return len(self._columns)
@@ -92,14 +92,14 @@ class LatencyTable:
     def __repr__(self) -> str:
         return f"<LatencyTable: {self.describe()}>"
 
-    def select(self, *, unit: str | None = None, backend: str | None = None) -> LatencyTable:
+    def select(self, *, device: str | None = None, backend: str | None = None) -> LatencyTable:
         """The entries of one device, one backend, or both.  Raises SpecError that lists what there is."""
-        wanted = {name: value for name, value in (("unit", unit), ("backend_key", backend)) if value is not None}
+        wanted = {name: value for name, value in (("device", device), ("backend_key", backend)) if value is not None}
         columns = self._columns.where(**wanted)
         if not len(columns):
             asked = " with ".join(wanted.values()) or "anything"
             raise SpecError(f"the table has no entry of {asked}; it has {self._placed()}")
-        kept = [place for place in self.places if unit in (None, place[0]) and backend in (None, place[1])]
+        kept = [place for place in self.places if device in (None, place[0]) and backend in (None, place[1])]
         everything = len(kept) == len(self.places)
         return LatencyTable(columns, self._manifest if everything else _narrowed(self._manifest, kept))
 
@@ -160,15 +160,15 @@ class LatencyTable:
     def claims(self) -> list[str]:
         """For each device and backend how well it predicts networks, or that nobody knows; and what is calibrated."""
         lines: list[str] = []
-        for unit, backend in self.places:
-            where = f"{unit} with {backend}: "
-            validations = [one for one in self._manifest.validations if one.place == (unit, backend)]
-            refused = [one for one in self._manifest.refusals if one.place == (unit, backend)]
+        for device, backend in self.places:
+            where = f"{device} with {backend}: "
+            validations = [one for one in self._manifest.validations if one.place == (device, backend)]
+            refused = [one for one in self._manifest.refusals if one.place == (device, backend)]
             lines += [where + one.describe() for one in (*validations, *refused)] or [where + UNVALIDATED]
-            for one in (c for c in self._manifest.calibrations if (c.unit, c.backend_key) == (unit, backend)):
+            for one in (c for c in self._manifest.calibrations if (c.device, c.backend_key) == (device, backend)):
                 if all(v.space != one.space or v.calibrated is None for v in validations):
                     lines.append(f"{where}{one.describe()} of {one.space}, never validated since")
-            lines += [where + one.describe() for one in self._manifest.uncalibrated if one.place == (unit, backend)]
+            lines += [where + one.describe() for one in self._manifest.uncalibrated if one.place == (device, backend)]
         return lines or [UNVALIDATED]
 
     def predict(
@@ -217,7 +217,7 @@ class LatencyTable:
             if len(self.places) != 1:
                 raise SpecError(
                     f"a prediction needs one device and backend; select one of {self._placed()} "
-                    "(select(unit=..., backend=...), --device, --backend)"
+                    "(select(device=..., backend=...), --device, --backend)"
                 )
             prices = Prices(self._columns, " with ".join(self.places[0]))
             if len(self._priced_spaces) >= PRICED_SPACES_KEPT:
@@ -233,7 +233,7 @@ class LatencyTable:
     def _lacking(self) -> str:
         """The devices and backends that lack entries, as their keys name them."""
         lacking = [MeasurementKey.parse(key) for key in self._manifest.missing]
-        return ", ".join(dict.fromkeys(f"{of.unit} with {of.backend}" for of in lacking))
+        return ", ".join(dict.fromkeys(f"{of.device} with {of.backend}" for of in lacking))
 
 
 def _computed(prices: Prices, space: Space, runtime: str) -> tuple[Space, str]:
@@ -258,21 +258,21 @@ def _computed(prices: Prices, space: Space, runtime: str) -> tuple[Space, str]:
 
 def _narrowed(manifest: Manifest, kept: Sequence[tuple[str, str]]) -> Manifest:
     """What the manifest says of some places alone."""
-    units, backends = {unit for unit, _ in kept}, {backend for _, backend in kept}
-    pools = tuple(pool for pool in manifest.pools if pool.name in units)
-    units |= {unit for pool in pools for unit in pool.units}
+    devices, backends = {device for device, _ in kept}, {backend for _, backend in kept}
+    pools = tuple(pool for pool in manifest.pools if pool.name in devices)
+    devices |= {device for pool in pools for device in pool.devices}
     return replace(
         manifest,
-        devices=tuple(device for device in manifest.devices if device.unit in units),
+        devices=tuple(device for device in manifest.devices if device.device in devices),
         backends=tuple(
-            replace(backend, versions={unit: v for unit, v in backend.versions.items() if unit in units})
+            replace(backend, versions={device: v for device, v in backend.versions.items() if device in devices})
             for backend in manifest.backends
             if backend.key in backends
         ),
-        protocol={unit: plan for unit, plan in manifest.protocol.items() if unit in units},
+        protocol={device: plan for device, plan in manifest.protocol.items() if device in devices},
         validations=tuple(one for one in manifest.validations if one.place in kept),
         refusals=tuple(one for one in manifest.refusals if one.place in kept),
-        calibrations=tuple(one for one in manifest.calibrations if (one.unit, one.backend_key) in kept),
+        calibrations=tuple(one for one in manifest.calibrations if (one.device, one.backend_key) in kept),
         uncalibrated=tuple(one for one in manifest.uncalibrated if one.place in kept),
         pools=pools,
         missing=tuple(key for key in manifest.missing if any(f"/{u}/{b}/" in key for u, b in kept)),

@@ -23,7 +23,7 @@ LEAST_RUNS = 2  # fewer say nothing about a pace
 class DeviceStatus:
     """One device.  Times are Unix times in seconds; None where nothing is known."""
 
-    unit: str
+    device: str
     profile: str
     transport: str
     state: str
@@ -51,18 +51,18 @@ def devices_status(store: Store, now_s: float) -> list[DeviceStatus]:
     return [_status(store, device.name, open_jobs, now_s) for device in sorted(store.devices(), key=lambda d: d.name)]
 
 
-def _status(store: Store, unit: str, open_jobs: Sequence[Job], now_s: float) -> DeviceStatus:
-    device = store.device(unit)
-    record, hello = store.device_record(unit, now_s), store.hello(unit)
-    held = store.lease_holder(unit, now_s)
-    recent = list(store.runs_after(now_s - PACE_S, unit=unit))
-    last = recent[-1] if recent else next(iter(store.last_runs(unit, most=1)), None)
+def _status(store: Store, name: str, open_jobs: Sequence[Job], now_s: float) -> DeviceStatus:
+    device = store.device(name)
+    record, hello = store.device_record(name, now_s), store.hello(name)
+    held = store.lease_holder(name, now_s)
+    recent = list(store.runs_after(now_s - PACE_S, device=name))
+    last = recent[-1] if recent else next(iter(store.last_runs(name, most=1)), None)
     shown = last_canary(store, last)
     newest, settled = (shown.newest, shown.recent) if shown else (None, None)
-    job_id, left = _work_left(store, unit, held.job_id if held else "", open_jobs)
+    job_id, left = _work_left(store, name, held.job_id if held else "", open_jobs)
     seen = [at for at in (hello[1] if hello else None, last.ended_s if last else None) if at is not None]
     return DeviceStatus(
-        unit=unit,
+        device=name,
         profile=device.profile if device else "",
         transport=device.transport if device else "",
         state=record.state,
@@ -80,14 +80,14 @@ def _status(store: Store, unit: str, open_jobs: Sequence[Job], now_s: float) -> 
         canary_settled=settled.ratio if settled else None,
         canary_provisional=newest.provisional if newest else None,
         canary_since_s=newest.since_s if newest else None,
-        heat_waits=store.heat_waits(unit),
-        rests_until_s=rests_until(store, unit, now_s) if job_id else None,
+        heat_waits=store.heat_waits(name),
+        rests_until_s=rests_until(store, name, now_s) if job_id else None,
     )
 
 
-def rests_until(store: DevicesAndRuns, unit: str, now_s: float) -> float | None:
-    """When the cooldown after the unit's last run is over; None where none lasts."""
-    device, last = store.device(unit), next(iter(store.last_runs(unit, most=1)), None)
+def rests_until(store: DevicesAndRuns, name: str, now_s: float) -> float | None:
+    """When the cooldown after the device's last run is over; None where none lasts."""
+    device, last = store.device(name), next(iter(store.last_runs(name, most=1)), None)
     if device is None or last is None or device.profile not in loader.names():
         return None
     return rests_until_s(loader.load(device.profile).cooldown_s, last.ended_s, now_s)
@@ -100,10 +100,10 @@ def _temperature_c(last: Run | None, hello: tuple[object, float] | None) -> floa
     return environment.temperature_c if environment else None
 
 
-def _work_left(store: JobsAndRuns, unit: str, job_id: str, open_jobs: Sequence[Job]) -> tuple[str, int]:
+def _work_left(store: JobsAndRuns, device: str, job_id: str, open_jobs: Sequence[Job]) -> tuple[str, int]:
     for job in open_jobs:
         if job.id == job_id:
-            plan = [m for m in store.measurements(job.id) if m.unit == unit]
+            plan = [m for m in store.measurements(job.id) if m.device == device]
             rounds = stored_job(job.spec_json).sampling.rounds
             return job.id, runs_left(plan, store.round_counts(job.id), rounds)
     return "", 0
@@ -129,5 +129,5 @@ def last_canary(store: CanaryStore, run: Run | None) -> Canary | None:
     if run is None:
         return None
     backend, conditions = MeasurementKey.parse(run.key).canary
-    found = canary(store, run.unit, backend, conditions)
+    found = canary(store, run.device, backend, conditions)
     return found if found.rounds else None

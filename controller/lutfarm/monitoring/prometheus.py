@@ -45,13 +45,13 @@ class FarmCollector(Collector):
         with self._scraping:
             self._count()
             yield from _devices(devices_status(self._store, time.time()))
-            runs = CounterMetricFamily("lutfarm_runs", "Stored runs by their quality.", labels=["unit", "quality"])
-            for (unit, word), count in sorted(self._runs.items()):
-                runs.add_metric([unit, word], count)
+            runs = CounterMetricFamily("lutfarm_runs", "Stored runs by their quality.", labels=["device", "quality"])
+            for (device, word), count in sorted(self._runs.items()):
+                runs.add_metric([device, word], count)
             yield runs
-            failures = CounterMetricFamily("lutfarm_failures", "Failed runs by reason.", labels=["unit", "reason"])
-            for (unit, code), count in sorted(self._failures.items()):
-                failures.add_metric([unit, code], count)
+            failures = CounterMetricFamily("lutfarm_failures", "Failed runs by reason.", labels=["device", "reason"])
+            for (device, code), count in sorted(self._failures.items()):
+                failures.add_metric([device, code], count)
             yield failures
             jobs = GaugeMetricFamily("lutfarm_jobs", "Jobs by state.", labels=["state"])
             for state, count in sorted(Counter(job.state for job, _ in self._store.jobs()).items()):
@@ -64,9 +64,9 @@ class FarmCollector(Collector):
                 continue
             self._known[run.id] = run.started_s
             self._newest_s = max(self._newest_s, run.started_s)
-            self._runs[run.unit, quality(run)] += 1
+            self._runs[run.device, quality(run)] += 1
             if run.failure is not None:
-                self._failures[run.unit, run.failure.code] += 1
+                self._failures[run.device, run.failure.code] += 1
         self._known = {name: at_s for name, at_s in self._known.items() if at_s > self._newest_s - OVERLAP_S}
 
 
@@ -89,18 +89,18 @@ GAUGES: tuple[tuple[str, str, Callable[[DeviceStatus], float | None]], ...] = (
 
 def _devices(found: Sequence[DeviceStatus]) -> Iterator[Metric]:
     text = "1 for the state that the device is in."
-    state = GaugeMetricFamily("lutfarm_device_state", text, labels=["unit", "profile", "state"])
+    state = GaugeMetricFamily("lutfarm_device_state", text, labels=["device", "profile", "state"])
     for each in found:
         for name in STATES:
-            state.add_metric([each.unit, each.profile, name], float(each.state == name))
+            state.add_metric([each.device, each.profile, name], float(each.state == name))
     yield state
-    waits = CounterMetricFamily("lutfarm_heat_waits", "How often the device rested because it was too hot.", labels=["unit"])
+    waits = CounterMetricFamily("lutfarm_heat_waits", "How often the device rested because it was too hot.", labels=["device"])
     for each in found:
-        waits.add_metric([each.unit], each.heat_waits)
+        waits.add_metric([each.device], each.heat_waits)
     yield waits
     for name, text, value in GAUGES:
-        gauge = GaugeMetricFamily(name, text, labels=["unit"])
+        gauge = GaugeMetricFamily(name, text, labels=["device"])
         for each in found:
             if (number := value(each)) is not None:
-                gauge.add_metric([each.unit], number)
+                gauge.add_metric([each.device], number)
         yield gauge

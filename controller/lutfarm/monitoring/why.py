@@ -21,17 +21,17 @@ FORWARD: Mapping[str, str] = {
 AS_IT_SAYS = "do as it says; lutfarm device check NAME alone would find the same"
 
 
-def way_back(unit: str, state: str, code: str) -> str:
+def way_back(device: str, state: str, code: str) -> str:
     """What brings a device back to work that is in a state of FORWARD; `code`: the class of the error that brought it there."""
     text = AS_IT_SAYS if state == "quarantined" and is_a(code, RegistrationStale) else FORWARD[state]
-    return text.replace("NAME", unit)
+    return text.replace("NAME", device)
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
     """One device of a job."""
 
-    unit: str
+    device: str
     state: str
     reason: str
     waits_for: str
@@ -52,20 +52,20 @@ def why(
     holders: Mapping[str, LeaseHolder],
     rests: Mapping[str, float] | None = None,
 ) -> list[Why]:
-    """`done` and `failed`: keys of measurements; `holders`: by unit, who has its lease.
+    """`done` and `failed`: keys of measurements; `holders`: by device, who has its lease.
 
-    `rests`: by unit, when the cooldown after its last run is over; only of those where it is not.
+    `rests`: by device, when the cooldown after its last run is over; only of those where it is not.
     """
     found: list[Why] = []
     for record in records:
-        mine = [m.key for m in plan if m.unit == record.unit]
+        mine = [m.key for m in plan if m.device == record.device]
         bad = sum(key in failed for key in mine)
         good = sum(key in done and key not in failed for key in mine)
         left = len(mine) - bad - good
         waits_for, following, next_s = _next(
-            record, holders.get(record.unit), job_id, left=left, rests_until_s=(rests or {}).get(record.unit)
+            record, holders.get(record.device), job_id, left=left, rests_until_s=(rests or {}).get(record.device)
         )
-        found.append(Why(record.unit, record.state, record.reason, waits_for, following, next_s, good, bad, left))
+        found.append(Why(record.device, record.state, record.reason, waits_for, following, next_s, good, bad, left))
     return found
 
 
@@ -75,7 +75,7 @@ def _next(
     if left == 0:
         return "nothing", "it has all that this job asks of it", None
     if record.state in FORWARD:
-        return _CAUSES[record.state], way_back(record.unit, record.state, record.code), None
+        return _CAUSES[record.state], way_back(record.device, record.state, record.code), None
     if record.state == "cooling":
         return "a lower temperature", "it is looked at again", record.until_s
     if holder is None:

@@ -100,7 +100,7 @@ class DeviceEvent:
 class DeviceRecord:
     """What is known of one device's state.  Times are Unix times in seconds."""
 
-    unit: str
+    device: str
     state: State = "new"
     reason: str = ""
     since_s: float = 0.0  # of this state
@@ -135,8 +135,8 @@ def require(record: DeviceRecord, kind: Kind) -> None:
         asked, _ = _REQUESTS[kind]
         possible = dict.fromkeys(done for each in allowed(record.state) if (done := _REQUESTS[each][1]))
         raise SpecError(
-            f"{record.unit} is {record.state}{why}: it can't be {asked}. What can be done: "
-            f"{', '.join(possible).replace('NAME', record.unit)}"
+            f"{record.device} is {record.state}{why}: it can't be {asked}. What can be done: "
+            f"{', '.join(possible).replace('NAME', record.device)}"
         )
 
 

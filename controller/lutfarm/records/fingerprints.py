@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-# Units of one kind are rarely updated in the same hour: kernels, interpreters, libraries and chips' names may differ.  What is
+# Devices of one kind are rarely updated in the same hour: kernels, interpreters, libraries and chips' names may differ.  What is
 # measured with (runtime, runner, protocol, plan, models) and how the device is set (governor, setting) may not.
 BETWEEN_UNITS = frozenset({"os", "cpu_model", "python", "libc"})
 # A table's networks are swept and its entries gated: two plans on purpose.

@@ -17,5 +17,5 @@ class RegisteredDevice:
 
     @property
     def name(self) -> str:
-        """The unit's name."""
+        """The device's name."""
         return self.device.name

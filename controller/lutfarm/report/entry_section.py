@@ -62,9 +62,9 @@ def workload_name(key: str) -> str:
 
 def entry_rows(entries: Sequence[Entry]) -> list[EntryRow]:
     """All entries; their place names the device or the backend only where the table has more than one."""
-    units = len({entry.unit for entry in entries}) > 1
+    devices = len({entry.device for entry in entries}) > 1
     backends = len({entry.backend_key for entry in entries}) > 1
-    return [entry_row(entry, place=", ".join([entry.unit] * units + [entry.backend_key] * backends)) for entry in entries]
+    return [entry_row(entry, place=", ".join([entry.device] * devices + [entry.backend_key] * backends)) for entry in entries]
 
 
 def entry_row(entry: Entry, *, place: str = "") -> EntryRow:
@@ -95,7 +95,7 @@ def groups(entries: Sequence[Entry], *, target: float | None) -> tuple[Group, ..
     by_place: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         if entry.kind == "measured" and named(entry.workload_key, "network") is None:
-            by_place.setdefault((entry.unit, entry.backend_key), []).append(entry)
+            by_place.setdefault((entry.device, entry.backend_key), []).append(entry)
     return tuple(_group(number, place, by_place[place], target) for number, place in enumerate(sorted(by_place)))
 
 

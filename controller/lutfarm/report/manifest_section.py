@@ -60,12 +60,12 @@ def composition(name: str, statistics: Collection[str] = ()) -> str:
 def _device(device: TableDevice) -> Iterator[tuple[str, str]]:
     gib = f"{device.memory_bytes / 2**30:.0f} GiB" if device.memory_bytes else ""
     cores = f"{device.cpus} {'core' if device.cpus == 1 else 'cores'}" if device.cpus else ""
-    yield f"device {device.unit}", _joined(device.cpu_model, device.machine, cores, gib)
+    yield f"device {device.device}", _joined(device.cpu_model, device.machine, cores, gib)
     governor = f"governor {device.governor}" if device.governor else "governor not readable"
-    yield f"system of {device.unit}", _joined(device.system, device.python, governor)
+    yield f"system of {device.device}", _joined(device.system, device.python, governor)
     floors = ", ".join(f"{latency(ns)} ({key})" for key, ns in sorted(device.call_floor_ns.items()))
     timer = f"timer {latency(device.timer_pair_ns)}" if device.timer_pair_ns else ""
-    yield f"call path of {device.unit}, not subtracted", _joined(floors, timer)
+    yield f"call path of {device.device}, not subtracted", _joined(floors, timer)
 
 
 def _backend(backend: TableBackend) -> tuple[str, str]:
@@ -76,10 +76,10 @@ def _backend(backend: TableBackend) -> tuple[str, str]:
 
 def _protocols(manifest: Manifest) -> Iterator[str]:
     """One for all devices, or one each where they differ."""
-    plans = {unit: _protocol(plan) for unit, plan in manifest.protocol.items()}
+    plans = {device: _protocol(plan) for device, plan in manifest.protocol.items()}
     alike = len(set(plans.values())) == 1
-    for unit, words in list(plans.items())[: 1 if alike else None]:
-        yield words if alike else f"{unit}: {words}"
+    for device, words in list(plans.items())[: 1 if alike else None]:
+        yield words if alike else f"{device}: {words}"
 
 
 def _protocol(constants: Mapping[str, int | float]) -> str:

@@ -66,17 +66,17 @@ def unvalidated(table: LatencyTable) -> list[tuple[str, str]]:
     """The devices and backends of which nobody knows how well they predict networks, and why."""
     known = {one.place for one in table.manifest.validations}
     rows: list[tuple[str, str]] = []
-    for unit, backend in table.places:
-        reasons = [one.describe() for one in table.manifest.refusals if one.place == (unit, backend)]
-        if not reasons and (unit, backend) not in known:
+    for device, backend in table.places:
+        reasons = [one.describe() for one in table.manifest.refusals if one.place == (device, backend)]
+        if not reasons and (device, backend) not in known:
             reasons = [UNVALIDATED]
-        rows += [(printable(f"{backend} on {unit}"), printable(reason)) for reason in reasons]
+        rows += [(printable(f"{backend} on {device}"), printable(reason)) for reason in reasons]
     return rows
 
 
 def _comparison(number: int, validation: Validation, table: LatencyTable) -> ComparedNetwork:
     several = sum(one.place == validation.place for one in table.manifest.validations) > 1
-    heading = printable(f"{validation.backend_key} on {validation.unit}" + (f", {validation.space}" if several else ""))
+    heading = printable(f"{validation.backend_key} on {validation.device}" + (f", {validation.space}" if several else ""))
     plain = plain_spots(validation)
     used = sorted(validation.used, key=lambda network: network.measured or 0.0)
     return ComparedNetwork(

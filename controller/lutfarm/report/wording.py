@@ -41,7 +41,7 @@ FLAG_WORDS: Mapping[str, str] = {
     "and what is timed is a copy",
     "partly_delegated": "the delegate or provider ran only part of the graph; the rest ran elsewhere, most likely on the CPU",
     "unknown_output": "the native tool printed lines that no known version of it prints: read them before you believe the number",
-    "units_left_out": "not every unit of the pool has a result that counts here",
+    "devices_left_out": "not every device of the pool has a result that counts here",
 }
 UNKNOWN_FLAG = "this report has no explanation of this flag"
 

@@ -43,7 +43,7 @@ def runs_of(store: Store, job_id: str) -> JobRuns:
     """What is stored of a job, by its id, name or the start of its id.  Raises SpecError where there is no such job."""
     job, _ = job_called(store, job_id)
     spec, plan = stored_job(job.spec_json), store.measurements(job.id)
-    devices = with_profiles(device for name in dict.fromkeys(m.unit for m in plan) if (device := store.device(name)))
+    devices = with_profiles(device for name in dict.fromkeys(m.device for m in plan) if (device := store.device(name)))
     policies = policies_of(spec, devices)
     probes = store.probes([m.key for m in plan])
     return JobRuns(job, spec, plan, devices, policies, probes, _judged(store, job.id, plan, policies))
@@ -77,6 +77,6 @@ def judged_anew(store: Store, job_id: str) -> int:
 def _judged(
     store: RunsAndCanaries, job_id: str, plan: Sequence[Measurement], policies: Mapping[str, MeasuringPolicy]
 ) -> Iterator[Run]:
-    verdict = judge(store, plan, {unit: policy.plan.gate_ratio for unit, policy in policies.items()})
+    verdict = judge(store, plan, {device: policy.plan.gate_ratio for device, policy in policies.items()})
     planned = {m.key for m in plan}
     return (verdict(run) for run in store.runs(job_id) if run.key in planned)

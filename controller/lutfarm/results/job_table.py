@@ -36,14 +36,14 @@ def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTa
 
     Without what studies of whole networks say of it: see studies.validated_table.
 
-    Raises SpecError where there is no such job or profile, UnitsDiffer where the pool's units can't be put together.
+    Raises SpecError where there is no such job or profile, DevicesDiffer where the pool's devices can't be put together.
     """
     stored = runs_of(store, job_id)
     spec, plan, devices = stored.spec, stored.plan, stored.devices
     shared = {choice.profile: choice for choice in share_choices(spec).values()}
     target = stored.target
     floors = _call_floors(plan, stored.probes)
-    call_ns = {(unit, key): float(ns) for unit, by in floors.items() for key, ns in by.items()}
+    call_ns = {(device, key): float(ns) for device, by in floors.items() for key, ns in by.items()}
     manifest = _manifest(store, stored, floors)
     table = build_table(plan, stored.runs, probes=stored.probes, zeros=stored.job.zeros, target=target, manifest=manifest)
     table = table.with_manifest(as_measured(table))
@@ -113,7 +113,7 @@ def _manifest(store: DeviceStore, stored: JobRuns, floors: Mapping[str, Mapping[
                 backend.provider,
                 backend.threads,
                 backend.precision,
-                {unit: runtime_version(hello, backend.runtime) for unit, hello in hellos.items()},
+                {device: runtime_version(hello, backend.runtime) for device, hello in hellos.items()},
             )
             for backend in dict.fromkeys(m.backend for m in plan)
         ),
@@ -124,20 +124,20 @@ def _manifest(store: DeviceStore, stored: JobRuns, floors: Mapping[str, Mapping[
 
 
 def _call_floors(plan: Sequence[Measurement], probes: Mapping[str, Sequence[Probe]]) -> dict[str, dict[str, int]]:
-    """By unit and backend: the median over probes of what a call costs that computes nothing."""
+    """By device and backend: the median over probes of what a call costs that computes nothing."""
     floors: dict[str, dict[str, list[int]]] = {}
     for measurement in plan:
         for probe in probes.get(measurement.key, ())[:1]:
             if probe.call_floor_ns is not None:
-                floors.setdefault(measurement.unit, {}).setdefault(measurement.backend.key, []).append(probe.call_floor_ns)
-    return {unit: {key: round(median(values)) for key, values in by.items()} for unit, by in floors.items()}
+                floors.setdefault(measurement.device, {}).setdefault(measurement.backend.key, []).append(probe.call_floor_ns)
+    return {device: {key: round(median(values)) for key, values in by.items()} for device, by in floors.items()}
 
 
 def _device_facts(device: Device, hello: Hello | None, floors: Mapping[str, int]) -> TableDevice:
     if hello is None:
         return TableDevice(device.name, device.profile)
     return TableDevice(
-        unit=device.name,
+        device=device.name,
         profile=device.profile,
         cpu_model=hello.cpu_model,
         machine=hello.machine,

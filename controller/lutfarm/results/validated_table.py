@@ -33,7 +33,7 @@ _Named = tuple[Place, str]  # where, and the space's name
 
 
 def validated_table(
-    store: Store, job_id: str, *, pool: str | None = None, unit: str | None = None, backend: str | None = None
+    store: Store, job_id: str, *, pool: str | None = None, device: str | None = None, backend: str | None = None
 ) -> LatencyTable:
     """The table of a job with what its studies say of it; of one device, one backend, or both, where they are given.
 
@@ -41,8 +41,8 @@ def validated_table(
     See tables.table_of for the rest and for what is raised.
     """
     table = table_of(store, job_id, pool=pool)
-    if unit or backend:
-        table = table.select(unit=unit, backend=backend)
+    if device or backend:
+        table = table.select(device=device, backend=backend)
     studies = [_Study(store, study, table) for study in reversed(_readable(store, table))]
     calibrations: dict[_Named, Calibration] = {}
     uncalibrated: dict[_Named, Uncalibrated] = {}
@@ -61,8 +61,8 @@ def validated_table(
             if isinstance(made, Validation):
                 validations[named] = made
             else:
-                (unit_, backend_), space = named
-                refusals.setdefault(named, Refusal(unit_, backend_, space, made[:MOST_REASON]))  # the newest study's
+                (device_, backend_), space = named
+                refusals.setdefault(named, Refusal(device_, backend_, space, made[:MOST_REASON]))  # the newest study's
     left = [one for named, one in refusals.items() if named not in validations]
     lacking = [one for named, one in uncalibrated.items() if named not in calibrations]
     return table.with_validations(tuple(validations.values()), left).with_calibrations(
@@ -88,12 +88,12 @@ class _Study:
     @cached_property
     def plan(self) -> Sequence[Measurement]:
         """Where the table has entries."""
-        return [m for m in self.store.measurements(self.study.id) if (m.unit, m.backend.key) in self.table.places]
+        return [m for m in self.store.measurements(self.study.id) if (m.device, m.backend.key) in self.table.places]
 
     @property
     def named(self) -> list[_Named]:
         """The places of its plan, each with the space's name."""
-        return list(dict.fromkeys(((m.unit, m.backend.key), self.study.space_name) for m in self.plan))
+        return list(dict.fromkeys(((m.device, m.backend.key), self.study.space_name) for m in self.plan))
 
     @cached_property
     def on_table(self) -> StudyOnTable:

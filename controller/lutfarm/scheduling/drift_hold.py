@@ -36,7 +36,7 @@ def drift_event(found: Canary, hold_above: float) -> DeviceEvent | None:
         (
             f"its canary ({found.backend_key}) takes {recent.ratio:.2f} times its reference of {newest.reference_ns} ns "
             f"or {side}, in all of {recent.rounds} rounds over {recent.span_s:.0f} s: see what else runs there, its clocks "
-            f"and cooling, then give it back with lutfarm device release {found.unit}; "
+            f"and cooling, then give it back with lutfarm device release {found.device}; "
             f"its profile's canary.hold_above is {hold_above:g}"
         ),
     )

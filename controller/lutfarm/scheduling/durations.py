@@ -158,7 +158,7 @@ def _rounds(
     groups: defaultdict[str, list[Measurement]] = defaultdict(list)
     for m in wanted:
         groups[m.backend.key].append(m)
-    planned = Counter(m.backend.key for m in job.planned(wanted[0].unit))
+    planned = Counter(m.backend.key for m in job.planned(wanted[0].device))
     for backend, group in groups.items():
         alone = planned[backend] <= LEAST_FOR_PRIOR
         once_s, low, high = 0.0, 0, 0

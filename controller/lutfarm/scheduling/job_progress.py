@@ -71,7 +71,7 @@ class JobProgress:
         if not self._planned:
             by_unit: dict[str, list[Measurement]] = {}
             for m in self.plan.values():
-                by_unit.setdefault(m.unit, []).append(m)
+                by_unit.setdefault(m.device, []).append(m)
             self._planned.update({name: tuple(mine) for name, mine in by_unit.items()})
         return self._planned.get(unit, ())
 
@@ -128,7 +128,7 @@ class JobProgress:
         for m in (m for unit in sorted(units) for m in self.planned(unit)):
             progress = self.progress(m.key)
             if not progress.failed:
-                groups.setdefault((m.unit, m.backend.process_key), {})[m.key] = progress.estimates
+                groups.setdefault((m.device, m.backend.process_key), {})[m.key] = progress.estimates
         found = dict(self.reached)
         for estimates in groups.values():
             found |= reached(estimates, self.rule)
@@ -139,6 +139,6 @@ def resumed(job: JobProgress, progress_of: Mapping[str, MeasurementProgress]) ->
     """With what the store has of some measurements."""
     if not progress_of:
         return job
-    units = {job.plan[key].unit for key in progress_of if key in job.plan}
+    units = {job.plan[key].device for key in progress_of if key in job.plan}
     known = replace(job, progress_of={**job.progress_of, **progress_of})
     return known.judged(units).keeping(job, but=units)

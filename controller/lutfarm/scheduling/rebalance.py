@@ -32,12 +32,12 @@ def _reassigned(job: JobProgress, share: Share, units: Mapping[str, Unit]) -> tu
     able = [name for name in share.units if name not in out and not job.spent(name)]
     if not out or not able:
         return job, []
-    elsewhere = {item_of(m) for m in job.plan.values() if m.unit in able}
+    elsewhere = {item_of(m) for m in job.plan.values() if m.device in able}
     moving: dict[Item, Measurement] = {}
     gone: set[str] = set()
     for key, measurement in job.plan.items():
         item = item_of(measurement)
-        if measurement.unit not in out or item in share.anchors:
+        if measurement.device not in out or item in share.anchors:
             continue
         unfinished = job.wants(key)
         useless = not job.progress(key).failed and not _can_be_corrected(job, share, measurement)
@@ -49,11 +49,11 @@ def _reassigned(job: JobProgress, share: Share, units: Mapping[str, Unit]) -> tu
     plan_of = {name: job.policies[name].plan for name in share.units}
     busy_s = dict.fromkeys(able, 0.0)
     for key, m in job.plan.items():
-        if m.unit in busy_s and job.wants(key):
-            busy_s[m.unit] += job.rounds_left(key) * round_seconds(job, m, plan_of[m.unit])
-    takes_s = {item: job.rounds * round_seconds(job, m, plan_of[m.unit]) for item, m in moving.items()}
+        if m.device in busy_s and job.wants(key):
+            busy_s[m.device] += job.rounds_left(key) * round_seconds(job, m, plan_of[m.device])
+    takes_s = {item: job.rounds * round_seconds(job, m, plan_of[m.device]) for item, m in moving.items()}
     given = divide(takes_s, able, busy_s=busy_s)
-    added = [replace(m, unit=given[item]) for item, m in moving.items()]
+    added = [replace(m, device=given[item]) for item, m in moving.items()]
     plan = {key: m for key, m in job.plan.items() if key not in gone} | {m.key: m for m in added}
     return replace(job, plan=plan), added
 
@@ -64,6 +64,6 @@ def _can_be_corrected(job: JobProgress, share: Share, measurement: Measurement) 
     mine = [
         key
         for key, m in job.plan.items()
-        if m.unit == measurement.unit and item_of(m) in share.anchors and item_of(m)[1:] == (backend, conditions)
+        if m.device == measurement.device and item_of(m) in share.anchors and item_of(m)[1:] == (backend, conditions)
     ]
     return sum(job.progress(key).complete > 0 for key in mine) >= LEAST_ANCHORS

@@ -65,7 +65,7 @@ class FarmState:
 
         A result of no order that is known counts for every job that has it in its plan.
         """
-        key, unit = (event.run.key, event.run.unit) if isinstance(event, Measured) else (event.probe.key, event.probe.unit)
+        key, unit = (event.run.key, event.run.device) if isinstance(event, Measured) else (event.probe.key, event.probe.device)
         owners = self.units[unit].jobs if self.units[unit].in_flight == event.order else ()
         yield from (owner for owner in owners if owner in self.jobs)
         for job_id, job in self.jobs.items():
@@ -89,7 +89,7 @@ def over(job: JobProgress, units: Mapping[str, Unit]) -> bool:
 
 def left_over(job: JobProgress, units: Mapping[str, Unit]) -> tuple[str, ...]:
     """What is still wanted of units that are out of work."""
-    return tuple(key for key, m in job.plan.items() if units[m.unit].out and job.wants(key))
+    return tuple(key for key, m in job.plan.items() if units[m.device].out and job.wants(key))
 
 
 def admitted(state: FarmState, job: FarmJob, cares: Mapping[str, Care]) -> FarmState:
@@ -157,7 +157,7 @@ class _Changes:
 
     def result(self, event: Measured | Probed) -> None:
         """A result ends a row of failures; an opening that succeeds does not: what fails may be all that comes after it."""
-        key, unit = (event.run.key, event.run.unit) if isinstance(event, Measured) else (event.probe.key, event.probe.unit)
+        key, unit = (event.run.key, event.run.device) if isinstance(event, Measured) else (event.probe.key, event.probe.device)
         for job_id in self.state.readers(event):
             known = self.progress_of.setdefault(job_id, dict(self.state.job(job_id).progress_of))
             now = known.get(key, MeasurementProgress())

@@ -75,8 +75,8 @@ def next_steps(state: FarmState, now_s: float) -> Sequence[Step | Cancel]:
 def without(state: FarmState, records: Iterable[DeviceRecord]) -> FarmState:
     """Without the devices that may not be used."""
     for record in records:
-        if record.state in NO_WORK and not state.units[record.unit].out:
-            state = out_of_work(state, record.unit, record.state, record.reason, code=record.code)
+        if record.state in NO_WORK and not state.units[record.device].out:
+            state = out_of_work(state, record.device, record.state, record.reason, code=record.code)
     return state
 
 

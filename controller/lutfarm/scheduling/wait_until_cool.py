@@ -59,8 +59,8 @@ def _seen(temperature_c: float | None) -> str:
 
 def after_work(state: FarmState, events: Sequence[Event], now_s: float) -> FarmState:
     """Units whose kind rests after work have no order before their cooldown is over; it begins with the last result."""
-    worked = [event.run.unit for event in events if isinstance(event, Measured)]
-    worked += [event.probe.unit for event in events if isinstance(event, Probed)]
+    worked = [event.run.device for event in events if isinstance(event, Measured)]
+    worked += [event.probe.device for event in events if isinstance(event, Probed)]
     for name in dict.fromkeys(worked):
         unit = state.units[name]
         if unit.care.cooldown_s:
@@ -80,5 +80,5 @@ def _reading(event: Event) -> tuple[str, float | None, bool]:
     if isinstance(event, Opened):
         return event.unit, event.hello.environment.temperature_c if event.hello.environment else None, False
     if isinstance(event, Measured):
-        return event.run.unit, event.run.after.temperature_c if event.run.after else None, event.run.throttled
+        return event.run.device, event.run.after.temperature_c if event.run.after else None, event.run.throttled
     return "", None, False

@@ -26,7 +26,7 @@ class Share:
     profile: str
     units: tuple[str, ...]
     anchors: frozenset[Item]  # measured on every unit
-    max_unit_spread: float  # slowest over fastest unit, minus 1, that may still be merged
+    max_device_spread: float  # slowest over fastest unit, minus 1, that may still be merged
 
 
 def item_of(measurement: Measurement) -> Item:
@@ -101,7 +101,7 @@ def divide(items: Mapping[Item, float], units: Sequence[str], *, busy_s: Mapping
 def shared_out(plan: Sequence[Measurement], share: Share, given: Mapping[Item, str]) -> tuple[Measurement, ...]:
     """The part of a plan that is measured: of the share's units, anchors first, then what each was given; others whole."""
     units = set(share.units)
-    mine = [m for m in plan if m.unit in units]
+    mine = [m for m in plan if m.device in units]
     anchors = [m for m in mine if item_of(m) in share.anchors]
-    rest = [m for m in mine if item_of(m) not in share.anchors and given.get(item_of(m)) == m.unit]
-    return (*(m for m in plan if m.unit not in units), *anchors, *rest)
+    rest = [m for m in mine if item_of(m) not in share.anchors and given.get(item_of(m)) == m.device]
+    return (*(m for m in plan if m.device not in units), *anchors, *rest)

@@ -32,27 +32,27 @@ class DeviceStore(Protocol):
         """All, by name."""
         ...
 
-    def put_hello(self, unit: str, hello: Hello, seen_s: float) -> None:
+    def put_hello(self, device: str, hello: Hello, seen_s: float) -> None:
         """What the device last said of itself."""
         ...
 
-    def hello(self, unit: str) -> tuple[Hello, float] | None:
+    def hello(self, device: str) -> tuple[Hello, float] | None:
         """The last hello and when."""
         ...
 
-    def device_record(self, unit: str, now_s: float) -> DeviceRecord:
+    def device_record(self, device: str, now_s: float) -> DeviceRecord:
         """How the device is; `new` where nothing happened to it yet, `busy` only while a lease is in force."""
         ...
 
-    def step_device(self, unit: str, event: DeviceEvent, now_s: float) -> DeviceRecord:
+    def step_device(self, device: str, event: DeviceEvent, now_s: float) -> DeviceRecord:
         """One transaction: apply an event, keep it in the history where it changed something.  Raises SpecError."""
         ...
 
-    def device_history(self, unit: str, *, most: int = 50) -> Sequence[Transition]:
+    def device_history(self, device: str, *, most: int = 50) -> Sequence[Transition]:
         """The newest transitions, oldest first."""
         ...
 
-    def heat_waits(self, unit: str) -> int:
+    def heat_waits(self, device: str) -> int:
         """How often it rested because it was too hot."""
         ...
 
@@ -60,7 +60,7 @@ class DeviceStore(Protocol):
         """Keep what a check found."""
         ...
 
-    def checks(self, unit: str, *, most: int = 20) -> Sequence[HealthReport]:
+    def checks(self, device: str, *, most: int = 20) -> Sequence[HealthReport]:
         """The newest checks, oldest first."""
         ...
 
@@ -73,7 +73,7 @@ class LeaseStore(Protocol):
         """32 hex digits made with the store: which store's lease tokens may be compared."""
         ...
 
-    def acquire(self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float, job_id: str = "") -> Lease | str:
+    def acquire(self, device: str, *, owner: str, holder: str, now_s: float, ttl_s: float, job_id: str = "") -> Lease | str:
         """A lease with the next token, or the readable `holder` of the one that is in force.
 
         A lease is free when it expired, was released, or its owner (see lutfarm_agents.process_identity) was a process of
@@ -89,7 +89,7 @@ class LeaseStore(Protocol):
         """Give it back; no error if it is no longer held."""
         ...
 
-    def lease_holder(self, unit: str, now_s: float) -> LeaseHolder | None:
+    def lease_holder(self, device: str, now_s: float) -> LeaseHolder | None:
         """Who holds the device; None where nobody does."""
         ...
 
@@ -102,7 +102,7 @@ class JobStore(Protocol):
         ...
 
     def extend_plan(self, job_id: str, plan: Sequence[Measurement]) -> None:
-        """Append what the job's plan does not have yet: work that passed to another unit, a unit that joined a pool."""
+        """Append what the job's plan does not have yet: work that passed to another device, a device that joined a pool."""
         ...
 
     def close_job(self, job_id: str, state: JobState, reason: str = "") -> None:
@@ -164,12 +164,12 @@ class RunStore(Protocol):
         """The runs linked to a job, by key and time; without samples the slices are empty."""
         ...
 
-    def runs_after(self, started_s: float, *, unit: str | None = None) -> Iterator[Run]:
+    def runs_after(self, started_s: float, *, device: str | None = None) -> Iterator[Run]:
         """Runs of all jobs that began after a Unix time, oldest first, without their samples."""
         ...
 
-    def last_runs(self, unit: str, *, most: int) -> Sequence[Run]:
-        """The newest runs of a unit, newest first, without their samples."""
+    def last_runs(self, device: str, *, most: int) -> Sequence[Run]:
+        """The newest runs of a device, newest first, without their samples."""
         ...
 
     def round_counts(self, job_id: str) -> Mapping[str, Mapping[str, int]]:
@@ -181,13 +181,13 @@ class CanaryStore(Protocol):
     """What rounds said of the canary."""
 
     def canary_rounds(
-        self, unit: str, backend_key: str, conditions_key: str, *, after_s: float | None = None
+        self, device: str, backend_key: str, conditions_key: str, *, after_s: float | None = None
     ) -> Sequence[CanaryRound]:
         """What rounds said of the canary, oldest first; of those that began after a Unix time, where one is given."""
         ...
 
-    def canary_places(self, unit: str) -> Sequence[tuple[str, str]]:
-        """The (backend key, conditions key) under which a unit has shown a canary."""
+    def canary_places(self, device: str) -> Sequence[tuple[str, str]]:
+        """The (backend key, conditions key) under which a device has shown a canary."""
         ...
 
 

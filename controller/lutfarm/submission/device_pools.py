@@ -1,4 +1,4 @@
-"""Pools of equal devices: which units a job's `profile:` stands for, and who of them measures what."""
+"""Pools of equal devices: which devices a job's `profile:` stands for, and who of them measures what."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import JobSpec, PoolChoice
 
 
-def units_of(
+def devices_of(
     choice: PoolChoice,
     registered: Mapping[str, Device],
     records: Mapping[str, DeviceRecord],
@@ -29,7 +29,7 @@ def units_of(
     for name in usable:
         if twins := twins_of(name, usable.values(), machines):
             raise SpecError(
-                f"{where}: {name} and {twins[0]} are the same hardware under two names, and no two units of {choice.profile}; "
+                f"{where}: {name} and {twins[0]} are the same hardware under two names, and no two devices of {choice.profile}; "
                 f"lutfarm device retire {twins[0]} takes one out"
             )
     if usable:
@@ -46,7 +46,7 @@ def units_of(
 
 
 def share_choices(spec: JobSpec) -> dict[int, PoolChoice]:
-    """The pools of a job whose units share the work, by their position in `devices`."""
+    """The pools of a job whose devices share the work, by their position in `devices`."""
     return {
         position: wanted
         for position, wanted in enumerate(spec.devices)
@@ -55,7 +55,7 @@ def share_choices(spec: JobSpec) -> dict[int, PoolChoice]:
 
 
 def refuse_overlap(chosen: Mapping[int, Sequence[str]], shared: Mapping[int, PoolChoice]) -> None:
-    """Raises SpecError where a unit that shares work is asked for elsewhere, too: it would measure everything and not."""
+    """Raises SpecError where a device that shares work is asked for elsewhere, too: it would measure everything and not."""
     for position in shared:
         for other, names in chosen.items():
             both = sorted(set(names) & set(chosen[position]))

@@ -17,7 +17,7 @@ from lutfarm_jobs.spec import LEAST_ANCHORS, PoolChoice
 def share_plan(
     plan: Sequence[Measurement],
     choice: PoolChoice,
-    units: Sequence[str],
+    devices: Sequence[str],
     *,
     sources: Sources,
     store: JobsAndRuns,
@@ -25,18 +25,18 @@ def share_plan(
     finished_rounds: int,
     policy: MeasuringPolicy,
 ) -> tuple[tuple[Measurement, ...], Share]:
-    """What is left of a plan in which every unit measures everything, and how the units share it.
+    """What is left of a plan in which every device measures everything, and how the devices share it.
 
     Anchors come from the job's content alone, so that the same job has the same ones again.  What a stored job has
-    given to a unit stays with it; what a unit that is not ready has measured in `finished_rounds` stays done.
+    given to a device stays with it; what a device that is not ready has measured in `finished_rounds` stays done.
     """
-    mine = {item_of(m): m for m in plan if m.unit == units[0]}
+    mine = {item_of(m): m for m in plan if m.device == devices[0]}
     by_workload = {m.workload: expected_ns(m.workload, sources) for m in mine.values()}
     sizes_ns = {item: by_workload[m.workload] for item, m in mine.items()}
     share = Share(
-        choice.profile, tuple(units), choose_anchors(tuple(mine.values()), sizes_ns, choice.anchor_count), choice.allowed_spread
+        choice.profile, tuple(devices), choose_anchors(tuple(mine.values()), sizes_ns, choice.anchor_count), choice.allowed_spread
     )
-    probes = store.probes([m.key for m in plan if m.unit in set(units)])
+    probes = store.probes([m.key for m in plan if m.device in set(devices)])
     probed_ns = _probed(plan, probes)
     seconds = {item: seconds_of(probed_ns.get(item, size), policy.plan) for item, size in sizes_ns.items()}
     found = store.job(job_id)
@@ -44,13 +44,15 @@ def share_plan(
     if found is not None and found[0].id == job_id:
         kept = _kept(store.measurements(job_id), store.round_counts(job_id), share, finished_rounds)
     left = {item: s for item, s in seconds.items() if item not in share.anchors and item not in kept}
-    given = {item: unit for item, unit in kept.items() if unit is not None}
-    busy = {unit: sum(seconds[item] for item, name in given.items() if name == unit and item in seconds) for unit in units}
-    return shared_out(plan, share, given | divide(left, units, busy_s=busy)), share
+    given = {item: device for item, device in kept.items() if device is not None}
+    busy = {
+        device: sum(seconds[item] for item, name in given.items() if name == device and item in seconds) for device in devices
+    }
+    return shared_out(plan, share, given | divide(left, devices, busy_s=busy)), share
 
 
 def _probed(plan: Sequence[Measurement], probes: Mapping[str, Sequence[Probe]]) -> dict[Item, float]:
-    """The longest iteration that any unit's newest probe found, in ns."""
+    """The longest iteration that any device's newest probe found, in ns."""
     found: dict[Item, float] = {}
     for measurement in plan:
         for probe in probes.get(measurement.key, ())[:1]:
@@ -63,11 +65,11 @@ def _probed(plan: Sequence[Measurement], probes: Mapping[str, Sequence[Probe]]) 
 def _kept(
     stored: Sequence[Measurement], counts: Mapping[str, Mapping[str, int]], share: Share, rounds: int
 ) -> dict[Item, str | None]:
-    """Who was given what when this job ran before: None for what a unit that is not there now has finished."""
+    """Who was given what when this job ran before: None for what a device that is not there now has finished."""
     anchors: dict[tuple[str, ...], int] = {}
     for measurement in stored:
         if item_of(measurement) in share.anchors and counts.get(measurement.key, {}).get("complete", 0):
-            place = measurement.unit, *item_of(measurement)[1:]
+            place = measurement.device, *item_of(measurement)[1:]
             anchors[place] = anchors.get(place, 0) + 1
     kept: dict[Item, str | None] = {}
     for measurement in stored:
@@ -75,8 +77,8 @@ def _kept(
         if item in share.anchors or (item in kept and kept[item] is None):
             continue
         done = count.get("complete", 0) >= rounds or count.get("failed", 0) > 0
-        if measurement.unit in share.units:
-            kept[item] = measurement.unit  # the last one counts: it has the work of those before
-        elif done and anchors.get((measurement.unit, *item[1:]), 0) >= LEAST_ANCHORS:
+        if measurement.device in share.units:
+            kept[item] = measurement.device  # the last one counts: it has the work of those before
+        elif done and anchors.get((measurement.device, *item[1:]), 0) >= LEAST_ANCHORS:
             kept[item] = None
     return kept

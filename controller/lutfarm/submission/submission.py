@@ -25,7 +25,7 @@ class Submission:
     policies: Mapping[str, MeasuringPolicy]
     zeros: tuple[str, ...] = ()  # keys of operators that are nothing by structure
     retry_failed: bool = False
-    shares: tuple[Share, ...] = ()  # pools whose units share the work
+    shares: tuple[Share, ...] = ()  # pools whose devices share the work
     strategy: Strategy = Plain()
     until_s: float | None = None  # Unix time at which it ends, done or not: what runs then is cancelled
     expected_ns: Mapping[str, float] = field(default_factory=dict[str, float])  # by key: a first guess at an iteration

@@ -32,7 +32,7 @@ def _chosen(spec: JobSpec, registered: Mapping[str, Device], store: DeviceStore)
                 name: store.device_record(name, now_s) for name, device in registered.items() if device.profile == wanted.profile
             }
             chosen[position] = tuple(
-                device_pools.units_of(wanted, registered, records, machines_of(store), where=f"devices[{position}]")
+                device_pools.devices_of(wanted, registered, records, machines_of(store), where=f"devices[{position}]")
             )
         elif isinstance(wanted, DeviceChoice):
             found = [d.name for d in registered.values() if wanted.label.items() <= dict(d.labels).items()]
@@ -78,16 +78,16 @@ def submit(spec: JobSpec, folder: Path, store: Store, *, retry_failed: bool = Fa
     plan = expand(spec, sources, tuple(devices))
     shares: list[Share] = []
     for position, choice in device_pools.share_choices(spec).items():
-        units = chosen[position]
+        members = chosen[position]
         plan, share = share_plan(
             plan,
             choice,
-            units,
+            members,
             sources=sources,
             store=store,
             job_id=spec.id,
             finished_rounds=finished_rounds(spec),
-            policy=policies[units[0]],
+            policy=policies[members[0]],
         )
         shares.append(share)
     zeros = nothings(spec, sources)

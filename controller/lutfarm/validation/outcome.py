@@ -61,16 +61,16 @@ class StudyOnTable:
     @property
     def places(self) -> list[Place]:
         """Where its networks were measured."""
-        return list(dict.fromkeys((m.unit, m.backend.key) for m in self.plan))
+        return list(dict.fromkeys((m.device, m.backend.key) for m in self.plan))
 
     def keys(self, place: Place) -> dict[str, str]:
         """The measurements of a place, by architecture in the space's encoding."""
-        mine = [m for m in self.plan if (m.unit, m.backend.key) == place]
+        mine = [m for m in self.plan if (m.device, m.backend.key) == place]
         return {named(m.workload.name, self.space.name) or m.workload.name: m.key for m in mine}
 
     def networks(self, place: Place) -> tuple[Network, ...]:
         """Each with its plain prediction and what was measured."""
-        part = self.table.select(unit=place[0], backend=place[1])
+        part = self.table.select(device=place[0], backend=place[1])
         entries = {entry.key: entry for entry in self.measured.table.entries}
         keys = self.keys(place)
         roles: tuple[Role, ...] = ("validation", "calibration", "anchor")
@@ -98,9 +98,9 @@ def calibration_for(on_table: StudyOnTable, place: Place) -> Calibration | Uncal
     keys, estimates_ns = {arch: key for arch, key in on_table.keys(place).items() if arch in spare}, on_table.measured.estimates
     fit = fit_sweep({key: estimates_ns[key] for key in keys.values() if key in estimates_ns})
     return calibration_of(
-        observed(on_table.table.select(unit=place[0], backend=place[1]).computed(on_table.space), spare, errors_of(fit, keys)),
+        observed(on_table.table.select(device=place[0], backend=place[1]).computed(on_table.space), spare, errors_of(fit, keys)),
         space=on_table.space.name,
-        unit=place[0],
+        device=place[0],
         backend_key=place[1],
         confidence=_confidence(on_table.table),
         left_out=busy,
@@ -141,14 +141,14 @@ def validation_or_refusal(on_table: StudyOnTable, place: Place, calibration: Cal
 
 
 def _validation(on_table: StudyOnTable, place: Place, calibration: Calibration | None) -> Validation:
-    unit, backend = place
+    device, backend = place
     study, networks = on_table.study, on_table.networks(place)
     _check_agreement(on_table, place)
     used = [network for network in networks if network.role == "validation" and network.usable]
     if len(used) < LEAST_NETWORKS:
         failed = "; ".join(f"{n.arch}: {n.failure}" for n in networks if n.role == "validation" and not n.usable)
         raise SpecError(
-            f"{unit} with {backend}: {len(used)} of {study.study.networks} networks can be held against the table, at least "
+            f"{device} with {backend}: {len(used)} of {study.study.networks} networks can be held against the table, at least "
             f"{LEAST_NETWORKS} are needed ({failed[:1500]}); run the command again, or draw others with --seed"
         )
     if calibration is not None:
@@ -158,7 +158,7 @@ def _validation(on_table: StudyOnTable, place: Place, calibration: Calibration |
     used_keys = [keys[network.arch] for network in used]
     shift, why = _shift([keys[n.arch] for n in networks if n.role == "anchor" and n.measured], on_table)
     return Validation(
-        unit=unit,
+        device=device,
         backend_key=backend,
         space=on_table.space.name,
         figures=compare([n.predicted or 0.0 for n in used], [n.measured or 0.0 for n in used]),
@@ -181,7 +181,7 @@ def _check_agreement(on_table: StudyOnTable, place: Place) -> None:
     both = [
         labelled
         for label, table in (("the table", on_table.table), ("its networks", on_table.measured.table))
-        for labelled in _labelled(label, table, [e for e in table.entries if (e.unit, e.backend_key) == place])
+        for labelled in _labelled(label, table, [e for e in table.entries if (e.device, e.backend_key) == place])
     ]
     if differences := disagreement(both, may_differ=BETWEEN_PLANS | BETWEEN_WORKLOADS):
         raise RunsDisagree(
@@ -232,7 +232,7 @@ def _corrected(
     on_table: StudyOnTable, place: Place, calibration: Calibration, networks: tuple[Network, ...]
 ) -> tuple[Network, ...]:
     """With the calibrated table's predictions; the networks that it was calibrated on have none."""
-    part = on_table.table.select(unit=place[0], backend=place[1]).with_calibrations([calibration])
+    part = on_table.table.select(device=place[0], backend=place[1]).with_calibrations([calibration])
     unseen = {n.arch: on_table.space.parse(n.arch) for n in networks if n.usable}
     unseen = {text: arch for text, arch in unseen.items() if tuple(arch) not in calibration.archs}
     if not unseen:

@@ -97,7 +97,7 @@ def plan_study(
     Raises SpecError where too few can be drawn, MissingEntry where no device and backend can predict the space.
     """
     spec = stored_job(job.spec_json)
-    parts = [table.select(unit=unit, backend=backend) for unit, backend in table.places if not unit.startswith(POOL)]
+    parts = [table.select(device=device, backend=backend) for device, backend in table.places if not device.startswith(POOL)]
     able = [part for part in parts if _predicts(part, space)]
     if not able:
         first = next(iter(space.random(wanted.seed, 1)))
@@ -115,7 +115,7 @@ def plan_study(
                 space=space.name, definition=None if definition is None else dict(definition), operators="none", archs=archs
             ),
         ),
-        devices=tuple(dict.fromkeys(unit for unit, _ in places)),
+        devices=tuple(dict.fromkeys(device for device, _ in places)),
         backends=_chosen(backends, [backend for _, backend in places]),
         sampling=SamplingPlan(rounds=PROCESSES, passes=spec.sampling.passes, sweep=True),
         conditions=spec.conditions,

@@ -29,7 +29,7 @@ HOP = {"jump": "anna@[fe80::1]:22", "jump_host_key": KEY}
 )
 def test_what_was_stored_is_what_will_be(transport: str, fields: dict[str, str]) -> None:
     address = read_address(transport, fields)
-    assert write_address(Device("unit", "p", transport, address)) == fields
+    assert write_address(Device("device", "p", transport, address)) == fields
 
 
 def test_an_address_is_a_value_of_its_transports_own_kind() -> None:
@@ -42,9 +42,9 @@ def test_an_address_is_a_value_of_its_transports_own_kind() -> None:
     assert (board.jump.host, board.jump.key_file) == ("fe80::1", "/k")
     phone = read_address("adb", {"serial": "px", "tool:tflite_benchmark_model": "/b"})
     assert phone == AdbAddress("px", tools={"tflite_benchmark_model": "/b"})
-    assert Device("unit", "p", "adb", phone).tools_only
-    assert not Device("unit", "p", "local", LocalAddress()).tools_only
-    assert not Device("unit", "p", "ssh", board).tools_only
+    assert Device("device", "p", "adb", phone).tools_only
+    assert not Device("device", "p", "local", LocalAddress()).tools_only
+    assert not Device("device", "p", "ssh", board).tools_only
 
 
 @pytest.mark.parametrize(
@@ -88,5 +88,5 @@ def test_whatever_is_stored_it_is_an_address_or_refused(transport: str, fields: 
     except FarmError as error:
         assert len(error.detail) < 1000
         return
-    written = write_address(Device("unit", "p", transport, found))
+    written = write_address(Device("device", "p", transport, found))
     assert read_address(transport, written) == found

@@ -34,7 +34,7 @@ def test_another_userland_or_cores_that_are_off_are_another_device(other: Hello)
     assert agree(of(WIDE), of(replace(WIDE)))
 
 
-def test_units_of_a_kind_may_have_another_c_library_and_no_other_word_size() -> None:
+def test_devices_of_a_kind_may_have_another_c_library_and_no_other_word_size() -> None:
     newer, narrow = of(replace(WIDE, libc="glibc 2.41")), of(replace(WIDE, word_bits=32))
     assert not disagreement((("a", of(WIDE)), ("b", newer)), may_differ=BETWEEN_UNITS)
     assert [one.field for one in disagreement((("a", of(WIDE)), ("b", narrow)), may_differ=BETWEEN_UNITS)] == ["abi"]

@@ -16,7 +16,7 @@ class Rounds:
 
     by_time: dict[float, CanaryRound] = field(default_factory=dict)
 
-    def canary_rounds(self, unit: str, backend_key: str, conditions_key: str, *, after_s: float | None = None):
+    def canary_rounds(self, device: str, backend_key: str, conditions_key: str, *, after_s: float | None = None):
         return [one for at_s, one in sorted(self.by_time.items()) if after_s is None or at_s > after_s]
 
     def put(self, at_s: float, level_ns: int) -> None:

@@ -154,7 +154,7 @@ def paired(
 
 
 def opened(plan: tuple[Measurement, ...], units: tuple[str, ...], rounds: int = 4) -> OneJob:
-    progress_of = {m.key: MeasurementProgress(probe=Probe(m.key, m.unit, {}, 0.0, iteration_ns=1000)) for m in plan}
+    progress_of = {m.key: MeasurementProgress(probe=Probe(m.key, m.device, {}, 0.0, iteration_ns=1000)) for m in plan}
     state = begin(plan, units, rounds=rounds, progress_of=progress_of)
     return changed(state, units={name: replace(unit, opened=True, machine_id="m") for name, unit in state.units.items()})
 

@@ -40,12 +40,12 @@ class Desks:
         return Lease(unit, 1, owner, now_s + ttl_s)
 
     def renew(self, lease: Lease, *, now_s: float, ttl_s: float) -> Lease:
-        assert now_s < lease.expires_s, f"the lease on {lease.unit} ran out before it was renewed"
-        self.told.append(("renewed", lease.unit))
+        assert now_s < lease.expires_s, f"the lease on {lease.device} ran out before it was renewed"
+        self.told.append(("renewed", lease.device))
         return replace(lease, expires_s=now_s + ttl_s)
 
     def release(self, lease: Lease) -> None:
-        self.told.append(("released", lease.unit))
+        self.told.append(("released", lease.device))
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_lease_that_is_held_does_not_run_out_while_another_is_waited_for(clock
 
 
 @pytest.mark.parametrize("units", [["c", "a", "b"], ["b", "c", "a"], ["a", "b", "c"]])
-def test_units_are_asked_for_in_the_order_of_their_names_whatever_order_a_job_has(clock: Clock, units: list[str]) -> None:
+def test_devices_are_asked_for_in_the_order_of_their_names_whatever_order_a_job_has(clock: Clock, units: list[str]) -> None:
     desks = Desks()
     with leases(cast(Store, desks), units, owner="me", holder="me", waiting=nobody):
         pass

@@ -20,7 +20,7 @@ PLAN = tuple(Measurement(workload, unit, Backend("onnxruntime")) for unit in "ab
 
 def test_only_what_was_refused_fails_and_only_on_the_device_that_opened() -> None:
     (told,) = refusals(PLAN, Opened("o", "a", HELLO), "", 7.0)
-    assert (told.probe.key, told.probe.unit, told.probe.probed_s) == (PLAN[0].key, "a", 7.0)
+    assert (told.probe.key, told.probe.device, told.probe.probed_s) == (PLAN[0].key, "a", 7.0)
     assert told.probe.failure is not None
     assert (told.probe.failure.code, told.probe.failure.detail) == ("WorkloadFailed", "bad.onnx: is empty")
     state = after(begin(PLAN, ["a", "b"], rounds=3), [told], 7.0)

@@ -50,8 +50,8 @@ def sources(spec: JobSpec, **models: tuple[ModelFile, ...]) -> Sources:
     return Sources(named, {int(position[1:]): files for position, files in models.items()})
 
 
-def keys(spec: JobSpec, *units: str, **models: tuple[ModelFile, ...]) -> list[str]:
-    return [m.key for m in expand(spec, sources(spec, **models), units or ("desk",))]
+def keys(spec: JobSpec, *devices: str, **models: tuple[ModelFile, ...]) -> list[str]:
+    return [m.key for m in expand(spec, sources(spec, **models), devices or ("desk",))]
 
 
 def test_a_key_can_be_read() -> None:
@@ -96,7 +96,7 @@ def test_a_selection_takes_each_nth() -> None:
     assert sixth == every[::6]
 
 
-def test_units_and_backends_multiply() -> None:
+def test_devices_and_backends_multiply() -> None:
     found = keys(job({"operators": [CONV]}, runtimes=("onnxruntime", "tflite")), "u1", "u2")
     assert [key.split("/")[2:4] for key in found] == [
         ["u1", "onnxruntime-cpu-t1-fp32"],

@@ -23,9 +23,9 @@ def table(*entries: Entry, job: str = "j", **changes: object) -> LatencyTable:
     return LatencyTable.of(entries, manifest(job_id=job, job_name=job, **changes))
 
 
-def of(factor: float = 1.0, *, unit: str = "desk", job: str = "j", **slower: float) -> LatencyTable:
+def of(factor: float = 1.0, *, device: str = "desk", job: str = "j", **slower: float) -> LatencyTable:
     return table(
-        *(entry(name, 100.0 * 1.3**n * factor * slower.get(name, 1.0), unit=unit) for n, name in enumerate(NAMES)), job=job
+        *(entry(name, 100.0 * 1.3**n * factor * slower.get(name, 1.0), device=device) for n, name in enumerate(NAMES)), job=job
     )
 
 
@@ -47,7 +47,7 @@ def test_tables_whose_pairs_are_too_many_to_rank_are_refused_before_anything_is_
 
 
 def test_a_common_shift_is_told_from_what_differs_beside_it() -> None:
-    found = diff(of(), of(1.2, unit="pi", job="k", conv_2=1.5))
+    found = diff(of(), of(1.2, device="pi", job="k", conv_2=1.5))
     assert found.shift == pytest.approx(1.2)
     assert all(e.differs for e in found.entries)
     assert [e.workload for e in found.entries if e.differs_beside_shift] == ["operator:conv_2"]
@@ -123,8 +123,8 @@ def test_a_zero_by_definition_is_not_compared_with_a_measurement() -> None:
 def test_no_common_operator_is_an_error_that_says_what_there_is() -> None:
     with pytest.raises(SpecError, match="no operator in common: A has operator:x, B has operator:y"):
         diff(table(entry("x")), table(entry("y")))
-    two = table(entry("x", unit="pi1"), entry("x", unit="pi2"))
-    with pytest.raises(SpecError, match="matched by workload and unit: select with --device-a"):
+    two = table(entry("x", device="pi1"), entry("x", device="pi2"))
+    with pytest.raises(SpecError, match="matched by workload and device: select with --device-a"):
         diff(table(entry("x")), two)
 
 

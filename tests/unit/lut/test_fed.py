@@ -44,15 +44,15 @@ def test_a_native_tool_makes_up_its_inputs() -> None:
 def test_a_table_warns_once_of_each_file_and_names_its_inputs() -> None:
     entries = [
         Entry(
-            key=f"k{unit}",
+            key=f"k{device}",
             workload_key="file:m.onnx@0",
-            unit=unit,
+            device=device,
             backend_key="b",
             kind="measured",
             inputs_assumed="rate",
             flags=("converged", "inputs_assumed"),
         )
-        for unit in ("one", "two")
+        for device in ("one", "two")
     ]
     entries.append(replace(entries[0], key="z", workload_key="file:c.onnx@1", flags=("nothing_computed",)))
     guessed, idle = fed.warnings(entries)

@@ -27,7 +27,7 @@ ENTRIES = (SMALL, LARGE, BROKEN)
         ("estimate", "estimate"),
         ("load", "load_ns"),
         ("workload", "workload_key"),
-        ("device", "unit"),
+        ("device", "device"),
         ("p50", "median"),
         ("median", "median"),
         ("p95", "p95"),
@@ -57,7 +57,7 @@ def test_no_two_columns_are_called_alike() -> None:
 def test_a_column_that_is_not_there_is_answered_with_those_that_are() -> None:
     with pytest.raises(
         SpecError,
-        match=r"no column 'estimat'; did you mean estimate.*It has device, .*latency, interval, runs, .*key, workload_key, unit",
+        match=r"no column 'estimat'; did you mean estimate.*It has .*latency, interval, runs, .*key, workload_key, device",
     ) as error:
         column_named("estimat")
     assert all(name in error.value.detail for name in COLUMNS)

@@ -52,7 +52,7 @@ def test_an_empty_table_is_one() -> None:
         ({"quantity_unit": "ms"}, "not in ns"),
         ({"flags": ("two words",)}, "flags or run_ids"),
         ({"run_ids": ("",)}, "flags or run_ids"),
-        ({"unit": None}, "unit is missing"),
+        ({"device": None}, "device is missing"),
         ({"processes": None}, "processes is missing"),
     ],
 )
@@ -63,7 +63,7 @@ def test_an_entry_that_cant_be_true_is_refused_by_name(wrong: dict[str, object],
     assert "operator:b" in str(caught.value)
 
 
-@pytest.mark.parametrize("wrong", [{"unit": "half \ud800"}, {"processes": 2**70}, {"estimate": "12"}, {"unit": 5}])
+@pytest.mark.parametrize("wrong", [{"device": "half \ud800"}, {"processes": 2**70}, {"estimate": "12"}, {"device": 5}])
 def test_a_value_that_no_column_holds_is_refused_by_field(wrong: dict[str, object]) -> None:
     with pytest.raises(SpecError, match=f"field {next(iter(wrong))}"):
         LatencyTable.of([replace(entry("b"), **wrong)], manifest())  # type: ignore[arg-type]
@@ -93,7 +93,7 @@ def test_equal_is_every_value_and_the_manifest() -> None:
         [replace(entry("a"), flags=("con", "verged"))],
         [replace(entry("a"), mean=0.0)],  # 0 is not the same as nothing
         [replace(entry("a"), failure_detail="")],
-        [replace(entry("a"), unit="des", backend_key="konnxruntime-cpu-t1-fp32")],
+        [replace(entry("a"), device="des", backend_key="konnxruntime-cpu-t1-fp32")],
         [replace(entry("a"), run_ids=("ab",))],
         [entry("a"), entry("b")],
     ],
@@ -108,7 +108,13 @@ def test_the_content_hash_is_of_the_entries_alone() -> None:
     assert len(tables[0].content_hash) == 64
 
 
-MIXED = [entry("a"), entry("b"), entry("a", backend=TFLITE), entry("a", unit="board"), entry("b", unit="board", backend=TFLITE)]
+MIXED = [
+    entry("a"),
+    entry("b"),
+    entry("a", backend=TFLITE),
+    entry("a", device="board"),
+    entry("b", device="board", backend=TFLITE),
+]
 FACTS = manifest(
     devices=(TableDevice("desk", cpus=2), TableDevice("board", cpus=4)),
     backends=(
@@ -123,36 +129,36 @@ FACTS = manifest(
 @pytest.mark.parametrize(
     ("wanted", "count"),
     [
-        ({"unit": "desk"}, 3),
-        ({"unit": "board"}, 2),
+        ({"device": "desk"}, 3),
+        ({"device": "board"}, 2),
         ({"backend": TFLITE.key}, 2),
-        ({"unit": "board", "backend": ORT.key}, 1),
+        ({"device": "board", "backend": ORT.key}, 1),
         ({}, 5),
     ],
 )
 def test_select(wanted: dict[str, str], count: int) -> None:
     found = LatencyTable.of(MIXED, FACTS).select(**wanted)
     assert len(found) == count
-    assert all(e.unit == wanted.get("unit", e.unit) for e in found.entries)
+    assert all(e.device == wanted.get("device", e.device) for e in found.entries)
     assert all(e.backend_key == wanted.get("backend", e.backend_key) for e in found.entries)
 
 
 def test_a_part_says_of_itself_what_is_true_of_it() -> None:
     here, there = validation([1.0, 2.0], [1.1, 2.0]), validation([1.0, 2.0], [1.2, 2.0], backend_key=TFLITE.key)
     table = LatencyTable.of(MIXED, replace(FACTS, validations=(here, there)))
-    board = table.select(unit="board").manifest
-    assert [device.unit for device in board.devices] == ["board"]
+    board = table.select(device="board").manifest
+    assert [device.device for device in board.devices] == ["board"]
     assert [dict(backend.versions) for backend in board.backends] == [{"board": "onnxruntime 1.23"}, {}]
     assert board.protocol == {"board": {"passes": 6}}
     assert board.validations == ()
     assert board.missing == ()
-    desk = table.select(unit="desk", backend=ORT.key).manifest
+    desk = table.select(device="desk", backend=ORT.key).manifest
     assert desk.validations == (here,)
     assert desk.missing == FACTS.missing
     assert table.select().manifest == table.manifest
 
 
-@pytest.mark.parametrize("wanted", [{"unit": "phone"}, {"unit": "desk", "backend": "tensorrt"}])
+@pytest.mark.parametrize("wanted", [{"device": "phone"}, {"device": "desk", "backend": "tensorrt"}])
 def test_selecting_what_is_not_there_lists_what_is(wanted: dict[str, str]) -> None:
     with pytest.raises(SpecError, match=wanted.get("backend", "phone")) as caught:
         LatencyTable.of(MIXED, FACTS).select(**wanted)
@@ -193,7 +199,7 @@ def test_each_place_says_whether_it_was_validated() -> None:
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        ([validation([1.0], [1.0], unit="phone")], "is of no device and backend"),
+        ([validation([1.0], [1.0], device="phone")], "is of no device and backend"),
         ([validation([1.0], [1.0]), validation([2.0], [2.0])], "stands twice"),
     ],
 )
@@ -203,6 +209,8 @@ def test_a_validation_of_another_table_is_refused(found: list[Validation], said:
 
 
 def test_a_table_names_each_device_and_backend_that_lacks_entries_once() -> None:
-    missing = [f"latency/operator:{name}/{unit}/onnxruntime-cpu-t1-fp32/b1-steady" for name in "xy" for unit in ("desk", "phone")]
+    missing = [
+        f"latency/operator:{name}/{device}/onnxruntime-cpu-t1-fp32/b1-steady" for name in "xy" for device in ("desk", "phone")
+    ]
     told = LatencyTable.of([entry("conv_a")], manifest(missing=tuple(missing))).describe()
     assert "4 not measured yet on desk with onnxruntime-cpu-t1-fp32, phone with onnxruntime-cpu-t1-fp32; job" in told

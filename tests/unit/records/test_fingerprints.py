@@ -16,7 +16,7 @@ from lutfarm.lut.building.build_table import build_table
 from lutfarm.lut.building.manifest_as_measured import as_measured
 from lutfarm.records.fingerprints import BETWEEN_PLANS, BETWEEN_UNITS, agree, disagreement, words
 from lutfarm_agents.fingerprint import fingerprint
-from lutfarm_jobs.errors import RunsDisagree, UnitsDiffer
+from lutfarm_jobs.errors import DevicesDiffer, RunsDisagree
 from lutfarm_jobs.round import SlicePlan
 
 NOW = fingerprint(HELLO, ORT, SlicePlan(), "cluster big")
@@ -91,18 +91,18 @@ def test_a_manifest_says_what_runs_were_made_with_whatever_the_device_says_since
 
 
 @pytest.mark.parametrize("replicate", ["all", "share"])
-def test_units_of_a_pool_may_have_other_kernels_but_no_other_runtime(replicate: str) -> None:
+def test_devices_of_a_pool_may_have_other_kernels_but_no_other_runtime(replicate: str) -> None:
     def table(**changes: str) -> LatencyTable:
         prints = {"p1": dict(NOW), "p2": {**NOW, **changes}}
         entries = [
-            replace(plain_entry(f"a{number}", 100.0 * 2**number, unit=unit), fingerprint=name)
+            replace(plain_entry(f"a{number}", 100.0 * 2**number, device=device), fingerprint=name)
             for number in range(6)
-            for unit, name in (("u1", "p1"), ("u2", "p2"))
+            for device, name in (("u1", "p1"), ("u2", "p2"))
         ]
-        devices = tuple(TableDevice(unit, "pi") for unit in ("u1", "u2"))
+        devices = tuple(TableDevice(device, "pi") for device in ("u1", "u2"))
         return LatencyTable.of(entries, manifest(devices=devices, fingerprints=prints))
 
     pooling = Pooling("pi", replicate)  # type: ignore[arg-type]
-    assert any(entry.unit == "pool:pi" for entry in pooled(table(os="Linux 6.2", python="3.12"), pooling).entries)
-    with pytest.raises(UnitsDiffer, match=r"governor: '' \(u1\) and 'performance' \(u2\)"):
+    assert any(entry.device == "pool:pi" for entry in pooled(table(os="Linux 6.2", python="3.12"), pooling).entries)
+    with pytest.raises(DevicesDiffer, match=r"governor: '' \(u1\) and 'performance' \(u2\)"):
         pooled(table(governor="performance"), pooling)

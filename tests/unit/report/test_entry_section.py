@@ -46,7 +46,7 @@ def test_operators_go_by_their_name_alone(key: str, name: str) -> None:
 
 def test_a_place_names_only_what_varies() -> None:
     one, other = measured("a", 1e5), measured("a", 1e5, backend=TFLITE)
-    elsewhere = measured("a", 1e5, unit="desk")
+    elsewhere = measured("a", 1e5, device="desk")
 
     assert [row.place for row in entry_section.entry_rows([one])] == [""]
     assert [row.place for row in entry_section.entry_rows([one, other])] == [ORT, TFLITE]

@@ -128,7 +128,7 @@ def test_truncated_runs_are_repeated_but_not_for_ever() -> None:
     assert tries == 6
 
 
-def test_two_units_on_one_machine_take_turns() -> None:
+def test_two_devices_on_one_machine_take_turns() -> None:
     one, two = measurement("a", "u1"), measurement("a", "u2")
     state = probed(opened(begin([one, two], ["u1", "u2"], rounds=1), "u1", "u2"), one, two)
     assert steps(state) == [MeasureThese(JOB, "u1", (one.key,), 0)]

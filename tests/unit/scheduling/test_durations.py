@@ -28,14 +28,14 @@ def plan(count: int, unit: str = "desk", runtime: str = "onnxruntime") -> list[M
 
 
 def began(measurements: Sequence[Measurement], *, rounds: int = 8, rule: StopRule | None = None, **more: float) -> OneJob:
-    units = dict.fromkeys(m.unit for m in measurements)
+    units = dict.fromkeys(m.device for m in measurements)
     return begin(measurements, units, rounds=rounds, rule=rule, **more)  # type: ignore[arg-type]
 
 
 def probed(state: OneJob, iteration_ns: int = 1_000_000) -> OneJob:
     return after(
         state,
-        [Probed("o", Probe(m.key, m.unit, {}, 0.0, load_ns=1_000_000, iteration_ns=iteration_ns)) for m in state.plan.values()],
+        [Probed("o", Probe(m.key, m.device, {}, 0.0, load_ns=1_000_000, iteration_ns=iteration_ns)) for m in state.plan.values()],
         0.0,
     )
 

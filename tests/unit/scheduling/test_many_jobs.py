@@ -35,7 +35,7 @@ class Urgent(Plain):
 def job(
     name: str, plan: Sequence[Measurement], *, rounds: int = 1, policy: MeasuringPolicy = POLICY, fresh: bool = False
 ) -> JobProgress:
-    units = dict.fromkeys((m.unit for m in plan), policy)
+    units = dict.fromkeys((m.device for m in plan), policy)
     return JobProgress(name, {m.key: m for m in plan}, units, rounds, fresh=fresh)
 
 

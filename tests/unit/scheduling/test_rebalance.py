@@ -59,7 +59,7 @@ def open_work(state: OneJob) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for key, m in state.plan.items():
         if item_of(m) not in SHARE.anchors and state.wants(key):
-            found.setdefault(m.workload.name, []).append(m.unit)
+            found.setdefault(m.workload.name, []).append(m.device)
     return found
 
 
@@ -86,7 +86,7 @@ def test_it_happens_once() -> None:
 
 def test_what_a_corrected_unit_has_finished_stays_its_own() -> None:
     state = fresh()
-    mine = [key for key, m in state.plan.items() if m.unit == "u2"]
+    mine = [key for key, m in state.plan.items() if m.device == "u2"]
     finished = [*anchors_of("u2"), mine[-1]]
     state, added = reassign(out(done(state, finished), "u2"))
     assert mine[-1] in state.plan
@@ -96,7 +96,7 @@ def test_what_a_corrected_unit_has_finished_stays_its_own() -> None:
 
 def test_what_was_finished_without_anchors_is_measured_again_elsewhere() -> None:
     state = fresh()
-    mine = [key for key, m in state.plan.items() if m.unit == "u2"]
+    mine = [key for key, m in state.plan.items() if m.device == "u2"]
     state, added = reassign(out(done(state, [*anchors_of("u2")[:2], mine[-1]]), "u2"))
     assert len(added) == 4
     assert len(open_work(state)) == 12
@@ -105,7 +105,7 @@ def test_what_was_finished_without_anchors_is_measured_again_elsewhere() -> None
 
 def test_a_failed_measurement_is_a_result_and_stays() -> None:
     state = fresh()
-    failing = next(key for key, m in state.plan.items() if m.unit == "u2" and item_of(m) not in SHARE.anchors)
+    failing = next(key for key, m in state.plan.items() if m.device == "u2" and item_of(m) not in SHARE.anchors)
     probe = Probe(failing, "u2", {}, 0.0, Failure("OutOfMemory", "40 GB"))
     state = changed(state, progress_of={failing: MeasurementProgress(probe=probe, failed=True)})
     state, added = reassign(out(state, "u2"))
@@ -122,7 +122,7 @@ def test_the_work_waits_where_no_unit_is_left() -> None:
 def test_a_unit_whose_budget_is_spent_is_given_nothing() -> None:
     state = out(fresh(), "u2")
     state, added = reassign(changed(state, spent_s={"u1": 100.0}, budget_s=50.0))
-    assert {m.unit for m in added} == {"u3"}
+    assert {m.device for m in added} == {"u3"}
 
 
 def test_other_devices_and_jobs_without_pools_are_left_alone() -> None:
@@ -144,8 +144,8 @@ def test_one_after_the_other_may_fail_and_each_operator_still_has_one_unit(names
         able = [
             key
             for key in places
-            if state.plan[key].unit not in names
-            or (not state.wants(key) and sum(not state.wants(a) for a in anchors_of(state.plan[key].unit)) >= 3)
+            if state.plan[key].device not in names
+            or (not state.wants(key) and sum(not state.wants(a) for a in anchors_of(state.plan[key].device)) >= 3)
         ]
         assert len(able) == 1
 
@@ -153,15 +153,15 @@ def test_one_after_the_other_may_fail_and_each_operator_still_has_one_unit(names
 def test_a_unit_that_has_more_to_do_is_given_less() -> None:
     """Whose anchors and share are done already takes what the other has no time for."""
     state = fresh()
-    ahead = [key for key, m in state.plan.items() if m.unit == "u1"]
+    ahead = [key for key, m in state.plan.items() if m.device == "u1"]
     _, added = reassign(out(done(state, ahead), "u2"))
-    given_to = [m.unit for m in added]
+    given_to = [m.device for m in added]
     assert given_to.count("u1") == 4 > given_to.count("u3")
 
 
 @pytest.mark.parametrize(("anchors", "stays"), [(LEAST_ANCHORS - 1, False), (LEAST_ANCHORS, True)])
 def test_so_many_measured_anchors_correct_a_unit_and_fewer_do_not(anchors: int, stays: bool) -> None:
     state = fresh()
-    mine = next(key for key, m in state.plan.items() if m.unit == "u2" and item_of(m) not in SHARE.anchors)
+    mine = next(key for key, m in state.plan.items() if m.device == "u2" and item_of(m) not in SHARE.anchors)
     state, _ = reassign(out(done(state, [*anchors_of("u2")[:anchors], mine]), "u2"))
     assert (mine in state.plan) is stays

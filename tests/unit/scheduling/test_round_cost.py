@@ -23,7 +23,7 @@ EACH_S = seconds_of(1_000_000, PLAN, load_ns=1_000_000)
 
 def began(**more: float) -> OneJob:
     state = begin(MANY, ["desk"], rounds=3, **more)  # type: ignore[arg-type]
-    probes = [Probed("o", Probe(m.key, m.unit, {}, 0.0, load_ns=1_000_000, iteration_ns=1_000_000)) for m in MANY]
+    probes = [Probed("o", Probe(m.key, m.device, {}, 0.0, load_ns=1_000_000, iteration_ns=1_000_000)) for m in MANY]
     return after(state, [Opened("o", "desk", HELLO), *probes], 0.0)
 
 

@@ -26,7 +26,7 @@ def test_what_broke_off_is_tried_again_but_not_for_ever(complete: int, truncated
     assert begin([A], {"desk"}, rounds=3, progress_of={A.key: progress}).wants(A.key) is wants
 
 
-def test_a_unit_that_is_given_back_is_as_if_it_had_not_been_taken_out() -> None:
+def test_a_device_that_is_given_back_is_as_if_it_had_not_been_taken_out() -> None:
     state = begin([A, B], {"desk"}, rounds=3)
     out = replace(state.units["desk"], out="maintenance", quarantined="its fan is loose")
     again = back_to_work(changed(state, units={"desk": out}).farm, "desk")

@@ -133,7 +133,7 @@ EVENTS: list[Event] = [
 
 
 @given(st.lists(st.sampled_from([*EVENTS, *PLAN]), max_size=30), st.sampled_from([None, StopRule(0.5)]))
-def test_what_a_unit_wants_is_kept_as_the_state_changes(changes: list[Event | Measurement], rule: StopRule | None) -> None:
+def test_what_a_device_wants_is_kept_as_the_state_changes(changes: list[Event | Measurement], rule: StopRule | None) -> None:
     state = begin(PLAN, ["desk", "lab"], rounds=8, rule=rule)
     for unit in state.units:
         state = ordered(state, unit, "o")
@@ -141,7 +141,7 @@ def test_what_a_unit_wants_is_kept_as_the_state_changes(changes: list[Event | Me
         stored = {one.key: MeasurementProgress(complete=8)} if isinstance(one, Measurement) else {}
         state = after(resumed(state, stored), [] if isinstance(one, Measurement) else [one], 0.0)
         for unit in state.units:
-            assert list(state.wanted(unit)) == [m for m in PLAN if m.unit == unit and state.wants(m.key)]
+            assert list(state.wanted(unit)) == [m for m in PLAN if m.device == unit and state.wants(m.key)]
 
 
 def test_what_became_precise_is_wanted_until_its_round_ends() -> None:

@@ -31,7 +31,7 @@ def plan_of(*names: str, units: tuple[str, ...] = UNITS, backend: Backend = ORT)
 
 
 @given(times, st.integers(1, 6))
-def test_every_item_has_one_unit_and_none_has_much_more_to_do(named: dict[str, float], count: int) -> None:
+def test_every_item_has_one_device_and_none_has_much_more_to_do(named: dict[str, float], count: int) -> None:
     items, units = items_of(named), [f"u{n}" for n in range(count)]
     given_ = divide(items, units)
     assert given_.keys() == items.keys()
@@ -48,7 +48,7 @@ def test_the_division_does_not_depend_on_the_order(named: dict[str, float], rand
     assert divide(dict(mixed), ["u3", "u1", "u2"]) == divide(items, UNITS)
 
 
-def test_a_busy_unit_is_given_less() -> None:
+def test_a_busy_device_is_given_less() -> None:
     items = items_of(dict.fromkeys("abcdef", 1.0))
     assert set(divide(items, ["u1", "u2"], busy_s={"u1": 100.0}).values()) == {"u2"}
 
@@ -86,12 +86,12 @@ def test_each_backend_has_anchors_of_its_own_and_networks_only_fill_up() -> None
     assert mine == ["network", "network", "operator", "operator"]
 
 
-def test_a_shared_plan_has_anchors_on_all_units_and_first_the_rest_once_and_others_whole() -> None:
+def test_a_shared_plan_has_anchors_on_all_devices_and_first_the_rest_once_and_others_whole() -> None:
     plan = plan_of("a", "b", "c", "d", units=("desk", *UNITS))
     share = Share("p", UNITS, frozenset({item_of(plan[1])}), 0.1)
     given_ = {item_of(plan[0]): "u1", item_of(plan[2]): "u2", item_of(plan[3]): "u1"}
     found = shared_out(plan, share, given_)
-    assert [(m.unit, m.workload.name) for m in found] == [
+    assert [(m.device, m.workload.name) for m in found] == [
         *(("desk", name) for name in "abcd"),
         ("u1", "b"),
         ("u2", "b"),
@@ -136,7 +136,7 @@ def test_a_stored_job_is_read_back_equal(pool: dict[str, object]) -> None:
 
 def test_a_pools_terms_are_part_of_the_jobs_identity() -> None:
     share = {"profile": "p", "replicate": "share"}
-    ids = {job({"profile": "p"}).id, job(share).id, job(share | {"anchors": 9}).id, job(share | {"max_unit_spread": 0.2}).id}
+    ids = {job({"profile": "p"}).id, job(share).id, job(share | {"anchors": 9}).id, job(share | {"max_device_spread": 0.2}).id}
     assert len(ids) == 4
 
 
@@ -146,8 +146,8 @@ def test_a_pools_terms_are_part_of_the_jobs_identity() -> None:
         ({"profile": "p", "replicate": "some"}, "replicate"),
         ({"profile": "p", "replicate": "share", "anchors": 2}, "anchors"),
         ({"profile": "p", "replicate": "share", "anchors": True}, "anchors"),
-        ({"profile": "p", "replicate": "share", "max_unit_spread": 0}, "max_unit_spread"),
-        ({"profile": "p", "replicate": "share", "max_unit_spread": float("nan")}, "max_unit_spread"),
+        ({"profile": "p", "replicate": "share", "max_device_spread": 0}, "max_device_spread"),
+        ({"profile": "p", "replicate": "share", "max_device_spread": float("nan")}, "max_device_spread"),
         ({"profile": "p", "anchors": 8}, "are for replicate: share"),
         ({"profile": "p; rm -rf $HOME"}, "profile"),
         ({"profile": "p", "label": {"a": "b"}}, "profile"),

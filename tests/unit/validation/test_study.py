@@ -120,7 +120,7 @@ def test_failed_networks_are_named_and_counted_and_the_rest_compared() -> None:
     assert place.ceiling is not None
     assert place.ceiling.n == 4
     assert place.ceiling.mape < 0.02
-    assert (place.unit, place.backend_key, place.anchor_shift) == (UNIT, ORT.key, None)
+    assert (place.device, place.backend_key, place.anchor_shift) == (UNIT, ORT.key, None)
 
 
 def test_calibration_networks_show_what_calibrating_gives() -> None:
@@ -241,7 +241,7 @@ def test_fewer_than_five_good_networks_calibrate_nothing(busy: int, calibrate: i
     assert (place.calibrated, outcome.uncalibrated) == (None, (found,))
     table = priced().with_calibrations([], uncalibrated=[found])
     assert f"{UNIT} with {ORT.key}: not calibrated for fbnet-32: {said}" in table.describe()
-    assert table.select(unit=UNIT).manifest.uncalibrated == (found,)
+    assert table.select(device=UNIT).manifest.uncalibrated == (found,)
 
 
 def test_without_calibration_networks_there_is_nothing_to_refuse() -> None:

@@ -42,7 +42,7 @@ class RunDisplay:
         self._in_order: dict[str, tuple[int, int]] = {}
         self._said: set[tuple[str, str]] = set()
         self._resumed: dict[str, Resumed] = {}
-        self._waits: dict[str, str] = {}  # by unit, who has it now
+        self._waits: dict[str, str] = {}  # by device, who has it now
         self._next_line_s = time.monotonic() + LINE_EVERY_S if brief else 0.0
         self._bar: Progress | None = None
         if err.is_terminal and not brief:
@@ -65,28 +65,28 @@ class RunDisplay:
         if self._bar:
             self._bar.stop()
 
-    def waiting(self, unit: str, holder: str) -> None:
+    def waiting(self, device: str, holder: str) -> None:
         """Say once for each holder."""
         self._check()
-        self._waits[unit] = holder
-        if (unit, holder) not in self._said:
-            self._said.add((unit, holder))
-            say(f"{unit}: waiting, it is held by {printable(holder)}")
+        self._waits[device] = holder
+        if (device, holder) not in self._said:
+            self._said.add((device, holder))
+            say(f"{device}: waiting, it is held by {printable(holder)}")
 
-    def resumed(self, unit: str, found: Resumed) -> None:
+    def resumed(self, device: str, found: Resumed) -> None:
         """Say what is not measured again; a device that is opened a second time says what changed since."""
-        before = self._resumed.get(unit)
-        self._resumed[unit] = found
+        before = self._resumed.get(device)
+        self._resumed[device] = found
         if found.own_runs and before is None:
-            say(f"{unit}: going on; {found.own_runs} runs of this job are stored")
+            say(f"{device}: going on; {found.own_runs} runs of this job are stored")
         if found.adopted_runs:
             say(
-                f"{unit}: reusing {found.adopted_runs} runs of other jobs (same key, same fingerprint; "
+                f"{device}: reusing {found.adopted_runs} runs of other jobs (same key, same fingerprint; "
                 "`fresh: true` in the job measures again)"
             )
         if found.outdated_runs and (before is None or before.outdated != found.outdated):
             say(
-                f"{unit}: {found.outdated_runs} stored runs do not count, the device's software or the protocol has changed "
+                f"{device}: {found.outdated_runs} stored runs do not count, the device's software or the protocol has changed "
                 f"since ({printable(words(found.outdated))}); measuring again"
             )
 

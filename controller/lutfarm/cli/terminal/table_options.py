@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from lutfarm.lut import LatencyTable
 
 TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="A table file: .json, .csv or .parquet.")]
-UnitOption = Annotated[str | None, typer.Option("--device", help="Only this device's entries.")]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="Only this device's entries.")]
 BackendOption = Annotated[str | None, typer.Option("--backend", help="Only this backend's, as `show` prints it.")]
 
 
-def select(table: LatencyTable, unit: str | None, backend: str | None) -> LatencyTable:
+def select(table: LatencyTable, device: str | None, backend: str | None) -> LatencyTable:
     """The part of a table for one device and backend, where they are given."""
-    return table.select(unit=unit, backend=backend) if unit or backend else table
+    return table.select(device=device, backend=backend) if device or backend else table

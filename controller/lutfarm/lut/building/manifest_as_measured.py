@@ -17,14 +17,14 @@ def as_measured(table: LatencyTable) -> Manifest:
     manifest = table.manifest
     prints: dict[str, Mapping[str, str]] = {}
     versions: dict[tuple[str, str], str] = {}
-    for unit, backend, name in zip(*(table.columns.texts(c) for c in ("unit", "backend_key", "fingerprint")), strict=True):
+    for device, backend, name in zip(*(table.columns.texts(c) for c in ("device", "backend_key", "fingerprint")), strict=True):
         measured_with = manifest.fingerprints.get(name)
         if measured_with is not None:
-            prints[unit] = measured_with
-            versions[backend, unit] = measured_with.get("runtime", "")
+            prints[device] = measured_with
+            versions[backend, device] = measured_with.get("runtime", "")
     return replace(
         manifest,
-        devices=tuple(_device(facts, prints.get(facts.unit, {})) for facts in manifest.devices),
+        devices=tuple(_device(facts, prints.get(facts.device, {})) for facts in manifest.devices),
         backends=tuple(
             replace(facts, versions={**facts.versions, **{u: v for (key, u), v in versions.items() if key == facts.key and v}})
             for facts in manifest.backends

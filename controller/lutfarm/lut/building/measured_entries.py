@@ -90,15 +90,15 @@ def entries_of(
 
 
 def _check_agreement(measured: Sequence[_Measured]) -> None:
-    """Raises RunsDisagree where entries of one unit, backend and conditions come from different software or protocols."""
+    """Raises RunsDisagree where entries of one device, backend and conditions come from different software or protocols."""
     groups: dict[tuple[str, str, str], list[tuple[str, Mapping[str, str]]]] = {}
     for one in measured:
         m = one.measurement
-        groups.setdefault((m.unit, *MeasurementKey.parse(m.key).process), []).append((m.workload.key, one.fingerprint))
-    for (unit, backend, _), fingerprints in groups.items():
+        groups.setdefault((m.device, *MeasurementKey.parse(m.key).process), []).append((m.workload.key, one.fingerprint))
+    for (device, backend, _), fingerprints in groups.items():
         if differences := disagreement(fingerprints, may_differ=BETWEEN_WORKLOADS):
             raise RunsDisagree(
-                f"{unit} with {backend}: no table is built from runs that disagree: {words(differences)}.  Run the job again: "
+                f"{device} with {backend}: no table is built from runs that disagree: {words(differences)}.  Run the job again: "
                 "it measures what is outdated"
             )
 
@@ -135,10 +135,10 @@ def _probe_failure(probes: Sequence[Probe]) -> Failure | None:
 
 
 def _estimated(measured: Sequence[_Measured], target: Target) -> dict[str, Entry]:
-    """Entries of one unit, backend and statistic share what is known of the spread between processes."""
+    """Entries of one device, backend and statistic share what is known of the spread between processes."""
     groups: dict[tuple[str, str, str], list[_Measured]] = {}
     for one in measured:
-        alike = (one.measurement.unit, one.measurement.backend.process_key, one.sample.statistic)
+        alike = (one.measurement.device, one.measurement.backend.process_key, one.sample.statistic)
         groups.setdefault(alike, []).append(one)
     entries: dict[str, Entry] = {}
     for (_, _, statistic), group in groups.items():
@@ -237,7 +237,7 @@ def _named(measurement: Measurement, kind: Kind) -> Entry:
     return Entry(
         key=measurement.key,
         workload_key=measurement.workload.key,
-        unit=measurement.unit,
+        device=measurement.device,
         backend_key=measurement.backend.key,
         kind=kind,
         conditions_key=measurement.conditions.key,
@@ -258,8 +258,8 @@ def _failed(measurement: Measurement, failure: Failure, run_ids: Sequence[str]) 
 
 
 def _zero_entries(measurements: Sequence[Measurement], zeros: Collection[str]) -> Iterable[Entry]:
-    """One for each operator that is nothing by structure, for each unit and what runs there under which conditions."""
-    by_process = {(m.unit, *MeasurementKey.parse(m.key).process): _as_built(m) for m in measurements}
+    """One for each operator that is nothing by structure, for each device and what runs there under which conditions."""
+    by_process = {(m.device, *MeasurementKey.parse(m.key).process): _as_built(m) for m in measurements}
     for measurement in by_process.values():
         for key in zeros:
             zero = replace(measurement, workload=Workload("operator", key))

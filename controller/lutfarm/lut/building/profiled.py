@@ -146,7 +146,7 @@ def in_network(
 ) -> LatencyTable:
     """The table with an entry of each operator that ran under a profiler.
 
-    `layers`: by workload name, each layer's operator and how often each operator occurs; `call_ns`: by unit and backend,
+    `layers`: by workload name, each layer's operator and how often each operator occurs; `call_ns`: by device and backend,
     what a call costs that computes nothing: it goes to `first`, the operator that every network begins with.  The
     interval is over networks: an operator's time depends on its neighbours, and the next network has others.
     """
@@ -154,7 +154,7 @@ def in_network(
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         if run.key in planned and run.status == "complete" and run.nodes:
-            groups.setdefault((run.unit, planned[run.key].backend.key), []).append(run)
+            groups.setdefault((run.device, planned[run.key].backend.key), []).append(run)
     networks = {entry.key: entry for entry in table.entries}
     derived: list[Entry] = []
     for place, group in groups.items():
@@ -185,11 +185,11 @@ def _unprofiled(
 ) -> list[Entry]:
     """The operators of places that have a profiler and took no profile, as a profile follows quiet visits: failures."""
     at: dict[tuple[str, str], dict[str, Entry]] = {}
-    had = {(entry.unit, entry.backend_key, entry.workload_key) for entry in entries}  # nothing by structure
+    had = {(entry.device, entry.backend_key, entry.workload_key) for entry in entries}  # nothing by structure
     profiled = told_from_networks("profiled")
     workloads = {m.key: m.workload.name for m in plan if m.workload.name in layers and m.backend.runtime in profiled}
     for entry in entries:
-        place = entry.unit, entry.backend_key
+        place = entry.device, entry.backend_key
         if entry.kind == "measured" and entry.key in workloads and place not in profiled_at:
             for key in layers[workloads[entry.key]][1]:
                 at.setdefault(place, {}).setdefault(key, entry)
@@ -197,7 +197,7 @@ def _unprofiled(
         Entry(
             key=str(replace(MeasurementKey.parse(some.key), workload=workload_key("operator", key))),
             workload_key=workload_key("operator", key),
-            unit=some.unit,
+            device=some.device,
             backend_key=some.backend_key,
             kind="failed",
             conditions_key=some.conditions_key,
@@ -210,7 +210,7 @@ def _unprofiled(
         )
         for by_operator in at.values()
         for key, some in by_operator.items()
-        if (some.unit, some.backend_key, workload_key("operator", key)) not in had
+        if (some.device, some.backend_key, workload_key("operator", key)) not in had
     ]
 
 
@@ -294,7 +294,7 @@ def _entries(
             Entry(
                 key=str(replace(MeasurementKey.parse(some.key), workload=workload)),
                 workload_key=workload,
-                unit=some.unit,
+                device=some.device,
                 backend_key=some.backend_key,
                 kind="measured",
                 conditions_key=some.conditions_key,

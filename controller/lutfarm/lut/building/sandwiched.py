@@ -27,22 +27,24 @@ def sandwiched(
 ) -> LatencyTable:
     """The table with an entry of each operator whose sandwich and stubs it has; what they rest on stays beside them.
 
-    `call_ns`: by unit and backend, what a call costs that computes nothing; it is taken off what was measured alone.
+    `call_ns`: by device and backend, what a call costs that computes nothing; it is taken off what was measured alone.
 
     A derived entry whose half-width is above `relative_target` of it is flagged `not_precise`: a small difference of two
     larger latencies is known worse than either.  One that can't be told from nothing is flagged `indistinct`, and fails where
     that leaves open more than MOST_INDISTINCT of its sandwich.  A part that is no estimate itself (flags.UNKNOWN) fails it.
     """
-    entries = {(e.unit, e.backend_key, e.conditions_key, e.workload_key): e for e in table.entries}
+    entries = {(e.device, e.backend_key, e.conditions_key, e.workload_key): e for e in table.entries}
     derived: list[Entry] = []
-    for (unit, backend, conditions, workload), entry in entries.items():
+    for (device, backend, conditions, workload), entry in entries.items():
         if inner := named(workload, "sandwich"):
             names = pairs(operators.parse(inner))
-            stubs = {name: entries.get((unit, backend, conditions, workload_key("stubs", name))) for name in names}
+            stubs = {name: entries.get((device, backend, conditions, workload_key("stubs", name))) for name in names}
             if all(stubs.values()):  # a pair that is not measured yet: neither is the operator
                 derived.append(_derived(entry, inner, [stub for name in names if (stub := stubs[name])], relative_target))
     calls_ns = call_ns or {}
-    kept = [_without_call(entry, calls_ns.get((entry.unit, entry.backend_key), 0.0), relative_target) for entry in table.entries]
+    kept = [
+        _without_call(entry, calls_ns.get((entry.device, entry.backend_key), 0.0), relative_target) for entry in table.entries
+    ]
     return LatencyTable.of((*kept, *derived), replace(table.manifest, composition="sandwiched"))
 
 
@@ -156,7 +158,7 @@ def _failed(named: Entry, code: str, detail: str) -> Entry:
     return Entry(
         key=named.key,
         workload_key=named.workload_key,
-        unit=named.unit,
+        device=named.device,
         backend_key=named.backend_key,
         kind="failed",
         conditions_key=named.conditions_key,

@@ -36,10 +36,10 @@ def solved(
     Other flags of the networks are those of what is told from them: see `inherited`.
     """
     derived: list[Entry] = []
-    for unit, backend in table.places:
+    for device, backend in table.places:
         runtime = runtime_of(backend)
         if runtime in runtimes:
-            measured = [e for e in table.entries if (e.unit, e.backend_key, e.kind) == (unit, backend, "measured")]
+            measured = [e for e in table.entries if (e.device, e.backend_key, e.kind) == (device, backend, "measured")]
             seen = {space.name: space.under(runtime) for space in spaces}  # a job may name one twice
             derived += _of_networks(measured, list(seen.values()), relative_target, confidence)
     # Where every place is solved the table says so; beside a profiler's each entry's statistic does.
@@ -88,7 +88,7 @@ def _solved(networks: Sequence[tuple[Space, Entry]], relative_target: float, con
             Entry(
                 key=str(replace(MeasurementKey.parse(some.key), workload=workload)),
                 workload_key=workload,
-                unit=some.unit,
+                device=some.device,
                 backend_key=some.backend_key,
                 kind="measured",
                 conditions_key=some.conditions_key,

@@ -18,9 +18,9 @@ def estimates(entries: Sequence[Entry], manifest: Manifest) -> dict[str, Estimat
     What was measured alone carries a call of the runtime each time, a network only one: it is taken off.
     """
     devices = manifest.devices if manifest.composition == "isolated" else ()
-    floors = {device.unit: device.call_floor_ns for device in devices}
+    floors = {device.device: device.call_floor_ns for device in devices}
     return {
-        name: _without_call(entry, floors.get(entry.unit, {}))
+        name: _without_call(entry, floors.get(entry.device, {}))
         for entry in entries
         if entry.kind == "measured" and (name := named(entry.workload_key, "operator"))
     }

@@ -16,7 +16,7 @@ from lutfarm.lut.table import LatencyTable
 from lutfarm_jobs.errors import SpecError
 
 FORMAT = "lutfarm-table"
-VERSION = 3  # 1 had one validation for a whole table; 2 had the unit ns in the names of its columns
+VERSION = 4  # 1 had one validation for a whole table; 2 had the unit ns in the names of its columns; 3 called columns otherwise
 BEGINNING = 200  # bytes, within which a JSON file says its format
 FIELDS = frozenset({"format", "version", "content_hash", "manifest_hash", "manifest"})
 

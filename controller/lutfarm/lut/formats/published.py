@@ -47,10 +47,10 @@ def dump_published(
         else:
             std_ms = process_deviation_ns(entry) / NS_PER_MS
             found[key] = dict(figures_of(entry.processes, entry.estimate / NS_PER_MS, std_ms))
-    unit, backend = (_comment(text) for text in table.places[0])
+    device, backend = (_comment(text) for text in table.places[0])
     claims = "".join(f"# {_comment(claim)}\n" for claim in _claims(table))
     comment = (
-        f"# Latencies in ms of {unit} with {backend}: mean is lutfarm's estimate for the uncontended device,\n"
+        f"# Latencies in ms of {device} with {backend}: mean is lutfarm's estimate for the uncontended device,\n"
         f"# count the processes it was measured in. {left_out} entries have no place in this format.\n"
         f"{claims}{MARK}{table.content_hash}\n"
     )

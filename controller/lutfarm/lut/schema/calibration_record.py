@@ -98,7 +98,7 @@ class Calibration:
     """
 
     space: str
-    unit: str
+    device: str
     backend_key: str
     operators: tuple[str, ...]
     networks: tuple[CalibrationNetwork, ...]
@@ -161,7 +161,7 @@ def calibration_of(
     observed: Sequence[Observed],
     *,
     space: str,
-    unit: str,
+    device: str,
     backend_key: str,
     priors: Priors | None = None,
     basis: Basis = "entries",
@@ -185,7 +185,7 @@ def calibration_of(
     default = Priors() if basis == "entries" else ANALYTIC_PRIORS
     return Calibration(
         space=space,
-        unit=unit,
+        device=device,
         backend_key=backend_key,
         operators=keys,
         networks=networks,

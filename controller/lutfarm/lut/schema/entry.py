@@ -43,7 +43,7 @@ class Entry:
 
     key: str  # Measurement.key
     workload_key: str  # `operator:...`, `network:...`, `file:...`
-    unit: str  # the device
+    device: str  # the device
     backend_key: str
     kind: Kind
     conditions_key: str = "b1-steady"
@@ -58,7 +58,7 @@ class Entry:
     low: float | None = None
     high: float | None = None
     confidence: float = 0.95
-    scope: str = ""  # what the interval is over: `sitting`: processes of one sitting; `units`
+    scope: str = ""  # what the interval is over: `sitting`: processes of one sitting; `devices`
     processes: int = 0
     iterations: int = 0
     slices_kept: int = 0
@@ -72,7 +72,7 @@ class Entry:
     min: float | None = None
     std: float | None = None
     variation: float | None = None  # std / mean
-    between_spread: float | None = None  # std of the logarithms of the processes' (a pool's: units') estimates
+    between_spread: float | None = None  # std of the logarithms of the processes' (a pool's: devices') estimates
     within_spread: float | None = None  # std / mean inside a process
     iteration_spread: float | None = None  # variance components (statistics.components), std of logarithms: in a slice
     slice_spread: float | None = None  # ... between slices of a process

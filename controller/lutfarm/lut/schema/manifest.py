@@ -13,7 +13,7 @@ from lutfarm.lut.schema.validation_record import Refusal, Uncalibrated, Validati
 class TableDevice:
     """One device as it described itself when it was measured."""
 
-    unit: str
+    device: str
     profile: str = ""
     cpu_model: str = ""
     machine: str = ""
@@ -30,7 +30,7 @@ class TableDevice:
 
 @dataclass(frozen=True, slots=True)
 class TableBackend:
-    """One backend, and which version of its runtime each unit has."""
+    """One backend, and which version of its runtime each device has."""
 
     key: str
     runtime: str
@@ -41,10 +41,10 @@ class TableBackend:
 
 
 @dataclass(frozen=True, slots=True)
-class UnitEffect:
-    """How one unit of a pool differs with one backend: its latencies are `factor` times the mean unit's."""
+class DeviceEffect:
+    """How one device of a pool differs with one backend: its latencies are `factor` times the mean device's."""
 
-    unit: str
+    device: str
     backend_key: str
     factor: float
     log_error: float  # standard error of the factor's logarithm
@@ -53,23 +53,23 @@ class UnitEffect:
 
 @dataclass(frozen=True, slots=True)
 class PoolFacts:
-    """A pool that has entries of its own: `name` stands for their unit."""
+    """A pool that has entries of its own: `name` stands for their device."""
 
     name: str  # pool:PROFILE
     profile: str
-    replicate: str  # all: each unit measured everything; share: see `effects`
-    units: tuple[str, ...]
-    max_unit_spread: float | None = None  # what the units were allowed to differ by
-    effects: tuple[UnitEffect, ...] = ()
+    replicate: str  # all: each device measured everything; share: see `effects`
+    devices: tuple[str, ...]
+    max_device_spread: float | None = None  # what the devices were allowed to differ by
+    effects: tuple[DeviceEffect, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """Where a table comes from.
 
-    `protocol` holds the fields of the SlicePlan by unit; `protocol_hash` is of all of them.  `missing` are the
+    `protocol` holds the fields of the SlicePlan by device; `protocol_hash` is of all of them.  `missing` are the
     measurements that the job planned and that have neither a run nor a failure.  `fingerprints`: what the hashes in
-    `Entry.fingerprint` stand for; of a pool's entries the hash is of its units' hashes, and not among them.
+    `Entry.fingerprint` stand for; of a pool's entries the hash is of its devices' hashes, and not among them.
     """
 
     job_id: str

@@ -98,7 +98,7 @@ class Validation:
     `anchor_refusal` says why the two sittings can't be compared.
     """
 
-    unit: str
+    device: str
     backend_key: str
     space: str
     figures: Figures
@@ -116,15 +116,15 @@ class Validation:
 
     def __post_init__(self) -> None:
         """Raises SpecError naming what can't be true."""
-        where = f"validation of {self.unit[:80]!r} with {self.backend_key[:80]!r}"
+        where = f"validation of {self.device[:80]!r} with {self.backend_key[:80]!r}"
         problem = next(_problems(self), None)
         if problem:
             raise SpecError(f"{where}: {problem}")
 
     @property
     def place(self) -> tuple[str, str]:
-        """The unit and the backend's key."""
-        return self.unit, self.backend_key
+        """The device and the backend's key."""
+        return self.device, self.backend_key
 
     @property
     def asked(self) -> int:
@@ -194,7 +194,7 @@ class Validation:
 class Reason:
     """Why networks that were measured on one device and backend do not serve a table."""
 
-    unit: str
+    device: str
     backend_key: str
     space: str
     reason: str
@@ -203,14 +203,14 @@ class Reason:
         """Raises SpecError for a reason that is none, or too long."""
         if not 0 < len(self.reason) <= MOST_REASON:
             raise SpecError(
-                f"{self.describe()[:60]!r} of {self.unit[:80]!r} with {self.backend_key[:80]!r} has a reason of "
+                f"{self.describe()[:60]!r} of {self.device[:80]!r} with {self.backend_key[:80]!r} has a reason of "
                 f"{len(self.reason)} characters, not of 1 to {MOST_REASON}"
             )
 
     @property
     def place(self) -> tuple[str, str]:
-        """The unit and the backend's key."""
-        return self.unit, self.backend_key
+        """The device and the backend's key."""
+        return self.device, self.backend_key
 
     def describe(self) -> str:
         """In one line."""

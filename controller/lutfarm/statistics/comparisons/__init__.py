@@ -1,1 +1,1 @@
-"""Between units, and between the two sides of a comparison."""
+"""Between devices, and between the two sides of a comparison."""

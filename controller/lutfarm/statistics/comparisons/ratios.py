@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lutfarm.statistics.comparisons.units import UnitEstimate
+from lutfarm.statistics.comparisons.devices import DeviceEstimate
 from lutfarm.statistics.intervals.distributions import false_discoveries, student_beyond
 from lutfarm.statistics.intervals.interval import PRIOR_DF
 from lutfarm.statistics.intervals.quantiles import student_quantile
@@ -49,7 +49,7 @@ class Orders:
     flips: tuple[Reversed, ...]
 
 
-def unit_estimate(estimate: float, low: float, high: float, *, confidence: float, processes: int) -> UnitEstimate:
+def device_estimate(estimate: float, low: float, high: float, *, confidence: float, processes: int) -> DeviceEstimate:
     """An estimate as what its interval says: Student's t in log over its processes, see statistics.interval.
 
     Where the interval reaches zero the upper end alone says how wide it is.  The degrees of freedom are those with a full prior.
@@ -57,10 +57,10 @@ def unit_estimate(estimate: float, low: float, high: float, *, confidence: float
     """
     half = max(math.log(high / estimate), math.log(estimate / low) if low > 0 else 0.0)
     df = PRIOR_DF + max(processes, 1) - 1
-    return UnitEstimate(estimate, half / student_quantile(df, 0.5 + confidence / 2), df)
+    return DeviceEstimate(estimate, half / student_quantile(df, 0.5 + confidence / 2), df)
 
 
-def ratio_of(a: UnitEstimate, b: UnitEstimate, *, confidence: float = 0.95, beside: float = 0.0) -> Ratio:
+def ratio_of(a: DeviceEstimate, b: DeviceEstimate, *, confidence: float = 0.95, beside: float = 0.0) -> Ratio:
     """B / A, from independent estimates: B. L. Welch, Biometrika 34 (1947) 28-35, in logarithms.
 
     `beside`: the log ratio that is tested against, 0 for equal latencies.
@@ -79,7 +79,7 @@ def differ(p_values: Sequence[float], *, at: float = FALSE_DISCOVERIES) -> list[
     return [bool(value <= at) for value in false_discoveries(np.array(p_values))] if p_values else []
 
 
-def orders(a: Sequence[UnitEstimate], b: Sequence[UnitEstimate], *, at: float = FALSE_DISCOVERIES) -> Orders:
+def orders(a: Sequence[DeviceEstimate], b: Sequence[DeviceEstimate], *, at: float = FALSE_DISCOVERIES) -> Orders:
     """How the orders of the same n things differ between two tables.
 
     An order is reversed beyond noise where both tables are sure of theirs: the p-value of a pair is the larger of the two
@@ -117,7 +117,7 @@ class _Side:
     df: FloatArray
 
     @classmethod
-    def of(cls, estimates: Sequence[UnitEstimate]) -> _Side:
+    def of(cls, estimates: Sequence[DeviceEstimate]) -> _Side:
         return cls(
             np.log([estimate.estimate for estimate in estimates]),
             np.array([max(estimate.log_error, SMALLEST_ERROR) ** 2 for estimate in estimates]),

@@ -34,7 +34,7 @@ Flag = Literal[
     "indistinct",  # of sandwiched entries alone: see lut/building/sandwiched.py
     "inputs_assumed",  # both of a model file: see lut/fed.py
     "nothing_computed",
-    "units_left_out",  # of a pool's entries alone: see lut/building/pooled.py
+    "devices_left_out",  # of a pool's entries alone: see lut/building/pooled.py
 ]
 
 BUSY: frozenset[str] = frozenset({"contended", "no_quiet_window", "processes_disagree"})  # measured on a busy machine

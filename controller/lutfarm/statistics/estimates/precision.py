@@ -76,7 +76,7 @@ def process_estimate_of(run: Run) -> ProcessEstimate | None:
 
 
 def reached(estimates: Mapping[str, Sequence[ProcessEstimate]], rule: StopRule) -> dict[str, Reached]:
-    """By measurement: how precise it is, judged as a table would; all of one unit and backend.
+    """By measurement: how precise it is, judged as a table would; all of one device and backend.
 
     Those without an estimate are left out.  Estimates of another statistic than a measurement's newest are of an older plan, and
     do not count.

@@ -28,7 +28,7 @@ class Prior:
 
 
 def priors_of(samples: Sequence[Sample]) -> list[Prior]:
-    """The prior of each entry, from the others; all of one unit, backend and statistic: see `priors_of_estimates`."""
+    """The prior of each entry, from the others; all of one device, backend and statistic: see `priors_of_estimates`."""
     return priors_of_estimates([sample.estimates_by_round for sample in samples])
 
 

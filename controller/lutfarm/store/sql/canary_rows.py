@@ -19,7 +19,7 @@ class CanaryRows(Database):
     """The part of a store that knows how fast canaries were."""
 
     def canary_rounds(
-        self, unit: str, backend_key: str, conditions_key: str, *, after_s: float | None = None
+        self, device: str, backend_key: str, conditions_key: str, *, after_s: float | None = None
     ) -> Sequence[CanaryRound]:
         """All rounds, oldest first; only those that began after a Unix time, where one is given.
 
@@ -29,7 +29,7 @@ class CanaryRows(Database):
         query = (
             select(canary_rounds)
             .where(
-                canary_rounds.c.unit == unit,
+                canary_rounds.c.device == device,
                 canary_rounds.c.backend_key == backend_key,
                 canary_rounds.c.conditions_key == conditions_key,
             )
@@ -42,10 +42,10 @@ class CanaryRows(Database):
         bases = {text: basis_of(encoding.load_mapping(text)) for text in {row.basis for row in rows}}
         return [CanaryRound(row.at_s, row.level_ns, row.low_ns, row.idle, bases[row.basis]) for row in rows]
 
-    def canary_places(self, unit: str) -> Sequence[tuple[str, str]]:
-        """The backends and conditions, as (backend key, conditions key), under which a unit has shown a canary."""
+    def canary_places(self, device: str) -> Sequence[tuple[str, str]]:
+        """The backends and conditions, as (backend key, conditions key), under which a device has shown a canary."""
         place = canary_rounds.c.backend_key, canary_rounds.c.conditions_key
-        query = select(*place).where(canary_rounds.c.unit == unit).distinct().order_by(*place)
+        query = select(*place).where(canary_rounds.c.device == device).distinct().order_by(*place)
         with self._read() as db:
             return [(row.backend_key, row.conditions_key) for row in db.execute(query)]
 
@@ -64,7 +64,7 @@ def keep_round(db: Connection, run: Run) -> None:
     db.execute(
         insert(canary_rounds).values(
             round_id=run.round_id,
-            unit=run.unit,
+            device=run.device,
             backend_key=backend,
             conditions_key=conditions,
             at_s=run.started_s,

@@ -38,36 +38,36 @@ class DeviceRows(Database):
             found = db.execute(select(devices.c.content).order_by(devices.c.name)).scalars().all()
         return [encoding.load_device(content) for content in found]
 
-    def put_hello(self, unit: str, hello: Hello, seen_s: float) -> None:
+    def put_hello(self, device: str, hello: Hello, seen_s: float) -> None:
         with self._write() as db:
-            db.execute(update(devices).where(devices.c.name == unit).values(hello=encoding.dump(hello), seen_s=seen_s))
+            db.execute(update(devices).where(devices.c.name == device).values(hello=encoding.dump(hello), seen_s=seen_s))
 
-    def hello(self, unit: str) -> tuple[Hello, float] | None:
+    def hello(self, device: str) -> tuple[Hello, float] | None:
         with self._read() as db:
-            row = db.execute(select(devices.c.hello, devices.c.seen_s).where(devices.c.name == unit)).first()
+            row = db.execute(select(devices.c.hello, devices.c.seen_s).where(devices.c.name == device)).first()
         return None if row is None or row.hello is None else (encoding.load_hello(row.hello), row.seen_s)
 
-    def device_record(self, unit: str, now_s: float) -> DeviceRecord:
+    def device_record(self, device: str, now_s: float) -> DeviceRecord:
         """How the device is; `new` where nothing happened to it yet."""
         with self._read() as db:
-            return settled(_record(db, unit), now_s, held=_holder(db, unit, now_s) is not None)
+            return settled(_record(db, device), now_s, held=_holder(db, device, now_s) is not None)
 
-    def step_device(self, unit: str, event: DeviceEvent, now_s: float) -> DeviceRecord:
+    def step_device(self, device: str, event: DeviceEvent, now_s: float) -> DeviceRecord:
         """Apply an event and keep it in the history where it changed something.  Raises SpecError where it is refused."""
         with self._write() as db:
-            stored = _record(db, unit, lock=True)
-            before = settled(stored, now_s, held=_holder(db, unit, now_s) is not None)
+            stored = _record(db, device, lock=True)
+            before = settled(stored, now_s, held=_holder(db, device, now_s) is not None)
             after = step(before, event, now_s)
             if after == stored:
                 return after
             _put(db, after)
             if (after.state, after.reason) != (stored.state, stored.reason):
                 position = db.execute(
-                    select(func.count()).where(device_transitions.c.unit == unit).select_from(device_transitions)
+                    select(func.count()).where(device_transitions.c.device == device).select_from(device_transitions)
                 ).scalar_one()
                 db.execute(
                     insert(device_transitions).values(
-                        unit=unit,
+                        device=device,
                         position=position,
                         at_s=now_s,
                         event=event.kind,
@@ -78,10 +78,10 @@ class DeviceRows(Database):
                 )
         return after
 
-    def device_history(self, unit: str, *, most: int = 50) -> Sequence[Transition]:
+    def device_history(self, device: str, *, most: int = 50) -> Sequence[Transition]:
         query = (
             select(device_transitions)
-            .where(device_transitions.c.unit == unit)
+            .where(device_transitions.c.device == device)
             .order_by(device_transitions.c.position.desc())
             .limit(most)
         )
@@ -89,12 +89,12 @@ class DeviceRows(Database):
             rows = db.execute(query).all()
         return [Transition(row.at_s, row.event, row.before, row.after, row.reason) for row in reversed(rows)]
 
-    def heat_waits(self, unit: str) -> int:
+    def heat_waits(self, device: str) -> int:
         query = (
             select(func.count())
             .select_from(device_transitions)
             .where(
-                device_transitions.c.unit == unit,
+                device_transitions.c.device == device,
                 device_transitions.c.event == "too hot",
                 device_transitions.c.before != "cooling",
                 device_transitions.c.after == "cooling",
@@ -103,25 +103,29 @@ class DeviceRows(Database):
         with self._read() as db:
             return db.execute(query).scalar_one()
 
-    def lease_holder(self, unit: str, now_s: float) -> LeaseHolder | None:
+    def lease_holder(self, device: str, now_s: float) -> LeaseHolder | None:
         with self._read() as db:
-            return _holder(db, unit, now_s)
+            return _holder(db, device, now_s)
 
     def put_check(self, report: HealthReport) -> None:
         with self._write() as db:
             position = db.execute(
-                select(func.count()).where(device_checks.c.unit == report.unit).select_from(device_checks)
+                select(func.count()).where(device_checks.c.device == report.device).select_from(device_checks)
             ).scalar_one()
             db.execute(
                 insert(device_checks).values(
-                    unit=report.unit, position=position, checked_s=report.checked_s, fit=report.fit, content=encoding.dump(report)
+                    device=report.device,
+                    position=position,
+                    checked_s=report.checked_s,
+                    fit=report.fit,
+                    content=encoding.dump(report),
                 )
             )
 
-    def checks(self, unit: str, *, most: int = 20) -> Sequence[HealthReport]:
+    def checks(self, device: str, *, most: int = 20) -> Sequence[HealthReport]:
         query = (
             select(device_checks.c.content)
-            .where(device_checks.c.unit == unit)
+            .where(device_checks.c.device == device)
             .order_by(device_checks.c.position.desc())
             .limit(most)
         )
@@ -130,17 +134,17 @@ class DeviceRows(Database):
         return [encoding.load_report(content) for content in reversed(found)]
 
 
-def _record(db: Connection, unit: str, *, lock: bool = False) -> DeviceRecord:
-    query = select(device_states).where(device_states.c.unit == unit)
+def _record(db: Connection, device: str, *, lock: bool = False) -> DeviceRecord:
+    query = select(device_states).where(device_states.c.device == device)
     row: Row[Any] | None = db.execute(query.with_for_update() if lock else query).first()
     if row is None:
-        return DeviceRecord(unit)
+        return DeviceRecord(device)
     try:
         reboots_s = tuple(float(at_s) for at_s in json.loads(row.reboots_s))
     except (ValueError, TypeError) as error:
-        raise StoreError(f"{unit}: its stored state is damaged: {error}") from error
+        raise StoreError(f"{device}: its stored state is damaged: {error}") from error
     return DeviceRecord(
-        unit, row.state, row.reason, row.since_s, row.until_s, row.checked_s, row.fit, row.boot_id, reboots_s, row.code
+        device, row.state, row.reason, row.since_s, row.until_s, row.checked_s, row.fit, row.boot_id, reboots_s, row.code
     )
 
 
@@ -156,12 +160,12 @@ def _put(db: Connection, record: DeviceRecord) -> None:
         "boot_id": record.boot_id,
         "reboots_s": encoding.to_json(list(record.reboots_s)),
     }
-    if not db.execute(update(device_states).where(device_states.c.unit == record.unit).values(**values)).rowcount:
-        db.execute(insert(device_states).values(unit=record.unit, **values))
+    if not db.execute(update(device_states).where(device_states.c.device == record.device).values(**values)).rowcount:
+        db.execute(insert(device_states).values(device=record.device, **values))
 
 
-def _holder(db: Connection, unit: str, now_s: float) -> LeaseHolder | None:
-    row = db.execute(select(leases).where(leases.c.unit == unit)).first()
+def _holder(db: Connection, device: str, now_s: float) -> LeaseHolder | None:
+    row = db.execute(select(leases).where(leases.c.device == device)).first()
     if row is None or not row.owner or row.expires_s <= now_s or has_ended(row.owner):
         return None
     return LeaseHolder(str(row.holder), float(row.expires_s), str(row.job_id))

@@ -221,7 +221,7 @@ def load_measurement(text: str) -> Measurement:
         feeds = tuple(_feed(feed) for feed in workload.get("feeds", ()))
         return Measurement(
             Workload(**workload | {"inputs": inputs, "feeds": feeds}),
-            content["unit"],
+            content["device"],
             Backend(**content["backend"]),
             Conditions(**content["conditions"]),
             content["quantity"],

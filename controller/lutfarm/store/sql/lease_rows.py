@@ -16,10 +16,10 @@ from lutfarm_jobs.round import Lease
 class LeaseRows(Database):
     """The part of a store that says who may use a device."""
 
-    def acquire(self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float, job_id: str = "") -> Lease | str:
+    def acquire(self, device: str, *, owner: str, holder: str, now_s: float, ttl_s: float, job_id: str = "") -> Lease | str:
         """A lease with the next token, or the readable holder of the one that is in force."""
         with self._write() as db:
-            row = db.execute(select(leases).where(leases.c.unit == unit)).first()
+            row = db.execute(select(leases).where(leases.c.device == device)).first()
             if row is not None and row.owner not in ("", owner):
                 in_force = row.expires_s > now_s and not has_ended(row.owner)
                 if in_force:
@@ -27,16 +27,16 @@ class LeaseRows(Database):
             token = 1 if row is None else row.token + 1
             values = {"token": token, "owner": owner, "holder": holder, "expires_s": now_s + ttl_s, "job_id": job_id}
             if row is None:
-                db.execute(insert(leases).values(unit=unit, **values))
+                db.execute(insert(leases).values(device=device, **values))
             else:
-                db.execute(update(leases).where(leases.c.unit == unit).values(**values))
-        return Lease(unit, token, owner, now_s + ttl_s)
+                db.execute(update(leases).where(leases.c.device == device).values(**values))
+        return Lease(device, token, owner, now_s + ttl_s)
 
     def renew(self, lease: Lease, *, now_s: float, ttl_s: float) -> Lease:
         with self._write() as db:
             changed = db.execute(update(leases).where(*_held(lease)).values(expires_s=now_s + ttl_s))
             if not changed.rowcount:
-                raise LeaseLost(f"{lease.unit}: the lease passed to another run; this one stops, nothing is lost")
+                raise LeaseLost(f"{lease.device}: the lease passed to another run; this one stops, nothing is lost")
         return replace(lease, expires_s=now_s + ttl_s)
 
     def release(self, lease: Lease) -> None:
@@ -48,8 +48,8 @@ def fence(db: Connection, lease: Lease) -> None:
     """Raises LeaseLost where it is not in force any more, before anything is written."""
     # An update, not a look: it takes the row's lock in any database.
     if not db.execute(update(leases).where(*_held(lease)).values(token=lease.token)).rowcount:
-        raise LeaseLost(f"{lease.unit}: the lease passed to another run; its late result was refused")
+        raise LeaseLost(f"{lease.device}: the lease passed to another run; its late result was refused")
 
 
 def _held(lease: Lease) -> tuple[ColumnElement[bool], ...]:
-    return leases.c.unit == lease.unit, leases.c.token == lease.token, leases.c.owner == lease.owner
+    return leases.c.device == lease.device, leases.c.token == lease.token, leases.c.owner == lease.owner

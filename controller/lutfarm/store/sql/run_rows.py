@@ -33,7 +33,7 @@ class RunRows(Database):
                         insert(runs).values(
                             id=run.id,
                             key=run.key,
-                            unit=run.unit,
+                            device=run.device,
                             round_id=run.round_id,
                             status=run.status,
                             started_s=run.started_s,
@@ -132,14 +132,14 @@ class RunRows(Database):
                 slices = encoding.decode_slices(row.slices) if row.slices else ()
                 yield encoding.load_run(row.content, encoding.load_mapping(row.fingerprint), slices)
 
-    def runs_after(self, started_s: float, *, unit: str | None = None) -> Iterator[Run]:
-        wanted = [runs.c.started_s > started_s] + ([] if unit is None else [runs.c.unit == unit])
+    def runs_after(self, started_s: float, *, device: str | None = None) -> Iterator[Run]:
+        wanted = [runs.c.started_s > started_s] + ([] if device is None else [runs.c.device == device])
         with self._read() as db:
             for row in db.execute(_bare_runs().where(*wanted).order_by(runs.c.started_s, runs.c.id)):
                 yield encoding.load_run(row.content, encoding.load_mapping(row.fingerprint), ())
 
-    def last_runs(self, unit: str, *, most: int) -> Sequence[Run]:
-        query = _bare_runs().where(runs.c.unit == unit).order_by(runs.c.started_s.desc(), runs.c.id).limit(most)
+    def last_runs(self, device: str, *, most: int) -> Sequence[Run]:
+        query = _bare_runs().where(runs.c.device == device).order_by(runs.c.started_s.desc(), runs.c.id).limit(most)
         with self._read() as db:
             return [encoding.load_run(row.content, encoding.load_mapping(row.fingerprint), ()) for row in db.execute(query)]
 

@@ -62,7 +62,7 @@ measurements = Table(
 leases = Table(
     "leases",
     metadata,
-    Column("unit", String(80), primary_key=True),
+    Column("device", String(80), primary_key=True),
     Column("token", BigInteger, nullable=False),
     Column("owner", Text, nullable=False),  # empty: released
     Column("holder", Text, nullable=False),
@@ -79,7 +79,7 @@ runs = Table(
     metadata,
     Column("id", String(32), primary_key=True),
     Column("key", Text, nullable=False, index=True),
-    Column("unit", String(80), nullable=False),
+    Column("device", String(80), nullable=False),
     Column("round_id", String(32), nullable=False),
     Column("status", String(10), nullable=False),
     Column("started_s", Float, nullable=False),
@@ -95,7 +95,7 @@ canary_rounds = Table(
     "canary_rounds",
     metadata,
     Column("round_id", String(32), primary_key=True),
-    Column("unit", String(80), nullable=False),
+    Column("device", String(80), nullable=False),
     Column("backend_key", String(100), nullable=False),
     Column("conditions_key", String(200), nullable=False),
     Column("at_s", Float, nullable=False),
@@ -103,7 +103,7 @@ canary_rounds = Table(
     Column("low_ns", BigInteger),  # null: measured before it was kept
     Column("idle", Boolean),  # null: can't be shown
     Column("basis", Text, nullable=False),  # a JSON mapping
-    Index("ix_canary_rounds_place", "unit", "backend_key", "conditions_key", "at_s"),
+    Index("ix_canary_rounds_place", "device", "backend_key", "conditions_key", "at_s"),
 )
 
 job_runs = Table(
@@ -149,7 +149,7 @@ measurement_artifacts = Table(
 device_states = Table(
     "device_states",
     metadata,
-    Column("unit", String(80), primary_key=True),
+    Column("device", String(80), primary_key=True),
     Column("state", String(20), nullable=False),
     Column("reason", Text, nullable=False),
     Column("code", String(40), nullable=False),  # of the error that the reason tells of, or empty
@@ -164,7 +164,7 @@ device_states = Table(
 device_transitions = Table(
     "device_transitions",
     metadata,
-    Column("unit", String(80), primary_key=True),
+    Column("device", String(80), primary_key=True),
     Column("position", Integer, primary_key=True),  # 0 is the oldest
     Column("at_s", Float, nullable=False),
     Column("event", String(20), nullable=False),
@@ -176,7 +176,7 @@ device_transitions = Table(
 device_checks = Table(
     "device_checks",
     metadata,
-    Column("unit", String(80), primary_key=True),
+    Column("device", String(80), primary_key=True),
     Column("position", Integer, primary_key=True),  # 0 is the oldest
     Column("checked_s", Float, nullable=False),
     Column("fit", Boolean, nullable=False),

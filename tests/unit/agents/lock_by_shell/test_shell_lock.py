@@ -21,7 +21,7 @@ CLAIM = Claim("desk", "host 1 2", "anna@lab", "f" * 32, 7)
 
 
 def content(owner: str, holder: str) -> str:
-    said = {"owner": owner, "holder": holder, "farm": "f" * 32, "token": 7, "unit": "desk"}
+    said = {"owner": owner, "holder": holder, "farm": "f" * 32, "token": 7, "device": "desk"}
     said |= {"pid": 12, "pid_start": 1, "since_s": 1.0}
     return f"content {base64.b64encode(json.dumps(said).encode()).decode()}"
 
@@ -62,7 +62,7 @@ def test_the_lock_says_who_has_it_and_which_process_of_the_device() -> None:
         "holder": "anna@lab",
         "farm": "f" * 32,
         "token": 7,
-        "unit": "desk",
+        "device": "desk",
         "pid": 12,
         "pid_start": 34,
     }
@@ -86,7 +86,15 @@ def test_content_that_is_no_content_has_an_unknown_holder_who_is_waited_for() ->
 
 
 def test_an_older_session_of_the_same_lease_is_ended() -> None:
-    older = {"owner": "host 9 9", "holder": "anna@lab", "farm": "f" * 32, "token": 6, "unit": "desk", "pid": 55, "pid_start": 77}
+    older = {
+        "owner": "host 9 9",
+        "holder": "anna@lab",
+        "farm": "f" * 32,
+        "token": 6,
+        "device": "desk",
+        "pid": 55,
+        "pid_start": 77,
+    }
     said = base64.b64encode(json.dumps({**older, "since_s": 1.0}).encode()).decode()
     channel = ReplayChannel(["holder 12 34", "held", f"content {said}", "ended", "ours"])
     holder = ShellLock(channel, cast("Transport", None), "desk", "/tmp/lock")
@@ -120,7 +128,7 @@ class Waits(threading.Event):
 def test_who_measures_is_asked_for_seldom_and_who_was_ended_soon(
     older: dict[str, object], answers: list[str], asked: list[str], waited_s: float
 ) -> None:
-    said = {"owner": "host 9 9", "holder": "bert", "farm": "f" * 32, "token": 6, "unit": "desk", "pid": 55, "pid_start": 77}
+    said = {"owner": "host 9 9", "holder": "bert", "farm": "f" * 32, "token": 6, "device": "desk", "pid": 55, "pid_start": 77}
     content_line = base64.b64encode(json.dumps({**said, "since_s": 1.0, **older}).encode()).decode()
     channel = ReplayChannel(["holder 12 34", "held", f"content {content_line}", *answers])
     holder, waits = ShellLock(channel, cast("Transport", None), "desk", "/tmp/lock"), Waits()

@@ -135,7 +135,7 @@ def test_a_round_that_ended_gives_complete_runs() -> None:
     assert (one.slices_discarded, two.slices_discarded) == (0, 2)
     assert [run.clock_step_ns for run in (one, two)] == [1, 1]
     assert [run.fingerprint for run in (one, two)] == [{"runtime": "onnxruntime 1"}, {"runtime": "onnxruntime 1", "inputs": "ab"}]
-    assert [(run.unit, run.throttled, run.failure) for run in (one, two)] == [("desk", False, None)] * 2
+    assert [(run.device, run.throttled, run.failure) for run in (one, two)] == [("desk", False, None)] * 2
     assert (one.before, one.after, one.peak_memory_bytes) == (BEFORE, AFTER, 1 << 26)
     assert (one.canary_reference_ns, one.reference_provisional) == (70_000, False)
     assert (one.round_id, one.round_index, one.started_s, one.ended_s) == ("r" * 32, 3, 100.0, 200.0)

@@ -16,7 +16,7 @@ from lutfarm_jobs.errors import NotReady, ProtocolMismatch, RunnerBug
 from lutfarm_jobs.run import Environment
 from lutfarm_runner.device_lock import Content, parse
 
-LOCK = {"owner": "o", "holder": "h", "farm": "f", "token": 1, "unit": "u", "pid": 2, "pid_start": 1, "since_s": 0.0}
+LOCK = {"owner": "o", "holder": "h", "farm": "f", "token": 1, "device": "u", "pid": 2, "pid_start": 1, "since_s": 0.0}
 
 READERS = {
     "hello": (HELLO, events.hello),

@@ -89,7 +89,7 @@ def test_the_lock_is_asked_for_by_name_and_waited_for() -> None:
         "holder": "anna@lab",
         "farm": "f" * 32,
         "token": 7,
-        "unit": "desk",
+        "device": "desk",
     }
     assert not talk.cancelled
 

@@ -92,7 +92,7 @@ def test_what_can_not_stand_beside_a_key_stands_below_it() -> None:
 
 
 def test_rows_that_share_a_device_are_a_table_of_their_own_where_that_keeps_them_whole() -> None:
-    rows = [[f"conv_{at}", unit, "12.35 us"] for unit in ("desk", "pi") for at in range(3)]
+    rows = [[f"conv_{at}", device, "12.35 us"] for device in ("desk", "pi") for at in range(3)]
     shown = texts([KEY, DEVICE, Column("latency")], rows, 19)
     assert shown[:3] == ["device: desk", "workload  latency", "conv_0    12.35 us"]
     assert shown[5:8] == ["", "device: pi", "workload  latency"]

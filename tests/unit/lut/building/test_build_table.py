@@ -49,7 +49,7 @@ def test_a_measured_entry_holds_what_the_design_lists() -> None:
         for n in range(4)
     ]
     found = only(build_table([A], runs, manifest=manifest()))
-    assert (found.key, found.workload_key, found.unit, found.backend_key) == (A.key, "operator:conv_a", UNIT, ORT.key)
+    assert (found.key, found.workload_key, found.device, found.backend_key) == (A.key, "operator:conv_a", UNIT, ORT.key)
     assert (found.kind, found.quantity, found.quantity_unit) == ("measured", "latency", "ns")
     assert found.conditions_key == "b1-steady"
     assert (found.statistic, found.confidence, found.scope) == ("p25_quiet", 0.95, "sitting")
@@ -126,7 +126,7 @@ def test_what_has_neither_run_nor_failure_has_no_entry_and_is_named() -> None:
 
 
 def test_a_device_that_lacks_entries_is_named_and_no_other() -> None:
-    px = replace(B, unit="px")
+    px = replace(B, device="px")
     table = build_table([A, px], runs_of(A.key, 100), manifest=manifest(), probes={})
     assert f"1 not measured yet on px with {px.backend.key};" in table.describe()
 

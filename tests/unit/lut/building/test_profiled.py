@@ -147,7 +147,7 @@ def test_what_has_an_entry_already_is_no_failure_for_want_of_a_profile() -> None
     nothing = Entry(
         key=some.key.replace(some.workload_key, "operator:b0"),
         workload_key="operator:b0",
-        unit=some.unit,
+        device=some.device,
         backend_key=some.backend_key,
         kind="zero",
         conditions_key=some.conditions_key,

@@ -40,7 +40,7 @@ def calibration(table: LatencyTable, space: Space, count: int = 12) -> Calibrati
     return calibration_of(
         [Observed(arch, composed(seen, arch), true_ns(table, space, arch), 0.002) for arch in space.random(3, count)],
         space=space.name,
-        unit=UNIT,
+        device=UNIT,
         backend_key=ORT.key,
     )
 
@@ -111,7 +111,7 @@ def test_what_lacks_an_operator_is_not_corrected_but_said() -> None:
     found = calibration_of(
         [Observed(arch, composed(FBNET, arch), true_ns(plain, FBNET, arch)) for arch in known],
         space=FBNET.name,
-        unit=UNIT,
+        device=UNIT,
         backend_key=ORT.key,
     )
     table = plain.with_calibrations([found])
@@ -163,7 +163,7 @@ def test_a_calibration_on_operators_that_the_table_lacks_is_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"unit": "phone"}, "the calibration of 'phone' .* is of no device and backend"),
+        ({"device": "phone"}, "the calibration of 'phone' .* is of no device and backend"),
         ({"basis": "analytic"}, "has nothing to do with a table's entries"),
         ({"networks": (CalibrationNetwork((-1,), (0,), (1,), 5.0),)}, "has a network that is none"),
         ({"networks": (CalibrationNetwork((), (0,), (1,), 5.0),)}, "has a network that is none"),
@@ -269,7 +269,7 @@ def test_figures_are_those_of_the_networks_after_calibration_too() -> None:
     with pytest.raises(SpecError, match="a ceiling of 3 networks, but 2 were held"):
         replace(found, ceiling=compare([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]))
     table = LatencyTable.of([entry("a")], manifest()).with_validations([found])
-    one = calibration_of([Observed((0, 1), {"a": 2}, 5e6, 0.01)], space="tiny", unit=UNIT, backend_key=ORT.key)
+    one = calibration_of([Observed((0, 1), {"a": 2}, 5e6, 0.01)], space="tiny", device=UNIT, backend_key=ORT.key)
     with pytest.raises(SpecError, match="calibrated on 5 networks, the table on 1"):
         table.with_calibrations([one])
 

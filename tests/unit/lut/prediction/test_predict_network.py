@@ -144,12 +144,12 @@ def test_a_fixed_operator_that_lacks_is_an_error_everywhere() -> None:
             ask(table("D"))
 
 
-@pytest.mark.parametrize("mixed", [[entry("A"), entry("A", backend=TFLITE)], [entry("A"), entry("A", unit="board")], []])
+@pytest.mark.parametrize("mixed", [[entry("A"), entry("A", backend=TFLITE)], [entry("A"), entry("A", device="board")], []])
 def test_a_prediction_needs_one_place_and_lists_what_there_is(mixed: list[Entry]) -> None:
     with pytest.raises(SpecError, match="one device and backend") as caught:
         LatencyTable.of(mixed, manifest()).predict(TinySpace(), (0, 0))
     for one in mixed:
-        assert f"{one.unit} with {one.backend_key}" in str(caught.value)
+        assert f"{one.device} with {one.backend_key}" in str(caught.value)
 
 
 def test_after_selecting_one_place_it_predicts() -> None:

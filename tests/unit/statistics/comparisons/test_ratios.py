@@ -10,22 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lutfarm.statistics import moderated_interval
-from lutfarm.statistics.comparisons.ratios import differ, orders, ratio_of, unit_estimate
-from lutfarm.statistics.comparisons.units import UnitEstimate
+from lutfarm.statistics.comparisons.devices import DeviceEstimate
+from lutfarm.statistics.comparisons.ratios import device_estimate, differ, orders, ratio_of
 
-LEVELS = st.builds(UnitEstimate, st.floats(1.0, 1e9), st.floats(1e-4, 0.3), st.floats(3.0, 30.0))
+LEVELS = st.builds(DeviceEstimate, st.floats(1.0, 1e9), st.floats(1e-4, 0.3), st.floats(3.0, 30.0))
 MANY = st.lists(LEVELS, min_size=2, max_size=12)
 
 
-def measured(random: np.random.Generator, truth_ns: float, spread: float, processes: int) -> UnitEstimate:
+def measured(random: np.random.Generator, truth_ns: float, spread: float, processes: int) -> DeviceEstimate:
     """An estimate with its interval, as a table has it."""
     levels = truth_ns * np.exp(spread * random.standard_normal(processes))
     found = moderated_interval(levels.tolist(), prior_spread=spread)
-    return unit_estimate(found.estimate, found.low, found.high, confidence=0.95, processes=processes)
+    return device_estimate(found.estimate, found.low, found.high, confidence=0.95, processes=processes)
 
 
 @given(LEVELS, LEVELS)
-def test_the_other_way_round_the_ratio_is_the_reciprocal(a: UnitEstimate, b: UnitEstimate) -> None:
+def test_the_other_way_round_the_ratio_is_the_reciprocal(a: DeviceEstimate, b: DeviceEstimate) -> None:
     one, other = ratio_of(a, b), ratio_of(b, a)
     assert one.ratio == pytest.approx(1 / other.ratio)
     assert (one.low, one.high) == (pytest.approx(1 / other.high), pytest.approx(1 / other.low))
@@ -34,14 +34,14 @@ def test_the_other_way_round_the_ratio_is_the_reciprocal(a: UnitEstimate, b: Uni
 
 
 @given(MANY)
-def test_a_table_has_no_flip_against_itself_and_nothing_differs(levels: list[UnitEstimate]) -> None:
+def test_a_table_has_no_flip_against_itself_and_nothing_differs(levels: list[DeviceEstimate]) -> None:
     found = orders(levels, levels)
     assert (found.reversed, found.flips, found.pairs) == (0, (), len(levels) * (len(levels) - 1) // 2)
     assert not any(differ([ratio_of(level, level).p_value for level in levels]))
 
 
 @given(MANY, st.randoms())
-def test_flips_are_the_same_from_both_sides_and_are_reversed_in_fact(levels: list[UnitEstimate], random: object) -> None:
+def test_flips_are_the_same_from_both_sides_and_are_reversed_in_fact(levels: list[DeviceEstimate], random: object) -> None:
     other = list(levels)
     random.shuffle(other)  # type: ignore[attr-defined]
     one, two = orders(levels, other), orders(other, levels)
@@ -56,11 +56,11 @@ def test_flips_are_the_same_from_both_sides_and_are_reversed_in_fact(levels: lis
 
 def test_an_interval_is_read_back_as_it_was() -> None:
     found = moderated_interval([100.0, 102.0, 99.0, 101.0])
-    level = unit_estimate(found.estimate, found.low, found.high, confidence=0.95, processes=4)
+    level = device_estimate(found.estimate, found.low, found.high, confidence=0.95, processes=4)
     assert level.log_error * math.sqrt(4) == pytest.approx(found.spread)
     assert level.df == 6
     narrower = moderated_interval([100.0, 102.0, 99.0, 101.0], confidence=0.8)
-    again = unit_estimate(narrower.estimate, narrower.low, narrower.high, confidence=0.8, processes=4)
+    again = device_estimate(narrower.estimate, narrower.low, narrower.high, confidence=0.8, processes=4)
     assert again.log_error == pytest.approx(level.log_error)
 
 
@@ -92,8 +92,8 @@ def test_of_equal_entries_hardly_any_is_said_to_differ_and_real_ones_are_found()
 
 
 def test_an_order_is_reversed_only_where_both_tables_are_sure() -> None:
-    def side(*values: float, error: float = 0.01) -> list[UnitEstimate]:
-        return [UnitEstimate(value, error, 8.0) for value in values]
+    def side(*values: float, error: float = 0.01) -> list[DeviceEstimate]:
+        return [DeviceEstimate(value, error, 8.0) for value in values]
 
     sure = orders(side(100, 120, 300), side(120, 100, 300))
     assert [(f.first, f.second) for f in sure.flips] == [(0, 1)]
@@ -115,6 +115,6 @@ def test_noise_alone_reverses_orders_and_is_not_called_a_flip() -> None:
 
 
 def test_a_ratio_may_be_tested_against_a_shift() -> None:
-    a, b = UnitEstimate(100.0, 0.004, 8.0), UnitEstimate(105.0, 0.004, 8.0)
+    a, b = DeviceEstimate(100.0, 0.004, 8.0), DeviceEstimate(105.0, 0.004, 8.0)
     assert ratio_of(a, b).p_value < 1e-3
     assert ratio_of(a, b, beside=math.log(1.05)).p_value == pytest.approx(1.0)

@@ -49,13 +49,13 @@ def upgrade() -> None:
     op.create_index(op.f("ix_jobs_name"), "jobs", ["name"], unique=False)
     op.create_table(
         "leases",
-        sa.Column("unit", sa.String(length=80), nullable=False),
+        sa.Column("device", sa.String(length=80), nullable=False),
         sa.Column("token", sa.BigInteger(), nullable=False),
         sa.Column("owner", sa.Text(), nullable=False),
         sa.Column("holder", sa.Text(), nullable=False),
         sa.Column("expires_s", sa.Float(), nullable=False),
         sa.Column("job_id", sa.String(length=100), nullable=False),
-        sa.PrimaryKeyConstraint("unit", name=op.f("pk_leases")),
+        sa.PrimaryKeyConstraint("device", name=op.f("pk_leases")),
     )
     op.create_table(
         "job_probes",
@@ -94,7 +94,7 @@ def upgrade() -> None:
         "runs",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("unit", sa.String(length=80), nullable=False),
+        sa.Column("device", sa.String(length=80), nullable=False),
         sa.Column("round_id", sa.String(length=32), nullable=False),
         sa.Column("status", sa.String(length=10), nullable=False),
         sa.Column("started_s", sa.Float(), nullable=False),
@@ -120,7 +120,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_job_runs_run_id"), "job_runs", ["run_id"], unique=False)
     op.create_table(
         "device_states",
-        sa.Column("unit", sa.String(length=80), nullable=False),
+        sa.Column("device", sa.String(length=80), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("code", sa.String(length=40), nullable=False),
@@ -130,32 +130,32 @@ def upgrade() -> None:
         sa.Column("fit", sa.Boolean(), nullable=True),
         sa.Column("boot_id", sa.String(length=100), nullable=False),
         sa.Column("reboots_s", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("unit", name=op.f("pk_device_states")),
+        sa.PrimaryKeyConstraint("device", name=op.f("pk_device_states")),
     )
     op.create_table(
         "device_transitions",
-        sa.Column("unit", sa.String(length=80), nullable=False),
+        sa.Column("device", sa.String(length=80), nullable=False),
         sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("at_s", sa.Float(), nullable=False),
         sa.Column("event", sa.String(length=20), nullable=False),
         sa.Column("before", sa.String(length=20), nullable=False),
         sa.Column("after", sa.String(length=20), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("unit", "position", name=op.f("pk_device_transitions")),
+        sa.PrimaryKeyConstraint("device", "position", name=op.f("pk_device_transitions")),
     )
     op.create_table(
         "device_checks",
-        sa.Column("unit", sa.String(length=80), nullable=False),
+        sa.Column("device", sa.String(length=80), nullable=False),
         sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("checked_s", sa.Float(), nullable=False),
         sa.Column("fit", sa.Boolean(), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("unit", "position", name=op.f("pk_device_checks")),
+        sa.PrimaryKeyConstraint("device", "position", name=op.f("pk_device_checks")),
     )
     op.create_table(
         "canary_rounds",
         sa.Column("round_id", sa.String(length=32), nullable=False),
-        sa.Column("unit", sa.String(length=80), nullable=False),
+        sa.Column("device", sa.String(length=80), nullable=False),
         sa.Column("backend_key", sa.String(length=100), nullable=False),
         sa.Column("conditions_key", sa.String(length=200), nullable=False),
         sa.Column("at_s", sa.Float(), nullable=False),
@@ -165,4 +165,4 @@ def upgrade() -> None:
         sa.Column("basis", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("round_id", name=op.f("pk_canary_rounds")),
     )
-    op.create_index("ix_canary_rounds_place", "canary_rounds", ["unit", "backend_key", "conditions_key", "at_s"], unique=False)
+    op.create_index("ix_canary_rounds_place", "canary_rounds", ["device", "backend_key", "conditions_key", "at_s"], unique=False)
