@@ -190,7 +190,7 @@ def figures(predicted: np.ndarray, measured: np.ndarray) -> dict[str, float | No
     return {
         "MAPE %": 100 * float(np.mean(np.abs(errors))),
         "bias %": 100 * float(np.mean(errors)),
-        "tau": kendall(predicted[:, 0], measured)[0],
+        "tau": kendall(predicted[:, 0], measured),
         "coverage %": None if np.isnan(predicted[:, 1]).any() else 100 * float(np.mean(inside)),
     }
 

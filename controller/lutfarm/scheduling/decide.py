@@ -21,10 +21,13 @@ def decide(state: FarmState, now_s: float) -> list[Step]:
     Among the jobs that want something of it: first what can't wait, then the highest priority, then the user who had the
     least device time lately, then who came first.
     """
+    machines = _idle_machines(state, now_s)
+    if not machines:
+        return []
     steps: list[Step] = []
     ranks = _ranks(state, now_s)
     used_s = dict(state.used_s(now_s))
-    for idle in _idle_machines(state, now_s):
+    for idle in machines:
         for job in _in_turn(ranks, used_s):
             mine = [name for name in idle if name in job.progress.policies]
             step = job.strategy.next(job.progress, state.units, mine, now_s) if mine else None
@@ -38,9 +41,10 @@ def decide(state: FarmState, now_s: float) -> list[Step]:
 def _idle_machines(state: FarmState, now_s: float) -> list[list[str]]:
     """The units of each machine on which nothing runs, that may work now; the machine with the least device time first."""
     busy = {unit.machine for unit in state.units.values() if unit.in_flight}
+    idle = [unit for unit in state.units.values() if not unit.in_flight and not unit.out and now_s >= unit.not_before_s]
     machines: defaultdict[str, list[str]] = defaultdict(list)
-    for unit in sorted(state.units.values(), key=lambda unit: (unit.spent_s, unit.name)):
-        if unit.in_flight is None and not unit.out and now_s >= unit.not_before_s and unit.machine not in busy:
+    for unit in sorted(idle, key=lambda unit: (unit.spent_s, unit.name)):
+        if unit.machine not in busy:
             machines[unit.machine].append(unit.name)
     return list(machines.values())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lutfarm.agent_pool.interface import Done, Event, Measured, Opened, Probed
@@ -47,6 +47,10 @@ class FarmState:
     units: Mapping[str, Unit] = field(default_factory=dict[str, Unit])
     jobs: Mapping[str, FarmJob] = field(default_factory=dict[str, FarmJob])
     uses: Mapping[str, Use] = field(default_factory=dict[str, Use])  # by user
+    # By unit and the jobs of its order, of this value alone.
+    _sharers: dict[tuple[str, ...], tuple[JobProgress, ...]] = field(
+        init=False, repr=False, compare=False, default_factory=dict[tuple[str, ...], tuple[JobProgress, ...]]
+    )
 
     def job(self, job_id: str) -> JobProgress:
         """How far a job is."""
@@ -67,14 +71,25 @@ class FarmState:
         """
         key, unit = (event.run.key, event.run.device) if isinstance(event, Measured) else (event.probe.key, event.probe.device)
         owners = self.units[unit].jobs if self.units[unit].in_flight == event.order else ()
-        yield from (owner for owner in owners if owner in self.jobs)
-        for job_id, job in self.jobs.items():
-            if job_id not in owners and key in job.progress.plan and self._alike(job.progress, unit, owners):
-                yield job_id
+        mine = [owner for owner in owners if owner in self.jobs]
+        yield from mine
+        for job in self._sharing(unit, owners, mine):
+            if key in job.plan:
+                yield job.id
 
-    def _alike(self, job: JobProgress, unit: str, owners: Sequence[str]) -> bool:
-        known = [self.jobs[owner].progress.policies[unit] for owner in owners if owner in self.jobs]
-        return not owners or (not job.fresh and job.policies[unit] in known)
+    def _sharing(self, unit: str, owners: Sequence[str], mine: Sequence[str]) -> Sequence[JobProgress]:
+        """Jobs that read what is measured on a unit for `mine`; looked for once, as an order has many results."""
+        found = self._sharers.get((unit, *owners))
+        if found is None:
+            ways = [self.jobs[owner].progress.policies[unit] for owner in mine]
+            others = (job.progress for job_id, job in self.jobs.items() if job_id not in owners)
+            found = tuple(
+                job
+                for job in others
+                if not owners or (not job.fresh and (way := job.policies.get(unit)) is not None and way in ways)
+            )
+            self._sharers[unit, *owners] = found
+        return found
 
 
 def over(job: JobProgress, units: Mapping[str, Unit]) -> bool:
@@ -111,6 +126,16 @@ def with_job(state: FarmState, progress: JobProgress, strategy: Strategy | None 
     job = state.jobs[progress.id]
     known = replace(job, progress=progress, strategy=strategy or job.strategy)
     return replace(state, jobs={**state.jobs, progress.id: known})
+
+
+def with_jobs(state: FarmState, changed: Iterable[JobProgress]) -> FarmState:
+    """With these jobs as they are now."""
+    new = {job.id: job for job in changed if job is not state.jobs[job.id].progress}
+    if not new:
+        return state
+    return replace(
+        state, jobs={**state.jobs, **{job_id: replace(state.jobs[job_id], progress=job) for job_id, job in new.items()}}
+    )
 
 
 def with_unit(state: FarmState, unit: Unit) -> FarmState:
@@ -159,7 +184,9 @@ class _Changes:
         """A result ends a row of failures; an opening that succeeds does not: what fails may be all that comes after it."""
         key, unit = (event.run.key, event.run.device) if isinstance(event, Measured) else (event.probe.key, event.probe.device)
         for job_id in self.state.readers(event):
-            known = self.progress_of.setdefault(job_id, dict(self.state.job(job_id).progress_of))
+            known = self.progress_of.get(job_id)
+            if known is None:
+                known = self.progress_of[job_id] = dict(self.state.job(job_id).progress_of)
             now = known.get(key, MeasurementProgress())
             known[key] = now.with_run(event.run) if isinstance(event, Measured) else now.with_probe(event.probe)
             self.measured.setdefault(job_id, set()).add(unit)
@@ -189,7 +216,9 @@ class _Changes:
     def _charge(self, unit: Unit, spent_s: float, now_s: float) -> None:
         mine = [job_id for job_id in unit.jobs if job_id in self.state.jobs]
         for job_id in mine:
-            spent = self.spent_s.setdefault(job_id, dict(self.state.job(job_id).spent_s))
+            spent = self.spent_s.get(job_id)
+            if spent is None:
+                spent = self.spent_s[job_id] = dict(self.state.job(job_id).spent_s)
             spent[unit.name] = spent.get(unit.name, 0.0) + spent_s
             user = self.state.jobs[job_id].user
             before = self.uses.get(user, Use(0.0, now_s)).at(now_s)
@@ -209,11 +238,11 @@ class _Changes:
 
     def applied(self) -> FarmState:
         """The state after all of them."""
-        jobs = {job_id: replace(job, progress=self._progress(job.progress)) for job_id, job in self.state.jobs.items()}
-        return replace(self.state, units=self.units, jobs=jobs, uses=self.uses)
+        changed = {job_id: self._progress(job.progress) for job_id, job in self.state.jobs.items()}
+        return with_jobs(replace(self.state, units=self.units, uses=self.uses), changed.values())
 
     def _progress(self, job: JobProgress) -> JobProgress:
-        measured, done = self.measured.get(job.id, set[str]()), self.done.intersection(job.policies)
+        measured, done = self.measured.get(job.id, set[str]()), {unit for unit in self.done if unit in job.policies}
         if not (measured or done or job.id in self.stopped):
             return job
         changed = replace(

@@ -13,7 +13,7 @@ from lutfarm.scheduling.job_progress import resumed
 from lutfarm.scheduling.news import News
 from lutfarm.scheduling.rebalance import reassign
 from lutfarm.scheduling.retry import MOST_ATTEMPTS
-from lutfarm.scheduling.state import FarmState, after, back_to_work, out_of_work, with_job
+from lutfarm.scheduling.state import FarmState, after, back_to_work, out_of_work, with_job, with_jobs
 from lutfarm.scheduling.steps import Cancel, Step
 from lutfarm.scheduling.strategy import JobNews
 from lutfarm.scheduling.wait_until_cool import Told, after_heat, after_work
@@ -38,15 +38,15 @@ def after_news(state: FarmState, news: News, now_s: float) -> Turned:
         for job_id in state.readers(event) if isinstance(event, Measured | Probed) else state.jobs:
             heard[job_id].append(event)
     state = after(state, news.events, now_s)
-    moved: dict[str, Sequence[Measurement]] = {}
-    for job_id in state.jobs:
-        job, moved[job_id] = reassign(state.job(job_id), state.units)
-        state = with_job(state, resumed(job, news.progress_of.get(job_id, {})))
+    shared = {job_id: reassign(job.progress, state.units) for job_id, job in state.jobs.items()}
+    moved = {job_id: new for job_id, (_, new) in shared.items() if new}
+    state = with_jobs(state, [resumed(job, news.progress_of.get(job_id, {})) for job_id, (job, _) in shared.items()])
     state = after(state, news.refused, now_s)
     for job_id, job in state.jobs.items():
         mine = JobNews(heard[job_id], news.processes.get(job_id, {}))
         strategy, progress = job.strategy.after(job.progress, state.units, mine, now_s)
-        state = with_job(state, progress, strategy)
+        if strategy is not job.strategy or progress is not job.progress:
+            state = with_job(state, progress, strategy)
     state, hot = after_heat(state, news.events, now_s)
     state, drifted = after_drift(state, news.canaries)
     state = after_work(state, news.events, now_s)
@@ -54,11 +54,8 @@ def after_news(state: FarmState, news: News, now_s: float) -> Turned:
     state = without(state, news.records)
     for unit in news.given_back:
         state = back_to_work(state, unit)
-    for job_id in state.jobs:
-        job = state.job(job_id)
-        if job.until_s is not None and now_s >= job.until_s and not job.time_up:
-            state = with_job(state, replace(job, time_up=True))
-    return Turned(state, told, {job_id: new for job_id, new in moved.items() if new})
+    late = [job for each in state.jobs.values() if (job := each.progress).until_s is not None and now_s >= job.until_s]
+    return Turned(with_jobs(state, [replace(job, time_up=True) for job in late if not job.time_up]), told, moved)
 
 
 def next_steps(state: FarmState, now_s: float) -> Sequence[Step | Cancel]:

@@ -1,0 +1,153 @@
+"""What deciding costs a farm of many devices and jobs: simulated devices, whose time is virtual; the loop's own is real.
+
+Each turn of the loop takes the device time that it takes on this machine, so a slow loop leaves devices idle.  Nothing is
+stored and no agent runs: this is the dispatcher's thinking alone.
+"""
+
+from __future__ import annotations
+
+import heapq
+import resource
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from _table import Report, options
+
+from lutfarm.agent_pool.interface import Done, Event, Measured, Opened
+from lutfarm.scheduling.job_progress import JobProgress, MeasurementProgress
+from lutfarm.scheduling.news import News
+from lutfarm.scheduling.next_step import due_seconds
+from lutfarm.scheduling.policy import MeasuringPolicy
+from lutfarm.scheduling.state import FarmJob, FarmState, admitted, after, ordered
+from lutfarm.scheduling.steps import Cancel, MeasureThese, Step
+from lutfarm.scheduling.turn import after_news, next_steps
+from lutfarm_agents.testing import HELLO
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+from lutfarm_jobs.run import Probe, Run
+
+POLL_S = 0.25
+ROUNDS, USERS = 5, 6
+BACKEND, POLICY = Backend("onnxruntime"), MeasuringPolicy()
+FINISHED_A_SECOND = 200  # rounds: what the issue of a large lab would be
+
+
+def job(number: int, measurements: int, devices: int) -> JobProgress:
+    """One whose measurements lie on all devices, from another one on than those of the job before; all of them are probed."""
+    units = [f"d{(37 * number + place) % devices}" for place in range(min(devices, measurements))]
+    made = [
+        Measurement(Workload("operator", f"w{number}_{place}"), units[place % len(units)], BACKEND)
+        for place in range(measurements)
+    ]
+    probed = {m.key: MeasurementProgress(Probe(m.key, m.unit, {}, 0.0, load_ns=1_000_000, iteration_ns=500_000)) for m in made}
+    return JobProgress(f"j{number}", {m.key: m for m in made}, dict.fromkeys(units, POLICY), ROUNDS, probed)
+
+
+class VirtualFarm:
+    """Devices that are busy for as long as a round should take, and the loop that feeds them."""
+
+    def __init__(self, devices: int, jobs: int, measurements: int) -> None:
+        state = FarmState()
+        for number in range(jobs):
+            progress = job(number, measurements, devices)
+            asked = FarmJob(progress, user=f"u{number % USERS}", submitted_s=float(number))
+            state = admitted(state, asked, dict.fromkeys(progress.policies, POLICY.care))
+        hellos = [Opened("", unit, replace(HELLO, machine_id=unit)) for unit in state.units]
+        self.state = after(state, hellos, 0.0)
+        self.now_s, self.busy_s, self.rounds = 0.0, 0.0, 0
+        self.decide_s: list[float] = []
+        self.after_s: list[float] = []
+        self._running: list[tuple[float, int, str, MeasureThese]] = []
+        self._orders = 0
+
+    def play(self, seconds: float) -> None:
+        """Until so much real time has passed, or nothing is left."""
+        until = time.perf_counter() + seconds
+        events: list[Event] = []
+        while time.perf_counter() < until:
+            began = time.perf_counter()
+            self.state = after_news(self.state, News(events), self.now_s).state
+            judged = time.perf_counter()
+            steps = next_steps(self.state, self.now_s)
+            decided = time.perf_counter()
+            self.after_s.append(judged - began)
+            self.decide_s.append(decided - judged)
+            for step in steps:
+                self._begin(step)
+            if not self._running:
+                return
+            self.now_s = max(self.now_s + time.perf_counter() - began, min(self._running[0][0], self.now_s + POLL_S))
+            events = list(self._ended())
+
+    def _begin(self, step: Step | Cancel) -> None:
+        assert isinstance(step, MeasureThese)
+        self._orders += 1
+        order, due_s = f"o{self._orders}", due_seconds(self.state.job(step.job), step)
+        self.state = ordered(self.state, step.unit, order, jobs=[step.job], now_s=self.now_s, due_s=due_s)
+        heapq.heappush(self._running, (self.now_s + due_s, self._orders, order, step))
+        self.busy_s += due_s
+
+    def _ended(self) -> Iterator[Event]:
+        while self._running and self._running[0][0] <= self.now_s:
+            ended_s, _, order, step = heapq.heappop(self._running)
+            self.rounds += 1
+            for key in step.keys:
+                yield Measured(order, Run(order + key, key, step.unit, order, 0, "complete", ended_s, ended_s, {}))
+            yield Done(order, step.unit, spent_ns={"slices": round(1e9 * due_seconds(self.state.job(step.job), step))})
+
+    @property
+    def utilisation(self) -> float:
+        """Of the devices' time, the share in which they measured: what runs now counts up to now."""
+        ahead_s = sum(ends_s - self.now_s for ends_s, *_ in self._running)
+        return (self.busy_s - ahead_s) / (self.now_s * len(self.state.units))
+
+
+def main() -> None:
+    """Print one row for each size."""
+    chosen = options(__doc__)
+    sizes = [(10, 20, 500), (100, 20, 5000), (1000, 200, 1000 if chosen.quick else 5000)]
+    report = Report(
+        "deciding, by devices, jobs and measurements",
+        (
+            "devices",
+            "jobs",
+            "pending",
+            "decide ms",
+            "worst",
+            "after ms",
+            "worst ",
+            "ms a round",
+            f"cores at {FINISHED_A_SECOND} rounds/s",
+            "utilisation %",
+            "peak MB",
+        ),
+    )
+    for devices, jobs, measurements in sizes:
+        farm = VirtualFarm(devices, jobs, measurements)
+        farm.play(5.0 if chosen.quick else 30.0)
+        a_round_s = (sum(farm.decide_s) + sum(farm.after_s)) / farm.rounds
+        report.rows.append(
+            (
+                devices,
+                jobs,
+                jobs * measurements,
+                round(1e3 * statistics.median(farm.decide_s[1:]), 2),
+                round(1e3 * max(farm.decide_s[1:]), 1),
+                round(1e3 * statistics.median(farm.after_s[1:]), 2),
+                round(1e3 * max(farm.after_s[1:]), 1),
+                round(1e3 * a_round_s, 3),
+                round(FINISHED_A_SECOND * a_round_s, 2),
+                round(100 * farm.utilisation, 1),
+                round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+            )
+        )
+    report.notes.append(
+        f"{USERS} users, {ROUNDS} rounds of each measurement; the first turn, in which every device begins at once, is left out. "
+        "Peak memory is of the process so far."
+    )
+    report.show(chosen)
+
+
+if __name__ == "__main__":
+    main()
