@@ -12,7 +12,7 @@ from lutfarm.records.canary_round import CanaryRound
 from lutfarm.records.lease_holder import LeaseHolder
 from lutfarm.store import Store
 from lutfarm_agents import process_identity
-from lutfarm_jobs.errors import LeaseLost
+from lutfarm_jobs.errors import LeaseLost, StoreError
 from lutfarm_jobs.round import Artifact, Lease
 from lutfarm_jobs.run import Environment, Failure, Run
 
@@ -102,6 +102,34 @@ def test_the_same_run_again_changes_nothing(store: Store, lease: Lease) -> None:
     for _ in range(3):
         store.commit([done], lease, "job-1")
     assert list(store.runs("job-1")) == [done]
+    more = [run(PLAN[n].key) for n in (0, 1)]
+    store.commit([more[0], done, more[1], more[0]], lease, "job-1")
+    store.commit([replace(done, slices=(), load_ns=1)], lease, "job-1")  # what is there is the record
+    assert sorted(store.runs("job-1"), key=lambda one: one.id) == sorted([done, *more], key=lambda one: one.id)
+    assert sum(counts["complete"] for counts in store.round_counts("job-1").values()) == 3
+
+
+def test_a_round_has_one_run_of_a_measurement(store: Store, lease: Lease) -> None:
+    done = run()
+    store.commit([done], lease, "job-1")
+    with pytest.raises(StoreError):
+        store.commit([run(KEYS[1]), replace(run(), round_id=done.round_id)], lease, "job-1")
+    assert list(store.runs("job-1")) == [done]
+
+
+def test_nothing_of_a_batch_is_kept_where_it_can_not_all_be(store: Store, lease: Lease) -> None:
+    with pytest.raises(StoreError):
+        store.commit([run(), run(KEYS[1])], lease, "no such job")
+    assert list(store.reusable(KEYS)) == []
+
+
+def test_a_run_that_is_not_stored_is_not_adopted_in_silence(store: Store, lease: Lease) -> None:
+    done = run()
+    store.commit([done], lease, "job-1")
+    store.open_job(replace(JOB, id="job-2", created_s=200.0), PLAN)
+    with pytest.raises(StoreError, match=r"1 of 2 runs .* not stored any more.*run the job again"):
+        store.adopt("job-2", [done.id, "f" * 32])
+    assert list(store.runs("job-2")) == []
 
 
 def test_a_late_result_is_refused(store: Store, lease: Lease) -> None:

@@ -65,12 +65,12 @@ CREATE TABLE devices (
 	seen_s FLOAT, 
 	CONSTRAINT pk_devices PRIMARY KEY (name)
 );
-INSERT INTO "devices" VALUES('desk','{"address":{"python":"/usr/bin/python3"},"host":"local","labels":{"room":"a"},"name":"desk","profile":"generic-linux-x86_64","transport":"local"}','{"abi":"","clock_resolution_ns":1,"cpu_model":"cpu","cpus":[0,1],"cpus_off":[],"environment":null,"governor":"","libc":"","machine":"x86_64","machine_id":"m1","memory_bytes":17179869184,"python":"3.11.7","remarks":[],"runner_sha256":"0000000000000000000000000000000000000000000000000000000000000000","runtimes":{"onnxruntime":"1.32.0"},"system":"Linux 6.1","timer_pair_ns":75,"word_bits":0}',5.0);
+INSERT INTO "devices" VALUES('desk','{"address":{"python":"/usr/bin/python3"},"host":"local","labels":{"room":"a"},"name":"desk","profile":"generic-linux-x86_64","transport":"local"}','{"abi":"","agent_package":"","clock_resolution_ns":1,"cpu_model":"cpu","cpus":[0,1],"cpus_off":[],"governor":"","libc":"","machine":"x86_64","machine_id":"m1","memory_bytes":17179869184,"python":"3.11.7","remarks":[],"runner_sha256":"0000000000000000000000000000000000000000000000000000000000000000","runtimes":{"onnxruntime":"1.32.0"},"system":"Linux 6.1","timer_pair_ns":75,"word_bits":0}',5.0);
 CREATE TABLE farms (
 	id VARCHAR(32) NOT NULL, 
 	CONSTRAINT pk_farms PRIMARY KEY (id)
 );
-INSERT INTO "farms" VALUES('5d48321d3614406fa682a6651e478731');
+INSERT INTO "farms" VALUES('77eac8ead2274b72ad0d4777e3be85cd');
 CREATE TABLE fingerprints (
 	hash VARCHAR(64) NOT NULL, 
 	content TEXT NOT NULL, 
@@ -88,14 +88,17 @@ INSERT INTO "job_probes" VALUES('job-1','latency/operator:conv_a/desk/onnxruntim
 INSERT INTO "job_probes" VALUES('job-1','latency/file:m.tflite@abc[x=1x3]/desk/tflite-cpu-t2-fp32/b1-steady',1);
 CREATE TABLE job_runs (
 	job_id VARCHAR(100) NOT NULL, 
-	run_id VARCHAR(32) NOT NULL, 
+	run INTEGER NOT NULL, 
 	reused BOOLEAN NOT NULL, 
-	CONSTRAINT pk_job_runs PRIMARY KEY (job_id, run_id), 
+	CONSTRAINT pk_job_runs PRIMARY KEY (job_id, run), 
 	CONSTRAINT fk_job_runs_job_id FOREIGN KEY(job_id) REFERENCES jobs (id), 
-	CONSTRAINT fk_job_runs_run_id FOREIGN KEY(run_id) REFERENCES runs (id)
-);
-INSERT INTO "job_runs" VALUES('job-1','11111111111111111111111111111111',0);
-INSERT INTO "job_runs" VALUES('job-1','22222222222222222222222222222222',0);
+	CONSTRAINT fk_job_runs_run FOREIGN KEY(run) REFERENCES runs (number)
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "job_runs" VALUES('job-1',1,0);
+INSERT INTO "job_runs" VALUES('job-1',2,0);
 CREATE TABLE jobs (
 	id VARCHAR(100) NOT NULL, 
 	name VARCHAR(80) NOT NULL, 
@@ -141,9 +144,10 @@ CREATE TABLE probes (
 	CONSTRAINT pk_probes PRIMARY KEY ("key", fingerprint), 
 	CONSTRAINT fk_probes_fingerprint FOREIGN KEY(fingerprint) REFERENCES fingerprints (hash)
 );
-INSERT INTO "probes" VALUES('latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',1.0,'{"agreement":null,"call_floor_ns":null,"device":"desk","failure":null,"first_inference_ns":null,"iteration_ns":null,"key":"latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady","load_ns":7,"model_memory_bytes":null,"notes":{},"peak_memory_bytes":null,"probed_s":1.0}');
-INSERT INTO "probes" VALUES('latency/file:m.tflite@abc[x=1x3]/desk/tflite-cpu-t2-fp32/b1-steady','85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',1.0,'{"agreement":null,"call_floor_ns":null,"device":"desk","failure":{"code":"OutOfMemory","detail":"7 GB wanted"},"first_inference_ns":null,"iteration_ns":null,"key":"latency/file:m.tflite@abc[x=1x3]/desk/tflite-cpu-t2-fp32/b1-steady","load_ns":7,"model_memory_bytes":null,"notes":{},"peak_memory_bytes":null,"probed_s":1.0}');
+INSERT INTO "probes" VALUES('latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',1.0,'{"device":"desk","key":"latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady","load_ns":7,"notes":{},"probed_s":1.0}');
+INSERT INTO "probes" VALUES('latency/file:m.tflite@abc[x=1x3]/desk/tflite-cpu-t2-fp32/b1-steady','85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',1.0,'{"device":"desk","failure":{"code":"OutOfMemory","detail":"7 GB wanted"},"key":"latency/file:m.tflite@abc[x=1x3]/desk/tflite-cpu-t2-fp32/b1-steady","load_ns":7,"notes":{},"probed_s":1.0}');
 CREATE TABLE runs (
+	number INTEGER NOT NULL, 
 	id VARCHAR(32) NOT NULL, 
 	"key" TEXT NOT NULL, 
 	device VARCHAR(80) NOT NULL, 
@@ -155,14 +159,15 @@ CREATE TABLE runs (
 	canary_low_ns BIGINT, 
 	content TEXT NOT NULL, 
 	slices BLOB NOT NULL, 
-	CONSTRAINT pk_runs PRIMARY KEY (id), 
+	CONSTRAINT pk_runs PRIMARY KEY (number), 
 	CONSTRAINT fk_runs_fingerprint FOREIGN KEY(fingerprint) REFERENCES fingerprints (hash), 
+	CONSTRAINT uq_runs_id UNIQUE (id), 
 	CONSTRAINT uq_runs_round_id_key UNIQUE (round_id, "key")
 );
-INSERT INTO "runs" VALUES('11111111111111111111111111111111','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa','complete',1.0,'85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',70000,70000,'{"after":{"battery_charging":null,"battery_percent":null,"busy_s":11.0,"cores":2,"free_bytes":null,"frequency_khz":null,"governor":null,"load_1min":null,"memory_available_bytes":null,"own_s":1.9,"power_w":null,"temperature_c":41.5,"temperature_zone":null,"time_s":2.0,"virtual":false},"before":{"battery_charging":null,"battery_percent":null,"busy_s":10.0,"cores":2,"free_bytes":null,"frequency_khz":null,"governor":null,"load_1min":0.5,"memory_available_bytes":null,"own_s":1.0,"power_w":null,"temperature_c":null,"temperature_zone":null,"time_s":1.0,"virtual":false},"canary_reference_ns":null,"clock_step_ns":null,"device":"desk","ended_s":2.0,"failure":null,"first_inference_ns":null,"id":"11111111111111111111111111111111","key":"latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady","load_ns":5,"nodes":[],"peak_memory_bytes":null,"reference_provisional":true,"round_id":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","round_index":0,"slices_discarded":0,"slices_rejected":0,"started_s":1.0,"status":"complete","summary":null,"throttled":false}',X'4C465332789C6364400505828C60FA0A946646936785D2323C107A073784FE0F0530F52FA08C9750FA39940600FF4D0D19');
-INSERT INTO "runs" VALUES('22222222222222222222222222222222','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb','truncated',1.0,'85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',70000,70000,'{"after":{"battery_charging":null,"battery_percent":null,"busy_s":11.0,"cores":2,"free_bytes":null,"frequency_khz":null,"governor":null,"load_1min":null,"memory_available_bytes":null,"own_s":1.9,"power_w":null,"temperature_c":41.5,"temperature_zone":null,"time_s":2.0,"virtual":false},"before":{"battery_charging":null,"battery_percent":null,"busy_s":10.0,"cores":2,"free_bytes":null,"frequency_khz":null,"governor":null,"load_1min":0.5,"memory_available_bytes":null,"own_s":1.0,"power_w":null,"temperature_c":null,"temperature_zone":null,"time_s":1.0,"virtual":false},"canary_reference_ns":null,"clock_step_ns":null,"device":"desk","ended_s":2.0,"failure":null,"first_inference_ns":null,"id":"22222222222222222222222222222222","key":"latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady","load_ns":5,"nodes":[],"peak_memory_bytes":null,"reference_provisional":true,"round_id":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","round_index":0,"slices_discarded":0,"slices_rejected":0,"started_s":1.0,"status":"truncated","summary":null,"throttled":false}',X'4C465332789C6364400505828C60FA0A946646936785D2323C107A073784FE0F0530F52FA08C9750FA39940600FF4D0D19');
+INSERT INTO "runs" VALUES(1,'11111111111111111111111111111111','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa','complete',1.0,'85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',70000,70000,'{"after":{"busy_s":11.0,"cores":2,"own_s":1.9,"temperature_c":41.5,"time_s":2.0,"virtual":false},"before":{"busy_s":10.0,"cores":2,"load_1min":0.5,"own_s":1.0,"time_s":1.0,"virtual":false},"ended_s":2.0,"load_ns":5,"nodes":[],"reference_provisional":true,"round_index":0,"slices_discarded":0,"slices_rejected":0,"throttled":false}',X'4C46533354A36D120100000003000000000000000000000000701101000000000000D411010000000000000300000000000000000000000000000000000500000000000000001C0C00000000000000B80B00000000000000FFFFFFFFFFFFFFFF00030000000000000000E70300000000000001010200');
+INSERT INTO "runs" VALUES(2,'22222222222222222222222222222222','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb','truncated',1.0,'85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',70000,70000,'{"after":{"busy_s":11.0,"cores":2,"own_s":1.9,"temperature_c":41.5,"time_s":2.0,"virtual":false},"before":{"busy_s":10.0,"cores":2,"load_1min":0.5,"own_s":1.0,"time_s":1.0,"virtual":false},"ended_s":2.0,"load_ns":5,"nodes":[],"reference_provisional":true,"round_index":0,"slices_discarded":0,"slices_rejected":0,"throttled":false}',X'4C46533354A36D120100000003000000000000000000000000701101000000000000D411010000000000000300000000000000000000000000000000000500000000000000001C0C00000000000000B80B00000000000000FFFFFFFFFFFFFFFF00030000000000000000E70300000000000001010200');
 CREATE INDEX ix_jobs_name ON jobs (name);
 CREATE INDEX ix_runs_key ON runs ("key");
-CREATE INDEX ix_job_runs_run_id ON job_runs (run_id);
+CREATE INDEX ix_job_runs_run ON job_runs (run);
 CREATE INDEX ix_canary_rounds_place ON canary_rounds (device, backend_key, conditions_key, at_s);
 COMMIT;

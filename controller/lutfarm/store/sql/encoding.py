@@ -1,18 +1,14 @@
-"""Values to rows and back.  Slices become one compressed blob of little-endian 64-bit integers.
-
-Blob, version 2: the magic `LFS2`, then zlib of: slice count, then for each slice pass index, canary before,
-canary after, flags (1 quiet, 2 gated, 4 for each further iteration of a block), involuntary switches, waited, wall and
-CPU time, time spent ready without a core (-1: not known), sample count, and the samples; all int64, all times in ns.
-"""
+"""Values to rows and back; slice_blob.py has the slices."""
 
 from __future__ import annotations
 
 import json
-import struct
-import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from functools import lru_cache
+from itertools import chain
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from lutfarm_agents.address import UnknownAddress
@@ -24,82 +20,41 @@ from lutfarm_jobs.errors import NotReady, SpecError, StoreError
 from lutfarm_jobs.measurement import Backend, Conditions, Feed, Fill, InputShape, Measurement, Workload
 from lutfarm_jobs.run import Environment, Failure, NodeTime, Probe, Run, Slice, ToolSummary
 
-MAGIC = b"LFS2"
-LARGEST_BYTES = 1 << 30
-_FIELDS = 10
-
 T = TypeVar("T")
+_CANARIES = attrgetter("canary_before_ns", "canary_after_ns")
 
 
-def encode_slices(slices: Sequence[Slice]) -> bytes:
-    """The blob of a run's slices."""
-    numbers: list[int] = [len(slices)]
-    for s in slices:
-        numbers += (
-            s.pass_index,
-            s.canary_before_ns,
-            s.canary_after_ns,
-            s.quiet + 2 * s.gated + 4 * (s.block - 1),
-            s.involuntary_switches,
-            s.waited_ns,
-            s.wall_ns,
-            s.cpu_ns,
-            -1 if s.run_delay_ns is None else s.run_delay_ns,
-            len(s.samples_ns),
-            *s.samples_ns,
-        )
-    return MAGIC + zlib.compress(struct.pack(f"<{len(numbers)}q", *numbers), 6)
-
-
-def decode_slices(blob: bytes) -> tuple[Slice, ...]:
-    """The slices of a blob.  Raises StoreError where it is damaged."""
-    if blob[:4] != MAGIC:
-        raise StoreError(f"a run's samples are damaged: the blob begins with {blob[:4]!r}, not {MAGIC!r}")
-    try:
-        unpacker = zlib.decompressobj()
-        raw = unpacker.decompress(blob[4:], LARGEST_BYTES)
-        if not unpacker.eof or unpacker.unused_data or len(raw) % 8:
-            raise StoreError("a run's samples are damaged: the blob is cut or too long")
-        numbers = struct.unpack(f"<{len(raw) // 8}q", raw)
-        return tuple(_slices(numbers))
-    except (zlib.error, struct.error, IndexError) as error:
-        raise StoreError(f"a run's samples are damaged: {error}") from error
-
-
-def _slices(numbers: Sequence[int]) -> list[Slice]:
-    found: list[Slice] = []
-    at = 1
-    for _ in range(numbers[0]):
-        index, before, after, flags, switches, waited, wall, cpu, delay, count = numbers[at : at + _FIELDS]
-        at += _FIELDS
-        if count < 0 or at + count > len(numbers) or flags < 0:
-            raise StoreError("a run's samples are damaged: the blob contradicts itself")
-        samples = tuple(numbers[at : at + count])
-        at += count
-        quiet, gated, block = bool(flags & 1), bool(flags & 2), 1 + flags // 4
-        found.append(
-            Slice(index, samples, before, after, quiet, gated, switches, waited, wall, cpu, None if delay < 0 else delay, block)
-        )
-    if at != len(numbers):
-        raise StoreError("a run's samples are damaged: the blob contradicts itself")
-    return found
-
-
-def canary_ns(slices: Sequence[Slice], share: float) -> int | None:
-    """A quantile of the canary levels of a run; None without slices."""
-    levels = sorted(level for s in slices for level in (s.canary_before_ns, s.canary_after_ns) if level > 0)
-    return levels[int(share * (len(levels) - 1))] if levels else None
+def canary_ns(slices: Sequence[Slice], shares: Sequence[float]) -> tuple[int, ...] | None:
+    """Quantiles of the canary levels of a run; None without slices."""
+    levels = sorted(chain.from_iterable(map(_CANARIES, slices)))
+    levels = levels[bisect_right(levels, 0) :]
+    return tuple(levels[int(share * (len(levels) - 1))] for share in shares) if levels else None
 
 
 def to_json(value: object) -> str:
-    """Canonical JSON: sorted keys, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """Canonical JSON: sorted keys, no NaN; a dataclass as its fields."""
+    return _JSON.encode(value)
 
 
-def dump(value: Any, *, without: Sequence[str] = ()) -> str:
-    """A frozen dataclass as JSON, some fields left out."""
-    kept = replace(value, **dict.fromkeys(without))  # asdict copies deeply, and samples are many
-    return to_json({name: item for name, item in asdict(kept).items() if name not in without})
+def dump(value: Any, *, without: frozenset[str] = frozenset()) -> str:
+    """A dataclass as JSON, some fields left out, and those that hold the None that they hold where nothing is said."""
+    return to_json(_content(value, without))
+
+
+def _content(value: object, without: frozenset[str] = frozenset()) -> dict[str, Any]:
+    # Not asdict, which copies deeply and needs half of the time that a commit has.
+    names, unsaid = _shape(type(value), without)
+    return {name: item for name in names if (item := getattr(value, name)) is not None or name not in unsaid}
+
+
+@lru_cache
+def _shape(kind: type[Any], without: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The names of a dataclass's fields, and which of them are None by default."""
+    kept = [field for field in fields(kind) if field.name not in without]
+    return tuple(field.name for field in kept), frozenset(field.name for field in kept if field.default is None)
+
+
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=_content)
 
 
 def _load(kind: type[T], text: str, nested: Mapping[str, Callable[[Any], Any]] | None = None, **more: Any) -> T:
@@ -132,6 +87,8 @@ def _nodes(items: Sequence[Mapping[str, Any]]) -> tuple[NodeTime, ...]:
     return tuple(NodeTime(**item) for item in items)
 
 
+RUN_COLUMNS = ("id", "key", "device", "round_id", "status", "started_s")
+_ELSEWHERE = frozenset((*RUN_COLUMNS, "fingerprint", "slices"))
 _OF_RUN = {
     "failure": _each(Failure),
     "before": _each(Environment),
@@ -141,9 +98,14 @@ _OF_RUN = {
 }
 
 
-def load_run(text: str, fingerprint: Mapping[str, str], slices: tuple[Slice, ...]) -> Run:
-    """A Run from its JSON, its fingerprint and its slices."""
-    return _load(Run, text, _OF_RUN, fingerprint=fingerprint, slices=slices)
+def dump_run(run: Run) -> str:
+    """What has no column of its own, as JSON."""
+    return dump(run, without=_ELSEWHERE)
+
+
+def load_run(text: str, **columns: Any) -> Run:
+    """A Run from that and the fields that have columns; slices may be left out."""
+    return _load(Run, text, _OF_RUN, **columns)
 
 
 def load_probe(text: str, fingerprint: Mapping[str, str]) -> Probe:

@@ -91,7 +91,7 @@ def _counts(db: Connection, job_id: str) -> JobCounts:
     linked = select(func.count()).select_from(job_runs).where(job_runs.c.job_id == job_id)
     failed_runs = (
         select(func.count(func.distinct(runs.c.key)))
-        .join(job_runs, job_runs.c.run_id == runs.c.id)
+        .join(job_runs, job_runs.c.run == runs.c.number)
         .where(job_runs.c.job_id == job_id, runs.c.status == "failed")
     )
     failed_probes = select(func.count()).select_from(job_probes).where(job_probes.c.job_id == job_id, job_probes.c.failed)

@@ -77,7 +77,8 @@ fingerprints = Table(
 runs = Table(
     "runs",
     metadata,
-    Column("id", String(32), primary_key=True),
+    Column("number", Integer, primary_key=True),  # in the order of arrival, so that what refers to it grows at its end
+    Column("id", String(32), nullable=False, unique=True),
     Column("key", Text, nullable=False, index=True),
     Column("device", String(80), nullable=False),
     Column("round_id", String(32), nullable=False),
@@ -86,8 +87,8 @@ runs = Table(
     Column("fingerprint", String(64), ForeignKey("fingerprints.hash"), nullable=False),
     Column("canary_p10_ns", BigInteger),
     Column("canary_low_ns", BigInteger),
-    Column("content", Text, nullable=False),  # the Run without its slices, as JSON
-    Column("slices", LargeBinary, nullable=False),  # see encoding.py
+    Column("content", Text, nullable=False),  # what of the Run has no column, as JSON
+    Column("slices", LargeBinary, nullable=False),  # see slice_blob.py
     UniqueConstraint("round_id", "key"),
 )
 
@@ -110,8 +111,9 @@ job_runs = Table(
     "job_runs",
     metadata,
     Column("job_id", String(100), ForeignKey("jobs.id"), primary_key=True),
-    Column("run_id", String(32), ForeignKey("runs.id"), primary_key=True, index=True),
+    Column("run", Integer, ForeignKey("runs.number"), primary_key=True, index=True),
     Column("reused", Boolean, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 probes = Table(

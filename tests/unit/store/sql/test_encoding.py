@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +14,11 @@ from hypothesis import strategies as st
 from tests.store_kit import DESK, FINGERPRINT, HELLO, PLAN, SLICE, probe, run
 
 from lutfarm.store.sql import encoding
+from lutfarm.store.sql.slice_blob import decode_slices, encode_slices
 from lutfarm_agents.transports.registry import open_transport
 from lutfarm_jobs.errors import RegistrationStale, StoreError
 from lutfarm_jobs.measurement import Backend, Feed, Fill, InputShape, Measurement, Workload
-from lutfarm_jobs.run import NodeTime, Slice
+from lutfarm_jobs.run import Failure, NodeTime, Slice, ToolSummary
 
 ns = st.integers(0, 2**62)
 slices = st.builds(
@@ -35,44 +39,80 @@ slices = st.builds(
 
 @given(st.lists(slices, max_size=5).map(tuple))
 def test_slices_survive(value: tuple[Slice, ...]) -> None:
-    assert encoding.decode_slices(encoding.encode_slices(value)) == value
+    assert decode_slices(encode_slices(value)) == value
 
 
 @given(st.lists(slices, min_size=1, max_size=3).map(tuple), st.data())
 def test_a_damaged_blob_is_an_error_or_tells_the_truth(value: tuple[Slice, ...], data: st.DataObject) -> None:
-    blob = bytearray(encoding.encode_slices(value))
+    blob = bytearray(encode_slices(value))
     if data.draw(st.booleans()):
         del blob[data.draw(st.integers(0, len(blob) - 1)) :]
     else:
         blob[data.draw(st.integers(0, len(blob) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     try:
-        assert encoding.decode_slices(bytes(blob)) == value
+        assert decode_slices(bytes(blob)) == value
     except StoreError as error:
         assert "damaged" in error.detail
 
 
 def test_a_slice_of_blocks_keeps_how_many_iterations_each_has() -> None:
     pieces = tuple(replace(SLICE, block=count, quiet=quiet) for count in (1, 2, 152, 20_000) for quiet in (True, False))
-    assert encoding.decode_slices(encoding.encode_slices(pieces)) == pieces
+    assert decode_slices(encode_slices(pieces)) == pieces
 
 
-def test_a_blob_of_twenty_samples_is_small() -> None:
+def test_a_blob_holds_what_differs_and_no_more() -> None:
     one = Slice(0, tuple(range(100_000, 100_020)), 70_000, 70_100, True, True, 0, 0, 400_000, 400_000)
-    assert len(encoding.encode_slices((one,) * 12)) < 12 * (20 + 9) * 8 / 2
+    assert len(encode_slices((one,) * 12)) == 16 + 11 * 9 + 12 * 20
+    far = replace(one, samples_ns=(100_000, 2**40))
+    assert len(encode_slices((far,) * 12)) == 16 + 11 * 9 + 12 * 2 * 8
+
+
+@pytest.mark.parametrize("widest", [0, 1, 255, 256, 2**16 - 1, 2**16, 2**32 - 1, 2**32, 2**63 - 1])
+def test_numbers_survive_at_the_edges_of_each_width(widest: int) -> None:
+    for least in {0, -1, -widest} if widest < 2**63 - 1 else {0}:
+        value = (replace(SLICE, samples_ns=(least, least + widest, least), waited_ns=max(0, least)),)
+        assert decode_slices(encode_slices(value)) == value
+
+
+@pytest.mark.parametrize("slices", [2**27 + 1, 2**32 - 1])
+def test_a_blob_that_speaks_of_more_than_it_can_hold_is_not_believed(slices: int) -> None:
+    counts = struct.pack("<II", slices, 0)
+    body = counts + struct.pack("<qB", 0, 0) * 11
+    with pytest.raises(StoreError, match="more than it can hold"):
+        decode_slices(b"LFS3" + struct.pack("<I", zlib.crc32(body)) + body)
+
+
+@pytest.mark.parametrize(("counts", "samples"), [(2, 3), (-1, 3), (1, 2)])
+def test_a_blob_whose_counts_do_not_fit_its_samples_is_damaged(counts: int, samples: int) -> None:
+    columns = b"".join(struct.pack("<qB", counts if column == 9 else 7, 0) for column in range(11))
+    body = struct.pack("<II", 1, samples) + columns
+    with pytest.raises(StoreError, match="contradicts itself"):
+        decode_slices(b"LFS3" + struct.pack("<I", zlib.crc32(body)) + body)
 
 
 def test_values_survive() -> None:
     value = run()
-    text = encoding.dump(value, without=("slices", "fingerprint"))
-    assert encoding.load_run(text, FINGERPRINT, (SLICE,)) == value
+    told = {name: getattr(value, name) for name in encoding.RUN_COLUMNS} | {"fingerprint": FINGERPRINT, "slices": (SLICE,)}
+    assert encoding.load_run(encoding.dump_run(value), **told) == value
     profiled = replace(value, nodes=(NodeTime("t0_nchwc", "Conv", 20, 1500), NodeTime("output", "Gemm", 20, 700)))
-    assert encoding.load_run(encoding.dump(profiled, without=("slices", "fingerprint")), FINGERPRINT, (SLICE,)) == profiled
+    assert encoding.load_run(encoding.dump_run(profiled), **told) == profiled
+    failed = replace(value, failure=Failure("OutOfMemory", "7 GB"), before=None, reference_provisional=False, throttled=True)
+    assert encoding.load_run(encoding.dump_run(failed), **told) == failed
+    tool = replace(value, summary=ToolSummary("tool_mean", 5, 3, 4, 6, unknown_lines=("a", "b")))
+    assert encoding.load_run(encoding.dump_run(tool), **told) == tool
     with pytest.raises(StoreError, match="stored Run is damaged"):
-        encoding.load_run(text.replace('"nodes":[]', '"nodes":[{"name":3}]'), FINGERPRINT, ())
-    assert encoding.load_probe(encoding.dump(probe(), without=("fingerprint",)), FINGERPRINT) == probe()
+        encoding.load_run(encoding.dump_run(value).replace('"nodes":[]', '"nodes":[{"name":3}]'), **told)
+    assert encoding.load_probe(encoding.dump(probe(), without=frozenset({"fingerprint"})), FINGERPRINT) == probe()
     assert encoding.load_device(encoding.dump_device(DESK)) == DESK
     assert encoding.load_hello(encoding.dump(HELLO)) == HELLO
     assert tuple(encoding.load_measurement(encoding.dump(m)) for m in PLAN) == PLAN
+
+
+def test_what_has_a_column_is_not_kept_twice_and_nothing_unsaid_is_kept() -> None:
+    kept = json.loads(encoding.dump_run(run()))
+    assert not {*encoding.RUN_COLUMNS, "fingerprint", "slices", "failure", "summary"} & kept.keys()
+    assert kept["before"] == {"time_s": 1.0, "load_1min": 0.5, "busy_s": 10.0, "own_s": 1.0, "cores": 2, "virtual": False}
+    assert kept["reference_provisional"] is True  # a default that another version may change
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '{"python": 3}'])
@@ -84,9 +124,8 @@ def test_damaged_text_is_an_error(text: str) -> None:
 
 def test_the_canary_levels_of_a_run_are_quantiles() -> None:
     levels = [Slice(0, (1,), 100 + n, 200 + n, True, True, 0, 0, 1, 1) for n in range(10)]
-    assert encoding.canary_ns(levels, 0.1) == 101
-    assert encoding.canary_ns(levels, 0.9) == 207
-    assert encoding.canary_ns([], 0.1) is None
+    assert encoding.canary_ns(levels, (0.1, 0.9, 0.0)) == (101, 207, 100)
+    assert encoding.canary_ns([], (0.1,)) is None
 
 
 def test_what_a_measurement_says_of_its_inputs_survives() -> None:

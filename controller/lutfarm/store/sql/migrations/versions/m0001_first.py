@@ -92,6 +92,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "runs",
+        sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("device", sa.String(length=80), nullable=False),
@@ -104,20 +105,22 @@ def upgrade() -> None:
         sa.Column("content", sa.Text(), nullable=False),
         sa.Column("slices", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["fingerprint"], ["fingerprints.hash"], name=op.f("fk_runs_fingerprint")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_runs")),
+        sa.UniqueConstraint("id", name=op.f("uq_runs_id")),
         sa.UniqueConstraint("round_id", "key", name=op.f("uq_runs_round_id_key")),
     )
     op.create_index(op.f("ix_runs_key"), "runs", ["key"], unique=False)
     op.create_table(
         "job_runs",
         sa.Column("job_id", sa.String(length=100), nullable=False),
-        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("run", sa.Integer(), nullable=False),
         sa.Column("reused", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_runs_job_id")),
-        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_job_runs_run_id")),
-        sa.PrimaryKeyConstraint("job_id", "run_id", name=op.f("pk_job_runs")),
+        sa.ForeignKeyConstraint(["run"], ["runs.number"], name=op.f("fk_job_runs_run")),
+        sa.PrimaryKeyConstraint("job_id", "run", name=op.f("pk_job_runs")),
+        sqlite_with_rowid=False,
     )
-    op.create_index(op.f("ix_job_runs_run_id"), "job_runs", ["run_id"], unique=False)
+    op.create_index(op.f("ix_job_runs_run"), "job_runs", ["run"], unique=False)
     op.create_table(
         "device_states",
         sa.Column("device", sa.String(length=80), nullable=False),
