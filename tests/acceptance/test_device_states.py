@@ -120,7 +120,7 @@ def test_a_device_that_broke_is_quarantined_mended_checked_and_ends_its_job(
     assert fit.returncode == 0, fit.stderr
     (report,) = json.loads(fit.stdout)
     assert (report["device"], report["fit"], report["state"]) == ("bench", True, "ready")
-    assert {finding["verdict"] for finding in report["findings"]} <= {"ok", "warn"}
+    assert {finding["severity"] for finding in report["findings"]} <= {"ok", "warn"}
     done = lutfarm("run", path, "--executor", "local")
     assert done.returncode == 0, done.stderr
     assert all(row["left"] == 0 for row in why(lutfarm).values())

@@ -32,7 +32,7 @@ CREATE TABLE device_checks (
 	content TEXT NOT NULL, 
 	CONSTRAINT pk_device_checks PRIMARY KEY (device, position)
 );
-INSERT INTO "device_checks" VALUES('desk',0,7.0,1,'{"boot_id":"m1","checked_s":7.0,"device":"desk","findings":[{"name":"latency","unit":"us","value":1.0,"verdict":"ok","what_to_do":"","why":"as before"}],"references":[],"tools_only":false}');
+INSERT INTO "device_checks" VALUES('desk',0,7.0,1,'{"boot_id":"m1","checked_s":7.0,"device":"desk","findings":[{"name":"latency","severity":"ok","unit":"us","value":1.0,"what_to_do":"","why":"as before"}],"references":[],"tools_only":false}');
 CREATE TABLE device_states (
 	device VARCHAR(80) NOT NULL, 
 	state VARCHAR(20) NOT NULL, 
@@ -70,7 +70,7 @@ CREATE TABLE farms (
 	id VARCHAR(32) NOT NULL, 
 	CONSTRAINT pk_farms PRIMARY KEY (id)
 );
-INSERT INTO "farms" VALUES('77eac8ead2274b72ad0d4777e3be85cd');
+INSERT INTO "farms" VALUES('4d363dba41aa4ac69d0851f344fe5ac1');
 CREATE TABLE fingerprints (
 	hash VARCHAR(64) NOT NULL, 
 	content TEXT NOT NULL, 

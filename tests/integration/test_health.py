@@ -162,7 +162,7 @@ def test_a_device_without_runtime_is_quarantined_mended_checked_and_completes_it
     assert record.state == "quarantined"
     assert "has no onnxruntime" in record.reason
     report, record = look()
-    assert [(f.name, f.verdict) for f in report.failed] == [("runtime onnxruntime", "fail")]
+    assert [(f.name, f.severity) for f in report.failed] == [("runtime onnxruntime", "fail")]
     assert record.state == "quarantined"
     become(python, Path(sys.executable))
     assert job(tmp_path, store).missing  # mended is not yet checked
@@ -308,7 +308,7 @@ def test_a_machine_is_quiet_enough_where_half_of_the_windows_are(quiet: int, sai
     agent.quiet = quiet
     report = check(agent, ORDER, waiting=lambda _: None)
     found = next(f for f in report.findings if f.name == f"quiet windows {BACKEND}")
-    assert (found.value, found.unit, found.verdict) == (quiet, "of 8", said)
+    assert (found.value, found.unit, found.severity) == (quiet, "of 8", said)
 
 
 def test_only_heat_is_a_reason_to_wait() -> None:

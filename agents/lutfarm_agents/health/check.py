@@ -50,7 +50,7 @@ class Reference:
     backend: str
     basis: str
     latency_ns: int  # median of the fastest slice
-    verdict: Severity  # of the latency
+    severity: Severity  # of the latency
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class HealthReport:
     @property
     def failed(self) -> tuple[Finding, ...]:
         """The findings that keep it from measuring."""
-        return tuple(finding for finding in self.findings if finding.verdict == "fail")
+        return tuple(finding for finding in self.findings if finding.severity == "fail")
 
     @property
     def reason(self) -> str:
@@ -118,7 +118,7 @@ def check(agent: Agent, order: CheckOrder, *, waiting: Callable[[str], None]) ->
         if order.tools_only:
             findings.append(NO_RUNNER)
         findings += _runtime_findings(hello, order.tasks)
-        for task in order.tasks if cores is None or cores.verdict != "fail" else ():
+        for task in order.tasks if cores is None or cores.severity != "fail" else ():
             if not runtime_version(hello, task.measurement.backend.runtime):
                 continue
             if not agent.ready:  # the runtime before this one took the session with it
@@ -274,10 +274,10 @@ def _latency(hello: Hello, task: Task, order: CheckOrder, latency_ns: int) -> tu
         reference.latency_ns
         for report in order.history
         for reference in report.references
-        if reference.backend == key and reference.basis == basis and reference.verdict != "fail"
+        if reference.backend == key and reference.basis == basis and reference.severity != "fail"
     ]
     finding = latency_finding(key, latency_ns, earlier)
-    return finding, Reference(key, basis, latency_ns, finding.verdict)
+    return finding, Reference(key, basis, latency_ns, finding.severity)
 
 
 def _output_finding(key: str, probe: Probe | None) -> Finding:

@@ -29,7 +29,7 @@ class Finding:
     name: str
     value: float | int | str | None
     unit: str
-    verdict: Severity
+    severity: Severity
     why: str
     what_to_do: str = ""
 
@@ -84,18 +84,18 @@ def core_finding(profile: DeviceProfile, there: Sequence[int], off: Sequence[int
     if off and (not lacking(profile, there) or set(lacking(profile, there)) & set(off)):
         on_all = all(cluster.cpus == "all" for cluster in profile.clusters if cluster.name == profile.measured_cluster)
         if on_all or lacking(profile, there):
-            verdict: Severity = "warn" if profile.measured_cpus(there) else "fail"
-            return Finding("cores", len(there), "", verdict, unseen(off), switch_on(off))
+            severity: Severity = "warn" if profile.measured_cpus(there) else "fail"
+            return Finding("cores", len(there), "", severity, unseen(off), switch_on(off))
     if not lacking(profile, there):
         return Finding("cores", len(there), "", "ok", "those that its profile measures on are there")
-    verdict = "warn" if profile.measured_cpus(there) else "fail"
-    return Finding("cores", len(there), "", verdict, seen(profile, there), way_out(profile))
+    severity = "warn" if profile.measured_cpus(there) else "fail"
+    return Finding("cores", len(there), "", severity, seen(profile, there), way_out(profile))
 
 
 def _step(value_ns: int | None, limits: HealthLimits) -> Finding:
     """Of the clock, measured there."""
     found = _clock("clock resolution", value_ns, limits)
-    if value_ns is None or found.verdict != "ok" or value_ns <= FINE_NS:
+    if value_ns is None or found.severity != "ok" or value_ns <= FINE_NS:
         return found
     return replace(found, why=f"iterations below {LEAST_STEPS * value_ns / 1000:g} us are timed several at a time")
 
@@ -104,12 +104,12 @@ def _clock(name: str, value_ns: int | None, limits: HealthLimits) -> Finding:
     if value_ns is None:
         return Finding(name, None, "ns", "ok", "not looked at: nothing of ours reads a clock there, the tool reads its own")
     if value_ns > limits.clock_warn_ns:
-        verdict: Severity = "fail" if value_ns > limits.clock_fail_ns else "warn"
+        severity: Severity = "fail" if value_ns > limits.clock_fail_ns else "warn"
         return Finding(
             name,
             value_ns,
             "ns",
-            verdict,
+            severity,
             f"above {limits.clock_warn_ns} ns: short operators drown in it, or get wide intervals",
             "choose a finer clocksource (/sys/devices/system/clocksource), or a kernel with high-resolution timers",
         )

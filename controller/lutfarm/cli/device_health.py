@@ -79,8 +79,8 @@ def _as_json(report: HealthReport, record: DeviceRecord) -> dict[str, object]:
 
 def _show(report: HealthReport, record: DeviceRecord) -> None:
     print_rows(
-        [*("verdict", "what", "seen"), Column("device", "shared"), Column("why", "prose"), Column("what to do", "prose")],
-        [[f.verdict, f.name, _seen(f), report.device, f.why, f.what_to_do] for f in report.findings],
+        [*("severity", "what", "seen"), Column("device", "shared"), Column("why", "prose"), Column("what to do", "prose")],
+        [[f.severity, f.name, _seen(f), report.device, f.why, f.what_to_do] for f in report.findings],
     )
     why = f": {report.reason}" if report.reason else ""
     fit = ("fit for native tools only" if report.tools_only else "fit") if report.fit else "not fit"

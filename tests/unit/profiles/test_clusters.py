@@ -75,13 +75,13 @@ def test_cores_that_are_off_are_named_and_the_slow_ones_are_not_called_the_faste
     assert (profile.measured_cluster, profile.measured_cpus(range(8))) == ("group0", [0, 1, 2, 3])
     generic = loader.load("generic-android")
     finding = core_finding(generic, FOUR, real.off)
-    assert (finding.verdict, finding.value) == ("warn", 4)
+    assert (finding.severity, finding.value) == ("warn", 4)
     assert finding.why == "cores 4, 5, 6, 7 are off or say no clock: whether they are the fastest is not known"
     assert "cpu4/online" in finding.what_to_do
-    assert core_finding(generic, range(8)).verdict == "ok"  # once they are on
+    assert core_finding(generic, range(8)).severity == "ok"  # once they are on
     pixel = loader.load("google-pixel-6")
-    assert core_finding(pixel, range(6), (6, 7)).verdict == "fail"
-    assert core_finding(pixel, (4, 5, 6, 7), FOUR).verdict == "ok"
+    assert core_finding(pixel, range(6), (6, 7)).severity == "fail"
+    assert core_finding(pixel, (4, 5, 6, 7), FOUR).severity == "ok"
 
 
 def test_equal_cores_with_unequal_maxima_take_as_many_threads_as_there_are() -> None:

@@ -41,16 +41,16 @@ def test_a_device_that_is_well_has_nothing_to_do() -> None:
         "free space",
         "memory available",
     ]
-    assert {(f.verdict, f.what_to_do) for f in findings} == {("ok", "")}
+    assert {(f.severity, f.what_to_do) for f in findings} == {("ok", "")}
 
 
 def test_what_can_not_be_read_is_no_failure() -> None:
     for hello in (HELLO, replace(HELLO, environment=Environment(1.0))):
-        assert {f.verdict for f in hello_findings(hello, HealthLimits())} == {"ok"}
+        assert {f.severity for f in hello_findings(hello, HealthLimits())} == {"ok"}
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "verdict"),
+    ("name", "changes", "severity"),
     [
         ("idle load", {"load_1min": 1.0}, "ok"),  # on two cores
         ("idle load", {"load_1min": 1.01}, "warn"),
@@ -69,19 +69,19 @@ def test_what_can_not_be_read_is_no_failure() -> None:
         ("memory available", {"memory_available_bytes": 512 * MIB}, "ok"),
     ],
 )
-def test_limits(name: str, changes: dict[str, object], verdict: str) -> None:
+def test_limits(name: str, changes: dict[str, object], severity: str) -> None:
     found = find(name, **changes)
-    assert found.verdict == verdict
-    assert bool(found.what_to_do) == (verdict != "ok")
+    assert found.severity == severity
+    assert bool(found.what_to_do) == (severity != "ok")
 
 
-@pytest.mark.parametrize(("pair_ns", "verdict"), [(1_000, "ok"), (1_001, "warn"), (100_001, "fail")])
-def test_a_coarse_clock_is_named(pair_ns: int, verdict: str) -> None:
-    assert find("timer pair", timer_pair_ns=pair_ns).verdict == verdict
+@pytest.mark.parametrize(("pair_ns", "severity"), [(1_000, "ok"), (1_001, "warn"), (100_001, "fail")])
+def test_a_coarse_clock_is_named(pair_ns: int, severity: str) -> None:
+    assert find("timer pair", timer_pair_ns=pair_ns).severity == severity
 
 
 @pytest.mark.parametrize(
-    ("rule", "charging", "verdict"),
+    ("rule", "charging", "severity"),
     [
         ("any", False, "ok"),
         ("required", False, "fail"),
@@ -91,13 +91,13 @@ def test_a_coarse_clock_is_named(pair_ns: int, verdict: str) -> None:
         ("forbidden", False, "ok"),
     ],
 )
-def test_the_rule_on_charging(rule: str, charging: bool | None, verdict: str) -> None:
+def test_the_rule_on_charging(rule: str, charging: bool | None, severity: str) -> None:
     limits = replace(HealthLimits(), charging=rule)  # type: ignore[arg-type]
-    assert find("battery", limits, battery_charging=charging).verdict == verdict
+    assert find("battery", limits, battery_charging=charging).severity == severity
 
 
 @pytest.mark.parametrize(
-    ("latency_ns", "verdict", "said"),
+    ("latency_ns", "severity", "said"),
     [
         (1000, "ok", "within 750 to 1250 ns"),
         (1250, "ok", "within"),
@@ -108,32 +108,32 @@ def test_the_rule_on_charging(rule: str, charging: bool | None, verdict: str) ->
         (1, "warn", "below"),
     ],
 )
-def test_the_latency_band(latency_ns: int, verdict: str, said: str) -> None:
+def test_the_latency_band(latency_ns: int, severity: str, said: str) -> None:
     found = latency_finding("b", latency_ns, [1000, 1000, 1000])
-    assert found.verdict == verdict
+    assert found.severity == severity
     assert said in found.why
-    assert bool(found.what_to_do) == (verdict != "ok")
+    assert bool(found.what_to_do) == (severity != "ok")
 
 
 def test_a_device_that_always_varied_has_a_wider_band() -> None:
     steady, varied = [1000, 1001, 999, 1000], [800, 1000, 1200, 1000, 900, 1100]
-    assert latency_finding("b", 1600, steady).verdict == "fail"
-    assert latency_finding("b", 1600, varied).verdict == "ok"
+    assert latency_finding("b", 1600, steady).severity == "fail"
+    assert latency_finding("b", 1600, varied).severity == "ok"
 
 
 @given(st.integers(1, 10**12))
 def test_without_a_history_the_band_is_open(latency_ns: int) -> None:
     found = latency_finding("b", latency_ns, [])
-    assert (found.verdict, found.value) == ("ok", latency_ns)
+    assert (found.severity, found.value) == ("ok", latency_ns)
     assert "no history yet" in found.why
 
 
 @given(st.lists(st.integers(1, 10**12), min_size=1, max_size=30))
 def test_the_lower_median_of_what_it_was_is_never_a_failure(earlier_ns: list[int]) -> None:
     middle = sorted(earlier_ns)[(len(earlier_ns) - 1) // 2]
-    assert latency_finding("b", middle, earlier_ns).verdict != "fail"
+    assert latency_finding("b", middle, earlier_ns).severity != "fail"
 
 
 def test_room_just_below_a_limit_does_not_read_as_the_limit() -> None:
     found = find("free space", free_bytes=1024 * MIB - 1)
-    assert (found.value, found.verdict, found.why[:20]) == (1023, "warn", "fewer than 1024 MiB:")
+    assert (found.value, found.severity, found.why[:20]) == (1023, "warn", "fewer than 1024 MiB:")
