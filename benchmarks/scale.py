@@ -40,7 +40,7 @@ def job(number: int, measurements: int, devices: int) -> JobProgress:
         Measurement(Workload("operator", f"w{number}_{place}"), units[place % len(units)], BACKEND)
         for place in range(measurements)
     ]
-    probed = {m.key: MeasurementProgress(Probe(m.key, m.unit, {}, 0.0, load_ns=1_000_000, iteration_ns=500_000)) for m in made}
+    probed = {m.key: MeasurementProgress(Probe(m.key, m.device, {}, 0.0, load_ns=1_000_000, iteration_ns=500_000)) for m in made}
     return JobProgress(f"j{number}", {m.key: m for m in made}, dict.fromkeys(units, POLICY), ROUNDS, probed)
 
 
