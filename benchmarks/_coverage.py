@@ -197,9 +197,9 @@ def _round(
         )
         for index in range(len(true_ns))
     ]
-    levels = [[canary_ns(run.slices, share) for run in runs if run.slices] for share in (0.1, 0.0)]
-    if levels[0]:
-        level_ns, low_ns = (round(median(ns for ns in mine if ns is not None)) for mine in levels)
+    levels = [both for run in runs if (both := canary_ns(run.slices, (0.1, 0.0))) is not None]
+    if levels:
+        level_ns, low_ns = (round(median(mine)) for mine in zip(*levels, strict=True))
         rounds.append(CanaryRound(started_s, level_ns, low_ns, shown_idle(before, runs[0].after), basis))
     return runs
 

@@ -87,7 +87,7 @@ def _calibration(table: LatencyTable, space: Space) -> Calibration:
         ],
         space=space.name,
         device=UNIT,
-        backend_key=BACKEND,
+        backend=BACKEND,
     )
 
 
@@ -148,9 +148,9 @@ def _entries(keys: Iterable[str]) -> Iterable[Entry]:
         }
         yield Entry(
             key=f"latency/operator:{key}/{UNIT}/{BACKEND}/b1-steady",
-            workload_key=f"operator:{key}",
+            workload=f"operator:{key}",
             device=UNIT,
-            backend_key=BACKEND,
+            backend=BACKEND,
             kind="measured",
             statistic="p25_quiet",
             estimate=latency_ns,

@@ -98,9 +98,9 @@ def until_established(device: SimulatedDevice, pause_s: float) -> list[CanaryRou
             for batch in played.batches()
             for one in batch
         ]
-        level_ns = canary_ns(pieces, 0.1)
-        if level_ns is not None:
-            found.append(CanaryRound(at_s, level_ns, canary_ns(pieces, 0.0), shown_idle(before, machine.environment())))
+        levels = canary_ns(pieces, (0.1, 0.0))
+        if levels is not None:
+            found.append(CanaryRound(at_s, *levels, shown_idle(before, machine.environment())))
         machine.rest(pause_s * 1e9)
     return found
 
@@ -168,10 +168,10 @@ def rounds_of(runs: Sequence[Run], *, idle: str = "as seen") -> list[CanaryRound
         before, after = run.before, run.after
         if idle == "host idle" and before and after:
             before, after = replace(before, virtual=False), replace(after, virtual=False)
-        level_ns = canary_ns(run.slices, 0.1)
-        if level_ns is not None:
+        levels = canary_ns(run.slices, (0.1, 0.0))
+        if levels is not None:
             shown = None if idle == "unseen" else shown_idle(before, after)
-            made.append(CanaryRound(HALF_HOUR_S * number, level_ns, canary_ns(run.slices, 0.0), shown))
+            made.append(CanaryRound(HALF_HOUR_S * number, *levels, shown))
     return made
 
 

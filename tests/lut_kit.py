@@ -98,9 +98,9 @@ def entry(
     of = measurement(name, device=device, backend=backend)
     return Entry(
         key=of.key,
-        workload_key=of.workload.key,
+        workload=of.workload.key,
         device=device,
-        backend_key=backend.key,
+        backend=backend.key,
         kind="measured",
         statistic=statistic,
         estimate=estimate_ns,
@@ -117,9 +117,9 @@ def failed(name: str, code: str = "OutOfMemory", detail: str = "asked for 40 GB"
     of = measurement(name)
     return Entry(
         key=of.key,
-        workload_key=of.workload.key,
+        workload=of.workload.key,
         device=UNIT,
-        backend_key=ORT.key,
+        backend=ORT.key,
         kind="failed",
         failure_code=code,
         failure_detail=detail,
@@ -138,7 +138,7 @@ def validation(predicted_ns: Sequence[float], measured_ns: Sequence[float], **ch
     )
     fields: dict[str, Any] = {
         "device": UNIT,
-        "backend_key": ORT.key,
+        "backend": ORT.key,
         "space": "tiny",
         "figures": compare(predicted_ns, measured_ns),
         "coverage": share([network.covered for network in networks]),

@@ -44,7 +44,7 @@ def _entry(name: str, backend: str, kind: Any, fields: dict[str, Any]) -> Entry:
     workload = name if ":" in name.partition("<")[0] else f"operator:{name}"
     fields.setdefault("fingerprint", "0" * 64)
     key = f"latency/{workload}/{UNIT}/{backend}/b1-steady"
-    return Entry(**{"key": key, "workload_key": workload, "device": UNIT, "backend_key": backend, "kind": kind} | fields)
+    return Entry(**{"key": key, "workload": workload, "device": UNIT, "backend": backend, "kind": kind} | fields)
 
 
 def operators(count: int, *, backend: str = ORT, seed: int = 1) -> list[Entry]:
@@ -106,7 +106,7 @@ def validation(count: int, *, seed: int = 2, calibrated: bool = False, **changes
     )
     fields: dict[str, Any] = {
         "device": UNIT,
-        "backend_key": ORT,
+        "backend": ORT,
         "space": "fbnet-224",
         "figures": compare([n.predicted or 0.0 for n in found], [n.measured or 0.0 for n in found]),
         "coverage": share([n.covered for n in found]),

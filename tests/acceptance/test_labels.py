@@ -68,7 +68,7 @@ def test_batch_and_precision_are_the_files_own(lutfarm: Callable, job_file: Call
     assert ran.returncode == 0, ran.stderr
     assert lutfarm("lut", "export", "labels", "--out", tmp_path / "t.csv").returncode == 0
     (row,) = pd.read_csv(tmp_path / "t.csv").to_dict("records")
-    assert (row["backend_key"], row["conditions_key"]) == ("onnxruntime-cpu-t1-int8", "b8-steady")
+    assert (row["backend"], row["conditions"]) == ("onnxruntime-cpu-t1-int8", "b8-steady")
     assert (row["precision"], row["batch_size"], row["takes"]) == ("int8", 8, "x float32[8, 64]")
     assert row["key"].endswith("/desk/onnxruntime-cpu-t1-int8/b8-steady")
     shown = lutfarm("lut", "show", tmp_path / "t.csv")

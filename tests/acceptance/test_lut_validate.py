@@ -64,12 +64,12 @@ def test_unseen_networks_are_measured_once_and_the_table_carries_what_they_say(l
     result = validate(lutfarm, "--networks", "5", "--calibrate", "6", "--json")
     assert result.returncode == 0, result.stderr
     outcome = json.loads(result.stdout)
-    assert [place["backend_key"] for place in outcome["places"]] == BACKENDS
+    assert [place["backend"] for place in outcome["places"]] == BACKENDS
     for place in outcome["places"]:
         assert [n["role"] for n in place["networks"]] == ["validation"] * 5 + ["calibration"] * 6 + ["anchor"] * 3
         assert len({n["arch"] for n in place["networks"]}) == 14
         assert place["figures"]["n"] == 5
-        check_busy(place, [one for one in outcome["uncalibrated"] if one["backend_key"] == place["backend_key"]])
+        check_busy(place, [one for one in outcome["uncalibrated"] if one["backend"] == place["backend"]])
         assert place["unusable"] == []
         assert place["scope"] == "sitting"
     had = runs(lutfarm)
@@ -83,8 +83,8 @@ def test_unseen_networks_are_measured_once_and_the_table_carries_what_they_say(l
     fields = shown["validations"][0].keys()
     assert shown["validations"] == [{n: v for n, v in place.items() if n in fields} for place in outcome["places"]]
     assert shown["uncalibrated"] == outcome["uncalibrated"]
-    assert [(one["backend_key"], len(one["networks"])) for one in shown["calibrations"]] == [
-        (place["backend_key"], quiet(place, "calibration")) for place in outcome["places"] if place["calibrated"]
+    assert [(one["backend"], len(one["networks"])) for one in shown["calibrations"]] == [
+        (place["backend"], quiet(place, "calibration")) for place in outcome["places"] if place["calibrated"]
     ]
     check_predictions(lutfarm, tmp_path, outcome["places"][1])
     check_moved(lutfarm, tmp_path, outcome, had)
@@ -211,7 +211,7 @@ def test_tables_that_are_built_the_way_of_a_network_predict_networks(
     assert f"composed: {way}\n" in exported.stderr
     assert "desk with onnxruntime-cpu-t1-fp32: never validated" in exported.stderr
     shown = json.loads(lutfarm("lut", "show", "way.json", "--json").stdout)
-    operators = [e for e in shown["entries"] if e["workload_key"].startswith("operator:")]
+    operators = [e for e in shown["entries"] if e["workload"].startswith("operator:")]
     assert len(operators) == 6 * len(runtimes)
     assert {e["statistic"] for e in operators if e["kind"] == "measured"} <= told
     unknown = [e for e in operators if e["kind"] == "failed"]

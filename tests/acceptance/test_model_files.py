@@ -45,7 +45,7 @@ def packaged(package: str, pattern: str) -> list[Path]:
 def entries(lutfarm: Callable, tmp_path: Path) -> dict[str, dict]:
     assert lutfarm("lut", "export", "models", "--out", tmp_path / "t.json").returncode == 0
     shown = json.loads(lutfarm("lut", "show", tmp_path / "t.json", "--json").stdout)["entries"]
-    return {entry["workload_key"].removeprefix("file:").partition("@")[0]: entry for entry in shown}
+    return {entry["workload"].removeprefix("file:").partition("@")[0]: entry for entry in shown}
 
 
 def probed(tmp_path: Path) -> dict[str, float]:
@@ -85,7 +85,7 @@ def test_real_models_each_on_its_runtime(lutfarm: Callable, job_file: Callable, 
     assert set(found) == {path.name for path in [*ocr, *faces]}
     for name, entry in found.items():
         assert entry["kind"] == "measured", (name, entry["failure_code"], entry["failure_detail"])
-        assert entry["backend_key"].startswith("tflite" if name.endswith(".tflite") else "onnxruntime")
+        assert entry["backend"].startswith("tflite" if name.endswith(".tflite") else "onnxruntime")
         assert entry["low"] <= entry["estimate"] <= entry["high"]
 
 

@@ -44,7 +44,7 @@ def test_a_tools_numbers_stand_beside_the_runners_and_are_never_mixed(lutfarm, j
     assert done.returncode == 0, done.stderr
     assert lutfarm("lut", "export", "tools", "--out", tmp_path / "t.json").returncode == 0
     entries = json.loads(lutfarm("lut", "show", tmp_path / "t.json", "--json").stdout)["entries"]
-    by_backend = {entry["backend_key"]: entry for entry in entries}
+    by_backend = {entry["backend"]: entry for entry in entries}
     native = by_backend["tflite_benchmark_model-cpu-t1-fp32"]
     assert (native["statistic"], native["processes"]) == ("tool_mean", 3)
     assert native["estimate"] == pytest.approx(850_000)

@@ -49,7 +49,7 @@ def entries(lutfarm: Callable, job_file: Callable, tmp_path: Path) -> Callable[[
         assert ran.returncode == 0, ran.stderr
         assert lutfarm("lut", "export", "odd", "--out", tmp_path / "t.json").returncode == 0
         shown = json.loads(lutfarm("lut", "show", tmp_path / "t.json", "--json").stdout)["entries"]
-        return {entry["workload_key"].removeprefix("file:").partition("@")[0]: entry for entry in shown}
+        return {entry["workload"].removeprefix("file:").partition("@")[0]: entry for entry in shown}
 
     return measure
 

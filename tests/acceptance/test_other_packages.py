@@ -73,15 +73,15 @@ def test_one_of_each_of_another_package(lutfarm, job_file, installed: str, tmp_p
     assert exported.returncode == 0, exported.stderr
     entries = json.loads((tmp_path / "t.json").read_text())["entries"]
     measured = [one for one in entries if one["kind"] == "measured"]
-    assert {one["backend_key"] for one in measured} == {"plain_ort-cpu-t1-fp32", "onnxruntime-cpu-t1-fp32"}
-    assert {one["workload_key"].partition(":")[0] for one in measured} == {"operator", "network"}
+    assert {one["backend"] for one in measured} == {"plain_ort-cpu-t1-fp32", "onnxruntime-cpu-t1-fp32"}
+    assert {one["workload"].partition(":")[0] for one in measured} == {"operator", "network"}
     assert len(measured) == 2 * (4 + 2)  # two kernels, the pooling, the classifier; and two networks
     lines = (tmp_path / "t.md").read_text().splitlines()
     assert len(lines) == 2 + len(entries)
     assert any("network:two-layers:" in line and "plain_ort-cpu-t1-fp32" in line for line in lines)
 
     predicted = more(
-        "lut", "predict", tmp_path / "t.json", "--space", "two-layers", "--random", "2", "--backend", measured[0]["backend_key"]
+        "lut", "predict", tmp_path / "t.json", "--space", "two-layers", "--random", "2", "--backend", measured[0]["backend"]
     )
     assert predicted.returncode == 0, predicted.stderr
     read = more("lut", "show", tmp_path / "t.md")

@@ -51,7 +51,7 @@ def test_a_device_may_name_any_interpreter(lutfarm: Callable, job_file: Callable
     (backend,) = table["manifest"]["backends"]
     assert backend["versions"]["old"].startswith("tflite-runtime 2.14.0")
     assert backend["versions"]["new"].startswith("ai-edge-litert ")
-    by_device = {(e["device"], e["workload_key"]): e["estimate"] for e in table["entries"]}
+    by_device = {(e["device"], e["workload"]): e["estimate"] for e in table["entries"]}
     assert len(by_device) == 4
     assert all(estimate > 0 for estimate in by_device.values())
 

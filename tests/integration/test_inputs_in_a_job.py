@@ -155,7 +155,7 @@ def test_what_runs_is_what_the_job_gives_and_what_is_assumed_is_said(
     entries = json.loads(lutfarm("lut", "show", tmp_path / "t.json", "--json").stdout)["entries"]
     found = {}
     for entry in entries:
-        name, _, rest = entry["workload_key"].removeprefix("file:").partition("@")
+        name, _, rest = entry["workload"].removeprefix("file:").partition("@")
         found[name, rest.partition("{")[2].rstrip("}").partition(".")[0]] = entry
     assert len(found) == 8
     assert {entry["kind"] for entry in entries} == {"measured"}

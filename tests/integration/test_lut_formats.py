@@ -170,7 +170,7 @@ def calibrations(draw: st.DrawFn, place: tuple[str, str], space: str) -> Calibra
         draw(st.lists(observed, min_size=1, max_size=4)),
         space=space,
         device=place[0],
-        backend_key=place[1],
+        backend=place[1],
         priors=draw(st.none() | st.just(Priors(scale=0.5, own=(0.1, 0.2)))),
         confidence=draw(st.floats(0.5, 0.999)),
     )
@@ -179,10 +179,10 @@ def calibrations(draw: st.DrawFn, place: tuple[str, str], space: str) -> Calibra
 @st.composite
 def tables(draw: st.DrawFn) -> LatencyTable:
     found, where = draw(entries()), draw(manifests)
-    places = sorted({(e.device, e.backend_key) for e in found})
+    places = sorted({(e.device, e.backend) for e in found})
     claims = st.sets(st.tuples(st.sampled_from(places), texts), max_size=2) if places else st.just(set())
     calibrated = [draw(calibrations(place, space)) for place, space in sorted(draw(claims))]
-    sizes_ = {((one.device, one.backend_key), one.space): len(one.networks) for one in calibrated}
+    sizes_ = {((one.device, one.backend), one.space): len(one.networks) for one in calibrated}
     return LatencyTable.of(
         found,
         replace(

@@ -88,7 +88,7 @@ def test_an_edited_file_is_refused_by_name(saved: Callable[[str], Path], suffix:
         ("csv", ",100.0,", ",a lot,", "field estimate"),
         ("csv", ",100.0,", ",,", "estimate or interval is missing"),
         ("csv", ",100.0,", ",100.0,7,", "cells"),
-        ("csv", "workload_key", "worklode_key", "line 1"),
+        ("csv", "workload", "worklode_key", "line 1"),
         ("csv", '"manifest": {', '"manifest": [', "cut or no JSON"),
     ],
 )
@@ -116,7 +116,7 @@ def test_whoever_mends_the_hashes_still_has_to_say_what_can_be_true() -> None:
 def calibrated() -> dict[str, Any]:
     """A table with a validation and a calibration, as its JSON says it."""
     found = calibration_of(
-        [Observed((0, 1), {"a": 2, "b": 1}, 5e6, 0.01)], space="tiny", device="desk", backend_key="onnxruntime-cpu-t1-fp32"
+        [Observed((0, 1), {"a": 2, "b": 1}, 5e6, 0.01)], space="tiny", device="desk", backend="onnxruntime-cpu-t1-fp32"
     )
     return json.loads(json_format.dump(table().with_calibrations([found])))
 

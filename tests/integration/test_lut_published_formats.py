@@ -55,7 +55,7 @@ def test_how_the_table_held_up_stands_in_the_comment(tmp_path: Path, style: str)
     before = path.read_text()
     assert "\n# desk with onnxruntime-cpu-t1-fp32: never validated against whole networks\n" in before
     observed = [Observed((0,), {"a": 1}, 5e6)]
-    mended = calibration_of(observed, space="a\nb: {}", device="desk", backend_key="onnxruntime-cpu-t1-fp32")
+    mended = calibration_of(observed, space="a\nb: {}", device="desk", backend="onnxruntime-cpu-t1-fp32")
     found = validation([110.0, 230.0], [100.0, 200.0], space="mine\nkey: {count: 1}")
     save(table.with_validations([found]).with_calibrations([mended]), path, format=f"{style}.yaml")
     after = path.read_text()
@@ -95,7 +95,7 @@ def test_a_spread_is_the_moderated_one_between_processes(tmp_path: Path) -> None
 def test_what_has_no_place_is_left_out_and_counted_never_a_sentinel(tmp_path: Path) -> None:
     first, second = blocks()[:2]
     zero = replace(entry("zero"), kind="zero", estimate=0.0, low=0.0, high=0.0, statistic="")
-    network = replace(entry("n"), key="k", workload_key="network:proxylessnas-224:0,0")
+    network = replace(entry("n"), key="k", workload="network:proxylessnas-224:0,0")
     found = [entry(first.key), failed(second.key), zero, network, entry("no_operator_key")]
     path = tmp_path / "lut.yaml"
     assert len(written(found, path, "ofa")) == 1

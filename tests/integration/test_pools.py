@@ -110,7 +110,7 @@ def test_devices_that_share_measure_each_operator_once_and_the_table_gives_the_m
         assert math.log(effect.factor) == pytest.approx(EFFECTS[effect.device] - MEAN, abs=0.003)
         assert 0 < effect.log_error < 0.003
         assert effect.anchors == 6
-    mine = {entry.workload_key.partition(":")[2]: entry for entry in table.entries if entry.device == POOL}
+    mine = {entry.workload.partition(":")[2]: entry for entry in table.entries if entry.device == POOL}
     assert mine.keys() == TRUTH_NS.keys()
     for name, entry in mine.items():
         truth_ns = TRUTH_NS[name] * math.exp(MEAN)
@@ -129,7 +129,7 @@ def test_devices_that_replicate_have_a_variance_between_them_in_the_table(store:
     assert len(table) == len(OPERATORS)
     for entry in table.entries:
         assert entry.scope == "devices"
-        truth_ns = TRUTH_NS[entry.workload_key.partition(":")[2]] * math.exp(MEAN)
+        truth_ns = TRUTH_NS[entry.workload.partition(":")[2]] * math.exp(MEAN)
         assert entry.estimate == pytest.approx(truth_ns, rel=1e-4)
         assert entry.between_spread == pytest.approx(np.std(list(EFFECTS.values()), ddof=1), rel=1e-3)
         assert entry.processes == 6

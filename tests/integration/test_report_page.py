@@ -74,7 +74,7 @@ def test_a_report_says_what_the_table_holds() -> None:
     assert "2 entries are zero by definition" in text
     assert "over fresh processes of one sitting: another day’s sitting may differ by more than this" in text
     assert table(*entries).content_hash in text
-    assert all(entry.workload_key.removeprefix("operator:") in text for entry in entries)
+    assert all(entry.workload.removeprefix("operator:") in text for entry in entries)
 
 
 def test_validation_is_shown_whatever_it_is() -> None:
@@ -122,7 +122,7 @@ def test_networks_that_failed_are_named_with_their_reason() -> None:
 
 def test_each_place_says_what_is_known_of_it() -> None:
     entries = [*operators(4), *operators(3, backend=TFLITE)]
-    here, there = validation(5), validation(4, seed=3, backend_key=TFLITE)
+    here, there = validation(5), validation(4, seed=3, backend=TFLITE)
     one, both = page(*entries, validations=(here,)), page(*entries, validations=(there, here))
 
     assert f"<b>{TFLITE} on this-machine</b>: never validated" in one

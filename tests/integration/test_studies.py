@@ -140,4 +140,4 @@ def test_another_study_that_can_be_read_counts_and_says_why_nothing_is_known_of_
     (found,) = manifest.validations
     assert (found.study_id, found.anchor_shift, manifest.refusals) == (later, None, ())
     assert "runtime" in found.anchor_refusal
-    assert [(one.device, one.backend_key) for one in manifest.calibrations] == [PLACE]
+    assert [(one.device, one.backend) for one in manifest.calibrations] == [PLACE]

@@ -177,7 +177,7 @@ def test_the_columns_that_are_asked_for_are_shown_in_their_units(home: Path, tab
         "estimate>21us",
     )
     header, *rows = piped(home, *asked, "--limit", "3")
-    assert header == ["workload_key", "estimate", "median", "p95"]
+    assert header == ["workload", "estimate", "median", "p95"]
     last = len(OPERATORS) - 1
     assert rows == [
         [f"operator:{OPERATORS[at]}", str(2e4 + 37.5 * at), "21000.0", f"{3e4 + at}"] for at in (last, last - 1, last - 2)
@@ -194,7 +194,7 @@ def test_conditions_hold_for_json_too(home: Path, tables: tuple[str, str]) -> No
     asked = [LUTFARM, "lut", "show", tables[1], "--json", "--where", "workload~skip", "--where", "backend~tflite"]
     whole = json.loads(subprocess.run(asked, capture_output=True, text=True, env=environment, check=True).stdout)
     skips = [name for name in OPERATORS if name.startswith("skip")]
-    assert [one["workload_key"] for one in whole["entries"]] == [f"operator:{name}" for name in skips]
+    assert [one["workload"] for one in whole["entries"]] == [f"operator:{name}" for name in skips]
     assert whole["verdict"]["entries"] == 2 * len(OPERATORS)
     part = subprocess.run([*asked, "--columns", "p95,device"], capture_output=True, text=True, env=environment, check=True)
     assert [list(one) for one in json.loads(part.stdout)["entries"]] == [["p95", "device"]] * len(skips)

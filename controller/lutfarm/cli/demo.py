@@ -144,7 +144,7 @@ def _validate(farm: Farm, store: Store, job_id: str, clock: Clock, check: Callab
 def _show(table: LatencyTable) -> None:
     """What stands out."""
     validations = table.manifest.validations
-    operators = [e for e in table.entries if e.kind == "measured" and named(e.workload_key, "operator")]
+    operators = [e for e in table.entries if e.kind == "measured" and named(e.workload, "operator")]
     ranked = sorted(operators, key=lambda entry: entry.estimate or 0.0)
     print_rows(ENTRY_COLUMNS, [entry_row(entry) for entry in ranked[:5]], title="fastest")
     print_rows(ENTRY_COLUMNS, [entry_row(entry) for entry in ranked[-5:]], title="slowest")
@@ -165,7 +165,7 @@ def _show(table: LatencyTable) -> None:
                     latency(n.calibrated),
                     _error(n.calibrated, n.measured),
                     validation.device,
-                    validation.backend_key,
+                    validation.backend,
                 ]
                 for n in validation.used
             ],

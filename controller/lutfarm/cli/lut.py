@@ -88,10 +88,10 @@ def export(
                     "places": [
                         {
                             "device": device,
-                            "backend_key": backend,
+                            "backend": backend,
                             "validated": validated_on(table, device, backend),
                             "calibrated": [
-                                c.space for c in table.manifest.calibrations if (c.device, c.backend_key) == (device, backend)
+                                c.space for c in table.manifest.calibrations if (c.device, c.backend) == (device, backend)
                             ],
                         }
                         for device, backend in table.places

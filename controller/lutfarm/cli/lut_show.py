@@ -30,7 +30,7 @@ ENTRY_COLUMNS = (
     Column("flags", "words"),
 )
 FILE_COLUMNS = (Column("batch"), Column("takes", "prose"))
-KEYS = ("key", "workload_key", "path")
+KEYS = ("key", "workload", "path")
 PROSE = ("takes", "tool_lines", "inputs", "inputs_assumed", "failure_detail")
 
 
@@ -126,8 +126,8 @@ def entry_row(entry: Entry) -> list[object]:
     return [
         name if named(name, "sandwich") or named(name, "stubs") else bare_name(name),
         entry.device,
-        entry.backend_key,
-        entry.conditions_key,
+        entry.backend,
+        entry.conditions,
         shown,
         "-" if entry.relative_half_width is None else f"+-{100 * entry.relative_half_width:.2g} %",
         entry.processes,

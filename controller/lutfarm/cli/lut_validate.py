@@ -97,7 +97,7 @@ def _print(outcome: ValidationOutcome, *, as_json: bool) -> None:
                 [
                     n.arch,
                     place.device,
-                    place.backend_key,
+                    place.backend,
                     n.role,
                     give_or_take(n.predicted, n.predicted_low, n.predicted_high),
                     give_or_take(n.measured, n.measured_low, n.measured_high),
@@ -112,7 +112,7 @@ def _print(outcome: ValidationOutcome, *, as_json: bool) -> None:
     for line in outcome.refused:
         say(f"refused: {line}")
     for one in outcome.uncalibrated:
-        say(f"{one.device} with {one.backend_key}: {one.describe()}")
+        say(f"{one.device} with {one.backend}: {one.describe()}")
 
 
 def _derived(place: Validation) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _derived(place: Validation) -> dict[str, Any]:
 
 def words(place: Validation) -> list[str]:
     """One place's outcome in lines."""
-    where = f"{place.device} with {place.backend_key}"
+    where = f"{place.device} with {place.backend}"
     lines = [f"{where}: {_figures(place.figures)}; {_covered(place.coverage)}"]
     if told := place.busy_words():
         lines.append(f"{where}: {told}")

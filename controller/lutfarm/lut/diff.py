@@ -212,18 +212,18 @@ def _estimate(entry: Entry) -> DeviceEstimate:
 def _where(entry: Entry) -> dict[str, str]:
     """Where it was measured, without the precision and batch that are the workload's own."""
     backend, conditions = MeasurementKey.parse(entry.key).process
-    return {"backend_key": backend, "device": entry.device, "conditions_key": conditions}
+    return {"backend": backend, "device": entry.device, "conditions": conditions}
 
 
 def _named_by(a: LatencyTable, b: LatencyTable) -> tuple[str, ...]:
     """What beside the workload tells entries apart: that of which a table has several values."""
     sides = [[_where(entry) for entry in table.entries] for table in (a, b)]
-    names = ("backend_key", "device", "conditions_key")
+    names = ("backend", "device", "conditions")
     return tuple(name for name in names if any(len({each[name] for each in of_table}) > 1 for of_table in sides))
 
 
 def _by_name(table: LatencyTable, names: Sequence[str]) -> dict[str, Entry]:
-    return {" ".join((entry.workload_key, *(_where(entry)[name] for name in names))): entry for entry in table.entries}
+    return {" ".join((entry.workload, *(_where(entry)[name] for name in names))): entry for entry in table.entries}
 
 
 def _refused(name: str, a: Entry, b: Entry) -> Refused | None:

@@ -53,7 +53,7 @@ def raised(measurement: Measurement) -> tuple[Flag, ...]:
 
 def warnings(entries: Iterable[Entry]) -> list[str]:
     """What is said beside a table: which entries hang on inputs that nobody gave, and which compute nothing."""
-    return _warnings((entry.workload_key, entry.inputs_assumed, entry.flags) for entry in entries if entry.kind == "measured")
+    return _warnings((entry.workload, entry.inputs_assumed, entry.flags) for entry in entries if entry.kind == "measured")
 
 
 def warnings_before(measurements: Iterable[Measurement]) -> list[str]:

@@ -14,8 +14,8 @@ from lutfarm.lut.schema.columns import COLUMNS, ColumnType
 from lutfarm.lut.schema.entry import IN_QUANTITY_UNIT, Entry
 from lutfarm_jobs.errors import SpecError
 
-# A column's name may be said without what stands at its end: `load` for `load_ns`, `workload` for `workload_key`.
-ENDINGS = ("_ns", "_key", "_c", "_khz", "_bytes")
+# A column's name may be said without what stands at its end: `load` for `load_ns`.
+ENDINGS = ("_ns", "_c", "_khz", "_bytes")
 OTHER_NAMES: Mapping[str, str] = {
     "p50": "median",
     "latency": "estimate",

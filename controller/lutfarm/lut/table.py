@@ -76,7 +76,7 @@ class LatencyTable:
     @cached_property
     def places(self) -> tuple[tuple[str, str], ...]:
         """The (device, backend key) pairs that have entries, in order of appearance."""
-        return tuple(dict.fromkeys(zip(self._columns.texts("device"), self._columns.texts("backend_key"), strict=True)))
+        return tuple(dict.fromkeys(zip(self._columns.texts("device"), self._columns.texts("backend"), strict=True)))
 
     def __len__(self) -> int:
         return len(self._columns)
@@ -94,7 +94,7 @@ class LatencyTable:
 
     def select(self, *, device: str | None = None, backend: str | None = None) -> LatencyTable:
         """The entries of one device, one backend, or both.  Raises SpecError that lists what there is."""
-        wanted = {name: value for name, value in (("device", device), ("backend_key", backend)) if value is not None}
+        wanted = {name: value for name, value in (("device", device), ("backend", backend)) if value is not None}
         columns = self._columns.where(**wanted)
         if not len(columns):
             asked = " with ".join(wanted.values()) or "anything"
@@ -165,7 +165,7 @@ class LatencyTable:
             validations = [one for one in self._manifest.validations if one.place == (device, backend)]
             refused = [one for one in self._manifest.refusals if one.place == (device, backend)]
             lines += [where + one.describe() for one in (*validations, *refused)] or [where + UNVALIDATED]
-            for one in (c for c in self._manifest.calibrations if (c.device, c.backend_key) == (device, backend)):
+            for one in (c for c in self._manifest.calibrations if (c.device, c.backend) == (device, backend)):
                 if all(v.space != one.space or v.calibrated is None for v in validations):
                     lines.append(f"{where}{one.describe()} of {one.space}, never validated since")
             lines += [where + one.describe() for one in self._manifest.uncalibrated if one.place == (device, backend)]
@@ -272,7 +272,7 @@ def _narrowed(manifest: Manifest, kept: Sequence[tuple[str, str]]) -> Manifest:
         protocol={device: plan for device, plan in manifest.protocol.items() if device in devices},
         validations=tuple(one for one in manifest.validations if one.place in kept),
         refusals=tuple(one for one in manifest.refusals if one.place in kept),
-        calibrations=tuple(one for one in manifest.calibrations if (one.device, one.backend_key) in kept),
+        calibrations=tuple(one for one in manifest.calibrations if (one.device, one.backend) in kept),
         uncalibrated=tuple(one for one in manifest.uncalibrated if one.place in kept),
         pools=pools,
         missing=tuple(key for key in manifest.missing if any(f"/{u}/{b}/" in key for u, b in kept)),

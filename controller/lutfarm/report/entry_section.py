@@ -63,8 +63,8 @@ def workload_name(key: str) -> str:
 def entry_rows(entries: Sequence[Entry]) -> list[EntryRow]:
     """All entries; their place names the device or the backend only where the table has more than one."""
     devices = len({entry.device for entry in entries}) > 1
-    backends = len({entry.backend_key for entry in entries}) > 1
-    return [entry_row(entry, place=", ".join([entry.device] * devices + [entry.backend_key] * backends)) for entry in entries]
+    backends = len({entry.backend for entry in entries}) > 1
+    return [entry_row(entry, place=", ".join([entry.device] * devices + [entry.backend] * backends)) for entry in entries]
 
 
 def entry_row(entry: Entry, *, place: str = "") -> EntryRow:
@@ -94,13 +94,13 @@ def groups(entries: Sequence[Entry], *, target: float | None) -> tuple[Group, ..
     """A plot and the extremes for each device and backend; whole networks have a plot of their own."""
     by_place: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
-        if entry.kind == "measured" and named(entry.workload_key, "network") is None:
-            by_place.setdefault((entry.device, entry.backend_key), []).append(entry)
+        if entry.kind == "measured" and named(entry.workload, "network") is None:
+            by_place.setdefault((entry.device, entry.backend), []).append(entry)
     return tuple(_group(number, place, by_place[place], target) for number, place in enumerate(sorted(by_place)))
 
 
 def _group(number: int, place: tuple[str, str], entries: Sequence[Entry], target: float | None) -> Group:
-    ranked = sorted(entries, key=lambda entry: (entry.estimate or 0.0, entry.workload_key))
+    ranked = sorted(entries, key=lambda entry: (entry.estimate or 0.0, entry.workload))
     rows = [entry_row(entry) for entry in ranked]
     heading = printable(f"{place[1]} on {place[0]}")
     most = min(EXTREMES, (len(rows) + 1) // 2)
@@ -125,7 +125,7 @@ def _point(entry: Entry) -> Point:
 def legend(entries: Sequence[Entry]) -> list[dict[str, object]]:
     """What the marks of the latency plots mean, with how many entries have each."""
     counts = Counter(
-        grade_of(entry.flags) for entry in entries if entry.kind == "measured" and named(entry.workload_key, "network") is None
+        grade_of(entry.flags) for entry in entries if entry.kind == "measured" and named(entry.workload, "network") is None
     )
     return [{"name": grade, "count": counts[grade], "words": GRADE_WORDS[grade]} for grade in GRADES if counts[grade]]
 

@@ -76,7 +76,7 @@ def unvalidated(table: LatencyTable) -> list[tuple[str, str]]:
 
 def _comparison(number: int, validation: Validation, table: LatencyTable) -> ComparedNetwork:
     several = sum(one.place == validation.place for one in table.manifest.validations) > 1
-    heading = printable(f"{validation.backend_key} on {validation.device}" + (f", {validation.space}" if several else ""))
+    heading = printable(f"{validation.backend} on {validation.device}" + (f", {validation.space}" if several else ""))
     plain = plain_spots(validation)
     used = sorted(validation.used, key=lambda network: network.measured or 0.0)
     return ComparedNetwork(

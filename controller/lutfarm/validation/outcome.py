@@ -101,7 +101,7 @@ def calibration_for(on_table: StudyOnTable, place: Place) -> Calibration | Uncal
         observed(on_table.table.select(device=place[0], backend=place[1]).computed(on_table.space), spare, errors_of(fit, keys)),
         space=on_table.space.name,
         device=place[0],
-        backend_key=place[1],
+        backend=place[1],
         confidence=_confidence(on_table.table),
         left_out=busy,
         flags={flag for network in wanted if network.arch in spare for flag in network.measured_flags},
@@ -159,7 +159,7 @@ def _validation(on_table: StudyOnTable, place: Place, calibration: Calibration |
     shift, why = _shift([keys[n.arch] for n in networks if n.role == "anchor" and n.measured], on_table)
     return Validation(
         device=device,
-        backend_key=backend,
+        backend=backend,
         space=on_table.space.name,
         figures=compare([n.predicted or 0.0 for n in used], [n.measured or 0.0 for n in used]),
         coverage=share([network.covered for network in used]),
@@ -181,7 +181,7 @@ def _check_agreement(on_table: StudyOnTable, place: Place) -> None:
     both = [
         labelled
         for label, table in (("the table", on_table.table), ("its networks", on_table.measured.table))
-        for labelled in _labelled(label, table, [e for e in table.entries if (e.device, e.backend_key) == place])
+        for labelled in _labelled(label, table, [e for e in table.entries if (e.device, e.backend) == place])
     ]
     if differences := disagreement(both, may_differ=BETWEEN_PLANS | BETWEEN_WORKLOADS):
         raise RunsDisagree(

@@ -144,7 +144,7 @@ def _chosen(backends: dict[str, BackendChoice], keys: Sequence[str]) -> tuple[Ba
 
 def _measured(table: LatencyTable, space: Space) -> set[Architecture]:
     """The networks that have an entry of their own."""
-    names = {named(entry.workload_key, f"network:{space.name}") for entry in table.entries}
+    names = {named(entry.workload, f"network:{space.name}") for entry in table.entries}
     return {space.parse(name) for name in names if name}
 
 

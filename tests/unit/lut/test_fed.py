@@ -45,16 +45,16 @@ def test_a_table_warns_once_of_each_file_and_names_its_inputs() -> None:
     entries = [
         Entry(
             key=f"k{device}",
-            workload_key="file:m.onnx@0",
+            workload="file:m.onnx@0",
             device=device,
-            backend_key="b",
+            backend="b",
             kind="measured",
             inputs_assumed="rate",
             flags=("converged", "inputs_assumed"),
         )
         for device in ("one", "two")
     ]
-    entries.append(replace(entries[0], key="z", workload_key="file:c.onnx@1", flags=("nothing_computed",)))
+    entries.append(replace(entries[0], key="z", workload="file:c.onnx@1", flags=("nothing_computed",)))
     guessed, idle = fed.warnings(entries)
     assert guessed.count("m.onnx@0 (rate)") == 1
     assert "c.onnx@1" in idle

@@ -26,7 +26,7 @@ ENTRIES = (SMALL, LARGE, BROKEN)
     [
         ("estimate", "estimate"),
         ("load", "load_ns"),
-        ("workload", "workload_key"),
+        ("workload", "workload"),
         ("device", "device"),
         ("p50", "median"),
         ("median", "median"),
@@ -56,8 +56,7 @@ def test_no_two_columns_are_called_alike() -> None:
 
 def test_a_column_that_is_not_there_is_answered_with_those_that_are() -> None:
     with pytest.raises(
-        SpecError,
-        match=r"no column 'estimat'; did you mean estimate.*It has .*latency, interval, runs, .*key, workload_key, device",
+        SpecError, match=r"no column 'estimat'; did you mean estimate.*It has .*latency, interval, runs, .*key, workload, device"
     ) as error:
         column_named("estimat")
     assert all(name in error.value.detail for name in COLUMNS)
@@ -108,7 +107,7 @@ def test_entries_of_which_every_condition_is_true_are_left(where: tuple[str, ...
         ("estimate>1e999", "is no number"),
         ("estimate>", "a number is missing behind >"),
         ("estimate~1", "estimate is a number"),
-        ("workload>a", "workload_key is text"),
+        ("workload>a", "workload is text"),
         ("workload~", "a text is missing behind ~"),
         ("processes>3ms", "processes is no time"),
         ("processes>2%", "processes is no share; of these per cent may be said: .*variation"),
@@ -147,5 +146,5 @@ def test_entries_are_sorted_and_what_has_no_value_comes_last(sort: tuple[str, ..
 
 
 def test_columns_are_named_with_commas_or_one_by_one() -> None:
-    assert columns_named(["workload, p50", "p95", "workload"]) == ("workload_key", "median", "p95")
+    assert columns_named(["workload, p50", "p95", "workload"]) == ("workload", "median", "p95")
     assert columns_named([]) == ()

@@ -93,7 +93,7 @@ def test_equal_is_every_value_and_the_manifest() -> None:
         [replace(entry("a"), flags=("con", "verged"))],
         [replace(entry("a"), mean=0.0)],  # 0 is not the same as nothing
         [replace(entry("a"), failure_detail="")],
-        [replace(entry("a"), device="des", backend_key="konnxruntime-cpu-t1-fp32")],
+        [replace(entry("a"), device="des", backend="konnxruntime-cpu-t1-fp32")],
         [replace(entry("a"), run_ids=("ab",))],
         [entry("a"), entry("b")],
     ],
@@ -140,11 +140,11 @@ def test_select(wanted: dict[str, str], count: int) -> None:
     found = LatencyTable.of(MIXED, FACTS).select(**wanted)
     assert len(found) == count
     assert all(e.device == wanted.get("device", e.device) for e in found.entries)
-    assert all(e.backend_key == wanted.get("backend", e.backend_key) for e in found.entries)
+    assert all(e.backend == wanted.get("backend", e.backend) for e in found.entries)
 
 
 def test_a_part_says_of_itself_what_is_true_of_it() -> None:
-    here, there = validation([1.0, 2.0], [1.1, 2.0]), validation([1.0, 2.0], [1.2, 2.0], backend_key=TFLITE.key)
+    here, there = validation([1.0, 2.0], [1.1, 2.0]), validation([1.0, 2.0], [1.2, 2.0], backend=TFLITE.key)
     table = LatencyTable.of(MIXED, replace(FACTS, validations=(here, there)))
     board = table.select(device="board").manifest
     assert [device.device for device in board.devices] == ["board"]

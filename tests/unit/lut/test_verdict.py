@@ -116,7 +116,7 @@ def test_one_entry_reads_like_one() -> None:
 @pytest.mark.parametrize(("networks", "few"), [(1, 1), (4, 4), (5, None)])
 def test_a_calibration_on_fewer_than_five_networks_is_named(networks: int, few: int | None) -> None:
     observed = [Observed((number,), {"conv_a": 1}, 1e6) for number in range(networks)]
-    calibration = calibration_of(observed, space="tiny", device="desk", backend_key="onnxruntime-cpu-t1-fp32")
+    calibration = calibration_of(observed, space="tiny", device="desk", backend="onnxruntime-cpu-t1-fp32")
     found = table_verdict(LatencyTable.of(many(6), manifest(calibrations=(calibration,))))
     assert found.few_networks == few
     said = {1: "calibrated on 1 network, too few to correct anything", 4: "on 4 networks, too few to correct anything"}

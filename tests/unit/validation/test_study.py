@@ -83,7 +83,7 @@ def measured_networks(spec: JobSpec, factor: float) -> tuple[list[Measurement], 
         replace(
             entry("x", factor * table.predict(FBNET, FBNET.parse(name)).estimate, statistic="p10_swept"),
             key=m.key,
-            workload_key=m.workload.key,
+            workload=m.workload.key,
         )
         for m, name in zip(plan, names, strict=True)
     ]
@@ -120,7 +120,7 @@ def test_failed_networks_are_named_and_counted_and_the_rest_compared() -> None:
     assert place.ceiling is not None
     assert place.ceiling.n == 4
     assert place.ceiling.mape < 0.02
-    assert (place.device, place.backend_key, place.anchor_shift) == (UNIT, ORT.key, None)
+    assert (place.device, place.backend, place.anchor_shift) == (UNIT, ORT.key, None)
 
 
 def test_calibration_networks_show_what_calibrating_gives() -> None:
@@ -293,11 +293,11 @@ def test_a_place_that_is_refused_does_not_silence_the_others() -> None:
     plan, entries = measured_networks(spec, 0.9)
     elsewhere = [replace(m, backend=TFLITE) for m in plan]
     own = priced().entries
-    others = [replace(one, key=one.key.replace(ORT.key, TFLITE.key), backend_key=TFLITE.key) for one in own]
+    others = [replace(one, key=one.key.replace(ORT.key, TFLITE.key), backend=TFLITE.key) for one in own]
     both = LatencyTable.of([*own, *others], manifest())
     measured = MeasuredNetworks(LatencyTable.of(entries, manifest()), processes(entries))
     found = held(study, measured, [*plan, *elsewhere], table=both)
-    assert [place.backend_key for place in found.places] == [ORT.key]
+    assert [place.backend for place in found.places] == [ORT.key]
     assert "0 of 6 networks can be held" in found.refused[0]
 
 

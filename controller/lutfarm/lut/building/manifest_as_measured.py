@@ -17,7 +17,7 @@ def as_measured(table: LatencyTable) -> Manifest:
     manifest = table.manifest
     prints: dict[str, Mapping[str, str]] = {}
     versions: dict[tuple[str, str], str] = {}
-    for device, backend, name in zip(*(table.columns.texts(c) for c in ("device", "backend_key", "fingerprint")), strict=True):
+    for device, backend, name in zip(*(table.columns.texts(c) for c in ("device", "backend", "fingerprint")), strict=True):
         measured_with = manifest.fingerprints.get(name)
         if measured_with is not None:
             prints[device] = measured_with

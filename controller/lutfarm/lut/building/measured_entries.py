@@ -236,11 +236,11 @@ def fingerprint_hash(fingerprint: Mapping[str, str]) -> str:
 def _named(measurement: Measurement, kind: Kind) -> Entry:
     return Entry(
         key=measurement.key,
-        workload_key=measurement.workload.key,
+        workload=measurement.workload.key,
         device=measurement.device,
-        backend_key=measurement.backend.key,
+        backend=measurement.backend.key,
         kind=kind,
-        conditions_key=measurement.conditions.key,
+        conditions=measurement.conditions.key,
         quantity=measurement.quantity,
         inputs=fed.inputs(measurement),
         inputs_assumed=fed.assumed(measurement),

@@ -66,12 +66,12 @@ def pooled(table: LatencyTable, pooling: Pooling, target: Target | None = None) 
     groups: dict[Place, dict[str, list[Entry]]] = {}
     for entry in of_devices:
         by_workload = groups.setdefault(MeasurementKey.parse(entry.key).process, {})
-        by_workload.setdefault(entry.workload_key, []).append(entry)
+        by_workload.setdefault(entry.workload, []).append(entry)
     entries: list[Entry] = []
     effects: list[DeviceEffect] = []
     wanted = target or Target()
     for (process, _), group in groups.items():
-        named = {entry.backend_key for of_workload in group.values() for entry in of_workload}
+        named = {entry.backend for of_workload in group.values() for entry in of_workload}
         backend = named.pop() if len(named) == 1 else process
         _check_agreement(group, table.manifest.fingerprints, pooling, backend)
         merging = _shared(group, pooling, wanted, backend) if pooling.replicate == "share" else _replicated(group, wanted)
@@ -109,7 +109,7 @@ def _check_agreement(
 
 def without_moved(table: LatencyTable, devices: Collection[str]) -> LatencyTable:
     """The table without the gaps of `devices`, which share the work, that another one of them has filled."""
-    done = {(e.workload_key, e.backend_key, e.conditions_key) for e in table.entries if e.device in devices and e.kind != "zero"}
+    done = {(e.workload, e.backend, e.conditions) for e in table.entries if e.device in devices and e.kind != "zero"}
 
     def moved(key: str) -> bool:
         of = MeasurementKey.parse(key)
@@ -200,10 +200,10 @@ def _entry(entries: Sequence[Entry], merging: _Merging, pooling: Pooling, target
             run_ids=tuple(name for entry in entries for name in entry.run_ids),
             failure_detail=f"on {', '.join(entry.device for entry in entries)}: {first.failure_detail}",
         )
-    interval = merging.intervals.get(first.workload_key)
+    interval = merging.intervals.get(first.workload)
     if interval is None:
         return None
-    used = merging.used[first.workload_key]
+    used = merging.used[first.workload]
     expected = len(entries) if pooling.replicate == "share" else len(devices)
     flags = {flag for entry in used for flag in entry.flags} - {"converged", "not_precise"}
     precise = interval.relative_half_width <= target.relative_half_width and used[0].statistic != "p25_contended"
@@ -223,11 +223,11 @@ def _unmeasured(first: Entry, pooling: Pooling) -> Entry:
     """What the pool's entry says of what is measured, from one of its devices'."""
     return Entry(
         key=str(replace(MeasurementKey.parse(first.key), device=pooling.name)),
-        workload_key=first.workload_key,
+        workload=first.workload,
         device=pooling.name,
-        backend_key=first.backend_key,
+        backend=first.backend,
         kind=first.kind,
-        conditions_key=first.conditions_key,
+        conditions=first.conditions,
         quantity=first.quantity,
         quantity_unit=first.quantity_unit,
         inputs=first.inputs,

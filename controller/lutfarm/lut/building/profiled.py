@@ -185,22 +185,22 @@ def _unprofiled(
 ) -> list[Entry]:
     """The operators of places that have a profiler and took no profile, as a profile follows quiet visits: failures."""
     at: dict[tuple[str, str], dict[str, Entry]] = {}
-    had = {(entry.device, entry.backend_key, entry.workload_key) for entry in entries}  # nothing by structure
+    had = {(entry.device, entry.backend, entry.workload) for entry in entries}  # nothing by structure
     profiled = told_from_networks("profiled")
     workloads = {m.key: m.workload.name for m in plan if m.workload.name in layers and m.backend.runtime in profiled}
     for entry in entries:
-        place = entry.device, entry.backend_key
+        place = entry.device, entry.backend
         if entry.kind == "measured" and entry.key in workloads and place not in profiled_at:
             for key in layers[workloads[entry.key]][1]:
                 at.setdefault(place, {}).setdefault(key, entry)
     return [
         Entry(
             key=str(replace(MeasurementKey.parse(some.key), workload=workload_key("operator", key))),
-            workload_key=workload_key("operator", key),
+            workload=workload_key("operator", key),
             device=some.device,
-            backend_key=some.backend_key,
+            backend=some.backend,
             kind="failed",
-            conditions_key=some.conditions_key,
+            conditions=some.conditions,
             precision=some.precision,
             batch_size=some.batch_size,
             failure_code="Unstable",
@@ -210,7 +210,7 @@ def _unprofiled(
         )
         for by_operator in at.values()
         for key, some in by_operator.items()
-        if (some.device, some.backend_key, workload_key("operator", key)) not in had
+        if (some.device, some.backend, workload_key("operator", key)) not in had
     ]
 
 
@@ -256,8 +256,8 @@ def _preferred(
         good = [_slowed(entry, 1 + hidden) for entry in good]
     else:
         good = [replace(entry, low=(entry.low or 0.0) / (1 + hidden)) for entry in good]
-    known = {entry.workload_key for entry in good}
-    rest = [entry for entry in asked([*quiet, *busy]) if entry.workload_key not in known] if busy else []
+    known = {entry.workload for entry in good}
+    rest = [entry for entry in asked([*quiet, *busy]) if entry.workload not in known] if busy else []
     return good + [_slowed(entry, slowed) for entry in rest]
 
 
@@ -293,11 +293,11 @@ def _entries(
         entries.append(
             Entry(
                 key=str(replace(MeasurementKey.parse(some.key), workload=workload)),
-                workload_key=workload,
+                workload=workload,
                 device=some.device,
-                backend_key=some.backend_key,
+                backend=some.backend,
                 kind="measured",
-                conditions_key=some.conditions_key,
+                conditions=some.conditions,
                 precision=some.precision,
                 batch_size=some.batch_size,
                 statistic="in_network",

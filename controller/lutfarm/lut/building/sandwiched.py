@@ -33,7 +33,7 @@ def sandwiched(
     larger latencies is known worse than either.  One that can't be told from nothing is flagged `indistinct`, and fails where
     that leaves open more than MOST_INDISTINCT of its sandwich.  A part that is no estimate itself (flags.UNKNOWN) fails it.
     """
-    entries = {(e.device, e.backend_key, e.conditions_key, e.workload_key): e for e in table.entries}
+    entries = {(e.device, e.backend, e.conditions, e.workload): e for e in table.entries}
     derived: list[Entry] = []
     for (device, backend, conditions, workload), entry in entries.items():
         if inner := named(workload, "sandwich"):
@@ -42,14 +42,12 @@ def sandwiched(
             if all(stubs.values()):  # a pair that is not measured yet: neither is the operator
                 derived.append(_derived(entry, inner, [stub for name in names if (stub := stubs[name])], relative_target))
     calls_ns = call_ns or {}
-    kept = [
-        _without_call(entry, calls_ns.get((entry.device, entry.backend_key), 0.0), relative_target) for entry in table.entries
-    ]
+    kept = [_without_call(entry, calls_ns.get((entry.device, entry.backend), 0.0), relative_target) for entry in table.entries]
     return LatencyTable.of((*kept, *derived), replace(table.manifest, composition="sandwiched"))
 
 
 def _without_call(entry: Entry, call_ns: float, relative_target: float) -> Entry:
-    if entry.kind != "measured" or named(entry.workload_key, "operator") is None:
+    if entry.kind != "measured" or named(entry.workload, "operator") is None:
         return entry
     rest_ns, half_ns = (entry.estimate or 0.0) - call_ns, _half_ns(entry)
     if UNKNOWN & set(entry.flags):  # its interval reaches over all that was seen, and is no error's distribution
@@ -69,7 +67,7 @@ def _without_call(entry: Entry, call_ns: float, relative_target: float) -> Entry
 def _busy(entry: Entry) -> str:
     """Why a difference with this entry in it is no number, and what to do."""
     flags = " and ".join(sorted(UNKNOWN & set(entry.flags)))
-    return f"{entry.workload_key} was measured on a busy machine ({flags}); measure it again on a quiet one"
+    return f"{entry.workload} was measured on a busy machine ({flags}); measure it again on a quiet one"
 
 
 def _derived(entry: Entry, name: str, stubs: Sequence[Entry], relative_target: float) -> Entry:
@@ -78,12 +76,12 @@ def _derived(entry: Entry, name: str, stubs: Sequence[Entry], relative_target: f
     whole = replace(
         entry,
         key=str(replace(MeasurementKey.parse(entry.key), workload=workload)),
-        workload_key=workload,
+        workload=workload,
         run_ids=tuple(dict.fromkeys(run for one in (entry, *stubs) for run in one.run_ids)),
     )
     failed = next((one for one in (entry, *stubs) if one.kind != "measured"), None)
     if failed is not None:
-        return _failed(whole, failed.failure_code or "WorkloadFailed", f"{failed.workload_key}: {failed.failure_detail or ''}")
+        return _failed(whole, failed.failure_code or "WorkloadFailed", f"{failed.workload}: {failed.failure_detail or ''}")
     busy = next((one for one in (entry, *stubs) if UNKNOWN & set(one.flags)), None)
     if busy is not None:
         return _failed(whole, "Unstable", f"{_busy(busy)}: a small difference of such latencies would be no number")
@@ -157,11 +155,11 @@ def _half_ns(entry: Entry) -> float:
 def _failed(named: Entry, code: str, detail: str) -> Entry:
     return Entry(
         key=named.key,
-        workload_key=named.workload_key,
+        workload=named.workload,
         device=named.device,
-        backend_key=named.backend_key,
+        backend=named.backend,
         kind="failed",
-        conditions_key=named.conditions_key,
+        conditions=named.conditions,
         precision=named.precision,
         batch_size=named.batch_size,
         run_ids=named.run_ids,

@@ -39,7 +39,7 @@ def solved(
     for device, backend in table.places:
         runtime = runtime_of(backend)
         if runtime in runtimes:
-            measured = [e for e in table.entries if (e.device, e.backend_key, e.kind) == (device, backend, "measured")]
+            measured = [e for e in table.entries if (e.device, e.backend, e.kind) == (device, backend, "measured")]
             seen = {space.name: space.under(runtime) for space in spaces}  # a job may name one twice
             derived += _of_networks(measured, list(seen.values()), relative_target, confidence)
     # Where every place is solved the table says so; beside a profiler's each entry's statistic does.
@@ -48,7 +48,7 @@ def solved(
 
 
 def _of_networks(entries: Sequence[Entry], spaces: Sequence[Space], relative_target: float, confidence: float) -> list[Entry]:
-    networks = [(space, entry) for space in spaces for entry in entries if named(entry.workload_key, f"network:{space.name}")]
+    networks = [(space, entry) for space in spaces for entry in entries if named(entry.workload, f"network:{space.name}")]
     if len(networks) < LEAST_NETWORKS:
         return []
     busy = [entry for _, entry in networks if not BUSY.isdisjoint(entry.flags)]
@@ -58,7 +58,7 @@ def _of_networks(entries: Sequence[Entry], spaces: Sequence[Space], relative_tar
     good = _solved(quiet, relative_target, confidence) if len(quiet) >= LEAST_NETWORKS else []
     # All of them say what this machine took, and their intervals how much less it may have been.
     slowed = max((entry.estimate or 1.0) / max(LEAST_NS, entry.low or 1.0) for entry in busy)
-    known = {entry.workload_key for entry in good}
+    known = {entry.workload for entry in good}
     return good + [
         replace(
             entry,
@@ -66,7 +66,7 @@ def _of_networks(entries: Sequence[Entry], spaces: Sequence[Space], relative_tar
             flags=tuple(sorted({*entry.flags, "contended", "not_precise"} - {"converged"})),
         )
         for entry in _solved(networks, relative_target, confidence)
-        if entry.workload_key not in known
+        if entry.workload not in known
     ]
 
 
@@ -87,11 +87,11 @@ def _solved(networks: Sequence[tuple[Space, Entry]], relative_target: float, con
         entries.append(
             Entry(
                 key=str(replace(MeasurementKey.parse(some.key), workload=workload)),
-                workload_key=workload,
+                workload=workload,
                 device=some.device,
-                backend_key=some.backend_key,
+                backend=some.backend,
                 kind="measured",
-                conditions_key=some.conditions_key,
+                conditions=some.conditions,
                 precision=some.precision,
                 batch_size=some.batch_size,
                 statistic="solved",
@@ -111,7 +111,7 @@ def _solved(networks: Sequence[tuple[Space, Entry]], relative_target: float, con
 
 def _observed(space: Space, entry: Entry) -> Observed:
     """A network as its entry has it: what the whole sweep has in common is no error of one beside the others."""
-    arch = space.parse(named(entry.workload_key, f"network:{space.name}") or "")
+    arch = space.parse(named(entry.workload, f"network:{space.name}") or "")
     error = (entry.relative_error or 0.0) * (1 - (entry.common_share or 0.0)) ** 0.5
     parts = {o.key: count for o, count in space.composition(arch).items() if count and not o.is_nothing}
     return Observed(arch, parts, entry.estimate or 0.0, error)

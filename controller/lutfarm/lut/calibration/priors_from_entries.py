@@ -22,7 +22,7 @@ def estimates(entries: Sequence[Entry], manifest: Manifest) -> dict[str, Estimat
     return {
         name: _without_call(entry, floors.get(entry.device, {}))
         for entry in entries
-        if entry.kind == "measured" and (name := named(entry.workload_key, "operator"))
+        if entry.kind == "measured" and (name := named(entry.workload, "operator"))
     }
 
 
@@ -30,5 +30,5 @@ def _without_call(entry: Entry, floors_ns: Mapping[str, int]) -> Estimate:
     """`floors_ns`: by backend, what a call costs that computes nothing, where the device's probes said so."""
     whole_ns = entry.estimate or 0.0
     error_ns = whole_ns * (entry.relative_error or 0.0)
-    own_ns = max(whole_ns - floors_ns.get(entry.backend_key, 0), LEAST_SHARE * whole_ns)
+    own_ns = max(whole_ns - floors_ns.get(entry.backend, 0), LEAST_SHARE * whole_ns)
     return Estimate(own_ns, error_ns / own_ns if own_ns else 0.0)

@@ -62,8 +62,8 @@ def _check_keys(table: LatencyTable, key_of: Callable[[Operator], str], name: st
     operators_of: dict[str, str] = {}
     for entry in table.entries:
         key = _published(entry, key_of)
-        if key is not None and operators_of.setdefault(key, entry.workload_key) != entry.workload_key:
-            both = f"{short_name(operators_of[key])} and {short_name(entry.workload_key)}"
+        if key is not None and operators_of.setdefault(key, entry.workload) != entry.workload:
+            both = f"{short_name(operators_of[key])} and {short_name(entry.workload)}"
             raise SpecError(f"{name} has one key for {both}, so this table can't be written so: {OTHERS}")
     if not operators_of:
         raise SpecError(f"none of the {len(table)} entries is an operator that {name} has a key for: {OTHERS}")
@@ -89,7 +89,7 @@ def process_deviation_ns(entry: Entry) -> float:
 
 
 def _published(entry: Entry, key_of: Callable[[Operator], str]) -> str | None:
-    name = named(entry.workload_key, "operator")
+    name = named(entry.workload, "operator")
     if entry.kind != "measured" or name is None:
         return None
     try:

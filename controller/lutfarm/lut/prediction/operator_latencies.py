@@ -44,9 +44,9 @@ class Prices:
         """Raises SpecError where a workload has more than one entry."""
         self.where = where
         self._columns = columns
-        workloads = columns.texts("workload_key")
+        workloads = columns.texts("workload")
         self._rows = {name: row for row, key in enumerate(workloads) if (name := named(key, "operator"))}
-        twice = np.flatnonzero(columns.repeated("workload_key"))
+        twice = np.flatnonzero(columns.repeated("workload"))
         if len(twice):
             name = workloads[int(twice[0])]
             raise SpecError(f"{where} has more than one entry of {name!r}: a prediction can't choose")

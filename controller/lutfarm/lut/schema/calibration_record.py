@@ -99,7 +99,7 @@ class Calibration:
 
     space: str
     device: str
-    backend_key: str
+    backend: str
     operators: tuple[str, ...]
     networks: tuple[CalibrationNetwork, ...]
     priors: Priors = Priors()
@@ -162,7 +162,7 @@ def calibration_of(
     *,
     space: str,
     device: str,
-    backend_key: str,
+    backend: str,
     priors: Priors | None = None,
     basis: Basis = "entries",
     confidence: float = 0.95,
@@ -186,7 +186,7 @@ def calibration_of(
     return Calibration(
         space=space,
         device=device,
-        backend_key=backend_key,
+        backend=backend,
         operators=keys,
         networks=networks,
         priors=priors or default,

@@ -42,11 +42,11 @@ class Entry:
     """
 
     key: str  # Measurement.key
-    workload_key: str  # `operator:...`, `network:...`, `file:...`
+    workload: str  # `operator:...`, `network:...`, `file:...`
     device: str  # the device
-    backend_key: str
+    backend: str
     kind: Kind
-    conditions_key: str = "b1-steady"
+    conditions: str = "b1-steady"
     precision: str = ""  # of a model file its own (lutfarm_jobs.precision); empty: it doesn't tell
     batch_size: int | None = None  # of a model file its own; None: it can't be told
     path: str = ""  # of a model file: as the job names it
@@ -109,7 +109,7 @@ class Entry:
     @property
     def workload_label(self) -> str:
         """The workload's key; of a file with its path in place of its name: two folders may hold one name."""
-        return with_path(self.workload_key, self.path) if self.path else self.workload_key
+        return with_path(self.workload, self.path) if self.path else self.workload
 
     @property
     def relative_half_width(self) -> float | None:

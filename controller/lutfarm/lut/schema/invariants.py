@@ -35,16 +35,16 @@ def check_manifest(manifest: Manifest, places: Collection[tuple[str, str]]) -> N
         ("calibration", manifest.calibrations),
         ("lacking calibration", manifest.uncalibrated),
     ):
-        names = Counter((one.device, one.backend_key, one.space) for one in records)
+        names = Counter((one.device, one.backend, one.space) for one in records)
         for (device, backend, space), count in names.items():
             where = f"the {kind} of {device[:80]!r} with {backend[:80]!r} for {space[:80]!r}"
             if (device, backend) not in places:
                 raise SpecError(f"{where} is of no device and backend that the table has entries of")
             if count > 1:
                 raise SpecError(f"{where} stands twice")
-    sizes = {(one.device, one.backend_key, one.space): len(one.networks) for one in manifest.calibrations}
+    sizes = {(one.device, one.backend, one.space): len(one.networks) for one in manifest.calibrations}
     for one in manifest.validations:
-        has = sizes.get((one.device, one.backend_key, one.space))
+        has = sizes.get((one.device, one.backend, one.space))
         if has is not None and one.calibrated is not None and one.calibrated.networks != has:
             raise SpecError(
                 f"the validation for {one.space[:80]!r} is calibrated on {one.calibrated.networks} networks, the table on {has}"

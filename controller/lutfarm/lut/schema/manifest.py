@@ -45,7 +45,7 @@ class DeviceEffect:
     """How one device of a pool differs with one backend: its latencies are `factor` times the mean device's."""
 
     device: str
-    backend_key: str
+    backend: str
     factor: float
     log_error: float  # standard error of the factor's logarithm
     anchors: int  # how many workloads it was fitted on

@@ -99,7 +99,7 @@ class Validation:
     """
 
     device: str
-    backend_key: str
+    backend: str
     space: str
     figures: Figures
     coverage: float | None
@@ -116,7 +116,7 @@ class Validation:
 
     def __post_init__(self) -> None:
         """Raises SpecError naming what can't be true."""
-        where = f"validation of {self.device[:80]!r} with {self.backend_key[:80]!r}"
+        where = f"validation of {self.device[:80]!r} with {self.backend[:80]!r}"
         problem = next(_problems(self), None)
         if problem:
             raise SpecError(f"{where}: {problem}")
@@ -124,7 +124,7 @@ class Validation:
     @property
     def place(self) -> tuple[str, str]:
         """The device and the backend's key."""
-        return self.device, self.backend_key
+        return self.device, self.backend
 
     @property
     def asked(self) -> int:
@@ -195,7 +195,7 @@ class Reason:
     """Why networks that were measured on one device and backend do not serve a table."""
 
     device: str
-    backend_key: str
+    backend: str
     space: str
     reason: str
 
@@ -203,14 +203,14 @@ class Reason:
         """Raises SpecError for a reason that is none, or too long."""
         if not 0 < len(self.reason) <= MOST_REASON:
             raise SpecError(
-                f"{self.describe()[:60]!r} of {self.device[:80]!r} with {self.backend_key[:80]!r} has a reason of "
+                f"{self.describe()[:60]!r} of {self.device[:80]!r} with {self.backend[:80]!r} has a reason of "
                 f"{len(self.reason)} characters, not of 1 to {MOST_REASON}"
             )
 
     @property
     def place(self) -> tuple[str, str]:
         """The device and the backend's key."""
-        return self.device, self.backend_key
+        return self.device, self.backend
 
     def describe(self) -> str:
         """In one line."""

@@ -11,7 +11,7 @@ def dump(table: LatencyTable) -> bytes:
     lines = [HEAD, "|---|---|---|---|---|"]
     for entry in table.entries:
         figure = "" if entry.estimate is None else f"{entry.estimate:.0f}"
-        lines.append(f"| {entry.workload_key} | {entry.device} | {entry.backend_key} | {figure} | {entry.quantity_unit} |")
+        lines.append(f"| {entry.workload} | {entry.device} | {entry.backend} | {figure} | {entry.quantity_unit} |")
     return ("\n".join(lines) + "\n").encode()
 
 

@@ -49,9 +49,9 @@ def test_a_measured_entry_holds_what_the_design_lists() -> None:
         for n in range(4)
     ]
     found = only(build_table([A], runs, manifest=manifest()))
-    assert (found.key, found.workload_key, found.device, found.backend_key) == (A.key, "operator:conv_a", UNIT, ORT.key)
+    assert (found.key, found.workload, found.device, found.backend) == (A.key, "operator:conv_a", UNIT, ORT.key)
     assert (found.kind, found.quantity, found.quantity_unit) == ("measured", "latency", "ns")
-    assert found.conditions_key == "b1-steady"
+    assert found.conditions == "b1-steady"
     assert (found.statistic, found.confidence, found.scope) == ("p25_quiet", 0.95, "sitting")
     assert (found.processes, found.iterations, found.slices_kept, found.slices_rejected) == (4, 160, 40, 8)
     assert found.estimate == pytest.approx(104 + 1 / 6)
@@ -158,7 +158,7 @@ def test_nothing_by_structure_is_zero_in_every_place() -> None:
     runs = [run for m in plan for run in runs_of(m.key, 100)]
     table = build_table(plan, runs, manifest=manifest(), zeros=["identity_H7"])
     zeros = [entry for entry in table.entries if entry.kind == "zero"]
-    assert [(z.workload_key, z.backend_key) for z in zeros] == [("operator:identity_H7", b.key) for b in (ORT, TFLITE)]
+    assert [(z.workload, z.backend) for z in zeros] == [("operator:identity_H7", b.key) for b in (ORT, TFLITE)]
     for zero in zeros:
         assert (zero.estimate, zero.low, zero.high, zero.processes, zero.statistic) == (0.0, 0.0, 0.0, 0, "")
 

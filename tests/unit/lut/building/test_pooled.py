@@ -46,7 +46,7 @@ def shared(effects: Mapping[str, float] = EFFECTS, *, noise: float = 0.0, half: 
 
 
 def of_pool(found: LatencyTable) -> dict[str, Entry]:
-    return {e.workload_key.partition(":")[2]: e for e in found.entries if e.device == POOL}
+    return {e.workload.partition(":")[2]: e for e in found.entries if e.device == POOL}
 
 
 def test_entries_of_devices_that_replicate_get_one_of_the_pool_and_stay() -> None:
@@ -76,7 +76,7 @@ def test_the_mean_device_of_devices_that_share_is_found_and_corrected() -> None:
     factors = {effect.device: effect.factor for effect in found.manifest.pools[0].effects}
     assert factors == {device: pytest.approx(math.exp(effect)) for device, effect in EFFECTS.items()}
     assert all(e.between_spread == pytest.approx(0.03) for e in mine.values())
-    lone = next(e for e in found.entries if e.workload_key.endswith("x0") and e.device != POOL)
+    lone = next(e for e in found.entries if e.workload.endswith("x0") and e.device != POOL)
     assert mine["x0"].relative_half_width > lone.relative_half_width  # type: ignore[operator]
 
 
@@ -104,15 +104,13 @@ def test_devices_that_differ_too_much_are_refused_by_name_and_may_be_allowed() -
 
 def test_one_anchor_that_devices_disagree_on_is_enough_to_refuse() -> None:
     entries = shared()
-    odd = [
-        e if e.workload_key != "operator:a3" or e.device != "u2" else entry("a3", "u2", 1.5 * (e.estimate or 0)) for e in entries
-    ]
+    odd = [e if e.workload != "operator:a3" or e.device != "u2" else entry("a3", "u2", 1.5 * (e.estimate or 0)) for e in entries]
     with pytest.raises(DevicesDiffer, match=r"u2 and u\d differ by .* in operator:a3"):
         pooled(table(odd), SHARE)
 
 
 def test_too_few_anchors_are_said_with_what_each_device_has() -> None:
-    entries = [e for e in shared() if e.workload_key not in {f"operator:a{n}" for n in range(4)}]
+    entries = [e for e in shared() if e.workload not in {f"operator:a{n}" for n in range(4)}]
     with pytest.raises(DevicesDiffer, match=r"at least two devices need 3 anchors .*; u1 has 2, u2 has 2, u3 has 2"):
         pooled(table(entries), SHARE)
 
@@ -124,7 +122,7 @@ def test_a_pool_of_one_is_none(devices: Sequence[str], said: str) -> None:
 
 
 def test_what_a_device_without_anchors_measured_alone_is_missing_not_guessed() -> None:
-    entries = [e for e in shared() if e.device != "u2" or not e.workload_key.startswith("operator:a")]
+    entries = [e for e in shared() if e.device != "u2" or not e.workload.startswith("operator:a")]
     found = pooled(table(entries), SHARE)
     assert {"x1", "x4"}.isdisjoint(of_pool(found))
     assert {key.split("/")[1] for key in found.manifest.missing} == {"operator:x1", "operator:x4"}
@@ -194,7 +192,7 @@ def test_backends_have_effects_of_their_own() -> None:
     tflite = [
         replace(
             plain_entry(
-                e.workload_key.partition(":")[2],
+                e.workload.partition(":")[2],
                 (e.estimate or 0) * (1.02 if e.device == "u3" else 1.0),
                 device=e.device,
                 backend=TFLITE,
@@ -203,7 +201,7 @@ def test_backends_have_effects_of_their_own() -> None:
         for e in entries
     ]
     found = pooled(table([*entries, *tflite]), SHARE)
-    of_u3 = {effect.backend_key: math.log(effect.factor) for effect in found.manifest.pools[0].effects if effect.device == "u3"}
+    of_u3 = {effect.backend: math.log(effect.factor) for effect in found.manifest.pools[0].effects if effect.device == "u3"}
     assert of_u3 == {ORT.key: pytest.approx(0, abs=1e-9), TFLITE.key: pytest.approx(math.log(1.02) * 2 / 3)}
 
 
@@ -225,7 +223,7 @@ def test_a_pool_is_predicted_from_like_a_device_and_keeps_its_devices_facts() ->
     prediction = mine.predict(TinySpace(), (0, 0))
     assert prediction.estimate == pytest.approx(100 + 100 + 400)
     # Devices are slow at everything: the interval of a sum is as wide, relatively, as those of its parts.
-    (one,) = (e for e in mine.entries if e.workload_key == "operator:A")
+    (one,) = (e for e in mine.entries if e.workload == "operator:A")
     relative = (prediction.high - prediction.low) / prediction.estimate
     assert relative == pytest.approx(2 * one.relative_half_width, rel=0.02)  # type: ignore[operator]
     assert pooled(table(entries), ALL).select(device="u1").manifest.pools == ()

@@ -89,7 +89,7 @@ def test_operators_cost_what_they_add_and_the_profiler_nothing() -> None:
         table_of(plan, runs), runs, plan, layers, call_ns={(UNIT, ORT.key): 3000.0}, first="stem", relative_target=0.02
     )
     assert table.manifest.composition == "in_network"
-    found = {e.workload_key.removeprefix("operator:"): e for e in table.entries if e.workload_key.startswith("operator:")}
+    found = {e.workload.removeprefix("operator:"): e for e in table.entries if e.workload.startswith("operator:")}
     assert set(found) == set(costs)
     scale = (found["b2"].estimate or 0) / costs["b2"]  # of the mean process
     assert scale == pytest.approx(1, abs=0.05)
@@ -133,7 +133,7 @@ def test_operators_of_networks_that_were_never_profiled_are_failures_that_say_wh
     plan, runs, layers, costs = synthetic()
     bare = [replace(one, nodes=()) for one in runs]
     table = in_network(table_of(plan, bare), bare, plan, layers, call_ns={}, first="stem", relative_target=0.02)
-    found = {e.workload_key: e for e in table.entries if e.workload_key.startswith("operator:")}
+    found = {e.workload: e for e in table.entries if e.workload.startswith("operator:")}
     assert set(found) == {f"operator:{name}" for name in costs}
     assert {(e.kind, e.failure_code, e.estimate) for e in found.values()} == {("failed", "Unstable", None)}
     assert all("measured on a busy machine" in (e.failure_detail or "") for e in found.values())
@@ -145,12 +145,12 @@ def test_what_has_an_entry_already_is_no_failure_for_want_of_a_profile() -> None
     before = table_of(plan, bare)
     some = before.entries[0]
     nothing = Entry(
-        key=some.key.replace(some.workload_key, "operator:b0"),
-        workload_key="operator:b0",
+        key=some.key.replace(some.workload, "operator:b0"),
+        workload="operator:b0",
         device=some.device,
-        backend_key=some.backend_key,
+        backend=some.backend,
         kind="zero",
-        conditions_key=some.conditions_key,
+        conditions=some.conditions,
         precision=some.precision,
         batch_size=some.batch_size,
         estimate=0.0,
@@ -160,7 +160,7 @@ def test_what_has_an_entry_already_is_no_failure_for_want_of_a_profile() -> None
     )
     whole = LatencyTable.of((*before.entries, nothing), manifest())
     table = in_network(whole, bare, plan, layers, call_ns={}, first="stem", relative_target=0.02)
-    assert [e.kind for e in table.entries if e.workload_key == "operator:b0"] == ["zero"]
+    assert [e.kind for e in table.entries if e.workload == "operator:b0"] == ["zero"]
 
 
 @pytest.mark.parametrize("name", ["fbnet-224", "nas-bench-201-cifar10", "ofa-mbv3-w1.0-224"])
@@ -216,7 +216,7 @@ def busy(one: Run, factor: float) -> Run:
 
 def derived(plan: list[Measurement], runs: list[Run], layers: Layers) -> dict[str, Entry]:
     table = in_network(table_of(plan, runs), runs, plan, layers, call_ns={}, first="stem", relative_target=0.02)
-    return {e.workload_key.removeprefix("operator:"): e for e in table.entries if e.workload_key.startswith("operator:")}
+    return {e.workload.removeprefix("operator:"): e for e in table.entries if e.workload.startswith("operator:")}
 
 
 def test_processes_that_a_busy_machine_held_up_move_no_operator() -> None:

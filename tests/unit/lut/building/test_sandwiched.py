@@ -86,13 +86,13 @@ def test_what_cant_be_one_table_is_refused(changes: dict[str, object], said: str
 
 def of(kind: str, name: str, ns: float, half: float = 0.01) -> Entry:
     one = entry(name, ns, half=half)
-    return replace(one, key=one.key.replace("operator:", f"{kind}:"), workload_key=f"{kind}:{name}")
+    return replace(one, key=one.key.replace("operator:", f"{kind}:"), workload=f"{kind}:{name}")
 
 
 def derived(*entries: Entry, name: str = MIDDLE, target: float = 0.02) -> Entry:
     table = sandwiched(LatencyTable.of(entries, manifest()), target)
     assert table.manifest.composition == "sandwiched"
-    (found,) = [one for one in table.entries if one.workload_key == f"operator:{name}"]
+    (found,) = [one for one in table.entries if one.workload == f"operator:{name}"]
     assert found.key == entry(name).key
     return found
 
@@ -126,7 +126,7 @@ def test_a_part_that_a_busy_machine_measured_makes_the_operator_a_failure_that_s
     parts[place] = replace(parts[place], flags=(flag, "not_precise"), low=1.0, high=5e6)
     found = derived(*parts)
     assert (found.kind, found.failure_code, found.estimate) == ("failed", "Unstable", None)
-    assert f"{parts[place].workload_key} was measured on a busy machine ({flag})" in (found.failure_detail or "")
+    assert f"{parts[place].workload} was measured on a busy machine ({flag})" in (found.failure_detail or "")
 
 
 def test_a_part_that_was_contended_but_had_quiet_windows_flags_the_operator() -> None:
@@ -137,9 +137,9 @@ def test_a_part_that_was_contended_but_had_quiet_windows_flags_the_operator() ->
 
 def test_an_activation_that_a_busy_machine_measured_keeps_its_number_and_its_interval() -> None:
     one = replace(entry("act_H32_W32_C16_relu", 5000.0), flags=("no_quiet_window",), low=3500.0, high=5e6)
-    (found,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 3000.0}).entries
+    (found,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend): 3000.0}).entries
     assert (found.estimate, found.low, found.high) == (2000.0, 500.0, 4_997_000.0)
-    (none,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 6000.0}).entries
+    (none,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend): 6000.0}).entries
     assert (none.kind, none.failure_code) == ("failed", "Unstable")
 
 
@@ -150,11 +150,11 @@ def test_what_adds_nothing_at_all_is_a_failure_and_no_number() -> None:
 
 def test_a_failed_stub_fails_the_operator_and_a_missing_one_gives_none() -> None:
     lost = failed("H8_W8_C40")
-    lost = replace(lost, key=lost.key.replace("operator:", "stubs:"), workload_key="stubs:H8_W8_C40")
+    lost = replace(lost, key=lost.key.replace("operator:", "stubs:"), workload="stubs:H8_W8_C40")
     found = derived(of("sandwich", MIDDLE, 1000.0), of("stubs", "H16_W16_C24", 200.0), lost)
     assert (found.failure_code, found.failure_detail) == ("OutOfMemory", "stubs:H8_W8_C40: asked for 40 GB")
     table = sandwiched(LatencyTable.of([of("sandwich", MIDDLE, 1000.0)], manifest()), 0.02)
-    assert [one.workload_key for one in table.entries] == [f"sandwich:{MIDDLE}"]
+    assert [one.workload for one in table.entries] == [f"sandwich:{MIDDLE}"]
 
 
 def test_an_activation_is_measured_alone_and_the_call_is_taken_off() -> None:
@@ -165,12 +165,12 @@ def test_an_activation_is_measured_alone_and_the_call_is_taken_off() -> None:
     alone = {m.workload.name for m in plan if m.workload.kind == "operator"}
     assert alone == {o.key for o in space.under("onnxruntime").extras() if o.kind == "act"}
     one = entry("act_H32_W32_C16_relu", 5000.0)
-    (found,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 3000.0}).entries
+    (found,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend): 3000.0}).entries
     assert (found.estimate, found.low, found.high, found.statistic) == (2000.0, 1900.0, 2100.0, "sandwiched")
     assert found.flags == ("not_precise",)  # +-100 ns were +-2 % of 5 us, and are +-5 % of 2 us
-    (still,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 0.0}).entries
+    (still,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend): 0.0}).entries
     assert still.flags == ("converged",)
-    (least,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend_key): 9000.0}).entries
+    (least,) = sandwiched(LatencyTable.of([one], manifest()), 0.02, call_ns={(UNIT, one.backend): 9000.0}).entries
     assert least.low == 0.0
     assert 0 < (least.estimate or 0) <= (least.high or 0) < 200.0
 

@@ -36,7 +36,7 @@ def table(costs: dict[str, float], count: int, seed: int = 1) -> LatencyTable:
         whole = sum(costs[o.key] * n for o, n in SPACE.composition(arch).items() if not o.is_nothing)
         one = entry("x", whole * float(np.exp(dice.normal(0, 0.003))), half=0.006, backend=TFLITE, statistic="p10_swept")
         name = f"network:{SPACE.name}:{SPACE.format(arch)}"
-        found.append(replace(one, key=one.key.replace("operator:x", name), workload_key=name))
+        found.append(replace(one, key=one.key.replace("operator:x", name), workload=name))
     return LatencyTable.of(found, manifest())
 
 
@@ -69,12 +69,12 @@ def test_solved_operators_add_up_to_networks_that_were_not_among_them() -> None:
         measured = table(costs, 40, seed)
         found = solved(measured, [SPACE], {"tflite"}, 0.02)
         assert found.manifest.composition == "solved"
-        mine = {e.workload_key.removeprefix("operator:"): e for e in found.entries if e.statistic == "solved"}
+        mine = {e.workload.removeprefix("operator:"): e for e in found.entries if e.statistic == "solved"}
         inside += [(e.low or 0) <= costs[key] <= (e.high or 0) for key, e in mine.items()]
         assert {(e.scope, e.confidence) for e in mine.values()} == {("networks", 0.95)}
         half = [e for e in solved(measured, [SPACE], {"tflite"}, 0.02, confidence=0.5).entries if e.statistic == "solved"]
         assert {e.confidence for e in half} == {0.5}
-        narrow += [(e.low or 0) <= costs[e.workload_key.removeprefix("operator:")] <= (e.high or 0) for e in half]
+        narrow += [(e.low or 0) <= costs[e.workload.removeprefix("operator:")] <= (e.high or 0) for e in half]
         for arch in SPACE.random(1000 + seed, 20):
             whole = sum(costs[o.key] * n for o, n in SPACE.composition(arch).items() if not o.is_nothing)
             errors.append(abs(found.predict(SPACE, arch).estimate / whole - 1))
@@ -109,9 +109,9 @@ def test_spaces_that_share_operators_are_solved_together_and_one_that_is_named_t
             costs |= {key: 2000 + 0.1 * work(key)[1] + 0.1 * work(key)[2] for key in counts}
             name = f"network:{space.name}:{space.format(arch)}"
             base = entry("x", sum(costs[key] * n for key, n in counts.items()), half=0.002, backend=TFLITE, statistic="p10_swept")
-            found.append(replace(base, key=base.key.replace("operator:x", name), workload_key=name))
+            found.append(replace(base, key=base.key.replace("operator:x", name), workload=name))
     both = solved(LatencyTable.of(found, manifest()), [one, other, one], {"tflite"}, 0.02)
-    mine = {e.workload_key.removeprefix("operator:"): e.estimate for e in both.entries if e.statistic == "solved"}
+    mine = {e.workload.removeprefix("operator:"): e.estimate for e in both.entries if e.statistic == "solved"}
     assert mine.keys() == costs.keys()
     assert [mine[key] for key in costs] == pytest.approx(list(costs.values()), rel=0.1)
     assert both.predict(other, other.random(5, 1)[0]).estimate > 0
@@ -145,7 +145,7 @@ def noisy(measured: LatencyTable, busy: int, factor: float = 1.3) -> LatencyTabl
 
 
 def told(measured: LatencyTable) -> dict[str, Entry]:
-    return {e.workload_key: e for e in solved(measured, [SPACE], {"tflite"}, 0.02).entries if e.statistic == "solved"}
+    return {e.workload: e for e in solved(measured, [SPACE], {"tflite"}, 0.02).entries if e.statistic == "solved"}
 
 
 def test_networks_that_a_busy_machine_measured_teach_nothing_where_there_are_enough_others() -> None:

@@ -41,7 +41,7 @@ def calibration(table: LatencyTable, space: Space, count: int = 12) -> Calibrati
         [Observed(arch, composed(seen, arch), true_ns(table, space, arch), 0.002) for arch in space.random(3, count)],
         space=space.name,
         device=UNIT,
-        backend_key=ORT.key,
+        backend=ORT.key,
     )
 
 
@@ -112,7 +112,7 @@ def test_what_lacks_an_operator_is_not_corrected_but_said() -> None:
         [Observed(arch, composed(FBNET, arch), true_ns(plain, FBNET, arch)) for arch in known],
         space=FBNET.name,
         device=UNIT,
-        backend_key=ORT.key,
+        backend=ORT.key,
     )
     table = plain.with_calibrations([found])
     arch = [0] * 22
@@ -179,7 +179,7 @@ def test_a_calibration_that_is_not_of_the_table_is_refused(changes: dict[str, ob
 
 def test_a_part_keeps_what_is_its_own_and_says_what_was_never_validated_since() -> None:
     here = priced(FBNET)
-    there = [replace(e, key=e.key.replace(ORT.key, TFLITE.key), backend_key=TFLITE.key) for e in here.entries]
+    there = [replace(e, key=e.key.replace(ORT.key, TFLITE.key), backend=TFLITE.key) for e in here.entries]
     table = LatencyTable.of([*here.entries, *there], manifest()).with_calibrations([calibration(here, FBNET)])
     assert table.select(backend=ORT.key).manifest.calibrations == table.manifest.calibrations
     assert table.select(backend=TFLITE.key).manifest.calibrations == ()
@@ -269,7 +269,7 @@ def test_figures_are_those_of_the_networks_after_calibration_too() -> None:
     with pytest.raises(SpecError, match="a ceiling of 3 networks, but 2 were held"):
         replace(found, ceiling=compare([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]))
     table = LatencyTable.of([entry("a")], manifest()).with_validations([found])
-    one = calibration_of([Observed((0, 1), {"a": 2}, 5e6, 0.01)], space="tiny", device=UNIT, backend_key=ORT.key)
+    one = calibration_of([Observed((0, 1), {"a": 2}, 5e6, 0.01)], space="tiny", device=UNIT, backend=ORT.key)
     with pytest.raises(SpecError, match="calibrated on 5 networks, the table on 1"):
         table.with_calibrations([one])
 

@@ -238,7 +238,7 @@ def test_a_calibration_from_outside_cannot_ask_for_a_grid_without_end() -> None:
 )
 def test_a_network_that_names_an_operator_twice_is_refused(changes: dict[str, object], said: str) -> None:
     found = calibration_of(
-        [Observed((n,), {"a": 1, "b": 2}, 5e6 + n, 0.01) for n in range(6)], space="tiny", device=UNIT, backend_key=ORT.key
+        [Observed((n,), {"a": 1, "b": 2}, 5e6 + n, 0.01) for n in range(6)], space="tiny", device=UNIT, backend=ORT.key
     )
     networks = (replace(found.networks[0], **changes), *found.networks[1:])  # type: ignore[arg-type]
     with pytest.raises(SpecError, match=said):

@@ -149,7 +149,7 @@ def test_a_prediction_needs_one_place_and_lists_what_there_is(mixed: list[Entry]
     with pytest.raises(SpecError, match="one device and backend") as caught:
         LatencyTable.of(mixed, manifest()).predict(TinySpace(), (0, 0))
     for one in mixed:
-        assert f"{one.device} with {one.backend_key}" in str(caught.value)
+        assert f"{one.device} with {one.backend}" in str(caught.value)
 
 
 def test_after_selecting_one_place_it_predicts() -> None:
@@ -159,7 +159,7 @@ def test_after_selecting_one_place_it_predicts() -> None:
 
 
 def test_statistics_that_estimate_different_things_are_not_added_up() -> None:
-    tool = [replace(e, statistic="mean") if e.workload_key == "operator:D" else e for e in table().entries]
+    tool = [replace(e, statistic="mean") if e.workload == "operator:D" else e for e in table().entries]
     for ask in (lambda t: t.predict(TinySpace(), (0, 0)), lambda t: t.predict_many(TinySpace(), np.array([[0, 0]]))):
         with pytest.raises(SpecError, match="statistics mean, p25_quiet"):
             ask(LatencyTable.of(tool, manifest()))
@@ -167,12 +167,12 @@ def test_statistics_that_estimate_different_things_are_not_added_up() -> None:
 
 @pytest.mark.parametrize("statistic", ["p10_swept", "p25_contended"])
 def test_swept_and_gated_entries_estimate_the_same(statistic: str) -> None:
-    both = [replace(e, statistic=statistic) if e.workload_key == "operator:D" else e for e in table().entries]
+    both = [replace(e, statistic=statistic) if e.workload == "operator:D" else e for e in table().entries]
     assert LatencyTable.of(both, manifest()).predict(TinySpace(), (0, 0)).estimate == 1200.0
 
 
 def test_two_entries_of_one_operator_are_no_choice_to_make() -> None:
-    batch = replace(entry("A"), key="latency/operator:A/desk/x/b8-steady", conditions_key="b8-steady")
+    batch = replace(entry("A"), key="latency/operator:A/desk/x/b8-steady", conditions="b8-steady")
     with pytest.raises(SpecError, match="more than one entry of 'operator:A'"):
         LatencyTable.of([entry("A"), batch], manifest()).predict(TinySpace(), (0, 0))
 
