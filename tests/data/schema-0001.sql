@@ -66,17 +66,28 @@ CREATE TABLE devices (
 	CONSTRAINT pk_devices PRIMARY KEY (name)
 );
 INSERT INTO "devices" VALUES('desk','{"address":{"python":"/usr/bin/python3"},"host":"local","labels":{"room":"a"},"name":"desk","profile":"generic-linux-x86_64","transport":"local"}','{"abi":"","agent_package":"","clock_resolution_ns":1,"cpu_model":"cpu","cpus":[0,1],"cpus_off":[],"governor":"","libc":"","machine":"x86_64","machine_id":"m1","memory_bytes":17179869184,"python":"3.11.7","remarks":[],"runner_sha256":"0000000000000000000000000000000000000000000000000000000000000000","runtimes":{"onnxruntime":"1.32.0"},"system":"Linux 6.1","timer_pair_ns":75,"word_bits":0}',5.0);
+CREATE TABLE environments (
+	number INTEGER NOT NULL, 
+	hash VARCHAR(64) NOT NULL, 
+	content TEXT NOT NULL, 
+	CONSTRAINT pk_environments PRIMARY KEY (number), 
+	CONSTRAINT uq_environments_hash UNIQUE (hash)
+);
+INSERT INTO "environments" VALUES(1,'ad26bcd6c5e0d75a6d5be47577565b40a232e04acd63649dc3c64f1d16d41c2b','{"busy_s":11.0,"cores":2,"own_s":1.9,"temperature_c":41.5,"time_s":2.0,"virtual":false}');
+INSERT INTO "environments" VALUES(2,'7387b038d89a8c53d2bc7117420f6b51d153231495ea52d64c3bb8cb37bceecb','{"busy_s":10.0,"cores":2,"load_1min":0.5,"own_s":1.0,"time_s":1.0,"virtual":false}');
 CREATE TABLE farms (
 	id VARCHAR(32) NOT NULL, 
 	CONSTRAINT pk_farms PRIMARY KEY (id)
 );
-INSERT INTO "farms" VALUES('4d363dba41aa4ac69d0851f344fe5ac1');
+INSERT INTO "farms" VALUES('344bf52d38754088a324babab45ba9c7');
 CREATE TABLE fingerprints (
+	number INTEGER NOT NULL, 
 	hash VARCHAR(64) NOT NULL, 
 	content TEXT NOT NULL, 
-	CONSTRAINT pk_fingerprints PRIMARY KEY (hash)
+	CONSTRAINT pk_fingerprints PRIMARY KEY (number), 
+	CONSTRAINT uq_fingerprints_hash UNIQUE (hash)
 );
-INSERT INTO "fingerprints" VALUES('85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a','{"governor":"","runtime":"onnxruntime 1.32.0"}');
+INSERT INTO "fingerprints" VALUES(1,'85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a','{"governor":"","runtime":"onnxruntime 1.32.0"}');
 CREATE TABLE job_probes (
 	job_id VARCHAR(100) NOT NULL, 
 	"key" TEXT NOT NULL, 
@@ -138,14 +149,14 @@ INSERT INTO "measurements" VALUES('job-1',0,'latency/operator:conv_a/desk/onnxru
 INSERT INTO "measurements" VALUES('job-1',1,'latency/file:m.tflite@abc[x=1x3]/desk/tflite-cpu-t2-fp32/b1-steady','{"backend":{"precision":"fp32","provider":"cpu","runtime":"tflite","threads":2},"conditions":{"batch_size":1,"clocks":"free","cluster":"","state":"steady"},"device":"desk","quantity":"latency","workload":{"computes":true,"feeds":[],"inputs":[{"dtype":"float32","name":"x","shape":[1,3]}],"kind":"file","name":"m.tflite@abc","path":"","refused":"","sha256":"abababababababababababababababababababababababababababababababab","takes":"","values_sha256":""}}');
 CREATE TABLE probes (
 	"key" TEXT NOT NULL, 
-	fingerprint VARCHAR(64) NOT NULL, 
+	fingerprint INTEGER NOT NULL, 
 	probed_s FLOAT NOT NULL, 
 	content TEXT NOT NULL, 
 	CONSTRAINT pk_probes PRIMARY KEY ("key", fingerprint), 
-	CONSTRAINT fk_probes_fingerprint FOREIGN KEY(fingerprint) REFERENCES fingerprints (hash)
+	CONSTRAINT fk_probes_fingerprint FOREIGN KEY(fingerprint) REFERENCES fingerprints (number)
 );
-INSERT INTO "probes" VALUES('latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',1.0,'{"device":"desk","key":"latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady","load_ns":7,"notes":{},"probed_s":1.0}');
-INSERT INTO "probes" VALUES('latency/file:m.tflite@abc[x=1x3]/desk/tflite-cpu-t2-fp32/b1-steady','85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',1.0,'{"device":"desk","failure":{"code":"OutOfMemory","detail":"7 GB wanted"},"key":"latency/file:m.tflite@abc[x=1x3]/desk/tflite-cpu-t2-fp32/b1-steady","load_ns":7,"notes":{},"probed_s":1.0}');
+INSERT INTO "probes" VALUES('latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady',1,1.0,'{"device":"desk","key":"latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady","load_ns":7,"notes":{},"probed_s":1.0}');
+INSERT INTO "probes" VALUES('latency/file:m.tflite@abc[x=1x3]/desk/tflite-cpu-t2-fp32/b1-steady',1,1.0,'{"device":"desk","failure":{"code":"OutOfMemory","detail":"7 GB wanted"},"key":"latency/file:m.tflite@abc[x=1x3]/desk/tflite-cpu-t2-fp32/b1-steady","load_ns":7,"notes":{},"probed_s":1.0}');
 CREATE TABLE runs (
 	number INTEGER NOT NULL, 
 	id VARCHAR(32) NOT NULL, 
@@ -154,18 +165,22 @@ CREATE TABLE runs (
 	round_id VARCHAR(32) NOT NULL, 
 	status VARCHAR(10) NOT NULL, 
 	started_s FLOAT NOT NULL, 
-	fingerprint VARCHAR(64) NOT NULL, 
+	fingerprint INTEGER NOT NULL, 
+	"before" INTEGER, 
+	"after" INTEGER, 
 	canary_p10_ns BIGINT, 
 	canary_low_ns BIGINT, 
 	content TEXT NOT NULL, 
 	slices BLOB NOT NULL, 
 	CONSTRAINT pk_runs PRIMARY KEY (number), 
-	CONSTRAINT fk_runs_fingerprint FOREIGN KEY(fingerprint) REFERENCES fingerprints (hash), 
+	CONSTRAINT fk_runs_before FOREIGN KEY("before") REFERENCES environments (number), 
+	CONSTRAINT fk_runs_after FOREIGN KEY("after") REFERENCES environments (number), 
+	CONSTRAINT fk_runs_fingerprint FOREIGN KEY(fingerprint) REFERENCES fingerprints (number), 
 	CONSTRAINT uq_runs_id UNIQUE (id), 
 	CONSTRAINT uq_runs_round_id_key UNIQUE (round_id, "key")
 );
-INSERT INTO "runs" VALUES(1,'11111111111111111111111111111111','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa','complete',1.0,'85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',70000,70000,'{"after":{"busy_s":11.0,"cores":2,"own_s":1.9,"temperature_c":41.5,"time_s":2.0,"virtual":false},"before":{"busy_s":10.0,"cores":2,"load_1min":0.5,"own_s":1.0,"time_s":1.0,"virtual":false},"ended_s":2.0,"load_ns":5,"nodes":[],"reference_provisional":true,"round_index":0,"slices_discarded":0,"slices_rejected":0,"throttled":false}',X'4C46533354A36D120100000003000000000000000000000000701101000000000000D411010000000000000300000000000000000000000000000000000500000000000000001C0C00000000000000B80B00000000000000FFFFFFFFFFFFFFFF00030000000000000000E70300000000000001010200');
-INSERT INTO "runs" VALUES(2,'22222222222222222222222222222222','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb','truncated',1.0,'85214108a961903cc3f279e5810b2c4a1f27bd443b18e2d4977363cc00719f9a',70000,70000,'{"after":{"busy_s":11.0,"cores":2,"own_s":1.9,"temperature_c":41.5,"time_s":2.0,"virtual":false},"before":{"busy_s":10.0,"cores":2,"load_1min":0.5,"own_s":1.0,"time_s":1.0,"virtual":false},"ended_s":2.0,"load_ns":5,"nodes":[],"reference_provisional":true,"round_index":0,"slices_discarded":0,"slices_rejected":0,"throttled":false}',X'4C46533354A36D120100000003000000000000000000000000701101000000000000D411010000000000000300000000000000000000000000000000000500000000000000001C0C00000000000000B80B00000000000000FFFFFFFFFFFFFFFF00030000000000000000E70300000000000001010200');
+INSERT INTO "runs" VALUES(1,'11111111111111111111111111111111','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa','complete',1.0,1,2,1,70000,70000,'{"ended_s":2.0,"load_ns":5,"nodes":[],"reference_provisional":true,"round_index":0,"slices_discarded":0,"slices_rejected":0,"throttled":false}',X'4C4653336130E6880100000003000000000000000000000000701101000000000000D411010000000000000100000000000000000100000000000000000000000000000000000500000000000000001C0C00000000000000B80B00000000000000FFFFFFFFFFFFFFFF00010000000000000000030000000000000000E70300000000000001010200');
+INSERT INTO "runs" VALUES(2,'22222222222222222222222222222222','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb','truncated',1.0,1,2,1,70000,70000,'{"ended_s":2.0,"load_ns":5,"nodes":[],"reference_provisional":true,"round_index":0,"slices_discarded":0,"slices_rejected":0,"throttled":false}',X'4C4653336130E6880100000003000000000000000000000000701101000000000000D411010000000000000100000000000000000100000000000000000000000000000000000500000000000000001C0C00000000000000B80B00000000000000FFFFFFFFFFFFFFFF00010000000000000000030000000000000000E70300000000000001010200');
 CREATE INDEX ix_jobs_name ON jobs (name);
 CREATE INDEX ix_runs_key ON runs ("key");
 CREATE INDEX ix_job_runs_run ON job_runs (run);

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.sqlite import insert
 
 from lutfarm.records.canary_round import CanaryRound, basis_of, shown_idle
 from lutfarm.store.sql import encoding
@@ -55,22 +56,20 @@ def keep_round(db: Connection, run: Run) -> None:
     query = select(runs.c.canary_p10_ns, runs.c.canary_low_ns).where(
         runs.c.round_id == run.round_id, runs.c.canary_p10_ns.is_not(None)
     )
-    levels = db.execute(query).all()
+    levels = [(p10_ns, low_ns) for p10_ns, low_ns in db.execute(query)]
     if not levels:  # a tool shows no canary
         return
     backend, conditions = MeasurementKey.parse(run.key).canary
-    lows = [row.canary_low_ns for row in levels if row.canary_low_ns is not None]
-    db.execute(delete(canary_rounds).where(canary_rounds.c.round_id == run.round_id))
-    db.execute(
-        insert(canary_rounds).values(
-            round_id=run.round_id,
-            device=run.device,
-            backend_key=backend,
-            conditions_key=conditions,
-            at_s=run.started_s,
-            level_ns=round(median(row.canary_p10_ns for row in levels)),
-            low_ns=round(median(lows)) if lows else None,
-            idle=shown_idle(run.before, run.after),
-            basis=encoding.to_json(dict(basis_of(run.fingerprint))),
-        )
-    )
+    lows = [low_ns for _, low_ns in levels if low_ns is not None]
+    values = {
+        "device": run.device,
+        "backend_key": backend,
+        "conditions_key": conditions,
+        "at_s": run.started_s,
+        "level_ns": round(median(p10_ns for p10_ns, _ in levels)),
+        "low_ns": round(median(lows)) if lows else None,
+        "idle": shown_idle(run.before, run.after),
+        "basis": encoding.to_json(dict(basis_of(run.fingerprint))),
+    }
+    noted = insert(canary_rounds).values(round_id=run.round_id, **values)
+    db.execute(noted.on_conflict_do_update(index_elements=["round_id"], set_=values))

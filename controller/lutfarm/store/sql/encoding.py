@@ -88,14 +88,8 @@ def _nodes(items: Sequence[Mapping[str, Any]]) -> tuple[NodeTime, ...]:
 
 
 RUN_COLUMNS = ("id", "key", "device", "round_id", "status", "started_s")
-_ELSEWHERE = frozenset((*RUN_COLUMNS, "fingerprint", "slices"))
-_OF_RUN = {
-    "failure": _each(Failure),
-    "before": _each(Environment),
-    "after": _each(Environment),
-    "summary": _summary,
-    "nodes": _nodes,
-}
+_ELSEWHERE = frozenset((*RUN_COLUMNS, "fingerprint", "before", "after", "slices"))
+_OF_RUN = {"failure": _each(Failure), "summary": _summary, "nodes": _nodes}
 
 
 def dump_run(run: Run) -> str:
@@ -106,6 +100,11 @@ def dump_run(run: Run) -> str:
 def load_run(text: str, **columns: Any) -> Run:
     """A Run from that and the fields that have columns; slices may be left out."""
     return _load(Run, text, _OF_RUN, **columns)
+
+
+def load_environment(text: str | None) -> Environment | None:
+    """An Environment from its JSON, where there is one."""
+    return None if text is None else _load(Environment, text)
 
 
 def load_probe(text: str, fingerprint: Mapping[str, str]) -> Probe:

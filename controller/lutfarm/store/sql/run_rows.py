@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, literal, select
+from sqlalchemy import Connection, Select, Table, delete, func, literal, select
 from sqlalchemy.dialects.sqlite import insert
 
 from lutfarm.store.sql import encoding
 from lutfarm.store.sql.canary_rows import keep_round
 from lutfarm.store.sql.database import Database
 from lutfarm.store.sql.lease_rows import fence
-from lutfarm.store.sql.schema import artifacts, fingerprints, job_probes, job_runs, measurement_artifacts, probes, runs
+from lutfarm.store.sql.schema import (
+    artifacts,
+    environments,
+    fingerprints,
+    job_probes,
+    job_runs,
+    measurement_artifacts,
+    probes,
+    runs,
+)
 from lutfarm.store.sql.slice_blob import decode_slices, encode_slices
 from lutfarm_jobs.errors import StoreError
 from lutfarm_jobs.round import Artifact, Lease
@@ -30,9 +40,8 @@ class RunRows(Database):
         """One transaction: check the lease's token, insert the runs, link them to the job.  Idempotent."""
         with self._write() as db:
             fence(db, lease)
-            hashes = _fingerprints(db, [run.fingerprint for run in arrived])
             if arrived:
-                rows = [_row(run, hashes[_identity(run.fingerprint)]) for run in arrived]
+                rows = _rows(db, arrived)
                 db.execute(insert(runs).on_conflict_do_nothing(index_elements=["id"]), rows)
             for run in {run.round_id: run for run in arrived}.values():
                 keep_round(db, run)
@@ -42,7 +51,7 @@ class RunRows(Database):
         """As commit; a newer probe of the same key and fingerprint replaces the older one."""
         with self._write() as db:
             fence(db, lease)
-            (found,) = _fingerprints(db, [probe.fingerprint]).values()
+            (found,) = _numbers(db, fingerprints, [encoding.to_json(dict(probe.fingerprint))]).values()
             db.execute(delete(probes).where(probes.c.key == probe.key, probes.c.fingerprint == found))
             db.execute(
                 insert(probes).values(
@@ -75,7 +84,7 @@ class RunRows(Database):
         for batch in _batches(keys):
             query = (
                 select(probes.c.content, fingerprints.c.content.label("fingerprint"))
-                .join(fingerprints, probes.c.fingerprint == fingerprints.c.hash)
+                .join(fingerprints, probes.c.fingerprint == fingerprints.c.number)
                 .where(probes.c.key.in_(batch))
                 .order_by(probes.c.probed_s.desc())
             )
@@ -130,15 +139,17 @@ class RunRows(Database):
         return list(self._runs(query.order_by(runs.c.started_s.desc(), runs.c.id).limit(most)))
 
     def _runs(self, query: Select[Any]) -> Iterator[Run]:
-        fingerprints_seen: dict[str, Mapping[str, str]] = {}
+        fingerprint, environment = cache(encoding.load_mapping), cache(encoding.load_environment)  # runs of a round share them
         with self._read() as db:
             for row in db.execute(query):
-                text = row.fingerprint
-                if text not in fingerprints_seen:
-                    fingerprints_seen[text] = encoding.load_mapping(text)
-                slices = decode_slices(row.slices) if row.slices else ()
-                told = {name: getattr(row, name) for name in encoding.RUN_COLUMNS}
-                yield encoding.load_run(row.content, fingerprint=fingerprints_seen[text], slices=slices, **told)
+                yield encoding.load_run(
+                    row.content,
+                    **{name: getattr(row, name) for name in encoding.RUN_COLUMNS},
+                    fingerprint=fingerprint(row.fingerprint),
+                    before=environment(row.before),
+                    after=environment(row.after),
+                    slices=decode_slices(row.slices) if row.slices else (),
+                )
 
     def round_counts(self, job_id: str) -> Mapping[str, Mapping[str, int]]:
         query = (
@@ -158,17 +169,44 @@ class RunRows(Database):
 
 
 def _runs_query(*, samples: bool) -> Select[Any]:
-    blob = runs.c.slices if samples else literal(b"").label("slices")
-    named = [runs.c[name] for name in encoding.RUN_COLUMNS]
-    found: Select[Any] = select(blob, runs.c.content, fingerprints.c.content.label("fingerprint"), *named)
-    return found.join_from(runs, fingerprints, runs.c.fingerprint == fingerprints.c.hash)
+    before, after = environments.alias("earlier"), environments.alias("later")
+    found: Select[Any] = select(
+        runs.c.content,
+        *(runs.c[name] for name in encoding.RUN_COLUMNS),
+        fingerprints.c.content.label("fingerprint"),
+        before.c.content.label("before"),
+        after.c.content.label("after"),
+        runs.c.slices if samples else literal(b"").label("slices"),
+    )
+    return (
+        found.join_from(runs, fingerprints, runs.c.fingerprint == fingerprints.c.number)
+        .outerjoin(before, runs.c.before == before.c.number)
+        .outerjoin(after, runs.c.after == after.c.number)
+    )
 
 
-def _row(run: Run, fingerprint: str) -> dict[str, Any]:
+def _rows(db: Connection, arrived: Sequence[Run]) -> list[dict[str, Any]]:
+    """The rows of runs; what they share is stored."""
+    environment = cache(encoding.to_json)
+    moments = _numbers(db, environments, {environment(at) for run in arrived for at in (run.before, run.after) if at is not None})
+    identities = [frozenset(run.fingerprint.items()) for run in arrived]
+    texts = {identity: encoding.to_json(dict(identity)) for identity in set(identities)}
+    prints = _numbers(db, fingerprints, texts.values())
+    return [
+        _row(run)
+        | {
+            "fingerprint": prints[texts[identity]],
+            "before": None if run.before is None else moments[environment(run.before)],
+            "after": None if run.after is None else moments[environment(run.after)],
+        }
+        for run, identity in zip(arrived, identities, strict=True)
+    ]
+
+
+def _row(run: Run) -> dict[str, Any]:
     p10_ns, low_ns = encoding.canary_ns(run.slices, (0.1, 0.0)) or (None, None)
     return {
         **{name: getattr(run, name) for name in encoding.RUN_COLUMNS},
-        "fingerprint": fingerprint,
         "canary_p10_ns": p10_ns,
         "canary_low_ns": low_ns,
         "content": encoding.dump_run(run),
@@ -176,18 +214,18 @@ def _row(run: Run, fingerprint: str) -> dict[str, Any]:
     }
 
 
-def _identity(fingerprint: Mapping[str, str]) -> frozenset[tuple[str, str]]:
-    return frozenset(fingerprint.items())
-
-
-def _fingerprints(db: Connection, found: Iterable[Mapping[str, str]]) -> dict[frozenset[tuple[str, str]], str]:
-    """The hash by which each is stored; those that are not, are stored.  Runs of a round share few."""
-    texts = {identity: encoding.to_json(dict(identity)) for identity in map(_identity, found)}
-    hashes = {identity: hashlib.sha256(text.encode()).hexdigest() for identity, text in texts.items()}
-    if texts:
-        rows = [{"hash": hashes[identity], "content": text} for identity, text in texts.items()]
-        db.execute(insert(fingerprints).on_conflict_do_nothing(), rows)
-    return hashes
+def _numbers(db: Connection, table: Table, contents: Collection[str]) -> dict[str, int]:
+    """By content, the number that it is stored under, once however often it comes."""
+    hashes = {hashlib.sha256(text.encode()).hexdigest(): text for text in contents}
+    found: dict[str, int] = {}
+    for batch in _batches(hashes):
+        known = db.execute(select(table.c.hash, table.c.number).where(table.c.hash.in_(batch))).all()
+        found |= {hashes[row.hash]: row.number for row in known}
+    for digest, text in hashes.items():
+        if text not in found:
+            db.execute(insert(table).values(hash=digest, content=text))
+            found[text] = db.execute(select(table.c.number).where(table.c.hash == digest)).scalar_one()
+    return found
 
 
 def _link(db: Connection, job_id: str, run_ids: Sequence[str], *, reused: bool) -> None:

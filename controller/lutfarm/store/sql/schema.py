@@ -71,7 +71,19 @@ leases = Table(
 )
 
 fingerprints = Table(
-    "fingerprints", metadata, Column("hash", String(64), primary_key=True), Column("content", Text, nullable=False)
+    "fingerprints",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("hash", String(64), nullable=False, unique=True),  # SHA-256 of the content
+    Column("content", Text, nullable=False),  # a JSON mapping
+)
+
+environments = Table(  # all runs of a round have the same two
+    "environments",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("hash", String(64), nullable=False, unique=True),  # SHA-256 of the content
+    Column("content", Text, nullable=False),  # the Environment as JSON
 )
 
 runs = Table(
@@ -84,7 +96,9 @@ runs = Table(
     Column("round_id", String(32), nullable=False),
     Column("status", String(10), nullable=False),
     Column("started_s", Float, nullable=False),
-    Column("fingerprint", String(64), ForeignKey("fingerprints.hash"), nullable=False),
+    Column("fingerprint", Integer, ForeignKey("fingerprints.number"), nullable=False),
+    Column("before", Integer, ForeignKey("environments.number")),
+    Column("after", Integer, ForeignKey("environments.number")),
     Column("canary_p10_ns", BigInteger),
     Column("canary_low_ns", BigInteger),
     Column("content", Text, nullable=False),  # what of the Run has no column, as JSON
@@ -120,7 +134,7 @@ probes = Table(
     "probes",
     metadata,
     Column("key", Text, primary_key=True),
-    Column("fingerprint", String(64), ForeignKey("fingerprints.hash"), primary_key=True),
+    Column("fingerprint", Integer, ForeignKey("fingerprints.number"), primary_key=True),
     Column("probed_s", Float, nullable=False),
     Column("content", Text, nullable=False),  # the Probe as JSON
 )

@@ -1,10 +1,10 @@
 """A run's slices as bytes and back.
 
-Version 3: the magic `LFS3`, the CRC-32 of what follows, how many slices and how many samples; then eleven columns: pass index,
-canary before, canary after, flags (1 quiet, 2 gated, 4 for each further iteration of a block), involuntary switches, waited,
-wall and CPU time, time spent ready without a core (-1: not known), how many samples, each over all slices; and the samples of
-all slices in a row.  First each column's base (int64) and the width of its numbers above that (1, 2, 4 or 8 bytes; 0: all are
-the base), then the numbers.  Little-endian, times in ns.
+Version 3: the magic `LFS3`, the CRC-32 of what follows, how many slices and how many samples; then thirteen columns: pass index,
+canary before and after, quiet, gated, involuntary switches, waited, wall and CPU time, time spent ready without a core (-1: not
+known), iterations in a block, how many samples, each over all slices; and the samples of all slices in a row.  First each
+column's base (int64) and the width of its numbers above that (1, 2, 4 or 8 bytes; 0: all are the base), then the numbers.
+Little-endian, times in ns.
 
 Not compressed: zlib at its fastest takes a quarter off, and twice as long as all this.
 """
@@ -22,48 +22,55 @@ from lutfarm_jobs.run import Slice
 
 MAGIC = b"LFS3"
 LARGEST = 1 << 27  # slices or samples: 1 GiB of numbers
-_COLUMNS = 11
+_COLUMNS = 13
 _HEAD = struct.Struct("<4sIII" + "qB" * _COLUMNS)
 _COUNTED = struct.Struct("<II" + "qB" * _COLUMNS)
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
-_PLAIN = attrgetter(
-    "pass_index", "canary_before_ns", "canary_after_ns", "involuntary_switches", "waited_ns", "wall_ns", "cpu_ns", "samples_ns"
+_WIDTHS = (0, *(1,) * 8, *(2,) * 8, *(4,) * 16, *(8,) * 32)  # by how many bits a number has
+_FIELDS = attrgetter(
+    "pass_index",
+    "canary_before_ns",
+    "canary_after_ns",
+    "quiet",
+    "gated",
+    "involuntary_switches",
+    "waited_ns",
+    "wall_ns",
+    "cpu_ns",
+    "run_delay_ns",
+    "block",
+    "samples_ns",
 )
 
 
 def encode_slices(slices: Sequence[Slice]) -> bytes:
     """The blob of a run's slices."""
     if not slices:
-        return _framed(0, 0, [(0, 0)] * _COLUMNS, b"")
-    index, before, after, switches, waited, wall, cpu, samples = zip(*map(_PLAIN, slices), strict=True)
-    flags = [s.quiet + 2 * s.gated + 4 * (s.block - 1) for s in slices]
-    delays = [-1 if s.run_delay_ns is None else s.run_delay_ns for s in slices]
-    numbers = list(chain.from_iterable(samples))
-    columns = (index, before, after, flags, switches, waited, wall, cpu, delays, list(map(len, samples)), numbers)
-    shapes = list(map(_shape, columns))
+        return _framed(0, 0, (0, 0) * _COLUMNS, b"")
+    *plain, delays, blocks, samples = zip(*map(_FIELDS, slices), strict=True)
+    if None in delays:
+        delays = [-1 if delay is None else delay for delay in delays]
+    numbers = tuple(chain.from_iterable(samples))
+    shapes: list[int] = []
+    above: list[int] = []
     code = "<"
-    above: list[Sequence[int]] = []
-    for column, (base, width) in zip(columns, shapes, strict=True):
-        if width:
-            code += f"{len(column)}{_CODES[width]}"
-            above.append([number - base for number in column] if base else column)
-    return _framed(len(slices), len(numbers), shapes, struct.pack(code, *chain.from_iterable(above)))
+    for column in (*plain, delays, blocks, tuple(map(len, samples)), numbers or (0,)):
+        if column.count(column[0]) == len(column):
+            shapes += (column[0], 0)
+            continue
+        least, most = min(column), max(column)
+        width = _WIDTHS[(most - least).bit_length()]
+        if least >= 0 and _WIDTHS[most.bit_length()] == width:
+            least = 0  # another base would save nothing
+        shapes += (least, width)
+        code += f"{len(column)}{_CODES[width]}"
+        above += [number - least for number in column] if least else column
+    return _framed(len(slices), len(numbers), shapes, struct.pack(code, *above))
 
 
-def _framed(slices: int, samples: int, shapes: Sequence[tuple[int, int]], body: bytes) -> bytes:
-    checked = _COUNTED.pack(slices, samples, *chain.from_iterable(shapes)) + body
-    return MAGIC + struct.pack("<I", zlib.crc32(checked)) + checked
-
-
-def _shape(column: Sequence[int]) -> tuple[int, int]:
-    """Base and width; the base is 0 where another one would save nothing."""
-    least, most = (min(column), max(column)) if column else (0, 0)
-    width = _width(most - least)
-    return (0, width) if width and least >= 0 and _width(most) == width else (least, width)
-
-
-def _width(most: int) -> int:
-    return 0 if most == 0 else 1 if most < 1 << 8 else 2 if most < 1 << 16 else 4 if most < 1 << 32 else 8
+def _framed(slices: int, samples: int, shapes: Sequence[int], body: bytes) -> bytes:
+    checked = _COUNTED.pack(slices, samples, *shapes) + body
+    return MAGIC + zlib.crc32(checked).to_bytes(4, "little") + checked
 
 
 def decode_slices(blob: bytes) -> tuple[Slice, ...]:
@@ -76,7 +83,7 @@ def decode_slices(blob: bytes) -> tuple[Slice, ...]:
             raise StoreError("a run's samples are damaged: the blob does not have its checksum")
         if max(slices, samples) > LARGEST:
             raise StoreError("a run's samples are damaged: the blob speaks of more than it can hold")
-        return _slices(_columns(blob, [slices] * 10 + [samples], shapes), samples) if slices else ()
+        return _slices(_columns(blob, [slices] * (_COLUMNS - 1) + [samples], shapes), samples) if slices else ()
     except (struct.error, KeyError) as error:
         raise StoreError(f"a run's samples are damaged: {error}") from error
 
@@ -96,23 +103,12 @@ def _columns(blob: bytes, counts: Sequence[int], shapes: Sequence[int]) -> Itera
 
 
 def _slices(columns: Iterator[Sequence[int]], samples: int) -> tuple[Slice, ...]:
-    index, before, after, flags, switches, waited, wall, cpu, delays, counts, numbers = columns
-    if min(counts) < 0 or sum(counts) != samples or min(flags) < 0:
+    *plain, delays, blocks, counts, numbers = columns
+    if min(counts) < 0 or sum(counts) != samples or min(blocks) < 1:
         raise StoreError("a run's samples are damaged: the blob contradicts itself")
-    return tuple(
-        map(
-            Slice,
-            index,
-            [numbers[start:end] for start, end in pairwise(accumulate(counts, initial=0))],
-            before,
-            after,
-            [bool(flag & 1) for flag in flags],
-            [bool(flag & 2) for flag in flags],
-            switches,
-            waited,
-            wall,
-            cpu,
-            [None if delay < 0 else delay for delay in delays],
-            [1 + flag // 4 for flag in flags],
-        )
-    )
+    index, before, after, quiet, gated, switches, waited, wall, cpu = plain
+    pieces = [numbers[start:end] for start, end in pairwise(accumulate(counts, initial=0))]
+    if min(delays) < 0:
+        delays = [None if delay < 0 else delay for delay in delays]
+    quiet, gated = map(bool, quiet), map(bool, gated)
+    return tuple(map(Slice, index, pieces, before, after, quiet, gated, switches, waited, wall, cpu, delays, blocks))

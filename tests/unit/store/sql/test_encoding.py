@@ -62,9 +62,9 @@ def test_a_slice_of_blocks_keeps_how_many_iterations_each_has() -> None:
 
 def test_a_blob_holds_what_differs_and_no_more() -> None:
     one = Slice(0, tuple(range(100_000, 100_020)), 70_000, 70_100, True, True, 0, 0, 400_000, 400_000)
-    assert len(encode_slices((one,) * 12)) == 16 + 11 * 9 + 12 * 20
+    assert len(encode_slices((one,) * 12)) == 16 + 13 * 9 + 12 * 20
     far = replace(one, samples_ns=(100_000, 2**40))
-    assert len(encode_slices((far,) * 12)) == 16 + 11 * 9 + 12 * 2 * 8
+    assert len(encode_slices((far,) * 12)) == 16 + 13 * 9 + 12 * 2 * 8
 
 
 @pytest.mark.parametrize("widest", [0, 1, 255, 256, 2**16 - 1, 2**16, 2**32 - 1, 2**32, 2**63 - 1])
@@ -77,14 +77,14 @@ def test_numbers_survive_at_the_edges_of_each_width(widest: int) -> None:
 @pytest.mark.parametrize("slices", [2**27 + 1, 2**32 - 1])
 def test_a_blob_that_speaks_of_more_than_it_can_hold_is_not_believed(slices: int) -> None:
     counts = struct.pack("<II", slices, 0)
-    body = counts + struct.pack("<qB", 0, 0) * 11
+    body = counts + struct.pack("<qB", 0, 0) * 13
     with pytest.raises(StoreError, match="more than it can hold"):
         decode_slices(b"LFS3" + struct.pack("<I", zlib.crc32(body)) + body)
 
 
 @pytest.mark.parametrize(("counts", "samples"), [(2, 3), (-1, 3), (1, 2)])
 def test_a_blob_whose_counts_do_not_fit_its_samples_is_damaged(counts: int, samples: int) -> None:
-    columns = b"".join(struct.pack("<qB", counts if column == 9 else 7, 0) for column in range(11))
+    columns = b"".join(struct.pack("<qB", counts if column == 11 else 7, 0) for column in range(13))
     body = struct.pack("<II", 1, samples) + columns
     with pytest.raises(StoreError, match="contradicts itself"):
         decode_slices(b"LFS3" + struct.pack("<I", zlib.crc32(body)) + body)
@@ -92,11 +92,11 @@ def test_a_blob_whose_counts_do_not_fit_its_samples_is_damaged(counts: int, samp
 
 def test_values_survive() -> None:
     value = run()
-    told = {name: getattr(value, name) for name in encoding.RUN_COLUMNS} | {"fingerprint": FINGERPRINT, "slices": (SLICE,)}
+    told = {name: getattr(value, name) for name in (*encoding.RUN_COLUMNS, "fingerprint", "before", "after", "slices")}
     assert encoding.load_run(encoding.dump_run(value), **told) == value
     profiled = replace(value, nodes=(NodeTime("t0_nchwc", "Conv", 20, 1500), NodeTime("output", "Gemm", 20, 700)))
     assert encoding.load_run(encoding.dump_run(profiled), **told) == profiled
-    failed = replace(value, failure=Failure("OutOfMemory", "7 GB"), before=None, reference_provisional=False, throttled=True)
+    failed = replace(value, failure=Failure("OutOfMemory", "7 GB"), reference_provisional=False, throttled=True)
     assert encoding.load_run(encoding.dump_run(failed), **told) == failed
     tool = replace(value, summary=ToolSummary("tool_mean", 5, 3, 4, 6, unknown_lines=("a", "b")))
     assert encoding.load_run(encoding.dump_run(tool), **told) == tool
@@ -105,13 +105,21 @@ def test_values_survive() -> None:
     assert encoding.load_probe(encoding.dump(probe(), without=frozenset({"fingerprint"})), FINGERPRINT) == probe()
     assert encoding.load_device(encoding.dump_device(DESK)) == DESK
     assert encoding.load_hello(encoding.dump(HELLO)) == HELLO
+    assert (encoding.load_environment(encoding.to_json(value.after)), encoding.load_environment(None)) == (value.after, None)
     assert tuple(encoding.load_measurement(encoding.dump(m)) for m in PLAN) == PLAN
 
 
 def test_what_has_a_column_is_not_kept_twice_and_nothing_unsaid_is_kept() -> None:
     kept = json.loads(encoding.dump_run(run()))
-    assert not {*encoding.RUN_COLUMNS, "fingerprint", "slices", "failure", "summary"} & kept.keys()
-    assert kept["before"] == {"time_s": 1.0, "load_1min": 0.5, "busy_s": 10.0, "own_s": 1.0, "cores": 2, "virtual": False}
+    assert not {*encoding.RUN_COLUMNS, "fingerprint", "before", "after", "slices", "failure", "summary"} & kept.keys()
+    assert json.loads(encoding.to_json(run().before)) == {
+        "time_s": 1.0,
+        "load_1min": 0.5,
+        "busy_s": 10.0,
+        "own_s": 1.0,
+        "cores": 2,
+        "virtual": False,
+    }
     assert kept["reference_provisional"] is True  # a default that another version may change
 
 

@@ -31,9 +31,19 @@ def upgrade() -> None:
     )
     op.create_table(
         "fingerprints",
+        sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("hash", sa.String(length=64), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("hash", name=op.f("pk_fingerprints")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_fingerprints")),
+        sa.UniqueConstraint("hash", name=op.f("uq_fingerprints_hash")),
+    )
+    op.create_table(
+        "environments",
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_environments")),
+        sa.UniqueConstraint("hash", name=op.f("uq_environments_hash")),
     )
     op.create_table(
         "jobs",
@@ -84,10 +94,10 @@ def upgrade() -> None:
     op.create_table(
         "probes",
         sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("fingerprint", sa.Integer(), nullable=False),
         sa.Column("probed_s", sa.Float(), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["fingerprint"], ["fingerprints.hash"], name=op.f("fk_probes_fingerprint")),
+        sa.ForeignKeyConstraint(["fingerprint"], ["fingerprints.number"], name=op.f("fk_probes_fingerprint")),
         sa.PrimaryKeyConstraint("key", "fingerprint", name=op.f("pk_probes")),
     )
     op.create_table(
@@ -99,12 +109,16 @@ def upgrade() -> None:
         sa.Column("round_id", sa.String(length=32), nullable=False),
         sa.Column("status", sa.String(length=10), nullable=False),
         sa.Column("started_s", sa.Float(), nullable=False),
-        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("fingerprint", sa.Integer(), nullable=False),
+        sa.Column("before", sa.Integer(), nullable=True),
+        sa.Column("after", sa.Integer(), nullable=True),
         sa.Column("canary_p10_ns", sa.BigInteger(), nullable=True),
         sa.Column("canary_low_ns", sa.BigInteger(), nullable=True),
         sa.Column("content", sa.Text(), nullable=False),
         sa.Column("slices", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(["fingerprint"], ["fingerprints.hash"], name=op.f("fk_runs_fingerprint")),
+        sa.ForeignKeyConstraint(["before"], ["environments.number"], name=op.f("fk_runs_before")),
+        sa.ForeignKeyConstraint(["after"], ["environments.number"], name=op.f("fk_runs_after")),
+        sa.ForeignKeyConstraint(["fingerprint"], ["fingerprints.number"], name=op.f("fk_runs_fingerprint")),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_runs")),
         sa.UniqueConstraint("id", name=op.f("uq_runs_id")),
         sa.UniqueConstraint("round_id", "key", name=op.f("uq_runs_round_id_key")),
