@@ -6,17 +6,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import hypot, log10
+from math import hypot
 from statistics import median
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter
 
 from lutfarm.lut.grades import GRADES, Grade
+from lutfarm.report.log_axis import set_log_axis, tick_words
 from lutfarm.report.rows import Spot
 from lutfarm.report.svg import COLOURS, figure, inline_svg
-from lutfarm.report.wording import latency, shortened, tick
+from lutfarm.report.wording import latency, shortened
 
 WIDTH_PX = 1000
 ROW_PX = 14
@@ -73,7 +74,8 @@ def latency_plot(points: Sequence[Point], *, name: str, title: str, target: floa
         _draw_rows(left, right, rows, grade, size=4.5 if labelled else 2.5)
     _dress(left)
     _dress(right)
-    _latency_axis(left, "x", [bound for point in ranked for bound in point.bounds_ns])
+    bounds_ns = [bound for point in ranked for bound in point.bounds_ns]
+    set_log_axis(left, "x", min(bounds_ns) / 1.15, max(bounds_ns) * 1.15, sparse_from=2000)
     left.set_xlabel("latency (log scale)", color=COLOURS["ink"])
     right.set_xlabel("interval, % of the estimate", color=COLOURS["ink"])
     right.set_xlim(-edge, edge)
@@ -284,24 +286,6 @@ def _dress(axes: Axes) -> None:
         spine.set_color(COLOURS["muted"])
 
 
-def _tick(value_ns: float, _position: object) -> str:
-    return tick(value_ns)
-
-
 def _plain_latency_axis(axes: Axes, which: str) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_formatter(FuncFormatter(_tick))
-
-
-def _latency_axis(axes: Axes, which: str, values_ns: Sequence[float]) -> None:
-    """A log axis with readable ticks: 1, 2, 5 of each decade, or only 1 where there are many decades."""
-    low, high = min(values_ns), max(values_ns)
-    decades = range(int(log10(low)) - 1, int(log10(high)) + 2)
-    steps = (1, 2, 5) if high / low < 2000 else (1,)
-    axes.set_xscale("log")
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(FixedLocator([step * 10.0**decade for decade in decades for step in steps]))
-    axis.set_minor_locator(NullLocator())
-    axis.set_minor_formatter(NullFormatter())
-    axis.set_major_formatter(FuncFormatter(_tick))
-    axes.set_xlim(low / 1.15, high * 1.15)
+    axis.set_major_formatter(FuncFormatter(tick_words))

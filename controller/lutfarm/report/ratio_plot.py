@@ -8,16 +8,15 @@ import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log10
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from lutfarm.lut.diff import Change
-from lutfarm.report.wording import shortened, tick
+from lutfarm.report.log_axis import set_log_axis
+from lutfarm.report.wording import shortened
 from lutfarm_jobs.errors import SpecError, StoreUnwritable
 
 SUFFIXES = (".svg", ".png", ".pdf")
@@ -89,7 +88,7 @@ def picture(rows: Sequence[RatioRow], flips: Sequence[tuple[int, int]], labels: 
     _ratios(left, ranked, labels, labelled=labelled)
     _scatter(right, rows, flips, labels)
     drawn.suptitle(
-        _plain(f"A: {labels.a}\nB: {labels.b}"),
+        "\n".join((_plain(f"A: {labels.a}"), _plain(f"B: {labels.b}"))),
         x=12 / width_px,
         y=1 - 8 / height_px,
         ha="left",
@@ -200,28 +199,11 @@ def _scatter(axes: Axes, rows: Sequence[RatioRow], flips: Sequence[tuple[int, in
             color=COLOURS[verdict],
             label="_",
         )
-    for which in ("x", "y"):
-        _log_axis(axes, which, low, high)
+    set_log_axis(axes, "x", low, high, sparse_from=500)
+    set_log_axis(axes, "y", low, high, sparse_from=500)
     axes.set_xlabel("A", color=COLOURS["ink"])
     axes.set_ylabel("B", color=COLOURS["ink"])
     axes.legend(frameon=False, fontsize=9, loc="upper left", labelcolor=COLOURS["ink"])
-
-
-def _log_axis(axes: Axes, which: str, low: float, high: float) -> None:
-    """1, 2, 5 of each decade, or only 1 where there are many."""
-    steps = (1, 2, 5) if high / low < 500 else (1,)
-    ticks = [step * 10.0**decade for decade in range(int(log10(low)) - 1, int(log10(high)) + 2) for step in steps]
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-    axis.set_major_locator(FixedLocator(ticks))
-    axis.set_minor_locator(NullLocator())
-    axis.set_minor_formatter(NullFormatter())
-    axis.set_major_formatter(FuncFormatter(_tick))
-    (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
-
-
-def _tick(value_ns: float, _position: object) -> str:
-    return tick(value_ns)
 
 
 def _dress(axes: Axes) -> None:
@@ -234,4 +216,5 @@ def _dress(axes: Axes) -> None:
 
 
 def _plain(text: str) -> str:
-    return "\n".join(shortened(line, 170) for line in text.split("\n")).replace("$", r"\$")
+    """One line, in which a $ is a $."""
+    return shortened(text, 170).replace("$", r"\$")
