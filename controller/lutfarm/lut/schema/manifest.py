@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lutfarm.lut.schema.calibration_record import Calibration
-from lutfarm.lut.schema.validation_record import Refusal, Uncalibrated, Validation
+from lutfarm.lut.schema.validation_record import LATEST_S, Refusal, Uncalibrated, Validation
+from lutfarm_jobs.errors import SpecError
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +91,8 @@ class Manifest:
     files: Mapping[str, str] = field(default_factory=dict[str, str])  # by workload key: each model file as the job names it
     pools: tuple[PoolFacts, ...] = ()
     fingerprints: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+
+    def __post_init__(self) -> None:
+        """Raises SpecError for a table that was made at no time."""
+        if not 0 <= self.created_s <= LATEST_S:
+            raise SpecError(f"created_s is {self.created_s!r}, no Unix time from 0 to {LATEST_S:.0f}")

@@ -21,6 +21,7 @@ LEAST_NS = 1e-3
 LARGEST_NS = 1e15  # eleven days
 ROUNDING = 1e-9
 MOST_FLAGS, MOST_FLAG = 100, 60  # of one network; characters of one
+LATEST_S = 253_402_300_799.0  # Unix time of the last second that a calendar with four digits has
 MOST_REASON = 600  # characters of a refusal
 
 
@@ -290,6 +291,8 @@ def _problems(validation: Validation) -> Iterator[str]:
         yield "a network stands twice"
     if len(validation.anchor_refusal) > MOST_REASON:
         yield f"anchor_refusal has more than {MOST_REASON} characters"
+    if not 0 <= validation.measured_s <= LATEST_S:
+        yield f"measured_s is {validation.measured_s!r}, no Unix time from 0 to {LATEST_S:.0f}"
     if not 0 < validation.confidence < 1:
         yield f"confidence is {validation.confidence!r}, not between 0 and 1"
     for network in validation.networks:
