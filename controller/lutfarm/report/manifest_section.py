@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from lutfarm.lut.schema.manifest import Manifest, TableBackend, TableDevice
-from lutfarm.report.wording import latency, printable
+from lutfarm.report.wording import latency, printable, shortened
 
 LONGEST = 400
 COMPOSITIONS: Mapping[str, str] = {
@@ -41,7 +41,7 @@ def facts(manifest: Manifest, table_hash: str) -> list[tuple[str, str]]:
         ("protocol hash", manifest.protocol_hash),
         ("table hash", table_hash),
     ]
-    return [(printable(name), printable(text)[:LONGEST]) for name, text in pairs if text]
+    return [(printable(name), shortened(text, LONGEST)) for name, text in pairs if text]
 
 
 def composition(name: str, statistics: Collection[str] = ()) -> str:
@@ -58,14 +58,20 @@ def composition(name: str, statistics: Collection[str] = ()) -> str:
 
 
 def _device(device: TableDevice) -> Iterator[tuple[str, str]]:
-    gib = f"{device.memory_bytes / 2**30:.0f} GiB" if device.memory_bytes else ""
+    memory = _gib(device.memory_bytes) if device.memory_bytes else ""
     cores = f"{device.cpus} {'core' if device.cpus == 1 else 'cores'}" if device.cpus else ""
-    yield f"device {device.device}", _joined(device.cpu_model, device.machine, cores, gib)
+    yield f"device {device.device}", _joined(device.cpu_model, device.machine, cores, memory)
     governor = f"governor {device.governor}" if device.governor else "governor not readable"
     yield f"system of {device.device}", _joined(device.system, device.python, governor)
     floors = ", ".join(f"{latency(ns)} ({key})" for key, ns in sorted(device.call_floor_ns.items()))
     timer = f"timer {latency(device.timer_pair_ns)}" if device.timer_pair_ns else ""
     yield f"call path of {device.device}, not subtracted", _joined(floors, timer)
+
+
+def _gib(size_bytes: int) -> str:
+    """Two digits where it is small: a board with half of one has no `0 GiB`."""
+    gib = size_bytes / 2**30
+    return f"{gib:.0f} GiB" if gib >= 10 else f"{gib:.2g} GiB"
 
 
 def _backend(backend: TableBackend) -> tuple[str, str]:
@@ -76,7 +82,7 @@ def _backend(backend: TableBackend) -> tuple[str, str]:
 
 def _protocols(manifest: Manifest) -> Iterator[str]:
     """One for all devices, or one each where they differ."""
-    plans = {device: _protocol(plan) for device, plan in manifest.protocol.items()}
+    plans = {device: words for device, plan in manifest.protocol.items() if (words := _protocol(plan))}
     alike = len(set(plans.values())) == 1
     for device, words in list(plans.items())[: 1 if alike else None]:
         yield words if alike else f"{device}: {words}"

@@ -97,7 +97,7 @@ def percent(share: float | None) -> str:
     if share is None:
         return "–"
     value = 100 * share
-    return f"{value:.0f} %" if abs(value) >= 100 else f"{value:#.2g} %".replace(". %", " %")
+    return f"{value:.0f} %" if abs(value) >= 99.5 else f"{value:#.2g} %".replace(". %", " %")
 
 
 def signed_percent(share: float) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tests.report_kit import ORT, UNIT, manifest
+import pytest
+from tests.report_kit import ORT, TFLITE, UNIT, manifest
 
 from lutfarm.lut.schema.manifest import TableBackend, TableDevice
-from lutfarm.report.manifest_section import LONGEST, composition, facts
+from lutfarm.report.manifest_section import COMPOSITIONS, LONGEST, composition, facts
 
 
 def test_facts_name_device_backend_job_and_both_hashes() -> None:
@@ -76,3 +77,79 @@ def test_constants_of_the_protocol_are_told_in_units_and_unknown_ones_are_not() 
     plan = {"gate_ratio": 1.2, "wait_ns": 12_000_000, "long_ns": 2_000_000, "a_new_constant": 7}
     found = dict(facts(manifest(protocol={"desk": plan, "phone": plan}), ""))
     assert found["protocol"] == "gate at 1.2 × the canary’s reference, waiting up to 12.00 ms for quiet, swept above 2.000 ms"
+
+
+@pytest.mark.parametrize(
+    ("mib", "words"),
+    [
+        (64, "0.062 GiB"),
+        (512, "0.5 GiB"),
+        (926, "0.9 GiB"),
+        (1024, "1 GiB"),
+        (3789, "3.7 GiB"),
+        (16_000, "16 GiB"),
+        (130_000, "127 GiB"),
+    ],
+)
+def test_memory_is_never_nothing(mib: int, words: str) -> None:
+    board = TableDevice("board", memory_bytes=mib << 20)
+    assert dict(facts(manifest(devices=(board,)), ""))["device board"] == words
+
+
+def test_what_is_cut_says_so_and_keeps_its_end() -> None:
+    """Cut at its end, `gate at 1.12 x` might read `gate at 1.1`."""
+    protocol = {f"device-{at:02}": {"gate_ratio": 1 + at / 100} for at in range(40)}
+    shown = dict(facts(manifest(protocol=protocol), ""))["protocol"]
+    assert len(shown) == LONGEST
+    assert shown.startswith("device-00: gate at 1 × the canary’s reference; device-01: gate at 1.01 ×")
+    assert shown.count("…") == 1
+    assert shown.endswith("device-39: gate at 1.39 × the canary’s reference")
+
+
+def test_a_device_whose_protocol_says_nothing_known_has_no_empty_place() -> None:
+    two = {"desk": {"a_new_constant": 7}, "phone": {"gate_ratio": 1.2}}
+    assert dict(facts(manifest(protocol=two), ""))["protocol"] == "gate at 1.2 × the canary’s reference"
+    assert "protocol" not in dict(facts(manifest(protocol={"desk": {"a_new_constant": 7}}), ""))
+
+
+def test_each_device_and_backend_has_its_own_facts_in_the_order_of_the_table() -> None:
+    devices = (TableDevice("phone", machine="aarch64"), TableDevice("desk", machine="x86_64"))
+    names = [name for name, _ in facts(manifest(devices=devices), "")]
+    assert names[:4] == ["device phone", "system of phone", "device desk", "system of desk"]
+    assert names[4:6] == [f"backend {ORT}", f"backend {TFLITE}"]
+
+
+def test_what_a_call_takes_is_told_for_each_backend_by_name_and_that_it_is_not_subtracted() -> None:
+    desk = TableDevice("desk", timer_pair_ns=75, call_floor_ns={"b-backend": 5400, "a-backend": 3000})
+    found = dict(facts(manifest(devices=(desk,)), ""))
+    assert found["call path of desk, not subtracted"] == "3.000 µs (a-backend), 5.400 µs (b-backend), timer 75.00 ns"
+    silent = dict(facts(manifest(devices=(TableDevice("desk"),)), ""))
+    assert "call path of desk, not subtracted" not in silent
+
+
+def test_who_runs_an_operator_and_how_precisely_is_told() -> None:
+    backends = (TableBackend("gpu", "onnxruntime", "cuda", 2, "fp16", {"desk": "onnxruntime 1.30.0", "phone": ""}),)
+    assert dict(facts(manifest(backends=backends), ""))["backend gpu"] == "onnxruntime 1.30.0, cuda, 2 threads, fp16"
+
+
+def test_names_and_values_from_outside_steer_nothing() -> None:
+    bad = "x\x1b[31m\u202e"
+    devices, backends = (TableDevice(bad, governor=bad),), (TableBackend(bad, bad),)
+    found = facts(manifest(devices=devices, backends=backends, space=bad, job_id=bad, lutfarm_version=bad), bad)
+    told = [text for pair in found for text in pair]
+    assert not [text for text in told if "\x1b" in text or "\u202e" in text]
+    assert sum("x�[31m�" in text for text in told) == 8
+
+
+@pytest.mark.parametrize("name", sorted(COMPOSITIONS))
+def test_every_way_of_composing_says_what_a_prediction_is_and_what_it_gets_wrong(name: str) -> None:
+    words = composition(name)
+    assert words == COMPOSITIONS[name]
+    assert "prediction is the" in words
+    assert len(set(COMPOSITIONS.values())) == len(COMPOSITIONS)
+
+
+def test_the_other_statistics_of_a_table_do_not_change_how_it_is_composed() -> None:
+    assert composition("isolated", {"in_network", "solved"}) == COMPOSITIONS["isolated"]
+    assert composition("in_network", {"p25_quiet"}) == COMPOSITIONS["in_network"]
+    assert composition("solved", {"in_network"}) == COMPOSITIONS["in_network"]

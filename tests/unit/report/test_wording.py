@@ -68,10 +68,39 @@ def test_both_ends_of_an_interval_have_one_unit(low: float | None, high: float |
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(None, "–"), (0.0132, "1.3 %"), (0.0042, "0.42 %"), (1.2, "120 %"), (0.25, "25 %"), (0.01, "1.0 %"), (0.0, "0.0 %")],
+    [
+        (None, "–"),
+        (0.0132, "1.3 %"),
+        (0.0042, "0.42 %"),
+        (1.2, "120 %"),
+        (0.25, "25 %"),
+        (0.01, "1.0 %"),
+        (0.0, "0.0 %"),
+        (0.0996, "10 %"),
+        (0.994, "99 %"),
+        (0.9967, "100 %"),
+        (-0.9967, "-100 %"),
+        (46.32, "4632 %"),
+    ],
 )
 def test_percent(share: float | None, text: str) -> None:
     assert percent(share) == text
+
+
+@given(st.floats(min_value=1e-5, max_value=1e4))
+def test_a_percentage_is_read_back_to_two_digits_and_has_no_exponent(share: float) -> None:
+    number, sign = percent(share).split(" ")
+    assert sign == "%"
+    assert float(number) == pytest.approx(100 * share, rel=0.0501)
+    assert "e" not in number
+
+
+@given(st.floats(min_value=-10, max_value=10))
+def test_a_signed_percentage_has_a_sign_and_one_digit_after_the_point(share: float) -> None:
+    text = signed_percent(share)
+    assert text[0] in "+−"
+    assert "-" not in text
+    assert float(text.removesuffix(" %").replace("−", "-")) == pytest.approx(100 * share, abs=0.0501)
 
 
 @pytest.mark.parametrize(("share", "text"), [(0.06, "+6.0 %"), (-0.1284, "−12.8 %"), (0.0, "+0.0 %")])
@@ -79,9 +108,31 @@ def test_signed_percent(share: float, text: str) -> None:
     assert signed_percent(share) == text
 
 
+@given(st.floats(min_value=1e-3, max_value=1e12), st.floats(min_value=1, max_value=50))
+def test_an_interval_ends_as_its_upper_latency_reads(low: float, times: float) -> None:
+    ends, _, unit = latency_interval(low, low * times).rpartition(" ")
+    lower, upper = ends.split(" – ")
+    assert f"{upper} {unit}" == latency(low * times)
+    assert float(lower) * SIZES[unit] == pytest.approx(low, rel=5.1e-4)
+    assert float(lower) <= float(upper)
+
+
+def test_a_latency_of_zero_is_one_and_one_below_keeps_its_sign() -> None:
+    assert latency_interval(0.0, 2e6) == "0.000 – 2.000 ms"
+    assert latency(-12_300.0) == "-12.30 µs"  # a difference
+
+
 def test_a_scope_that_is_not_known_is_quoted() -> None:
     assert scope("processes of 3 sittings, pooled") == "over processes of 3 sittings, pooled"
     assert "another day" in scope("sitting")
+
+
+def test_statistics_stand_the_usual_way_first_whatever_order_they_come_in() -> None:
+    quiet, swept, tool = (statistics({name})[0] for name in ("p25_quiet", "p10_swept", "tool_mean"))
+    assert len({quiet, swept, tool}) == 3
+    assert statistics(["tool_mean", "p10_swept", "p25_quiet"]) == [quiet, swept, tool]
+    assert statistics({"z of mine", "a of mine"}) == ["a of mine", "z of mine"]
+    assert statistics(()) == []
 
 
 def test_a_statistic_that_is_not_known_is_quoted_after_those_that_are() -> None:
@@ -102,6 +153,19 @@ def test_shortened_keeps_both_ends_and_the_limit(text: str, most: int) -> None:
         assert "…" in short
     else:
         assert short == printable(text)
+
+
+@pytest.mark.parametrize(("most", "short"), [(1, "…"), (2, "…j"), (4, "ab…j"), (9, "abcde…hij"), (10, "abcdefghij")])
+def test_what_is_cut_says_so_and_keeps_more_of_its_beginning(most: int, short: str) -> None:
+    assert shortened("abcdefghij", most) == short
+
+
+@pytest.mark.parametrize(
+    "character", ["\x00", "\x1b", "\n", "\x7f", "\x85", "\u200b", "\u202e", "\ue000", "\ud800", "\ufeff", "\U000e0041"]
+)
+def test_each_character_that_steers_is_shown_as_one_that_is_not_known(character: str) -> None:
+    assert printable(f"a{character}b") == "a�b"
+    assert shortened(f"a{character}b", 10) == "a�b"
 
 
 @given(st.text())
