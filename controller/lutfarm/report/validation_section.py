@@ -96,7 +96,9 @@ def _comparison(number: int, validation: Validation, table: LatencyTable) -> Com
 
 def _columns(validation: Validation) -> tuple[str, ...]:
     names = ["sum of entries"]
-    names += [f"calibrated on {validation.calibrated.networks} others"] if validation.calibrated else []
+    if validation.calibrated:
+        others = validation.calibrated.networks
+        names.append(f"calibrated on {others} {'other' if others == 1 else 'others'}")
     return (*names, "noise ceiling") if validation.ceiling else tuple(names)
 
 
