@@ -29,6 +29,30 @@ def test_only_what_could_be_held_against_the_table_is_a_spot() -> None:
     assert calibrated_spots(validation(3)) == []
 
 
+def test_an_interval_may_be_known_on_one_side_alone() -> None:
+    found = validation(1)
+    half = replace(found.networks[0], predicted_low=None, measured_high=None)
+    (spot,) = plain_spots(replace(found, networks=(half,), coverage=None))
+    assert spot.predicted_bounds == (spot.predicted, half.predicted_high)
+    assert spot.measured_bounds == (half.measured_low, spot.measured)
+
+
+def test_each_spot_has_the_numbers_of_its_network() -> None:
+    found = validation(3, calibrated=True)
+    for network, plain, mended in zip(found.networks, plain_spots(found), calibrated_spots(found), strict=True):
+        assert (plain.predicted, mended.predicted) == (network.predicted, network.calibrated)
+        assert plain.predicted_bounds == (network.predicted_low, network.predicted_high)
+        assert mended.predicted_bounds == (network.calibrated_low, network.calibrated_high)
+        assert plain.measured == mended.measured == network.measured
+        assert plain.measured_bounds == mended.measured_bounds == (network.measured_low, network.measured_high)
+
+
+def test_networks_of_another_role_are_no_spots() -> None:
+    found = validation(2)
+    others = tuple(replace(found.networks[0], arch=role, role=role) for role in ("calibration", "anchor"))
+    assert plain_spots(replace(found, networks=(*found.networks, *others))) == plain_spots(found)
+
+
 @pytest.mark.parametrize(
     ("flags", "grade"),
     [
