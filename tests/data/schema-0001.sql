@@ -79,7 +79,7 @@ CREATE TABLE farms (
 	id VARCHAR(32) NOT NULL, 
 	CONSTRAINT pk_farms PRIMARY KEY (id)
 );
-INSERT INTO "farms" VALUES('344bf52d38754088a324babab45ba9c7');
+INSERT INTO "farms" VALUES('c33890790ca9478983891c6178e5d8c1');
 CREATE TABLE fingerprints (
 	number INTEGER NOT NULL, 
 	hash VARCHAR(64) NOT NULL, 
@@ -179,8 +179,8 @@ CREATE TABLE runs (
 	CONSTRAINT uq_runs_id UNIQUE (id), 
 	CONSTRAINT uq_runs_round_id_key UNIQUE (round_id, "key")
 );
-INSERT INTO "runs" VALUES(1,'11111111111111111111111111111111','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa','complete',1.0,1,2,1,70000,70000,'{"ended_s":2.0,"load_ns":5,"nodes":[],"reference_provisional":true,"round_index":0,"slices_discarded":0,"slices_rejected":0,"throttled":false}',X'4C4653336130E6880100000003000000000000000000000000701101000000000000D411010000000000000100000000000000000100000000000000000000000000000000000500000000000000001C0C00000000000000B80B00000000000000FFFFFFFFFFFFFFFF00010000000000000000030000000000000000E70300000000000001010200');
-INSERT INTO "runs" VALUES(2,'22222222222222222222222222222222','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb','truncated',1.0,1,2,1,70000,70000,'{"ended_s":2.0,"load_ns":5,"nodes":[],"reference_provisional":true,"round_index":0,"slices_discarded":0,"slices_rejected":0,"throttled":false}',X'4C4653336130E6880100000003000000000000000000000000701101000000000000D411010000000000000100000000000000000100000000000000000000000000000000000500000000000000001C0C00000000000000B80B00000000000000FFFFFFFFFFFFFFFF00010000000000000000030000000000000000E70300000000000001010200');
+INSERT INTO "runs" VALUES(1,'11111111111111111111111111111111','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa','complete',1.0,1,2,1,70000,70000,'{"ended_s":2.0,"load_ns":5,"nodes":[],"reference_provisional":true,"round_index":0,"slices_discarded":0,"slices_rejected":0,"throttled":false}',X'4C4653331CB32B540100000003000000000000000000000001701101000000000001FFFFFFFFFFFFFFFF02E70300000000000001000101000103006406001D0CB90B0000010200');
+INSERT INTO "runs" VALUES(2,'22222222222222222222222222222222','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb','truncated',1.0,1,2,1,70000,70000,'{"ended_s":2.0,"load_ns":5,"nodes":[],"reference_provisional":true,"round_index":0,"slices_discarded":0,"slices_rejected":0,"throttled":false}',X'4C4653331CB32B540100000003000000000000000000000001701101000000000001FFFFFFFFFFFFFFFF02E70300000000000001000101000103006406001D0CB90B0000010200');
 CREATE INDEX ix_jobs_name ON jobs (name);
 CREATE INDEX ix_runs_key ON runs ("key");
 CREATE INDEX ix_job_runs_run ON job_runs (run);

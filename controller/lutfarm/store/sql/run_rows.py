@@ -188,25 +188,25 @@ def _runs_query(*, samples: bool) -> Select[Any]:
 def _rows(db: Connection, arrived: Sequence[Run]) -> list[dict[str, Any]]:
     """The rows of runs; what they share is stored."""
     environment = cache(encoding.to_json)
-    moments = _numbers(db, environments, {environment(at) for run in arrived for at in (run.before, run.after) if at is not None})
+    around = [tuple(None if at is None else environment(at) for at in (run.before, run.after)) for run in arrived]
+    moments = {None: None, **_numbers(db, environments, {text for texts in around for text in texts if text is not None})}
     identities = [frozenset(run.fingerprint.items()) for run in arrived]
     texts = {identity: encoding.to_json(dict(identity)) for identity in set(identities)}
     prints = _numbers(db, fingerprints, texts.values())
+    numbers = {identity: prints[text] for identity, text in texts.items()}
     return [
-        _row(run)
-        | {
-            "fingerprint": prints[texts[identity]],
-            "before": None if run.before is None else moments[environment(run.before)],
-            "after": None if run.after is None else moments[environment(run.after)],
-        }
-        for run, identity in zip(arrived, identities, strict=True)
+        _row(run, numbers[identity], moments[before], moments[after])
+        for run, identity, (before, after) in zip(arrived, identities, around, strict=True)
     ]
 
 
-def _row(run: Run) -> dict[str, Any]:
+def _row(run: Run, fingerprint: int, before: int | None, after: int | None) -> dict[str, Any]:
     p10_ns, low_ns = encoding.canary_ns(run.slices, (0.1, 0.0)) or (None, None)
     return {
         **{name: getattr(run, name) for name in encoding.RUN_COLUMNS},
+        "fingerprint": fingerprint,
+        "before": before,
+        "after": after,
         "canary_p10_ns": p10_ns,
         "canary_low_ns": low_ns,
         "content": encoding.dump_run(run),

@@ -1,10 +1,15 @@
 """A run's slices as bytes and back.
 
-Version 3: the magic `LFS3`, the CRC-32 of what follows, how many slices and how many samples; then thirteen columns: pass index,
-canary before and after, quiet, gated, involuntary switches, waited, wall and CPU time, time spent ready without a core (-1: not
-known), iterations in a block, how many samples, each over all slices; and the samples of all slices in a row.  First each
-column's base (int64) and the width of its numbers above that (1, 2, 4 or 8 bytes; 0: all are the base), then the numbers.
-Little-endian, times in ns.
+Version 3: the magic `LFS3`, the CRC-32 of what follows, how many slices and how many samples; then four groups of numbers.  Each
+but the last has columns, which are over all slices:
+
+- pass index, quiet, gated, involuntary switches, iterations in a block, how many samples;
+- canary before and after;
+- waited, wall and CPU time, time spent ready without a core (-1: not known);
+- the samples of all slices in a row.
+
+First each group's base (int64) and the width of its numbers above that (1, 2, 4 or 8 bytes; 0: all are the base), then the
+numbers.  Little-endian, times in ns.
 
 Not compressed: zlib at its fastest takes a quarter off, and twice as long as all this.
 """
@@ -22,23 +27,23 @@ from lutfarm_jobs.run import Slice
 
 MAGIC = b"LFS3"
 LARGEST = 1 << 27  # slices or samples: 1 GiB of numbers
-_COLUMNS = 13
-_HEAD = struct.Struct("<4sIII" + "qB" * _COLUMNS)
-_COUNTED = struct.Struct("<II" + "qB" * _COLUMNS)
+_COLUMNS = 6, 2, 4  # of the first three groups
+_HEAD = struct.Struct("<4sIII" + "qB" * 4)
+_COUNTED = struct.Struct("<II" + "qB" * 4)
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
-_WIDTHS = (0, *(1,) * 8, *(2,) * 8, *(4,) * 16, *(8,) * 32)  # by how many bits a number has
+_WIDTHS: tuple[int, ...] = (0, *(1,) * 8, *(2,) * 8, *(4,) * 16, *(8,) * 32)  # by how many bits a number has
 _FIELDS = attrgetter(
     "pass_index",
-    "canary_before_ns",
-    "canary_after_ns",
     "quiet",
     "gated",
     "involuntary_switches",
+    "block",
+    "canary_before_ns",
+    "canary_after_ns",
     "waited_ns",
     "wall_ns",
     "cpu_ns",
     "run_delay_ns",
-    "block",
     "samples_ns",
 )
 
@@ -46,25 +51,30 @@ _FIELDS = attrgetter(
 def encode_slices(slices: Sequence[Slice]) -> bytes:
     """The blob of a run's slices."""
     if not slices:
-        return _framed(0, 0, (0, 0) * _COLUMNS, b"")
-    *plain, delays, blocks, samples = zip(*map(_FIELDS, slices), strict=True)
+        return _framed(0, 0, (0, 0) * 4, b"")
+    index, quiet, gated, switches, block, before, after, waited, wall, cpu, delays, samples = zip(
+        *map(_FIELDS, slices), strict=True
+    )
     if None in delays:
         delays = [-1 if delay is None else delay for delay in delays]
-    numbers = tuple(chain.from_iterable(samples))
+    numbers = list(chain.from_iterable(samples))
     shapes: list[int] = []
     above: list[int] = []
     code = "<"
-    for column in (*plain, delays, blocks, tuple(map(len, samples)), numbers or (0,)):
-        if column.count(column[0]) == len(column):
-            shapes += (column[0], 0)
-            continue
-        least, most = min(column), max(column)
+    for group in (
+        (*index, *quiet, *gated, *switches, *block, *map(len, samples)),
+        (*before, *after),
+        (*waited, *wall, *cpu, *delays),
+        numbers or (0,),
+    ):
+        least, most = min(group), max(group)
         width = _WIDTHS[(most - least).bit_length()]
-        if least >= 0 and _WIDTHS[most.bit_length()] == width:
+        if width and least >= 0 and _WIDTHS[most.bit_length()] == width:
             least = 0  # another base would save nothing
         shapes += (least, width)
-        code += f"{len(column)}{_CODES[width]}"
-        above += [number - least for number in column] if least else column
+        if width:
+            code += f"{len(group)}{_CODES[width]}"
+            above += [number - least for number in group] if least else group
     return _framed(len(slices), len(numbers), shapes, struct.pack(code, *above))
 
 
@@ -83,12 +93,13 @@ def decode_slices(blob: bytes) -> tuple[Slice, ...]:
             raise StoreError("a run's samples are damaged: the blob does not have its checksum")
         if max(slices, samples) > LARGEST:
             raise StoreError("a run's samples are damaged: the blob speaks of more than it can hold")
-        return _slices(_columns(blob, [slices] * (_COLUMNS - 1) + [samples], shapes), samples) if slices else ()
+        counts = [slices * columns for columns in _COLUMNS] + [samples]
+        return _slices(slices, *_groups(blob, counts, shapes)) if slices else ()
     except (struct.error, KeyError) as error:
         raise StoreError(f"a run's samples are damaged: {error}") from error
 
 
-def _columns(blob: bytes, counts: Sequence[int], shapes: Sequence[int]) -> Iterator[Sequence[int]]:
+def _groups(blob: bytes, counts: Sequence[int], shapes: Sequence[int]) -> Iterator[Sequence[int]]:
     bases, widths = shapes[::2], shapes[1::2]
     code = "".join(f"{count}{_CODES[width]}" for count, width in zip(counts, widths, strict=True) if width)
     numbers = struct.unpack(f"<{code}", blob[_HEAD.size :])
@@ -102,13 +113,19 @@ def _columns(blob: bytes, counts: Sequence[int], shapes: Sequence[int]) -> Itera
         yield tuple([base + number for number in above]) if base else above
 
 
-def _slices(columns: Iterator[Sequence[int]], samples: int) -> tuple[Slice, ...]:
-    *plain, delays, blocks, counts, numbers = columns
-    if min(counts) < 0 or sum(counts) != samples or min(blocks) < 1:
+def _slices(
+    slices: int, small: Sequence[int], canaries: Sequence[int], times: Sequence[int], samples: Sequence[int]
+) -> tuple[Slice, ...]:
+    index, quiet, gated, switches, block, counts = _split(small, slices)
+    before, after = _split(canaries, slices)
+    waited, wall, cpu, delays = _split(times, slices)
+    if min(counts) < 0 or sum(counts) != len(samples) or min(block) < 1:
         raise StoreError("a run's samples are damaged: the blob contradicts itself")
-    index, before, after, quiet, gated, switches, waited, wall, cpu = plain
-    pieces = [numbers[start:end] for start, end in pairwise(accumulate(counts, initial=0))]
-    if min(delays) < 0:
-        delays = [None if delay < 0 else delay for delay in delays]
+    pieces = [tuple(samples[start:end]) for start, end in pairwise(accumulate(counts, initial=0))]
+    known = [None if delay < 0 else delay for delay in delays]
     quiet, gated = map(bool, quiet), map(bool, gated)
-    return tuple(map(Slice, index, pieces, before, after, quiet, gated, switches, waited, wall, cpu, delays, blocks))
+    return tuple(map(Slice, index, pieces, before, after, quiet, gated, switches, waited, wall, cpu, known, block))
+
+
+def _split(group: Sequence[int], length: int) -> list[Sequence[int]]:
+    return [group[at : at + length] for at in range(0, len(group), length)]

@@ -60,11 +60,12 @@ def test_a_slice_of_blocks_keeps_how_many_iterations_each_has() -> None:
     assert decode_slices(encode_slices(pieces)) == pieces
 
 
-def test_a_blob_holds_what_differs_and_no_more() -> None:
-    one = Slice(0, tuple(range(100_000, 100_020)), 70_000, 70_100, True, True, 0, 0, 400_000, 400_000)
-    assert len(encode_slices((one,) * 12)) == 16 + 13 * 9 + 12 * 20
+def test_a_blob_holds_as_many_bytes_as_its_numbers_differ_by() -> None:
+    one = Slice(0, tuple(range(100_000, 100_020)), 70_000, 70_100, True, True, 0, 0, 400_000, 400_000, 0)
+    head, small, canaries, times = 16 + 4 * 9, 6 * 1, 2 * 1, 4 * 4
+    assert len(encode_slices((one,) * 12)) == head + 12 * (small + canaries + times + 20 * 1)
     far = replace(one, samples_ns=(100_000, 2**40))
-    assert len(encode_slices((far,) * 12)) == 16 + 13 * 9 + 12 * 2 * 8
+    assert len(encode_slices((far,) * 12)) == head + 12 * (small + canaries + times + 2 * 8)
 
 
 @pytest.mark.parametrize("widest", [0, 1, 255, 256, 2**16 - 1, 2**16, 2**32 - 1, 2**32, 2**63 - 1])
@@ -77,15 +78,15 @@ def test_numbers_survive_at_the_edges_of_each_width(widest: int) -> None:
 @pytest.mark.parametrize("slices", [2**27 + 1, 2**32 - 1])
 def test_a_blob_that_speaks_of_more_than_it_can_hold_is_not_believed(slices: int) -> None:
     counts = struct.pack("<II", slices, 0)
-    body = counts + struct.pack("<qB", 0, 0) * 13
+    body = counts + struct.pack("<qB", 0, 0) * 4
     with pytest.raises(StoreError, match="more than it can hold"):
         decode_slices(b"LFS3" + struct.pack("<I", zlib.crc32(body)) + body)
 
 
-@pytest.mark.parametrize(("counts", "samples"), [(2, 3), (-1, 3), (1, 2)])
-def test_a_blob_whose_counts_do_not_fit_its_samples_is_damaged(counts: int, samples: int) -> None:
-    columns = b"".join(struct.pack("<qB", counts if column == 11 else 7, 0) for column in range(13))
-    body = struct.pack("<II", 1, samples) + columns
+@pytest.mark.parametrize(("all_small", "samples"), [(2, 3), (-1, 3), (1, 2), (0, 0)])
+def test_a_blob_whose_counts_do_not_fit_its_samples_is_damaged(all_small: int, samples: int) -> None:
+    groups = struct.pack("<qBqBqBqB", all_small, 0, 7, 0, 7, 0, 7, 0)  # one slice: its block and count are all_small, too
+    body = struct.pack("<II", 1, samples) + groups
     with pytest.raises(StoreError, match="contradicts itself"):
         decode_slices(b"LFS3" + struct.pack("<I", zlib.crc32(body)) + body)
 
