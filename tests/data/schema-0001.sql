@@ -73,13 +73,13 @@ CREATE TABLE environments (
 	CONSTRAINT pk_environments PRIMARY KEY (number), 
 	CONSTRAINT uq_environments_hash UNIQUE (hash)
 );
-INSERT INTO "environments" VALUES(1,'ad26bcd6c5e0d75a6d5be47577565b40a232e04acd63649dc3c64f1d16d41c2b','{"busy_s":11.0,"cores":2,"own_s":1.9,"temperature_c":41.5,"time_s":2.0,"virtual":false}');
-INSERT INTO "environments" VALUES(2,'7387b038d89a8c53d2bc7117420f6b51d153231495ea52d64c3bb8cb37bceecb','{"busy_s":10.0,"cores":2,"load_1min":0.5,"own_s":1.0,"time_s":1.0,"virtual":false}');
+INSERT INTO "environments" VALUES(1,'7387b038d89a8c53d2bc7117420f6b51d153231495ea52d64c3bb8cb37bceecb','{"busy_s":10.0,"cores":2,"load_1min":0.5,"own_s":1.0,"time_s":1.0,"virtual":false}');
+INSERT INTO "environments" VALUES(2,'ad26bcd6c5e0d75a6d5be47577565b40a232e04acd63649dc3c64f1d16d41c2b','{"busy_s":11.0,"cores":2,"own_s":1.9,"temperature_c":41.5,"time_s":2.0,"virtual":false}');
 CREATE TABLE farms (
 	id VARCHAR(32) NOT NULL, 
 	CONSTRAINT pk_farms PRIMARY KEY (id)
 );
-INSERT INTO "farms" VALUES('c33890790ca9478983891c6178e5d8c1');
+INSERT INTO "farms" VALUES('e9ad71ad9dd8443ca4eae3db9815d364');
 CREATE TABLE fingerprints (
 	number INTEGER NOT NULL, 
 	hash VARCHAR(64) NOT NULL, 
@@ -177,12 +177,12 @@ CREATE TABLE runs (
 	CONSTRAINT fk_runs_after FOREIGN KEY("after") REFERENCES environments (number), 
 	CONSTRAINT fk_runs_fingerprint FOREIGN KEY(fingerprint) REFERENCES fingerprints (number), 
 	CONSTRAINT uq_runs_id UNIQUE (id), 
-	CONSTRAINT uq_runs_round_id_key UNIQUE (round_id, "key")
+	CONSTRAINT uq_runs_key_round_id UNIQUE ("key", round_id)
 );
-INSERT INTO "runs" VALUES(1,'11111111111111111111111111111111','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa','complete',1.0,1,2,1,70000,70000,'{"ended_s":2.0,"load_ns":5,"nodes":[],"reference_provisional":true,"round_index":0,"slices_discarded":0,"slices_rejected":0,"throttled":false}',X'4C4653331CB32B540100000003000000000000000000000001701101000000000001FFFFFFFFFFFFFFFF02E70300000000000001000101000103006406001D0CB90B0000010200');
-INSERT INTO "runs" VALUES(2,'22222222222222222222222222222222','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb','truncated',1.0,1,2,1,70000,70000,'{"ended_s":2.0,"load_ns":5,"nodes":[],"reference_provisional":true,"round_index":0,"slices_discarded":0,"slices_rejected":0,"throttled":false}',X'4C4653331CB32B540100000003000000000000000000000001701101000000000001FFFFFFFFFFFFFFFF02E70300000000000001000101000103006406001D0CB90B0000010200');
+INSERT INTO "runs" VALUES(1,'11111111111111111111111111111111','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa','complete',1.0,1,1,2,70000,70000,'{"ended_s":2.0,"load_ns":5,"nodes":[],"reference_provisional":true,"round_index":0,"slices_discarded":0,"slices_rejected":0,"throttled":false}',X'4C4653331CB32B540100000003000000000000000000000001701101000000000001FFFFFFFFFFFFFFFF02E70300000000000001000101000103006406001D0CB90B0000010200');
+INSERT INTO "runs" VALUES(2,'22222222222222222222222222222222','latency/operator:conv_a/desk/onnxruntime-cpu-t1-fp32/b1-steady','desk','bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb','truncated',1.0,1,1,2,70000,70000,'{"ended_s":2.0,"load_ns":5,"nodes":[],"reference_provisional":true,"round_index":0,"slices_discarded":0,"slices_rejected":0,"throttled":false}',X'4C4653331CB32B540100000003000000000000000000000001701101000000000001FFFFFFFFFFFFFFFF02E70300000000000001000101000103006406001D0CB90B0000010200');
 CREATE INDEX ix_jobs_name ON jobs (name);
-CREATE INDEX ix_runs_key ON runs ("key");
+CREATE INDEX ix_runs_round_id ON runs (round_id);
 CREATE INDEX ix_job_runs_run ON job_runs (run);
 CREATE INDEX ix_canary_rounds_place ON canary_rounds (device, backend_key, conditions_key, at_s);
 COMMIT;

@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, delete, func, literal, select
@@ -190,13 +191,13 @@ def _rows(db: Connection, arrived: Sequence[Run]) -> list[dict[str, Any]]:
     environment = cache(encoding.to_json)
     around = [tuple(None if at is None else environment(at) for at in (run.before, run.after)) for run in arrived]
     moments = {None: None, **_numbers(db, environments, {text for texts in around for text in texts if text is not None})}
-    identities = [frozenset(run.fingerprint.items()) for run in arrived]
-    texts = {identity: encoding.to_json(dict(identity)) for identity in set(identities)}
-    prints = _numbers(db, fingerprints, texts.values())
-    numbers = {identity: prints[text] for identity, text in texts.items()}
+    prints: list[int] = []
+    for fingerprint, sharing in groupby(run.fingerprint for run in arrived):
+        (number,) = _numbers(db, fingerprints, [encoding.to_json(dict(fingerprint))]).values()
+        prints += [number for _ in sharing]
     return [
-        _row(run, numbers[identity], moments[before], moments[after])
-        for run, identity, (before, after) in zip(arrived, identities, around, strict=True)
+        _row(run, number, moments[before], moments[after])
+        for run, number, (before, after) in zip(arrived, prints, around, strict=True)
     ]
 
 
@@ -223,8 +224,7 @@ def _numbers(db: Connection, table: Table, contents: Collection[str]) -> dict[st
         found |= {hashes[row.hash]: row.number for row in known}
     for digest, text in hashes.items():
         if text not in found:
-            db.execute(insert(table).values(hash=digest, content=text))
-            found[text] = db.execute(select(table.c.number).where(table.c.hash == digest)).scalar_one()
+            found[text] = db.execute(insert(table).values(hash=digest, content=text)).lastrowid
     return found
 
 

@@ -91,9 +91,9 @@ runs = Table(
     metadata,
     Column("number", Integer, primary_key=True),  # in the order of arrival, so that what refers to it grows at its end
     Column("id", String(32), nullable=False, unique=True),
-    Column("key", Text, nullable=False, index=True),
+    Column("key", Text, nullable=False),
     Column("device", String(80), nullable=False),
-    Column("round_id", String(32), nullable=False),
+    Column("round_id", String(32), nullable=False, index=True),
     Column("status", String(10), nullable=False),
     Column("started_s", Float, nullable=False),
     Column("fingerprint", Integer, ForeignKey("fingerprints.number"), nullable=False),
@@ -103,7 +103,7 @@ runs = Table(
     Column("canary_low_ns", BigInteger),
     Column("content", Text, nullable=False),  # what of the Run has no column, as JSON
     Column("slices", LargeBinary, nullable=False),  # see slice_blob.py
-    UniqueConstraint("round_id", "key"),
+    UniqueConstraint("key", "round_id"),
 )
 
 canary_rounds = Table(

@@ -58,16 +58,17 @@ def encode_slices(slices: Sequence[Slice]) -> bytes:
     if None in delays:
         delays = [-1 if delay is None else delay for delay in delays]
     numbers = list(chain.from_iterable(samples))
-    shapes: list[int] = []
-    above: list[int] = []
-    code = "<"
-    for group in (
+    groups: tuple[Sequence[int], ...] = (
         (*index, *quiet, *gated, *switches, *block, *map(len, samples)),
         (*before, *after),
         (*waited, *wall, *cpu, *delays),
         numbers or (0,),
-    ):
-        least, most = min(group), max(group)
+    )
+    shapes: list[int] = []
+    above: list[int] = []
+    code = "<"
+    for group in groups:
+        least, most = int(min(group)), int(max(group))
         width = _WIDTHS[(most - least).bit_length()]
         if width and least >= 0 and _WIDTHS[most.bit_length()] == width:
             least = 0  # another base would save nothing

@@ -121,9 +121,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["fingerprint"], ["fingerprints.number"], name=op.f("fk_runs_fingerprint")),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_runs")),
         sa.UniqueConstraint("id", name=op.f("uq_runs_id")),
-        sa.UniqueConstraint("round_id", "key", name=op.f("uq_runs_round_id_key")),
+        sa.UniqueConstraint("key", "round_id", name=op.f("uq_runs_key_round_id")),
     )
-    op.create_index(op.f("ix_runs_key"), "runs", ["key"], unique=False)
+    op.create_index(op.f("ix_runs_round_id"), "runs", ["round_id"], unique=False)
     op.create_table(
         "job_runs",
         sa.Column("job_id", sa.String(length=100), nullable=False),
