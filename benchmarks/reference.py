@@ -100,7 +100,7 @@ def until_established(device: SimulatedDevice, pause_s: float) -> list[CanaryRou
         ]
         levels = canary_ns(pieces, (0.1, 0.0))
         if levels is not None:
-            found.append(CanaryRound(at_s, *levels, shown_idle(before, machine.environment())))
+            found.append(CanaryRound(at_s, levels[0], levels[1], shown_idle(before, machine.environment())))
         machine.rest(pause_s * 1e9)
     return found
 
@@ -171,7 +171,7 @@ def rounds_of(runs: Sequence[Run], *, idle: str = "as seen") -> list[CanaryRound
         levels = canary_ns(run.slices, (0.1, 0.0))
         if levels is not None:
             shown = None if idle == "unseen" else shown_idle(before, after)
-            made.append(CanaryRound(HALF_HOUR_S * number, *levels, shown))
+            made.append(CanaryRound(HALF_HOUR_S * number, levels[0], levels[1], shown))
     return made
 
 
