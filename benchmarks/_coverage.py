@@ -17,12 +17,12 @@ from lutfarm.statistics import Prior, Sample, Summary, Target, priors_of, sample
 from lutfarm.statistics.estimates.precision import LEAST_PRIOR_DF, LEAST_ROUNDS, LEAST_ROUNDS_ALONE
 from lutfarm.store.sql.encoding import canary_ns
 from lutfarm_agents.testing import Machine, Noise, SimulatedDevice, begin_round
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 from lutfarm_jobs.run import Environment, Run, Slice
 from lutfarm_runner import sampling
-from lutfarm_runner.commands import Plan
+from lutfarm_runner.commands import WireSlicing
 
-PLAN = SlicePlan()
+PLAN = Slicing()
 MOST_ROUNDS = 8
 EPOCH_S = 1_000_000_000.0
 BETWEEN_ROUNDS_NS = 20e6
@@ -98,11 +98,13 @@ def play_table(scenario: Scenario, seed: int, *, entries: int, target: Target, s
         ]
     elif not scenario.first_contact:
         for number in range(scenario.history_rounds):
-            _round(scenario, machine, [100_000.0 * scenario.slower], rounds, Plan(**asdict(replace(PLAN, passes=2))), number)
+            _round(
+                scenario, machine, [100_000.0 * scenario.slower], rounds, WireSlicing(**asdict(replace(PLAN, passes=2))), number
+            )
             machine.rest(scenario.history_rest_s * 1e9)
     rng = np.random.default_rng([seed, 99])
     true_ns = np.exp(rng.uniform(math.log(SHORTEST_NS), math.log(LONGEST_NS), entries)) * scenario.slower
-    plan = Plan(**asdict(PLAN))
+    plan = WireSlicing(**asdict(PLAN))
     runs: list[list[Run]] = [[] for _ in true_ns]
     began_ns = machine.now_ns
     began = machine.mark()
@@ -163,7 +165,7 @@ def _found(runs: Sequence[Sequence[Run]], rounds: Sequence[CanaryRound]) -> tupl
 
 
 def _round(
-    scenario: Scenario, machine: Machine, true_ns: Sequence[float], rounds: list[CanaryRound], plan: Plan, seed: int
+    scenario: Scenario, machine: Machine, true_ns: Sequence[float], rounds: list[CanaryRound], plan: WireSlicing, seed: int
 ) -> list[Run]:
     """One fresh process; its runs, as the agent would store them.  What the round says of the canary joins `rounds`."""
     basis = scenario.basis(machine.processes)

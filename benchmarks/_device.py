@@ -18,7 +18,7 @@ from lutfarm_jobs.graphs.graph import Graph, Node, Tensor
 from lutfarm_jobs.graphs.padding import same_padding_2d
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.models.build_model import built_graph, canary
-from lutfarm_jobs.round import Limits, Round, SlicePlan, Task
+from lutfarm_jobs.round import Limits, Round, Slicing, Task
 from lutfarm_jobs.run import Probe, Run
 from lutfarm_jobs.runtimes import model_format
 
@@ -97,7 +97,7 @@ def measured(
     paths: Mapping[str, Path],
     cache_dir: Path,
     *,
-    plan: SlicePlan,
+    slicing: Slicing,
     index: int,
     canary_graph: Graph | None = None,
     reference_ns: int | None = None,
@@ -105,7 +105,7 @@ def measured(
     """One round: the runs by measurement key.  `canary_graph`: another canary than the farm's; `reference_ns`: its own."""
     fmt = model_format(wanted[0].measurement.backend.runtime)
     fixed = canary(fmt, cache_dir) if canary_graph is None else built_graph(canary_graph, fmt, cache_dir)
-    round_ = Round(uuid.uuid4().hex, index, tuple(wanted), plan, index, fixed.artifact, reference_ns)
+    round_ = Round(uuid.uuid4().hex, index, tuple(wanted), slicing, index, fixed.artifact, reference_ns)
     arrived = agent.measure(round_, models={**paths, fixed.artifact.sha256: fixed.path})
     return {run.key: run for run in arrived if isinstance(run, Run)}
 

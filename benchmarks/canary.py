@@ -36,7 +36,7 @@ from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_jobs import models
 from lutfarm_jobs.graphs.graph import Graph
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
-from lutfarm_jobs.round import SlicePlan, Task
+from lutfarm_jobs.round import Slicing, Task
 from lutfarm_jobs.run import Run, Slice
 from lutfarm_jobs.runtimes import model_format
 
@@ -46,7 +46,7 @@ KINDS = (NONE, *(f"{work}, {core}" for core in CORES for work in WORKS))
 SLOWED, TARGET = 1.15, 0.85
 LEAST = 20  # slices of either label: with fewer an AUC says nothing
 PASSES = 30
-GATE = SlicePlan()
+GATE = Slicing()
 
 
 def wide() -> Graph:
@@ -120,7 +120,7 @@ def rounds(
             print(f"{runtime}, round {index + 1} of {each}: {name}, {kind}", file=sys.stderr, flush=True)
             with beside(neighbours(kind, cpus), seed=order.randrange(2**32)):
                 found[name, kind] += _device.measured(
-                    agent, wanted, paths, cache, plan=plan, index=index, canary_graph=canaries[name]
+                    agent, wanted, paths, cache, slicing=plan, index=index, canary_graph=canaries[name]
                 ).values()
     return found
 

@@ -116,7 +116,7 @@ def one_fault(machine: object, kind: str, folder: Path, *, key_file: str, dice: 
     from lutfarm_agents.runner_agent import DeviceAgent
     from lutfarm_agents.transports.registry import read_address
     from lutfarm_jobs.errors import LinkError
-    from lutfarm_jobs.round import Limits, SlicePlan
+    from lutfarm_jobs.round import Limits, Slicing
     from lutfarm_jobs.run import Run
 
     assert isinstance(machine, Machine)
@@ -134,8 +134,8 @@ def one_fault(machine: object, kind: str, folder: Path, *, key_file: str, dice: 
     canary, canary_path = kit.model(folder / "models", name="canary", iteration_ns=20_000)
     task = replace(kit.task("device", "m", model), iteration_ns=iteration_ns)
     limits = Limits(memory_bytes=1 << 29, load_s=60, iteration_s=120)
-    plan = SlicePlan(passes=1000, warmup_first=0, warmup_again=0)
-    round_ = replace(kit.measuring("device", task, canary=canary).round, limits=limits, plan=plan)
+    plan = Slicing(passes=1000, warmup_first=0, warmup_again=0)
+    round_ = replace(kit.measuring("device", task, canary=canary).round, limits=limits, slicing=plan)
     claim = Claim("device", "bench", "benchmark", "f" * 32, 1)
     after = dice.uniform(0.2, 1.5)
     result = Found(kind)

@@ -37,13 +37,13 @@ from lutfarm_agents.testing import (
     begin_round,
     compose,
 )
-from lutfarm_jobs.round import SlicePlan
-from lutfarm_runner.commands import Plan
+from lutfarm_jobs.round import Slicing
+from lutfarm_runner.commands import WireSlicing
 
 SHORTEST_NS, LONGEST_NS = 20_000.0, 1_500_000.0
 ENTRIES, PROCESSES, PAST = 12, 6, 8
 SHIFT = 0.2  # in percent: a tenth of the target of an interval
-GATED = Plan(**asdict(SlicePlan()))
+GATED = WireSlicing(**asdict(Slicing()))
 OPEN = replace(GATED, gate_ratio=1000.0)
 USUAL = (WarmUp(), ProcessOffsets())
 INDEPENDENT: dict[str, Noise] = {
@@ -70,7 +70,7 @@ class Played:
     visits: int
 
 
-def play(noise: Noise, plan: Plan, seed: int) -> Played:
+def play(noise: Noise, plan: WireSlicing, seed: int) -> Played:
     """A machine from its beginning, with a past that its canary's reference comes from."""
     device = SimulatedDevice(noise=noise, seed=seed)
     machine = Machine(device)
@@ -86,7 +86,9 @@ def play(noise: Noise, plan: Plan, seed: int) -> Played:
     )
 
 
-def _process(machine: Machine, true_ns: np.ndarray, plan: Plan, rounds: list[CanaryRound], number: int) -> tuple[np.ndarray, int]:
+def _process(
+    machine: Machine, true_ns: np.ndarray, plan: WireSlicing, rounds: list[CanaryRound], number: int
+) -> tuple[np.ndarray, int]:
     """One fresh process: estimates in log, and what the gate turned away.  What it says of the canary joins `rounds`."""
     at_s = machine.now_ns / 1e9
     played = begin_round(

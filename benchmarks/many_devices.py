@@ -38,9 +38,9 @@ def main() -> None:
     from lutfarm.agent_pool.local import LocalPool
     from lutfarm_agents.device import Device
     from lutfarm_agents.transports.registry import read_address
-    from lutfarm_jobs.round import Limits, SlicePlan
+    from lutfarm_jobs.round import Limits, Slicing
 
-    plan = SlicePlan(passes=PASSES, warmup_first=0, warmup_again=0)
+    plan = Slicing(passes=PASSES, warmup_first=0, warmup_again=0)
     limits = Limits(memory_bytes=1 << 29, load_s=60, iteration_s=60)
     machine_kind = f"generic-linux-{__import__('os').uname().machine}"
     with scratch() as folder:
@@ -89,7 +89,7 @@ def main() -> None:
                         kit.measuring(name, *tasks, canary=canary).round,
                         id=f"r-{name}",
                         limits=limits,
-                        plan=plan,
+                        slicing=plan,
                         canary_reference_ns=10_000_000,
                     )
                     pool.submit(Measuring(f"round-{name}", device, kit.lease(name), round_, files))

@@ -27,7 +27,7 @@ from lutfarm.agent_pool.ray.pool import RayPool
 from lutfarm_agents import process_identity
 from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
-from lutfarm_jobs.round import Lease, SlicePlan
+from lutfarm_jobs.round import Lease, Slicing
 
 MB = 1e6
 LIMIT_MB = 150
@@ -91,8 +91,8 @@ def runner_rows(home: Path, runtime: str) -> tuple[object, ...]:
         with Watch(watched) as probing:
             wanted, probes = _device.probed(agent, wanted, paths)
         with Watch(watched) as measuring:
-            plan = SlicePlan(passes=12)
-            runs = _device.measured(agent, wanted, paths, cache, plan=plan, index=0)
+            plan = Slicing(passes=12)
+            runs = _device.measured(agent, wanted, paths, cache, slicing=plan, index=0)
     sizes = [(probe.model_memory_bytes or 0) / MB for probe in probes]
     resident = max((run.peak_memory_bytes or 0) for run in runs.values()) / MB
     beside = max(probing.peak - max(sizes), measuring.peak - sum(sizes))

@@ -22,7 +22,7 @@ from _device import Convolution
 from _table import Report, median_interval, options
 
 from lutfarm_agents.runner_agent import DeviceAgent
-from lutfarm_jobs.round import SlicePlan, Task
+from lutfarm_jobs.round import Slicing, Task
 from lutfarm_jobs.run import Run
 
 SCRIPT = Path(__file__).with_name("_standalone.py")
@@ -36,7 +36,7 @@ OPERATORS = (
     Convolution(64, 28, 3),
     Convolution(64, 56, 3),
 )
-GATED = SlicePlan(passes=20)
+GATED = Slicing(passes=20)
 OPEN = replace(GATED, gate_ratio=1000.0, wait_ns=0)
 CLAIMED_FROM_NS = 50_000
 
@@ -83,9 +83,9 @@ def compare(agent: DeviceAgent, home: Path, pairs: int) -> list[tuple[list, list
             if who == "script":
                 by_script = script(tasks, counts, places, cpu=cpu, seed=index)
             else:
-                runs = _device.measured(agent, tasks, paths, cache, plan=OPEN, index=index)
+                runs = _device.measured(agent, tasks, paths, cache, slicing=OPEN, index=index)
                 by_farm = farm(runs, tasks, quiet_only=False)
-        runs = _device.measured(agent, tasks, paths, cache, plan=GATED, index=index)
+        runs = _device.measured(agent, tasks, paths, cache, slicing=GATED, index=index)
         gated = farm(runs, tasks, quiet_only=True)
         results.append((by_script, by_farm, gated))
     return results

@@ -33,12 +33,12 @@ from lutfarm.canary.reference import OTHER_SPEED, CanaryReference, canary_refere
 from lutfarm.records.canary_round import CanaryRound, shown_idle
 from lutfarm.store.sql.encoding import canary_ns
 from lutfarm_agents.testing import LogNormal, Machine, Noise, ProcessOffsets, SimulatedDevice, TwoStates, begin_round, compose
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 from lutfarm_jobs.run import Run, Slice
-from lutfarm_runner.commands import Plan
+from lutfarm_runner.commands import WireSlicing
 
 MOST_S = 86_400.0
-PLAN = SlicePlan()
+PLAN = Slicing()
 SEED = 40_000
 HALF_HOUR_S = 1800.0
 ALLOWED = 0.05
@@ -91,7 +91,7 @@ def until_established(device: SimulatedDevice, pause_s: float) -> list[CanaryRou
             known = canary_reference(found)
         if not known.provisional:
             break
-        plan = Plan(**asdict(PLAN))
+        plan = WireSlicing(**asdict(PLAN))
         played = begin_round(machine, [100_000.0], plan, seed=len(found), reference_ns=known.reference_ns)
         pieces = [
             Slice(0, (1,), one.canary_before_ns, one.canary_after_ns, one.quiet, one.gated, 0, 0, 1, 1)
@@ -156,7 +156,7 @@ def real(each: int, order: random.Random) -> dict[str, list[Run]]:
                 known = canary_reference(rounds_of(found[name]))
                 with beside(neighbours, seed=order.randrange(2**31)):
                     found[name] += _device.measured(
-                        agent, wanted, paths, home / "models", plan=PLAN, index=index, reference_ns=known.reference_ns
+                        agent, wanted, paths, home / "models", slicing=PLAN, index=index, reference_ns=known.reference_ns
                     ).values()
     return found
 

@@ -37,7 +37,7 @@ from _tables import Desk, Tabled, files, mix, register, spread_over
 
 from lutfarm.home import find_home
 from lutfarm.store import open_store
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 
 SCRIPT = Path(__file__).with_name("_protocols.py")
 PROCESSES = 5
@@ -233,7 +233,7 @@ def state_of_machine(bench: Bench, modes_ns: Mapping[str, float]) -> Iterator[st
         for level in (piece.canary_before_ns, piece.canary_after_ns)
     ]
     low, middle, high, highest = np.percentile(ratios, (10, 50, 90, 99))
-    visits = SlicePlan().passes * len(runs)
+    visits = Slicing().passes * len(runs)
     quiet = sum(piece.quiet for run in runs for piece in run.slices)
     yield (
         f"machine, by ours' slices: canary over its reference {low:.3f} / {middle:.3f} / {high:.3f} / {highest:.3f} "

@@ -15,13 +15,13 @@ from lutfarm.agent_pool.interface import AgentPool, Done, Event, Measured, Measu
 from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
-from lutfarm_jobs.round import Artifact, Lease, Limits, Round, SlicePlan, Task
+from lutfarm_jobs.round import Artifact, Lease, Limits, Round, Slicing, Task
 from lutfarm_jobs.run import Run
 
 WAIT_S = 60.0
 PROFILE = "test-machine"
 NO_MODEL = Artifact("0" * 64, 0, ".onnx")
-PLAN = SlicePlan(passes=4, wait_ns=1_000_000)
+PLAN = Slicing(passes=4, wait_ns=1_000_000)
 SIMULATED = cast(Any, Backend)(runtime="simulated")
 
 _numbers = itertools.count()

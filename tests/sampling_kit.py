@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 
-from lutfarm_runner.commands import Plan
+from lutfarm_runner.commands import WireSlicing
 from lutfarm_runner.sampling import Clock, Sampler, Subject, sweep
 
-PLAN = Plan(
+PLAN = WireSlicing(
     passes=12,
     slice_ns=400_000,
     warmup_first=5,

@@ -18,10 +18,10 @@ from lutfarm.scheduling.strategy import Plain, Strategy
 from lutfarm.scheduling.unit import Unit
 from lutfarm_agents.device import Hello
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 from lutfarm_jobs.run import Failure, Probe, Run, Slice
 
-PLAN = SlicePlan()
+PLAN = Slicing()
 HELLO = Hello(
     python="3.11.7",
     machine="x86_64",

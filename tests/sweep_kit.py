@@ -12,12 +12,12 @@ from lutfarm.statistics import Target
 from lutfarm_agents.testing import LogNormal, Machine, ProcessOffsets, SimulatedDevice, begin_round, compose
 from lutfarm_agents.testing.noise import MachineState
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 from lutfarm_jobs.run import Run, Slice
-from lutfarm_runner.commands import Plan
+from lutfarm_runner.commands import WireSlicing
 
-SLICE_PLAN = SlicePlan(passes=10)
-PLAN = Plan(**{f.name: asdict(SLICE_PLAN)[f.name] for f in fields(Plan)})
+SLICE_PLAN = Slicing(passes=10)
+PLAN = WireSlicing(**{f.name: asdict(SLICE_PLAN)[f.name] for f in fields(WireSlicing)})
 NETWORKS_NS = (5.1e6, 6.6e6, 8.4e6, 10.5e6, 12.8e6, 15.2e6)
 PROCESSES = 6
 

@@ -16,7 +16,7 @@ from lutfarm_agents.device_access import DeviceAccess
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_agents.transports.interface import Completed
 from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, LinkLost, RunnerBug
-from lutfarm_jobs.round import SlicePlan, Task
+from lutfarm_jobs.round import Slicing, Task
 from lutfarm_jobs.spaces import added_by
 
 
@@ -131,12 +131,12 @@ class DeviceSession:
         """The cores that measure.  Raises NotReady, SpecError."""
         return measured_cpus(self.profile, self.opened_hello(), tasks, self.device.name)
 
-    def fingerprint(self, task: Task, plan: SlicePlan | None) -> Mapping[str, str]:
-        """Of a run, or without a plan of a probe."""
+    def fingerprint(self, task: Task, slicing: Slicing | None) -> Mapping[str, str]:
+        """Of a run, or, without a slicing, of a probe."""
         conditions = task.measurement.conditions
         setting = self.profile.setting(cluster=conditions.cluster or None, fixed=conditions.clocks == "fixed")
         workload, backend = task.measurement.workload, task.measurement.backend
-        return fingerprint(self.opened_hello(), backend, plan, setting, inputs=workload.fed, space=added_by(workload))
+        return fingerprint(self.opened_hello(), backend, slicing, setting, inputs=workload.fed, space=added_by(workload))
 
     @contextlib.contextmanager
     def dropping(self) -> Generator[None]:

@@ -10,10 +10,10 @@ from dataclasses import asdict
 from lutfarm_agents.device import Hello
 from lutfarm_agents.wire import events
 from lutfarm_jobs.measurement import MODELS_VERSION, Backend
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 from lutfarm_jobs.runtimes import RUNTIMES, packages_of
 
-NEWER = ("sustained_ns", "profile", "warm_up_ns")  # fields of the plan that came after the first stored runs
+NEWER = ("sustained_ns", "profile", "warm_up_ns")  # its fields that came after the first stored runs
 
 
 def runtime_version(hello: Hello, runtime: str) -> str:
@@ -25,11 +25,11 @@ def runtime_version(hello: Hello, runtime: str) -> str:
 
 
 def fingerprint(
-    hello: Hello, backend: Backend, plan: SlicePlan | None, setting: str = "", *, inputs: str = "", space: str = ""
+    hello: Hello, backend: Backend, slicing: Slicing | None, setting: str = "", *, inputs: str = "", space: str = ""
 ) -> Mapping[str, str]:
     """What may change under the same measurement key; runs are reused only where all of it is equal.
 
-    `plan` is None for a probe, which does not depend on it.  `setting`: see DeviceProfile.setting.  `inputs`: see Workload.fed.
+    `slicing` is None for a probe: it depends on none.  `setting`: see DeviceProfile.setting.  `inputs`: see Workload.fed.
     `space`: see lutfarm_jobs.spaces.added_by.
     """
     found = {
@@ -59,9 +59,9 @@ def fingerprint(
         found["runtime_package"] = RUNTIMES.source(backend.runtime)
     if hello.agent_package:
         found["agent_package"] = hello.agent_package
-    if plan is not None:
-        # A plan without a sustained load, a profiler or a warm-up is the plan that it was before there were any.
-        kept = {name: value for name, value in asdict(plan).items() if value or name not in NEWER}
-        plan_json = json.dumps(kept, sort_keys=True)
-        found["plan"] = hashlib.sha256(plan_json.encode()).hexdigest()[:16]
+    if slicing is not None:
+        # Without a sustained load, a profiler or a warm-up it is what it was before there were any.
+        kept = {name: value for name, value in asdict(slicing).items() if value or name not in NEWER}
+        slicing_json = json.dumps(kept, sort_keys=True)
+        found["slicing"] = hashlib.sha256(slicing_json.encode()).hexdigest()[:16]
     return found

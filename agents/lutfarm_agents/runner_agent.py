@@ -93,7 +93,7 @@ class DeviceAgent(DeviceSession):
                 yield from self._tools.measure(round_, cpus)
             self.spent_ns = _split(time.monotonic_ns() - began_ns, {"transfer": transfer_ns})
             return
-        log = RoundLog(round_, [self.fingerprint(task, round_.plan) for task in round_.tasks], started_s)
+        log = RoundLog(round_, [self.fingerprint(task, round_.slicing) for task in round_.tasks], started_s)
         failure: FarmError | None = None
         try:
             with self.dropping():
@@ -139,8 +139,8 @@ class DeviceAgent(DeviceSession):
 
 def follow(session: RunnerSession, command: Mapping[str, object], log: RoundLog, cancelled: threading.Event) -> Iterator[Advance]:
     """A round from its command to its last event, into the log."""
-    plan = log.round.plan
-    for event in session.round(command, known=len(log.round.tasks), passes=plan.passes, tries=plan.long_tries):
+    slicing = log.round.slicing
+    for event in session.round(command, known=len(log.round.tasks), passes=slicing.passes, tries=slicing.long_tries):
         if cancelled.is_set():  # it came before the runner had begun, which then knew of nothing to end
             session.cancel()
         log.take(event)

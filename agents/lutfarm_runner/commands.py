@@ -87,8 +87,8 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How a round samples: lutfarm_jobs.round.SlicePlan says what each field means."""
+class WireSlicing:
+    """How a round samples: lutfarm_jobs.round.Slicing says what each field means."""
 
     passes: int
     slice_ns: int
@@ -131,7 +131,7 @@ class Round:
     """One fresh process measures these."""
 
     workloads: Tuple[Workload, ...]
-    plan: Plan
+    slicing: WireSlicing
     seed: int
     canary: Workload
     reference_ns: Optional[int]
@@ -288,9 +288,9 @@ def read_limits(fields: Fields) -> Limits:
     )
 
 
-def read_plan(fields: Fields) -> Plan:
+def read_slicing(fields: Fields) -> WireSlicing:
     """P of docs/wire.md."""
-    return Plan(
+    return WireSlicing(
         passes=integer(fields, "passes", 1, 100_000),
         slice_ns=integer(fields, "slice_ns", 1, 60_000_000_000),
         warmup_first=integer(fields, "warmup_first", 0, 10_000),
@@ -349,7 +349,7 @@ def read_round(fields: Fields) -> Round:
         raise Refused("SpecError", f"a round and its canary are of one runtime and thread count, not {kinds}")
     return Round(
         workloads,
-        read_plan(mapping(fields, "plan")),
+        read_slicing(mapping(fields, "slicing")),
         integer(fields, "seed", 0, LARGEST),
         replace(read_workload({**canary, "id": 0}), id=NO_WORKLOAD),
         optional_integer(canary, "reference_ns", 1, LARGEST),

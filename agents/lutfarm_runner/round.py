@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List
 
 from lutfarm_runner import sampling
 from lutfarm_runner.backend_interface import Backend
-from lutfarm_runner.commands import Limits, Plan, Round, read_round
+from lutfarm_runner.commands import Limits, Round, WireSlicing, read_round
 from lutfarm_runner.inside_child import Post, hold_still, open_backends, pin_to
 from lutfarm_runner.load_model import deadline, load, warm_iteration_ns
 from lutfarm_runner.machine.clock import own_step_ns
@@ -81,11 +81,11 @@ def real_clock(threads: int) -> Clock:
 
 def _canary(post: Post, order: Round, backend: Backend) -> Sampler:
     loaded = load(backend, order.canary, order.limits, post.page)
-    warm_up_s = order.plan.warm_up_ns / 1e9
-    post.page.mark(None, deadline(warm_up_s + order.limits.iteration_s * (order.plan.warmup_first + 1) + LEAST_S))
-    sampler = Sampler(order.plan, real_clock(order.canary.threads), loaded.model.run, order.reference_ns or 0)
+    warm_up_s = order.slicing.warm_up_ns / 1e9
+    post.page.mark(None, deadline(warm_up_s + order.limits.iteration_s * (order.slicing.warmup_first + 1) + LEAST_S))
+    sampler = Sampler(order.slicing, real_clock(order.canary.threads), loaded.model.run, order.reference_ns or 0)
     sampler.warm_up()  # first: a reference is the level of a device at work
-    for _ in range(order.plan.warmup_first):
+    for _ in range(order.slicing.warmup_first):
         sampler.level()
     if order.reference_ns is None:
         sampler.establish()
@@ -102,7 +102,7 @@ def _load_all(post: Post, order: Round, backend: Backend, sampler: Sampler, spen
         if iteration_ns is None:
             iteration_ns = warm_iteration_ns(loaded.model, workload, order.limits, post.page)
         subjects.append(Subject(workload.id, loaded.model.run, iteration_ns))
-        if order.plan.profile:
+        if order.slicing.profile:
             subjects[-1].profiled = _profiled(backend, workload)
         post.writer.send("loaded", id=workload.id, load_ns=loaded.load_ns, first_inference_ns=loaded.first_inference_ns)
         first_ns += loaded.first_inference_ns
@@ -135,12 +135,12 @@ def _send_nodes(post: Post, order: Round, subjects: List[Subject]) -> None:
     post.page.mark(None, 0)
 
 
-def allowance_s(subject: Subject, plan: Plan, limits: Limits, canary_ns: int) -> float:
+def allowance_s(subject: Subject, slicing: WireSlicing, limits: Limits, canary_ns: int) -> float:
     """How long one visit of a subject may take."""
-    tries = plan.long_tries if sampling.is_long(subject, plan) else 1
-    count = tries * sampling.iterations(subject, plan) + sampling.warmups(subject, plan) + 2 * plan.profile
-    around_ns = 3 * plan.canary_iterations * canary_ns + plan.wait_ns
-    window_ns = plan.sustained_ns // plan.passes
+    tries = slicing.long_tries if sampling.is_long(subject, slicing) else 1
+    count = tries * sampling.iterations(subject, slicing) + sampling.warmups(subject, slicing) + 2 * slicing.profile
+    around_ns = 3 * slicing.canary_iterations * canary_ns + slicing.wait_ns
+    window_ns = slicing.sustained_ns // slicing.passes
     should_s = (max(window_ns, count * subject.iteration_ns) + around_ns) / 1e9
     most_s = window_ns / 1e9 + count * limits.iteration_s + PATIENCE * around_ns / 1e9 + LEAST_S
     return min(max(LEAST_S, PATIENCE * should_s), most_s)
@@ -149,7 +149,7 @@ def allowance_s(subject: Subject, plan: Plan, limits: Limits, canary_ns: int) ->
 def _sample(post: Post, order: Round, sampler: Sampler, subjects: List[Subject], spent: Dict[str, int], began: int) -> None:
     sampler.announce = _announcer(post, order, sampler)
     hold_still()
-    if order.plan.sustained_ns:
+    if order.slicing.sustained_ns:
         batches = sampling.sustain(sampler, subjects)
     else:
         batches = sampling.sweep(sampler, subjects, random.Random(order.seed))
@@ -165,7 +165,7 @@ def _sample(post: Post, order: Round, sampler: Sampler, subjects: List[Subject],
 
 def _announcer(post: Post, order: Round, sampler: Sampler) -> Callable[[Subject], None]:
     def announce(subject: Subject) -> None:
-        allowed_s = allowance_s(subject, order.plan, order.limits, sampler.reference_ns)
+        allowed_s = allowance_s(subject, order.slicing, order.limits, sampler.reference_ns)
         post.page.mark(subject.id, deadline(allowed_s))
 
     return announce

@@ -1,7 +1,7 @@
 """Passes, warm-up, gate and slices: the sampling itself, without any I/O.
 
 Clock and workloads are parameters, so a simulated device drives this very code in virtual time.
-docs/measurement.md gives the reasons for the protocol; lutfarm_jobs.round.SlicePlan its constants.
+docs/measurement.md gives the reasons for the protocol; lutfarm_jobs.round.Slicing its constants.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
-from lutfarm_runner.commands import Plan
+from lutfarm_runner.commands import WireSlicing
 from lutfarm_runner.machine.clock import clock_step_ns, stretch
 from lutfarm_runner.workload_failure import Failed
 
@@ -19,8 +19,8 @@ REFERENCE_NS = 100_000_000  # spent on a provisional reference
 REFERENCE_QUANTILE = 0.10
 BATCH_NS = 1_000_000_000  # slices are handed out after a pass, or after this
 MOST_OF_WINDOW = 200  # iterations that a window of a sustained load keeps
-FAR_LONGER = 10  # times the plan's long_ns: a cold start no longer shows
-FAR_LONGER_NS = 40_000_000  # and not before that: what refills the caches does not depend on the plan
+FAR_LONGER = 10  # times the slicing's long_ns: a cold start no longer shows
+FAR_LONGER_NS = 40_000_000  # and not before that: what refills the caches does not depend on the slicing
 FRESH_CANARY_NS = 50_000  # a level this young serves the next slice too
 LOST_SHARE = 0.01  # of a long iteration that may be spent without a core, beyond the least seen
 CANARY_STEPS = 20  # of the clock, that a canary spans: 5 %, and the gate has 12
@@ -88,30 +88,30 @@ class Spent:
     wait: int = 0
 
 
-def iterations(subject: Subject, plan: Plan) -> int:
+def iterations(subject: Subject, slicing: WireSlicing) -> int:
     """How many iterations a slice of this subject has."""
-    return min(max(1, plan.slice_ns // subject.iteration_ns), MOST_ITERATIONS)
+    return min(max(1, slicing.slice_ns // subject.iteration_ns), MOST_ITERATIONS)
 
 
-def block(subject: Subject, plan: Plan, step_ns: int) -> int:
+def block(subject: Subject, slicing: WireSlicing, step_ns: int) -> int:
     """How many iterations lie between two readings of the clock: 100 of its steps, and at most a slice."""
-    return min(stretch(subject.iteration_ns, step_ns), iterations(subject, plan))
+    return min(stretch(subject.iteration_ns, step_ns), iterations(subject, slicing))
 
 
-def is_long(subject: Subject, plan: Plan) -> bool:
+def is_long(subject: Subject, slicing: WireSlicing) -> bool:
     """Swept, not gated: the machine changes its speed within one iteration of it."""
-    return subject.iteration_ns > plan.long_ns
+    return subject.iteration_ns > slicing.long_ns
 
 
-def warmups(subject: Subject, plan: Plan) -> int:
+def warmups(subject: Subject, slicing: WireSlicing) -> int:
     """Iterations to drop before the next slice.
 
     After another network ran, the first iteration of one of 1 / 6 / 11 ms took 1.15 / 1.024 / 1.007 of the
     next, and the second no more than the third: what is long gets one, and what is far longer none.
     """
-    if is_long(subject, plan):
-        return int(subject.fresh or subject.iteration_ns <= max(FAR_LONGER * plan.long_ns, FAR_LONGER_NS))
-    return plan.warmup_first if subject.fresh else plan.warmup_again
+    if is_long(subject, slicing):
+        return int(subject.fresh or subject.iteration_ns <= max(FAR_LONGER * slicing.long_ns, FAR_LONGER_NS))
+    return slicing.warmup_first if subject.fresh else slicing.warmup_again
 
 
 def quantile(values: Sequence[int], share: float) -> int:
@@ -123,7 +123,7 @@ def quantile(values: Sequence[int], share: float) -> int:
 class Sampler:
     """Samples subjects against a canary.  `reference_ns` is the canary's level on the uncontended device."""
 
-    plan: Plan
+    slicing: WireSlicing
     clock: Clock
     canary: Callable[[], object]
     reference_ns: int = 0
@@ -142,7 +142,7 @@ class Sampler:
         now, canary, count = self.clock.now_ns, self.canary, self._canaries
         began = now()
         fastest = 1 << 62
-        for _ in range(self.plan.canary_iterations):
+        for _ in range(self.slicing.canary_iterations):
             start = now()
             for _ in range(count):
                 canary()
@@ -154,9 +154,9 @@ class Sampler:
         return self._level_ns
 
     def warm_up(self) -> None:
-        """Keep the device busy with the canary for plan.warm_up_ns: sleeping would let its clock fall."""
+        """Keep the device busy with the canary for slicing.warm_up_ns: sleeping would let its clock fall."""
         began = self.clock.now_ns()
-        while self.clock.now_ns() - began < self.plan.warm_up_ns:
+        while self.clock.now_ns() - began < self.slicing.warm_up_ns:
             self.canary()
         self.spent.warmup += self.clock.now_ns() - began
 
@@ -171,7 +171,7 @@ class Sampler:
 
     def calm(self, level_ns: int) -> bool:
         """Whether the machine has the speed that the reference was taken at."""
-        return level_ns <= self.plan.gate_ratio * self.reference_ns
+        return level_ns <= self.slicing.gate_ratio * self.reference_ns
 
     def _level_before(self) -> int:
         young = self.clock.now_ns() - self._level_at_ns <= FRESH_CANARY_NS
@@ -188,16 +188,16 @@ class Sampler:
 
     def _warm(self, subject: Subject) -> None:
         began = self.clock.now_ns()
-        for _ in range(warmups(subject, self.plan)):
+        for _ in range(warmups(subject, self.slicing)):
             subject.run()
         subject.fresh = False
         self.spent.warmup += self.clock.now_ns() - began
 
     def _slice(self, subject: Subject, pass_index: int, before_ns: int, waited_ns: int) -> Sample:
         clock, now, run = self.clock, self.clock.now_ns, subject.run
-        long = is_long(subject, self.plan)
-        size = block(subject, self.plan, self.step_ns)
-        samples = [0] * (iterations(subject, self.plan) // size)
+        long = is_long(subject, self.slicing)
+        size = block(subject, self.slicing, self.step_ns)
+        samples = [0] * (iterations(subject, self.slicing) // size)
         delay, switches, cpu, wall = clock.run_delay_ns(), clock.switches(), clock.cpu_ns(), now()
         if size == 1:
             for index in range(len(samples)):
@@ -223,11 +223,11 @@ class Sampler:
     def _sweep(self, subject: Subject, pass_index: int) -> List[Sample]:
         """Iterations too long for the gate: each between two canaries, with nothing else between.
 
-        Another one while that was not quiet, up to the plan's `long_tries`; all of them are kept.  `wait_ns` serves them all.
+        Another one while that was not quiet, up to the slicing's `long_tries`; all of them are kept.  `wait_ns` serves them all.
         """
         kept: List[Sample] = []
         self._warm(subject)
-        before_ns, waiting_ns, tries = self.level(), self.plan.wait_ns, 0
+        before_ns, waiting_ns, tries = self.level(), self.slicing.wait_ns, 0
         while True:
             wait_ns = self.spent.wait
             before_ns = self._wait(before_ns, self.clock.now_ns() + waiting_ns)
@@ -239,7 +239,7 @@ class Sampler:
                 kept.append(sample)
                 if sample.quiet:
                     return kept
-            if tries >= self.plan.long_tries:
+            if tries >= self.slicing.long_tries:
                 subject.rejected += 1
                 return kept
             before_ns = sample.canary_after_ns
@@ -250,7 +250,7 @@ class Sampler:
             return True
         subject.timeless += 1
         subject.discarded += 1
-        if subject.timeless > self.plan.passes:
+        if subject.timeless > self.slicing.passes:
             raise Failed(
                 "WorkloadFailed",
                 (
@@ -261,18 +261,18 @@ class Sampler:
         return False
 
     def visit(self, subject: Subject, pass_index: int) -> List[Sample]:
-        """At most one slice of a subject: a quiet one, or else a contended one while the plan keeps those.  See also _sweep."""
+        """At most one slice of a subject: a quiet one, or else a contended one while those are kept.  See also _sweep."""
         self.announce(subject)
-        if is_long(subject, self.plan):
+        if is_long(subject, self.slicing):
             return self._sweep(subject, pass_index)
         before_ns = self._level_before()
         began, waited_ns, wait_ns = self.clock.now_ns(), 0, self.spent.wait
-        end_ns = began + self.plan.wait_ns
+        end_ns = began + self.slicing.wait_ns
         sample: Optional[Sample] = None
         while True:
             before_ns = self._wait(before_ns, end_ns)
             waited_ns = self.spent.wait - wait_ns
-            if not self.calm(before_ns) and (sample or subject.contended >= self.plan.contended_keep):
+            if not self.calm(before_ns) and (sample or subject.contended >= self.slicing.contended_keep):
                 break
             subject.discarded += sample is not None
             self._warm(subject)
@@ -284,7 +284,7 @@ class Sampler:
                 break
             before_ns = sliced.canary_after_ns
         subject.rejected += 1
-        if sample is None or subject.contended >= self.plan.contended_keep:
+        if sample is None or subject.contended >= self.slicing.contended_keep:
             subject.discarded += sample is not None
             return []
         subject.contended += 1
@@ -316,7 +316,7 @@ def _single_ns(now: Callable[[], int], run: Callable[[], object], _size: int) ->
 def sweep(sampler: Sampler, subjects: Sequence[Subject], order: random.Random) -> Iterator[List[Sample]]:
     """Each pass goes through all subjects in a new random order; slices come in batches of at most a pass."""
     now = sampler.clock.now_ns
-    for pass_index in range(sampler.plan.passes):
+    for pass_index in range(sampler.slicing.passes):
         turn = list(subjects)
         order.shuffle(turn)
         batch: List[Sample] = []
@@ -324,10 +324,10 @@ def sweep(sampler: Sampler, subjects: Sequence[Subject], order: random.Random) -
         for subject in turn:
             found = sampler.visit(subject, pass_index)
             batch += found
-            last = pass_index == sampler.plan.passes - 1
+            last = pass_index == sampler.slicing.passes - 1
             if subject.profiled is not None and ((found and found[-1].quiet) or (last and not subject.seen)):
                 subject.seen = True
-                for _ in range(sampler.plan.profile):
+                for _ in range(sampler.slicing.profile):
                     subject.profiled()
             if batch and now() - yielded_ns > BATCH_NS:
                 yield batch
@@ -336,18 +336,18 @@ def sweep(sampler: Sampler, subjects: Sequence[Subject], order: random.Random) -
 
 
 def sustain(sampler: Sampler, subjects: Sequence[Subject]) -> Iterator[List[Sample]]:
-    """Loads each subject without a pause for plan.sustained_ns; one slice for each of plan.passes windows.
+    """Loads each subject without a pause for slicing.sustained_ns; one slice for each of slicing.passes windows.
 
     A slice keeps MOST_OF_WINDOW iterations, evenly spread over its window: the time series of minutes stays small.
     There is no warm-up and no gate: how the device slows under load is what is measured.
     """
-    clock, now, plan = sampler.clock, sampler.clock.now_ns, sampler.plan
-    window_ns = plan.sustained_ns // plan.passes
+    clock, now, slicing = sampler.clock, sampler.clock.now_ns, sampler.slicing
+    window_ns = slicing.sustained_ns // slicing.passes
     for subject in subjects:
         size = min(stretch(subject.iteration_ns, sampler.step_ns), max(1, window_ns // subject.iteration_ns))
         stride = max(1, window_ns // (subject.iteration_ns * size) // MOST_OF_WINDOW)
         timed = _single_ns if size == 1 else _mean_ns
-        for pass_index in range(plan.passes):
+        for pass_index in range(slicing.passes):
             sampler.announce(subject)
             before_ns = sampler.level()
             samples: List[int] = []

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.round import Limits, SlicePlan
+from lutfarm_jobs.round import Limits, Slicing
 from lutfarm_jobs.runtimes import RUNTIMES, is_tool
 from lutfarm_jobs.spec import Name
 from lutfarm_profiles.detect_rules import Detect
@@ -49,7 +49,7 @@ class WorkloadLimits(Strict):
 
 
 class SamplingConstants(Strict):
-    """What this kind needs other than the standard SlicePlan, the canary's gate among it; None leaves the standard."""
+    """What this kind needs other than the standard Slicing, the canary's gate among it; None leaves the standard."""
 
     slice_ns: Count | None = None
     gate_ratio: Annotated[float, Field(gt=1, le=10)] | None = None
@@ -142,7 +142,7 @@ class DeviceProfile(Strict):
         """As the value that orders carry."""
         return Limits(**self.limits.model_dump())
 
-    def slice_plan(self, plan: SlicePlan) -> SlicePlan:
+    def slicing(self, plan: Slicing) -> Slicing:
         """The plan with this kind's own constants, and its warm-up."""
         own: Mapping[str, object] = {**self.sampling.model_dump(exclude_none=True), "warm_up_ns": round(self.warm_up_s * 1e9)}
         return replace(plan, **own)

@@ -9,7 +9,7 @@ from lutfarm_jobs.measurement import InputShape, Measurement
 
 
 @dataclass(frozen=True, slots=True)
-class SlicePlan:
+class Slicing:
     """How one round samples; the constants of docs/measurement.md.  Part of the fingerprint."""
 
     passes: int = 16
@@ -97,7 +97,7 @@ class Round:
     id: str
     index: int
     tasks: tuple[Task, ...]
-    plan: SlicePlan
+    slicing: Slicing
     seed: int
     canary: Artifact
     canary_reference_ns: int | None = None  # None: none is known for this device yet

@@ -25,7 +25,7 @@ from lutfarm_agents.wire import commands
 from lutfarm_agents.wire.commands import probe_batches
 from lutfarm_jobs.errors import LinkLost, SpecError, TransferFailed
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
-from lutfarm_jobs.round import Artifact, Expected, Limits, SlicePlan, Task
+from lutfarm_jobs.round import Artifact, Expected, Limits, Slicing, Task
 from lutfarm_jobs.run import Probe, Run
 
 CLAIM = Claim("desk", "test 1", "anna", "f" * 32, 1)
@@ -67,15 +67,15 @@ def test_a_kind_with_a_warm_up_and_a_power_sensor(lock: Path, tmp_path: Path, mo
     monkeypatch.setattr("lutfarm_agents.runner_agent.IDLE_S", 3600.0)
     agent = DeviceAgent(kit.device("desk"), state_dir=tmp_path / "state")
     assert list(agent.prepare(CLAIM)) == []
-    plan = agent.profile.slice_plan(SlicePlan(passes=2))
+    plan = agent.profile.slicing(Slicing(passes=2))
     assert plan.warm_up_ns == 50_000_000
-    (run,) = runs(list(agent.measure(a_round(tasks, canary, plan=plan), models=models)))
+    (run,) = runs(list(agent.measure(a_round(tasks, canary, slicing=plan), models=models)))
     assert agent.spent_ns["warmup"] >= plan.warm_up_ns
     assert run.before is not None
     assert run.after is not None
     watts = int(POWER.read_text()) / 1000
     assert (run.before.power_w, run.after.power_w) == (watts, watts)
-    (again,) = runs(list(agent.measure(a_round(tasks, canary, plan=plan), models=models)))
+    (again,) = runs(list(agent.measure(a_round(tasks, canary, slicing=plan), models=models)))
     assert idle == [True, False]
     assert dict(again.fingerprint) == dict(run.fingerprint)  # whether it had to warm up is not what is measured
     agent.close()
@@ -207,7 +207,7 @@ def test_a_runner_that_dies_in_mid_round_is_a_lost_link_and_another_one_follows(
 ) -> None:
     models: dict[str, Path] = {}
     slow = task(tmp_path, models, "slow", iteration_ns=3_000_000)
-    order = a_round([slow] * 50, slow.artifact, plan=replace(kit.PLAN, passes=40))
+    order = a_round([slow] * 50, slow.artifact, slicing=replace(kit.PLAN, passes=40))
     stream = agent.measure(order, models=models)
     assert isinstance(next(stream), Advance)
     family = [runner_pid(lock), *(p.pid for p in psutil.Process(runner_pid(lock)).children(recursive=True))]
@@ -239,7 +239,7 @@ def _next_into(stream: Iterator[Run | Advance], left: list[Run | Advance]) -> Ru
 def test_cancel_ends_a_round_soon_and_the_session_lives(agent: DeviceAgent, lock: Path, tmp_path: Path) -> None:
     models: dict[str, Path] = {}
     slow = task(tmp_path, models, "slow", iteration_ns=3_000_000)
-    order = a_round([slow] * 50, slow.artifact, plan=replace(kit.PLAN, passes=400))
+    order = a_round([slow] * 50, slow.artifact, slicing=replace(kit.PLAN, passes=400))
     stream = agent.measure(order, models=models)
     assert isinstance(next(stream), Advance)
     before = runner_pid(lock)
@@ -316,19 +316,19 @@ def test_a_sustained_load_is_a_time_series_in_windows(agent: DeviceAgent, tmp_pa
     tasks = [task(tmp_path, models, f"n{number}", iteration_ns=200_000) for number in range(2)]
     canary, path = kit.model(tmp_path, name="canary", iteration_ns=20_000)
     models[canary.sha256] = path
-    order = a_round(tasks, canary, plan=SlicePlan(passes=5, sustained_ns=500_000_000))
+    order = a_round(tasks, canary, slicing=Slicing(passes=5, sustained_ns=500_000_000))
     found = runs(list(agent.measure(order, models=models)))
     assert [run.status for run in found] == ["complete", "complete"]
     for run in found:
         assert [piece.pass_index for piece in run.slices] == [0, 1, 2, 3, 4]
         assert all(piece.wall_ns >= 100_000_000 and not piece.gated for piece in run.slices)
         assert all(10 <= len(piece.samples_ns) <= 1000 for piece in run.slices)
-    assert found[0].fingerprint["plan"] != a_plan_fingerprint(agent, tmp_path, models, canary)
+    assert found[0].fingerprint["slicing"] != a_plan_fingerprint(agent, tmp_path, models, canary)
 
 
 def a_plan_fingerprint(agent: DeviceAgent, folder: Path, models: dict[str, Path], canary: Artifact) -> str:
     (run,) = runs(list(agent.measure(a_round([task(folder, models, "plain")], canary), models=models)))
-    return run.fingerprint["plan"]
+    return run.fingerprint["slicing"]
 
 
 def test_a_throttled_round_is_marked_and_refused_where_it_must_not_be(
@@ -352,5 +352,5 @@ def test_probes_name_the_runtime_and_no_plan(agent: DeviceAgent, tmp_path: Path)
     models: dict[str, Path] = {}
     (probe,) = agent.probe([task(tmp_path, models, "good")], limits=LIMITS, models=models)
     assert isinstance(probe, Probe)
-    assert "plan" not in probe.fingerprint
+    assert "slicing" not in probe.fingerprint
     assert probe.fingerprint["runner_sha256"] == agent.hello().runner_sha256

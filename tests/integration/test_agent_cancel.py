@@ -11,7 +11,7 @@ from lutfarm_agents.runner_agent import follow
 from lutfarm_agents.testing import ReplayChannel
 from lutfarm_agents.wire.round_log import RoundLog
 from lutfarm_agents.wire.session import RunnerSession
-from lutfarm_jobs.round import Artifact, Limits, Round, SlicePlan
+from lutfarm_jobs.round import Artifact, Limits, Round, Slicing
 
 SAID = [
     {
@@ -33,6 +33,6 @@ def test_a_round_that_begins_after_its_cancel_is_ended_with_its_first_word(cance
     ended = threading.Event()
     if cancelled:
         ended.set()
-    round_ = Round(id="r", index=0, tasks=(), plan=SlicePlan(), seed=0, canary=Artifact("1" * 64, 1, ".onnx"), limits=Limits())
+    round_ = Round(id="r", index=0, tasks=(), slicing=Slicing(), seed=0, canary=Artifact("1" * 64, 1, ".onnx"), limits=Limits())
     assert list(follow(RunnerSession(channel), {"seed": 0}, RoundLog(round_, [], 1.0), ended)) == []
     assert [json.loads(line)["type"] for line in channel.sent] == (["round", "cancel"] if cancelled else ["round"])

@@ -22,7 +22,7 @@ from lutfarm_agents.interface import Advance
 from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_agents.transports.registry import read_address, write_address
 from lutfarm_jobs.errors import LinkError, ReplyTimeout
-from lutfarm_jobs.round import Artifact, Limits, SlicePlan, Task
+from lutfarm_jobs.round import Artifact, Limits, Slicing, Task
 from lutfarm_jobs.run import Run
 
 __all__ = ["board", "phone", "ssh_key"]
@@ -138,7 +138,7 @@ def test_probes_and_rounds_go_over_the_link(place: Place, models: dict[str, Path
         order = kit.measuring("device", tasks[0], canary=canary(tmp_path, models)).round
         (run,) = [item for item in agent.measure(order, models=models) if isinstance(item, Run)]
         assert run.status == "complete"
-        assert len(run.slices) == order.plan.passes
+        assert len(run.slices) == order.slicing.passes
     with closing(place.agent()) as agent:  # another session: nothing is copied again
         assert list(agent.prepare(ANNA)) == []
         list(agent.probe(tasks, limits=LIMITS, models=models))
@@ -153,7 +153,7 @@ def test_a_link_that_breaks_in_mid_round_loses_nothing_that_had_arrived(
     slow = task(tmp_path, models, "slow", iteration_ns=500_000_000)
     slow = replace(slow, iteration_ns=500_000_000)
     order = kit.measuring("device", slow, canary=canary(tmp_path, models)).round
-    order = replace(order, limits=LIMITS, plan=SlicePlan(passes=200, warmup_first=0, warmup_again=0))
+    order = replace(order, limits=LIMITS, slicing=Slicing(passes=200, warmup_first=0, warmup_again=0))
     agent = place.agent()
     assert list(agent.prepare(ANNA)) == []
     arrived, runs = 0, []

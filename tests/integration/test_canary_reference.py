@@ -10,11 +10,11 @@ from lutfarm.canary.reference import OTHER_SPEED, CanaryReference, canary_refere
 from lutfarm.records.canary_round import CanaryRound, shown_idle
 from lutfarm.store.sql.encoding import canary_ns
 from lutfarm_agents.testing import LogNormal, Machine, Noise, ProcessOffsets, SimulatedDevice, TwoStates, begin_round, compose
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 from lutfarm_jobs.run import Slice
-from lutfarm_runner.commands import Plan
+from lutfarm_runner.commands import WireSlicing
 
-PLAN = Plan(**asdict(SlicePlan()))
+PLAN = WireSlicing(**asdict(Slicing()))
 DEVICES = 5
 USUAL = (LogNormal(0.02), ProcessOffsets())
 

@@ -26,17 +26,17 @@ from lutfarm_agents.testing import (
     begin_round,
     compose,
 )
-from lutfarm_jobs.round import SlicePlan
-from lutfarm_runner.commands import Plan
+from lutfarm_jobs.round import Slicing
+from lutfarm_runner.commands import WireSlicing
 
-GATED = Plan(**asdict(SlicePlan()))
+GATED = WireSlicing(**asdict(Slicing()))
 OPEN = replace(GATED, gate_ratio=1000.0)
 TRUE_NS = (30_000.0, 120_000.0, 700_000.0)
 MACHINES, PROCESSES, ERRORS = 12, 2, 4.0
 USUAL = (WarmUp(), ProcessOffsets())
 
 
-def estimates(noise: Noise, plan: Plan, seed: int) -> tuple[np.ndarray, int]:
+def estimates(noise: Noise, plan: WireSlicing, seed: int) -> tuple[np.ndarray, int]:
     """Of one machine: logarithms, processes by workloads; and how often the gate turned something away."""
     device = SimulatedDevice(noise=noise, seed=seed)
     machine = Machine(device)

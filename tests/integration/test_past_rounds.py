@@ -17,13 +17,13 @@ from lutfarm.scheduling.round_cost import ROUND_S, seconds_of
 from lutfarm.store import Store, open_store
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 
-POLICY = MeasuringPolicy(SlicePlan())
+POLICY = MeasuringPolicy(Slicing())
 PLAN = tuple(Measurement(Workload("operator", f"conv{n}"), "desk", Backend("onnxruntime")) for n in range(4))
-MADE = fingerprint(kit.HELLO, PLAN[0].backend, POLICY.plan, "")
+MADE = fingerprint(kit.HELLO, PLAN[0].backend, POLICY.slicing, "")
 EXPECTED_NS = {m.key: 400_000.0 for m in PLAN}
-DUE_S = ROUND_S + 4 * seconds_of(100_000, POLICY.plan, load_ns=2_000_000)
+DUE_S = ROUND_S + 4 * seconds_of(100_000, POLICY.slicing, load_ns=2_000_000)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_rounds_say_their_pace_probes_their_time_and_iterations_how_good_a_guess
 def test_one_round_is_no_witness_and_rounds_of_another_plan_are_none_either(store: Store) -> None:
     fill(store, [5.0])
     assert known(store).pace is None
-    fill(store, [5.0] * 4, made={**MADE, "plan": "another"})
+    fill(store, [5.0] * 4, made={**MADE, "slicing": "another"})
     assert known(store).pace is None
 
 

@@ -15,11 +15,11 @@ from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.statistics.estimates.precision import StopRule
 from lutfarm.store import Store, open_store
 from lutfarm_agents.fingerprint import fingerprint
-from lutfarm_jobs.round import Lease, SlicePlan
+from lutfarm_jobs.round import Lease, Slicing
 from lutfarm_jobs.run import Failure
 
 M = PLAN[0]
-NOW = fingerprint(HELLO, M.backend, SlicePlan())
+NOW = fingerprint(HELLO, M.backend, Slicing())
 PROBED = fingerprint(HELLO, M.backend, None)
 OLD = {**NOW, "runtime": "onnxruntime 1.31.0"}
 OPENED = Opened("o", "desk", HELLO)

@@ -41,7 +41,7 @@ from lutfarm_agents.wire.session import RunnerSession
 from lutfarm_jobs.errors import LinkLost, ProtocolMismatch, ReplyTimeout, SpecError
 from lutfarm_jobs.file_hash import file_sha256
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
-from lutfarm_jobs.round import Artifact, Lease, Limits, Round, SlicePlan, Task
+from lutfarm_jobs.round import Artifact, Lease, Limits, Round, Slicing, Task
 from lutfarm_jobs.run import Run
 from lutfarm_jobs.spec import JobSpec, parse_job
 
@@ -70,7 +70,7 @@ class Bench:
         self.models[file_sha256(path)] = path
         return Artifact(file_sha256(path), path.stat().st_size, ".onnx")
 
-    def round(self, plan: SlicePlan, *, index: int = 0, reference_ns: int | None = 70_000) -> list[Run]:
+    def round(self, plan: Slicing, *, index: int = 0, reference_ns: int | None = 70_000) -> list[Run]:
         order = Round(f"r{index}", index, self.tasks, plan, 5 + index, self.canary, reference_ns)
         return [found for found in self.agent.measure(order, models=self.models) if not isinstance(found, Advance)]
 
@@ -85,7 +85,7 @@ def quiet(tmp_path: Path) -> Bench:
 def test_a_long_workload_on_a_busy_machine_is_tried_again_within_a_pass(tmp_path: Path) -> None:
     bench = Bench(tmp_path, SimulatedDevice(noise=compose(TwoStates(fast_s=(0.02,), slow_s=(0.02,))), seed=3))
     assert list(bench.agent.prepare(CLAIM)) == []
-    plan = SlicePlan(passes=6)
+    plan = Slicing(passes=6)
     advances: list[Advance] = []
     order = Round("r0", 0, bench.tasks, plan, 5, bench.canary, 70_000)
     runs: list[Run] = []
@@ -109,7 +109,7 @@ def test_probes_and_rounds_go_through_the_agent_with_their_structure(quiet: Benc
     for probe, latency_ns in zip(probes, LATENCIES, strict=True):
         assert probe.failure is None
         assert probe.iteration_ns == pytest.approx(latency_ns, rel=0.1)
-    plan = SlicePlan(passes=4)
+    plan = Slicing(passes=4)
     runs = quiet.round(plan)
     assert [run.key for run in runs] == [task.measurement.key for task in quiet.tasks]
     for run, latency_ns in zip(runs, LATENCIES, strict=True):
@@ -131,7 +131,7 @@ def test_the_same_seed_gives_the_same_samples(tmp_path: Path) -> None:
         folder.mkdir()
         made = Bench(folder, simulated)
         list(made.agent.prepare(CLAIM))
-        return [piece.samples_ns for index in range(2) for run in made.round(SlicePlan(), index=index) for piece in run.slices]
+        return [piece.samples_ns for index in range(2) for run in made.round(Slicing(), index=index) for piece in run.slices]
 
     assert play("one") == play("two")
 
@@ -143,7 +143,7 @@ def test_on_a_coarse_clock_short_operators_are_timed_in_blocks(tmp_path: Path) -
     assert made.agent.hello().clock_resolution_ns == 1000
     probes = list(made.agent.probe(made.tasks, limits=Limits(), models=made.models))
     made.tasks = tuple(replace(task, iteration_ns=probe.iteration_ns) for task, probe in zip(made.tasks, probes, strict=True))
-    by_round = [made.round(SlicePlan(), index=index) for index in range(4)]
+    by_round = [made.round(Slicing(), index=index) for index in range(4)]
     for runs, true_ns in zip(zip(*by_round, strict=True), latencies_ns, strict=True):
         found = sample(runs)
         assert found is not None
@@ -157,7 +157,7 @@ def test_on_a_coarse_clock_short_operators_are_timed_in_blocks(tmp_path: Path) -
 def test_a_clock_that_is_far_too_coarse_gives_failures_or_intervals_that_hold_its_step(tmp_path: Path) -> None:
     made = Bench(tmp_path, SimulatedDevice(clock_step_ns=100_000), (2_500.0, 70_000.0, 9_000_000.0))
     list(made.agent.prepare(CLAIM))
-    by_round = [made.round(SlicePlan(), index=index) for index in range(4)]
+    by_round = [made.round(Slicing(), index=index) for index in range(4)]
     for runs, true_ns in zip(zip(*by_round, strict=True), (2_500.0, 70_000.0, 9_000_000.0), strict=True):
         found = sample(runs)
         assert found is not None
@@ -169,17 +169,17 @@ def test_a_clock_that_is_far_too_coarse_gives_failures_or_intervals_that_hold_it
 def test_a_device_that_is_never_quiet_keeps_a_few_contended_slices(tmp_path: Path) -> None:
     made = Bench(tmp_path, SimulatedDevice(noise=compose(Contended())))
     list(made.agent.prepare(CLAIM))
-    short, *_ = made.round(SlicePlan())
+    short, *_ = made.round(Slicing())
     assert [piece.quiet for piece in short.slices] == [False] * 3
     assert short.slices_rejected == 16
-    assert made.round(SlicePlan(), reference_ns=None)[0].reference_provisional
+    assert made.round(Slicing(), reference_ns=None)[0].reference_provisional
 
 
 def test_minutes_of_load_throttle_a_hot_device_in_virtual_time(tmp_path: Path) -> None:
     made = Bench(tmp_path, SimulatedDevice(noise=compose(Thermal())))
     list(made.agent.prepare(CLAIM))
     began_s = made.agent.now_s
-    first, *_ = made.round(SlicePlan(passes=30, sustained_ns=120_000_000_000))
+    first, *_ = made.round(Slicing(passes=30, sustained_ns=120_000_000_000))
     assert made.agent.now_s - began_s >= 3 * 120
     levels = [sorted(piece.samples_ns)[len(piece.samples_ns) // 2] for piece in first.slices]
     assert len(levels) == 30
@@ -190,7 +190,7 @@ def test_minutes_of_load_throttle_a_hot_device_in_virtual_time(tmp_path: Path) -
 
 
 def test_a_round_that_is_cancelled_ends_truncated(quiet: Bench) -> None:
-    order = Round("r", 0, quiet.tasks, SlicePlan(passes=50), 5, quiet.canary, 70_000)
+    order = Round("r", 0, quiet.tasks, Slicing(passes=50), 5, quiet.canary, 70_000)
     statuses: list[str] = []
     for found in quiet.agent.measure(order, models=quiet.models):
         if isinstance(found, Advance):
@@ -198,7 +198,7 @@ def test_a_round_that_is_cancelled_ends_truncated(quiet: Bench) -> None:
         else:
             statuses.append(found.status)
     assert set(statuses) == {"truncated"}
-    assert [run.status for run in quiet.round(SlicePlan(passes=1))] == ["complete"] * 3
+    assert [run.status for run in quiet.round(Slicing(passes=1))] == ["complete"] * 3
 
 
 def test_a_runner_in_virtual_time_refuses_what_the_real_one_refuses(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_a_runner_in_virtual_time_refuses_what_the_real_one_refuses(tmp_path: Pa
 def test_a_day_of_measuring_takes_seconds(quiet: Bench) -> None:
     began_s = quiet.agent.now_s
     for index in range(24):
-        assert all(run.status == "complete" for run in quiet.round(SlicePlan(), index=index))
+        assert all(run.status == "complete" for run in quiet.round(Slicing(), index=index))
         quiet.agent.machine.rest(3600e9)
     assert quiet.agent.now_s - began_s >= 86_400
 

@@ -25,7 +25,7 @@ from lutfarm_agents.transports.registry import read_address
 from lutfarm_agents.transports.ssh.transport import SshTransport
 from lutfarm_agents.wire.session import SILENCE_S
 from lutfarm_jobs.errors import ConnectFailed, LinkError, LinkLost, ReplyTimeout
-from lutfarm_jobs.round import Limits, SlicePlan
+from lutfarm_jobs.round import Limits, Slicing
 from lutfarm_jobs.run import Run
 
 __all__ = ["ssh_key"]
@@ -184,7 +184,7 @@ def test_a_fault_in_mid_round_is_noticed_and_loses_nothing_that_had_arrived(
     order = replace(
         kit.measuring("device", slow, canary=canary).round,
         limits=Limits(memory_bytes=1 << 29, load_s=30, iteration_s=60),
-        plan=SlicePlan(passes=200, warmup_first=0, warmup_again=0),
+        slicing=Slicing(passes=200, warmup_first=0, warmup_again=0),
     )
     with closing(DeviceAgent(device, state_dir=tmp_path / "state")) as agent:
         assert list(agent.prepare(ANNA)) == []
@@ -210,7 +210,7 @@ def test_a_fault_in_mid_round_is_noticed_and_loses_nothing_that_had_arrived(
         # What was there before is there again: the runner, its Python, the models; and the lock is free.
         until(lambda: opened(agent), "the board is back", timeout_s=2 * WAIT_S)
         pushed = agent.pushed
-        again = replace(order, plan=replace(order.plan, passes=2))
+        again = replace(order, slicing=replace(order.slicing, passes=2))
         (whole,) = [item for item in agent.measure(again, models=models) if isinstance(item, Run)]
         assert (whole.status, {piece.pass_index for piece in whole.slices}) == ("complete", {0, 1})
         assert agent.pushed == pushed

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from lutfarm_agents.provisioning.runner_zipapp import runner_zipapp
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 from lutfarm_jobs.runtimes import all_packages
 
 PROMISED = tuple(f"3.{minor}" for minor in range(9, 15))
@@ -200,11 +200,11 @@ class Bench:
     def probe(self, *models: Mapping[str, object], **changes: object) -> Event:
         return {"workloads": self.workloads(*models), "limits": LIMITS, "cpus": [], **changes}
 
-    def round(self, *models: Mapping[str, object], plan: Mapping[str, object] | None = None, **changes: object) -> Event:
+    def round(self, *models: Mapping[str, object], slicing: Mapping[str, object] | None = None, **changes: object) -> Event:
         canary = self.model(iteration_ns=5_000)
         return {
             "workloads": self.workloads(*models),
-            "plan": {**asdict(SlicePlan(passes=3, wait_ns=1_000_000)), **(plan or {})},
+            "slicing": {**asdict(Slicing(passes=3, wait_ns=1_000_000)), **(slicing or {})},
             "seed": 7,
             "canary": {"path": canary, "runtime": "simulated", "threads": 1, "reference_ns": 6_000},
             "limits": LIMITS,

@@ -61,7 +61,7 @@ def test_one_owner_shares_it_and_it_is_free_after_the_last(start, path):
 def test_a_newer_token_ends_the_older_group(start, bench, path):
     older, newer = start(), start()
     older.ask("lock", **ask(path, "a", token=4, device="desk"))
-    older.send("round", **bench.round({}, plan={"passes": 100_000, "gate_ratio": 1e3}))
+    older.send("round", **bench.round({}, slicing={"passes": 100_000, "gate_ratio": 1e3}))
     older.until("slice")
     children = older.children()
     events = newer.ask("lock", **ask(path, "b", token=5, device="desk"))

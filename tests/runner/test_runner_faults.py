@@ -35,13 +35,13 @@ def test_round_dies_with_the_name_of_the_culprit_and_the_next_round_runs(start, 
     session = start()
     limits = {**FAST, "iteration_s": 0.01}
     plan = {"passes": 500, "wait_ns": 0, "gate_ratio": 1e3}
-    events = session.ask("round", **bench.round({}, {**model, "after": 200}, limits=limits, plan=plan))
+    events = session.ask("round", **bench.round({}, {**model, "after": 200}, limits=limits, slicing=plan))
     died = events[-2]
     assert (died["type"], died["id"], died["code"]) == ("died", 1, code)
     assert detail in died["detail"]
     assert {event["id"] for event in events if event["type"] == "slice"} == {0, 1}
     assert sum(died["spent_ns"].values()) > 0
-    after = session.ask("round", **bench.round({}, plan={"gate_ratio": 1e3}))
+    after = session.ask("round", **bench.round({}, slicing={"gate_ratio": 1e3}))
     assert [event["type"] for event in after[-2:]] == ["ended", "done"]
 
 
@@ -63,7 +63,7 @@ def test_native_and_python_prints_stay_off_the_wire(start, bench):
     session = start()
     events = session.ask("probe", **bench.probe({"fault": "print"}, {}))
     assert [(event["type"], event.get("id")) for event in events] == [("probed", 0), ("probed", 1), ("done", None)]
-    events = session.ask("round", **bench.round({"fault": "print", "after": 3}, plan={"gate_ratio": 1e3}))
+    events = session.ask("round", **bench.round({"fault": "print", "after": 3}, slicing={"gate_ratio": 1e3}))
     assert [event["type"] for event in events].count("done") == 1
     assert events[-2]["type"] == "ended"
 

@@ -32,7 +32,7 @@ def test_session_on_every_interpreter(version, interpreters, start, bench, tmp_p
     lock = {"path": str(tmp_path / "lock"), "owner": "a", "holder": "a test", "farm": "f", "token": 1}
     assert session.ask("lock", **lock) == [{"type": "done", "cancelled": False}]
     assert [event["type"] for event in session.ask("probe", **bench.probe({}, {}))] == ["probed", "probed", "done"]
-    events = session.ask("round", **bench.round({}, {}, plan={"gate_ratio": 1000.0}))
+    events = session.ask("round", **bench.round({}, {}, slicing={"gate_ratio": 1000.0}))
     kinds = [event["type"] for event in events]
     assert kinds[:3] == ["started", "loaded", "loaded"]
     assert kinds[-2:] == ["ended", "done"]

@@ -16,7 +16,7 @@ import pytest
 import lutfarm_runner
 from lutfarm_runner import round as rounds
 from lutfarm_runner import wire
-from lutfarm_runner.commands import Limits, Plan, Round, Workload
+from lutfarm_runner.commands import Limits, Round, WireSlicing, Workload
 from lutfarm_runner.inside_child import Post
 from lutfarm_runner.load_model import Loaded
 from lutfarm_runner.machine import limits
@@ -25,7 +25,7 @@ from lutfarm_runner.shared_page import SPENT
 from lutfarm_runner.wire import Lines, Refused, Writer
 
 ROOT = str(Path(lutfarm_runner.__file__).parents[1])
-PLAN = Plan(1, 400_000, 5, 2, 1e9, 0, 1, 4_000_000, 3)
+PLAN = WireSlicing(1, 400_000, 5, 2, 1e9, 0, 1, 4_000_000, 3)
 ORDER = Round((), PLAN, 1, Workload(0, "m", "onnxruntime", 1, seed=5), 20_000, Limits(1 << 30, 10.0, 10.0), ())
 
 

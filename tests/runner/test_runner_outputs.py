@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 from tests import tflite_kit
 from tests.runner.conftest import LIMITS, of_type
 
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 
 
 def tensor(name, kind, *shape):
@@ -54,8 +54,8 @@ def measured(start, bench, path, runtime):
     """The events of one round of a file."""
     workload = bench.workload(0, path=str(path), runtime=runtime, iteration_ns=None)
     canary = {"path": str(path), "runtime": runtime, "threads": 1, "reference_ns": None}
-    plan = {**asdict(SlicePlan(passes=3)), "gate_ratio": 1000.0}
-    return start().ask("round", workloads=[workload], plan=plan, seed=1, canary=canary, limits=LIMITS, cpus=[])
+    plan = {**asdict(Slicing(passes=3)), "gate_ratio": 1000.0}
+    return start().ask("round", workloads=[workload], slicing=plan, seed=1, canary=canary, limits=LIMITS, cpus=[])
 
 
 CAST = ["BFLOAT16", "FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ", "INT4", "UINT4", "FLOAT16", "DOUBLE",
@@ -161,9 +161,9 @@ def test_declared_output_shapes_are_hints(start, bench, probed, onnx_file, decla
     workload = bench.workload(0, path=path, runtime="onnxruntime", iteration_ns=None, inputs=shapes)
     canary = {"path": path, "runtime": "onnxruntime", "threads": 1, "reference_ns": None}
     good = onnx_file(helper.make_node("Relu", ["x"], ["y"]), inputs=[tensor("x", T.FLOAT, 2)], outputs=[tensor("y", T.FLOAT, 2)])
-    plan = {**asdict(SlicePlan(passes=3)), "gate_ratio": 1000.0}
+    plan = {**asdict(Slicing(passes=3)), "gate_ratio": 1000.0}
     events = start().ask(
-        "round", workloads=[workload], plan=plan, seed=1, canary={**canary, "path": good}, limits=LIMITS, cpus=[]
+        "round", workloads=[workload], slicing=plan, seed=1, canary={**canary, "path": good}, limits=LIMITS, cpus=[]
     )
     assert of_type(events, "slice"), events
 

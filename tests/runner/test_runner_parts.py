@@ -16,7 +16,7 @@ from lutfarm_agents.testing import REAL
 from lutfarm_jobs.runtimes import all_packages
 from lutfarm_runner import binary, hello
 from lutfarm_runner.backends.arrays import inputs
-from lutfarm_runner.commands import Limits, Plan, read_probe
+from lutfarm_runner.commands import Limits, WireSlicing, read_probe
 from lutfarm_runner.exit_reason import describe
 from lutfarm_runner.machine import environment, limits
 from lutfarm_runner.round import allowance_s, is_ours
@@ -211,7 +211,7 @@ def test_others_are_the_cores_that_are_left(cpus, rest):
     assert (limits.others(cpus) is not None) is rest
 
 
-PLAN = Plan(12, 400_000, 5, 2, 1.12, 12_000_000, 3, 4_000_000, 3)
+PLAN = WireSlicing(12, 400_000, 5, 2, 1.12, 12_000_000, 3, 4_000_000, 3)
 
 
 @pytest.mark.parametrize(

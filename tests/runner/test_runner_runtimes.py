@@ -16,7 +16,7 @@ from lutfarm_jobs.graphs.graph import Graph, Node, Tensor
 from lutfarm_jobs.graphs.weights import draw
 from lutfarm_jobs.models.onnx.writer import write_onnx
 from lutfarm_jobs.models.tflite.writer import write_tflite
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 
 SHAPE = (1, 8, 12, 10)
 SEED = 3
@@ -91,10 +91,10 @@ def test_a_wrong_layout_or_seed_is_seen(start, bench, small):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_round_measures(start, bench, small, threads):
     small = {**small, "threads": threads}
-    plan = {**asdict(SlicePlan(passes=4)), "gate_ratio": 1000.0}
+    plan = {**asdict(Slicing(passes=4)), "gate_ratio": 1000.0}
     canary = {"path": small["path"], "runtime": small["runtime"], "threads": threads, "reference_ns": None}
     workloads = [{**small, "id": number} for number in range(3)]
-    events = start().ask("round", workloads=workloads, plan=plan, seed=1, canary=canary, limits=LIMITS, cpus=[])
+    events = start().ask("round", workloads=workloads, slicing=plan, seed=1, canary=canary, limits=LIMITS, cpus=[])
     [started] = of_type(events, "started")
     assert started["reference_provisional"] is True
     assert started["canary_reference_ns"] > 0
@@ -188,7 +188,7 @@ def test_a_missing_runtime_is_not_ready_and_names_itself(start, bench, small, in
 
 def test_a_thousand_workloads_in_one_round(start, bench):
     model = bench.model(iteration_ns=2_000)
-    order = bench.round({}, plan={"passes": 2, "gate_ratio": 1000.0, "slice_ns": 4_000})
+    order = bench.round({}, slicing={"passes": 2, "gate_ratio": 1000.0, "slice_ns": 4_000})
     order["workloads"] = [bench.workload(number, path=model, iteration_ns=2_000) for number in range(1000)]
     events = start().ask("round", **order)
     assert len(of_type(events, "loaded")) == 1000
@@ -198,14 +198,14 @@ def test_a_thousand_workloads_in_one_round(start, bench):
 
 
 def test_a_runtimes_own_profiler_times_the_nodes_and_leaves_nothing_behind(start, bench, small, tmp_path):
-    plan = {**asdict(SlicePlan(passes=6, profile=2)), "gate_ratio": 1000.0, "long_ns": 1}
+    plan = {**asdict(Slicing(passes=6, profile=2)), "gate_ratio": 1000.0, "long_ns": 1}
     canary = {"path": small["path"], "runtime": small["runtime"], "threads": 1, "reference_ns": None}
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     events = start(env={"TMPDIR": str(scratch)}).ask(
         "round",
         workloads=[{**small, "id": number} for number in range(2)],
-        plan=plan,
+        slicing=plan,
         seed=1,
         canary=canary,
         limits=LIMITS,

@@ -13,7 +13,7 @@ import sys
 import pytest
 from tests.runner.conftest import alive, of_type, wait_until
 
-LONG = {"plan": {"passes": 100_000, "gate_ratio": 1e3}}
+LONG = {"slicing": {"passes": 100_000, "gate_ratio": 1e3}}
 
 
 def test_hello_describes_the_device(start, archive):
@@ -72,7 +72,7 @@ def test_hostile_workloads_are_refused_and_the_session_goes_on(start, bench, cha
         ("probe", {"limits": {"memory_bytes": 1, "load_s": float("nan"), "iteration_s": 1}}),
         ("probe", {"cpus": ["0"]}),
         ("probe", {"cpus": [60_000]}),
-        ("round", {"plan": {}}),
+        ("round", {"slicing": {}}),
         ("round", {"seed": -1}),
         ("round", {"canary": None}),
         ("round", {"canary": {"path": "x", "runtime": "simulated", "threads": 2, "reference_ns": None}}),
@@ -196,9 +196,9 @@ def test_an_unknown_argument_says_how_to_use_it(archive):
 
 def test_a_round_warms_up_before_its_first_slice(start, bench):
     session = start()
-    events = session.ask("round", **bench.round({}, plan={"warm_up_ns": 40_000_000}))
+    events = session.ask("round", **bench.round({}, slicing={"warm_up_ns": 40_000_000}))
     (ended,) = of_type(events, "ended")
     assert ended["spent_ns"]["warmup"] >= 40_000_000
-    refused, _ = session.ask("round", **bench.round({}, plan={"warm_up_ns": -1}))
+    refused, _ = session.ask("round", **bench.round({}, slicing={"warm_up_ns": -1}))
     assert refused["code"] == "SpecError"
     assert "warm_up_ns" in refused["detail"]

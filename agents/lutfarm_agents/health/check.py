@@ -24,7 +24,7 @@ from lutfarm_agents.health.findings import (
 )
 from lutfarm_agents.interface import Agent
 from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, NotReady, ProtocolMismatch
-from lutfarm_jobs.round import Limits, Round, SlicePlan, Task
+from lutfarm_jobs.round import Limits, Round, Slicing, Task
 from lutfarm_jobs.run import Failure, Probe, Run, ToolSummary
 from lutfarm_jobs.runtimes import is_tool, packages_of
 from lutfarm_profiles import DeviceProfile
@@ -91,7 +91,7 @@ class CheckOrder:
     claim: Claim
     tasks: tuple[Task, ...]
     models: Mapping[str, Path]
-    plan: SlicePlan = SlicePlan(passes=PASSES)
+    slicing: Slicing = Slicing(passes=PASSES)
     workload_limits: Limits = Limits()
     limits: HealthLimits = HealthLimits()
     history: Sequence[HealthReport] = field(default_factory=tuple[HealthReport, ...])
@@ -207,7 +207,7 @@ def _reference(agent: Agent, hello: Hello, task: Task, order: CheckOrder) -> Ite
     latency_ns = round(min(statistics.median(one.samples_ns) for one in slices))
     found = _latency(hello, task, order, latency_ns)
     yield found[0]
-    yield _quiet_finding(key, quiet=sum(1 for one in slices if one.quiet), passes=order.plan.passes)
+    yield _quiet_finding(key, quiet=sum(1 for one in slices if one.quiet), passes=order.slicing.passes)
     yield found[1]
 
 
@@ -262,7 +262,13 @@ def _said(key: str, summary: ToolSummary) -> Iterator[Finding]:
 
 def _runs(agent: Agent, task: Task, order: CheckOrder) -> list[Run]:
     round_ = Round(
-        id=uuid.uuid4().hex, index=0, tasks=(task,), plan=order.plan, seed=0, canary=task.artifact, limits=order.workload_limits
+        id=uuid.uuid4().hex,
+        index=0,
+        tasks=(task,),
+        slicing=order.slicing,
+        seed=0,
+        canary=task.artifact,
+        limits=order.workload_limits,
     )
     return [item for item in agent.measure(round_, models=order.models) if isinstance(item, Run)]
 

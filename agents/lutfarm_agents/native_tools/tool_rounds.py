@@ -42,7 +42,7 @@ class ToolMeasurer:
             if session.cancelled.is_set():
                 return
             path = session.access.model_cache.place(task.artifact)
-            run = tools.measure(round_, task, path, cpus, session.fingerprint(task, round_.plan))
+            run = tools.measure(round_, task, path, cpus, session.fingerprint(task, round_.slicing))
             if session.cancelled.is_set():  # it was ended, so what it said is no result
                 return
             after, at_end = self._look(cpus)

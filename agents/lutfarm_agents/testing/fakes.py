@@ -19,7 +19,7 @@ from lutfarm_agents.interface import Advance, Agent
 from lutfarm_agents.runner_agent import DeviceAgent
 from lutfarm_agents.transports.interface import Exit
 from lutfarm_jobs.errors import FarmError, LinkLost, from_wire
-from lutfarm_jobs.round import Limits, Round, SlicePlan, Task
+from lutfarm_jobs.round import Limits, Round, Slicing, Task
 from lutfarm_jobs.run import Failure, Probe, Run, Slice
 
 Point = Literal["prepare", "probe", "measure", "mid-round"]
@@ -127,7 +127,7 @@ class FakeAgent:
     def _measure(self, round_: Round) -> Iterator[Run | Advance]:
         self.spent_ns = {}
         self._at("measure")
-        total = len(round_.tasks) * round_.plan.passes
+        total = len(round_.tasks) * round_.slicing.passes
         half = len(round_.tasks) // 2
         yield Advance(total // 2, total)
         error: FarmError | None = None
@@ -181,16 +181,16 @@ class FakeAgent:
             status=status,
             started_s=now_s,
             ended_s=now_s,
-            fingerprint=fingerprint(self.script.hello, measurement.backend, round_.plan, inputs=measurement.workload.fed),
-            slices=slices(round_.plan, self._latency_ns(measurement.key)),
+            fingerprint=fingerprint(self.script.hello, measurement.backend, round_.slicing, inputs=measurement.workload.fed),
+            slices=slices(round_.slicing, self._latency_ns(measurement.key)),
             canary_reference_ns=round_.canary_reference_ns or 70_000,
             reference_provisional=round_.canary_reference_ns is None,
         )
 
 
-def slices(plan: SlicePlan, latency_ns: int, *, canary_ns: int = 70_000) -> tuple[Slice, ...]:
+def slices(slicing: Slicing, latency_ns: int, *, canary_ns: int = 70_000) -> tuple[Slice, ...]:
     """Quiet slices of one workload, one for each pass, every sample the same."""
-    count = max(1, plan.slice_ns // latency_ns)
+    count = max(1, slicing.slice_ns // latency_ns)
     return tuple(
         Slice(
             pass_index=index,
@@ -198,13 +198,13 @@ def slices(plan: SlicePlan, latency_ns: int, *, canary_ns: int = 70_000) -> tupl
             canary_before_ns=canary_ns,
             canary_after_ns=canary_ns,
             quiet=True,
-            gated=latency_ns <= plan.long_ns,
+            gated=latency_ns <= slicing.long_ns,
             involuntary_switches=0,
             waited_ns=0,
             wall_ns=latency_ns * count,
             cpu_ns=latency_ns * count,
         )
-        for index in range(plan.passes)
+        for index in range(slicing.passes)
     )
 
 

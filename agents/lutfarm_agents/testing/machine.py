@@ -14,7 +14,7 @@ from lutfarm_agents.testing.noise import Noise
 from lutfarm_agents.testing.states import Drifting, Heating
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.run import Environment
-from lutfarm_runner.commands import Plan
+from lutfarm_runner.commands import WireSlicing
 from lutfarm_runner.sampling import Clock, Sample, Sampler, Subject, sustain, sweep
 
 FIRST_NS = 1e9  # virtual time begins here
@@ -293,8 +293,8 @@ class VirtualRound:
     seed: int
 
     def batches(self) -> Iterator[list[Sample]]:
-        """Sweeps, or sustains where the plan says so."""
-        if self.sampler.plan.sustained_ns:
+        """Sweeps, or sustains where the slicing says so."""
+        if self.sampler.slicing.sustained_ns:
             return sustain(self.sampler, self.subjects)
         return sweep(self.sampler, self.subjects, random.Random(self.seed))  # noqa: S311  an order, no secret
 
@@ -302,7 +302,7 @@ class VirtualRound:
 def begin_round(
     machine: Machine,
     true_ns: Sequence[float],
-    plan: Plan,
+    slicing: WireSlicing,
     *,
     seed: int,
     reference_ns: int | None = None,
@@ -313,9 +313,9 @@ def begin_round(
     `iteration_ns`: what a probe said of each; where it is unknown a few warm iterations tell.
     """
     process, clock = machine.process(), machine.clock()
-    sampler = Sampler(plan, clock, process.canary(), reference_ns or 0)
+    sampler = Sampler(slicing, clock, process.canary(), reference_ns or 0)
     sampler.warm_up()
-    for _ in range(plan.warmup_first):
+    for _ in range(slicing.warmup_first):
         sampler.level()
     if reference_ns is None:
         sampler.establish()

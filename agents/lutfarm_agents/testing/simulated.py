@@ -130,7 +130,7 @@ class SimulatedRunner:
         played = begin_round(
             machine,
             [machine.device.true_ns(PurePosixPath(w.path).stem) for w in order.workloads],
-            order.plan,
+            order.slicing,
             seed=order.seed,
             reference_ns=order.reference_ns,
             iteration_ns=[w.iteration_ns for w in order.workloads],

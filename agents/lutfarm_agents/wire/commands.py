@@ -43,7 +43,7 @@ def round_(order: Round, *, cpus: Sequence[int], place: PathOf, idle: bool = Tru
     backend = order.tasks[0].measurement.backend
     return {
         "workloads": [workload(task, position, place) for position, task in enumerate(order.tasks)],
-        "plan": asdict(order.plan if idle else replace(order.plan, warm_up_ns=0)),
+        "slicing": asdict(order.slicing if idle else replace(order.slicing, warm_up_ns=0)),
         "seed": order.seed,
         "canary": {
             "path": place(order.canary),

@@ -34,7 +34,7 @@ class RoundLog:
     @property
     def total(self) -> int:
         """How many visits a complete round has."""
-        return len(self.round.tasks) * self.round.plan.passes
+        return len(self.round.tasks) * self.round.slicing.passes
 
     def take(self, event: RoundEvent) -> None:
         """One more event."""

@@ -67,7 +67,7 @@ class RunnerSession:
     def round(self, command: Mapping[str, object], *, known: int, passes: int, tries: int = 1) -> Iterator[RoundEvent]:
         """The events of one round; the last is EndedEvent or DiedEvent, unless cancelled.
 
-        A workload has one slice a pass; what is not gated up to `tries`, the plan's `long_tries`.
+        A workload has one slice a pass; what is not gated up to `tries`, the slicing's `long_tries`.
         """
         self._send("round", **command)
         seen: Counter[tuple[int, int]] = Counter()

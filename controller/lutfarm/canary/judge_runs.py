@@ -10,7 +10,7 @@ from lutfarm.records.canary_round import basis_of
 from lutfarm.store.interface import CanaryStore
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.measurement_key import MeasurementKey
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 from lutfarm_jobs.run import Run
 
 
@@ -22,6 +22,6 @@ def judge(store: CanaryStore, plan: Iterable[Measurement], gate_ratios: Mapping[
     def judged(run: Run) -> Run:
         canary = canaries[run.key]
         known = judging(histories[canary], basis_of(run.fingerprint), run.started_s)
-        return regated(run, known, gate_ratio=gate_ratios.get(canary[0], SlicePlan().gate_ratio))
+        return regated(run, known, gate_ratio=gate_ratios.get(canary[0], Slicing().gate_ratio))
 
     return judged

@@ -22,7 +22,7 @@ from lutfarm_jobs.errors import DeviceLost, FarmError, LinkError, StoreError, is
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.models.build_model import canary_graph
 from lutfarm_jobs.models.reference_output import expected_of_graph
-from lutfarm_jobs.round import Lease, SlicePlan, Task
+from lutfarm_jobs.round import Lease, Slicing, Task
 from lutfarm_jobs.runtimes import model_format
 from lutfarm_profiles import DeviceProfile, loader
 
@@ -135,7 +135,7 @@ def _order(device: Device, store: DevicesAndLeases, home: Home, lease: Lease, ho
         claim=Claim(device.name, lease.owner, holder, store.farm_id, lease.token),
         tasks=tasks,
         models={one.artifact.sha256: one.path for one in built.values()},
-        plan=profile.slice_plan(SlicePlan(passes=PASSES)),
+        slicing=profile.slicing(Slicing(passes=PASSES)),
         workload_limits=profile.workload_limits(),
         limits=limits_of(profile),
         history=_history(store, device.name),

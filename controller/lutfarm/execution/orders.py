@@ -63,7 +63,7 @@ class OrderBook:
             id=order_id,
             index=step.index,
             tasks=tuple(tasks),
-            plan=policy.plan,
+            slicing=policy.slicing,
             seed=seed_of(job.id, order_id),
             canary=canary,
             # A provisional one still keeps the rounds of a sitting to one speed of the machine.
@@ -80,7 +80,7 @@ class OrderBook:
         if hello is None:
             return CanaryReference()
         rounds = self.canaries.rounds(measurement.device, *MeasurementKey.parse(measurement.key).canary)
-        basis = basis_of(fingerprint(hello, measurement.backend, policy.plan, policy.setting))
+        basis = basis_of(fingerprint(hello, measurement.backend, policy.slicing, policy.setting))
         return current(epochs(rounds), basis, time.time())
 
 

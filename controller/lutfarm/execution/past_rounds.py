@@ -30,8 +30,8 @@ def known_of(
     if last is None:
         return Known()
     mine = [m for m in plan if m.device == unit]
-    today = {m.backend.key: fingerprint(last[0], m.backend, policy.plan, policy.setting)["plan"] for m in mine}
-    runs = [run for run in store.last_runs(unit, most=MOST_RUNS) if run.fingerprint.get("plan") in today.values()]
+    today = {m.backend.key: fingerprint(last[0], m.backend, policy.slicing, policy.setting)["slicing"] for m in mine}
+    runs = [run for run in store.last_runs(unit, most=MOST_RUNS) if run.fingerprint.get("slicing") in today.values()]
     probes = store.probes(list({run.key for run in runs} | {m.key for m in mine}))
     newest = {key: found[0] for key, found in probes.items() if found and found[0].device == unit}
     return Known(_pace(runs, newest, policy), _probe(list(newest.values())), _scale(mine, newest, expected_ns))
@@ -49,7 +49,7 @@ def _pace(runs: Sequence[Run], probes: Mapping[str, Probe], policy: MeasuringPol
     for one in whole:
         known = [probes[run.key] for run in one if run.key in probes and probes[run.key].iteration_ns]
         if len(known) == len(one) and all(run.status == "complete" for run in one):
-            due_s = ROUND_S + sum(seconds_of(p.iteration_ns or 0, policy.plan, load_ns=p.load_ns) for p in known)
+            due_s = ROUND_S + sum(seconds_of(p.iteration_ns or 0, policy.slicing, load_ns=p.load_ns) for p in known)
             found.append((max(run.ended_s for run in one) - min(run.started_s for run in one)) / due_s)
     found = found[:MOST_ROUNDS]
     if len(found) < LEAST_ROUNDS:

@@ -22,7 +22,7 @@ from lutfarm.store.interface import RunsAndCanaries, RunStore, Store
 from lutfarm_agents.device import Hello
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.measurement import Measurement
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 from lutfarm_jobs.run import Run
 from lutfarm_jobs.spaces import added_by
 from lutfarm_jobs.spec import stored_job
@@ -106,7 +106,7 @@ def as_stored(store: RunsAndCanaries, job: Job, plan: Sequence[Measurement]) -> 
 
 def own_runs(store: RunsAndCanaries, job: JobProgress, unit: str, hello: Hello) -> Iterator[Run]:
     """The job's own complete runs of a unit that has the fingerprint of today, judged by today's canary, samples and all."""
-    judged = judge(store, job.planned(unit), {unit: job.policies[unit].plan.gate_ratio})
+    judged = judge(store, job.planned(unit), {unit: job.policies[unit].slicing.gate_ratio})
     today = _today(job, unit, hello, judged)
     for run in store.runs(job.id):
         if run.status == "complete" and run.key in today.runs and agree(run.fingerprint, today.runs[run.key]):
@@ -131,20 +131,20 @@ def _judge(store: RunsAndCanaries, job: JobProgress, unit: str) -> Callable[[Run
     """As a table would: what stopped as precise on verdicts that no longer hold goes on."""
     if job.rule is None:
         return _as_taken  # without a rule estimates decide nothing, and runs are read without samples
-    return judge(store, job.planned(unit), {unit: job.policies[unit].plan.gate_ratio})
+    return judge(store, job.planned(unit), {unit: job.policies[unit].slicing.gate_ratio})
 
 
 def _today(job: JobProgress, unit: str, hello: Hello, judged: Callable[[Run], Run]) -> _Today:
     policy = job.policies[unit]
     mine = {m.key: (m.backend, m.workload.fed, added_by(m.workload)) for m in job.planned(unit)}
 
-    def prints(plan: SlicePlan | None) -> Mapping[str, Mapping[str, str]]:
+    def prints(plan: Slicing | None) -> Mapping[str, Mapping[str, str]]:
         of_each = {
             each: fingerprint(hello, each[0], plan, policy.setting, inputs=each[1], space=each[2]) for each in set(mine.values())
         }
         return {key: of_each[each] for key, each in mine.items()}
 
-    return _Today(prints(policy.plan), prints(None), policy.strict, judged)
+    return _Today(prints(policy.slicing), prints(None), policy.strict, judged)
 
 
 def _look(

@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 # Devices of one kind are rarely updated in the same hour: kernels, interpreters, libraries and chips' names may differ.  What is
-# measured with (runtime, runner, protocol, plan, models) and how the device is set (governor, setting) may not.
+# measured with (runtime, runner, protocol, slicing, models) and how the device is set (governor, setting) may not.
 BETWEEN_UNITS = frozenset({"os", "cpu_model", "python", "libc"})
-# A table's networks are swept and its entries gated: two plans on purpose.
-BETWEEN_PLANS = frozenset({"plan"})
+# A table's networks are swept and its entries gated: two slicings on purpose.
+BETWEEN_SLICINGS = frozenset({"slicing"})
 # Each model file has its own.
 BETWEEN_WORKLOADS = frozenset({"inputs", "space"})
 LABELS_SHOWN = 3

@@ -77,6 +77,6 @@ def judged_anew(store: Store, job_id: str) -> int:
 def _judged(
     store: RunsAndCanaries, job_id: str, plan: Sequence[Measurement], policies: Mapping[str, MeasuringPolicy]
 ) -> Iterator[Run]:
-    verdict = judge(store, plan, {device: policy.plan.gate_ratio for device, policy in policies.items()})
+    verdict = judge(store, plan, {device: policy.slicing.gate_ratio for device, policy in policies.items()})
     planned = {m.key for m in plan}
     return (verdict(run) for run in store.runs(job_id) if run.key in planned)

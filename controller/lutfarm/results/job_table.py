@@ -97,7 +97,7 @@ def _inside(store: Store, stored: JobRuns, call_ns: Mapping[tuple[str, str], flo
 def _manifest(store: DeviceStore, stored: JobRuns, floors: Mapping[str, Mapping[str, int]]) -> Manifest:
     job, plan, devices = stored.job, stored.plan, stored.devices
     hellos = {name: hello[0] for name in devices if (hello := store.hello(name))}
-    protocol = {name: asdict(policy.plan) for name, policy in stored.policies.items()}
+    protocol = {name: asdict(policy.slicing) for name, policy in stored.policies.items()}
     names = {workload.space for workload in stored.spec.workloads if isinstance(workload, SpaceWorkload)}
     return Manifest(
         job_id=job.id,

@@ -176,7 +176,7 @@ def _round(job: JobProgress, m: Measurement, policy: MeasuringPolicy, guess: Spa
     """What one round of a measurement should take; `guess`: what its iteration may be off by."""
     probe, iteration_ns = job.progress(m.key).probe, iteration_of(job, m)
     load_ns = probe.load_ns if probe else None
-    low_s, high_s = (seconds_of(iteration_ns * factor, policy.plan, load_ns=load_ns) for factor in (guess.low_s, guess.high_s))
+    low_s, high_s = (seconds_of(iteration_ns * factor, policy.slicing, load_ns=load_ns) for factor in (guess.low_s, guess.high_s))
     return Span(low_s, high_s)
 
 

@@ -13,7 +13,7 @@ from lutfarm.scheduling.steps import MeasureThese, Open, ProbeThese, Step
 from lutfarm.scheduling.unit import Unit
 from lutfarm.statistics.estimates.precision import LEAST_ROUNDS
 from lutfarm_jobs.measurement import Measurement
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 
 PROBES_PER_ORDER = 64
 LONGEST_ROUND_S = 20.0  # what a kill -9 can lose of one device at most, about
@@ -47,16 +47,16 @@ def chunk_of(
         candidates = sorted(wanted, key=lambda m: _precision(job, m.key))
     else:
         candidates = [m for m in wanted if job.progress(m.key).complete == fewest]
-    group = _group(job, candidates[0], policy.plan)
+    group = _group(job, candidates[0], policy.slicing)
     if group[1]:
         candidates.sort(key=lambda m: _lot(m.key, fewest))
     left_bytes, left_s = policy.memory_budget_bytes, min(LONGEST_ROUND_S, left_of_budget_s)
     first = True
     for measurement in candidates:
-        if _group(job, measurement, policy.plan) != group:
+        if _group(job, measurement, policy.slicing) != group:
             continue
-        left_bytes -= model_bytes(job, measurement) * (2 if policy.plan.profile else 1)  # a session under the profiler, too
-        left_s -= round_seconds(job, measurement, policy.plan) * pace
+        left_bytes -= model_bytes(job, measurement) * (2 if policy.slicing.profile else 1)  # a session under the profiler, too
+        left_s -= round_seconds(job, measurement, policy.slicing) * pace
         if not first and (left_bytes < 0 or left_s < 0):
             return
         first = False
@@ -74,7 +74,7 @@ def _lot(key: str, rounds: int) -> str:
     return hashlib.sha256(f"{rounds}/{key}".encode()).hexdigest()
 
 
-def _group(job: JobProgress, measurement: Measurement, plan: SlicePlan) -> tuple[str, bool]:
+def _group(job: JobProgress, measurement: Measurement, plan: Slicing) -> tuple[str, bool]:
     # Long workloads are swept, not gated, and would evict what short ones keep warm: rounds of their own.
     probe = job.progress(measurement.key).probe
     is_long = probe is not None and (probe.iteration_ns or 0) > plan.long_ns
@@ -85,5 +85,5 @@ def due_seconds(job: JobProgress, step: Step) -> float:
     """What a step should take on a quiet machine, where it is a round; else 0."""
     if not isinstance(step, MeasureThese):
         return 0.0
-    plan = job.policies[step.unit].plan
+    plan = job.policies[step.unit].slicing
     return ROUND_S + sum(round_seconds(job, job.plan[key], plan) for key in step.keys)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from lutfarm.records.registered_device import RegisteredDevice
-from lutfarm_jobs.round import Limits, SlicePlan
+from lutfarm_jobs.round import Limits, Slicing
 from lutfarm_jobs.spec import JobSpec
 from lutfarm_profiles import DeviceProfile
 
@@ -34,7 +34,7 @@ class Care:
 class MeasuringPolicy:
     """On what terms a device measures: its profile's constants and the job's."""
 
-    plan: SlicePlan = SlicePlan()
+    slicing: Slicing = Slicing()
     memory_budget_bytes: int = 2 * 1024**3  # of all models that one round holds
     limits: Limits = Limits()
     setting: str = ""  # see lutfarm_profiles.profile.DeviceProfile.setting
@@ -50,10 +50,10 @@ def policies_of(spec: JobSpec, devices: Mapping[str, RegisteredDevice]) -> dict[
     conditions = spec.conditions
     sustained_ns = round((conditions.sustained_s or 0.0) * 1e9)
     inside = spec.composition == "in_network"
-    asked = SlicePlan(passes=spec.sampling.passes, sustained_ns=sustained_ns, profile=PROFILED if inside else 0)
+    asked = Slicing(passes=spec.sampling.passes, sustained_ns=sustained_ns, profile=PROFILED if inside else 0)
     return {
         name: MeasuringPolicy(
-            _swept(profile.slice_plan(asked), sweep=spec.sampling.sweep or inside),
+            _swept(profile.slicing(asked), sweep=spec.sampling.sweep or inside),
             profile.memory_budget_bytes,
             profile.workload_limits(),
             setting=profile.setting(cluster=conditions.cluster, fixed=conditions.clocks == "fixed"),
@@ -64,7 +64,7 @@ def policies_of(spec: JobSpec, devices: Mapping[str, RegisteredDevice]) -> dict[
     }
 
 
-def _swept(plan: SlicePlan, *, sweep: bool) -> SlicePlan:
+def _swept(plan: Slicing, *, sweep: bool) -> Slicing:
     """Without a gate for anything, where the job asks for a sweep."""
     return replace(plan, long_ns=1) if sweep else plan
 

@@ -46,7 +46,7 @@ def _reassigned(job: JobProgress, share: Share, units: Mapping[str, Unit]) -> tu
             moving[item] = measurement
     if not moving:
         return job, []
-    plan_of = {name: job.policies[name].plan for name in share.units}
+    plan_of = {name: job.policies[name].slicing for name in share.units}
     busy_s = dict.fromkeys(able, 0.0)
     for key, m in job.plan.items():
         if m.device in busy_s and job.wants(key):

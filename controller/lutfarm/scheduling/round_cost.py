@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lutfarm.scheduling.job_progress import JobProgress
 from lutfarm_jobs.measurement import Measurement
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 
 DEFAULT_MODEL_BYTES = 8 * 1024**2
 ROUND_S = 0.6  # of a round beside its workloads: Python, the runtime, the canary
@@ -17,7 +17,7 @@ def model_bytes(job: JobProgress, measurement: Measurement) -> int:
     return (probe.model_memory_bytes if probe else None) or DEFAULT_MODEL_BYTES
 
 
-def round_seconds(job: JobProgress, measurement: Measurement, plan: SlicePlan) -> float:
+def round_seconds(job: JobProgress, measurement: Measurement, plan: Slicing) -> float:
     """About how long one round of it holds the device, on a quiet machine."""
     probe = job.progress(measurement.key).probe
     return seconds_of(iteration_of(job, measurement), plan, load_ns=probe.load_ns if probe else None)
@@ -29,7 +29,7 @@ def iteration_of(job: JobProgress, measurement: Measurement) -> float:
     return (probe.iteration_ns if probe else None) or job.expected_ns.get(measurement.key, 1_000_000.0)
 
 
-def seconds_of(iteration_ns: float, plan: SlicePlan, *, load_ns: float | None = None) -> float:
+def seconds_of(iteration_ns: float, plan: Slicing, *, load_ns: float | None = None) -> float:
     """About how long one round of a workload holds the device, by what one iteration and loading it take."""
     swept = iteration_ns > plan.long_ns  # then one iteration, after at most one: as the runner's sampling has it
     warmups = plan.warmup_again if not swept else int(iteration_ns <= max(10 * plan.long_ns, 40_000_000))

@@ -38,7 +38,7 @@ def share_plan(
     )
     probes = store.probes([m.key for m in plan if m.device in set(devices)])
     probed_ns = _probed(plan, probes)
-    seconds = {item: seconds_of(probed_ns.get(item, size), policy.plan) for item, size in sizes_ns.items()}
+    seconds = {item: seconds_of(probed_ns.get(item, size), policy.slicing) for item, size in sizes_ns.items()}
     found = store.job(job_id)
     kept: Mapping[Item, str | None] = {}
     if found is not None and found[0].id == job_id:

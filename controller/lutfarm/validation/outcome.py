@@ -12,7 +12,7 @@ from lutfarm.lut.prediction.predict_network import MissingEntry
 from lutfarm.lut.schema.calibration_record import calibration_of
 from lutfarm.lut.schema.validation_record import MOST_REASON, Calibrated, Role, Uncalibrated, share
 from lutfarm.lut.verdict import LEAST_CALIBRATION
-from lutfarm.records.fingerprints import BETWEEN_PLANS, BETWEEN_WORKLOADS, disagreement, words
+from lutfarm.records.fingerprints import BETWEEN_SLICINGS, BETWEEN_WORKLOADS, disagreement, words
 from lutfarm.statistics.intervals.sweep import fit_sweep, halves
 from lutfarm.validation.calibration_input import errors_of, observed
 from lutfarm.validation.study import StudyJob
@@ -183,7 +183,7 @@ def _check_agreement(on_table: StudyOnTable, place: Place) -> None:
         for label, table in (("the table", on_table.table), ("its networks", on_table.measured.table))
         for labelled in _labelled(label, table, [e for e in table.entries if (e.device, e.backend) == place])
     ]
-    if differences := disagreement(both, may_differ=BETWEEN_PLANS | BETWEEN_WORKLOADS):
+    if differences := disagreement(both, may_differ=BETWEEN_SLICINGS | BETWEEN_WORKLOADS):
         raise RunsDisagree(
             f"{place[0]} with {place[1]}: a table is not held against networks that were measured otherwise: "
             f"{words(differences)}.  Run the table's job and this command again"

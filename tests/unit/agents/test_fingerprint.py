@@ -11,13 +11,13 @@ from lutfarm_agents.device import Hello
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_agents.testing import HELLO
 from lutfarm_jobs.measurement import Backend
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 
 WIDE = replace(HELLO, word_bits=64, abi="aarch64-linux-gnu", libc="glibc 2.36")
 
 
 def of(hello: Hello) -> dict[str, str]:
-    return dict(fingerprint(hello, Backend("onnxruntime"), SlicePlan()))
+    return dict(fingerprint(hello, Backend("onnxruntime"), Slicing()))
 
 
 @pytest.mark.parametrize(

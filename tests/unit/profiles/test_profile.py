@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from lutfarm_jobs.round import Limits, SlicePlan
+from lutfarm_jobs.round import Limits, Slicing
 from lutfarm_profiles.profile import DeviceProfile
 
 GOOD: dict[str, object] = {
@@ -40,13 +40,13 @@ def test_a_lock_is_a_plain_file_anywhere_but_in_the_kernels_folders(path: str) -
 
 def test_what_is_not_said_is_standard() -> None:
     assert profile().workload_limits() == Limits()
-    assert profile().slice_plan(SlicePlan(passes=7)) == SlicePlan(passes=7)
+    assert profile().slicing(Slicing(passes=7)) == Slicing(passes=7)
 
 
 def test_what_is_said_replaces_the_standard() -> None:
     found = profile(limits={"memory_bytes": 1 << 28}, sampling={"gate_ratio": 1.3, "long_ns": 9_000_000})
     assert found.workload_limits() == Limits(memory_bytes=1 << 28)
-    assert found.slice_plan(SlicePlan(passes=7)) == SlicePlan(passes=7, gate_ratio=1.3, long_ns=9_000_000)
+    assert found.slicing(Slicing(passes=7)) == Slicing(passes=7, gate_ratio=1.3, long_ns=9_000_000)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ from tests.store_kit import HELLO
 from lutfarm.lut import LatencyTable, Pooling, TableBackend, TableDevice, pooled
 from lutfarm.lut.building.build_table import build_table
 from lutfarm.lut.building.manifest_as_measured import as_measured
-from lutfarm.records.fingerprints import BETWEEN_PLANS, BETWEEN_UNITS, agree, disagreement, words
+from lutfarm.records.fingerprints import BETWEEN_SLICINGS, BETWEEN_UNITS, agree, disagreement, words
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_jobs.errors import DevicesDiffer, RunsDisagree
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 
-NOW = fingerprint(HELLO, ORT, SlicePlan(), "cluster big")
+NOW = fingerprint(HELLO, ORT, Slicing(), "cluster big")
 PRINTS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["1", "2", ""]))
 
 
@@ -46,8 +46,8 @@ def test_a_field_that_one_lacks_is_a_difference() -> None:
 def test_some_fields_may_differ_on_purpose_and_no_others() -> None:
     other = {name: value + " other" for name, value in NOW.items()}
     found = {difference.field for difference in disagreement([("a", NOW), ("b", other)], may_differ=BETWEEN_UNITS)}
-    assert found == {"machine", "governor", "runtime", "runner_sha256", "protocol", "models", "setting", "plan"}
-    assert "plan" not in {d.field for d in disagreement([("a", NOW), ("b", other)], may_differ=BETWEEN_PLANS)}
+    assert found == {"machine", "governor", "runtime", "runner_sha256", "protocol", "models", "setting", "slicing"}
+    assert "slicing" not in {d.field for d in disagreement([("a", NOW), ("b", other)], may_differ=BETWEEN_SLICINGS)}
 
 
 @given(st.lists(PRINTS, max_size=6))

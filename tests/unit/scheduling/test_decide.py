@@ -31,7 +31,7 @@ from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.retry import FIRST_DELAY_S
 from lutfarm.scheduling.round_cost import seconds_of
 from lutfarm.scheduling.steps import MeasureThese, Open, ProbeThese
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 from lutfarm_jobs.run import Failure
 
 
@@ -247,7 +247,7 @@ def test_every_job_ends_with_as_many_runs_as_were_asked_for(count: int, rounds: 
 
 
 def profiled(**plan: int) -> MeasuringPolicy:
-    return MeasuringPolicy(SlicePlan(profile=1, **plan), memory_budget_bytes=1000)
+    return MeasuringPolicy(Slicing(profile=1, **plan), memory_budget_bytes=1000)
 
 
 def test_a_session_under_the_profiler_takes_its_memory_too() -> None:
@@ -258,8 +258,8 @@ def test_a_session_under_the_profiler_takes_its_memory_too() -> None:
 
 
 def test_an_iteration_under_the_profiler_takes_its_time_too() -> None:
-    plain = seconds_of(10_000_000, SlicePlan(passes=10), load_ns=0)
-    under = seconds_of(10_000_000, SlicePlan(passes=10, profile=3), load_ns=0)
+    plain = seconds_of(10_000_000, Slicing(passes=10), load_ns=0)
+    under = seconds_of(10_000_000, Slicing(passes=10, profile=3), load_ns=0)
     assert under - plain == pytest.approx(10 * 3 * 0.010)
 
 
@@ -292,11 +292,9 @@ def test_why_a_measurement_failed_is_known_whether_its_probe_or_a_round_failed()
         (5.0, PLAN, None, 10 + 16 * (5 + 5 + 0.36)),  # swept, after one
         (40.0, PLAN, None, 10 + 16 * (40 + 40 + 0.36)),
         (41.0, PLAN, None, 10 + 16 * (41 + 0.36)),  # too long to be run twice
-        (0.1, SlicePlan(profile=2), None, 10 + 16 * (0.4 + 4 * 0.1 + 0.36)),
-        (0.1, SlicePlan(sustained_ns=10**10), None, 10 + 10_000),
+        (0.1, Slicing(profile=2), None, 10 + 16 * (0.4 + 4 * 0.1 + 0.36)),
+        (0.1, Slicing(sustained_ns=10**10), None, 10 + 10_000),
     ],
 )
-def test_how_long_a_round_of_a_workload_takes(
-    iteration_ms: float, plan: SlicePlan, load_ns: float | None, took_ms: float
-) -> None:
+def test_how_long_a_round_of_a_workload_takes(iteration_ms: float, plan: Slicing, load_ns: float | None, took_ms: float) -> None:
     assert seconds_of(iteration_ms * 1e6, plan, load_ns=load_ns) == pytest.approx(took_ms / 1e3)

@@ -17,10 +17,10 @@ from lutfarm.scheduling.round_cost import ROUND_S, round_seconds
 from lutfarm.statistics.estimates.precision import LEAST_ROUNDS, LEAST_ROUNDS_ALONE, Reached, StopRule
 from lutfarm_agents.testing import HELLO
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 from lutfarm_jobs.run import Probe
 
-POLICY = MeasuringPolicy(SlicePlan())
+POLICY = MeasuringPolicy(Slicing())
 
 
 def plan(count: int, unit: str = "desk", runtime: str = "onnxruntime") -> list[Measurement]:
@@ -68,7 +68,7 @@ def test_more_work_takes_longer_and_a_range_has_its_ends_in_order(rule: StopRule
 
 def test_without_a_rule_there_are_all_rounds_and_each_is_a_process_more() -> None:
     state = probed(began(plan(6), rounds=4))
-    due_s = 4 * (ROUND_S + sum(round_seconds(state, m, POLICY.plan) for m in state.plan.values()))
+    due_s = 4 * (ROUND_S + sum(round_seconds(state, m, POLICY.slicing) for m in state.plan.values()))
     rounds = left(state).rounds
     assert (rounds.low_s, rounds.high_s) == (pytest.approx(due_s * PACE.low_s), pytest.approx(due_s * PACE.high_s))
 
@@ -116,7 +116,7 @@ def test_a_budget_is_the_most_that_rounds_take_and_rests_come_on_top() -> None:
     assert left(state).rounds == Span(5.0, 5.0)
     spent = changed(state, spent_s=dict.fromkeys(state.units, 6.0))
     assert left(spent).rounds == Span()  # a round that took longer than was left takes nothing from what is to come
-    rests = left(probed(began(plan(6), rounds=4)), MeasuringPolicy(SlicePlan(), care=Care(cooldown_s=30.0))).waiting
+    rests = left(probed(began(plan(6), rounds=4)), MeasuringPolicy(Slicing(), care=Care(cooldown_s=30.0))).waiting
     assert rests == Span(120.0, 120.0)
 
 

@@ -20,9 +20,9 @@ from lutfarm.scheduling.strategy import Plain
 from lutfarm.scheduling.turn import after_news, next_steps
 from lutfarm.scheduling.unit import Unit
 from lutfarm_jobs.measurement import Measurement
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 
-POLICY = MeasuringPolicy(SlicePlan())
+POLICY = MeasuringPolicy(Slicing())
 
 
 class Urgent(Plain):
@@ -113,7 +113,7 @@ def test_what_cannot_wait_comes_before_every_priority() -> None:
 
 
 def test_one_run_counts_for_every_job_that_wants_it_measured_in_the_same_way() -> None:
-    other = replace(POLICY, plan=SlicePlan(passes=9))
+    other = replace(POLICY, slicing=Slicing(passes=9))
     state = farm(
         FarmJob(job("first", [A, B], rounds=2)),
         FarmJob(job("second", [A, C], rounds=3)),

@@ -13,10 +13,10 @@ from lutfarm.scheduling.steps import MeasureThese, Open, ProbeThese
 from lutfarm.scheduling.unit import PACE_KNOWN_S
 from lutfarm_agents.testing import HELLO
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 from lutfarm_jobs.run import Probe, Run
 
-PLAN = SlicePlan()
+PLAN = Slicing()
 MANY = [Measurement(Workload("operator", f"conv{number}"), "desk", Backend("onnxruntime")) for number in range(400)]
 EACH_S = seconds_of(1_000_000, PLAN, load_ns=1_000_000)
 

@@ -263,7 +263,7 @@ def test_anchors_that_were_measured_with_another_runtime_tell_no_drift_but_why()
     spec = planned()
     study = StudyJob(spec.id, spec, 1.0)
     plan, entries = measured_networks(spec, 1.05)
-    prints = {"old": {"runtime": "1.31", "plan": "swept"}, "new": {"runtime": "1.32", "plan": "swept"}}
+    prints = {"old": {"runtime": "1.31", "slicing": "swept"}, "new": {"runtime": "1.32", "slicing": "swept"}}
 
     def found(before: str) -> Validation:
         entries_before = [replace(e, fingerprint=before) for e in measured_networks(spec, 1.0)[1]]
@@ -305,9 +305,9 @@ def test_networks_of_another_runtime_version_are_not_held_against_a_table() -> N
     spec = planned()
     plan, entries = measured_networks(spec, 0.9)
     prints = {
-        "old": {"runtime": "1.31", "plan": "gated"},
-        "new": {"runtime": "1.32", "plan": "swept"},
-        "same": {"runtime": "1.31", "plan": "swept"},
+        "old": {"runtime": "1.31", "slicing": "gated"},
+        "new": {"runtime": "1.32", "slicing": "swept"},
+        "same": {"runtime": "1.31", "slicing": "swept"},
     }
 
     def outcome(networks: str) -> ValidationOutcome:

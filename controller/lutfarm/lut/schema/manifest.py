@@ -68,7 +68,7 @@ class PoolFacts:
 class Manifest:
     """Where a table comes from.
 
-    `protocol` holds the fields of the SlicePlan by device; `protocol_hash` is of all of them.  `missing` are the
+    `protocol` holds the fields of the Slicing by device; `protocol_hash` is of all of them.  `missing` are the
     measurements that the job planned and that have neither a run nor a failure.  `fingerprints`: what the hashes in
     `Entry.fingerprint` stand for; of a pool's entries the hash is of its devices' hashes, and not among them.
     """

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 from lutfarm_jobs.run import Run, Slice
 
-GATE_RATIO = SlicePlan().gate_ratio
+GATE_RATIO = Slicing().gate_ratio
 MOST_SLOWER_THAN_CANARY = 1.15  # workloads slowed 1.15 to 1.63 times where the canary slowed 1.5 times
 LEAST_QUIET = 0.2  # of a process's visits: with fewer quiet ones it says little
 WAITED_NS = 1_000  # less is a look at the clock

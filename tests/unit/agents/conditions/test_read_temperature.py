@@ -70,7 +70,7 @@ def test_an_idle_tablet_with_a_parked_sensor_is_fit_and_starts() -> None:
     idle = shell_hello.parse("zone 0\nzone 125000\nzone -127000\nzone 38000", 0.0)
     assert idle.temperature_c == 38.0
     hello = replace(HELLO, environment=idle)
-    assert next(f for f in hello_findings(hello, HealthLimits()) if f.name == "temperature").verdict == "ok"
+    assert next(f for f in hello_findings(hello, HealthLimits()) if f.name == "temperature").severity == "ok"
     assert (read_temperature.parse(said("fire-hd"), WATCHED).temperature_c or 0) < WATCHED.limit_c
 
 
@@ -131,11 +131,11 @@ def test_the_finding_names_the_zone_and_how_to_leave_it_out() -> None:
     hot = Environment(0.0, temperature_c=95.0, temperature_zone="cpu-board")
     hello = replace(HELLO, environment=hot)
     found = next(f for f in hello_findings(hello, HealthLimits()) if f.name == "temperature")
-    assert found.verdict == "fail"
+    assert found.severity == "fail"
     assert "zone cpu-board: 95.0 C is above 90.0 C" in found.why
     assert "thermal.zones" in found.what_to_do
     other = next(f for f in hello_findings(hello, HealthLimits(zones=("cpu-thermal",))) if f.name == "temperature")
-    assert other.verdict == "ok"
+    assert other.severity == "ok"
     assert "its profile does not watch" in other.why
 
 

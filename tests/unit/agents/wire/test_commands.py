@@ -13,11 +13,11 @@ from lutfarm_agents.wire import commands
 from lutfarm_agents.wire.events import DiedEvent, EndedEvent, LoadedEvent, SliceEvent, StartedEvent
 from lutfarm_agents.wire.round_log import RoundLog
 from lutfarm_jobs.measurement import Backend, Feed, Fill, InputShape, Measurement, Workload
-from lutfarm_jobs.round import Artifact, Expected, Limits, Round, SlicePlan, Task
+from lutfarm_jobs.round import Artifact, Expected, Limits, Round, Slicing, Task
 from lutfarm_jobs.run import Environment, Failure
 
 CANARY = Artifact("c" * 64, 10, ".onnx")
-PLAN = SlicePlan(passes=2)
+PLAN = Slicing(passes=2)
 BEFORE, AFTER = Environment(1.0, governor="performance"), Environment(2.0)
 
 
@@ -47,11 +47,11 @@ ENDED = EndedEvent(AFTER, 1 << 26, {1: 1}, {1: 2}, {"slices": 9, "import": 2})
 
 
 def test_a_device_that_was_busy_does_not_warm_up_again() -> None:
-    order = replace(a_round("a"), plan=replace(PLAN, warm_up_ns=5_000))
+    order = replace(a_round("a"), slicing=replace(PLAN, warm_up_ns=5_000))
     for idle, warm_up_ns in ((True, 5_000), (False, 0)):
-        plan = commands.round_(order, cpus=[], place=place, idle=idle)["plan"]
+        plan = commands.round_(order, cpus=[], place=place, idle=idle)["slicing"]
         assert isinstance(plan, dict)
-        assert plan == {**asdict(order.plan), "warm_up_ns": warm_up_ns}
+        assert plan == {**asdict(order.slicing), "warm_up_ns": warm_up_ns}
 
 
 def test_what_the_device_takes_stands_in_the_runs_beside_what_it_said() -> None:
@@ -63,9 +63,9 @@ def test_what_the_device_takes_stands_in_the_runs_beside_what_it_said() -> None:
 
 def test_a_round_command_has_the_wires_fields() -> None:
     command = commands.round_(a_round("a", "b"), cpus=[3], place=place)
-    assert set(command) == {"workloads", "plan", "seed", "canary", "limits", "cpus"}
+    assert set(command) == {"workloads", "slicing", "seed", "canary", "limits", "cpus"}
     assert command["canary"] == {"path": f"/d/{'c' * 64}.onnx", "runtime": "onnxruntime", "threads": 2, "reference_ns": 70_000}
-    assert command["plan"]["passes"] == 2
+    assert command["slicing"]["passes"] == 2
     assert [entry["id"] for entry in command["workloads"]] == [0, 1]
     assert json.loads(json.dumps(command))["cpus"] == [3]
 

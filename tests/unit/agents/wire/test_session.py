@@ -17,7 +17,7 @@ from lutfarm_agents.wire.events import DiedEvent, EndedEvent, LoadedEvent, Probe
 from lutfarm_agents.wire.session import RunnerSession
 from lutfarm_jobs.errors import LinkLost, NotReady, ProtocolMismatch, ReplyTimeout
 from lutfarm_jobs.measurement import Backend
-from lutfarm_jobs.round import SlicePlan
+from lutfarm_jobs.round import Slicing
 
 DONE = {"type": "done", "cancelled": False}
 BEAT = {"type": "beat"}
@@ -198,7 +198,7 @@ def test_stopping_is_no_error_when_the_runner_has_gone() -> None:
 
 
 def test_the_fingerprint_tells_apart_what_must_be_told_apart() -> None:
-    backend, plan = Backend("onnxruntime"), SlicePlan()
+    backend, plan = Backend("onnxruntime"), Slicing()
     base = fingerprint(HELLO, backend, plan)
     others = [
         fingerprint(replace(HELLO, system="Linux 9"), backend, plan),
@@ -210,12 +210,12 @@ def test_the_fingerprint_tells_apart_what_must_be_told_apart() -> None:
         fingerprint(HELLO, backend, replace(plan, warm_up_ns=1)),
         fingerprint(HELLO, backend, None),
     ]
-    assert base == fingerprint(HELLO, backend, SlicePlan())
+    assert base == fingerprint(HELLO, backend, Slicing())
     assert all(other != base for other in others)
 
 
 def test_the_fingerprint_holds_text_only_and_no_machine_id() -> None:
-    found = fingerprint(HELLO, Backend("tflite"), SlicePlan())
+    found = fingerprint(HELLO, Backend("tflite"), Slicing())
     assert all(isinstance(value, str) for value in found.values())
     assert found["runtime"] == "ai-edge-litert 1.0"
     assert HELLO.machine_id not in found.values()

@@ -25,8 +25,8 @@ from lutfarm.statistics.comparisons.pairs import (
 )
 from lutfarm.statistics.estimates.precision import StopRule
 from lutfarm_agents.testing import Drift, LogNormal, Machine, ProcessOffsets, SimulatedDevice, TwoStates, begin_round, compose
-from lutfarm_jobs.round import SlicePlan
-from lutfarm_runner.commands import Plan
+from lutfarm_jobs.round import Slicing
+from lutfarm_runner.commands import WireSlicing
 
 
 def process(name: str, started_s: float) -> PairedProcess:
@@ -187,7 +187,7 @@ TRUE_NS = [50_000.0, 65_000.0, 80_000.0, 110_000.0, 150_000.0, 200_000.0, 240_00
 
 def level(machine: Machine, true_ns: list[float], seed: int, reference_ns: int) -> list[float]:
     """One process: the level of each workload; the runner's own sampling in virtual time."""
-    plan = Plan(**{name: getattr(SlicePlan(passes=4), name) for name in SlicePlan.__slots__})
+    plan = WireSlicing(**{name: getattr(Slicing(passes=4), name) for name in Slicing.__slots__})
     played = begin_round(machine, true_ns, plan, seed=seed, reference_ns=reference_ns)
     samples: list[list[int]] = [[] for _ in true_ns]
     for batch in played.batches():
