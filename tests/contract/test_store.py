@@ -9,10 +9,11 @@ import pytest
 from tests.store_kit import FINGERPRINT, JOB, OWNER, PLAN, SLICE, probe, run
 
 from lutfarm.records.canary_round import CanaryRound
+from lutfarm.records.job import JobRemoved
 from lutfarm.records.lease_holder import LeaseHolder
 from lutfarm.store import Store
 from lutfarm_agents import process_identity
-from lutfarm_jobs.errors import LeaseLost, StoreError
+from lutfarm_jobs.errors import LeaseLost, SpecError, StoreError
 from lutfarm_jobs.round import Artifact, Lease
 from lutfarm_jobs.run import Environment, Failure, Run
 
@@ -199,6 +200,55 @@ def test_each_run_comes_with_its_own_fingerprint_and_once(store: Store, lease: L
     wanted = [(newer.id, newer.fingerprint), (older.id, older.fingerprint)]
     assert [(found.id, found.fingerprint) for found in store.last_runs("desk", most=9)] == wanted
     assert [(found.id, found.fingerprint) for found in store.runs_after(0.0)] == wanted[::-1]
+
+
+def test_a_removed_job_takes_what_no_other_job_reads_with_it(store: Store, lease: Lease) -> None:
+    read, unread = run(), run(KEYS[1])
+    store.commit([read, unread], lease, "job-1")
+    store.commit_probe(probe(), lease, "job-1")
+    store.commit_probe(probe(KEYS[1]), lease, "job-1")
+    store.open_job(replace(JOB, id="job-2", created_s=200.0), PLAN)
+    store.adopt("job-2", [read.id])
+    store.commit_probe(probe(probed_s=2.0), lease, "job-2")
+    store.release(lease)
+    assert store.remove_job("job-1", 101.0) == JobRemoved(measurements=2, runs=1, runs_kept=1, probes=1)
+    assert store.job("job-1") is None
+    assert list(store.runs("job-1")) == [] == list(store.measurements("job-1"))
+    assert list(store.runs("job-2")) == [read]  # with its fingerprint and its environments
+    assert [found.id for found in store.reusable(KEYS)] == [read.id]
+    assert store.probes(KEYS) == {KEYS[0]: [probe(probed_s=2.0)]}
+    assert [job.id for job, _ in store.jobs()] == ["job-2"]
+    assert len(store.canary_rounds("desk", PLAN[0].backend.key, "b1-steady")) == 1
+    assert store.open_job(JOB, PLAN) == JOB
+
+
+def test_a_removed_job_leaves_a_store_that_the_same_runs_can_come_to_again(store: Store, lease: Lease) -> None:
+    done = [run(started_s=float(at)) for at in range(1200)]
+    store.commit(done, lease, "job-1")
+    store.release(lease)
+    assert store.remove_job("job-1", 101.0).runs == 1200
+    assert list(store.reusable(KEYS)) == []
+    store.open_job(JOB, PLAN)
+    again = store.acquire("desk", owner=OWNER, holder="ann", now_s=102.0, ttl_s=60.0, job_id="job-1")
+    assert isinstance(again, Lease)
+    store.commit(done[:2], again, "job-1")
+    assert list(store.runs("job-1")) == done[:2]
+
+
+def test_a_running_job_is_not_removed_and_one_that_ended_without_a_word_is(store: Store) -> None:
+    store.open_job(JOB, PLAN)
+    lease = store.acquire("desk", owner=OWNER, holder="ann", now_s=100.0, ttl_s=60.0, job_id="job-1")
+    assert isinstance(lease, Lease)
+    with pytest.raises(SpecError, match="job-1 is running: it holds desk; end that run first"):
+        store.remove_job("job-1", 101.0)
+    assert store.job("job-1") is not None
+    assert store.remove_job("job-1", 161.0).measurements == 2
+    store.open_job(JOB, PLAN)
+    dead = str(replace(process_identity.me(), pid=999_999_999))
+    assert isinstance(store.acquire("desk", owner=dead, holder="ghost", now_s=170.0, ttl_s=1e9, job_id="job-1"), Lease)
+    assert store.remove_job("job-1", 171.0).measurements == 2
+    with pytest.raises(StoreError):
+        store.commit([run()], replace(lease, token=lease.token + 1, owner=dead), "job-1")
 
 
 def test_a_newer_probe_of_the_same_fingerprint_replaces(store: Store, lease: Lease) -> None:

@@ -47,6 +47,9 @@ JOB = LazyCommands(
     {
         "list": LazyCommand("lutfarm.cli.job", "list_", "All jobs, newest first."),
         "show": LazyCommand("lutfarm.cli.job", "show", "One job: how many runs each measurement has."),
+        "remove": LazyCommand(
+            "lutfarm.cli.job", "remove", "Take a job out of the store, with the runs and probes that no other job reads."
+        ),
         "why": LazyCommand(
             "lutfarm.cli.job_why",
             "why",

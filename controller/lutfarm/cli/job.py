@@ -1,17 +1,20 @@
-"""`lutfarm job list|show`; why.py has the third."""
+"""`lutfarm job list|show|remove`; job_why.py has the fourth."""
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, say
+from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, printable, say
 from lutfarm.cli.terminal.which_job import job_meant
 from lutfarm.home import find_home
 from lutfarm.store import open_store
+from lutfarm.store.interface import also_called, job_called
+from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement_key import short_name
 
 STATUSES = ("complete", "truncated", "failed")
@@ -78,4 +81,28 @@ def show(
                 ]
                 for m in store.measurements(job.id)
             ],
+        )
+
+
+def remove(
+    job_id: Annotated[str, typer.Argument(metavar="JOB", help="Its whole id, or its name where no other job has it.")],
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """A job, its plan, and the runs and probes that no other job reads."""
+    with exit_codes.exits("interrupted; all of the job is there still"), open_store(find_home(home).path) as store:
+        job, _ = job_called(store, job_id)
+        if others := also_called(store, job_id, job):
+            raise SpecError(f"{1 + len(others)} jobs are called {job_id}: remove one by its id; see lutfarm job list")
+        if job_id not in (job.id, job.name):
+            raise SpecError(f"{job_id!r} is only the start of {job.id}; what is removed is named in full")
+        gone = store.remove_job(job.id, time.time())
+        if json:
+            print_json({"job": job.id, "removed": plain(gone)})
+            return
+        kept = f"; {gone.runs_kept} runs that other jobs read stay" if gone.runs_kept else ""
+        say(
+            printable(
+                f"removed {job.id}: {gone.measurements} measurements of its plan, {gone.runs} runs, {gone.probes} probes{kept}"
+            )
         )

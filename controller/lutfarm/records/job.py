@@ -29,3 +29,13 @@ class JobCounts:
     runs: int
     reused_runs: int
     failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobRemoved:
+    """What went with a job, and what stays although it was the job's."""
+
+    measurements: int
+    runs: int
+    runs_kept: int  # other jobs read them
+    probes: int

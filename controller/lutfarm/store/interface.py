@@ -7,7 +7,7 @@ from typing import Protocol
 
 from lutfarm.records.canary_round import CanaryRound
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord, Transition
-from lutfarm.records.job import Job, JobCounts, JobState
+from lutfarm.records.job import Job, JobCounts, JobRemoved, JobState
 from lutfarm.records.lease_holder import LeaseHolder
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.health.check import HealthReport
@@ -107,6 +107,13 @@ class JobStore(Protocol):
 
     def close_job(self, job_id: str, state: JobState, reason: str = "") -> None:
         """Set the state."""
+        ...
+
+    def remove_job(self, job_id: str, now_s: float) -> JobRemoved:
+        """One transaction: the job, its plan and its links, and the runs and probes that no other job reads.
+
+        What its rounds said of the canary stays: other runs are judged by it.  Raises SpecError while the job holds a device.
+        """
         ...
 
     def jobs(self) -> Sequence[tuple[Job, JobCounts]]:
