@@ -89,7 +89,7 @@ def remove(
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """A job, its plan, and the runs and probes that no other job reads."""
+    """Take a job out of the store, with the runs and probes that no other job reads."""
     with exit_codes.exits("interrupted; all of the job is there still"), open_store(find_home(home).path) as store:
         job, _ = job_called(store, job_id)
         if others := also_called(store, job_id, job):
