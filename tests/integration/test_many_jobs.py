@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +16,14 @@ from tests.farm_kit import Quiet
 from lutfarm.agent_pool.local import LocalPool
 from lutfarm.execution.sitting import Sitting
 from lutfarm.results.job_table import table_of
+from lutfarm.scheduling.state import out_of_work
 from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
 from lutfarm_agents import process_identity
 from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import Script, ScriptedAgents
+from lutfarm_jobs.errors import RunnerBug, SpecError
 from lutfarm_jobs.spec import JobSpec, parse_job
 
 WIDTHS = {width: f"conv_H14_W14_Cin8_Cout{width}_k1_s1_g1_relu" for width in (8, 16, 24)}
@@ -68,7 +70,8 @@ def test_two_jobs_share_devices_and_what_both_want_is_measured_once(store: Store
     one, two = job("one", 8, 16), job("two", 16, 24, rounds=4)
     sat(store, tmp_path, one, two)
     runs = {spec.name: {run.id: run for run in store.runs(spec.id, samples=False)} for spec in (one, two)}
-    assert Counter(run.key for run in runs["one"].values()).total() >= 2 * 2 * 3
+    assert set(Counter(run.key for run in runs["one"].values()).values()) == {3}, "no more than it asked for"
+    assert set(Counter(run.key for run in runs["two"].values()).values()) == {4}
     assert {len(table_of(store, spec.id)) for spec in (one, two)} == {4}
     every = Counter(run.key.split("Cout")[1].split("_")[0] for run in (runs["one"] | runs["two"]).values())
     assert every == {"8": 2 * 3, "16": 2 * 4, "24": 2 * 4}
@@ -105,9 +108,85 @@ def test_a_job_that_leaves_gives_back_the_devices_that_no_other_uses(store: Stor
         for spec in (one, two):
             submitted, sources = submit.submit(spec, tmp_path, store)
             sitting.admit(submitted, sources, Quiet())
+        with pytest.raises(RunnerBug, match="is not over"):
+            sitting.leave(one.id)
+        sitting.withdraw(one.id)
+        while one.id not in sitting.over():
+            sitting.turn()
         sitting.leave(one.id)
         assert store.lease_holder("a", time.time()) is None
         assert store.lease_holder("b", time.time()) is not None
         assert (store.device_record("a", time.time()).state, store.device_record("b", time.time()).state) == ("ready", "busy")
     assert store.lease_holder("b", time.time()) is None
     assert store.device_record("b", time.time()).state == "ready"
+
+
+@contextmanager
+def at_work(store: Store, folder: Path) -> Generator[Sitting]:
+    """A farm of two devices that are machines of their own."""
+    agents = ScriptedAgents({name: Script(hello=replace(Script().hello, machine_id=name)) for name in ("a", "b")})
+    with (
+        closing(LocalPool(state_dir=folder / "agents", agent_factory=agents)) as pool,
+        closing(Sitting(store, pool, folder / "models", owner=str(process_identity.me()), holder="a farm")) as sitting,
+    ):
+        yield sitting
+
+
+def admit(sitting: Sitting, store: Store, folder: Path, spec: JobSpec, watch: Quiet | None = None) -> None:
+    submitted, sources = submit.submit(spec, folder, store)
+    sitting.admit(submitted, sources, watch or Quiet())
+
+
+def test_a_job_that_joins_while_its_devices_are_open_has_what_is_stored(store: Store, tmp_path: Path) -> None:
+    one, two = job("one", 8, devices=("a",)), job("two", 8, 16, devices=("a",))
+    with at_work(store, tmp_path) as sitting:
+        admit(sitting, store, tmp_path, one)
+        admit(sitting, store, tmp_path, job("keeps", 24, rounds=9, devices=("a",)))
+        while one.id not in sitting.over():
+            sitting.turn()
+        sitting.leave(one.id)
+        watch = Quiet()
+        admit(sitting, store, tmp_path, two, watch)
+        assert [found.adopted_runs for found in watch.found] == [3]
+        while two.id not in sitting.over():
+            sitting.turn()
+    runs = [run.key.split("Cout")[1].split("_")[0] for run in store.runs(two.id, samples=False)]
+    assert Counter(runs) == {"8": 3, "16": 3}
+
+
+def test_a_job_that_runs_is_refused_and_nothing_of_it_is_lost(store: Store, tmp_path: Path) -> None:
+    one = job("one", 8)
+    with at_work(store, tmp_path) as sitting:
+        admit(sitting, store, tmp_path, one)
+        before = sitting.state
+        with pytest.raises(SpecError, match="runs already"):
+            admit(sitting, store, tmp_path, one)
+        assert sitting.state is before
+
+
+def test_an_admission_that_breaks_gives_back_what_it_took_and_the_others_go_on(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = job("one", 8, devices=("a",)), job("two", 16)
+    with at_work(store, tmp_path) as sitting:
+        admit(sitting, store, tmp_path, one)
+        with monkeypatch.context() as broken:
+            broken.setattr(store, "open_job", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                admit(sitting, store, tmp_path, two)
+        assert store.lease_holder("b", time.time()) is None
+        assert store.device_record("b", time.time()).state == "ready"
+        while one.id not in sitting.over():
+            sitting.turn()
+    assert len(list(store.runs(one.id, samples=False))) == 3
+
+
+def test_a_device_that_was_mended_works_for_the_next_job(store: Store, tmp_path: Path) -> None:
+    one, two = job("one", 8, rounds=9), job("two", 16, devices=("b",))
+    with at_work(store, tmp_path) as sitting:
+        admit(sitting, store, tmp_path, one)
+        sitting.state = out_of_work(sitting.state, "b", "quarantined", "hot")
+        admit(sitting, store, tmp_path, two)  # its record says that it is well
+        while two.id not in sitting.over():
+            sitting.turn()
+    assert len(list(store.runs(two.id, samples=False))) == 3

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from lutfarm.agent_pool.interface import Event, Measured, Opened
 from lutfarm.scheduling.job_progress import JobProgress
 from lutfarm.scheduling.next_step import chunk_of, next_step
-from lutfarm.scheduling.state import units_of
-from lutfarm.scheduling.steps import MeasureThese, Step
+from lutfarm.scheduling.state import over, units_of
+from lutfarm.scheduling.steps import MeasureThese, Step, Wait
 from lutfarm.scheduling.strategy import JobNews
 from lutfarm.scheduling.unit import Unit
 from lutfarm.statistics.comparisons.pairs import PairedProcess, a_first, matched, precise, process_of, waiting
@@ -62,11 +62,13 @@ class PairStrategy:
         del units
         return any(job.progress(a).complete != job.progress(b).complete for a, b in self.keys if a in job.plan)
 
-    def next(self, job: JobProgress, units: Mapping[str, Unit], idle: Sequence[str], now_s: float) -> Step | None:
+    def next(self, job: JobProgress, units: Mapping[str, Unit], idle: Sequence[str], now_s: float) -> Step | Wait | None:
         """One step at a time: open and probe both sides, then a process of each in turn."""
         mine = units_of(job, units)
-        if self.ending or any(unit.in_flight or unit.out or now_s < unit.not_before_s for unit in mine.values()):
+        if self.ending or over(job, units) or any(unit.out for unit in mine.values()):
             return None
+        if any(unit.in_flight or now_s < unit.not_before_s for unit in mine.values()):
+            return Wait(job.id)  # else the one that is free is taken while the other rests, for ever
         step = self._preparing(job, mine, now_s)
         if step is None and all(unit.opened for unit in mine.values()):
             step = next_process(job, mine, self.keys, self.seed)

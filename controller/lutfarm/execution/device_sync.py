@@ -63,7 +63,7 @@ class UnitStates:
         if now_s - self._looked_s < LOOK_S:
             return [], []
         self._looked_s = now_s
-        records = [self.store.device_record(unit, now_s) for unit in self._at_work]
+        records = [self.store.device_record(unit, now_s) for unit in self._at_work if unit in state.units]
         held = [record.device for record in records if state.units[record.device].out == "maintenance"]
         given_back = [record.device for record in records if record.device in held and record.state not in NO_WORK]
         for unit in given_back:

@@ -84,12 +84,28 @@ class FarmRecords:
     canaries: CanaryHistory
     jobs: dict[str, JobRecords] = field(default_factory=dict[str, JobRecords])
 
+    def joined(self, state: FarmState, mine: JobRecords, now_s: float) -> News:
+        """For a job that was just admitted: what the store has of devices that are open already."""
+        job_id = mine.job.id
+        job = state.job(job_id)
+        opened = [Opened("", unit.name, unit.hello) for unit in state.units.values() if unit.opened and unit.hello]
+        opened = [event for event in opened if event.unit in job.policies]
+        progress_of: dict[str, MeasurementProgress] = {}
+        refused: list[Probed] = []
+        for event in opened:
+            found = mine.resume(job, event)
+            progress_of.update(found)
+            refused += mine.refused(job, found, event, now_s)
+        self._commit_refused({job_id: refused})
+        processes = self._processes(state, opened, only=job_id)
+        return News(progress_of={job_id: progress_of}, refused={job_id: refused}, processes=processes)
+
     def commit(self, state: FarmState, events: Sequence[Event], now_s: float) -> News:
         """Store what has arrived; `state` does not know of it yet."""
         self._commit(state, events, now_s)
         opened = [event for event in events if isinstance(event, Opened)]
         progress_of: dict[str, dict[str, MeasurementProgress]] = {}
-        refused: list[Probed] = []
+        refused: dict[str, list[Probed]] = {}
         records, given_back = self.states.look(state, now_s)
         for event in opened:
             records.append(self.states.opened(event, now_s))
@@ -98,8 +114,8 @@ class FarmRecords:
                 if event.unit in job.policies:
                     found = each.resume(job, event)
                     progress_of.setdefault(job_id, {}).update(found)
-                    refused += each.refused(job, found, event, now_s)
-        self._commit(state, refused, now_s)
+                    refused.setdefault(job_id, []).extend(each.refused(job, found, event, now_s))
+        self._commit_refused(refused)
         return News(
             events=events,
             progress_of=progress_of,
@@ -129,6 +145,11 @@ class FarmRecords:
                     if event.unit in each.submission.policies:
                         each.watch.waiting(event.unit, event.holder)
 
+    def _commit_refused(self, refused: Mapping[str, Sequence[Probed]]) -> None:
+        for job_id, probes in refused.items():
+            for event in probes:
+                self.store.commit_probe(event.probe, self.held.held[event.probe.device], job_id)
+
     def _commit_runs(self, state: FarmState, events: Sequence[Measured]) -> None:
         """Under the job that ordered them; others that read them adopt them."""
         arrived: defaultdict[tuple[str, str], list[Run]] = defaultdict(list)
@@ -153,12 +174,16 @@ class FarmRecords:
             if self.store.device_record(unit, now_s).state not in NO_WORK
         }
 
-    def _processes(self, state: FarmState, events: Sequence[Event]) -> Mapping[str, Mapping[str, Mapping[str, PairedProcess]]]:
+    def _processes(
+        self, state: FarmState, events: Sequence[Event], *, only: str | None = None
+    ) -> Mapping[str, Mapping[str, Mapping[str, PairedProcess]]]:
         """By job: what strategies ask for."""
         found: dict[str, dict[str, dict[str, PairedProcess]]] = {}
         hellos = {name: unit.hello for name, unit in state.units.items()}
         hellos |= {event.unit: event.hello for event in events if isinstance(event, Opened)}
         for job_id, job in state.jobs.items():
+            if only not in (None, job_id):
+                continue
             for unit in job.strategy.wants_processes(job.progress, state.units, events):
                 if hello := hellos[unit]:
                     for run in own_runs(self.store, job.progress, unit, hello):

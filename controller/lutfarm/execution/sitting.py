@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from lutfarm.agent_pool.interface import AgentPool, Event, Measured, Probed
+from lutfarm.agent_pool.interface import AgentPool, Event, Measured, Opened, Probed, Waiting
 from lutfarm.canary.history import CanaryHistory
 from lutfarm.devices.leases import Leases
 from lutfarm.execution.device_sync import UnitStates
@@ -19,13 +20,13 @@ from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.records.job import Job
 from lutfarm.scheduling.job_progress import JobProgress, resumed
 from lutfarm.scheduling.next_step import due_seconds
-from lutfarm.scheduling.state import FarmJob, FarmState, admitted, cancelled, ended, ordered, over, with_job
+from lutfarm.scheduling.state import FarmJob, FarmState, admitted, cancelled, ended, ordered, over, tried_again, with_job
 from lutfarm.scheduling.steps import Cancel, Step
 from lutfarm.scheduling.turn import after_news, next_steps, without
 from lutfarm.scheduling.unit import Unit
 from lutfarm.store.interface import Store
 from lutfarm.submission.submission import Submission
-from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.errors import RunnerBug, SpecError
 from lutfarm_jobs.expand import Sources
 
 POLL_S = 0.25
@@ -70,7 +71,18 @@ class Sitting:
         self._timeout_s = 0.0  # of the next turn: nothing runs yet that could send events
 
     def admit(self, submission: Submission, sources: Sources, watch: Watcher) -> None:
-        """One more job: in the store, its devices held and busy.  Waits for devices that others have."""
+        """One more job: in the store, its devices held and busy.  Waits for devices that others have.
+
+        Raises SpecError where the job runs already.
+        """
+        if submission.spec.id in self.state.jobs:
+            raise SpecError(f"job {submission.spec.id} runs already; wait until it has ended")
+        with ExitStack() as undo:
+            undo.callback(self._give_back, set(submission.devices) - set(self.state.units))
+            self._admit(submission, sources, watch)
+            undo.pop_all()
+
+    def _admit(self, submission: Submission, sources: Sources, watch: Watcher) -> None:
         began_s, job_id = time.time(), submission.spec.id
         states, records = self._records.states, self._records
         barred = states.barred(submission.devices)
@@ -88,9 +100,13 @@ class Sitting:
         mine = JobRecords(self._store, job, submission, watch, began_s)
         begun = FarmJob(submission.begun, submission.strategy, submitted_s=began_s)
         cares = {unit: policy.care for unit, policy in submission.policies.items()}
-        state = without(admitted(self.state, begun, cares), barred)
-        heard = mine.last_heard(state.job(job.id), barred)
-        self.state = with_job(state, resumed(state.job(job.id), heard))
+        known = tried_again(self.state, usable)  # whoever was out of work for another job, and may be used now
+        state = without(admitted(known, begun, cares), barred)
+        state = with_job(state, resumed(state.job(job.id), mine.last_heard(state.job(job.id), barred)))
+        # Devices that are open already will say nothing of themselves again.
+        turned = after_news(state, records.joined(state, mine, began_s), began_s)
+        self.state = turned.state
+        records.tell(turned, began_s)
         records.jobs[job.id] = mine
         self._books[job.id] = self._book(mine, sources, watch)
         self._watchers[job.id] = watch
@@ -101,7 +117,8 @@ class Sitting:
         events = self._pool.events(self._timeout_s)
         now_s = time.time()
         news = self._records.commit(self.state, events, now_s)
-        self._measured.update(job_id for event in events if isinstance(event, Measured) for job_id in self.state.readers(event))
+        heard = {job_id: [event for event in events if concerns(self.state, event, job_id)] for job_id in self.state.jobs}
+        self._measured.update(job_id for job_id, mine in heard.items() if any(isinstance(event, Measured) for event in mine))
         turned = after_news(self.state, news, now_s)
         self.state = turned.state
         self._records.tell(turned, now_s)
@@ -110,8 +127,7 @@ class Sitting:
             self._measured.discard(job_id)
         for job_id, watch in self._watchers.items():
             job = self.state.job(job_id)
-            mine = [event for event in events if _concerns(event, job)]
-            watch.update(job, self.units_of(job), mine)
+            watch.update(job, self.units_of(job), heard[job_id])
         for step in next_steps(self.state, now_s):
             self._submit(step)
         self._timeout_s = POLL_S
@@ -124,8 +140,14 @@ class Sitting:
         """Those that a job may use."""
         return {name: self.state.units[name] for name in job.policies}
 
+    def withdraw(self, job_id: str) -> None:
+        """End a job: what runs for it is cancelled, and it is over once that has ended."""
+        self.state = with_job(self.state, replace(self.state.job(job_id), time_up=True))
+
     def leave(self, job_id: str) -> None:
-        """Without a job that is over; devices that no other job uses are given back."""
+        """Without a job that is over; devices that no other job uses are given back.  Raises RunnerBug for one that is not."""
+        if job_id not in self.over():
+            raise RunnerBug(f"job {job_id} is not over: withdraw it first")
         before = set(self.state.units)
         self.state = ended(self.state, job_id)
         del self._records.jobs[job_id], self._books[job_id], self._watchers[job_id]
@@ -133,12 +155,16 @@ class Sitting:
 
     def close(self) -> None:
         """Every device is given back; what runs is the pool's to end."""
-        self._records.states.end()
-        self._records.held.release()
+        try:
+            self._records.states.end()
+        finally:
+            self._records.held.release()
 
     def _give_back(self, units: Collection[str]) -> None:
-        self._records.states.end(units)
-        self._records.held.release(units)
+        try:
+            self._records.states.end(units)
+        finally:
+            self._records.held.release(units)
 
     def _book(self, mine: JobRecords, sources: Sources, watch: Watcher) -> OrderBook:
         def preparing(done: int, total: int) -> None:
@@ -156,6 +182,8 @@ class Sitting:
             self.state = cancelled(self.state, step.unit)
             return
         held, job, unit = self._records.held, self.state.job(step.job), self.state.units[step.unit]
+        if job.stopped:  # by an order of this turn
+            return
         held.renew(passed=0.05)  # what measures may have to be started first, which takes a good part of a lease
         try:
             order = self._books[job.id].order(step, job, unit.hello, held.held[unit.name])
@@ -166,6 +194,10 @@ class Sitting:
         self.state = ordered(self.state, unit.name, order.id, jobs=[job.id], now_s=time.time(), due_s=due_seconds(job, step))
 
 
-def _concerns(event: Event, job: JobProgress) -> bool:
-    unit = event.run.device if isinstance(event, Measured) else event.probe.device if isinstance(event, Probed) else event.unit
-    return unit in job.policies
+def concerns(state: FarmState, event: Event, job_id: str) -> bool:
+    """Whether an event is of a job: a result that counts for it, what its own order says, that a device of its has opened."""
+    if isinstance(event, Measured | Probed):
+        return job_id in state.readers(event)
+    unit = state.units[event.unit]
+    mine = job_id in unit.jobs if unit.in_flight == event.order else True
+    return event.unit in state.job(job_id).policies and (mine or isinstance(event, Opened | Waiting))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lutfarm.scheduling.next_step import due_seconds
 from lutfarm.scheduling.state import FarmJob, FarmState
-from lutfarm.scheduling.steps import Step
+from lutfarm.scheduling.steps import Step, Wait
 
 AGEING_S = 3600.0  # a job that got nothing for so long counts as one level more urgent
 
@@ -31,6 +31,8 @@ def decide(state: FarmState, now_s: float) -> list[Step]:
         for job in _in_turn(ranks, used_s):
             mine = [name for name in idle if name in job.progress.policies]
             step = job.strategy.next(job.progress, state.units, mine, now_s) if mine else None
+            if isinstance(step, Wait):
+                break
             if step is not None:
                 used_s[job.user] = used_s.get(job.user, 0.0) + due_seconds(job.progress, step)
                 steps.append(step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from lutfarm.agent_pool.interface import Probed
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.work_sharing import Share
 from lutfarm.statistics.estimates.precision import ProcessEstimate, Reached, StopRule, process_estimate_of, reached, rounds_needed
@@ -142,3 +143,8 @@ def resumed(job: JobProgress, progress_of: Mapping[str, MeasurementProgress]) ->
     units = {job.plan[key].device for key in progress_of if key in job.plan}
     known = replace(job, progress_of={**job.progress_of, **progress_of})
     return known.judged(units).keeping(job, but=units)
+
+
+def refused(job: JobProgress, probes: Sequence[Probed]) -> JobProgress:
+    """With what fails on a device without its being asked."""
+    return resumed(job, {one.probe.key: job.progress(one.probe.key).with_probe(one.probe) for one in probes})

@@ -21,8 +21,8 @@ class News:
         default_factory=dict[str, Mapping[str, MeasurementProgress]]
     )
     """By job and key, of units that have opened: what the store has."""
-    refused: Sequence[Probed] = ()
-    """What fails on them without their being asked."""
+    refused: Mapping[str, Sequence[Probed]] = field(default_factory=dict[str, Sequence[Probed]])
+    """By job: what fails on them without their being asked."""
     records: Sequence[DeviceRecord] = ()
     """Of units that have opened, and now and then of all: somebody may have taken one out of work."""
     given_back: Sequence[str] = ()

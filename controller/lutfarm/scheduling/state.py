@@ -73,8 +73,9 @@ class FarmState:
         owners = self.units[unit].jobs if self.units[unit].in_flight == event.order else ()
         mine = [owner for owner in owners if owner in self.jobs]
         yield from mine
+        broken = isinstance(event, Measured) and event.run.status == "truncated"  # uses up a try of whose order it was
         for job in self._sharing(unit, owners, mine):
-            if key in job.plan:
+            if key in job.plan and (not owners or (not broken and job.wants(key))):
                 yield job.id
 
     def _sharing(self, unit: str, owners: Sequence[str], mine: Sequence[str]) -> Sequence[JobProgress]:
@@ -160,6 +161,13 @@ def cancelled(state: FarmState, unit: str) -> FarmState:
 def out_of_work(state: FarmState, unit: str, out: str, reason: str, *, code: str = "") -> FarmState:
     """After a unit was taken out of work; what runs on it may end."""
     return with_unit(state, replace(state.units[unit], out=out, quarantined=reason or out, code=code))
+
+
+def tried_again(state: FarmState, units: Iterable[str]) -> FarmState:
+    """With those of these units that were out of work as if they were new."""
+    out = [unit for name in units if (unit := state.units.get(name)) is not None and unit.out]
+    fresh = {unit.name: replace(unit, out="", quarantined="", code="", opened=False, failures_in_a_row=0) for unit in out}
+    return replace(state, units={**state.units, **fresh}) if fresh else state
 
 
 def back_to_work(state: FarmState, unit: str) -> FarmState:

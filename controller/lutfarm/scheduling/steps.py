@@ -40,4 +40,11 @@ class Cancel:
     order: str
 
 
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """It is the job's turn, and what it does next needs a device that works or rests still: the others stay idle for it."""
+
+    job: str
+
+
 Step = Open | ProbeThese | MeasureThese

@@ -9,7 +9,7 @@ from typing import Protocol
 from lutfarm.agent_pool.interface import Event
 from lutfarm.scheduling.job_progress import JobProgress
 from lutfarm.scheduling.next_step import next_step
-from lutfarm.scheduling.steps import Step
+from lutfarm.scheduling.steps import Step, Wait
 from lutfarm.scheduling.unit import Unit
 from lutfarm.statistics.comparisons.pairs import PairedProcess
 
@@ -38,8 +38,8 @@ class Strategy(Protocol):
         """Whether what comes next loses its worth if it comes late: then no other job goes first."""
         ...
 
-    def next(self, job: JobProgress, units: Mapping[str, Unit], idle: Sequence[str], now_s: float) -> Step | None:
-        """A step for one of the job's idle units of one machine, or None where it wants nothing of them now."""
+    def next(self, job: JobProgress, units: Mapping[str, Unit], idle: Sequence[str], now_s: float) -> Step | Wait | None:
+        """A step for one of the job's idle units of one machine; None where it wants nothing of them now."""
         ...
 
 

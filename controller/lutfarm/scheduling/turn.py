@@ -9,7 +9,7 @@ from lutfarm.agent_pool.interface import Done, Event, Measured, Probed
 from lutfarm.records.device_state import NO_WORK, DeviceEvent, DeviceRecord
 from lutfarm.scheduling.decide import decide
 from lutfarm.scheduling.drift_hold import after_drift
-from lutfarm.scheduling.job_progress import resumed
+from lutfarm.scheduling.job_progress import refused, resumed
 from lutfarm.scheduling.news import News
 from lutfarm.scheduling.rebalance import reassign
 from lutfarm.scheduling.retry import MOST_ATTEMPTS
@@ -40,8 +40,8 @@ def after_news(state: FarmState, news: News, now_s: float) -> Turned:
     state = after(state, news.events, now_s)
     shared = {job_id: reassign(job.progress, state.units) for job_id, job in state.jobs.items()}
     moved = {job_id: new for job_id, (_, new) in shared.items() if new}
-    state = with_jobs(state, [resumed(job, news.progress_of.get(job_id, {})) for job_id, (job, _) in shared.items()])
-    state = after(state, news.refused, now_s)
+    known = {job_id: resumed(job, news.progress_of.get(job_id, {})) for job_id, (job, _) in shared.items()}
+    state = with_jobs(state, [refused(job, news.refused.get(job_id, ())) for job_id, job in known.items()])
     for job_id, job in state.jobs.items():
         mine = JobNews(heard[job_id], news.processes.get(job_id, {}))
         strategy, progress = job.strategy.after(job.progress, state.units, mine, now_s)

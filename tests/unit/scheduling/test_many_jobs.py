@@ -15,7 +15,7 @@ from lutfarm.scheduling.job_progress import JobProgress
 from lutfarm.scheduling.news import News
 from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.state import USE_HALVES_S, FarmJob, FarmState, Use, admitted, after, ended, ordered, over
-from lutfarm.scheduling.steps import Cancel, MeasureThese, Open, ProbeThese, Step
+from lutfarm.scheduling.steps import Cancel, MeasureThese, Open, ProbeThese, Step, Wait
 from lutfarm.scheduling.strategy import Plain
 from lutfarm.scheduling.turn import after_news, next_steps
 from lutfarm.scheduling.unit import Unit
@@ -132,6 +132,30 @@ def test_one_run_counts_for_every_job_that_wants_it_measured_in_the_same_way() -
     }
     state = ordered(after(state, [Done("o1", "desk")], 0.0), "desk", "o2", jobs=["fresh"])
     assert list(state.readers(Measured("o2", run_of(A)))) == ["fresh", "first", "second"]
+
+
+def test_what_a_job_no_longer_wants_and_what_broke_off_for_another_is_not_its() -> None:
+    state = farm(FarmJob(job("short", [A])), FarmJob(job("long", [A, B], rounds=3)))
+    state = ordered(state, "desk", "o1", jobs=["long"])
+    assert list(state.readers(Measured("o1", run_of(A, "truncated")))) == ["long"]
+    state = after(state, [Measured("o1", run_of(A)), Done("o1", "desk")], 0.0)
+    state = ordered(state, "desk", "o2", jobs=["long"])
+    assert list(state.readers(Measured("o2", run_of(A, "failed")))) == ["long"]
+
+
+class Patient(Plain):
+    """A job whose next step needs a device that is not free yet."""
+
+    def next(self, job: JobProgress, units: Mapping[str, Unit], idle: Sequence[str], now_s: float) -> Wait:
+        return Wait(job.id)
+
+
+def test_a_device_is_left_idle_for_the_job_whose_turn_it_is_and_no_longer() -> None:
+    patient, other = FarmJob(job("pair", [A]), Patient(), user="ann"), FarmJob(job("other", [B]), user="bob")
+    state = farm(patient, other)
+    assert decide(replace(state, uses={"bob": Use(5.0, 0.0)}), 0.0) == []
+    (step,) = decide(replace(state, uses={"ann": Use(5.0, 0.0)}), 0.0)
+    assert step.job == "other"
 
 
 def test_an_error_of_one_jobs_order_ends_that_job_alone() -> None:

@@ -80,7 +80,7 @@ def test_what_the_store_has_counts_instead_of_what_was_known() -> None:
 
 def test_what_a_device_refuses_is_failed_even_where_the_store_knows_a_probe_of_it() -> None:
     refused = replace(probe_of(A), failure=Failure("WorkloadFailed", "no such file"))
-    news = News(progress_of={JOB: {A.key: MeasurementProgress(probe=probe_of(A))}}, refused=[Probed("", refused)])
+    news = News(progress_of={JOB: {A.key: MeasurementProgress(probe=probe_of(A))}}, refused={JOB: [Probed("", refused)]})
     assert news_of(ready(), news, 0.0).state.progress(A.key).failed
 
 
