@@ -192,7 +192,8 @@ def test_pairs_that_change_their_order_are_joined_by_their_place_in_what_was_giv
     joined = [points(line) for line in right.lines if to_hex(line.get_color()) == COLOURS["flip"]]
     relu, conv, pool = ((row.a_estimate, row.b_estimate) for row in ROWS)
     assert joined == [[relu, conv], [pool, relu]]
-    assert legend(right).count("order reversed beyond noise") == 1
+    for joining in (right, drawn(*ROWS, flips=((0, 1),)).axes[1]):
+        assert legend(joining).count("order reversed beyond noise") == 1
     assert not [text for text in legend(right) if text.startswith("_")]
 
 

@@ -131,7 +131,8 @@ def test_statistics_stand_the_usual_way_first_whatever_order_they_come_in() -> N
     quiet, swept, tool = (statistics({name})[0] for name in ("p25_quiet", "p10_swept", "tool_mean"))
     assert len({quiet, swept, tool}) == 3
     assert statistics(["tool_mean", "p10_swept", "p25_quiet"]) == [quiet, swept, tool]
-    assert statistics({"z of mine", "a of mine"}) == ["a of mine", "z of mine"]
+    mine = [f"{letter} of mine" for letter in "abcdefgh"]
+    assert statistics({*mine, "p25_quiet"}) == [quiet, *mine]
     assert statistics(()) == []
 
 
