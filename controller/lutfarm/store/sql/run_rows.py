@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, delete, func, literal, select
+from sqlalchemy import Connection, Dialect, Select, Table, delete, func, literal, select
 from sqlalchemy.dialects.sqlite import insert
 
 from lutfarm.store.sql import encoding
@@ -32,6 +33,8 @@ from lutfarm_jobs.round import Artifact, Lease
 from lutfarm_jobs.run import Probe, Run
 
 BATCH = 500  # keys in one IN (...)
+_NAMED = attrgetter(*encoding.RUN_COLUMNS)
+_COLUMNS = [column.name for column in runs.columns if column is not runs.c.number]
 
 
 class RunRows(Database):
@@ -42,8 +45,7 @@ class RunRows(Database):
         with self._write() as db:
             fence(db, lease)
             if arrived:
-                rows = _rows(db, arrived)
-                db.execute(insert(runs).on_conflict_do_nothing(index_elements=["id"]), rows)
+                db.exec_driver_sql(_insertion(db.dialect), _rows(db, arrived))
             for run in {run.round_id: run for run in arrived}.values():
                 keep_round(db, run)
             _link(db, job_id, [run.id for run in arrived], reused=False)
@@ -186,8 +188,14 @@ def _runs_query(*, samples: bool) -> Select[Any]:
     )
 
 
-def _rows(db: Connection, arrived: Sequence[Run]) -> list[dict[str, Any]]:
-    """The rows of runs; what they share is stored."""
+@lru_cache
+def _insertion(dialect: Dialect) -> str:
+    """Compiled once: parameters by position spare Core's own treatment of each row, a third of what inserting takes."""
+    return str(insert(runs).on_conflict_do_nothing(index_elements=["id"]).compile(dialect=dialect, column_keys=_COLUMNS))
+
+
+def _rows(db: Connection, arrived: Sequence[Run]) -> list[tuple[Any, ...]]:
+    """The rows of runs, in the order of _COLUMNS; what they share is stored."""
     environment = cache(encoding.to_json)
     around = [tuple(None if at is None else environment(at) for at in (run.before, run.after)) for run in arrived]
     moments = {None: None, **_numbers(db, environments, {text for texts in around for text in texts if text is not None})}
@@ -201,18 +209,10 @@ def _rows(db: Connection, arrived: Sequence[Run]) -> list[dict[str, Any]]:
     ]
 
 
-def _row(run: Run, fingerprint: int, before: int | None, after: int | None) -> dict[str, Any]:
+def _row(run: Run, fingerprint: int, before: int | None, after: int | None) -> tuple[Any, ...]:
     p10_ns, low_ns = encoding.canary_ns(run.slices, (0.1, 0.0)) or (None, None)
-    return {
-        **{name: getattr(run, name) for name in encoding.RUN_COLUMNS},
-        "fingerprint": fingerprint,
-        "before": before,
-        "after": after,
-        "canary_p10_ns": p10_ns,
-        "canary_low_ns": low_ns,
-        "content": encoding.dump_run(run),
-        "slices": encode_slices(run.slices),
-    }
+    content, slices = encoding.dump_run(run), encode_slices(run.slices)
+    return (*_NAMED(run), fingerprint, before, after, p10_ns, low_ns, content, slices)
 
 
 def _numbers(db: Connection, table: Table, contents: Collection[str]) -> dict[str, int]:

@@ -58,25 +58,31 @@ def encode_slices(slices: Sequence[Slice]) -> bytes:
     if None in delays:
         delays = [-1 if delay is None else delay for delay in delays]
     numbers = list(chain.from_iterable(samples))
-    groups: tuple[Sequence[int], ...] = (
-        (*index, *quiet, *gated, *switches, *block, *map(len, samples)),
-        (*before, *after),
-        (*waited, *wall, *cpu, *delays),
-        numbers or (0,),
+    packed = (
+        _packed((*index, *quiet, *gated, *switches, *block, *map(len, samples)), likely=1),
+        _packed((*before, *after)),
+        _packed((*waited, *wall, *cpu, *delays), likely=4),
+        _packed(numbers or (0,)),
     )
-    shapes: list[int] = []
-    above: list[int] = []
-    code = "<"
-    for group in groups:
-        least, most = int(min(group)), int(max(group))
-        width = _WIDTHS[(most - least).bit_length()]
-        if width and least >= 0 and _WIDTHS[most.bit_length()] == width:
-            least = 0  # another base would save nothing
-        shapes += (least, width)
-        if width:
-            code += f"{len(group)}{_CODES[width]}"
-            above += [number - least for number in group] if least else group
-    return _framed(len(slices), len(numbers), shapes, struct.pack(code, *above))
+    shapes = [number for base, width, _ in packed for number in (base, width)]
+    return _framed(len(slices), len(numbers), shapes, b"".join([body for _, _, body in packed]))
+
+
+def _packed(group: Sequence[int], *, likely: int = 0) -> tuple[int, int, bytes]:
+    """Base, width and numbers; the likely width is taken where they fit, which is found out sooner than the least one."""
+    if likely:
+        try:
+            return 0, likely, struct.pack(f"<{len(group)}{_CODES[likely]}", *group)
+        except struct.error:
+            pass
+    least, most = int(min(group)), int(max(group))
+    width = _WIDTHS[(most - least).bit_length()]
+    if not width:
+        return least, 0, b""
+    if least >= 0 and _WIDTHS[most.bit_length()] == width:
+        least = 0  # another base would save nothing
+    above = [number - least for number in group] if least else group
+    return least, width, struct.pack(f"<{len(group)}{_CODES[width]}", *above)
 
 
 def _framed(slices: int, samples: int, shapes: Sequence[int], body: bytes) -> bytes:
