@@ -7,6 +7,7 @@ ENVIRONMENT = {
     "governor": None,
     "frequency_khz": 2_000_000,
     "temperature_c": 41.5,
+    "temperature_zone": "cpu-thermal",
     "load_1min": 0.1,
     "memory_available_bytes": 1 << 30,
     "battery_percent": 80,

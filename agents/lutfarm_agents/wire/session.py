@@ -64,7 +64,7 @@ class RunnerSession:
             seen.add(event.id)
             yield event
 
-    def round(self, command: Mapping[str, object], *, known: int, passes: int, tries: int = 1) -> Iterator[RoundEvent]:
+    def round(self, command: Mapping[str, object], *, known: int, passes: int, tries: int) -> Iterator[RoundEvent]:
         """The events of one round; the last is EndedEvent or DiedEvent, unless cancelled.
 
         A workload has one slice a pass; what is not gated up to `tries`, the slicing's `long_tries`.

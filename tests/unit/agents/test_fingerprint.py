@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import metadata
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +13,9 @@ from lutfarm_agents.device import Hello
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_agents.testing import HELLO
 from lutfarm_jobs.measurement import Backend
+from lutfarm_jobs.registry import Registry
 from lutfarm_jobs.round import Slicing
+from lutfarm_jobs.runtimes import Runtime
 
 WIDE = replace(HELLO, word_bits=64, abi="aarch64-linux-gnu", libc="glibc 2.36")
 
@@ -42,3 +46,18 @@ def test_devices_of_a_kind_may_have_another_c_library_and_no_other_word_size() -
 
 def test_what_it_does_not_say_is_no_part_of_it() -> None:
     assert not {"abi", "libc", "cpus_off"} & set(of(HELLO))
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_a_runtime_of_another_package_is_told_with_that_package_and_its_version(
+    monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    """It may feed or call its runtime in another way in another version."""
+    theirs = metadata.EntryPoint("fast", "fast_runtime:RUNTIME", "lutfarm.runtimes")
+    vars(theirs)["dist"] = SimpleNamespace(name="lutfarm-fast", version=version)
+    monkeypatch.setattr(metadata, "entry_points", lambda *, group: [theirs] if group == theirs.group else [])
+    known = Registry("lutfarm.runtimes", "runtime", Runtime, {"onnxruntime": Runtime("onnx", backend="ours")})
+    monkeypatch.setattr("lutfarm_agents.fingerprint.RUNTIMES", known)
+    said = f"lutfarm-fast {version} (entry point lutfarm.runtimes: fast = fast_runtime:RUNTIME)"
+    assert fingerprint(HELLO, Backend("fast"), None)["runtime_package"] == said
+    assert "runtime_package" not in fingerprint(HELLO, Backend("onnxruntime"), None)

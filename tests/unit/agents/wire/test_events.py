@@ -45,7 +45,20 @@ def test_a_good_slice_arrives_whole() -> None:
 def test_a_good_ending_arrives_whole() -> None:
     assert events.ended(ENDED, 3, 12) == EndedEvent(
         Environment(
-            1.5, None, 2_000_000, 41.5, 0.1, 1 << 30, 80.0, True, 1 << 34, busy_s=50.5, own_s=0.5, cores=2, virtual=False
+            1.5,
+            None,
+            2_000_000,
+            41.5,
+            0.1,
+            1 << 30,
+            80.0,
+            True,
+            1 << 34,
+            busy_s=50.5,
+            own_s=0.5,
+            cores=2,
+            virtual=False,
+            temperature_zone="cpu-thermal",
         ),
         10,
         {2: 3},
@@ -139,6 +152,31 @@ def test_who_has_the_device_may_be_named_as_a_runner_keeps_it_and_not_longer() -
     with pytest.raises(ProtocolMismatch, match="holder"):
         events.waiting({"holder": "x" * 501})
     assert parse(json.dumps({**LOCK, "holder": "x" * 501}).encode()) == Content()
+
+
+@pytest.mark.parametrize(("field", "limit"), [("name", 300), ("operator", 100)])
+def test_a_node_may_be_named_as_long_as_its_field_and_not_longer(field: str, limit: int) -> None:
+    node = {"name": "n", "operator": "Conv", "count": 1, "lower_mean_ns": 5}
+    (found,) = events.nodes({"id": 0, "nodes": [{**node, field: "x" * limit}]}, 1).nodes
+    assert getattr(found, field) == "x" * limit
+    with pytest.raises(ProtocolMismatch, match=field):
+        events.nodes({"id": 0, "nodes": [{**node, field: "x" * (limit + 1)}]}, 1)
+
+
+def test_a_failure_is_told_at_some_length_and_kept_at_less() -> None:
+    assert events.died({**DIED, "detail": "x" * 100_000}, 3).detail == "x" * 4000
+    with pytest.raises(ProtocolMismatch, match="detail"):
+        events.died({**DIED, "detail": "x" * 100_001}, 3)
+
+
+def test_what_was_noted_of_a_model_arrives_cut_and_under_known_names_only() -> None:
+    assert events.probed({**PROBED, "notes": {"stateful": "x" * 10_000, "nan_outputs": "y"}}, 3).notes == {
+        "stateful": "x" * 1000,
+        "nan_outputs": "y",
+    }
+    for notes in ({"stateful": "x" * 10_001}, {"stateful": 7}, {"lunch": "late"}):
+        with pytest.raises(ProtocolMismatch, match="notes"):
+            events.probed({**PROBED, "notes": notes}, 3)
 
 
 def test_a_good_probe_and_a_good_start_arrive_whole() -> None:

@@ -35,6 +35,26 @@ def test_what_is_no_message_is_refused(line: str) -> None:
         fields.decode(line)
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [({"x": 7}, "x = 7, not a list"), ({}, "x = None, not a list"), ({"x": [1, 2, 3]}, "x = '3 items', not at most 2")],
+)
+def test_what_is_no_list_of_that_length_is_refused_with_what_was_wanted(value: dict[str, object], said: str) -> None:
+    with pytest.raises(ProtocolMismatch, match=f"the device sent {said}$"):
+        fields.items(value, "x", 2)
+    assert fields.items({"x": [1, 2]}, "x", 2) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [({"x": [7]}, r"x = \[7\], not an object"), ({"x": {"a": 1, "b": 2, "c": 3}}, "x = '3 fields', not at most 2")],
+)
+def test_what_is_no_object_of_that_size_is_refused_with_what_was_wanted(value: dict[str, object], said: str) -> None:
+    with pytest.raises(ProtocolMismatch, match=f"the device sent {said}$"):
+        fields.entries(value, "x", 2)
+    assert fields.entries({"x": {"a": 1, "b": 2}}, "x", 2) == {"a": 1, "b": 2}
+
+
 def test_a_number_that_overflows_is_refused() -> None:
     message = fields.decode('{"x": 1e999}')
     with pytest.raises(ProtocolMismatch, match="x"):
