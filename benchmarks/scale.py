@@ -30,7 +30,8 @@ from lutfarm_jobs.run import Probe, Run
 POLL_S = 0.25
 ROUNDS, USERS = 5, 6
 BACKEND, POLICY = Backend("onnxruntime"), MeasuringPolicy()
-FINISHED_A_SECOND = 200  # rounds: what the issue of a large lab would be
+ITERATION_NS = 20_000_000  # rounds of five then take four seconds, and a thousand devices end about 200 a second
+FINISHED_A_SECOND = 200
 
 
 def job(number: int, measurements: int, devices: int) -> JobProgress:
@@ -40,7 +41,9 @@ def job(number: int, measurements: int, devices: int) -> JobProgress:
         Measurement(Workload("operator", f"w{number}_{place}"), units[place % len(units)], BACKEND)
         for place in range(measurements)
     ]
-    probed = {m.key: MeasurementProgress(Probe(m.key, m.device, {}, 0.0, load_ns=1_000_000, iteration_ns=500_000)) for m in made}
+    probed = {
+        m.key: MeasurementProgress(Probe(m.key, m.device, {}, 0.0, load_ns=1_000_000, iteration_ns=ITERATION_NS)) for m in made
+    }
     return JobProgress(f"j{number}", {m.key: m for m in made}, dict.fromkeys(units, POLICY), ROUNDS, probed)
 
 
