@@ -95,12 +95,14 @@ class FarmState:
 
 def over(job: JobProgress, units: Mapping[str, Unit]) -> bool:
     """Nothing runs for the job, and nothing more can be ordered."""
-    mine = [units[name] for name in job.policies]
-    if any(unit.in_flight and job.id in unit.jobs for unit in mine):
-        return False
-    if job.stopped or job.time_up:
-        return True
-    return not any(job.wanted(unit.name) for unit in mine if not unit.out and not job.spent(unit.name))
+    ending = job.stopped is not None or job.time_up
+    for name in job.policies:
+        unit = units[name]
+        if unit.in_flight and job.id in unit.jobs:
+            return False
+        if not ending and not unit.out and not job.spent(name) and job.wanted(name):
+            return False
+    return True
 
 
 def left_over(job: JobProgress, units: Mapping[str, Unit]) -> tuple[str, ...]:
