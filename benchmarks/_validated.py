@@ -33,7 +33,7 @@ def validation(home: Path, folder: Path, neighbours: Neighbours | None, *, seed:
     quiet = lutfarm(home, "lut", "validate", "fbnet", "--networks", count, "--executor", "local")
     with beside(neighbours, seed=seed):
         busy = lutfarm(folder / "beside", "lut", "validate", "fbnet", "--networks", count, "--executor", "local")
-    figures = [found["places"][0]["figures"]["mape"] for found in (quiet, busy)]
+    figures = [found["validations"][0]["figures"]["mape"] for found in (quiet, busy)]
     points = 100 * (figures[1] - figures[0])
     flags = network_flags(folder / "beside")
     flagged = sum(bool(each - HARMLESS) for each in flags)

@@ -64,8 +64,8 @@ def test_unseen_networks_are_measured_once_and_the_table_carries_what_they_say(l
     result = validate(lutfarm, "--networks", "5", "--calibrate", "6", "--json")
     assert result.returncode == 0, result.stderr
     outcome = json.loads(result.stdout)
-    assert [place["backend"] for place in outcome["places"]] == BACKENDS
-    for place in outcome["places"]:
+    assert [place["backend"] for place in outcome["validations"]] == BACKENDS
+    for place in outcome["validations"]:
         assert [n["role"] for n in place["networks"]] == ["validation"] * 5 + ["calibration"] * 6 + ["anchor"] * 3
         assert len({n["arch"] for n in place["networks"]}) == 14
         assert place["figures"]["n"] == 5
@@ -81,12 +81,12 @@ def test_unseen_networks_are_measured_once_and_the_table_carries_what_they_say(l
     assert found["json"] == found["csv"] == found["parquet"]
     shown = plain(found["json"].manifest)
     fields = shown["validations"][0].keys()
-    assert shown["validations"] == [{n: v for n, v in place.items() if n in fields} for place in outcome["places"]]
+    assert shown["validations"] == [{n: v for n, v in place.items() if n in fields} for place in outcome["validations"]]
     assert shown["uncalibrated"] == outcome["uncalibrated"]
     assert [(one["backend"], len(one["networks"])) for one in shown["calibrations"]] == [
-        (place["backend"], quiet(place, "calibration")) for place in outcome["places"] if place["calibrated"]
+        (place["backend"], quiet(place, "calibration")) for place in outcome["validations"] if place["calibrated"]
     ]
-    check_predictions(lutfarm, tmp_path, outcome["places"][1])
+    check_predictions(lutfarm, tmp_path, outcome["validations"][1])
     check_moved(lutfarm, tmp_path, outcome, had)
 
 
@@ -222,7 +222,7 @@ def test_tables_that_are_built_the_way_of_a_network_predict_networks(
         assert result.returncode in (0, 2, 4), result.stderr
         return
     assert result.returncode == 0, result.stderr
-    for place in json.loads(result.stdout)["places"]:
+    for place in json.loads(result.stdout)["validations"]:
         good = [
             n["predicted"] / n["measured"] - 1
             for n in place["networks"]

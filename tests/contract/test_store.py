@@ -282,8 +282,8 @@ def test_what_rounds_say_of_the_canary_is_kept_by_place(store: Store, lease: Lea
     assert store.canary_rounds("desk", "tflite-cpu-t1-fp32", "b1-steady") == []
     assert store.canary_rounds("desk", backend, "b1-steady-cluster.big") == []
     assert store.canary_rounds("des", backend, "b1-steady") == []
-    assert store.canary_places("desk") == [(backend, "b1-steady")]
-    assert store.canary_places("des") == []
+    assert store.canaries_shown("desk") == [(backend, "b1-steady")]
+    assert store.canaries_shown("des") == []
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -311,7 +311,7 @@ def test_a_round_says_whether_the_machine_was_idle(store: Store, lease: Lease, b
 
 def test_a_round_without_slices_says_nothing_of_the_canary(store: Store, lease: Lease) -> None:
     store.commit([run(slices=())], lease, "job-1")
-    assert store.canary_places("desk") == []
+    assert store.canaries_shown("desk") == []
 
 
 def test_artifacts_are_recorded_by_measurement(store: Store) -> None:

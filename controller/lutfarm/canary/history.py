@@ -70,4 +70,4 @@ def canary(store: CanaryStore, device: str, backend_key: str, conditions_key: st
 
 def canaries(store: CanaryStore, device: str) -> list[Canary]:
     """All of a device's."""
-    return [canary(store, device, backend_key, conditions_key) for backend_key, conditions_key in store.canary_places(device)]
+    return [canary(store, device, backend_key, conditions_key) for backend_key, conditions_key in store.canaries_shown(device)]

@@ -79,9 +79,9 @@ def drawn_words(count: int, job_id: str) -> str:
 
 def _print(outcome: ValidationOutcome, *, as_json: bool) -> None:
     if as_json:
-        print_json(plain(outcome) | {"places": [plain(place) | _derived(place) for place in outcome.places]})
+        print_json(plain(outcome) | {"validations": [plain(place) | _derived(place) for place in outcome.validations]})
         return
-    for place in outcome.places:
+    for place in outcome.validations:
         print_rows(
             [
                 Column("network", "key"),

@@ -2,12 +2,12 @@
 
 from lutfarm.comparison.pairing import PairStrategy
 from lutfarm.comparison.result import Comparison, WorkloadRatio, compared
-from lutfarm.comparison.sides import PairPlan, names_of, parse_side, plan_pairs, spec_of
+from lutfarm.comparison.sides import WorkloadPairs, names_of, parse_side, plan_pairs, spec_of
 
 __all__ = [
     "Comparison",
-    "PairPlan",
     "PairStrategy",
+    "WorkloadPairs",
     "WorkloadRatio",
     "compared",
     "names_of",

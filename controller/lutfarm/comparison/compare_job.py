@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lutfarm.comparison.pairing import PairStrategy
 from lutfarm.comparison.result import Comparison, compared
-from lutfarm.comparison.sides import PairPlan, names_of, plan_pairs
+from lutfarm.comparison.sides import WorkloadPairs, names_of, plan_pairs
 from lutfarm.scheduling.stop_rule import pair_rule
 from lutfarm.store import Store
 from lutfarm.submission import submit
@@ -22,7 +22,7 @@ class PairedSubmission:
 
     submitted: Submission
     sources: Sources
-    pairs: PairPlan
+    pairs: WorkloadPairs
 
     def result(self, store: Store, job_id: str, *, margin: float) -> Comparison:
         """What the store has of the job says; `margin`: B may take so much longer, 0.03 is 3 %."""

@@ -9,7 +9,7 @@ from itertools import groupby
 
 import numpy as np
 
-from lutfarm.comparison.sides import PairPlan
+from lutfarm.comparison.sides import WorkloadPairs
 from lutfarm.records.fingerprints import agree
 from lutfarm.results.job_entries import judged as judged_runs
 from lutfarm.statistics import sample, summarize
@@ -89,7 +89,7 @@ class _Pairs:
 
 
 def compared(
-    store: Store, job_id: str, paired: PairPlan, names: tuple[str, str], *, margin: float, confidence: float
+    store: Store, job_id: str, paired: WorkloadPairs, names: tuple[str, str], *, margin: float, confidence: float
 ) -> Comparison:
     """The ratios of a job's pairs.  Raises SpecError where no workload has two pairs, naming why."""
     runs = {key: list(of_key) for key, of_key in groupby(judged_runs(store, job_id), key=lambda run: run.key)}

@@ -104,14 +104,14 @@ def _runs(choice: BackendChoice, backend: Backend) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class PairPlan:
+class WorkloadPairs:
     """`keys`: of A and B of each workload that runs on both sides; `one_sided`: by workload, why the others have no pair."""
 
     keys: tuple[tuple[str, str], ...]
     one_sided: Mapping[str, str]
 
 
-def plan_pairs(spec: JobSpec, plan: Sequence[Measurement]) -> PairPlan:
+def plan_pairs(spec: JobSpec, plan: Sequence[Measurement]) -> WorkloadPairs:
     """Which workloads run on both sides.  Raises SpecError where none does."""
     sides = _sides(spec)
     by_side: list[dict[str, str]] = [
@@ -122,7 +122,7 @@ def plan_pairs(spec: JobSpec, plan: Sequence[Measurement]) -> PairPlan:
     both = tuple((key, of_b[workload]) for workload, key in of_a.items() if workload in of_b)
     if not both:
         raise SpecError("no workload of the job runs on both sides; a model file is of one runtime's format only")
-    return PairPlan(
+    return WorkloadPairs(
         both,
         {
             workload: f"only {side} runs it"

@@ -193,7 +193,7 @@ class CanaryStore(Protocol):
         """What rounds said of the canary, oldest first; of those that began after a Unix time, where one is given."""
         ...
 
-    def canary_places(self, device: str) -> Sequence[tuple[str, str]]:
+    def canaries_shown(self, device: str) -> Sequence[tuple[str, str]]:
         """The (backend key, conditions key) under which a device has shown a canary."""
         ...
 

@@ -27,14 +27,14 @@ LEAST_NETWORKS = 2
 
 @dataclass(frozen=True, slots=True)
 class ValidationOutcome:
-    """What one study says, place by place; `refused` says why there is nothing to say of the other places."""
+    """What one study says, a validation for each place; `refused` says why there is nothing to say of the other places."""
 
     job_id: str  # whose table it is
     study_id: str  # the job that measured the networks
     space: str
     seed: int
     measured_s: float  # Unix time
-    places: tuple[Validation, ...]
+    validations: tuple[Validation, ...]
     refused: tuple[str, ...] = ()
     uncalibrated: tuple[Uncalibrated, ...] = ()  # places whose calibration networks calibrate nothing
 

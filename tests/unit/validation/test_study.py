@@ -111,7 +111,7 @@ def test_failed_networks_are_named_and_counted_and_the_rest_compared() -> None:
     entries[0] = replace(entries[0], kind="failed", failure_code="OutOfMemory", failure_detail="40 GB", **nothing)
     left = [one for one in entries if one.key != plan[1].key]
     table = LatencyTable.of(left, manifest())
-    (place,) = held(study, MeasuredNetworks(table, processes(left[1:])), plan).places
+    (place,) = held(study, MeasuredNetworks(table, processes(left[1:])), plan).validations
     assert [network.failure for network in place.unusable] == ["OutOfMemory: 40 GB", "not measured yet"]
     assert [network.arch for network in place.unusable] == list(study.archs[0][:2])
     assert place.figures.n == 4
@@ -128,7 +128,7 @@ def test_calibration_networks_show_what_calibrating_gives() -> None:
     study = StudyJob(spec.id, spec, 1.0)
     plan, entries = measured_networks(spec, 0.8)
     measured = MeasuredNetworks(LatencyTable.of(entries, manifest()), processes(entries, wobble=0.002))
-    (place,) = held(study, measured, plan).places
+    (place,) = held(study, measured, plan).validations
     assert place.figures.mape == pytest.approx(0.25)
     assert place.calibrated is not None
     assert place.calibrated.networks == 6
@@ -148,7 +148,7 @@ def test_a_validation_says_what_a_busy_machine_measured_and_gives_the_figures_of
     study = StudyJob(spec.id, spec, 1.0)
     plan, entries = measured_networks(spec, 0.9)
     entries[:3] = [as_busy(one) for one in entries[:3]]
-    (place,) = held(study, MeasuredNetworks(LatencyTable.of(entries, manifest()), processes(entries)), plan).places
+    (place,) = held(study, MeasuredNetworks(LatencyTable.of(entries, manifest()), processes(entries)), plan).validations
     assert place.busy_share == pytest.approx(3 / 8)
     assert [network.busy for network in place.used] == [True] * 3 + [False] * 5
     assert place.figures.n == 8
@@ -174,7 +174,7 @@ def test_where_a_busy_machine_measured_nearly_all_there_are_no_figures_without_i
     entries = [as_busy(one) if at else one for at, one in enumerate(entries)]
     (place,) = held(
         StudyJob(spec.id, spec, 1.0), MeasuredNetworks(LatencyTable.of(entries, manifest()), processes(entries)), plan
-    ).places
+    ).validations
     assert (place.busy_share, place.quiet_figures, place.quiet_calibrated_figures) == (0.75, None, None)
     assert "a busy machine measured 3 of the 4: these figures are the machine's as much as the table's" in place.describe()
 
@@ -195,7 +195,7 @@ def test_a_calibration_learns_nothing_from_a_busy_machine_and_says_so() -> None:
     assert isinstance(found, Calibration)
     assert (len(found.networks), found.left_out) == (5, 2)
     assert found.describe() == "calibrated on 5 networks, 2 that a busy machine measured left out"
-    (place,) = outcome.places
+    (place,) = outcome.validations
     assert place.calibrated is not None
     assert (place.calibrated.networks, outcome.uncalibrated) == (5, ())
     assert place.calibrated.figures.mape < 0.01
@@ -237,7 +237,7 @@ def test_fewer_than_five_good_networks_calibrate_nothing(busy: int, calibrate: i
     outcome, found = calibrations(busy, calibrate=calibrate)
     assert isinstance(found, Uncalibrated)
     assert said in found.reason
-    (place,) = outcome.places
+    (place,) = outcome.validations
     assert (place.calibrated, outcome.uncalibrated) == (None, (found,))
     table = priced().with_calibrations([], uncalibrated=[found])
     assert f"{UNIT} with {ORT.key}: not calibrated for fbnet-32: {said}" in table.describe()
@@ -255,8 +255,8 @@ def test_anchors_say_how_another_sitting_differs() -> None:
     plan, entries = measured_networks(spec, 1.05)
     first = MeasuredNetworks(LatencyTable.of(measured_networks(spec, 1.0)[1], manifest()), {})
     found = held(study, MeasuredNetworks(LatencyTable.of(entries, manifest()), processes(entries)), plan, first=first)
-    assert found.places[0].anchor_shift == pytest.approx(0.05)
-    assert found.places[0].coverage == 0.0
+    assert found.validations[0].anchor_shift == pytest.approx(0.05)
+    assert found.validations[0].coverage == 0.0
 
 
 def test_anchors_that_were_measured_with_another_runtime_tell_no_drift_but_why() -> None:
@@ -269,13 +269,13 @@ def test_anchors_that_were_measured_with_another_runtime_tell_no_drift_but_why()
         entries_before = [replace(e, fingerprint=before) for e in measured_networks(spec, 1.0)[1]]
         first = MeasuredNetworks(LatencyTable.of(entries_before, manifest(fingerprints=prints)), {})
         now = LatencyTable.of([replace(e, fingerprint="new") for e in entries], manifest(fingerprints=prints))
-        return held(study, MeasuredNetworks(now, processes(entries)), plan, first=first).places[0]
+        return held(study, MeasuredNetworks(now, processes(entries)), plan, first=first).validations[0]
 
     assert (found("new").anchor_shift, found("new").anchor_refusal) == (pytest.approx(0.05), "")
     assert found("old").anchor_shift is None
     assert "runtime: '1.31' (the first sitting) and '1.32' (this one)" in found("old").anchor_refusal
     unread = held(study, MeasuredNetworks(LatencyTable.of(entries, manifest()), processes(entries)), plan, first="it disagrees")
-    assert (unread.places[0].anchor_shift, unread.places[0].anchor_refusal) == (None, "it disagrees")
+    assert (unread.validations[0].anchor_shift, unread.validations[0].anchor_refusal) == (None, "it disagrees")
 
 
 def test_fewer_than_two_usable_networks_are_a_refusal_in_words() -> None:
@@ -297,7 +297,7 @@ def test_a_place_that_is_refused_does_not_silence_the_others() -> None:
     both = LatencyTable.of([*own, *others], manifest())
     measured = MeasuredNetworks(LatencyTable.of(entries, manifest()), processes(entries))
     found = held(study, measured, [*plan, *elsewhere], table=both)
-    assert [place.backend for place in found.places] == [ORT.key]
+    assert [place.backend for place in found.validations] == [ORT.key]
     assert "0 of 6 networks can be held" in found.refused[0]
 
 
@@ -315,7 +315,7 @@ def test_networks_of_another_runtime_version_are_not_held_against_a_table() -> N
         measured = LatencyTable.of([replace(e, fingerprint=networks) for e in entries], manifest(fingerprints=prints))
         return outcome_of(StudyOnTable(StudyJob(spec.id, spec, 1.0), table, FBNET, MeasuredNetworks(measured, {}), plan), {})
 
-    assert len(outcome("same").places) == 1
+    assert len(outcome("same").validations) == 1
     with pytest.raises(SpecError, match=r"runtime: '1\.31' \(the table\) and '1\.32' \(its networks\)"):
         outcome("new")
 

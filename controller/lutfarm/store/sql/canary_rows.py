@@ -43,7 +43,7 @@ class CanaryRows(Database):
         bases = {text: basis_of(encoding.load_mapping(text)) for text in {row.basis for row in rows}}
         return [CanaryRound(row.at_s, row.level_ns, row.low_ns, row.idle, bases[row.basis]) for row in rows]
 
-    def canary_places(self, device: str) -> Sequence[tuple[str, str]]:
+    def canaries_shown(self, device: str) -> Sequence[tuple[str, str]]:
         """The backends and conditions, as (backend key, conditions key), under which a device has shown a canary."""
         place = canary_rounds.c.backend_key, canary_rounds.c.conditions_key
         query = select(*place).where(canary_rounds.c.device == device).distinct().order_by(*place)
