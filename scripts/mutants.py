@@ -54,7 +54,7 @@ TESTS = (
     "tests/contract/test_device_store.py",
     *(f"tests/runner/test_runner_{name}.py" for name in ("device_lock", "parts", "limits")),
     *(f"tests/integration/test_lut_{name}.py" for name in ("formats", "formats_hostile", "frames", "published_formats")),
-    "tests/integration/test_store_reading.py",
+    *(f"tests/integration/test_{name}.py" for name in ("beside", "process_identity", "store_reading")),
     *(
         f"tests/integration/test_store_trouble.py::test_{name}"
         for name in (

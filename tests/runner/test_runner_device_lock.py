@@ -18,7 +18,7 @@ import pytest
 from tests.runner.conftest import alive, of_type, wait_until
 
 from lutfarm_runner.commands import Lock
-from lutfarm_runner.device_lock import Content, DeviceLock, may_take_over, parse
+from lutfarm_runner.device_lock import Content, DeviceLock, holds, may_take_over, parse
 from lutfarm_runner.machine.process import started_at
 from lutfarm_runner.wire import Refused
 
@@ -243,6 +243,50 @@ def test_a_full_disk_says_so(path, monkeypatch):
         lock.attempt()
     assert caught.value.code == "NotReady"
     lock.close()
+
+
+def test_supervisors_of_one_owner_have_it_together_and_another_after_the_last(path):
+    first, sibling = (DeviceLock(Lock(path, "a", "run a", "farm", 1)) for _ in range(2))
+    other = DeviceLock(Lock(path, "b", "run b", "elsewhere", 9))
+    assert first.attempt() is None
+    assert sibling.attempt() is None
+    assert other.attempt().holder == "run a"
+    first.close()
+    assert other.attempt().holder == "run a"
+    sibling.close()
+    assert other.attempt() is None
+    other.close()
+
+
+def test_who_joins_what_became_anothers_meanwhile_gives_it_back(path, monkeypatch):
+    """The owner's last supervisor may end, and another's begin, between looking and joining."""
+    first, sibling = (DeviceLock(Lock(path, "a", "run a", "farm", 1)) for _ in range(2))
+    assert first.attempt() is None
+    flock = DeviceLock._flock
+
+    def late(self, kind):
+        if self is sibling and kind == fcntl.LOCK_SH:
+            Path(path).write_text(json.dumps({**HELD, "owner": "b", "holder": "run b"}))
+        return flock(self, kind)
+
+    monkeypatch.setattr(DeviceLock, "_flock", late)
+    assert sibling.attempt() is not None
+    monkeypatch.undo()
+    first.close()
+    other = DeviceLock(Lock(path, "c", "run c", "elsewhere", 1))
+    assert other.attempt() is None
+    other.close()
+    sibling.close()
+
+
+def test_a_process_whose_files_can_not_be_seen_is_not_proved_to_have_the_lock_open(path):
+    """It ended, or is another user's."""
+    lock = DeviceLock(Lock(path, "a", "run a", "farm", 1))
+    this_file = Path(path).stat()
+    assert holds(os.getpid(), this_file)
+    assert not holds(999_999_999, this_file)  # beyond the largest number that Linux gives
+    lock.close()
+    assert not holds(os.getpid(), this_file)
 
 
 def test_a_removed_file_is_made_again(path):

@@ -32,9 +32,11 @@ class Desks:
 
     free_s: dict[str, float] = field(default_factory=dict[str, float])
     told: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    jobs: list[str] = field(default_factory=list[str])  # for which each was asked
 
     def acquire(self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float, job_id: str = "") -> Lease | str:
         self.told.append(("asked", unit))
+        self.jobs.append(job_id)
         if now_s < self.free_s.get(unit, 0.0):
             return "somebody"
         return Lease(unit, 1, owner, now_s + ttl_s)
@@ -90,6 +92,12 @@ def test_devices_are_asked_for_in_the_order_of_their_names_whatever_order_a_job_
     with leases(cast(Store, desks), units, owner="me", holder="me", waiting=nobody):
         pass
     assert [unit for what, unit in desks.told if what == "asked"] == ["a", "b", "c"]
+
+
+def test_a_lease_says_for_which_job_it_is(clock: Clock) -> None:
+    desks = Desks({"b": clock.now_s + 1.0})
+    with leases(cast(Store, desks), ["a", "b"], owner="me", holder="me", waiting=lambda unit, holder: None, job_id="j1"):
+        assert desks.jobs == ["j1"] * 3  # b was asked for twice
 
 
 def test_what_was_taken_is_given_back_when_the_wait_for_another_is_interrupted(clock: Clock) -> None:

@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from lutfarm_agents.device import Claim
-from lutfarm_agents.lock_by_shell.shell_lock import ShellLock
+from lutfarm_agents.lock_by_shell.shell_lock import END_TOOL, ShellLock
 from lutfarm_agents.testing import ReplayChannel
 from lutfarm_agents.transports.interface import Completed, Transport
 from lutfarm_jobs.errors import FarmError, LinkLost, NotReady, ProtocolMismatch, ReplyTimeout, SpecError
@@ -194,6 +194,7 @@ class Shell(ReplayChannel):
         self.waited_s.clear()
 
     def _run(self, words: Sequence[str]) -> Completed:
+        assert list(words[:3]) == ["sh", "-c", END_TOOL]
         self.ended.append(words[-1])
         return Completed(0, b"", "")
 
@@ -227,6 +228,16 @@ def test_a_tool_runs_under_the_lock_and_its_words_and_status_come_back(still: No
     assert shell.sent == ["keep 90", f"run {shell.token} 2\ntool\n--flag", "keep 60"]
     assert shell.waited_s == [30.0] * 4
     assert shell.ended == []
+
+
+def test_a_link_that_breaks_after_a_tool_has_ended_takes_nothing_of_what_it_said() -> None:
+    class Breaking(Shell):
+        def send(self, line: str) -> None:
+            super().send(line)
+            if line == "keep 60":
+                raise LinkLost("gone")
+
+    assert Breaking("one", "ended-TOKEN 0").holder.run(["tool"], 30.0) == Completed(0, b"one\n", "")
 
 
 def test_no_two_tools_have_the_same_token() -> None:
