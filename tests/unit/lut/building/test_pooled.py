@@ -67,6 +67,12 @@ def test_entries_of_devices_that_replicate_get_one_of_the_pool_and_stay() -> Non
     assert found.manifest.pools[0].effects == ()
 
 
+def test_what_an_entry_of_the_pool_rests_on_is_what_its_devices_rest_on_together() -> None:
+    counts = {"slices_kept": 40, "slices_rejected": 8, "runs_left_out": 1, "iterations": 160, "involuntary_switches": 3}
+    mine = of_pool(pooled(table([entry("A", device, 100.0, **counts) for device in UNITS]), ALL))["A"]
+    assert {name: getattr(mine, name) for name in counts} == {name: 3 * count for name, count in counts.items()}
+
+
 def test_the_mean_device_of_devices_that_share_is_found_and_corrected() -> None:
     found = pooled(table(shared()), SHARE)
     mine = of_pool(found)

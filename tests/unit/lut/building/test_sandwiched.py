@@ -143,6 +143,12 @@ def test_an_activation_that_a_busy_machine_measured_keeps_its_number_and_its_int
     assert (none.kind, none.failure_code) == ("failed", "Unstable")
 
 
+def test_what_adds_nothing_with_no_interval_is_no_latency_of_zero() -> None:
+    stubs_ = [of("stubs", name, 1000.0, half=0.0) for name in ("H16_W16_C24", "H8_W8_C40")]
+    found = derived(of("sandwich", MIDDLE, 1000.0, half=0.0), *stubs_)
+    assert (found.kind, found.failure_code, found.estimate) == ("failed", "Unstable", None)
+
+
 def test_what_adds_nothing_at_all_is_a_failure_and_no_number() -> None:
     found = derived(of("sandwich", MIDDLE, 900.0), of("stubs", "H16_W16_C24", 1000.0), of("stubs", "H8_W8_C40", 990.0))
     assert (found.kind, found.failure_code, found.estimate) == ("failed", "Unstable", None)
