@@ -116,7 +116,7 @@ def test_a_board_is_registered_with_a_bundle_and_survives_a_power_cut(
     vm.kill()
     vm.start()
     (checked,) = json.loads(lutfarm("device", "check", "vm", "--json").stdout)
-    verdicts = {finding["name"]: finding["verdict"] for finding in checked["findings"]}
+    verdicts = {finding["name"]: finding["severity"] for finding in checked["findings"]}
     assert "fail" not in verdicts.values()
     assert verdicts["output onnxruntime-cpu-t1-fp32"] == "ok"
     after = files_of(vm, ssh_key[0])

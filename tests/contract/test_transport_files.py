@@ -99,13 +99,18 @@ def test_what_broken_copies_left_is_removed_once_no_copy_can_still_write_it(plac
     place.transport.put(tmp_path / "model", place.at("bundles/kept"))
     place.transport.put(tmp_path / "model", place.at("models/kept"))
     long_ago_s = time.time() - 3700
-    for name in (".incoming-0123", "models/.incoming-0123", "models/old", "bundles/.incoming-0123"):
+    for name in (
+        ".incoming-0123456789abcdef",
+        "models/.incoming-0123456789abcdef",
+        "models/old",
+        "bundles/.incoming-0123456789abcdef",
+    ):
         (place.seen / name).write_bytes(b"half")
         os.utime(place.seen / name, (long_ago_s, long_ago_s))
-    (place.seen / "models" / ".incoming-4567").write_bytes(b"somebody is copying it")
+    (place.seen / "models" / ".incoming-456789abcdef0123").write_bytes(b"somebody is copying it")
     assert place.transport.reap() == 0
     names = {str(path.relative_to(place.seen)) for path in place.seen.rglob("*") if path.is_file()}
-    assert names == {"bundles/kept", "models/kept", "models/old", "models/.incoming-4567"}
+    assert names == {"bundles/kept", "models/kept", "models/old", "models/.incoming-456789abcdef0123"}
 
 
 @pytest.mark.parametrize("place", ["adb", "ssh"], indirect=True)  # a bundle is for phones and boards

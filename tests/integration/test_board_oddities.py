@@ -207,6 +207,6 @@ def test_what_a_user_sees_of_few_sessions_and_no_sftp(ssh_key: tuple[Path, str],
         assert NO_SFTP in said.stderr
         checked = json.loads(lutfarm(tmp_path, "device", "check", "b", "--json").stdout)
     links = [finding for finding in checked[0]["findings"] if finding["name"] == "link"]
-    assert [finding["verdict"] for finding in links] == ["warn"] * len(links)
+    assert [finding["severity"] for finding in links] == ["warn"] * len(links)
     assert any("no SFTP" in finding["why"] and "Subsystem sftp" in finding["what_to_do"] for finding in links)
     assert [f for f in checked[0]["findings"] if f["name"].startswith("latency onnxruntime")]
