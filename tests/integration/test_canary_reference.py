@@ -34,7 +34,7 @@ def met(noise: Noise, *, virtual: bool, pause_s: float, rounds: int) -> list[tup
                 for batch in played.batches()
                 for one in batch
             ]
-            level_ns, low_ns = canary_ns(pieces, 0.1), canary_ns(pieces, 0.0)
+            level_ns, low_ns = canary_ns(pieces, (0.1, 0.0)) or (None, None)
             if level_ns is not None:
                 history.append(CanaryRound(at_s, level_ns, low_ns, shown_idle(before, machine.environment())))
             machine.rest(pause_s * 1e9)

@@ -91,8 +91,7 @@ def open_transport(device: Device, state_dir: Path, *, cpus: frozenset[int] | No
         raise RegistrationStale(f"{device.name}: its stored address can't be used: {device.address.why}; register it again")
     root = root_of(device, state_dir)
     if type(device.address) is not kind.address:
-        raise SpecError(
-            f"{device.name}: a {type(device.address).__name__} is no address of the transport {device.transport}; register it again"
-        )
+        found = type(device.address).__name__
+        raise SpecError(f"{device.name}: a {found} is no address of the transport {device.transport}; register it again")
     with TRANSPORTS.calling(device.transport):
         return kind.open(device.address, root=root, state_dir=state_dir, cpus=cpus)
