@@ -71,10 +71,10 @@ def write_address(device: Device) -> Mapping[str, object]:
 
 def root_of(device: Device, state_dir: Path) -> str:
     """The folder on the device that is lutfarm's own; absolute."""
-    kind = TRANSPORTS[device.transport]
-    if device.address.here:
+    own = device.address.root or TRANSPORTS[device.transport].root
+    if device.address.here and not own:
         return str(state_dir.absolute() / "devices" / device.name)
-    return checked_root(device.address.root or kind.root, f"{device.name}: its folder", to_do="; register it again")
+    return checked_root(own, f"{device.name}: its folder", to_do="; register it again")
 
 
 def python_of(device: Device) -> str:
