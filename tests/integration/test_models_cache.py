@@ -214,12 +214,12 @@ def test_a_builder_that_is_killed_leaves_nothing_that_misleads(tmp_path: Path, a
 
 def test_what_a_killed_process_left_half_written_is_swept_up(tmp_path: Path) -> None:
     (tmp_path / ".partial").mkdir()
-    for name, age_s in ((f"{DRAFT}half", 7200), (f"{DRAFT}fresh", 0)):
+    for name, age_s in ((f"{DRAFT}{'0' * 16}", 7200), (f"{DRAFT}{'f' * 16}", 0)):
         (tmp_path / ".partial" / name).write_bytes(b"half")
         os.utime(tmp_path / ".partial" / name, (time.time() - age_s, time.time() - age_s))
     with cached(tmp_path / "whole") as file:
         file.write(b"whole")
-    assert files(tmp_path) == {f".partial/{DRAFT}fresh", "whole"}
+    assert files(tmp_path) == {f".partial/{DRAFT}{'f' * 16}", "whole"}
 
 
 def test_a_block_that_fails_replaces_nothing(tmp_path: Path) -> None:

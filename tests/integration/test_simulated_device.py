@@ -210,7 +210,7 @@ def test_a_runner_in_virtual_time_refuses_what_the_real_one_refuses(tmp_path: Pa
 
     session, runner = opened()
     with pytest.raises(SpecError, match="workloads"):
-        list(session.round({"workloads": []}, known=1, passes=1))
+        list(session.round({"workloads": []}, known=1, passes=1, tries=1))
     runner.send("no JSON")
     with pytest.raises(ProtocolMismatch, match="not a JSON line"):
         list(session._until_done())
