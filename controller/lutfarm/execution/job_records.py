@@ -68,10 +68,19 @@ class JobRecords:
         self.watch.resumed(opened.unit, found)
         return found.progress_of
 
-    def refused(self, job: JobProgress, known: Mapping[str, MeasurementProgress], opened: Opened, now_s: float) -> list[Probed]:
-        """What fails on a device without its being asked, and did not yet."""
-        new = [m for key, m in job.plan.items() if not known.get(key, job.progress(key)).failed]
-        return refusals(new, opened, job.policies[opened.unit].setting, now_s)
+    def answered(
+        self, job: JobProgress, opened: Sequence[Opened], now_s: float
+    ) -> tuple[dict[str, MeasurementProgress], list[Probed]]:
+        """What the store has of those of its units that have opened, and what fails on them without their being asked."""
+        progress_of: dict[str, MeasurementProgress] = {}
+        refused: list[Probed] = []
+        for event in opened:
+            if event.unit in job.policies:
+                known = self.resume(job, event)
+                progress_of |= known
+                new = [m for key, m in job.plan.items() if not known.get(key, job.progress(key)).failed]
+                refused += refusals(new, event, job.policies[event.unit].setting, now_s)
+        return progress_of, refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +96,8 @@ class FarmRecords:
     def joined(self, state: FarmState, mine: JobRecords, now_s: float) -> News:
         """For a job that was just admitted: what the store has of devices that are open already."""
         job_id = mine.job.id
-        job = state.job(job_id)
         opened = [Opened("", unit.name, unit.hello) for unit in state.units.values() if unit.opened and unit.hello]
-        opened = [event for event in opened if event.unit in job.policies]
-        progress_of: dict[str, MeasurementProgress] = {}
-        refused: list[Probed] = []
-        for event in opened:
-            found = mine.resume(job, event)
-            progress_of.update(found)
-            refused += mine.refused(job, found, event, now_s)
+        progress_of, refused = mine.answered(state.job(job_id), opened, now_s)
         self._commit_refused({job_id: refused})
         processes = self._processes(state, opened, only=job_id)
         return News(progress_of={job_id: progress_of}, refused={job_id: refused}, processes=processes)
@@ -104,21 +106,14 @@ class FarmRecords:
         """Store what has arrived; `state` does not know of it yet."""
         self._commit(state, events, now_s)
         opened = [event for event in events if isinstance(event, Opened)]
-        progress_of: dict[str, dict[str, MeasurementProgress]] = {}
-        refused: dict[str, list[Probed]] = {}
         records, given_back = self.states.look(state, now_s)
-        for event in opened:
-            records.append(self.states.opened(event, now_s))
-            for job_id, each in self.jobs.items():
-                job = state.job(job_id)
-                if event.unit in job.policies:
-                    found = each.resume(job, event)
-                    progress_of.setdefault(job_id, {}).update(found)
-                    refused.setdefault(job_id, []).extend(each.refused(job, found, event, now_s))
+        records += [self.states.opened(event, now_s) for event in opened]
+        answers = {job_id: each.answered(state.job(job_id), opened, now_s) for job_id, each in self.jobs.items()}
+        refused = {job_id: probes for job_id, (_, probes) in answers.items()}
         self._commit_refused(refused)
         return News(
             events=events,
-            progress_of=progress_of,
+            progress_of={job_id: known for job_id, (known, _) in answers.items()},
             refused=refused,
             records=records,
             given_back=given_back,
