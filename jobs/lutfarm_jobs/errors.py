@@ -11,7 +11,7 @@ FarmError
   MeasurementError   nobody: it is a result               stored, not retried
     WorkloadFailed OutOfMemory WorkloadTimeout Unstable DevicesDiffer
   StoreError         the operator                         the job stops
-    StoreNewer StoreUnwritable LeaseLost
+    StoreNewer StoreUnwritable ServerUnreachable LeaseLost
   RunnerBug          us: please report                    the job stops
 
 A class's docstring is its default message; `retry` is its policy.  On the wire an error is
@@ -155,6 +155,10 @@ class StoreNewer(StoreError):
 
 class StoreUnwritable(StoreError):
     """The store can't be written: the disk is full or read-only."""
+
+
+class ServerUnreachable(StoreError):
+    """The server of the farm does not answer."""
 
 
 class LeaseLost(StoreError):

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from tests.server_kit import served
 from tests.store_kit import JOB, OWNER, PLAN
 
+from lutfarm.server.store_app import store_app
 from lutfarm.store import Store, open_store
+from lutfarm.store.rpc.remote import socket_store
 from lutfarm_jobs.round import Lease
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "served"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
-    """Opens the same store again and again."""
-    opened: list[Store] = []
+    """Opens the same store again and again; `served`: as another process has it, of the server that keeps it."""
+    with ExitStack() as opened:
 
-    def again() -> Store:
-        opened.append(open_store(tmp_path / "home"))
-        return opened[-1]
+        def again() -> Store:
+            store = opened.enter_context(closing(open_store(tmp_path / "home")))
+            if request.param == "sqlite":
+                return store
+            socket = tmp_path / f"{uuid.uuid4().hex[:8]}.socket"
+            opened.enter_context(served(store_app(store, heard=lambda: None), socket=socket))
+            return opened.enter_context(closing(socket_store(socket)))
 
-    yield again
-    for store in opened:
-        store.close()
+        yield again
 
 
 @pytest.fixture

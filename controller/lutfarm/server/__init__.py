@@ -1,0 +1,1 @@
+"""The farm as a service: its API, and the dispatcher that measures."""

@@ -1,0 +1,108 @@
+"""What of the Store protocols travels, read off the protocols themselves: arguments and results as JSON."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
+
+from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError
+
+from lutfarm.store.interface import Store
+from lutfarm.store.sql.encoding import dump_device, load_device
+from lutfarm_agents.device import Device
+from lutfarm_jobs.errors import StoreError
+
+FARM_ID = "farm_id"
+WRITES = frozenset(
+    {
+        *("put_device", "put_hello", "step_device", "put_check", "acquire", "renew", "release", "open_job", "extend_plan"),
+        *("close_job", "remove_job", "commit", "commit_probe", "adopt", "put_artifacts", "forget_failures"),
+    }
+)
+"""Methods after which the store may be another one."""
+
+# A device's address is written and read by its transport, as in the database.
+_DEVICE = Annotated[Device, PlainSerializer(dump_device, return_type=str), PlainValidator(load_device)]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method of the store; a stream's result is of each item of it."""
+
+    name: str
+    signature: inspect.Signature
+    arguments: TypeAdapter[tuple[Any, ...]]
+    result: TypeAdapter[Any]
+    streams: bool
+
+    @property
+    def writes(self) -> bool:
+        """Whether the store may be another one afterwards."""
+        return self.name in WRITES
+
+    def ask(self, *args: Any, **named: Any) -> bytes:
+        """The arguments of a call as JSON."""
+        bound = self.signature.bind(*args, **named)
+        bound.apply_defaults()
+        return self.arguments.dump_json(tuple(_plain(value) for value in bound.arguments.values()))
+
+    def asked(self, content: bytes) -> dict[str, Any]:
+        """The arguments of a call by name, from what `ask` gave.  Raises StoreError."""
+        try:
+            values = self.arguments.validate_json(content)
+        except ValidationError as error:
+            raise StoreError(f"{self.name}: what it was asked with is not understood: {_seen(error)}") from error
+        return dict(zip(self.signature.parameters, values, strict=True))
+
+    def answered(self, content: bytes) -> Any:
+        """A result, or one item of a stream, from its JSON.  Raises StoreError."""
+        try:
+            return self.result.validate_json(content)
+        except ValidationError as error:
+            raise StoreError(f"{self.name}: the answer is not understood: {_seen(error)}") from error
+
+    def answer(self, value: object) -> bytes:
+        """A result, or one item of a stream, as JSON."""
+        return self.result.dump_json(_plain(value))
+
+
+@cache
+def methods() -> Mapping[str, Method]:
+    """By name."""
+    found = {name: member for name, member in inspect.getmembers(Store, inspect.isfunction) if not name.startswith("_")}
+    del found["close"]
+    read = {name: _method(name, member) for name, member in found.items()}
+    read[FARM_ID] = Method(FARM_ID, inspect.Signature(), TypeAdapter(tuple[()]), TypeAdapter(str), streams=False)
+    return read
+
+
+def _method(name: str, member: Any) -> Method:
+    known = {**vars(sys.modules[member.__module__]), "Device": _DEVICE, "Collection": list}
+    hints = get_type_hints(member, globalns=known, include_extras=True)
+    signature = inspect.signature(member)
+    parameters = [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
+    kinds = tuple(hints[parameter.name] for parameter in parameters)
+    result = hints["return"]
+    streams = get_origin(result) is Iterator
+    each = get_args(result)[0] if streams else result
+    form: Any = tuple
+    arguments: TypeAdapter[tuple[Any, ...]] = TypeAdapter(form[kinds])
+    return Method(name, signature.replace(parameters=parameters), arguments, TypeAdapter(each), streams)
+
+
+def _plain(value: object) -> object:
+    """Sets, views of mappings and the like as lists and dicts."""
+    if isinstance(value, Mapping):
+        return dict(cast(Mapping[object, object], value))
+    if isinstance(value, str | bytes | tuple):
+        return cast(object, value)
+    return list(cast(Collection[object], value)) if isinstance(value, Collection) else value
+
+
+def _seen(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc'])[:200]}: {first['msg'][:200]}"
