@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.records.job import Job
+from lutfarm.records.queued_job import QueuedJob
+from lutfarm.records.token import Token
 from lutfarm.store import Store
 from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device, Hello
@@ -38,6 +41,8 @@ PLAN = (
 )
 FINGERPRINT = {"runtime": "onnxruntime 1.32.0", "governor": ""}
 JOB = Job("job-1", "job", "{}", 100.0, zeros=("identity_H1_W1_C1",))
+QUEUED = QueuedJob("job-2", "/srv/jobs/2", 50.0, retry_failed=True, until_s=900.0, not_before_s=60.0, waiting="no device")
+TOKEN = Token("t1", "ann", "operator", "ab" * 32, 10.0, expires_s=99.0)
 SLICE = Slice(
     0, (1000, 1001, 999), 70_000, 70_100, quiet=True, gated=True, involuntary_switches=0, waited_ns=5, wall_ns=3100, cpu_ns=3000
 )
@@ -83,4 +88,7 @@ def fill(store: Store) -> None:
     assert isinstance(lease, Lease)
     store.commit_probe(probe(), lease, JOB.id)
     store.commit_probe(probe(PLAN[1].key, failure=Failure("OutOfMemory", "7 GB wanted")), lease, JOB.id)
+    store.put_token(TOKEN)
+    store.open_job(replace(JOB, id=QUEUED.job_id, name="later", created_s=50.0, state="queued", user="ann", priority=2), PLAN[:1])
+    store.enqueue(QUEUED)
     store.commit([run(id="1" * 32, round_id="a" * 32), run(id="2" * 32, round_id="b" * 32, status="truncated")], lease, JOB.id)

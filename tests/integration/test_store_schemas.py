@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.store_kit import DESK, HELLO, JOB, PLAN, probe, run
+from tests.store_kit import DESK, HELLO, JOB, PLAN, QUEUED, TOKEN, probe, run
 
 from lutfarm.records.lease_holder import LeaseHolder
 from lutfarm.store import open_store
@@ -43,3 +43,11 @@ def test_all_of_it_is_read_by_this_version(kept: Path, tmp_path: Path) -> None:
         assert list(probes[PLAN[0].key]) == [probe()]
         assert [one.failure for one in probes[PLAN[1].key]] == [Failure("OutOfMemory", "7 GB wanted")]
         assert store.farm_id
+        if kept.stem == "schema-0001":
+            assert (found[0].user, found[0].priority) == ("", 0)
+            assert (store.queue(), store.tokens()) == ([], [])
+            return
+        assert (store.queue(), store.tokens()) == ([QUEUED], [TOKEN])
+        later = store.job(QUEUED.job_id)
+        assert later is not None
+        assert (later[0].state, later[0].user, later[0].priority) == ("queued", "ann", 2)

@@ -32,6 +32,7 @@ def why_job(store: Store, name: str, now_s: float) -> tuple[Job, list[Why]]:
         job_id=job.id,
         holders={unit: held for unit in units if (held := store.lease_holder(unit, now_s))},
         rests={unit: until_s for unit in units if (until_s := rests_until(store, unit, now_s)) is not None},
+        state=job.state,
     )
     return job, rows
 

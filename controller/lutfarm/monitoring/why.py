@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lutfarm.records.device_state import DeviceRecord
+from lutfarm.records.job import JobState
 from lutfarm.records.lease_holder import LeaseHolder
 from lutfarm_jobs.errors import RegistrationStale, is_a
 from lutfarm_jobs.measurement import Measurement
@@ -51,10 +52,11 @@ def why(
     job_id: str,
     holders: Mapping[str, LeaseHolder],
     rests: Mapping[str, float] | None = None,
+    state: JobState = "open",
 ) -> list[Why]:
     """`done` and `failed`: keys of measurements; `holders`: by device, who has its lease.
 
-    `rests`: by device, when the cooldown after its last run is over; only of those where it is not.
+    `rests`: by device, when the cooldown after its last run is over; only of those where it is not.  `state`: the job's.
     """
     found: list[Why] = []
     for record in records:
@@ -63,14 +65,25 @@ def why(
         good = sum(key in done and key not in failed for key in mine)
         left = len(mine) - bad - good
         waits_for, following, next_s = _next(
-            record, holders.get(record.device), job_id, left=left, rests_until_s=(rests or {}).get(record.device)
+            record,
+            holders.get(record.device),
+            job_id,
+            left=left,
+            rests_until_s=(rests or {}).get(record.device),
+            unheld=_UNHELD.get(state, _UNHELD["open"]),
         )
         found.append(Why(record.device, record.state, record.reason, waits_for, following, next_s, good, bad, left))
     return found
 
 
 def _next(
-    record: DeviceRecord, holder: LeaseHolder | None, job_id: str, *, left: int, rests_until_s: float | None
+    record: DeviceRecord,
+    holder: LeaseHolder | None,
+    job_id: str,
+    *,
+    left: int,
+    rests_until_s: float | None,
+    unheld: tuple[str, str],
 ) -> tuple[str, str, float | None]:
     if left == 0:
         return "nothing", "it has all that this job asks of it", None
@@ -79,7 +92,7 @@ def _next(
     if record.state == "cooling":
         return "a lower temperature", "it is looked at again", record.until_s
     if holder is None:
-        return "a run of this job", "run the job's file again", None
+        return *unheld, None
     ours = holder.job_id == job_id
     if ours and record.until_s is not None:
         return "a link that failed", "it is tried again", record.until_s
@@ -89,6 +102,13 @@ def _next(
         return "its own run", "this job measures on it", None
     return f"whoever holds it: {holder.words}", "its lease ends, unless it is renewed", holder.until_s
 
+
+_UNHELD: Mapping[JobState, tuple[str, str]] = {
+    "open": ("a run of this job", "run the job's file again"),
+    "queued": ("the served farm, which has not begun this job", "it begins when its turn comes"),
+    "cancelled": ("nothing: the job was cancelled", "submit or run its file again for what is left"),
+}
+"""By the state of a job: what a device that nobody holds waits for, and what comes next; for other states as for an open one."""
 
 _CAUSES: Mapping[str, str] = {
     "quarantined": "a passed check",

@@ -117,7 +117,7 @@ class Transition:
     """One line of a device's history."""
 
     at_s: float
-    event: Kind
+    event: Kind | Literal["removed"]
     before: State
     after: State
     reason: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-JobState = Literal["open", "complete", "failed"]
+JobState = Literal["queued", "open", "complete", "failed", "cancelled"]
+"""`queued`: a served farm has it still to begin; `open`: it was begun and lacks something; the others are ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class Job:
     state: JobState = "open"
     reason: str = ""
     zeros: tuple[str, ...] = ()  # keys of its operators that are nothing by structure
+    user: str = ""  # who submitted it to a served farm
+    priority: int = 0  # the greater goes first
 
 
 @dataclass(frozen=True, slots=True)

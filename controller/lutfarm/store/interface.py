@@ -1,4 +1,4 @@
-"""What a store can do, as five protocols, some in pairs: ask for the narrowest.  sql/ implements them; no database here."""
+"""What a store can do, as seven protocols, some in pairs: ask for the narrowest.  sql/ implements them; no database here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from lutfarm.records.canary_round import CanaryRound
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord, Transition
 from lutfarm.records.job import Job, JobCounts, JobRemoved, JobState
 from lutfarm.records.lease_holder import LeaseHolder
+from lutfarm.records.queued_job import QueuedJob
+from lutfarm.records.token import Token
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.health.check import HealthReport
 from lutfarm_jobs.errors import SpecError
@@ -30,6 +32,14 @@ class DeviceStore(Protocol):
 
     def devices(self) -> Sequence[Device]:
         """All, by name."""
+        ...
+
+    def remove_device(self, name: str, now_s: float) -> None:
+        """Its registration, what it said and its state.  What was measured there and its history stay, and the next lease's token
+        is the greater one.
+
+        Raises SpecError for one that is not registered, that is leased, or that a job in the queue plans to measure on.
+        """
         ...
 
     def put_hello(self, device: str, hello: Hello, seen_s: float) -> None:
@@ -112,7 +122,8 @@ class JobStore(Protocol):
     def remove_job(self, job_id: str, now_s: float) -> JobRemoved:
         """One transaction: the job, its plan and its links, and the runs and probes that no other job reads.
 
-        What its rounds said of the canary stays: other runs are judged by it.  Raises SpecError while the job holds a device.
+        What its rounds said of the canary stays: other runs are judged by it.  Raises SpecError while the job holds a device or
+        is in the queue.
         """
         ...
 
@@ -126,6 +137,50 @@ class JobStore(Protocol):
 
     def measurements(self, job_id: str) -> Sequence[Measurement]:
         """The job's plan, in its order."""
+        ...
+
+
+class QueueStore(Protocol):
+    """What a served farm has still to do."""
+
+    def enqueue(self, entry: QueuedJob) -> None:
+        """Insert or replace by job.  Raises SpecError where the job is not stored: see open_job."""
+        ...
+
+    def queue(self) -> Sequence[QueuedJob]:
+        """All, the oldest first; those of one moment by job id."""
+        ...
+
+    def put_off(self, job_id: str, not_before_s: float, why: str) -> None:
+        """Not before a Unix time; nothing where it is not in the queue."""
+        ...
+
+    def ask_to_end(self, job_id: str, why: str) -> bool:
+        """Whether it is in the queue.  The first `why` stays."""
+        ...
+
+    def dequeue(self, job_id: str) -> None:
+        """No error where it is not in the queue."""
+        ...
+
+
+class TokenStore(Protocol):
+    """Who may come in at a served farm.  The store never sees a secret."""
+
+    def put_token(self, token: Token) -> None:
+        """Insert.  Raises SpecError where `hashed` is no digest, or where there is a token of that id or that digest."""
+        ...
+
+    def token_of(self, hashed: str) -> Token | None:
+        """The token with a digest, whether or not it is still good."""
+        ...
+
+    def tokens(self) -> Sequence[Token]:
+        """All, also those that expired or were revoked; the oldest first."""
+        ...
+
+    def revoke_token(self, token_id: str, now_s: float) -> bool:
+        """Whether there is one that was not revoked before."""
         ...
 
 
@@ -214,7 +269,7 @@ class RunsAndCanaries(RunStore, CanaryStore, Protocol):
     """What was measured, and what canaries say of it."""
 
 
-class Store(DevicesAndLeases, JobsAndRuns, RunsAndCanaries, Protocol):
+class Store(DevicesAndLeases, JobsAndRuns, RunsAndCanaries, QueueStore, TokenStore, Protocol):
     """All of it.  One writer process at a time may hold a device; many may read.
 
     Every method raises StoreError (StoreUnwritable, StoreNewer, LeaseLost) and nothing of the database's own.

@@ -6,6 +6,7 @@ import pytest
 
 from lutfarm.monitoring.why import FORWARD, Why, way_back, why
 from lutfarm.records.device_state import NO_WORK, STATES, DeviceRecord, State
+from lutfarm.records.job import JobState
 from lutfarm.records.lease_holder import LeaseHolder
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 
@@ -52,6 +53,25 @@ def test_what_it_waits_for(
     assert following in found.next
     assert found.next_s == next_s
     assert (found.state, found.reason) == (state, "because")
+
+
+@pytest.mark.parametrize(
+    ("state", "waits_for", "following"),
+    [
+        ("open", "a run of this job", "run the job's file again"),
+        ("failed", "a run of this job", "run the job's file again"),
+        ("queued", "the served farm", "when its turn comes"),
+        ("cancelled", "nothing", "submit or run its file again"),
+    ],
+)
+def test_what_nobody_holds_waits_for_what_the_job_does(state: JobState, waits_for: str, following: str) -> None:
+    def found(held: dict[str, LeaseHolder]) -> Why:
+        (one,) = why([DeviceRecord("desk", "ready")], PLAN, done=DONE, failed=FAILED, job_id="small-1", holders=held, state=state)
+        return one
+
+    assert waits_for in found({}).waits_for
+    assert following in found({}).next
+    assert "bob" in found({"desk": OTHER}).waits_for
 
 
 def test_a_device_that_rests_between_two_orders_of_the_job_says_until_when() -> None:

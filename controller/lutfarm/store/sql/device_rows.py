@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
@@ -50,32 +51,19 @@ class DeviceRows(Database):
     def device_record(self, device: str, now_s: float) -> DeviceRecord:
         """How the device is; `new` where nothing happened to it yet."""
         with self._read() as db:
-            return settled(_record(db, device), now_s, held=_holder(db, device, now_s) is not None)
+            return settled(_record(db, device), now_s, held=holder_of(db, device, now_s) is not None)
 
     def step_device(self, device: str, event: DeviceEvent, now_s: float) -> DeviceRecord:
         """Apply an event and keep it in the history where it changed something.  Raises SpecError where it is refused."""
         with self._write() as db:
             stored = _record(db, device, lock=True)
-            before = settled(stored, now_s, held=_holder(db, device, now_s) is not None)
+            before = settled(stored, now_s, held=holder_of(db, device, now_s) is not None)
             after = step(before, event, now_s)
             if after == stored:
                 return after
             _put(db, after)
             if (after.state, after.reason) != (stored.state, stored.reason):
-                position = db.execute(
-                    select(func.count()).where(device_transitions.c.device == device).select_from(device_transitions)
-                ).scalar_one()
-                db.execute(
-                    insert(device_transitions).values(
-                        device=device,
-                        position=position,
-                        at_s=now_s,
-                        event=event.kind,
-                        before=stored.state,
-                        after=after.state,
-                        reason=after.reason,
-                    )
-                )
+                keep_transition(db, device, Transition(now_s, event.kind, stored.state, after.state, after.reason))
         return after
 
     def device_history(self, device: str, *, most: int = 50) -> Sequence[Transition]:
@@ -105,7 +93,7 @@ class DeviceRows(Database):
 
     def lease_holder(self, device: str, now_s: float) -> LeaseHolder | None:
         with self._read() as db:
-            return _holder(db, device, now_s)
+            return holder_of(db, device, now_s)
 
     def put_check(self, report: HealthReport) -> None:
         with self._write() as db:
@@ -132,6 +120,13 @@ class DeviceRows(Database):
         with self._read() as db:
             found = db.execute(query).scalars().all()
         return [encoding.load_report(content) for content in reversed(found)]
+
+
+def keep_transition(db: Connection, device: str, happened: Transition) -> None:
+    """One more line of a device's history."""
+    earlier = select(func.count()).select_from(device_transitions).where(device_transitions.c.device == device)
+    values = {"device": device, "position": db.execute(earlier).scalar_one(), **asdict(happened)}
+    db.execute(insert(device_transitions).values(**values))
 
 
 def _record(db: Connection, device: str, *, lock: bool = False) -> DeviceRecord:
@@ -164,7 +159,8 @@ def _put(db: Connection, record: DeviceRecord) -> None:
         db.execute(insert(device_states).values(device=record.device, **values))
 
 
-def _holder(db: Connection, device: str, now_s: float) -> LeaseHolder | None:
+def holder_of(db: Connection, device: str, now_s: float) -> LeaseHolder | None:
+    """Who holds its lease; None where nobody does."""
     row = db.execute(select(leases).where(leases.c.device == device)).first()
     if row is None or not row.owner or row.expires_s <= now_s or has_ended(row.owner):
         return None

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, u
 
 from lutfarm.records.job import JobRemoved
 from lutfarm.store.sql.database import Database
+from lutfarm.store.sql.queue_rows import is_queued
 from lutfarm.store.sql.schema import environments, job_probes, job_runs, jobs, leases, measurements, probes, runs
 from lutfarm_agents.process_identity import has_ended
 from lutfarm_jobs.errors import SpecError
@@ -21,6 +22,8 @@ class JobRemoval(Database):
     def remove_job(self, job_id: str, now_s: float) -> JobRemoved:
         with self._write() as db:
             _refuse_running(db, job_id, now_s)
+            if is_queued(db, job_id):
+                raise SpecError(f"{job_id} is in the queue of the served farm: cancel it first")
             linked = set(db.execute(select(job_runs.c.run).where(job_runs.c.job_id == job_id)).scalars())
             probed = set(db.execute(select(job_probes.c.key).where(job_probes.c.job_id == job_id)).scalars())
             planned = db.execute(select(func.count()).where(measurements.c.job_id == job_id)).scalar_one()

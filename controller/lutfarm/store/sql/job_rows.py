@@ -32,6 +32,8 @@ class JobRows(Database):
                     state=job.state,
                     reason=job.reason,
                     zeros=encoding.to_json(list(job.zeros)),
+                    user=job.user,
+                    priority=job.priority,
                 )
             )
             _plan(db, job.id, plan, first=0)
@@ -84,7 +86,7 @@ def _plan(db: Connection, job_id: str, plan: Sequence[Measurement], *, first: in
 
 def _job(row: Row[Any]) -> Job:
     zeros = encoding.load_list(row.zeros)
-    return Job(row.id, row.name, row.spec_json, row.created_s, row.state, row.reason, zeros)
+    return Job(row.id, row.name, row.spec_json, row.created_s, row.state, row.reason, zeros, row.user, row.priority)
 
 
 def _counts(db: Connection, job_id: str) -> JobCounts:

@@ -48,6 +48,33 @@ jobs = Table(
     Column("state", String(20), nullable=False),
     Column("reason", Text, nullable=False),
     Column("zeros", Text, nullable=False),  # a JSON list of operator keys
+    Column("user", Text, nullable=False, server_default=""),  # who submitted it to a served farm
+    Column("priority", Integer, nullable=False, server_default="0"),
+)
+
+queued_jobs = Table(  # columns as QueuedJob has its fields
+    "queued_jobs",
+    metadata,
+    Column("job_id", String(100), ForeignKey("jobs.id"), primary_key=True),
+    Column("folder", Text, nullable=False),
+    Column("submitted_s", Float, nullable=False),
+    Column("retry_failed", Boolean, nullable=False),
+    Column("until_s", Float),
+    Column("not_before_s", Float, nullable=False),
+    Column("waiting", Text, nullable=False),
+    Column("ending", Text, nullable=False),
+)
+
+tokens = Table(  # columns as Token has its fields
+    "tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("hashed", String(128), nullable=False, unique=True),  # a digest in hexadecimal digits
+    Column("created_s", Float, nullable=False),
+    Column("expires_s", Float),
+    Column("revoked_s", Float),
 )
 
 measurements = Table(

@@ -8,15 +8,18 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import Engine, insert, select
 
 from lutfarm.store.sql.canary_rows import CanaryRows
+from lutfarm.store.sql.device_removal import DeviceRemoval
 from lutfarm.store.sql.device_rows import DeviceRows
 from lutfarm.store.sql.job_removal import JobRemoval
 from lutfarm.store.sql.job_rows import JobRows
 from lutfarm.store.sql.lease_rows import LeaseRows
+from lutfarm.store.sql.queue_rows import QueueRows
 from lutfarm.store.sql.run_rows import RunRows
 from lutfarm.store.sql.schema import farms
+from lutfarm.store.sql.token_rows import TokenRows
 
 
-class SqlStore(DeviceRows, JobRows, JobRemoval, LeaseRows, RunRows, CanaryRows):
+class SqlStore(DeviceRows, DeviceRemoval, JobRows, JobRemoval, QueueRows, TokenRows, LeaseRows, RunRows, CanaryRows):
     """A store in one database: see interface.py for what each method does.  A context manager; leaving it closes the database."""
 
     def __init__(self, engine: Engine, place: str, *, copies: TemporaryDirectory[str] | None = None) -> None:
