@@ -8,7 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import uvicorn
+
+API = "/api/v1"
 
 
 @contextmanager
@@ -34,3 +37,11 @@ def served(app: Any, *, socket: Path | None = None) -> Iterator[str]:
         server.should_exit = True
         thread.join(60)
         assert not thread.is_alive()
+
+
+@contextmanager
+def client_of(app: Any, token: str = "") -> Iterator[httpx.Client]:
+    """A client of the app, which is served until the block ends."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    with served(app) as address, httpx.Client(base_url=address, headers=headers, timeout=60) as client:
+        yield client

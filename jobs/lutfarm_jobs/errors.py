@@ -3,8 +3,12 @@
 FarmError
   SpecError          the person who wrote the file        never retried
     RunsDisagree ExtraMissing ModelRefused PluginRefused
+    NotFound WrongState TooLarge AccessDenied      of a served farm: the person who asked
+      TokenRefused                                 a kind of AccessDenied
   LinkError          cabling, network                     retried on the same device, with backoff
     ConnectFailed LinkLost TransferFailed ReplyTimeout
+    ServerBusy                                     of a served farm: the same request, later
+      TooManyRequests                              a kind of ServerBusy
   DeviceError        the lab                              device quarantined, work goes elsewhere
     NotReady ProtocolMismatch DeviceLost
       RegistrationStale Unauthorized               kinds of NotReady
@@ -13,6 +17,7 @@ FarmError
   StoreError         the operator                         the job stops
     StoreNewer StoreUnwritable ServerUnreachable LeaseLost
   RunnerBug          us: please report                    the job stops
+  ServerBug          us: please report                    the request fails
 
 A class's docstring is its default message; `retry` is its policy.  On the wire an error is
 `{"code", "detail"}`, where the code is the class name; `from_wire` is the one place that turns it back.
@@ -73,6 +78,26 @@ class PluginRefused(SpecError):
     retry = Retry.OTHER_DEVICE  # where a device needs it; devices without it go on
 
 
+class NotFound(SpecError):
+    """Nothing is stored under this name."""
+
+
+class WrongState(SpecError):
+    """What was asked for can't be done in the state in which things are."""
+
+
+class TooLarge(SpecError):
+    """What was sent is too large."""
+
+
+class AccessDenied(SpecError):
+    """Who asks may not do this."""
+
+
+class TokenRefused(AccessDenied):
+    """No token was sent, or one that is not good (any more)."""
+
+
 class LinkError(FarmError):
     """The link to the device failed."""
 
@@ -93,6 +118,14 @@ class TransferFailed(LinkError):
 
 class ReplyTimeout(LinkError):
     """The device did not answer in time."""
+
+
+class ServerBusy(LinkError):
+    """The server has too much to do now; ask again in a moment."""
+
+
+class TooManyRequests(ServerBusy):
+    """Too many requests came from one address; ask less often."""
 
 
 class DeviceError(FarmError):
@@ -167,6 +200,10 @@ class LeaseLost(StoreError):
 
 class RunnerBug(FarmError):
     """The runner failed in its own code; please report it."""
+
+
+class ServerBug(FarmError):
+    """The server failed in its own code; please report it, with what it logged."""
 
 
 def _tree(root: type[FarmError]) -> dict[str, type[FarmError]]:

@@ -12,7 +12,9 @@ EXTRAS: Mapping[str, str] = {
     "adb_shell": "adb",
     "ai_edge_litert": "tflite",
     "alembic": "farm",
+    "fastapi": "server",
     "flatbuffers": "farm",
+    "httpx": "client",
     "jinja2": "report",
     "matplotlib": "report",
     "onnx": "farm",
@@ -22,8 +24,10 @@ EXTRAS: Mapping[str, str] = {
     "polars": "polars",
     "prometheus_client": "metrics",
     "psutil": "farm",
+    "psycopg": "postgresql",
     "ray": "ray",
     "sqlalchemy": "farm",
+    "uvicorn": "server",
 }
 
 

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Sequence
 from lutfarm.records.registered_device import RegisteredDevice
 from lutfarm.store.interface import DeviceStore
 from lutfarm_agents.device import Device
-from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.errors import NotFound
 from lutfarm_profiles import loader
 
 
 def registered(store: DeviceStore, names: Sequence[str]) -> list[Device]:
-    """The devices of these names.  Raises SpecError naming one that is not registered."""
+    """The devices of these names.  Raises NotFound naming one that is not registered."""
     known = {device.name: device for device in store.devices()}
     for name in names:
         if name not in known:
-            raise SpecError(f"no device is registered as {name[:80]!r}; see lutfarm device list")
+            raise NotFound(f"no device is registered as {name[:80]!r}; see lutfarm device list")
     return [known[name] for name in names]
 
 

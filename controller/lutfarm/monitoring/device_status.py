@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lutfarm.canary.history import Canary, canary
 from lutfarm.records.job import Job
 from lutfarm.scheduling.wait_until_cool import rests_until_s
-from lutfarm.store.interface import CanaryStore, DevicesAndRuns, JobsAndRuns, Store
+from lutfarm.store.interface import CanaryStore, DevicesAndRuns, JobsAndRuns, JobStore, Store
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.run import Run
@@ -47,11 +47,17 @@ class DeviceStatus:
 
 def devices_status(store: Store, now_s: float) -> list[DeviceStatus]:
     """All registered devices, by name."""
-    open_jobs = [job for job, _ in store.jobs() if job.state == "open"]
-    return [_status(store, device.name, open_jobs, now_s) for device in sorted(store.devices(), key=lambda d: d.name)]
+    jobs = open_jobs(store)
+    return [device_status(store, device.name, jobs, now_s) for device in sorted(store.devices(), key=lambda d: d.name)]
 
 
-def _status(store: Store, name: str, open_jobs: Sequence[Job], now_s: float) -> DeviceStatus:
+def open_jobs(store: JobStore) -> list[Job]:
+    """Those that were begun and are not over."""
+    return [job for job, _ in store.jobs() if job.state == "open"]
+
+
+def device_status(store: Store, name: str, open_jobs: Sequence[Job], now_s: float) -> DeviceStatus:
+    """One device, registered or not."""
     device = store.device(name)
     record, hello = store.device_record(name, now_s), store.hello(name)
     held = store.lease_holder(name, now_s)

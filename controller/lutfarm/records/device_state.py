@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.errors import WrongState
 
 State = Literal["new", "ready", "busy", "cooling", "lost", "quarantined", "maintenance", "retired"]
 Kind = Literal[
@@ -129,19 +129,19 @@ def allowed(state: State) -> tuple[Kind, ...]:
 
 
 def require(record: DeviceRecord, kind: Kind) -> None:
-    """Raises SpecError where the request would be refused."""
+    """Raises WrongState where the request would be refused."""
     if kind not in OBSERVATIONS and (record.state, kind) not in TRANSITIONS:
         why = f" ({record.reason})" if record.reason else ""
         asked, _ = _REQUESTS[kind]
         possible = dict.fromkeys(done for each in allowed(record.state) if (done := _REQUESTS[each][1]))
-        raise SpecError(
+        raise WrongState(
             f"{record.device} is {record.state}{why}: it can't be {asked}. What can be done: "
             f"{', '.join(possible).replace('NAME', record.device)}"
         )
 
 
 def step(record: DeviceRecord, event: DeviceEvent, now_s: float) -> DeviceRecord:
-    """The record after an event.  Raises SpecError for a request that the table has no entry for."""
+    """The record after an event.  Raises WrongState for a request that the table has no entry for."""
     require(record, event.kind)
     if event.kind == "seen":
         return _seen(record, event.boot_id, now_s)

@@ -13,7 +13,7 @@ from lutfarm.records.queued_job import QueuedJob
 from lutfarm.records.token import Token
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.health.check import HealthReport
-from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.errors import NotFound
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.round import Artifact, Lease
 from lutfarm_jobs.run import Probe, Run
@@ -281,10 +281,10 @@ class Store(DevicesAndLeases, JobsAndRuns, RunsAndCanaries, QueueStore, TokenSto
 
 
 def job_called(store: JobStore, name: str) -> tuple[Job, JobCounts]:
-    """A job by its id, its name or the start of its id, and what is stored of it.  Raises SpecError where there is none."""
+    """A job by its id, its name or the start of its id, and what is stored of it.  Raises NotFound where there is none."""
     found = store.job(name)
     if found is None:
-        raise SpecError(f"no job is called {name[:80]!r}; see lutfarm job list")
+        raise NotFound(f"no job is called {name[:80]!r}; see lutfarm job list")
     return found
 
 

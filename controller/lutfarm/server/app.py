@@ -1,0 +1,49 @@
+"""Puts the API together."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Mapping
+
+from fastapi import FastAPI
+
+from lutfarm.home import Home
+from lutfarm.server.api import devices, health, jobs
+from lutfarm.server.errors import ErrorAnswer, add_handlers
+from lutfarm.server.guard import Caller, Guard
+from lutfarm.server.requests import is_loopback
+from lutfarm.server.roles import API
+from lutfarm.server.served import Served
+from lutfarm.server.settings import Settings
+from lutfarm.store.interface import Store
+from lutfarm_jobs.errors import FarmError, TokenRefused
+
+REFUSALS = (401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
+
+
+def make_app(
+    store: Store, home: Home, *, settings: Settings, dispatcher_seen_s: Callable[[], float | None] = lambda: None
+) -> FastAPI:
+    """The API over a store and a home.  `dispatcher_seen_s`: the Unix time at which the dispatcher was seen last."""
+    app = FastAPI(
+        title="lutfarm",
+        summary="A farm that measures how long neural-network operators and models take on real devices.",
+        version=importlib.metadata.version("lutfarm"),
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,  # their pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        responses={status: {"model": ErrorAnswer, "description": "What was seen and what to do"} for status in REFUSALS},
+    )
+    app.state.served = Served(store, home, settings, dispatcher_seen_s)
+    for part in (health, jobs, devices):
+        app.include_router(part.router)
+
+    async def who(client: str, _: Mapping[str, str]) -> Caller | FarmError:
+        if settings.loopback and is_loopback(client):
+            return Caller("", "admin")
+        return TokenRefused()
+
+    app.add_middleware(Guard, settings=settings, who=who)
+    add_handlers(app)
+    return app

@@ -1,0 +1,47 @@
+"""Who may call what: every route with the least role that it takes.  A route that has no line here is answered 404."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from lutfarm.records.token import Role
+
+ROLES: tuple[Role, ...] = ("viewer", "submitter", "operator", "admin")
+"""Each may do what those before it may."""
+
+API = "/api/v1"
+Anybody = Literal["anybody"]
+
+LEAST_ROLE: Mapping[tuple[str, str], Role | Anybody] = {
+    ("GET", "/healthz"): "anybody",
+    ("GET", "/readyz"): "anybody",
+    ("GET", f"{API}/version"): "viewer",
+    ("GET", f"{API}/openapi.json"): "viewer",
+    ("GET", f"{API}/jobs"): "viewer",
+    ("GET", f"{API}/jobs/{{job_id}}"): "viewer",
+    ("GET", f"{API}/jobs/{{job_id}}/why"): "viewer",
+    ("GET", f"{API}/devices"): "viewer",
+    ("GET", f"{API}/devices/{{name}}"): "viewer",
+    ("GET", f"{API}/devices/{{name}}/history"): "viewer",
+    ("POST", f"{API}/devices/{{name}}/hold"): "operator",
+    ("POST", f"{API}/devices/{{name}}/release"): "operator",
+}
+
+_PATTERNS = {path: re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))) for _, path in LEAST_ROLE}
+
+
+def least_role(method: str, path: str) -> Role | Anybody | tuple[str, ...] | None:
+    """Of a request; the methods that its path takes where this is none of them, None where there is no such path."""
+    taken = {known for (known, template) in LEAST_ROLE if _PATTERNS[template].fullmatch(path)}
+    if not taken:
+        return None
+    if method not in taken:
+        return tuple(sorted(taken))
+    return next(role for (known, template), role in LEAST_ROLE.items() if known == method and _PATTERNS[template].fullmatch(path))
+
+
+def may(role: Role, least: Role) -> bool:
+    """Whether a role is enough."""
+    return ROLES.index(role) >= ROLES.index(least)

@@ -1,0 +1,36 @@
+"""What the routes of one server share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from lutfarm.home import Home
+from lutfarm.server.guard import Caller
+from lutfarm.server.settings import Settings
+from lutfarm.store.interface import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The farm behind the routes."""
+
+    store: Store
+    home: Home
+    settings: Settings
+    dispatcher_seen_s: Callable[[], float | None]  # Unix time at which the dispatcher was seen last
+
+
+async def _served(request: Request) -> Served:
+    return cast(Served, request.app.state.served)
+
+
+async def _caller(request: Request) -> Caller:
+    return cast(Caller, request.state.caller)
+
+
+ServedDep = Annotated[Served, Depends(_served)]
+CallerDep = Annotated[Caller, Depends(_caller)]

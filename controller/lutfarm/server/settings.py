@@ -1,0 +1,21 @@
+"""What a server allows, as numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Bounds of one server.  The defaults suit a farm on a local network."""
+
+    hosts: tuple[str, ...] = LOOPBACK_NAMES  # that a request's Host may name, without a port
+    loopback: bool = True  # it is bound to a loopback address alone
+    largest_body_bytes: int = 8_000_000  # of a request that is no file
+    largest_file_bytes: int = 2_000_000_000
+    silence_s: float = 30.0  # for so long a request's body may stand still
+    requests_per_s: float = 50.0  # of one client address, on average
+    burst: int = 200  # of one client address, at once
+    dispatcher_silence_s: float = 60.0  # unseen for longer, the farm is not ready

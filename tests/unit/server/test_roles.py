@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from lutfarm.server.roles import API, LEAST_ROLE, ROLES, least_role, may
+
+
+def test_each_role_may_what_those_before_it_may() -> None:
+    for at, role in enumerate(ROLES):
+        assert [least for least in ROLES if may(role, least)] == list(ROLES[: at + 1])
+
+
+def test_a_route_is_found_by_its_path() -> None:
+    assert least_role("GET", f"{API}/jobs/fbnet-0123456789/why") == "viewer"
+    assert least_role("POST", f"{API}/devices/pixel-6/hold") == "operator"
+
+
+def test_only_health_is_for_anybody() -> None:
+    assert {path for (_, path), role in LEAST_ROLE.items() if role == "anybody"} == {"/healthz", "/readyz"}
+
+
+def test_what_only_looks_is_for_viewers_and_nothing_else_is() -> None:
+    for (method, path), role in LEAST_ROLE.items():
+        assert (role in ("viewer", "anybody")) == (method == "GET" or path.endswith("/predict")), (method, path)
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1", f"{API}/jobs/", f"{API}/jobs/a/b/c", f"{API}/jobs/a/why/", "/healthz/x", ""])
+def test_a_path_that_has_no_line_is_none(path: str) -> None:
+    assert least_role("GET", path) is None
+
+
+def test_another_method_is_told_what_is_taken() -> None:
+    assert least_role("DELETE", f"{API}/devices/x/hold") == ("POST",)
+    assert least_role("HEAD", "/healthz") == ("GET",)
