@@ -51,11 +51,13 @@ def open_farm(submitted: Submission, store: Store, home: Home, *, kind: Executor
     with contextlib.ExitStack() as stack:
         stack.callback(os.sched_setaffinity, 0, before)
         keep_off(cpus)
-        pool = stack.enter_context(contextlib.closing(_pool(kind, home, cpus, at_once=at_once)))
+        pool = stack.enter_context(contextlib.closing(open_pool(kind, home, cpus, at_once=at_once)))
         yield Farm(store, pool, home.models, str(process_identity.me()), holder)
 
 
-def _pool(kind: ExecutorKind, home: Home, cpus: frozenset[int], *, at_once: bool) -> AgentPool:
+def open_pool(kind: ExecutorKind, home: Home, cpus: frozenset[int], *, at_once: bool = False) -> AgentPool:
+    """What measures; `cpus`: the cores of this machine that rounds will run on."""
+
     def start() -> RecallingPool:
         from lutfarm.agent_pool.ray.pool import RayPool  # Ray takes a second to import: only where it is used
 

@@ -12,7 +12,7 @@ from lutfarm.execution.sitting import Sitting, Watcher
 from lutfarm.scheduling.job_progress import JobProgress
 from lutfarm.scheduling.state import left_over
 from lutfarm.scheduling.unit import Unit
-from lutfarm.store.interface import Store
+from lutfarm.store.interface import JobStore, Store
 from lutfarm.submission.submission import Submission
 from lutfarm_jobs.errors import from_wire
 from lutfarm_jobs.expand import Sources
@@ -31,6 +31,17 @@ class JobOutcome:
     def job_id(self) -> str:
         """Of the job."""
         return self.job.id
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing, nor wanted still."""
+        return not (self.missing or self.left)
+
+    @property
+    def out_of_work(self) -> str:
+        """Which of its devices were out of work then, and why."""
+        units = [unit for unit in self.units.values() if unit.out]
+        return "; ".join(f"{unit.name} was {unit.out} then: {unit.quarantined}" for unit in units)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +64,23 @@ class Farm:
             while submission.spec.id not in sitting.over():
                 sitting.turn()
             job = sitting.state.job(submission.spec.id)
-            return self._end(job, sitting.units_of(job))
-
-    def _end(self, job: JobProgress, units: Mapping[str, Unit]) -> JobOutcome:
+            ended = outcome(job, sitting.units_of(job))
+        close(self.store, ended)
         if job.stopped:
-            code, detail = job.stopped
-            self.store.close_job(job.id, "failed", f"{code}: {detail}")
-            raise from_wire(code, detail)
-        missing = tuple(key for key in job.plan if not job.progress(key).failed and not job.progress(key).complete)
-        left = left_over(job, units)
-        reasons = [f"{unit.name} was {unit.out} then: {unit.quarantined}" for unit in units.values() if unit.out]
-        self.store.close_job(job.id, "open" if missing or left else "complete", "; ".join(reasons))
-        return JobOutcome(job, units, missing, left)
+            raise from_wire(*job.stopped)
+        return ended
+
+
+def outcome(job: JobProgress, units: Mapping[str, Unit]) -> JobOutcome:
+    """How a job that is over has ended; `units`: those that it might use."""
+    missing = tuple(key for key in job.plan if not job.progress(key).failed and not job.progress(key).complete)
+    return JobOutcome(job, units, missing, left_over(job, units))
+
+
+def close(store: JobStore, ended: JobOutcome) -> None:
+    """Store how it ended."""
+    if ended.job.stopped:
+        code, detail = ended.job.stopped
+        store.close_job(ended.job_id, "failed", f"{code}: {detail}")
+    else:
+        store.close_job(ended.job_id, "complete" if ended.whole else "open", ended.out_of_work)

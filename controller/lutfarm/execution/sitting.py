@@ -92,13 +92,21 @@ class Sitting:
         for unit in usable:
             records.held.take(unit, owner=self._owner, holder=self._holder, waiting=watch.waiting, job_id=job_id)
         barred += states.begin(usable)
-        asked = Job(job_id, submission.spec.name, submission.spec.model_dump_json(), began_s, zeros=submission.zeros)
+        asked = Job(
+            job_id,
+            submission.spec.name,
+            submission.spec.model_dump_json(),
+            began_s,
+            zeros=submission.zeros,
+            user=submission.user,
+            priority=submission.priority,
+        )
         job = self._store.open_job(asked, submission.plan)
         self._store.extend_plan(job.id, submission.plan)  # a pool may have other units than last time
         if submission.retry_failed:
             watch.retrying(self._store.forget_failures(job.id))
         mine = JobRecords(self._store, job, submission, watch, began_s)
-        begun = FarmJob(submission.begun, submission.strategy, submitted_s=began_s)
+        begun = FarmJob(submission.begun, submission.strategy, submission.user, submission.priority, submitted_s=job.created_s)
         cares = {unit: policy.care for unit, policy in submission.policies.items()}
         known = tried_again(self.state, usable)  # whoever was out of work for another job, and may be used now
         state = without(admitted(known, begun, cares), barred)

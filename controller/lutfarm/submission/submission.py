@@ -29,6 +29,8 @@ class Submission:
     strategy: Strategy = Plain()
     until_s: float | None = None  # Unix time at which it ends, done or not: what runs then is cancelled
     expected_ns: Mapping[str, float] = field(default_factory=dict[str, float])  # by key: a first guess at an iteration
+    user: str = ""  # whose it is
+    priority: int = 0  # higher is sooner
 
     @property
     def begun(self) -> JobProgress:

@@ -1,0 +1,148 @@
+"""A farm that goes on: jobs come from the store's queue, and leave it when they are over."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from lutfarm.agent_pool.interface import Event
+from lutfarm.execution.resume import Resumed
+from lutfarm.execution.run_job import JobOutcome, close, outcome
+from lutfarm.execution.sitting import Sitting
+from lutfarm.records.device_state import NO_WORK
+from lutfarm.records.queued_job import QueuedJob
+from lutfarm.scheduling.job_progress import JobProgress
+from lutfarm.scheduling.unit import Unit
+from lutfarm.store.interface import Store
+from lutfarm.submission.submission import Submission
+from lutfarm.submission.submit import submission
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.expand import Sources
+
+JOB_FILE = "job.yaml"
+LOOK_S = 0.5  # how soon a job that was submitted is taken, and one that is to end is told so
+TRY_AGAIN_S, TRY_AGAIN_MOST_S = 10.0, 300.0  # a job whose devices are out of work: doubled each time
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Serving:
+    """Beside a sitting, what the queue of its store asks for.  To be used from one thread."""
+
+    store: Store
+    sitting: Sitting
+    _ending: dict[str, str] = field(default_factory=dict[str, str])  # jobs that somebody ended, and why
+    _tries: dict[str, int] = field(default_factory=dict[str, int])  # jobs that could not go on, how often in a row
+    _runs: dict[str, int] = field(default_factory=dict[str, int])  # what the jobs had when they were taken
+    _looked_s: float = float("-inf")
+
+    def turn(self) -> None:
+        """Take what has come, one turn of the sitting, let go what is over."""
+        if time.monotonic() - self._looked_s >= LOOK_S:
+            self._look(time.time())
+            self._looked_s = time.monotonic()
+        self.sitting.turn()
+        for job_id in self.sitting.over():
+            self._over(job_id, time.time())
+
+    def _look(self, now_s: float) -> None:
+        for entry in self.store.queue():
+            runs_here = entry.job_id in self.sitting.state.jobs
+            if entry.ending:
+                if runs_here:
+                    self._ending[entry.job_id] = entry.ending
+                    self.sitting.withdraw(entry.job_id)
+                else:
+                    self._ended(entry.job_id, "cancelled", entry.ending)
+            elif not runs_here and entry.not_before_s <= now_s:
+                self._take(entry)
+
+    def _take(self, entry: QueuedJob) -> None:
+        """A job that can't be taken as it is has failed; what was measured of it stays."""
+        try:
+            submitted, sources = loaded(entry, self.store)
+            self.sitting.admit(submitted, sources, LoggedJob(entry.job_id))
+        except SpecError as error:
+            self._ended(entry.job_id, "failed", f"{error.code}: {error.detail}")
+            return
+        self.store.close_job(entry.job_id, "open")
+        self._runs[entry.job_id] = _counted(self.store, entry.job_id)
+        log.info("taken", extra={"job": entry.job_id, "user": submitted.user, "priority": submitted.priority})
+
+    def _over(self, job_id: str, now_s: float) -> None:
+        job = self.sitting.state.job(job_id)
+        ended = outcome(job, self.sitting.units_of(job))
+        self.sitting.leave(job_id)
+        if why := self._ending.pop(job_id, ""):
+            self._ended(job_id, "cancelled", why)
+        elif not ended.whole and ended.out_of_work and not job.stopped and not job.time_up:
+            self._put_off(ended, now_s)
+        else:
+            close(self.store, ended)
+            self._forget(job_id)
+            log.info("over", extra={"job": job_id, "missing": len(ended.missing), "left": len(ended.left)})
+
+    def _put_off(self, ended: JobOutcome, now_s: float) -> None:
+        """Its devices are out of work: it is looked at again, and keeps its place by its age."""
+        job_id = ended.job_id
+        if _counted(self.store, job_id) > self._runs[job_id]:
+            self._tries.pop(job_id, None)
+        tries = self._tries[job_id] = self._tries.get(job_id, 0) + 1
+        held = all(unit.out in NO_WORK for unit in ended.units.values() if unit.out)  # a look at the store tells when it is over
+        pause_s = TRY_AGAIN_S if held else min(TRY_AGAIN_MOST_S, TRY_AGAIN_S * 2.0 ** (tries - 1))
+        self.store.put_off(job_id, now_s + pause_s, ended.out_of_work)
+        log.warning("put off", extra={"job": job_id, "why": ended.out_of_work, "for_s": pause_s})
+
+    def _ended(self, job_id: str, state: Literal["cancelled", "failed"], why: str) -> None:
+        self.store.close_job(job_id, state, why)
+        self._forget(job_id)
+        log.info(state, extra={"job": job_id, "why": why})
+
+    def _forget(self, job_id: str) -> None:
+        self.store.dequeue(job_id)
+        self._tries.pop(job_id, None)
+        self._runs.pop(job_id, None)
+
+
+def loaded(entry: QueuedJob, store: Store) -> tuple[Submission, Sources]:
+    """A queued job with what its names stand for now.  Raises SpecError."""
+    submitted, sources = submission(Path(entry.folder) / JOB_FILE, store, retry_failed=entry.retry_failed)
+    known = store.job(entry.job_id)
+    if submitted.spec.id != entry.job_id or known is None:
+        raise SpecError(f"{entry.folder} holds {submitted.spec.id} by now, not {entry.job_id}: submit it again")
+    job = known[0]
+    return replace(submitted, user=job.user, priority=job.priority, until_s=entry.until_s), sources
+
+
+def _counted(store: Store, job_id: str) -> int:
+    known = store.job(job_id)
+    return known[1].runs if known else 0
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedJob:
+    """Watches a job for the log."""
+
+    job_id: str
+
+    def waiting(self, device: str, holder: str) -> None:
+        """Another holder has the device."""
+        log.info("waiting", extra={"job": self.job_id, "device": device, "holder": holder})
+
+    def resumed(self, device: str, found: Resumed) -> None:
+        """What the store already has for a device."""
+        log.info("resumed", extra={"job": self.job_id, "device": device, "runs": found.own_runs + found.adopted_runs})
+
+    def retrying(self, failures: int) -> None:
+        """So many stored failures are measured again."""
+        log.info("retrying", extra={"job": self.job_id, "failures": failures})
+
+    def preparing(self, done: int, total: int) -> None:
+        """Model files of one order are being built."""
+
+    def update(self, job: JobProgress, units: Mapping[str, Unit], events: Sequence[Event]) -> None:
+        """After each batch of events."""

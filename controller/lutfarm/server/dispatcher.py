@@ -1,0 +1,60 @@
+"""The dispatcher of a served farm, as a process: measures what the queue of its server's store asks for.
+
+`python -m lutfarm.server.dispatcher SOCKET HOME EXECUTOR CPUS`, where CPUS are the cores that rounds will run on; it ends when it is told to (SIGTERM, SIGINT), when its server is no
+more, and with exit code 3 when it can't go on, so that the server starts another one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import cast
+
+from lutfarm.execution.open_farm import ExecutorKind, open_pool
+from lutfarm.execution.serving import Serving
+from lutfarm.execution.sitting import Sitting
+from lutfarm.home import Home
+from lutfarm.server.logs import log_lines
+from lutfarm.store.rpc.remote import socket_store
+from lutfarm_agents import process_identity
+from lutfarm_jobs.errors import FarmError
+
+FAILED = 3
+log = logging.getLogger(__name__)
+
+
+def dispatch(socket: Path, home: Home, executor: ExecutorKind, cpus: frozenset[int]) -> None:
+    """Until it is told to end.  Raises FarmError where it can't go on."""
+    ending: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: ending.append(number))
+    server = os.getppid()
+    holder = process_identity.words("lutfarm serve")
+    with closing(socket_store(socket)) as store, closing(open_pool(executor, home, cpus)) as pool:
+        with closing(Sitting(store, pool, home.models, owner=str(process_identity.me()), holder=holder)) as sitting:
+            serving = Serving(store, sitting)
+            log.info("dispatching", extra={"executor": executor})
+            while not ending and os.getppid() == server:
+                serving.turn()
+        log.info("ending", extra={"signal": ending[0] if ending else None})
+
+
+def main() -> None:
+    """The process."""
+    socket, home, executor, cpus = sys.argv[1:]
+    log_lines("dispatcher")
+    try:
+        dispatch(
+            Path(socket), Home(Path(home)), cast(ExecutorKind, executor), frozenset(map(int, cpus.split(",") if cpus else ()))
+        )
+    except FarmError as error:
+        log.error("can't go on", extra={"code": error.code, "detail": error.detail})  # noqa: TRY400
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Keeps a dispatcher running: starts it, hears whether it lives, starts another one when it has died, ends it."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lutfarm.execution.open_farm import ExecutorKind
+from lutfarm.home import Home
+
+SILENT_S = 30.0  # a dispatcher asks the store several times a second
+PAUSE_S, PAUSE_MOST_S = 0.5, 30.0  # before another one is started: doubled while they die young
+YOUNG_S = 60.0
+ENDS_S = 60.0  # what measures is told to end, and the devices are given back
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Keeper:
+    """Of one dispatcher at a time; a context manager: leaving it ends the dispatcher."""
+
+    socket: Path
+    home: Home
+    executor: ExecutorKind
+    measured_cpus: Sequence[int] = ()
+    _process: subprocess.Popen[bytes] | None = None
+    _heard_s: float = 0.0
+    _starts: int = 0
+    _ending: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def heard(self) -> None:
+        """The dispatcher has asked something."""
+        self._heard_s = time.monotonic()
+
+    @property
+    def well(self) -> bool:
+        """Whether it has asked something lately."""
+        return time.monotonic() - self._heard_s < SILENT_S if self._heard_s else False
+
+    @property
+    def starts(self) -> int:
+        """How often one was started."""
+        return self._starts
+
+    @property
+    def pid(self) -> int | None:
+        """Of the one that runs."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._keep, name="keeper")
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Tell it to end, and wait until it has."""
+        self._ending.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _keep(self) -> None:
+        pause_s = PAUSE_S
+        while not self._ending.is_set():
+            began_s = time.monotonic()
+            self._run()
+            if self._ending.is_set():
+                return
+            pause_s = PAUSE_S if time.monotonic() - began_s > YOUNG_S else min(PAUSE_MOST_S, pause_s * 2)
+            log.warning("the dispatcher has ended; another one is started", extra={"pause_s": pause_s})
+            self._ending.wait(pause_s)
+
+    def _run(self) -> None:
+        cpus = ",".join(map(str, self.measured_cpus))
+        command = [sys.executable, "-m", "lutfarm.server.dispatcher"]
+        with subprocess.Popen(  # noqa: S603
+            [*command, str(self.socket), str(self.home.path), self.executor, cpus], stdin=subprocess.DEVNULL
+        ) as process:
+            self._process = process
+            self._starts += 1
+            log.info("dispatcher started", extra={"pid": process.pid})
+            while process.poll() is None and not self._ending.wait(0.2):
+                pass
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(ENDS_S)
+                except subprocess.TimeoutExpired:
+                    log.warning("the dispatcher does not end, and is killed", extra={"pid": process.pid})
+                    process.kill()
+        log.info("dispatcher ended", extra={"pid": process.pid, "code": process.returncode})
