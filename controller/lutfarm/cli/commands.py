@@ -113,6 +113,11 @@ COMMANDS: Mapping[str, LazyCommand | LazyCommands] = {
     "device": DEVICE,
     "job": JOB,
     "lut": LUT,
+    "serve": LazyCommand(
+        "lutfarm.cli.serve",
+        "serve",
+        "Serve the farm: take jobs from many people over HTTP and measure them, until Ctrl-C or SIGTERM.",
+    ),
     "status": LazyCommand(
         "lutfarm.cli.monitor",
         "status",

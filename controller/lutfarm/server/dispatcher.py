@@ -1,7 +1,8 @@
 """The dispatcher of a served farm, as a process: measures what the queue of its server's store asks for.
 
-`python -m lutfarm.server.dispatcher SOCKET HOME EXECUTOR CPUS`, where CPUS are the cores that rounds will run on; it ends when it is told to (SIGTERM, SIGINT), when its server is no
-more, and with exit code 3 when it can't go on, so that the server starts another one.
+`python -m lutfarm.server.dispatcher SOCKET HOME EXECUTOR CPUS`, where CPUS are the cores that rounds will run on.  It ends when
+it is told to (SIGTERM, SIGINT), when its server is no more, and with exit code 3 when it can't go on, so that the server starts
+another one.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def main() -> None:
             Path(socket), Home(Path(home)), cast(ExecutorKind, executor), frozenset(map(int, cpus.split(",") if cpus else ()))
         )
     except FarmError as error:
-        log.error("can't go on", extra={"code": error.code, "detail": error.detail})  # noqa: TRY400
+        log.error("can't go on", extra={"code": error.code, "detail": error.detail})
         sys.exit(FAILED)
 
 

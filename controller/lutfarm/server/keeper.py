@@ -16,7 +16,6 @@ from typing import Self
 from lutfarm.execution.open_farm import ExecutorKind
 from lutfarm.home import Home
 
-SILENT_S = 30.0  # a dispatcher asks the store several times a second
 PAUSE_S, PAUSE_MOST_S = 0.5, 30.0  # before another one is started: doubled while they die young
 YOUNG_S = 60.0
 ENDS_S = 60.0  # what measures is told to end, and the devices are given back
@@ -32,19 +31,19 @@ class Keeper:
     executor: ExecutorKind
     measured_cpus: Sequence[int] = ()
     _process: subprocess.Popen[bytes] | None = None
-    _heard_s: float = 0.0
+    _seen_s: float | None = None
     _starts: int = 0
     _ending: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
     def heard(self) -> None:
         """The dispatcher has asked something."""
-        self._heard_s = time.monotonic()
+        self._seen_s = time.time()
 
     @property
-    def well(self) -> bool:
-        """Whether it has asked something lately."""
-        return time.monotonic() - self._heard_s < SILENT_S if self._heard_s else False
+    def seen_s(self) -> float | None:
+        """When it asked something last, Unix time."""
+        return self._seen_s
 
     @property
     def starts(self) -> int:

@@ -1,0 +1,144 @@
+"""The server of a farm: its API for people and programs, its store for the dispatcher, which is its child."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from lutfarm.execution.open_farm import ExecutorKind, keep_off
+from lutfarm.home import Home
+from lutfarm.server.app import make_app
+from lutfarm.server.keeper import Keeper
+from lutfarm.server.requests import is_loopback
+from lutfarm.server.settings import LOOPBACK_NAMES, Settings
+from lutfarm.server.store_app import store_app
+from lutfarm.store import open_store
+from lutfarm.store.interface import TokenStore
+from lutfarm_jobs.errors import SpecError
+
+ENDS_S = 10  # for answers that are on their way
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where it listens; `port` 0: any that is free.  `names`: by which others know this machine."""
+
+    host: str = "127.0.0.1"
+    port: int = 8420
+    names: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> Settings:
+        """Of the API there."""
+        return Settings(hosts=(*LOOPBACK_NAMES, self.host, *self.names), loopback=is_loopback(self.host))
+
+
+def serve(home: Home, where: Listening, executor: ExecutorKind, ready: Callable[[str], None]) -> None:
+    """Until SIGINT or SIGTERM.  `ready` is told the address once it answers.  Raises FarmError where it can't begin."""
+    with ExitStack() as stack:
+        stack.enter_context(_alone(home))
+        store = stack.enter_context(closing(open_store(home.path)))
+        _refuse_open_doors(store, where)
+        listening = stack.enter_context(closing(_bound(where)))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lutfarm-")))  # 0700; a socket's path is short
+        cpus = measured_half()
+        keep_off(frozenset(cpus))
+        keeper = Keeper(folder / "store", home, executor, cpus)
+        inner = _server(store_app(store, heard=keeper.heard), uds=str(keeper.socket))
+        outer = _server(make_app(store, home, settings=where.settings, dispatcher_seen_s=lambda: keeper.seen_s))
+        address = f"http://{where.host}:{listening.getsockname()[1]}"
+        asyncio.run(_both(inner, outer, listening, keeper, lambda: ready(address)))
+
+
+def measured_half() -> tuple[int, ...]:
+    """The upper half of this machine's cores: rounds run on the last ones, and nothing else of the farm does."""
+    cpus = sorted(os.sched_getaffinity(0))
+    return tuple(cpus[(len(cpus) + 1) // 2 :])
+
+
+async def _both(inner: _Quiet, outer: _Quiet, listening: socket.socket, keeper: Keeper, ready: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    ending = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ending.set)
+    serving = [asyncio.create_task(inner.serve()), asyncio.create_task(outer.serve([listening]))]
+    while not (inner.started and outer.started) and not any(task.done() for task in serving):
+        await asyncio.sleep(0.02)
+    with keeper:
+        ready()
+        await asyncio.wait([asyncio.create_task(ending.wait()), *serving], return_when=asyncio.FIRST_COMPLETED)
+        log.info("ending")
+        outer.should_exit = True
+        await asyncio.to_thread(keeper.end)  # its last results are committed while the store still answers
+    inner.should_exit = True
+    for task in serving:
+        await task
+
+
+class _Quiet(uvicorn.Server):
+    """One of two in a process, which hears the signals for both."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """None."""
+        yield
+
+
+def _server(app: Any, *, uds: str | None = None) -> _Quiet:
+    return _Quiet(
+        uvicorn.Config(app, uds=uds, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=ENDS_S)
+    )
+
+
+def _refuse_open_doors(store: TokenStore, where: Listening) -> None:
+    now_s = time.time()
+    usable = [t for t in store.tokens() if t.revoked_s is None and (t.expires_s is None or t.expires_s > now_s)]
+    if not where.settings.loopback and not usable:
+        raise SpecError(
+            f"{where.host} can be reached from other machines, and nobody has a token: make one (lutfarm token create), "
+            "or listen on 127.0.0.1"
+        )
+
+
+def _bound(where: Listening) -> socket.socket:
+    try:
+        return socket.create_server((where.host, where.port), backlog=128)
+    except OSError as error:
+        raise SpecError(
+            f"{where.host}:{where.port} can't be listened on: {error.strerror}; choose another --port or --host"
+        ) from error
+
+
+@contextmanager
+def _alone(home: Home) -> Generator[None]:
+    """Raises SpecError where another server has this home."""
+    home.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (home.path / ".serving").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise SpecError(
+                f"{home.path} is served already, by process {file.read(20).strip() or '?'}; end that one first"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+        with contextlib.suppress(OSError):
+            file.truncate(0)
