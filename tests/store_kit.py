@@ -78,6 +78,14 @@ def probe(key: str = PLAN[0].key, **changes: Any) -> Probe:
 
 def fill(store: Store) -> None:
     """One of everything that a store keeps; the same each time, but for the farm's own id."""
+    fill_measured(store)
+    store.put_token(TOKEN)
+    store.open_job(replace(JOB, id=QUEUED.job_id, name="later", created_s=50.0, state="queued", user="ann", priority=2), PLAN[:1])
+    store.enqueue(QUEUED)
+
+
+def fill_measured(store: Store) -> None:
+    """A device, and a job that measures on it; nothing waits, and nobody has a token."""
     store.put_device(DESK)
     store.put_hello("desk", HELLO, 5.0)
     store.step_device("desk", DeviceEvent("registered"), 5.0)
@@ -88,7 +96,4 @@ def fill(store: Store) -> None:
     assert isinstance(lease, Lease)
     store.commit_probe(probe(), lease, JOB.id)
     store.commit_probe(probe(PLAN[1].key, failure=Failure("OutOfMemory", "7 GB wanted")), lease, JOB.id)
-    store.put_token(TOKEN)
-    store.open_job(replace(JOB, id=QUEUED.job_id, name="later", created_s=50.0, state="queued", user="ann", priority=2), PLAN[:1])
-    store.enqueue(QUEUED)
     store.commit([run(id="1" * 32, round_id="a" * 32), run(id="2" * 32, round_id="b" * 32, status="truncated")], lease, JOB.id)

@@ -33,7 +33,7 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture
 def store(home: Home) -> Iterator[Store]:
     with open_store(home.path) as found:
-        kit.fill(found)
+        kit.fill_measured(found)
         yield found
 
 
@@ -206,6 +206,6 @@ def test_a_body_that_stands_still_is_given_up(store: Store, home: Home) -> None:
 def test_a_server_that_others_reach_lets_nobody_in_for_nothing(store: Store, home: Home) -> None:
     with client_of(make_app(store, home, settings=Settings(loopback=False))) as client:
         answer = client.get(f"{API}/jobs")
-        refused(answer, 401, "token")
+        refused(answer, 401, "no token was made yet")
         assert answer.headers["www-authenticate"] == "Bearer"
         assert client.get("/healthz").status_code == 200

@@ -83,6 +83,24 @@ LUT = LazyCommands(
     },
     help="Latency lookup tables.",
 )
+TOKEN = LazyCommands(
+    {
+        "create": LazyCommand(
+            "lutfarm.cli.token",
+            "create",
+            "Make a token.  Its text is printed once and never stored; from the first one on nobody comes in without.",
+        ),
+        "list": LazyCommand(
+            "lutfarm.cli.token", "list_", "All tokens, also those that expired or were revoked; never their text."
+        ),
+        "revoke": LazyCommand(
+            "lutfarm.cli.token",
+            "revoke",
+            "Take a token back, at once.  Where it was the last one, nobody comes in until another is made.",
+        ),
+    },
+    help="Who may come in at a served farm.",
+)
 BUNDLE = LazyCommands(
     {
         "build": LazyCommand(
@@ -124,6 +142,7 @@ COMMANDS: Mapping[str, LazyCommand | LazyCommands] = {
         "What every device is doing: its state and why, temperature, last check, what runs, time left.",
     ),
     "metrics": LazyCommand("lutfarm.cli.monitor", "metrics", "The farm's metrics for Prometheus, over HTTP until Ctrl-C."),
+    "token": TOKEN,
     "bundle": BUNDLE,
     "doctor": LazyCommand(
         "lutfarm.cli.doctor",

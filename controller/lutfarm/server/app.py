@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import importlib.metadata
+import time
 from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
 from lutfarm.home import Home
 from lutfarm.server.api import devices, health, jobs
 from lutfarm.server.errors import ErrorAnswer, add_handlers
-from lutfarm.server.guard import Caller, Guard
+from lutfarm.server.guard import Guard
 from lutfarm.server.requests import is_loopback
-from lutfarm.server.roles import API
+from lutfarm.server.roles import API, Caller
 from lutfarm.server.served import Served
 from lutfarm.server.settings import Settings
+from lutfarm.server.tokens import caller_of
 from lutfarm.store.interface import Store
-from lutfarm_jobs.errors import FarmError, TokenRefused
+from lutfarm_jobs.errors import FarmError
 
 REFUSALS = (401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
 
@@ -39,10 +42,9 @@ def make_app(
     for part in (health, jobs, devices):
         app.include_router(part.router)
 
-    async def who(client: str, _: Mapping[str, str]) -> Caller | FarmError:
-        if settings.loopback and is_loopback(client):
-            return Caller("", "admin")
-        return TokenRefused()
+    async def who(client: str, headers: Mapping[str, str]) -> Caller | FarmError:
+        local = settings.loopback and is_loopback(client)
+        return await run_in_threadpool(caller_of, store, headers, time.time(), local=local)
 
     app.add_middleware(Guard, settings=settings, who=who)
     add_handlers(app)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lutfarm.server.errors import answer
 from lutfarm.server.rates import Rates
 from lutfarm.server.requests import refusal
-from lutfarm.server.roles import ROLES, Role, least_role, may
+from lutfarm.server.roles import ROLES, Caller, least_role, may
 from lutfarm.server.settings import Settings
 from lutfarm_jobs.errors import AccessDenied, FarmError, NotFound, SpecError, TooLarge, TooManyRequests
 
@@ -28,14 +27,6 @@ SECURITY_HEADERS: Mapping[str, str] = {
 }
 """Of every answer that does not say its own."""
 SLOWEST_BYTES_PER_S = 10_000.0  # that a body may come in, once `silence_s` is over
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks."""
-
-    user: str
-    role: Role
 
 
 Who = Callable[[str, Mapping[str, str]], Awaitable[Caller | FarmError]]

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from lutfarm.records.token import Role
 
 ROLES: tuple[Role, ...] = ("viewer", "submitter", "operator", "admin")
 """Each may do what those before it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks; `user` is empty for whoever is at the farm's own machine."""
+
+    user: str
+    role: Role
+
 
 API = "/api/v1"
 Anybody = Literal["anybody"]

@@ -9,7 +9,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from lutfarm.home import Home
-from lutfarm.server.guard import Caller
+from lutfarm.server.roles import Caller
 from lutfarm.server.settings import Settings
 from lutfarm.store.interface import Store
 
