@@ -145,7 +145,7 @@ class Desk:
             sum(outcome.job.spent_s.values()),
             metered.round_s,
             wall_s,
-            sum(entry.processes or 0 for entry in entries) / len(entries),
+            sum(entry.rounds or 0 for entry in entries) / len(entries),
             {flag: flags.count(flag) for flag in dict.fromkeys(flags)},
         )
 

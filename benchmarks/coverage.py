@@ -200,7 +200,7 @@ def main() -> None:
             "contended",
             "width",
             "bias %",
-            "processes",
+            "rounds",
             "reference",
             "of",
             "+-",

@@ -157,7 +157,7 @@ def _entries(keys: Iterable[str]) -> Iterable[Entry]:
             low=latency_ns * 0.985,
             high=latency_ns * 1.015,
             scope="sitting",
-            processes=5,
+            rounds=5,
             iterations=2000,
             slices_kept=60,
             slices_rejected=4,

@@ -107,7 +107,7 @@ def entry(
         low=estimate_ns * (1 - half),
         high=estimate_ns * (1 + half),
         scope="sitting",
-        processes=5,
+        rounds=5,
         common_share=common_share,
         flags=flags,
     )

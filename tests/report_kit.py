@@ -22,7 +22,7 @@ def measured(name: str, estimate_ns: float, *, backend: str = ORT, share: float 
         "high": estimate_ns * (1 + share),
         "statistic": "p25_quiet",
         "scope": "sitting",
-        "processes": 5,
+        "rounds": 5,
         "iterations": 4213,
         "slices_kept": 60,
         "flags": ("converged",),

@@ -207,7 +207,7 @@ class SamplingPlan(_Strict):
     stop: Literal["interval", "rounds"] = Field(
         default="interval", description="interval: once the target is reached; rounds: never before all rounds, however precise"
     )
-    rounds: Count = Field(default=8, ge=1, le=1000, description="fresh processes per measurement, at most")
+    rounds: Count = Field(default=8, ge=1, le=1000, description="rounds (fresh processes) per measurement, at most")
     passes: Count = Field(default=16, ge=1, le=1000)
     device_time_budget_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     sweep: bool = Field(

@@ -62,8 +62,8 @@ def test_from_a_job_file_to_a_table_through_ray(lutfarm: Callable, job_file: Cal
     for entry in shown[0]:
         assert entry["low"] <= entry["estimate"] <= entry["high"]
         # On a busy machine one may have been held up.
-        assert entry["processes"] >= 1
-        assert entry["processes"] + entry["runs_left_out"] == 3
+        assert entry["rounds"] >= 1
+        assert entry["rounds"] + entry["runs_left_out"] == 3
 
 
 def test_the_same_command_again_measures_nothing_twice(lutfarm: Callable, job_file: Callable) -> None:

@@ -46,7 +46,7 @@ def test_a_tools_numbers_stand_beside_the_runners_and_are_never_mixed(lutfarm, j
     entries = json.loads(lutfarm("lut", "show", tmp_path / "t.json", "--json").stdout)["entries"]
     by_backend = {entry["backend"]: entry for entry in entries}
     native = by_backend["tflite_benchmark_model-cpu-t1-fp32"]
-    assert (native["statistic"], native["processes"]) == ("tool_mean", 3)
+    assert (native["statistic"], native["rounds"]) == ("tool_mean", 3)
     assert native["estimate"] == pytest.approx(850_000)
     assert native["iterations"] >= 60
     assert by_backend["tflite-cpu-t1-fp32"]["statistic"] in ("p25_quiet", "p25_contended")

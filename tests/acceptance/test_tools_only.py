@@ -64,10 +64,7 @@ def test_devices_without_python_are_registered_checked_and_measured(
     assert ran.returncode == 0, ran.stderr
     assert lutfarm("lut", "export", "bare", "--out", tmp_path / "t.json").returncode == 0
     entries = json.loads(lutfarm("lut", "show", tmp_path / "t.json", "--json").stdout)["entries"]
-    assert {(e["device"], e["statistic"], e["processes"]) for e in entries} == {
-        ("phone", "tool_mean", 2),
-        ("board", "tool_mean", 2),
-    }
+    assert {(e["device"], e["statistic"], e["rounds"]) for e in entries} == {("phone", "tool_mean", 2), ("board", "tool_mean", 2)}
     assert {e["temperature_high_c"] for e in entries} == {38.0}
     mixed = lutfarm("plan", job_file(JOB.replace("backends:", "backends:\n  - {runtime: tflite}")))
     assert mixed.returncode == 2

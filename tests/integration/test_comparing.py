@@ -154,7 +154,7 @@ def test_processes_alternate_in_balanced_pairs_and_a_slower_side_is_found(tmp_pa
     assert found.high / found.low < 1.03
     assert len(found.workloads) == len(OPERATORS)
     assert all(w.slower and w.differs for w in found.workloads)
-    assert (found.lone_processes, found.left_out) == (0, {})
+    assert (found.lone_rounds, found.left_out) == (0, {})
 
 
 def test_equal_sides_are_not_slower_and_stop_early(tmp_path: Path, store: Store) -> None:
@@ -306,7 +306,7 @@ def test_broken_off_it_goes_on_and_measures_nothing_twice(tmp_path: Path, store:
         bench.run(rounds=4, target=1e-9, stop_after=3 * len(OPERATORS))  # in the middle of the second pair
     watch, _ = bench.run(rounds=4, target=1e-9)
     assert watch.runs == (8 - 3) * len(OPERATORS)
-    assert (bench.outcome().pairs, bench.outcome().lone_processes) == (4, 0)
+    assert (bench.outcome().pairs, bench.outcome().lone_rounds) == (4, 0)
     again, _ = bench.run(rounds=4, target=1e-9)
     assert again.runs == 0
     more, _ = bench.run(rounds=6, target=1e-9)  # the same job, for longer

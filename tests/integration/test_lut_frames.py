@@ -35,7 +35,7 @@ def test_a_csv_is_read_without_an_argument(tmp_path: Path, read: Callable[[Path]
     assert found["estimate"].isna().tolist() == [False, False, True, True, False, False]
     assert found["key"].tolist() == [e.key for e in table().entries]
     assert found["kind"].tolist() == [e.kind for e in table().entries]
-    assert found["processes"].tolist() == [e.processes for e in table().entries]
+    assert found["rounds"].tolist() == [e.rounds for e in table().entries]
     assert found["flags"].tolist()[4] == "converged reference_provisional"
     measured = found[found["kind"] == "measured"]
     assert (measured["low"] <= measured["estimate"]).all()
@@ -89,7 +89,7 @@ def test_a_table_gives_a_frame_of_pandas(tmp_path: Path) -> None:
     save(table(), tmp_path / "lut.parquet")
     pd.testing.assert_frame_equal(found, pd.read_parquet(tmp_path / "lut.parquet"))
     assert found["estimate"].dtype == "float64"
-    assert found["processes"].dtype == "int64"
+    assert found["rounds"].dtype == "int64"
     assert found["key"].tolist() == [e.key for e in table().entries]
     assert list(found["flags"][4]) == ["converged", "reference_provisional"]
 

@@ -10,7 +10,7 @@ import yaml
 from tests.lut_kit import TFLITE, entry, failed, manifest, validation
 
 from lutfarm.lut import Entry, LatencyTable, save
-from lutfarm.lut.formats.published import process_deviation_ns
+from lutfarm.lut.formats.published import round_deviation_ns
 from lutfarm.lut.schema.calibration_record import Observed, calibration_of
 from lutfarm.statistics import moderated_interval
 from lutfarm_jobs import spaces
@@ -80,16 +80,16 @@ def blocks() -> list[Operator]:
     return [o for o in spaces.load("proxylessnas-224").operators() if "mbconv" in o.key.lower()]
 
 
-def test_a_spread_is_the_moderated_one_between_processes(tmp_path: Path) -> None:
+def test_a_spread_is_the_moderated_one_between_rounds(tmp_path: Path) -> None:
     interval = moderated_interval([1.00e6, 1.01e6, 0.99e6], prior_spread=0.013)
-    one = replace(entry(blocks()[0].key, interval.estimate), low=interval.low, high=interval.high, processes=3)
+    one = replace(entry(blocks()[0].key, interval.estimate), low=interval.low, high=interval.high, rounds=3)
     std_ms = interval.spread * interval.estimate / 1e6
-    assert process_deviation_ns(one) / 1e6 == pytest.approx(std_ms, rel=1e-3)
+    assert round_deviation_ns(one) / 1e6 == pytest.approx(std_ms, rel=1e-3)
     (ofa,) = written([one], tmp_path / "a.yaml", "ofa").values()
     (proxyless,) = written([one], tmp_path / "b.yaml", "proxylessnas").values()
     assert ofa["std"] == pytest.approx(std_ms, rel=1e-3)
     assert proxyless["var"] == pytest.approx(std_ms**2, rel=2e-3)
-    assert process_deviation_ns(replace(one, processes=1)) > 0
+    assert round_deviation_ns(replace(one, rounds=1)) > 0
 
 
 def test_what_has_no_place_is_left_out_and_counted_never_a_sentinel(tmp_path: Path) -> None:

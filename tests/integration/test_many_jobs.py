@@ -85,8 +85,8 @@ def test_both_jobs_tables_hold_what_each_would_hold_alone(store: Store, tmp_path
             other.put_device(device)
         for spec in (one, two):
             sat(other, tmp_path / "apart", spec)
-            assert [(e.key, e.processes) for e in table_of(other, spec.id).entries] == [
-                (e.key, e.processes) for e in table_of(store, spec.id).entries
+            assert [(e.key, e.rounds) for e in table_of(other, spec.id).entries] == [
+                (e.key, e.rounds) for e in table_of(store, spec.id).entries
             ]
 
 

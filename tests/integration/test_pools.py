@@ -132,7 +132,7 @@ def test_devices_that_replicate_have_a_variance_between_them_in_the_table(store:
         truth_ns = TRUTH_NS[entry.workload.partition(":")[2]] * math.exp(MEAN)
         assert entry.estimate == pytest.approx(truth_ns, rel=1e-4)
         assert entry.between_spread == pytest.approx(np.std(list(EFFECTS.values()), ddof=1), rel=1e-3)
-        assert entry.processes == 6
+        assert entry.rounds == 6
     assert {facts.device for facts in table.manifest.devices} == set(EFFECTS)
 
 

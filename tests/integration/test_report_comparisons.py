@@ -161,8 +161,8 @@ def test_where_networks_come_from_is_said_first() -> None:
 
 
 def test_what_the_measured_intervals_are_over_is_said_where_it_is_known() -> None:
-    assert "95 %, over fresh processes of one sitting: another day’s" in notes(PLAIN)
-    assert "95 %, over processes of 3 sittings, pooled." in notes(replace(PLAIN, scope="processes of 3 sittings, pooled"))
+    assert "95 %, over rounds (fresh processes) of one sitting: another day’s" in notes(PLAIN)
+    assert "95 %, over rounds of 3 sittings, pooled." in notes(replace(PLAIN, scope="rounds of 3 sittings, pooled"))
     assert "Intervals" not in notes(replace(PLAIN, scope=""))
 
 

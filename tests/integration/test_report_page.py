@@ -72,7 +72,7 @@ def test_a_report_says_what_the_table_holds() -> None:
     assert "conv_big" in text
     assert "OutOfMemory asked for 40 GB" in text
     assert "2 entries are zero by definition" in text
-    assert "over fresh processes of one sitting: another day’s sitting may differ by more than this" in text
+    assert "over rounds (fresh processes) of one sitting: another day’s sitting may differ by more than this" in text
     assert table(*entries).content_hash in text
     assert all(entry.workload.removeprefix("operator:") in text for entry in entries)
 
@@ -91,7 +91,7 @@ def test_validation_is_shown_whatever_it_is() -> None:
         "prediction’s 95 % interval5 %–",
         "Noise ceiling: the same figures between two halves",
         "measured by job demo-networks-0-1234567890 of 2025-11-23 23:20 UTC",
-        "Intervals of the measured networks: 95 %, over fresh processes of one sitting",
+        "Intervals of the measured networks: 95 %, over rounds (fresh processes) of one sitting",
     ):
         assert figure in text, figure
     assert "calibrated" not in text
@@ -116,7 +116,7 @@ def test_networks_that_failed_are_named_with_their_reason() -> None:
 
     assert "2 networks are left out" in text
     assert "lost-0: OutOfMemory: 40 GB" in text
-    assert "No noise ceiling: too few processes" in text
+    assert "No noise ceiling: too few rounds" in text
     assert "took +3.1 % beside the table’s first sitting" in text
 
 

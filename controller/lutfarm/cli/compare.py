@@ -35,7 +35,7 @@ def compare(
     a: Annotated[str, typer.Option("--a", metavar="SIDE", help=SideOption)],
     b: Annotated[str, typer.Option("--b", metavar="SIDE", help="The other: is it slower?")],
     margin: Annotated[str, typer.Option("--margin", help="B may be slower by so much: 3%, or 0.03.")] = "3%",
-    rounds: Annotated[int, typer.Option("--rounds", min=2, max=1000, help="At most so many pairs of processes.")] = ROUNDS,
+    rounds: Annotated[int, typer.Option("--rounds", min=2, max=1000, help="At most so many pairs of rounds.")] = ROUNDS,
     target: Annotated[
         str | None, typer.Option("--target", help="Stop where every ratio is known to +- this; default: the job's.")
     ] = None,
@@ -135,8 +135,8 @@ def words(found: Comparison) -> list[str]:
     margin = f"the margin of {100 * found.margin:g} %"
     lines = [f"A: {found.a}", f"B: {found.b}"]
     lines += [f"left out: {name}: {why}" for name, why in found.left_out.items()]
-    if found.lone_processes:
-        lines.append(f"{found.lone_processes} processes without a partner close in time are in no pair")
+    if found.lone_rounds:
+        lines.append(f"{found.lone_rounds} rounds without a partner close in time are in no pair")
     if busy := [one for one in found.workloads if not BUSY.isdisjoint(one.flags)]:
         told = ", ".join(sorted({flag for one in busy for flag in one.flags} & BUSY))
         lines.append(
@@ -146,7 +146,7 @@ def words(found: Comparison) -> list[str]:
     lines.append(
         f"overall B takes {found.ratio:.4f} x A (geometric mean of {len(found.workloads)} workloads; "
         f"{100 * found.confidence:g} % interval {found.low:.4f} - {found.high:.4f}, "
-        f"over {found.pairs} pairs of processes of one sitting)"
+        f"over {found.pairs} pairs of rounds of one sitting)"
     )
     return [*lines, _verdict(found, margin)]
 

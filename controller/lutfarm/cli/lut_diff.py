@@ -136,9 +136,9 @@ def _by_flag(found: TableDiff) -> dict[str, list[str]]:
 
 def _scope(found: TableDiff) -> str:
     if found.same_job:
-        return "Intervals are over processes; A and B are of one job."
+        return "Intervals are over rounds; A and B are of one job."
     return (
-        "Intervals are over the processes of a sitting each and do not cover what changes from day to day: of two sittings, "
+        "Intervals are over the rounds of a sitting each and do not cover what changes from day to day: of two sittings, "
         "the day and what differs between A and B can't be told apart. lutfarm compare measures both in one sitting"
     )
 

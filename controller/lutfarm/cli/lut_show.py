@@ -26,7 +26,7 @@ ENTRY_COLUMNS = (
     Column("conditions", "shared"),
     Column("latency"),
     Column("interval"),
-    Column("runs"),
+    Column("rounds"),
     Column("flags", "words"),
 )
 FILE_COLUMNS = (Column("batch"), Column("takes", "prose"))
@@ -130,7 +130,7 @@ def entry_row(entry: Entry) -> list[object]:
         entry.conditions,
         shown,
         "-" if entry.relative_half_width is None else f"+-{100 * entry.relative_half_width:.2g} %",
-        entry.processes,
+        entry.rounds,
         " ".join(_flag(entry, flag) for flag in entry.flags),
     ]
 

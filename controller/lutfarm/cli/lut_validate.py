@@ -133,7 +133,7 @@ def words(place: Validation) -> list[str]:
     if told := place.busy_words():
         lines.append(f"{where}: {told}")
     lines.append(
-        f"{where}: noise ceiling: {_figures(place.ceiling)}" if place.ceiling else f"{where}: no noise ceiling: too few processes"
+        f"{where}: noise ceiling: {_figures(place.ceiling)}" if place.ceiling else f"{where}: no noise ceiling: too few rounds"
     )
     if place.calibrated:
         after = place.calibrated

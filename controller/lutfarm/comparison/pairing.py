@@ -1,4 +1,4 @@
-"""Pairs of processes, one of each side, close in time: who is next, and when it is enough."""
+"""Pairs of rounds, one of each side, close in time: who is next, and when it is enough."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from lutfarm.scheduling.state import over, units_of
 from lutfarm.scheduling.steps import MeasureThese, Step, Wait
 from lutfarm.scheduling.strategy import JobNews
 from lutfarm.scheduling.unit import Unit
-from lutfarm.statistics.comparisons.pairs import PairedProcess, a_first, matched, precise, process_of, waiting
+from lutfarm.statistics.comparisons.pairs import PairedRound, a_first, matched, paired_round, precise, waiting
 from lutfarm.statistics.estimates.precision import StopRule
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement import Measurement
 
-TRIES = 3  # times the rounds: processes of one key, whole pairs or not
+TRIES = 3  # times the rounds: rounds of one key, whole pairs or not
 Key = str  # Measurement.key
 
 
@@ -30,12 +30,12 @@ class PairStrategy:
     seed: str
     rule: StopRule | None
     one_machine: bool = False  # both said hello in this sitting, and it is one machine as far as they know
-    ending: bool = False  # enough, by verdicts of the time at which each process ran: all are judged once more
-    processes: Mapping[Key, Mapping[str, PairedProcess]] = field(
-        default_factory=dict[Key, Mapping[str, PairedProcess]]
+    ending: bool = False  # enough, by verdicts of the time at which each round ran: all are judged once more
+    known_rounds: Mapping[Key, Mapping[str, PairedRound]] = field(
+        default_factory=dict[Key, Mapping[str, PairedRound]]
     )  # ... and by run
 
-    def wants_processes(self, job: JobProgress, units: Mapping[str, Unit], events: Sequence[Event]) -> Collection[str]:
+    def wants_rounds(self, job: JobProgress, units: Mapping[str, Unit], events: Sequence[Event]) -> Collection[str]:
         """Of units that have just opened; at the end of all."""
         if self.ending:
             return [name for name in job.policies if units[name].hello]
@@ -43,7 +43,7 @@ class PairStrategy:
 
     def after(self, job: JobProgress, units: Mapping[str, Unit], news: JobNews, now_s: float) -> tuple[PairStrategy, JobProgress]:
         """Complete is a whole pair, or the first half of one whose other half can still come close in time."""
-        known = replace(self, processes=_with_news(self.processes, news))
+        known = replace(self, known_rounds=_with_news(self.known_rounds, news))
         mine = units_of(job, units)
         if any(unit.in_flight and job.id in unit.jobs for unit in mine.values()):
             return known, job
@@ -51,8 +51,8 @@ class PairStrategy:
             if two := _two_machines(mine):
                 return known, replace(job, stopped=(SpecError.__name__, two))
             known = replace(known, one_machine=True)
-        processes = {key: list(mine.values()) for key, mine in known.processes.items()}
-        paired = paired_job(job, mine, self.keys, processes, now_s=now_s, rule=self.rule)
+        rounds_of = {key: list(mine.values()) for key, mine in known.known_rounds.items()}
+        paired = paired_job(job, mine, self.keys, rounds_of, now_s=now_s, rule=self.rule)
         if self.ending or paired.rounds in (0, job.rounds):
             return replace(known, ending=False), paired
         return replace(known, ending=True), replace(paired, rounds=job.rounds)
@@ -63,7 +63,7 @@ class PairStrategy:
         return any(job.progress(a).complete != job.progress(b).complete for a, b in self.keys if a in job.plan)
 
     def next(self, job: JobProgress, units: Mapping[str, Unit], idle: Sequence[str], now_s: float) -> Step | Wait | None:
-        """One step at a time: open and probe both sides, then a process of each in turn."""
+        """One step at a time: open and probe both sides, then a round of each in turn."""
         mine = units_of(job, units)
         if self.ending or over(job, units) or any(unit.out for unit in mine.values()):
             return None
@@ -71,7 +71,7 @@ class PairStrategy:
             return Wait(job.id)  # else the one that is free is taken while the other rests, for ever
         step = self._preparing(job, mine, now_s)
         if step is None and all(unit.opened for unit in mine.values()):
-            step = next_process(job, mine, self.keys, self.seed)
+            step = next_round(job, mine, self.keys, self.seed)
         return step if step and step.unit in idle else None
 
     def _preparing(self, job: JobProgress, mine: Mapping[str, Unit], now_s: float) -> Step | None:
@@ -82,16 +82,16 @@ class PairStrategy:
         return None
 
 
-def _with_news(processes: Mapping[Key, Mapping[str, PairedProcess]], news: JobNews) -> Mapping[Key, Mapping[str, PairedProcess]]:
+def _with_news(rounds: Mapping[Key, Mapping[str, PairedRound]], news: JobNews) -> Mapping[Key, Mapping[str, PairedRound]]:
     """What is stored and judged anew replaces what was known of the same run."""
-    known = dict(processes)
+    known = dict(rounds)
     arrived = [event.run for event in news.events if isinstance(event, Measured) and event.run.status == "complete"]
-    for key, newer in [*news.processes.items(), *((run.key, {run.id: process_of(run)}) for run in arrived)]:
+    for key, newer in [*news.paired_rounds.items(), *((run.key, {run.id: paired_round(run)}) for run in arrived)]:
         known[key] = {**known.get(key, {}), **newer}
     return known
 
 
-def next_process(job: JobProgress, units: Mapping[str, Unit], keys: Sequence[tuple[Key, Key]], seed: str) -> MeasureThese | None:
+def next_round(job: JobProgress, units: Mapping[str, Unit], keys: Sequence[tuple[Key, Key]], seed: str) -> MeasureThese | None:
     """The other half of a pair that has begun, else the first half of the next.  Pure."""
     wanted = [(a, b) for a, b in keys if a in job.plan and (job.wants(a) or job.wants(b))]
     if not wanted:
@@ -99,7 +99,7 @@ def next_process(job: JobProgress, units: Mapping[str, Unit], keys: Sequence[tup
     for side in (0, 1):
         behind = [pair for pair in wanted if job.progress(pair[side]).complete < job.progress(pair[1 - side]).complete]
         if behind:
-            return _process(job, units, [pair[side] for pair in behind])
+            return _round(job, units, [pair[side] for pair in behind])
     partner = dict(wanted)
     plans = [job.plan[a] for a, _ in wanted]
     mine = [m.key for m in _fitting(job, units, plans)]
@@ -107,7 +107,7 @@ def next_process(job: JobProgress, units: Mapping[str, Unit], keys: Sequence[tup
     fitting = {m.key for m in _fitting(job, units, theirs)}
     chosen = [(key, partner[key]) for key in mine if partner[key] in fitting]
     side = 0 if a_first(seed, job.progress(chosen[0][0]).complete) else 1
-    return _process(job, units, [pair[side] for pair in chosen])
+    return _round(job, units, [pair[side] for pair in chosen])
 
 
 def _fitting(job: JobProgress, units: Mapping[str, Unit], plans: Sequence[Measurement]) -> Iterator[Measurement]:
@@ -115,7 +115,7 @@ def _fitting(job: JobProgress, units: Mapping[str, Unit], plans: Sequence[Measur
     return chunk_of(job, plans, job.policies[unit], units[unit].pace, left_of_budget_s=math.inf)
 
 
-def _process(job: JobProgress, units: Mapping[str, Unit], keys: Sequence[Key]) -> MeasureThese:
+def _round(job: JobProgress, units: Mapping[str, Unit], keys: Sequence[Key]) -> MeasureThese:
     plans = [job.plan[key] for key in keys]
     chunk = tuple(m.key for m in _fitting(job, units, plans))
     return MeasureThese(job.id, plans[0].device, chunk, job.progress(chunk[0]).complete)
@@ -125,7 +125,7 @@ def paired_job(
     job: JobProgress,
     units: Mapping[str, Unit],
     keys: Sequence[tuple[Key, Key]],
-    processes: Mapping[Key, Sequence[PairedProcess]],
+    rounds_of: Mapping[Key, Sequence[PairedRound]],
     *,
     now_s: float,
     rule: StopRule | None,
@@ -135,7 +135,7 @@ def paired_job(
     ratios: dict[Key, dict[str, float]] = {}
     begun = False
     for a, b in keys:
-        sides = processes.get(a, ()), processes.get(b, ())
+        sides = rounds_of.get(a, ()), rounds_of.get(b, ())
         pairs, lone = matched(*sides), waiting(*sides, now_s)
         begun |= lone is not None
         for key, side in ((a, "a"), (b, "b")):
@@ -148,7 +148,7 @@ def paired_job(
     job = replace(job, progress_of=progress_of)
     # A workload that one side can't run, or that used up its tries, has no more pairs.
     able = [
-        (a, b) for a, b in keys if a in job.plan and not any(_given_up(job, key, len(processes.get(key, ()))) for key in (a, b))
+        (a, b) for a, b in keys if a in job.plan and not any(_given_up(job, key, len(rounds_of.get(key, ()))) for key in (a, b))
     ]
     kept = {key for pair in able for key in pair}
     job = replace(job, plan={key: m for key, m in job.plan.items() if key in kept})
@@ -174,6 +174,6 @@ def _two_machines(units: Mapping[str, Unit]) -> str:
     if len(machines) < 2:
         return ""
     return (
-        f"{' and '.join(units)} are two machines: what their processes share does not cancel. Compare their tables: "
+        f"{' and '.join(units)} are two machines: what their rounds share does not cancel. Compare their tables: "
         "lutfarm run, lut export, lut diff"
     )

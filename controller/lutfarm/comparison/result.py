@@ -15,7 +15,7 @@ from lutfarm.results.job_entries import judged as judged_runs
 from lutfarm.statistics import sample, summarize
 from lutfarm.statistics.comparisons.pairs import (
     PairDecision,
-    PairedProcess,
+    PairedRound,
     PairRatio,
     judged,
     matched,
@@ -57,7 +57,7 @@ class WorkloadRatio:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Of two sides.  `left_out`: by workload, why it has no ratio; `lone_processes` are in no pair: an interruption left them."""
+    """Of two sides.  `left_out`: by workload, why it has no ratio; `lone_rounds` are in no pair: an interruption left them."""
 
     job_id: str
     a: str
@@ -71,7 +71,7 @@ class Comparison:
     margin: float
     verdict: PairDecision
     rounds_to_settle: int | None  # how many more where the interval holds the margin; None: over a thousand
-    lone_processes: int
+    lone_rounds: int
     left_out: Mapping[str, str]
 
 
@@ -154,7 +154,7 @@ def _newest(runs: Sequence[Run]) -> list[Run]:
 
 
 def _pairs(a: Sequence[Run], b: Sequence[Run]) -> _Pairs | str:
-    """The pairs of one workload, or why there are none.  A pair counts where both its processes had a quiet window."""
+    """The pairs of one workload, or why there are none.  A pair counts where both its rounds had a quiet window."""
     if not a or not b:
         return "not measured on both sides"
     estimates = [{run.round_id: estimate for run in side if (estimate := process_estimate_of(run))} for side in (a, b)]
@@ -165,7 +165,7 @@ def _pairs(a: Sequence[Run], b: Sequence[Run]) -> _Pairs | str:
             f"statistic is {statistics[0]} on A and {statistics[1]} on B, which can't be compared; sampling.sweep: true in the "
             "job sweeps both"
         )
-    pairs = matched(*([PairedProcess(run.round_id, run.started_s, run.ended_s) for run in side] for side in (a, b)))
+    pairs = matched(*([PairedRound(run.round_id, run.started_s, run.ended_s) for run in side] for side in (a, b)))
     rows = tuple(
         (f"{one.round_id}+{other.round_id}", first.ns, second.ns)
         for one, other in pairs

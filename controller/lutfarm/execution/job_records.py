@@ -19,7 +19,7 @@ from lutfarm.scheduling.job_progress import JobProgress, MeasurementProgress
 from lutfarm.scheduling.news import News
 from lutfarm.scheduling.state import FarmState
 from lutfarm.scheduling.turn import Turned
-from lutfarm.statistics.comparisons.pairs import PairedProcess, process_of
+from lutfarm.statistics.comparisons.pairs import PairedRound, paired_round
 from lutfarm.store.interface import Store
 from lutfarm.submission.submission import Submission
 from lutfarm_jobs.measurement_key import MeasurementKey
@@ -99,8 +99,8 @@ class FarmRecords:
         opened = [Opened("", unit.name, unit.hello) for unit in state.units.values() if unit.opened and unit.hello]
         progress_of, refused = mine.answered(state.job(job_id), opened, now_s)
         self._commit_refused({job_id: refused})
-        processes = self._processes(state, opened, only=job_id)
-        return News(progress_of={job_id: progress_of}, refused={job_id: refused}, processes=processes)
+        rounds = self._paired_rounds(state, opened, only=job_id)
+        return News(progress_of={job_id: progress_of}, refused={job_id: refused}, paired_rounds=rounds)
 
     def commit(self, state: FarmState, events: Sequence[Event], now_s: float) -> News:
         """Store what has arrived; `state` does not know of it yet."""
@@ -118,7 +118,7 @@ class FarmRecords:
             records=records,
             given_back=given_back,
             canaries=self._canaries(state, events, now_s),
-            processes=self._processes(state, events),
+            paired_rounds=self._paired_rounds(state, events),
         )
 
     def tell(self, turned: Turned, now_s: float) -> None:
@@ -169,18 +169,18 @@ class FarmRecords:
             if self.store.device_record(unit, now_s).state not in NO_WORK
         }
 
-    def _processes(
+    def _paired_rounds(
         self, state: FarmState, events: Sequence[Event], *, only: str | None = None
-    ) -> Mapping[str, Mapping[str, Mapping[str, PairedProcess]]]:
+    ) -> Mapping[str, Mapping[str, Mapping[str, PairedRound]]]:
         """By job: what strategies ask for."""
-        found: dict[str, dict[str, dict[str, PairedProcess]]] = {}
+        found: dict[str, dict[str, dict[str, PairedRound]]] = {}
         hellos = {name: unit.hello for name, unit in state.units.items()}
         hellos |= {event.unit: event.hello for event in events if isinstance(event, Opened)}
         for job_id, job in state.jobs.items():
             if only not in (None, job_id):
                 continue
-            for unit in job.strategy.wants_processes(job.progress, state.units, events):
+            for unit in job.strategy.wants_rounds(job.progress, state.units, events):
                 if hello := hellos[unit]:
                     for run in own_runs(self.store, job.progress, unit, hello):
-                        found.setdefault(job_id, {}).setdefault(run.key, {})[run.id] = process_of(run)
+                        found.setdefault(job_id, {}).setdefault(run.key, {})[run.id] = paired_round(run)
         return found

@@ -205,7 +205,7 @@ def _entries(
 
 def _estimate(entry: Entry) -> DeviceEstimate:
     return device_estimate(
-        entry.estimate or 0.0, entry.low or 0.0, entry.high or 0.0, confidence=entry.confidence, processes=entry.processes
+        entry.estimate or 0.0, entry.low or 0.0, entry.high or 0.0, confidence=entry.confidence, rounds=entry.rounds
     )
 
 

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 Grade = Literal["precise", "provisional", "wide", "disturbed"]
 GRADES: tuple[Grade, ...] = get_args(Grade)
 
-DISTURBED = frozenset({"no_quiet_window", "processes_disagree", "contended", "preempted", "drift", "throttled"})
+DISTURBED = frozenset({"no_quiet_window", "rounds_disagree", "contended", "preempted", "drift", "throttled"})
 PROVISIONAL = frozenset({"reference_provisional", "reference_stale"})
 
 

@@ -20,7 +20,6 @@ OTHER_NAMES: Mapping[str, str] = {
     "p50": "median",
     "latency": "estimate",
     "interval": "relative_half_width",
-    "runs": "processes",
     "batch": "batch_size",
 }
 """What a table's headings call a column, and people."""
@@ -34,7 +33,7 @@ SHARES = frozenset(
         "within_spread",
         "iteration_spread",
         "slice_spread",
-        "process_spread",
+        "round_spread",
         "sitting_spread",
         "common_share",
         "canary_level",

@@ -32,7 +32,7 @@ class EntryRow:
     half_width: str
     sort_latency: str
     sort_half_width: str
-    processes: str
+    rounds: str
     iterations: str
     rejected: str
     flags: tuple[str, ...]
@@ -80,7 +80,7 @@ def entry_row(entry: Entry, *, place: str = "") -> EntryRow:
         half_width=percent(width),
         sort_latency="" if entry.estimate is None else f"{entry.estimate:.1f}",
         sort_half_width="" if width is None else f"{width:.6f}",
-        processes=str(entry.processes),
+        rounds=str(entry.rounds),
         iterations=str(entry.iterations),
         rejected=str(entry.slices_rejected),
         flags=tuple(printable(flag) for flag in entry.flags),

@@ -20,7 +20,7 @@ COMPOSITIONS: Mapping[str, str] = {
 }
 
 CONSTANTS: Mapping[str, Callable[[float], str]] = {
-    "passes": lambda value: f"{value:g} passes a process",
+    "passes": lambda value: f"{value:g} passes a round",
     "slice_ns": lambda value: f"slices of {latency(value)}",
     "gate_ratio": lambda value: f"gate at {value:g} × the canary’s reference",
     "wait_ns": lambda value: f"waiting up to {latency(value)} for quiet",

@@ -22,7 +22,7 @@ from lutfarm_jobs.errors import StoreUnwritable
 
 MEANING = (
     "Each estimate answers how long one inference takes when nothing else disturbs the device. Its interval is over "
-    "fresh processes, never over iterations, which are correlated with each other."
+    "rounds, each a fresh process, never over iterations, which are correlated with each other."
 )
 
 

@@ -32,7 +32,7 @@ MARKERS: dict[Grade, str] = {"precise": "o", "provisional": "D", "wide": "s", "d
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One measured entry; without an interval where too few processes measured it."""
+    """One measured entry; without an interval where too few rounds measured it."""
 
     label: str
     estimate: float

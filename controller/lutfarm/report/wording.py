@@ -6,23 +6,23 @@ import unicodedata
 from collections.abc import Collection, Mapping
 
 FLAG_WORDS: Mapping[str, str] = {
-    "converged": "the interval is as narrow as the job asked for, from quiet slices of enough processes",
-    "not_precise": "the interval is wider than the job asked for, or too few processes measured it",
+    "converged": "the interval is as narrow as the job asked for, from quiet slices of enough rounds",
+    "not_precise": "the interval is wider than the job asked for, or too few rounds measured it",
     "reference_provisional": "the canary’s reference is not established yet, which takes 16 rounds over ten minutes on a machine "
     "that was shown to be idle, or rounds in eight different half hours: were the machine slow all the time, this number would "
     "be slow too, and nothing here would show it. "
     "Nothing speaks against the number; once the device is known better the same runs lose the flag",
-    "reference_stale": "the canary settled away from its reference, or the processes belong to times with different ones, so "
+    "reference_stale": "the canary settled away from its reference, or the rounds belong to times with different ones, so "
     "what counts as quiet is in doubt",
     "contended": "more than half of the visits found no quiet window; or, of a long workload, more than 3 % may be hidden "
     "between calm canaries",
     "no_quiet_window": "no quiet window came at all: the estimate is not that of the uncontended device",
-    "processes_disagree": "the processes differ by a quarter or more, and too few agree to tell which of them something held up: "
+    "rounds_disagree": "the rounds differ by a quarter or more, and too few agree to tell which of them something held up: "
     "this is no estimate, and the interval reaches over all of them",
     "preempted": "the operating system took the core away in more than half of the slices, or for 5 % of the time",
-    "drift": "the latency moved in one direction from process to process, beyond chance",
-    "changed": "from one process to the next the latency stepped to another level, beyond chance, and stayed there",
-    "throttled": "the device said that it throttled, or its clock was a tenth lower after a process than before it, or "
+    "drift": "the latency moved in one direction from round to round, beyond chance",
+    "changed": "from one round to the next the latency stepped to another level, beyond chance, and stayed there",
+    "throttled": "the device said that it throttled, or its clock was a tenth lower after a round than before it, or "
     "than after another",
     "indistinct": "what the operator adds to the stubs around it can’t be told from nothing",
     "empty_outputs": "no output has any element for the inputs that it was run with: with inputs that leave something it may "
@@ -46,19 +46,19 @@ FLAG_WORDS: Mapping[str, str] = {
 UNKNOWN_FLAG = "this report has no explanation of this flag"
 
 _STATISTICS: Mapping[str, str] = {
-    "p25_quiet": "the 25th percentile of the iterations of each process’s quiet slices, averaged in log over processes",
-    "p10_swept": "for long workloads the 10th percentile of each process’s iterations between two calm canaries, "
-    "averaged in log over processes",
+    "p25_quiet": "the 25th percentile of the iterations of each round’s quiet slices, averaged in log over rounds",
+    "p10_swept": "for long workloads the 10th percentile of each round’s iterations between two calm canaries, "
+    "averaged in log over rounds",
     "tool_mean": "a native tool’s mean of each invocation, averaged in log over invocations; its neighbours are not known",
     "tool_median": "a native tool’s median of each invocation, averaged in log over invocations; its neighbours are not known",
-    "p50_sustained": "after minutes of load, the median of each process’s last third, averaged in log over processes",
+    "p50_sustained": "after minutes of load, the median of each round’s last third, averaged in log over rounds",
     "sandwiched": "the 25th percentile between two thin convolutions, less what those take alone",
     "in_network": "the runtime’s own profiler inside whole networks, averaged in log over networks",
     "solved": "solved from whole networks by regression: the runtime has no profiler",
     "p25_contended": "where no quiet window came, the 25th percentile of the contended iterations, with an interval "
     "that reaches over everything that was observed",
 }
-_SITTING = "over fresh processes of one sitting: another day’s sitting may differ by more than this"
+_SITTING = "over rounds (fresh processes) of one sitting: another day’s sitting may differ by more than this"
 
 _UNITS = (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0))
 

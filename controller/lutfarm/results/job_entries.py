@@ -34,7 +34,7 @@ class JobRuns:
 
     @property
     def target(self) -> Target:
-        """How precise entries are to be, and from how many processes: as the job's rounds stop by."""
+        """How precise entries are to be, and from how many rounds: as the job's rounds stop by."""
         sampling = self.spec.sampling
         return Target(sampling.target_relative_interval, sampling.confidence, sampling.least_rounds, sampling.rounds)
 

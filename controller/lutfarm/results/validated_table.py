@@ -153,7 +153,7 @@ def _measured_or_why(store: Store, study: StudyJob) -> MeasuredNetworks | str:
 
 
 def estimates_of(store: Store, job_id: str) -> ProcessEstimates:
-    """By measurement key and round: the estimate of each process of a job, in ns."""
+    """By measurement key and round: the estimate of each run of a job, in ns."""
     estimates: dict[str, dict[str, float]] = {}
     for key, runs in groupby(judged(store, job_id), key=lambda run: run.key):
         counted = sample(run for run in runs if run.status != "failed")

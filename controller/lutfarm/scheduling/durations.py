@@ -153,7 +153,7 @@ def _of_unit(job: JobProgress, unit: Unit, wanted: Sequence[Measurement], known:
 def _rounds(
     job: JobProgress, wanted: Sequence[Measurement], policy: MeasuringPolicy, known: Known, transport: str
 ) -> tuple[Span, Span]:
-    """What the rounds of a unit should take on a quiet machine, and how many processes that are."""
+    """What the rounds of a unit should take on a quiet machine, and how many rounds that are."""
     due, orders = Span(), Span()
     groups: defaultdict[str, list[Measurement]] = defaultdict(list)
     for m in wanted:

@@ -9,7 +9,7 @@ from lutfarm.agent_pool.interface import Event, Probed
 from lutfarm.canary.history import Canary
 from lutfarm.records.device_state import DeviceRecord
 from lutfarm.scheduling.job_progress import MeasurementProgress
-from lutfarm.statistics.comparisons.pairs import PairedProcess
+from lutfarm.statistics.comparisons.pairs import PairedRound
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class News:
     """Units that a person held, and has released."""
     canaries: Mapping[str, Canary] = field(default_factory=dict[str, Canary])
     """By unit that is held where its canary drifted, and has just measured."""
-    processes: Mapping[str, Mapping[str, Mapping[str, PairedProcess]]] = field(
-        default_factory=dict[str, Mapping[str, Mapping[str, PairedProcess]]]
+    paired_rounds: Mapping[str, Mapping[str, Mapping[str, PairedRound]]] = field(
+        default_factory=dict[str, Mapping[str, Mapping[str, PairedRound]]]
     )
     """By job, key and run: a job's complete ones of the units that its strategy asked for, judged by what is known now."""

@@ -70,7 +70,7 @@ def _precision(job: JobProgress, key: str) -> tuple[bool, float]:
 
 
 def _lot(key: str, rounds: int) -> str:
-    """An order that differs from round to round: which networks share a process changes, so processes can be compared."""
+    """An order that differs from round to round: which networks share a round changes, so rounds can be compared."""
     return hashlib.sha256(f"{rounds}/{key}".encode()).hexdigest()
 
 

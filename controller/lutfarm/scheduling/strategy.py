@@ -11,7 +11,7 @@ from lutfarm.scheduling.job_progress import JobProgress
 from lutfarm.scheduling.next_step import next_step
 from lutfarm.scheduling.steps import Step, Wait
 from lutfarm.scheduling.unit import Unit
-from lutfarm.statistics.comparisons.pairs import PairedProcess
+from lutfarm.statistics.comparisons.pairs import PairedRound
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +19,15 @@ class JobNews:
     """What a turn has heard for one job."""
 
     events: Sequence[Event] = ()
-    processes: Mapping[str, Mapping[str, PairedProcess]] = field(default_factory=dict[str, Mapping[str, PairedProcess]])
+    paired_rounds: Mapping[str, Mapping[str, PairedRound]] = field(default_factory=dict[str, Mapping[str, PairedRound]])
     """By key and run: its complete ones of the units that its strategy asked for, judged by what is known now."""
 
 
 class Strategy(Protocol):
     """In which order a job is measured, and when it is enough.  A value: `after` gives the next one."""
 
-    def wants_processes(self, job: JobProgress, units: Mapping[str, Unit], events: Sequence[Event]) -> Collection[str]:
-        """Units whose stored processes it has to see with these events: see JobNews.processes."""
+    def wants_rounds(self, job: JobProgress, units: Mapping[str, Unit], events: Sequence[Event]) -> Collection[str]:
+        """Units whose stored rounds it has to see with these events: see JobNews.paired_rounds."""
         ...
 
     def after(self, job: JobProgress, units: Mapping[str, Unit], news: JobNews, now_s: float) -> tuple[Strategy, JobProgress]:
@@ -46,7 +46,7 @@ class Strategy(Protocol):
 class Plain:
     """Every unit on its own, until its measurements are done."""
 
-    def wants_processes(self, job: JobProgress, units: Mapping[str, Unit], events: Sequence[Event]) -> Collection[str]:
+    def wants_rounds(self, job: JobProgress, units: Mapping[str, Unit], events: Sequence[Event]) -> Collection[str]:
         """None."""
         del job, units, events
         return ()

@@ -43,7 +43,7 @@ def after_news(state: FarmState, news: News, now_s: float) -> Turned:
     known = {job_id: resumed(job, news.progress_of.get(job_id, {})) for job_id, (job, _) in shared.items()}
     state = with_jobs(state, [refused(job, news.refused.get(job_id, ())) for job_id, job in known.items()])
     for job_id, job in state.jobs.items():
-        mine = JobNews(heard[job_id], news.processes.get(job_id, {}))
+        mine = JobNews(heard[job_id], news.paired_rounds.get(job_id, {}))
         strategy, progress = job.strategy.after(job.progress, state.units, mine, now_s)
         if strategy is not job.strategy or progress is not job.progress:
             state = with_job(state, progress, strategy)

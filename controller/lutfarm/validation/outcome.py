@@ -41,7 +41,7 @@ class ValidationOutcome:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredNetworks:
-    """What a study's job came to: its table, and the estimate of each process by measurement key and round."""
+    """What a study's job came to: its table, and the estimate of each run by measurement key and round."""
 
     table: LatencyTable
     estimates: ProcessEstimates

@@ -21,7 +21,7 @@ from lutfarm_jobs.measurement_key import named
 from lutfarm_jobs.spaces.base import Architecture, Space
 from lutfarm_jobs.spec import BackendChoice, JobSpec, SamplingPlan, SpaceWorkload, Study, stored_job
 
-PROCESSES = 7  # estimates of processes differ by 4-6 %: fewer can't tell them apart
+ROUNDS = 7  # estimates of rounds differ by 4-6 %: fewer can't tell them apart
 ANCHORS = 3  # small, middling, large; the same in every study of a table
 ANCHOR_SEED = 0xA2C4
 POOL = "pool:"
@@ -117,7 +117,7 @@ def plan_study(
         ),
         devices=tuple(dict.fromkeys(device for device, _ in places)),
         backends=_chosen(backends, [backend for _, backend in places]),
-        sampling=SamplingPlan(rounds=PROCESSES, passes=spec.sampling.passes, sweep=True),
+        sampling=SamplingPlan(rounds=ROUNDS, passes=spec.sampling.passes, sweep=True),
         conditions=spec.conditions,
         fresh=True,  # another sitting's networks are no part of this one
         validates=wanted,

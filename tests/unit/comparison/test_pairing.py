@@ -10,14 +10,14 @@ from tests.schedule_kit import OneJob, begin, changed
 
 from lutfarm.cli.compare import words
 from lutfarm.comparison import Comparison, WorkloadRatio
-from lutfarm.comparison.pairing import PairStrategy, next_process, paired_job
+from lutfarm.comparison.pairing import PairStrategy, next_round, paired_job
 from lutfarm.comparison.sides import parse_side, plan_pairs, spec_of
 from lutfarm.scheduling.job_progress import JobProgress, MeasurementProgress
 from lutfarm.scheduling.state import over, with_job
 from lutfarm.scheduling.steps import MeasureThese, Step
 from lutfarm.scheduling.stop_rule import pair_rule, stop_rule
 from lutfarm.scheduling.strategy import JobNews, Strategy
-from lutfarm.statistics.comparisons.pairs import PAIR_GAP_S, PairedProcess, a_first
+from lutfarm.statistics.comparisons.pairs import PAIR_GAP_S, PairedRound, a_first
 from lutfarm.statistics.estimates.precision import StopRule
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import Sources, expand
@@ -131,25 +131,25 @@ def test_what_else_the_job_says_of_when_to_stop_is_passed_on_and_makes_no_other_
 def test_a_budget_ends_it_after_a_whole_pair() -> None:
     plan, keys = planned("device=desk", "device=new")
     state = changed(opened(plan, ("desk", "new")), budget_s=50.0, spent_s={"desk": 60.0})
-    half = {keys[0][0]: [PairedProcess("r1", 0.0, 1.0, 100.0)], keys[1][0]: [PairedProcess("r1", 0.0, 1.0, 100.0)]}
+    half = {keys[0][0]: [PairedRound("r1", 0.0, 1.0, 100.0)], keys[1][0]: [PairedRound("r1", 0.0, 1.0, 100.0)]}
     begun = paired(state, keys, half, now_s=5.0, rule=None)
     assert not begun.over
-    step = next_process(begun.job, begun.units, keys, "seed")
+    step = next_round(begun.job, begun.units, keys, "seed")
     assert step is not None
     assert step.unit == "new"
-    whole = half | {key: [PairedProcess("r2", 2.0, 3.0, 100.0)] for _, key in keys}
+    whole = half | {key: [PairedRound("r2", 2.0, 3.0, 100.0)] for _, key in keys}
     assert paired(state, keys, whole, now_s=5.0, rule=None).over
 
 
 def paired(
     state: OneJob,
     keys: Sequence[tuple[str, str]],
-    processes: Mapping[str, Sequence[PairedProcess]],
+    rounds_of: Mapping[str, Sequence[PairedRound]],
     *,
     now_s: float,
     rule: StopRule | None,
 ) -> OneJob:
-    job = paired_job(state.job, state.units, keys, processes, now_s=now_s, rule=rule)
+    job = paired_job(state.job, state.units, keys, rounds_of, now_s=now_s, rule=rule)
     return OneJob(with_job(state.farm, job))
 
 
@@ -161,17 +161,17 @@ def opened(plan: tuple[Measurement, ...], units: tuple[str, ...], rounds: int = 
 
 def test_each_pair_is_finished_before_the_next_begins_and_no_process_is_too_many() -> None:
     plan, keys = planned("device=desk", "device=new")
-    state, processes = opened(plan, ("desk", "new")), {m.key: [] for m in plan}
+    state, rounds_of = opened(plan, ("desk", "new")), {m.key: [] for m in plan}
     order: list[str] = []
     now_s = 0.0
-    while (step := next_process(state.job, state.units, keys, "seed")) is not None:
+    while (step := next_round(state.job, state.units, keys, "seed")) is not None:
         assert isinstance(step, MeasureThese)
-        assert set(step.keys) == {key for key in processes if f"/{step.unit}/" in key}
+        assert set(step.keys) == {key for key in rounds_of if f"/{step.unit}/" in key}
         order.append(step.unit)
         for key in step.keys:
-            processes[key].append(PairedProcess(f"r{len(order)}", now_s, now_s + 1, 100.0))
+            rounds_of[key].append(PairedRound(f"r{len(order)}", now_s, now_s + 1, 100.0))
         now_s += 2
-        state = paired(state, keys, processes, now_s=now_s, rule=StopRule(1e-9))
+        state = paired(state, keys, rounds_of, now_s=now_s, rule=StopRule(1e-9))
     assert [order[at : at + 2] for at in range(0, 8, 2)] == [
         ["desk", "new"] if a_first("seed", pair) else ["new", "desk"] for pair in range(4)
     ]
@@ -181,19 +181,19 @@ def test_each_pair_is_finished_before_the_next_begins_and_no_process_is_too_many
 def test_half_a_pair_waits_for_its_partner_and_is_void_the_next_day() -> None:
     plan, keys = planned("device=desk", "device=new")
     (a, b), *_ = keys
-    processes = {a: [PairedProcess("r1", 0.0, 1.0, 100.0)]}
-    soon = paired(opened(plan, ("desk", "new")), keys, processes, now_s=5.0, rule=StopRule(0.01))
+    rounds_of = {a: [PairedRound("r1", 0.0, 1.0, 100.0)]}
+    soon = paired(opened(plan, ("desk", "new")), keys, rounds_of, now_s=5.0, rule=StopRule(0.01))
     assert (soon.progress(a).complete, soon.progress(b).complete) == (1, 0)
-    found = next_process(soon.job, soon.units, keys, "seed")
+    found = next_round(soon.job, soon.units, keys, "seed")
     assert found is not None
     assert (found.unit, found.keys) == ("new", (b,))
-    late = paired(soon, keys, processes, now_s=2.0 + PAIR_GAP_S, rule=StopRule(0.01))
+    late = paired(soon, keys, rounds_of, now_s=2.0 + PAIR_GAP_S, rule=StopRule(0.01))
     assert (late.progress(a).complete, late.progress(b).complete) == (0, 0)
 
 
 def test_pairs_that_never_come_close_in_time_end_all_the_same() -> None:
     plan, keys = planned("device=desk", "device=new")
-    far = {key: [PairedProcess(f"{key}{n}", 1e4 * n, 1e4 * n + 1, 100.0) for n in range(15)] for key in keys[0][:1]}
+    far = {key: [PairedRound(f"{key}{n}", 1e4 * n, 1e4 * n + 1, 100.0) for n in range(15)] for key in keys[0][:1]}
     state = paired(opened(plan, ("desk", "new")), keys, far, now_s=1e9, rule=StopRule(0.01))
     assert set(state.plan) == set(keys[1])
 
@@ -202,15 +202,15 @@ def test_it_is_enough_once_every_ratio_is_narrow_and_not_in_the_middle_of_a_pair
     plan, keys = planned("device=desk", "device=new")
 
     def after(pairs: int, *, lone: bool = False, wobble: float = 0.0) -> OneJob:
-        processes = {
+        rounds_of = {
             key: [
-                PairedProcess(f"r{side}{n}", 10.0 * n + side, 10.0 * n + side + 0.5, 100.0 * (1 + wobble * (n % 2)))
+                PairedRound(f"r{side}{n}", 10.0 * n + side, 10.0 * n + side + 0.5, 100.0 * (1 + wobble * (n % 2)))
                 for n in range(pairs + (lone and side == 0))
             ]
             for pair in keys
             for side, key in enumerate(pair)
         }
-        return paired(opened(plan, ("desk", "new"), 20), keys, processes, now_s=10.0 * pairs, rule=StopRule(0.01))
+        return paired(opened(plan, ("desk", "new"), 20), keys, rounds_of, now_s=10.0 * pairs, rule=StopRule(0.01))
 
     assert after(8).over
     assert after(8).rounds == 8
@@ -250,14 +250,14 @@ def test_a_side_that_is_out_of_work_ends_it() -> None:
 
 
 def test_enough_by_verdicts_of_then_is_over_only_after_all_were_judged_by_what_is_known_at_the_end() -> None:
-    """The processes looked alike as they arrived; judged anew one side differs from pair to pair, so the job goes on."""
+    """The rounds looked alike as they arrived; judged anew one side differs from pair to pair, so the job goes on."""
     plan, keys = planned("device=desk", "device=new")
     state = opened(plan, ("desk", "new"), 20)
 
-    def known(wobble: float) -> dict[str, dict[str, PairedProcess]]:
+    def known(wobble: float) -> dict[str, dict[str, PairedRound]]:
         return {
             key: {
-                f"{key}{n}": PairedProcess(
+                f"{key}{n}": PairedRound(
                     f"r{side}{n}", 10.0 * n + side, 10.0 * n + side + 0.5, 100.0 * (1 + wobble * side * (n % 2))
                 )
                 for n in range(8)
@@ -267,7 +267,7 @@ def test_enough_by_verdicts_of_then_is_over_only_after_all_were_judged_by_what_i
         }
 
     def judged(strategy: Strategy, job: JobProgress, wobble: float) -> tuple[Strategy, JobProgress]:
-        return strategy.after(job, state.units, JobNews(processes=known(wobble)), 80.0)
+        return strategy.after(job, state.units, JobNews(paired_rounds=known(wobble)), 80.0)
 
     def next_of(strategy: Strategy, job: JobProgress) -> Step | None:
         return strategy.next(job, state.units, ["desk", "new"], 80.0)
@@ -275,7 +275,7 @@ def test_enough_by_verdicts_of_then_is_over_only_after_all_were_judged_by_what_i
     strategy, before = judged(PairStrategy(keys, "seed", StopRule(0.01)), state.job, 0.0)
     assert not over(before, state.units)
     assert next_of(strategy, before) is None
-    assert strategy.wants_processes(before, state.units, []) == []  # no device has said what it is here
+    assert strategy.wants_rounds(before, state.units, []) == []  # no device has said what it is here
     _, alike = judged(strategy, before, 0.0)
     assert over(alike, state.units)
     again, differing = judged(strategy, before, 0.5)
@@ -288,7 +288,7 @@ def test_half_a_pair_goes_before_every_other_job_and_a_whole_one_does_not() -> N
     strategy = PairStrategy(keys, "seed", None)
     state = opened(plan, ("desk", "new"))
     assert not strategy.urgent(state.job, state.units)
-    half = {key: [PairedProcess("r1", 0.0, 1.0, 100.0)] for key, _ in keys}
+    half = {key: [PairedRound("r1", 0.0, 1.0, 100.0)] for key, _ in keys}
     assert strategy.urgent(paired(state, keys, half, now_s=5.0, rule=None).job, state.units)
-    whole = half | {key: [PairedProcess("r2", 2.0, 3.0, 100.0)] for _, key in keys}
+    whole = half | {key: [PairedRound("r2", 2.0, 3.0, 100.0)] for _, key in keys}
     assert not strategy.urgent(paired(state, keys, whole, now_s=5.0, rule=None).job, state.units)

@@ -35,7 +35,6 @@ ENTRIES = (SMALL, LARGE, BROKEN)
         ("key", "key"),
         ("Latency", "estimate"),
         ("INTERVAL", "relative_half_width"),
-        ("runs", "processes"),
         ("P50", "median"),
     ],
 )
@@ -56,7 +55,7 @@ def test_no_two_columns_are_called_alike() -> None:
 
 def test_a_column_that_is_not_there_is_answered_with_those_that_are() -> None:
     with pytest.raises(
-        SpecError, match=r"no column 'estimat'; did you mean estimate.*It has .*latency, interval, runs, .*key, workload, device"
+        SpecError, match=r"no column 'estimat'; did you mean estimate.*It has .*latency, interval, batch, .*key, workload, device"
     ) as error:
         column_named("estimat")
     assert all(name in error.value.detail for name in COLUMNS)
@@ -109,8 +108,8 @@ def test_entries_of_which_every_condition_is_true_are_left(where: tuple[str, ...
         ("estimate~1", "estimate is a number"),
         ("workload>a", "workload is text"),
         ("workload~", "a text is missing behind ~"),
-        ("processes>3ms", "processes is no time"),
-        ("processes>2%", "processes is no share; of these per cent may be said: .*variation"),
+        ("rounds>3ms", "rounds is no time"),
+        ("rounds>2%", "rounds is no share; of these per cent may be said: .*variation"),
         ("latency>2%", "estimate is no share"),
         ("variation>2ms", "variation is no time"),
         ("variation>x%", "of shares 2%"),

@@ -45,7 +45,7 @@ def test_an_empty_table_is_one() -> None:
         ({"kind": "zero"}, "its estimate is not 0"),
         ({"kind": "failed", "failure_code": "OutOfMemory"}, "failed, but it has an estimate"),
         ({"kind": "failed", "estimate": None, "low": None, "high": None}, "without a failure code"),
-        ({"processes": -1}, "processes is below zero"),
+        ({"rounds": -1}, "rounds is below zero"),
         ({"peak_memory_bytes": -5}, "peak_memory_bytes is below zero"),
         ({"confidence": 1.0}, "confidence is not between"),
         ({"confidence": 0.0}, "confidence is not between"),
@@ -53,7 +53,7 @@ def test_an_empty_table_is_one() -> None:
         ({"flags": ("two words",)}, "flags or run_ids"),
         ({"run_ids": ("",)}, "flags or run_ids"),
         ({"device": None}, "device is missing"),
-        ({"processes": None}, "processes is missing"),
+        ({"rounds": None}, "rounds is missing"),
     ],
 )
 def test_an_entry_that_cant_be_true_is_refused_by_name(wrong: dict[str, object], said: str) -> None:
@@ -63,7 +63,7 @@ def test_an_entry_that_cant_be_true_is_refused_by_name(wrong: dict[str, object],
     assert "operator:b" in str(caught.value)
 
 
-@pytest.mark.parametrize("wrong", [{"device": "half \ud800"}, {"processes": 2**70}, {"estimate": "12"}, {"device": 5}])
+@pytest.mark.parametrize("wrong", [{"device": "half \ud800"}, {"rounds": 2**70}, {"estimate": "12"}, {"device": 5}])
 def test_a_value_that_no_column_holds_is_refused_by_field(wrong: dict[str, object]) -> None:
     with pytest.raises(SpecError, match=f"field {next(iter(wrong))}"):
         LatencyTable.of([replace(entry("b"), **wrong)], manifest())  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ def test_a_measured_entry_is_printed_with_its_interval() -> None:
     shown = entry_section.entry_row(measured("conv_K3", 12_300.0, share=0.02, slices_rejected=7))
 
     assert (shown.name, shown.latency, shown.interval) == ("conv_K3", "12.30 µs", "12.05 – 12.55 µs")
-    assert (shown.half_width, shown.processes, shown.iterations, shown.rejected) == ("2.0 %", "5", "4213", "7")
+    assert (shown.half_width, shown.rounds, shown.iterations, shown.rejected) == ("2.0 %", "5", "4213", "7")
     assert (shown.sort_latency, shown.sort_half_width) == ("12300.0", "0.020000")
     assert not shown.failure
 

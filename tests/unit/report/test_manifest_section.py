@@ -17,7 +17,7 @@ def test_facts_name_device_backend_job_and_both_hashes() -> None:
     assert found[f"call path of {UNIT}, not subtracted"] == f"3.200 µs ({ORT}), timer 75.00 ns"
     assert found[f"backend {ORT}"] == "onnxruntime 1.30.0, cpu, 1 thread, fp32"
     assert found["table made"] == "2025-11-23 23:20:00 UTC"
-    assert found["protocol"] == "12 passes a process, slices of 400.0 µs, gate at 1.12 × the canary’s reference"
+    assert found["protocol"] == "12 passes a round, slices of 400.0 µs, gate at 1.12 × the canary’s reference"
     assert (found["protocol hash"], found["table hash"]) == ("ab" * 32, "cd" * 32)
 
 
@@ -30,7 +30,7 @@ def test_facts_leave_out_what_is_not_known() -> None:
 def test_protocols_that_differ_are_told_apart() -> None:
     found = dict(facts(manifest(protocol={"desk": {"passes": 12}, "phone": {"passes": 20}}), ""))
 
-    assert found["protocol"] == "desk: 12 passes a process; phone: 20 passes a process"
+    assert found["protocol"] == "desk: 12 passes a round; phone: 20 passes a round"
 
 
 def test_a_composition_that_is_not_known_is_quoted() -> None:

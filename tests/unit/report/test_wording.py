@@ -123,7 +123,7 @@ def test_a_latency_of_zero_is_one_and_one_below_keeps_its_sign() -> None:
 
 
 def test_a_scope_that_is_not_known_is_quoted() -> None:
-    assert scope("processes of 3 sittings, pooled") == "over processes of 3 sittings, pooled"
+    assert scope("rounds of 3 sittings, pooled") == "over rounds of 3 sittings, pooled"
     assert "another day" in scope("sitting")
 
 

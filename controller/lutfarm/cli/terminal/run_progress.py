@@ -173,7 +173,7 @@ class RunDisplay:
 
 
 def _half_width(share: float) -> str:
-    """Two processes that differ say next to nothing: 3.4e+03 % is no figure."""
+    """Two rounds that differ say next to nothing: 3.4e+03 % is no figure."""
     return f"+-{100 * share:.2g} %" if share < 1 else "more than +-100 %"
 
 

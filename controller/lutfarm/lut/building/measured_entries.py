@@ -167,7 +167,7 @@ def _swept(group: Sequence[_Measured], fit: SweepFit, target: Target) -> dict[st
         own = summarize(bare, target, prior_spread=prior.spread, prior_df=prior.df)
         interval = reaching(widened(own.interval, fit, confidence=target.confidence), one.sample)
         raised = flags(
-            one.sample, interval, relative_target=target.relative_half_width, minimum_processes=target.least_processes(prior.df)
+            one.sample, interval, relative_target=target.relative_half_width, minimum_rounds=target.least_rounds(prior.df)
         )
         share = common_part(own.interval, fit, len(one.sample.processes))
         entries[one.measurement.key] = _entry(one, Summary(interval, raised), target, share)
@@ -192,7 +192,7 @@ def _entry(measured: _Measured, summary: Summary, target: Target, share: float) 
         high=interval.high,
         confidence=target.confidence,
         scope=scope(counted),
-        processes=len(counted.processes),
+        rounds=len(counted.processes),
         iterations=looks.count,
         slices_kept=len(counted.slices),
         slices_rejected=counted.slices_rejected,

@@ -32,7 +32,7 @@ from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.spec import LEAST_ANCHORS
 
 SCOPE_ALL = "devices"
-SCOPE_SHARE = "processes and anchors, for the mean device of the pool"
+SCOPE_SHARE = "rounds and anchors, for the mean device of the pool"
 DEVICES_LEFT_OUT: Flag = "devices_left_out"
 
 
@@ -184,7 +184,7 @@ def _alike(entries: Sequence[Entry]) -> list[Entry]:
 
 def _estimate(entry: Entry) -> DeviceEstimate:
     return device_estimate(
-        entry.estimate or 0.0, entry.low or 0.0, entry.high or 0.0, confidence=entry.confidence, processes=entry.processes
+        entry.estimate or 0.0, entry.low or 0.0, entry.high or 0.0, confidence=entry.confidence, rounds=entry.rounds
     )
 
 
@@ -250,7 +250,7 @@ def _merged(named: Entry, used: Sequence[Entry], interval: Interval, fit: Device
         low=interval.low,
         high=interval.high,
         scope=SCOPE_SHARE if fit else SCOPE_ALL,
-        processes=sum(entry.processes for entry in used),
+        rounds=sum(entry.rounds for entry in used),
         iterations=sum(entry.iterations for entry in used),
         slices_kept=sum(entry.slices_kept for entry in used),
         slices_rejected=sum(entry.slices_rejected for entry in used),

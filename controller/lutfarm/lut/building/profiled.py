@@ -282,7 +282,7 @@ def _entries(
     keys = list(estimates)
     values = [[ns + (call_ns if key == first else 0.0) for _, ns in estimates[key]] for key in keys]
     priors = prior_spread([log_variance(values_ns) for values_ns in values], [len(values_ns) - 1 for values_ns in values])
-    processes = len({run.round_id for run in runs})
+    rounds = len({run.round_id for run in runs})
     of_networks = inherited([networks[key].flags for key in {run.network for run in runs} if key in networks])
     entries: list[Entry] = []
     for key, values_ns, prior in zip(keys, values, priors, strict=True):
@@ -306,7 +306,7 @@ def _entries(
                 high=interval.high,
                 confidence=confidence,
                 scope="networks",
-                processes=processes,
+                rounds=rounds,
                 between_spread=interval.spread,
                 common_share=common_part(own, fit, len(values_ns)) if fit else 1.0,
                 flags=("converged" if precise else "not_precise", *of_networks),

@@ -124,7 +124,7 @@ def _bare(entry: Entry) -> Entry:
         peak_memory_bytes=None,
         iteration_spread=None,
         slice_spread=None,
-        process_spread=None,
+        round_spread=None,
         sitting_spread=None,
         p90_low=None,
         p90_high=None,

@@ -30,7 +30,7 @@ def scatter(sample: Sample, interval: Interval) -> dict[str, float | None]:
     return {
         "iteration_spread": parts.within_slices,
         "slice_spread": parts.between_slices,
-        "process_spread": parts.between_processes,
+        "round_spread": parts.between_processes,
         "sitting_spread": parts.between_sittings,
         "p90_low": p90 and p90.low,
         "p90_high": p90 and p90.high,

@@ -100,7 +100,7 @@ def _solved(networks: Sequence[tuple[Space, Entry]], relative_target: float, con
                 high=high_ns,
                 confidence=posterior.confidence,
                 scope="networks",
-                processes=some.processes,
+                rounds=some.rounds,
                 common_share=1.0,
                 flags=("converged" if precise else "not_precise", *of_networks),
                 fingerprint=some.fingerprint,

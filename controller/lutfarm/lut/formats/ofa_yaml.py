@@ -15,8 +15,8 @@ def dump(table: LatencyTable) -> bytes:
     return dump_published(table, ofa_key, _figures, name="once-for-all")
 
 
-def _figures(processes: int, mean_ms: float, std_ms: float) -> Mapping[str, float]:
-    return {"count": processes, "mean": mean_ms, "std": std_ms}
+def _figures(rounds: int, mean_ms: float, std_ms: float) -> Mapping[str, float]:
+    return {"count": rounds, "mean": mean_ms, "std": std_ms}
 
 
 FORMAT = TableFormat(dump, marked=marked)

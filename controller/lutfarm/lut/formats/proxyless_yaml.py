@@ -15,8 +15,8 @@ def dump(table: LatencyTable) -> bytes:
     return dump_published(table, proxylessnas_key, _figures, name="ProxylessNAS")
 
 
-def _figures(processes: int, mean_ms: float, std_ms: float) -> Mapping[str, float]:
-    return {"count": processes, "mean": mean_ms, "var": std_ms**2}
+def _figures(rounds: int, mean_ms: float, std_ms: float) -> Mapping[str, float]:
+    return {"count": rounds, "mean": mean_ms, "var": std_ms**2}
 
 
 FORMAT = TableFormat(dump, marked=marked)

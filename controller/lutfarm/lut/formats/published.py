@@ -28,7 +28,7 @@ def dump_published(
     *,
     name: str,
 ) -> bytes:
-    """`figures_of`: from processes, estimate in ms and standard deviation over processes in ms to an entry's fields.
+    """`figures_of`: from rounds, estimate in ms and standard deviation over rounds in ms to an entry's fields.
 
     Operators without a published key, failures, and what is nothing by structure are left out, and counted in a
     comment, as is how the table held up: those projects read none of it.  Raises SpecError for several devices or
@@ -45,13 +45,13 @@ def dump_published(
         if key is None or entry.estimate is None:
             left_out += 1
         else:
-            std_ms = process_deviation_ns(entry) / NS_PER_MS
-            found[key] = dict(figures_of(entry.processes, entry.estimate / NS_PER_MS, std_ms))
+            std_ms = round_deviation_ns(entry) / NS_PER_MS
+            found[key] = dict(figures_of(entry.rounds, entry.estimate / NS_PER_MS, std_ms))
     device, backend = (_comment(text) for text in table.places[0])
     claims = "".join(f"# {_comment(claim)}\n" for claim in _claims(table))
     comment = (
         f"# Latencies in ms of {device} with {backend}: mean is lutfarm's estimate for the uncontended device,\n"
-        f"# count the processes it was measured in. {left_out} entries have no place in this format.\n"
+        f"# count the rounds it was measured in. {left_out} entries have no place in this format.\n"
         f"{claims}{MARK}{table.content_hash}\n"
     )
     return (comment + yaml.safe_dump(found, sort_keys=False, width=1000)).encode()
@@ -81,11 +81,11 @@ def _claims(table: LatencyTable) -> list[str]:
     return [*table.claims(), *([alone] if table.manifest.calibrations else [])]
 
 
-def process_deviation_ns(entry: Entry) -> float:
-    """The standard deviation between processes that the entry's interval stands for: moderated, so never 0 for one."""
+def round_deviation_ns(entry: Entry) -> float:
+    """The standard deviation between rounds that the entry's interval stands for: moderated, so never 0 for one."""
     half_ns = ((entry.high or 0.0) - (entry.low or 0.0)) / 2
-    quantile = student_quantile(PRIOR_DF + entry.processes - 1, 0.5 + entry.confidence / 2)
-    return half_ns / quantile * math.sqrt(entry.processes)
+    quantile = student_quantile(PRIOR_DF + entry.rounds - 1, 0.5 + entry.confidence / 2)
+    return half_ns / quantile * math.sqrt(entry.rounds)
 
 
 def _published(entry: Entry, key_of: Callable[[Operator], str]) -> str | None:

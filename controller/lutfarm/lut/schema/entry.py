@@ -38,7 +38,7 @@ class Entry:
 
     kind "measured": an estimate inside its interval, above zero.  "zero": nothing by structure, 0 by definition,
     never measured.  "failed": a failure as a result; it has no estimate, never a number that stands for one.
-    The descriptive figures are of the iterations that the estimate rests on, all processes together.
+    The descriptive figures are of the iterations that the estimate rests on, all rounds together.
     """
 
     key: str  # Measurement.key
@@ -58,8 +58,8 @@ class Entry:
     low: float | None = None
     high: float | None = None
     confidence: float = 0.95
-    scope: str = ""  # what the interval is over: `sitting`: processes of one sitting; `devices`
-    processes: int = 0
+    scope: str = ""  # what the interval is over: `sitting`: rounds of one sitting; `devices`
+    rounds: int = 0
     iterations: int = 0
     slices_kept: int = 0
     slices_rejected: int = 0  # visits that found no quiet window
@@ -72,17 +72,17 @@ class Entry:
     min: float | None = None
     std: float | None = None
     variation: float | None = None  # std / mean
-    between_spread: float | None = None  # std of the logarithms of the processes' (a pool's: devices') estimates
-    within_spread: float | None = None  # std / mean inside a process
+    between_spread: float | None = None  # std of the logarithms of the rounds' (a pool's: devices') estimates
+    within_spread: float | None = None  # std / mean inside a round
     iteration_spread: float | None = None  # variance components (statistics.components), std of logarithms: in a slice
-    slice_spread: float | None = None  # ... between slices of a process
-    process_spread: float | None = None  # ... between processes of a sitting
+    slice_spread: float | None = None  # ... between slices of a round
+    round_spread: float | None = None  # ... between rounds of a sitting
     sitting_spread: float | None = None  # ... between sittings; None here and above where there are too few
     p90_low: float | None = None  # distribution-free 95 % bounds (statistics.tails); None: too few iterations
     p90_high: float | None = None
     p99_low: float | None = None
     p99_high: float | None = None
-    common_share: float | None = None  # of the variance between processes: shared by all its entries
+    common_share: float | None = None  # of the variance between rounds: shared by all its entries
     effective_iterations: float | None = None  # what the autocorrelated iterations are worth
     contended_median: float | None = None
     canary_level: float | None = None  # relative to its reference
@@ -95,7 +95,7 @@ class Entry:
     load_ns: float | None = None
     first_inference_ns: float | None = None
     peak_memory_bytes: int | None = None
-    nodes_delegated: int | None = None  # by what a native tool was asked for; the fewest of its processes
+    nodes_delegated: int | None = None  # by what a native tool was asked for; the fewest of its rounds
     nodes_total: int | None = None  # of the graph, as the tool says
     tool_lines: str | None = None  # what the tool printed that no known version of it prints
     flags: tuple[str, ...] = ()

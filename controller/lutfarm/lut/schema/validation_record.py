@@ -93,8 +93,8 @@ class Validation:
     """What networks of one space that the table had never seen say of it, on one device and backend.
 
     `coverage`: the share of the networks that lie in their prediction's interval, which is one of `confidence`.
-    `ceiling`: the same figures between two halves of the processes: what noise alone leaves, which no prediction can be
-    seen to beat; None: too few processes.  `calibrated`: after calibration; None where there is none.  `anchor_shift`: how
+    `ceiling`: the same figures between two halves of the rounds: what noise alone leaves, which no prediction can be
+    seen to beat; None: too few rounds.  `calibrated`: after calibration; None where there is none.  `anchor_shift`: how
     much slower the anchors were than in the table's first sitting, 0.01 is 1 %; None: it is the first, or
     `anchor_refusal` says why the two sittings can't be compared.
     """
@@ -346,7 +346,7 @@ def _possible(figures: Figures) -> bool:
 def _contradictions(validation: Validation) -> Iterator[str]:
     """Figures that are not those of the networks: they are all counted again, but for the ceiling's.
 
-    That is of halves of the processes, which the networks do not hold.
+    That is of halves of the rounds, which the networks do not hold.
     """
     used, calibrated = validation.used, validation.calibrated
     yield from _miscounted("figures", validation.figures, [(n.predicted, n.measured) for n in used])

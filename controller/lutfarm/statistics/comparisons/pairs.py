@@ -1,7 +1,7 @@
-"""Two sides measured in pairs of processes close in time: what both processes share cancels in their ratio.  Pure.
+"""Two sides measured in pairs of rounds close in time: what both rounds share cancels in their ratio.  Pure.
 
 The interval is over pairs: Student's t in log, moderated by the other workloads as entries of a table are
-(statistics.prior), with the pair in place of the process.
+(statistics.prior), with the pair in place of the round.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from lutfarm_jobs.run import Run
 
 PairDecision = Literal["slower", "not slower", "undecided"]
 
-PAIR_GAP_S = 120.0  # from one process's end to the other's start: later, the machine is another
+PAIR_GAP_S = 120.0  # from one round's end to the other's start: later, the machine is another
 MOST_ROUNDS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class PairedProcess:
+class PairedRound:
     """One complete run: Unix times; `estimate` None where it found no quiet window."""
 
     round_id: str
@@ -39,10 +39,10 @@ class PairedProcess:
     estimate: float | None = None
 
 
-def process_of(run: Run) -> PairedProcess:
+def paired_round(run: Run) -> PairedRound:
     """What pairs need to know of a complete run."""
     estimate = process_estimate_of(run)
-    return PairedProcess(run.round_id, run.started_s, run.ended_s, estimate.ns if estimate else None)
+    return PairedRound(run.round_id, run.started_s, run.ended_s, estimate.ns if estimate else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,13 @@ def a_first(seed: str, pair: int) -> bool:
     return drawn == (pair % 2 == 0)
 
 
-def matched(a: Sequence[PairedProcess], b: Sequence[PairedProcess]) -> list[tuple[PairedProcess, PairedProcess]]:
-    """The pairs: a process of each side that follow each other within PAIR_GAP_S; each process is in one pair at most.
+def matched(a: Sequence[PairedRound], b: Sequence[PairedRound]) -> list[tuple[PairedRound, PairedRound]]:
+    """The pairs: a round of each side that follow each other within PAIR_GAP_S; each round is in one pair at most.
 
     What an interruption left alone is in none.
     """
     row = sorted([("a", one) for one in a] + [("b", one) for one in b], key=lambda each: (each[1].started_s, each[1].round_id))
-    pairs: list[tuple[PairedProcess, PairedProcess]] = []
+    pairs: list[tuple[PairedRound, PairedRound]] = []
     at = 0
     while at + 1 < len(row):
         (side, one), (other_side, other) = row[at], row[at + 1]
@@ -91,8 +91,8 @@ def matched(a: Sequence[PairedProcess], b: Sequence[PairedProcess]) -> list[tupl
     return pairs
 
 
-def waiting(a: Sequence[PairedProcess], b: Sequence[PairedProcess], now_s: float) -> Literal["a", "b"] | None:
-    """Which side has a process whose partner may still come; None where there is none, or it is too long ago."""
+def waiting(a: Sequence[PairedRound], b: Sequence[PairedRound], now_s: float) -> Literal["a", "b"] | None:
+    """Which side has a round whose partner may still come; None where there is none, or it is too long ago."""
     if not a and not b:
         return None
     paired = {each.round_id for pair in matched(a, b) for each in pair}
@@ -120,7 +120,7 @@ def overall(ratios: Mapping[str, Mapping[str, float]], *, confidence: float = 0.
     """The geometric mean over workloads, each counted once, with Student's t over pairs; None where none has two pairs.
 
     `ratios`: by workload, B / A by pair; workloads with one pair are left out.  All workloads of a pair share its two
-    processes, so what counts is by how much each pair as a whole moves the mean (a variance that is robust to clusters:
+    rounds, so what counts is by how much each pair as a whole moves the mean (a variance that is robust to clusters:
     K.-Y. Liang and S. L. Zeger, Biometrika 73 (1986) 13-22, with n / (n - 1) for a workload of n pairs).  Where workloads
     have different numbers of pairs, the degrees of freedom are the harmonic mean of theirs: the few count most.  It says
     nothing of workloads that were not measured.
@@ -146,7 +146,7 @@ def overall(ratios: Mapping[str, Mapping[str, float]], *, confidence: float = 0.
 def precise(ratios: Mapping[str, Mapping[str, float]], rule: StopRule) -> bool:
     """Whether the ratio of every workload, and of all together, is known as well as the rule asks for.
 
-    Judged as the entries of a table are (statistics.precision), with the pair in place of the process.  What all ratios are
+    Judged as the entries of a table are (statistics.precision), with the pair in place of the round.  What all ratios are
     together stands alone: no other ratio says what its spread is.
     """
     counts = [len(by_pair) for by_pair in ratios.values()]

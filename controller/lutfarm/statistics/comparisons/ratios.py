@@ -49,14 +49,14 @@ class Orders:
     flips: tuple[Reversed, ...]
 
 
-def device_estimate(estimate: float, low: float, high: float, *, confidence: float, processes: int) -> DeviceEstimate:
-    """An estimate as what its interval says: Student's t in log over its processes, see statistics.interval.
+def device_estimate(estimate: float, low: float, high: float, *, confidence: float, rounds: int) -> DeviceEstimate:
+    """An estimate as what its interval says: Student's t in log over its rounds, see statistics.interval.
 
     Where the interval reaches zero the upper end alone says how wide it is.  The degrees of freedom are those with a full prior.
-    Where an entry had none, the error is taken for too large, by 17 % at 5 processes, so intervals are too wide, not too narrow.
+    Where an entry had none, the error is taken for too large, by 17 % at 5 rounds, so intervals are too wide, not too narrow.
     """
     half = max(math.log(high / estimate), math.log(estimate / low) if low > 0 else 0.0)
-    df = PRIOR_DF + max(processes, 1) - 1
+    df = PRIOR_DF + max(rounds, 1) - 1
     return DeviceEstimate(estimate, half / student_quantile(df, 0.5 + confidence / 2), df)
 
 

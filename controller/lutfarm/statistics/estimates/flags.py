@@ -21,7 +21,7 @@ Flag = Literal[
     "reference_provisional",
     "contended",
     "no_quiet_window",
-    "processes_disagree",
+    "rounds_disagree",
     "preempted",
     "drift",
     "changed",
@@ -37,8 +37,8 @@ Flag = Literal[
     "devices_left_out",  # of a pool's entries alone: see lut/building/pooled.py
 ]
 
-BUSY: frozenset[str] = frozenset({"contended", "no_quiet_window", "processes_disagree"})  # measured on a busy machine
-UNKNOWN: frozenset[str] = frozenset({"no_quiet_window", "processes_disagree"})  # the number is no estimate of the quiet device
+BUSY: frozenset[str] = frozenset({"contended", "no_quiet_window", "rounds_disagree"})  # measured on a busy machine
+UNKNOWN: frozenset[str] = frozenset({"no_quiet_window", "rounds_disagree"})  # the number is no estimate of the quiet device
 
 STALE_SPAN_S = 60.0  # shorter than this, a high level may be a neighbour's load
 SLOWER_CLOCK = 0.9
@@ -50,14 +50,14 @@ LEAST_FOR_CHANGE = 9  # of eight, four fast and four slow ones have 0.03 by chan
 DRIFT_SIGNIFICANCE = 0.02  # five processes in perfect order have 0.017, four have 0.083
 
 
-def flags(sample: Sample, interval: Interval, *, relative_target: float, minimum_processes: int) -> tuple[Flag, ...]:
+def flags(sample: Sample, interval: Interval, *, relative_target: float, minimum_rounds: int) -> tuple[Flag, ...]:
     """The flags of one measurement, in the order of `Flag`.
 
-    converged: the half-width is at most `relative_target`, from at least `minimum_processes`, in quiet slices.
+    converged: the half-width is at most `relative_target`, from at least `minimum_rounds`, in quiet slices.
     """
     precise = (
         interval.relative_half_width <= relative_target
-        and len(sample.processes) >= minimum_processes
+        and len(sample.processes) >= minimum_rounds
         and sample.statistic != "p25_contended"
         and not disagree(sample.estimates)
     )
@@ -91,7 +91,7 @@ def _no_quiet_window(sample: Sample) -> bool:
     return sample.statistic == "p25_contended"
 
 
-def _processes_disagree(sample: Sample) -> bool:
+def _rounds_disagree(sample: Sample) -> bool:
     """Their estimates differ by factors, and too few agree to tell which are right."""
     return disagree(sample.estimates)
 
@@ -169,7 +169,7 @@ _RULES: tuple[tuple[Flag, Callable[[Sample], bool]], ...] = (
     ("reference_provisional", _reference_provisional),
     ("contended", _contended),
     ("no_quiet_window", _no_quiet_window),
-    ("processes_disagree", _processes_disagree),
+    ("rounds_disagree", _rounds_disagree),
     ("preempted", _preempted),
     ("drift", _drift),
     ("changed", _changed),

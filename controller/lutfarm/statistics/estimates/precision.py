@@ -56,7 +56,7 @@ class Reached:
         return self.settled and self.relative_half_width <= rule.relative_half_width
 
 
-def least_processes(least: int, rounds: int | None, *, prior_df: float) -> int:
+def least_rounds(least: int, rounds: int | None, *, prior_df: float) -> int:
     """On how many processes an interval must rest to be called precise: while a job runs, at its end and in its table.
 
     The least counts of the rule; or all of the rounds, where there may be fewer: nothing stopped early then.
@@ -127,7 +127,7 @@ def _intervals(by_key: Mapping[str, Mapping[str, float]], rule: StopRule) -> dic
 
 
 def _judged(interval: Interval, processes: int, rule: StopRule, prior_df: float) -> Reached:
-    least = least_processes(rule.least_rounds, rule.rounds, prior_df=prior_df)
+    least = least_rounds(rule.least_rounds, rule.rounds, prior_df=prior_df)
     return Reached(interval.relative_half_width, processes >= least, least)
 
 

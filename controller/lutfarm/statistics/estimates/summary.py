@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from lutfarm.statistics.estimates.flags import Flag, flags
-from lutfarm.statistics.estimates.precision import least_processes
+from lutfarm.statistics.estimates.precision import least_rounds
 from lutfarm.statistics.intervals.interval import DEFAULT_SPREAD, PRIOR_DF, Interval, moderated_interval
 from lutfarm.statistics.samples.conditions import canary_ratios
 from lutfarm.statistics.samples.held_up import disagree
@@ -23,14 +23,14 @@ class Target:
 
     relative_half_width: float = 0.02
     confidence: float = 0.95
-    minimum_processes: int = 2
+    minimum_rounds: int = 2
     rounds: int | None = None  # that the job gives each at most; None: nothing could stop one early
 
-    def least_processes(self, prior_df: float) -> int:
+    def least_rounds(self, prior_df: float) -> int:
         """As the rule has it by which the job's measurements stop."""
         if self.rounds is None:
-            return self.minimum_processes
-        return least_processes(self.minimum_processes, self.rounds, prior_df=prior_df)
+            return self.minimum_rounds
+        return least_rounds(self.minimum_rounds, self.rounds, prior_df=prior_df)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,7 @@ def summarize(
             high=max(interval.high, sample.iterations.max),
         )
     interval = widened(reaching(interval, sample), quantum_ns(sample))
-    raised = flags(
-        sample, interval, relative_target=wanted.relative_half_width, minimum_processes=wanted.least_processes(prior_df)
-    )
+    raised = flags(sample, interval, relative_target=wanted.relative_half_width, minimum_rounds=wanted.least_rounds(prior_df))
     return Summary(interval, raised)
 
 

@@ -53,4 +53,4 @@ def sittings_of(sample: Sample) -> tuple[int, ...]:
 def scope(sample: Sample) -> str:
     """What the interval is over.  Pooled sittings are still no interval over days: the days are too few to tell."""
     count = max(sittings_of(sample)) + 1
-    return "sitting" if count == 1 else f"processes of {count} sittings, pooled"
+    return "sitting" if count == 1 else f"rounds of {count} sittings, pooled"

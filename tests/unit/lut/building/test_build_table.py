@@ -53,7 +53,7 @@ def test_a_measured_entry_holds_what_the_design_lists() -> None:
     assert (found.kind, found.quantity, found.quantity_unit) == ("measured", "latency", "ns")
     assert found.conditions == "b1-steady"
     assert (found.statistic, found.confidence, found.scope) == ("p25_quiet", 0.95, "sitting")
-    assert (found.processes, found.iterations, found.slices_kept, found.slices_rejected) == (4, 160, 40, 8)
+    assert (found.rounds, found.iterations, found.slices_kept, found.slices_rejected) == (4, 160, 40, 8)
     assert found.estimate == pytest.approx(104 + 1 / 6)
     assert found.low is not None
     assert found.low < 104 + 1 / 6 < (found.high or 0)
@@ -64,7 +64,7 @@ def test_a_measured_entry_holds_what_the_design_lists() -> None:
     assert found.effective_iterations is not None
     assert found.contended_median == 205
     assert found.iteration_spread == pytest.approx(0.1128, rel=0.01)  # of the logarithms of 100, 110, 120, 130
-    assert (found.slice_spread, found.process_spread, found.sitting_spread) == (0.0, 0.0, None)
+    assert (found.slice_spread, found.round_spread, found.sitting_spread) == (0.0, 0.0, None)
     assert (found.p90_low, found.p90_high) == pytest.approx((130, 130), rel=0.005)  # times the estimate's interval
     assert found.p99_low is None  # 160 iterations are too few
     assert (found.canary_level, found.involuntary_switches, found.wall_over_cpu) == (1.0, 0, 1.0)
@@ -160,7 +160,7 @@ def test_nothing_by_structure_is_zero_in_every_place() -> None:
     zeros = [entry for entry in table.entries if entry.kind == "zero"]
     assert [(z.workload, z.backend) for z in zeros] == [("operator:identity_H7", b.key) for b in (ORT, TFLITE)]
     for zero in zeros:
-        assert (zero.estimate, zero.low, zero.high, zero.processes, zero.statistic) == (0.0, 0.0, 0.0, 0, "")
+        assert (zero.estimate, zero.low, zero.high, zero.rounds, zero.statistic) == (0.0, 0.0, 0.0, 0, "")
 
 
 def test_the_spread_of_the_other_entries_moderates_an_entry_and_other_backends_do_not() -> None:

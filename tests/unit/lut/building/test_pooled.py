@@ -57,7 +57,7 @@ def test_entries_of_devices_that_replicate_get_one_of_the_pool_and_stay() -> Non
     assert found.entries[:4] == before.entries
     (one,) = of_pool(found).values()
     assert one.key == measurement("A").key.replace("/desk/", f"/{POOL}/")
-    assert (one.scope, one.statistic, one.processes) == ("devices", "p25_quiet", 15)
+    assert (one.scope, one.statistic, one.rounds) == ("devices", "p25_quiet", 15)
     assert one.estimate == pytest.approx(110.0)
     assert one.between_spread == pytest.approx(math.log(1.1))
     assert one.common_share == 1.0

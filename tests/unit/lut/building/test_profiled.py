@@ -96,7 +96,7 @@ def test_operators_cost_what_they_add_and_the_profiler_nothing() -> None:
     for key, cost in costs.items():
         wanted = cost * scale + (3000 if key == "stem" else 0)
         assert found[key].estimate == pytest.approx(wanted, rel=0.02, abs=100), key
-        assert (found[key].statistic, found[key].scope, found[key].processes) == ("in_network", "networks", 4)
+        assert (found[key].statistic, found[key].scope, found[key].rounds) == ("in_network", "networks", 4)
 
 
 def test_the_profilers_own_time_is_told_from_runs_without_it() -> None:

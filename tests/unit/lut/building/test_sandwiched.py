@@ -119,7 +119,7 @@ def test_a_difference_that_leaves_open_too_much_is_no_number(half: float) -> Non
     assert "can't be told from nothing" in (found.failure_detail or "")
 
 
-@pytest.mark.parametrize("flag", ["no_quiet_window", "processes_disagree"])
+@pytest.mark.parametrize("flag", ["no_quiet_window", "rounds_disagree"])
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_part_that_a_busy_machine_measured_makes_the_operator_a_failure_that_says_so(flag: str, place: int) -> None:
     parts = [of("sandwich", MIDDLE, 1000.0), of("stubs", "H16_W16_C24", 200.0), of("stubs", "H8_W8_C40", 100.0)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lutfarm.statistics.comparisons.pairs import (
     PAIR_GAP_S,
-    PairedProcess,
+    PairedRound,
     PairRatio,
     a_first,
     judged,
@@ -29,8 +29,8 @@ from lutfarm_jobs.round import Slicing
 from lutfarm_runner.commands import WireSlicing
 
 
-def process(name: str, started_s: float) -> PairedProcess:
-    return PairedProcess(name, started_s, started_s + 1.0, 100.0)
+def process(name: str, started_s: float) -> PairedRound:
+    return PairedRound(name, started_s, started_s + 1.0, 100.0)
 
 
 @given(st.text(max_size=5), st.integers(0, 200))
@@ -224,8 +224,8 @@ def test_intervals_of_pairs_hold_the_truth_on_a_machine_that_drifts_and_changes_
 
 
 def test_a_process_that_takes_long_is_the_partner_of_the_one_that_follows_its_end() -> None:
-    long = PairedProcess("a1", 0.0, 3600.0, 100.0)
-    after_it = PairedProcess("b1", 3601.0, 3602.0, 100.0)
+    long = PairedRound("a1", 0.0, 3600.0, 100.0)
+    after_it = PairedRound("b1", 3601.0, 3602.0, 100.0)
     assert matched([long], [after_it]) == [(long, after_it)]
-    late = PairedProcess("b1", 3600.0 + PAIR_GAP_S + 1, 9e9, 100.0)
+    late = PairedRound("b1", 3600.0 + PAIR_GAP_S + 1, 9e9, 100.0)
     assert matched([long], [late]) == []

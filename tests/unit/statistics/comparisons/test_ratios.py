@@ -21,7 +21,7 @@ def measured(random: np.random.Generator, truth_ns: float, spread: float, proces
     """An estimate with its interval, as a table has it."""
     levels = truth_ns * np.exp(spread * random.standard_normal(processes))
     found = moderated_interval(levels.tolist(), prior_spread=spread)
-    return device_estimate(found.estimate, found.low, found.high, confidence=0.95, processes=processes)
+    return device_estimate(found.estimate, found.low, found.high, confidence=0.95, rounds=processes)
 
 
 @given(LEVELS, LEVELS)
@@ -56,11 +56,11 @@ def test_flips_are_the_same_from_both_sides_and_are_reversed_in_fact(levels: lis
 
 def test_an_interval_is_read_back_as_it_was() -> None:
     found = moderated_interval([100.0, 102.0, 99.0, 101.0])
-    level = device_estimate(found.estimate, found.low, found.high, confidence=0.95, processes=4)
+    level = device_estimate(found.estimate, found.low, found.high, confidence=0.95, rounds=4)
     assert level.log_error * math.sqrt(4) == pytest.approx(found.spread)
     assert level.df == 6
     narrower = moderated_interval([100.0, 102.0, 99.0, 101.0], confidence=0.8)
-    again = device_estimate(narrower.estimate, narrower.low, narrower.high, confidence=0.8, processes=4)
+    again = device_estimate(narrower.estimate, narrower.low, narrower.high, confidence=0.8, rounds=4)
     assert again.log_error == pytest.approx(level.log_error)
 
 

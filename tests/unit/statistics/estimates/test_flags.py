@@ -66,7 +66,7 @@ def test_a_swept_workload_is_contended_where_most_visits_were_not_quiet(loud: in
 
 
 def test_processes_that_differ_by_factors_are_no_estimate() -> None:
-    assert flags(*calm(1000, 1000, 3000)) == {"processes_disagree", "not_precise"}
+    assert flags(*calm(1000, 1000, 3000)) == {"rounds_disagree", "not_precise"}
     found = sample(calm(1000, 1000, 3000))
     assert found is not None
     interval = summarize(found).interval
@@ -177,8 +177,8 @@ def test_what_cant_be_read_is_not_made_up() -> None:
     [
         ((0, 100, 200), "sitting"),
         ((0, 3000, 6000), "sitting"),
-        ((0, 100, 90_000), "processes of 2 sittings, pooled"),
-        ((0, 10_000, 90_000), "processes of 3 sittings, pooled"),
+        ((0, 100, 90_000), "rounds of 2 sittings, pooled"),
+        ((0, 10_000, 90_000), "rounds of 3 sittings, pooled"),
     ],
 )
 def test_an_interval_says_its_scope(starts_s: tuple[float, ...], said: str) -> None:

@@ -86,7 +86,7 @@ def test_errors_are_those_of_networks_beside_each_other() -> None:
     assert 0.8 < np.sqrt(np.mean(np.square(scores))) < 1.25
 
 
-def test_a_network_whose_processes_disagree_is_known_worse_than_the_others() -> None:
+def test_a_network_whose_rounds_disagree_is_known_worse_than_the_others() -> None:
     levels, _, _ = synthetic(6)
     for process in ("p1", "p3", "p4"):
         levels["n05"][process] *= 1.4
