@@ -31,6 +31,16 @@ class Home:
         """Pythons with a runtime for devices that have none: see lutfarm.bundle."""
         return self.path / "bundles"
 
+    @property
+    def uploads(self) -> Path:
+        """Files that were sent to a served farm, by content, until they are a day old."""
+        return self.path / "uploads"
+
+    @property
+    def submitted(self) -> Path:
+        """Jobs that were sent to a served farm, each in a folder of its own with its files."""
+        return self.path / "submitted"
+
 
 def require_writable(home: Home) -> None:
     """Raises StoreUnwritable where agents can't keep their files in it."""

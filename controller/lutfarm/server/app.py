@@ -10,18 +10,20 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from lutfarm.home import Home
-from lutfarm.server.api import devices, health, jobs
+from lutfarm.server.api import devices, files, health, jobs
 from lutfarm.server.errors import ErrorAnswer, add_handlers
 from lutfarm.server.guard import Guard
+from lutfarm.server.reception import Reception
 from lutfarm.server.requests import is_loopback
 from lutfarm.server.roles import API, Caller
 from lutfarm.server.served import Served
 from lutfarm.server.settings import Settings
 from lutfarm.server.tokens import caller_of
+from lutfarm.server.uploads import Uploads
 from lutfarm.store.interface import Store
 from lutfarm_jobs.errors import FarmError
 
-REFUSALS = (401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
+REFUSALS = (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507)
 
 
 def make_app(
@@ -38,8 +40,9 @@ def make_app(
         redirect_slashes=False,
         responses={status: {"model": ErrorAnswer, "description": "What was seen and what to do"} for status in REFUSALS},
     )
-    app.state.served = Served(store, home, settings, dispatcher_seen_s)
-    for part in (health, jobs, devices):
+    uploads = Uploads(home.uploads, settings.largest_file_bytes)
+    app.state.served = Served(store, settings, uploads, Reception(store, home.submitted, uploads), dispatcher_seen_s)
+    for part in (health, files, jobs, devices):
         app.include_router(part.router)
 
     async def who(client: str, headers: Mapping[str, str]) -> Caller | FarmError:

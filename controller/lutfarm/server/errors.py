@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from lutfarm_jobs.errors import (
     AccessDenied,
@@ -89,12 +90,16 @@ def add_handlers(app: FastAPI) -> None:
         seen = cast(HTTPException, error)
         return answer(_CODES.get(seen.status_code, SpecError)(seen.detail), seen.status_code)
 
+    def left(_: Request, __: Exception) -> JSONResponse:
+        return answer(SpecError("the request broke off; send it again"), 400)
+
     def bug(_: Request, __: Exception) -> JSONResponse:
         return answer(ServerBug(), 500)
 
     app.add_exception_handler(FarmError, farm_error)
     app.add_exception_handler(RequestValidationError, refused)
     app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(ClientDisconnect, left)
     app.add_exception_handler(500, bug)
 
 

@@ -34,7 +34,7 @@ def refusal(method: str, headers: Mapping[str, str], hosts: Collection[str]) -> 
     """Why a request isn't taken, whoever sends it.  `headers` by name in lower case."""
     host = headers.get("host", "")
     if host_of(host) not in hosts:
-        return AccessDenied(f"this server is not called {host[:100]!r}; name it in `lutfarm serve --host-name`")
+        return AccessDenied(f"this server is not called {host[:100]!r}; name it in `lutfarm serve --name`")
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return AccessDenied("a page of another site asked for this; open the farm's own address")
     origin = headers.get("origin")

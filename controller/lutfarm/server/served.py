@@ -8,9 +8,10 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from lutfarm.home import Home
+from lutfarm.server.reception import Reception
 from lutfarm.server.roles import Caller
 from lutfarm.server.settings import Settings
+from lutfarm.server.uploads import Uploads
 from lutfarm.store.interface import Store
 
 
@@ -19,8 +20,9 @@ class Served:
     """The farm behind the routes."""
 
     store: Store
-    home: Home
     settings: Settings
+    uploads: Uploads
+    reception: Reception
     dispatcher_seen_s: Callable[[], float | None]  # Unix time at which the dispatcher was seen last
 
 

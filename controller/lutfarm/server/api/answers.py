@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from lutfarm.monitoring.device_status import DeviceStatus
 from lutfarm.monitoring.why import Why
 from lutfarm.records.device_state import DeviceRecord, State
 from lutfarm.records.job import Job, JobCounts, JobState
+from lutfarm.records.queued_job import QueuedJob
 from lutfarm_agents.device import Device, Hello
+from lutfarm_jobs.spec import JOB_LIMIT_BYTES
 
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Item = TypeVar("Item")
 
 
@@ -51,20 +54,92 @@ class JobAnswer(BaseModel):
     name: str
     state: JobState
     reason: str
+    user: str = Field(description="who submitted it; empty: somebody at the farm's own machine")
+    priority: int = Field(description="the greater goes first")
     created_s: float
     counts: JobCounts
 
     @classmethod
     def of(cls, job: Job, counts: JobCounts) -> JobAnswer:
         """From what is stored."""
-        return cls(id=job.id, name=job.name, state=job.state, reason=job.reason, created_s=job.created_s, counts=counts)
+        return cls(
+            id=job.id,
+            name=job.name,
+            state=job.state,
+            reason=job.reason,
+            user=job.user,
+            priority=job.priority,
+            created_s=job.created_s,
+            counts=counts,
+        )
+
+
+class QueueAnswer(BaseModel):
+    """A job that the farm has still to do.  Times are Unix times."""
+
+    submitted_s: float
+    until_s: float | None = Field(description="it ends then, whatever is left")
+    not_before_s: float = Field(description="it was put off until then")
+    waiting: str = Field(description="why it was put off")
+    ending: str = Field(description="why somebody asked to end it; empty: nobody did")
+
+    @classmethod
+    def of(cls, entry: QueuedJob) -> QueueAnswer:
+        """From what is stored."""
+        return cls(
+            submitted_s=entry.submitted_s,
+            until_s=entry.until_s,
+            not_before_s=entry.not_before_s,
+            waiting=entry.waiting,
+            ending=entry.ending,
+        )
 
 
 class JobDetail(JobAnswer):
     """A job with what it asks for."""
 
+    queue: QueueAnswer | None = Field(description="null where the farm has nothing to do for it")
     spec: dict[str, Any] = Field(description="the job file's content, with what its spaces' files say")
     zeros: tuple[str, ...] = Field(description="keys of its operators that are nothing by structure")
+
+
+class JobRequest(BaseModel):
+    """A job to be measured.  Its files are sent before, by their SHA-256."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    job: str = Field(min_length=1, max_length=JOB_LIMIT_BYTES, description="the job file's text (YAML): see docs/jobs.md")
+    files: dict[str, Sha256] = Field(
+        default_factory=dict, max_length=10_000, description="the files that it names, by their path from the job file"
+    )
+    priority: int = Field(default=0, ge=-100, le=100, description="the greater goes first; above 0 takes an operator")
+    retry_failed: bool = Field(default=False, description="measure again what is stored as failed")
+    until_s: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="Unix time at which it ends, done or not")
+
+
+class CancelRequest(BaseModel):
+    """Why a job is ended."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    why: str = Field(default="", max_length=500)
+
+
+class RemovedAnswer(BaseModel):
+    """What went with a job, and how many runs stay because other jobs read them."""
+
+    job: str
+    measurements: int
+    runs: int
+    runs_kept: int
+    probes: int
+
+
+class FileAnswer(BaseModel):
+    """A file that the farm has."""
+
+    sha256: str
+    size_bytes: int
 
 
 class WhyAnswer(BaseModel):
@@ -135,5 +210,7 @@ class DeviceStateAnswer(BaseModel):
 
 class HoldRequest(BaseModel):
     """Why a device is taken out of work; shown to everybody who asks for it."""
+
+    model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(min_length=1, max_length=500)

@@ -1,4 +1,4 @@
-"""The jobs of the farm: reading them."""
+"""The jobs of the farm: sending, reading, ending and removing them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,30 @@ import json
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 
 from lutfarm.execution.why_job import why_job
-from lutfarm.server.api.answers import JobAnswer, JobDetail, Page, WhyAnswer
+from lutfarm.records.job import Job, JobCounts
+from lutfarm.server.api.answers import (
+    CancelRequest,
+    JobAnswer,
+    JobDetail,
+    JobRequest,
+    Page,
+    QueueAnswer,
+    RemovedAnswer,
+    WhyAnswer,
+)
 from lutfarm.server.api.paging import CursorQuery, LimitQuery, after_of, page
+from lutfarm.server.reception import Wanted
 from lutfarm.server.roles import API
-from lutfarm.server.served import ServedDep
+from lutfarm.server.served import CallerDep, Served, ServedDep
 from lutfarm.store.interface import job_called
 
 router = APIRouter(prefix=f"{API}/jobs", tags=["jobs"])
 JOB_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 JobName = Annotated[str, Path(pattern=JOB_PATTERN, description="its id, the start of it, or its name")]
+JobId = Annotated[str, Path(pattern=JOB_PATTERN, description="its whole id")]
 
 
 @router.get("")
@@ -32,11 +44,22 @@ def jobs(served: ServedDep, limit: LimitQuery = 100, cursor: CursorQuery = None)
     )
 
 
+@router.post(
+    "", status_code=201, responses={200: {"model": JobDetail, "description": "The job was known, and nothing of it is doubled"}}
+)
+def submit(served: ServedDep, caller: CallerDep, asked: JobRequest, response: Response) -> JobDetail:
+    """Send a job.  It is checked as `lutfarm run` would, and waits in the queue; 200 where the farm had it already."""
+    wanted = Wanted(asked.job, asked.files, asked.priority, asked.retry_failed, asked.until_s)
+    job, new = served.reception.accept(wanted, caller)
+    response.status_code = 201 if new else 200
+    response.headers["Location"] = f"{API}/jobs/{job.id}"
+    return _detail(served, *job_called(served.store, job.id))
+
+
 @router.get("/{job_id}")
 def job(served: ServedDep, job_id: JobName) -> JobDetail:
     """One job, with what it asks for."""
-    found, counts = job_called(served.store, job_id)
-    return JobDetail(**dict(JobAnswer.of(found, counts)), spec=json.loads(found.spec_json), zeros=found.zeros)
+    return _detail(served, *job_called(served.store, job_id))
 
 
 @router.get("/{job_id}/why")
@@ -44,3 +67,30 @@ def why(served: ServedDep, job_id: JobName) -> WhyAnswer:
     """Why a job is where it is: each device's state, what it waits for and what comes next; what is done, failed, left."""
     found, rows = why_job(served.store, job_id, time.time())
     return WhyAnswer(job=found.id, state=found.state, reason=found.reason, devices=rows)
+
+
+@router.post("/{job_id}/cancel", status_code=202)
+def cancel(served: ServedDep, caller: CallerDep, job_id: JobId, asked: CancelRequest) -> JobDetail:
+    """End a job: what runs for it is cancelled, what was measured stays.  It is over once its state says so."""
+    own = served.reception.own(job_id, caller)
+    said = "".join(c if c.isprintable() else " " for c in asked.why).strip()
+    served.reception.cancel(own, ": ".join(filter(None, (f"cancelled by {caller.user or 'the operator'}", said))))
+    return _detail(served, *job_called(served.store, own.id))
+
+
+@router.delete("/{job_id}")
+def remove(served: ServedDep, caller: CallerDep, job_id: JobId) -> RemovedAnswer:
+    """Remove a job that is over, with the runs and probes that no other job reads, and its files."""
+    own = served.reception.own(job_id, caller)
+    gone = served.reception.remove(own)
+    return RemovedAnswer(job=own.id, measurements=gone.measurements, runs=gone.runs, runs_kept=gone.runs_kept, probes=gone.probes)
+
+
+def _detail(served: Served, found: Job, counts: JobCounts) -> JobDetail:
+    entry = next((entry for entry in served.store.queue() if entry.job_id == found.id), None)
+    return JobDetail(
+        **dict(JobAnswer.of(found, counts)),
+        queue=None if entry is None else QueueAnswer.of(entry),
+        spec=json.loads(found.spec_json),
+        zeros=found.zeros,
+    )

@@ -11,7 +11,7 @@ from lutfarm.store.sql.database import Database
 from lutfarm.store.sql.queue_rows import is_queued
 from lutfarm.store.sql.schema import environments, job_probes, job_runs, jobs, leases, measurements, probes, runs
 from lutfarm_agents.process_identity import has_ended
-from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.errors import WrongState
 
 BATCH = 500  # rows in one IN (...)
 
@@ -23,7 +23,7 @@ class JobRemoval(Database):
         with self._write() as db:
             _refuse_running(db, job_id, now_s)
             if is_queued(db, job_id):
-                raise SpecError(f"{job_id} is in the queue of the served farm: cancel it first")
+                raise WrongState(f"{job_id} is in the queue of the served farm: cancel it first")
             linked = set(db.execute(select(job_runs.c.run).where(job_runs.c.job_id == job_id)).scalars())
             probed = set(db.execute(select(job_probes.c.key).where(job_probes.c.job_id == job_id)).scalars())
             planned = db.execute(select(func.count()).where(measurements.c.job_id == job_id)).scalar_one()
@@ -41,7 +41,7 @@ class JobRemoval(Database):
 def _refuse_running(db: Connection, job_id: str, now_s: float) -> None:
     held = db.execute(select(leases).where(leases.c.job_id == job_id, leases.c.expires_s > now_s).order_by(leases.c.device))
     if devices := [row.device for row in held if row.owner and not has_ended(row.owner)]:
-        raise SpecError(f"{job_id} is running: it holds {', '.join(devices)}; end that run first")
+        raise WrongState(f"{job_id} is running: it holds {', '.join(devices)}; end that run first")
 
 
 def _removed(

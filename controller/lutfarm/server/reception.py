@@ -1,0 +1,140 @@
+"""Takes a job that somebody sends into the queue, or says what a person would read on the command line."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from lutfarm.execution.serving import JOB_FILE
+from lutfarm.execution.why_job import why_job
+from lutfarm.records.job import Job, JobRemoved
+from lutfarm.records.queued_job import QueuedJob
+from lutfarm.server.job_folders import drafted, publish, remove, told_by_names
+from lutfarm.server.roles import Caller, may
+from lutfarm.server.turnstile import Turnstile
+from lutfarm.server.uploads import Uploads
+from lutfarm.store.interface import Store
+from lutfarm.submission.submission import Submission
+from lutfarm.submission.submit import submission
+from lutfarm_jobs.errors import AccessDenied, NotFound, SpecError, WrongState
+from lutfarm_jobs.job_files import require_own_folder
+from lutfarm_jobs.spec import load_job
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A job as it was sent: `text` is the job file, `files` by name the SHA-256 of what was sent before."""
+
+    text: str
+    files: Mapping[str, str]
+    priority: int = 0
+    retry_failed: bool = False
+    until_s: float | None = None
+
+
+@dataclass(slots=True)
+class Reception:
+    """Where jobs are taken in and given back."""
+
+    store: Store
+    folder: Path  # of the jobs' folders
+    uploads: Uploads
+    _turnstile: Turnstile = field(default_factory=lambda: Turnstile("reading jobs"))
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+
+    def accept(self, wanted: Wanted, caller: Caller) -> tuple[Job, bool]:
+        """The job, and whether it is a new one.  One that is known and has nothing left is as it was; else it is queued again."""
+        if wanted.priority > 0 and not may(caller.role, "operator"):
+            raise AccessDenied(f"a {caller.role} may not put a job before others: priority is 0 or less")
+        if wanted.until_s is not None and wanted.until_s <= time.time():
+            raise SpecError("until_s is over already; give a time to come")
+        with self._turnstile.turn(), drafted(self.folder, wanted.text, wanted.files, self.uploads) as draft:
+            with told_by_names(draft):
+                require_own_folder(load_job(draft / JOB_FILE))
+                submitted, _ = submission(draft / JOB_FILE, self.store, retry_failed=wanted.retry_failed)
+            with self._one_at_a_time:
+                return self._queued(wanted, caller, submitted, draft)
+
+    def _queued(self, wanted: Wanted, caller: Caller, submitted: Submission, draft: Path) -> tuple[Job, bool]:
+        job_id, now_s = submitted.spec.id, time.time()
+        known = self._known(job_id)
+        if known is not None:
+            plan = self.store.measurements(job_id)
+            other = {m.workload.key for m in submitted.plan} - {m.workload.key for m in plan}
+            self._require_same(known, caller, other=bool(other))
+            more = {m.key for m in submitted.plan} - {m.key for m in plan}
+            if self._stays(known, now_s, more=bool(more) or wanted.retry_failed):
+                return known, False
+        asked = Job(
+            job_id,
+            submitted.spec.name,
+            submitted.spec.model_dump_json(),
+            now_s,
+            "queued",
+            zeros=submitted.zeros,
+            user=caller.user,
+            priority=wanted.priority,
+        )
+        publish(draft, self.folder / job_id)
+        job = self.store.open_job(asked, submitted.plan)
+        if known is not None:
+            self.store.close_job(job_id, "queued")
+        self.store.enqueue(QueuedJob(job_id, str(self.folder / job_id), now_s, wanted.retry_failed, wanted.until_s))
+        return replace(job, state="queued", reason=""), known is None
+
+    def _require_same(self, known: Job, caller: Caller, *, other: bool) -> None:
+        """Raises WrongState where a job that is known can't be what was sent now; `other`: of other files."""
+        entry = self._entry(known.id)
+        if entry is not None and entry.ending:
+            raise WrongState(f"{known.id} is being cancelled; send it again once it is")
+        if other and entry is not None:
+            raise WrongState(f"{known.id} is at work with other files; wait until it is over, or name this one otherwise")
+        if other and not owns(caller, known):
+            raise WrongState(f"{known.id} is {known.user or 'another'}'s, of other files; name this one otherwise")
+
+    def _stays(self, known: Job, now_s: float, *, more: bool) -> bool:
+        """Whether it is in the queue, or has nothing left; `more`: it is asked for more than it has."""
+        if self._entry(known.id) is not None:
+            return True
+        if more or known.state != "complete":
+            return False
+        _, rows = why_job(self.store, known.id, now_s)
+        return not any(row.left for row in rows)
+
+    def _entry(self, job_id: str) -> QueuedJob | None:
+        return next((entry for entry in self.store.queue() if entry.job_id == job_id), None)
+
+    def _known(self, job_id: str) -> Job | None:
+        found = self.store.job(job_id)
+        return found[0] if found is not None and found[0].id == job_id else None
+
+    def own(self, job_id: str, caller: Caller) -> Job:
+        """A job by its whole id, that the caller may end and remove.  Raises NotFound, AccessDenied."""
+        job = self._known(job_id)
+        if job is None:
+            raise NotFound(f"no job has the id {job_id[:100]!r}; what is changed is named in full")
+        if not owns(caller, job):
+            raise AccessDenied(f"{job.id} is {job.user or 'another'}'s: they and operators may do this")
+        return job
+
+    def cancel(self, job: Job, why: str) -> None:
+        """Ask the dispatcher to end it.  Raises WrongState where it is over."""
+        if not self.store.ask_to_end(job.id, why):
+            raise WrongState(f"{job.id} is {job.state} and not in the queue: there is nothing to cancel")
+
+    def remove(self, job: Job) -> JobRemoved:
+        """The job, and what no other job reads.  Raises WrongState where it is not over."""
+        with self._one_at_a_time:
+            if self._entry(job.id) is not None:
+                raise WrongState(f"{job.id} is in the queue: cancel it first")
+            gone = self.store.remove_job(job.id, time.time())
+            remove(self.folder / job.id)
+        return gone
+
+
+def owns(caller: Caller, job: Job) -> bool:
+    """Whether somebody may change a job: their own, or as operator anybody's."""
+    return may(caller.role, "operator") or bool(caller.user and caller.user == job.user)
