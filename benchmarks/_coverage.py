@@ -19,7 +19,7 @@ from lutfarm.store.sql.encoding import canary_ns
 from lutfarm_agents.testing import Machine, Noise, SimulatedDevice, begin_round
 from lutfarm_jobs.round import Slicing
 from lutfarm_jobs.run import Environment, Run, Slice
-from lutfarm_runner import sampling
+from lutfarm_runner.child import sampling
 from lutfarm_runner.commands import WireSlicing
 
 PLAN = Slicing()

@@ -45,8 +45,9 @@ from lutfarm.validation.calibration_input import errors_of, observed, prediction
 from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_jobs import spaces
+from lutfarm_jobs.job_file.workloads import SpaceWorkload
 from lutfarm_jobs.spaces.base import Space
-from lutfarm_jobs.spec import JobSpec, SpaceWorkload, Study, parse_job
+from lutfarm_jobs.spec import JobSpec, Study, parse_job
 
 UNIT = "bench"
 SPACES = ("fbnet-224", "nas-bench-201-cifar10")

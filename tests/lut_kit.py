@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lutfarm.lut import Entry, Manifest, Network, Validation, compare
-from lutfarm.lut.schema.validation_record import share
+from lutfarm.lut.schema.figures import share
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.graphs.graph import Graph, Tensor
 from lutfarm_jobs.measurement import Backend, Measurement, Workload

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from lutfarm.lut import Entry, LatencyTable, Manifest, Network, TableBackend, TableDevice, Validation, compare
-from lutfarm.lut.schema.validation_record import Calibrated, share
+from lutfarm.lut.schema.figures import share
+from lutfarm.lut.schema.validation_record import Calibrated
 
 UNIT = "this-machine"
 ORT = "onnxruntime-cpu-t1-fp32"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
+from lutfarm_runner.child.sampling import Clock, Sampler, Subject, sweep
 from lutfarm_runner.commands import WireSlicing
-from lutfarm_runner.sampling import Clock, Sampler, Subject, sweep
 
 PLAN = WireSlicing(
     passes=12,

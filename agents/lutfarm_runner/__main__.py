@@ -18,9 +18,9 @@ def main() -> int:
         supervise(arguments[1:])
         return 0
     if len(arguments) == 3 and arguments[0] in ("probe", "round"):
-        from lutfarm_runner import inside_child
+        from lutfarm_runner.child import inside_child
 
-        role = importlib.import_module(f"lutfarm_runner.{arguments[0]}")
+        role = importlib.import_module(f"lutfarm_runner.child.{arguments[0]}")
         inside_child.run_child(role.play, int(arguments[1]), int(arguments[2]))
     sys.stderr.write(USAGE)
     return 2

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.spec import NAME_PATTERN
+from lutfarm_jobs.job_file.fields import NAME_PATTERN
 from lutfarm_jobs.spec_problems import describe
 from lutfarm_jobs.yaml_reader import read_yaml
 from lutfarm_profiles.profile import DeviceProfile

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lutfarm_jobs.spec import Name
+from lutfarm_jobs.job_file.fields import Name
 from lutfarm_profiles.field_types import Celsius, Command, Count, KernelFile, Khz, Percent, Seconds, Strict, Text
 
 

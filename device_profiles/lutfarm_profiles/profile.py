@@ -9,9 +9,10 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.job_file.fields import Name
+from lutfarm_jobs.job_file.fields import RuntimeName as KnownRuntime
 from lutfarm_jobs.round import Limits, Slicing
-from lutfarm_jobs.runtimes import RUNTIMES, is_tool
-from lutfarm_jobs.spec import Name
+from lutfarm_jobs.runtimes import is_tool
 from lutfarm_profiles.detect_rules import Detect
 from lutfarm_profiles.field_types import Count, Cpu, Folder, Khz, LockFile, Seconds, Source, Strict, Text, Whole
 from lutfarm_profiles.power_and_thermal import Battery, Frequency, PowerSensor, Thermal
@@ -21,15 +22,13 @@ __all__ = ["CanaryRules", "CoreCluster", "DeviceProfile", "SamplingConstants", "
 Transport = Literal["local", "ssh", "adb"]
 
 
-def _runtime(name: str) -> str:
-    if name not in RUNTIMES:
-        raise ValueError(RUNTIMES.unknown(name))
+def _of_a_kind(name: str) -> str:
     if is_tool(name):
         raise ValueError(f"{name} is a native tool: it is named for a device, with --tool, not for its kind")
     return name
 
 
-RuntimeName = Annotated[str, AfterValidator(_runtime)]
+RuntimeName = Annotated[KnownRuntime, AfterValidator(_of_a_kind)]
 
 
 class CoreCluster(Strict):

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.job_file.measuring import BackendChoice
 from lutfarm_jobs.measurement import Workload
 from lutfarm_jobs.measurement_key import BUILT_BATCH, BUILT_PRECISION
-from lutfarm_jobs.spec import BackendChoice, JobSpec
+from lutfarm_jobs.spec import JobSpec
 
 
 @dataclass(frozen=True, slots=True)

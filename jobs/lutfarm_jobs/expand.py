@@ -3,91 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lutfarm_jobs import operators, spaces
 from lutfarm_jobs.asked import Wanted, check_precisions, with_all_paths
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.measurement import Feed, InputShape, Measurement, Workload
-from lutfarm_jobs.measurement_key import file_name, network_name
+from lutfarm_jobs.job_file.workloads import BALANCED_NETWORKS, ModelsWorkload, OperatorsWorkload, SpaceWorkload
+from lutfarm_jobs.measurement import Measurement, Workload
+from lutfarm_jobs.measurement_key import network_name
 from lutfarm_jobs.operators.base import Operator
 from lutfarm_jobs.operators.sandwich import fits, pairs
 from lutfarm_jobs.runtimes import RUNTIMES, fed_runtimes, is_tool, model_format
+from lutfarm_jobs.sources import ModelFile, Sources
 from lutfarm_jobs.spaces.balanced import balanced
 from lutfarm_jobs.spaces.base import Space
-from lutfarm_jobs.spec import BALANCED_NETWORKS, JobSpec, ModelsWorkload, OperatorsWorkload, SpaceWorkload
+from lutfarm_jobs.spec import JobSpec
 
 if TYPE_CHECKING:
-    from lutfarm_jobs.feeds.resolve import ValuesFile
+    pass
 
 MOST_MEASUREMENTS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """A model file that a job names, read and checked."""
-
-    path: Path
-    sha256: str
-    format: str
-    inputs: tuple[InputShape, ...]
-    feeds: tuple[Feed, ...] = ()
-    values_file: ValuesFile | None = None
-    random: tuple[str, ...] = ()  # kinds of its operators that make random numbers
-    computes: bool = True
-    refused: str = ""  # why it can't be used, beside others that can be
-    name: str = ""  # as the job names it
-    precision: str = ""
-    batch_size: int | None = None
-    takes: str = ""  # types and shapes of all inputs, in words
-
-    @property
-    def workload(self) -> Workload:
-        """As what is measured: named by file name and content."""
-        values = self.values_file.artifact.sha256 if self.values_file else ""
-        name = file_name(self.path.name, self.sha256)
-        return Workload(
-            "file",
-            name,
-            self.sha256,
-            self.inputs,
-            self.feeds,
-            values,
-            self.computes,
-            self.refused,
-            path=self.name,
-            takes=self.takes,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What a job's workloads refer to: `spaces` by the text in the job, `models` by workload position.
-
-    `definitions` are what the files of a user's own spaces said, by the text in the job.
-    """
-
-    spaces: Mapping[str, Space]
-    models: Mapping[int, tuple[ModelFile, ...]]
-    definitions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
-
-    @property
-    def model_paths(self) -> Mapping[str, Path]:
-        """Where each model file lies, by SHA-256."""
-        return {model.sha256: model.path for files in self.models.values() for model in files}
-
-    @property
-    def random(self) -> Mapping[str, tuple[str, ...]]:
-        """By SHA-256 of a model file: kinds of its operators that make random numbers."""
-        return {model.sha256: model.random for files in self.models.values() for model in files if model.random}
-
-    @property
-    def values_files(self) -> Mapping[str, ValuesFile]:
-        """Where what model files are fed with is made from, by SHA-256."""
-        models = [model for files in self.models.values() for model in files]
-        return {model.values_file.artifact.sha256: model.values_file for model in models if model.values_file}
 
 
 def resolve(spec: JobSpec, folder: Path) -> Sources:
@@ -108,7 +45,7 @@ def resolve(spec: JobSpec, folder: Path) -> Sources:
             if definition is not None:
                 definitions[workload.space] = definition
         elif isinstance(workload, ModelsWorkload):
-            from lutfarm_jobs.read_models import model_files  # twenty modules that most jobs do not need
+            from lutfarm_jobs.models.read_models import model_files  # twenty modules that most jobs do not need
 
             models[position] = model_files(workload, folder, where=f"workloads[{position}]")
     refused = [model.refused for files in models.values() for model in files if model.refused]

@@ -36,7 +36,8 @@ from lutfarm.lut.files import save_all
 from lutfarm.lut.formats import csv as csv_format
 from lutfarm.lut.formats import json as json_format
 from lutfarm.lut.schema.calibration_record import Observed, Priors, calibration_of
-from lutfarm.lut.schema.validation_record import Calibrated, share
+from lutfarm.lut.schema.figures import share
+from lutfarm.lut.schema.validation_record import Calibrated
 from lutfarm_jobs.errors import SpecError, StoreUnwritable
 
 

@@ -18,16 +18,17 @@ from tests import models_kit as kit
 from tests import tflite_kit
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.expand import ModelFile
 from lutfarm_jobs.feeds.resolve import Asked, feeding
+from lutfarm_jobs.job_file.workloads import ModelsWorkload
 from lutfarm_jobs.measurement import InputShape
 from lutfarm_jobs.models.files import LARGEST_BYTES
 from lutfarm_jobs.models.info import ModelInfo, ModelInput
 from lutfarm_jobs.models.inspect import inspect_file, resolve_inputs
 from lutfarm_jobs.models.onnx.writer import write_onnx
+from lutfarm_jobs.models.read_models import model_files
 from lutfarm_jobs.models.tflite.writer import write_tflite
-from lutfarm_jobs.read_models import model_files
-from lutfarm_jobs.spec import ModelsWorkload, parse_job
+from lutfarm_jobs.sources import ModelFile
+from lutfarm_jobs.spec import parse_job
 
 ONNX = write_onnx(kit.graph(kit.SMALL["conv1x1"]))
 TFLITE = write_tflite(kit.graph(kit.SMALL["conv1x1"]))

@@ -8,7 +8,8 @@ import pytest
 from tests import tflite_kit
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.expand import Sources, expand, resolve
+from lutfarm_jobs.expand import expand, resolve
+from lutfarm_jobs.sources import Sources
 from lutfarm_jobs.spec import JobSpec, parse_job
 
 

@@ -10,7 +10,8 @@ import pytest
 from tests.lut_kit import ORT, TFLITE, entry, manifest, validation
 
 from lutfarm.lut import LatencyTable, Network, Uncalibrated, Validation, compare
-from lutfarm.lut.schema.validation_record import Calibrated, share
+from lutfarm.lut.schema.figures import share
+from lutfarm.lut.schema.validation_record import Calibrated
 from lutfarm.report.validation_section import ComparedNetwork, comparisons
 
 PREDICTED, MEASURED, MENDED = [1.08e6, 1.92e6, 3.6e6], [1e6, 2e6, 3e6], [1.01e6, 2.04e6, 2.94e6]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.sampling_kit import CANARY_NS, PLAN, CoarseMachine, Machine, run_round
 
-from lutfarm_runner.sampling import Clock, Sampler, sustain
+from lutfarm_runner.child.sampling import Clock, Sampler, sustain
 from lutfarm_runner.workload_failure import Failed
 
 

@@ -14,13 +14,13 @@ from types import SimpleNamespace
 import pytest
 
 import lutfarm_runner
-from lutfarm_runner import round as rounds
 from lutfarm_runner import wire
+from lutfarm_runner.child import round as rounds
+from lutfarm_runner.child.inside_child import Post
+from lutfarm_runner.child.load_model import Loaded
+from lutfarm_runner.child.sampling import Subject
 from lutfarm_runner.commands import Limits, Round, WireSlicing, Workload
-from lutfarm_runner.inside_child import Post
-from lutfarm_runner.load_model import Loaded
 from lutfarm_runner.machine import limits
-from lutfarm_runner.sampling import Subject
 from lutfarm_runner.shared_page import SPENT
 from lutfarm_runner.wire import Lines, Refused, Writer
 

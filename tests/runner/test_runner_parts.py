@@ -16,11 +16,11 @@ from lutfarm_agents.testing import REAL
 from lutfarm_jobs.runtimes import all_packages
 from lutfarm_runner import binary, hello
 from lutfarm_runner.backends.arrays import inputs
+from lutfarm_runner.child.round import allowance_s, is_ours
+from lutfarm_runner.child.sampling import Subject, quantile
 from lutfarm_runner.commands import Limits, WireSlicing, read_probe
 from lutfarm_runner.exit_reason import describe
 from lutfarm_runner.machine import environment, limits
-from lutfarm_runner.round import allowance_s, is_ours
-from lutfarm_runner.sampling import Subject, quantile
 from lutfarm_runner.wire import Lines, Refused, Tail, decode, encode, printable, write_all
 from lutfarm_runner.workload_failure import failed
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.sampling_kit import CANARY_NS, PLAN, READING_NS, Machine, run_round, square_wave
 
-from lutfarm_runner.sampling import (
+from lutfarm_runner.child.sampling import (
     BATCH_NS,
     MOST_ITERATIONS,
     REFERENCE_NS,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.sampling_kit import CANARY_NS, PLAN, Machine, run_round, square_wave
 
-from lutfarm_runner.sampling import Clock, Subject, rejected
+from lutfarm_runner.child.sampling import Clock, Subject, rejected
 
 
 def test_long_workloads_are_swept_and_every_iteration_is_kept_with_its_verdict():

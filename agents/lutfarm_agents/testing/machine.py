@@ -14,8 +14,8 @@ from lutfarm_agents.testing.noise import Noise
 from lutfarm_agents.testing.states import Drifting, Heating
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.run import Environment
+from lutfarm_runner.child.sampling import Clock, Sample, Sampler, Subject, sustain, sweep
 from lutfarm_runner.commands import WireSlicing
-from lutfarm_runner.sampling import Clock, Sample, Sampler, Subject, sustain, sweep
 
 FIRST_NS = 1e9  # virtual time begins here
 IMPORT_NS = 80_000_000  # what a fresh process spends before it loads anything

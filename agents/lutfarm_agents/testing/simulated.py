@@ -24,9 +24,10 @@ from lutfarm_agents.transports.interface import Channel, Completed, Exit
 from lutfarm_jobs.errors import LinkLost, ReplyTimeout, TransferFailed
 from lutfarm_jobs.round import Limits, Round, Task
 from lutfarm_jobs.run import Probe, Run
-from lutfarm_runner import PROTOCOL, sampling
+from lutfarm_runner import PROTOCOL
+from lutfarm_runner.child import sampling
+from lutfarm_runner.child.round import encode_slice
 from lutfarm_runner.commands import read_lock, read_probe, read_round
-from lutfarm_runner.round import encode_slice
 from lutfarm_runner.wire import Refused, decode, encode
 
 RUNTIMES = {"onnxruntime": "1.0", "ai-edge-litert": "1.0"}

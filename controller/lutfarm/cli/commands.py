@@ -12,31 +12,33 @@ from lutfarm.cli.groups import LazyCommand, LazyCommands
 
 DEVICE = LazyCommands(
     {
-        "register": LazyCommand("lutfarm.cli.device", "register", "Register a device, and see that it answers."),
+        "register": LazyCommand("lutfarm.cli.device.register", "register", "Register a device, and see that it answers."),
         "discover": LazyCommand(
-            "lutfarm.cli.device",
+            "lutfarm.cli.device.register",
             "discover",
             "Devices that could be registered: phones that this host sees, and the hosts of a list.",
         ),
-        "list": LazyCommand("lutfarm.cli.device", "list_", "All registered devices."),
+        "list": LazyCommand("lutfarm.cli.device.show", "list_", "All registered devices."),
         "show": LazyCommand(
-            "lutfarm.cli.device", "show", "One device, what it last said of itself, and how its canary's reference came about."
+            "lutfarm.cli.device.show",
+            "show",
+            "One device, what it last said of itself, and how its canary's reference came about.",
         ),
         "check": LazyCommand(
-            "lutfarm.cli.device_health",
+            "lutfarm.cli.device.health",
             "check",
             "Is a device fit to measure?  Exit 0 if it is, 3 if not.  A device that passes comes back from quarantine.",
         ),
         "hold": LazyCommand(
-            "lutfarm.cli.device_health",
+            "lutfarm.cli.device.health",
             "hold",
             "Take a device out of work for maintenance.  A job ends its present order there and leaves it until it is released.",
         ),
         "release": LazyCommand(
-            "lutfarm.cli.device_health", "release", "Give a device in maintenance or quarantine back to work, unchecked."
+            "lutfarm.cli.device.health", "release", "Give a device in maintenance or quarantine back to work, unchecked."
         ),
         "retire": LazyCommand(
-            "lutfarm.cli.device_health",
+            "lutfarm.cli.device.health",
             "retire",
             "Take a device out for good; its results stay.  Only registering it again brings it back.",
         ),
@@ -45,13 +47,13 @@ DEVICE = LazyCommands(
 )
 JOB = LazyCommands(
     {
-        "list": LazyCommand("lutfarm.cli.job", "list_", "All jobs, newest first."),
-        "show": LazyCommand("lutfarm.cli.job", "show", "One job: how many runs each measurement has."),
+        "list": LazyCommand("lutfarm.cli.job.jobs", "list_", "All jobs, newest first."),
+        "show": LazyCommand("lutfarm.cli.job.jobs", "show", "One job: how many runs each measurement has."),
         "remove": LazyCommand(
-            "lutfarm.cli.job", "remove", "Take a job out of the store, with the runs and probes that no other job reads."
+            "lutfarm.cli.job.jobs", "remove", "Take a job out of the store, with the runs and probes that no other job reads."
         ),
         "why": LazyCommand(
-            "lutfarm.cli.job_why",
+            "lutfarm.cli.job.why",
             "why",
             "Why a job is where it is: each device's state, what it waits for and what comes next; what is done, failed, left.",
         ),
@@ -61,22 +63,22 @@ JOB = LazyCommands(
 LUT = LazyCommands(
     {
         "export": LazyCommand(
-            "lutfarm.cli.lut",
+            "lutfarm.cli.lut.export",
             "export",
             "Build the table of a job from its stored runs, and write it with what `validate` said of it.",
         ),
-        "show": LazyCommand("lutfarm.cli.lut_show", "show", "The entries of a table, and what it is good for."),
-        "predict": LazyCommand("lutfarm.cli.lut", "predict", "Predict whole networks from a table."),
+        "show": LazyCommand("lutfarm.cli.lut.show", "show", "The entries of a table, and what it is good for."),
+        "predict": LazyCommand("lutfarm.cli.lut.predict", "predict", "Predict whole networks from a table."),
         "report": LazyCommand(
-            "lutfarm.cli.lut", "report", "Write a table's report: one HTML page that loads nothing, with its validation."
+            "lutfarm.cli.lut.report", "report", "Write a table's report: one HTML page that loads nothing, with its validation."
         ),
         "validate": LazyCommand(
-            "lutfarm.cli.lut_validate",
+            "lutfarm.cli.lut.validate",
             "validate",
             "Measure networks that the table has never seen, and say how well it predicts them.",
         ),
         "diff": LazyCommand(
-            "lutfarm.cli.lut_diff",
+            "lutfarm.cli.lut.diff",
             "diff_tables",
             "Compare two tables operator by operator: ratios with intervals, and which operators rank differently.",
         ),

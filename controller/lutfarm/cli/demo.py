@@ -15,9 +15,9 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.executor import executor_of
-from lutfarm.cli.lut_show import ENTRY_COLUMNS, entry_row
-from lutfarm.cli.lut_validate import drawn_words
-from lutfarm.cli.lut_validate import words as outcome_words
+from lutfarm.cli.lut.show import ENTRY_COLUMNS, entry_row
+from lutfarm.cli.lut.validate import drawn_words
+from lutfarm.cli.lut.validate import words as outcome_words
 from lutfarm.cli.terminal.ending import judged_job, report
 from lutfarm.cli.terminal.output import (
     Column,

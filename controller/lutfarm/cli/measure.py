@@ -15,7 +15,7 @@ from lutfarm.store import Store
 from lutfarm.submission.submission import Submission
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.expand import Sources
+from lutfarm_jobs.sources import Sources
 
 
 def check_reach(devices: Iterable[Device], executor: ExecutorKind) -> None:

@@ -12,7 +12,7 @@ from lutfarm.scheduling.stop_rule import pair_rule
 from lutfarm.store import Store
 from lutfarm.submission import submit
 from lutfarm.submission.submission import Submission
-from lutfarm_jobs.expand import Sources
+from lutfarm_jobs.sources import Sources
 from lutfarm_jobs.spec import JobSpec
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.job_file.measuring import BackendChoice
+from lutfarm_jobs.job_file.workloads import ModelsWorkload
 from lutfarm_jobs.measurement import Backend, Measurement
-from lutfarm_jobs.spec import BackendChoice, Compared, ComparedSide, JobSpec, ModelsWorkload
+from lutfarm_jobs.spec import Compared, ComparedSide, JobSpec
 from lutfarm_jobs.spec_problems import describe
 
 SETTINGS = ("device", "runtime", "threads", "precision", "provider")

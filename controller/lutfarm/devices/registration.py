@@ -28,8 +28,8 @@ from lutfarm_agents.transports.registry import TRANSPORTS, open_transport, read_
 from lutfarm_agents.transports.ssh.kind import parse_ssh
 from lutfarm_jobs.errors import NotReady, PluginRefused, SpecError
 from lutfarm_jobs.extras import extras
+from lutfarm_jobs.job_file.fields import NAME_PATTERN
 from lutfarm_jobs.runtimes import is_tool, tools
-from lutfarm_jobs.spec import NAME_PATTERN
 from lutfarm_profiles import DeviceProfile, loader
 from lutfarm_profiles.cores import lacking, seen, switch_on, unseen, way_out
 from lutfarm_profiles.match_profile import DeviceFacts, Proposal, propose

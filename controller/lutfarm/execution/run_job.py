@@ -15,7 +15,7 @@ from lutfarm.scheduling.unit import Unit
 from lutfarm.store.interface import JobStore, Store
 from lutfarm.submission.submission import Submission
 from lutfarm_jobs.errors import from_wire
-from lutfarm_jobs.expand import Sources
+from lutfarm_jobs.sources import Sources
 
 
 @dataclass(frozen=True, slots=True)

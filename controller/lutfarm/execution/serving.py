@@ -21,7 +21,7 @@ from lutfarm.store.interface import Store
 from lutfarm.submission.submission import Submission
 from lutfarm.submission.submit import submission
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.expand import Sources
+from lutfarm_jobs.sources import Sources
 
 JOB_FILE = "job.yaml"
 LOOK_S = 0.5  # how soon a job that was submitted is taken, and one that is to end is told so

@@ -27,7 +27,7 @@ from lutfarm.scheduling.unit import Unit
 from lutfarm.store.interface import Store
 from lutfarm.submission.submission import Submission
 from lutfarm_jobs.errors import RunnerBug, SpecError
-from lutfarm_jobs.expand import Sources
+from lutfarm_jobs.sources import Sources
 
 POLL_S = 0.25
 

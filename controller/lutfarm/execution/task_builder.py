@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lutfarm_jobs import models
-from lutfarm_jobs.expand import Sources
 from lutfarm_jobs.feeds.resolve import ValuesFile
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.models import Built
@@ -15,6 +14,7 @@ from lutfarm_jobs.models.reference_output import expected
 from lutfarm_jobs.round import Artifact, Task
 from lutfarm_jobs.run import Probe
 from lutfarm_jobs.runtimes import ModelFormat, model_format
+from lutfarm_jobs.sources import Sources
 from lutfarm_jobs.spaces.base import Space
 
 

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from lutfarm.lut.prediction.predict_network import MissingEntry, Prediction
     from lutfarm.lut.schema.calibration_record import Calibration
     from lutfarm.lut.schema.entry import Entry
+    from lutfarm.lut.schema.figures import Figures, compare
     from lutfarm.lut.schema.manifest import DeviceEffect, Manifest, PoolFacts, TableBackend, TableDevice
-    from lutfarm.lut.schema.validation_record import Figures, Network, Refusal, Uncalibrated, Validation, compare
+    from lutfarm.lut.schema.validation_record import Network, Refusal, Uncalibrated, Validation
     from lutfarm.lut.table import LatencyTable
 
 __all__ = [
@@ -45,7 +46,8 @@ _NAMES = {
     "schema.calibration_record": ("Calibration",),
     "schema.entry": ("Entry",),
     "schema.manifest": ("Manifest", "PoolFacts", "TableBackend", "TableDevice", "DeviceEffect"),
-    "schema.validation_record": ("Figures", "Network", "Refusal", "Uncalibrated", "Validation", "compare"),
+    "schema.figures": ("Figures", "compare"),
+    "schema.validation_record": ("Network", "Refusal", "Uncalibrated", "Validation"),
     "table": ("LatencyTable",),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lutfarm.lut import Figures, LatencyTable, Network, Validation
-from lutfarm.lut.schema.validation_record import words as figure_words
+from lutfarm.lut.schema.figures import words as figure_words
 from lutfarm.lut.table import UNVALIDATED
 from lutfarm.report.plots import prediction_plot
 from lutfarm.report.rows import calibrated_spots, plain_spots

@@ -24,11 +24,11 @@ from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.fingerprint import runtime_version
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import read_definition, space_of
+from lutfarm_jobs.job_file.workloads import SpaceWorkload
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.measurement_key import named
 from lutfarm_jobs.run import Probe
 from lutfarm_jobs.runtimes import told_from_networks
-from lutfarm_jobs.spec import SpaceWorkload
 
 
 def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTable:

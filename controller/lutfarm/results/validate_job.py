@@ -15,8 +15,9 @@ from lutfarm.store.interface import JobStore, Store, job_called
 from lutfarm.validation import ValidationOutcome, find_study, plan_study, studies_of
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import read_definition, space_of
+from lutfarm_jobs.job_file.workloads import SpaceWorkload
 from lutfarm_jobs.spaces.base import Space
-from lutfarm_jobs.spec import JobSpec, SpaceWorkload, Study, stored_job
+from lutfarm_jobs.spec import JobSpec, Study, stored_job
 
 Definition = Mapping[str, Any]
 

@@ -9,8 +9,8 @@ from lutfarm.scheduling.job_progress import JobProgress
 from lutfarm.scheduling.round_cost import round_seconds
 from lutfarm.scheduling.unit import Unit
 from lutfarm.scheduling.work_sharing import Item, Share, divide, item_of
+from lutfarm_jobs.job_file.devices import LEAST_ANCHORS
 from lutfarm_jobs.measurement import Measurement
-from lutfarm_jobs.spec import LEAST_ANCHORS
 
 
 def reassign(job: JobProgress, units: Mapping[str, Unit]) -> tuple[JobProgress, tuple[Measurement, ...]]:

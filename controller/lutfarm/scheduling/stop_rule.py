@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lutfarm.statistics.estimates.precision import LEAST_ROUNDS, StopRule
-from lutfarm_jobs.spec import JobSpec, SamplingPlan
+from lutfarm_jobs.job_file.measuring import SamplingPlan
+from lutfarm_jobs.spec import JobSpec
 
 
 def stop_rule(spec: JobSpec) -> StopRule | None:

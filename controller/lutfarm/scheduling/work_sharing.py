@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lutfarm_jobs import operators
-from lutfarm_jobs.expand import Sources
 from lutfarm_jobs.measurement import Measurement, Workload
 from lutfarm_jobs.measurement_key import MeasurementKey, space_and_arch
+from lutfarm_jobs.sources import Sources
 
 # The sizes are crude on purpose: they only order workloads and balance the units, and probes replace them.
 OVERHEAD_NS = 10_000.0

@@ -12,7 +12,7 @@ from lutfarm.execution.serving import JOB_FILE
 from lutfarm.server.uploads import Uploads
 from lutfarm_jobs.atomic_files import DRAFT, DRAFT_BYTES
 from lutfarm_jobs.errors import SpecError, StoreUnwritable, WrongState
-from lutfarm_jobs.job_files import require_name
+from lutfarm_jobs.job_file.named_files import require_name
 
 MOST_FILES = 10_000
 MOST_NAMED = 5

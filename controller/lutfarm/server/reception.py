@@ -20,7 +20,7 @@ from lutfarm.store.interface import Store
 from lutfarm.submission.submission import Submission
 from lutfarm.submission.submit import submission
 from lutfarm_jobs.errors import AccessDenied, NotFound, SpecError, WrongState
-from lutfarm_jobs.job_files import require_own_folder
+from lutfarm_jobs.job_file.named_files import require_own_folder
 from lutfarm_jobs.spec import load_job
 
 

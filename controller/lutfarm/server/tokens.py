@@ -13,7 +13,7 @@ from lutfarm.records.token import Role, Token
 from lutfarm.server.roles import Caller
 from lutfarm.store.interface import TokenStore
 from lutfarm_jobs.errors import SpecError, TokenRefused
-from lutfarm_jobs.spec import NAME_PATTERN
+from lutfarm_jobs.job_file.fields import NAME_PATTERN
 
 PREFIX = "lutfarm_"  # so that a secret that lies somewhere is known for what it is
 SECRET_BYTES = 32

@@ -8,7 +8,8 @@ from lutfarm.devices.same_hardware import twins_of
 from lutfarm.records.device_state import NO_WORK, DeviceRecord
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.spec import JobSpec, PoolChoice
+from lutfarm_jobs.job_file.devices import PoolChoice
+from lutfarm_jobs.spec import JobSpec
 
 
 def devices_of(

@@ -8,10 +8,10 @@ from lutfarm.scheduling.policy import MeasuringPolicy
 from lutfarm.scheduling.round_cost import seconds_of
 from lutfarm.scheduling.work_sharing import Item, Share, choose_anchors, divide, expected_ns, item_of, shared_out
 from lutfarm.store.interface import JobsAndRuns
-from lutfarm_jobs.expand import Sources
+from lutfarm_jobs.job_file.devices import LEAST_ANCHORS, PoolChoice
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.run import Probe
-from lutfarm_jobs.spec import LEAST_ANCHORS, PoolChoice
+from lutfarm_jobs.sources import Sources
 
 
 def share_plan(

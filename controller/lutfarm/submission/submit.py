@@ -18,8 +18,10 @@ from lutfarm.submission.share_work import share_plan
 from lutfarm.submission.submission import Submission
 from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.expand import Sources, expand, nothings, resolve, with_definitions
-from lutfarm_jobs.spec import DeviceChoice, JobSpec, PoolChoice, load_job
+from lutfarm_jobs.expand import expand, nothings, resolve, with_definitions
+from lutfarm_jobs.job_file.devices import DeviceChoice, PoolChoice
+from lutfarm_jobs.sources import Sources
+from lutfarm_jobs.spec import JobSpec, load_job
 
 
 def _chosen(spec: JobSpec, registered: Mapping[str, Device], store: DeviceStore) -> dict[int, tuple[str, ...]]:

@@ -10,7 +10,8 @@ import numpy as np
 from lutfarm.lut import Calibration, Entry, Figures, LatencyTable, Network, Prediction, Validation, compare
 from lutfarm.lut.prediction.predict_network import MissingEntry
 from lutfarm.lut.schema.calibration_record import calibration_of
-from lutfarm.lut.schema.validation_record import MOST_REASON, Calibrated, Role, Uncalibrated, share
+from lutfarm.lut.schema.figures import share
+from lutfarm.lut.schema.validation_record import MOST_REASON, Calibrated, Role, Uncalibrated
 from lutfarm.lut.verdict import LEAST_CALIBRATION
 from lutfarm.records.fingerprints import BETWEEN_SLICINGS, BETWEEN_WORKLOADS, disagreement, words
 from lutfarm.statistics.intervals.sweep import fit_sweep, halves

@@ -17,9 +17,11 @@ from lutfarm.store.interface import JobStore
 from lutfarm.validation.draw import PredictNs, draw
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import space_of
+from lutfarm_jobs.job_file.measuring import BackendChoice, SamplingPlan
+from lutfarm_jobs.job_file.workloads import SpaceWorkload
 from lutfarm_jobs.measurement_key import named
 from lutfarm_jobs.spaces.base import Architecture, Space
-from lutfarm_jobs.spec import BackendChoice, JobSpec, SamplingPlan, SpaceWorkload, Study, stored_job
+from lutfarm_jobs.spec import JobSpec, Study, stored_job
 
 ROUNDS = 7  # estimates of rounds differ by 4-6 %: fewer can't tell them apart
 ANCHORS = 3  # small, middling, large; the same in every study of a table

@@ -20,10 +20,12 @@ from lutfarm.scheduling.strategy import JobNews, Strategy
 from lutfarm.statistics.comparisons.pairs import PAIR_GAP_S, PairedRound, a_first
 from lutfarm.statistics.estimates.precision import StopRule
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.expand import Sources, expand
+from lutfarm_jobs.expand import expand
+from lutfarm_jobs.job_file.measuring import BackendChoice, SamplingPlan
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.run import Probe
-from lutfarm_jobs.spec import BackendChoice, JobSpec, SamplingPlan, parse_job
+from lutfarm_jobs.sources import Sources
+from lutfarm_jobs.spec import JobSpec, parse_job
 
 OPERATORS = ["conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu", "conv_H14_W14_Cin8_Cout16_k1_s1_g1_relu"]
 JOB = parse_job(

@@ -11,9 +11,10 @@ import pytest
 from lutfarm_jobs import expand as expansion
 from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.expand import ModelFile, Sources, expand, nothings
+from lutfarm_jobs.expand import expand, nothings
 from lutfarm_jobs.measurement import InputShape
 from lutfarm_jobs.measurement_key import MeasurementKey
+from lutfarm_jobs.sources import ModelFile, Sources
 from lutfarm_jobs.spec import JobSpec, parse_job
 
 CONV = "conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu"

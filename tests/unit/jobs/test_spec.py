@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.job_file.workloads import ModelsWorkload, OperatorsWorkload, SpaceWorkload
 from lutfarm_jobs.measurement import Backend
-from lutfarm_jobs.spec import ModelsWorkload, OperatorsWorkload, SpaceWorkload, parse_job, stored_job
+from lutfarm_jobs.spec import parse_job, stored_job
 
 
 def _job(**changes: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.lut_kit import run
 
-from lutfarm.cli.lut_show import entry_row
+from lutfarm.cli.lut.show import entry_row
 from lutfarm.lut.delegated import delegated
 from lutfarm.lut.schema.entry import Entry
 from lutfarm.statistics import sample, summarize

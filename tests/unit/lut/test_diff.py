@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.lut_kit import ORT, TFLITE, entry, failed, manifest
 
-from lutfarm.cli.lut_diff import words
+from lutfarm.cli.lut.diff import words
 from lutfarm.lut import Entry, LatencyTable
 from lutfarm.lut.diff import MOST_ENTRIES, diff
 from lutfarm_jobs.errors import SpecError

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.lut_kit import entry, failed
 
-from lutfarm.cli.lut_show import ENTRY_COLUMNS, FILE_COLUMNS
+from lutfarm.cli.lut.show import ENTRY_COLUMNS, FILE_COLUMNS
 from lutfarm.lut.query import column_named, columns_named, condition, query, without_unit
 from lutfarm.lut.schema.columns import COLUMNS
 from lutfarm.lut.schema.entry import Entry

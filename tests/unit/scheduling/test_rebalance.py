@@ -14,9 +14,9 @@ from lutfarm.scheduling import rebalance
 from lutfarm.scheduling.job_progress import MeasurementProgress
 from lutfarm.scheduling.state import with_job
 from lutfarm.scheduling.work_sharing import Share, divide, item_of, shared_out
+from lutfarm_jobs.job_file.devices import LEAST_ANCHORS
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.run import Failure, Probe
-from lutfarm_jobs.spec import LEAST_ANCHORS
 
 UNITS = ("u1", "u2", "u3")
 NAMES = [f"op{number:02}" for number in range(16)]

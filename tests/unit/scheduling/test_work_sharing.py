@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from lutfarm.scheduling.work_sharing import Item, Share, choose_anchors, divide, expected_ns, item_of, shared_out
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.expand import Sources
+from lutfarm_jobs.job_file.devices import PoolChoice
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
+from lutfarm_jobs.sources import Sources
 from lutfarm_jobs.spaces import load
-from lutfarm_jobs.spec import JobSpec, PoolChoice, parse_job
+from lutfarm_jobs.spec import JobSpec, parse_job
 
 UNITS = ("u1", "u2", "u3")
 ORT, TFLITE = Backend("onnxruntime"), Backend("tflite")

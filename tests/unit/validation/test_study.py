@@ -15,8 +15,9 @@ from lutfarm.validation.outcome import MeasuredNetworks, StudyOnTable, Validatio
 from lutfarm.validation.study import StudyJob, find_study, plan_study
 from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.expand import Sources, expand
+from lutfarm_jobs.expand import expand
 from lutfarm_jobs.measurement import Measurement, Workload
+from lutfarm_jobs.sources import Sources
 from lutfarm_jobs.spec import JobSpec, Study, parse_job
 
 FBNET = spaces.load("fbnet-32")

@@ -57,57 +57,77 @@ def _composed(store: Store, stored: JobRuns) -> tuple[Sequence[Entry], int]:
     return table.entries, len(table.manifest.missing)
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """The measurements of a job by how they ended."""
+
+    failed: list[str]
+    done: list[str]
+    gave_up: list[str]
+    precise: int
+
+    @classmethod
+    def of(cls, job: JobProgress, judged: Judged) -> _Counted:
+        failed = sorted(key for key in job.plan if job.progress(key).failed)
+        done = [key for key in job.plan if job.done(key)]
+        gave_up = [key for key in job.plan if not (job.wants(key) or job.done(key) or job.progress(key).failed)]
+        return cls(failed, done, gave_up, len(judged.precise.intersection(done)))
+
+
 def report(outcome: JobOutcome, judged: Judged, *, runs_now: int, as_json: bool, opening: bool = True) -> None:
     """How a job ended; `runs_now`: of this sitting; `opening`: with the verdict, where nothing that follows opens with one."""
-    job, plan = outcome.job, outcome.job.plan
-    failed = sorted(key for key in plan if job.progress(key).failed)
-    done = [key for key in plan if job.done(key)]
-    gave_up = [key for key in plan if not (job.wants(key) or job.done(key) or job.progress(key).failed)]
-    precise = len(judged.precise.intersection(done))
+    counted = _Counted.of(outcome.job, judged)
     if as_json:
-        print_json(
-            {
-                "verdict": plain(judged.verdict),
-                "job": outcome.job_id,
-                "measurements": len(plan),
-                "complete": len(done),
-                "precise": precise,
-                "gave_up": gave_up,
-                "runs_judged_anew": judged.anew,
-                "warnings": list(judged.warnings),
-                "failed": failed,
-                "notes": noted(job),
-                "missing": list(outcome.missing),
-                "runs": sum(job.progress(key).complete for key in plan),
-                "runs_now": runs_now,
-                "device_time_s": {unit: round(job.spent_s.get(unit, 0.0), 1) for unit in outcome.units},
-                "quarantined": {u.name: u.quarantined for u in outcome.units.values() if u.out},
-                "left": list(outcome.left),
-                "files": {m.workload.key: m.workload.path for m in plan.values() if m.workload.path},
-            }
-        )
+        print_json(_facts(outcome, judged, counted, runs_now))
         return
-    if opening or not judged.verdict:
-        if judged.verdict:
-            say_verdict(judged.verdict)
-        else:
-            say(f"no table can be made: {printable(judged.why)}")
+    if not judged.verdict:
+        say(f"no table can be made: {printable(judged.why)}")
+    elif opening:
+        say_verdict(judged.verdict)
+    _say_counts(outcome, judged, counted, runs_now)
+    _say_trouble(outcome, counted)
+    for flag, seen in noted(outcome.job).items():
+        key, why = next(iter(seen.items()))
+        say(f"  {flag}: {len(seen)} of them, such as {printable(key)}: {printable(why)[:200]}")
+    if len(outcome.missing) < len(outcome.job.plan) or not outcome.job.plan:  # else there is nothing that a table could hold
+        say(f"table: lutfarm lut export {outcome.job_id} --out table.json")
+
+
+def _facts(outcome: JobOutcome, judged: Judged, counted: _Counted, runs_now: int) -> dict[str, object]:
+    job = outcome.job
+    return {
+        "verdict": plain(judged.verdict),
+        "job": outcome.job_id,
+        "measurements": len(job.plan),
+        "complete": len(counted.done),
+        "precise": counted.precise,
+        "gave_up": counted.gave_up,
+        "runs_judged_anew": judged.anew,
+        "warnings": list(judged.warnings),
+        "failed": counted.failed,
+        "notes": noted(job),
+        "missing": list(outcome.missing),
+        "runs": sum(job.progress(key).complete for key in job.plan),
+        "runs_now": runs_now,
+        "device_time_s": {unit: round(job.spent_s.get(unit, 0.0), 1) for unit in outcome.units},
+        "quarantined": {u.name: u.quarantined for u in outcome.units.values() if u.out},
+        "left": list(outcome.left),
+        "files": {m.workload.key: m.workload.path for m in job.plan.values() if m.workload.path},
+    }
+
+
+def _say_counts(outcome: JobOutcome, judged: Judged, counted: _Counted, runs_now: int) -> None:
+    done, failed, asked = len(counted.done), len(counted.failed), len(outcome.job.plan)
     say(
-        f"job {outcome.job_id}: {len(done)} of {len(plan)} measurements done, {_how(outcome, precise)}{len(failed)} failed, "
-        f"{_undone(outcome, len(plan) - len(done) - len(failed))}"
+        f"job {outcome.job_id}: {done} of {asked} measurements done, {_how(outcome, counted.precise)}{failed} failed, "
+        f"{_undone(outcome, asked - done - failed)}"
     )
-    if done and not runs_now and len(done) + len(failed) == len(plan):
+    if done and not runs_now and done + failed == asked:
         say(f"nothing was measured now: all of it is stored. To measure it anew: {judged.again}")
     if judged.anew:
         say(anew_words(judged.anew))
     for warning in judged.warnings:
         say(printable(warning))
-    _say_trouble(outcome, failed, gave_up)
-    for flag, seen in noted(job).items():
-        key, why = next(iter(seen.items()))
-        say(f"  {flag}: {len(seen)} of them, such as {printable(key)}: {printable(why)[:200]}")
-    if len(outcome.missing) < len(plan) or not plan:  # else there is nothing that a table could hold
-        say(f"table: lutfarm lut export {outcome.job_id} --out table.json")
 
 
 def noted(job: JobProgress) -> dict[str, dict[str, str]]:
@@ -120,9 +140,9 @@ def noted(job: JobProgress) -> dict[str, dict[str, str]]:
     return {flag: found[flag] for flag in sorted(found)}
 
 
-def _say_trouble(outcome: JobOutcome, failed: list[str], gave_up: list[str]) -> None:
-    job = outcome.job
-    for key in failed[:20]:
+def _say_trouble(outcome: JobOutcome, counted: _Counted) -> None:
+    job, gave_up = outcome.job, counted.gave_up
+    for key in counted.failed[:20]:
         failure = job.progress(key).failure
         reason = f"{failure.code}: {printable(failure.detail)[:300]}" if failure else "in an earlier sitting"
         say(f"  failed {printable(job.plan[key].label)}: {reason}")

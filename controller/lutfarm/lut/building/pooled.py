@@ -27,9 +27,9 @@ from lutfarm.statistics.comparisons.ratios import device_estimate
 from lutfarm.statistics.estimates.flags import Flag
 from lutfarm.statistics.samples.conditions import extremes
 from lutfarm_jobs.errors import DevicesDiffer
+from lutfarm_jobs.job_file.devices import LEAST_ANCHORS
 from lutfarm_jobs.measurement import Place
 from lutfarm_jobs.measurement_key import MeasurementKey
-from lutfarm_jobs.spec import LEAST_ANCHORS
 
 SCOPE_ALL = "devices"
 SCOPE_SHARE = "rounds and anchors, for the mean device of the pool"

@@ -1,4 +1,4 @@
-"""How well predictions hold up against measured networks, and what a table carries of it."""
+"""What a table carries of how its predictions held up against measured networks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
-import numpy as np
-
+from lutfarm.lut.schema.figures import Figures, compare, figures_of, share, words
 from lutfarm.statistics.estimates.flags import BUSY
-from lutfarm.statistics.intervals.distributions import kendall, spearman
 from lutfarm_jobs.errors import SpecError
 
 Role = Literal["validation", "calibration", "anchor"]
@@ -23,20 +21,6 @@ ROUNDING = 1e-9
 MOST_FLAGS, MOST_FLAG = 100, 60  # of one network; characters of one
 LATEST_S = 253_402_300_799.0  # Unix time of the last second that a calendar with four digits has
 MOST_REASON = 600  # characters of a refusal
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Predicted against measured; every error is relative to the measured latency."""
-
-    n: int
-    mape: float  # mean of |error|
-    bias: float  # mean of the signed error: above 0, predicted too slow
-    worst: float  # largest |error|
-    kendall_tau: float | None  # None below two networks, or where all are equal
-    spearman: float | None
-    within_5_percent: float  # share of the networks
-    within_10_percent: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +129,12 @@ class Validation:
     @property
     def quiet_figures(self) -> Figures | None:
         """The figures of the others; None below two of them."""
-        return _figures([(n.predicted, n.measured) for n in self.used if not n.busy])
+        return figures_of([(n.predicted, n.measured) for n in self.used if not n.busy])
 
     @property
     def quiet_calibrated_figures(self) -> Figures | None:
         """The same of the calibrated predictions."""
-        return _figures([(n.calibrated, n.measured) for n in self.used if not n.busy])
+        return figures_of([(n.calibrated, n.measured) for n in self.used if not n.busy])
 
     @property
     def quiet_coverage(self) -> float | None:
@@ -236,51 +220,10 @@ class Uncalibrated(Reason):
         return f"not calibrated for {self.space}: {self.reason}"
 
 
-def words(figures: Figures) -> str:
-    """The figures that one quotes with a prediction."""
-    tau = "" if figures.kendall_tau is None else f", Kendall tau {figures.kendall_tau:.2f}"
-    return f"MAPE {100 * figures.mape:.1f} %, bias {100 * figures.bias:+.1f} %{tau}"
-
-
-def compare(predictions: Sequence[float], measurements: Sequence[float]) -> Figures:
-    """The error of predictions, in the order of what was measured.
-
-    Raises ValueError unless both are equally long, not empty, finite, and every measured latency is above zero.
-    """
-    predicted, measured = np.asarray(predictions, dtype=np.float64), np.asarray(measurements, dtype=np.float64)
-    if predicted.shape != measured.shape or predicted.ndim != 1 or not len(predicted):
-        raise ValueError(f"{predicted.shape} predictions for {measured.shape} networks; as many are needed, at least 1")
-    if not (np.isfinite(predicted).all() and np.isfinite(measured).all() and (measured > 0).all()):
-        raise ValueError("latencies must be finite, measured ones above zero")
-    errors = predicted / measured - 1
-    sizes = np.abs(errors)
-    return Figures(
-        n=len(errors),
-        mape=float(sizes.mean()),
-        bias=float(errors.mean()),
-        worst=float(sizes.max()),
-        kendall_tau=kendall(predicted, measured),
-        spearman=spearman(predicted, measured),
-        within_5_percent=float((sizes <= 0.05).mean()),
-        within_10_percent=float((sizes <= 0.10).mean()),
-    )
-
-
-def _figures(pairs: Sequence[tuple[float | None, float | None]]) -> Figures | None:
-    known = [(one, other) for one, other in pairs if one is not None and other is not None]
-    return compare([one for one, _ in known], [other for _, other in known]) if len(known) > 1 else None
-
-
 def _covered(measured_ns: float | None, low_ns: float | None, high_ns: float | None) -> bool | None:
     if measured_ns is None or low_ns is None or high_ns is None:
         return None
     return low_ns <= measured_ns <= high_ns
-
-
-def share(answers: Sequence[bool | None]) -> float | None:
-    """How many of those that can be told are true; None where none can be told."""
-    known = [one for one in answers if one is not None]
-    return sum(known) / len(known) if known else None
 
 
 def _problems(validation: Validation) -> Iterator[str]:

@@ -16,7 +16,7 @@ from lutfarm.server.api.paging import CursorQuery, LimitQuery, after_of, page
 from lutfarm.server.roles import API
 from lutfarm.server.served import CallerDep, ServedDep
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.spec import NAME_PATTERN
+from lutfarm_jobs.job_file.fields import NAME_PATTERN
 
 router = APIRouter(prefix=f"{API}/devices", tags=["devices"])
 DeviceName = Annotated[str, Path(pattern=NAME_PATTERN)]

@@ -12,8 +12,9 @@ from lutfarm.lut import Entry, LatencyTable
 from lutfarm.lut.building.sandwiched import positive, sandwiched
 from lutfarm_jobs import operators, spaces
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.expand import Sources, expand
+from lutfarm_jobs.expand import expand
 from lutfarm_jobs.operators.sandwich import pairs, sandwich, stubs
+from lutfarm_jobs.sources import Sources
 from lutfarm_jobs.spec import parse_job
 
 MIDDLE = "mbconv_H16_W16_Cin24_Cout40_mid48_k3_s2_g1_x1_se0_res0_relu"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.job_files import LONGEST_NAME, LONGEST_PART, named_paths, require_name, require_own_folder
+from lutfarm_jobs.job_file.named_files import LONGEST_NAME, LONGEST_PART, named_paths, require_name, require_own_folder
 from lutfarm_jobs.spec import JobSpec, parse_job
 
 

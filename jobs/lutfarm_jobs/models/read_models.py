@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from lutfarm_jobs.errors import ModelRefused, SpecError
-from lutfarm_jobs.expand import ModelFile
 from lutfarm_jobs.feeds.resolve import Asked, feeding
 from lutfarm_jobs.file_hash import sha256_of
-from lutfarm_jobs.model_names import named, takes
+from lutfarm_jobs.job_file.workloads import ModelsWorkload
 from lutfarm_jobs.models.batch import batch_of
 from lutfarm_jobs.models.files import plain
 from lutfarm_jobs.models.info import ModelInfo, ModelInput
 from lutfarm_jobs.models.inspect import format_of, inspect_file
-from lutfarm_jobs.spec import ModelsWorkload
+from lutfarm_jobs.models.model_names import named, takes
+from lutfarm_jobs.sources import ModelFile
 
 
 def model_files(workload: ModelsWorkload, folder: Path, *, where: str) -> tuple[ModelFile, ...]:

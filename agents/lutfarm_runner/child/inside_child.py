@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable
 
 from lutfarm_runner.backend_interface import Backend
-from lutfarm_runner.load_model import deadline
-from lutfarm_runner.load_runtime import load_runtime
+from lutfarm_runner.child.load_model import deadline
+from lutfarm_runner.child.load_runtime import load_runtime
 from lutfarm_runner.machine.limits import be_first_to_go, die_with_parent, no_core_file, pin
 from lutfarm_runner.shared_page import Page
 from lutfarm_runner.wire import Refused, Writer, claim_stdout

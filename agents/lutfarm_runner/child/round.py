@@ -8,15 +8,15 @@ import time
 import traceback
 from typing import Any, Callable, Dict, List
 
-from lutfarm_runner import sampling
 from lutfarm_runner.backend_interface import Backend
+from lutfarm_runner.child import sampling
+from lutfarm_runner.child.inside_child import Post, hold_still, open_backends, pin_to
+from lutfarm_runner.child.load_model import deadline, load, warm_iteration_ns
+from lutfarm_runner.child.sampling import Clock, Sample, Sampler, Subject
 from lutfarm_runner.commands import Limits, Round, WireSlicing, read_round
-from lutfarm_runner.inside_child import Post, hold_still, open_backends, pin_to
-from lutfarm_runner.load_model import deadline, load, warm_iteration_ns
 from lutfarm_runner.machine.clock import own_step_ns
 from lutfarm_runner.machine.environment import environment
 from lutfarm_runner.machine.limits import peak_bytes
-from lutfarm_runner.sampling import Clock, Sample, Sampler, Subject
 from lutfarm_runner.shared_page import SPENT
 from lutfarm_runner.time_without_core import run_delay
 from lutfarm_runner.wire import encode, write_all

@@ -1,4 +1,4 @@
-"""`lutfarm job list|show|remove`; job_why.py has the fourth."""
+"""`lutfarm job list|show|remove`."""
 
 from __future__ import annotations
 

@@ -9,12 +9,12 @@ import traceback
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
-from lutfarm_runner.agreement import agreement
 from lutfarm_runner.backend_interface import Backend
+from lutfarm_runner.child.agreement import agreement
+from lutfarm_runner.child.inside_child import Post, open_backends, pin_to
+from lutfarm_runner.child.load_model import deadline, load, warm_iteration_ns
 from lutfarm_runner.commands import Limits, Probe, Workload, read_probe
 from lutfarm_runner.exit_reason import describe
-from lutfarm_runner.inside_child import Post, open_backends, pin_to
-from lutfarm_runner.load_model import deadline, load, warm_iteration_ns
 from lutfarm_runner.machine.limits import die_with_parent, own_bytes, own_peak_bytes, peak_bytes
 from lutfarm_runner.shared_page import Page
 from lutfarm_runner.wire import Refused, Tail, encode, write_all

@@ -10,8 +10,9 @@ from typing import cast
 
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.feeds.choices import WORDS
-from lutfarm_jobs.model_names import named
-from lutfarm_jobs.spec import JobSpec, ModelsWorkload, SpaceWorkload
+from lutfarm_jobs.job_file.workloads import ModelsWorkload, SpaceWorkload
+from lutfarm_jobs.models.model_names import named
+from lutfarm_jobs.spec import JobSpec
 
 LONGEST_NAME = 1024
 LONGEST_PART = 200

@@ -1,0 +1,1 @@
+"""`lutfarm job`."""

@@ -1,0 +1,1 @@
+"""`lutfarm lut`: a module for each command."""
