@@ -39,6 +39,7 @@ def scripts(folder: Path) -> dict[str, Script]:
         "long-probe": Script(hold_at="probe", release=folder / "long-probe"),
         "long-round": Script(hold_at="mid-round", release=folder / "long-round"),
         "queue": Script(hold_at="measure", release=folder / "queue"),
+        "given-back": Script(hold_at="mid-round", release=folder / "given-back"),
         "loop": Script(hold_at="mid-round", release=folder / "loop"),
     }
 
@@ -238,6 +239,25 @@ def test_an_unopened_device_is_a_lost_link(listener: kit.Listener) -> None:
     done = listener.done(order.id)
     assert done.error is not None
     assert done.error[0] == "LinkLost"
+
+
+def test_a_device_that_is_released_ends_what_it_does_and_has_to_be_opened_again(listener: kit.Listener, release: Path) -> None:
+    open_(listener, "given-back")
+    held = kit.measuring("given-back", kit.task("given-back", "a"), kit.task("given-back", "b"))
+    listener.pool.submit(held)
+    reached(release, "given-back")
+    listener.pool.release("given-back")
+    assert listener.done(held.id).error is None
+    assert [run.status for run in listener.runs(held.id)] == ["truncated"]
+    late = kit.measuring("given-back", kit.task("given-back", "a"))
+    listener.pool.submit(late)
+    assert (listener.done(late.id).error or ("",))[0] == "LinkLost"
+    (release / "given-back").touch()
+    assert open_(listener, "given-back").error is None
+    again = kit.measuring("given-back", kit.task("given-back", "a"))
+    listener.pool.submit(again)
+    assert listener.done(again.id).error is None
+    listener.pool.release("nobody")
 
 
 def test_nothing_to_tell_is_no_event(pool: AgentPool) -> None:

@@ -16,7 +16,7 @@ from tests.schedule_kit import begin, ordered
 
 from lutfarm.agent_pool.interface import Done, Opened
 from lutfarm.agent_pool.local import LocalPool
-from lutfarm.devices.leases import leases
+from lutfarm.devices.leases import lease
 from lutfarm.execution import device_sync
 from lutfarm.execution.run_job import Farm, JobOutcome
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord
@@ -145,7 +145,7 @@ def test_a_job_that_has_all_it_needs_of_a_held_device_is_complete(store: Store, 
 def test_a_link_that_failed_once_is_forgotten_when_the_session_is_open_again(store: Store) -> None:
     states = device_sync.UnitStates(store, HOLDER)
     begun = ordered(begin((), ["a"], rounds=1), "a", "o1").farm
-    with leases(store, ["a"], owner=str(process_identity.me()), holder=HOLDER, waiting=lambda *_: None):
+    with lease(store, "a", owner=str(process_identity.me()), holder=HOLDER, waiting=lambda *_: None):
         assert states.begin(["a"]) == []
         failed = News([Done("o1", "a", ("ConnectFailed", "no route"))])
         states.tell(after_news(begun, failed, time.time() + 60).told, time.time())

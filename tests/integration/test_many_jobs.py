@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.farm_kit import Quiet
+from tests.sitting_kit import admit, at_work, job, store_of, taken
 
 from lutfarm.agent_pool.local import LocalPool
 from lutfarm.execution.sitting import Sitting
@@ -24,30 +25,13 @@ from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import Script, ScriptedAgents
 from lutfarm_jobs.errors import RunnerBug, SpecError
-from lutfarm_jobs.spec import JobSpec, parse_job
-
-WIDTHS = {width: f"conv_H14_W14_Cin8_Cout{width}_k1_s1_g1_relu" for width in (8, 16, 24)}
+from lutfarm_jobs.spec import JobSpec
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path / "home") as found:
-        for name in ("a", "b"):
-            found.put_device(Device(name, f"generic-linux-{os.uname().machine}", "local", LocalAddress()))
+    with store_of(tmp_path, "a", "b") as found:
         yield found
-
-
-def job(name: str, *widths: int, rounds: int = 3, devices: tuple[str, ...] = ("a", "b")) -> JobSpec:
-    return parse_job(
-        {
-            "name": name,
-            "workloads": [{"operators": [WIDTHS[width] for width in widths]}],
-            "devices": list(devices),
-            "backends": [{"runtime": "onnxruntime"}],
-            "sampling": {"rounds": rounds, "passes": 2, "stop": "rounds"},
-        },
-        source="job",
-    )
 
 
 def sat(store: Store, folder: Path, *specs: JobSpec, **scripts: Script) -> Sitting:
@@ -121,22 +105,6 @@ def test_a_job_that_leaves_gives_back_the_devices_that_no_other_uses(store: Stor
     assert store.device_record("b", time.time()).state == "ready"
 
 
-@contextmanager
-def at_work(store: Store, folder: Path) -> Generator[Sitting]:
-    """A farm of two devices that are machines of their own."""
-    agents = ScriptedAgents({name: Script(hello=replace(Script().hello, machine_id=name)) for name in ("a", "b")})
-    with (
-        closing(LocalPool(state_dir=folder / "agents", agent_factory=agents)) as pool,
-        closing(Sitting(store, pool, folder / "models", owner=str(process_identity.me()), holder="a farm")) as sitting,
-    ):
-        yield sitting
-
-
-def admit(sitting: Sitting, store: Store, folder: Path, spec: JobSpec, watch: Quiet | None = None) -> None:
-    submitted, sources = submit.submit(spec, folder, store)
-    sitting.admit(submitted, sources, watch or Quiet())
-
-
 def test_a_job_that_joins_while_its_devices_are_open_has_what_is_stored(store: Store, tmp_path: Path) -> None:
     one, two = job("one", 8, devices=("a",)), job("two", 8, 16, devices=("a",))
     with at_work(store, tmp_path) as sitting:
@@ -164,16 +132,20 @@ def test_a_job_that_runs_is_refused_and_nothing_of_it_is_lost(store: Store, tmp_
         assert sitting.state is before
 
 
-def test_an_admission_that_breaks_gives_back_what_it_took_and_the_others_go_on(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one, two = job("one", 8, devices=("a",)), job("two", 16)
+def test_an_admission_that_breaks_gives_back_what_it_took_and_the_others_go_on(store: Store, tmp_path: Path) -> None:
+    store.put_device(Device("c", f"generic-linux-{os.uname().machine}", "local", LocalAddress()))
+    taken(store, "c")
+    one, two = job("one", 8, devices=("a",)), job("two", 16, devices=("a", "b", "c"))
+
+    class Impatient(Quiet):
+        def waiting(self, device: str, holder: str) -> None:
+            assert store.lease_holder("b", time.time()) is not None
+            raise KeyboardInterrupt
+
     with at_work(store, tmp_path) as sitting:
         admit(sitting, store, tmp_path, one)
-        with monkeypatch.context() as broken:
-            broken.setattr(store, "open_job", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-            with pytest.raises(KeyboardInterrupt):
-                admit(sitting, store, tmp_path, two)
+        with pytest.raises(KeyboardInterrupt):
+            admit(sitting, store, tmp_path, two, Impatient())
         assert store.lease_holder("b", time.time()) is None
         assert store.device_record("b", time.time()).state == "ready"
         while one.id not in sitting.over():

@@ -85,6 +85,11 @@ class DeviceWorker:
             self.cancel(order_id)
         self._orders.put(None)
 
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._thread.is_alive()
+
     def join(self, timeout_s: float) -> None:
         """Wait until it has ended."""
         self._thread.join(timeout_s)

@@ -125,6 +125,13 @@ class AgentPool(Protocol):
         """End it soon; its Done follows.  An unknown or ended order is no error."""
         ...
 
+    def release(self, unit: str) -> None:
+        """End a device's session soon, so that others may open it; what it does is cancelled, its Done follows.
+
+        The next order for it is one to open it.  An unknown device is no error.
+        """
+        ...
+
     def events(self, timeout_s: float) -> Sequence[Event]:
         """What has arrived, waiting up to timeout_s for the first."""
         ...

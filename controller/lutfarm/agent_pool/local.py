@@ -52,18 +52,26 @@ class LocalPool:
         self._worker(opening.device).recall(opening)
 
     def release(self, unit: str) -> None:
-        """End a device's session, so that another pool may open it; what it was doing is cancelled."""
+        """End a device's session soon; what it does is cancelled."""
+        self._release(unit)
+
+    def hand_over(self, unit: str) -> None:
+        """The same, once it has ended: another pool of this process opens the device next."""
+        if worker := self._release(unit):
+            worker.join(JOIN_S)
+
+    def _release(self, unit: str) -> DeviceWorker | None:
         with self._lock:
             worker = self._workers.pop(unit, None)
-            self._released += [worker] if worker is not None else []
+            self._released = [one for one in self._released if one.alive] + ([worker] if worker is not None else [])
         if worker is not None:
             worker.close()
-            worker.join(JOIN_S)
+        return worker
 
     def cancel(self, order_id: str) -> None:
         """End it soon; its Done follows."""
         with self._lock:
-            workers = list(self._workers.values())
+            workers = [*self._workers.values(), *self._released]
         for worker in workers:
             worker.cancel(order_id)
 

@@ -37,7 +37,7 @@ class OnDemandPool:
         if self._started is None:
             self._started = self._start()
         unit = order.device.name
-        self._here.release(unit)
+        self._here.hand_over(unit)
         if opening := self._openings.pop(unit, None):
             self._started.recall(opening)
         self._started.submit(order)
@@ -47,6 +47,13 @@ class OnDemandPool:
         self._here.cancel(order_id)
         if self._started is not None:
             self._started.cancel(order_id)
+
+    def release(self, unit: str) -> None:
+        """End a device's session soon, wherever it is open."""
+        self._openings.pop(unit, None)
+        self._here.release(unit)
+        if self._started is not None:
+            self._started.release(unit)
 
     def events(self, timeout_s: float) -> Sequence[Event]:
         """What has arrived, waiting up to timeout_s for the first; what was opened here comes that much later at most."""

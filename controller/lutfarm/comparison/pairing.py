@@ -35,6 +35,11 @@ class PairStrategy:
         default_factory=dict[Key, Mapping[str, PairedRound]]
     )  # ... and by run
 
+    @property
+    def together(self) -> bool:
+        """Yes: a round of one side without one of the other is no pair."""
+        return True
+
     def wants_rounds(self, job: JobProgress, units: Mapping[str, Unit], events: Sequence[Event]) -> Collection[str]:
         """Of units that have just opened; at the end of all."""
         if self.ending:
@@ -65,7 +70,7 @@ class PairStrategy:
     def next(self, job: JobProgress, units: Mapping[str, Unit], idle: Sequence[str], now_s: float) -> Step | Wait | None:
         """One step at a time: open and probe both sides, then a round of each in turn."""
         mine = units_of(job, units)
-        if self.ending or over(job, units) or any(unit.out for unit in mine.values()):
+        if self.ending or over(job, units) or any(unit.out or not unit.leased for unit in mine.values()):
             return None
         if any(unit.in_flight or now_s < unit.not_before_s for unit in mine.values()):
             return Wait(job.id)  # else the one that is free is taken while the other rests, for ever

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from lutfarm.devices.leases import leases
+from lutfarm.devices.leases import lease
 from lutfarm.devices.registry import registered
 from lutfarm.home import Home
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord, require
@@ -82,11 +82,11 @@ def check_device(
     `waiting(device, who)` is told who else has it.  Raises SpecError for a retired device.
     """
     require(store.device_record(device.name, time.time()), "check passed")
-    with leases(store, [device.name], owner=owner, holder=holder, waiting=waiting) as held:
-        order = _order(device, store, home, held.held[device.name], holder)
+    with lease(store, device.name, owner=owner, holder=holder, waiting=waiting) as kept:
+        order = _order(device, store, home, kept(), holder)
 
         def still_waiting(who: str) -> None:
-            held.renew()  # another farm's job on the device may last longer than a lease
+            kept()  # another farm's job on the device may last longer than a lease
             waiting(device.name, who)
 
         with closing(agent_of(device, state_dir=home.agents)) as agent:

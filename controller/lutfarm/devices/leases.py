@@ -1,14 +1,15 @@
-"""The leases of one job's devices: taken together, renewed while it runs, given back at its end."""
+"""Leases of devices: asked for one by one, renewed while they are used, given back."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from lutfarm.store.interface import LeaseStore
+from lutfarm_jobs.errors import LeaseLost
 from lutfarm_jobs.round import Lease
 
 LEASE_S = 60.0
@@ -27,23 +28,36 @@ class Leases:
         """The newest lease of each device."""
         return MappingProxyType(self._held)
 
-    def renew(self, *, passed: float = 1 / 3) -> None:
-        """Renew those of which such a share has passed.  Raises LeaseLost."""
-        now_s = time.time()
-        for device, lease in self._held.items():
-            if lease.expires_s - now_s < LEASE_S * (1 - passed):
-                self._held[device] = self.store.renew(lease, now_s=now_s, ttl_s=LEASE_S)
+    def renew(self, devices: Collection[str] | None = None, *, passed: float = 1 / 3) -> list[str]:
+        """Renew those, of these devices or of all, of which such a share has passed.
 
-    def take(self, device: str, *, owner: str, holder: str, waiting: Callable[[str, str], None], job_id: str = "") -> None:
-        """Wait until the device is free; `waiting(device, holder)` is told who has it."""
-        while device not in self._held:
-            got = self.store.acquire(device, owner=owner, holder=holder, now_s=time.time(), ttl_s=LEASE_S, job_id=job_id)
-            if isinstance(got, Lease):
-                self._held[device] = got
-            else:
-                waiting(device, got)
-                self.renew()
-                time.sleep(ASK_AGAIN_S)
+        The names of the devices that passed to another: they are no longer held.
+        """
+        now_s = time.time()
+        lost: list[str] = []
+        for device in list(self._held) if devices is None else devices:
+            lease = self._held.get(device)
+            if lease is not None and lease.expires_s - now_s < LEASE_S * (1 - passed):
+                try:
+                    self._held[device] = self.store.renew(lease, now_s=now_s, ttl_s=LEASE_S)
+                except LeaseLost:  # of this device alone
+                    del self._held[device]
+                    lost.append(device)
+        return lost
+
+    def ask(self, device: str, *, owner: str, holder: str, job_id: str = "") -> str:
+        """Take the lease if nobody else has it; else who does, in words: empty where it is held now."""
+        if device in self._held:
+            return ""
+        got = self.store.acquire(device, owner=owner, holder=holder, now_s=time.time(), ttl_s=LEASE_S, job_id=job_id)
+        if isinstance(got, Lease):
+            self._held[device] = got
+            return ""
+        return got or "another"
+
+    def forget(self, device: str) -> None:
+        """It passed to another, as the store has just said."""
+        self._held.pop(device, None)
 
     def release(self, devices: Iterable[str] | None = None) -> None:
         """Give these back, or all."""
@@ -53,14 +67,24 @@ class Leases:
 
 
 @contextmanager
-def leases(
-    store: LeaseStore, devices: Iterable[str], *, owner: str, holder: str, waiting: Callable[[str, str], None], job_id: str = ""
-) -> Generator[Leases]:
-    """Leases on all devices.  Taken in the order of their names, so that no two jobs wait for each other."""
+def lease(
+    store: LeaseStore, device: str, *, owner: str, holder: str, waiting: Callable[[str, str], None]
+) -> Generator[Callable[[], Lease]]:
+    """Wait until the device is free; `waiting(device, who)` is told who has it.
+
+    What it gives renews the lease where that is due, and gives the newest one; that raises LeaseLost.
+    """
     held = Leases(store)
+
+    def kept() -> Lease:
+        if held.renew():
+            raise LeaseLost(f"{device}: the lease passed to another while this one waited; try again")
+        return held.held[device]
+
     try:
-        for device in sorted(devices):
-            held.take(device, owner=owner, holder=holder, waiting=waiting, job_id=job_id)
-        yield held
+        while who := held.ask(device, owner=owner, holder=holder):
+            waiting(device, who)
+            time.sleep(ASK_AGAIN_S)
+        yield kept
     finally:
         held.release()

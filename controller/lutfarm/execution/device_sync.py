@@ -1,4 +1,4 @@
-"""Keeps the stored states of a job's devices true while the job runs."""
+"""Keeps the stored states of a farm's devices true while it is at work, and what it thinks of them true to the store."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from lutfarm.scheduling.state import FarmState
 from lutfarm.scheduling.wait_until_cool import Told
 from lutfarm.store.interface import DevicesAndLeases
 
-LOOK_S = 2.0  # how soon a job notices that somebody holds its device
+LOOK_S = 2.0  # how soon a farm notices that somebody holds its device, or has given it back
+RETRY_S = 60.0  # how soon a device whose link was lost is tried again while its farm is at work
+LONGEST_RETRY_S = 3600.0  # ... and later, twice as long each time
 
 
 @dataclass(slots=True)
 class UnitStates:
-    """Of one job; `holder` says whose it is."""
+    """Of one farm; `holder` says whose it is."""
 
     store: DevicesAndLeases
     holder: str
     _at_work: list[str] = field(default_factory=list[str])
     _failing: set[str] = field(default_factory=set[str])  # whose link failed, and is tried again
+    _retries: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+    """Of those that are lost: when each is tried again, and how long it was left alone until then."""
     _looked_s: float = 0.0
 
     def barred(self, units: Iterable[str]) -> list[DeviceRecord]:
@@ -49,6 +53,7 @@ class UnitStates:
             if held is None or held.words == self.holder:  # else it passed to another, which says how it is
                 self.store.step_device(unit, DeviceEvent("lease ended"), now_s)
             self._at_work.remove(unit)
+            self._failing.discard(unit)
 
     def opened(self, event: Opened, now_s: float) -> DeviceRecord:
         """Store that a device was seen; how it is now."""
@@ -59,20 +64,32 @@ class UnitStates:
         return record
 
     def look(self, state: FarmState, now_s: float) -> tuple[list[DeviceRecord], list[str]]:
-        """Now and then: how the devices at work are, and those of them that a person held and has released."""
+        """Now and then: how the farm's devices are; and those that are out of work in the state and may be used again."""
         if now_s - self._looked_s < LOOK_S:
             return [], []
         self._looked_s = now_s
-        records = [self.store.device_record(unit, now_s) for unit in self._at_work if unit in state.units]
-        held = [record.device for record in records if state.units[record.device].out == "maintenance"]
-        given_back = [record.device for record in records if record.device in held and record.state not in NO_WORK]
-        for unit in given_back:
-            self.store.step_device(unit, DeviceEvent("lease taken", self.holder), now_s)
-        return records, given_back
+        records = [self.store.device_record(unit, now_s) for unit in state.units]
+        again = [record.device for record in records if state.units[record.device].out and self._may_work_again(record, now_s)]
+        for unit in again:
+            if unit in self._at_work:  # else its lease is taken first
+                self.store.step_device(unit, DeviceEvent("lease taken", self.holder), now_s)
+        return records, again
+
+    def _may_work_again(self, record: DeviceRecord, now_s: float) -> bool:
+        """By its record; nobody says that a link is whole again: that is tried."""
+        if record.state != "lost":
+            return record.state not in NO_WORK
+        next_s, _ = self._retries.get(record.device, (now_s, RETRY_S))
+        return now_s >= next_s
 
     def tell(self, told: Iterable[Told], now_s: float) -> None:
         """Store what happened."""
         for each in told:
             if each.event.kind == "link failing":
                 self._failing.add(each.unit)
+            elif each.event.kind == "link lost":
+                tried_s, waited_s = self._retries.get(each.unit, (0.0, RETRY_S))
+                again = now_s - tried_s < waited_s  # it was well for a shorter time than it had been left alone
+                wait_s = min(LONGEST_RETRY_S, 2 * waited_s) if again else RETRY_S
+                self._retries[each.unit] = now_s + wait_s, wait_s
             self.store.step_device(each.unit, each.event, now_s)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -10,20 +9,20 @@ from typing import Protocol
 from lutfarm.agent_pool.interface import Event, Measured, Opened, Probed, Waiting
 from lutfarm.canary.history import Canary, CanaryHistory
 from lutfarm.devices.leases import Leases
+from lutfarm.execution.arrivals import Arrivals
 from lutfarm.execution.device_sync import UnitStates
 from lutfarm.execution.refused_models import refusals
 from lutfarm.execution.resume import Resumed, own_runs, resume
 from lutfarm.records.device_state import NO_WORK, DeviceRecord
 from lutfarm.records.job import Job
-from lutfarm.scheduling.job_progress import JobProgress, MeasurementProgress
+from lutfarm.scheduling.job_progress import JobProgress, MeasurementProgress, resumed
 from lutfarm.scheduling.news import News
-from lutfarm.scheduling.state import FarmState
+from lutfarm.scheduling.state import FarmState, with_job
 from lutfarm.scheduling.turn import Turned
 from lutfarm.statistics.comparisons.pairs import PairedRound, paired_round
 from lutfarm.store.interface import Store
 from lutfarm.submission.submission import Submission
 from lutfarm_jobs.measurement_key import MeasurementKey
-from lutfarm_jobs.run import Run
 
 
 class ResumeWatcher(Protocol):
@@ -98,27 +97,34 @@ class FarmRecords:
         job_id = mine.job.id
         opened = [Opened("", unit.name, unit.hello) for unit in state.units.values() if unit.opened and unit.hello]
         progress_of, refused = mine.answered(state.job(job_id), opened, now_s)
-        self._commit_refused({job_id: refused})
+        arrivals = Arrivals(self.store, self.held, state)
+        stored = _stored(arrivals, refused, job_id)
         rounds = self._paired_rounds(state, opened, only=job_id)
-        return News(progress_of={job_id: progress_of}, refused={job_id: refused}, paired_rounds=rounds)
+        return News(progress_of={job_id: progress_of}, refused={job_id: stored}, paired_rounds=rounds, lost=arrivals.lost)
 
     def commit(self, state: FarmState, events: Sequence[Event], now_s: float) -> News:
-        """Store what has arrived; `state` does not know of it yet."""
-        self._commit(state, events, now_s)
-        opened = [event for event in events if isinstance(event, Opened)]
-        records, given_back = self.states.look(state, now_s)
+        """Store what has arrived; `state` does not know of it yet.
+
+        What arrives of a device whose lease is another's by now, or that no job here has ordered, is dropped and counted.
+        """
+        arrivals = Arrivals(self.store, self.held, state)
+        kept = arrivals.commit(events, now_s)
+        self._tell_waiting(kept)
+        opened = [event for event in kept if isinstance(event, Opened)]
+        records, again = self.states.look(state, now_s)
         records += [self.states.opened(event, now_s) for event in opened]
         answers = {job_id: each.answered(state.job(job_id), opened, now_s) for job_id, each in self.jobs.items()}
-        refused = {job_id: probes for job_id, (_, probes) in answers.items()}
-        self._commit_refused(refused)
+        refused = {job_id: _stored(arrivals, probes, job_id) for job_id, (_, probes) in answers.items()}
         return News(
-            events=events,
+            events=kept,
             progress_of={job_id: known for job_id, (known, _) in answers.items()},
             refused=refused,
             records=records,
-            given_back=given_back,
-            canaries=self._canaries(state, events, now_s),
-            paired_rounds=self._paired_rounds(state, events),
+            given_back=again,
+            lost=arrivals.lost,
+            dropped=arrivals.dropped,
+            canaries=self._canaries(state, kept, now_s),
+            paired_rounds=self._paired_rounds(state, kept),
         )
 
     def tell(self, turned: Turned, now_s: float) -> None:
@@ -127,37 +133,23 @@ class FarmRecords:
             self.store.extend_plan(job_id, moved)
         self.states.tell(turned.told, now_s)
 
-    def _commit(self, state: FarmState, events: Sequence[Event], now_s: float) -> None:
-        self._commit_runs(state, [event for event in events if isinstance(event, Measured)])
-        for event in events:
-            if isinstance(event, Probed):
-                for job_id in state.readers(event):
-                    self.store.commit_probe(event.probe, self.held.held[event.probe.device], job_id)
-            elif isinstance(event, Opened):
-                self.store.put_hello(event.unit, event.hello, now_s)
-            elif isinstance(event, Waiting):
-                for each in self.jobs.values():
-                    if event.unit in each.submission.policies:
-                        each.watch.waiting(event.unit, event.holder)
+    def last_heard(self, state: FarmState, barred: Sequence[DeviceRecord]) -> FarmState:
+        """With what the store has of devices that turned out to be out of work, for all jobs that may use them."""
+        for job_id, mine in self.jobs.items() if barred else ():
+            job = state.job(job_id)
+            state = with_job(state, resumed(job, mine.last_heard(job, [each for each in barred if each.device in job.policies])))
+        return state
 
-    def _commit_refused(self, refused: Mapping[str, Sequence[Probed]]) -> None:
-        for job_id, probes in refused.items():
-            for event in probes:
-                self.store.commit_probe(event.probe, self.held.held[event.probe.device], job_id)
-
-    def _commit_runs(self, state: FarmState, events: Sequence[Measured]) -> None:
-        """Under the job that ordered them; others that read them adopt them."""
-        arrived: defaultdict[tuple[str, str], list[Run]] = defaultdict(list)
-        adopted: defaultdict[str, list[str]] = defaultdict(list)
+    def _tell_waiting(self, events: Sequence[Event]) -> None:
         for event in events:
-            first, *others = state.readers(event)
-            arrived[event.run.device, first].append(event.run)
-            for other in others:
-                adopted[other].append(event.run.id)
-        for (unit, job_id), runs in arrived.items():
-            self.store.commit(runs, self.held.held[unit], job_id)
-        for job_id, ids in adopted.items():
-            self.store.adopt(job_id, ids)
+            if isinstance(event, Waiting):
+                self.waiting(event.unit, event.holder)
+
+    def waiting(self, unit: str, holder: str) -> None:
+        """Tell whoever has use for a device that another has it."""
+        for each in self.jobs.values():
+            if unit in each.submission.policies:
+                each.watch.waiting(unit, holder)
 
     def _canaries(self, state: FarmState, events: Sequence[Event], now_s: float) -> dict[str, Canary]:
         """Of the units that are held where it drifts: the canary that went with their newest runs."""
@@ -184,3 +176,7 @@ class FarmRecords:
                     for run in own_runs(self.store, job.progress, unit, hello):
                         found.setdefault(job_id, {}).setdefault(run.key, {})[run.id] = paired_round(run)
         return found
+
+
+def _stored(arrivals: Arrivals, probes: Sequence[Probed], job_id: str) -> list[Probed]:
+    return [event for event in probes if arrivals.commit_probe(event.probe, job_id)]

@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from lutfarm.agent_pool.interface import AgentPool, Event, Measured, Opened, Probed, Waiting
+from lutfarm.agent_pool.interface import AgentPool, Event, Measured, Opened, Order, Probed, Waiting
 from lutfarm.canary.history import CanaryHistory
 from lutfarm.devices.leases import Leases
 from lutfarm.execution.device_sync import UnitStates
+from lutfarm.execution.held_devices import HeldDevices
 from lutfarm.execution.job_records import FarmRecords, JobRecords
 from lutfarm.execution.orders import OrderBook
 from lutfarm.execution.resume import Resumed, judged_now
@@ -20,7 +21,18 @@ from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.records.job import Job
 from lutfarm.scheduling.job_progress import JobProgress, resumed
 from lutfarm.scheduling.next_step import due_seconds
-from lutfarm.scheduling.state import FarmJob, FarmState, admitted, cancelled, ended, ordered, over, tried_again, with_job
+from lutfarm.scheduling.state import (
+    FarmJob,
+    FarmState,
+    admitted,
+    cancelled,
+    ended,
+    ordered,
+    over,
+    tried_again,
+    with_job,
+    without_lease,
+)
 from lutfarm.scheduling.steps import Cancel, Step
 from lutfarm.scheduling.turn import after_news, next_steps, without
 from lutfarm.scheduling.unit import Unit
@@ -62,36 +74,32 @@ class Sitting:
     def __init__(self, store: Store, pool: AgentPool, models: Path, *, owner: str, holder: str) -> None:
         """`models`: where model files are built; `owner`, `holder`: see Farm."""
         self.state = FarmState()
-        self._store, self._pool, self._models = store, pool, models
-        self._owner, self._holder = owner, holder
-        self._records = FarmRecords(store, Leases(store), UnitStates(store, holder), CanaryHistory(store))
+        self._store, self._pool, self._models, self._holder = store, pool, models, holder
+        leases, states = Leases(store), UnitStates(store, holder)
+        self._devices = HeldDevices(leases, states, pool, owner, holder)
+        self._records = FarmRecords(store, leases, states, CanaryHistory(store))
         self._books: dict[str, OrderBook] = {}
         self._watchers: dict[str, Watcher] = {}
         self._measured: set[str] = set()  # jobs that have runs which were judged only as they arrived
         self._timeout_s = 0.0  # of the next turn: nothing runs yet that could send events
 
     def admit(self, submission: Submission, sources: Sources, watch: Watcher) -> None:
-        """One more job: in the store, its devices held and busy.  Waits for devices that others have.
+        """One more job: in the store, and its devices busy that nobody else has; the others are asked for again in each turn.
 
         Raises SpecError where the job runs already.
         """
         if submission.spec.id in self.state.jobs:
             raise SpecError(f"job {submission.spec.id} runs already; wait until it has ended")
         with ExitStack() as undo:
-            undo.callback(self._give_back, set(submission.devices) - set(self.state.units))
+            undo.callback(self._records.jobs.pop, submission.spec.id, None)
+            undo.callback(lambda: self._devices.give_back(set(submission.devices) - set(self.state.units)))
             self._admit(submission, sources, watch)
             undo.pop_all()
 
     def _admit(self, submission: Submission, sources: Sources, watch: Watcher) -> None:
         began_s, job_id = time.time(), submission.spec.id
-        states, records = self._records.states, self._records
-        barred = states.barred(submission.devices)
-        usable = sorted(
-            set(submission.devices) - {record.device for record in barred}
-        )  # by name: no two jobs wait for each other
-        for unit in usable:
-            records.held.take(unit, owner=self._owner, holder=self._holder, waiting=watch.waiting, job_id=job_id)
-        barred += states.begin(usable)
+        records = self._records
+        barred = records.states.barred(submission.devices)
         asked = Job(
             job_id,
             submission.spec.name,
@@ -108,24 +116,29 @@ class Sitting:
         mine = JobRecords(self._store, job, submission, watch, began_s)
         begun = FarmJob(submission.begun, submission.strategy, submission.user, submission.priority, submitted_s=job.created_s)
         cares = {unit: policy.care for unit, policy in submission.policies.items()}
+        new = set(cares) - set(self.state.units)
+        usable = set(submission.devices) - {record.device for record in barred}
         known = tried_again(self.state, usable)  # whoever was out of work for another job, and may be used now
-        state = without(admitted(known, begun, cares), barred)
+        state = without(without_lease(admitted(known, begun, cares), new), barred)
         state = with_job(state, resumed(state.job(job.id), mine.last_heard(state.job(job.id), barred)))
         # Devices that are open already will say nothing of themselves again.
-        turned = after_news(state, records.joined(state, mine, began_s), began_s)
-        self.state = turned.state
-        records.tell(turned, began_s)
+        news = records.joined(state, mine, began_s)
+        self._devices.lose(news.lost)
+        turned = after_news(state, news, began_s)
         records.jobs[job.id] = mine
+        self.state = records.last_heard(*self._devices.taken(turned.state, waiting=records.waiting))
+        records.tell(turned, began_s)
         self._books[job.id] = self._book(mine, sources, watch)
         self._watchers[job.id] = watch
 
     def turn(self) -> None:
         """Events, commit, after, decide, submit."""
-        self._records.held.renew()
+        self.state = self._devices.renewed(self.state)
         events = self._pool.events(self._timeout_s)
         now_s = time.time()
         news = self._records.commit(self.state, events, now_s)
-        heard = {job_id: [event for event in events if concerns(self.state, event, job_id)] for job_id in self.state.jobs}
+        self._devices.lose(news.lost)
+        heard = {job_id: [event for event in news.events if concerns(self.state, event, job_id)] for job_id in self.state.jobs}
         self._measured.update(job_id for job_id, mine in heard.items() if any(isinstance(event, Measured) for event in mine))
         turned = after_news(self.state, news, now_s)
         self.state = turned.state
@@ -133,6 +146,7 @@ class Sitting:
         for job_id in self._measured.intersection(self.over()):  # as `plan` and `job why` would, and the next run
             self.state = with_job(self.state, judged_now(self._store, self.state.job(job_id), self.state.units))
             self._measured.discard(job_id)
+        self.state = self._records.last_heard(*self._devices.exchanged(self.state, waiting=self._records.waiting))
         for job_id, watch in self._watchers.items():
             job = self.state.job(job_id)
             watch.update(job, self.units_of(job), heard[job_id])
@@ -159,24 +173,15 @@ class Sitting:
         before = set(self.state.units)
         self.state = ended(self.state, job_id)
         del self._records.jobs[job_id], self._books[job_id], self._watchers[job_id]
-        self._give_back(before.difference(self.state.units))
+        self._devices.give_back(before.difference(self.state.units))
 
     def close(self) -> None:
         """Every device is given back; what runs is the pool's to end."""
-        try:
-            self._records.states.end()
-        finally:
-            self._records.held.release()
-
-    def _give_back(self, units: Collection[str]) -> None:
-        try:
-            self._records.states.end(units)
-        finally:
-            self._records.held.release(units)
+        self._devices.close()
 
     def _book(self, mine: JobRecords, sources: Sources, watch: Watcher) -> OrderBook:
         def preparing(done: int, total: int) -> None:
-            self._records.held.renew()  # building 64 networks takes longer than a lease lasts
+            self.state = self._devices.renewed(self.state)  # building 64 networks takes longer than a lease lasts
             watch.preparing(done, total)
 
         builder = TaskBuilder(self._models, sources)
@@ -189,17 +194,28 @@ class Sitting:
             self._pool.cancel(step.order)
             self.state = cancelled(self.state, step.unit)
             return
-        held, job, unit = self._records.held, self.state.job(step.job), self.state.units[step.unit]
-        if job.stopped:  # by an order of this turn
+        if self.state.job(step.job).stopped:  # by an order of this turn
             return
-        held.renew(passed=0.05)  # what measures may have to be started first, which takes a good part of a lease
-        try:
-            order = self._books[job.id].order(step, job, unit.hello, held.held[unit.name])
-        except SpecError as error:  # of this job alone
-            self.state = with_job(self.state, replace(job, stopped=(error.code, error.detail)))
+        # What measures may have to be started first, which takes a good part of a lease.
+        self.state = self._devices.renewed(self.state, [step.unit], passed=0.05)
+        order = self._order(step)
+        if order is None:
             return
         self._pool.submit(order)
-        self.state = ordered(self.state, unit.name, order.id, jobs=[job.id], now_s=time.time(), due_s=due_seconds(job, step))
+        due_s = due_seconds(self.state.job(step.job), step)
+        self.state = ordered(self.state, step.unit, order.id, jobs=[step.job], now_s=time.time(), due_s=due_s)
+
+    def _order(self, step: Step) -> Order | None:
+        """None where the job is stopped by it, or the device passed to another before it could begin."""
+        job, lease = self.state.job(step.job), self._devices.leases.held.get(step.unit)
+        if lease is None:
+            return None
+        try:
+            order = self._books[job.id].order(step, job, self.state.units[step.unit].hello, lease)
+        except SpecError as error:  # of this job alone
+            self.state = with_job(self.state, replace(self.state.job(job.id), stopped=(error.code, error.detail)))
+            return None
+        return order if self.state.units[step.unit].leased else None
 
 
 def concerns(state: FarmState, event: Event, job_id: str) -> bool:

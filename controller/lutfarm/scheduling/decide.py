@@ -43,7 +43,11 @@ def decide(state: FarmState, now_s: float) -> list[Step]:
 def _idle_machines(state: FarmState, now_s: float) -> list[list[str]]:
     """The units of each machine on which nothing runs, that may work now; the machine with the least device time first."""
     busy = {unit.machine for unit in state.units.values() if unit.in_flight}
-    idle = [unit for unit in state.units.values() if not unit.in_flight and not unit.out and now_s >= unit.not_before_s]
+    idle = [
+        unit
+        for unit in state.units.values()
+        if unit.leased and not unit.in_flight and not unit.out and now_s >= unit.not_before_s
+    ]
     machines: defaultdict[str, list[str]] = defaultdict(list)
     for unit in sorted(idle, key=lambda unit: (unit.spent_s, unit.name)):
         if unit.machine not in busy:

@@ -26,7 +26,11 @@ class News:
     records: Sequence[DeviceRecord] = ()
     """Of units that have opened, and now and then of all: somebody may have taken one out of work."""
     given_back: Sequence[str] = ()
-    """Units that a person held, and has released."""
+    """Units that were out of work, and may be used again."""
+    lost: Sequence[str] = ()
+    """Units whose lease has passed to another."""
+    dropped: Mapping[str, int] = field(default_factory=dict[str, int])
+    """By unit: results that were not stored.  They are not among the events."""
     canaries: Mapping[str, Canary] = field(default_factory=dict[str, Canary])
     """By unit that is held where its canary drifted, and has just measured."""
     paired_rounds: Mapping[str, Mapping[str, Mapping[str, PairedRound]]] = field(

@@ -69,7 +69,8 @@ class FarmState:
 
         A result of no order that is known counts for every job that has it in its plan.
         """
-        key, unit = (event.run.key, event.run.device) if isinstance(event, Measured) else (event.probe.key, event.probe.device)
+        key = event.run.key if isinstance(event, Measured) else event.probe.key
+        unit = unit_of(event)
         owners = self.units[unit].jobs if self.units[unit].in_flight == event.order else ()
         mine = [owner for owner in owners if owner in self.jobs]
         yield from mine
@@ -91,6 +92,11 @@ class FarmState:
             )
             self._sharers[unit, *owners] = found
         return found
+
+
+def unit_of(event: Measured | Probed) -> str:
+    """The unit that a result is of."""
+    return event.run.device if isinstance(event, Measured) else event.probe.device
 
 
 def over(job: JobProgress, units: Mapping[str, Unit]) -> bool:
@@ -165,16 +171,22 @@ def out_of_work(state: FarmState, unit: str, out: str, reason: str, *, code: str
     return with_unit(state, replace(state.units[unit], out=out, quarantined=reason or out, code=code))
 
 
+def with_lease(state: FarmState, unit: str) -> FarmState:
+    """After the lease of a unit was taken."""
+    return with_unit(state, replace(state.units[unit], leased=True))
+
+
+def without_lease(state: FarmState, units: Iterable[str]) -> FarmState:
+    """After the leases of units were given back, or passed to another: what runs there is told to end, and counts no more."""
+    changed = {name: replace(state.units[name], leased=False, opened=False, cancelled=True) for name in units}
+    return replace(state, units={**state.units, **changed}) if changed else state
+
+
 def tried_again(state: FarmState, units: Iterable[str]) -> FarmState:
     """With those of these units that were out of work as if they were new."""
     out = [unit for name in units if (unit := state.units.get(name)) is not None and unit.out]
     fresh = {unit.name: replace(unit, out="", quarantined="", code="", opened=False, failures_in_a_row=0) for unit in out}
     return replace(state, units={**state.units, **fresh}) if fresh else state
-
-
-def back_to_work(state: FarmState, unit: str) -> FarmState:
-    """After a unit that was taken out of work was given back."""
-    return with_unit(state, replace(state.units[unit], out="", quarantined="", code=""))
 
 
 @dataclass(slots=True)
@@ -192,7 +204,7 @@ class _Changes:
 
     def result(self, event: Measured | Probed) -> None:
         """A result ends a row of failures; an opening that succeeds does not: what fails may be all that comes after it."""
-        key, unit = (event.run.key, event.run.device) if isinstance(event, Measured) else (event.probe.key, event.probe.device)
+        key, unit = (event.run.key if isinstance(event, Measured) else event.probe.key), unit_of(event)
         for job_id in self.state.readers(event):
             known = self.progress_of.get(job_id)
             if known is None:
@@ -214,7 +226,7 @@ class _Changes:
         self._charge(unit, spent_s, now_s)
         due_s, took_s = unit.due_s, now_s - unit.began_s
         freed = replace(unit, in_flight=None, jobs=(), spent_s=unit.spent_s + spent_s, due_s=0.0)
-        if event.error is not None:
+        if event.error is not None and unit.leased:  # else it says how the lease went
             self.units[unit.name] = self._failed(freed, event.error, now_s, unit.jobs)
         elif due_s:
             self.units[unit.name] = replace(

@@ -26,6 +26,11 @@ class JobNews:
 class Strategy(Protocol):
     """In which order a job is measured, and when it is enough.  A value: `after` gives the next one."""
 
+    @property
+    def together(self) -> bool:
+        """Whether one of its devices is of no use to it without all others."""
+        ...
+
     def wants_rounds(self, job: JobProgress, units: Mapping[str, Unit], events: Sequence[Event]) -> Collection[str]:
         """Units whose stored rounds it has to see with these events: see JobNews.paired_rounds."""
         ...
@@ -45,6 +50,11 @@ class Strategy(Protocol):
 
 class Plain:
     """Every unit on its own, until its measurements are done."""
+
+    @property
+    def together(self) -> bool:
+        """No."""
+        return False
 
     def wants_rounds(self, job: JobProgress, units: Mapping[str, Unit], events: Sequence[Event]) -> Collection[str]:
         """None."""

@@ -13,7 +13,7 @@ from lutfarm.scheduling.job_progress import refused, resumed
 from lutfarm.scheduling.news import News
 from lutfarm.scheduling.rebalance import reassign
 from lutfarm.scheduling.retry import MOST_ATTEMPTS
-from lutfarm.scheduling.state import FarmState, after, back_to_work, out_of_work, with_job, with_jobs
+from lutfarm.scheduling.state import FarmState, after, out_of_work, tried_again, with_job, with_jobs, without_lease
 from lutfarm.scheduling.steps import Cancel, Step
 from lutfarm.scheduling.strategy import JobNews
 from lutfarm.scheduling.wait_until_cool import Told, after_heat, after_work
@@ -32,6 +32,7 @@ class Turned:
 
 def after_news(state: FarmState, news: News, now_s: float) -> Turned:
     """The state after a turn's news, in the order in which one thing follows from another."""
+    state = with_dropped(without_lease(state, news.lost), news.dropped)
     # Whom a result counts for is known while its order runs: it is looked at before the order's end is.
     heard = {job_id: list[Event]() for job_id in state.jobs}
     for event in news.events:
@@ -52,8 +53,7 @@ def after_news(state: FarmState, news: News, now_s: float) -> Turned:
     state = after_work(state, news.events, now_s)
     told = [*hot, *drifted, *_broken_links(state, news.events)]
     state = without(state, news.records)
-    for unit in news.given_back:
-        state = back_to_work(state, unit)
+    state = tried_again(state, news.given_back)
     late = [job for each in state.jobs.values() if (job := each.progress).until_s is not None and now_s >= job.until_s]
     return Turned(with_jobs(state, [replace(job, time_up=True) for job in late if not job.time_up]), told, moved)
 
@@ -77,6 +77,12 @@ def without(state: FarmState, records: Iterable[DeviceRecord]) -> FarmState:
     return state
 
 
+def with_dropped(state: FarmState, dropped: Mapping[str, int]) -> FarmState:
+    """With how many results of units were not stored."""
+    units = {name: replace(unit, dropped=unit.dropped + n) for name, n in dropped.items() if (unit := state.units.get(name))}
+    return replace(state, units={**state.units, **units}) if units else state
+
+
 def _broken_links(state: FarmState, events: Iterable[Event]) -> list[Told]:
     """Of orders that ended with an error that is the device's or its link's: whether it is tried again."""
     told: list[Told] = []
@@ -84,6 +90,8 @@ def _broken_links(state: FarmState, events: Iterable[Event]) -> list[Told]:
         if not isinstance(event, Done) or event.error is None:
             continue
         unit = state.units[event.unit]
+        if not unit.leased:  # another has it, and says how it is
+            continue
         if unit.out:
             kind = "link lost" if unit.out == "lost" else "device failed"
             told.append(Told(unit.name, DeviceEvent(kind, unit.quarantined, code=unit.code)))

@@ -1,4 +1,4 @@
-"""The leases of a job: renewed in time, also while another is waited for, and taken in one order."""
+"""Leases of devices: asked for without waiting, renewed in time, and lost one by one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import cast
 import pytest
 
 from lutfarm.devices import leases as module
-from lutfarm.devices.leases import LEASE_S, Leases, leases
+from lutfarm.devices.leases import LEASE_S, Leases, lease
 from lutfarm.store.interface import Store
+from lutfarm_jobs.errors import LeaseLost
 from lutfarm_jobs.round import Lease
 
 
@@ -33,6 +34,7 @@ class Desks:
     free_s: dict[str, float] = field(default_factory=dict[str, float])
     told: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     jobs: list[str] = field(default_factory=list[str])  # for which each was asked
+    lost: list[str] = field(default_factory=list[str])  # that pass to another before they are renewed
 
     def acquire(self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float, job_id: str = "") -> Lease | str:
         self.told.append(("asked", unit))
@@ -42,6 +44,8 @@ class Desks:
         return Lease(unit, 1, owner, now_s + ttl_s)
 
     def renew(self, lease: Lease, *, now_s: float, ttl_s: float) -> Lease:
+        if lease.device in self.lost:
+            raise LeaseLost("it passed to another")
         assert now_s < lease.expires_s, f"the lease on {lease.device} ran out before it was renewed"
         self.told.append(("renewed", lease.device))
         return replace(lease, expires_s=now_s + ttl_s)
@@ -63,52 +67,77 @@ def nobody(unit: str, holder: str) -> None:
 
 def test_a_lease_is_renewed_once_a_third_of_it_has_passed_and_not_before(clock: Clock) -> None:
     desks = Desks()
-    with leases(cast(Store, desks), ["a"], owner="me", holder="me", waiting=nobody) as held:
-        clock.now_s += LEASE_S / 3 - 1
-        held.renew()
-        assert ("renewed", "a") not in desks.told
-        clock.now_s += 2
-        held.renew()
-        assert desks.told.count(("renewed", "a")) == 1
-        assert held.held["a"].expires_s == clock.now_s + LEASE_S
+    held = Leases(cast(Store, desks))
+    assert held.ask("a", owner="me", holder="me", job_id="j1") == ""
+    clock.now_s += LEASE_S / 3 - 1
+    assert held.renew() == []
+    assert ("renewed", "a") not in desks.told
+    clock.now_s += 2
+    assert held.renew(["b"]) == []
+    assert ("renewed", "a") not in desks.told
+    assert held.renew() == []
+    assert desks.told.count(("renewed", "a")) == 1
+    assert held.held["a"].expires_s == clock.now_s + LEASE_S
+    held.release()
+    assert desks.told[-1] == ("released", "a")
+    assert desks.jobs == ["j1"]
+
+
+def test_who_has_a_device_is_said_and_nobody_waits(clock: Clock) -> None:
+    desks = Desks({"b": clock.now_s + 1.0})
+    held = Leases(cast(Store, desks))
+    began_s = clock.now_s
+    assert held.ask("b", owner="me", holder="me") == "somebody"
+    assert (dict(held.held), clock.now_s) == ({}, began_s)
+    clock.now_s += 2
+    assert held.ask("b", owner="me", holder="me") == ""
+    assert held.ask("b", owner="me", holder="me") == ""  # it is held
+    assert desks.told == [("asked", "b")] * 2
+
+
+def test_a_lease_that_passed_to_another_is_named_and_the_others_are_renewed(clock: Clock) -> None:
+    desks = Desks(lost=["b"])
+    held = Leases(cast(Store, desks))
+    for device in ("a", "b", "c"):
+        held.ask(device, owner="me", holder="me")
+    clock.now_s += LEASE_S / 2
+    assert held.renew() == ["b"]
+    assert set(held.held) == {"a", "c"}
+    assert {lease.expires_s for lease in held.held.values()} == {clock.now_s + LEASE_S}
+    held.release()
+    assert ("released", "b") not in desks.told
+
+
+def test_one_device_is_waited_for_and_its_lease_kept(clock: Clock) -> None:
+    desks = Desks({"a": clock.now_s + 2.5})
+    waited: list[tuple[str, str]] = []
+    with lease(
+        cast(Store, desks), "a", owner="me", holder="me", waiting=lambda device, who: waited.append((device, who))
+    ) as kept:
+        first = kept()
+        clock.now_s += LEASE_S / 2
+        assert kept().expires_s > first.expires_s
+    assert waited == [("a", "somebody")] * 3
     assert desks.told[-1] == ("released", "a")
 
 
-def test_a_lease_that_is_held_does_not_run_out_while_another_is_waited_for(clock: Clock) -> None:
-    desks = Desks({"b": clock.now_s + 5 * LEASE_S})
-    waited: list[tuple[str, str]] = []
-    with leases(
-        cast(Store, desks), ["a", "b"], owner="me", holder="me", waiting=lambda unit, holder: waited.append((unit, holder))
-    ) as held:
-        assert held.held["a"].expires_s > clock.now_s
-        assert set(held.held) == {"a", "b"}
-    assert set(waited) == {("b", "somebody")}
-    assert desks.told.count(("renewed", "a")) >= 5
+def test_a_check_that_lost_its_device_says_so(clock: Clock) -> None:
+    desks = Desks(lost=["a"])
+    with lease(cast(Store, desks), "a", owner="me", holder="me", waiting=nobody) as kept:
+        clock.now_s += LEASE_S / 2
+        with pytest.raises(LeaseLost, match="a: the lease passed to another"):
+            kept()
 
 
-@pytest.mark.parametrize("units", [["c", "a", "b"], ["b", "c", "a"], ["a", "b", "c"]])
-def test_devices_are_asked_for_in_the_order_of_their_names_whatever_order_a_job_has(clock: Clock, units: list[str]) -> None:
-    desks = Desks()
-    with leases(cast(Store, desks), units, owner="me", holder="me", waiting=nobody):
-        pass
-    assert [unit for what, unit in desks.told if what == "asked"] == ["a", "b", "c"]
-
-
-def test_a_lease_says_for_which_job_it_is(clock: Clock) -> None:
-    desks = Desks({"b": clock.now_s + 1.0})
-    with leases(cast(Store, desks), ["a", "b"], owner="me", holder="me", waiting=lambda unit, holder: None, job_id="j1"):
-        assert desks.jobs == ["j1"] * 3  # b was asked for twice
-
-
-def test_what_was_taken_is_given_back_when_the_wait_for_another_is_interrupted(clock: Clock) -> None:
-    desks = Desks({"b": clock.now_s + 1e9})
+def test_a_wait_that_is_interrupted_leaves_nothing_behind(clock: Clock) -> None:
+    desks = Desks({"a": clock.now_s + 1e9})
 
     def interrupted(unit: str, holder: str) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), leases(cast(Store, desks), ["a", "b"], owner="me", holder="me", waiting=interrupted):
-        raise AssertionError("b was never free")
-    assert desks.told[-1] == ("released", "a")
+    with pytest.raises(KeyboardInterrupt), lease(cast(Store, desks), "a", owner="me", holder="me", waiting=interrupted):
+        raise AssertionError("a was never free")
+    assert desks.told == [("asked", "a")]
 
 
 def test_the_leases_that_are_shown_cannot_be_changed() -> None:

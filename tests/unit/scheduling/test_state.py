@@ -8,7 +8,7 @@ import pytest
 from tests.schedule_kit import A, B, begin, changed
 
 from lutfarm.scheduling.job_progress import MeasurementProgress
-from lutfarm.scheduling.state import back_to_work
+from lutfarm.scheduling.state import tried_again
 
 
 @pytest.mark.parametrize(
@@ -29,5 +29,5 @@ def test_what_broke_off_is_tried_again_but_not_for_ever(complete: int, truncated
 def test_a_device_that_is_given_back_is_as_if_it_had_not_been_taken_out() -> None:
     state = begin([A, B], {"desk"}, rounds=3)
     out = replace(state.units["desk"], out="maintenance", quarantined="its fan is loose")
-    again = back_to_work(changed(state, units={"desk": out}).farm, "desk")
+    again = tried_again(changed(state, units={"desk": out}).farm, ["desk"])
     assert again == state.farm

@@ -34,8 +34,8 @@ from lutfarm.records.device_state import DeviceRecord
 from lutfarm.scheduling.job_progress import MeasurementProgress
 from lutfarm.scheduling.news import News
 from lutfarm.scheduling.policy import Care, MeasuringPolicy
-from lutfarm.scheduling.state import cancelled
-from lutfarm.scheduling.steps import Cancel, MeasureThese
+from lutfarm.scheduling.state import cancelled, with_lease
+from lutfarm.scheduling.steps import Cancel, MeasureThese, Open
 from lutfarm.scheduling.turn import after_news, next_steps
 from lutfarm.scheduling.wait_until_cool import Told
 from lutfarm.statistics.estimates.precision import StopRule
@@ -109,7 +109,20 @@ def test_a_device_that_somebody_took_is_left_and_goes_on_once_it_is_given_back()
     assert (held.units["desk"].out, held.units["desk"].quarantined) == ("maintenance", "new fan")
     assert next_steps(held.farm, 0.0) == []
     back = news_of(held, News(records=[DeviceRecord("desk", "busy")], given_back=["desk"]), 0.0).state
-    assert next_steps(back.farm, 0.0) == next_steps(ready().farm, 0.0) != []
+    assert next_steps(back.farm, 0.0) == [Open(JOB, "desk")]  # what was done to it may have changed what it is
+    assert [step.unit for step in next_steps(opened(back, "desk").farm, 0.0)] == ["desk"]
+
+
+def test_an_order_whose_device_passed_to_another_says_nothing_of_the_device_when_it_ends() -> None:
+    turned = news_of(ordered(ready(), "desk", "o1"), News(lost=["desk"], dropped={"desk": 3}), 0.0)
+    assert next_steps(turned.state.farm, 0.0) == []
+    assert not turned.state.over
+    ended = news_of(turned.state, News([Done("o1", "desk", ("LinkLost", "somebody took it"))], dropped={"desk": 1}), 5.0)
+    desk = ended.state.units["desk"]
+    assert (desk.in_flight, desk.failures_in_a_row, desk.out, desk.dropped, ended.told) == (None, 0, "", 4, [])
+    assert next_steps(ended.state.farm, 5.0) == []
+    again = OneJob(with_lease(ended.state.farm, "desk"))
+    assert next_steps(again.farm, 5.0) == [Open(JOB, "desk")]
 
 
 def test_a_device_whose_canary_drifted_gets_no_further_order_where_its_profile_says_so() -> None:

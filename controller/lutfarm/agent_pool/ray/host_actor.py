@@ -42,6 +42,10 @@ class Host:
         """End an order soon."""
         self._pool.cancel(order_id)
 
+    def release(self, unit: str) -> None:
+        """End a device's session soon."""
+        self._pool.release(unit)
+
     def missing(self, models: Mapping[str, Path]) -> Sequence[str]:
         """Which of these files this host can't see, neither where they are said to be nor as received before."""
         return [sha256 for sha256, path in models.items() if not self._find(sha256, path)]

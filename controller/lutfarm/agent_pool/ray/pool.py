@@ -119,6 +119,12 @@ class RayPool:
             if order_id in seat.orders:
                 seat.call("cancel", order_id)
 
+    def release(self, unit: str) -> None:
+        """End a device's session soon; what it does is cancelled."""
+        opening = self._openings.pop(unit, None)
+        if opening is not None and (seat := self._seats.get(opening.device.host)):
+            seat.call("release", unit)
+
     def events(self, timeout_s: float) -> Sequence[Event]:
         """What has arrived, waiting up to timeout_s for the first."""
         deadline_s = time.monotonic() + timeout_s

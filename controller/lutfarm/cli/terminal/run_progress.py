@@ -43,6 +43,7 @@ class RunDisplay:
         self._said: set[tuple[str, str]] = set()
         self._resumed: dict[str, Resumed] = {}
         self._waits: dict[str, str] = {}  # by device, who has it now
+        self._dropped: dict[str, int] = {}  # by device: results that were not stored, as far as it was said
         self._next_line_s = time.monotonic() + LINE_EVERY_S if brief else 0.0
         self._bar: Progress | None = None
         if err.is_terminal and not brief:
@@ -105,6 +106,7 @@ class RunDisplay:
     def update(self, job: JobProgress, units: Mapping[str, Unit], events: Sequence[Event]) -> None:
         """Redraw."""
         self._check()
+        self._tell_dropped(units)
         self.runs += sum(isinstance(event, Measured) for event in events)
         for event in events:
             if isinstance(event, Opened | Done):
@@ -125,6 +127,15 @@ class RunDisplay:
             self._show(self._describe(job, units), _share_done(job))
         else:  # what is stored counts once the device has said what it is
             self._show(self._waiting(job, units), None)
+
+    def _tell_dropped(self, units: Mapping[str, Unit]) -> None:
+        for unit in units.values():
+            if new := unit.dropped - self._dropped.get(unit.name, 0):
+                self._dropped[unit.name] = unit.dropped
+                say(
+                    f"{unit.name}: {new} late result{'' if new == 1 else 's'} dropped, as another had the device by then; "
+                    "what it was of is measured again"
+                )
 
     def _describe(self, job: JobProgress, units: Mapping[str, Unit]) -> str:
         unprobed = sum(1 for key in job.plan if job.progress(key).probe is None)

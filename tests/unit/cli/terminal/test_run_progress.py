@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
-from tests.schedule_kit import OneJob, after, begin, out_of_work, resumed
+from tests.schedule_kit import OneJob, after, begin, changed, out_of_work, resumed
 
 from lutfarm.agent_pool.interface import Done, Opened, Waiting
 from lutfarm.cli.terminal.ending import Judged, report
@@ -122,3 +123,13 @@ def test_why_this_process_measures_is_said_once_something_is_measured(capsys: py
     for often in (1, 0):
         display.preparing(0, 2)
         assert capsys.readouterr().err.count("Ray is not installed") == often
+
+
+def test_results_that_came_too_late_are_said_once_with_their_number(capsys: pytest.CaptureFixture[str]) -> None:
+    display, state = RunDisplay(), began()
+    assert "dropped" not in line(display, state, capsys)
+    late = changed(state, units={"desk": replace(state.units["desk"], dropped=3)})
+    assert "desk: 3 late results dropped, as another had the device by then" in line(display, late, capsys)
+    assert "dropped" not in line(display, late, capsys)
+    more = changed(state, units={"desk": replace(state.units["desk"], dropped=4)})
+    assert "desk: 1 late result dropped" in line(display, more, capsys)
