@@ -69,6 +69,21 @@ def test_what_was_committed_is_there_after_reopening(store: Store, lease: Lease,
     assert other.round_counts("job-1") == {KEYS[0]: {"complete": 1}, KEYS[1]: {"failed": 1}}
 
 
+def test_runs_go_on_behind_any_of_them(store: Store, lease: Lease) -> None:
+    made = [
+        run(key, started_s=at, id=f"{number:032x}") for number, (key, at) in enumerate([(KEYS[0], 1.0)] * 3 + [(KEYS[1], 0.5)])
+    ]
+    made += [run(KEYS[0], started_s=2.0, id="f" * 32)]
+    store.commit(made, lease, "job-1")
+    all_of_them = list(store.runs("job-1"))
+    assert all_of_them == sorted(made, key=lambda one: (one.key, one.started_s, one.id))
+    for position, one in enumerate(all_of_them, start=1):
+        assert list(store.runs("job-1", after=(one.key, one.started_s, one.id))) == all_of_them[position:]
+    last = all_of_them[-1]
+    assert [r.slices for r in store.runs("job-1", samples=False, after=("", 0.0, ""))] == [()] * len(made)
+    assert list(store.runs("job-1", after=(last.key, last.started_s, last.id + "0"))) == []
+
+
 def test_a_failed_probe_counts_as_a_failed_measurement(store: Store, lease: Lease) -> None:
     store.commit([run()], lease, "job-1")
     store.commit_probe(probe(), lease, "job-1")

@@ -48,10 +48,21 @@ def _contents(table: LatencyTable, target: Path, format: str) -> dict[Path, byte
     with FORMATS.calling(name):
         _refuse_other(target, name)
         if written.beside is None:
-            return {target: FORMATS.given(name, written.dump(table), bytes)}
+            return {target: dumped(table, name)[0]}
         beside = _free_for_ours(_beside(target, written.beside), target)
-        contents = {beside: written.beside.dump(table), target: written.dump(table)}
-        return {path: FORMATS.given(name, content, bytes) for path, content in contents.items()}
+        content, content_beside = dumped(table, name)
+        return {beside: content_beside, target: content}
+
+
+def dumped(table: LatencyTable, format: str) -> tuple[bytes, bytes]:
+    """A table as the bytes of a file of a format, and of the file that lies beside it; nothing where none does.
+
+    Raises SpecError for a format that there is not, and a table that it can't hold.
+    """
+    written = FORMATS[format]
+    with FORMATS.calling(format):
+        beside = written.beside.dump(table) if written.beside else b""
+        return FORMATS.given(format, written.dump(table), bytes), FORMATS.given(format, beside, bytes)
 
 
 def load(path: Path | str) -> LatencyTable:

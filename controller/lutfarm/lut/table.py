@@ -19,6 +19,7 @@ from lutfarm.lut.priced_space import PricedSpace
 from lutfarm.lut.schema.calibration_record import Calibration
 from lutfarm.lut.schema.columns import Columns
 from lutfarm.lut.schema.entry import Entry
+from lutfarm.lut.schema.figures import Figures
 from lutfarm.lut.schema.invariants import check, check_manifest
 from lutfarm.lut.schema.manifest import Manifest
 from lutfarm.lut.schema.validation_record import Refusal, Uncalibrated, Validation
@@ -132,6 +133,13 @@ class LatencyTable:
         """How predictions of a space held up; None where none was measured.  Of a table of one device and backend."""
         validations = [one for one in self._manifest.validations if one.space == space_name]
         return validations[0] if validations and len(self.places) == 1 else None
+
+    def figures(self, space_name: str, *, uncalibrated: bool = False) -> Figures | None:
+        """How such predictions of a space held up; None where none was measured.  Of a table of one device and backend."""
+        known = self.validation(space_name)
+        if known is None or uncalibrated or self.calibration(space_name) is None:
+            return known and known.figures
+        return known.calibrated and known.calibrated.figures
 
     def to_pandas(self) -> pd.DataFrame:
         """The entries as a data frame, a row each, columns as in a .parquet file.  Raises ExtraMissing without pandas."""

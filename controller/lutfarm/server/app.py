@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from lutfarm.home import Home
-from lutfarm.server.api import devices, files, health, jobs
+from lutfarm.server.api import devices, events, files, health, jobs, runs, tables
 from lutfarm.server.errors import ErrorAnswer, add_handlers
 from lutfarm.server.guard import Guard
 from lutfarm.server.reception import Reception
@@ -18,6 +18,8 @@ from lutfarm.server.requests import is_loopback
 from lutfarm.server.roles import API, Caller
 from lutfarm.server.served import Served
 from lutfarm.server.settings import Settings
+from lutfarm.server.streams import Streams
+from lutfarm.server.tables import Tables
 from lutfarm.server.tokens import caller_of
 from lutfarm.server.uploads import Uploads
 from lutfarm.store.interface import Store
@@ -41,8 +43,16 @@ def make_app(
         responses={status: {"model": ErrorAnswer, "description": "What was seen and what to do"} for status in REFUSALS},
     )
     uploads = Uploads(home.uploads, settings.largest_file_bytes)
-    app.state.served = Served(store, settings, uploads, Reception(store, home.submitted, uploads), dispatcher_seen_s)
-    for part in (health, files, jobs, devices):
+    app.state.served = Served(
+        store,
+        settings,
+        uploads,
+        Reception(store, home.submitted, uploads),
+        Tables(store),
+        Streams(settings.most_listeners),
+        dispatcher_seen_s,
+    )
+    for part in (health, files, jobs, events, runs, tables, devices):
         app.include_router(part.router)
 
     async def who(client: str, headers: Mapping[str, str]) -> Caller | FarmError:

@@ -11,6 +11,8 @@ from fastapi import Depends, Request
 from lutfarm.server.reception import Reception
 from lutfarm.server.roles import Caller
 from lutfarm.server.settings import Settings
+from lutfarm.server.streams import Streams
+from lutfarm.server.tables import Tables
 from lutfarm.server.uploads import Uploads
 from lutfarm.store.interface import Store
 
@@ -23,6 +25,8 @@ class Served:
     settings: Settings
     uploads: Uploads
     reception: Reception
+    tables: Tables
+    streams: Streams
     dispatcher_seen_s: Callable[[], float | None]  # Unix time at which the dispatcher was seen last
 
 

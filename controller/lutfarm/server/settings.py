@@ -19,3 +19,5 @@ class Settings:
     requests_per_s: float = 50.0  # of one client address, on average
     burst: int = 200  # of one client address, at once
     dispatcher_silence_s: float = 60.0  # unseen for longer, the farm is not ready
+    most_listeners: int = 100  # to events, at once
+    longest_events_s: float = 3600.0  # then a listener asks again

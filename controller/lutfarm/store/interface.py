@@ -222,8 +222,11 @@ class RunStore(Protocol):
         """Unlink failed runs and failed probes from the job (they stay stored); how many.  For --retry-failed."""
         ...
 
-    def runs(self, job_id: str, *, samples: bool = True) -> Iterator[Run]:
-        """The runs linked to a job, by key and time; without samples the slices are empty."""
+    def runs(self, job_id: str, *, samples: bool = True, after: tuple[str, float, str] | None = None) -> Iterator[Run]:
+        """The runs linked to a job, by key, time and id; without samples the slices are empty.
+
+        `after`: only those behind the run of that key, `started_s` and id.
+        """
         ...
 
     def runs_after(self, started_s: float, *, device: str | None = None) -> Iterator[Run]:

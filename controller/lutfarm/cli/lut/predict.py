@@ -15,7 +15,7 @@ from lutfarm.cli.terminal.table_options import BackendOption, DeviceOption, Tabl
 from lutfarm_jobs.errors import SpecError
 
 if TYPE_CHECKING:
-    from lutfarm.lut import Figures, LatencyTable, Prediction
+    from lutfarm.lut import Prediction
 
 
 def predict(
@@ -43,7 +43,7 @@ def predict(
             raise SpecError(f"give an architecture of {found.name}, or --random N")
         table = select(load(table_file), device, backend)
         rows = [(found.format(a), table.predict(found, a, allow_partial=allow_partial, uncalibrated=uncalibrated)) for a in archs]
-        figures = _figures(table, found.name, uncalibrated=uncalibrated)
+        figures = table.figures(found.name, uncalibrated=uncalibrated)
         if json:
             print_json([{"arch": text} | plain(prediction) | {"validation": plain(figures)} for text, prediction in rows])
             return
@@ -88,11 +88,3 @@ def _busy(found: Sequence[Prediction]) -> list[str]:
     busy = [one for one in found if not BUSY.isdisjoint(one.flags)]
     told = ", ".join(sorted({flag for one in busy for flag in one.flags} & BUSY))
     return [f"{len(busy)} of {len(found)} add up entries that a busy machine measured ({told})"] if busy else []
-
-
-def _figures(table: LatencyTable, space: str, *, uncalibrated: bool) -> Figures | None:
-    """How such predictions of the space held up."""
-    known = table.validation(space)
-    if known is None or uncalibrated or table.calibration(space) is None:
-        return known and known.figures
-    return known.calibrated and known.calibrated.figures

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lutfarm.lut import Figures, Prediction
 from lutfarm.monitoring.device_status import DeviceStatus
 from lutfarm.monitoring.why import Why
 from lutfarm.records.device_state import DeviceRecord, State
@@ -214,3 +215,64 @@ class HoldRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(min_length=1, max_length=500)
+
+
+class PredictRequest(BaseModel):
+    """Networks whose latency is asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    archs: list[Annotated[str, Field(max_length=10_000)]] = Field(
+        min_length=1, max_length=10_000, description="architectures in the space's own encoding"
+    )
+    space: str | None = Field(
+        default=None, max_length=200, description="a known space's name, or as the job names it; default: the job's only one"
+    )
+    allow_partial: bool = Field(default=False, description="sum what there is; say what is missing")
+    uncalibrated: bool = Field(default=False, description="the plain sum, though the table is calibrated")
+    device: str | None = Field(default=None, max_length=200, description="where the table has several")
+    backend: str | None = Field(default=None, max_length=200, description="where the table has several")
+
+
+class PredictionAnswer(BaseModel):
+    """What one network takes, in the answer's unit.
+
+    Uncalibrated, the interval is that of the sum of the table's entries, no promise about the network; null where something is
+    missing: then the estimate is of what there is alone.
+    """
+
+    arch: str
+    estimate: float
+    low: float | None
+    high: float | None
+    coverage: float
+    missing: tuple[str, ...]
+    flags: tuple[str, ...]
+    composed: str
+    calibrated_on: int
+
+    @classmethod
+    def of(cls, arch: str, one: Prediction) -> PredictionAnswer:
+        """From a prediction."""
+        return cls(
+            arch=arch,
+            estimate=one.estimate,
+            low=one.low,
+            high=one.high,
+            coverage=one.coverage,
+            missing=one.missing,
+            flags=one.flags,
+            composed=one.composed,
+            calibrated_on=one.calibrated_on,
+        )
+
+
+class PredictedAnswer(BaseModel):
+    """Predictions, and how such ones held up against whole networks; `validation` is null where that was never measured."""
+
+    space: str
+    device: str
+    backend: str
+    unit: str
+    validation: Figures | None
+    predictions: list[PredictionAnswer]

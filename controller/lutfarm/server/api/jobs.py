@@ -53,13 +53,13 @@ def submit(served: ServedDep, caller: CallerDep, asked: JobRequest, response: Re
     job, new = served.reception.accept(wanted, caller)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"{API}/jobs/{job.id}"
-    return _detail(served, *job_called(served.store, job.id))
+    return detail(served, *job_called(served.store, job.id))
 
 
 @router.get("/{job_id}")
 def job(served: ServedDep, job_id: JobName) -> JobDetail:
     """One job, with what it asks for."""
-    return _detail(served, *job_called(served.store, job_id))
+    return detail(served, *job_called(served.store, job_id))
 
 
 @router.get("/{job_id}/why")
@@ -75,7 +75,7 @@ def cancel(served: ServedDep, caller: CallerDep, job_id: JobId, asked: CancelReq
     own = served.reception.own(job_id, caller)
     said = "".join(c if c.isprintable() else " " for c in asked.why).strip()
     served.reception.cancel(own, ": ".join(filter(None, (f"cancelled by {caller.user or 'the operator'}", said))))
-    return _detail(served, *job_called(served.store, own.id))
+    return detail(served, *job_called(served.store, own.id))
 
 
 @router.delete("/{job_id}")
@@ -86,7 +86,8 @@ def remove(served: ServedDep, caller: CallerDep, job_id: JobId) -> RemovedAnswer
     return RemovedAnswer(job=own.id, measurements=gone.measurements, runs=gone.runs, runs_kept=gone.runs_kept, probes=gone.probes)
 
 
-def _detail(served: Served, found: Job, counts: JobCounts) -> JobDetail:
+def detail(served: Served, found: Job, counts: JobCounts) -> JobDetail:
+    """A job as it is stored and waits."""
     entry = next((entry for entry in served.store.queue() if entry.job_id == found.id), None)
     return JobDetail(
         **dict(JobAnswer.of(found, counts)),

@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Select, Table, delete, func, literal, select
+from sqlalchemy import Connection, Dialect, Select, Table, delete, func, literal, select, tuple_
 from sqlalchemy.dialects.sqlite import insert
 
 from lutfarm.store.sql import encoding
@@ -128,10 +128,12 @@ class RunRows(Database):
             unlinked += db.execute(delete(job_probes).where(job_probes.c.job_id == job_id, job_probes.c.failed)).rowcount
         return unlinked
 
-    def runs(self, job_id: str, *, samples: bool = True) -> Iterator[Run]:
-        """The runs linked to a job, by key and time."""
+    def runs(self, job_id: str, *, samples: bool = True, after: tuple[str, float, str] | None = None) -> Iterator[Run]:
+        """The runs linked to a job, by key, time and id."""
+        place = runs.c.key, runs.c.started_s, runs.c.id
         query = _runs_query(samples=samples).join(job_runs, job_runs.c.run == runs.c.number)
-        yield from self._runs(query.where(job_runs.c.job_id == job_id).order_by(runs.c.key, runs.c.started_s))
+        query = query.where(job_runs.c.job_id == job_id).order_by(*place)
+        yield from self._runs(query if after is None else query.where(tuple_(*place) > tuple_(*after)))
 
     def runs_after(self, started_s: float, *, device: str | None = None) -> Iterator[Run]:
         wanted = [runs.c.started_s > started_s] + ([] if device is None else [runs.c.device == device])

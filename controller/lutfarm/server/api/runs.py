@@ -1,0 +1,43 @@
+"""The runs of a job: what was measured, sample by sample."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from lutfarm.server.api.answers import Page
+from lutfarm.server.api.jobs import JobName
+from lutfarm.server.api.paging import CursorQuery, after_of, cursor_of
+from lutfarm.server.roles import API
+from lutfarm.server.served import ServedDep
+from lutfarm.store.interface import job_called
+from lutfarm_jobs.run import Run
+
+router = APIRouter(prefix=f"{API}/jobs", tags=["runs"])
+MOST_RUNS = 200
+MOST_SAMPLES = 1_000_000  # of a page, but for its first run: some ten megabytes
+
+
+@router.get("/{job_id}/runs")
+def runs(
+    served: ServedDep,
+    job_id: JobName,
+    *,
+    limit: Annotated[int, Query(ge=1, le=MOST_RUNS, description="so many at most; fewer where they have many samples")] = 50,
+    cursor: CursorQuery = None,
+    samples: Annotated[bool, Query(description="with every slice and its raw samples")] = True,
+) -> Page[Run]:
+    """The runs of a job with their raw samples, by measurement and time."""
+    job, _ = job_called(served.store, job_id)
+    after = after_of(cursor, (str, float, str))
+    place = None if after is None else (str(after[0]), float(after[1]), str(after[2]))
+    found: list[Run] = []
+    samples_left = MOST_SAMPLES
+    for run in served.store.runs(job.id, samples=samples, after=place):
+        samples_left -= sum(len(one.samples_ns) for one in run.slices)
+        if found and (len(found) == limit or samples_left < 0):
+            last = found[-1]
+            return Page(items=found, next=cursor_of((last.key, last.started_s, last.id)))
+        found.append(run)
+    return Page(items=found)
