@@ -69,7 +69,7 @@ def swept(*noise: MachineState, seed: int, slow: Mapping[int, float] | None = No
             )
             known = CanaryReference(round(device.canary_ns), provisional=False)
             runs[one.key].append(regated(found, known, gate_ratio=SLICE_PLAN.gate_ratio))
-    built = entries_of(plan, [one for found in runs.values() for one in found], probes={}, zeros=(), target=Target())
+    built = entries_of(plan, [one for found in runs.values() for one in found], probes={}, zeros=(), target=Target(), tools=())
     return [
         Swept(device.estimand_ns(ns, share=0.10), e.estimate or 0.0, e.low or 0.0, e.high or 0.0, e.flags)
         for e, ns in zip(built.entries, NETWORKS_NS, strict=True)

@@ -14,6 +14,7 @@ from lutfarm.scheduling.job_progress import JobProgress
 from lutfarm.scheduling.unit import Unit
 from lutfarm.store.interface import DevicesAndRuns, Store
 from lutfarm.submission.submission import Submission
+from lutfarm_jobs.runtimes import model_format
 
 LOOK_S = 1.0  # at what else computes on this machine
 
@@ -69,4 +70,4 @@ def _parts(submitted: Submission, job: JobProgress, store: DevicesAndRuns, load:
             unit: replace(one, pace=LOADED_PACE) if transports[unit] == "local" and one.pace is None else one
             for unit, one in known.items()
         }
-    return work_left(job, units, known, transports=transports)
+    return work_left(job, units, known, format_of=model_format, transports=transports)

@@ -8,7 +8,6 @@ from lutfarm.lut.schema.entry import Entry
 from lutfarm.statistics.estimates.flags import Flag
 from lutfarm_jobs.measurement import Feed, Measurement
 from lutfarm_jobs.measurement_key import bare_name
-from lutfarm_jobs.runtimes import is_tool
 
 MOST_CHARACTERS = 400
 MOST_NAMES = 10
@@ -16,10 +15,13 @@ MOST_ENTRIES = 5
 BY_THE_TOOL = "made up by the tool"
 
 
-def inputs(measurement: Measurement) -> str:
-    """For example `rate=16000 (assumed, decides what runs); x=normal`; empty for what is no model file."""
+def inputs(measurement: Measurement, *, by_tool: bool) -> str:
+    """For example `rate=16000 (assumed, decides what runs); x=normal`; empty for what is no model file.
+
+    `by_tool`: a native tool measured it, which makes up what it runs on.
+    """
     feeds = measurement.workload.feeds
-    if feeds and is_tool(measurement.backend.runtime):
+    if feeds and by_tool:
         return BY_THE_TOOL
     # Those that matter stand first, where the text ends too early.
     ranked = sorted(feeds, key=lambda feed: (not (feed.decides and not feed.given), not feed.given))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lutfarm.canary.judge_runs import judge
@@ -17,6 +17,7 @@ from lutfarm.store.interface import RunsAndCanaries, Store, job_called
 from lutfarm.submission.device_pools import share_choices
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.run import Probe, Run
+from lutfarm_jobs.runtimes import is_tool
 from lutfarm_jobs.spec import JobSpec, stored_job
 
 
@@ -38,6 +39,11 @@ class JobRuns:
         sampling = self.spec.sampling
         return Target(sampling.target_relative_interval, sampling.confidence, sampling.least_rounds, sampling.rounds)
 
+    @property
+    def tools(self) -> Collection[str]:
+        """Which of its runtimes are native tools."""
+        return {runtime for runtime in {m.backend.runtime for m in self.plan} if is_tool(runtime)}
+
 
 def runs_of(store: Store, job_id: str) -> JobRuns:
     """What is stored of a job, by its id, name or the start of its id.  Raises SpecError where there is no such job."""
@@ -56,7 +62,9 @@ def plain_entries(stored: JobRuns) -> tuple[tuple[Entry, ...], int] | None:
     """
     if stored.spec.composition != "isolated" or share_choices(stored.spec):
         return None
-    built = entries_of(stored.plan, stored.runs, probes=stored.probes, zeros=stored.job.zeros, target=stored.target)
+    built = entries_of(
+        stored.plan, stored.runs, probes=stored.probes, zeros=stored.job.zeros, target=stored.target, tools=stored.tools
+    )
     return built.entries, len(built.missing)
 
 

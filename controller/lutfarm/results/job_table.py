@@ -45,7 +45,9 @@ def table_of(store: Store, job_id: str, *, pool: str | None = None) -> LatencyTa
     floors = _call_floors(plan, stored.probes)
     call_ns = {(device, key): float(ns) for device, by in floors.items() for key, ns in by.items()}
     manifest = _manifest(store, stored, floors)
-    table = build_table(plan, stored.runs, probes=stored.probes, zeros=stored.job.zeros, target=target, manifest=manifest)
+    table = build_table(
+        plan, stored.runs, probes=stored.probes, zeros=stored.job.zeros, target=target, tools=stored.tools, manifest=manifest
+    )
     table = table.with_manifest(as_measured(table))
     if spec.composition == "sandwiched":
         table = sandwiched(table, target.relative_half_width, call_ns=call_ns)

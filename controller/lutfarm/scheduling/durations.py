@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 from lutfarm.scheduling.job_progress import JobProgress
@@ -19,7 +19,6 @@ from lutfarm.scheduling.unit import Unit
 from lutfarm.statistics.estimates.precision import LEAST_ROUNDS, LEAST_ROUNDS_ALONE
 from lutfarm.statistics.intervals.interval import LEAST_FOR_PRIOR
 from lutfarm_jobs.measurement import Measurement
-from lutfarm_jobs.runtimes import model_format
 
 PROBE_ITERATIONS = 12  # cold, warm, compared
 OFTEN_MORE_ROUNDS = 1.8  # times the least number: where the machine is noisier than is usual
@@ -109,11 +108,13 @@ def work_left(
     units: Mapping[str, Unit],
     known: Mapping[str, Known] | None = None,
     *,
+    format_of: Callable[[str], str],
     transports: Mapping[str, str] | None = None,
 ) -> Parts:
     """What is left of a job from now on, with its farm running: of the machine that needs longest, as they work side by side.
 
-    `transports`: by unit, where they are known.  Building is the host's, for all units.
+    `format_of`: what a runtime reads; one model serves all that read the same.  `transports`: by unit, where they are known.
+    Building is the host's, for all units.
     """
     by_machine: defaultdict[str, Parts] = defaultdict(Parts)
     for name in job.policies:
@@ -123,7 +124,7 @@ def work_left(
             transport = (transports or {}).get(name, "local")
             by_machine[unit.machine] += _of_unit(job, unit, wanted, told, transport)
     longest = max(by_machine.values(), key=lambda parts: parts.whole.middle_s, default=Parts())
-    return longest + Parts(building=_building(job))
+    return longest + Parts(building=_building(job, format_of))
 
 
 def _of_unit(job: JobProgress, unit: Unit, wanted: Sequence[Measurement], known: Known, transport: str) -> Parts:
@@ -198,12 +199,9 @@ def _guess(job: JobProgress, m: Measurement, known: Known, transport: str) -> Sp
     return NOT_PROBED.get(transport, NOT_PROBED_FAR) if scale is None else Span(0.8 * scale, 1.25 * scale)
 
 
-def _building(job: JobProgress) -> Span:
+def _building(job: JobProgress, format_of: Callable[[str], str]) -> Span:
     """On the host, one after the other; what some unit has probed is in the cache, and so is what another backend shares."""
-    built = {_model(m) for key, m in job.plan.items() if job.progress(key).probe is not None}
-    wanted = {_model(m): m for key, m in job.plan.items() if job.wants(key)}
+    models = {key: (m.workload.key, format_of(m.backend.runtime)) for key, m in job.plan.items()}
+    built = {models[key] for key in job.plan if job.progress(key).probe is not None}
+    wanted = {models[key]: m for key, m in job.plan.items() if job.wants(key)}
     return sum((BUILT if model in built else BUILD[m.workload.kind] for model, m in wanted.items()), Span())
-
-
-def _model(m: Measurement) -> tuple[str, str]:
-    return m.workload.key, model_format(m.backend.runtime)

@@ -17,14 +17,14 @@ def measurement(*feeds: Feed, computes: bool = True, runtime: str = "onnxruntime
 
 
 def test_what_decides_stands_first_and_what_is_given_is_said() -> None:
-    assert fed.inputs(measurement(X, RATE)) == "rate=16000 (assumed, decides what runs); x=normal"
-    assert fed.inputs(measurement(X, replace(RATE, given=True))) == "rate=16000 (given); x=normal"
-    assert fed.inputs(Measurement(Workload("operator", "conv"), "desk", Backend("tflite"))) == ""
+    assert fed.inputs(measurement(X, RATE), by_tool=False) == "rate=16000 (assumed, decides what runs); x=normal"
+    assert fed.inputs(measurement(X, replace(RATE, given=True)), by_tool=False) == "rate=16000 (given); x=normal"
+    assert fed.inputs(Measurement(Workload("operator", "conv"), "desk", Backend("tflite")), by_tool=True) == ""
 
 
 def test_a_thousand_inputs_are_cut_and_counted() -> None:
     many = [replace(RATE, name=f"input{number}") for number in range(1000)]
-    assert len(fed.inputs(measurement(*many))) <= fed.MOST_CHARACTERS
+    assert len(fed.inputs(measurement(*many), by_tool=False)) <= fed.MOST_CHARACTERS
     assert fed.assumed(measurement(*many)).endswith("input9 and 990 more")
 
 
@@ -37,7 +37,7 @@ def test_flags_are_raised_by_what_decides_and_was_not_given() -> None:
 
 def test_a_native_tool_makes_up_its_inputs() -> None:
     of_tool = measurement(X, RATE, runtime="onnxruntime_perf_test")
-    assert fed.inputs(of_tool) == fed.BY_THE_TOOL
+    assert fed.inputs(of_tool, by_tool=True) == fed.BY_THE_TOOL
     assert fed.raised(of_tool) == ("inputs_assumed",)
 
 

@@ -46,6 +46,7 @@ def left(state: OneJob, policy: MeasuringPolicy = POLICY, known: Known | None = 
         replace(state.job, policies=dict.fromkeys(units, policy)),
         units,
         dict.fromkeys(units, known) if known else None,
+        format_of={"onnxruntime": "onnx", "tflite": "tflite"}.__getitem__,
         transports=dict.fromkeys(units, transport),
     )
 

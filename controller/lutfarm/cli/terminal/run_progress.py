@@ -21,6 +21,7 @@ from lutfarm.scheduling.durations import work_left
 from lutfarm.scheduling.job_progress import JobProgress
 from lutfarm.scheduling.unit import Unit
 from lutfarm.statistics import process_estimate_ns, relative_half_width
+from lutfarm_jobs.runtimes import model_format
 
 LINE_EVERY_S = 10.0
 BAR_COLUMNS = 10  # what is left of 80 is for words
@@ -144,7 +145,7 @@ class RunDisplay:
         failed = sum(1 for key in job.plan if job.progress(key).failed)
         waits = self._closed(units)
         parts = [
-            f"{duration(work_left(job, units).whole.middle_s)} {'of work ' if waits else ''}left",
+            f"{duration(work_left(job, units, format_of=model_format).whole.middle_s)} {'of work ' if waits else ''}left",
             f"{len(job.plan)} measurements",
         ]
         if unprobed:

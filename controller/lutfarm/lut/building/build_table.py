@@ -21,10 +21,11 @@ def build_table(
     probes: Mapping[str, Sequence[Probe]] | None = None,
     zeros: Collection[str] = (),
     target: Target | None = None,
+    tools: Collection[str] = (),
 ) -> LatencyTable:
     """A table from what was planned and what came of it: see `entries_of`.
 
     What has neither a run nor a failure has no entry: its key is among the manifest's `missing`.
     """
-    built = entries_of(measurements, runs, probes=probes or {}, zeros=zeros, target=target or Target())
+    built = entries_of(measurements, runs, probes=probes or {}, zeros=zeros, target=target or Target(), tools=tools)
     return LatencyTable.of(built.entries, replace(manifest, missing=built.missing, fingerprints=built.fingerprints))

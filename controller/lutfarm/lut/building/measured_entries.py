@@ -60,12 +60,14 @@ def entries_of(
     probes: Mapping[str, Sequence[Probe]],
     zeros: Collection[str],
     target: Target,
+    tools: Collection[str],
 ) -> Built:
     """Entries from what was planned and what came of it.
 
     Runs of one measurement must follow each other, as `Store.runs` gives them; `probes` by measurement key, newest first;
-    `zeros` are keys of operators that are nothing by structure.  Raises ValueError where runs do not follow each other,
-    RunsDisagree where runs that were made by different software or protocols would stand side by side.
+    `zeros` are keys of operators that are nothing by structure; `tools` the runtimes that are native tools.  Raises ValueError
+    where runs do not follow each other, RunsDisagree where runs that were made by different software or protocols would stand
+    side by side.
     """
     planned = {measurement.key: measurement for measurement in measurements}
     results: dict[str, _Measured | Entry] = {}
@@ -83,7 +85,10 @@ def entries_of(
     _check_agreement(measured)
     entries = {key: value for key, value in results.items() if isinstance(value, Entry)} | _estimated(measured, target)
     return Built(
-        entries=(*(entries[key] for key in planned if key in entries), *_zero_entries(measurements, zeros)),
+        entries=(
+            *(_with_inputs(entries[key], m, tools) for key, m in planned.items() if key in entries),
+            *_zero_entries(measurements, zeros),
+        ),
         missing=tuple(key for key in planned if key not in entries),
         fingerprints={fingerprint_hash(one.fingerprint): dict(one.fingerprint) for one in measured},
     )
@@ -242,13 +247,18 @@ def _named(measurement: Measurement, kind: Kind) -> Entry:
         kind=kind,
         conditions=measurement.conditions.key,
         quantity=measurement.quantity,
-        inputs=fed.inputs(measurement),
-        inputs_assumed=fed.assumed(measurement),
         precision=measurement.backend.precision,
         batch_size=measurement.conditions.batch_size,
         path=measurement.workload.path,
         takes=measurement.workload.takes,
     )
+
+
+def _with_inputs(entry: Entry, measurement: Measurement, tools: Collection[str]) -> Entry:
+    if not measurement.workload.feeds:
+        return entry
+    by_tool = measurement.backend.runtime in tools
+    return replace(entry, inputs=fed.inputs(measurement, by_tool=by_tool), inputs_assumed=fed.assumed(measurement))
 
 
 def _failed(measurement: Measurement, failure: Failure, run_ids: Sequence[str]) -> Entry:
