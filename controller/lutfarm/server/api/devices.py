@@ -7,11 +7,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from lutfarm.api.answers import DeviceAnswer, DeviceDetail, DeviceStateAnswer, Page, TransitionAnswer
+from lutfarm.api.requests import HoldRequest
 from lutfarm.devices import maintenance
 from lutfarm.devices.registry import registered
 from lutfarm.monitoring.device_status import device_status, open_jobs
 from lutfarm.records.device_state import DeviceRecord, Transition
-from lutfarm.server.api.answers import DeviceAnswer, DeviceDetail, DeviceStateAnswer, HoldRequest, Page, TransitionAnswer
 from lutfarm.server.api.paging import CursorQuery, LimitQuery, after_of, page
 from lutfarm.server.roles import API
 from lutfarm.server.served import CallerDep, ServedDep

@@ -11,8 +11,8 @@ from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from lutfarm.server.api.answers import JobDetail
-from lutfarm.server.api.jobs import JobName, detail
+from lutfarm.api.answers import JobStanding
+from lutfarm.server.api.jobs import JobName, standing
 from lutfarm.server.roles import API
 from lutfarm.server.served import Served, ServedDep
 from lutfarm.store.interface import job_called
@@ -49,7 +49,7 @@ async def _told(served: Served, job_id: str, longest_s: float) -> AsyncGenerator
         if job is None:
             yield event("removed", "{}")
             return
-        seen = job.model_dump_json(exclude={"spec", "zeros"})
+        seen = job.model_dump_json()
         if seen != last:
             last, said_s = seen, time.monotonic()
             yield event("job", seen)
@@ -63,9 +63,9 @@ async def _told(served: Served, job_id: str, longest_s: float) -> AsyncGenerator
     yield event("again", "{}")
 
 
-def _look(served: Served, job_id: str) -> JobDetail | None:
+def _look(served: Served, job_id: str) -> JobStanding | None:
     found = served.store.job(job_id)
-    return None if found is None or found[0].id != job_id else detail(served, *found)
+    return None if found is None or found[0].id != job_id else standing(served, *found)
 
 
 def event(name: str, data: str) -> bytes:

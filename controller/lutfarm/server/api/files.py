@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.concurrency import contextmanager_in_threadpool
 from starlette.concurrency import run_in_threadpool
 
-from lutfarm.server.api.answers import FileAnswer
+from lutfarm.api.answers import FileAnswer
 from lutfarm.server.roles import API
 from lutfarm.server.served import ServedDep
 from lutfarm_jobs.errors import NotFound

@@ -7,7 +7,7 @@ import time
 
 from fastapi import APIRouter, Response
 
-from lutfarm.server.api.answers import HealthAnswer, ReadyAnswer, VersionAnswer
+from lutfarm.api.answers import HealthAnswer, ReadyAnswer, VersionAnswer
 from lutfarm.server.roles import API
 from lutfarm.server.served import ServedDep
 

@@ -8,18 +8,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
+from lutfarm.api.answers import JobAnswer, JobDetail, JobStanding, Page, QueueAnswer, RemovedAnswer, WhyAnswer
+from lutfarm.api.requests import CancelRequest, JobRequest
 from lutfarm.execution.why_job import why_job
 from lutfarm.records.job import Job, JobCounts
-from lutfarm.server.api.answers import (
-    CancelRequest,
-    JobAnswer,
-    JobDetail,
-    JobRequest,
-    Page,
-    QueueAnswer,
-    RemovedAnswer,
-    WhyAnswer,
-)
 from lutfarm.server.api.paging import CursorQuery, LimitQuery, after_of, page
 from lutfarm.server.reception import Wanted
 from lutfarm.server.roles import API
@@ -53,13 +45,13 @@ def submit(served: ServedDep, caller: CallerDep, asked: JobRequest, response: Re
     job, new = served.reception.accept(wanted, caller)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"{API}/jobs/{job.id}"
-    return detail(served, *job_called(served.store, job.id))
+    return _detail(served, *job_called(served.store, job.id))
 
 
 @router.get("/{job_id}")
 def job(served: ServedDep, job_id: JobName) -> JobDetail:
     """One job, with what it asks for."""
-    return detail(served, *job_called(served.store, job_id))
+    return _detail(served, *job_called(served.store, job_id))
 
 
 @router.get("/{job_id}/why")
@@ -75,7 +67,7 @@ def cancel(served: ServedDep, caller: CallerDep, job_id: JobId, asked: CancelReq
     own = served.reception.own(job_id, caller)
     said = "".join(c if c.isprintable() else " " for c in asked.why).strip()
     served.reception.cancel(own, ": ".join(filter(None, (f"cancelled by {caller.user or 'the operator'}", said))))
-    return detail(served, *job_called(served.store, own.id))
+    return _detail(served, *job_called(served.store, own.id))
 
 
 @router.delete("/{job_id}")
@@ -86,12 +78,11 @@ def remove(served: ServedDep, caller: CallerDep, job_id: JobId) -> RemovedAnswer
     return RemovedAnswer(job=own.id, measurements=gone.measurements, runs=gone.runs, runs_kept=gone.runs_kept, probes=gone.probes)
 
 
-def detail(served: Served, found: Job, counts: JobCounts) -> JobDetail:
-    """A job as it is stored and waits."""
+def standing(served: Served, found: Job, counts: JobCounts) -> JobStanding:
+    """A job and what is still to be done for it."""
     entry = next((entry for entry in served.store.queue() if entry.job_id == found.id), None)
-    return JobDetail(
-        **dict(JobAnswer.of(found, counts)),
-        queue=None if entry is None else QueueAnswer.of(entry),
-        spec=json.loads(found.spec_json),
-        zeros=found.zeros,
-    )
+    return JobStanding(**dict(JobAnswer.of(found, counts)), queue=None if entry is None else QueueAnswer.of(entry))
+
+
+def _detail(served: Served, found: Job, counts: JobCounts) -> JobDetail:
+    return JobDetail(**dict(standing(served, found, counts)), spec=json.loads(found.spec_json), zeros=found.zeros)

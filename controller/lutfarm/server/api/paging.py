@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar, cast
 
 from fastapi import Query
 
-from lutfarm.server.api.answers import Page
+from lutfarm.api.answers import Page
 from lutfarm_jobs.errors import SpecError
 
 Item = TypeVar("Item")

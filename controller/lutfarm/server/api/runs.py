@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from lutfarm.server.api.answers import Page
+from lutfarm.api.answers import Page
 from lutfarm.server.api.jobs import JobName
 from lutfarm.server.api.paging import CursorQuery, after_of, cursor_of
 from lutfarm.server.roles import API

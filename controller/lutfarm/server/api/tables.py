@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
+from lutfarm.api.answers import PredictedAnswer, PredictionAnswer
+from lutfarm.api.requests import PredictRequest
 from lutfarm.lut.files import dumped
 from lutfarm.lut.formats.known import FORMATS, extension
-from lutfarm.server.api.answers import PredictedAnswer, PredictionAnswer, PredictRequest
 from lutfarm.server.api.jobs import JobName
 from lutfarm.server.roles import API
 from lutfarm.server.served import ServedDep

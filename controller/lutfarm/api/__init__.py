@@ -1,0 +1,1 @@
+"""What a served farm and its clients say to each other: requests and answers, as types."""
