@@ -7,6 +7,7 @@
 #   openssh-server, openssh-client    boards
 #   qemu-system-arm, e2fsprogs        a board with an ARM processor, a kernel and a disk of its own
 #   iproute2, iptables, procps        a network link for each device, that can be cut
+#   postgresql                        a farm's store in PostgreSQL
 #   util-linux                        nothing that the tests started stays when they are killed
 # Needs Debian or a relative of it, and root or sudo.  Where that is not so, it says what is missing and exits with 1.
 set -uo pipefail
@@ -34,10 +35,11 @@ needed=(
     "ip:iproute2"
     "iptables:iptables"
     "sysctl:procps"
+    "/usr/lib/postgresql/*/bin/initdb:postgresql"
 )
 there() {
     case $1 in
-        /*) [ -e "$1" ] ;;
+        /*) compgen -G "$1" >/dev/null ;;
         *) command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] ;;
     esac
 }

@@ -19,7 +19,8 @@ sys.path.insert(0, str(ROOT))  # what fills the store is part of the tests
 
 from tests.store_kit import fill  # noqa: E402
 
-from lutfarm.store.sql.open import NEWEST, open_store  # noqa: E402
+from lutfarm.store.sql.migrating import NEWEST  # noqa: E402
+from lutfarm.store.sql.open import open_store  # noqa: E402
 
 
 def main() -> None:

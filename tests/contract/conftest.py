@@ -8,23 +8,41 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from tests.rig.fixtures import postgresql
+from tests.rig.postgresql import PostgreSql
 from tests.server_kit import served
 from tests.store_kit import JOB, OWNER, PLAN
 
 from lutfarm.server.store_app import store_app
 from lutfarm.store import Store, open_store
 from lutfarm.store.rpc.remote import socket_store
+from lutfarm.store.sql import postgresql as opening
 from lutfarm_jobs.round import Lease
 
+__all__ = ["postgresql"]
 
-@pytest.fixture(params=["sqlite", "served"])
+
+@pytest.fixture(scope="session")
+def migrated(postgresql: PostgreSql) -> str:
+    """The name of a database that is copied for each test: migrations take a second."""
+    address = postgresql.database()
+    opening.open_store(address).close()
+    return address.partition("?")[0].rpartition("/")[2]
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "served"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
     """Opens the same store again and again; `served`: as another process has it, of the server that keeps it."""
+    address = ""
+    if request.param == "postgresql":
+        server: PostgreSql = request.getfixturevalue("postgresql")
+        address = server.database(template=request.getfixturevalue("migrated"))
     with ExitStack() as opened:
 
         def again() -> Store:
-            store = opened.enter_context(closing(open_store(tmp_path / "home")))
-            if request.param == "sqlite":
+            found = opening.open_store(address) if address else open_store(tmp_path / "home")
+            store = opened.enter_context(closing(found))
+            if request.param != "served":
                 return store
             socket = tmp_path / f"{uuid.uuid4().hex[:8]}.socket"
             opened.enter_context(served(store_app(store, heard=lambda: None), socket=socket))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from tests.store_kit import FINGERPRINT, JOB, OWNER, PLAN, SLICE, probe, run
+from tests.store_kit import DESK, FINGERPRINT, JOB, OWNER, PLAN, SLICE, probe, run
 
 from lutfarm.records.canary_round import CanaryRound
+from lutfarm.records.device_state import DeviceEvent
 from lutfarm.records.job import JobRemoved
 from lutfarm.records.lease_holder import LeaseHolder
 from lutfarm.store import Store
@@ -207,6 +209,52 @@ def test_the_last_runs_of_a_device_are_its_newest_newest_first(store: Store, lea
     assert [found.id for found in store.last_runs("desk", most=2)] == [by_start[40].id, by_start[30].id]
     assert [found.started_s for found in store.last_runs("desk", most=9)] == [40.0, 30.0, 20.0, 10.0]
     assert list(store.last_runs("other", most=9)) == []
+
+
+def test_threads_write_and_read_at_once_and_nothing_is_lost(store: Store) -> None:
+    store.open_job(JOB, PLAN)
+
+    def work(number: int) -> list[Run]:
+        device, written = f"desk-{number}", list[Run]()
+        held = store.acquire(device, owner=OWNER, holder="ann", now_s=100.0, ttl_s=60.0)
+        assert isinstance(held, Lease)
+        for batch in range(6):
+            some = [run(device=device, fingerprint={"batch": str(batch)}) for _ in range(3)]
+            store.commit(some, held, "job-1")
+            written += some
+            ids = {found.id for found in store.runs("job-1")}
+            assert {one.id for one in written} <= ids
+            store.step_device(device, DeviceEvent("seen", boot_id=f"b{batch}"), 100.0 + 3600 * batch)
+        return written
+
+    with ThreadPoolExecutor(8) as threads:
+        written = [one for batch in threads.map(work, range(8)) for one in batch]
+    assert sorted(store.runs("job-1"), key=lambda one: one.id) == sorted(written, key=lambda one: one.id)
+    assert store.round_counts("job-1") == {KEYS[0]: {"complete": 144}}
+
+
+def test_names_and_keys_are_sorted_by_code_points_and_told_apart_by_case(store: Store, lease: Lease) -> None:
+    names = ["Z", "_", "a", "b", "\N{LATIN SMALL LETTER A WITH DIAERESIS}"]
+    for name in reversed(names):
+        store.put_device(replace(DESK, name=name))
+    assert [device.name for device in store.devices()] == names
+    keys = [KEYS[0].replace("conv_a", name) for name in names]
+    store.commit([run(key) for key in reversed(keys)], lease, "job-1")
+    assert [found.key for found in store.runs("job-1")] == keys
+    assert store.job("JOB") is None
+
+
+def test_a_text_that_no_database_can_hold_is_kept_with_marks_in_it(store: Store) -> None:
+    store.step_device("desk", DeviceEvent("held", "x\0z"), 5.0)
+    assert store.device_record("desk", 6.0).reason == "x\N{REPLACEMENT CHARACTER}z"
+    store.put_device(replace(DESK, labels={"odd": "a\0b"}))
+    assert [device.labels for device in store.devices()] == [{"odd": "a\0b"}]
+    store.open_job(JOB, PLAN)
+    lease = store.acquire("desk", owner=OWNER, holder="ann\0", now_s=100.0, ttl_s=60.0)
+    assert isinstance(lease, Lease)
+    failed = run(status="failed", slices=(), failure=Failure("WorkloadFailed", "segfault \0"), fingerprint={"os": "\0"})
+    store.commit([failed], lease, "job-1")
+    assert list(store.runs("job-1")) == [failed]
 
 
 def test_each_run_comes_with_its_own_fingerprint_and_once(store: Store, lease: Lease) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy import create_engine, text
 from tests.store_kit import DESK, JOB, PLAN, run
 
 from lutfarm.store import open_store
-from lutfarm.store.sql import open as opening
+from lutfarm.store.sql import migrating
 from lutfarm.store.sql.schema import metadata
 from lutfarm_jobs.errors import StoreError, StoreNewer, StoreUnwritable
 from lutfarm_jobs.round import Lease
@@ -112,8 +112,8 @@ def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
 
 def test_the_newest_revision_is_the_last_one() -> None:
     config = Config()
-    config.set_main_option("script_location", str(Path(opening.__file__).parent / "migrations"))
-    assert ScriptDirectory.from_config(config).get_current_head() == opening.NEWEST
+    config.set_main_option("script_location", str(Path(migrating.__file__).parent / "migrations"))
+    assert ScriptDirectory.from_config(config).get_current_head() == migrating.NEWEST
 
 
 def test_a_device_stored_with_fields_that_there_are_no_more_comes_back(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from tests.rig.board import Board, make_key
 from tests.rig.machine import pythons
 from tests.rig.network import is_root
 from tests.rig.phone import Phone
+from tests.rig.postgresql import PostgreSql
 
 NEEDS_ROOT = "the rig makes network and mount namespaces, which needs root"
 EMULATOR = "qemu-system-aarch64"
@@ -48,4 +49,11 @@ def board(ssh_key: tuple[Path, str]) -> Iterator[Board]:
     """A board that shows this interpreter."""
     needs_rig()
     with Board("rig-board", keys=[ssh_key[1]]) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSql]:
+    """A server for all tests of a worker; each makes a database of its own."""
+    with PostgreSql() as found:
         yield found

@@ -1,4 +1,4 @@
-"""The record of truth: jobs, devices, leases, probes, runs.  SQLAlchemy Core on SQLite."""
+"""The record of truth: jobs, devices, leases, probes, runs.  SQLAlchemy Core on SQLite or PostgreSQL."""
 
 from lutfarm.records.job import Job, JobCounts
 from lutfarm.store.interface import Store

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from statistics import median
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert
 
 from lutfarm.records.canary_round import CanaryRound, basis_of, shown_idle
 from lutfarm.store.sql import encoding
 from lutfarm.store.sql.database import Database
 from lutfarm.store.sql.schema import canary_rounds, runs
+from lutfarm.store.sql.upsert import insert
 from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.run import Run
 
@@ -34,7 +34,7 @@ class CanaryRows(Database):
                 canary_rounds.c.backend_key == backend_key,
                 canary_rounds.c.conditions_key == conditions_key,
             )
-            .order_by(canary_rounds.c.at_s)
+            .order_by(canary_rounds.c.at_s, canary_rounds.c.round_id)
         )
         if after_s is not None:
             query = query.where(canary_rounds.c.at_s > after_s)
@@ -71,5 +71,5 @@ def keep_round(db: Connection, run: Run) -> None:
         "idle": shown_idle(run.before, run.after),
         "basis": encoding.to_json(dict(basis_of(run.fingerprint))),
     }
-    noted = insert(canary_rounds).values(round_id=run.round_id, **values)
+    noted = insert(db.dialect, canary_rounds).values(round_id=run.round_id, **values)
     db.execute(noted.on_conflict_do_update(index_elements=["round_id"], set_=values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
@@ -11,15 +12,19 @@ from typing import Self
 from sqlalchemy import Connection, Engine
 
 from lutfarm.store.sql.errors import mapped
+from lutfarm_jobs.errors import StoreError
+
+THREAD_WAIT_S = 60.0
 
 
 class Database:
-    """A context manager; leaving it closes the database."""
+    """A context manager; leaving it closes the database.  Any number of threads may use it."""
 
     def __init__(self, engine: Engine, place: str, copies: TemporaryDirectory[str] | None = None) -> None:
         self._engine = engine
-        self._place = place
+        self.place = place
         self._copies = copies  # of a database that can only be read elsewhere
+        self._writing = threading.Lock()  # threads take turns; SQLite would let the luckier ones pass
 
     def __enter__(self) -> Self:
         return self
@@ -29,12 +34,17 @@ class Database:
 
     @contextmanager
     def _write(self) -> Generator[Connection]:
-        with mapped(self._place), self._engine.begin() as db:
-            yield db
+        if not self._writing.acquire(timeout=THREAD_WAIT_S):
+            raise StoreError(f"{self.place}: another thread of this process is writing for too long; end it and run again")
+        try:
+            with mapped(self.place), self._engine.begin() as db:
+                yield db
+        finally:
+            self._writing.release()
 
     @contextmanager
     def _read(self) -> Generator[Connection]:
-        with mapped(self._place), self._engine.connect().execution_options(reads=True) as db:
+        with mapped(self.place), self._engine.connect().execution_options(reads=True) as db:
             yield db
 
     def close(self) -> None:

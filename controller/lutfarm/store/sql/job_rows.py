@@ -51,18 +51,18 @@ class JobRows(Database):
 
     def jobs(self) -> Sequence[tuple[Job, JobCounts]]:
         with self._read() as db:
-            rows = db.execute(select(jobs).order_by(jobs.c.created_s.desc())).all()
+            rows = db.execute(select(jobs).order_by(jobs.c.created_s.desc(), jobs.c.id)).all()
             return [(_job(row), _counts(db, row.id)) for row in rows]
 
     def job(self, job_id: str) -> tuple[Job, JobCounts] | None:
         """One, by its id, its name (the newest), or the start of its id where that is unique."""
         with self._read() as db:
-            by_time = select(jobs).order_by(jobs.c.created_s.desc())
+            by_time = select(jobs).order_by(jobs.c.created_s.desc(), jobs.c.id)
             row = (
                 db.execute(by_time.where(jobs.c.id == job_id)).first() or db.execute(by_time.where(jobs.c.name == job_id)).first()
             )
             if row is None and job_id:
-                found = db.execute(by_time.where(jobs.c.id.startswith(job_id, autoescape=True)).limit(2)).all()
+                found = db.execute(by_time.where(func.substr(jobs.c.id, 1, len(job_id)) == job_id).limit(2)).all()
                 row = found[0] if len(found) == 1 else None
             return None if row is None else (_job(row), _counts(db, row.id))
 

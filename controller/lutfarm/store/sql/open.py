@@ -1,4 +1,4 @@
-"""Opens a store: makes its folder, brings its schema up to date, sets SQLite up for safety."""
+"""Opens a store in SQLite: makes its folder, brings its schema up to date, sets SQLite up for safety."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ import sqlite3
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from lutfarm.store.sql.errors import mapped
+from lutfarm.store.sql.migrating import NEWEST, migrate, revision
 from lutfarm.store.sql.store import SqlStore
-from lutfarm_jobs.errors import SpecError, StoreNewer, StoreUnwritable
+from lutfarm_jobs.errors import SpecError, StoreUnwritable
 
 FILE_NAME = "farm.db"
 BUSY_S = 30.0
 WAL_PAGES = 4000  # 16 MB: a page that changes in each commit is copied to its place once; a sixth faster than with SQLite's 1000
-NEWEST = "0002"  # the last revision of migrations/
 
 
 def open_store(home: Path, *, to_read: bool = False) -> SqlStore:
@@ -54,11 +53,11 @@ def _open(home: Path) -> SqlStore:
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _one_at_a_time(home):
-            engine = create_engine(URL.create("sqlite", database=str(path)))
+            engine = create_engine(URL.create("sqlite", database=str(path)), max_overflow=25)
             event.listen(engine, "connect", _set_up)
             event.listen(engine, "begin", _begin)
             with mapped(str(path)):
-                migrate(engine)
+                migrate(engine, str(path))
     except OSError as error:
         raise StoreUnwritable(
             f"{home}: {error.strerror}; make room, make it writable, or choose another place with --home"
@@ -101,7 +100,7 @@ def open_reading(path: Path) -> SqlStore:
     event.listen(engine, "connect", _set_up_reading)
     event.listen(engine, "begin", _begin)
     with mapped(str(path)):
-        current = _revision(engine)
+        current = revision(engine)
     if current != NEWEST:
         engine.dispose()
         raise StoreUnwritable(f"{path}: another version wrote it, and it can't be brought up to date: make it writable")
@@ -124,32 +123,3 @@ def _begin(connection: Connection) -> None:
     # A transaction that reads first and writes later could find the database changed in between.
     reads = connection.get_execution_options().get("reads")
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-
-
-def migrate(engine: Engine) -> None:
-    """Bring the schema to this version.  Raises StoreNewer for one that this version does not know."""
-    current = _revision(engine)
-    if current == NEWEST:
-        return
-    from alembic import command  # a second of imports that an up-to-date store does not need
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-
-    config = Config()
-    config.set_main_option("script_location", str(resources.files("lutfarm.store.sql") / "migrations"))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if current is not None and current not in known:
-        raise StoreNewer(
-            f"{engine.url.database}: written by a newer lutfarm (schema {current[:40]}); "
-            "upgrade lutfarm, or choose another place with --home"
-        )
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-
-
-def _revision(engine: Engine) -> str | None:
-    with engine.connect().execution_options(reads=True) as db:
-        if not inspect(db).has_table("alembic_version"):
-            return None
-        return db.execute(text("SELECT version_num FROM alembic_version")).scalar()

@@ -10,8 +10,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Select, Table, delete, func, literal, select, tuple_
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Dialect, LargeBinary, Select, Table, delete, func, insert, literal, select, tuple_
 
 from lutfarm.store.sql import encoding
 from lutfarm.store.sql.canary_rows import keep_round
@@ -28,11 +27,13 @@ from lutfarm.store.sql.schema import (
     runs,
 )
 from lutfarm.store.sql.slice_blob import decode_slices, encode_slices
+from lutfarm.store.sql.upsert import insert as upsert
 from lutfarm_jobs.errors import StoreError
 from lutfarm_jobs.round import Artifact, Lease
 from lutfarm_jobs.run import Probe, Run
 
 BATCH = 500  # keys in one IN (...)
+ROWS_AT_ONCE = 100  # with their samples; all of a job's would not fit into memory
 _NAMED = attrgetter(*encoding.RUN_COLUMNS)
 _COLUMNS = [column.name for column in runs.columns if column is not runs.c.number]
 
@@ -45,7 +46,7 @@ class RunRows(Database):
         with self._write() as db:
             fence(db, lease)
             if arrived:
-                db.exec_driver_sql(_insertion(db.dialect), _rows(db, arrived))
+                _insert(db, _rows(db, arrived))
             for run in {run.round_id: run for run in arrived}.values():
                 keep_round(db, run)
             _link(db, job_id, [run.id for run in arrived], reused=False)
@@ -80,7 +81,7 @@ class RunRows(Database):
     def reusable(self, keys: Collection[str], *, samples: bool = False) -> Iterator[Run]:
         for batch in _batches(keys):
             query = _runs_query(samples=samples).where(runs.c.key.in_(batch), runs.c.status == "complete")
-            yield from self._runs(query.order_by(runs.c.started_s.desc()))
+            yield from self._runs(query.order_by(runs.c.started_s.desc(), runs.c.number.desc()))
 
     def probes(self, keys: Collection[str]) -> Mapping[str, Sequence[Probe]]:
         found: defaultdict[str, list[Probe]] = defaultdict(list)
@@ -89,7 +90,7 @@ class RunRows(Database):
                 select(probes.c.content, fingerprints.c.content.label("fingerprint"))
                 .join(fingerprints, probes.c.fingerprint == fingerprints.c.number)
                 .where(probes.c.key.in_(batch))
-                .order_by(probes.c.probed_s.desc())
+                .order_by(probes.c.probed_s.desc(), probes.c.fingerprint.desc())
             )
             with self._read() as db:
                 rows = db.execute(query).all()
@@ -145,8 +146,8 @@ class RunRows(Database):
 
     def _runs(self, query: Select[Any]) -> Iterator[Run]:
         fingerprint, environment = cache(encoding.load_mapping), cache(encoding.load_environment)  # runs of a round share them
-        with self._read() as db:
-            for row in db.execute(query):
+        with self._read() as db, db.execute(query, execution_options={"yield_per": ROWS_AT_ONCE}) as rows:
+            for row in rows:
                 yield encoding.load_run(
                     row.content,
                     **{name: getattr(row, name) for name in encoding.RUN_COLUMNS},
@@ -181,7 +182,7 @@ def _runs_query(*, samples: bool) -> Select[Any]:
         fingerprints.c.content.label("fingerprint"),
         before.c.content.label("before"),
         after.c.content.label("after"),
-        runs.c.slices if samples else literal(b"").label("slices"),
+        runs.c.slices if samples else literal(b"", LargeBinary).label("slices"),
     )
     return (
         found.join_from(runs, fingerprints, runs.c.fingerprint == fingerprints.c.number)
@@ -190,10 +191,20 @@ def _runs_query(*, samples: bool) -> Select[Any]:
     )
 
 
+def _insert(db: Connection, rows: list[tuple[Any, ...]]) -> None:
+    """Those that are not there yet."""
+    if db.dialect.positional:
+        db.exec_driver_sql(_insertion(db.dialect), rows)
+    else:
+        named = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+        db.execute(upsert(db.dialect, runs).on_conflict_do_nothing(index_elements=["id"]), named)
+
+
 @lru_cache
 def _insertion(dialect: Dialect) -> str:
     """Compiled once: parameters by position spare Core's own treatment of each row, a third of what inserting takes."""
-    return str(insert(runs).on_conflict_do_nothing(index_elements=["id"]).compile(dialect=dialect, column_keys=_COLUMNS))
+    missing = upsert(dialect, runs).on_conflict_do_nothing(index_elements=["id"])
+    return str(missing.compile(dialect=dialect, column_keys=_COLUMNS))
 
 
 def _rows(db: Connection, arrived: Sequence[Run]) -> list[tuple[Any, ...]]:
@@ -226,14 +237,15 @@ def _numbers(db: Connection, table: Table, contents: Collection[str]) -> dict[st
         found |= {hashes[row.hash]: row.number for row in known}
     for digest, text in hashes.items():
         if text not in found:
-            found[text] = db.execute(insert(table).values(hash=digest, content=text)).lastrowid
+            kept = insert(table).values(hash=digest, content=text).returning(table.c.number)
+            found[text] = db.execute(kept).scalar_one()
     return found
 
 
 def _link(db: Connection, job_id: str, run_ids: Sequence[str], *, reused: bool) -> None:
     for batch in _batches(run_ids):
         linked = select(literal(job_id), runs.c.number, literal(reused)).where(runs.c.id.in_(batch))
-        db.execute(insert(job_runs).from_select(["job_id", "run", "reused"], linked).on_conflict_do_nothing())
+        db.execute(upsert(db.dialect, job_runs).from_select(["job_id", "run", "reused"], linked).on_conflict_do_nothing())
 
 
 def _batches(items: Collection[str]) -> Iterator[list[str]]:
