@@ -223,10 +223,11 @@ def test_tables_that_are_built_the_way_of_a_network_predict_networks(
         return
     assert result.returncode == 0, result.stderr
     for place in json.loads(result.stdout)["validations"]:
+        # From the interval, which is a few per cent wide on a machine that has time for it, and says so where it is more.
         good = [
-            n["predicted"] / n["measured"] - 1
+            max(n["predicted_low"] / n["measured"] - 1, 1 - n["predicted_high"] / n["measured"], 0.0)
             for n in place["networks"]
             if n["role"] == "validation" and BUSY.isdisjoint([*n["measured_flags"], *n["predicted_flags"]])
         ]
         # Alone, each of these operators carries a call of its own: such a table is 5 to 70 % too slow.
-        assert sum(map(abs, good)) <= 0.15 * len(good)
+        assert sum(good) <= 0.15 * len(good)
