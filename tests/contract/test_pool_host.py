@@ -25,7 +25,7 @@ from lutfarm_jobs.errors import TransferFailed
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
-    found = Host(tmp_path / "host", frozenset(), ScriptedAgents({"desk": Script()}))
+    found = Host((tmp_path / "host", frozenset()), ScriptedAgents({"desk": Script()}))
     yield found
     found.close()
 
@@ -49,7 +49,7 @@ def test_a_received_file_is_kept_for_the_next_time(host: Host, tmp_path: Path) -
     path.unlink()
     host.receive(artifact.sha256, content)
     assert host.missing({artifact.sha256: path}) == []
-    later = Host(tmp_path / "host", frozenset(), ScriptedAgents())
+    later = Host((tmp_path / "host", frozenset()), ScriptedAgents())
     assert later.missing({artifact.sha256: path}) == []
     later.close()
 

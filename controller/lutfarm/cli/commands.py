@@ -45,6 +45,14 @@ DEVICE = LazyCommands(
     },
     help="The devices of the farm.",
 )
+HOST = LazyCommands(
+    {
+        "join": LazyCommand(
+            "lutfarm.cli.host", "join", "Let a farm measure on the devices that hang on this machine, until Ctrl-C or SIGTERM."
+        )
+    },
+    help="The machines that a served farm's devices hang on.",
+)
 JOB = LazyCommands(
     {
         "list": LazyCommand("lutfarm.cli.job.jobs", "list_", "All jobs, newest first."),
@@ -131,6 +139,7 @@ COMMANDS: Mapping[str, LazyCommand | LazyCommands] = {
         "Measure two sides in turn, in one sitting, and say whether B is slower.  Exit code 1: it is; 5: undecided.",
     ),
     "device": DEVICE,
+    "host": HOST,
     "job": JOB,
     "lut": LUT,
     "serve": LazyCommand(

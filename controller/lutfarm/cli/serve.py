@@ -21,15 +21,20 @@ def serve(
     name: Annotated[
         list[str] | None, typer.Option("--name", help="A name by which others know this machine; may be given again.")
     ] = None,
+    ray_host: Annotated[
+        str | None,
+        typer.Option("--ray-host", help="This machine's address for hosts that join; without it those of this machine."),
+    ] = None,
     executor: ExecutorOption = None,
 ) -> None:
     """Serve the farm: take jobs from many people over HTTP and measure them, until Ctrl-C or SIGTERM."""
     with exit_codes.exits():
+        from lutfarm.server.keeper import LOOPBACK
         from lutfarm.server.logs import log_lines
         from lutfarm.server.serve import Listening, serve
 
         chosen, place = executor_of(executor), find_home(home)
-        where = Listening(host, port, tuple(name or ()))
+        where = Listening(host, port, tuple(name or ()), ray_host or LOOPBACK)
         log_lines("server")
         who = "whoever reaches this machine's own address" if where.settings.loopback else "whoever has a token"
 

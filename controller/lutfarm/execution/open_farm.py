@@ -33,6 +33,12 @@ def measured_cpus(spec: JobSpec, devices: Mapping[str, RegisteredDevice]) -> fro
     return frozenset(found)
 
 
+def measured_half() -> tuple[int, ...]:
+    """The upper half of this machine's cores: rounds run on the last ones, and nothing else of the farm does."""
+    cpus = sorted(os.sched_getaffinity(0))
+    return tuple(cpus[(len(cpus) + 1) // 2 :])
+
+
 def keep_off(cpus: frozenset[int]) -> None:
     """Keep this process, and what it starts, off the measured cores, where there are others."""
     if others := os.sched_getaffinity(0) - cpus:

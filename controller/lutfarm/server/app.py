@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
+from lutfarm.agent_pool.ray.whereabouts import Whereabouts
+from lutfarm.execution.open_farm import ExecutorKind
 from lutfarm.home import Home
-from lutfarm.server.api import devices, events, files, health, jobs, runs, tables
+from lutfarm.server.api import devices, events, files, health, hosts, jobs, runs, tables
 from lutfarm.server.errors import ErrorAnswer, add_handlers
 from lutfarm.server.guard import Guard
 from lutfarm.server.reception import Reception
@@ -29,9 +31,18 @@ REFUSALS = (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507)
 
 
 def make_app(
-    store: Store, home: Home, *, settings: Settings, dispatcher_seen_s: Callable[[], float | None] = lambda: None
+    store: Store,
+    home: Home,
+    *,
+    settings: Settings,
+    dispatcher_seen_s: Callable[[], float | None] = lambda: None,
+    ray: Callable[[], Whereabouts | None] = lambda: None,
+    executor: ExecutorKind = "local",
 ) -> FastAPI:
-    """The API over a store and a home.  `dispatcher_seen_s`: the Unix time at which the dispatcher was seen last."""
+    """The API over a store and a home.
+
+    `dispatcher_seen_s`: the Unix time at which the dispatcher was seen last; `ray`: where its Ray is.
+    """
     app = FastAPI(
         title="lutfarm",
         summary="A farm that measures how long neural-network operators and models take on real devices.",
@@ -51,8 +62,10 @@ def make_app(
         Tables(store),
         Streams(settings.most_listeners),
         dispatcher_seen_s,
+        ray,
+        executor,
     )
-    for part in (health, files, jobs, events, runs, tables, devices):
+    for part in (health, files, jobs, events, runs, tables, devices, hosts):
         app.include_router(part.router)
 
     async def who(client: str, headers: Mapping[str, str]) -> Caller | FarmError:

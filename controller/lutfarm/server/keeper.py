@@ -13,11 +13,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from lutfarm.agent_pool.ray import whereabouts
+from lutfarm.agent_pool.ray.whereabouts import Whereabouts
 from lutfarm.execution.open_farm import ExecutorKind
 from lutfarm.home import Home
+from lutfarm.server.dispatcher import RAY_FILE
 
 PAUSE_S, PAUSE_MOST_S = 0.5, 30.0  # before another one is started: doubled while they die young
 YOUNG_S = 60.0
+LOOPBACK = "127.0.0.2"  # Ray turns 127.0.0.1 into the outward address of the machine
 ENDS_S = 60.0  # what measures is told to end, and the devices are given back
 log = logging.getLogger(__name__)
 
@@ -30,6 +34,7 @@ class Keeper:
     home: Home
     executor: ExecutorKind
     measured_cpus: Sequence[int] = ()
+    node_ip: str = LOOPBACK
     _process: subprocess.Popen[bytes] | None = None
     _seen_s: float | None = None
     _starts: int = 0
@@ -44,6 +49,15 @@ class Keeper:
     def seen_s(self) -> float | None:
         """When it asked something last, Unix time."""
         return self._seen_s
+
+    @property
+    def ray(self) -> Whereabouts | None:
+        """Where its Ray is; None while there is none."""
+        return whereabouts.read(self._ray_file)
+
+    @property
+    def _ray_file(self) -> Path:
+        return self.socket.with_name(RAY_FILE)
 
     @property
     def starts(self) -> int:
@@ -81,10 +95,11 @@ class Keeper:
             self._ending.wait(pause_s)
 
     def _run(self) -> None:
+        whereabouts.remove(self._ray_file)
         cpus = ",".join(map(str, self.measured_cpus))
         command = [sys.executable, "-m", "lutfarm.server.dispatcher"]
         with subprocess.Popen(  # noqa: S603
-            [*command, str(self.socket), str(self.home.path), self.executor, cpus], stdin=subprocess.DEVNULL
+            [*command, str(self.socket), str(self.home.path), self.executor, cpus, self.node_ip], stdin=subprocess.DEVNULL
         ) as process:
             self._process = process
             self._starts += 1

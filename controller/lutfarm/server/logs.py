@@ -19,7 +19,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; what is no JSON becomes text."""
-        said = {name: value for name, value in vars(record).items() if name not in _KNOWN}
+        said = {name: value for name, value in vars(record).items() if name not in _KNOWN and not name.startswith("_")}
         if record.exc_info:
             said["error"] = self.formatException(record.exc_info)
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")

@@ -46,6 +46,11 @@ LEAST_ROLE: Mapping[tuple[str, str], Role | Anybody] = {
     ("GET", f"{API}/devices/{{name}}/history"): "viewer",
     ("POST", f"{API}/devices/{{name}}/hold"): "operator",
     ("POST", f"{API}/devices/{{name}}/release"): "operator",
+    ("GET", f"{API}/hosts"): "viewer",
+    ("POST", f"{API}/hosts/{{name}}/seen"): "operator",  # who joins may measure, and is told the token of Ray
+    ("POST", f"{API}/hosts/{{name}}/leave"): "operator",
+    ("POST", f"{API}/hosts/{{name}}/drain"): "operator",
+    ("DELETE", f"{API}/hosts/{{name}}"): "operator",
 }
 
 _PATTERNS = {path: re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))) for _, path in LEAST_ROLE}

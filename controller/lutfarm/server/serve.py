@@ -19,10 +19,10 @@ from typing import Any
 
 import uvicorn
 
-from lutfarm.execution.open_farm import ExecutorKind, keep_off
+from lutfarm.execution.open_farm import ExecutorKind, keep_off, measured_half
 from lutfarm.home import Home
 from lutfarm.server.app import make_app
-from lutfarm.server.keeper import Keeper
+from lutfarm.server.keeper import LOOPBACK, Keeper
 from lutfarm.server.requests import is_loopback
 from lutfarm.server.settings import LOOPBACK_NAMES, Settings
 from lutfarm.server.store_app import store_app
@@ -41,6 +41,7 @@ class Listening:
     host: str = "127.0.0.1"
     port: int = 8420
     names: tuple[str, ...] = ()
+    node_ip: str = LOOPBACK  # under which hosts that join reach the Ray of this machine
 
     @property
     def settings(self) -> Settings:
@@ -58,17 +59,20 @@ def serve(home: Home, where: Listening, executor: ExecutorKind, ready: Callable[
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lutfarm-")))  # 0700; a socket's path is short
         cpus = measured_half()
         keep_off(frozenset(cpus))
-        keeper = Keeper(folder / "store", home, executor, cpus)
+        keeper = Keeper(folder / "store", home, executor, cpus, where.node_ip)
         inner = _server(store_app(store, heard=keeper.heard), uds=str(keeper.socket))
-        outer = _server(make_app(store, home, settings=where.settings, dispatcher_seen_s=lambda: keeper.seen_s))
+        outer = _server(
+            make_app(
+                store,
+                home,
+                settings=where.settings,
+                dispatcher_seen_s=lambda: keeper.seen_s,
+                ray=lambda: keeper.ray,
+                executor=executor,
+            )
+        )
         address = f"http://{where.host}:{listening.getsockname()[1]}"
         asyncio.run(_both(inner, outer, listening, keeper, lambda: ready(address)))
-
-
-def measured_half() -> tuple[int, ...]:
-    """The upper half of this machine's cores: rounds run on the last ones, and nothing else of the farm does."""
-    cpus = sorted(os.sched_getaffinity(0))
-    return tuple(cpus[(len(cpus) + 1) // 2 :])
 
 
 async def _both(inner: _Quiet, outer: _Quiet, listening: socket.socket, keeper: Keeper, ready: Callable[[], None]) -> None:

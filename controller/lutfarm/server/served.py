@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from lutfarm.agent_pool.ray.whereabouts import Whereabouts
+from lutfarm.execution.open_farm import ExecutorKind
+from lutfarm.server.host_book import HostBook
 from lutfarm.server.reception import Reception
 from lutfarm.server.roles import Caller
 from lutfarm.server.settings import Settings
@@ -28,6 +31,9 @@ class Served:
     tables: Tables
     streams: Streams
     dispatcher_seen_s: Callable[[], float | None]  # Unix time at which the dispatcher was seen last
+    ray: Callable[[], Whereabouts | None] = lambda: None  # of the dispatcher's
+    executor: ExecutorKind = "local"
+    hosts: HostBook = field(default_factory=HostBook)
 
 
 async def _served(request: Request) -> Served:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lutfarm.agent_pool.interface import Event, Opening, Order
 from lutfarm.agent_pool.local import AgentFactory, LocalPool
+from lutfarm.agent_pool.ray.whereabouts import host_state
 from lutfarm_agents.transports.local import write_durably
 from lutfarm_jobs.errors import TransferFailed
 from lutfarm_jobs.file_hash import intact_size
@@ -17,7 +18,9 @@ from lutfarm_jobs.file_hash import intact_size
 class Host:
     """All devices of one host.  Its methods are called from several threads."""
 
-    def __init__(self, state_dir: Path, measured_cpus: frozenset[int], agent_factory: AgentFactory) -> None:
+    def __init__(self, here: tuple[Path, frozenset[int]] | None, agent_factory: AgentFactory) -> None:
+        """`here`: where agents keep their files, and the cores of rounds; None: what `lutfarm host join` says on this host."""
+        state_dir, measured_cpus = host_state() if here is None else here
         self._pool = LocalPool(state_dir=state_dir, measured_cpus=measured_cpus, agent_factory=agent_factory)
         self._received = state_dir / "received"
         self._found: dict[str, Path] = {}

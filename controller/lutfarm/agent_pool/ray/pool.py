@@ -19,9 +19,10 @@ import ray.exceptions
 from lutfarm.agent_pool.interface import Done, Event, Measuring, Opening, Order, Probing
 from lutfarm.agent_pool.local import AgentFactory, device_agent
 from lutfarm.agent_pool.ray.host_actor import Host
+from lutfarm.agent_pool.ray.join_ray import resource
 from lutfarm.agent_pool.ray.processes import kill_descendant
-from lutfarm.agent_pool.ray.start_ray import start_ray
-from lutfarm_jobs.errors import LinkLost, NotReady, TransferFailed
+from lutfarm.agent_pool.ray.start_ray import LOOPBACK, start_ray
+from lutfarm_jobs.errors import LinkLost, TransferFailed
 
 # Two threads in the actor: polls wait in one; orders, cancels and files come one after the other in the other.
 GROUPS = {"polls": 1, "orders": 1}
@@ -30,6 +31,7 @@ POLL_S = 2.0
 POLL_LATE_S = 30.0  # a host that does not answer a poll of 2 s for so long is lost
 START_LATE_S = 240.0  # ... and one that has not said its first word: beside others imports take long
 CLOSE_S = 40.0
+HERE, HEAD = "local", "node:__internal_head__"  # what hangs on the machine where the Ray was started
 
 
 @dataclass(slots=True)
@@ -75,11 +77,19 @@ class RayPool:
 
     @classmethod
     def start(
-        cls, *, state_dir: Path, measured_cpus: frozenset[int] = frozenset(), agent_factory: AgentFactory = device_agent
+        cls,
+        *,
+        state_dir: Path,
+        measured_cpus: frozenset[int] = frozenset(),
+        agent_factory: AgentFactory = device_agent,
+        node_ip: str = LOOPBACK,
     ) -> RayPool:
-        """Start a Ray on this machine, off the measured cores, and a pool that ends it when it is closed."""
+        """Start a Ray on this machine, off the measured cores, and a pool that ends it when it is closed.
+
+        `node_ip`: the address of this machine under which hosts that join reach it.
+        """
         with contextlib.ExitStack() as stack:
-            keep_away = start_ray(measured_cpus, opened=stack)
+            keep_away = start_ray(measured_cpus, opened=stack, node_ip=node_ip)
             return cls(
                 opened=stack.pop_all(),
                 keep_away=keep_away,
@@ -91,8 +101,8 @@ class RayPool:
     def submit(self, order: Order) -> None:
         """Start it on the device's host; an actor that died is replaced first."""
         unit, host = order.device.name, order.device.host
-        if host != "local":
-            error = (NotReady.__name__, f"{unit} hangs on the host {host!r}; this version reaches local ones")
+        if host not in self._seats and not _is_there(host):
+            error = (LinkLost.__name__, f"the host {host!r}, on which {unit} hangs, is not there: lutfarm host join, on it")
             self._arrived.append(Done(order.id, unit, error))
             return
         seat = self._seat(host)
@@ -155,7 +165,9 @@ class RayPool:
         seat = self._seats.get(host)
         if seat is None:
             self._keep_away()  # Ray starts some of its processes late
-            actor = _actor_class().remote(*self._arguments)
+            state_dir, measured_cpus, agent_factory = self._arguments
+            here = (state_dir, measured_cpus) if host == HERE else None
+            actor = _actor_class(host).remote(here, agent_factory)
             seat = self._seats[host] = _Seat(actor, actor.pid.remote())
         return seat
 
@@ -226,6 +238,16 @@ def _reason(why: object) -> str:
     return lines[0][:300] if lines else type(why).__name__
 
 
-def _actor_class() -> Any:
+def _is_there(host: str) -> bool:
+    return _node_of(host) in ray.cluster_resources()
+
+
+def _node_of(host: str) -> str:
+    """The resource that its node alone has."""
+    return HEAD if host == HERE else resource(host)
+
+
+def _actor_class(host: str) -> Any:
     remote: Any = ray.remote
-    return remote(num_cpus=0, concurrency_groups=GROUPS, max_restarts=0, max_task_retries=0)(Host)
+    settings = {"num_cpus": 0, "resources": {_node_of(host): 0.001}, "concurrency_groups": GROUPS}
+    return remote(**settings, max_restarts=0, max_task_retries=0)(Host)

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def settings(folder: Path) -> Mapping[str, str]:
-    """Environment for Ray: a token of its own in a file, nothing sent home, no metrics collected."""
-    token = folder / "token"
-    token.touch(mode=0o600)
-    token.write_text(secrets.token_hex(32))
+def settings(folder: Path, *, token: str = "") -> Mapping[str, str]:
+    """Environment for Ray: a token in a file, of its own unless one is given, nothing sent home, no metrics collected."""
+    kept = folder / "token"
+    kept.touch(mode=0o600)
+    kept.write_text(token or secrets.token_hex(32))
     return {
         "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_AUTH_TOKEN_PATH": str(kept),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_enable_metrics_collection": "0",
         # Where prometheus-client is installed Ray's autoscaler serves its own metrics on all interfaces; no port, no server.

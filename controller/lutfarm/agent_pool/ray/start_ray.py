@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Generator
@@ -22,26 +23,33 @@ from lutfarm.agent_pool.ray import processes
 from lutfarm.agent_pool.ray.end_ray import Ending
 from lutfarm.agent_pool.ray.private_folder import private_folder
 from lutfarm.agent_pool.ray.settings import environment, settings
+from lutfarm.agent_pool.ray.whereabouts import Whereabouts
 from lutfarm_jobs.errors import NotReady
 
 LOOPBACK = "127.0.0.2"  # Ray turns 127.0.0.1 into the machine's outward address
 OBJECT_STORE_BYTES = 200 * 1024**2
 
 
-def start_ray(measured_cpus: frozenset[int], *, opened: ExitStack) -> Callable[[], None]:
+def start_ray(measured_cpus: frozenset[int], *, opened: ExitStack, node_ip: str = LOOPBACK) -> Callable[[], None]:
     """Start a Ray on this machine, which ends with `opened`; returns what keeps all of it off the measured cores once more.
 
-    Raises NotReady where Ray does not start.
+    `node_ip`: the address of this machine under which the others of the Ray reach it.  Raises NotReady where it does not start.
     """
     folder = opened.enter_context(private_folder())
     before, threads = processes.descendants(), processes.own_threads()
     opened.enter_context(environment(settings(folder)))
     opened.enter_context(Ending(ray.shutdown, but=before))
     with processes.on_all(measured_cpus), _own_sigterm():
-        _start(folder)
+        _start(folder, node_ip)
     keep_away = partial(processes.keep_away, measured_cpus, but=threads)
     keep_away()
     return keep_away
+
+
+def whereabouts() -> Whereabouts:
+    """Of the Ray that `start_ray` has started, while it runs."""
+    token = Path(os.environ["RAY_AUTH_TOKEN_PATH"]).read_text()
+    return Whereabouts(str(ray.get_runtime_context().gcs_address), token)
 
 
 @contextmanager
@@ -67,10 +75,10 @@ def _leave(_handler: object) -> None:
     """Change nothing."""
 
 
-def _start(folder: Path) -> None:
+def _start(folder: Path, node_ip: str) -> None:
     """Raises NotReady where Ray does not start."""
     try:
-        _init(folder)
+        _init(folder, node_ip)
     except Exception as error:  # Ray raises the bare class too
         seen = " ".join(str(error).split())[:300] or type(error).__name__
         raise NotReady(
@@ -79,7 +87,7 @@ def _start(folder: Path) -> None:
         ) from error
 
 
-def _init(folder: Path) -> None:
+def _init(folder: Path, node_ip: str) -> None:
     # Ray reads its settings and its token once in a process, when it is imported.  This is how it reads them
     # again itself; there is no public way in 2.60.
     Config.initialize("")
@@ -94,6 +102,6 @@ def _init(folder: Path) -> None:
         include_dashboard=False,
         configure_logging=False,
         log_to_driver=False,
-        _node_ip_address=LOOPBACK,
+        _node_ip_address=node_ip,
         _temp_dir=str(folder / "ray"),
     )

@@ -1,0 +1,106 @@
+"""Makes this machine a node of a Ray that runs elsewhere, for as long as this process wants it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from lutfarm.agent_pool.ray.end_ray import end
+from lutfarm.agent_pool.ray.settings import settings
+from lutfarm.agent_pool.ray.whereabouts import HOST_CPUS, HOST_STATE, Whereabouts
+
+OBJECT_STORE_BYTES = 200 * 1024**2
+ENDS_S = 2.0  # Ray would drain for 30 s: what measures here has been told to end by then, or can't be told
+
+
+def resource(host: str) -> str:
+    """The Ray resource that only the node of this host has."""
+    return f"host:{host}"
+
+
+@contextmanager
+def ray_node(
+    where: Whereabouts, *, host: str, node_ip: str, state_dir: Path, measured_cpus: Sequence[int]
+) -> Generator[subprocess.Popen[bytes]]:
+    """The process that keeps the node; it ends when the Ray does, and the node with this block."""
+    with tempfile.TemporaryDirectory(prefix="lutfarm-") as folder:
+        own = settings(Path(folder), token=where.token)
+        cpus = {HOST_STATE: str(state_dir), HOST_CPUS: ",".join(map(str, measured_cpus))}
+        command = [
+            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"),
+            *("--address", where.address, "--node-ip-address", node_ip, "--num-cpus", "0"),
+            *("--resources", json.dumps({resource(host): 1}), "--object-store-memory", str(OBJECT_STORE_BYTES)),
+        ]
+        quiet = subprocess.DEVNULL
+        with subprocess.Popen(  # noqa: S603  no shell; argv is our own
+            command, env=os.environ | own | cpus, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
+        ) as process:
+            try:
+                with _watched(process.pid):
+                    yield process
+            finally:
+                _end(process.pid)
+
+
+@contextmanager
+def _watched(pid: int) -> Generator[None]:
+    """Beside a process that ends the node should this one be killed: it waits for the end of a pipe, in a session of its own."""
+    argv = [sys.executable, "-c", "from lutfarm.agent_pool.ray.join_ray import watch; watch()", str(pid)]
+    watcher = subprocess.Popen(  # noqa: S603  no shell; argv is our own
+        argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        watcher.kill()
+        watcher.communicate()
+
+
+def watch() -> None:
+    """Until whoever started this process is gone; then end the node that argv names."""
+    sys.stdin.buffer.read()
+    _end(int(sys.argv[1]))
+
+
+def _end(pid: int) -> None:
+    with contextlib.suppress(psutil.Error):
+        node = psutil.Process(pid)
+        started = [node, *node.children(recursive=True)]
+        folders = {folder for one in started if (folder := _session_folder(one)) is not None}
+        node.terminate()
+        end(started, patience_s=ENDS_S)
+        for folder in folders:
+            if not (folder / "owner").exists():  # the Ray's own machine keeps its folder itself
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _session_folder(process: psutil.Process) -> Path | None:
+    """Our folder that a node's raylet writes into: it has the name of that on the machine where the Ray was started."""
+    with contextlib.suppress(psutil.Error):
+        for argument in process.cmdline():
+            _, is_one, path = argument.partition("--raylet_socket_name=")
+            if is_one and (parts := Path(path).parts)[:2] == ("/", "tmp") and parts[2].startswith("lutfarm-"):
+                return Path(*parts[:3])
+    return None
+
+
+def joined(process: subprocess.Popen[bytes], *, patience_s: float) -> bool:
+    """Whether the node's raylet runs, waiting so long for it."""
+    deadline_s = time.monotonic() + patience_s
+    while process.poll() is None and time.monotonic() < deadline_s:
+        with contextlib.suppress(psutil.Error):
+            if any(child.name() == "raylet" for child in psutil.Process(process.pid).children(recursive=True)):
+                return True
+        time.sleep(0.2)
+    return False

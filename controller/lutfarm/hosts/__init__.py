@@ -1,0 +1,1 @@
+"""A machine that joins a served farm with the devices that hang on it."""
