@@ -70,6 +70,8 @@ class Serving:
             self._ended(entry.job_id, "failed", f"{error.code}: {error.detail}")
             return
         self.store.close_job(entry.job_id, "open")
+        if entry.retry_failed:  # once: not again where the job is put off and taken again
+            self.store.enqueue(replace(entry, retry_failed=False))
         self._runs[entry.job_id] = _counted(self.store, entry.job_id)
         log.info("taken", extra={"job": entry.job_id, "user": submitted.user, "priority": submitted.priority})
 

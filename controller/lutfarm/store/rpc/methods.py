@@ -17,13 +17,14 @@ from lutfarm_agents.device import Device
 from lutfarm_jobs.errors import StoreError
 
 FARM_ID = "farm_id"
-WRITES = frozenset(
+READS = frozenset(
     {
-        *("put_device", "put_hello", "step_device", "put_check", "acquire", "renew", "release", "open_job", "extend_plan"),
-        *("close_job", "remove_job", "commit", "commit_probe", "adopt", "put_artifacts", "forget_failures"),
+        *(FARM_ID, "device", "devices", "hello", "device_record", "device_history", "heat_waits", "checks", "lease_holder"),
+        *("jobs", "job", "measurements", "queue", "reusable", "probes", "artifacts", "runs", "runs_after", "last_runs"),
+        *("round_counts", "canary_rounds", "canaries_shown"),
     }
 )
-"""Methods after which the store may be another one."""
+"""Methods that change nothing, and tell nothing that lets somebody in."""
 
 # A device's address is written and read by its transport, as in the database.
 _DEVICE = Annotated[Device, PlainSerializer(dump_device, return_type=str), PlainValidator(load_device)]
@@ -38,11 +39,6 @@ class Method:
     arguments: TypeAdapter[tuple[Any, ...]]
     result: TypeAdapter[Any]
     streams: bool
-
-    @property
-    def writes(self) -> bool:
-        """Whether the store may be another one afterwards."""
-        return self.name in WRITES
 
     def ask(self, *args: Any, **named: Any) -> bytes:
         """The arguments of a call as JSON."""
