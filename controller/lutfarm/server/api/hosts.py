@@ -18,7 +18,7 @@ from lutfarm.server.host_book import LOST_S
 from lutfarm.server.roles import API
 from lutfarm.server.served import CallerDep, Served, ServedDep
 from lutfarm_jobs.errors import NotFound, SpecError
-from lutfarm_jobs.spec import NAME_PATTERN
+from lutfarm_jobs.job_file.fields import NAME_PATTERN
 
 router = APIRouter(prefix=f"{API}/hosts", tags=["hosts"])
 HostName = Annotated[str, Path(pattern=NAME_PATTERN)]
