@@ -30,8 +30,7 @@ def join(
 ) -> None:
     """Let a farm measure on the devices that hang on this machine, until Ctrl-C or SIGTERM."""
     with exit_codes.exits():
-        import httpx
-
+        from lutfarm.client.link import Link
         from lutfarm.execution.open_farm import measured_half
         from lutfarm.home import require_writable
         from lutfarm.hosts.farm_server import FarmServer
@@ -44,9 +43,8 @@ def join(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: ended.set())
         host = ThisHost(name or socket.gethostname(), address or _way_to(server), place.agents, measured_half())
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        with httpx.Client(base_url=server, headers=headers) as client:
-            keep_joined(host, FarmServer(client), ended=ended.wait, tell=say)
+        with Link(server, token or "") as link:
+            keep_joined(host, FarmServer(link), ended=ended.wait, tell=say)
 
 
 def _way_to(server: str) -> str:

@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from urllib.parse import quote
 
-import httpx
+from pydantic import ValidationError
 
 from lutfarm.agent_pool.ray.whereabouts import Versions, Whereabouts
-from lutfarm.store.rpc.frames import load_error
-from lutfarm_jobs.errors import NotReady, ServerUnreachable
-
-ANSWER_S = 20.0
+from lutfarm.api.hosts import LeavingRequest, SeenAnswer, SeenRequest
+from lutfarm.client.link import Link
+from lutfarm_jobs.errors import NotReady, SpecError
 
 
 @dataclass(frozen=True, slots=True)
 class FarmServer:
-    """`client`: its base address is that of the server, its headers let it in."""
+    """At the end of a link."""
 
-    client: httpx.Client
+    link: Link
 
     def host_seen(self, name: str, *, session: str, address: str, versions: Versions, joined: bool) -> Whereabouts | None:
         """It is there; where the farm's Ray is, None while there is none.  Raises FarmError."""
-        said = {"session": session, "address": address, "joined": joined, **asdict(versions)}
-        answer = self._post(f"/api/v1/hosts/{name}/seen", said)
-        if answer["executor"] != "ray":
+        try:
+            said = SeenRequest(
+                session=session,
+                address=address,
+                lutfarm=versions.lutfarm,
+                ray=versions.ray,
+                python=versions.python,
+                joined=joined,
+            )
+        except ValidationError as error:
+            raise SpecError(f"{address[:100]!r} is no address of a host") from error
+        answer = self.link.send("POST", f"/hosts/{quote(name, safe='')}/seen", SeenAnswer, said)
+        if answer.executor != "ray":
             raise NotReady("the server measures without Ray, so no host can join it: start it again with --executor ray")
-        ray = answer["ray"]
-        return None if ray is None else Whereabouts(str(ray["address"]), str(ray["token"]))
+        return Whereabouts(answer.ray.address, answer.ray.token) if answer.ray else None
 
     def host_leaves(self, name: str, *, session: str) -> None:
         """It ends."""
-        self._post(f"/api/v1/hosts/{name}/leave", {"session": session})
-
-    def _post(self, path: str, said: object) -> dict[str, Any]:
-        try:
-            response = self.client.post(path, json=said, timeout=ANSWER_S)
-        except httpx.HTTPError as error:
-            raise ServerUnreachable(f"{self.client.base_url}: {error or type(error).__name__}") from error
-        if not response.is_success:
-            raise load_error(response.content)
-        return response.json() if response.content else {}
+        said = LeavingRequest(session=session).model_dump_json().encode()
+        headers = {"Content-Type": "application/json"}
+        self.link.asked("POST", f"/hosts/{quote(name, safe='')}/leave", content=said, headers=headers)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, Field
 
 from lutfarm.agent_pool.ray.whereabouts import Versions
+from lutfarm.api.answers import Page
+from lutfarm.api.hosts import DrainAnswer, HostAnswer, LeavingRequest, RayAnswer, SeenAnswer, SeenRequest
 from lutfarm.devices import maintenance
 from lutfarm.records.device_state import NO_WORK
 from lutfarm.records.host import HostSeen
-from lutfarm.server.api.answers import Page
 from lutfarm.server.api.paging import CursorQuery, LimitQuery, after_of, page
 from lutfarm.server.host_book import LOST_S
 from lutfarm.server.roles import API
@@ -22,57 +22,6 @@ from lutfarm_jobs.job_file.fields import NAME_PATTERN
 
 router = APIRouter(prefix=f"{API}/hosts", tags=["hosts"])
 HostName = Annotated[str, Path(pattern=NAME_PATTERN)]
-Text = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")]
-
-
-class HostAnswer(BaseModel):
-    """A host and its devices.  Times are Unix times."""
-
-    name: str
-    address: str
-    state: Literal["joined", "joining", "lost"]
-    lutfarm: str
-    ray: str
-    python: str
-    seen_s: float
-    devices: list[str]
-
-
-class SeenRequest(BaseModel):
-    """What a host says of itself."""
-
-    session: Text
-    address: Text
-    lutfarm: Text
-    ray: Text
-    python: Text
-    joined: bool = False
-
-
-class RayAnswer(BaseModel):
-    """Where the farm's Ray is, and what lets the host in there."""
-
-    address: str
-    token: str
-
-
-class SeenAnswer(BaseModel):
-    """`ray`: null while the farm has none: it measures without Ray, or is starting."""
-
-    ray: RayAnswer | None
-    executor: Literal["ray", "local"]
-
-
-class LeavingRequest(BaseModel):
-    """Which process ends."""
-
-    session: Text
-
-
-class DrainAnswer(BaseModel):
-    """The devices that were taken out of work."""
-
-    held: list[str]
 
 
 @router.get("")
