@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lutfarm.agent_pool.interface import Event, Opened, Probed
+from lutfarm.agent_pool.interface import Done, Event, Measured, Opened, Probed
 from lutfarm.scheduling import job_progress
 from lutfarm.scheduling import state as farm_state
 from lutfarm.scheduling.decide import decide
@@ -114,7 +114,18 @@ def resumed(state: OneJob, progress_of: Mapping[str, MeasurementProgress]) -> On
 
 
 def after(state: OneJob, events: Sequence[Event], now_s: float) -> OneJob:
-    return OneJob(farm_state.after(state.farm, events, now_s))
+    """Results of a unit on which nothing runs are of an order that the job gave it, and that ended with them."""
+    return OneJob(after_orders(state.farm, events, now_s, dict.fromkeys((event.order for event in events), JOB)))
+
+
+def after_orders(state: FarmState, events: Sequence[Event], now_s: float, jobs: Mapping[str, str]) -> FarmState:
+    """The same of a farm; `jobs`: by order."""
+    results = {farm_state.unit_of(event): event.order for event in events if isinstance(event, Measured | Probed)}
+    given = {unit: order for unit, order in results.items() if not state.units[unit].in_flight}
+    for unit, order in given.items():
+        state = farm_state.ordered(state, unit, order, jobs=[jobs[order]])
+    ends = [Done(order, unit) for unit, order in given.items()]
+    return farm_state.after(state, [*events, *ends], now_s)
 
 
 def ordered(state: OneJob, unit: str, order: str, *, now_s: float = 0.0, due_s: float = 0.0) -> OneJob:

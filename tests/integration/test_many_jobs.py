@@ -5,26 +5,31 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.farm_kit import Quiet
-from tests.sitting_kit import admit, at_work, job, store_of, taken
+from tests.sitting_kit import WIDTHS, admit, at_work, job, machine, runs_of, store_of, taken, turned
 
 from lutfarm.agent_pool.local import LocalPool
+from lutfarm.execution.run_job import outcome
 from lutfarm.execution.sitting import Sitting
 from lutfarm.results.job_table import table_of
+from lutfarm.scheduling import retry
 from lutfarm.scheduling.state import out_of_work
 from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
 from lutfarm_agents import process_identity
 from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
-from lutfarm_agents.testing import Script, ScriptedAgents
-from lutfarm_jobs.errors import RunnerBug, SpecError
+from lutfarm_agents.interface import Advance
+from lutfarm_agents.testing import FakeAgent, Script, ScriptedAgents
+from lutfarm_jobs.errors import LinkLost, RunnerBug, SpecError
+from lutfarm_jobs.round import Round
+from lutfarm_jobs.run import Run
 from lutfarm_jobs.spec import JobSpec
 
 
@@ -162,3 +167,33 @@ def test_a_device_that_was_mended_works_for_the_next_job(store: Store, tmp_path:
         while two.id not in sitting.over():
             sitting.turn()
     assert len(list(store.runs(two.id, samples=False))) == 3
+
+
+class Picky(FakeAgent):
+    """Its link breaks in every round of one convolution."""
+
+    def measure(self, round: Round, *, models: Mapping[str, Path]) -> Iterator[Run | Advance]:
+        if any(WIDTHS[8] in task.measurement.key for task in round.tasks):
+            raise LinkLost("the cable is loose")
+        return super().measure(round, models=models)
+
+
+def test_a_job_whose_rounds_always_break_gives_up_and_the_other_ends_well(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.01)
+    bad, good = job("bad", 8, devices=("a",)), job("good", 16, 24, rounds=8, devices=("a",))
+
+    def agents(device: Device, state_dir: Path, cpus: frozenset[int] | None) -> Picky:
+        return Picky(device, machine(device.name))
+
+    with at_work(store, tmp_path, agents=agents) as sitting:
+        for spec in (bad, good):
+            submitted, sources = submit.submit(spec, tmp_path, store)
+            sitting.admit(replace(submitted, user=spec.name), sources, Quiet())
+        turned(sitting, until=lambda: set(sitting.over()) == {bad.id, good.id})
+        ended = outcome(sitting.state.job(bad.id), sitting.state.units)
+        assert sitting.state.units["a"].out == ""
+    assert (runs_of(store, bad), runs_of(store, good)) == ({}, {"a": 16})
+    assert ended.out_of_work == "a broke its orders and no others: LinkLost: the cable is loose"
+    assert len(ended.left) == 1

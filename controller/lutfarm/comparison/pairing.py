@@ -157,7 +157,7 @@ def paired_job(
     ]
     kept = {key for pair in able for key in pair}
     job = replace(job, plan={key: m for key, m in job.plan.items() if key in kept})
-    out = any(unit.out or (job.spent(unit.name) and not begun) for unit in units.values())
+    out = any(unit.out or unit.name in job.gave_up or (job.spent(unit.name) and not begun) for unit in units.values())
     whole = able and not begun and max(job.progress(key).complete for key in kept) % 2 == 0  # blocks of two pairs
     if rule and whole and precise({a: ratios[a] for a, _ in able}, rule):
         return replace(job, rounds=min(job.progress(key).complete for key in kept))

@@ -94,7 +94,8 @@ class Serving:
         if _counted(self.store, job_id) > self._runs[job_id]:
             self._tries.pop(job_id, None)
         tries = self._tries[job_id] = self._tries.get(job_id, 0) + 1
-        held = all(unit.out in NO_WORK for unit in ended.units.values() if unit.out)  # a look at the store tells when it is over
+        out = [unit.out for unit in ended.units.values() if unit.out]
+        held = bool(out) and all(state in NO_WORK for state in out)  # a look at the store tells when it is over
         pause_s = TRY_AGAIN_S if held else min(TRY_AGAIN_MOST_S, TRY_AGAIN_S * 2.0 ** (tries - 1))
         self.store.put_off(job_id, now_s + pause_s, ended.out_of_work)
         log.warning("put off", extra={"job": job_id, "why": ended.out_of_work, "for_s": pause_s})

@@ -10,9 +10,10 @@ from lutfarm.scheduling.next_step import due_seconds
 from lutfarm.scheduling.state import FarmJob, FarmState
 from lutfarm.scheduling.steps import Step, Wait
 
-AGEING_S = 3600.0  # a job that got nothing for so long counts as one level more urgent
+AGEING_S = 3600.0  # a job that got nothing of a machine for so long counts as one level more urgent there
 
 _Ranks = Sequence[Mapping[str, Sequence[FarmJob]]]
+_Queue = Sequence[tuple[FarmJob, bool]]
 
 
 def decide(state: FarmState, now_s: float) -> list[Step]:
@@ -25,12 +26,12 @@ def decide(state: FarmState, now_s: float) -> list[Step]:
     if not machines:
         return []
     steps: list[Step] = []
-    ranks = _ranks(state, now_s)
+    queue = _queue(state)
     used_s = dict(state.used_s(now_s))
     for idle in machines:
-        for job in _in_turn(ranks, used_s):
+        for job in _in_turn(_ranks(queue, idle, now_s), used_s):
             mine = [name for name in idle if name in job.progress.policies]
-            step = job.strategy.next(job.progress, state.units, mine, now_s) if mine else None
+            step = job.strategy.next(job.progress, state.units, mine, now_s)
             if isinstance(step, Wait):
                 break
             if step is not None:
@@ -55,13 +56,21 @@ def _idle_machines(state: FarmState, now_s: float) -> list[list[str]]:
     return list(machines.values())
 
 
-def _ranks(state: FarmState, now_s: float) -> _Ranks:
-    """Running jobs by how urgent they are, and by user; of a user the one that came first before the others."""
+def _queue(state: FarmState) -> _Queue:
+    """Jobs that go on, the one that came first before the others, and whether they can't wait."""
+    jobs = (job for job in state.jobs.values() if not job.progress.stopped and not job.progress.time_up)
+    in_order = sorted(jobs, key=lambda job: (job.submitted_s, job.progress.id))
+    return [(job, job.strategy.urgent(job.progress, state.units)) for job in in_order]
+
+
+def _ranks(queue: _Queue, idle: Sequence[str], now_s: float) -> _Ranks:
+    """The jobs that may use a machine by how urgent they are there, and by user; of a user in their order."""
     ranks: defaultdict[float, defaultdict[str, list[FarmJob]]] = defaultdict(lambda: defaultdict(list))
-    for job in sorted(state.jobs.values(), key=lambda job: (job.submitted_s, job.progress.id)):
-        if not job.progress.stopped and not job.progress.time_up:
-            level = job.priority + (now_s - max(job.submitted_s, job.served_s)) // AGEING_S
-            ranks[math.inf if job.strategy.urgent(job.progress, state.units) else level][job.user].append(job)
+    for job, urgent in queue:
+        mine = [job.served_s.get(name, 0.0) for name in idle if name in job.progress.policies]
+        if mine:
+            level = job.priority + (now_s - max(job.submitted_s, *mine)) // AGEING_S
+            ranks[math.inf if urgent else level][job.user].append(job)
     return [ranks[level] for level in sorted(ranks, reverse=True)]
 
 

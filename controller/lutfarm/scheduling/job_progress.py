@@ -56,6 +56,7 @@ class JobProgress:
     fresh: bool = False  # measures everything itself: what another job measures does not count
     budget_s: float | None = None  # device time of each unit
     spent_s: Mapping[str, float] = field(default_factory=dict[str, float])  # device time in this sitting, by unit
+    gave_up: Mapping[str, str] = field(default_factory=dict[str, str])  # by unit: why, where its orders broke and others' did not
     stopped: tuple[str, str] | None = None  # an error that ends it: (code, detail)
     until_s: float | None = None  # Unix time at which it ends, done or not
     time_up: bool = False  # that time came
@@ -120,6 +121,10 @@ class JobProgress:
     def spent(self, unit: str) -> bool:
         """Whether its device-time budget of the unit is used up."""
         return self.budget_s is not None and self.spent_s.get(unit, 0.0) >= self.budget_s
+
+    def finished(self, unit: str) -> bool:
+        """Whether it gets nothing more of the unit: its budget there is used up, or it gave it up."""
+        return self.spent(unit) or unit in self.gave_up
 
     def judged(self, units: Collection[str]) -> JobProgress:
         """With how precise the measurements of some units are: between rounds alone, so that a round is judged whole."""

@@ -42,4 +42,4 @@ def _has_use(job: FarmJob, unit: Unit, units: Mapping[str, Unit]) -> bool:
     if job.strategy.together:
         before = (units[name] for name in progress.policies if name < unit.name)
         return not over(progress, units) and all(other.leased for other in before)
-    return not progress.spent(unit.name) and bool(progress.wanted(unit.name))
+    return not progress.finished(unit.name) and bool(progress.wanted(unit.name))

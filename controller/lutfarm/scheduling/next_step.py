@@ -22,7 +22,7 @@ LONGEST_ROUND_S = 20.0  # what a kill -9 can lose of one device at most, about
 def next_step(job: JobProgress, unit: Unit, now_s: float) -> Step | None:
     """None where the job wants nothing more of the unit, or may not have it."""
     wanted = job.wanted(unit.name)
-    if not wanted or job.spent(unit.name):
+    if not wanted or job.finished(unit.name):
         return None
     if not unit.opened:
         return Open(job.id, unit.name)

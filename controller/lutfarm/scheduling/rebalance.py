@@ -28,8 +28,8 @@ def reassign(job: JobProgress, units: Mapping[str, Unit]) -> tuple[JobProgress, 
 
 
 def _reassigned(job: JobProgress, share: Share, units: Mapping[str, Unit]) -> tuple[JobProgress, list[Measurement]]:
-    out = {name for name in share.units if units[name].quarantined}
-    able = [name for name in share.units if name not in out and not job.spent(name)]
+    out = {name for name in share.units if units[name].quarantined or name in job.gave_up}
+    able = [name for name in share.units if name not in out and not job.finished(name)]
     if not out or not able:
         return job, []
     elsewhere = {item_of(m) for m in job.plan.values() if m.device in able}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lutfarm.agent_pool.interface import Done, Event, Measured, Opened, Probed
+from lutfarm.agent_pool.interface import Done, Event, Measured, Opened, Probed, Waiting
 from lutfarm.scheduling.job_progress import JobProgress, MeasurementProgress
 from lutfarm.scheduling.policy import Care
-from lutfarm.scheduling.retry import judge
+from lutfarm.scheduling.retry import MOST_ATTEMPTS, judge
 from lutfarm.scheduling.strategy import Plain, Strategy
 from lutfarm.scheduling.unit import Unit
 from lutfarm_jobs.errors import DeviceLost, LinkError, Retry, is_a
@@ -25,7 +25,7 @@ class FarmJob:
     user: str = ""
     priority: int = 0
     submitted_s: float = 0.0
-    served_s: float = 0.0  # when it last was given an order
+    served_s: Mapping[str, float] = field(default_factory=dict[str, float])  # by unit: when it last was given an order there
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +67,17 @@ class FarmState:
     def readers(self, event: Measured | Probed) -> Iterator[str]:
         """The jobs that a result counts for: its order's first, then those that want the same, measured in the same way.
 
-        A result of no order that is known counts for every job that has it in its plan.
+        None where its order does not run here: nobody knows on what terms it was measured.
         """
         key = event.run.key if isinstance(event, Measured) else event.probe.key
-        unit = unit_of(event)
-        owners = self.units[unit].jobs if self.units[unit].in_flight == event.order else ()
-        mine = [owner for owner in owners if owner in self.jobs]
+        unit = self.units.get(unit_of(event))
+        if unit is None or unit.in_flight != event.order:
+            return
+        mine = [owner for owner in unit.jobs if owner in self.jobs]
         yield from mine
         broken = isinstance(event, Measured) and event.run.status == "truncated"  # uses up a try of whose order it was
-        for job in self._sharing(unit, owners, mine):
-            if key in job.plan and (not owners or (not broken and job.wants(key))):
+        for job in self._sharing(unit.name, unit.jobs, mine):
+            if not broken and key in job.plan and job.wants(key):
                 yield job.id
 
     def _sharing(self, unit: str, owners: Sequence[str], mine: Sequence[str]) -> Sequence[JobProgress]:
@@ -85,11 +86,7 @@ class FarmState:
         if found is None:
             ways = [self.jobs[owner].progress.policies[unit] for owner in mine]
             others = (job.progress for job_id, job in self.jobs.items() if job_id not in owners)
-            found = tuple(
-                job
-                for job in others
-                if not owners or (not job.fresh and (way := job.policies.get(unit)) is not None and way in ways)
-            )
+            found = tuple(job for job in others if not job.fresh and job.policies.get(unit) in ways)
             self._sharers[unit, *owners] = found
         return found
 
@@ -106,14 +103,15 @@ def over(job: JobProgress, units: Mapping[str, Unit]) -> bool:
         unit = units[name]
         if unit.in_flight and job.id in unit.jobs:
             return False
-        if not ending and not unit.out and not job.spent(name) and job.wanted(name):
+        if not ending and not unit.out and not job.finished(name) and job.wanted(name):
             return False
     return True
 
 
 def left_over(job: JobProgress, units: Mapping[str, Unit]) -> tuple[str, ...]:
-    """What is still wanted of units that are out of work."""
-    return tuple(key for key, m in job.plan.items() if units[m.device].out and job.wants(key))
+    """What is still wanted of units that are out of work, or that the job gave up."""
+    gone = {name for name in job.policies if units[name].out or name in job.gave_up}
+    return tuple(key for key, m in job.plan.items() if m.device in gone and job.wants(key))
 
 
 def admitted(state: FarmState, job: FarmJob, cares: Mapping[str, Care]) -> FarmState:
@@ -157,7 +155,7 @@ def ordered(
 ) -> FarmState:
     """After an order was given to a unit for these jobs; `due_s`: what it should take, where it is a round."""
     changed = replace(state.units[unit], in_flight=order_id, jobs=tuple(jobs), cancelled=False, began_s=now_s, due_s=due_s)
-    served = {one: replace(state.jobs[one], served_s=now_s) for one in jobs}
+    served = {one: replace(state.jobs[one], served_s={**state.jobs[one].served_s, unit: now_s}) for one in jobs}
     return replace(with_unit(state, changed), jobs={**state.jobs, **served})
 
 
@@ -185,7 +183,9 @@ def without_lease(state: FarmState, units: Iterable[str]) -> FarmState:
 def tried_again(state: FarmState, units: Iterable[str]) -> FarmState:
     """With those of these units that were out of work as if they were new."""
     out = [unit for name in units if (unit := state.units.get(name)) is not None and unit.out]
-    fresh = {unit.name: replace(unit, out="", quarantined="", code="", opened=False, failures_in_a_row=0) for unit in out}
+    fresh = {
+        unit.name: replace(unit, out="", quarantined="", code="", opened=False, failures_in_a_row=0, failures={}) for unit in out
+    }
     return replace(state, units={**state.units, **fresh}) if fresh else state
 
 
@@ -199,6 +199,7 @@ class _Changes:
     progress_of: dict[str, dict[str, MeasurementProgress]] = field(default_factory=dict[str, dict[str, MeasurementProgress]])
     spent_s: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])  # by job and unit
     stopped: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    gave_up: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])  # by job: units, and why
     measured: dict[str, set[str]] = field(default_factory=dict[str, set[str]])  # by job: units with results
     done: set[str] = field(default_factory=set[str])  # units whose order ended
 
@@ -213,8 +214,16 @@ class _Changes:
             known[key] = now.with_run(event.run) if isinstance(event, Measured) else now.with_probe(event.probe)
             self.measured.setdefault(job_id, set()).add(unit)
         works = not isinstance(event, Measured) or event.run.status != "truncated"
-        if works and self.units[unit].failures_in_a_row:
-            self.units[unit] = replace(self.units[unit], failures_in_a_row=0)
+        now_of = self.units.get(unit)
+        if works and now_of is not None and now_of.in_flight == event.order and (now_of.failures_in_a_row or now_of.failures):
+            others = {job_id: count for job_id, count in now_of.failures.items() if job_id not in now_of.jobs}
+            self.units[unit] = replace(now_of, failures_in_a_row=0, failures=others)
+
+    def waits(self, event: Waiting, now_s: float) -> None:
+        """An order that waits for the device's lock has not begun."""
+        unit = self.units[event.unit]
+        if unit.in_flight == event.order:
+            self.units[unit.name] = replace(unit, began_s=now_s)
 
     def ended(self, event: Done, now_s: float) -> None:
         """Of the order that runs on the unit; of any other nothing follows."""
@@ -223,6 +232,8 @@ class _Changes:
         if unit.in_flight != event.order:
             return
         spent_s = sum(event.spent_ns.values()) / 1e9
+        if event.error is not None:  # what it did until then it could not say
+            spent_s = max(spent_s, now_s - unit.began_s)
         self._charge(unit, spent_s, now_s)
         due_s, took_s = unit.due_s, now_s - unit.began_s
         freed = replace(unit, in_flight=None, jobs=(), spent_s=unit.spent_s + spent_s, due_s=0.0)
@@ -248,9 +259,12 @@ class _Changes:
 
     def _failed(self, unit: Unit, error: tuple[str, str], now_s: float, jobs: Sequence[str]) -> Unit:
         code, detail = error
-        failures = unit.failures_in_a_row + 1
+        failures, own = unit.failures_in_a_row + 1, {one: unit.failures.get(one, 0) + 1 for one in jobs}
         verdict = judge(code, detail, failures_in_a_row=failures)
+        unit = replace(unit, failures={**unit.failures, **own})
         if verdict.action is Retry.SAME_DEVICE:
+            for one in (one for one, count in own.items() if count >= MOST_ATTEMPTS):  # others' orders ended well there
+                self.gave_up.setdefault(one, {})[unit.name] = f"{code}: {detail}"
             return replace(unit, failures_in_a_row=failures, not_before_s=now_s + verdict.delay_s, opened=False)
         if verdict.action is Retry.OTHER_DEVICE:
             out = "lost" if is_a(code, LinkError, DeviceLost) else "quarantined"
@@ -271,6 +285,7 @@ class _Changes:
             job,
             progress_of=self.progress_of.get(job.id, job.progress_of),
             spent_s=self.spent_s.get(job.id, job.spent_s),
+            gave_up={**job.gave_up, **self.gave_up.get(job.id, {})},
             stopped=self.stopped.get(job.id, job.stopped),
         )
         # Judging reads the plan by unit, which did not change: it is taken along first.
@@ -290,6 +305,8 @@ def after(state: FarmState, events: Sequence[Event], now_s: float) -> FarmState:
             changes.units[event.unit] = replace(unit, opened=True, hello=hello, machine_id=hello.machine_id)
         elif isinstance(event, Done):
             changes.ended(event, now_s)
+        elif isinstance(event, Waiting):
+            changes.waits(event, now_s)
     return changes.applied()
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from lutfarm.scheduling.policy import Care
 from lutfarm_agents.device import Hello
@@ -22,7 +23,8 @@ class Unit:
     in_flight: str | None = None  # order id
     jobs: tuple[str, ...] = ()  # ... and the ids of those that it is for
     cancelled: bool = False  # ... which was told to end
-    failures_in_a_row: int = 0
+    failures_in_a_row: int = 0  # of orders of any job
+    failures: Mapping[str, int] = field(default_factory=dict[str, int])  # by job: of its own orders, in a row
     not_before_s: float = 0.0  # back-off
     quarantined: str = ""  # why it is out of work, or empty
     code: str = ""  # the class of the error that it is out of work for, where it is one

@@ -164,8 +164,9 @@ def test_a_lost_link_ends_the_session_and_what_the_device_said_of_itself_stays()
         jobs=(),
         opened=False,
         failures_in_a_row=1,
+        failures={JOB: 1},
         not_before_s=100.0 + FIRST_DELAY_S,
-        spent_s=3.0,
+        spent_s=10.0,  # on the wall
         due_s=0.0,
     )
     assert before.machine_id == "m1"
@@ -238,7 +239,7 @@ def test_every_job_ends_with_as_many_runs_as_were_asked_for(count: int, rounds: 
         (step,) = found
         state = ordered(state, "desk", "order")
         if isinstance(step, ProbeThese):
-            state = probed(state, *(by_key[key] for key in step.keys))
+            state = after(state, [Probed("order", probe_of(by_key[key])) for key in step.keys], 0.0)
         elif isinstance(step, MeasureThese):
             state = after(state, [Measured("order", run_of(by_key[key])) for key in step.keys], 0.0)
         state = after(state, [Done("order", "desk")], 0.0)

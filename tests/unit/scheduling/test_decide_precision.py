@@ -38,7 +38,7 @@ def after_rounds(spreads: dict[str, float], rounds: int, **terms: object) -> One
     state = probed(state, *EIGHT)
     for number in range(rounds):
         arrived = [
-            Measured("o", level_run(m, number, round(1e6 * (1 + spreads.get(m.key, 0.001) * off(index, number)))))
+            Measured(f"o{number}", level_run(m, number, round(1e6 * (1 + spreads.get(m.key, 0.001) * off(index, number)))))
             for index, m in enumerate(EIGHT)
         ]
         state = after(ordered(state, "desk", f"o{number}"), [*arrived, Done(f"o{number}", "desk", None, {"slices": 10**9})], 0.0)

@@ -9,12 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.schedule_kit import HELLO, A, B, C, measurement, probe_of, run_of
 
-from lutfarm.agent_pool.interface import Done, Measured, Opened, Probed
+from lutfarm.agent_pool.interface import Done, Measured, Opened, Probed, Waiting
 from lutfarm.scheduling.decide import AGEING_S, decide
-from lutfarm.scheduling.job_progress import JobProgress
+from lutfarm.scheduling.job_progress import JobProgress, MeasurementProgress, resumed
 from lutfarm.scheduling.news import News
 from lutfarm.scheduling.policy import MeasuringPolicy
-from lutfarm.scheduling.state import USE_HALVES_S, FarmJob, FarmState, Use, admitted, after, ended, ordered, over
+from lutfarm.scheduling.retry import MOST_ATTEMPTS
+from lutfarm.scheduling.state import (
+    USE_HALVES_S,
+    FarmJob,
+    FarmState,
+    Use,
+    admitted,
+    after,
+    ended,
+    left_over,
+    ordered,
+    over,
+    with_job,
+)
 from lutfarm.scheduling.steps import Cancel, MeasureThese, Open, ProbeThese, Step, Wait
 from lutfarm.scheduling.strategy import Plain
 from lutfarm.scheduling.turn import after_news, next_steps
@@ -45,8 +58,11 @@ def farm(*jobs: FarmJob) -> FarmState:
     for each in jobs:
         state = admitted(state, each, {unit: policy.care for unit, policy in each.progress.policies.items()})
     opened = [Opened("o", unit, replace(HELLO, machine_id=unit)) for unit in state.units]
-    probes = [Probed("o", probe_of(m)) for each in jobs for m in each.progress.plan.values()]
-    return after(state, [*opened, *probes], 0.0)
+    state = after(state, opened, 0.0)
+    for each in jobs:
+        known = {key: MeasurementProgress(probe=probe_of(m)) for key, m in each.progress.plan.items()}
+        state = with_job(state, resumed(state.job(each.progress.id), known))
+    return state
 
 
 def turns(state: FarmState, count: int, *, took_s: float = 10.0, now_s: float = 0.0) -> list[str]:
@@ -103,8 +119,65 @@ def test_devices_that_are_given_out_together_are_shared_between_users_too() -> N
 def test_a_job_that_got_nothing_for_hours_comes_before_more_important_ones() -> None:
     state = farm(FarmJob(job("vip", [A]), priority=2), FarmJob(job("small", [B]), priority=0))
     assert turns(state, 1, now_s=AGEING_S) == ["vip"]
-    served = replace(state, jobs={**state.jobs, "vip": replace(state.jobs["vip"], served_s=3 * AGEING_S)})
+    served = replace(state, jobs={**state.jobs, "vip": replace(state.jobs["vip"], served_s={"desk": 3 * AGEING_S})})
     assert turns(served, 1, now_s=3 * AGEING_S) == ["small"]
+
+
+def test_a_job_that_has_one_device_all_the_time_is_not_starved_on_another() -> None:
+    plan = [measurement("a", "u1"), measurement("a", "u2")]
+    now_s = 3 * AGEING_S
+    state = farm(
+        FarmJob(job("vip", plan), priority=2, served_s={"u1": now_s, "u2": now_s}),
+        FarmJob(job("small", plan, fresh=True), served_s={"u2": now_s}),
+    )
+    assert {step.unit: step.job for step in decide(state, now_s)} == {"u1": "small", "u2": "vip"}
+
+
+def test_a_job_whose_orders_always_break_gives_up_the_device_on_which_others_work() -> None:
+    elsewhere = measurement("a", "lab")
+    state = farm(FarmJob(job("bad", [A, elsewhere])), FarmJob(job("good", [B], rounds=MOST_ATTEMPTS + 1)))
+    for number in range(MOST_ATTEMPTS):
+        assert not state.job("bad").gave_up
+        assert not over(state.job("bad"), state.units)
+        state = ordered(state, "desk", f"b{number}", jobs=["bad"])
+        state = after(state, [Opened("o", "desk", HELLO), Done(f"b{number}", "desk", ("LinkLost", "gone"))], 0.0)
+        state = ordered(state, "desk", f"g{number}", jobs=["good"])
+        state = after(state, [Opened("o", "desk", HELLO), Measured(f"g{number}", run_of(B)), Done(f"g{number}", "desk")], 0.0)
+    assert state.job("bad").gave_up == {"desk": "LinkLost: gone"}
+    assert (state.units["desk"].out, state.units["desk"].failures_in_a_row) == ("", 0)
+    assert {step.unit: step.job for step in decide(state, 99.0)} == {"desk": "good", "lab": "bad"}
+    assert left_over(state.job("bad"), state.units) == (A.key,)
+    assert not state.job("good").gave_up
+
+
+def test_orders_of_all_jobs_that_break_take_the_device_out_for_all() -> None:
+    state = farm(FarmJob(job("one", [A])), FarmJob(job("two", [B])))
+    for number in range(MOST_ATTEMPTS):
+        assert not state.units["desk"].out
+        state = ordered(state, "desk", f"o{number}", jobs=["two" if number % 2 else "one"])
+        state = after(state, [Done(f"o{number}", "desk", ("LinkLost", "gone"))], 0.0)
+    assert state.units["desk"].out == "lost"
+    assert not any(each.progress.gave_up for each in state.jobs.values())
+
+
+def test_an_own_result_ends_a_jobs_row_of_failures_and_anothers_does_not() -> None:
+    state = farm(FarmJob(job("one", [A], rounds=2)), FarmJob(job("two", [B])))
+    for order, who, m in (("o1", "one", None), ("o2", "two", B), ("o3", "one", A)):
+        state = ordered(state, "desk", order, jobs=[who])
+        ends = [Measured(order, run_of(m)), Done(order, "desk")] if m else [Done(order, "desk", ("LinkLost", "gone"))]
+        state = after(state, ends, 0.0)
+        assert state.units["desk"].failures == ({} if order == "o3" else {"one": 1})
+
+
+def test_an_order_that_breaks_costs_what_it_took_on_the_wall() -> None:
+    state = farm(FarmJob(replace(job("one", [A]), budget_s=25.0), user="ann"), FarmJob(job("two", [B]), user="bob"))
+    state = ordered(state, "desk", "o", jobs=["one"], now_s=100.0)
+    state = after(state, [Waiting("o", "desk", "carla")], 160.0)  # somebody's lock: no device time
+    state = after(state, [Done("o", "desk", ("LinkLost", "gone"), {"slices": 10**9})], 190.0)
+    assert state.job("one").spent_s == {"desk": 30.0}
+    assert state.job("one").spent("desk")
+    assert state.uses["ann"].at(190.0) == 30.0
+    assert "bob" not in state.uses
 
 
 def test_what_cannot_wait_comes_before_every_priority() -> None:
@@ -132,6 +205,17 @@ def test_one_run_counts_for_every_job_that_wants_it_measured_in_the_same_way() -
     }
     state = ordered(after(state, [Done("o1", "desk")], 0.0), "desk", "o2", jobs=["fresh"])
     assert list(state.readers(Measured("o2", run_of(A)))) == ["fresh", "first", "second"]
+
+
+def test_a_result_of_no_order_that_runs_here_counts_for_nobody() -> None:
+    state = farm(FarmJob(job("first", [A], rounds=2)), FarmJob(job("second", [A], rounds=2)))
+    elsewhere = measurement("a", "nowhere")
+    for stranger in (Measured("o0", run_of(A)), Probed("", probe_of(A)), Measured("o1", run_of(elsewhere))):
+        assert list(state.readers(stranger)) == []
+    running = ordered(state, "desk", "o1", jobs=["first"])
+    assert list(running.readers(Measured("o0", run_of(A)))) == []
+    counted = after(running, [Measured("o0", run_of(A))], 0.0)
+    assert {each.progress.progress(A.key).complete for each in counted.jobs.values()} == {0}
 
 
 def test_what_a_job_no_longer_wants_and_what_broke_off_for_another_is_not_its() -> None:

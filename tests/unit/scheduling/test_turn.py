@@ -162,7 +162,7 @@ def test_what_became_precise_is_wanted_until_its_round_ends() -> None:
     for number in range(12):
         state = ordered(state, "desk", f"o{number}")
         assert state.wanted("desk")
-        state = after(state, [Measured("o", level_run(m, number, 1000 + number % 2)) for m in (A, B)], 0.0)
+        state = after(state, [Measured(f"o{number}", level_run(m, number, 1000 + number % 2)) for m in (A, B)], 0.0)
         assert [m.key for m in state.wanted("desk")] == [A.key, B.key]
         state = after(state, [Done(f"o{number}", "desk")], 0.0)
         if state.precise(A.key) and state.precise(B.key):

@@ -161,6 +161,8 @@ def _say_trouble(outcome: JobOutcome, counted: _Counted) -> None:
     for unit in outcome.units.values():
         if unit.out:
             say(f"{unit.name} is {unit.out}: {printable(unit.quarantined)}; {way_back(unit.name, unit.out, unit.code)}")
+    for unit, reason in outcome.job.gave_up.items():
+        say(f"{unit} broke this job's orders, and no others: {printable(reason)}; run the job again once that is looked into")
     if outcome.left:
         say(f"{len(outcome.left)} measurements wait for devices that are out of work; see lutfarm job why {outcome.job_id}")
 
