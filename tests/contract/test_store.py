@@ -175,6 +175,12 @@ def test_a_lease_in_force_names_its_holder_and_ends_with_time_or_release(store: 
     renewed = store.renew(lease, now_s=150.0, ttl_s=60.0)
     assert renewed == replace(lease, expires_s=210.0)
     assert ask(205.0) == "ann"
+    other = store.renew(renewed, now_s=151.0, ttl_s=60.0, job_id="job-2")
+    held = store.lease_holder("desk", 205.0)
+    assert held is not None
+    assert held.job_id == "job-2"
+    store.renew(other, now_s=151.0, ttl_s=60.0)
+    assert store.lease_holder("desk", 205.0) == held
     store.release(renewed)
     got = ask(206.0)
     assert isinstance(got, Lease)

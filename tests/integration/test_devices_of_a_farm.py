@@ -15,7 +15,10 @@ from lutfarm.agent_pool.local import LocalPool
 from lutfarm.devices import leases, maintenance
 from lutfarm.execution import device_sync, held_devices
 from lutfarm.execution.sitting import POLL_S
+from lutfarm.execution.why_job import why_job
+from lutfarm.records.queued_job import QueuedJob
 from lutfarm.store import Store
+from lutfarm.submission import submit
 from lutfarm_agents.device import Device
 from lutfarm_agents.interface import Agent
 from lutfarm_agents.testing import FakeAgent, Script, ScriptedAgents
@@ -170,3 +173,24 @@ def test_a_farm_without_jobs_waits_for_what_may_arrive(store: Store, tmp_path: P
             sitting.turn()
         assert list(sitting.over()) == []
     assert waited[1:] == [POLL_S, POLL_S]
+
+
+def test_a_lease_names_the_job_that_works_there_and_another_says_that_it_waits_for_its_turn(store: Store, tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    agents = ScriptedAgents({"a": machine("a", Script(hold_at="mid-round", release=release))})
+    low, high = job("low", 8, devices=("a",)), job("high", 16, devices=("a",))
+    with at_work(store, tmp_path, agents=agents) as sitting:
+        for priority, spec in enumerate((low, high)):
+            submitted, sources = submit.submit(spec, tmp_path, store)
+            sitting.admit(replace(submitted, priority=priority), sources, Told())
+            store.enqueue(QueuedJob(spec.id, str(tmp_path), time.time()))
+        turned(sitting, until=(tmp_path / "release.reached").exists)
+        held = store.lease_holder("a", time.time())
+        assert held is not None
+        assert held.job_id == high.id, "low was the first to take it"
+        (_, (waits,)), (_, (works,)) = (why_job(store, spec.id, time.time()) for spec in (low, high))
+        assert works.waits_for == "its own run"
+        assert waits.waits_for == f"{high.id}, for which a farm works there"
+        assert f"once nothing is left there of {high.id}, which is more urgent" in waits.next
+        release.touch()
+        turned(sitting, until=lambda: high.id in sitting.over() and low.id in sitting.over())

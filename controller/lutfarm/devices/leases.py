@@ -22,6 +22,7 @@ class Leases:
 
     store: LeaseStore
     _held: dict[str, Lease] = field(default_factory=dict[str, Lease])
+    _jobs: dict[str, str] = field(default_factory=dict[str, str])  # by device, for which job the store says that it is
 
     @property
     def held(self) -> Mapping[str, Lease]:
@@ -37,13 +38,24 @@ class Leases:
         lost: list[str] = []
         for device in list(self._held) if devices is None else devices:
             lease = self._held.get(device)
-            if lease is not None and lease.expires_s - now_s < LEASE_S * (1 - passed):
-                try:
-                    self._held[device] = self.store.renew(lease, now_s=now_s, ttl_s=LEASE_S)
-                except LeaseLost:  # of this device alone
-                    del self._held[device]
-                    lost.append(device)
+            if lease is not None and lease.expires_s - now_s < LEASE_S * (1 - passed) and not self._renew(lease, now_s):
+                lost.append(device)
         return lost
+
+    def hold_for(self, device: str, job_id: str) -> bool:
+        """Say for which job a device works next; False where it passed to another, and is no longer held."""
+        lease = self._held.get(device)
+        return lease is not None and (self._jobs[device] == job_id or self._renew(lease, time.time(), job_id))
+
+    def _renew(self, lease: Lease, now_s: float, job_id: str | None = None) -> bool:
+        try:
+            self._held[lease.device] = self.store.renew(lease, now_s=now_s, ttl_s=LEASE_S, job_id=job_id)
+        except LeaseLost:  # of this device alone
+            self.forget(lease.device)
+            return False
+        if job_id is not None:
+            self._jobs[lease.device] = job_id
+        return True
 
     def ask(self, device: str, *, owner: str, holder: str, job_id: str = "") -> str:
         """Take the lease if nobody else has it; else who does, in words: empty where it is held now."""
@@ -51,7 +63,7 @@ class Leases:
             return ""
         got = self.store.acquire(device, owner=owner, holder=holder, now_s=time.time(), ttl_s=LEASE_S, job_id=job_id)
         if isinstance(got, Lease):
-            self._held[device] = got
+            self._held[device], self._jobs[device] = got, job_id
             return ""
         return got or "another"
 

@@ -34,6 +34,13 @@ class HeldDevices:
         self.lose(lost)
         return without_lease(state, lost)
 
+    def held_for(self, state: FarmState, unit: str, job_id: str) -> FarmState:
+        """With a unit whose lease names the job that it works for next."""
+        if self.leases.hold_for(unit, job_id):
+            return state
+        self.lose([unit])
+        return without_lease(state, [unit])
+
     def lose(self, units: Iterable[str]) -> None:
         """After their leases passed to another: what runs there ends."""
         for unit in units:

@@ -198,6 +198,9 @@ class Sitting:
             return
         # What measures may have to be started first, which takes a good part of a lease.
         self.state = self._devices.renewed(self.state, [step.unit], passed=0.05)
+        if not self.state.units[step.unit].leased:
+            return
+        self.state = self._devices.held_for(self.state, step.unit, step.job)
         order = self._order(step)
         if order is None:
             return

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lutfarm.devices.registry import with_profiles
 from lutfarm.execution.resume import as_stored, foresee
-from lutfarm.monitoring.device_status import rests_until
-from lutfarm.monitoring.why import Why, why
+from lutfarm.monitoring.device_status import PACE_S, rests_until, runs_left, seconds_left
+from lutfarm.monitoring.why import Turn, Why, why
 from lutfarm.records.job import Job
+from lutfarm.records.lease_holder import LeaseHolder
 from lutfarm.scheduling.job_progress import JobProgress, resumed
 from lutfarm.scheduling.policy import MeasuringPolicy, policies_of
 from lutfarm.scheduling.stop_rule import stop_rule
-from lutfarm.store.interface import Store, job_called
+from lutfarm.store.interface import RunStore, Store, job_called
 from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.spec import stored_job
 from lutfarm_profiles import loader
@@ -24,17 +25,45 @@ def why_job(store: Store, name: str, now_s: float) -> tuple[Job, list[Why]]:
     plan = store.measurements(job.id)
     units = list(dict.fromkeys(m.device for m in plan))
     state = _standing(store, job, plan)
+    holders = {unit: held for unit in units if (held := store.lease_holder(unit, now_s))}
     rows = why(
         [store.device_record(unit, now_s) for unit in units],
         plan,
         done={m.key for m in plan if state.done(m.key)},
         failed={m.key for m in plan if state.progress(m.key).failed},
         job_id=job.id,
-        holders={unit: held for unit in units if (held := store.lease_holder(unit, now_s))},
+        holders=holders,
         rests={unit: until_s for unit in units if (until_s := rests_until(store, unit, now_s)) is not None},
+        turns=_turns(store, job, holders, now_s),
+        now_s=now_s,
         state=job.state,
     )
     return job, rows
+
+
+def _turns(store: Store, job: Job, holders: Mapping[str, LeaseHolder], now_s: float) -> Mapping[str, Turn]:
+    """Of the devices that the served farm which has taken the job holds for another one."""
+    taken = {entry.job_id for entry in store.queue() if entry.not_before_s <= now_s}
+    shared = [unit for unit, held in holders.items() if held.job_id in taken - {job.id}]
+    if not shared or job.id not in taken or job.state != "open":
+        return {}
+    left: dict[str, dict[str, int]] = {unit: {} for unit in shared}
+    for other, _ in store.jobs():
+        if other.id in taken and other.state == "open" and other.priority > job.priority:
+            plan, counts, rounds = store.measurements(other.id), store.round_counts(other.id), _rounds(other)
+            for unit in shared:
+                if lacking := runs_left([m for m in plan if m.device == unit], counts, rounds):
+                    left[unit][other.id] = lacking
+    return {unit: _turn(store, unit, left[unit], now_s) for unit in shared}
+
+
+def _turn(store: RunStore, unit: str, left: Mapping[str, int], now_s: float) -> Turn:
+    recent = list(store.runs_after(now_s - PACE_S, device=unit))
+    return Turn(tuple(left), seconds_left(recent, sum(left.values())) if left else None)
+
+
+def _rounds(job: Job) -> int:
+    return stored_job(job.spec_json).sampling.rounds
 
 
 def _standing(store: Store, job: Job, plan: Sequence[Measurement]) -> JobProgress:

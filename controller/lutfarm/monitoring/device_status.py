@@ -81,7 +81,7 @@ def device_status(store: Store, name: str, open_jobs: Sequence[Job], now_s: floa
         holder=held.words if held else "",
         job_id=job_id,
         runs_left=left,
-        seconds_left=_seconds_left(recent, left) if held else None,
+        seconds_left=seconds_left(recent, left) if held else None,
         canary_drift=shown.last_ratio if shown else None,
         canary_settled=settled.ratio if settled else None,
         canary_provisional=newest.provisional if newest else None,
@@ -121,8 +121,8 @@ def runs_left(plan: Sequence[Measurement], counts: Mapping[str, Mapping[str, int
     return sum(max(0, rounds - found.get("complete", 0)) for found in by_status if not found.get("failed"))
 
 
-def _seconds_left(recent: Sequence[Run], left: int) -> float | None:
-    """Runs of one round end together, so the pace is counted from the first start to the last end."""
+def seconds_left(recent: Sequence[Run], left: int) -> float | None:
+    """What so many runs take at the pace of those; of a round they end together: it is from the first start to the last end."""
     complete = [run for run in recent if run.status == "complete"]
     if len(complete) < LEAST_RUNS:
         return None

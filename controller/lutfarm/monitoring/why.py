@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lutfarm.records.device_state import DeviceRecord
 from lutfarm.records.job import JobState
 from lutfarm.records.lease_holder import LeaseHolder
+from lutfarm.scheduling.next_step import LONGEST_ROUND_S
 from lutfarm_jobs.errors import RegistrationStale, is_a
 from lutfarm_jobs.measurement import Measurement
 
@@ -43,6 +44,24 @@ class Why:
     left: int
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Of a job on a device that a served farm shares out among several, while it works for another."""
+
+    ahead: Sequence[str] = ()  # the ids of jobs of higher priority that lack runs there
+    ahead_s: float | None = None  # how long those take at most, at the device's pace; None where that is not known
+
+    @property
+    def words(self) -> str:
+        """What comes before it."""
+        if not self.ahead:
+            return f"its turn: device time decides among users of one priority, and a job has the device for {_TURN} at most"
+        more = f" and {len(self.ahead) - 3} more" if len(self.ahead) > 3 else ""
+        urgent = f"{', '.join(self.ahead[:3])}{more}, which {'is' if len(self.ahead) == 1 else 'are'} more urgent"
+        unknown = "; how long that takes is not known yet" if self.ahead_s is None else ""
+        return f"its turn, once nothing is left there of {urgent}{unknown}"
+
+
 def why(
     records: Iterable[DeviceRecord],
     plan: Sequence[Measurement],
@@ -52,11 +71,14 @@ def why(
     job_id: str,
     holders: Mapping[str, LeaseHolder],
     rests: Mapping[str, float] | None = None,
+    turns: Mapping[str, Turn] | None = None,
+    now_s: float = 0.0,
     state: JobState = "open",
 ) -> list[Why]:
     """`done` and `failed`: keys of measurements; `holders`: by device, who has its lease.
 
     `rests`: by device, when the cooldown after its last run is over; only of those where it is not.  `state`: the job's.
+    `turns`: of the devices that the farm which has taken this job holds for another one of its jobs.
     """
     found: list[Why] = []
     for record in records:
@@ -64,6 +86,7 @@ def why(
         bad = sum(key in failed for key in mine)
         good = sum(key in done and key not in failed for key in mine)
         left = len(mine) - bad - good
+        turn = (turns or {}).get(record.device)
         waits_for, following, next_s = _next(
             record,
             holders.get(record.device),
@@ -71,6 +94,7 @@ def why(
             left=left,
             rests_until_s=(rests or {}).get(record.device),
             unheld=_UNHELD.get(state, _UNHELD["open"]),
+            turn=turn and (turn.words, None if turn.ahead_s is None else now_s + turn.ahead_s),
         )
         found.append(Why(record.device, record.state, record.reason, waits_for, following, next_s, good, bad, left))
     return found
@@ -84,6 +108,7 @@ def _next(
     left: int,
     rests_until_s: float | None,
     unheld: tuple[str, str],
+    turn: tuple[str, float | None] | None,
 ) -> tuple[str, str, float | None]:
     if left == 0:
         return "nothing", "it has all that this job asks of it", None
@@ -100,8 +125,12 @@ def _next(
         return "its cooldown", "its next order", rests_until_s
     if ours:
         return "its own run", "this job measures on it", None
+    if turn is not None:
+        return f"{holder.job_id}, for which {holder.words} works there", *turn
     return f"whoever holds it: {holder.words}", "its lease ends, unless it is renewed", holder.until_s
 
+
+_TURN = f"about {LONGEST_ROUND_S:.0f} s"
 
 _UNHELD: Mapping[JobState, tuple[str, str]] = {
     "open": ("a run of this job", "run the job's file again"),

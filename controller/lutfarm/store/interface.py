@@ -91,8 +91,11 @@ class LeaseStore(Protocol):
         """
         ...
 
-    def renew(self, lease: Lease, *, now_s: float, ttl_s: float) -> Lease:
-        """Raises LeaseLost when another token was given out."""
+    def renew(self, lease: Lease, *, now_s: float, ttl_s: float, job_id: str | None = None) -> Lease:
+        """`job_id`: for which job it is from now on; None where that did not change.
+
+        Raises LeaseLost when another token was given out.
+        """
         ...
 
     def release(self, lease: Lease) -> None:

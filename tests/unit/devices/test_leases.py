@@ -43,7 +43,8 @@ class Desks:
             return "somebody"
         return Lease(unit, 1, owner, now_s + ttl_s)
 
-    def renew(self, lease: Lease, *, now_s: float, ttl_s: float) -> Lease:
+    def renew(self, lease: Lease, *, now_s: float, ttl_s: float, job_id: str | None = None) -> Lease:
+        self.jobs += [job_id] if job_id is not None else []
         if lease.device in self.lost:
             raise LeaseLost("it passed to another")
         assert now_s < lease.expires_s, f"the lease on {lease.device} ran out before it was renewed"
@@ -106,6 +107,20 @@ def test_a_lease_that_passed_to_another_is_named_and_the_others_are_renewed(cloc
     assert {lease.expires_s for lease in held.held.values()} == {clock.now_s + LEASE_S}
     held.release()
     assert ("released", "b") not in desks.told
+
+
+def test_a_lease_says_for_which_job_its_device_works_and_is_written_where_that_changes(clock: Clock) -> None:
+    desks = Desks(lost=["b"])
+    held = Leases(cast(Store, desks))
+    for device in ("a", "b"):
+        held.ask(device, owner="me", holder="me", job_id="j1")
+    assert held.hold_for("a", "j1")
+    assert ("renewed", "a") not in desks.told
+    assert all(held.hold_for("a", job_id) for job_id in ("j2", "j2", "j1"))
+    assert desks.jobs == ["j1", "j1", "j2", "j1"]
+    assert not held.hold_for("b", "j2")
+    assert not held.hold_for("c", "j2")
+    assert set(held.held) == {"a"}
 
 
 def test_one_device_is_waited_for_and_its_lease_kept(clock: Clock) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lutfarm.monitoring.why import FORWARD, Why, way_back, why
+from lutfarm.monitoring.why import FORWARD, Turn, Why, way_back, why
 from lutfarm.records.device_state import NO_WORK, STATES, DeviceRecord, State
 from lutfarm.records.job import JobState
 from lutfarm.records.lease_holder import LeaseHolder
@@ -110,3 +110,32 @@ def test_what_only_a_new_registration_mends_is_not_sent_to_a_check() -> None:
     assert one("quarantined", code="RegistrationStale").next == anew
     for other in ("NotReady", "ProtocolMismatch", "", "an unknown one"):
         assert one("quarantined", code=other).next == "mend it, then lutfarm device check desk"
+
+
+def test_a_job_whose_device_works_for_another_of_its_farm_waits_for_its_turn() -> None:
+    def shared(turn: Turn) -> Why:
+        (found,) = why(
+            [DeviceRecord("desk", "busy")],
+            PLAN,
+            done=DONE,
+            failed=FAILED,
+            job_id="small-1",
+            holders={"desk": LeaseHolder("serve", 60.0, "small-2")},
+            turns={"desk": turn},
+            now_s=100.0,
+        )
+        return found
+
+    fair = shared(Turn())
+    assert fair.waits_for == "small-2, for which serve works there"
+    assert "for about 20 s at most" in fair.next
+    assert fair.next_s is None
+    urgent = shared(Turn(("small-2", "big-3"), 40.0))
+    assert urgent.next == "its turn, once nothing is left there of small-2, big-3, which are more urgent"
+    assert urgent.next_s == 140.0
+    (unknown, many) = (shared(Turn(tuple(f"j{n}" for n in range(count)))) for count in (1, 5))
+    assert (
+        unknown.next == "its turn, once nothing is left there of j0, which is more urgent; how long that takes is not known yet"
+    )
+    assert "j0, j1, j2 and 2 more, which are" in many.next
+    assert unknown.next_s is None

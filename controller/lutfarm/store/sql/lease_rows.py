@@ -32,9 +32,10 @@ class LeaseRows(Database):
                 db.execute(update(leases).where(leases.c.device == device).values(**values))
         return Lease(device, token, owner, now_s + ttl_s)
 
-    def renew(self, lease: Lease, *, now_s: float, ttl_s: float) -> Lease:
+    def renew(self, lease: Lease, *, now_s: float, ttl_s: float, job_id: str | None = None) -> Lease:
+        job = {} if job_id is None else {"job_id": job_id}
         with self._write() as db:
-            changed = db.execute(update(leases).where(*_held(lease)).values(expires_s=now_s + ttl_s))
+            changed = db.execute(update(leases).where(*_held(lease)).values(expires_s=now_s + ttl_s, **job))
             if not changed.rowcount:
                 raise LeaseLost(f"{lease.device}: the lease passed to another run; this one stops, nothing is lost")
         return replace(lease, expires_s=now_s + ttl_s)
