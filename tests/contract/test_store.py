@@ -71,6 +71,24 @@ def test_what_was_committed_is_there_after_reopening(store: Store, lease: Lease,
     assert other.round_counts("job-1") == {KEYS[0]: {"complete": 1}, KEYS[1]: {"failed": 1}}
 
 
+def test_jobs_go_on_behind_any_of_them_and_may_be_of_some_states(store: Store) -> None:
+    made = [replace(JOB, id=f"many-{n}", created_s=at) for n, at in enumerate([5.0, 7.0, 5.0, 9.0, 5.0])]
+    for one in made:
+        store.open_job(one, PLAN[:1])
+    store.close_job("many-2", "complete")
+    known = [job.id for job, _ in store.jobs()]
+    mine = [job_id for job_id in known if job_id.startswith("many-")]
+    assert mine == ["many-3", "many-1", "many-0", "many-2", "many-4"]
+    places = {job.id: (job.created_s, job.id) for job, _ in store.jobs()}
+    for position, job_id in enumerate(known, start=1):
+        behind = [job.id for job, _ in store.jobs(after=places[job_id])]
+        assert behind == known[position:]
+        assert [job.id for job, _ in store.jobs(most=2, after=places[job_id])] == behind[:2]
+    assert [job.id for job, _ in store.jobs(states=["complete"])] == ["many-2"]
+    assert [job.id for job, _ in store.jobs(states=["open", "complete"], most=3)] == known[:3]
+    assert store.jobs(states=[]) == store.jobs(most=0) == []
+
+
 def test_runs_go_on_behind_any_of_them(store: Store, lease: Lease) -> None:
     made = [
         run(key, started_s=at, id=f"{number:032x}") for number, (key, at) in enumerate([(KEYS[0], 1.0)] * 3 + [(KEYS[1], 0.5)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import socket
 import threading
 import time
@@ -329,6 +330,17 @@ def test_a_submitter_ends_and_removes_their_own_jobs_alone(store: Store, client:
     assert client.post(f"{path}/cancel", json={}, headers=ann).json()["queue"]["ending"] == "cancelled by ann"
     store.dequeue(job["id"])
     assert client.delete(path, headers=operator).status_code == 200
+
+
+def test_what_a_killed_server_left_is_gone_an_hour_later(store: Store, home: Home, client: httpx.Client) -> None:
+    job_id = with_models(client, a=MODEL).json()["id"]
+    old, new = home.submitted / ".incoming-0123456789abcdef", home.submitted / ".incoming-fedcba9876543210"
+    for left in (old, new, home.submitted / "removed-0123456789"):
+        (left / "nets").mkdir(parents=True)
+    for each in (old, home.submitted / "removed-0123456789", home.submitted / job_id):
+        os.utime(each, (1.0, 1.0))
+    make_app(store, home, settings=Settings())
+    assert {path.name for path in home.submitted.iterdir()} == {job_id, new.name}
 
 
 @pytest.mark.parametrize(

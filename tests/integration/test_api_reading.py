@@ -19,7 +19,7 @@ from lutfarm.server.app import make_app
 from lutfarm.server.roles import LEAST_ROLE
 from lutfarm.server.settings import Settings
 from lutfarm.store import Store, open_store
-from lutfarm_jobs.errors import class_of
+from lutfarm_jobs.errors import StoreError, class_of
 
 SPEC = """{"name": "job", "workloads": [{"operators": ["conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu"]}], "devices": ["desk"],
 "backends": [{"runtime": "onnxruntime"}]}"""
@@ -209,3 +209,23 @@ def test_a_server_that_others_reach_lets_nobody_in_for_nothing(store: Store, hom
         refused(answer, 401, "no token was made yet")
         assert answer.headers["www-authenticate"] == "Bearer"
         assert client.get("/healthz").status_code == 200
+
+
+def test_an_error_of_ours_shows_nothing_of_itself(store: Store, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(type(store), "jobs", broken)
+    answer = client.get(f"{API}/jobs")
+    refused(answer, 500, "please report it")
+    assert "secret" not in answer.text
+
+
+def test_a_store_that_does_not_answer_is_said(store: Store, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*_: object, **__: object) -> None:
+        raise StoreError("the database is locked")
+
+    monkeypatch.setattr(type(store), "jobs", locked)
+    answer = client.get(f"{API}/jobs")
+    refused(answer, 503, "the database is locked")
+    assert int(answer.headers["retry-after"]) > 0

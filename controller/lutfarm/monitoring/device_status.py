@@ -53,7 +53,7 @@ def devices_status(store: Store, now_s: float) -> list[DeviceStatus]:
 
 def open_jobs(store: JobStore) -> list[Job]:
     """Those that were begun and are not over."""
-    return [job for job, _ in store.jobs() if job.state == "open"]
+    return [job for job, _ in store.jobs(states=("open",))]
 
 
 def device_status(store: Store, name: str, open_jobs: Sequence[Job], now_s: float) -> DeviceStatus:

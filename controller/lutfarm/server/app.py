@@ -54,16 +54,10 @@ def make_app(
         responses={status: {"model": ErrorAnswer, "description": "What was seen and what to do"} for status in REFUSALS},
     )
     uploads = Uploads(home.uploads, settings.largest_file_bytes)
+    reception = Reception(store, home.submitted, uploads)
+    reception.tidy()
     app.state.served = Served(
-        store,
-        settings,
-        uploads,
-        Reception(store, home.submitted, uploads),
-        Tables(store),
-        Streams(settings.most_listeners),
-        dispatcher_seen_s,
-        ray,
-        executor,
+        store, settings, uploads, reception, Tables(store), Streams(settings.most_listeners), dispatcher_seen_s, ray, executor
     )
     for part in (health, files, jobs, events, runs, tables, devices, hosts):
         app.include_router(part.router)

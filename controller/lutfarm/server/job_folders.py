@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from lutfarm.execution.serving import JOB_FILE
 from lutfarm.server.uploads import Uploads
-from lutfarm_jobs.atomic_files import DRAFT, DRAFT_BYTES
+from lutfarm_jobs.atomic_files import DRAFT, DRAFT_BYTES, STALE_S
 from lutfarm_jobs.errors import SpecError, StoreUnwritable, WrongState
 from lutfarm_jobs.job_file.named_files import require_name
 
@@ -81,6 +81,17 @@ def publish(draft: Path, target: Path) -> None:
         draft.rename(target)
     except OSError as error:
         raise StoreUnwritable(f"{target.name}: can't be kept: {error.strerror}; the farm's operator has to look") from error
+
+
+def tidy(folder: Path, known: Collection[str], now_s: float) -> None:
+    """Remove what a killed server left half done and folders of jobs that were removed; none that is younger than an hour.
+
+    `known`: the ids of all jobs.
+    """
+    for found in folder.iterdir() if folder.is_dir() else ():
+        with suppress(OSError):  # another request removed it
+            if found.name not in known and found.stat().st_mtime < now_s - STALE_S:
+                shutil.rmtree(found, ignore_errors=True)
 
 
 def remove(target: Path) -> None:

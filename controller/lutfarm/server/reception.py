@@ -12,7 +12,7 @@ from lutfarm.execution.serving import JOB_FILE
 from lutfarm.execution.why_job import why_job
 from lutfarm.records.job import Job, JobRemoved
 from lutfarm.records.queued_job import QueuedJob
-from lutfarm.server.job_folders import drafted, publish, remove, told_by_names
+from lutfarm.server.job_folders import drafted, publish, remove, tidy, told_by_names
 from lutfarm.server.roles import Caller, may
 from lutfarm.server.turnstile import Turnstile
 from lutfarm.server.uploads import Uploads
@@ -44,6 +44,10 @@ class Reception:
     uploads: Uploads
     _turnstile: Turnstile = field(default_factory=lambda: Turnstile("reading jobs"))
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+
+    def tidy(self) -> None:
+        """Without what a server left here that was killed, and what belongs to jobs that were removed."""
+        tidy(self.folder, {job.id for job, _ in self.store.jobs()}, time.time())
 
     def accept(self, wanted: Wanted, caller: Caller) -> tuple[Job, bool]:
         """The job, and whether it is a new one.  One that is known and has nothing left is as it was; else it is queued again."""

@@ -26,8 +26,8 @@ from lutfarm.server.keeper import LOOPBACK, Keeper
 from lutfarm.server.requests import is_loopback
 from lutfarm.server.settings import LOOPBACK_NAMES, Settings
 from lutfarm.server.store_app import store_app
+from lutfarm.server.tokens import require_tokens
 from lutfarm.store import open_store
-from lutfarm.store.interface import TokenStore
 from lutfarm_jobs.errors import SpecError
 
 ENDS_S = 10  # for answers that are on their way
@@ -54,7 +54,7 @@ def serve(home: Home, where: Listening, executor: ExecutorKind, ready: Callable[
     with ExitStack() as stack:
         stack.enter_context(_alone(home))
         store = stack.enter_context(closing(open_store(home.path)))
-        _refuse_open_doors(store, where)
+        require_tokens(store, loopback=where.settings.loopback, now_s=time.time())
         listening = stack.enter_context(closing(_bound(where)))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lutfarm-")))  # 0700; a socket's path is short
         cpus = measured_half()
@@ -107,16 +107,6 @@ def _server(app: Any, *, uds: str | None = None) -> _Quiet:
     return _Quiet(
         uvicorn.Config(app, uds=uds, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=ENDS_S)
     )
-
-
-def _refuse_open_doors(store: TokenStore, where: Listening) -> None:
-    now_s = time.time()
-    usable = [t for t in store.tokens() if t.revoked_s is None and (t.expires_s is None or t.expires_s > now_s)]
-    if not where.settings.loopback and not usable:
-        raise SpecError(
-            f"{where.host} can be reached from other machines, and nobody has a token: make one (lutfarm token create), "
-            "or listen on 127.0.0.1"
-        )
 
 
 def _bound(where: Listening) -> socket.socket:

@@ -76,5 +76,5 @@ def require_tokens(store: TokenStore, *, loopback: bool, now_s: float) -> None:
     if not loopback and not good:
         raise SpecError(
             "other machines would reach this server, and it has no token that is good: make one first, "
-            "lutfarm token create USER --role admin, or serve this machine alone (--listen 127.0.0.1:PORT)"
+            "lutfarm token create USER --role admin, or serve this machine alone (--host 127.0.0.1)"
         )

@@ -130,8 +130,13 @@ class JobStore(Protocol):
         """
         ...
 
-    def jobs(self) -> Sequence[tuple[Job, JobCounts]]:
-        """All, newest first."""
+    def jobs(
+        self, *, most: int | None = None, after: tuple[float, str] | None = None, states: Collection[JobState] | None = None
+    ) -> Sequence[tuple[Job, JobCounts]]:
+        """All, newest first, those of one moment by id.  What is stored of each is counted, which takes its time.
+
+        `most`: so many; `after`: only those behind the job of that `created_s` and id; `states`: only those in one of them.
+        """
         ...
 
     def job(self, job_id: str) -> tuple[Job, JobCounts] | None:

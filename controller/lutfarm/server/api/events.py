@@ -50,10 +50,11 @@ async def _told(served: Served, job_id: str, longest_s: float) -> AsyncGenerator
             yield event("removed", "{}")
             return
         seen = job.model_dump_json()
-        if seen != last:
+        again = seen == last
+        if not again:
             last, said_s = seen, time.monotonic()
             yield event("job", seen)
-        if job.queue is None:
+        if job.queue is None and (again or job.state != "queued"):  # one that is sent again is queued before it is in the queue
             yield event("end", seen)
             return
         if time.monotonic() - said_s > ALIVE_S:

@@ -12,7 +12,7 @@ from lutfarm.api.answers import JobAnswer, JobDetail, JobStanding, Page, QueueAn
 from lutfarm.api.requests import CancelRequest, JobRequest
 from lutfarm.execution.why_job import why_job
 from lutfarm.records.job import Job, JobCounts
-from lutfarm.server.api.paging import CursorQuery, LimitQuery, after_of, page
+from lutfarm.server.api.paging import CursorQuery, LimitQuery, after_of, cursor_of
 from lutfarm.server.reception import Wanted
 from lutfarm.server.roles import API
 from lutfarm.server.served import CallerDep, Served, ServedDep
@@ -27,13 +27,13 @@ JobId = Annotated[str, Path(pattern=JOB_PATTERN, description="its whole id")]
 @router.get("")
 def jobs(served: ServedDep, limit: LimitQuery = 100, cursor: CursorQuery = None) -> Page[JobAnswer]:
     """All jobs, the newest first."""
-    return page(
-        sorted(served.store.jobs(), key=lambda found: (-found[0].created_s, found[0].id)),
-        lambda found: (-found[0].created_s, found[0].id),
-        lambda found: JobAnswer.of(*found),
-        limit=limit,
-        after=after_of(cursor, (float, str)),
-    )
+    after = after_of(cursor, (float, str))
+    place = None if after is None else (float(after[0]), str(after[1]))
+    found = served.store.jobs(most=limit + 1, after=place)
+    if len(found) <= limit:
+        return Page(items=[JobAnswer.of(*one) for one in found])
+    last, _ = found[limit - 1]
+    return Page(items=[JobAnswer.of(*one) for one in found[:limit]], next=cursor_of((last.created_s, last.id)))
 
 
 @router.post(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 
 from lutfarm.records.job import Job, JobCounts, JobState
 from lutfarm.store.sql import encoding
@@ -49,9 +49,17 @@ class JobRows(Database):
         with self._write() as db:
             db.execute(update(jobs).where(jobs.c.id == job_id).values(state=state, reason=reason))
 
-    def jobs(self) -> Sequence[tuple[Job, JobCounts]]:
+    def jobs(
+        self, *, most: int | None = None, after: tuple[float, str] | None = None, states: Collection[JobState] | None = None
+    ) -> Sequence[tuple[Job, JobCounts]]:
+        query = select(jobs).order_by(jobs.c.created_s.desc(), jobs.c.id).limit(most)
+        if after is not None:
+            created_s, job_id = after
+            query = query.where(or_(jobs.c.created_s < created_s, and_(jobs.c.created_s == created_s, jobs.c.id > job_id)))
+        if states is not None:
+            query = query.where(jobs.c.state.in_(states))
         with self._read() as db:
-            rows = db.execute(select(jobs).order_by(jobs.c.created_s.desc(), jobs.c.id)).all()
+            rows = db.execute(query).all()
             return [(_job(row), _counts(db, row.id)) for row in rows]
 
     def job(self, job_id: str) -> tuple[Job, JobCounts] | None:
