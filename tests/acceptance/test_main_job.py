@@ -81,6 +81,10 @@ def test_the_same_command_again_measures_nothing_twice(lutfarm: Callable, job_fi
 NOT_IMPORTED = ("ray", "scipy", "pandas", "polars", "pyarrow", "matplotlib", "jinja2", "onnx", "alembic", "paramiko", "adb_shell")
 
 
+# What builds and reads model files, draws a bar, or comes along with a call of NumPy that is not needed.
+NOT_NEEDED = frozenset({"lutfarm_jobs.models", "lutfarm_jobs.feeds.resolve", "rich.progress", "numpy.ma"})
+
+
 def test_a_job_that_is_done_imports_neither_ray_nor_what_its_table_needs(
     lutfarm: Callable, job_file: Callable, tmp_path: Path
 ) -> None:
@@ -97,6 +101,10 @@ def test_a_job_that_is_done_imports_neither_ray_nor_what_its_table_needs(
     assert "nothing was measured now" in done.stderr
     again = json.loads(lutfarm("run", path, "--json", **broken).stdout)
     assert again["verdict"] == json.loads(measured.stdout)["verdict"]
+    told = lutfarm("run", path, PYTHONPROFILEIMPORTTIME="1").stderr.splitlines()
+    imported = {line.rpartition("|")[2].strip() for line in told if line.startswith("import time:")}
+    assert {"numpy", "lutfarm.execution.task_builder"} <= imported
+    assert not NOT_NEEDED & imported
     anew = lutfarm("run", job_file(job("other", extra="fresh: true\n", runtimes=("onnxruntime",))), **broken)
     assert "ray is imported" in anew.stderr  # else the lines above could not fail
 

@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lutfarm_jobs import models
-from lutfarm_jobs.feeds.resolve import ValuesFile
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
-from lutfarm_jobs.models import Built
-from lutfarm_jobs.models.reference_output import expected
 from lutfarm_jobs.round import Artifact, Task
 from lutfarm_jobs.run import Probe
 from lutfarm_jobs.runtimes import ModelFormat, model_format
 from lutfarm_jobs.sources import Sources
 from lutfarm_jobs.spaces.base import Space
 
+if TYPE_CHECKING:
+    from lutfarm_jobs.feeds.resolve import ValuesFile
+    from lutfarm_jobs.models import Built
+
 
 @dataclass(slots=True)
 class TaskBuilder:
-    """Builds lazily, into a cache by content; `paths` says where each artifact lies on this machine."""
+    """Builds lazily, into a cache by content; `paths` says where each artifact lies on this machine.
+
+    What builds and reads model files is imported with the first one: a job of which nothing is left needs none of it.
+    """
 
     cache_dir: Path
     sources: Sources
@@ -28,14 +32,17 @@ class TaskBuilder:
     _random: Mapping[str, tuple[str, ...]] = field(init=False)
     _paths: Mapping[str, Path] = field(init=False)
     _values_files: Mapping[str, ValuesFile] = field(init=False)
-    _built: dict[tuple[Workload, ModelFormat], Built] = field(default_factory=dict[tuple[Workload, ModelFormat], Built])
+    _built: dict[tuple[Workload, ModelFormat], Built] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._built = {}
         self._random = self.sources.random
         self._paths, self._values_files = self.sources.model_paths, self.sources.values_files
 
     def task(self, measurement: Measurement, probe: Probe | None) -> Task:
         """The measurement with all that a device needs.  Raises SpecError for a model file that changed."""
+        from lutfarm_jobs.models.reference_output import expected
+
         fmt = model_format(measurement.backend.runtime)
         built = self._build(measurement, fmt)
         self.paths[built.artifact.sha256] = built.path
@@ -55,6 +62,8 @@ class TaskBuilder:
 
     def canary(self, backend: Backend) -> Artifact:
         """The reference operator of a backend."""
+        from lutfarm_jobs import models
+
         built = models.canary(model_format(backend.runtime), self.cache_dir)
         self.paths[built.artifact.sha256] = built.path
         return built.artifact
@@ -68,6 +77,8 @@ class TaskBuilder:
             return None
         values = self._values_files[workload.values_sha256]
         if values.artifact.sha256 not in self.paths:
+            from lutfarm_jobs import models
+
             self.paths[values.artifact.sha256] = models.keep_values(values, self.cache_dir).path
         return values.artifact
 
@@ -76,6 +87,8 @@ class TaskBuilder:
         workload = measurement.workload
         place = workload, fmt
         if place not in self._built:
+            from lutfarm_jobs import models
+
             self._built[place] = (
                 models.import_file(self._paths[workload.sha256], self.cache_dir, sha256=workload.sha256)
                 if workload.kind == "file"

@@ -55,15 +55,22 @@ def runs_of(store: Store, job_id: str) -> JobRuns:
     return JobRuns(job, spec, plan, devices, policies, probes, _judged(store, job.id, plan, policies))
 
 
-def plain_entries(stored: JobRuns) -> tuple[tuple[Entry, ...], int] | None:
-    """The entries of the job's table, and how many it lacks; None where it makes its entries of others, and they are no less.
+def entries_to_judge(stored: JobRuns) -> tuple[tuple[Entry, ...], int] | None:
+    """The entries of the job's table but for their scatter, and how many it lacks.
 
+    None where it makes its entries of others, and they are no less.
     Raises SpecError where runs disagree.
     """
     if stored.spec.composition != "isolated" or share_choices(stored.spec):
         return None
     built = entries_of(
-        stored.plan, stored.runs, probes=stored.probes, zeros=stored.job.zeros, target=stored.target, tools=stored.tools
+        stored.plan,
+        stored.runs,
+        probes=stored.probes,
+        zeros=stored.job.zeros,
+        target=stored.target,
+        tools=stored.tools,
+        scattered=False,
     )
     return built.entries, len(built.missing)
 

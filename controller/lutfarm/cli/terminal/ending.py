@@ -14,7 +14,7 @@ from lutfarm.lut.grades import is_precise
 from lutfarm.lut.schema.entry import Entry
 from lutfarm.lut.verdict import Verdict, verdict
 from lutfarm.monitoring.why import way_back
-from lutfarm.results.job_entries import JobRuns, judged_anew, plain_entries, runs_of
+from lutfarm.results.job_entries import JobRuns, entries_to_judge, judged_anew, runs_of
 from lutfarm.scheduling.job_progress import JobProgress
 from lutfarm.store.interface import Store
 from lutfarm_jobs.errors import SpecError
@@ -42,7 +42,7 @@ def judged_job(store: Store, job_id: str, *, again: str) -> Judged:
     """What the table that `lut export` would write now says of the job."""
     stored = runs_of(store, job_id)
     try:
-        entries, missing = plain_entries(stored) or _composed(store, stored)
+        entries, missing = entries_to_judge(stored) or _composed(store, stored)
     except SpecError as error:  # runs that disagree: what was measured is stored all the same
         return Judged(None, again, why=error.detail)
     precise = frozenset(entry.key for entry in entries if is_precise(entry.flags))

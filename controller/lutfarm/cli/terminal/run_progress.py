@@ -7,10 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Self
-
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Column
+from typing import TYPE_CHECKING, Self
 
 from lutfarm.agent_pool.interface import Done, Event, Measured, Opened
 from lutfarm.agent_pool.interface import Progress as Slices
@@ -22,6 +19,9 @@ from lutfarm.scheduling.job_progress import JobProgress
 from lutfarm.scheduling.unit import Unit
 from lutfarm.statistics import process_estimate_ns, relative_half_width
 from lutfarm_jobs.runtimes import model_format
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 LINE_EVERY_S = 10.0
 BAR_COLUMNS = 10  # what is left of 80 is for words
@@ -48,6 +48,9 @@ class RunDisplay:
         self._next_line_s = time.monotonic() + LINE_EVERY_S if brief else 0.0
         self._bar: Progress | None = None
         if err.is_terminal and not brief:
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+            from rich.table import Column
+
             self._bar = Progress(
                 BarColumn(bar_width=BAR_COLUMNS),
                 TextColumn("{task.fields[state]}", markup=False, table_column=Column(ratio=1)),

@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from statistics import median
 
 import numpy as np
 
@@ -61,13 +62,15 @@ def entries_of(
     zeros: Collection[str],
     target: Target,
     tools: Collection[str],
+    scattered: bool = True,
 ) -> Built:
     """Entries from what was planned and what came of it.
 
     Runs of one measurement must follow each other, as `Store.runs` gives them; `probes` by measurement key, newest first;
-    `zeros` are keys of operators that are nothing by structure; `tools` the runtimes that are native tools.  Raises ValueError
-    where runs do not follow each other, RunsDisagree where runs that were made by different software or protocols would stand
-    side by side.
+    `zeros` are keys of operators that are nothing by structure; `tools` the runtimes that are native tools.
+    `scattered`: with where the scatter comes from and how far slow iterations reach, which takes a third of the time and which
+    no flag and no verdict needs.  Raises ValueError where runs do not follow each other, RunsDisagree where runs that were made
+    by different software or protocols would stand side by side.
     """
     planned = {measurement.key: measurement for measurement in measurements}
     results: dict[str, _Measured | Entry] = {}
@@ -83,7 +86,9 @@ def entries_of(
             results[key] = _failed(measurement, failure, ())
     measured = [value for value in results.values() if isinstance(value, _Measured)]
     _check_agreement(measured)
-    entries = {key: value for key, value in results.items() if isinstance(value, Entry)} | _estimated(measured, target)
+    entries = {key: value for key, value in results.items() if isinstance(value, Entry)} | _estimated(
+        measured, target, scattered=scattered
+    )
     return Built(
         entries=(
             *(_with_inputs(entries[key], m, tools) for key, m in planned.items() if key in entries),
@@ -131,7 +136,7 @@ def _of_runs(measurement: Measurement, runs: Sequence[Run], probes: Sequence[Pro
 def _median(values: Sequence[int | None], otherwise: int | None) -> float | None:
     known = [value for value in values if value is not None]
     if known:
-        return float(np.median(known))
+        return float(median(known))
     return None if otherwise is None else float(otherwise)
 
 
@@ -139,7 +144,7 @@ def _probe_failure(probes: Sequence[Probe]) -> Failure | None:
     return probes[0].failure if probes else None
 
 
-def _estimated(measured: Sequence[_Measured], target: Target) -> dict[str, Entry]:
+def _estimated(measured: Sequence[_Measured], target: Target, *, scattered: bool) -> dict[str, Entry]:
     """Entries of one device, backend and statistic share what is known of the spread between processes."""
     groups: dict[tuple[str, str, str], list[_Measured]] = {}
     for one in measured:
@@ -150,7 +155,7 @@ def _estimated(measured: Sequence[_Measured], target: Target) -> dict[str, Entry
         if statistic == "p10_swept":
             swept = fit_sweep({one.measurement.key: dict(one.sample.estimates_by_round) for one in group})
             if swept is not None:
-                entries |= _swept(group, swept, target)
+                entries |= _swept(group, swept, target, scattered=scattered)
                 continue
         summaries = [
             summarize(one.sample, target, prior_spread=prior.spread, prior_df=prior.df)
@@ -158,11 +163,11 @@ def _estimated(measured: Sequence[_Measured], target: Target) -> dict[str, Entry
         ]
         share = common_share([one.sample.estimates_by_round for one in group], [summary.interval.spread for summary in summaries])
         for one, summary in zip(group, summaries, strict=True):
-            entries[one.measurement.key] = _entry(one, summary, target, share)
+            entries[one.measurement.key] = _entry(one, summary, target, share, scattered=scattered)
     return entries
 
 
-def _swept(group: Sequence[_Measured], fit: SweepFit, target: Target) -> dict[str, Entry]:
+def _swept(group: Sequence[_Measured], fit: SweepFit, target: Target, *, scattered: bool) -> dict[str, Entry]:
     """Entries of one sweep: each process's common shift is taken out, and what that leaves uncertain added to each."""
     mended = [replace(one, sample=_corrected(one.sample, fit.corrected[one.measurement.key])) for one in group]
     entries: dict[str, Entry] = {}
@@ -175,7 +180,7 @@ def _swept(group: Sequence[_Measured], fit: SweepFit, target: Target) -> dict[st
             one.sample, interval, relative_target=target.relative_half_width, minimum_rounds=target.least_rounds(prior.df)
         )
         share = common_part(own.interval, fit, len(one.sample.processes))
-        entries[one.measurement.key] = _entry(one, Summary(interval, raised), target, share)
+        entries[one.measurement.key] = _entry(one, Summary(interval, raised), target, share, scattered=scattered)
     return entries
 
 
@@ -184,7 +189,7 @@ def _corrected(uncorrected: Sample, estimates_ns: Mapping[str, float]) -> Sample
     return replace(uncorrected, processes=processes)
 
 
-def _entry(measured: _Measured, summary: Summary, target: Target, share: float) -> Entry:
+def _entry(measured: _Measured, summary: Summary, target: Target, share: float, *, scattered: bool) -> Entry:
     counted, looks, interval = measured.sample, measured.sample.iterations, summary.interval
     variance = log_variance(counted.estimates)
     temperatures = extremes(moment.temperature_c for moment in counted.environments)
@@ -212,7 +217,7 @@ def _entry(measured: _Measured, summary: Summary, target: Target, share: float) 
         variation=None if looks.std is None else looks.std / looks.mean,
         between_spread=None if variance is None else float(np.sqrt(variance)),
         within_spread=looks.within_spread,
-        **scatter(counted, interval),
+        **(scatter(counted, interval) if scattered else {}),
         common_share=share,
         effective_iterations=looks.effective,
         contended_median=counted.contended_median,

@@ -12,6 +12,7 @@ from lutfarm.statistics.intervals.interval import Interval
 from lutfarm.statistics.samples.change_point import change_point
 from lutfarm.statistics.samples.conditions import canary_ratios, wall_over_cpu
 from lutfarm.statistics.samples.held_up import disagree
+from lutfarm.statistics.samples.percentiles import linear
 from lutfarm.statistics.samples.sample import Sample
 from lutfarm.statistics.samples.swept import GATE_RATIO
 from lutfarm.statistics.samples.trend import trend_p_value
@@ -130,10 +131,10 @@ def _reference_stale(sample: Sample) -> bool:
     if references and max(references) > GATE_RATIO * min(references):
         return True
     runs = [p.run for p in sample.processes if p.run.canary_reference_ns and not p.run.reference_provisional]
-    if not runs:
-        return False
     ratios = [ratio for run in runs for ratio in canary_ratios(run, run.slices)]
-    settled = float(np.percentile(ratios, 10))
+    if not ratios:
+        return False
+    (settled,) = linear(np.array(ratios), 10)
     span_s = max(run.ended_s for run in runs) - min(run.started_s for run in runs)
     return settled < 1 / GATE_RATIO or (settled > GATE_RATIO and span_s >= STALE_SPAN_S)
 

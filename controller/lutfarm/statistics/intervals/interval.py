@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def prior_spread(variances: Sequence[float | None], degrees: Sequence[int]) -> F
     freed = np.array([variances[index] for index in known], dtype=np.float64) / biases
     spreads = np.full(len(variances), DEFAULT_SPREAD)
     if len(known) >= LEAST_FOR_PRIOR:
-        spreads[:] = math.sqrt(float(np.median(freed)))
+        spreads[:] = math.sqrt(median(freed.tolist()))
         spreads[known] = np.sqrt(_medians_of_others(freed)) if len(known) > LEAST_FOR_PRIOR else DEFAULT_SPREAD
     return np.maximum(spreads, SMALLEST_SPREAD)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import median
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def change_point(estimates_ns: Sequence[float]) -> Change | None:
     position = int(np.argmax(statistics)) + 1
     null = _null(count)
     p_value = float((1 + (null >= statistics[position - 1] - 1e-9).sum()) / (1 + len(null)))
-    return Change(position, float(np.median(values[position:]) / np.median(values[:position])), p_value)
+    return Change(position, median(values[position:].tolist()) / median(values[:position].tolist()), p_value)
 
 
 def _ranks(values: FloatArray) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from statistics import median
 from typing import TypeVar
 
 import numpy as np
@@ -26,7 +27,7 @@ def canary_ratios(run: Run, slices: Iterable[Slice]) -> list[float]:
 def canary_level(sample: Sample) -> float | None:
     """The median canary level round the slices that count, relative to its reference; None without a reference."""
     ratios = [ratio for process in sample.processes for ratio in canary_ratios(process.run, process.slices)]
-    return float(np.median(ratios)) if ratios else None
+    return median(ratios) if ratios else None
 
 
 def wall_over_cpu(sample: Sample) -> float | None:

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lutfarm.statistics.samples.percentiles import FloatArray, median_unbiased
 from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.run import Run, Slice
 
-FloatArray = NDArray[np.float64]
 Mode = Literal["gated", "swept", "sustained"]
 
 QUIET_PERCENTILE = 25.0
@@ -54,7 +53,7 @@ def process_percentile_ns(iterations_ns: FloatArray, mode: Mode) -> float:
     (R. J. Hyndman and Y. Fan, "Sample quantiles in statistical packages", The American Statistician 50 (1996) 361-365,
     definition 8): the usual interpolation takes p25 of 16 log-normal iterations with sigma 10 % for 0.5 % too much.
     """
-    return float(np.percentile(iterations_ns, PERCENTILES[mode], method="median_unbiased"))
+    return median_unbiased(iterations_ns, PERCENTILES[mode])
 
 
 def process_estimate_ns(run: Run) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from lutfarm.records.fingerprints import agree
 from lutfarm.statistics.samples.correlation import effective_size
 from lutfarm.statistics.samples.held_up import held_up
+from lutfarm.statistics.samples.percentiles import linear
 from lutfarm.statistics.samples.process import FloatArray, Mode, counted_slices, mode_of, process_percentile_ns, samples_ns
 from lutfarm.statistics.samples.swept import LEAST_QUIET, hidden_slowdown, visits
 from lutfarm_jobs.errors import SpecError
@@ -115,11 +117,11 @@ def sample(runs: Iterable[Run]) -> Sample | None:
         statistic=statistic,
         processes=processes,
         iterations=_iterations([samples_ns(process.slices) for process in processes]),
-        contended_median=float(np.median(samples_ns(contended))) if samples_ns(contended).size else None,
+        contended_median=float(median(samples_ns(contended).tolist())) if samples_ns(contended).size else None,
         slices_rejected=rejected,
         runs_left_out=len(measured) - len(processes),
         quiet_share=quiet / max(1, quiet + rejected),
-        hidden=hidden_slowdown(alike, float(np.median([p.estimate for p in processes]))) if statistic == "p10_swept" else 0.0,
+        hidden=hidden_slowdown(alike, median(p.estimate for p in processes)) if statistic == "p10_swept" else 0.0,
     )
 
 
@@ -149,7 +151,7 @@ def _of_tool(runs: Sequence[Run], *, left_out: int) -> Sample:
             mean=float(np.mean([summary.estimate_ns for _, summary in summaries])),
             min=float(min(summary.min_ns for _, summary in summaries)),
             max=float(max(summary.max_ns for _, summary in summaries)),
-            median=float(np.median(medians)) if medians else None,
+            median=float(median(medians)) if medians else None,
         ),
         contended_median=None,
         slices_rejected=0,
@@ -164,7 +166,7 @@ def _began(run: Run) -> tuple[float, str]:
 def _without_stumps(counted: Sequence[tuple[Run, tuple[Slice, ...]]]) -> list[tuple[Run, tuple[Slice, ...]]]:
     kept = [(run, slices) for run, slices in counted if slices]
     complete = [len(slices) for run, slices in kept if run.status == "complete"]
-    least = LEAST_OF_TRUNCATED * float(np.median(complete)) if complete else 0.0
+    least = LEAST_OF_TRUNCATED * float(median(complete)) if complete else 0.0
     return [(run, slices) for run, slices in kept if run.status == "complete" or len(slices) >= least]
 
 
@@ -188,12 +190,12 @@ def _rejected(run: Run) -> int:
 
 def _iterations(series: Sequence[FloatArray]) -> Iterations:
     pooled = np.concatenate(series)
-    p10, p25, median, p95 = (float(p) for p in np.percentile(pooled, (10, 25, 50, 95)))
+    p10, p25, p50, p95 = linear(pooled, 10, 25, 50, 95)
     within = [float(np.std(values) / np.mean(values)) for values in series]
     return Iterations(
         count=len(pooled),
         mean=float(np.mean(pooled)),
-        median=median,
+        median=p50,
         p10=p10,
         p25=p25,
         p95=p95,
