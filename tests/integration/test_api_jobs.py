@@ -24,10 +24,10 @@ from lutfarm.execution.serving import loaded
 from lutfarm.home import Home
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.records.token import Role
-from lutfarm.server import uploads
+from lutfarm.server.admission.tokens import new_token
 from lutfarm.server.app import make_app
+from lutfarm.server.intake import uploads
 from lutfarm.server.settings import Settings
-from lutfarm.server.tokens import new_token
 from lutfarm.store import Store, open_store
 from lutfarm.submission.submit import submission
 from lutfarm_jobs.errors import SpecError

@@ -15,8 +15,8 @@ from tests import store_kit as kit
 from tests.server_kit import API, client_of, served
 
 from lutfarm.home import Home
+from lutfarm.server.admission.roles import LEAST_ROLE
 from lutfarm.server.app import make_app
-from lutfarm.server.roles import LEAST_ROLE
 from lutfarm.server.settings import Settings
 from lutfarm.store import Store, open_store
 from lutfarm_jobs.errors import StoreError, class_of

@@ -18,8 +18,8 @@ from tests import store_kit as kit
 from tests.server_kit import served
 
 from lutfarm.home import Home
+from lutfarm.server.admission.roles import API, LEAST_ROLE
 from lutfarm.server.app import make_app
-from lutfarm.server.roles import API, LEAST_ROLE
 from lutfarm.server.settings import Settings
 from lutfarm.store import open_store
 from lutfarm_jobs.errors import class_of

@@ -17,10 +17,10 @@ from tests.server_kit import API, client_of
 
 from lutfarm.home import Home
 from lutfarm.records.token import Role
+from lutfarm.server.admission.roles import LEAST_ROLE, ROLES
+from lutfarm.server.admission.tokens import new_token
 from lutfarm.server.app import make_app
-from lutfarm.server.roles import LEAST_ROLE, ROLES
 from lutfarm.server.settings import Settings
-from lutfarm.server.tokens import new_token
 from lutfarm.store import Store, open_store
 from lutfarm_jobs.errors import SpecError
 

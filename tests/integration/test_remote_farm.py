@@ -27,10 +27,10 @@ from lutfarm.execution.serving import loaded
 from lutfarm.home import Home
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.results.validated_table import validated_table
+from lutfarm.server.admission.tokens import new_token
 from lutfarm.server.api import events
 from lutfarm.server.app import make_app
 from lutfarm.server.settings import Settings
-from lutfarm.server.tokens import new_token
 from lutfarm.store import Store, open_store
 from lutfarm_jobs.errors import AccessDenied, NotFound, ServerUnreachable, SpecError, TokenRefused, TooManyRequests, WrongState
 from lutfarm_jobs.round import Lease

@@ -30,7 +30,7 @@ def create(
 ) -> None:
     """Make a token.  Its text is printed once and never stored; from the first one on nobody comes in without."""
     with exit_codes.exits("interrupted; lutfarm token list says whether it was made"), open_store(find_home(home).path) as store:
-        from lutfarm.server.tokens import new_token
+        from lutfarm.server.admission.tokens import new_token
 
         now_s = time.time()
         made, text = new_token(user, role, now_s, expires_s=None if days is None else now_s + days * DAY_S)

@@ -12,18 +12,18 @@ from starlette.concurrency import run_in_threadpool
 from lutfarm.agent_pool.ray.whereabouts import Whereabouts
 from lutfarm.execution.open_farm import ExecutorKind
 from lutfarm.home import Home
+from lutfarm.server.admission.guard import Guard
+from lutfarm.server.admission.requests import is_loopback
+from lutfarm.server.admission.roles import API, Caller
+from lutfarm.server.admission.tokens import caller_of
 from lutfarm.server.api import devices, events, files, health, hosts, jobs, runs, tables
 from lutfarm.server.errors import ErrorAnswer, add_handlers
-from lutfarm.server.guard import Guard
-from lutfarm.server.reception import Reception
-from lutfarm.server.requests import is_loopback
-from lutfarm.server.roles import API, Caller
+from lutfarm.server.intake.reception import Reception
+from lutfarm.server.intake.uploads import Uploads
 from lutfarm.server.served import Served
 from lutfarm.server.settings import Settings
 from lutfarm.server.streams import Streams
 from lutfarm.server.tables import Tables
-from lutfarm.server.tokens import caller_of
-from lutfarm.server.uploads import Uploads
 from lutfarm.store.interface import Store
 from lutfarm_jobs.errors import FarmError
 

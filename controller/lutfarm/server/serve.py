@@ -21,12 +21,12 @@ import uvicorn
 
 from lutfarm.execution.open_farm import ExecutorKind, keep_off, measured_half
 from lutfarm.home import Home
+from lutfarm.server.admission.requests import is_loopback
+from lutfarm.server.admission.tokens import require_tokens
 from lutfarm.server.app import make_app
 from lutfarm.server.keeper import LOOPBACK, Keeper
-from lutfarm.server.requests import is_loopback
 from lutfarm.server.settings import LOOPBACK_NAMES, Settings
 from lutfarm.server.store_app import store_app
-from lutfarm.server.tokens import require_tokens
 from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
 

@@ -10,13 +10,13 @@ from fastapi import Depends, Request
 
 from lutfarm.agent_pool.ray.whereabouts import Whereabouts
 from lutfarm.execution.open_farm import ExecutorKind
+from lutfarm.server.admission.roles import Caller
 from lutfarm.server.host_book import HostBook
-from lutfarm.server.reception import Reception
-from lutfarm.server.roles import Caller
+from lutfarm.server.intake.reception import Reception
+from lutfarm.server.intake.uploads import Uploads
 from lutfarm.server.settings import Settings
 from lutfarm.server.streams import Streams
 from lutfarm.server.tables import Tables
-from lutfarm.server.uploads import Uploads
 from lutfarm.store.interface import Store
 
 

@@ -13,8 +13,8 @@ from lutfarm.devices import maintenance
 from lutfarm.devices.registry import registered
 from lutfarm.monitoring.device_status import device_status, open_jobs
 from lutfarm.records.device_state import DeviceRecord, Transition
+from lutfarm.server.admission.roles import API
 from lutfarm.server.api.paging import CursorQuery, LimitQuery, after_of, page
-from lutfarm.server.roles import API
 from lutfarm.server.served import CallerDep, ServedDep
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.job_file.fields import NAME_PATTERN

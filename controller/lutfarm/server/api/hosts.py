@@ -13,9 +13,9 @@ from lutfarm.api.hosts import DrainAnswer, HostAnswer, LeavingRequest, RayAnswer
 from lutfarm.devices import maintenance
 from lutfarm.records.device_state import NO_WORK
 from lutfarm.records.host import HostSeen
+from lutfarm.server.admission.roles import API
 from lutfarm.server.api.paging import CursorQuery, LimitQuery, after_of, page
 from lutfarm.server.host_book import LOST_S
-from lutfarm.server.roles import API
 from lutfarm.server.served import CallerDep, Served, ServedDep
 from lutfarm_jobs.errors import NotFound, SpecError
 from lutfarm_jobs.job_file.fields import NAME_PATTERN

@@ -12,9 +12,9 @@ from lutfarm.api.answers import JobAnswer, JobDetail, JobStanding, Page, QueueAn
 from lutfarm.api.requests import CancelRequest, JobRequest
 from lutfarm.execution.why_job import why_job
 from lutfarm.records.job import Job, JobCounts
+from lutfarm.server.admission.roles import API
 from lutfarm.server.api.paging import CursorQuery, LimitQuery, after_of, cursor_of
-from lutfarm.server.reception import Wanted
-from lutfarm.server.roles import API
+from lutfarm.server.intake.reception import Wanted
 from lutfarm.server.served import CallerDep, Served, ServedDep
 from lutfarm.store.interface import job_called
 

@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from lutfarm.api.answers import Page
+from lutfarm.server.admission.roles import API
 from lutfarm.server.api.jobs import JobName
 from lutfarm.server.api.paging import CursorQuery, after_of, cursor_of
-from lutfarm.server.roles import API
 from lutfarm.server.served import ServedDep
 from lutfarm.store.interface import job_called
 from lutfarm_jobs.run import Run

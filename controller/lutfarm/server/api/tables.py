@@ -11,8 +11,8 @@ from lutfarm.api.answers import PredictedAnswer, PredictionAnswer
 from lutfarm.api.requests import PredictRequest
 from lutfarm.lut.files import dumped
 from lutfarm.lut.formats.known import FORMATS, extension
+from lutfarm.server.admission.roles import API
 from lutfarm.server.api.jobs import JobName
-from lutfarm.server.roles import API
 from lutfarm.server.served import ServedDep
 from lutfarm.server.tables import Part
 from lutfarm_jobs.errors import SpecError

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from lutfarm.server.rates import MOST_CLIENTS, Rates
+from lutfarm.server.admission.rates import MOST_CLIENTS, Rates
 
 
 def test_a_burst_is_taken_and_then_so_many_a_second() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lutfarm.server.requests import host_of, is_loopback, refusal
+from lutfarm.server.admission.requests import host_of, is_loopback, refusal
 from lutfarm_jobs.errors import AccessDenied, SpecError
 
 HOSTS = ("localhost", "127.0.0.1", "::1")

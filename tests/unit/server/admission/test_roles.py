@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lutfarm.server.roles import API, LEAST_ROLE, ROLES, least_role, may
+from lutfarm.server.admission.roles import API, LEAST_ROLE, ROLES, least_role, may
 
 
 def test_each_role_may_what_those_before_it_may() -> None:

@@ -12,10 +12,10 @@ from lutfarm.execution.serving import JOB_FILE
 from lutfarm.execution.why_job import why_job
 from lutfarm.records.job import Job, JobRemoved
 from lutfarm.records.queued_job import QueuedJob
-from lutfarm.server.job_folders import drafted, publish, remove, tidy, told_by_names
-from lutfarm.server.roles import Caller, may
+from lutfarm.server.admission.roles import Caller, may
+from lutfarm.server.intake.job_folders import drafted, publish, remove, tidy, told_by_names
+from lutfarm.server.intake.uploads import Uploads
 from lutfarm.server.turnstile import Turnstile
-from lutfarm.server.uploads import Uploads
 from lutfarm.store.interface import Store
 from lutfarm.submission.submission import Submission
 from lutfarm.submission.submit import submission

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from lutfarm.records.token import Token
-from lutfarm.server.roles import Caller
-from lutfarm.server.tokens import PREFIX, SECRET_BYTES, caller_of, digest, new_token, require_tokens
+from lutfarm.server.admission.roles import Caller
+from lutfarm.server.admission.tokens import PREFIX, SECRET_BYTES, caller_of, digest, new_token, require_tokens
 from lutfarm_jobs.errors import SpecError, TokenRefused
 
 

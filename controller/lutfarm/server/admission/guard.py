@@ -10,10 +10,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lutfarm.server.admission.rates import Rates
+from lutfarm.server.admission.requests import refusal
+from lutfarm.server.admission.roles import ROLES, Caller, least_role, may
 from lutfarm.server.errors import answer
-from lutfarm.server.rates import Rates
-from lutfarm.server.requests import refusal
-from lutfarm.server.roles import ROLES, Caller, least_role, may
 from lutfarm.server.settings import Settings
 from lutfarm_jobs.errors import AccessDenied, FarmError, NotFound, SpecError, TooLarge, TooManyRequests
 

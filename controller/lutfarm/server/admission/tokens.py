@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from lutfarm.records.token import Role, Token
-from lutfarm.server.roles import Caller
+from lutfarm.server.admission.roles import Caller
 from lutfarm.store.interface import TokenStore
 from lutfarm_jobs.errors import SpecError, TokenRefused
 from lutfarm_jobs.job_file.fields import NAME_PATTERN

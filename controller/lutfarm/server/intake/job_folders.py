@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from lutfarm.execution.serving import JOB_FILE
-from lutfarm.server.uploads import Uploads
+from lutfarm.server.intake.uploads import Uploads
 from lutfarm_jobs.atomic_files import DRAFT, DRAFT_BYTES, STALE_S
 from lutfarm_jobs.errors import SpecError, StoreUnwritable, WrongState
 from lutfarm_jobs.job_file.named_files import require_name

@@ -1,0 +1,1 @@
+"""What people send: files, and jobs that name them, up to the queue."""
