@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from lutfarm_agents.address import Address
 from lutfarm_jobs.run import Environment
 
+HERE = "local"
+"""The host on which the farm's server or, without one, lutfarm itself runs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -20,7 +23,7 @@ class Device:
     profile: str
     transport: str
     address: Address
-    host: str = "local"
+    host: str = HERE  # that it hangs on
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property

@@ -206,3 +206,56 @@ def cmdline(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+def test_the_commands_are_the_same_where_a_server_is_named(lutfarm: Lutfarm, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text(job("far-away", 8))
+    with serving(tmp_path, "--executor", "local") as farm:
+
+        def there(*args: str) -> subprocess.CompletedProcess[str]:
+            return lutfarm("--server", farm.address, *args, LUTFARM_HOME=str(tmp_path / "elsewhere"))
+
+        watched = there("submit", "job.yaml", "--watch", "--json")
+        assert watched.returncode == 0, watched.stderr
+        ended = json.loads(watched.stdout)
+        assert (ended["state"], ended["counts"]["runs"]) == ("complete", 3)
+        for args in (
+            ("job", "list", "--json"),
+            ("job", "show", "far-away", "--json"),
+            ("job", "why", "far-away", "--json"),
+            ("device", "list", "--json"),
+            ("device", "show", "desk", "--json"),
+        ):
+            assert json.loads(there(*args).stdout) == json.loads(lutfarm(*args).stdout), args
+        names = [each["device"] for each in json.loads(there("status", "--json").stdout)]
+        assert names == ["desk", "far"]
+        for path in ("here.json", "there.json"):
+            exported = (lutfarm if path == "here.json" else there)("lut", "export", "far-away", "--out", path)
+            assert exported.returncode == 0, exported.stderr
+        here, over_there = (json.loads((tmp_path / path).read_text())["entries"] for path in ("here.json", "there.json"))
+        assert here == over_there
+        assert there("device", "hold", "far", "--reason", "a fan").returncode == 0
+        assert json.loads(lutfarm("device", "list", "--json").stdout)[1]["state"] == "maintenance"
+        assert there("device", "release", "far").returncode == 0
+        for args, said in (
+            (("run", "job.yaml"), "lutfarm submit JOB gives it to the farm"),
+            (("job", "cancel", "far-away"), "there is nothing to cancel"),
+            (("job", "list", "--home", "."), "name one of the two"),
+            (("job", "remove", "nothing"), "no job has the id"),
+        ):
+            refused = there(*args)
+            assert refused.returncode == 2, args
+            assert said in refused.stderr
+        (tmp_path / "job.yaml").write_text(job("bad", 8, devices="[nobody]"))
+        refused = there("submit", "job.yaml")
+        assert refused.returncode == 2
+        assert "no device is registered as 'nobody'" in refused.stderr
+        assert there("job", "remove", ended["id"]).returncode == 0
+        assert json.loads(lutfarm("job", "list", "--json").stdout) == []
+    assert not (tmp_path / "elsewhere").exists(), "nothing is kept where the commands are typed"
+    gone = there("job", "list")
+    assert gone.returncode == 4
+    assert "is `lutfarm serve` running there?" in gone.stderr
+    alone = lutfarm("submit", "job.yaml")
+    assert alone.returncode == 2
+    assert "no served farm is named" in alone.stderr

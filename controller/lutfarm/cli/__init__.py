@@ -31,10 +31,16 @@ def lutfarm(
     version: Annotated[  # noqa: ARG001
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Name and version.")
     ] = False,
+    server: Annotated[
+        str | None,
+        typer.Option("--server", metavar="URL", help="A served farm; default $LUTFARM_SERVER, else this machine's own."),
+    ] = None,
 ) -> None:
     """Measure how long operators and models take on real devices, and turn that into lookup tables."""
     # onnxruntime's Linux wheels send telemetry unless told otherwise; children inherit this.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    if server is not None:
+        os.environ["LUTFARM_SERVER"] = server
 
 
 def main() -> None:

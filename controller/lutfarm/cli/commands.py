@@ -60,6 +60,16 @@ JOB = LazyCommands(
         "remove": LazyCommand(
             "lutfarm.cli.job.jobs", "remove", "Take a job out of the store, with the runs and probes that no other job reads."
         ),
+        "watch": LazyCommand(
+            "lutfarm.cli.job.watch",
+            "watch",
+            "Follow a job of a served farm to its end.  Exit 1 where something is missing then.  Ctrl-C leaves the job alone.",
+        ),
+        "cancel": LazyCommand(
+            "lutfarm.cli.job.watch",
+            "cancel",
+            "End a job of a served farm: what runs for it is cancelled, what was measured stays.",
+        ),
         "why": LazyCommand(
             "lutfarm.cli.job.why",
             "why",
@@ -142,6 +152,11 @@ COMMANDS: Mapping[str, LazyCommand | LazyCommands] = {
     "host": HOST,
     "job": JOB,
     "lut": LUT,
+    "submit": LazyCommand(
+        "lutfarm.cli.submit",
+        "submit",
+        "Give a job, with the model files that it names, to the served farm that --server or LUTFARM_SERVER names.",
+    ),
     "serve": LazyCommand(
         "lutfarm.cli.serve",
         "serve",

@@ -13,6 +13,7 @@ from lutfarm.cli.executor import Executor, ExecutorOption, executor_of
 from lutfarm.cli.measure import measure
 from lutfarm.cli.ratio_rows import PrintedRatio, change, print_ratios
 from lutfarm.cli.terminal.output import HomeOption, JobArgument, JsonOption, plain, print_json, printable, say
+from lutfarm.cli.which_farm import require_here
 from lutfarm.comparison import Comparison, WorkloadRatio, parse_side, spec_of
 from lutfarm.comparison.compare_job import submit_pairs
 from lutfarm.execution.run_job import JobOutcome
@@ -46,6 +47,7 @@ def compare(
 ) -> None:
     """Measure two sides in turn, in one sitting, and say whether B is slower.  Exit code 1: it is; 5: undecided."""
     with exit_codes.exits():
+        require_here("compare on a machine of your own")
         chosen = executor_of(executor)
         if out is not None:
             from lutfarm.report.ratio_plot import check_picture  # matplotlib takes a second to import

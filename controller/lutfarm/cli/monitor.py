@@ -12,10 +12,9 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, duration, plain, print_json, print_rows, say
-from lutfarm.home import find_home
+from lutfarm.cli.which_farm import store_of
 from lutfarm.monitoring.device_status import DeviceStatus, devices_status
 from lutfarm.statistics.samples.swept import GATE_RATIO
-from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
 
 LISTEN = "127.0.0.1:9464"
@@ -23,7 +22,7 @@ LISTEN = "127.0.0.1:9464"
 
 def status(home: HomeOption = None, json: JsonOption = False) -> None:
     """What every device is doing: its state and why, temperature, last check, what runs, time left."""
-    with exit_codes.exits(), open_store(find_home(home).path, to_read=True) as store:
+    with exit_codes.exits(), store_of(home, to_read=True) as store:
         now_s = time.time()
         found = devices_status(store, now_s)
         if json:
@@ -81,7 +80,7 @@ def metrics(
         from lutfarm.monitoring.prometheus import FarmCollector
 
         host, port = _address(listen)
-    with exit_codes.exits(on_interrupt="metrics are no longer served"), open_store(find_home(home).path, to_read=True) as store:
+    with exit_codes.exits(on_interrupt="metrics are no longer served"), store_of(home, to_read=True) as store:
         registry = CollectorRegistry()
         registry.register(FarmCollector(store))
         if once:

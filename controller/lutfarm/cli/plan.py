@@ -17,6 +17,7 @@ from lutfarm.cli.terminal.output import (
     printable,
     say,
 )
+from lutfarm.cli.which_farm import require_here
 from lutfarm.home import find_home
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ PARTS = ("opening", "building", "probing", "rounds", "waiting")
 def plan(job: JobArgument, home: HomeOption = None, executor: ExecutorOption = None, json: JsonOption = False) -> None:
     """What would be measured, what is reused, how long it will take.  Changes nothing."""
     with exit_codes.exits():
+        require_here("lutfarm submit JOB checks a job and gives it to the farm")
         from lutfarm.execution.preview import preview
         from lutfarm.lut import fed
         from lutfarm.scheduling.durations import PLAIN_POOL, PROGRAM, RAY, Span

@@ -9,6 +9,7 @@ import typer
 from lutfarm.cli import exit_codes
 from lutfarm.cli.executor import ExecutorOption, executor_of
 from lutfarm.cli.terminal.output import HomeOption, JobArgument, JsonOption
+from lutfarm.cli.which_farm import require_here
 from lutfarm.home import find_home
 
 
@@ -21,6 +22,7 @@ def run(
 ) -> None:
     """Measure what the job asks for and the store does not have yet."""
     with exit_codes.exits():
+        require_here("lutfarm submit JOB gives it to the farm")
         from lutfarm.cli.measure import measure
         from lutfarm.cli.terminal.ending import again, judged_job, report
         from lutfarm.store import open_store

@@ -57,6 +57,11 @@ class Link:
         """Let go of its connections."""
         self._client.close()
 
+    @property
+    def client(self) -> httpx.Client:
+        """Under it all."""
+        return self._client
+
     def get(self, path: str, answer: type[Answer], **params: object) -> Answer:
         """The checked answer to a question.  Raises the FarmError that the server answers; ServerUnreachable without one."""
         return _checked(answer, self.asked("GET", path, params=params), self.place)

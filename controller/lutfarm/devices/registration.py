@@ -16,7 +16,7 @@ from lutfarm.home import Home, require_writable
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.store.interface import DeviceStore
 from lutfarm_agents.address import AdbAddress, Address, LocalAddress, SshAddress
-from lutfarm_agents.device import Device, Hello
+from lutfarm_agents.device import HERE, Device, Hello
 from lutfarm_agents.discovery.shell_facts import ShellFacts, gather
 from lutfarm_agents.factory import agent_of
 from lutfarm_agents.native_tools.invocation import PATH_PATTERN
@@ -56,6 +56,7 @@ class Wanted:
     profile: str = ""
     labels: Mapping[str, str] | None = None
     tools: Mapping[str, str] | None = None  # native tools: runtime -> path on the device
+    host: str = HERE  # the host of a served farm on which it hangs
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ def register(wanted: Wanted, store: DeviceStore, home: Home, *, say: Callable[[s
     """
     if not re.fullmatch(NAME_PATTERN, wanted.name):
         raise SpecError(f"{wanted.name[:80]!r} can't be a device's name: letters, digits, . _ - only, 80 at most")
+    if not re.fullmatch(NAME_PATTERN, wanted.host):
+        raise SpecError(f"{wanted.host[:80]!r} can't be a host's name: letters, digits, . _ - only, 80 at most")
     require_writable(home)
     found = reach(wanted, home, say=say)
     keep(store, found.device, found.hello)
@@ -128,6 +131,7 @@ def reach(wanted: Wanted, home: Home, *, say: Callable[[str], None]) -> Register
         ways = "one of --local, --adb SERIAL|HOST:PORT, --ssh USER@HOST[:PORT], --via TRANSPORT"
         raise SpecError(f"say how the device is reached: {ways}")
     device, fingerprints = _addressed(wanted)
+    device = replace(device, host=wanted.host)
     for fingerprint in fingerprints:
         say(
             f"host key {fingerprint}: compare it with one of those that the board shows there: "

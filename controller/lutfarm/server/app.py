@@ -17,6 +17,7 @@ from lutfarm.server.admission.requests import is_loopback
 from lutfarm.server.admission.roles import API, Caller
 from lutfarm.server.admission.tokens import caller_of
 from lutfarm.server.api import devices, events, files, health, hosts, jobs, runs, tables
+from lutfarm.server.api import store as store_routes
 from lutfarm.server.errors import ErrorAnswer, add_handlers
 from lutfarm.server.intake.reception import Reception
 from lutfarm.server.intake.uploads import Uploads
@@ -59,7 +60,7 @@ def make_app(
     app.state.served = Served(
         store, settings, uploads, reception, Tables(store), Streams(settings.most_listeners), dispatcher_seen_s, ray, executor
     )
-    for part in (health, files, jobs, events, runs, tables, devices, hosts):
+    for part in (health, files, jobs, events, runs, tables, devices, hosts, store_routes):
         app.include_router(part.router)
 
     async def who(client: str, headers: Mapping[str, str]) -> Caller | FarmError:

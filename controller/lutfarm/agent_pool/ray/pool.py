@@ -22,6 +22,7 @@ from lutfarm.agent_pool.ray.host_actor import Host
 from lutfarm.agent_pool.ray.join_ray import resource
 from lutfarm.agent_pool.ray.processes import kill_descendant
 from lutfarm.agent_pool.ray.start_ray import LOOPBACK, start_ray
+from lutfarm_agents.device import HERE
 from lutfarm_jobs.errors import LinkLost, TransferFailed
 
 # Two threads in the actor: polls wait in one; orders, cancels and files come one after the other in the other.
@@ -31,7 +32,7 @@ POLL_S = 2.0
 POLL_LATE_S = 30.0  # a host that does not answer a poll of 2 s for so long is lost
 START_LATE_S = 240.0  # ... and one that has not said its first word: beside others imports take long
 CLOSE_S = 40.0
-HERE, HEAD = "local", "node:__internal_head__"  # what hangs on the machine where the Ray was started
+HEAD = "node:__internal_head__"  # the machine where the Ray was started
 
 
 @dataclass(slots=True)

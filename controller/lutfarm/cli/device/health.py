@@ -9,10 +9,10 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, printable, say
+from lutfarm.cli.which_farm import store_of
 from lutfarm.devices import maintenance
 from lutfarm.home import find_home
 from lutfarm.records.device_state import DeviceRecord
-from lutfarm.store import open_store
 from lutfarm_agents.health.check import HealthReport
 from lutfarm_agents.health.findings import Finding
 from lutfarm_jobs.errors import SpecError
@@ -44,7 +44,7 @@ def check(
             elif not json:
                 _show(one.report, one.record)
 
-        with open_store(place.path, begun=True) as store:
+        with store_of(home, begun=True, agents=True) as store:
             names = in_use(store, time.time()) if all_ else [name]
             found = check_devices(
                 names,
@@ -104,19 +104,19 @@ def hold(
     """Take a device out of work for maintenance.  A job ends its present order there and leaves it until it is released."""
     if not reason.strip():
         raise typer.BadParameter("say why", param_hint="--reason")
-    with exit_codes.exits(), open_store(find_home(home).path, begun=True) as store:
+    with exit_codes.exits(), store_of(home, begun=True) as store:
         _tell(maintenance.hold(store, name, printable(reason.strip())[:500], time.time()), as_json=json)
 
 
 def release(name: NameArgument, home: HomeOption = None, json: JsonOption = False) -> None:
     """Give a device in maintenance or quarantine back to work, unchecked."""
-    with exit_codes.exits(), open_store(find_home(home).path, begun=True) as store:
+    with exit_codes.exits(), store_of(home, begun=True) as store:
         _tell(maintenance.release(store, name, time.time()), as_json=json)
 
 
 def retire(name: NameArgument, home: HomeOption = None, json: JsonOption = False) -> None:
     """Take a device out for good; its results stay.  Only registering it again brings it back."""
-    with exit_codes.exits(), open_store(find_home(home).path, begun=True) as store:
+    with exit_codes.exits(), store_of(home, begun=True) as store:
         _tell(maintenance.retire(store, name, time.time()), as_json=json)
 
 

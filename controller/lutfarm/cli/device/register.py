@@ -10,8 +10,9 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, say
+from lutfarm.cli.which_farm import store_of
 from lutfarm.home import find_home
-from lutfarm.store import open_store
+from lutfarm_agents.device import HERE
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.job_file.fields import NAME_PATTERN
 
@@ -42,6 +43,9 @@ def register(
     ] = None,
     profile: Annotated[str, typer.Option(help="The kind of device; default: what it is found to be.")] = "",
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE; may be repeated.")] = None,
+    host: Annotated[
+        str, typer.Option(help="The host of a served farm on which it hangs, and where this is typed: as `host join` calls it.")
+    ] = HERE,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -66,10 +70,11 @@ def register(
             root=root,
             profile=profile,
             labels=_labels(label or []),
+            host=host,
             tools={name: path for name, _, path in (each.partition("=") for each in tool or [])},
         )
         place = find_home(home)
-        with open_store(place.path) as store:
+        with store_of(home, agents=True) as store:
             found = register_device(wanted, store, place, say=say)
         if json:
             print_json(

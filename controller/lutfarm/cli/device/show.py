@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, latency, plain, print_json, print_rows, say
-from lutfarm.home import find_home
+from lutfarm.cli.which_farm import store_of
 from lutfarm.records.device_state import DeviceRecord
-from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ MOMENT = "%Y-%m-%d %H:%M:%S"
 
 def list_(home: HomeOption = None, json: JsonOption = False) -> None:
     """All registered devices."""
-    with exit_codes.exits(), open_store(find_home(home).path, to_read=True) as store:
+    with exit_codes.exits(), store_of(home, to_read=True) as store:
         now_s = time.time()
         devices = [(device, store.device_record(device.name, now_s)) for device in store.devices()]
         if json:
@@ -59,7 +58,7 @@ def show(name: str, home: HomeOption = None, json: JsonOption = False) -> None:
     # Statistics take half a second to import, which `device list` need not wait for.
     from lutfarm.canary.history import canaries
 
-    with exit_codes.exits(), open_store(find_home(home).path, to_read=True) as store:
+    with exit_codes.exits(), store_of(home, to_read=True) as store:
         device = store.device(name)
         if device is None:
             raise SpecError(f"no device is registered as {name[:80]!r}; see lutfarm device list")

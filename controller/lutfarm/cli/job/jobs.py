@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, printable, say
 from lutfarm.cli.terminal.which_job import job_meant
+from lutfarm.cli.which_farm import served_farm, server, store_of
 from lutfarm.home import find_home
 from lutfarm.store import open_store
 from lutfarm.store.interface import also_called, job_called
@@ -22,7 +24,7 @@ STATUSES = ("complete", "truncated", "failed")
 
 def list_(home: HomeOption = None, json: JsonOption = False) -> None:
     """All jobs, newest first."""
-    with exit_codes.exits(), open_store(find_home(home).path, to_read=True) as store:
+    with exit_codes.exits(), store_of(home, to_read=True) as store:
         jobs = store.jobs()
         if json:
             print_json([plain(job) | {"counts": plain(counts)} for job, counts in jobs])
@@ -52,7 +54,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """One job: how many runs each measurement has."""
-    with exit_codes.exits(), open_store(find_home(home).path, to_read=True) as store:
+    with exit_codes.exits(), store_of(home, to_read=True) as store:
         job, counts = job_meant(store, job_id)
         by_key = store.round_counts(job.id)
         if json:
@@ -90,19 +92,29 @@ def remove(
     json: JsonOption = False,
 ) -> None:
     """Take a job out of the store, with the runs and probes that no other job reads."""
-    with exit_codes.exits("interrupted; all of the job is there still"), open_store(find_home(home).path) as store:
+    with exit_codes.exits("interrupted; all of the job is there still"):
+        removed, gone = _removed(job_id, home)
+        if json:
+            print_json({"job": removed, "removed": gone})
+            return
+        kept = f"; {gone['runs_kept']} runs that other jobs read stay" if gone["runs_kept"] else ""
+        say(
+            printable(
+                f"removed {removed}: {gone['measurements']} measurements of its plan, {gone['runs']} runs, "
+                f"{gone['probes']} probes{kept}"
+            )
+        )
+
+
+def _removed(job_id: str, home: Path | None) -> tuple[str, Any]:
+    """The job's id, and what went with it."""
+    if server():
+        with served_farm() as farm:
+            return job_id, farm.remove(job_id).model_dump()
+    with open_store(find_home(home).path) as store:
         job, _ = job_called(store, job_id)
         if others := also_called(store, job_id, job):
             raise SpecError(f"{1 + len(others)} jobs are called {job_id}: remove one by its id; see lutfarm job list")
         if job_id not in (job.id, job.name):
             raise SpecError(f"{job_id!r} is only the start of {job.id}; what is removed is named in full")
-        gone = store.remove_job(job.id, time.time())
-        if json:
-            print_json({"job": job.id, "removed": plain(gone)})
-            return
-        kept = f"; {gone.runs_kept} runs that other jobs read stay" if gone.runs_kept else ""
-        say(
-            printable(
-                f"removed {job.id}: {gone.measurements} measurements of its plan, {gone.runs} runs, {gone.probes} probes{kept}"
-            )
-        )
+        return job.id, plain(store.remove_job(job.id, time.time()))

@@ -11,9 +11,8 @@ import typer
 from lutfarm.cli import exit_codes
 from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, say
 from lutfarm.cli.terminal.which_job import job_meant
+from lutfarm.cli.which_farm import store_of
 from lutfarm.execution.why_job import why_job
-from lutfarm.home import find_home
-from lutfarm.store import open_store
 
 
 def why(
@@ -22,7 +21,7 @@ def why(
     json: JsonOption = False,
 ) -> None:
     """Why a job is where it is: each device's state, what it waits for and what comes next; what is done, failed, left."""
-    with exit_codes.exits(), open_store(find_home(home).path, to_read=True) as store:
+    with exit_codes.exits(), store_of(home, to_read=True) as store:
         job, rows = why_job(store, job_meant(store, job_id)[0].id, time.time())
         if json:
             print_json({"job": job.id, "state": job.state, "reason": job.reason, "devices": [plain(row) for row in rows]})

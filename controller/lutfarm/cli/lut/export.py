@@ -12,7 +12,6 @@ from lutfarm.cli import exit_codes
 from lutfarm.cli.terminal.output import HomeOption, JsonOption, plain, print_json, quoted, say
 from lutfarm.cli.terminal.say_table import anew_words, say_table, say_verdict
 from lutfarm.cli.terminal.table_options import BackendOption, DeviceOption
-from lutfarm.home import find_home
 from lutfarm_jobs.errors import SpecError
 
 if TYPE_CHECKING:
@@ -47,13 +46,13 @@ def export(
     """Build the table of a job from its stored runs, and write it with what `validate` said of it."""
     with exit_codes.exits():
         from lutfarm.cli.terminal.which_job import job_meant
+        from lutfarm.cli.which_farm import store_of
         from lutfarm.lut.files import save_all
         from lutfarm.lut.verdict import table_verdict
         from lutfarm.results.job_entries import judged_anew
         from lutfarm.results.validated_table import validated_table
-        from lutfarm.store import open_store
 
-        with open_store(find_home(home).path, to_read=True) as store:
+        with store_of(home, to_read=True) as store:
             job, _ = job_meant(store, job_id)
             table = validated_table(store, job.id, pool=pool, device=device, backend=backend)
             anew = judged_anew(store, job.id)

@@ -12,6 +12,7 @@ from lutfarm.cli.executor import ExecutorOption, executor_of
 from lutfarm.cli.measure import measure
 from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, give_or_take, plain, print_json, print_rows, say
 from lutfarm.cli.terminal.which_job import job_meant
+from lutfarm.cli.which_farm import require_here
 from lutfarm.home import find_home
 from lutfarm.lut import Figures, Validation
 from lutfarm.lut.schema.calibration_record import MOST_NETWORKS
@@ -48,6 +49,7 @@ def validate(
     The same command again measures nothing; from then on `lut export` carries the outcome, and the calibration.
     """
     with exit_codes.exits():
+        require_here("validate on a machine of your own")
         chosen = executor_of(executor)
         if 0 < calibrate < LEAST_CALIBRATION:
             raise typer.BadParameter(

@@ -46,6 +46,8 @@ LEAST_ROLE: Mapping[tuple[str, str], Role | Anybody] = {
     ("GET", f"{API}/devices/{{name}}/history"): "viewer",
     ("POST", f"{API}/devices/{{name}}/hold"): "operator",
     ("POST", f"{API}/devices/{{name}}/release"): "operator",
+    ("POST", f"{API}/store/read/{{method}}"): "viewer",
+    ("POST", f"{API}/store/devices/{{method}}"): "operator",
     ("GET", f"{API}/hosts"): "viewer",
     ("POST", f"{API}/hosts/{{name}}/seen"): "operator",  # who joins may measure, and is told the token of Ray
     ("POST", f"{API}/hosts/{{name}}/leave"): "operator",

@@ -25,6 +25,8 @@ READS = frozenset(
     }
 )
 """Methods that change nothing, and tell nothing that lets somebody in."""
+OF_DEVICES = frozenset({"put_device", "put_hello", "step_device", "put_check", "remove_device", "acquire", "renew", "release"})
+"""Methods by which a host registers and checks the devices that hang on it."""
 
 # A device's address is written and read by its transport, as in the database.
 _DEVICE = Annotated[Device, PlainSerializer(dump_device, return_type=str), PlainValidator(load_device)]

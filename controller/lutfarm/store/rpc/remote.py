@@ -22,9 +22,9 @@ ASK = "is `lutfarm serve` running there?  What was measured until now is kept"
 class RemoteStore:
     """Has the methods of the Store protocol; `cast` by `remote_store`.  A context manager."""
 
-    def __init__(self, client: httpx.Client, place: str) -> None:
-        """`client`: its base address is that under which methods are asked for; `place`: of the server, for people."""
-        self._client, self._place = client, place
+    def __init__(self, client: httpx.Client, place: str, path: Callable[[str], str]) -> None:
+        """`place`: of the server, for people; `path`: under which path of it a method is asked for."""
+        self._client, self._place, self._path = client, place, path
         self._farm_id = ""
 
     def __enter__(self) -> Self:
@@ -74,7 +74,9 @@ class RemoteStore:
     @contextmanager
     def _asked(self, method: Method, content: bytes) -> Generator[httpx.Response]:
         try:
-            with self._client.stream("POST", method.name, content=content, headers={"Content-Type": JSON}) as response:
+            with self._client.stream(
+                "POST", self._path(method.name), content=content, headers={"Content-Type": JSON}
+            ) as response:
                 if not response.is_success:
                     raise load_error(response.read())
                 yield response
@@ -82,12 +84,14 @@ class RemoteStore:
             raise ServerUnreachable(f"{self._place} does not answer: {error or type(error).__name__}; {ASK}") from error
 
 
-def remote_store(client: httpx.Client, place: str) -> Store:
+def remote_store(client: httpx.Client, place: str, path: Callable[[str], str]) -> Store:
     """As the Store that it is: tests/contract holds every method of it to what a store does."""
-    return cast(Store, RemoteStore(client, place))
+    return cast(Store, RemoteStore(client, place, path))
 
 
 def socket_store(path: Path) -> Store:
     """The store that a server answers for on a Unix socket."""
     transport = httpx.HTTPTransport(uds=str(path))
-    return remote_store(httpx.Client(transport=transport, base_url="http://store/", timeout=ANSWER_S), f"the server at {path}")
+    return remote_store(
+        httpx.Client(transport=transport, base_url="http://store/", timeout=ANSWER_S), f"the server at {path}", str
+    )
