@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lutfarm.home import find_home
-from lutfarm.store import open_store
-from lutfarm.store.interface import Store
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.extras import extras
 
 if TYPE_CHECKING:
     from lutfarm.client.link import Link
     from lutfarm.client.remote_farm import RemoteFarm
+    from lutfarm.store.interface import Store
 
 SERVER, TOKEN = "LUTFARM_SERVER", "LUTFARM_TOKEN"
 NAMES_ONE = f"name it: lutfarm --server http://HOST:8420 ..., or {SERVER}"
@@ -34,6 +33,8 @@ def store_of(home: Path | None, *, to_read: bool = False, begun: bool = False, a
     Raises SpecError where a home is named too, unless `agents` of this machine keep their files there.
     """
     if not server():
+        from lutfarm.store import open_store  # takes longer than all that a help page needs
+
         with closing(open_store(find_home(home).path, to_read=to_read, begun=begun)) as store:
             yield store
         return
