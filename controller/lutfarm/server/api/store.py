@@ -8,7 +8,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from lutfarm.server.roles import API
+from lutfarm.server.admission.roles import API
 from lutfarm.server.served import ServedDep
 from lutfarm.server.store_app import answered
 from lutfarm.store.rpc.methods import OF_DEVICES, READS
