@@ -133,6 +133,36 @@ BUNDLE = LazyCommands(
     help="Python and a runtime in one folder, for devices that have neither.",
 )
 
+DB = LazyCommands(
+    {
+        "upgrade": LazyCommand(
+            "lutfarm.cli.db",
+            "upgrade",
+            "Bring the database to this version's schema, as every command does that opens it; whole or not at all.",
+        ),
+        "check": LazyCommand(
+            "lutfarm.cli.db",
+            "check",
+            "Is the database sound: its files, the links between its tables, what every row holds?  Exit 0 if it is, 4 if not.",
+        ),
+        "export": LazyCommand(
+            "lutfarm.cli.db",
+            "export",
+            "Write one moment of the database to a new SQLite file, whatever it is in, while others go on.",
+        ),
+        "import": LazyCommand(
+            "lutfarm.cli.db", "import_", "Fill an empty store from a file that `db export` wrote; all of it or nothing."
+        ),
+        "backup": LazyCommand(
+            "lutfarm.cli.db",
+            "backup",
+            "Write the farm to a new file, while others go on: database, ADB keys, jobs that were sent to it, your own profiles.",
+        ),
+        "restore": LazyCommand("lutfarm.cli.db", "restore", "Make a home of a backup; it must be empty or not there."),
+    },
+    help="The database of the farm.",
+)
+
 COMMANDS: Mapping[str, LazyCommand | LazyCommands] = {
     "demo": LazyCommand(
         "lutfarm.cli.demo",
@@ -169,6 +199,7 @@ COMMANDS: Mapping[str, LazyCommand | LazyCommands] = {
     ),
     "metrics": LazyCommand("lutfarm.cli.monitor", "metrics", "The farm's metrics for Prometheus, over HTTP until Ctrl-C."),
     "token": TOKEN,
+    "db": DB,
     "bundle": BUNDLE,
     "doctor": LazyCommand(
         "lutfarm.cli.doctor",

@@ -12,6 +12,7 @@ from typing import Self
 from sqlalchemy import Connection, Engine
 
 from lutfarm.store.sql.errors import mapped
+from lutfarm.store.sql.migrating import revision
 from lutfarm_jobs.errors import StoreError
 
 THREAD_WAIT_S = 60.0
@@ -46,6 +47,10 @@ class Database:
     def _read(self) -> Generator[Connection]:
         with mapped(self.place), self._engine.connect().execution_options(reads=True) as db:
             yield db
+
+    def schema(self) -> str:
+        """The revision of the database's schema."""
+        return revision(self._engine) or ""
 
     def close(self) -> None:
         self._engine.dispose()

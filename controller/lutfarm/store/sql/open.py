@@ -11,18 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from lutfarm.store.sql.errors import mapped
 from lutfarm.store.sql.migrating import NEWEST, migrate, revision
+from lutfarm.store.sql.sqlite import begin, connected
 from lutfarm.store.sql.store import SqlStore
 from lutfarm_jobs.errors import SpecError, StoreUnwritable
 
 FILE_NAME = "farm.db"
-BUSY_S = 30.0
-WAL_PAGES = 4000  # 16 MB: a page that changes in each commit is copied to its place once; a sixth faster than with SQLite's 1000
 
 
 def open_store(home: Path, *, to_read: bool = False) -> SqlStore:
@@ -53,9 +52,7 @@ def _open(home: Path) -> SqlStore:
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _one_at_a_time(home):
-            engine = create_engine(URL.create("sqlite", database=str(path)), max_overflow=25)
-            event.listen(engine, "connect", _set_up)
-            event.listen(engine, "begin", _begin)
+            engine = connected(path)
             with mapped(str(path)):
                 migrate(engine, str(path))
     except OSError as error:
@@ -98,7 +95,7 @@ def open_reading(path: Path) -> SqlStore:
     # SQLite decodes this address, so a name with ? or # in it must come there encoded; text given here would be decoded twice.
     engine = create_engine(URL.create("sqlite", database=f"file:{quote(str(source))}", query={**access, "uri": "true"}))
     event.listen(engine, "connect", _set_up_reading)
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", begin)
     with mapped(str(path)):
         current = revision(engine)
     if current != NEWEST:
@@ -110,16 +107,3 @@ def open_reading(path: Path) -> SqlStore:
 def _set_up_reading(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA query_only=ON")
-
-
-def _set_up(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # SQLAlchemy's begin event below opens transactions
-    pragmas = "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"wal_autocheckpoint={WAL_PAGES}"
-    for pragma in (*pragmas, f"busy_timeout={int(BUSY_S * 1000)}"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    # A transaction that reads first and writes later could find the database changed in between.
-    reads = connection.get_execution_options().get("reads")
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -8,6 +8,8 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import Engine, insert, select
 
 from lutfarm.store.sql.canary_rows import CanaryRows
+from lutfarm.store.sql.checking import Checking
+from lutfarm.store.sql.copying import Copying
 from lutfarm.store.sql.device_removal import DeviceRemoval
 from lutfarm.store.sql.device_rows import DeviceRows
 from lutfarm.store.sql.job_removal import JobRemoval
@@ -19,7 +21,9 @@ from lutfarm.store.sql.schema import farms
 from lutfarm.store.sql.token_rows import TokenRows
 
 
-class SqlStore(DeviceRows, DeviceRemoval, JobRows, JobRemoval, QueueRows, TokenRows, LeaseRows, RunRows, CanaryRows):
+class SqlStore(
+    DeviceRows, DeviceRemoval, JobRows, JobRemoval, QueueRows, TokenRows, LeaseRows, RunRows, CanaryRows, Checking, Copying
+):
     """A store in one database: see interface.py for what each method does.  A context manager; leaving it closes the database."""
 
     def __init__(self, engine: Engine, place: str, *, copies: TemporaryDirectory[str] | None = None) -> None:
