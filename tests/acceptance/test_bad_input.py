@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable
@@ -66,6 +67,25 @@ def test_a_file_that_is_not_there(lutfarm: Callable, args: tuple[str, ...]) -> N
     assert result.returncode == 2
     assert args[-1] in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("words", [("run",), ("plan",), ("compare", "--a", "runtime=tflite", "--b", "runtime=onnxruntime")])
+def test_a_home_that_is_not_there_is_not_made(
+    lutfarm: Callable, job_file: Callable, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    result = lutfarm(words[0], job_file(JOB), *words[1:], LUTFARM_HOME=str(tmp_path / "hoem"))
+    assert result.returncode == 2
+    assert "hoem is not there" in result.stderr
+    assert not (tmp_path / "hoem").exists()
+
+
+def test_a_doctor_looks_at_a_home_that_is_not_there_and_makes_none(lutfarm: Callable, tmp_path: Path) -> None:
+    result = lutfarm("doctor", "--json", LUTFARM_HOME=str(tmp_path / "hoem"))
+    found = {each["what"]: each for each in json.loads(result.stdout)}
+    assert found["store"]["state"] == "note"
+    assert "hoem is not there" in found["store"]["seen"]
+    assert found["runner"]["state"] == "ok"  # heard from a folder that is gone again
+    assert not (tmp_path / "hoem").exists()
 
 
 MODEL_JOB = JOB.replace("operators: [conv_H14_W14_Cin8_Cout8_k1_s1_g1_relu]", "models: ['{name}']")

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lutfarm.cli import app
+from lutfarm.store import open_store
 
 
 def words(text: str) -> str:
@@ -27,5 +28,7 @@ def test_networks_that_are_too_few_to_calibrate_on_are_refused_before_anything_i
 
 
 def test_five_are_enough_to_look_for_the_job(tmp_path: Path) -> None:
+    with open_store(tmp_path):
+        pass
     result = CliRunner().invoke(app, ["lut", "validate", "any", "--calibrate", "5", "--home", str(tmp_path)], terminal_width=200)
     assert "no job is called 'any'" in words(result.output)

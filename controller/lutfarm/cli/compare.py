@@ -58,7 +58,7 @@ def compare(
         sides = parse_side(a, option="--a"), parse_side(b, option="--b")
         spec = spec_of(load_job(job), *sides, rounds=rounds, target=wanted)
         place = find_home(home)
-        with open_store(place.path) as store:
+        with open_store(place.path, begun=True) as store:
             found, warnings = _measured(store, spec, job.absolute().parent, place, margin=allowed, executor=chosen, quiet=json)
         if out is not None:
             _draw(found, out)

@@ -7,7 +7,11 @@ import os
 import platform
 import shutil
 import sqlite3
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import typer
@@ -26,6 +30,7 @@ from lutfarm_jobs.runtimes import RUNTIMES, is_tool, packages_of
 
 PACKAGES = ("lutfarm", "ray", "onnx", "numpy", "sqlalchemy", "pyarrow")
 LEAST_FREE_BYTES = 1024**3
+BEGIN = "look for a typing error in --home or LUTFARM_HOME, or begin a farm there: lutfarm device register this-machine --local"
 # A reset that races another connection's checkpoint can corrupt a WAL database before this one.
 SQLITE_SOUND = (3, 51, 3)
 
@@ -43,7 +48,8 @@ class Finding:
 def doctor(home: HomeOption = None, json: JsonOption = False) -> None:
     """Look at this installation: versions, home, store, cores, the runner on this machine.  Exit 1 if something is wrong."""
     with exit_codes.exits():
-        findings = [*_packages(), *_machine(), *_state(find_home(home)), _runner(find_home(home))]
+        place = find_home(home)
+        findings = [*_packages(), *_machine(), *_state(place), _runner(place)]
         if json:
             print_json([plain(finding) for finding in findings])
         else:
@@ -97,12 +103,16 @@ def _state(home: Home) -> list[Finding]:
             "file: run long jobs one after another, or keep a copy (deploy/README.md)",
         )
     ]
-    try:
-        with open_store(home.path) as store:
-            found.append(Finding("store", "ok", f"{home.path}: {len(store.devices())} devices, {len(store.jobs())} jobs"))
-    except FarmError as error:
-        return [*found, Finding("store", "wrong", error.detail, "choose another --home, or mend this one")]
-    free = shutil.disk_usage(home.path).free
+    here = next(folder for folder in (home.path, *home.path.parents) if folder.exists())
+    if here != home.path:
+        found.append(Finding("store", "note", f"{home.path} is not there", BEGIN))
+    else:
+        try:
+            with open_store(home.path, begun=True) as store:
+                found.append(Finding("store", "ok", f"{home.path}: {len(store.devices())} devices, {len(store.jobs())} jobs"))
+        except FarmError as error:
+            return [*found, Finding("store", "wrong", error.detail, "choose another --home, or mend this one")]
+    free = shutil.disk_usage(here).free
     enough = free >= LEAST_FREE_BYTES
     found.append(
         Finding(
@@ -118,8 +128,19 @@ def _state(home: Home) -> list[Finding]:
 def _runner(home: Home) -> Finding:
     device = Device("doctor", f"generic-linux-{platform.machine()}", "local", LocalAddress())
     try:
-        hello = greet(device, home)
+        with _kept_in(home) as place:
+            hello = greet(device, place)
     except FarmError as error:
         return Finding("runner", "wrong", f"{error.code}: {error.detail}", "this machine can't be measured until that is mended")
     runtimes = ", ".join(f"{package} {version}" for package, version in hello.runtimes.items())
     return Finding("runner", "ok", f"Python {hello.python}, {runtimes}, timer pair {hello.timer_pair_ns} ns")
+
+
+@contextmanager
+def _kept_in(home: Home) -> Generator[Home]:
+    """The home; where it is not there one that is gone afterwards, since who looks makes none."""
+    if home.path.exists():
+        yield home
+    else:
+        with tempfile.TemporaryDirectory(prefix="lutfarm-doctor-") as folder:
+            yield Home(Path(folder))

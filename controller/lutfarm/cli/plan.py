@@ -36,11 +36,12 @@ def plan(job: JobArgument, home: HomeOption = None, executor: ExecutorOption = N
         from lutfarm.lut import fed
         from lutfarm.scheduling.durations import PLAIN_POOL, PROGRAM, RAY, Span
         from lutfarm.store import open_store
-        from lutfarm.submission import submit
+        from lutfarm.submission.submit import submit_read
+        from lutfarm_jobs.spec import load_job
 
-        chosen, place = executor_of(executor), find_home(home)
-        with open_store(place.path) as store:
-            submitted, _ = submit.submission(job, store)
+        chosen, place, spec = executor_of(executor), find_home(home), load_job(job)
+        with open_store(place.path, to_read=True) as store:
+            submitted, _ = submit_read(spec, job, store)
             found = preview(submitted, store)
         measures = any(one.to_measure for one in found.devices)  # else Ray is not started
         begun = PROGRAM + (RAY if chosen.kind == "ray" and measures else PLAIN_POOL)

@@ -26,11 +26,12 @@ def run(
         from lutfarm.cli.measure import measure
         from lutfarm.cli.terminal.ending import again, judged_job, report
         from lutfarm.store import open_store
-        from lutfarm.submission import submit
+        from lutfarm.submission.submit import submit_read
+        from lutfarm_jobs.spec import load_job
 
-        chosen, place = executor_of(executor), find_home(home)
-        with open_store(place.path) as store:
-            submitted, sources = submit.submission(job, store, retry_failed=retry_failed)
+        chosen, place, spec = executor_of(executor), find_home(home), load_job(job)
+        with open_store(place.path, begun=True) as store:
+            submitted, sources = submit_read(spec, job, store, retry_failed=retry_failed)
             outcome, runs_now = measure(submitted, sources, store, place, executor=chosen, brief=json)
             judged = judged_job(store, outcome.job_id, again=again(job, fresh=submitted.spec.fresh))
         report(outcome, judged, runs_now=runs_now, as_json=json)

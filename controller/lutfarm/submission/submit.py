@@ -59,7 +59,11 @@ def _known(registered: Mapping[str, Device]) -> str:
 
 def submission(path: Path, store: Store, *, retry_failed: bool = False) -> tuple[Submission, Sources]:
     """A job file with everything that its names stand for.  Raises SpecError."""
-    spec = load_job(path)
+    return submit_read(load_job(path), path, store, retry_failed=retry_failed)
+
+
+def submit_read(spec: JobSpec, path: Path, store: Store, *, retry_failed: bool = False) -> tuple[Submission, Sources]:
+    """A job that was read from a file, with everything that its names stand for.  Raises SpecError that names the file."""
     try:
         return submit(spec, path.absolute().parent, store, retry_failed=retry_failed)
     except SpecError as error:

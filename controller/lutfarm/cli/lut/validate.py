@@ -58,7 +58,7 @@ def validate(
                 param_hint="--calibrate",
             )
         place = find_home(home)
-        with open_store(place.path) as store:
+        with open_store(place.path, begun=True) as store:
             asked = table_to_validate(store, job_meant(store, job_id)[0].id, space, Path.cwd())
             spec = validation_spec(store, asked, networks=networks, calibrate=calibrate, seed=seed)
             if store.job(spec.id) is None:
