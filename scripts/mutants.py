@@ -38,7 +38,7 @@ GROUPS = {
     "scheduling": ["lutfarm/scheduling/*.py"],
     "statistics": ["lutfarm/statistics/*/*.py", "lutfarm/canary/*.py"],
     "tables": ["lutfarm/lut/*.py", "lutfarm/lut/*/*.py"],
-    "store": ["lutfarm/store/*.py", "lutfarm/store/sql/*.py"],
+    "store": ["lutfarm/store/*.py", "lutfarm/store/sql/*.py", "lutfarm/store/sql/rows/*.py"],
     "wire": ["lutfarm_agents/wire/*.py", "lutfarm_agents/fingerprint.py", "lutfarm_agents/sanitize.py", "lutfarm_runner/wire.py"],
     "locks": [
         "lutfarm_agents/lock_by_shell/*.py",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+from sqlalchemy import NullPool, create_engine, select
 
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.records.job import Job
 from lutfarm.records.queued_job import QueuedJob
 from lutfarm.records.token import Token
 from lutfarm.store import Store
+from lutfarm.store.sql.schema import metadata
 from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device, Hello
 from lutfarm_agents.health.check import HealthReport
@@ -97,3 +101,17 @@ def fill_measured(store: Store) -> None:
     store.commit_probe(probe(), lease, JOB.id)
     store.commit_probe(probe(PLAN[1].key, failure=Failure("OutOfMemory", "7 GB wanted")), lease, JOB.id)
     store.commit([run(id="1" * 32, round_id="a" * 32), run(id="2" * 32, round_id="b" * 32, status="truncated")], lease, JOB.id)
+
+
+def rows_of(address: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table, in one order."""
+    with create_engine(address, poolclass=NullPool).connect() as db:
+        return {
+            table.name: [tuple(row) for row in db.execute(select(table).order_by(*table.primary_key))]
+            for table in metadata.sorted_tables
+        }
+
+
+def sqlite_at(home: Path) -> str:
+    """The address of a home's database."""
+    return f"sqlite:///{home}/farm.db"

@@ -7,18 +7,18 @@ from tempfile import TemporaryDirectory
 
 from sqlalchemy import Engine, insert, select
 
-from lutfarm.store.sql.canary_rows import CanaryRows
 from lutfarm.store.sql.checking import Checking
 from lutfarm.store.sql.copying import Copying
-from lutfarm.store.sql.device_removal import DeviceRemoval
-from lutfarm.store.sql.device_rows import DeviceRows
-from lutfarm.store.sql.job_removal import JobRemoval
-from lutfarm.store.sql.job_rows import JobRows
-from lutfarm.store.sql.lease_rows import LeaseRows
-from lutfarm.store.sql.queue_rows import QueueRows
-from lutfarm.store.sql.run_rows import RunRows
+from lutfarm.store.sql.rows.canary_rows import CanaryRows
+from lutfarm.store.sql.rows.device_removal import DeviceRemoval
+from lutfarm.store.sql.rows.device_rows import DeviceRows
+from lutfarm.store.sql.rows.job_removal import JobRemoval
+from lutfarm.store.sql.rows.job_rows import JobRows
+from lutfarm.store.sql.rows.lease_rows import LeaseRows
+from lutfarm.store.sql.rows.queue_rows import QueueRows
+from lutfarm.store.sql.rows.run_rows import RunRows
+from lutfarm.store.sql.rows.token_rows import TokenRows
 from lutfarm.store.sql.schema import farms
-from lutfarm.store.sql.token_rows import TokenRows
 
 
 class SqlStore(

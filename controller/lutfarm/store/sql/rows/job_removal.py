@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, u
 
 from lutfarm.records.job import JobRemoved
 from lutfarm.store.sql.database import Database
-from lutfarm.store.sql.queue_rows import is_queued
+from lutfarm.store.sql.rows.queue_rows import is_queued
 from lutfarm.store.sql.schema import environments, job_probes, job_runs, jobs, leases, measurements, probes, runs
 from lutfarm_agents.process_identity import has_ended
 from lutfarm_jobs.errors import WrongState

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, delete, select
 
 from lutfarm.records.device_state import Transition
 from lutfarm.store.sql.database import Database
-from lutfarm.store.sql.device_rows import holder_of, keep_transition
+from lutfarm.store.sql.rows.device_rows import holder_of, keep_transition
 from lutfarm.store.sql.schema import device_states, devices, measurements, queued_jobs
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.measurement_key import MeasurementKey

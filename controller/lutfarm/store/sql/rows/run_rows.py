@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, LargeBinary, Select, Table, delete, func, insert, literal, select, tuple_
 
 from lutfarm.store.sql import encoding
-from lutfarm.store.sql.canary_rows import keep_round
 from lutfarm.store.sql.database import Database
-from lutfarm.store.sql.lease_rows import fence
+from lutfarm.store.sql.rows.canary_rows import keep_round
+from lutfarm.store.sql.rows.lease_rows import fence
 from lutfarm.store.sql.schema import (
     artifacts,
     environments,

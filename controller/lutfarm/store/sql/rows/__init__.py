@@ -1,0 +1,1 @@
+"""The parts of a store, each with the rows that it knows."""
