@@ -11,14 +11,19 @@ from typing import Any
 import httpx
 import uvicorn
 
+from lutfarm.server.patient_http import PatientHttp
+
 API = "/api/v1"
+HIDDEN = {("GET", f"{API}/openapi.json"), ("POST", f"{API}/store/read/{{method}}"), ("POST", f"{API}/store/devices/{{method}}")}
+"""Routes that the description of the API does not tell of: itself, and what only lutfarm's own commands ask."""
 
 
 @contextmanager
 def served(app: Any, *, socket: Path | None = None) -> Iterator[str]:
     """The app, served until the block ends; where: its base address, empty on a socket."""
-    config = uvicorn.Config(app, uds=str(socket) if socket else None, port=0, log_level="warning", lifespan="off")
-    server = uvicorn.Server(config)
+    config = uvicorn.Config(
+        app, uds=str(socket) if socket else None, port=0, http=PatientHttp, ws="none", log_level="warning", lifespan="off"
+    )
     ready = threading.Event()
 
     class Started(uvicorn.Server):

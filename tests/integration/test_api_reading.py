@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from tests import store_kit as kit
-from tests.server_kit import API, client_of, served
+from tests.server_kit import API, HIDDEN, client_of, served
 
 from lutfarm.home import Home
+from lutfarm.server import patient_http
 from lutfarm.server.admission.roles import LEAST_ROLE
 from lutfarm.server.app import make_app
 from lutfarm.server.settings import Settings
@@ -60,7 +62,7 @@ def refused(answer: httpx.Response, status: int, words: str) -> None:
 
 def test_every_route_has_a_role_and_every_role_a_route(app: FastAPI) -> None:
     routes = {(method.upper(), path) for path, known in app.openapi()["paths"].items() for method in known}
-    assert routes == set(LEAST_ROLE) - {("GET", f"{API}/openapi.json")}
+    assert routes == set(LEAST_ROLE) - HIDDEN
 
 
 def test_it_lives_and_is_ready_while_its_dispatcher_is_seen(store: Store, home: Home) -> None:
@@ -193,14 +195,53 @@ def test_a_body_that_stands_still_is_given_up(store: Store, home: Home) -> None:
         )
     )
     with served(make_app(store, home, settings=Settings(silence_s=0.2))) as address:
-        host, _, port = address.removeprefix("http://").partition(":")
-        with socket.create_connection((host, int(port)), timeout=60) as link:
+        with socket.create_connection(address_of(address), timeout=60) as link:
             link.sendall(head.encode() + b"{")
             assert link.recv(4096).startswith(b"HTTP/1.1 408 ")
-        with socket.create_connection((host, int(port)), timeout=60) as link:  # one that leaves in the middle
+        with socket.create_connection(address_of(address), timeout=60) as link:  # one that leaves in the middle
             link.sendall(head.encode() + b"{")
         assert httpx.get(f"{address}/healthz").status_code == 200
     assert store.device_record("desk", 0.0).state == "maintenance"
+
+
+def address_of(url: str) -> tuple[str, int]:
+    host, _, port = url.removeprefix("http://").partition(":")
+    return host, int(port)
+
+
+def test_a_request_that_does_not_begin_is_not_waited_for(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patient_http, "HEAD_S", 0.3)
+    whole = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with served(app) as url:
+        for said in (b"", b"GET /healthz HT", whole[:-2]):
+            with socket.create_connection(address_of(url), timeout=60) as link:
+                link.sendall(said)
+                assert link.recv(4096) == b""
+        with socket.create_connection(address_of(url), timeout=60) as link:
+            link.sendall(whole + whole[:10])
+            answer = b""
+            while got := link.recv(4096):
+                answer += got
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert answer.count(b"HTTP/1.1") == 1
+        assert httpx.get(f"{url}/healthz").status_code == 200
+
+
+def test_an_answer_that_nobody_reads_is_given_up(store: Store, home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    large = replace(kit.JOB, id="large-1", name="large", spec_json=json.dumps({"name": "x" * 30_000_000}))
+    store.open_job(large, kit.PLAN[:1])
+    head = f"GET {API}/jobs/large HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    with served(make_app(store, home, settings=Settings(silence_s=0.5))) as url:
+        assert len(httpx.get(f"{url}{API}/jobs/large", timeout=60).content) > 30_000_000
+        assert "given up" not in caplog.text
+        with socket.create_connection(address_of(url), timeout=60) as link:
+            link.sendall(head)
+            for _ in range(600):
+                if "an answer is not read, and was given up" in caplog.text:
+                    break
+                time.sleep(0.05)
+            assert "an answer is not read, and was given up" in caplog.text
+        assert httpx.get(f"{url}/healthz").status_code == 200
 
 
 def test_a_server_that_others_reach_lets_nobody_in_for_nothing(store: Store, home: Home) -> None:

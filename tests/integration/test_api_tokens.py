@@ -25,7 +25,7 @@ from lutfarm.store import Store, open_store
 from lutfarm_jobs.errors import SpecError
 
 LUTFARM = str(Path(sys.executable).with_name("lutfarm"))
-FILLED = {"job_id": "nix", "name": "nix", "sha256": "0" * 64}
+FILLED = {"job_id": "nix", "name": "nix", "sha256": "0" * 64, "method": "nix"}
 CARRIED = {"POST": "application/json", "PUT": "application/octet-stream"}
 
 

@@ -25,11 +25,13 @@ from lutfarm.server.admission.requests import is_loopback
 from lutfarm.server.admission.tokens import require_tokens
 from lutfarm.server.app import make_app
 from lutfarm.server.keeper import LOOPBACK, Keeper
+from lutfarm.server.patient_http import PatientHttp
 from lutfarm.server.settings import LOOPBACK_NAMES, Settings
 from lutfarm.server.store_app import store_app
 from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
 
+MOST_CONNECTIONS = 500  # more are told to come again: a process may have 1024 files open
 ENDS_S = 10  # for answers that are on their way
 log = logging.getLogger(__name__)
 
@@ -105,7 +107,17 @@ class _Quiet(uvicorn.Server):
 
 def _server(app: Any, *, uds: str | None = None) -> _Quiet:
     return _Quiet(
-        uvicorn.Config(app, uds=uds, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=ENDS_S)
+        uvicorn.Config(
+            app,
+            uds=uds,
+            http=PatientHttp,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=ENDS_S,
+            limit_concurrency=MOST_CONNECTIONS,
+        )
     )
 
 

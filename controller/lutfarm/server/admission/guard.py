@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -29,6 +30,8 @@ SECURITY_HEADERS: Mapping[str, str] = {
 SLOWEST_BYTES_PER_S = 10_000.0  # that a body may come in, once `silence_s` is over
 
 
+PIECE_BYTES = 256_000  # of an answer, which must be taken within `silence_s`
+log = logging.getLogger(__name__)
 Who = Callable[[str, Mapping[str, str]], Awaitable[Caller | FarmError]]
 """From a client's address and a request's headers to who it is, or why nobody is let in."""
 
@@ -45,13 +48,16 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sending = _with_security_headers(send)
+        sending = _in_pieces(_with_security_headers(send), self._settings.silence_s)
         refused = await self._refused(scope)
         if refused is not None:
             error, status = refused
             await answer(error, status)(scope, receive, sending)
             return
-        await self._app(scope, _bounded(receive, self._most_bytes(scope), self._settings.silence_s), sending)
+        try:
+            await self._app(scope, _bounded(receive, self._most_bytes(scope), self._settings.silence_s), sending)
+        except _NotRead:  # the server closes a connection whose answer is not whole
+            log.warning("an answer is not read, and was given up", extra={"client": scope.get("client"), "path": scope["path"]})
 
     async def _refused(self, scope: Scope) -> tuple[FarmError, int | None] | None:
         """Why the request goes no further, with a status where the error's own does not fit; None where it does go."""
@@ -92,6 +98,28 @@ def _with_security_headers(send: Send) -> Send:
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
         await send(message)
+
+    return sending
+
+
+class _NotRead(Exception):
+    """The client does not take its answer."""
+
+
+def _in_pieces(send: Send, silence_s: float) -> Send:
+    """An answer that is read: each piece has its time, so that one who does not read holds no memory."""
+
+    async def sending(message: Message) -> None:
+        body: bytes = message.get("body", b"")
+        for at in range(0, max(1, len(body)), PIECE_BYTES):
+            piece = dict(message)
+            if len(body) > PIECE_BYTES:
+                piece["body"] = body[at : at + PIECE_BYTES]
+                piece["more_body"] = at + PIECE_BYTES < len(body) or message.get("more_body", False)
+            with anyio.move_on_after(silence_s) as waiting:
+                await send(piece)
+            if waiting.cancelled_caught:
+                raise _NotRead
 
     return sending
 

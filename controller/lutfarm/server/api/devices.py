@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from lutfarm_jobs.job_file.fields import NAME_PATTERN
 router = APIRouter(prefix=f"{API}/devices", tags=["devices"])
 DeviceName = Annotated[str, Path(pattern=NAME_PATTERN)]
 MOST_HISTORY = 500
+log = logging.getLogger(__name__)
 
 
 @router.get("")
@@ -70,13 +72,17 @@ def hold(served: ServedDep, caller: CallerDep, name: DeviceName, asked: HoldRequ
     if not reason:
         raise SpecError("reason: say why in a word or two; it is shown to everybody who asks for the device")
     said = f"{reason} ({caller.user})" if caller.user else reason
-    return _state(maintenance.hold(served.store, name, said, time.time()))
+    held = maintenance.hold(served.store, name, said, time.time())
+    log.info("device held", extra={"device": name, "user": caller.user, "reason": reason})
+    return _state(held)
 
 
 @router.post("/{name}/release")
-def release(served: ServedDep, name: DeviceName) -> DeviceStateAnswer:
+def release(served: ServedDep, caller: CallerDep, name: DeviceName) -> DeviceStateAnswer:
     """Give a device in maintenance or quarantine back to work, unchecked."""
-    return _state(maintenance.release(served.store, name, time.time()))
+    released = maintenance.release(served.store, name, time.time())
+    log.info("device released", extra={"device": name, "user": caller.user})
+    return _state(released)
 
 
 def _state(record: DeviceRecord) -> DeviceStateAnswer:

@@ -66,7 +66,7 @@ def cancel(served: ServedDep, caller: CallerDep, job_id: JobId, asked: CancelReq
     """End a job: what runs for it is cancelled, what was measured stays.  It is over once its state says so."""
     own = served.reception.own(job_id, caller)
     said = "".join(c if c.isprintable() else " " for c in asked.why).strip()
-    served.reception.cancel(own, ": ".join(filter(None, (f"cancelled by {caller.user or 'the operator'}", said))))
+    served.reception.cancel(own, caller, said)
     return _detail(served, *job_called(served.store, own.id))
 
 
@@ -74,7 +74,7 @@ def cancel(served: ServedDep, caller: CallerDep, job_id: JobId, asked: CancelReq
 def remove(served: ServedDep, caller: CallerDep, job_id: JobId) -> RemovedAnswer:
     """Remove a job that is over, with the runs and probes that no other job reads, and its files."""
     own = served.reception.own(job_id, caller)
-    gone = served.reception.remove(own)
+    gone = served.reception.remove(own, caller)
     return RemovedAnswer(job=own.id, measurements=gone.measurements, runs=gone.runs, runs_kept=gone.runs_kept, probes=gone.probes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ from lutfarm.submission.submit import submission
 from lutfarm_jobs.errors import AccessDenied, NotFound, SpecError, WrongState
 from lutfarm_jobs.job_file.named_files import require_own_folder
 from lutfarm_jobs.spec import load_job
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class Reception:
         if known is not None:
             self.store.close_job(job_id, "queued")
         self.store.enqueue(QueuedJob(job_id, str(self.folder / job_id), now_s, wanted.retry_failed, wanted.until_s))
+        log.info("queued", extra={"job": job_id, "user": caller.user, "files": len(wanted.files), "new": known is None})
         return replace(job, state="queued", reason=""), known is None
 
     def _require_same(self, known: Job, caller: Caller, *, other: bool) -> None:
@@ -124,18 +128,21 @@ class Reception:
             raise AccessDenied(f"{job.id} is {job.user or 'another'}'s: they and operators may do this")
         return job
 
-    def cancel(self, job: Job, why: str) -> None:
+    def cancel(self, job: Job, caller: Caller, why: str) -> None:
         """Ask the dispatcher to end it.  Raises WrongState where it is over."""
+        why = ": ".join(filter(None, (f"cancelled by {caller.user or 'the operator'}", why)))
         if not self.store.ask_to_end(job.id, why):
             raise WrongState(f"{job.id} is {job.state} and not in the queue: there is nothing to cancel")
+        log.info("asked to end", extra={"job": job.id, "user": caller.user})
 
-    def remove(self, job: Job) -> JobRemoved:
+    def remove(self, job: Job, caller: Caller) -> JobRemoved:
         """The job, and what no other job reads.  Raises WrongState where it is not over."""
         with self._one_at_a_time:
             if self._entry(job.id) is not None:
                 raise WrongState(f"{job.id} is in the queue: cancel it first")
             gone = self.store.remove_job(job.id, time.time())
             remove(self.folder / job.id)
+        log.info("removed", extra={"job": job.id, "user": caller.user, "runs": gone.runs})
         return gone
 
 

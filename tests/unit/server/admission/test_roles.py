@@ -21,7 +21,7 @@ def test_only_health_is_for_anybody() -> None:
 
 def test_what_only_looks_is_for_viewers_and_nothing_else_is() -> None:
     for (method, path), role in LEAST_ROLE.items():
-        looks = method == "GET" or path.endswith("/predict")
+        looks = method == "GET" or path.endswith(("/predict", "/store/read/{method}"))
         sends = path.startswith(f"{API}/files/")  # whether the farm has a file is for whoever would send it
         assert (role in ("viewer", "anybody")) == (looks and not sends), (method, path)
 
