@@ -76,7 +76,7 @@ def backup(file: FileArgument, home: HomeOption = None, json: JsonOption = False
         if json:
             print_json({"file": str(file), "files": files})
         else:
-            say(printable(f"wrote {file} with {files} files; it holds keys, and only you may read it"))
+            say(printable(f"wrote {file} with {files} files; only you may read it, as keys may be among them"))
 
 
 def restore(file: FileArgument, home: HomeOption = None, json: JsonOption = False) -> None:

@@ -109,7 +109,7 @@ def _state(home: Home) -> list[Finding]:
     else:
         try:
             with open_store(home.path, begun=True) as store:
-                found.append(Finding("store", "ok", f"{home.path}: {len(store.devices())} devices, {len(store.jobs())} jobs"))
+                found.append(Finding("store", "ok", f"{store.place}: {len(store.devices())} devices, {len(store.jobs())} jobs"))
         except FarmError as error:
             return [*found, Finding("store", "wrong", error.detail, "choose another --home, or mend this one")]
     free = shutil.disk_usage(here).free
