@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import pytest
 
-from lutfarm.cli import COMMANDS
+from lutfarm.cli.commands import COMMANDS
 from lutfarm.cli.groups import LazyCommands
 
 GROUPS = [name for name, command in COMMANDS.items() if isinstance(command, LazyCommands)]

@@ -39,6 +39,7 @@ from dataclasses import asdict
 
 from lutfarm_agents.device import Claim
 from lutfarm_agents.sanitize import clean
+from lutfarm_agents.transports.end_marked import END_MARKED
 from lutfarm_agents.transports.interface import Channel, Completed, Transport
 from lutfarm_jobs.errors import LinkError, LinkLost, NotReady, ProtocolMismatch, ReplyTimeout, SpecError
 from lutfarm_runner.commands import Lock
@@ -147,19 +148,6 @@ done
 [ -z "$dog" ] || kill "$dog" 2>/dev/null
 exit 0
 """
-
-# $1 the token of one tool's run.
-END_TOOL = """turn=0
-while [ $turn -lt 20 ]; do
-    found=$(grep -l "LUTFARM_TOOL=$1" /proc/[0-9]*/environ 2>/dev/null)
-    [ -n "$found" ] || break
-    for path in $found; do
-        pid=${path#/proc/}
-        kill -9 "${pid%/environ}" 2>/dev/null
-    done
-    turn=$((turn + 1))
-    sleep 0.05 2>/dev/null || sleep 1
-done"""
 
 
 def argv(lock_path: str) -> list[str]:
@@ -293,7 +281,7 @@ class ShellLock:
         """End the tool that runs, if one does."""
         if token := self._token:
             with contextlib.suppress(LinkError):
-                self._transport.run(["sh", "-c", END_TOOL, "sh", token])
+                self._transport.run(["sh", "-c", END_MARKED, "sh", f"LUTFARM_TOOL={token}"])
 
     def close(self) -> None:
         """No more renewals.  Whoever spawned the channel ends the rest."""

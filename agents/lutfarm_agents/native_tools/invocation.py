@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lutfarm_agents.device import Device
-from lutfarm_agents.native_tools import tool_of
+from lutfarm_agents.native_tools.known import tool_of
 from lutfarm_agents.native_tools.report import ToolReport
 from lutfarm_agents.sanitize import clean
 from lutfarm_agents.transports.interface import Completed, Transport

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from lutfarm_agents.process_identity import me, parse
 from lutfarm_agents.sanitize import clean
+from lutfarm_agents.transports.end_marked import END_MARKED
 from lutfarm_agents.transports.interface import Completed, Exit, RemoteProcess
 from lutfarm_agents.transports.lines import LineReader, ending_words
 from lutfarm_agents.transports.shell_files import SLOWEST_DISK_BYTES_PER_S
@@ -65,20 +66,13 @@ status=$?
 rm -f "$root/running/$token"
 exit $status"""
 
-# $1 root  $2 token.  A process that is being born while the first ones end is found in the next turn.
-END = """turn=0
-while [ $turn -lt 20 ]; do
-    found=$(grep -l "LUTFARM_SESSION=$2" /proc/[0-9]*/environ 2>/dev/null)
-    [ -n "$found" ] || break
-    for path in $found; do
-        pid=${path#/proc/}
-        kill -9 "${pid%/environ}" 2>/dev/null
-    done
-    turn=$((turn + 1))
-    sleep 0.05 2>/dev/null || sleep 1
-done
-rm -f "$1/running/$2"
+# $1 mark  $2 root  $3 token
+END = (
+    END_MARKED
+    + """
+rm -f "$2/running/$3"
 [ $turn -lt 20 ]"""
+)
 
 # $1 root.  One note a line: token, owner.  And away with what broken copies left.  Another lutfarm may be copying, so only
 # what had no byte for an hour by the device's own clock: a link that takes nothing for SEND_S is lost, unpacking ends
@@ -305,7 +299,7 @@ class RemoteTransport(ABC):
 
     def _end(self, token: str) -> None:
         with contextlib.suppress(LinkError):  # gone with the link: the next reap ends it
-            self._done(["sh", "-c", END, "sh", self.root, token], secrets.token_hex(16), COMMAND_S)
+            self._done(["sh", "-c", END, "sh", f"LUTFARM_SESSION={token}", self.root, token], secrets.token_hex(16), COMMAND_S)
 
     def _inside(self, remote: str) -> PurePosixPath:
         path = PurePosixPath(remote)

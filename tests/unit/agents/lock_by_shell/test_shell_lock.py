@@ -12,8 +12,9 @@ from typing import cast
 import pytest
 
 from lutfarm_agents.device import Claim
-from lutfarm_agents.lock_by_shell.shell_lock import END_TOOL, ShellLock
+from lutfarm_agents.lock_by_shell.shell_lock import ShellLock
 from lutfarm_agents.testing import ReplayChannel
+from lutfarm_agents.transports.end_marked import END_MARKED
 from lutfarm_agents.transports.interface import Completed, Transport
 from lutfarm_jobs.errors import FarmError, LinkLost, NotReady, ProtocolMismatch, ReplyTimeout, SpecError
 
@@ -194,8 +195,10 @@ class Shell(ReplayChannel):
         self.waited_s.clear()
 
     def _run(self, words: Sequence[str]) -> Completed:
-        assert list(words[:3]) == ["sh", "-c", END_TOOL]
-        self.ended.append(words[-1])
+        assert list(words[:3]) == ["sh", "-c", END_MARKED]
+        name, _, token = words[-1].partition("=")
+        assert name == "LUTFARM_TOOL"
+        self.ended.append(token)
         return Completed(0, b"", "")
 
     @property

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lutfarm_agents.native_tools import benchmark_model, perf_test, tool_of
+from lutfarm_agents.native_tools import benchmark_model, perf_test
+from lutfarm_agents.native_tools.known import tool_of
 from lutfarm_jobs.errors import FarmError, ProtocolMismatch, SpecError, WorkloadFailed
 from lutfarm_jobs.measurement import Backend
 from lutfarm_jobs.runtimes import RUNTIMES, tools
