@@ -1,0 +1,68 @@
+"""What every way to a farm gives: a job that was submitted, and how it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from lutfarm.api.answers import DeviceAnswer, JobStanding
+from lutfarm.lut import LatencyTable
+from lutfarm.monitoring.why import Why
+from lutfarm_jobs.spec import JobSpec
+
+JobLike = str | Path | JobSpec | Mapping[str, object]
+"""A job file's path, a checked job, or what a job file would say."""
+Told = Callable[[JobStanding], None]
+
+
+class SubmittedJob(Protocol):
+    """A job that a farm has."""
+
+    @property
+    def id(self) -> str:
+        """Its name and a digest of its content: the same job again is this job."""
+        ...
+
+    def standing(self) -> JobStanding:
+        """How far it is."""
+        ...
+
+    def wait(self, progress: bool | Told = False) -> JobStanding:  # noqa: FBT001, FBT002
+        """Until it is over, however it ends: look at `state`.  True: changes go to standard error, a line each.
+
+        In a home on this machine this is what measures.
+        """
+        ...
+
+    def why(self) -> Sequence[Why]:
+        """Why it is where it is, device by device."""
+        ...
+
+    def cancel(self, why: str = "") -> None:
+        """End it; what was measured stays.  Raises WrongState where there is nothing to end."""
+        ...
+
+    def table(self, *, pool: str | None = None, device: str | None = None, backend: str | None = None) -> LatencyTable:
+        """What is measured until now, as `lutfarm lut export` writes it."""
+        ...
+
+
+class Way(Protocol):
+    """To one farm."""
+
+    def submit(self, job: JobLike, *, priority: int, retry_failed: bool) -> SubmittedJob:
+        """Check a job and give it to the farm.  Raises SpecError."""
+        ...
+
+    def job(self, name: str) -> SubmittedJob:
+        """By its id, the start of it, or its name.  Raises SpecError, NotFound."""
+        ...
+
+    def devices(self) -> Sequence[DeviceAnswer]:
+        """All registered devices, by name."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...

@@ -1,0 +1,105 @@
+"""To a farm that is served."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from lutfarm.api.answers import DeviceAnswer, JobStanding
+from lutfarm.client.remote_farm import RemoteFarm
+from lutfarm.farm.jobs import JobLike, SubmittedJob, Told
+from lutfarm.farm.progress import teller
+from lutfarm.lut import LatencyTable
+from lutfarm.monitoring.why import Why
+from lutfarm_jobs.job_file.workloads import ModelsWorkload
+from lutfarm_jobs.spec import JobSpec, parse_job
+
+
+@dataclass(frozen=True, slots=True)
+class ServedJob:
+    """A job of it."""
+
+    farm: RemoteFarm
+    id: str
+
+    def standing(self) -> JobStanding:
+        """How far it is."""
+        return self.farm.job(self.id)
+
+    def wait(self, progress: bool | Told = False) -> JobStanding:  # noqa: FBT001, FBT002
+        """Until it is over."""
+        tell = teller(progress)
+        for now in self.farm.follow(self.id):
+            tell(now)
+        return self.standing()
+
+    def why(self) -> Sequence[Why]:
+        """Device by device."""
+        return self.farm.why(self.id).devices
+
+    def cancel(self, why: str = "") -> None:
+        """End it."""
+        self.farm.cancel(self.id, why)
+
+    def table(self, *, pool: str | None = None, device: str | None = None, backend: str | None = None) -> LatencyTable:
+        """What is measured until now."""
+        return self.farm.table(self.id, pool=pool, device=device, backend=backend)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedWay:
+    """Over its API."""
+
+    farm: RemoteFarm
+
+    def submit(self, job: JobLike, *, priority: int, retry_failed: bool) -> SubmittedJob:
+        """With the files that it names."""
+        if isinstance(job, str | Path):
+            found = self.farm.submit(Path(job), priority=priority, retry_failed=retry_failed)
+        else:
+            spec = job if isinstance(job, JobSpec) else parse_job(dict(job), source="job")
+            with tempfile.TemporaryDirectory(prefix="lutfarm-") as folder:
+                path = _written(spec, Path(folder))
+                found = self.farm.submit(path, priority=priority, retry_failed=retry_failed)
+        return ServedJob(self.farm, found.id)
+
+    def job(self, name: str) -> SubmittedJob:
+        """By its id, the start of it, or its name."""
+        return ServedJob(self.farm, self.farm.job(name).id)
+
+    def devices(self) -> Sequence[DeviceAnswer]:
+        """By name."""
+        return list(self.farm.devices())
+
+    def close(self) -> None:
+        """Let go of its connections."""
+        self.farm.close()
+
+
+def _written(spec: JobSpec, folder: Path) -> Path:
+    """A job file with the model files that lie beside this program: what a farm takes lies beside its job file."""
+    workloads = [
+        _beside(each, folder, at) if isinstance(each, ModelsWorkload) else each for at, each in enumerate(spec.workloads)
+    ]
+    path = folder / "job.yaml"
+    content = spec.model_copy(update={"workloads": tuple(workloads)}).model_dump(mode="json", exclude_unset=True)
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def _beside(workload: ModelsWorkload, folder: Path, at: int) -> ModelsWorkload:
+    moved: list[str] = []
+    for number, name in enumerate(workload.models):
+        path = Path(name)
+        if path.is_file():  # else a glob, or a name that the farm will refuse
+            copy = folder / f"{at}-{number}" / path.name
+            copy.parent.mkdir()
+            shutil.copyfile(path, copy)
+            name = str(copy.relative_to(folder))
+        moved.append(name)
+    return workload.model_copy(update={"models": tuple(moved)})
