@@ -16,6 +16,7 @@ from dataclasses import replace
 from _table import Report, options
 
 from lutfarm.agent_pool.interface import Done, Event, Measured, Opened
+from lutfarm.scheduling.decide import MOST_STEPS
 from lutfarm.scheduling.job_progress import JobProgress, MeasurementProgress
 from lutfarm.scheduling.news import News
 from lutfarm.scheduling.next_step import due_seconds
@@ -80,7 +81,8 @@ class VirtualFarm:
                 self._begin(step)
             if not self._running:
                 return
-            self.now_s = max(self.now_s + time.perf_counter() - began, min(self._running[0][0], self.now_s + POLL_S))
+            waits_s = 0.0 if len(steps) >= MOST_STEPS else POLL_S  # as the loop does: more is idle
+            self.now_s = max(self.now_s + time.perf_counter() - began, min(self._running[0][0], self.now_s + waits_s))
             events = list(self._ended())
 
     def _begin(self, step: Step | Cancel) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from lutfarm.execution.orders import OrderBook
 from lutfarm.execution.resume import Resumed, judged_now
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.records.job import Job
+from lutfarm.scheduling.decide import MOST_STEPS
 from lutfarm.scheduling.job_progress import JobProgress, resumed
 from lutfarm.scheduling.next_step import due_seconds
 from lutfarm.scheduling.state import (
@@ -138,7 +139,10 @@ class Sitting:
         now_s = time.time()
         news = self._records.commit(self.state, events, now_s)
         self._devices.lose(news.lost)
-        heard = {job_id: [event for event in news.events if concerns(self.state, event, job_id)] for job_id in self.state.jobs}
+        heard = {job_id: list[Event]() for job_id in self.state.jobs}
+        for event in news.events:
+            for job_id in concerned(self.state, event):
+                heard[job_id].append(event)
         self._measured.update(job_id for job_id, mine in heard.items() if any(isinstance(event, Measured) for event in mine))
         turned = after_news(self.state, news, now_s)
         self.state = turned.state
@@ -150,9 +154,10 @@ class Sitting:
         for job_id, watch in self._watchers.items():
             job = self.state.job(job_id)
             watch.update(job, self.units_of(job), heard[job_id])
-        for step in next_steps(self.state, now_s):
+        steps = next_steps(self.state, now_s)
+        for step in steps:
             self._submit(step)
-        self._timeout_s = POLL_S
+        self._timeout_s = POLL_S if len(steps) < MOST_STEPS else 0.0  # more is idle
 
     def over(self) -> Collection[str]:
         """The ids of jobs for which nothing runs and nothing more can be ordered."""
@@ -221,10 +226,11 @@ class Sitting:
         return order if self.state.units[step.unit].leased else None
 
 
-def concerns(state: FarmState, event: Event, job_id: str) -> bool:
-    """Whether an event is of a job: a result that counts for it, what its own order says, that a device of its has opened."""
+def concerned(state: FarmState, event: Event) -> Iterable[str]:
+    """Whom an event is of: a result counts for them, their own order says it, or a device of theirs has opened."""
     if isinstance(event, Measured | Probed):
-        return job_id in state.readers(event)
+        return state.readers(event)
     unit = state.units[event.unit]
-    mine = job_id in unit.jobs if unit.in_flight == event.order else True
-    return event.unit in state.job(job_id).policies and (mine or isinstance(event, Opened | Waiting))
+    if unit.in_flight == event.order and not isinstance(event, Opened | Waiting):
+        return (job_id for job_id in unit.jobs if job_id in state.jobs)
+    return (job_id for job_id, job in state.jobs.items() if event.unit in job.progress.policies)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from lutfarm.scheduling.next_step import due_seconds
 from lutfarm.scheduling.state import FarmJob, FarmState
@@ -12,8 +13,9 @@ from lutfarm.scheduling.steps import Step, Wait
 
 AGEING_S = 3600.0  # a job that got nothing of a machine for so long counts as one level more urgent there
 
+MOST_STEPS = 32  # of one turn: what is idle beyond that is looked at in the next, so that none takes long
+
 _Ranks = Sequence[Mapping[str, Sequence[FarmJob]]]
-_Queue = Sequence[tuple[FarmJob, bool]]
 
 
 def decide(state: FarmState, now_s: float) -> list[Step]:
@@ -26,18 +28,20 @@ def decide(state: FarmState, now_s: float) -> list[Step]:
     if not machines:
         return []
     steps: list[Step] = []
-    queue = _queue(state)
+    queue = _Queue.of(state, now_s)
     used_s = dict(state.used_s(now_s))
     for idle in machines:
-        for job in _in_turn(_ranks(queue, idle, now_s), used_s):
+        for job in _in_turn(queue.ranks(idle, now_s), used_s):
             mine = [name for name in idle if name in job.progress.policies]
-            step = job.strategy.next(job.progress, state.units, mine, now_s)
+            step = job.strategy.next(job.progress, state.units, mine, now_s) if mine else None
             if isinstance(step, Wait):
                 break
             if step is not None:
                 used_s[job.user] = used_s.get(job.user, 0.0) + due_seconds(job.progress, step)
                 steps.append(step)
                 break
+        if len(steps) == MOST_STEPS:
+            break
     return steps
 
 
@@ -56,21 +60,42 @@ def _idle_machines(state: FarmState, now_s: float) -> list[list[str]]:
     return list(machines.values())
 
 
-def _queue(state: FarmState) -> _Queue:
-    """Jobs that go on, the one that came first before the others, and whether they can't wait."""
-    jobs = (job for job in state.jobs.values() if not job.progress.stopped and not job.progress.time_up)
-    in_order = sorted(jobs, key=lambda job: (job.submitted_s, job.progress.id))
-    return [(job, job.strategy.urgent(job.progress, state.units)) for job in in_order]
+@dataclass(frozen=True, slots=True)
+class _Queue:
+    """Jobs that go on, the one that came first before the others."""
+
+    jobs: Sequence[FarmJob]
+    urgent: Collection[str]  # the ids of those that can't wait
+    waiting: Sequence[FarmJob]  # those that are old enough to have got nothing of some machine for long
+    young: _Ranks  # as long as they had something of a machine lately
+
+    @classmethod
+    def of(cls, state: FarmState, now_s: float) -> _Queue:
+        """As of now."""
+        going = (job for job in state.jobs.values() if not job.progress.stopped and not job.progress.time_up)
+        jobs = sorted(going, key=lambda job: (job.submitted_s, job.progress.id))
+        urgent = {job.progress.id for job in jobs if job.strategy.urgent(job.progress, state.units)}
+        old = [job for job in jobs if now_s - job.submitted_s >= AGEING_S]
+        return cls(jobs, urgent, old, _ranked(jobs, urgent, {}))
+
+    def ranks(self, idle: Sequence[str], now_s: float) -> _Ranks:
+        """Jobs by how urgent they are on a machine, and by user; of a user in their order."""
+        grown: dict[str, float] = {}
+        for job in self.waiting:
+            served_s = max([job.served_s.get(name, 0.0) for name in idle if name in job.progress.policies], default=now_s)
+            levels = (now_s - max(job.submitted_s, served_s)) // AGEING_S
+            if levels > 0:
+                grown[job.progress.id] = levels
+        return _ranked(self.jobs, self.urgent, grown) if grown else self.young
 
 
-def _ranks(queue: _Queue, idle: Sequence[str], now_s: float) -> _Ranks:
-    """The jobs that may use a machine by how urgent they are there, and by user; of a user in their order."""
-    ranks: defaultdict[float, defaultdict[str, list[FarmJob]]] = defaultdict(lambda: defaultdict(list))
-    for job, urgent in queue:
-        mine = [job.served_s.get(name, 0.0) for name in idle if name in job.progress.policies]
-        if mine:
-            level = job.priority + (now_s - max(job.submitted_s, *mine)) // AGEING_S
-            ranks[math.inf if urgent else level][job.user].append(job)
+def _ranked(jobs: Iterable[FarmJob], urgent: Collection[str], grown: Mapping[str, float]) -> _Ranks:
+    """`grown`: by job, how many levels it has grown more urgent."""
+    ranks: dict[float, dict[str, list[FarmJob]]] = {}
+    for job in jobs:
+        job_id = job.progress.id
+        level = math.inf if job_id in urgent else job.priority + grown.get(job_id, 0.0)
+        ranks.setdefault(level, {}).setdefault(job.user, []).append(job)
     return [ranks[level] for level in sorted(ranks, reverse=True)]
 
 

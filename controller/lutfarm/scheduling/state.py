@@ -47,9 +47,9 @@ class FarmState:
     units: Mapping[str, Unit] = field(default_factory=dict[str, Unit])
     jobs: Mapping[str, FarmJob] = field(default_factory=dict[str, FarmJob])
     uses: Mapping[str, Use] = field(default_factory=dict[str, Use])  # by user
-    # By unit and the jobs of its order, of this value alone.
-    _sharers: dict[tuple[str, ...], tuple[JobProgress, ...]] = field(
-        init=False, repr=False, compare=False, default_factory=dict[tuple[str, ...], tuple[JobProgress, ...]]
+    # By unit: keys that several jobs plan, and their ids; looked for once, and passed on until a job or a plan is added.
+    _shared: dict[str, Mapping[str, Sequence[str]]] = field(
+        repr=False, compare=False, default_factory=dict[str, Mapping[str, Sequence[str]]]
     )
 
     def job(self, job_id: str) -> JobProgress:
@@ -75,19 +75,22 @@ class FarmState:
             return
         mine = [owner for owner in unit.jobs if owner in self.jobs]
         yield from mine
-        broken = isinstance(event, Measured) and event.run.status == "truncated"  # uses up a try of whose order it was
-        for job in self._sharing(unit.name, unit.jobs, mine):
-            if not broken and key in job.plan and job.wants(key):
-                yield job.id
+        if isinstance(event, Measured) and event.run.status == "truncated":  # uses up a try of whose order it was
+            return
+        for other in self._planning(unit.name).get(key, ()):
+            job = self.jobs[other].progress
+            wants = other not in unit.jobs and not job.fresh and key in job.plan and job.wants(key)
+            if wants and any(job.policies[unit.name] == self.job(owner).policies[unit.name] for owner in mine):
+                yield other
 
-    def _sharing(self, unit: str, owners: Sequence[str], mine: Sequence[str]) -> Sequence[JobProgress]:
-        """Jobs that read what is measured on a unit for `mine`; looked for once, as an order has many results."""
-        found = self._sharers.get((unit, *owners))
+    def _planning(self, unit: str) -> Mapping[str, Sequence[str]]:
+        found = self._shared.get(unit)
         if found is None:
-            ways = [self.jobs[owner].progress.policies[unit] for owner in mine]
-            others = (job.progress for job_id, job in self.jobs.items() if job_id not in owners)
-            found = tuple(job for job in others if not job.fresh and job.policies.get(unit) in ways)
-            self._sharers[unit, *owners] = found
+            planned: dict[str, list[str]] = {}
+            for job_id, job in self.jobs.items():
+                for m in job.progress.planned(unit):
+                    planned.setdefault(m.key, []).append(job_id)
+            found = self._shared[unit] = {key: ids for key, ids in planned.items() if len(ids) > 1}
         return found
 
 
@@ -118,14 +121,20 @@ def admitted(state: FarmState, job: FarmJob, cares: Mapping[str, Care]) -> FarmS
     """With one more job; `cares`: how its devices are treated."""
     new = {name: Unit(name, care) for name, care in cares.items() if name not in state.units}
     known = replace(job, progress=job.progress.judged(job.progress.policies))
-    return replace(state, units={**state.units, **new}, jobs={**state.jobs, known.progress.id: known})
+    return replace(state, units={**state.units, **new}, jobs={**state.jobs, known.progress.id: known}, _shared={})
 
 
 def ended(state: FarmState, job_id: str) -> FarmState:
     """Without a job, and without the units that no other job may use."""
     jobs = {name: job for name, job in state.jobs.items() if name != job_id}
     used = {unit for job in jobs.values() for unit in job.progress.policies}
-    return replace(state, jobs=jobs, units={name: unit for name, unit in state.units.items() if name in used})
+    units = {name: unit for name, unit in state.units.items() if name in used}
+    return replace(state, jobs=jobs, units=units, _shared={})
+
+
+def with_moved(state: FarmState) -> FarmState:
+    """After work was added to the plans of jobs."""
+    return replace(state, _shared={})
 
 
 def with_job(state: FarmState, progress: JobProgress, strategy: Strategy | None = None) -> FarmState:
@@ -201,7 +210,9 @@ class _Changes:
     stopped: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
     gave_up: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])  # by job: units, and why
     measured: dict[str, set[str]] = field(default_factory=dict[str, set[str]])  # by job: units with results
-    done: set[str] = field(default_factory=set[str])  # units whose order ended
+    done: dict[str, set[str]] = field(
+        default_factory=dict[str, set[str]]
+    )  # by job: units whose order for it, or with results for it, ended
 
     def result(self, event: Measured | Probed) -> None:
         """A result ends a row of failures; an opening that succeeds does not: what fails may be all that comes after it."""
@@ -213,6 +224,8 @@ class _Changes:
             now = known.get(key, MeasurementProgress())
             known[key] = now.with_run(event.run) if isinstance(event, Measured) else now.with_probe(event.probe)
             self.measured.setdefault(job_id, set()).add(unit)
+            if job_id not in self.units[unit].heard:
+                self.units[unit] = replace(self.units[unit], heard=self.units[unit].heard | {job_id})
         works = not isinstance(event, Measured) or event.run.status != "truncated"
         now_of = self.units.get(unit)
         if works and now_of is not None and now_of.in_flight == event.order and (now_of.failures_in_a_row or now_of.failures):
@@ -228,15 +241,16 @@ class _Changes:
     def ended(self, event: Done, now_s: float) -> None:
         """Of the order that runs on the unit; of any other nothing follows."""
         unit = self.units[event.unit]
-        self.done.add(unit.name)
         if unit.in_flight != event.order:
             return
+        for job_id in unit.heard.union(unit.jobs):
+            self.done.setdefault(job_id, set()).add(unit.name)
         spent_s = sum(event.spent_ns.values()) / 1e9
         if event.error is not None:  # what it did until then it could not say
             spent_s = max(spent_s, now_s - unit.began_s)
         self._charge(unit, spent_s, now_s)
         due_s, took_s = unit.due_s, now_s - unit.began_s
-        freed = replace(unit, in_flight=None, jobs=(), spent_s=unit.spent_s + spent_s, due_s=0.0)
+        freed = replace(unit, in_flight=None, jobs=(), heard=frozenset(), spent_s=unit.spent_s + spent_s, due_s=0.0)
         if event.error is not None and unit.leased:  # else it says how the lease went
             self.units[unit.name] = self._failed(freed, event.error, now_s, unit.jobs)
         elif due_s:
@@ -278,7 +292,7 @@ class _Changes:
         return with_jobs(replace(self.state, units=self.units, uses=self.uses), changed.values())
 
     def _progress(self, job: JobProgress) -> JobProgress:
-        measured, done = self.measured.get(job.id, set[str]()), {unit for unit in self.done if unit in job.policies}
+        measured, done = self.measured.get(job.id, set[str]()), self.done.get(job.id, set[str]())
         if not (measured or done or job.id in self.stopped):
             return job
         changed = replace(

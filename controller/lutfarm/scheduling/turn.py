@@ -13,7 +13,7 @@ from lutfarm.scheduling.job_progress import refused, resumed
 from lutfarm.scheduling.news import News
 from lutfarm.scheduling.rebalance import reassign
 from lutfarm.scheduling.retry import MOST_ATTEMPTS
-from lutfarm.scheduling.state import FarmState, after, out_of_work, tried_again, with_job, with_jobs, without_lease
+from lutfarm.scheduling.state import FarmState, after, out_of_work, tried_again, with_job, with_jobs, with_moved, without_lease
 from lutfarm.scheduling.steps import Cancel, Step
 from lutfarm.scheduling.strategy import JobNews
 from lutfarm.scheduling.wait_until_cool import Told, after_heat, after_work
@@ -43,6 +43,7 @@ def after_news(state: FarmState, news: News, now_s: float) -> Turned:
     moved = {job_id: new for job_id, (_, new) in shared.items() if new}
     known = {job_id: resumed(job, news.progress_of.get(job_id, {})) for job_id, (job, _) in shared.items()}
     state = with_jobs(state, [refused(job, news.refused.get(job_id, ())) for job_id, job in known.items()])
+    state = with_moved(state) if moved else state
     for job_id, job in state.jobs.items():
         mine = JobNews(heard[job_id], news.paired_rounds.get(job_id, {}))
         strategy, progress = job.strategy.after(job.progress, state.units, mine, now_s)

@@ -22,6 +22,7 @@ class Unit:
     opened: bool = False
     in_flight: str | None = None  # order id
     jobs: tuple[str, ...] = ()  # ... and the ids of those that it is for
+    heard: frozenset[str] = frozenset()  # ... and of those that have results of it
     cancelled: bool = False  # ... which was told to end
     failures_in_a_row: int = 0  # of orders of any job
     failures: Mapping[str, int] = field(default_factory=dict[str, int])  # by job: of its own orders, in a row

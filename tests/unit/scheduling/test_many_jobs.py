@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.schedule_kit import HELLO, A, B, C, measurement, probe_of, run_of
 
 from lutfarm.agent_pool.interface import Done, Measured, Opened, Probed, Waiting
-from lutfarm.scheduling.decide import AGEING_S, decide
+from lutfarm.scheduling.decide import AGEING_S, MOST_STEPS, decide
 from lutfarm.scheduling.job_progress import JobProgress, MeasurementProgress, resumed
 from lutfarm.scheduling.news import News
 from lutfarm.scheduling.policy import MeasuringPolicy
@@ -27,6 +27,7 @@ from lutfarm.scheduling.state import (
     ordered,
     over,
     with_job,
+    with_moved,
 )
 from lutfarm.scheduling.steps import Cancel, MeasureThese, Open, ProbeThese, Step, Wait
 from lutfarm.scheduling.strategy import Plain
@@ -114,6 +115,30 @@ def test_devices_that_are_given_out_together_are_shared_between_users_too() -> N
     plan = [measurement("a", f"u{number}") for number in range(4)]
     state = farm(FarmJob(job("a", plan), user="ann"), FarmJob(job("b", plan, fresh=True), user="bob"))
     assert sorted(step.job for step in decide(state, 0.0)) == ["a", "a", "b", "b"]
+
+
+def test_a_turn_gives_a_bounded_number_of_orders_and_the_next_one_the_others() -> None:
+    plan = [measurement("a", f"u{number}") for number in range(MOST_STEPS + 9)]
+    state = farm(FarmJob(job("a", plan)))
+    first = decide(state, 0.0)
+    assert len(first) == MOST_STEPS
+    for step in first:
+        state = ordered(state, step.unit, f"o{step.unit}", jobs=["a"])
+    second = decide(state, 0.0)
+    assert {step.unit for step in [*first, *second]} == {m.device for m in plan}
+    assert len(second) == 9
+
+
+def test_work_that_passes_to_a_device_counts_for_whoever_wants_it_there() -> None:
+    here, there = measurement("a", "u1"), measurement("a", "u2")
+    state = farm(FarmJob(job("pool", [here, measurement("b", "u2")])), FarmJob(job("other", [there])))
+    state = ordered(state, "u2", "o", jobs=["other"])
+    arrived = Measured("o", run_of(there))
+    assert list(state.readers(arrived)) == ["other"]
+    pool = state.job("pool")
+    moved = with_moved(with_job(state, replace(pool, plan={**pool.plan, there.key: there})))
+    assert list(moved.readers(arrived)) == ["other", "pool"]
+    assert list(ended(moved, "pool").readers(arrived)) == ["other"]
 
 
 def test_a_job_that_got_nothing_for_hours_comes_before_more_important_ones() -> None:
