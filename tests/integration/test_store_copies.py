@@ -17,6 +17,7 @@ from tests.rig.postgresql import PostgreSql
 from lutfarm.home import Home
 from lutfarm.records.job import Job
 from lutfarm.store import open_store
+from lutfarm.store.sql import copying
 from lutfarm.store.sql import postgresql as opening
 from lutfarm_jobs.errors import SpecError, StoreError, StoreNewer
 from lutfarm_jobs.round import Lease
@@ -138,7 +139,7 @@ def test_only_an_empty_store_is_filled_and_one_of_an_earlier_schema_is_brought_u
         before = kit.rows_of(kit.sqlite_at(home.path))
         with pytest.raises(SpecError, match=r"holds a farm already .* only an empty one"):
             store.take_copy(copy)
-        with pytest.raises(StoreError, match=r"copy\.db: .*File exists"):
+        with pytest.raises(SpecError, match=r"copy\.db is there already"):
             store.write_copy(copy)
         assert kit.rows_of(kit.sqlite_at(home.path)) == before
     old = tmp_path / "old.db"
@@ -147,6 +148,16 @@ def test_only_an_empty_store_is_filled_and_one_of_an_earlier_schema_is_brought_u
     with open_store(tmp_path / "other") as store:
         store.take_copy(old)
         assert len(list(store.runs(kit.JOB.id))) == 2
+
+
+def test_a_copy_that_there_is_no_room_for_leaves_nothing(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(copying, "publish", full)
+    with open_store(home.path) as store, pytest.raises(StoreError, match=r"copy\.db: .*No space left on device; make room"):
+        store.write_copy(tmp_path / "copy.db")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home"]
 
 
 @pytest.mark.parametrize(

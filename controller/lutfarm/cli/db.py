@@ -45,7 +45,7 @@ def check(home: HomeOption = None, json: JsonOption = False) -> None:
 
 def export(file: FileArgument, home: HomeOption = None, json: JsonOption = False) -> None:
     """Write one moment of the database to a new SQLite file, whatever it is in, while others go on."""
-    with exit_codes.exits("interrupted; the file is not complete: remove it"):
+    with exit_codes.exits("interrupted; nothing was written"):
         with open_store(find_home(home).path, to_read=True) as store:
             store.write_copy(file)
             counts = store.row_counts()

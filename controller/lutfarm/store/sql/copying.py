@@ -18,6 +18,7 @@ from lutfarm.store.sql.migrating import migrate
 from lutfarm.store.sql.row_types import checked, odd_truths
 from lutfarm.store.sql.schema import farms, leases, metadata, queued_jobs
 from lutfarm.store.sql.sqlite import connected
+from lutfarm_jobs.atomic_files import publish
 from lutfarm_jobs.errors import SpecError, StoreUnwritable
 
 ROWS = 200
@@ -31,17 +32,20 @@ class Copying(Database):
     _farm_id: str
 
     def write_copy(self, path: Path) -> None:
-        """A new file that holds one moment of the store, while others go on.  Raises StoreError."""
+        """A new file of one moment of the store, while others go on; whole or not at all.  Raises SpecError, StoreError."""
+        if path.exists():
+            raise SpecError(f"{path} is there already: name another file")
         try:
-            path.touch(mode=0o600, exist_ok=False)
-            with self._read() as db:
+            with tempfile.TemporaryDirectory(prefix=".lutfarm-copy-", dir=path.absolute().parent) as folder, self._read() as db:
+                draft = Path(folder) / path.name
                 if db.dialect.name == "sqlite":
-                    with closing(sqlite3.connect(path)) as copy:
+                    with closing(sqlite3.connect(draft)) as copy:
                         cast(sqlite3.Connection, db.connection.driver_connection).backup(copy)
                 else:
-                    _filled(path, db)
-            with closing(sqlite3.connect(path)) as copy:
-                copy.execute("PRAGMA journal_mode=DELETE")  # one file; whoever opens it as a store has a WAL again
+                    _filled(draft, db)
+                with closing(sqlite3.connect(draft)) as copy:
+                    copy.execute("PRAGMA journal_mode=DELETE")  # one file; whoever opens it as a store has a WAL again
+                publish(draft, path, mode=0o600)
         except (OSError, sqlite3.Error) as error:
             raise StoreUnwritable(f"{path}: {error}; make room, or choose another place; nothing of the store changed") from error
 
