@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,12 @@ from lutfarm.scheduling.policy import Care, Cooling
 from lutfarm.scheduling.turn import after_news
 from lutfarm.store import Store, open_store
 from lutfarm.submission import submit
-from lutfarm_agents import process_identity
+from lutfarm_agents import factory, process_identity
 from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
+from lutfarm_agents.factory import AgentKind
 from lutfarm_agents.testing import HELLO, Script, ScriptedAgents
+from lutfarm_jobs.registry import Registry
 from lutfarm_jobs.run import Environment
 from lutfarm_jobs.spec import parse_job
 
@@ -42,6 +45,7 @@ JOB = {
     "sampling": {"rounds": 3, "passes": 2},
 }
 PATIENCE_S = 60.0
+THEIRS = AgentKind(lambda device: device.name == "b", ScriptedAgents({}))  # fits; the pool is given scripted ones all the same
 
 
 @pytest.fixture
@@ -109,6 +113,27 @@ def test_a_device_error_quarantines_in_the_store_and_the_others_go_on(store: Sto
     found = store.job(outcome.job_id)
     assert found is not None
     assert (found[0].state, found[0].reason) == ("open", "b was quarantined then: NotReady: its fan is off")
+
+
+def test_a_device_whose_agent_of_another_package_is_broken_is_quarantined_and_the_others_go_on(
+    store: Store, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = metadata.EntryPoint("theirs", "tests.integration.test_farm_states:THEIRS", "lutfarm.agents")
+
+    def installed(**_: str) -> list[metadata.EntryPoint]:
+        return [entry]
+
+    monkeypatch.setattr(metadata, "entry_points", installed)
+    own = {"runner": "lutfarm_agents.runner_agent:KIND"}
+    monkeypatch.setattr(factory, "AGENTS", Registry("lutfarm.agents", "agent", AgentKind, own))
+    outcome = run(b=Script(bug_at="measure"))
+    assert [key.split("/")[2] for key in outcome.left] == ["b"]
+    assert outcome.missing == outcome.left
+    assert state(store, "a") == ("ready", "")
+    became, reason = state(store, "b")
+    assert became == "quarantined"
+    assert reason.startswith("PluginRefused: the agent 'theirs', which ")
+    assert "(entry point lutfarm.agents: theirs = " in reason
 
 
 def test_a_quarantined_device_is_left_alone_until_it_passed_a_check(store: Store, run: Run) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -16,14 +18,28 @@ from lutfarm_agents.device import Device
 from lutfarm_agents.factory import AgentKind
 from lutfarm_agents.fingerprint import fingerprint
 from lutfarm_agents.testing.fakes import FakeAgent, Script
+from lutfarm_jobs.errors import PluginRefused
 from lutfarm_jobs.registry import Registry
 
 PACKAGE = "a package without a name (entry point lutfarm.agents: theirs = tests.integration.test_foreign_agent:THEIRS)"
 
 
+class Agent(FakeAgent):
+    """On the device `stuck` it can't be closed."""
+
+    def close(self) -> None:
+        super().close()
+        if self.device.name == "stuck":
+            raise RuntimeError("its port does not close")
+
+
 def make(device: Device, *, state_dir: Path, cpus: frozenset[int] | None) -> FakeAgent:
     del state_dir, cpus
-    return FakeAgent(device, Script(bug_at="probe" if device.name == "buggy" else None))
+    agents.append(Agent(device, Script(bug_at="probe" if device.name == "buggy" else None)))
+    return agents[-1]
+
+
+agents: list[Agent] = []
 
 
 THEIRS = AgentKind(lambda device: True, make)
@@ -36,6 +52,7 @@ def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalPool]
     def installed(**_: str) -> list[metadata.EntryPoint]:
         return [entry]
 
+    agents.clear()
     monkeypatch.setattr(metadata, "entry_points", installed)
     own = {"runner": "lutfarm_agents.runner_agent:KIND"}
     monkeypatch.setattr(factory, "AGENTS", Registry("lutfarm.agents", "agent", AgentKind, own))
@@ -72,3 +89,26 @@ def test_what_it_raises_is_said_to_be_the_packages_and_its_device_can_be_asked_a
     code, detail = errors[1]
     assert code == "PluginRefused"
     assert f"the agent 'theirs', which {PACKAGE} adds, failed" in detail
+
+
+def test_one_that_can_not_be_closed_is_said_to_be_the_packages_and_the_others_are_closed(
+    pool: LocalPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    heard(pool, kit.opening("stuck"), kit.opening("steady"))
+    pool.close()
+    assert [each.closed for each in agents] == [True, True]
+    (error,) = raised
+    assert isinstance(error.exc_value, PluginRefused)
+    assert f"the agent 'theirs', which {PACKAGE} adds, failed: RuntimeError: its port does not close" in str(error.exc_value)
+
+
+def test_a_device_that_moved_gets_another_agent_though_the_old_one_can_not_be_closed(pool: LocalPool) -> None:
+    here, there = kit.opening("stuck"), kit.opening("stuck")
+    there = replace(there, device=replace(there.device, profile="another-machine"))
+    events = heard(pool, here, there, replace(there, id="again"))
+    errors = [event.error for event in events if isinstance(event, kit.Done)]
+    assert [error and error[0] for error in errors] == [None, "PluginRefused", None]
+    assert len(agents) == 2
+    agents[-1].device = kit.device("free")  # it closes well

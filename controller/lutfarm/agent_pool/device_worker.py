@@ -104,8 +104,9 @@ class DeviceWorker:
                 left = list(self._pending.values())
             for order in left:
                 self._emit(_unserved(order))
-            if self._agent is not None:
-                self._agent.close()
+            if self._agent is not None and self._device is not None:
+                with calling(self._device):  # what another package's raises names it, and ends this thread alone
+                    self._agent.close()
 
     def _serve(self, order: Order) -> None:
         """Exactly one Done, whatever happens; a bug goes on to the thread's end."""
@@ -182,10 +183,10 @@ class DeviceWorker:
         """The device's agent; another one where its address or profile changed."""
         agent = self._agent
         if agent is None or device != self._device:
-            if agent is not None:
-                agent.close()
             with self._lock:
                 self._agent, self._device = None, device
+            if agent is not None:
+                agent.close()  # if it raises, the next order gets another agent all the same
             agent = self._make(device)
             with self._lock:
                 self._agent = agent
