@@ -48,7 +48,9 @@ DEVICE = LazyCommands(
 HOST = LazyCommands(
     {
         "join": LazyCommand(
-            "lutfarm.cli.host", "join", "Let a farm measure on the devices that hang on this machine, until Ctrl-C or SIGTERM."
+            "lutfarm.cli.farm.host",
+            "join",
+            "Let a farm measure on the devices that hang on this machine, until Ctrl-C or SIGTERM.",
         )
     },
     help="The machines that a served farm's devices hang on.",
@@ -106,15 +108,15 @@ LUT = LazyCommands(
 TOKEN = LazyCommands(
     {
         "create": LazyCommand(
-            "lutfarm.cli.token",
+            "lutfarm.cli.farm.token",
             "create",
             "Make a token.  Its text is printed once and never stored; from the first one on nobody comes in without.",
         ),
         "list": LazyCommand(
-            "lutfarm.cli.token", "list_", "All tokens, also those that expired or were revoked; never their text."
+            "lutfarm.cli.farm.token", "list_", "All tokens, also those that expired or were revoked; never their text."
         ),
         "revoke": LazyCommand(
-            "lutfarm.cli.token",
+            "lutfarm.cli.farm.token",
             "revoke",
             "Take a token back, at once.  Where it was the last one, nobody comes in until another is made.",
         ),
@@ -136,29 +138,29 @@ BUNDLE = LazyCommands(
 DB = LazyCommands(
     {
         "upgrade": LazyCommand(
-            "lutfarm.cli.db",
+            "lutfarm.cli.farm.db",
             "upgrade",
             "Bring the database to this version's schema, as every command does that opens it; whole or not at all.",
         ),
         "check": LazyCommand(
-            "lutfarm.cli.db",
+            "lutfarm.cli.farm.db",
             "check",
             "Is the database sound: its files, the links between its tables, what every row holds?  Exit 0 if it is, 4 if not.",
         ),
         "export": LazyCommand(
-            "lutfarm.cli.db",
+            "lutfarm.cli.farm.db",
             "export",
             "Write one moment of the database to a new SQLite file, whatever it is in, while others go on.",
         ),
         "import": LazyCommand(
-            "lutfarm.cli.db", "import_", "Fill an empty store from a file that `db export` wrote; all of it or nothing."
+            "lutfarm.cli.farm.db", "import_", "Fill an empty store from a file that `db export` wrote; all of it or nothing."
         ),
         "backup": LazyCommand(
-            "lutfarm.cli.db",
+            "lutfarm.cli.farm.db",
             "backup",
             "Write the farm to a new file, while others go on: database, ADB keys, jobs that were sent to it, your own profiles.",
         ),
-        "restore": LazyCommand("lutfarm.cli.db", "restore", "Make a home of a backup; it must be empty or not there."),
+        "restore": LazyCommand("lutfarm.cli.farm.db", "restore", "Make a home of a backup; it must be empty or not there."),
     },
     help="The database of the farm.",
 )
@@ -188,7 +190,7 @@ COMMANDS: Mapping[str, LazyCommand | LazyCommands] = {
         "Give a job, with the model files that it names, to the served farm that --server or LUTFARM_SERVER names.",
     ),
     "serve": LazyCommand(
-        "lutfarm.cli.serve",
+        "lutfarm.cli.farm.serve",
         "serve",
         "Serve the farm: take jobs from many people over HTTP and measure them, until Ctrl-C or SIGTERM.",
     ),
