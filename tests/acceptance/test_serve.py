@@ -169,9 +169,11 @@ def test_two_people_submit_and_everything_is_measured_while_processes_die(lutfar
     assert before <= {run.id for run in runs_of(home, one)}
 
 
-def test_a_host_that_joins_measures_and_one_that_is_killed_is_waited_for(home: Path, tmp_path: Path) -> None:
+def test_a_host_that_joins_measures_and_one_that_is_killed_is_waited_for(lutfarm: Lutfarm, home: Path, tmp_path: Path) -> None:
     with serving(tmp_path, "--executor", "ray") as farm:
         assert hosts(farm) == {"b": "lost"}
+        listed = lutfarm("--server", farm.address, "host", "list", "--json")
+        assert [(h["name"], h["state"], h["devices"]) for h in json.loads(listed.stdout)] == [("b", "lost", ["far"])]
         both = farm.submit(job("both", 8, devices="[desk, far]"))
         farm.until(lambda: "put off" in farm.log.read_text(), "far is waited for")
         why = {row["device"]: row for row in farm.api.get(f"/jobs/{both}/why").json()["devices"]}

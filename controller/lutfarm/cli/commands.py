@@ -51,7 +51,18 @@ HOST = LazyCommands(
             "lutfarm.cli.farm.host",
             "join",
             "Let a farm measure on the devices that hang on this machine, until Ctrl-C or SIGTERM.",
-        )
+        ),
+        "list": LazyCommand(
+            "lutfarm.cli.farm.host", "list_", "The hosts of a served farm: whether they are there, and what hangs on them."
+        ),
+        "drain": LazyCommand(
+            "lutfarm.cli.farm.host",
+            "drain",
+            "Take all devices of a host out of work for maintenance; each ends its present order.",
+        ),
+        "remove": LazyCommand(
+            "lutfarm.cli.farm.host", "remove", "Forget a host that is lost and on which no device is registered."
+        ),
     },
     help="The machines that a served farm's devices hang on.",
 )

@@ -26,6 +26,7 @@ from lutfarm.api.answers import (
     VersionAnswer,
     WhyAnswer,
 )
+from lutfarm.api.hosts import DrainAnswer, HostAnswer
 from lutfarm.api.requests import CancelRequest, HoldRequest, JobRequest, PredictRequest
 from lutfarm.client.events import events
 from lutfarm.client.link import Link
@@ -194,6 +195,18 @@ class RemoteFarm:
         """Give a device in maintenance or quarantine back to work, unchecked."""
         return self._link.send("POST", f"{_device(name)}/release", DeviceStateAnswer, CancelRequest())
 
+    def hosts(self) -> Iterator[HostAnswer]:
+        """The hosts that have joined, and those that devices hang on, by name."""
+        return self._pages("/hosts", Page[HostAnswer])
+
+    def drain_host(self, name: str) -> DrainAnswer:
+        """Take all devices of a host out of work for maintenance."""
+        return self._link.send("POST", f"{_host(name)}/drain", DrainAnswer, CancelRequest())
+
+    def remove_host(self, name: str) -> None:
+        """Forget a host that is lost and on which no device is registered."""
+        self._link.asked("DELETE", _host(name))
+
     def _pages(self, path: str, kind: Any, **params: object) -> Iterator[Any]:
         cursor: str | None = None
         while True:
@@ -216,6 +229,10 @@ def _asked(kind: type[Asked], **fields: Any) -> Asked:
 
 def _job(name: str) -> str:
     return f"/jobs/{quote(name, safe='')}"
+
+
+def _host(name: str) -> str:
+    return f"/hosts/{quote(name, safe='')}"
 
 
 def _device(name: str) -> str:

@@ -1,17 +1,18 @@
-"""`lutfarm host`."""
+"""`lutfarm host join|list|drain|remove`."""
 
 from __future__ import annotations
 
 import signal
 import socket
 import threading
+import time
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.terminal.output import HomeOption, say
+from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, duration, print_json, print_rows, printable, say
 from lutfarm.home import find_home
 
 TokenOption = Annotated[
@@ -58,3 +59,51 @@ def _way_to(server: str) -> str:
             return str(way.getsockname()[0])
     except OSError as error:
         raise typer.BadParameter(f"{where.hostname}: {error.strerror or error}", param_hint="SERVER") from error
+
+
+HostName = Annotated[str, typer.Argument(metavar="HOST")]
+
+
+def list_(json: JsonOption = False) -> None:
+    """The hosts of a served farm: whether they are there, and what hangs on them."""
+    with exit_codes.exits():
+        from lutfarm.cli.which_farm import served_farm
+
+        with served_farm() as farm:
+            found = list(farm.hosts())
+        if json:
+            print_json([host.model_dump(mode="json") for host in found])
+        elif not found:
+            say("no host has joined; the server's own machine is always there. On another: lutfarm host join SERVER")
+        else:
+            print_rows(
+                ["host", "state", "address", "seen", "lutfarm", "ray", "python", Column("devices", "prose")],
+                [[h.name, h.state, h.address, _ago(h.seen_s), h.lutfarm, h.ray, h.python, ", ".join(h.devices)] for h in found],
+            )
+
+
+def _ago(seen_s: float) -> str:
+    return f"{duration(max(0.0, time.time() - seen_s))} ago" if seen_s else "not since the server started"
+
+
+def drain(host: HostName, json: JsonOption = False) -> None:
+    """Take all devices of a host out of work for maintenance; each ends its present order."""
+    with exit_codes.exits():
+        from lutfarm.cli.which_farm import served_farm
+
+        with served_farm() as farm:
+            held = farm.drain_host(host).held
+        if json:
+            print_json({"held": held})
+        else:
+            say(printable(f"in maintenance now: {', '.join(held)}" if held else "all its devices were out of work already"))
+
+
+def remove(host: HostName) -> None:
+    """Forget a host that is lost and on which no device is registered."""
+    with exit_codes.exits():
+        from lutfarm.cli.which_farm import served_farm
+
+        with served_farm() as farm:
+            farm.remove_host(host)
+        say(printable(f"{host} is forgotten"))
