@@ -231,7 +231,7 @@ def test_an_answer_that_nobody_reads_is_given_up(store: Store, home: Home, caplo
     large = replace(kit.JOB, id="large-1", name="large", spec_json=json.dumps({"name": "x" * 30_000_000}))
     store.open_job(large, kit.PLAN[:1])
     head = f"GET {API}/jobs/large HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
-    with served(make_app(store, home, settings=Settings(silence_s=0.5))) as url:
+    with served(make_app(store, home, settings=Settings(unread_s=0.5))) as url:
         assert len(httpx.get(f"{url}{API}/jobs/large", timeout=60).content) > 30_000_000
         assert "given up" not in caplog.text
         with socket.create_connection(address_of(url), timeout=60) as link:

@@ -22,7 +22,9 @@ from tests import store_kit as kit
 from tests.server_kit import served
 
 from lutfarm.client import remote_farm
+from lutfarm.client.link import Link
 from lutfarm.client.remote_farm import RemoteFarm
+from lutfarm.client.served_store import served_store
 from lutfarm.execution.serving import loaded
 from lutfarm.home import Home
 from lutfarm.records.device_state import DeviceEvent
@@ -237,6 +239,20 @@ def test_a_farm_that_is_busy_is_asked_again(store: Store, home: Home, monkeypatc
         with RemoteFarm(address) as farm, pytest.raises(TooManyRequests):
             for _ in range(50):
                 farm.version()
+
+
+def test_a_store_behind_a_busy_farm_is_asked_again(store: Store, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lutfarm.store.rpc.remote.PAUSE_S", 0.2)
+    with served(make_app(store, home, settings=Settings(requests_per_s=10, burst=1))) as address:
+        found = served_store(Link(address))
+        try:
+            assert [[device.name for device in found.devices()] for _ in range(5)] == [["desk"]] * 5
+            monkeypatch.setattr("lutfarm.store.rpc.remote.TRIES", 1)
+            with pytest.raises(TooManyRequests):
+                for _ in range(50):
+                    found.devices()
+        finally:
+            found.close()
 
 
 @pytest.mark.parametrize(

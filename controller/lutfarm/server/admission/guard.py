@@ -30,7 +30,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
 SLOWEST_BYTES_PER_S = 10_000.0  # that a body may come in, once `silence_s` is over
 
 
-PIECE_BYTES = 256_000  # of an answer, which must be taken within `silence_s`
+PIECE_BYTES = 256_000  # of an answer, which must be taken within `unread_s`
 log = logging.getLogger(__name__)
 Who = Callable[[str, Mapping[str, str]], Awaitable[Caller | FarmError]]
 """From a client's address and a request's headers to who it is, or why nobody is let in."""
@@ -48,7 +48,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sending = _in_pieces(_with_security_headers(send), self._settings.silence_s)
+        sending = _in_pieces(_with_security_headers(send), self._settings.unread_s)
         refused = await self._refused(scope)
         if refused is not None:
             error, status = refused
@@ -106,7 +106,7 @@ class _NotRead(Exception):
     """The client does not take its answer."""
 
 
-def _in_pieces(send: Send, silence_s: float) -> Send:
+def _in_pieces(send: Send, unread_s: float) -> Send:
     """An answer that is read: each piece has its time, so that one who does not read holds no memory."""
 
     async def sending(message: Message) -> None:
@@ -116,7 +116,7 @@ def _in_pieces(send: Send, silence_s: float) -> Send:
             if len(body) > PIECE_BYTES:
                 piece["body"] = body[at : at + PIECE_BYTES]
                 piece["more_body"] = at + PIECE_BYTES < len(body) or message.get("more_body", False)
-            with anyio.move_on_after(silence_s) as waiting:
+            with anyio.move_on_after(unread_s) as waiting:
                 await send(piece)
             if waiting.cancelled_caught:
                 raise _NotRead

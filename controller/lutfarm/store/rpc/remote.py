@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from lutfarm.store.rpc.methods import FARM_ID, Method, methods
 from lutfarm_jobs.errors import ServerUnreachable
 
 ANSWER_S = 60.0  # a database that is busy is waited for by the server itself, half as long
+TOO_MANY = 429  # a server's status where it is asked too often, and has not even looked at what it was asked
+TRIES, PAUSE_S = 60, 1.0
 ASK = "is `lutfarm serve` running there?  What was measured until now is kept"
 
 
@@ -74,12 +77,16 @@ class RemoteStore:
     @contextmanager
     def _asked(self, method: Method, content: bytes) -> Generator[httpx.Response]:
         try:
-            with self._client.stream(
-                "POST", self._path(method.name), content=content, headers={"Content-Type": JSON}
-            ) as response:
-                if not response.is_success:
-                    raise load_error(response.read())
-                yield response
+            for left in reversed(range(TRIES)):
+                with self._client.stream(
+                    "POST", self._path(method.name), content=content, headers={"Content-Type": JSON}
+                ) as response:
+                    if response.status_code != TOO_MANY or not left:
+                        if not response.is_success:
+                            raise load_error(response.read())
+                        yield response
+                        return
+                time.sleep(PAUSE_S)
         except httpx.HTTPError as error:
             raise ServerUnreachable(f"{self._place} does not answer: {error or type(error).__name__}; {ASK}") from error
 
