@@ -276,3 +276,18 @@ def test_who_listens_is_bounded(store: Store, home: Home, monkeypatch: pytest.Mo
         again: list[tuple[str, Any]] = []
         heard(client, job_id, again)
         assert again[-1] == ("again", {})
+
+
+def test_who_stops_listening_makes_room(store: Store, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "LOOK_S", 0.02)
+    with client_of(make_app(store, home, settings=Settings(most_listeners=1))) as client:
+        path = f"{API}/jobs/{client.post(f'{API}/jobs', json={'job': json.dumps(CONTENT)}).json()['id']}/events"
+        for _ in range(3):
+            status = 503
+            while status == 503:  # until the server has seen that the one before left
+                with client.stream("GET", path) as answer:
+                    status = answer.status_code
+                    if status == 200:
+                        assert next(answer.iter_lines()) == "event: job"
+                time.sleep(0.02)
+            assert status == 200
