@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.store_kit import DESK, JOB, PLAN
 
 from lutfarm.store import open_store
@@ -44,6 +45,14 @@ def test_a_farm_is_looked_at_copied_and_brought_back(tmp_path: Path) -> None:
     for words in (("check",), ("upgrade",), ("export", "x.db"), ("backup", tmp_path / "x.tar")):
         assert lutfarm(tmp_path / "none", *words).returncode == 2
     assert not (tmp_path / "none").exists()
+
+
+def test_a_database_behind_a_server_is_looked_at_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUTFARM_SERVER", "http://127.0.0.1:1")
+    for words in (("check",), ("upgrade",), ("export", "x"), ("import", "x"), ("backup", "x"), ("restore", "x")):
+        refused = lutfarm(tmp_path / "home", *words)
+        assert (refused.returncode, "run it there" in refused.stderr) == (2, True), refused.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_faults_are_listed_and_end_with_four(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, printable, say
-from lutfarm.home import find_home
+from lutfarm.cli.which_farm import SERVER, server
+from lutfarm.home import Home, find_home
 from lutfarm.store import open_store
+from lutfarm_jobs.errors import SpecError
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE")]
 
@@ -19,7 +21,7 @@ def upgrade(home: HomeOption = None, json: JsonOption = False) -> None:
     """Bring the database to this version's schema, as every command does that opens it; whole or not at all."""
     with (
         exit_codes.exits("interrupted; the schema is that of before, or this version's"),
-        open_store(find_home(home).path, begun=True) as store,
+        open_store(_here(home).path, begun=True) as store,
     ):
         if json:
             print_json({"store": store.place, "schema": store.schema()})
@@ -30,7 +32,7 @@ def upgrade(home: HomeOption = None, json: JsonOption = False) -> None:
 def check(home: HomeOption = None, json: JsonOption = False) -> None:
     """Is the database sound: its files, the links between its tables, what every row holds?  Exit 0 if it is, 4 if not."""
     with exit_codes.exits("interrupted; not all of it was looked at"):
-        with open_store(find_home(home).path, to_read=True) as store:
+        with open_store(_here(home).path, to_read=True) as store:
             faults, counts = list(store.faults()), store.row_counts()
             if json:
                 print_json({"store": store.place, "faults": [plain(fault) for fault in faults], "rows": counts})
@@ -46,7 +48,7 @@ def check(home: HomeOption = None, json: JsonOption = False) -> None:
 def export(file: FileArgument, home: HomeOption = None, json: JsonOption = False) -> None:
     """Write one moment of the database to a new SQLite file, whatever it is in, while others go on."""
     with exit_codes.exits("interrupted; nothing was written"):
-        with open_store(find_home(home).path, to_read=True) as store:
+        with open_store(_here(home).path, to_read=True) as store:
             store.write_copy(file)
             counts = store.row_counts()
         if json:
@@ -57,7 +59,7 @@ def export(file: FileArgument, home: HomeOption = None, json: JsonOption = False
 
 def import_(file: FileArgument, home: HomeOption = None, json: JsonOption = False) -> None:
     """Fill an empty store from a file that `db export` wrote; all of it or nothing."""
-    with exit_codes.exits("interrupted; nothing of it was stored"), open_store(find_home(home).path) as store:
+    with exit_codes.exits("interrupted; nothing of it was stored"), open_store(_here(home).path) as store:
         store.take_copy(file)
         counts = store.row_counts()
         if json:
@@ -72,7 +74,7 @@ def backup(file: FileArgument, home: HomeOption = None, json: JsonOption = False
     with exit_codes.exits("interrupted; no backup was written"):
         from lutfarm.store.backup import back_up
 
-        files = back_up(find_home(home), file)
+        files = back_up(_here(home), file)
         if json:
             print_json({"file": str(file), "files": files})
         else:
@@ -84,7 +86,7 @@ def restore(file: FileArgument, home: HomeOption = None, json: JsonOption = Fals
     with exit_codes.exits("interrupted; nothing was restored"):
         from lutfarm.store.backup import restore as restored
 
-        place = find_home(home)
+        place = _here(home)
         found = restored(file, place)
         if json:
             print_json({"home": str(place.path), **plain(found)})
@@ -94,3 +96,10 @@ def restore(file: FileArgument, home: HomeOption = None, json: JsonOption = Fals
             say(printable(f"the profile {name} is among your own again"))
         for name in found.profiles_kept:
             say(printable(f"you have another profile {name}, which stays as it is; the one in the backup was left out"))
+
+
+def _here(home: Path | None) -> Home:
+    """A database is reached where the farm is, not through its server."""
+    if server():
+        raise SpecError(f"{SERVER} names {server()}, and this works on a farm's own machine: run it there, or unset {SERVER}")
+    return find_home(home)
