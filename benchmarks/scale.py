@@ -10,60 +10,87 @@ import heapq
 import resource
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from _table import Report, options
 
-from lutfarm.agent_pool.interface import Done, Event, Measured, Opened
+from lutfarm.agent_pool.interface import Done, Event, Measured, Opened, Probed
 from lutfarm.scheduling.decide import MOST_STEPS
 from lutfarm.scheduling.job_progress import JobProgress, MeasurementProgress
 from lutfarm.scheduling.news import News
 from lutfarm.scheduling.next_step import due_seconds
 from lutfarm.scheduling.policy import MeasuringPolicy
-from lutfarm.scheduling.state import FarmJob, FarmState, admitted, after, ordered
-from lutfarm.scheduling.steps import Cancel, MeasureThese, Step
+from lutfarm.scheduling.state import FarmJob, FarmState, admitted, after, ended, ordered, over
+from lutfarm.scheduling.steps import Cancel, MeasureThese, ProbeThese, Step
 from lutfarm.scheduling.turn import after_news, next_steps
+from lutfarm.statistics.estimates.precision import StopRule
 from lutfarm_agents.testing import HELLO
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
-from lutfarm_jobs.run import Probe, Run
+from lutfarm_jobs.run import Probe, Run, Slice
 
 POLL_S = 0.25
 ROUNDS, USERS = 5, 6
 BACKEND, POLICY = Backend("onnxruntime"), MeasuringPolicy()
 ITERATION_NS = 20_000_000  # rounds of five then take four seconds, and a thousand devices end about 200 a second
 FINISHED_A_SECOND = 200
+PROBE_S = 0.4
+QUIET = Slice(0, (ITERATION_NS,) * 2, 100, 100, quiet=True, gated=True, involuntary_switches=0, waited_ns=0, wall_ns=1, cpu_ns=1)
 
 
-def job(number: int, measurements: int, devices: int) -> JobProgress:
+def probe_of(key: str, unit: str) -> Probe:
+    """What a probe finds of any of them."""
+    return Probe(key, unit, {}, 0.0, load_ns=1_000_000, iteration_ns=ITERATION_NS)
+
+
+def mixed(number: int, measurements: int, devices: int) -> JobProgress:
+    """One that shares every second measurement with the job before, is probed by nobody yet, and ends by a rule."""
+    units = [f"d{(37 * (number // 2) + place) % devices}" for place in range(min(devices, measurements))]
+    made = [
+        Measurement(Workload("operator", f"w{number // 2 if place % 2 else number}_{place}"), units[place % len(units)], BACKEND)
+        for place in range(measurements)
+    ]
+    return JobProgress(f"j{number}", {m.key: m for m in made}, dict.fromkeys(units, POLICY), ROUNDS, rule=StopRule())
+
+
+def alike(number: int, measurements: int, devices: int) -> JobProgress:
     """One whose measurements lie on all devices, from another one on than those of the job before; all of them are probed."""
     units = [f"d{(37 * number + place) % devices}" for place in range(min(devices, measurements))]
     made = [
         Measurement(Workload("operator", f"w{number}_{place}"), units[place % len(units)], BACKEND)
         for place in range(measurements)
     ]
-    probed = {
-        m.key: MeasurementProgress(Probe(m.key, m.device, {}, 0.0, load_ns=1_000_000, iteration_ns=ITERATION_NS)) for m in made
-    }
+    probed = {m.key: MeasurementProgress(probe_of(m.key, m.device)) for m in made}
     return JobProgress(f"j{number}", {m.key: m for m in made}, dict.fromkeys(units, POLICY), ROUNDS, probed)
+
+
+MakeJob = Callable[[int, int, int], JobProgress]
 
 
 class VirtualFarm:
     """Devices that are busy for as long as a round should take, and the loop that feeds them."""
 
-    def __init__(self, devices: int, jobs: int, measurements: int) -> None:
-        state = FarmState()
-        for number in range(jobs):
-            progress = job(number, measurements, devices)
-            asked = FarmJob(progress, user=f"u{number % USERS}", submitted_s=float(number))
-            state = admitted(state, asked, dict.fromkeys(progress.policies, POLICY.care))
-        hellos = [Opened("", unit, replace(HELLO, machine_id=unit)) for unit in state.units]
-        self.state = after(state, hellos, 0.0)
+    def __init__(
+        self, devices: int, jobs: int, measurements: int, *, job: Callable[[int, int, int], JobProgress] = alike
+    ) -> None:
+        """Jobs that are over leave, and another one comes for each."""
+        self._job, self._measurements, self._devices, self._jobs = job, measurements, devices, 0
+        self.state = FarmState()
+        for _ in range(jobs):
+            self._admit(0.0)
         self.now_s, self.busy_s, self.rounds = 0.0, 0.0, 0
         self.decide_s: list[float] = []
         self.after_s: list[float] = []
-        self._running: list[tuple[float, int, str, MeasureThese]] = []
+        self._running: list[tuple[float, int, str, MeasureThese | ProbeThese]] = []
         self._orders = 0
+
+    def _admit(self, now_s: float) -> None:
+        progress = self._job(self._jobs, self._measurements, self._devices)
+        asked = FarmJob(progress, user=f"u{self._jobs % USERS}", submitted_s=now_s + self._jobs / 1000)
+        self._jobs += 1
+        new = set(progress.policies) - set(self.state.units)
+        self.state = admitted(self.state, asked, dict.fromkeys(progress.policies, POLICY.care))
+        self.state = after(self.state, [Opened("", unit, replace(HELLO, machine_id=unit)) for unit in sorted(new)], now_s)
 
     def play(self, seconds: float) -> None:
         """Until so much real time has passed, or nothing is left."""
@@ -79,6 +106,9 @@ class VirtualFarm:
             self.decide_s.append(decided - judged)
             for step in steps:
                 self._begin(step)
+            for job_id in [job_id for job_id, one in self.state.jobs.items() if over(one.progress, self.state.units)]:
+                self.state = ended(self.state, job_id)
+                self._admit(self.now_s)
             if not self._running:
                 return
             waits_s = 0.0 if len(steps) >= MOST_STEPS else POLL_S  # as the loop does: more is idle
@@ -86,20 +116,27 @@ class VirtualFarm:
             events = list(self._ended())
 
     def _begin(self, step: Step | Cancel) -> None:
-        assert isinstance(step, MeasureThese)
+        assert isinstance(step, MeasureThese | ProbeThese)
         self._orders += 1
         order, due_s = f"o{self._orders}", due_seconds(self.state.job(step.job), step)
         self.state = ordered(self.state, step.unit, order, jobs=[step.job], now_s=self.now_s, due_s=due_s)
-        heapq.heappush(self._running, (self.now_s + due_s, self._orders, order, step))
-        self.busy_s += due_s
+        took_s = due_s or PROBE_S * len(step.keys)
+        heapq.heappush(self._running, (self.now_s + took_s, self._orders, order, step))
+        self.busy_s += took_s
 
     def _ended(self) -> Iterator[Event]:
         while self._running and self._running[0][0] <= self.now_s:
             ended_s, _, order, step = heapq.heappop(self._running)
             self.rounds += 1
             for key in step.keys:
-                yield Measured(order, Run(order + key, key, step.unit, order, 0, "complete", ended_s, ended_s, {}))
-            yield Done(order, step.unit, spent_ns={"slices": round(1e9 * due_seconds(self.state.job(step.job), step))})
+                yield self._result(order, step, key, ended_s)
+            yield Done(order, step.unit, spent_ns={"slices": round(1e9 * (ended_s - self.state.units[step.unit].began_s))})
+
+    def _result(self, order: str, step: MeasureThese | ProbeThese, key: str, ended_s: float) -> Event:
+        if isinstance(step, ProbeThese):
+            return Probed(order, probe_of(key, step.unit))
+        slices = (QUIET,) * 4 if self.state.job(step.job).rule else ()
+        return Measured(order, Run(order + key, key, step.unit, order, 0, "complete", ended_s, ended_s, {}, slices=slices))
 
     @property
     def utilisation(self) -> float:
@@ -111,13 +148,21 @@ class VirtualFarm:
 def main() -> None:
     """Print one row for each size."""
     chosen = options(__doc__)
-    sizes = [(10, 20, 500), (100, 20, 5000), (1000, 200, 1000 if chosen.quick else 5000)]
+    large = 1000 if chosen.quick else 5000
+    sizes = [
+        (10, 20, 500, alike),
+        (100, 20, 5000, alike),
+        (1000, 200, large, alike),
+        (100, 20, 500, mixed),
+        (1000, 200, 1000, mixed),
+    ]
     report = Report(
         "deciding, by devices, jobs and measurements",
         (
             "devices",
             "jobs",
             "pending",
+            "kind",
             "decide ms",
             "worst",
             "after ms",
@@ -128,8 +173,8 @@ def main() -> None:
             "peak MB",
         ),
     )
-    for devices, jobs, measurements in sizes:
-        farm = VirtualFarm(devices, jobs, measurements)
+    for devices, jobs, measurements, job in sizes:
+        farm = VirtualFarm(devices, jobs, measurements, job=job)
         farm.play(5.0 if chosen.quick else 30.0)
         a_round_s = (sum(farm.decide_s) + sum(farm.after_s)) / farm.rounds
         report.rows.append(
@@ -137,6 +182,7 @@ def main() -> None:
                 devices,
                 jobs,
                 jobs * measurements,
+                job.__name__,
                 round(1e3 * statistics.median(farm.decide_s[1:]), 2),
                 round(1e3 * max(farm.decide_s[1:]), 1),
                 round(1e3 * statistics.median(farm.after_s[1:]), 2),
@@ -149,7 +195,8 @@ def main() -> None:
         )
     report.notes.append(
         f"{USERS} users, {ROUNDS} rounds of each measurement; the first turn, in which every device begins at once, is left out. "
-        "Peak memory is of the process so far."
+        "Peak memory is of the process so far. `mixed`: every second measurement is another job's too, nothing is probed before, "
+        "and an entry ends by its interval. A job that is over leaves, and another one comes."
     )
     report.show(chosen)
 

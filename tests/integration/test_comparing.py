@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -15,6 +16,7 @@ from tests.farm_kit import Quiet
 from lutfarm.agent_pool.interface import Event, Measured
 from lutfarm.agent_pool.local import LocalPool
 from lutfarm.comparison import Comparison, PairStrategy, compared, names_of, parse_side, plan_pairs, spec_of
+from lutfarm.execution import held_devices
 from lutfarm.execution.run_job import Farm, JobOutcome
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.scheduling.job_progress import JobProgress
@@ -40,7 +42,7 @@ from lutfarm_agents.testing import (
 )
 from lutfarm_agents.testing.fakes import HELLO, FakeAgent, Script
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.round import Round, Task
+from lutfarm_jobs.round import Lease, Round, Task
 from lutfarm_jobs.run import Failure, Run
 from lutfarm_jobs.spec import parse_job
 
@@ -192,6 +194,35 @@ def test_two_interpreters_of_one_machine_never_run_at_once(tmp_path: Path, store
     assert [set(units[at : at + 2]) for at in range(0, len(units), 2)] == [{"desk", "new"}] * (len(units) // 2)
     assert {unit.machine_id for unit in ended.units.values()} == {HELLO.machine_id}
     assert bench.outcome().verdict == "not slower"
+
+
+@pytest.mark.parametrize("device", ["desk", "new"])
+def test_it_measures_nothing_before_it_has_both_devices(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    monkeypatch.setattr(held_devices, "ASK_AGAIN_S", 0.0)
+    bench = scripted(
+        tmp_path, store, {"desk": Script(), "new": Script()}, a="device=desk,runtime=tflite", b="device=new,runtime=tflite"
+    )
+    theirs = store.acquire(device, owner="bob", holder="bob: a check", now_s=time.time(), ttl_s=600.0)
+    assert isinstance(theirs, Lease)
+    waits: list[str] = []
+
+    class Waits(Watch):
+        def waiting(self, device: str, holder: str) -> None:
+            waits.append(device)
+            assert self.runs == 0
+            if device == "desk":  # who has no desk keeps no other from whoever has it
+                assert store.lease_holder("new", time.time()) is None
+            if len(waits) == 3:
+                store.release(theirs)
+
+    submitted = bench.submitted(rounds=4, target=0.01)
+    with closing(LocalPool(state_dir=tmp_path / "agents", agent_factory=bench.factory)) as pool:  # type: ignore[arg-type]
+        farm = Farm(store, pool, tmp_path / "models", str(process_identity.me()), "a test")
+        ended = farm.run(submitted, bench.sources, Waits())
+    assert waits == [device] * 3
+    assert ended.whole
 
 
 def test_two_machines_are_refused(tmp_path: Path, store: Store) -> None:

@@ -131,13 +131,18 @@ class LoggedJob:
     """Watches a job for the log."""
 
     job_id: str
+    _waits: dict[str, str] = field(default_factory=dict[str, str])  # by device, who was said to have it
 
     def waiting(self, device: str, holder: str) -> None:
-        """Another holder has the device."""
+        """Another holder has the device: said once for each."""
+        if self._waits.get(device) == holder:
+            return
+        self._waits[device] = holder
         log.info("waiting", extra={"job": self.job_id, "device": device, "holder": holder})
 
     def resumed(self, device: str, found: Resumed) -> None:
         """What the store already has for a device."""
+        self._waits.pop(device, None)
         log.info("resumed", extra={"job": self.job_id, "device": device, "runs": found.own_runs + found.adopted_runs})
 
     def retrying(self, failures: int) -> None:

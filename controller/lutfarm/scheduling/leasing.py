@@ -7,7 +7,7 @@ lacks one that comes before: whoever waits with a device in hand waits for one t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from lutfarm.scheduling.state import FarmJob, FarmState, over
 from lutfarm.scheduling.unit import Unit
@@ -16,23 +16,22 @@ from lutfarm.scheduling.unit import Unit
 def to_take(state: FarmState) -> Mapping[str, str]:
     """Units without a lease that a job has use for, by name, and the id of the job that came first among those."""
     wanted: dict[str, str] = {}
+    first = sorted(state.jobs.values(), key=lambda job: (job.submitted_s, job.progress.id))
     for unit in sorted(state.units.values(), key=lambda unit: unit.name):
-        if not unit.leased and not unit.in_flight:
-            users = _users(state, unit)
-            first = min(users, key=lambda job: (job.submitted_s, job.progress.id), default=None)
-            if first is not None:
-                wanted[unit.name] = first.progress.id
+        if not unit.leased and not unit.in_flight and (user := _user(first, unit, state.units)):
+            wanted[unit.name] = user.progress.id
     return wanted
 
 
 def to_give_back(state: FarmState) -> list[str]:
     """Leased units on which nothing runs, and that no job has use for now."""
     idle = (unit for unit in state.units.values() if unit.leased and not unit.in_flight)
-    return [unit.name for unit in idle if next(_users(state, unit), None) is None]
+    return [unit.name for unit in idle if _user(state.jobs.values(), unit, state.units) is None]
 
 
-def _users(state: FarmState, unit: Unit) -> Iterator[FarmJob]:
-    return (job for job in state.jobs.values() if unit.name in job.progress.policies and _has_use(job, unit, state.units))
+def _user(jobs: Iterable[FarmJob], unit: Unit, units: Mapping[str, Unit]) -> FarmJob | None:
+    """The first job that has use for a unit."""
+    return next((job for job in jobs if unit.name in job.progress.policies and _has_use(job, unit, units)), None)
 
 
 def _has_use(job: FarmJob, unit: Unit, units: Mapping[str, Unit]) -> bool:
