@@ -191,6 +191,13 @@ def test_a_lease_names_the_job_that_works_there_and_another_says_that_it_waits_f
         (_, (waits,)), (_, (works,)) = (why_job(store, spec.id, time.time()) for spec in (low, high))
         assert works.waits_for == "its own run"
         assert waits.waits_for == f"{high.id}, for which a farm works there"
-        assert f"once nothing is left there of {high.id}, which is more urgent" in waits.next
+        assert waits.next.startswith(f"its turn, once nothing is left there of {high.id}, which comes before it")
         release.touch()
-        turned(sitting, until=lambda: high.id in sitting.over() and low.id in sitting.over())
+        turned(sitting, until=lambda: high.id in sitting.over())
+        release.unlink()
+        later = job("later", 24, devices=("a",))
+        admit(sitting, store, tmp_path, later)
+        store.enqueue(QueuedJob(later.id, str(tmp_path), time.time()))
+        assert low.id in why_job(store, later.id, time.time())[1][0].next, "of one user the older job comes first"
+        release.touch()
+        turned(sitting, until=lambda: {low.id, high.id, later.id} == set(sitting.over()))

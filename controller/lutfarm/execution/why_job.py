@@ -49,12 +49,18 @@ def _turns(store: Store, job: Job, holders: Mapping[str, LeaseHolder], now_s: fl
         return {}
     left: dict[str, dict[str, int]] = {unit: {} for unit in shared}
     for other, _ in store.jobs():
-        if other.id in taken and other.state == "open" and other.priority > job.priority:
+        if other.id in taken and other.state == "open" and _comes_before(other, job):
             plan, counts, rounds = store.measurements(other.id), store.round_counts(other.id), _rounds(other)
             for unit in shared:
                 if lacking := runs_left([m for m in plan if m.device == unit], counts, rounds):
                     left[unit][other.id] = lacking
     return {unit: _turn(store, unit, left[unit], now_s) for unit in shared}
+
+
+def _comes_before(other: Job, job: Job) -> bool:
+    """As the loop decides: what users had of the devices is not in the store."""
+    older = (other.created_s, other.id) < (job.created_s, job.id)
+    return other.priority > job.priority or (other.priority == job.priority and other.user == job.user and older)
 
 
 def _turn(store: RunStore, unit: str, left: Mapping[str, int], now_s: float) -> Turn:

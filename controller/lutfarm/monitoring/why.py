@@ -48,7 +48,7 @@ class Why:
 class Turn:
     """Of a job on a device that a served farm shares out among several, while it works for another."""
 
-    ahead: Sequence[str] = ()  # the ids of jobs of higher priority that lack runs there
+    ahead: Sequence[str] = ()  # the ids of more urgent jobs, and of older ones of its user, that lack runs there
     ahead_s: float | None = None  # how long those take at most, at the device's pace; None where that is not known
 
     @property
@@ -57,9 +57,9 @@ class Turn:
         if not self.ahead:
             return f"its turn: device time decides among users of one priority, and a job has the device for {_TURN} at most"
         more = f" and {len(self.ahead) - 3} more" if len(self.ahead) > 3 else ""
-        urgent = f"{', '.join(self.ahead[:3])}{more}, which {'is' if len(self.ahead) == 1 else 'are'} more urgent"
+        first = f"{', '.join(self.ahead[:3])}{more}, which {'comes' if len(self.ahead) == 1 else 'come'} before it"
         unknown = "; how long that takes is not known yet" if self.ahead_s is None else ""
-        return f"its turn, once nothing is left there of {urgent}{unknown}"
+        return f"its turn, once nothing is left there of {first}{unknown}"
 
 
 def why(

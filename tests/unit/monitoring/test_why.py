@@ -131,11 +131,11 @@ def test_a_job_whose_device_works_for_another_of_its_farm_waits_for_its_turn() -
     assert "for about 20 s at most" in fair.next
     assert fair.next_s is None
     urgent = shared(Turn(("small-2", "big-3"), 40.0))
-    assert urgent.next == "its turn, once nothing is left there of small-2, big-3, which are more urgent"
+    assert urgent.next == "its turn, once nothing is left there of small-2, big-3, which come before it"
     assert urgent.next_s == 140.0
     (unknown, many) = (shared(Turn(tuple(f"j{n}" for n in range(count)))) for count in (1, 5))
     assert (
-        unknown.next == "its turn, once nothing is left there of j0, which is more urgent; how long that takes is not known yet"
+        unknown.next == "its turn, once nothing is left there of j0, which comes before it; how long that takes is not known yet"
     )
-    assert "j0, j1, j2 and 2 more, which are" in many.next
+    assert "j0, j1, j2 and 2 more, which come" in many.next
     assert unknown.next_s is None
