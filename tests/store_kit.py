@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import NullPool, create_engine, select
+from tests import schedule_kit
 
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.records.job import Job
@@ -16,7 +17,7 @@ from lutfarm.records.token import Token
 from lutfarm.store import Store
 from lutfarm.store.sql.schema import metadata
 from lutfarm_agents.address import LocalAddress
-from lutfarm_agents.device import Device, Hello
+from lutfarm_agents.device import Device
 from lutfarm_agents.health.check import HealthReport
 from lutfarm_agents.health.findings import Finding
 from lutfarm_jobs.measurement import Backend, InputShape, Measurement, Workload
@@ -24,19 +25,7 @@ from lutfarm_jobs.round import Lease
 from lutfarm_jobs.run import Environment, Failure, Probe, Run, Slice
 
 DESK = Device("desk", "generic-linux-x86_64", "local", LocalAddress(python="/usr/bin/python3"), labels={"room": "a"})
-HELLO = Hello(
-    python="3.11.7",
-    machine="x86_64",
-    system="Linux 6.1",
-    cpu_model="cpu",
-    cpus=(0, 1),
-    memory_bytes=2**34,
-    machine_id="m1",
-    runner_sha256="0" * 64,
-    clock_resolution_ns=1,
-    timer_pair_ns=75,
-    runtimes={"onnxruntime": "1.32.0"},
-)
+HELLO = replace(schedule_kit.HELLO, system="Linux 6.1", runtimes={"onnxruntime": "1.32.0"})
 PLAN = (
     Measurement(Workload("operator", "conv_a"), "desk", Backend("onnxruntime")),
     Measurement(

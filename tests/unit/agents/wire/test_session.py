@@ -8,6 +8,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from tests import messages_kit as kit
+from tests.messages_kit import LOADED, STARTED
 
 from lutfarm_agents.device import Claim
 from lutfarm_agents.fingerprint import fingerprint, runtime_version
@@ -21,51 +23,10 @@ from lutfarm_jobs.round import Slicing
 
 DONE = {"type": "done", "cancelled": False}
 BEAT = {"type": "beat"}
-ENVIRONMENT = {"time_s": 1.0}
-STARTED = {
-    "type": "started",
-    "environment": ENVIRONMENT,
-    "import_ns": 1,
-    "canary_reference_ns": 70,
-    "reference_provisional": True,
-    "clock_step_ns": 1,
-}
-LOADED = {"type": "loaded", "id": 0, "load_ns": 3, "first_inference_ns": 4}
-SLICE = {
-    "type": "slice",
-    "id": 0,
-    "pass": 0,
-    "samples_ns": [100],
-    "canary_before_ns": 70,
-    "canary_after_ns": 71,
-    "quiet": True,
-    "gated": True,
-    "involuntary_switches": 0,
-    "waited_ns": 0,
-    "wall_ns": 100,
-    "cpu_ns": 100,
-    "block": 1,
-}
-ENDED = {
-    "type": "ended",
-    "environment": ENVIRONMENT,
-    "peak_memory_bytes": 1,
-    "rejected": {},
-    "discarded": {},
-    "spent_ns": {"slices": 5},
-}
-DIED = {"type": "died", "id": 0, "code": "OutOfMemory", "detail": "SIGKILL", "spent_ns": {}}
-PROBED = {
-    "type": "probed",
-    "id": 0,
-    "load_ns": 1,
-    "first_inference_ns": 2,
-    "iteration_ns": 3,
-    "peak_memory_bytes": 4,
-    "model_memory_bytes": 5,
-    "agreement": None,
-    "floor_ns": None,
-}
+SLICE = kit.SLICE | {"id": 0, "pass": 0}
+ENDED = kit.ENDED | {"rejected": {}, "discarded": {}}
+DIED = kit.DIED | {"id": 0, "code": "OutOfMemory", "detail": "SIGKILL"}
+PROBED = kit.PROBED | {"id": 0}
 CLAIM = Claim("desk", "host 1 2", "anna@lab", "f" * 32, 7)
 
 
