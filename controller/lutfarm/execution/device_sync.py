@@ -13,6 +13,7 @@ from lutfarm.scheduling.wait_until_cool import Told
 from lutfarm.store.interface import DevicesAndLeases
 
 LOOK_S = 2.0  # how soon a farm notices that somebody holds its device, or has given it back
+MOST_LOOKS = 64  # in one turn: the others are looked at in the next ones
 RETRY_S = 60.0  # how soon a device whose link was lost is tried again while its farm is at work
 LONGEST_RETRY_S = 3600.0  # ... and later, twice as long each time
 
@@ -27,7 +28,8 @@ class UnitStates:
     _failing: set[str] = field(default_factory=set[str])  # whose link failed, and is tried again
     _retries: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     """Of those that are lost: when each is tried again, and how long it was left alone until then."""
-    _looked_s: float = 0.0
+    _looked_s: float = float("-inf")
+    _to_look: list[str] = field(default_factory=list[str])  # that are still to be looked at, this time
 
     def barred(self, units: Iterable[str]) -> list[DeviceRecord]:
         """Those that may not be used."""
@@ -65,10 +67,10 @@ class UnitStates:
 
     def look(self, state: FarmState, now_s: float) -> tuple[list[DeviceRecord], list[str]]:
         """Now and then: how the farm's devices are; and those that are out of work in the state and may be used again."""
-        if now_s - self._looked_s < LOOK_S:
-            return [], []
-        self._looked_s = now_s
-        records = [self.store.device_record(unit, now_s) for unit in state.units]
+        if not self._to_look and now_s - self._looked_s >= LOOK_S:
+            self._looked_s, self._to_look = now_s, list(state.units)
+        now, self._to_look = self._to_look[:MOST_LOOKS], self._to_look[MOST_LOOKS:]
+        records = [self.store.device_record(unit, now_s) for unit in now if unit in state.units]
         again = [record.device for record in records if state.units[record.device].out and self._may_work_again(record, now_s)]
         for unit in again:
             if unit in self._at_work:  # else its lease is taken first
