@@ -75,6 +75,7 @@ def test_who_has_a_good_token_comes_in_from_anywhere(local: bool) -> None:
         (ANN, "x" * 100_000, NOW_S, "not understood"),
         (ANN, "é", NOW_S, "not known"),
     ],
+    ids=["expired", "revoked", "cut short", "a digest", "empty", "long", "of other letters"],
 )
 def test_who_has_none_stays_out(local: bool, token: Token, text: str, now_s: float, words: str) -> None:
     refused = caller_of(Tokens(token), bearer(text), now_s, local=local)
@@ -83,7 +84,7 @@ def test_who_has_none_stays_out(local: bool, token: Token, text: str, now_s: flo
     assert TEXT not in refused.detail
 
 
-@pytest.mark.parametrize("sent", [f"Basic {TEXT}", TEXT, "Bearer", ""])
+@pytest.mark.parametrize("sent", [f"Basic {TEXT}", TEXT, "Bearer", ""], ids=["basic", "bare", "no token", "nothing"])
 def test_another_scheme_is_not_understood(sent: str) -> None:
     assert isinstance(caller_of(Tokens(ANN), {"authorization": sent}, NOW_S, local=True), TokenRefused)
 
