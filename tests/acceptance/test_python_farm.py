@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,3 +117,23 @@ def test_networks_are_predicted_by_a_jobs_table(home: Path, tmp_path: Path, way:
 def test_an_address_and_a_home_are_not_named_together(tmp_path: Path, lutfarm: Lutfarm) -> None:
     with pytest.raises(SpecError, match="name one of the two"):
         package.Farm("http://127.0.0.1:1", home=tmp_path)
+
+
+def test_the_example_searches_with_measured_candidates(lutfarm: Lutfarm, home: Path, tmp_path: Path) -> None:  # noqa: F811
+    example = Path(__file__).parents[2] / "jobs/examples/evolutionary_search.py"
+    with serving(tmp_path, "--executor", "local") as served:
+        ran = subprocess.run(
+            [sys.executable, example, "--device", "desk", "--generations", "1"],
+            env=os.environ | {"LUTFARM_SERVER": served.address},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+    assert ran.returncode == 0, ran.stderr
+    lines = ran.stdout.splitlines()
+    assert len(lines) == 3
+    assert all(re.fullmatch(r"0: \d,\d: accuracy 0\.\d{3}, predicted [\d.]+ us, measured [\d.]+ us", line) for line in lines), (
+        lines
+    )
+    assert "search-0" in {each["name"] for each in json.loads(lutfarm("job", "list", "--json").stdout)}

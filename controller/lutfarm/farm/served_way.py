@@ -16,7 +16,7 @@ from lutfarm.farm.jobs import JobLike, SubmittedJob, Told
 from lutfarm.farm.progress import teller
 from lutfarm.lut import LatencyTable
 from lutfarm.monitoring.why import Why
-from lutfarm_jobs.job_file.workloads import ModelsWorkload
+from lutfarm_jobs.job_file.workloads import ModelsWorkload, SpaceWorkload, WorkloadChoice
 from lutfarm_jobs.spec import JobSpec, parse_job
 
 
@@ -83,23 +83,28 @@ class ServedWay:
 
 def _written(spec: JobSpec, folder: Path) -> Path:
     """A job file with the model files that lie beside this program: what a farm takes lies beside its job file."""
-    workloads = [
-        _beside(each, folder, at) if isinstance(each, ModelsWorkload) else each for at, each in enumerate(spec.workloads)
-    ]
+    workloads = [_beside(each, folder, at) for at, each in enumerate(spec.workloads)]
     path = folder / "job.yaml"
     content = spec.model_copy(update={"workloads": tuple(workloads)}).model_dump(mode="json", exclude_unset=True)
     path.write_text(yaml.safe_dump(content))
     return path
 
 
-def _beside(workload: ModelsWorkload, folder: Path, at: int) -> ModelsWorkload:
-    moved: list[str] = []
-    for number, name in enumerate(workload.models):
-        path = Path(name)
-        if path.is_file():  # else a glob, or a name that the farm will refuse
-            copy = folder / f"{at}-{number}" / path.name
-            copy.parent.mkdir()
-            shutil.copyfile(path, copy)
-            name = str(copy.relative_to(folder))
-        moved.append(name)
-    return workload.model_copy(update={"models": tuple(moved)})
+def _beside(workload: WorkloadChoice, folder: Path, at: int) -> WorkloadChoice:
+    """With its model files or its space's file in the folder."""
+    if isinstance(workload, ModelsWorkload):
+        moved = tuple(_copied(name, folder / f"{at}-{number}", folder) for number, name in enumerate(workload.models))
+        return workload.model_copy(update={"models": moved})
+    if isinstance(workload, SpaceWorkload):
+        return workload.model_copy(update={"space": _copied(workload.space, folder / f"{at}-space", folder)})
+    return workload
+
+
+def _copied(name: str, place: Path, folder: Path) -> str:
+    """The name of the copy; what is no file stays as it is: a glob, a known space, or a name that the farm will refuse."""
+    path = Path(name)
+    if not path.is_file():
+        return name
+    place.mkdir()
+    shutil.copyfile(path, place / path.name)
+    return str((place / path.name).relative_to(folder))
