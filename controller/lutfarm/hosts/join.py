@@ -13,7 +13,7 @@ from typing import Protocol
 
 from lutfarm.agent_pool.ray.join_ray import joined, ray_node
 from lutfarm.agent_pool.ray.whereabouts import Versions, Whereabouts
-from lutfarm_jobs.errors import FarmError, ServerUnreachable
+from lutfarm_jobs.errors import FarmError, LinkError, ServerBug, StoreError
 
 SAYS_S = 4.0
 STARTS_S = 60.0
@@ -44,7 +44,8 @@ class ThisHost:
 def join(host: ThisHost, server: Server, *, ended: Callable[[float], bool], tell: Callable[[str], None]) -> None:
     """Until `ended(wait_s)` is true, which waits so long for it.  `tell` is told what changes, for people.
 
-    Raises the FarmError with which the server refuses this host.  A server that does not answer is waited for.
+    Raises the FarmError with which the server refuses this host: a person must mend that.  A server that does not answer, has
+    too much to do, can't use its store or fails in its own code is waited for.
     """
     session, said, node = uuid.uuid4().hex, "", _Node(host)
     with ExitStack() as leaving:
@@ -63,7 +64,7 @@ def _once(host: ThisHost, server: Server, node: _Node, session: str) -> str:
     """Say that it is there, and do what the answer asks for; how it is now, for people."""
     try:
         where = server.host_seen(host.name, session=session, address=host.address, versions=Versions.here(), joined=node.runs)
-    except ServerUnreachable as error:
+    except (LinkError, StoreError, ServerBug) as error:
         return f"waiting for the server: {error}"
     if where is None:
         node.leave()
