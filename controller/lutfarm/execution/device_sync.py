@@ -11,6 +11,7 @@ from lutfarm.records.device_state import NO_WORK, DeviceEvent, DeviceRecord
 from lutfarm.scheduling.state import FarmState
 from lutfarm.scheduling.wait_until_cool import Told
 from lutfarm.store.interface import DevicesAndLeases
+from lutfarm_jobs.errors import WrongState
 
 LOOK_S = 2.0  # how soon a farm notices that somebody holds its device, or has given it back
 MOST_LOOKS = 64  # in one turn: the others are looked at in the next ones
@@ -38,13 +39,25 @@ class UnitStates:
 
     def begin(self, units: Collection[str]) -> list[DeviceRecord]:
         """Busy until `end`; those that were barred while their lease was waited for."""
-        barred = self.barred(units)
-        names = {record.device for record in barred}
+        barred = self.barred(unit for unit in units if unit in self._at_work)
         for unit in units:
-            if unit not in names and unit not in self._at_work:
-                self.store.step_device(unit, DeviceEvent("lease taken", self.holder), time.time())
+            if unit in self._at_work:
+                continue
+            if out := self._take(unit, time.time()):
+                barred.append(out)
+            else:
                 self._at_work.append(unit)
         return barred
+
+    def _take(self, unit: str, now_s: float) -> DeviceRecord | None:
+        """Say that it is at work; its record where it may not be."""
+        while (record := self.store.device_record(unit, now_s)).state not in NO_WORK:
+            try:
+                self.store.step_device(unit, DeviceEvent("lease taken", self.holder), now_s)
+            except WrongState:  # somebody took it out since its record was read, which says so now
+                continue
+            return None
+        return record
 
     def end(self, units: Collection[str] | None = None) -> None:
         """These are no longer busy, or all are not."""
@@ -62,7 +75,8 @@ class UnitStates:
         record = self.store.step_device(event.unit, DeviceEvent("seen", boot_id=event.hello.machine_id), now_s)
         if event.unit in self._failing and record.state not in NO_WORK:
             self._failing.discard(event.unit)
-            record = self.store.step_device(event.unit, DeviceEvent("lease taken", self.holder), now_s)
+            self._take(event.unit, now_s)
+            record = self.store.device_record(event.unit, now_s)
         return record
 
     def look(self, state: FarmState, now_s: float) -> tuple[list[DeviceRecord], list[str]]:
@@ -70,12 +84,16 @@ class UnitStates:
         if not self._to_look and now_s - self._looked_s >= LOOK_S:
             self._looked_s, self._to_look = now_s, list(state.units)
         now, self._to_look = self._to_look[:MOST_LOOKS], self._to_look[MOST_LOOKS:]
-        records = [self.store.device_record(unit, now_s) for unit in now if unit in state.units]
-        again = [record.device for record in records if state.units[record.device].out and self._may_work_again(record, now_s)]
-        for unit in again:
-            if unit in self._at_work:  # else its lease is taken first
-                self.store.step_device(unit, DeviceEvent("lease taken", self.holder), now_s)
-        return records, again
+        records = {unit: self.store.device_record(unit, now_s) for unit in now if unit in state.units}
+        again: list[str] = []
+        for unit, record in list(records.items()):
+            if not state.units[unit].out or not self._may_work_again(record, now_s):
+                continue
+            if unit in self._at_work and (out := self._take(unit, now_s)):  # else its lease is taken first
+                records[unit] = out
+            else:
+                again.append(unit)
+        return list(records.values()), again
 
     def _may_work_again(self, record: DeviceRecord, now_s: float) -> bool:
         """By its record; nobody says that a link is whole again: that is tried."""

@@ -7,12 +7,14 @@ from typing import cast
 
 import pytest
 
+from lutfarm.agent_pool.interface import Opened
 from lutfarm.execution.device_sync import LONGEST_RETRY_S, LOOK_S, MOST_LOOKS, RETRY_S, UnitStates
-from lutfarm.records.device_state import DeviceEvent, DeviceRecord, State
+from lutfarm.records.device_state import DeviceEvent, DeviceRecord, State, require
 from lutfarm.scheduling.state import FarmState, out_of_work
 from lutfarm.scheduling.unit import Unit
 from lutfarm.scheduling.wait_until_cool import Told
 from lutfarm.store.interface import Store
+from lutfarm_agents.testing import HELLO
 
 
 @dataclass
@@ -30,6 +32,22 @@ class Records:
         if event.kind == "link lost":
             self.states[device] = "lost"
         return self.device_record(device, now_s)
+
+
+class HeldMeanwhile(Records):
+    """A person holds a device between the look at its record and what is written of it."""
+
+    def step_device(self, device: str, event: DeviceEvent, now_s: float) -> DeviceRecord:
+        self.states[device] = "maintenance"
+        require(self.device_record(device, now_s), event.kind)
+        return super().step_device(device, event, now_s)
+
+
+class HeldAfterSeen(HeldMeanwhile):
+    """... once it was seen."""
+
+    def step_device(self, device: str, event: DeviceEvent, now_s: float) -> DeviceRecord:
+        return self.device_record(device, now_s) if event.kind == "seen" else super().step_device(device, event, now_s)
 
 
 def farm(count: int) -> FarmState:
@@ -67,3 +85,22 @@ def test_a_lost_device_is_tried_again_later_and_later_unless_it_was_well_for_lon
     states.tell([Told("d0", DeviceEvent("link lost", "no route"))], now_s)
     assert states.look(lost, now_s + RETRY_S - 1.0)[1] == []
     assert states.look(lost, now_s + RETRY_S + LOOK_S)[1] == ["d0"]
+
+
+def test_a_device_that_is_held_while_it_is_taken_is_out_of_work_and_no_error() -> None:
+    store = Records()
+    states, held = UnitStates(cast(Store, store), "a farm"), HeldMeanwhile()
+    assert states.begin(["d0"]) == []
+    states.store = cast(Store, held)
+    assert [(record.device, record.state) for record in states.begin(["d1"])] == [("d1", "maintenance")]
+    records, again = states.look(out_of_work(farm(1), "d0", "quarantined", "hot"), 100.0)
+    assert ([record.state for record in records], again) == (["maintenance"], [])
+
+
+def test_a_device_that_is_held_as_its_link_is_whole_again_is_said_to_be_held() -> None:
+    store = Records()
+    states = UnitStates(cast(Store, store), "a farm")
+    states.tell([Told("d0", DeviceEvent("link failing", "no route"))], 100.0)
+    opened = Opened("o", "d0", HELLO)
+    states.store = cast(Store, HeldAfterSeen())
+    assert states.opened(opened, 101.0).state == "maintenance"
