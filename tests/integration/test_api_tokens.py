@@ -22,7 +22,7 @@ from lutfarm.server.admission.tokens import new_token
 from lutfarm.server.app import make_app
 from lutfarm.server.settings import Settings
 from lutfarm.store import Store, open_store
-from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.errors import SpecError, StoreError
 
 LUTFARM = str(Path(sys.executable).with_name("lutfarm"))
 FILLED = {"job_id": "nix", "name": "nix", "sha256": "0" * 64, "method": "nix"}
@@ -84,6 +84,19 @@ def test_a_token_that_is_revoked_is_refused_at_once(store: Store, client: httpx.
     assert client.get(f"{API}/jobs", headers=sent).status_code == 200
     store.revoke_token(store.tokens()[-1].id, time.time())
     assert client.get(f"{API}/jobs", headers=sent).status_code == 401
+
+
+def test_a_store_that_does_not_answer_is_said_where_it_is_asked_who_comes_in(
+    store: Store, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object) -> None:
+        raise StoreError("the database is locked; try again")
+
+    sent = {"Authorization": f"Bearer {made(store, 'viewer')}"}
+    monkeypatch.setattr(type(store), "token_of", locked)
+    answer = client.get(f"{API}/jobs", headers=sent)
+    assert (answer.status_code, answer.json()["code"]) == (503, "StoreError")
+    assert "locked" in answer.json()["detail"]
 
 
 def test_who_holds_a_device_is_named(store: Store, client: httpx.Client) -> None:

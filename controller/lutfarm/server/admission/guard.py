@@ -76,7 +76,10 @@ class Guard:
         error = refusal(method, headers, self._settings.hosts)
         if error is not None:
             return error, None if isinstance(error, AccessDenied) else 415
-        caller = await self._who(client, headers)
+        try:
+            caller = await self._who(client, headers)
+        except FarmError as problem:  # the routes' own handlers stand behind this
+            return problem, None
         if isinstance(caller, FarmError):
             return caller, None
         if not may(caller.role, least):

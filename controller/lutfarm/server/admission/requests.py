@@ -20,6 +20,13 @@ def host_of(text: str) -> str:
         return ""
 
 
+def _netloc_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
 def is_loopback(address: str) -> bool:
     """Whether a client's address is this machine's own; False for what is no address."""
     try:
@@ -38,7 +45,7 @@ def refusal(method: str, headers: Mapping[str, str], hosts: Collection[str]) -> 
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return AccessDenied("a page of another site asked for this; open the farm's own address")
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and _netloc_of(origin) != host.lower():
         return AccessDenied(f"a page of {origin[:100]!r} asked for this; open the farm's own address")
     wanted = CARRIES.get(method)
     carried = headers.get("content-type", "").partition(";")[0].strip().lower()

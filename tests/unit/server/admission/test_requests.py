@@ -42,7 +42,7 @@ def test_a_host_that_is_not_ours_is_refused(host: str) -> None:
     assert isinstance(refusal("GET", {}, HOSTS), AccessDenied)
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9000", "http://127.0.0.1", "x"])
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9000", "http://127.0.0.1", "x", "http://["])
 def test_a_page_of_another_site_gets_nothing(origin: str) -> None:
     assert isinstance(refusal("GET", HERE | {"origin": origin}, HOSTS), AccessDenied)
     assert isinstance(refusal("POST", JSON | {"origin": origin}, HOSTS), AccessDenied)
