@@ -77,6 +77,19 @@ def test_it_lives_and_is_ready_while_its_dispatcher_is_seen(store: Store, home: 
         assert (answer.status_code, answer.json()["ready"]) == (503, False)
 
 
+def test_whether_it_is_ready_is_said_without_reading_all_that_waits(
+    store: Store, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def costly(*_: object, **__: object) -> None:
+        raise StoreError("this reads all of it")
+
+    for name in ("queue", "jobs", "devices"):
+        monkeypatch.setattr(type(store), name, costly)
+    assert client.get("/readyz").json()["store"] is True
+    monkeypatch.setattr(type(store), "device", costly)
+    assert client.get("/readyz").json()["code"] == "StoreError"
+
+
 def test_jobs_are_listed_in_pages_the_newest_first(store: Store, client: httpx.Client) -> None:
     for number in range(5):
         store.open_job(replace(kit.JOB, id=f"more-{number}", name="more", created_s=200.0), kit.PLAN[:1])
