@@ -159,13 +159,16 @@ def test_nothing_of_a_batch_is_kept_where_it_can_not_all_be(store: Store, lease:
     assert list(store.reusable(KEYS)) == []
 
 
-def test_a_run_that_is_not_stored_is_not_adopted_in_silence(store: Store, lease: Lease) -> None:
+def test_a_run_that_is_not_stored_is_not_adopted_in_silence_and_the_others_are(store: Store, lease: Lease) -> None:
     done = run()
     store.commit([done], lease, "job-1")
     store.open_job(replace(JOB, id="job-2", created_s=200.0), PLAN)
-    with pytest.raises(StoreError, match=r"1 of 2 runs .* not stored any more.*run the job again"):
-        store.adopt("job-2", [done.id, "f" * 32])
-    assert list(store.runs("job-2")) == []
+    assert list(store.adopt("job-2", ["f" * 32, done.id, "e" * 32, "f" * 32])) == ["f" * 32, "e" * 32]
+    assert list(store.runs("job-2")) == [done]
+    assert list(store.adopt("job-2", [done.id])) == []
+    assert list(store.adopt("job-2", [])) == []
+    with pytest.raises(StoreError):
+        store.adopt("no such job", [done.id])
 
 
 def test_a_late_result_is_refused(store: Store, lease: Lease) -> None:

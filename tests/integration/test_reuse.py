@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +68,26 @@ def test_runs_of_other_jobs_fill_what_is_open_and_no_more(store: Store, lease: L
     assert store.round_counts("job-2")[M.key] == {"complete": 3}
     again = found(store)
     assert (again.own_runs, again.adopted_runs) == (3, 0)
+
+
+def test_runs_that_go_with_their_job_while_they_are_looked_at_are_left_out(
+    store: Store, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.open_job(replace(JOB, id="job-3"), PLAN)
+    store.commit([run(fingerprint=NOW, started_s=float(at)) for at in (30, 40)], lease, "job-1")
+    store.commit([run(fingerprint=NOW, started_s=float(at)) for at in (10, 20)], lease, "job-3")
+    store.release(lease)
+    adopt = store.adopt
+
+    def late(job_id: str, run_ids: Sequence[str]) -> Sequence[str]:
+        if store.job("job-1"):
+            store.remove_job("job-1", 1.0)
+        return adopt(job_id, run_ids)
+
+    monkeypatch.setattr(store, "adopt", late)
+    got = found(store)
+    assert (got.own_runs, got.adopted_runs, got.progress_of[M.key].complete) == (0, 2, 2)
+    assert [one.started_s for one in store.runs("job-2")] == [10.0, 20.0]
 
 
 def test_a_fresh_job_adopts_nothing_and_probes_again(store: Store, lease: Lease) -> None:

@@ -10,7 +10,7 @@ from lutfarm.agent_pool.interface import Event, Measured, Opened, Probed
 from lutfarm.devices.leases import Leases
 from lutfarm.scheduling.state import FarmState, unit_of
 from lutfarm.store.interface import DevicesAndRuns
-from lutfarm_jobs.errors import LeaseLost
+from lutfarm_jobs.errors import LeaseLost, StoreError
 from lutfarm_jobs.run import Probe
 
 
@@ -87,7 +87,8 @@ class Arrivals:
             for other in self._readers(event)[1:]:
                 adopted[other].append(event.run.id)
         for other, ids in adopted.items():
-            self.store.adopt(other, ids)
+            if gone := self.store.adopt(other, ids):  # though no job is removed whose lease is in force
+                raise StoreError(f"{len(gone)} runs of {unit} are gone that were stored a moment ago; run job {other} again")
         return True
 
     def _readers(self, event: Measured | Probed) -> list[str]:

@@ -53,9 +53,13 @@ def resume(
     `fresh_since_s`: when a job that measures everything itself began, None for one that reuses.
     """
     today = _today(job, opened.unit, opened.hello, _judge(store, job, opened.unit))
-    found, adopted = _look(store, job, today, fresh_since_s=fresh_since_s, forget_s=ignore_failures_before_s)
-    store.adopt(job.id, adopted)
-    return found
+    linked = 0  # before the last look
+    while True:
+        found, adopted = _look(store, job, today, fresh_since_s=fresh_since_s, forget_s=ignore_failures_before_s)
+        gone = store.adopt(job.id, adopted)
+        if not gone:
+            return replace(found, own_runs=found.own_runs - linked, adopted_runs=found.adopted_runs + linked)
+        linked += len(adopted) - len(gone)  # the others went with their job since they were read: what is there now?
 
 
 def foresee(store: Store, job: JobProgress, unit: str, *, fresh_since_s: float | None) -> tuple[JobProgress, Resumed]:

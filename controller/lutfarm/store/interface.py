@@ -206,8 +206,11 @@ class RunStore(Protocol):
         """As commit, for what a probe found; a newer probe of the same key and fingerprint replaces."""
         ...
 
-    def adopt(self, job_id: str, run_ids: Sequence[str]) -> None:
-        """Link runs of other jobs to this one (reuse)."""
+    def adopt(self, job_id: str, run_ids: Sequence[str]) -> Sequence[str]:
+        """Link runs of other jobs to this one (reuse); the ids of those that are not stored any more, each once.
+
+        The last job that reads a run takes it along when it is removed.
+        """
         ...
 
     def reusable(self, keys: Collection[str], *, samples: bool = False) -> Iterator[Run]:

@@ -28,7 +28,6 @@ from lutfarm.store.sql.schema import (
 )
 from lutfarm.store.sql.slice_blob import decode_slices, encode_slices
 from lutfarm.store.sql.upsert import insert as upsert
-from lutfarm_jobs.errors import StoreError
 from lutfarm_jobs.round import Artifact, Lease
 from lutfarm_jobs.run import Probe, Run
 
@@ -68,15 +67,15 @@ class RunRows(Database):
             db.execute(delete(job_probes).where(job_probes.c.job_id == job_id, job_probes.c.key == probe.key))
             db.execute(insert(job_probes).values(job_id=job_id, key=probe.key, failed=probe.failure is not None))
 
-    def adopt(self, job_id: str, run_ids: Sequence[str]) -> None:
-        """Link runs of other jobs to this one."""
+    def adopt(self, job_id: str, run_ids: Sequence[str]) -> Sequence[str]:
+        """Link runs of other jobs to this one; the ids of those that are not stored any more."""
         with self._write() as db:
-            there = 0
-            for batch in _batches(set(run_ids)):
-                there += db.execute(select(func.count()).where(runs.c.id.in_(batch))).scalar_one()
-            if missing := len(set(run_ids)) - there:
-                raise StoreError(f"{missing} of {len(set(run_ids))} runs to reuse are not stored any more; run the job again")
             _link(db, job_id, run_ids, reused=True)
+            linked: set[str] = set()
+            for batch in _batches(run_ids):
+                mine = select(runs.c.id).join(job_runs, job_runs.c.run == runs.c.number).where(job_runs.c.job_id == job_id)
+                linked.update(db.execute(mine.where(runs.c.id.in_(batch))).scalars())
+        return [run_id for run_id in dict.fromkeys(run_ids) if run_id not in linked]
 
     def reusable(self, keys: Collection[str], *, samples: bool = False) -> Iterator[Run]:
         for batch in _batches(keys):
