@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from lutfarm.agent_pool.ray.whereabouts import Versions, Whereabouts
+from lutfarm.hosts import join as joining
 from lutfarm.hosts.join import ThisHost, join
 from lutfarm_jobs.errors import (
     AccessDenied,
@@ -67,3 +69,71 @@ def test_what_a_person_must_mend_ends_it(kind: type[FarmError]) -> None:
     with pytest.raises(kind, match="start it again"):
         joins(server, 2)
     assert (len(server.seen), server.left) == (1, 1)
+
+
+@dataclass
+class Node:
+    """Stands for the process that keeps a node of a Ray."""
+
+    joins_at: int  # the look at which its raylet is there
+    ended: bool = False
+    looks: int = 0
+
+    def poll(self) -> int | None:
+        return 1 if self.ended else None
+
+
+@dataclass
+class Rays:
+    """Every node that was started, with where; `joins_at` of each."""
+
+    joins_at: Sequence[int]
+    nodes: list[Node] = field(default_factory=list[Node])
+    places: list[str] = field(default_factory=list[str])
+
+    @contextmanager
+    def ray_node(self, where: Whereabouts, **_: object) -> Generator[Node]:
+        node = Node(self.joins_at[len(self.nodes)])
+        self.nodes.append(node)
+        self.places.append(where.address)
+        yield node
+        node.ended = True
+
+    def has_joined(self, node: Node) -> bool:
+        node.looks += 1
+        return node.looks >= node.joins_at
+
+
+def rays(monkeypatch: pytest.MonkeyPatch, *joins_at: int) -> Rays:
+    found = Rays(joins_at)
+    monkeypatch.setattr(joining, "ray_node", found.ray_node)
+    monkeypatch.setattr(joining, "has_joined", found.has_joined)
+    return found
+
+
+HERE, THERE = Whereabouts("10.0.0.1:6379", "a" * 64), Whereabouts("10.0.0.1:7000", "b" * 64)
+
+
+def test_the_host_says_that_it_is_there_while_its_node_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, server = rays(monkeypatch, 3), Told([HERE])
+    said = joins(server, 6)
+    assert server.seen == [False, False, False, False, True, True]
+    assert said == ["bench joins the Ray at 10.0.0.1:6379", "bench is a host of the farm, and a node of its Ray at 10.0.0.1:6379"]
+    assert [node.ended for node in found.nodes] == [True]
+
+
+def test_a_node_that_never_joined_is_not_said_to_have_joined_and_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining, "STARTS_S", -1.0)
+    found, server = rays(monkeypatch, 100, 100, 100), Told([HERE])
+    said = joins(server, 3)
+    assert server.seen == [False, False, False]
+    assert said[-1] == "bench: the Ray at 10.0.0.1:6379 did not take this machine; it is tried again"
+    assert [node.ended for node in found.nodes] == [True, True, True]
+
+
+def test_a_node_whose_ray_ended_is_started_where_the_next_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, server = rays(monkeypatch, 1, 1), Told([HERE, HERE, HERE, None, THERE, THERE, THERE])
+    said = joins(server, 7)
+    assert found.places == [HERE.address, THERE.address]
+    assert server.seen == [False, False, True, True, False, False, True]
+    assert not any("did not take" in line for line in said)

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,12 +94,8 @@ def _session_folder(process: psutil.Process) -> Path | None:
     return None
 
 
-def joined(process: subprocess.Popen[bytes], *, patience_s: float) -> bool:
-    """Whether the node's raylet runs, waiting so long for it."""
-    deadline_s = time.monotonic() + patience_s
-    while process.poll() is None and time.monotonic() < deadline_s:
-        with contextlib.suppress(psutil.Error):
-            if any(child.name() == "raylet" for child in psutil.Process(process.pid).children(recursive=True)):
-                return True
-        time.sleep(0.2)
+def has_joined(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the node's raylet runs by now."""
+    with contextlib.suppress(psutil.Error):
+        return any(child.name() == "raylet" for child in psutil.Process(process.pid).children(recursive=True))
     return False
