@@ -217,8 +217,8 @@ class RayPool:
         seat = self._seats.pop(host)
         with contextlib.suppress(ray.exceptions.RayError):
             ray.kill(seat.actor)
-            # Ray asks the process to end; one that hangs does not hear it.
-            kill_descendant(int(ray.get(seat.pid, timeout=0)))
+            if host == HERE:  # Ray asks the process to end; one that hangs does not hear it
+                kill_descendant(int(ray.get(seat.pid, timeout=0)))
         for order_id, unit in seat.orders.items():
             error = (LinkLost.__name__, f"the process of the host {host!r} ended: {_reason(why)}")
             self._arrived.append(Done(order_id, unit, error))
