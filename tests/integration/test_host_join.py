@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from lutfarm.agent_pool.ray.join_ray import end_node
 from lutfarm.agent_pool.ray.whereabouts import Versions, Whereabouts
 from lutfarm.hosts import join as joining
 from lutfarm.hosts.join import ThisHost, join
+from lutfarm_agents.process_identity import of
 from lutfarm_jobs.errors import (
     AccessDenied,
     FarmError,
@@ -137,3 +142,27 @@ def test_a_node_whose_ray_ended_is_started_where_the_next_one_is(monkeypatch: py
     assert found.places == [HERE.address, THERE.address]
     assert server.seen == [False, False, True, True, False, False, True]
     assert not any("did not take" in line for line in said)
+
+
+@pytest.fixture
+def other() -> Generator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+def test_a_process_that_has_the_number_of_a_node_that_ended_lives_on(other: subprocess.Popen[bytes]) -> None:
+    known = of(other.pid)
+    end_node(replace(known, started=known.started - 1))
+    assert other.poll() is None
+    end_node(known)
+    assert not known.is_alive
+
+
+def test_the_watcher_ends_the_very_process_that_it_was_told_of(other: subprocess.Popen[bytes]) -> None:
+    known = of(other.pid)
+    code = "from lutfarm.agent_pool.ray.join_ray import watch; watch()"
+    for node in (replace(known, started=known.started - 1), known):
+        assert other.poll() is None
+        subprocess.run([sys.executable, "-c", code, str(node)], stdin=subprocess.DEVNULL, check=True, timeout=120)
+    assert other.wait(60) == -signal.SIGTERM

@@ -18,6 +18,7 @@ import psutil
 from lutfarm.agent_pool.ray.end_ray import end
 from lutfarm.agent_pool.ray.settings import settings
 from lutfarm.agent_pool.ray.whereabouts import HOST_CPUS, HOST_STATE, Whereabouts
+from lutfarm_agents.process_identity import Process, of, parse
 
 OBJECT_STORE_BYTES = 200 * 1024**2
 ENDS_S = 2.0  # Ray would drain for 30 s: what measures here has been told to end by then, or can't be told
@@ -45,17 +46,18 @@ def ray_node(
         with subprocess.Popen(  # noqa: S603  no shell; argv is our own
             command, env=os.environ | own | cpus, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
         ) as process:
+            node = of(process.pid)
             try:
-                with _watched(process.pid):
+                with _watched(node):
                     yield process
             finally:
-                _end(process.pid)
+                end_node(node)
 
 
 @contextmanager
-def _watched(pid: int) -> Generator[None]:
+def _watched(node: Process) -> Generator[None]:
     """Beside a process that ends the node should this one be killed: it waits for the end of a pipe, in a session of its own."""
-    argv = [sys.executable, "-c", "from lutfarm.agent_pool.ray.join_ray import watch; watch()", str(pid)]
+    argv = [sys.executable, "-c", "from lutfarm.agent_pool.ray.join_ray import watch; watch()", str(node)]
     watcher = subprocess.Popen(  # noqa: S603  no shell; argv is our own
         argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -69,12 +71,16 @@ def _watched(pid: int) -> Generator[None]:
 def watch() -> None:
     """Until whoever started this process is gone; then end the node that argv names."""
     sys.stdin.buffer.read()
-    _end(int(sys.argv[1]))
+    if (node := parse(sys.argv[1])) is not None:
+        end_node(node)
 
 
-def _end(pid: int) -> None:
+def end_node(kept: Process) -> None:
+    """End that very process, which keeps a node, and all that it has started; no other one that has its number by now."""
+    if not kept.is_alive:
+        return
     with contextlib.suppress(psutil.Error):
-        node = psutil.Process(pid)
+        node = psutil.Process(kept.pid)
         started = [node, *node.children(recursive=True)]
         folders = {folder for one in started if (folder := _session_folder(one)) is not None}
         node.terminate()
