@@ -157,3 +157,13 @@ def test_a_device_that_is_used_is_not_removed(store: Store, lease: Lease) -> Non
     store.remove_device("desk", 103.0)
     with pytest.raises(SpecError, match="no device is called 'desk'"):
         store.remove_device("desk", 104.0)
+
+
+def test_what_was_taken_waits_for_nothing_and_keeps_who_asked_to_end_it(store: Store) -> None:
+    entry = queued(store, 1, 10.0)
+    store.enqueue(replace(entry, retry_failed=True))
+    store.put_off("job-1", 20.0, "its device is lost")
+    assert store.ask_to_end("job-1", "no longer wanted")
+    store.taken("job-1")
+    store.taken("no such job")
+    assert store.queue() == [replace(entry, not_before_s=20.0, ending="no longer wanted")]

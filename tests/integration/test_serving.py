@@ -8,13 +8,14 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from tests.integration.test_many_jobs import job
 
 from lutfarm.agent_pool.local import LocalPool
-from lutfarm.execution.serving import JOB_FILE, Serving
+from lutfarm.execution.serving import JOB_FILE, Serving, loaded
 from lutfarm.execution.sitting import Sitting
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.records.job import Job
@@ -25,7 +26,8 @@ from lutfarm_agents import process_identity
 from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_agents.testing import Script, ScriptedAgents
-from lutfarm_jobs.spec import JobSpec
+from lutfarm_jobs.errors import NotReady
+from lutfarm_jobs.spec import JobSpec, parse_job
 
 MOST_S = 120.0
 
@@ -161,3 +163,97 @@ def test_what_was_queued_when_it_ended_goes_on_when_it_serves_again(store: Store
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lutfarm.execution.serving.LOOK_S", 0.0)
+
+
+def test_a_job_for_a_retired_device_has_failed_and_says_why(store: Store, tmp_path: Path) -> None:
+    one = submit(store, tmp_path, job("one", 8))
+    store.step_device("b", DeviceEvent("retired", "its screen broke"), time.time())
+    with served(store, tmp_path) as serving:
+        until(serving, lambda: not store.queue())
+    found = store.job(one)
+    assert found is not None
+    assert found[0].state == "failed"
+    assert "its screen broke" in found[0].reason
+    assert {run.device for run in store.runs(one, samples=False)} == {"a"}, "the other was measured"
+
+
+def test_a_job_that_waits_for_people_is_not_read_again_and_again(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lutfarm.execution.serving.TRY_AGAIN_S", 0.0)
+    reads: list[str] = []
+
+    def read(entry: QueuedJob, of: Store) -> Any:
+        reads.append(entry.job_id)
+        return loaded(entry, of)
+
+    monkeypatch.setattr("lutfarm.execution.serving.loaded", read)
+    store.step_device("b", DeviceEvent("held", "a new fan"), time.time())
+    with served(store, tmp_path) as serving:
+        one = submit(store, tmp_path, job("one", 8))
+        until(serving, lambda: any(entry.waiting for entry in store.queue()))
+        for _ in range(20):
+            serving.turn()
+        assert reads == [one]
+
+
+def test_a_pool_whose_devices_are_all_held_is_waited_for(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lutfarm.execution.serving.TRY_AGAIN_S", 0.1)
+    spec = parse_job(
+        job("pool", 8).model_dump(mode="json") | {"devices": [{"profile": f"generic-linux-{os.uname().machine}"}]}, source="job"
+    )
+    one = submit(store, tmp_path, spec)
+    for device in "ab":
+        store.step_device(device, DeviceEvent("held", "a new fan"), time.time())
+    with served(store, tmp_path) as serving:
+        until(serving, lambda: any(entry.waiting for entry in store.queue()) or state(store, one) == "failed")
+        assert state(store, one) != "failed", store.job(one)
+        assert "a new fan" in store.queue()[0].waiting
+        for device in "ab":
+            store.step_device(device, DeviceEvent("released"), time.time())
+        until(serving, lambda: not store.queue())
+    assert state(store, one) == "complete"
+
+
+def test_a_cancel_that_comes_while_a_job_is_read_is_heard(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(entry: QueuedJob, of: Store) -> Any:
+        found = loaded(entry, of)
+        store.ask_to_end(entry.job_id, "ann changed her mind")
+        return found
+
+    monkeypatch.setattr("lutfarm.execution.serving.loaded", read)
+    one = submit(store, tmp_path, job("one", 8, rounds=50), retry_failed=True)
+    with served(store, tmp_path) as serving:
+        until(serving, lambda: not store.queue())
+    found = store.job(one)
+    assert found is not None
+    assert (found[0].state, found[0].reason) == ("cancelled", "ann changed her mind")
+
+
+def test_a_device_that_is_not_as_it_was_holds_up_its_job_alone(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lutfarm.execution.serving.TRY_AGAIN_S", 60.0)
+
+    def read(entry: QueuedJob, of: Store) -> Any:
+        if entry.job_id.startswith("one"):
+            raise NotReady("it has none of the cores that its profile names")
+        return loaded(entry, of)
+
+    monkeypatch.setattr("lutfarm.execution.serving.loaded", read)
+    one, two = submit(store, tmp_path, job("one", 8)), submit(store, tmp_path, job("two", 16))
+    with served(store, tmp_path) as serving:
+        until(serving, lambda: state(store, two) == "complete")
+    (left,) = store.queue()
+    assert left.job_id == one
+    assert "none of the cores" in left.waiting
+
+
+def test_a_job_whose_time_is_up_before_it_began_says_so(store: Store, tmp_path: Path) -> None:
+    one = submit(store, tmp_path, job("one", 8))
+    store.enqueue(replace(store.queue()[0], until_s=time.time() - 1.0))
+    with served(store, tmp_path) as serving:
+        until(serving, lambda: not store.queue())
+    found = store.job(one)
+    assert found is not None
+    assert (found[0].state, found[0].reason) == ("cancelled", "its time was up")

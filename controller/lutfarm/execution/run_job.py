@@ -39,10 +39,11 @@ class JobOutcome:
 
     @property
     def out_of_work(self) -> str:
-        """Which of its devices were out of work then, or broke its orders alone, and why."""
+        """Whether its time was up; which of its devices were out of work then, or broke its orders alone, and why."""
         out = [f"{unit.name} was {unit.out} then: {unit.quarantined}" for unit in self.units.values() if unit.out]
         broke = [f"{unit} broke its orders and no others: {why}" for unit, why in self.job.gave_up.items()]
-        return "; ".join(out + broke)
+        over = ["its time was up"] if self.job.time_up and not self.whole else []
+        return "; ".join(over + out + broke)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,14 @@ from lutfarm.scheduling.unit import Unit
 from lutfarm.store.interface import Store
 from lutfarm.submission.submission import Submission
 from lutfarm.submission.submit import submission
-from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, SpecError, StoreError, WrongState
 from lutfarm_jobs.sources import Sources
 
 JOB_FILE = "job.yaml"
 LOOK_S = 0.5  # how soon a job that was submitted is taken, and one that is to end is told so
 TRY_AGAIN_S, TRY_AGAIN_MOST_S = 10.0, 300.0  # a job whose devices are out of work: doubled each time
+GIVES_UP = 5  # a job that breaks its devices, and measures nothing in so many tries, has failed
+TIME_UP = "its time was up"
 log = logging.getLogger(__name__)
 
 
@@ -37,19 +39,22 @@ class Serving:
     sitting: Sitting
     _ending: dict[str, str] = field(default_factory=dict[str, str])  # jobs that somebody ended, and why
     _tries: dict[str, int] = field(default_factory=dict[str, int])  # jobs that could not go on, how often in a row
+    _waits_for: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])  # jobs that people hold up
     _runs: dict[str, int] = field(default_factory=dict[str, int])  # what the jobs had when they were taken
     _looked_s: float = float("-inf")
 
     def turn(self) -> None:
         """Take what has come, one turn of the sitting, let go what is over."""
         if time.monotonic() - self._looked_s >= LOOK_S:
-            self._look(time.time())
-            self._looked_s = time.monotonic()
+            more = self._look(time.time())
+            self._looked_s = float("-inf") if more else time.monotonic()
         self.sitting.turn()
         for job_id in self.sitting.over():
             self._over(job_id, time.time())
 
-    def _look(self, now_s: float) -> None:
+    def _look(self, now_s: float) -> bool:
+        """Take one job at most: reading it may take seconds, in which nothing else goes on; whether another one is due."""
+        taken = False
         for entry in self.store.queue():
             runs_here = entry.job_id in self.sitting.state.jobs
             if entry.ending:
@@ -58,22 +63,42 @@ class Serving:
                     self.sitting.withdraw(entry.job_id)
                 else:
                     self._ended(entry.job_id, "cancelled", entry.ending)
-            elif not runs_here and entry.not_before_s <= now_s:
-                self._take(entry)
+            elif not runs_here and entry.until_s is not None and entry.until_s <= now_s:
+                self._ended(entry.job_id, "cancelled", TIME_UP)
+            elif not runs_here and entry.not_before_s <= now_s and not self._held(entry, now_s):
+                if taken:
+                    return True
+                taken = True
+                self._take(entry, now_s)
+        return False
 
-    def _take(self, entry: QueuedJob) -> None:
-        """A job that can't be taken as it is has failed; what was measured of it stays."""
+    def _held(self, entry: QueuedJob, now_s: float) -> bool:
+        """Whether it waits for people alone, who have not given back a device since: then it is not read again."""
+        devices = self._waits_for.get(entry.job_id, ())
+        if not devices or any(self.store.device_record(device, now_s).state not in NO_WORK for device in devices):
+            return False
+        self.store.put_off(entry.job_id, now_s + TRY_AGAIN_S, entry.waiting)
+        return True
+
+    def _take(self, entry: QueuedJob, now_s: float) -> None:
+        """One that can't be taken as it is has failed, and keeps what was measured; one whose devices are not well waits."""
+        job_id = entry.job_id
         try:
             submitted, sources = loaded(entry, self.store)
-            self.sitting.admit(submitted, sources, LoggedJob(entry.job_id))
-        except SpecError as error:
-            self._ended(entry.job_id, "failed", f"{error.code}: {error.detail}")
+            self.sitting.admit(submitted, sources, LoggedJob(job_id))
+        except StoreError:
+            raise
+        except (WrongState, DeviceError, LinkError) as error:
+            self._later(job_id, now_s, f"{error.code}: {error.detail}")
             return
-        self.store.close_job(entry.job_id, "open")
-        if entry.retry_failed:  # once: not again where the job is put off and taken again
-            self.store.enqueue(replace(entry, retry_failed=False))
-        self._runs[entry.job_id] = _counted(self.store, entry.job_id)
-        log.info("taken", extra={"job": entry.job_id, "user": submitted.user, "priority": submitted.priority})
+        except FarmError as error:
+            self._ended(job_id, "failed", f"{error.code}: {error.detail}")
+            return
+        self._waits_for.pop(job_id, None)
+        self.store.close_job(job_id, "open")
+        self.store.taken(job_id)
+        self._runs[job_id] = _counted(self.store, job_id)
+        log.info("taken", extra={"job": job_id, "user": submitted.user, "priority": submitted.priority})
 
     def _over(self, job_id: str, now_s: float) -> None:
         job = self.sitting.state.job(job_id)
@@ -81,7 +106,9 @@ class Serving:
         self.sitting.leave(job_id)
         if why := self._ending.pop(job_id, ""):
             self._ended(job_id, "cancelled", why)
-        elif not ended.whole and ended.out_of_work and not job.stopped and not job.time_up:
+        elif job.time_up and not ended.whole:
+            self._ended(job_id, "cancelled", TIME_UP)
+        elif not ended.whole and ended.out_of_work and not job.stopped:
             self._put_off(ended, now_s)
         else:
             close(self.store, ended)
@@ -89,16 +116,27 @@ class Serving:
             log.info("over", extra={"job": job_id, "missing": len(ended.missing), "left": len(ended.left)})
 
     def _put_off(self, ended: JobOutcome, now_s: float) -> None:
-        """Its devices are out of work: it is looked at again, and keeps its place by its age."""
+        """Its devices are out of work: it is looked at again, and keeps its place by its age.  What can't end well has failed."""
         job_id = ended.job_id
         if _counted(self.store, job_id) > self._runs[job_id]:
             self._tries.pop(job_id, None)
+        out = {unit.name: unit.out for unit in ended.units.values() if unit.out}
+        for_good = bool(out) and all(state == "retired" for state in out.values())
+        if (not ended.job.gave_up and for_good) or (ended.job.gave_up and self._tries.get(job_id, 0) + 1 >= GIVES_UP):
+            self._ended(job_id, "failed", ended.out_of_work)
+        elif out and not ended.job.gave_up and all(state in NO_WORK for state in out.values()):
+            self._waits_for[job_id] = tuple(out)
+            self.store.put_off(job_id, now_s + TRY_AGAIN_S, ended.out_of_work)
+            log.warning("put off", extra={"job": job_id, "why": ended.out_of_work})
+        else:
+            self._later(job_id, now_s, ended.out_of_work)
+
+    def _later(self, job_id: str, now_s: float, why: str) -> None:
+        """Twice as late each time in a row."""
         tries = self._tries[job_id] = self._tries.get(job_id, 0) + 1
-        out = [unit.out for unit in ended.units.values() if unit.out]
-        held = bool(out) and all(state in NO_WORK for state in out)  # a look at the store tells when it is over
-        pause_s = TRY_AGAIN_S if held else min(TRY_AGAIN_MOST_S, TRY_AGAIN_S * 2.0 ** (tries - 1))
-        self.store.put_off(job_id, now_s + pause_s, ended.out_of_work)
-        log.warning("put off", extra={"job": job_id, "why": ended.out_of_work, "for_s": pause_s})
+        pause_s = min(TRY_AGAIN_MOST_S, TRY_AGAIN_S * 2.0 ** (tries - 1))
+        self.store.put_off(job_id, now_s + pause_s, why)
+        log.warning("put off", extra={"job": job_id, "why": why, "for_s": pause_s})
 
     def _ended(self, job_id: str, state: Literal["cancelled", "failed"], why: str) -> None:
         self.store.close_job(job_id, state, why)
@@ -109,6 +147,7 @@ class Serving:
         self.store.dequeue(job_id)
         self._tries.pop(job_id, None)
         self._runs.pop(job_id, None)
+        self._waits_for.pop(job_id, None)
 
 
 def loaded(entry: QueuedJob, store: Store) -> tuple[Submission, Sources]:

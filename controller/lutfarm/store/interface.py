@@ -163,6 +163,10 @@ class QueueStore(Protocol):
         """Not before a Unix time; nothing where it is not in the queue."""
         ...
 
+    def taken(self, job_id: str) -> None:
+        """It is at work: it waits for nothing, and what failed before is not measured again another time."""
+        ...
+
     def ask_to_end(self, job_id: str, why: str) -> bool:
         """Whether it is in the queue.  The first `why` stays."""
         ...

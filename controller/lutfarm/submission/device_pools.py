@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from lutfarm.devices.same_hardware import twins_of
 from lutfarm.records.device_state import NO_WORK, DeviceRecord
 from lutfarm_agents.device import Device
-from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.errors import SpecError, WrongState
 from lutfarm_jobs.job_file.devices import PoolChoice
 from lutfarm_jobs.spec import JobSpec
 
@@ -23,7 +23,7 @@ def devices_of(
     """The devices of a pool's profile that work may be given to, by name.
 
     One that is busy or cooling is waited for; the job finds out about one that is lost.  `machines`: by name, what each last
-    said it is.  Raises SpecError that says in which state the others are, or which two are one piece of hardware.
+    said it is.  Raises WrongState that says in which state they are; SpecError where two are one piece of hardware, or there is none.
     """
     mine = {name: device for name, device in registered.items() if device.profile == choice.profile}
     usable = {name: device for name, device in mine.items() if records[name].state not in NO_WORK}
@@ -39,7 +39,7 @@ def devices_of(
         states = ", ".join(
             f"{name} is {records[name].state}" + (f" ({records[name].reason})" if records[name].reason else "") for name in mine
         )
-        raise SpecError(
+        raise WrongState(
             f"{where}: no device of the profile {choice.profile} may be given work: {states}; see lutfarm device check"
         )
     known = ", ".join(sorted({device.profile for device in registered.values()})) or "none"

@@ -67,7 +67,7 @@ def submit_read(spec: JobSpec, path: Path, store: Store, *, retry_failed: bool =
     try:
         return submit(spec, path.absolute().parent, store, retry_failed=retry_failed)
     except SpecError as error:
-        raise SpecError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}") from error
 
 
 def submit(spec: JobSpec, folder: Path, store: Store, *, retry_failed: bool = False) -> tuple[Submission, Sources]:

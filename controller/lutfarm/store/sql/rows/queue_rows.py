@@ -33,6 +33,11 @@ class QueueRows(Database):
         with self._write() as db:
             db.execute(later)
 
+    def taken(self, job_id: str) -> None:
+        at_work = update(queued_jobs).where(queued_jobs.c.job_id == job_id).values(retry_failed=False, waiting="")
+        with self._write() as db:
+            db.execute(at_work)
+
     def ask_to_end(self, job_id: str, why: str) -> bool:
         mine = queued_jobs.c.job_id == job_id
         with self._write() as db:
