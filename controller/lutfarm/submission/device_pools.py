@@ -23,7 +23,7 @@ def devices_of(
     """The devices of a pool's profile that work may be given to, by name.
 
     One that is busy or cooling is waited for; the job finds out about one that is lost.  `machines`: by name, what each last
-    said it is.  Raises WrongState that says in which state they are; SpecError where two are one piece of hardware, or there is none.
+    said it is.  Raises WrongState that says in which state they are; SpecError where two are one machine, or there is none.
     """
     mine = {name: device for name, device in registered.items() if device.profile == choice.profile}
     usable = {name: device for name, device in mine.items() if records[name].state not in NO_WORK}
