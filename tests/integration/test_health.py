@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 import venv
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from tests import pool_kit as kit
 from tests.farm_kit import Quiet
 
 from lutfarm.agent_pool.local import LocalPool
+from lutfarm.devices import health_check, leases
 from lutfarm.devices.health_check import check_device, event_of, limits_of
 from lutfarm.execution.run_job import Farm
 from lutfarm.home import Home
@@ -28,9 +30,9 @@ from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.health.check import CheckOrder, HealthReport, Reference, check
 from lutfarm_agents.health.findings import Finding, HealthLimits
 from lutfarm_agents.testing import FakeAgent, Script
-from lutfarm_jobs.errors import LinkLost, NotReady, SpecError
+from lutfarm_jobs.errors import FarmError, LeaseLost, LinkLost, NotReady, SpecError
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
-from lutfarm_jobs.round import Artifact, Round, Task
+from lutfarm_jobs.round import Artifact, Lease, Round, Task
 from lutfarm_jobs.run import Failure, Probe, Run
 from lutfarm_jobs.spec import parse_job
 from lutfarm_profiles import loader
@@ -290,6 +292,55 @@ def test_after_a_runtime_that_took_the_session_with_it_the_next_is_looked_at_in_
     report = check(Forgetful(Device("desk", kit.PROFILE, "local", LocalAddress()), Script()), ORDER, waiting=lambda _: None)
     assert [f.name for f in report.failed] == [f"import {BACKEND}"]
     assert [reference.backend for reference in report.references] == ["tflite-cpu-t1-fp32"]
+
+
+@pytest.fixture
+def slow(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[FarmError | None], HealthReport]:
+    """A check of a device that is given a bundle first, until its lease was renewed twice; or renewing raises that error."""
+    device, renewed = Device("desk", kit.PROFILE, "local", LocalAddress()), threading.Semaphore(0)
+    store.put_device(device)
+    renew = store.renew
+    refused: list[FarmError] = []
+
+    def renewing(lease: Lease, *, now_s: float, ttl_s: float, job_id: str | None = None) -> Lease:
+        renewed.release()
+        if refused:
+            raise refused[0]
+        return renew(lease, now_s=now_s, ttl_s=ttl_s, job_id=job_id)
+
+    class Bundled(FakeAgent):
+        def _prepare(self) -> Iterator[str]:
+            for _ in range(1 if refused else 2):
+                assert renewed.acquire(timeout=30.0), "nobody renewed the lease"
+            return super()._prepare()
+
+    def agent(device: Device, state_dir: Path) -> FakeAgent:
+        return Bundled(device, Script())
+
+    def go(error: FarmError | None) -> HealthReport:
+        refused[:] = [error] if error else []
+        monkeypatch.setattr(store, "renew", renewing)
+        monkeypatch.setattr(health_check, "agent_of", agent)
+        monkeypatch.setattr(leases, "KEEP_S", 0.01)
+        monkeypatch.setattr(leases, "LEASE_S", 0.01)
+        me = str(process_identity.me())
+        return check_device(device, store, Home(tmp_path / "home"), owner=me, holder="a test", waiting=lambda *_: None)[0]
+
+    return go
+
+
+def test_a_check_keeps_its_lease_while_a_bundle_is_pushed(store: Store, slow: Callable[[FarmError | None], HealthReport]) -> None:
+    report = slow(None)
+    assert store.checks("desk") == [report]
+    assert store.lease_holder("desk", time.time()) is None
+
+
+def test_a_check_whose_lease_passed_to_another_says_nothing_of_the_device(
+    store: Store, slow: Callable[[FarmError | None], HealthReport]
+) -> None:
+    with pytest.raises(LeaseLost, match="passed to another"):
+        slow(LeaseLost())
+    assert (store.checks("desk"), store.hello("desk")) == ([], None)
 
 
 class Disturbed(FakeAgent):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from lutfarm.devices.leases import lease
+from lutfarm.devices.leases import kept_beside, lease
 from lutfarm.devices.registry import registered
 from lutfarm.home import Home
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord, require
@@ -79,20 +79,21 @@ def check_device(
 ) -> tuple[HealthReport, DeviceRecord]:
     """Wait for the device, look at it, keep what was found; the report and the device's state after it.
 
-    `waiting(device, who)` is told who else has it.  Raises SpecError for a retired device.
+    `waiting(device, who)` is told who else has it.  Raises SpecError for a retired device, LeaseLost where another took it.
     """
     require(store.device_record(device.name, time.time()), "check passed")
     with lease(store, device.name, owner=owner, holder=holder, waiting=waiting) as kept:
         order = _order(device, store, home, kept(), holder)
+        with kept_beside(kept) as still_ours, closing(agent_of(device, state_dir=home.agents)) as agent:
 
-        def still_waiting(who: str) -> None:
-            kept()  # another farm's job on the device may last longer than a lease
-            waiting(device.name, who)
+            def still_waiting(who: str) -> None:
+                still_ours()  # another farm's job on the device may last longer than a lease
+                waiting(device.name, who)
 
-        with closing(agent_of(device, state_dir=home.agents)) as agent:
             report = check(agent, order, waiting=still_waiting)
-            if agent.ready:  # what is installed there may be other than when a job last heard it
-                store.put_hello(device.name, agent.hello(), time.time())
+            hello = agent.hello() if agent.ready else None
+        if hello is not None:  # what is installed there may be other than when a job last heard it
+            store.put_hello(device.name, hello, time.time())
         store.put_check(report)
         now_s = time.time()
         if report.boot_id:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -14,6 +16,7 @@ from lutfarm_jobs.round import Lease
 
 LEASE_S = 60.0
 ASK_AGAIN_S = 1.0
+KEEP_S = 5.0  # how often a lease is looked at that is kept beside work that can't stop for it
 
 
 @dataclass(slots=True)
@@ -100,3 +103,29 @@ def lease(
         yield kept
     finally:
         held.release()
+
+
+@contextmanager
+def kept_beside(kept: Callable[[], Lease]) -> Generator[Callable[[], None]]:
+    """Call `kept` of a `lease` every now and then, from a thread: pushing a bundle alone may take longer than a lease lasts.
+
+    What it gives raises what that has raised by now, and so does the end: LeaseLost, StoreError.
+    """
+    over = threading.Event()
+
+    def keep() -> None:
+        while not over.wait(KEEP_S):
+            kept()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="lease") as threads:
+        keeping = threads.submit(keep)
+
+        def require() -> None:
+            if keeping.done():
+                keeping.result()
+
+        try:
+            yield require
+        finally:
+            over.set()
+    keeping.result()
