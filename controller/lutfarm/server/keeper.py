@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from lutfarm.agent_pool.ray import whereabouts
+from lutfarm.agent_pool.ray.settings import LOOPBACK
 from lutfarm.agent_pool.ray.whereabouts import Whereabouts
 from lutfarm.execution.open_farm import ExecutorKind
 from lutfarm.home import Home
@@ -21,7 +22,6 @@ from lutfarm.server.dispatcher import RAY_FILE
 
 PAUSE_S, PAUSE_MOST_S = 0.5, 30.0  # before another one is started: doubled while they die young
 YOUNG_S = 60.0
-LOOPBACK = "127.0.0.2"  # Ray turns 127.0.0.1 into the outward address of the machine
 ENDS_S = 60.0  # what measures is told to end, and the devices are given back
 log = logging.getLogger(__name__)
 
@@ -35,9 +35,7 @@ class Keeper:
     executor: ExecutorKind
     measured_cpus: Sequence[int] = ()
     node_ip: str = LOOPBACK
-    _process: subprocess.Popen[bytes] | None = None
     _seen_s: float | None = None
-    _starts: int = 0
     _ending: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -58,16 +56,6 @@ class Keeper:
     @property
     def _ray_file(self) -> Path:
         return self.socket.with_name(RAY_FILE)
-
-    @property
-    def starts(self) -> int:
-        """How often one was started."""
-        return self._starts
-
-    @property
-    def pid(self) -> int | None:
-        """Of the one that runs."""
-        return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._keep, name="keeper")
@@ -95,14 +83,11 @@ class Keeper:
             self._ending.wait(pause_s)
 
     def _run(self) -> None:
-        whereabouts.remove(self._ray_file)
         cpus = ",".join(map(str, self.measured_cpus))
         command = [sys.executable, "-m", "lutfarm.server.dispatcher"]
         with subprocess.Popen(  # noqa: S603
             [*command, str(self.socket), str(self.home.path), self.executor, cpus, self.node_ip], stdin=subprocess.DEVNULL
         ) as process:
-            self._process = process
-            self._starts += 1
             log.info("dispatcher started", extra={"pid": process.pid})
             while process.poll() is None and not self._ending.wait(0.2):
                 pass
@@ -113,4 +98,5 @@ class Keeper:
                 except subprocess.TimeoutExpired:
                     log.warning("the dispatcher does not end, and is killed", extra={"pid": process.pid})
                     process.kill()
+        whereabouts.remove(self._ray_file)  # a killed one could not
         log.info("dispatcher ended", extra={"pid": process.pid, "code": process.returncode})

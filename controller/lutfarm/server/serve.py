@@ -19,12 +19,13 @@ from typing import Any
 
 import uvicorn
 
+from lutfarm.agent_pool.ray.settings import LOOPBACK
 from lutfarm.execution.open_farm import ExecutorKind, keep_off, measured_half
 from lutfarm.home import Home
 from lutfarm.server.admission.requests import is_loopback
 from lutfarm.server.admission.tokens import require_tokens
 from lutfarm.server.app import make_app
-from lutfarm.server.keeper import LOOPBACK, Keeper
+from lutfarm.server.keeper import Keeper
 from lutfarm.server.patient_http import PatientHttp
 from lutfarm.server.settings import LOOPBACK_NAMES, Settings
 from lutfarm.server.store_app import store_app

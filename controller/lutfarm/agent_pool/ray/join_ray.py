@@ -16,11 +16,10 @@ from pathlib import Path
 import psutil
 
 from lutfarm.agent_pool.ray.end_ray import end
-from lutfarm.agent_pool.ray.settings import settings
+from lutfarm.agent_pool.ray.settings import OBJECT_STORE_BYTES, settings
 from lutfarm.agent_pool.ray.whereabouts import HOST_CPUS, HOST_STATE, Whereabouts
 from lutfarm_agents.process_identity import Process, of, parse
 
-OBJECT_STORE_BYTES = 200 * 1024**2
 ENDS_S = 2.0  # Ray would drain for 30 s: what measures here has been told to end by then, or can't be told
 
 

@@ -21,7 +21,8 @@ from lutfarm.agent_pool.local import AgentFactory, device_agent
 from lutfarm.agent_pool.ray.host_actor import Host
 from lutfarm.agent_pool.ray.join_ray import resource
 from lutfarm.agent_pool.ray.processes import kill_descendant
-from lutfarm.agent_pool.ray.start_ray import LOOPBACK, start_ray
+from lutfarm.agent_pool.ray.settings import LOOPBACK
+from lutfarm.agent_pool.ray.start_ray import start_ray
 from lutfarm_agents.device import HERE
 from lutfarm_jobs.errors import LinkLost, TransferFailed
 

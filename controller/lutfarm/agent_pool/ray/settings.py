@@ -8,6 +8,9 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+LOOPBACK = "127.0.0.2"  # Ray turns 127.0.0.1 into the machine's outward address
+OBJECT_STORE_BYTES = 200 * 1024**2  # of each machine
+
 
 def settings(folder: Path, *, token: str = "") -> Mapping[str, str]:
     """Environment for Ray: a token in a file, of its own unless one is given, nothing sent home, no metrics collected."""

@@ -22,12 +22,9 @@ from ray._raylet import AuthenticationTokenLoader, Config
 from lutfarm.agent_pool.ray import processes
 from lutfarm.agent_pool.ray.end_ray import Ending
 from lutfarm.agent_pool.ray.private_folder import private_folder
-from lutfarm.agent_pool.ray.settings import environment, settings
+from lutfarm.agent_pool.ray.settings import LOOPBACK, OBJECT_STORE_BYTES, environment, settings
 from lutfarm.agent_pool.ray.whereabouts import Whereabouts
 from lutfarm_jobs.errors import NotReady
-
-LOOPBACK = "127.0.0.2"  # Ray turns 127.0.0.1 into the machine's outward address
-OBJECT_STORE_BYTES = 200 * 1024**2
 
 
 def start_ray(measured_cpus: frozenset[int], *, opened: ExitStack, node_ip: str = LOOPBACK) -> Callable[[], None]:
