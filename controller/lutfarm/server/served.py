@@ -17,7 +17,10 @@ from lutfarm.server.intake.uploads import Uploads
 from lutfarm.server.settings import Settings
 from lutfarm.server.streams import Streams
 from lutfarm.server.tables import Tables
+from lutfarm.server.turnstile import Turnstile
 from lutfarm.store.interface import Store
+
+MOST_STORE_STREAMS = 8  # at once: each holds one of the database's 30 connections until it is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,9 @@ class Served:
     ray: Callable[[], Whereabouts | None] = lambda: None  # of the dispatcher's
     executor: ExecutorKind = "local"
     hosts: HostBook = field(default_factory=HostBook)
+    store_streams: Turnstile = field(
+        default_factory=lambda: Turnstile("what the store streams", at_work=MOST_STORE_STREAMS, waiting=0)
+    )
 
 
 async def _served(request: Request) -> Served:

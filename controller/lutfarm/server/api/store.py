@@ -19,7 +19,7 @@ router = APIRouter(prefix=f"{API}/store", include_in_schema=False)
 @router.post("/read/{method}")
 async def read(served: ServedDep, method: str, request: Request) -> Response:
     """What changes nothing."""
-    return await answered(served.store, method, await request.body(), allowed=READS)
+    return await answered(served.store, method, await request.body(), allowed=READS, streams=served.store_streams)
 
 
 @router.post("/devices/{method}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from lutfarm.store.interface import Store
@@ -19,7 +19,7 @@ def method_called(name: str) -> Method:
     return found
 
 
-def answer(store: Store, method: Method, content: bytes) -> bytes | Iterator[bytes]:
+def answer(store: Store, method: Method, content: bytes) -> bytes | Generator[bytes]:
     """The result as JSON, or the lines of a stream.  Raises FarmError where the store does; a stream ends with it instead."""
     arguments = method.asked(content)
     if method.name == FARM_ID:
@@ -28,7 +28,7 @@ def answer(store: Store, method: Method, content: bytes) -> bytes | Iterator[byt
     return _lines(method, result) if method.streams else method.answer(result)
 
 
-def _lines(method: Method, items: Iterator[object]) -> Iterator[bytes]:
+def _lines(method: Method, items: Iterator[object]) -> Generator[bytes]:
     try:
         for item in items:
             yield ITEM + method.answer(item) + b"\n"

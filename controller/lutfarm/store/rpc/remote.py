@@ -14,11 +14,10 @@ import httpx
 from lutfarm.store.interface import Store
 from lutfarm.store.rpc.frames import END, FAILED, ITEM, JSON, load_error
 from lutfarm.store.rpc.methods import FARM_ID, Method, methods
-from lutfarm_jobs.errors import ServerUnreachable
+from lutfarm_jobs.errors import ServerBusy, ServerUnreachable
 
 ANSWER_S = 60.0  # a database that is busy is waited for by the server itself, half as long
-TOO_MANY = 429  # a server's status where it is asked too often, and has not even looked at what it was asked
-TRIES, PAUSE_S = 60, 1.0
+TRIES, PAUSE_S = 60, 1.0  # of a server that is asked too often or is busy, and has not even looked at what it was asked
 ASK = "is `lutfarm serve` running there?  What was measured until now is kept"
 
 
@@ -81,11 +80,12 @@ class RemoteStore:
                 with self._client.stream(
                     "POST", self._path(method.name), content=content, headers={"Content-Type": JSON}
                 ) as response:
-                    if response.status_code != TOO_MANY or not left:
-                        if not response.is_success:
-                            raise load_error(response.read())
+                    if response.is_success:
                         yield response
                         return
+                    error = load_error(response.read())
+                    if not left or not isinstance(error, ServerBusy):
+                        raise error
                 time.sleep(PAUSE_S)
         except httpx.HTTPError as error:
             raise ServerUnreachable(f"{self._place} does not answer: {error or type(error).__name__}; {ASK}") from error
