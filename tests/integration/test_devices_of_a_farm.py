@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.farm_kit import Quiet
 from tests.sitting_kit import Told, admit, at_work, job, machine, runs_of, store_of, taken, turned
 
 from lutfarm.agent_pool.local import LocalPool
@@ -22,6 +23,7 @@ from lutfarm.submission import submit
 from lutfarm_agents.device import Device
 from lutfarm_agents.interface import Agent
 from lutfarm_agents.testing import FakeAgent, Script, ScriptedAgents
+from lutfarm_jobs.round import Lease
 
 
 @pytest.fixture
@@ -88,6 +90,30 @@ def test_a_lease_that_is_lost_takes_its_device_out_alone_until_it_is_free_again(
         turned(sitting, until=lambda: one.id in sitting.over())
     assert runs_of(store, one) == {"a": 6, "b": 6}
     assert store.device_record("a", time.time()).state == "ready"
+
+
+def test_a_lease_that_is_lost_while_models_are_built_ends_no_more_than_that_order(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, theirs = job("one", 8, 16, 24, devices=("a",)), job("two", 24, devices=("b",)), list[Lease]()
+
+    class Robbed(Quiet):
+        def preparing(self, done: int, total: int) -> None:
+            if not theirs:
+                theirs.append(taken(store, "a"))
+                monkeypatch.setattr(leases, "LEASE_S", 2 * leases.LEASE_S)  # so that it is due
+
+    with at_work(store, tmp_path) as sitting:
+        admit(sitting, store, tmp_path, one, Robbed())
+        admit(sitting, store, tmp_path, two)
+        turned(sitting, until=lambda: bool(theirs))
+        lost = sitting.state.units["a"]
+        assert (lost.leased, lost.in_flight, sitting.state.job(one.id).stopped) == (False, None, None)
+        turned(sitting, until=lambda: two.id in sitting.over())
+        assert runs_of(store, one) == {}
+        store.release(theirs[0])
+        turned(sitting, until=lambda: one.id in sitting.over())
+    assert runs_of(store, one) == {"a": 9}
 
 
 def test_a_device_in_maintenance_is_nobodys_and_all_jobs_go_on_once_it_is_released(store: Store, tmp_path: Path) -> None:
