@@ -17,6 +17,7 @@ from tests.sitting_kit import WIDTHS, admit, at_work, job, machine, runs_of, sto
 from lutfarm.agent_pool.local import LocalPool
 from lutfarm.execution.run_job import outcome
 from lutfarm.execution.sitting import Sitting
+from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.results.job_table import table_of
 from lutfarm.scheduling import retry
 from lutfarm.scheduling.state import out_of_work
@@ -27,9 +28,10 @@ from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
 from lutfarm_agents.interface import Advance
 from lutfarm_agents.testing import FakeAgent, Script, ScriptedAgents
-from lutfarm_jobs.errors import LinkLost, RunnerBug, SpecError
-from lutfarm_jobs.round import Round
-from lutfarm_jobs.run import Run
+from lutfarm_jobs.errors import FarmError, LinkLost, RunnerBug, SpecError, StoreUnwritable
+from lutfarm_jobs.measurement import Measurement
+from lutfarm_jobs.round import Round, Task
+from lutfarm_jobs.run import Probe, Run
 from lutfarm_jobs.spec import JobSpec
 
 
@@ -156,6 +158,26 @@ def test_an_admission_that_breaks_gives_back_what_it_took_and_the_others_go_on(s
         while one.id not in sitting.over():
             sitting.turn()
     assert len(list(store.runs(one.id, samples=False))) == 3
+
+
+def test_what_fails_as_an_order_is_made_stops_that_job_alone_unless_it_is_the_store(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, build = job("one", 8), job("two", 16), TaskBuilder.task
+
+    def failing(builder: TaskBuilder, measurement: Measurement, probe: Probe | None) -> Task:
+        if WIDTHS[8] in measurement.key:
+            raise error
+        return build(builder, measurement, probe)
+
+    monkeypatch.setattr(TaskBuilder, "task", failing)
+    error: FarmError = RunnerBug("it is not as it should be")
+    sitting = sat(store, tmp_path, one, two)
+    assert sitting.state.job(one.id).stopped == ("RunnerBug", "it is not as it should be")
+    assert (runs_of(store, one), runs_of(store, two)) == ({}, {"a": 3, "b": 3})
+    error = StoreUnwritable("the disk is full")
+    with pytest.raises(StoreUnwritable):
+        sat(store, tmp_path, job("three", 8))
 
 
 def test_a_device_that_was_mended_works_for_the_next_job(store: Store, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ from lutfarm.scheduling.turn import after_news, next_steps, without
 from lutfarm.scheduling.unit import Unit
 from lutfarm.store.interface import Store
 from lutfarm.submission.submission import Submission
-from lutfarm_jobs.errors import RunnerBug, SpecError
+from lutfarm_jobs.errors import FarmError, RunnerBug, SpecError, StoreError
 from lutfarm_jobs.sources import Sources
 
 POLL_S = 0.25
@@ -220,7 +220,9 @@ class Sitting:
             return None
         try:
             order = self._books[job.id].order(step, job, self.state.units[step.unit].hello, lease)
-        except SpecError as error:  # of this job alone
+        except StoreError:
+            raise
+        except FarmError as error:  # of this job alone, or of what it wants to be built
             self.state = with_job(self.state, replace(self.state.job(job.id), stopped=(error.code, error.detail)))
             return None
         return order if self.state.units[step.unit].leased else None
