@@ -25,6 +25,7 @@ from lutfarm.home import Home
 from lutfarm.server.admission.requests import is_loopback
 from lutfarm.server.admission.tokens import require_tokens
 from lutfarm.server.app import make_app
+from lutfarm.server.claim import claimed
 from lutfarm.server.keeper import Keeper
 from lutfarm.server.patient_http import PatientHttp
 from lutfarm.server.settings import LOOPBACK_NAMES, Settings
@@ -57,6 +58,7 @@ def serve(home: Home, where: Listening, executor: ExecutorKind, ready: Callable[
     with ExitStack() as stack:
         stack.enter_context(_alone(home))
         store = stack.enter_context(closing(open_store(home.path)))
+        stack.enter_context(claimed(store, store.place, lost=lambda: os.kill(os.getpid(), signal.SIGTERM)))
         require_tokens(store, loopback=where.settings.loopback, now_s=time.time())
         listening = stack.enter_context(closing(_bound(where)))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lutfarm-")))  # 0700; a socket's path is short
