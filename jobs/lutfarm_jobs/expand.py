@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lutfarm_jobs import operators, spaces
 from lutfarm_jobs.asked import Wanted, check_precisions, with_all_paths
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.graphs.graph_bytes import graph_bytes
 from lutfarm_jobs.job_file.workloads import BALANCED_NETWORKS, ModelsWorkload, OperatorsWorkload, SpaceWorkload
 from lutfarm_jobs.measurement import Measurement, Workload
 from lutfarm_jobs.measurement_key import network_name
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     pass
 
 MOST_MEASUREMENTS = 1_000_000
+MOST_OPERATOR_BYTES = 2_000_000_000  # no .onnx and no .tflite file holds more than 2 GiB
 
 
 def resolve(spec: JobSpec, folder: Path) -> Sources:
@@ -134,14 +136,18 @@ def _workloads(spec: JobSpec, sources: Sources) -> Iterable[Wanted]:
         runtimes = frozenset(choice.runtimes) if choice.runtimes else every
         if isinstance(choice, SpaceWorkload):
             space = sources.spaces[choice.space]
+            for operator in (*space.operators(), *space.extras()):
+                _check_size(operator, where=f"workloads[{position}].space")
             yield from (Wanted(workload, runtimes) for workload in _operators(choice, space))
             for runtime in sorted(runtimes):
                 yield from (Wanted(workload, frozenset({runtime})) for workload in _apart(choice, space, runtime))
             yield from (Wanted(workload, runtimes) for workload in _networks(choice, space, where=f"workloads[{position}]"))
         elif isinstance(choice, OperatorsWorkload):
             for index, key in enumerate(choice.operators):
-                operator = _parse(key, where=f"workloads[{position}].operators[{index}]")
+                where = f"workloads[{position}].operators[{index}]"
+                operator = _parse(key, where=where)
                 if not operator.is_nothing:
+                    _check_size(operator, where=where)
                     yield Wanted(Workload("operator", operator.key), runtimes)
         else:
             for model in sources.models[position]:
@@ -153,6 +159,15 @@ def _parse(key: str, *, where: str) -> Operator:
         return operators.parse(key)
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from error
+
+
+def _check_size(operator: Operator, *, where: str) -> None:
+    """It is built, and its weights drawn, on the machine that orders it: that must not be what a job can fill."""
+    if not operator.is_nothing and (size_bytes := graph_bytes(operators.graph_of(operator))) > MOST_OPERATOR_BYTES:
+        raise SpecError(
+            f"{where}: {operator.key} takes {size_bytes:,} bytes for its input, weights and output; {MOST_OPERATOR_BYTES:,} is "
+            "the most"
+        )
 
 
 def _operators(choice: SpaceWorkload, space: Space) -> Iterable[Workload]:

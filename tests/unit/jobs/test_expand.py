@@ -233,3 +233,22 @@ def test_a_thousand_shapes_make_a_key_that_a_database_can_index() -> None:
 def test_a_refused_file_has_a_key_of_its_own() -> None:
     (bad,) = keys(job({"models": ["m.tflite"]}, runtimes=("tflite",)), w0=(replace(TFLITE, refused="it is damaged"),))
     assert bad == "latency/file:m.tflite@cdcdcdcdcdcd{refused}/desk/tflite-cpu-t1-int8/b8-steady"
+
+
+@pytest.mark.parametrize(
+    ("key", "size"),
+    [
+        ("conv_H50000_W50000_Cin3_Cout8_k1_s1_g1_relu", "110,000,000,128"),
+        ("conv_H1_W1_Cin50000_Cout50000_k1_s1_g1_relu", "10,000,600,000"),
+    ],
+)
+def test_an_operator_that_no_machine_should_build_is_refused_with_its_size_and_the_limit(key: str, size: str) -> None:
+    with pytest.raises(SpecError, match=rf"workloads\[0\].operators\[1\]: {key} takes {size} bytes .* 2,000,000,000 is the most"):
+        keys(job({"operators": [CONV, key]}))
+
+
+def test_an_operator_of_a_space_is_refused_for_its_size_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    largest = 3 * 224 * 224 * 4
+    monkeypatch.setattr(expansion, "MOST_OPERATOR_BYTES", largest)
+    with pytest.raises(SpecError, match=rf"workloads\[0\].space: \w+ takes [\d,]+ bytes .* {largest:,} is the most"):
+        keys(job({"space": "fbnet-224", "operators": "none", "networks": 1}))
