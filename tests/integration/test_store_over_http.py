@@ -6,7 +6,8 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -20,13 +21,22 @@ from starlette.routing import Mount, Route
 from tests import store_kit as kit
 from tests.server_kit import API, client_of, served
 
+from lutfarm.client.link import Link
+from lutfarm.client.served_store import served_store
+from lutfarm.devices.leases import LEASE_S
 from lutfarm.home import Home
+from lutfarm.records.device_state import DeviceEvent
 from lutfarm.server.admission.tokens import new_token
 from lutfarm.server.app import make_app
 from lutfarm.server.served import MOST_STORE_STREAMS
 from lutfarm.server.settings import Settings
 from lutfarm.server.store_app import store_app
 from lutfarm.store import Store, open_store
+from lutfarm.store.interface import LeaseHolder
+from lutfarm_agents import process_identity
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.round import Lease
+from lutfarm_jobs.run import Run
 
 JSON = {"Content-Type": "application/json"}
 THREADS = 40  # that AnyIO gives whoever names no others
@@ -56,23 +66,61 @@ def test_streams_that_nobody_reads_are_few_and_make_room_when_they_end(
     store: Store, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = next(store.runs(kit.JOB.id))
-    monkeypatch.setattr(type(store), "runs", lambda *_, **__: (one for one in itertools.repeat(run)))
-    asked = ("POST", f"{API}/store/read/runs")
-    sent = {"headers": JSON, "content": b'["job-1", true, null]'}
+
+    def endless(*_: object, **__: object) -> Iterator[Run]:
+        yield from itertools.repeat(run)
+
+    monkeypatch.setattr(type(store), "runs", endless)
+
+    def asked() -> AbstractContextManager[httpx.Response]:
+        return client.stream("POST", f"{API}/store/read/runs", headers=JSON, content=b'["job-1", true, null]')
+
     with ExitStack() as unread:
         for _ in range(MOST_STORE_STREAMS):
-            assert unread.enter_context(client.stream(*asked, **sent)).status_code == 200
-        with client.stream(*asked, **sent) as refused:
+            assert unread.enter_context(asked()).status_code == 200
+        with asked() as refused:
             assert refused.status_code == 503
             assert b"ServerBusy" in refused.read()
         devices = client.post(f"{API}/store/read/devices", headers=JSON, content=b"[]")
         assert devices.status_code == 200, "what is no stream is answered"
     for _ in range(600):
-        with client.stream(*asked, **sent) as again:
+        with asked() as again:
             if again.status_code == 200:
                 return
         time.sleep(0.1)
     pytest.fail("the places of streams that ended were never free again")
+
+
+@pytest.fixture
+def elsewhere(client: httpx.Client, token: str) -> Iterator[Store]:
+    """The store, as another machine has it."""
+    with closing(served_store(Link(str(client.base_url), token))) as found:
+        yield found
+
+
+@pytest.mark.parametrize("ahead_s", [70.0, -1e6])
+def test_a_machine_whose_clock_is_wrong_takes_no_device_from_another(store: Store, elsewhere: Store, ahead_s: float) -> None:
+    me = str(process_identity.me())
+    lease = store.acquire("desk", owner=me, holder="ann", now_s=time.time(), ttl_s=LEASE_S)
+    assert isinstance(lease, Lease)
+    wrong_s = time.time() + ahead_s
+    assert elsewhere.acquire("desk", owner=kit.OWNER, holder="bob", now_s=wrong_s, ttl_s=LEASE_S) == "ann"
+    assert elsewhere.lease_holder("desk", wrong_s) == LeaseHolder("ann", lease.expires_s)
+    assert elsewhere.device_record("desk", wrong_s).state == store.device_record("desk", time.time()).state
+    store.put_device(replace(kit.DESK, name="held"))
+    elsewhere.step_device("held", DeviceEvent("held", "a fan"), wrong_s)
+    assert abs(store.device_history("held")[-1].at_s - time.time()) < 3600
+    with pytest.raises(SpecError):
+        elsewhere.remove_device("desk", wrong_s)
+
+
+@pytest.mark.parametrize("ttl_s", [1e9, -1.0])
+def test_no_lease_is_longer_than_all_others(elsewhere: Store, ttl_s: float) -> None:
+    lease = elsewhere.acquire("desk", owner=kit.OWNER, holder="bob", now_s=0.0, ttl_s=ttl_s)
+    assert isinstance(lease, Lease)
+    assert time.time() - LEASE_S < lease.expires_s - LEASE_S <= time.time()
+    renewed = elsewhere.renew(lease, now_s=0.0, ttl_s=ttl_s)
+    assert lease.expires_s <= renewed.expires_s <= time.time() + LEASE_S
 
 
 def test_the_dispatcher_is_answered_while_everybody_else_keeps_all_threads_busy(store: Store) -> None:
@@ -84,7 +132,7 @@ def test_the_dispatcher_is_answered_while_everybody_else_keeps_all_threads_busy(
 
     async def busy(_: Request) -> Response:
         async with anyio.create_task_group() as group:
-            for _ in range(THREADS):
+            for _each in range(THREADS):
                 group.start_soon(run_in_threadpool, work)
         return Response()
 

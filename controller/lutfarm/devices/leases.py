@@ -25,6 +25,7 @@ class Leases:
 
     store: LeaseStore
     _held: dict[str, Lease] = field(default_factory=dict[str, Lease])
+    _asked_s: dict[str, float] = field(default_factory=dict[str, float])  # by this machine's clock; a lease ends by the store's
     _jobs: dict[str, str] = field(default_factory=dict[str, str])  # by device, for which job the store says that it is
 
     @property
@@ -41,7 +42,7 @@ class Leases:
         lost: list[str] = []
         for device in list(self._held) if devices is None else devices:
             lease = self._held.get(device)
-            if lease is not None and lease.expires_s - now_s < LEASE_S * (1 - passed) and not self._renew(lease, now_s):
+            if lease is not None and abs(now_s - self._asked_s[device]) > LEASE_S * passed and not self._renew(lease, now_s):
                 lost.append(device)
         return lost
 
@@ -53,6 +54,7 @@ class Leases:
     def _renew(self, lease: Lease, now_s: float, job_id: str | None = None) -> bool:
         try:
             self._held[lease.device] = self.store.renew(lease, now_s=now_s, ttl_s=LEASE_S, job_id=job_id)
+            self._asked_s[lease.device] = now_s
         except LeaseLost:  # of this device alone
             self.forget(lease.device)
             return False
@@ -64,9 +66,10 @@ class Leases:
         """Take the lease if nobody else has it; else who does, in words: empty where it is held now."""
         if device in self._held:
             return ""
-        got = self.store.acquire(device, owner=owner, holder=holder, now_s=time.time(), ttl_s=LEASE_S, job_id=job_id)
+        now_s = time.time()
+        got = self.store.acquire(device, owner=owner, holder=holder, now_s=now_s, ttl_s=LEASE_S, job_id=job_id)
         if isinstance(got, Lease):
-            self._held[device], self._jobs[device] = got, job_id
+            self._held[device], self._asked_s[device], self._jobs[device] = got, now_s, job_id
             return ""
         return got or "another"
 

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from lutfarm.server.turnstile import Turnstile
 from lutfarm.store.interface import Store
-from lutfarm.store.rpc.answer import answer, method_called
+from lutfarm.store.rpc.answer import Amended, answer, method_called
 from lutfarm.store.rpc.frames import JSON, LINES, dump_error
 from lutfarm.store.rpc.methods import methods
 from lutfarm_jobs.errors import FarmError, StoreError
@@ -42,6 +42,7 @@ async def answered(
     allowed: Collection[str],
     threads: CapacityLimiter | None = None,
     streams: Turnstile | None = None,
+    amended: Amended = dict,
 ) -> Response:
     """What the store says, or why it says nothing.
 
@@ -54,7 +55,7 @@ async def answered(
         try:
             if name not in allowed:
                 raise StoreError(f"{name[:40]!r} is nothing that the store does for you")
-            result = await to_thread.run_sync(answer, store, method_called(name), content, limiter=threads)
+            result = await to_thread.run_sync(answer, store, method_called(name), content, amended, limiter=threads)
         except FarmError as error:
             return Response(dump_error(error), REFUSED, media_type=JSON)
         if isinstance(result, bytes):

@@ -84,6 +84,24 @@ def test_a_lease_is_renewed_once_a_third_of_it_has_passed_and_not_before(clock: 
     assert desks.jobs == ["j1"]
 
 
+@pytest.mark.parametrize("ahead_s", [-500.0, 500.0])
+def test_a_lease_is_renewed_in_time_where_the_store_has_another_clock(clock: Clock, ahead_s: float) -> None:
+    class Elsewhere(Desks):
+        def acquire(self, unit: str, *, owner: str, holder: str, now_s: float, ttl_s: float, job_id: str = "") -> Lease | str:
+            return super().acquire(unit, owner=owner, holder=holder, now_s=now_s + ahead_s, ttl_s=ttl_s, job_id=job_id)
+
+        def renew(self, lease: Lease, *, now_s: float, ttl_s: float, job_id: str | None = None) -> Lease:
+            return super().renew(lease, now_s=now_s + ahead_s, ttl_s=ttl_s, job_id=job_id)
+
+    desks = Elsewhere()
+    held = Leases(cast(Store, desks))
+    held.ask("a", owner="me", holder="me")
+    for _ in range(10):
+        clock.now_s += LEASE_S / 4
+        assert held.renew() == []
+    assert desks.told.count(("renewed", "a")) == 5
+
+
 def test_who_has_a_device_is_said_and_nobody_waits(clock: Clock) -> None:
     desks = Desks({"b": clock.now_s + 1.0})
     held = Leases(cast(Store, desks))

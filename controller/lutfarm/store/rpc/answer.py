@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from lutfarm.store.interface import Store
@@ -19,9 +19,13 @@ def method_called(name: str) -> Method:
     return found
 
 
-def answer(store: Store, method: Method, content: bytes) -> bytes | Generator[bytes]:
+Amended = Callable[[dict[str, Any]], dict[str, Any]]
+"""From the arguments that somebody sent, by name, to those that hold."""
+
+
+def answer(store: Store, method: Method, content: bytes, amended: Amended = dict) -> bytes | Generator[bytes]:
     """The result as JSON, or the lines of a stream.  Raises FarmError where the store does; a stream ends with it instead."""
-    arguments = method.asked(content)
+    arguments = amended(method.asked(content))
     if method.name == FARM_ID:
         return method.answer(store.farm_id)
     result: Any = getattr(store, method.name)(**arguments)
