@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.graphs.graph_bytes import graph_bytes
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.round import Artifact, Task
 from lutfarm_jobs.run import Probe
@@ -40,7 +42,20 @@ class TaskBuilder:
         self._paths, self._values_files = self.sources.model_paths, self.sources.values_files
 
     def task(self, measurement: Measurement, probe: Probe | None) -> Task:
-        """The measurement with all that a device needs.  Raises SpecError for a model file that changed."""
+        """The measurement with all that a device needs.
+
+        Raises SpecError for a model file that changed, and for a model that does not fit into this machine's memory.
+        """
+        try:
+            return self._task(measurement, probe)
+        except MemoryError as error:
+            workload = measurement.workload
+            raise SpecError(
+                f"{workload.name}: this machine has too little memory to build its model{self._size(workload)}; leave it out, or "
+                "run the job from a machine with more"
+            ) from error
+
+    def _task(self, measurement: Measurement, probe: Probe | None) -> Task:
         from lutfarm_jobs.models.reference_output import expected
 
         fmt = model_format(measurement.backend.runtime)
@@ -59,6 +74,14 @@ class TaskBuilder:
             model_memory_bytes=probe.model_memory_bytes if probe else None,
             random=self._random.get(measurement.workload.sha256, ()),
         )
+
+    def _size(self, workload: Workload) -> str:
+        """In words; empty for somebody's own file, which is only copied."""
+        if workload.kind == "file":
+            return ""
+        from lutfarm_jobs.models.build_model import graph_of
+
+        return f", of {graph_bytes(graph_of(workload, spaces=self._spaces_by_name())):,} bytes"
 
     def canary(self, backend: Backend) -> Artifact:
         """The reference operator of a backend."""
