@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +27,7 @@ from tests.server_kit import API, client_of, served
 
 from lutfarm.client.link import Link
 from lutfarm.client.served_store import served_store
+from lutfarm.devices.health_check import in_use
 from lutfarm.devices.leases import LEASE_S
 from lutfarm.home import Home
 from lutfarm.records.device_state import DeviceEvent
@@ -39,6 +44,7 @@ from lutfarm_jobs.round import Lease
 from lutfarm_jobs.run import Run
 
 JSON = {"Content-Type": "application/json"}
+LUTFARM = str(Path(sys.executable).with_name("lutfarm"))
 THREADS = 40  # that AnyIO gives whoever names no others
 
 
@@ -148,3 +154,36 @@ def test_the_dispatcher_is_answered_while_everybody_else_keeps_all_threads_busy(
         finally:
             over.set()
             asking.join(60)
+
+
+def typed(client: httpx.Client, token: str, home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    named = {"LUTFARM_SERVER": str(client.base_url), "LUTFARM_TOKEN": token, "LUTFARM_HOME": str(home), "COLUMNS": "400"}
+    return subprocess.run([LUTFARM, *words], env=os.environ | named, capture_output=True, text=True, timeout=240)
+
+
+def test_a_device_is_looked_at_where_it_hangs_and_nowhere_else(
+    store: Store, client: httpx.Client, token: str, tmp_path: Path
+) -> None:
+    store.put_device(replace(kit.DESK, name="far", host="bench"))
+    home = tmp_path / "elsewhere"
+    for words, said in (
+        (("device", "check", "far"), "far hangs on the host 'bench'"),
+        (("device", "check", "desk"), "desk hangs on the server's own machine"),
+        (("device", "check", "desk", "--host", "bench"), "and this is the host 'bench'"),
+        (("device", "register", "mine", "--local"), "say --host"),
+    ):
+        refused = typed(client, token, home, *words)
+        assert refused.returncode == 2, words
+        assert said in refused.stderr, words
+    assert [each.checked_s for each in store.checks("desk")] == [7.0]
+    assert not store.checks("far")
+    assert store.device("mine") is None
+    none = typed(client, token, home, "device", "check", "--all", "--host", "another", "--json")
+    assert (none.returncode, json.loads(none.stdout)) == (0, [])
+
+
+def test_which_devices_are_of_a_host(store: Store) -> None:
+    store.put_device(replace(kit.DESK, name="far", host="bench"))
+    assert in_use(store, 1.0) == ["desk", "far"]
+    assert in_use(store, 1.0, "bench") == ["far"]
+    assert in_use(store, 1.0, "local") == ["desk"]

@@ -13,12 +13,12 @@ from lutfarm.home import Home
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord, require
 from lutfarm.store.interface import DevicesAndLeases, DeviceStore
 from lutfarm_agents import process_identity
-from lutfarm_agents.device import Claim, Device
+from lutfarm_agents.device import HERE, Claim, Device
 from lutfarm_agents.factory import agent_of
 from lutfarm_agents.health.check import PASSES, SESSION, CheckOrder, HealthReport, check
 from lutfarm_agents.health.findings import HealthLimits
 from lutfarm_jobs import models
-from lutfarm_jobs.errors import DeviceLost, FarmError, LinkError, StoreError, is_a
+from lutfarm_jobs.errors import DeviceLost, FarmError, LinkError, SpecError, StoreError, is_a
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.models.build_model import canary_graph
 from lutfarm_jobs.models.reference_output import expected_of_graph
@@ -48,15 +48,29 @@ class NotChecked:
 
 
 def check_devices(
-    names: Sequence[str], store: DevicesAndLeases, home: Home, *, waiting: Waiting, tell: Callable[[Checked | NotChecked], None]
+    names: Sequence[str],
+    store: DevicesAndLeases,
+    home: Home,
+    *,
+    waiting: Waiting,
+    tell: Callable[[Checked | NotChecked], None],
+    host: str | None = None,
 ) -> list[Checked | NotChecked]:
     """Look at each in turn, whatever became of the others; `tell` hears of each as soon as it is known.
 
-    Raises SpecError for a name that is not registered, StoreError.
+    `host`: what a served farm calls this machine; None for a farm of its own.  Raises StoreError, and SpecError for a name
+    that is not registered, or a device of another host: what would be looked at here is not it.
     """
     found: list[Checked | NotChecked] = []
     holder = process_identity.words("device check")
-    for device in registered(store, names):
+    devices = registered(store, names)
+    for device in devices:
+        if host is not None and device.host != host:
+            raise SpecError(
+                f"{device.name} hangs on {_called(device.host)}, and this is {_called(host)}: type it there, or say --host "
+                f"{device.host} where that is what this machine is called"
+            )
+    for device in devices:
         try:
             report, record = check_device(device, store, home, owner=str(process_identity.me()), holder=holder, waiting=waiting)
             found.append(Checked(report, record))
@@ -68,9 +82,13 @@ def check_devices(
     return found
 
 
-def in_use(store: DeviceStore, now_s: float) -> list[str]:
-    """The names of the devices that are not retired."""
-    names = [device.name for device in store.devices()]
+def _called(host: str) -> str:
+    return "the server's own machine (local)" if host == HERE else f"the host {host!r}"
+
+
+def in_use(store: DeviceStore, now_s: float, host: str | None = None) -> list[str]:
+    """The names of the devices that are not retired; where a host is named, of those that hang on it."""
+    names = [device.name for device in store.devices() if host is None or device.host == host]
     return [name for name in names if store.device_record(name, now_s).state != "retired"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, printable, say
-from lutfarm.cli.which_farm import store_of
+from lutfarm.cli.which_farm import NAMES_ONE, server, store_of
 from lutfarm.devices import maintenance
 from lutfarm.home import find_home
 from lutfarm.records.device_state import DeviceRecord
@@ -17,12 +18,17 @@ from lutfarm_agents.health.check import HealthReport
 from lutfarm_agents.health.findings import Finding
 from lutfarm_jobs.errors import SpecError
 
+HostOption = Annotated[
+    str,
+    typer.Option(help="What a served farm calls this machine: as `host join` does; local: the server's own. Default: its name."),
+]
 NameArgument = Annotated[str, typer.Argument(help="The device's name.")]
 
 
 def check(
     name: Annotated[str, typer.Argument(help="The device's name.")] = "",
-    all_: Annotated[bool, typer.Option("--all", help="All devices that are not retired.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="All that are not retired; of a served farm, those of this host.")] = False,
+    host: HostOption = "",
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -36,7 +42,7 @@ def check(
     with exit_codes.exits():
         if all_ == bool(name):
             raise SpecError("name one device, or say --all")
-        place = find_home(home)
+        place, here = find_home(home), _here(host)
 
         def tell(one: Checked | NotChecked) -> None:
             if isinstance(one, NotChecked):
@@ -45,13 +51,14 @@ def check(
                 _show(one.report, one.record)
 
         with store_of(home, begun=True, agents=True) as store:
-            names = in_use(store, time.time()) if all_ else [name]
+            names = in_use(store, time.time(), here) if all_ else [name]
             found = check_devices(
                 names,
                 store,
                 place,
                 waiting=lambda device, who: say(f"{device}: waiting, it is held by {printable(who)}"),
                 tell=tell,
+                host=here,
             )
         looked = [one for one in found if isinstance(one, Checked)]
         failed = [one for one in found if isinstance(one, NotChecked)]
@@ -62,6 +69,15 @@ def check(
         codes += [exit_codes.DEVICE_TROUBLE for one in looked if not one.report.fit]
         if codes:
             raise typer.Exit(max(codes))
+
+
+def _here(host: str) -> str | None:
+    """What the farm calls this machine; None where the farm is that of a home here.  Raises SpecError."""
+    if server():
+        return host or socket.gethostname()
+    if host:
+        raise SpecError(f"--host {host[:80]!r} is for the devices of a served farm, and none is named: {NAMES_ONE}")
+    return None
 
 
 def _as_json(report: HealthReport, record: DeviceRecord) -> dict[str, object]:

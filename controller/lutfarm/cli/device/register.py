@@ -10,7 +10,7 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, say
-from lutfarm.cli.which_farm import store_of
+from lutfarm.cli.which_farm import server, store_of
 from lutfarm.home import find_home
 from lutfarm_agents.device import HERE
 from lutfarm_jobs.errors import SpecError
@@ -44,8 +44,12 @@ def register(
     profile: Annotated[str, typer.Option(help="The kind of device; default: what it is found to be.")] = "",
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE; may be repeated.")] = None,
     host: Annotated[
-        str, typer.Option(help="The host of a served farm on which it hangs, and where this is typed: as `host join` calls it.")
-    ] = HERE,
+        str,
+        typer.Option(
+            help="The host of a served farm on which it hangs, and where this is typed: as `host join` calls it; "
+            "default: local, the server's own machine."
+        ),
+    ] = "",
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -55,6 +59,11 @@ def register(
     from lutfarm.devices.registration import register as register_device
 
     with exit_codes.exits():
+        if local and not host and server():
+            raise SpecError(
+                "--local is this machine, and the farm is a served one: say --host and what `host join` calls this machine, or "
+                f"--host {HERE} on the server's own"
+            )
         wanted = Wanted(
             name,
             local=local,
@@ -70,7 +79,7 @@ def register(
             root=root,
             profile=profile,
             labels=_labels(label or []),
-            host=host,
+            host=host or HERE,
             tools={name: path for name, _, path in (each.partition("=") for each in tool or [])},
         )
         place = find_home(home)
