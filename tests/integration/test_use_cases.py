@@ -18,6 +18,7 @@ from lutfarm.devices.registration import Wanted, register
 from lutfarm.execution.host_load import Load
 from lutfarm.execution.why_job import why_job
 from lutfarm.home import Home
+from lutfarm.records.device_state import DeviceEvent
 from lutfarm.records.job import Job
 from lutfarm.scheduling.unit import Unit
 from lutfarm.store import Store, open_store
@@ -124,3 +125,18 @@ def test_after_operators_were_measured_their_rounds_say_how_fast_the_machine_is(
     units = [Unit("a"), Unit("b")]
     assert paced(clock, units).pace is None
     assert paced(clock, [replace(units[0], rounds_due_s=10.0, rounds_took_s=34.0), units[1]]).pace == 3.0
+
+
+def test_registering_again_keeps_what_a_person_holds_and_moves_nothing_unasked(store: Store, home: Home) -> None:
+    said: list[str] = []
+    register(Wanted("desk", local=True, profile=kit.PROFILE), store, home, say=said.append)
+    store.step_device("desk", DeviceEvent("held", "its fan broke"), time.time())
+    register(Wanted("desk", local=True, profile=kit.PROFILE), store, home, say=said.append)
+    record = store.device_record("desk", time.time())
+    assert (record.state, record.reason) == ("maintenance", "its fan broke")
+    assert any("stays in maintenance: its fan broke" in text for text in said)
+    with pytest.raises(SpecError, match=r"registered on the host local; .* say --move"):
+        register(Wanted("desk", local=True, profile=kit.PROFILE, host="bench"), store, home, say=said.append)
+    moved = register(Wanted("desk", local=True, profile=kit.PROFILE, host="bench", move=True), store, home, say=said.append)
+    assert moved.device.host == "bench"
+    assert store.device_record("desk", time.time()).state == "maintenance"

@@ -57,6 +57,7 @@ class Wanted:
     labels: Mapping[str, str] | None = None
     tools: Mapping[str, str] | None = None  # native tools: runtime -> path on the device
     host: str = HERE  # the host of a served farm on which it hangs
+    move: bool = False  # from another host, where it hung before
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +103,34 @@ def register(wanted: Wanted, store: DeviceStore, home: Home, *, say: Callable[[s
         raise SpecError(f"{wanted.name[:80]!r} can't be a device's name: letters, digits, . _ - only, 80 at most")
     if not re.fullmatch(NAME_PATTERN, wanted.host):
         raise SpecError(f"{wanted.host[:80]!r} can't be a host's name: letters, digits, . _ - only, 80 at most")
+    known = store.device(wanted.name)
+    if known is not None and known.host != wanted.host and not wanted.move:
+        raise SpecError(
+            f"{wanted.name} is registered on the host {known.host}; if this is the same device and hangs on {wanted.host} now, "
+            "say --move; else give it another name"
+        )
     require_writable(home)
     found = reach(wanted, home, say=say)
-    keep(store, found.device, found.hello)
+    if reason := keep(store, found.device, found.hello):
+        say(f"{wanted.name} stays in maintenance: {reason}; lutfarm device release {wanted.name} gives it back")
     others = [each for each in store.devices() if store.device_record(each.name, time.time()).state != "retired"]
     return replace(found, twins=tuple(twins_of(wanted.name, others, machines_of(store))))
 
 
-def keep(store: DeviceStore, device: Device, hello: Hello) -> None:
-    """A device that answered, registered anew or again: whatever it was taken out of work for is over."""
+def keep(store: DeviceStore, device: Device, hello: Hello) -> str:
+    """A device that answered, registered anew or again: what it was taken out of work for is over, unless a person holds it.
+
+    Why they do; empty where nobody does.
+    """
+    before = store.device_record(device.name, time.time())
     store.step_device(device.name, DeviceEvent("registered"), time.time())
     store.put_device(device)
     store.put_hello(device.name, hello, time.time())
     store.step_device(device.name, DeviceEvent("seen", boot_id=hello.machine_id), time.time())
+    if before.state != "maintenance":
+        return ""
+    store.step_device(device.name, DeviceEvent("held", before.reason), time.time())
+    return before.reason
 
 
 def greet(device: Device, home: Home) -> Hello:

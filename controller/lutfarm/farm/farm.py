@@ -117,13 +117,14 @@ class Farm:
     def predict(
         self,
         table: LatencyTable | str,
-        archs: Sequence[str],
+        archs: Sequence[str | Sequence[int]],
         *,
         space: str,
         device: str | None = None,
         backend: str | None = None,
     ) -> list[Prediction]:
-        """What networks take: by a table, or by that of a job.  `archs`: in the encoding of the space, which is known or a file.
+        """What networks take: by a table, or by that of a job.  `archs`: in the encoding of the space, or as choices;
+        the space is known or a file.
 
         Raises MissingEntry where the table lacks an operator of one; SpecError where several devices or backends are in it.
         """
@@ -131,7 +132,7 @@ class Farm:
         if device is not None or backend is not None:
             found = found.select(device=device, backend=backend)
         known = load_space(space, Path.cwd())
-        return [found.predict(known, known.parse(arch)) for arch in archs]
+        return [found.predict(known, known.parse(arch) if isinstance(arch, str) else arch) for arch in archs]
 
 
 def _served(address: str, token: str) -> Way:
@@ -147,7 +148,7 @@ def _of_home(home: Path | None, executor: ExecutorKind | None) -> Way:
         from lutfarm.store import open_store
 
         place = find_home(home)
-        store = opened.enter_context(open_store(place.path))
+        store = opened.enter_context(open_store(place.path, begun=True))
         kind: ExecutorKind = "ray" if importlib.util.find_spec("ray") is not None else "local"
         opened.pop_all()
         return HomeWay(store, place, executor or kind)

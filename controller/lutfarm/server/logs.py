@@ -32,5 +32,11 @@ def log_lines(process: str, *, level: int = logging.INFO) -> None:
     to_error = logging.StreamHandler(sys.stderr)
     to_error.setFormatter(JsonLines(process))
     logging.basicConfig(level=level, handlers=[to_error], force=True)
-    for loud in ("httpx", "httpcore", "uvicorn.access", "uvicorn.error"):  # a line for each request, and one for each start
+    for loud in (
+        "httpx",
+        "httpcore",
+        "uvicorn.access",
+        "uvicorn.error",
+        "alembic",
+    ):  # a line for each request, each start, each table
         logging.getLogger(loud).setLevel(logging.WARNING)

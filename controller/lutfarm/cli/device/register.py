@@ -50,6 +50,7 @@ def register(
             "default: local, the server's own machine."
         ),
     ] = "",
+    move: Annotated[bool, typer.Option("--move", help="It hung on another host before.")] = False,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -80,6 +81,7 @@ def register(
             profile=profile,
             labels=_labels(label or []),
             host=host or HERE,
+            move=move,
             tools={name: path for name, _, path in (each.partition("=") for each in tool or [])},
         )
         place = find_home(home)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import threading
@@ -14,6 +15,7 @@ import typer
 from lutfarm.cli import exit_codes
 from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, duration, print_json, print_rows, printable, say
 from lutfarm.home import find_home
+from lutfarm_jobs.job_file.fields import NAME_PATTERN
 
 TokenOption = Annotated[
     str | None, typer.Option("--token", envvar="LUTFARM_TOKEN", help="What lets you in; see lutfarm token.", show_envvar=True)
@@ -43,9 +45,27 @@ def join(
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: ended.set())
-        host = ThisHost(name or socket.gethostname(), address or _way_to(server), place.agents, measured_half())
+        host = ThisHost(_named(name or socket.gethostname()), _own(address or _way_to(server)), place.agents, measured_half())
         with Link(server, token or "") as link:
             keep_joined(host, FarmServer(link), ended=ended.wait, tell=say)
+
+
+def _named(name: str) -> str:
+    """Raises BadParameter."""
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise typer.BadParameter(f"{name[:80]!r}: letters, digits, . _ - only, 80 at most", param_hint="--name")
+    return name
+
+
+def _own(address: str) -> str:
+    """An address of this machine.  Raises BadParameter."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as held:
+            held.bind((address, 0))
+    except OSError as error:
+        seen = f"{address[:80]} is no address of this machine ({error.strerror or error}); see ip address"
+        raise typer.BadParameter(seen, param_hint="--address") from error
+    return address
 
 
 def _way_to(server: str) -> str:
@@ -83,7 +103,7 @@ def list_(json: JsonOption = False) -> None:
 
 
 def _ago(seen_s: float) -> str:
-    return f"{duration(max(0.0, time.time() - seen_s))} ago" if seen_s else "not since the server started"
+    return f"{duration(max(0.0, time.time() - seen_s))} ago" if seen_s else "not joined"
 
 
 def drain(host: HostName, json: JsonOption = False) -> None:

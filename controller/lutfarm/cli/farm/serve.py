@@ -36,7 +36,7 @@ def serve(
         chosen, place = executor_of(executor), find_home(home)
         where = Listening(host, port, tuple(name or ()), ray_host or LOOPBACK)
         log_lines("server")
-        who = "whoever reaches this machine's own address" if where.settings.loopback else "whoever has a token"
+        who = "whoever has a token" + (", and while there is none whoever reaches it" if where.settings.loopback else "")
 
         def ready(address: str) -> None:
             say(f"serving {place.path} at {address}; it lets in {who}; what is measured goes through {chosen.kind}")

@@ -110,11 +110,19 @@ def _removed(job_id: str, home: Path | None) -> tuple[str, Any]:
     """The job's id, and what went with it."""
     if server():
         with served_farm() as farm:
-            return job_id, farm.remove(job_id).model_dump()
+            meant = farm.job(job_id)
+            named = [each.id for each in farm.jobs() if each.name == job_id]
+            _require_whole(job_id, meant.id, meant.name, others=len(named) - 1)
+            return meant.id, farm.remove(meant.id).model_dump()
     with open_store(find_home(home).path) as store:
         job, _ = job_called(store, job_id)
-        if others := also_called(store, job_id, job):
-            raise SpecError(f"{1 + len(others)} jobs are called {job_id}: remove one by its id; see lutfarm job list")
-        if job_id not in (job.id, job.name):
-            raise SpecError(f"{job_id!r} is only the start of {job.id}; what is removed is named in full")
+        _require_whole(job_id, job.id, job.name, others=len(also_called(store, job_id, job)))
         return job.id, plain(store.remove_job(job.id, time.time()))
+
+
+def _require_whole(given: str, job_id: str, name: str, *, others: int) -> None:
+    """Raises SpecError where what was typed could mean another job too."""
+    if others > 0 and given != job_id:
+        raise SpecError(f"{1 + others} jobs are called {given}: remove one by its id; see lutfarm job list")
+    if given not in (job_id, name):
+        raise SpecError(f"{given!r} is only the start of {job_id}; what is removed is named in full")

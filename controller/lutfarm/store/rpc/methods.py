@@ -46,7 +46,7 @@ class Method:
         """The arguments of a call as JSON."""
         bound = self.signature.bind(*args, **named)
         bound.apply_defaults()
-        return self.arguments.dump_json(tuple(_plain(value) for value in bound.arguments.values()))
+        return self.arguments.dump_json(tuple(_list(_plain(value)) for value in bound.arguments.values()))
 
     def asked(self, content: bytes) -> dict[str, Any]:
         """The arguments of a call by name, from what `ask` gave.  Raises StoreError."""
@@ -99,6 +99,11 @@ def _plain(value: object) -> object:
     if isinstance(value, str | bytes | tuple):
         return cast(object, value)
     return list(cast(Collection[object], value)) if isinstance(value, Collection) else value
+
+
+def _list(value: object) -> object:
+    """No method takes a tuple as such: where it is given one it asks for a sequence or a collection."""
+    return list(cast(tuple[object, ...], value)) if isinstance(value, tuple) else value
 
 
 def _seen(error: ValidationError) -> str:
