@@ -47,7 +47,9 @@ def test_a_received_file_is_kept_for_the_next_time(host: Host, tmp_path: Path) -
     artifact, path = kit.model(tmp_path, n=1)
     content = path.read_bytes()
     path.unlink()
-    host.receive(artifact.sha256, content)
+    host.receive(artifact.sha256, content[:3], 0, len(content))
+    assert host.missing({artifact.sha256: path}) == [artifact.sha256]
+    host.receive(artifact.sha256, content[3:], 3, len(content))
     assert host.missing({artifact.sha256: path}) == []
     later = Host((tmp_path / "host", frozenset()), ScriptedAgents())
     assert later.missing({artifact.sha256: path}) == []
@@ -57,8 +59,22 @@ def test_a_received_file_is_kept_for_the_next_time(host: Host, tmp_path: Path) -
 def test_a_file_that_arrived_damaged_is_refused_and_forgotten(host: Host, tmp_path: Path) -> None:
     artifact, path = kit.model(tmp_path, n=1)
     with pytest.raises(TransferFailed, match="damaged"):
-        host.receive(artifact.sha256, path.read_bytes() + b"x")
+        host.receive(artifact.sha256, path.read_bytes() + b"x", 0, 1)
     assert not list((tmp_path / "host" / "received").iterdir())
+
+
+def test_a_file_that_is_sent_once_more_begins_anew_and_one_with_a_gap_is_refused(host: Host, tmp_path: Path) -> None:
+    artifact, path = kit.model(tmp_path, n=1)
+    content = path.read_bytes()
+    path.unlink()
+    host.receive(artifact.sha256, content[:5], 0, len(content))
+    host.receive(artifact.sha256, content[:3], 0, len(content))
+    with pytest.raises(TransferFailed, match="damaged"):
+        host.receive(artifact.sha256, content[5:], 5, len(content))
+    assert host.missing({artifact.sha256: path}) == [artifact.sha256]
+    host.receive(artifact.sha256, content[:3], 0, len(content))
+    host.receive(artifact.sha256, content[3:], 3, len(content))
+    assert host.missing({artifact.sha256: path}) == []
 
 
 def test_an_opening_from_an_actor_that_died_opens_the_device_again(host: Host) -> None:

@@ -205,7 +205,12 @@ def test_a_killed_actor_takes_the_runner_on_the_device_with_it(
     tasks = [kit.task("machine", str(n), good) for n in range(100)]
     order = kit.measuring("machine", *tasks, models=models, canary=good)
     pool.submit(order)
-    kit.until(lambda: bool(psutil.Process(runner).children()), "the round's process never came")
+
+    def began() -> bool:  # an order whose files must be asked for goes on while events are
+        listener.seen += pool.events(0.1)
+        return bool(psutil.Process(runner).children())
+
+    kit.until(began, "the round's process never came")
     family = [runner, *(child.pid for child in psutil.Process(runner).children(recursive=True))]
     (pid,) = pool.host_pids().values()
     os.kill(pid, signal.SIGKILL)

@@ -10,7 +10,7 @@ from pathlib import Path
 from lutfarm.agent_pool.interface import Event, Opening, Order
 from lutfarm.agent_pool.local import AgentFactory, LocalPool
 from lutfarm.agent_pool.ray.whereabouts import host_state
-from lutfarm_agents.transports.local import write_durably
+from lutfarm_jobs.atomic_files import READABLE, publish
 from lutfarm_jobs.errors import TransferFailed
 from lutfarm_jobs.file_hash import intact_size
 
@@ -53,13 +53,27 @@ class Host:
         """Which of these files this host can't see, neither where they are said to be nor as received before."""
         return [sha256 for sha256, path in models.items() if not self._find(sha256, path)]
 
-    def receive(self, sha256: str, content: bytes) -> None:
-        """Keep a file that came over the network.  Raises TransferFailed where it is not what it should be."""
+    def receive(self, sha256: str, part: bytes, at: int, size_bytes: int) -> None:
+        """Keep a file of so many bytes that comes over the network in parts, one after the other; this one begins `at`.
+
+        Raises TransferFailed where it can't, and where the whole is not what it should be.
+        """
         path = self._received / sha256
-        write_durably(content, path)
-        if not self._find(sha256, path):
-            path.unlink(missing_ok=True)
-            raise TransferFailed(f"the model {sha256[:12]} arrived damaged")
+        draft = self._received / f"{sha256}.part"
+        try:
+            self._received.mkdir(parents=True, exist_ok=True)
+            with draft.open("ab" if at else "wb") as file:
+                begins = file.tell()
+                file.write(part)
+            if begins == at and at + len(part) < size_bytes:
+                return
+            if begins != at or intact_size(draft, sha256) is None:
+                draft.unlink()
+                raise TransferFailed(f"the model {sha256[:12]} arrived damaged")
+            publish(draft, path, mode=READABLE)
+        except OSError as error:
+            raise TransferFailed(f"{path} can't be written: {error}") from error
+        self._found[sha256] = path
 
     def close(self) -> None:
         """End every session."""

@@ -18,6 +18,7 @@ import ray.exceptions
 
 from lutfarm.agent_pool.interface import Done, Event, Measuring, Opening, Order, Probing
 from lutfarm.agent_pool.local import AgentFactory, device_agent
+from lutfarm.agent_pool.ray.carrying import Carrying, carry
 from lutfarm.agent_pool.ray.host_actor import Host
 from lutfarm.agent_pool.ray.join_ray import resource
 from lutfarm.agent_pool.ray.processes import kill_descendant
@@ -32,6 +33,7 @@ CALL_S = 60.0
 POLL_S = 2.0
 POLL_LATE_S = 30.0  # a host that does not answer a poll of 2 s for so long is lost
 START_LATE_S = 240.0  # ... and one that has not said its first word: beside others imports take long
+PART_LATE_S = 60.0  # a part of a file that has not arrived by then ends the order that needs the file
 CLOSE_S = 40.0
 HEAD = "node:__internal_head__"  # the machine where the Ray was started
 
@@ -46,12 +48,12 @@ class _Seat:
     poll_since_s: float = 0.0
     orders: dict[str, str] = field(default_factory=dict[str, str])  # order id -> unit
     models: set[str] = field(default_factory=set[str])  # artifacts that the host can see
+    carrying: deque[Carrying] = field(default_factory=deque[Carrying])  # the first one's files are on their way
 
-    @property
-    def patience_s(self) -> float:
-        """For how long nothing may come of a poll."""
+    def is_late(self, since_s: float, most_s: float) -> bool:
+        """Whether what was asked then has had its time, which is longer until the actor has begun."""
         began, _ = ray.wait([self.pid], timeout=0)
-        return POLL_LATE_S if began else START_LATE_S
+        return time.monotonic() - since_s > (most_s if began else START_LATE_S)
 
     def call(self, method: str, *arguments: object, group: str = "orders") -> Any:
         """A reference to what the actor will answer."""
@@ -101,7 +103,10 @@ class RayPool:
             )
 
     def submit(self, order: Order) -> None:
-        """Start it on the device's host; an actor that died is replaced first."""
+        """Start it on the device's host; an actor that died is replaced first.
+
+        The files that it needs are asked for and sent while `events` is called, before it begins.
+        """
         unit, host = order.device.name, order.device.host
         if host not in self._seats and not _is_there(host):
             error = (LinkLost.__name__, f"the host {host!r}, on which {unit} hangs, is not there: lutfarm host join, on it")
@@ -111,15 +116,11 @@ class RayPool:
         seat.orders[order.id] = unit
         if isinstance(order, Opening):
             self._openings[unit] = order
-        try:
-            if isinstance(order, Probing | Measuring):
-                self._carry(seat, order.models)
-            seat.call("submit", order, self._openings.get(unit))
-        except TransferFailed as error:  # the host is well, the file is not
-            del seat.orders[order.id]
-            self._arrived.append(Done(order.id, unit, (TransferFailed.__name__, _reason(error))))
-        except ray.exceptions.RayError as error:
-            self._lose(host, error)
+        if isinstance(order, Probing | Measuring) and not order.models.keys() <= seat.models:
+            seat.carrying.append(Carrying(order, carry(seat.call, order.models, seat.models)))
+            self._carry(host)
+        else:
+            self._hand_over(host, order)
 
     def recall(self, opening: Opening) -> None:
         """What a device was last opened with elsewhere: an order for it opens it again by itself."""
@@ -128,13 +129,14 @@ class RayPool:
     def cancel(self, order_id: str) -> None:
         """End it soon; its Done follows."""
         for seat in self._seats.values():
-            if order_id in seat.orders:
+            if order_id in seat.orders and not self._drop(seat, lambda order: order.id == order_id):
                 seat.call("cancel", order_id)
 
     def release(self, unit: str) -> None:
         """End a device's session soon; what it does is cancelled."""
         opening = self._openings.pop(unit, None)
         if opening is not None and (seat := self._seats.get(opening.device.host)):
+            self._drop(seat, lambda order: order.device.name == unit)
             seat.call("release", unit)
 
     def events(self, timeout_s: float) -> Sequence[Event]:
@@ -173,32 +175,80 @@ class RayPool:
             seat = self._seats[host] = _Seat(actor, actor.pid.remote())
         return seat
 
-    def _carry(self, seat: _Seat, models: Mapping[str, Path]) -> None:
-        """Send the files that the host can't see, each once."""
-        unknown = {sha256: path for sha256, path in models.items() if sha256 not in seat.models}
-        if not unknown:
-            return
-        for sha256 in ray.get(seat.call("missing", unknown), timeout=CALL_S):
-            content = ray.put(_content(unknown[sha256]))
-            ray.get(seat.call("receive", sha256, content), timeout=CALL_S)
-        seat.models |= unknown.keys()
+    def _hand_over(self, host: str, order: Order) -> None:
+        try:
+            self._seats[host].call("submit", order, self._openings.get(order.device.name))
+        except ray.exceptions.RayError as error:
+            self._lose(host, error)
+
+    def _carry(self, host: str) -> None:
+        """Go on with the files of the host's orders, as far as it goes without waiting; orders that have all go to the host."""
+        seat = self._seats[host]
+        while seat.carrying:
+            first = seat.carrying[0]
+            try:
+                if not self._step(seat, first):
+                    return
+            except TransferFailed as error:  # the host is well, the file or the way is not
+                seat.carrying.popleft()
+                self._end(seat, first.order, (TransferFailed.__name__, _reason(error)))
+            except ray.exceptions.RayError as error:
+                self._lose(host, error)
+                return
+            else:
+                seat.carrying.popleft()
+                self._hand_over(host, first.order)
+
+    def _step(self, seat: _Seat, carrying: Carrying) -> bool:
+        """Ask for what comes next, where the host has answered; whether nothing does.  Raises TransferFailed, RayError."""
+        answer: Any = None
+        if carrying.asked is not None:
+            ready, _ = ray.wait([carrying.asked], timeout=0)
+            if not ready and seat.is_late(carrying.asked_s, PART_LATE_S):
+                raise TransferFailed(f"the host took no part of a model file for {PART_LATE_S:.0f} s; look at the way to it")
+            if not ready:
+                return False
+            answer = ray.get(carrying.asked)
+        try:
+            carrying.asked = carrying.steps.send(answer)
+        except StopIteration:
+            return True
+        carrying.asked_s = time.monotonic()
+        return False
+
+    def _drop(self, seat: _Seat, is_one: Callable[[Order], bool]) -> bool:
+        """End those whose files are on their way and that the host has not seen; whether there were any."""
+        dropped = [each for each in seat.carrying if is_one(each.order)]
+        for each in dropped:
+            seat.carrying.remove(each)
+            self._end(seat, each.order)
+        return bool(dropped)
+
+    def _end(self, seat: _Seat, order: Order, error: tuple[str, str] | None = None) -> None:
+        del seat.orders[order.id]
+        self._arrived.append(Done(order.id, order.device.name, error))
 
     def _gather(self, timeout_s: float) -> None:
         """Wait for the polls of all hosts that have orders."""
-        now_s = time.monotonic()
         for host, seat in list(self._seats.items()):
             if seat.poll is None and seat.orders:
-                seat.poll, seat.poll_since_s = seat.call("poll", POLL_S, group="polls"), now_s
-            elif seat.poll is not None and now_s - seat.poll_since_s > seat.patience_s:
-                self._lose(host, f"its process said nothing for {now_s - seat.poll_since_s:.0f} s")
+                seat.poll, seat.poll_since_s = seat.call("poll", POLL_S, group="polls"), time.monotonic()
+            elif seat.poll is not None and seat.is_late(seat.poll_since_s, POLL_LATE_S):
+                self._lose(host, f"its process said nothing for {time.monotonic() - seat.poll_since_s:.0f} s")
+                continue
+            self._carry(host)
         polls = {seat.poll: host for host, seat in self._seats.items() if seat.poll is not None}
-        if not polls:
+        carried = {seat.carrying[0].asked: host for host, seat in self._seats.items() if seat.carrying}
+        if not polls and not carried:
             if not self._arrived:
                 time.sleep(timeout_s)
             return
-        ready, _ = ray.wait(list(polls), num_returns=1, timeout=timeout_s)
-        for poll in ready:
-            self._collect(polls[poll])
+        ready, _ = ray.wait([*polls, *carried], num_returns=1, timeout=0 if self._arrived else timeout_s)
+        for one in ready:
+            if one in polls:
+                self._collect(polls[one])
+            elif carried[one] in self._seats:
+                self._carry(carried[one])
 
     def _collect(self, host: str) -> None:
         seat = self._seats[host]
@@ -216,6 +266,7 @@ class RayPool:
     def _lose(self, host: str, why: object) -> None:
         """The actor is gone, or as good as gone: its orders end with LinkLost, the next one gets a new actor."""
         seat = self._seats.pop(host)
+        seat.carrying.clear()
         with contextlib.suppress(ray.exceptions.RayError):
             ray.kill(seat.actor)
             if host == HERE:  # Ray asks the process to end; one that hangs does not hear it
@@ -223,13 +274,6 @@ class RayPool:
         for order_id, unit in seat.orders.items():
             error = (LinkLost.__name__, f"the process of the host {host!r} ended: {_reason(why)}")
             self._arrived.append(Done(order_id, unit, error))
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise TransferFailed(f"{path} can't be read: {error}") from error
 
 
 def _reason(why: object) -> str:
