@@ -66,6 +66,12 @@ class Farm:
         return started[-1] if started and psutil.pid_exists(started[-1]) else None
 
 
+def shown() -> dict[str, str]:
+    """The token of the environment, where there is one."""
+    token = os.environ.get("LUTFARM_TOKEN", "")
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
 @contextmanager
 def serving(folder: Path, *args: str, killed: bool = False) -> Generator[Farm]:
     """`lutfarm serve` on the home of the `lutfarm` fixture; ended by SIGTERM, well, unless the block kills it."""
@@ -87,7 +93,7 @@ def serving(folder: Path, *args: str, killed: bool = False) -> Generator[Farm]:
                 assert time.monotonic() < end_s, text
                 time.sleep(0.1)
             address = text.split(" at ")[1].split(";")[0]
-            with httpx.Client(base_url=f"{address}/api/v1", timeout=120.0) as api:
+            with httpx.Client(base_url=f"{address}/api/v1", headers=shown(), timeout=120.0) as api:
                 farm = Farm(process, api, address, log)
                 farm.until(lambda: httpx.get(f"{address}/readyz", timeout=60.0).status_code == 200, "ready")
                 yield farm
@@ -136,6 +142,15 @@ def home(lutfarm: Lutfarm, tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
+@pytest.fixture
+def token(lutfarm: Lutfarm, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An operator's, which all commands show."""
+    made = lutfarm("token", "create", "ann", "--role", "operator")
+    assert made.returncode == 0, made.stderr
+    monkeypatch.setenv("LUTFARM_TOKEN", made.stdout.strip())
+    return made.stdout.strip()
+
+
 def runs_of(home: Path, job_id: str) -> list[Any]:
     with open_store(home) as store:
         return list(store.runs(job_id, samples=False))
@@ -169,6 +184,7 @@ def test_two_people_submit_and_everything_is_measured_while_processes_die(lutfar
     assert before <= {run.id for run in runs_of(home, one)}
 
 
+@pytest.mark.usefixtures("token")
 def test_a_host_that_joins_measures_and_one_that_is_killed_is_waited_for(lutfarm: Lutfarm, home: Path, tmp_path: Path) -> None:
     with serving(tmp_path, "--executor", "ray") as farm:
         assert hosts(farm) == {"b": "lost"}
@@ -210,6 +226,7 @@ def cmdline(process: psutil.Process) -> list[str]:
         return []
 
 
+@pytest.mark.usefixtures("token")
 def test_the_commands_are_the_same_where_a_server_is_named(lutfarm: Lutfarm, home: Path, tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text(job("far-away", 8))
     with serving(tmp_path, "--executor", "local") as farm:

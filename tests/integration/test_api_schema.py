@@ -18,13 +18,16 @@ from tests import store_kit as kit
 from tests.server_kit import HIDDEN, served
 
 from lutfarm.home import Home
+from lutfarm.records.token import Token
 from lutfarm.server.admission.roles import API, LEAST_ROLE
+from lutfarm.server.admission.tokens import digest
 from lutfarm.server.app import make_app
 from lutfarm.server.settings import Settings
 from lutfarm.store import open_store
 from lutfarm_jobs.errors import class_of
 
 EXAMPLES = 15  # of each route: half a minute all together
+TOKEN = "an admin's, of these tests alone"
 KNOWN: dict[str, list[str]] = {
     "job_id": ["job-1", "job", "nix", "later"],
     "name": ["desk", "nix"],
@@ -45,6 +48,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
     with open_store(home.path) as store:
         kit.fill_measured(store)
         store.open_job(kit.JOB.__class__("later-1", "later", "{}", 1.0, "queued"), kit.PLAN)
+        store.put_token(Token("t-1", "ann", "admin", digest(TOKEN), 1.0))
         yield make_app(store, home, settings=Settings(requests_per_s=1e6, burst=10**9, longest_events_s=0.1))
 
 
@@ -73,7 +77,7 @@ def test_no_request_is_a_servers_error(app: FastAPI, address: str, mode: Generat
     @given(st.data())
     def asked(data: st.DataObject) -> None:
         case = data.draw(operation.as_strategy(generation_mode=mode))
-        answer = case.call(base_url=address, timeout=60)
+        answer = case.call(base_url=address, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60)
         not_a_server_error_but_unready(case, answer, path)
         if answer.status_code >= 400 and path != "/readyz":
             content = json.loads(answer.content)

@@ -79,6 +79,21 @@ def test_each_role_comes_as_far_as_its_own_routes(store: Store, client: httpx.Cl
         assert status != 401
 
 
+def test_what_hands_out_more_than_this_farm_takes_a_token_where_nothing_else_does(store: Store, tmp_path: Path) -> None:
+    seen = {"session": "0" * 32, "address": "127.0.0.2", "lutfarm": "1", "ray": "2", "python": "3", "joined": False}
+    asked = ((f"{API}/hosts/b/seen", json.dumps(seen)), (f"{API}/store/devices/put_hello", "[]"))
+    with client_of(make_app(store, Home(tmp_path / "home"), settings=Settings())) as here:
+        assert here.get(f"{API}/jobs").status_code == 200
+        for path, content in asked:
+            answer = here.post(path, content=content, headers={"Content-Type": "application/json"})
+            assert answer.status_code == 401, path
+            assert "lutfarm token create" in answer.json()["detail"]
+        assert here.get(f"{API}/hosts").json()["items"] == []
+        headers = {"Authorization": f"Bearer {made(store, 'operator')}", "Content-Type": "application/json"}
+        for path, content in asked:
+            assert here.post(path, content=content, headers=headers).status_code not in (401, 403), path
+
+
 def test_a_token_that_is_revoked_is_refused_at_once(store: Store, client: httpx.Client) -> None:
     sent = {"Authorization": f"Bearer {made(store, 'viewer')}"}
     assert client.get(f"{API}/jobs", headers=sent).status_code == 200

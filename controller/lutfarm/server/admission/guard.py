@@ -13,10 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lutfarm.server.admission.rates import Rates
 from lutfarm.server.admission.requests import refusal
-from lutfarm.server.admission.roles import ROLES, Caller, least_role, may
+from lutfarm.server.admission.roles import ROLES, Caller, least_role, may, takes_token
 from lutfarm.server.errors import answer
 from lutfarm.server.settings import Settings
-from lutfarm_jobs.errors import AccessDenied, FarmError, NotFound, SpecError, TooLarge, TooManyRequests
+from lutfarm_jobs.errors import AccessDenied, FarmError, NotFound, SpecError, TokenRefused, TooLarge, TooManyRequests
 
 SECURITY_HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
@@ -29,8 +29,11 @@ SECURITY_HEADERS: Mapping[str, str] = {
 """Of every answer that does not say its own."""
 SLOWEST_BYTES_PER_S = 10_000.0  # that a body may come in, once `silence_s` is over
 
-
 PIECE_BYTES = 256_000  # of an answer, which must be taken within `unread_s`
+SHOW_ONE = (
+    "who joins hosts or changes devices shows a token, on the farm's own machine too: "
+    "lutfarm token create USER --role operator there, and what it prints as LUTFARM_TOKEN"
+)
 log = logging.getLogger(__name__)
 Who = Callable[[str, Mapping[str, str]], Awaitable[Caller | FarmError]]
 """From a client's address and a request's headers to who it is, or why nobody is let in."""
@@ -82,6 +85,8 @@ class Guard:
             return problem, None
         if isinstance(caller, FarmError):
             return caller, None
+        if not caller.user and takes_token(method, path):
+            return TokenRefused(SHOW_ONE), None
         if not may(caller.role, least):
             return AccessDenied(f"a {caller.role} may not do this; it takes {' or '.join(ROLES[ROLES.index(least) :])}"), None
         length = headers.get("content-length", "")

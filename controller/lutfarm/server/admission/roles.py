@@ -55,6 +55,9 @@ LEAST_ROLE: Mapping[tuple[str, str], Role | Anybody] = {
     ("DELETE", f"{API}/hosts/{{name}}"): "operator",
 }
 
+TAKES_TOKEN = frozenset({("POST", f"{API}/store/devices/{{method}}"), ("POST", f"{API}/hosts/{{name}}/seen")})
+"""Also of whoever is at the farm's own machine: the one names programs that are run, the other tells the token of Ray."""
+
 _PATTERNS = {path: re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))) for _, path in LEAST_ROLE}
 
 
@@ -66,6 +69,11 @@ def least_role(method: str, path: str) -> Role | Anybody | tuple[str, ...] | Non
     if method not in taken:
         return tuple(sorted(taken))
     return next(role for (known, template), role in LEAST_ROLE.items() if known == method and _PATTERNS[template].fullmatch(path))
+
+
+def takes_token(method: str, path: str) -> bool:
+    """Whether nobody may without a token."""
+    return any(known == method and _PATTERNS[template].fullmatch(path) for known, template in TAKES_TOKEN)
 
 
 def may(role: Role, least: Role) -> bool:

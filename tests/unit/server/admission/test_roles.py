@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lutfarm.server.admission.roles import API, LEAST_ROLE, ROLES, least_role, may
+from lutfarm.server.admission.roles import API, LEAST_ROLE, ROLES, TAKES_TOKEN, least_role, may, takes_token
 
 
 def test_each_role_may_what_those_before_it_may() -> None:
@@ -13,6 +13,14 @@ def test_each_role_may_what_those_before_it_may() -> None:
 def test_a_route_is_found_by_its_path() -> None:
     assert least_role("GET", f"{API}/jobs/fbnet-0123456789/why") == "viewer"
     assert least_role("POST", f"{API}/devices/pixel-6/hold") == "operator"
+
+
+def test_what_takes_a_token_of_everybody_is_a_route_of_operators() -> None:
+    assert {LEAST_ROLE[route] for route in TAKES_TOKEN} == {"operator"}
+    assert takes_token("POST", f"{API}/hosts/bench/seen")
+    assert takes_token("POST", f"{API}/store/devices/put_device")
+    assert not takes_token("POST", f"{API}/store/read/devices")
+    assert not takes_token("GET", f"{API}/hosts")
 
 
 def test_only_health_is_for_anybody() -> None:
