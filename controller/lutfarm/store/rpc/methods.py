@@ -41,12 +41,14 @@ class Method:
     arguments: TypeAdapter[tuple[Any, ...]]
     result: TypeAdapter[Any]
     streams: bool
+    lists: frozenset[str] = frozenset()  # arguments of which any collection will do
 
     def ask(self, *args: Any, **named: Any) -> bytes:
         """The arguments of a call as JSON."""
         bound = self.signature.bind(*args, **named)
         bound.apply_defaults()
-        return self.arguments.dump_json(tuple(_list(_plain(value)) for value in bound.arguments.values()))
+        values = bound.arguments.items()
+        return self.arguments.dump_json(tuple(_plain(value, listed=name in self.lists) for name, value in values))
 
     def asked(self, content: bytes) -> dict[str, Any]:
         """The arguments of a call by name, from what `ask` gave.  Raises StoreError."""
@@ -89,21 +91,22 @@ def _method(name: str, member: Any) -> Method:
     each = get_args(result)[0] if streams else result
     form: Any = tuple
     arguments: TypeAdapter[tuple[Any, ...]] = TypeAdapter(form[kinds])
-    return Method(name, signature.replace(parameters=parameters), arguments, TypeAdapter(each), streams)
+    lists = frozenset(parameter.name for parameter in parameters if _is_list(hints[parameter.name]))
+    return Method(name, signature.replace(parameters=parameters), arguments, TypeAdapter(each), streams, lists)
 
 
-def _plain(value: object) -> object:
-    """Sets, views of mappings and the like as lists and dicts."""
+def _is_list(hint: Any) -> bool:
+    """Whether a collection is asked for, or one or None."""
+    return get_origin(hint) is list or any(get_origin(one) is list for one in get_args(hint))
+
+
+def _plain(value: object, *, listed: bool = False) -> object:
+    """Sets, views of mappings and the like as lists and dicts; `listed`: tuples too."""
     if isinstance(value, Mapping):
         return dict(cast(Mapping[object, object], value))
-    if isinstance(value, str | bytes | tuple):
+    if isinstance(value, str | bytes) or (isinstance(value, tuple) and not listed):
         return cast(object, value)
     return list(cast(Collection[object], value)) if isinstance(value, Collection) else value
-
-
-def _list(value: object) -> object:
-    """No method takes a tuple as such: where it is given one it asks for a sequence or a collection."""
-    return list(cast(tuple[object, ...], value)) if isinstance(value, tuple) else value
 
 
 def _seen(error: ValidationError) -> str:
