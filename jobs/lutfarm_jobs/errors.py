@@ -2,7 +2,7 @@
 
 FarmError
   SpecError          the person who wrote the file        never retried
-    RunsDisagree ExtraMissing ModelRefused PluginRefused
+    RunsDisagree ExtraMissing ModelRefused PluginRefused NothingCompared
     NotFound WrongState TooLarge AccessDenied      of a served farm: the person who asked
       TokenRefused                                 a kind of AccessDenied
   LinkError          cabling, network                     retried on the same device, with backoff
@@ -66,6 +66,10 @@ class ModelRefused(SpecError):
 
 class RunsDisagree(SpecError):
     """What was measured with different software or in another way can't be put together."""
+
+
+class NothingCompared(SpecError):
+    """Too little was measured on both sides to compare anything; more rounds may."""
 
 
 class ExtraMissing(SpecError, ImportError):

@@ -87,9 +87,13 @@ def test_a_slower_runtime_ends_with_1_the_same_one_with_0_and_nothing_is_measure
     if slow.returncode == 1:
         assert "slower, beyond the margin" in slow.stdout
         assert "slower: overall, B is slower than A by more than the margin of 3 %" in slow.stderr
-    assert (tmp_path / "p.svg").read_text().startswith("<?xml")
+    if "nothing can be compared yet" not in slow.stderr:
+        assert (tmp_path / "p.svg").read_text().startswith("<?xml")
     twin = compare(lutfarm, "--b", "device=twin", "--margin", "60%", "--json")
     assert twin.returncode in (0, UNDECIDED), twin.stderr
+    if "nothing can be compared yet" in twin.stderr:
+        assert twin.returncode == UNDECIDED
+        return
     found = json.loads(twin.stdout)
     assert found["verdict"] == ("not slower" if twin.returncode == 0 else "undecided")
     if twin.returncode == UNDECIDED:

@@ -41,7 +41,7 @@ from lutfarm_agents.testing import (
     compose,
 )
 from lutfarm_agents.testing.fakes import HELLO, FakeAgent, Script
-from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.errors import NothingCompared, SpecError
 from lutfarm_jobs.round import Lease, Round, Task
 from lutfarm_jobs.run import Failure, Run
 from lutfarm_jobs.spec import parse_job
@@ -327,7 +327,7 @@ def test_a_side_that_breaks_down_ends_it(tmp_path: Path, store: Store) -> None:
     )
     _, ended = bench.run(rounds=4)
     assert ended.units["new"].out == "quarantined"
-    with pytest.raises(SpecError, match="nothing can be compared yet"):
+    with pytest.raises(NothingCompared, match="nothing can be compared yet"):
         bench.outcome()
 
 

@@ -14,6 +14,7 @@ from lutfarm_jobs.errors import (
     FarmError,
     LinkError,
     MeasurementError,
+    NothingCompared,
     RunnerBug,
     SpecError,
     StoreError,
@@ -33,6 +34,7 @@ BUG = 70
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it; 143 after SIGTERM
 
 _BY_KIND = (
+    (NothingCompared, UNDECIDED),
     ((SpecError, StoreNewer, StoreUnwritable), BAD_INPUT),
     ((LinkError, DeviceError), DEVICE_TROUBLE),
     (StoreError, STORE_TROUBLE),

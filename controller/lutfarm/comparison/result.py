@@ -27,7 +27,7 @@ from lutfarm.statistics.comparisons.pairs import (
 from lutfarm.statistics.comparisons.ratios import differ
 from lutfarm.statistics.estimates.precision import process_estimate_of
 from lutfarm.store.interface import RunStore, Store
-from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.errors import NothingCompared
 from lutfarm_jobs.measurement_key import MeasurementKey
 from lutfarm_jobs.run import Run
 
@@ -106,7 +106,7 @@ def compared(
     ratios, together = ratios_of(by_pair, confidence=confidence), overall(by_pair, confidence=confidence)
     if together is None:
         reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
-        raise SpecError(f"nothing can be compared yet: {reasons[:1500]}; the same command goes on")
+        raise NothingCompared(f"nothing can be compared yet: {reasons[:1500]}; the same command goes on")
     slower = slower_than(ratios, margin)
     away = dict(zip(ratios, differ([2 * min(r.p_beyond(), 1 - r.p_beyond()) for r in ratios.values()]), strict=True))
     verdict = judged(together, slower, margin, complete=not left_out)
