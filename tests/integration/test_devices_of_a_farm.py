@@ -81,6 +81,7 @@ def test_a_lease_that_is_lost_takes_its_device_out_alone_until_it_is_free_again(
         turned(sitting, until=lambda: sitting.state.units["a"].dropped == (1 if seen_by == "renewal" else 2))
         release.touch()
         turned(sitting, until=lambda: runs_of(store, one) == {"b": 6} and runs_of(store, two) == {"b": 3})
+        monkeypatch.undo()
         lost = sitting.state.units["a"]
         assert (lost.leased, lost.out, lost.failures_in_a_row, lost.in_flight) == (False, "", 0, None)
         assert ("a", "bob: a check") in watch.waits
@@ -101,12 +102,13 @@ def test_a_lease_that_is_lost_while_models_are_built_ends_no_more_than_that_orde
         def preparing(self, done: int, total: int) -> None:
             if not theirs:
                 theirs.append(taken(store, "a"))
-                monkeypatch.setattr(leases, "LEASE_S", 2 * leases.LEASE_S)  # so that it is due
+                monkeypatch.setattr(leases, "LEASE_S", 0.0)  # so that it is due
 
     with at_work(store, tmp_path) as sitting:
         admit(sitting, store, tmp_path, one, Robbed())
         admit(sitting, store, tmp_path, two)
         turned(sitting, until=lambda: bool(theirs))
+        monkeypatch.undo()
         lost = sitting.state.units["a"]
         assert (lost.leased, lost.in_flight, sitting.state.job(one.id).stopped) == (False, None, None)
         turned(sitting, until=lambda: two.id in sitting.over())
