@@ -260,7 +260,7 @@ def test_the_commands_are_the_same_where_a_server_is_named(lutfarm: Lutfarm, hom
             (("run", "job.yaml"), "lutfarm submit JOB gives it to the farm"),
             (("job", "cancel", "far-away"), "there is nothing to cancel"),
             (("job", "list", "--home", "."), "name one of the two"),
-            (("job", "remove", "nothing"), "no job has the id"),
+            (("job", "remove", "nothing"), "no job is called"),
         ):
             refused = there(*args)
             assert refused.returncode == 2, args

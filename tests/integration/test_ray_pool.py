@@ -182,10 +182,14 @@ def test_a_process_that_still_starts_is_not_taken_for_one_that_hangs(folder: Pat
     """Beside others it may import for longer than a poll may be late."""
     pid = ray.remote(num_cpus=0)(_once_there).remote(str(folder / "begun"))
     seat = ray_pool._Seat(actor=None, pid=pid)
-    assert seat.patience_s == ray_pool.START_LATE_S >= 4 * ray_pool.POLL_LATE_S
+    assert ray_pool.START_LATE_S >= 4 * ray_pool.POLL_LATE_S
+    asked_s = time.monotonic() - 2 * ray_pool.POLL_LATE_S
+    assert not seat.is_late(asked_s, ray_pool.POLL_LATE_S)
+    assert seat.is_late(time.monotonic() - 2 * ray_pool.START_LATE_S, ray_pool.POLL_LATE_S)
     (folder / "begun").touch()
     ray.wait([pid], timeout=kit.WAIT_S)
-    assert seat.patience_s == ray_pool.POLL_LATE_S
+    assert seat.is_late(asked_s, ray_pool.POLL_LATE_S)
+    assert not seat.is_late(time.monotonic(), ray_pool.POLL_LATE_S)
 
 
 def _once_there(path: str) -> int:
