@@ -9,6 +9,9 @@ from pathlib import Path
 
 from lutfarm_jobs.errors import StoreUnwritable
 
+SERVER, TOKEN = "LUTFARM_SERVER", "LUTFARM_TOKEN"
+"""In the environment: the address of a served farm that is meant instead of a home, and what lets one in there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Home:

@@ -51,7 +51,8 @@ def test_the_same_program_measures_by_a_home_and_by_a_server(
     with farm(way, tmp_path) as found:
         assert [device.name for device in found.devices()] == ["desk", "far"]
         told: list[JobStanding] = []
-        submitted = found.submit("job.yaml")
+        submitted = found.submit("job.yaml", priority=-1)
+        assert submitted.standing().priority == -1
         ended = submitted.wait(told.append)
         assert (ended.state, ended.counts.runs, ended.counts.measurements) == ("complete", 3, 1)
         assert told[-1].counts.runs == 3

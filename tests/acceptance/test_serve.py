@@ -156,7 +156,7 @@ def runs_of(home: Path, job_id: str) -> list[Any]:
         return list(store.runs(job_id, samples=False))
 
 
-def test_two_people_submit_and_everything_is_measured_while_processes_die(lutfarm: Lutfarm, home: Path, tmp_path: Path) -> None:
+def test_two_jobs_are_measured_whole_while_processes_die(lutfarm: Lutfarm, home: Path, tmp_path: Path) -> None:
     with serving(tmp_path, "--executor", "local", killed=True) as farm:
         again = lutfarm("serve", "--port", "0", "--executor", "local")
         assert again.returncode == 2

@@ -9,6 +9,7 @@ import typer
 
 from lutfarm.cli.commands import COMMANDS
 from lutfarm.cli.groups import LazyGroup
+from lutfarm.home import SERVER
 
 
 class _Commands(LazyGroup):
@@ -40,7 +41,7 @@ def lutfarm(
     # onnxruntime's Linux wheels send telemetry unless told otherwise; children inherit this.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     if server is not None:
-        os.environ["LUTFARM_SERVER"] = server
+        os.environ[SERVER] = server
 
 
 def main() -> None:

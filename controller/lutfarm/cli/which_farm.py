@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lutfarm.home import find_home
+from lutfarm.home import SERVER, TOKEN, find_home
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.extras import extras
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from lutfarm.client.remote_farm import RemoteFarm
     from lutfarm.store.interface import Store
 
-SERVER, TOKEN = "LUTFARM_SERVER", "LUTFARM_TOKEN"
 NAMES_ONE = f"name it: lutfarm --server http://HOST:8420 ..., or {SERVER}"
 
 

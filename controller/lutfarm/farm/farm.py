@@ -13,7 +13,7 @@ from typing import Self
 from lutfarm.api.answers import DeviceAnswer, JobStanding
 from lutfarm.execution.open_farm import ExecutorKind
 from lutfarm.farm.jobs import JobLike, SubmittedJob, Told, Way
-from lutfarm.home import find_home
+from lutfarm.home import SERVER, TOKEN, find_home
 from lutfarm.lut import LatencyTable, Prediction
 from lutfarm.lut.schema.entry import Entry
 from lutfarm_jobs.errors import MeasurementError, SpecError, from_wire
@@ -21,8 +21,6 @@ from lutfarm_jobs.expand import load_space
 from lutfarm_jobs.extras import extras
 from lutfarm_jobs.file_hash import sha256_of
 from lutfarm_jobs.models.files import plain
-
-SERVER, TOKEN = "LUTFARM_SERVER", "LUTFARM_TOKEN"
 
 
 class Farm:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lutfarm.agent_pool.interface import Event, Measured, Probed
@@ -38,15 +38,17 @@ class HomeWay:
     home: Home
     executor: ExecutorKind
 
-    def submit(self, job: JobLike, *, priority: int, retry_failed: bool) -> SubmittedJob:  # noqa: ARG002  there is one at a time
+    def submit(self, job: JobLike, *, priority: int, retry_failed: bool) -> SubmittedJob:
         """Checked, and kept as a job that is open."""
         if isinstance(job, str | Path):
             submitted, sources = submission(Path(job), self.store, retry_failed=retry_failed)
         else:
             spec = job if isinstance(job, JobSpec) else parse_job(dict(job), source="job")
             submitted, sources = submit(spec, Path.cwd(), self.store, retry_failed=retry_failed)
+        submitted = replace(submitted, priority=priority)
         spec = submitted.spec
-        self.store.open_job(Job(spec.id, spec.name, spec.model_dump_json(), time.time(), zeros=submitted.zeros), submitted.plan)
+        asked = Job(spec.id, spec.name, spec.model_dump_json(), time.time(), zeros=submitted.zeros, priority=submitted.priority)
+        self.store.open_job(asked, submitted.plan)
         return HomeJob(self, spec.id, submitted, sources)
 
     def job(self, name: str) -> SubmittedJob:

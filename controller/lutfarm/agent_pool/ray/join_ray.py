@@ -17,6 +17,7 @@ import psutil
 
 from lutfarm.agent_pool.ray.end_ray import end
 from lutfarm.agent_pool.ray.settings import OBJECT_STORE_BYTES, settings
+from lutfarm.agent_pool.ray.watcher import watched
 from lutfarm.agent_pool.ray.whereabouts import HOST_CPUS, HOST_STATE, Whereabouts
 from lutfarm_agents.process_identity import Process, of, parse
 
@@ -47,24 +48,10 @@ def ray_node(
         ) as process:
             node = of(process.pid)
             try:
-                with _watched(node):
+                with watched(__name__, str(node)):
                     yield process
             finally:
                 end_node(node)
-
-
-@contextmanager
-def _watched(node: Process) -> Generator[None]:
-    """Beside a process that ends the node should this one be killed: it waits for the end of a pipe, in a session of its own."""
-    argv = [sys.executable, "-c", "from lutfarm.agent_pool.ray.join_ray import watch; watch()", str(node)]
-    watcher = subprocess.Popen(  # noqa: S603  no shell; argv is our own
-        argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        yield
-    finally:
-        watcher.kill()
-        watcher.communicate()
 
 
 def watch() -> None:

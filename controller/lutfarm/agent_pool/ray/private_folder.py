@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from lutfarm.agent_pool.ray.watcher import watched
 from lutfarm_agents.process_identity import me, parse
 
 # A unix socket's path may have 107 bytes; Ray appends up to 66 to its folder, and we 20 to this one.
@@ -35,32 +35,17 @@ def private_folder() -> Generator[Path]:
     try:
         (folder / "owner").write_text(str(me()))
         (folder / "ray").mkdir()
-        with _watched(folder):
+        with watched(__name__, str(folder)):
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def _watched(folder: Path) -> Generator[None]:
-    """Beside a process that ends what this one leaves in the folder should it be killed.
-
-    Ray's agents notice within 2 s that their raylet is gone, and then try for a minute to report it to a service that is gone
-    too.  The watcher waits for the end of a pipe, which costs nothing, in a session of its own.
-    """
-    argv = [sys.executable, "-c", "from lutfarm.agent_pool.ray.private_folder import watch; watch()", str(folder)]
-    watcher = subprocess.Popen(  # noqa: S603  no shell; argv is our own
-        argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        yield
-    finally:
-        watcher.kill()
-        watcher.communicate()
-
-
 def watch() -> None:
-    """Until whoever started this process is gone; then end what it left in the folder that argv names, and remove that."""
+    """Until whoever started this process is gone; then end what it left in the folder that argv names, and remove that.
+
+    Ray's agents notice within 2 s that their raylet is gone, and then try for a minute to report it to a service that is gone.
+    """
     folder = Path(sys.argv[1])
     sys.stdin.buffer.read()
     deadline_s = time.monotonic() + WATCH_S

@@ -14,11 +14,11 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, duration, print_json, print_rows, printable, say
-from lutfarm.home import find_home
+from lutfarm.home import TOKEN, find_home
 from lutfarm_jobs.job_file.fields import NAME_PATTERN
 
 TokenOption = Annotated[
-    str | None, typer.Option("--token", envvar="LUTFARM_TOKEN", help="What lets you in; see lutfarm token.", show_envvar=True)
+    str | None, typer.Option("--token", envvar=TOKEN, help="What lets you in; see lutfarm token.", show_envvar=True)
 ]
 
 
