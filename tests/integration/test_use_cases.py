@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests import pool_kit as kit
 
 from lutfarm.demo.steps import DEVICE, demo_spec, draw_networks, paced, register_this_machine
 from lutfarm.demo.time_budget import NETWORKS, Clock
-from lutfarm.devices import maintenance
+from lutfarm.devices import health_check, maintenance
 from lutfarm.devices.health_check import Checked, NotChecked, check_devices, in_use
 from lutfarm.devices.registration import Wanted, register
 from lutfarm.execution.host_load import Load
@@ -25,7 +26,8 @@ from lutfarm.store import Store, open_store
 from lutfarm.store.interface import job_called
 from lutfarm.submission import submit
 from lutfarm.submission.submission import Submission
-from lutfarm_jobs.errors import SpecError
+from lutfarm_agents.device import Device
+from lutfarm_jobs.errors import LeaseLost, SpecError, StoreError
 
 
 @pytest.fixture
@@ -90,6 +92,32 @@ def test_one_device_that_can_not_be_looked_at_keeps_no_other_from_it(store: Stor
     assert isinstance(retired.error, SpecError)
     assert isinstance(looked, Checked)
     assert looked.report.device == "same"
+
+
+def test_a_lease_that_is_lost_ends_the_check_of_its_device_alone(
+    store: Store, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("desk", "same"):
+        register(Wanted(name, local=True, profile=kit.PROFILE), store, home, say=lambda _: None)
+    look = health_check.check_device
+
+    def lost(device: Device, *args: Any, **named: Any) -> Any:
+        if device.name == "desk":
+            raise LeaseLost("desk: the lease passed to another")
+        return look(device, *args, **named)
+
+    monkeypatch.setattr(health_check, "check_device", lost)
+    missed, looked = check_devices(["desk", "same"], store, home, waiting=lambda *_: None, tell=lambda _: None)
+    assert isinstance(missed, NotChecked)
+    assert (missed.device, type(missed.error)) == ("desk", LeaseLost)
+    assert isinstance(looked, Checked)
+
+    def broken(device: Device, *_args: Any, **_named: Any) -> Any:
+        raise StoreError(f"the disk is full at {device.name}")
+
+    monkeypatch.setattr(health_check, "check_device", broken)
+    with pytest.raises(StoreError, match="the disk is full at desk"):
+        check_devices(["desk", "same"], store, home, waiting=lambda *_: None, tell=lambda _: None)
 
 
 def test_a_job_that_nobody_ran_is_named_in_the_refusal(store: Store) -> None:

@@ -228,15 +228,22 @@ def _asked(kind: type[Asked], **fields: Any) -> Asked:
 
 
 def _job(name: str) -> str:
-    return f"/jobs/{quote(name, safe='')}"
+    return f"/jobs/{_part(name, 'job')}"
 
 
 def _host(name: str) -> str:
-    return f"/hosts/{quote(name, safe='')}"
+    return f"/hosts/{_part(name, 'host')}"
 
 
 def _device(name: str) -> str:
-    return f"/devices/{quote(name, safe='')}"
+    return f"/devices/{_part(name, 'device')}"
+
+
+def _part(name: str, what: str) -> str:
+    """Of a path.  Raises SpecError for a name that would make another path of it."""
+    if name in ("", ".", ".."):
+        raise SpecError(f"{name!r} is no {what}'s name")
+    return quote(name, safe="")
 
 
 def _standing(data: str) -> JobStanding:

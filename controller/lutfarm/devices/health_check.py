@@ -18,7 +18,7 @@ from lutfarm_agents.factory import agent_of
 from lutfarm_agents.health.check import PASSES, SESSION, CheckOrder, HealthReport, check
 from lutfarm_agents.health.findings import HealthLimits
 from lutfarm_jobs import models
-from lutfarm_jobs.errors import DeviceLost, FarmError, LinkError, SpecError, StoreError, is_a
+from lutfarm_jobs.errors import DeviceLost, FarmError, LeaseLost, LinkError, SpecError, StoreError, is_a
 from lutfarm_jobs.measurement import Backend, Measurement, Workload
 from lutfarm_jobs.models.build_model import canary_graph
 from lutfarm_jobs.models.reference_output import expected_of_graph
@@ -74,10 +74,10 @@ def check_devices(
         try:
             report, record = check_device(device, store, home, owner=str(process_identity.me()), holder=holder, waiting=waiting)
             found.append(Checked(report, record))
-        except StoreError:
-            raise
-        except FarmError as error:  # of this device alone
-            found.append(NotChecked(device.name, error))
+        except FarmError as error:
+            if isinstance(error, StoreError) and not isinstance(error, LeaseLost):
+                raise
+            found.append(NotChecked(device.name, error))  # of this device alone
         tell(found[-1])
     return found
 

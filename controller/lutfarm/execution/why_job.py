@@ -37,6 +37,7 @@ def why_job(store: Store, name: str, now_s: float) -> tuple[Job, list[Why]]:
         turns=_turns(store, job, holders, now_s),
         now_s=now_s,
         state=job.state,
+        served=any(entry.job_id == job.id for entry in store.queue()),
     )
     return job, rows
 

@@ -12,7 +12,7 @@ from lutfarm.api.answers import DeviceAnswer, JobAnswer, JobStanding
 from lutfarm.execution.open_farm import ExecutorKind, open_farm
 from lutfarm.execution.resume import Resumed
 from lutfarm.execution.why_job import why_job
-from lutfarm.farm.jobs import JobLike, SubmittedJob, Told
+from lutfarm.farm.jobs import JobLike, SubmittedJob, Told, require_entries
 from lutfarm.farm.progress import teller
 from lutfarm.home import Home
 from lutfarm.lut import LatencyTable
@@ -102,7 +102,8 @@ class HomeJob:
 
     def table(self, *, pool: str | None = None, device: str | None = None, backend: str | None = None) -> LatencyTable:
         """What is measured until now."""
-        return validated_table(self.way.store, self.id, pool=pool, device=device, backend=backend)
+        table = validated_table(self.way.store, self.id, pool=pool, device=device, backend=backend)
+        return require_entries(table, self)
 
 
 @dataclass(slots=True)

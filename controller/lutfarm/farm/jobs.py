@@ -9,6 +9,7 @@ from typing import Protocol
 from lutfarm.api.answers import DeviceAnswer, JobStanding
 from lutfarm.lut import LatencyTable
 from lutfarm.monitoring.why import Why
+from lutfarm_jobs.errors import WrongState
 from lutfarm_jobs.spec import JobSpec
 
 JobLike = str | Path | JobSpec | Mapping[str, object]
@@ -44,8 +45,18 @@ class SubmittedJob(Protocol):
         ...
 
     def table(self, *, pool: str | None = None, device: str | None = None, backend: str | None = None) -> LatencyTable:
-        """What is measured until now, as `lutfarm lut export` writes it."""
+        """What is measured until now, as `lutfarm lut export` writes it.
+
+        Raises WrongState where the job has ended, and nothing of it was measured.
+        """
         ...
+
+
+def require_entries(table: LatencyTable, job: SubmittedJob) -> LatencyTable:
+    """The table of a job; raises WrongState where it is empty, and will stay so."""
+    if not table.entries and (now := job.standing()).state in ("cancelled", "failed"):
+        raise WrongState(f"{now.id} is {now.state} ({now.reason or 'nobody said why'}), and nothing of it was measured: no table")
+    return table
 
 
 class Way(Protocol):

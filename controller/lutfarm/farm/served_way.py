@@ -12,7 +12,7 @@ import yaml
 
 from lutfarm.api.answers import DeviceAnswer, JobStanding
 from lutfarm.client.remote_farm import RemoteFarm
-from lutfarm.farm.jobs import JobLike, SubmittedJob, Told
+from lutfarm.farm.jobs import JobLike, SubmittedJob, Told, require_entries
 from lutfarm.farm.progress import teller
 from lutfarm.lut import LatencyTable
 from lutfarm.monitoring.why import Why
@@ -48,7 +48,7 @@ class ServedJob:
 
     def table(self, *, pool: str | None = None, device: str | None = None, backend: str | None = None) -> LatencyTable:
         """What is measured until now."""
-        return self.farm.table(self.id, pool=pool, device=device, backend=backend)
+        return require_entries(self.farm.table(self.id, pool=pool, device=device, backend=backend), self)
 
 
 @dataclass(frozen=True, slots=True)

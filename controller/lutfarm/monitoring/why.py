@@ -20,12 +20,22 @@ FORWARD: Mapping[str, str] = {
 }
 """By state: what brings a device back to work."""
 
+BY_ITSELF = (
+    "connect it, or start lutfarm host join on its host again: the farm tries it now and then, and the job goes on by itself"
+)
+"""Of one that is lost, for a job that a served farm goes on with."""
+
 AS_IT_SAYS = "do as it says; lutfarm device check NAME alone would find the same"
 
 
-def way_back(device: str, state: str, code: str) -> str:
-    """What brings a device back to work that is in a state of FORWARD; `code`: the class of the error that brought it there."""
+def way_back(device: str, state: str, code: str, *, served: bool = False) -> str:
+    """What brings a device back to work that is in a state of FORWARD; `code`: the class of the error that brought it there.
+
+    `served`: a served farm goes on with the job that wants it.
+    """
     text = AS_IT_SAYS if state == "quarantined" and is_a(code, RegistrationStale) else FORWARD[state]
+    if served and state == "lost":
+        text = BY_ITSELF
     return text.replace("NAME", device)
 
 
@@ -74,10 +84,12 @@ def why(
     turns: Mapping[str, Turn] | None = None,
     now_s: float = 0.0,
     state: JobState = "open",
+    served: bool = False,
 ) -> list[Why]:
     """`done` and `failed`: keys of measurements; `holders`: by device, who has its lease.
 
     `rests`: by device, when the cooldown after its last run is over; only of those where it is not.  `state`: the job's.
+    `served`: it is in the queue of a served farm.
     `turns`: of the devices that the farm which has taken this job holds for another one of its jobs.
     """
     found: list[Why] = []
@@ -93,7 +105,8 @@ def why(
             job_id,
             left=left,
             rests_until_s=(rests or {}).get(record.device),
-            unheld=_UNHELD.get(state, _UNHELD["open"]),
+            unheld=_GOES_ON if served and state == "open" else _UNHELD.get(state, _UNHELD["open"]),
+            served=served,
             turn=turn and (turn.words, None if turn.ahead_s is None else now_s + turn.ahead_s),
         )
         found.append(Why(record.device, record.state, record.reason, waits_for, following, next_s, good, bad, left))
@@ -108,12 +121,13 @@ def _next(
     left: int,
     rests_until_s: float | None,
     unheld: tuple[str, str],
+    served: bool,
     turn: tuple[str, float | None] | None,
 ) -> tuple[str, str, float | None]:
     if left == 0:
         return "nothing", "it has all that this job asks of it", None
     if record.state in FORWARD:
-        return _CAUSES[record.state], way_back(record.device, record.state, record.code), None
+        return _CAUSES[record.state], way_back(record.device, record.state, record.code, served=served), None
     if record.state == "cooling":
         return "a lower temperature", "it is looked at again", record.until_s
     if holder is None:
@@ -138,6 +152,8 @@ _UNHELD: Mapping[JobState, tuple[str, str]] = {
     "cancelled": ("nothing: the job was cancelled", "submit or run its file again for what is left"),
 }
 """By the state of a job: what a device that nobody holds waits for, and what comes next; for other states as for an open one."""
+
+_GOES_ON = ("the served farm, which goes on with this job", "it is taken when its turn comes")
 
 _CAUSES: Mapping[str, str] = {
     "quarantined": "a passed check",

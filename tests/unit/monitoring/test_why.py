@@ -74,6 +74,23 @@ def test_what_nobody_holds_waits_for_what_the_job_does(state: JobState, waits_fo
     assert "bob" in found({"desk": OTHER}).waits_for
 
 
+def test_a_job_that_a_served_farm_goes_on_with_needs_nobody_to_run_it_again() -> None:
+    def found(state: State, job: JobState) -> Why:
+        (one,) = why(
+            [DeviceRecord("desk", state)], PLAN, done=DONE, failed=FAILED, job_id="small-1", holders={}, state=job, served=True
+        )
+        return one
+
+    lost = found("lost", "open").next
+    assert "lutfarm host join" in lost
+    assert "goes on by itself" in lost
+    assert "again, or lutfarm device check" not in lost
+    assert "run the job" not in found("ready", "open").next
+    assert "goes on with this job" in found("ready", "open").waits_for
+    assert "not begun" in found("ready", "queued").waits_for
+    assert found("quarantined", "open").next == "mend it, then lutfarm device check desk"
+
+
 def test_a_device_that_rests_between_two_orders_of_the_job_says_until_when() -> None:
     def next_of(state: State, holder: LeaseHolder | None) -> tuple[str, str, float | None]:
         holders = {"desk": holder} if holder else {}

@@ -10,6 +10,7 @@ from lutfarm.cli import exit_codes
 from lutfarm.cli.terminal.output import JsonOption, print_json, printable, say
 
 if TYPE_CHECKING:
+    from lutfarm.api.answers import JobDetail, JobStanding
     from lutfarm.client.remote_farm import RemoteFarm
 
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="Its id, the start of it, or its name.")]
@@ -17,25 +18,45 @@ JobName = Annotated[str, typer.Argument(metavar="JOB", help="Its id, the start o
 
 def watch(job_id: JobName, json: JsonOption = False) -> None:
     """Follow a job of a served farm to its end.  Exit 1 where something is missing then.  Ctrl-C leaves the job alone."""
-    with exit_codes.exits("no longer watched; the farm goes on with it"):
+    with exit_codes.exits():
         from lutfarm.cli.which_farm import served_farm
 
         with served_farm() as farm:
-            follow(farm, farm.job(job_id).id, as_json=json)
+            found = farm.job(job_id).id
+            with exit_codes.exits(left_alone(found)):
+                require_complete(follow(farm, found), as_json=json)
 
 
-def follow(farm: RemoteFarm, job_id: str, *, as_json: bool) -> None:
-    """Say what changes until it is over.  Raises Exit where it is not complete then."""
+def left_alone(job_id: str) -> str:
+    """What to say where somebody no longer follows a job."""
+    return (
+        f"no longer followed; the farm goes on with {job_id}: lutfarm job watch {job_id} follows it, "
+        f"lutfarm job cancel {job_id} ends it"
+    )
+
+
+def follow(farm: RemoteFarm, job_id: str) -> JobDetail:
+    """Say what changes until it is over; how it ended."""
     for now in farm.follow(job_id):
-        counts = now.counts
-        waits = f"; waits: {now.queue.waiting}" if now.queue and now.queue.waiting else ""
-        failed = f", {counts.failures} failed" if counts.failures else ""
-        say(printable(f"{job_id}: {now.state}, {counts.runs} runs of {counts.measurements} measurements{failed}{waits}"))
-    ended = farm.job(job_id)
+        say(printable(standing_words(now)))
+    return farm.job(job_id)
+
+
+def standing_words(now: JobStanding) -> str:
+    """How far a job is, in a line."""
+    counts = now.counts
+    reused = f" ({counts.reused_runs} reused)" if counts.reused_runs else ""
+    failed = f", {counts.failures} failed" if counts.failures else ""
+    waits = f"; waits: {now.queue.waiting}" if now.queue and now.queue.waiting else ""
+    return f"{now.id}: {now.state}, {counts.runs} runs{reused} of {counts.measurements} measurements{failed}{waits}"
+
+
+def require_complete(ended: JobDetail, *, as_json: bool) -> None:
+    """Say how a job ended.  Raises Exit where it is not complete."""
     if as_json:
         print_json(ended.model_dump(mode="json"))
     elif ended.reason:
-        say(printable(f"{job_id}: {ended.reason}"))
+        say(printable(f"{ended.id}: {ended.reason}"))
     if ended.state != "complete":
         raise typer.Exit(exit_codes.INCOMPLETE)
 
