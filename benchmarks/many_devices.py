@@ -92,7 +92,7 @@ def main() -> None:
                         slicing=plan,
                         canary_reference_ns=10_000_000,
                     )
-                    pool.submit(Measuring(f"round-{name}", device, kit.lease(name), round_, files))
+                    pool.submit(Measuring(f"round-{name}", device, kit.lease(name), round_, files, "", 0.0))
                 runs, done = 0, 0
                 while done < len(devices):
                     for event in pool.events(1.0):

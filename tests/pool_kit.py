@@ -72,7 +72,7 @@ def measuring(unit: str, *tasks: Task, models: Mapping[str, Path] | None = None,
     number = next(_numbers)
     limits = Limits(load_s=20, iteration_s=5)
     round_ = Round(f"round-{number}", 0, tasks, PLAN, 1, canary, 50_000, limits)
-    return Measuring(f"measure-{number}", device(unit), lease(unit), round_, models or {})
+    return Measuring(f"measure-{number}", device(unit), lease(unit), round_, models or {}, "job-1", 100.0)
 
 
 class Listener:

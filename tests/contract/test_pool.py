@@ -41,6 +41,8 @@ def scripts(folder: Path) -> dict[str, Script]:
         "queue": Script(hold_at="measure", release=folder / "queue"),
         "given-back": Script(hold_at="mid-round", release=folder / "given-back"),
         "loop": Script(hold_at="mid-round", release=folder / "loop"),
+        "keeps": Script(),
+        "keeps-less": Script(hold_at="mid-round", release=folder / "keeps-less"),
     }
 
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 from lutfarm.agent_pool.interface import (
     Done,
     Event,
+    Left,
     Measured,
     Measuring,
     Opened,
@@ -22,8 +23,10 @@ from lutfarm.agent_pool.interface import (
     Probed,
     Probing,
     Progress,
+    Remarked,
     Waiting,
 )
+from lutfarm.agent_pool.spool import Kept, Spool
 from lutfarm_agents.device import Claim, Device
 from lutfarm_agents.factory import calling, package_of
 from lutfarm_agents.interface import Advance, Agent
@@ -38,9 +41,10 @@ T = TypeVar("T")
 class DeviceWorker:
     """Everything that happens to one device."""
 
-    def __init__(self, unit: str, make: Callable[[Device], Agent], emit: Callable[[Event], None]) -> None:
+    def __init__(self, unit: str, make: Callable[[Device], Agent], emit: Callable[[Event], None], spool: Spool) -> None:
         self._make = make
         self._emit = emit
+        self._spool = spool
         self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._pending: dict[str, Order] = {}
@@ -134,17 +138,17 @@ class DeviceWorker:
                 self._opening = order
             self._open(agent, order, order.id)
             return
+        opening = self._opening
+        if opening is None:
+            raise LinkLost(f"{order.device.name}: no session is open; open the device first")
         if not agent.ready:
-            opening = self._opening
-            if opening is None:
-                raise LinkLost(f"{order.device.name}: no session is open; open the device first")
             self._open(agent, replace(opening, lease=order.lease), order.id)
         if not agent.ready:  # cancelled while it waited
             return
         if isinstance(order, Probing):
             self._probe(agent, order)
         else:
-            self._measure(agent, order)
+            self._measure(agent, order, opening.farm_id)
 
     def _open(self, agent: Agent, opening: Opening, order_id: str) -> None:
         unit = opening.device.name
@@ -156,17 +160,25 @@ class DeviceWorker:
                 self._emit(Waiting(order_id, unit, holder))
                 told = (holder, now_s)
         if agent.ready:
+            for kept in self._spool.left(opening.farm_id, unit):  # first: it counts before anything is ordered
+                self._emit(Left(order_id, unit, kept.run, kept.ordered))
+            for remark in self._spool.remarks():
+                self._emit(Remarked(order_id, unit, remark))
             self._emit(Opened(order_id, unit, replace(agent.hello(), agent_package=package_of(opening.device))))
 
     def _probe(self, agent: Agent, order: Probing) -> None:
         for probe in self._begin(order.id, lambda: agent.probe(order.tasks, limits=order.limits, models=order.models)):
             self._emit(Probed(order.id, replace(probe, fingerprint=_with_agent(probe.fingerprint, order.device))))
 
-    def _measure(self, agent: Agent, order: Measuring) -> None:
+    def _measure(self, agent: Agent, order: Measuring, farm_id: str) -> None:
+        self._spool.require_room()
         told_s = 0.0
         for step in self._begin(order.id, lambda: agent.measure(order.round, models=order.models)):
             if not isinstance(step, Advance):
-                self._emit(Measured(order.id, replace(step, fingerprint=_with_agent(step.fingerprint, order.device))))
+                run = replace(step, fingerprint=_with_agent(step.fingerprint, order.device))
+                if run.status != "truncated":
+                    self._spool.keep(Kept(farm_id, order.device.name, order.ordered, run))
+                self._emit(Measured(order.id, run))
             elif step.done == step.total or time.monotonic() - told_s >= PROGRESS_S:
                 self._emit(Progress(order.id, order.device.name, step.done, step.total))
                 told_s = time.monotonic()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from lutfarm.records.ordered import Ordered
 from lutfarm_agents.device import Device, Hello
 from lutfarm_jobs.round import Lease, Limits, Round, Task
 from lutfarm_jobs.run import Probe, Run
@@ -37,13 +38,20 @@ class Probing:
 
 @dataclass(frozen=True, slots=True)
 class Measuring:
-    """Order: one round."""
+    """Order: one round, for a job; see Ordered."""
 
     id: str
     device: Device
     lease: Lease
     round: Round
     models: Mapping[str, Path]
+    job_id: str
+    job_created_s: float
+
+    @property
+    def ordered(self) -> Ordered:
+        """For whom its results are."""
+        return Ordered(self.job_id, self.job_created_s, self.lease.token)
 
 
 Order = Opening | Probing | Measuring
@@ -94,6 +102,25 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """Event: before a device has opened, a result of an earlier order for this farm that was not acknowledged."""
+
+    order: str
+    unit: str
+    run: Run
+    ordered: Ordered
+
+
+@dataclass(frozen=True, slots=True)
+class Remarked:
+    """Event: before a device has opened, something odd that was seen on its host, for whoever reads logs."""
+
+    order: str
+    unit: str
+    remark: str
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """Event: the order ended; `error` is None or a FarmError's wire form (code, detail).
 
@@ -107,7 +134,7 @@ class Done:
     spent_ns: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
-Event = Opened | Waiting | Probed | Progress | Measured | Done
+Event = Opened | Waiting | Probed | Progress | Measured | Left | Remarked | Done
 
 
 class AgentPool(Protocol):
@@ -115,6 +142,9 @@ class AgentPool(Protocol):
 
     Every submitted order ends with exactly one Done, also after cancel and after the death of the
     process that ran it (error LinkLost).
+
+    What a round yields is kept on the disk of its host until it is acknowledged: whenever its device is opened for its farm, by
+    this pool or by one of another process, it comes again as Left.  Truncated runs are not kept.
     """
 
     def submit(self, order: Order) -> None:
@@ -130,6 +160,10 @@ class AgentPool(Protocol):
 
         The next order for it is one to open it.  An unknown device is no error.
         """
+        ...
+
+    def acknowledge(self, unit: str, run_ids: Collection[str]) -> None:
+        """These results of a device are stored, or never can be: its host forgets them.  Unknown ones are no error."""
         ...
 
     def events(self, timeout_s: float) -> Sequence[Event]:

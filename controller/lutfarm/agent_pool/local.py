@@ -7,11 +7,12 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from lutfarm.agent_pool.device_worker import DeviceWorker
 from lutfarm.agent_pool.interface import Event, Opening, Order
+from lutfarm.agent_pool.spool import Spool, SpoolLimits
 from lutfarm_agents.device import Device
 from lutfarm_agents.factory import agent_of
 from lutfarm_agents.interface import Agent
@@ -35,6 +36,8 @@ class LocalPool:
     def __init__(
         self, *, state_dir: Path, measured_cpus: frozenset[int] = frozenset(), agent_factory: AgentFactory = device_agent
     ) -> None:
+        """Raises SpecError where the environment says something else than a number of the spool."""
+        self._spool = Spool(state_dir / "spool", SpoolLimits.from_environment())
         cpus = frozenset(os.sched_getaffinity(0)) | measured_cpus if measured_cpus else None
         self._make = functools.partial(_make, agent_factory, state_dir, cpus)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -75,6 +78,10 @@ class LocalPool:
         for worker in workers:
             worker.cancel(order_id)
 
+    def acknowledge(self, unit: str, run_ids: Collection[str]) -> None:
+        """These results of a device are stored, or never can be: they are forgotten."""
+        self._spool.forget(unit, run_ids)
+
     def events(self, timeout_s: float) -> Sequence[Event]:
         """What has arrived, waiting up to timeout_s for the first."""
         found: list[Event] = []
@@ -102,7 +109,7 @@ class LocalPool:
                 raise RuntimeError("the pool is closed")
             worker = self._workers.get(device.name)
             if worker is None:
-                worker = self._workers[device.name] = DeviceWorker(device.name, self._make, self._events.put)
+                worker = self._workers[device.name] = DeviceWorker(device.name, self._make, self._events.put, self._spool)
             return worker
 
 

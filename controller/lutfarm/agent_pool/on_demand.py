@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from lutfarm.agent_pool.interface import Event, Opening, Order, RecallingPool
 from lutfarm.agent_pool.local import LocalPool
@@ -54,6 +54,12 @@ class OnDemandPool:
         self._here.release(unit)
         if self._started is not None:
             self._started.release(unit)
+
+    def acknowledge(self, unit: str, run_ids: Collection[str]) -> None:
+        """These results of a device are stored, or never can be: whoever keeps them forgets them."""
+        self._here.acknowledge(unit, run_ids)
+        if self._started is not None:
+            self._started.acknowledge(unit, run_ids)
 
     def events(self, timeout_s: float) -> Sequence[Event]:
         """What has arrived, waiting up to timeout_s for the first; what was opened here comes that much later at most."""

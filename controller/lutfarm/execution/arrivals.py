@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
-from lutfarm.agent_pool.interface import Event, Measured, Opened, Probed
+from lutfarm.agent_pool.interface import Event, Left, Measured, Opened, Probed, Remarked
 from lutfarm.devices.leases import Leases
+from lutfarm.records.ordered import Ordered
 from lutfarm.scheduling.state import FarmState, unit_of
 from lutfarm.store.interface import DevicesAndRuns
 from lutfarm_jobs.errors import LeaseLost, StoreError
 from lutfarm_jobs.run import Probe
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -22,6 +26,8 @@ class Arrivals:
     held: Leases
     state: FarmState
     lost: list[str] = field(default_factory=list[str])  # units whose lease has passed to another, as the store has said
+    settled: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """By unit: ids of runs that are stored, or never can be."""
     dropped: Counter[str] = field(default_factory=Counter[str])  # by unit: results that were not stored
 
     def commit(self, events: Sequence[Event], now_s: float) -> list[Event]:
@@ -30,6 +36,10 @@ class Arrivals:
         A result of a device whose lease is another's by now is dropped, and one that no job here has ordered.  The end of an
         order always counts.
         """
+        self._commit_left([event for event in events if isinstance(event, Left)])
+        for event in events:
+            if isinstance(event, Remarked):
+                log.warning(event.remark, extra={"device": event.unit})
         runs: defaultdict[tuple[str, str], list[Measured]] = defaultdict(list)
         for event in events:
             if isinstance(event, Measured) and (readers := self._readers(event)):
@@ -40,6 +50,9 @@ class Arrivals:
             if self._commit_runs(unit, job_id, arrived)
             for event in arrived
         }
+        for event in events:
+            if isinstance(event, Measured) and event.run.id in stored:
+                self.settled[event.run.device].append(event.run.id)
         kept: list[Event] = []
         for event in events:
             if self._counts(event, stored):
@@ -58,7 +71,31 @@ class Arrivals:
         if isinstance(event, Probed):
             readers = self._readers(event)
             return bool(readers) and all(self.commit_probe(event.probe, job_id) for job_id in readers)
+        if isinstance(event, Left | Remarked):  # what was left counts for whoever looks in the store once its device has opened
+            return False
         return not isinstance(event, Opened) or event.unit in self.held.held
+
+    def _commit_left(self, events: Sequence[Left]) -> None:
+        """What hosts have kept of earlier orders: stored where that is still allowed, for their jobs, whether or not they run."""
+        by_order: defaultdict[tuple[str, Ordered], list[Left]] = defaultdict(list)
+        for event in events:
+            by_order[event.unit, event.ordered].append(event)
+        for (unit, ordered), left in sorted(by_order.items(), key=lambda item: item[0][1].token):  # one closes the door on older
+            lease = self.held.held.get(unit)
+            if lease is None:
+                continue
+            try:
+                answers = self.store.commit_left([event.run for event in left], ordered, lease)
+            except LeaseLost:  # whoever has it fetches them
+                self._lose(unit)
+                continue
+            self.settled[unit] += answers
+            counts = Counter(answers.values())
+            said = {"job": ordered.job_id, "device": unit, **{answer.replace(" ", "_"): n for answer, n in counts.items()}}
+            log.info("results that were left on the host", extra=said)
+            self.dropped[unit] += counts["fenced"]
+            if refused := counts["fenced"] + counts["no job"]:
+                log.warning("%s: %d results that were left on its host came too late", unit, refused, extra=said)
 
     def commit_probe(self, probe: Probe, job_id: str) -> bool:
         """Whether it could be stored."""

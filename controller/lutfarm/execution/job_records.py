@@ -123,6 +123,7 @@ class FarmRecords:
             given_back=again,
             lost=arrivals.lost,
             dropped=arrivals.dropped,
+            settled=arrivals.settled,
             canaries=self._canaries(state, kept, now_s),
             paired_rounds=self._paired_rounds(state, kept),
         )

@@ -14,6 +14,7 @@ from lutfarm.canary.history import CanaryHistory
 from lutfarm.canary.reference import CanaryReference
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.records.canary_round import basis_of
+from lutfarm.records.job import Job
 from lutfarm.scheduling.job_progress import JobProgress
 from lutfarm.scheduling.steps import MeasureThese, Open, Step
 from lutfarm.store.interface import RunStore
@@ -30,6 +31,7 @@ class OrderBook:
     """What every order of a job has in common."""
 
     farm_id: str
+    job: Job
     store: RunStore
     canaries: CanaryHistory
     task_builder: TaskBuilder
@@ -72,7 +74,8 @@ class OrderBook:
             limits=policy.limits,
             strict=policy.strict,
         )
-        return Measuring(order_id, device, lease, round_, self.task_builder.models_of(canary, *artifacts))
+        models = self.task_builder.models_of(canary, *artifacts)
+        return Measuring(order_id, device, lease, round_, models, self.job.id, self.job.created_s)
 
     def _reference(self, measurement: Measurement, hello: Hello | None) -> CanaryReference:
         """What the canary of a measurement's place is held against today; none on first contact."""

@@ -138,6 +138,8 @@ class Sitting:
         events = self._pool.events(self._timeout_s)
         now_s = time.time()
         news = self._records.commit(self.state, events, now_s)
+        for unit, run_ids in news.settled.items():
+            self._pool.acknowledge(unit, run_ids)
         self._devices.lose(news.lost)
         heard = {job_id: list[Event]() for job_id in self.state.jobs}
         for event in news.events:
@@ -190,9 +192,8 @@ class Sitting:
             watch.preparing(done, total)
 
         builder = TaskBuilder(self._models, sources)
-        return OrderBook(
-            self._store.farm_id, self._store, self._records.canaries, builder, mine.submission, self._holder, preparing
-        )
+        store, canaries = self._store, self._records.canaries
+        return OrderBook(store.farm_id, mine.job, store, canaries, builder, mine.submission, self._holder, preparing)
 
     def _submit(self, step: Step | Cancel) -> None:
         if isinstance(step, Cancel):

@@ -31,6 +31,8 @@ class News:
     """Units whose lease has passed to another."""
     dropped: Mapping[str, int] = field(default_factory=dict[str, int])
     """By unit: results that were not stored.  They are not among the events."""
+    settled: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    """By unit: ids of runs that are stored, or never will be; their hosts need not keep them."""
     canaries: Mapping[str, Canary] = field(default_factory=dict[str, Canary])
     """By unit that is held where its canary drifted, and has just measured."""
     paired_rounds: Mapping[str, Mapping[str, Mapping[str, PairedRound]]] = field(

@@ -31,7 +31,9 @@ class Unit:
     code: str = ""  # the class of the error that it is out of work for, where it is one
     out: str = ""  # the state in which it is out of work: quarantined, lost, ...
     leased: bool = True  # else another has it, or nobody here has use for it
-    dropped: int = 0  # results that were not stored: their lease had passed to another, or nobody here had ordered them
+    dropped: int = (
+        0  # results that were not stored when they came: their lease had passed to another, or nobody here had ordered them
+    )
     hot_since_s: float | None = None  # it rests until it is cool
     spent_s: float = 0.0  # device time of this sitting, of all jobs
     began_s: float = 0.0  # of the round in flight, Unix time

@@ -9,6 +9,7 @@ from lutfarm.records.canary_round import CanaryRound
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord, Transition
 from lutfarm.records.job import Job, JobCounts, JobRemoved, JobState
 from lutfarm.records.lease_holder import LeaseHolder
+from lutfarm.records.ordered import LateAnswer, Ordered
 from lutfarm.records.queued_job import QueuedJob
 from lutfarm.records.token import Token
 from lutfarm_agents.device import Device, Hello
@@ -208,6 +209,14 @@ class RunStore(Protocol):
 
     def commit_probe(self, probe: Probe, lease: Lease, job_id: str) -> None:
         """As commit, for what a probe found; a newer probe of the same key and fingerprint replaces."""
+        ...
+
+    def commit_left(self, left: Sequence[Run], ordered: Ordered, lease: Lease) -> Mapping[str, LateAnswer]:
+        """One transaction: commit runs of one device that were measured under an earlier lease of it, for the job that ordered
+        them; by id, what became of each.
+
+        `lease`: the one in force.  See `lutfarm.records.ordered.refusal` for what is not stored.  Raises LeaseLost.
+        """
         ...
 
     def adopt(self, job_id: str, run_ids: Sequence[str]) -> Sequence[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +48,10 @@ class Host:
     def release(self, unit: str) -> None:
         """End a device's session soon."""
         self._pool.release(unit)
+
+    def acknowledge(self, unit: str, run_ids: Collection[str]) -> None:
+        """Forget results that are stored, or never can be."""
+        self._pool.acknowledge(unit, run_ids)
 
     def missing(self, models: Mapping[str, Path]) -> Sequence[str]:
         """Which of these files this host can't see, neither where they are said to be nor as received before."""

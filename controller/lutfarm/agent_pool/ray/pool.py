@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,7 @@ class RayPool:
         self._arguments = (state_dir, measured_cpus, agent_factory)
         self._seats: dict[str, _Seat] = {}
         self._openings: dict[str, Opening] = {}  # by unit
+        self._hosts: dict[str, str] = {}  # by unit
         self._arrived: deque[Event] = deque()
 
     @classmethod
@@ -108,6 +109,7 @@ class RayPool:
         The files that it needs are asked for and sent while `events` is called, before it begins.
         """
         unit, host = order.device.name, order.device.host
+        self._hosts[unit] = host
         if host not in self._seats and not _is_there(host):
             error = (LinkLost.__name__, f"the host {host!r}, on which {unit} hangs, is not there: lutfarm host join, on it")
             self._arrived.append(Done(order.id, unit, error))
@@ -138,6 +140,12 @@ class RayPool:
         if opening is not None and (seat := self._seats.get(opening.device.host)):
             self._drop(seat, lambda order: order.device.name == unit)
             seat.call("release", unit)
+
+    def acknowledge(self, unit: str, run_ids: Collection[str]) -> None:
+        """These results of a device are stored, or never can be; a host that is lost is told when they come again."""
+        if seat := self._seats.get(self._hosts.get(unit, "")):
+            with contextlib.suppress(ray.exceptions.RayError):  # its poll says so, too
+                seat.call("acknowledge", unit, list(run_ids))
 
     def events(self, timeout_s: float) -> Sequence[Event]:
         """What has arrived, waiting up to timeout_s for the first."""

@@ -138,7 +138,7 @@ class RunDisplay:
                 self._dropped[unit.name] = unit.dropped
                 say(
                     f"{unit.name}: {new} late result{'' if new == 1 else 's'} dropped, as another had the device by then; "
-                    "what it was of is measured again"
+                    "what it was of is measured again, unless nobody has measured there until it is back"
                 )
 
     def _describe(self, job: JobProgress, units: Mapping[str, Unit]) -> str:

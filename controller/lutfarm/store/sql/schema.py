@@ -95,6 +95,7 @@ leases = Table(
     Column("holder", Text(), nullable=False),
     Column("expires_s", Float, nullable=False),
     Column("job_id", Text(100), nullable=False),  # empty: it is held for no job
+    Column("committed_token", BigInteger, nullable=False, server_default="0"),  # the newest under which anything was committed
 )
 
 fingerprints = Table(

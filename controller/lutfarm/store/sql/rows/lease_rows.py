@@ -48,8 +48,20 @@ class LeaseRows(Database):
 def fence(db: Connection, lease: Lease) -> None:
     """Raises LeaseLost where it is not in force any more, before anything is written."""
     # An update, not a look: it takes the row's lock in any database.
-    if not db.execute(update(leases).where(*_held(lease)).values(token=lease.token)).rowcount:
+    if not db.execute(update(leases).where(*_held(lease)).values(committed_token=lease.token)).rowcount:
         raise LeaseLost(f"{lease.device}: the lease passed to another run; its late result was refused")
+
+
+def committed_token(db: Connection, lease: Lease) -> int:
+    """The newest token under which anything was committed of the device.  Raises LeaseLost as `fence`, whose lock it takes."""
+    if not db.execute(update(leases).where(*_held(lease)).values(token=lease.token)).rowcount:
+        raise LeaseLost(f"{lease.device}: the lease passed to another run; it commits what was left")
+    return int(db.execute(select(leases.c.committed_token).where(leases.c.device == lease.device)).scalar_one())
+
+
+def keep_committed(db: Connection, device: str, token: int) -> None:
+    """That something was committed under a token, which is no older than the newest so far."""
+    db.execute(update(leases).where(leases.c.device == device).values(committed_token=token))
 
 
 def _held(lease: Lease) -> tuple[ColumnElement[bool], ...]:

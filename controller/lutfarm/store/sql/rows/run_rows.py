@@ -12,16 +12,18 @@ from typing import Any
 
 from sqlalchemy import Connection, Dialect, LargeBinary, Select, Table, delete, func, insert, literal, select, tuple_
 
+from lutfarm.records.ordered import LateAnswer, Ordered, refusal
 from lutfarm.store.sql import encoding
 from lutfarm.store.sql.database import Database
 from lutfarm.store.sql.rows.canary_rows import keep_round
-from lutfarm.store.sql.rows.lease_rows import fence
+from lutfarm.store.sql.rows.lease_rows import committed_token, fence, keep_committed
 from lutfarm.store.sql.schema import (
     artifacts,
     environments,
     fingerprints,
     job_probes,
     job_runs,
+    jobs,
     measurement_artifacts,
     probes,
     runs,
@@ -44,11 +46,27 @@ class RunRows(Database):
         """One transaction: check the lease's token, insert the runs, link them to the job.  Idempotent."""
         with self._write() as db:
             fence(db, lease)
-            if arrived:
-                _insert(db, _rows(db, arrived))
-            for run in {run.round_id: run for run in arrived}.values():
-                keep_round(db, run)
-            _link(db, job_id, [run.id for run in arrived], reused=False)
+            _keep(db, arrived, job_id)
+
+    def commit_left(self, left: Sequence[Run], ordered: Ordered, lease: Lease) -> Mapping[str, LateAnswer]:
+        """One transaction: what is not there yet and may still be stored, for the job that ordered it."""
+        with self._write() as db:
+            newest = committed_token(db, lease)
+            created_s = db.execute(select(jobs.c.created_s).where(jobs.c.id == ordered.job_id)).scalar()
+            refused = refusal(ordered, job_created_s=created_s, token=lease.token, committed_token=newest)
+            answers: dict[str, LateAnswer] = {}
+            new: list[Run] = []
+            known = _known(db, left)
+            for run in left:
+                names = {run.id, (run.key, run.round_id)}
+                answers[run.id] = "seen" if names & known else refused or "committed"
+                if answers[run.id] == "committed":
+                    new.append(run)
+                    known |= names
+            if new:
+                _keep(db, new, ordered.job_id)
+                keep_committed(db, lease.device, ordered.token)
+        return answers
 
     def commit_probe(self, probe: Probe, lease: Lease, job_id: str) -> None:
         """As commit; a newer probe of the same key and fingerprint replaces the older one."""
@@ -188,6 +206,25 @@ def _runs_query(*, samples: bool) -> Select[Any]:
         .outerjoin(before, runs.c.before == before.c.number)
         .outerjoin(after, runs.c.after == after.c.number)
     )
+
+
+def _keep(db: Connection, arrived: Sequence[Run], job_id: str) -> None:
+    """Insert runs and what their rounds said of the canary, and link them to the job."""
+    if arrived:
+        _insert(db, _rows(db, arrived))
+    for run in {run.round_id: run for run in arrived}.values():
+        keep_round(db, run)
+    _link(db, job_id, [run.id for run in arrived], reused=False)
+
+
+def _known(db: Connection, left: Sequence[Run]) -> set[str | tuple[str, str]]:
+    """What is stored of these and of their rounds: the ids, and the (key, round id)s."""
+    found: set[str | tuple[str, str]] = set()
+    for column, values in ((runs.c.id, {run.id for run in left}), (runs.c.round_id, {run.round_id for run in left})):
+        for batch in _batches(values):
+            for row in db.execute(select(runs.c.id, runs.c.key, runs.c.round_id).where(column.in_(batch))):
+                found |= {row.id, (row.key, row.round_id)}
+    return found
 
 
 def _insert(db: Connection, rows: list[tuple[Any, ...]]) -> None:
