@@ -18,6 +18,8 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
 export ORT_DISABLE_TELEMETRY := 1
+# Every lutfarm that a demo or a test starts would compile its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install demo test check docs build mutants bench bench-quick system clean lock
 .DEFAULT_GOAL := install
