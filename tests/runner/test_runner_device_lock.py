@@ -18,7 +18,7 @@ import pytest
 from tests.runner.conftest import alive, of_type, wait_until
 
 from lutfarm_runner.commands import Lock
-from lutfarm_runner.device_lock import Content, DeviceLock, holds, may_take_over, parse
+from lutfarm_runner.device_lock import Content, DeviceLock, holds, may_take_over, open_lock, parse
 from lutfarm_runner.machine.process import started_at
 from lutfarm_runner.wire import Refused
 
@@ -230,6 +230,13 @@ def test_what_can_be_no_lock_says_to_correct_the_profile_and_not_to_remove_it(st
     assert said in refused["detail"].replace("the lock /dev/null is", "it is")
     assert "remove" not in refused["detail"]
     assert done == DONE
+
+
+def test_a_pipe_in_its_place_is_refused_at_once_and_told_apart(path):
+    os.mkfifo(path)
+    with pytest.raises(Refused, match="is no plain file; correct lock_path") as refused:
+        open_lock(str(path))
+    assert refused.value.code == "NotReady"
 
 
 def test_a_full_disk_says_so(path, monkeypatch):

@@ -21,7 +21,7 @@ from lutfarm_runner.child.sampling import Subject, quantile
 from lutfarm_runner.commands import Limits, WireSlicing, read_probe
 from lutfarm_runner.exit_reason import describe
 from lutfarm_runner.machine import environment, limits
-from lutfarm_runner.wire import Lines, Refused, Tail, decode, encode, printable, write_all
+from lutfarm_runner.wire import Lines, Refused, Tail, claim_stdout, decode, encode, printable, write_all
 from lutfarm_runner.workload_failure import failed
 
 
@@ -181,6 +181,27 @@ def test_any_json_is_a_command_or_refused(value):
         assert isinstance(decode(json.dumps(value).encode())["type"], str)
     except Refused as refused:
         assert refused.code == "ProtocolMismatch"
+
+
+@pytest.mark.parametrize("line", [b"{", b"", b"\xff\xfe", b"[" * 100_000, b"[]", b'{"type": 1}', b"{}"])
+def test_what_is_no_command_is_a_fault_of_the_protocol(line):
+    with pytest.raises(Refused) as refused:
+        decode(line)
+    assert refused.value.code == "ProtocolMismatch"
+
+
+def test_what_prints_can_not_corrupt_the_wire(capfd):
+    """The wire is a descriptor of its own, and whatever writes to descriptor 1 says it on stderr from then on."""
+    kept = os.dup(1)
+    try:
+        wire = claim_stdout()
+        os.write(1, b"a library speaks\n")
+        os.write(wire, b"an event\n")
+        os.close(wire)
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+    assert capfd.readouterr() == ("an event\n", "a library speaks\n")
 
 
 @given(

@@ -48,6 +48,13 @@ def test_what_it_does_not_say_is_no_part_of_it() -> None:
     assert not {"abi", "libc", "cpus_off"} & set(of(HELLO))
 
 
+@pytest.mark.parametrize("field", ["setting", "inputs", "space"])
+def test_what_a_workload_was_fed_with_and_who_made_it_stands_under_its_own_name(field: str) -> None:
+    fed = {"setting": "", field: "a1b2"}
+    told = fingerprint(HELLO, Backend("onnxruntime"), None, **fed)
+    assert told == {**fingerprint(HELLO, Backend("onnxruntime"), None), field: "a1b2"}
+
+
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_a_runtime_of_another_package_is_told_with_that_package_and_its_version(
     monkeypatch: pytest.MonkeyPatch, version: str

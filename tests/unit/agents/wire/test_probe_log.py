@@ -9,9 +9,12 @@ from typing import cast
 import pytest
 
 from lutfarm_agents.wire.events import DiedEvent, ProbedEvent
-from lutfarm_agents.wire.probe_log import Event, probed
+from lutfarm_agents.wire.probe_log import Event, probe_of, probed
 from lutfarm_agents.wire.session import RunnerSession
 from lutfarm_jobs.errors import NotReady, ProtocolMismatch
+from lutfarm_jobs.measurement import Backend, Measurement, Workload
+from lutfarm_jobs.round import Artifact, Task
+from lutfarm_jobs.run import Failure, Probe
 
 WORKLOADS = [{"id": 0, "key": "a"}, {"id": 1, "key": "b"}, {"id": 2, "key": "c"}]
 
@@ -30,6 +33,9 @@ class Templates:
         assert (limits, cpus) == ({"load_s": 9.0}, [3])
         self.asked.append(list(workloads))
         yield from self._said.pop(0)
+
+
+TASK = Task(Measurement(Workload("operator", "a"), "desk", Backend("onnxruntime")), Artifact("a" * 64, 10, ".onnx"))
 
 
 def events_of(templates: Templates, cancelled: threading.Event | None = None) -> list[tuple[int, Event]]:
@@ -69,3 +75,15 @@ def test_who_is_cancelled_is_asked_for_no_more() -> None:
     over.set()
     assert events_of(Templates(), over) == []
     assert events_of(Templates([ProbedEvent(0)], cancelled=True)) == [(0, ProbedEvent(0))]
+
+
+def test_a_probe_says_all_that_the_child_found() -> None:
+    event = ProbedEvent(0, "", "", 1, 2, 3, 4, 5, 0.5, 6, {"values": "random"})
+    found = probe_of(TASK, event, {"os": "Linux"})
+    told = Probe(TASK.measurement.key, "desk", {"os": "Linux"}, found.probed_s, None, 1, 2, 3, 4, 5, 0.5, 6, {"values": "random"})
+    assert found == told
+
+
+def test_a_child_that_died_is_a_failure_without_figures() -> None:
+    found = probe_of(TASK, died(0), {})
+    assert found == Probe(TASK.measurement.key, "desk", {}, found.probed_s, Failure("OutOfMemory", "SIGKILL"))
