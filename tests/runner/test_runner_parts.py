@@ -21,7 +21,7 @@ from lutfarm_runner.child.sampling import Subject, quantile
 from lutfarm_runner.commands import Limits, WireSlicing, read_probe
 from lutfarm_runner.exit_reason import describe
 from lutfarm_runner.machine import environment, limits
-from lutfarm_runner.wire import Lines, Refused, Tail, claim_stdout, decode, encode, printable, write_all
+from lutfarm_runner.wire import Lines, Refused, Tail, Writer, claim_stdout, decode, encode, printable, write_all
 from lutfarm_runner.workload_failure import failed
 
 
@@ -188,6 +188,15 @@ def test_what_is_no_command_is_a_fault_of_the_protocol(line):
     with pytest.raises(Refused) as refused:
         decode(line)
     assert refused.value.code == "ProtocolMismatch"
+
+
+def test_a_refusal_is_two_lines_on_its_writers_descriptor():
+    read, write = os.pipe()
+    Writer(write).error(Refused("NotReady", "d" * 9000))
+    os.close(write)
+    with os.fdopen(read) as lines:
+        said = [json.loads(line) for line in lines]
+    assert said == [{"type": "error", "code": "NotReady", "detail": "d" * 8000}, {"type": "done", "cancelled": False}]
 
 
 def test_what_prints_can_not_corrupt_the_wire(capfd):

@@ -44,6 +44,16 @@ def test_devices_of_a_kind_may_have_another_c_library_and_no_other_word_size() -
     assert [one.field for one in disagreement((("a", of(WIDE)), ("b", narrow)), may_differ=BETWEEN_UNITS)] == ["abi"]
 
 
+def test_what_a_device_says_of_itself_stands_under_names_that_stay() -> None:
+    """Runs that are stored are compared by them."""
+    told = of(HELLO)
+    fixed = {"os": HELLO.system, "machine": HELLO.machine, "cpu_model": HELLO.cpu_model, "governor": HELLO.governor}
+    assert {name: told[name] for name in fixed} == fixed
+    assert told["python"] == HELLO.python
+    assert told["runner_sha256"] == HELLO.runner_sha256
+    assert set(told) == {*fixed, "python", "runtime", "runner_sha256", "protocol", "models", "slicing"}
+
+
 def test_what_it_does_not_say_is_no_part_of_it() -> None:
     assert not {"abi", "libc", "cpus_off"} & set(of(HELLO))
 

@@ -360,3 +360,9 @@ def test_no_message_raises_anything_else(kind: str, data: st.DataObject) -> None
         read({**message, **changed})
     except (ProtocolMismatch, RunnerBug):
         return
+
+
+@pytest.mark.parametrize(("kind", "said"), [("slice", "'slice'"), ("x" * 99, "'" + "x" * 40 + "'"), (None, "'None'")])
+def test_who_begins_with_anything_but_hello_is_told_what_he_said(kind: object, said: str) -> None:
+    with pytest.raises(ProtocolMismatch, match=f"the device began with {said}, not with hello$"):
+        events.hello({"type": kind})

@@ -35,12 +35,15 @@ class Board:
     def __init__(self, *said: Sequence[str]) -> None:
         self.spawned: list[tuple[list[str], dict[str, str]]] = []
         self.forgot = 0
+        self.running = 0
         self._said = list(said)
 
     @contextlib.contextmanager
     def spawn(self, words: Sequence[str], *, env: Mapping[str, str]) -> Generator[ReplayChannel]:
         self.spawned.append((list(words), dict(env)))
+        self.running += 1
         yield ReplayChannel(self._said.pop(0))
+        self.running -= 1
 
     def forget(self) -> None:
         self.forgot += 1
@@ -85,6 +88,12 @@ def test_the_runner_starts_alone_with_our_environment_and_what_its_python_needs(
 def test_a_runner_that_is_not_the_one_that_was_pushed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ProtocolMismatch, match="desk runs the runner abababababab, not cdcdcdcdcdcd"), ExitStack() as opened:
         link_to(Board([json.dumps(HELLO)]), monkeypatch, sha256="cd" * 32).open(opened)
+
+
+def test_a_greeting_leaves_nothing_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = Board([json.dumps(HELLO)])
+    assert link_to(board, monkeypatch).greet().cpu_model == HELLO["cpu_model"]
+    assert board.running == 0
 
 
 def taken(link: RunnerLink, opened: ExitStack) -> bool:
