@@ -7,16 +7,18 @@ stored and no agent runs: this is the dispatcher's thinking alone.
 from __future__ import annotations
 
 import heapq
+import math
 import resource
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from _table import Report, options
 
 from lutfarm.agent_pool.interface import Done, Event, Measured, Opened, Probed
-from lutfarm.scheduling.decide import MOST_STEPS
+from lutfarm.scheduling.decide import is_full
 from lutfarm.scheduling.job_progress import JobProgress, MeasurementProgress
 from lutfarm.scheduling.news import News
 from lutfarm.scheduling.next_step import due_seconds
@@ -73,30 +75,39 @@ class VirtualFarm:
     def __init__(
         self, devices: int, jobs: int, measurements: int, *, job: Callable[[int, int, int], JobProgress] = alike
     ) -> None:
-        """Jobs that are over leave, and another one comes for each."""
+        """Jobs that are over leave, and another one comes for each of these."""
         self._job, self._measurements, self._devices, self._jobs = job, measurements, devices, 0
         self.state = FarmState()
-        for _ in range(jobs):
-            self._admit(0.0)
         self.now_s, self.busy_s, self.rounds = 0.0, 0.0, 0
+        self.over_s: dict[str, float] = {}  # by job, when it was over
+        self.had_s: defaultdict[str, float] = defaultdict(float)  # by user, of devices
+        self.longest_s = 0.0  # of all orders
+        self._again: set[str] = set()
+        for _ in range(jobs):
+            self._admit()
         self.decide_s: list[float] = []
         self.after_s: list[float] = []
         self._running: list[tuple[float, int, str, MeasureThese | ProbeThese]] = []
         self._orders = 0
 
-    def _admit(self, now_s: float) -> None:
+    def _admit(self) -> None:
         progress = self._job(self._jobs, self._measurements, self._devices)
-        asked = FarmJob(progress, user=f"u{self._jobs % USERS}", submitted_s=now_s + self._jobs / 1000)
+        self._again.add(progress.id)
+        self.submit(progress, f"u{self._jobs % USERS}")
+
+    def submit(self, progress: JobProgress, user: str) -> None:
+        """One job more; devices that it is the first to use say hello."""
+        asked = FarmJob(progress, user=user, submitted_s=self.now_s + self._jobs / 1000)
         self._jobs += 1
         new = set(progress.policies) - set(self.state.units)
         self.state = admitted(self.state, asked, dict.fromkeys(progress.policies, POLICY.care))
-        self.state = after(self.state, [Opened("", unit, replace(HELLO, machine_id=unit)) for unit in sorted(new)], now_s)
+        self.state = after(self.state, [Opened("", unit, replace(HELLO, machine_id=unit)) for unit in sorted(new)], self.now_s)
 
-    def play(self, seconds: float) -> None:
-        """Until so much real time has passed, or nothing is left."""
+    def play(self, seconds: float, *, until_s: float = math.inf) -> None:
+        """Until so much real time has passed, the farm's clock shows `until_s`, or nothing is left."""
         until = time.perf_counter() + seconds
-        events: list[Event] = []
-        while time.perf_counter() < until:
+        while time.perf_counter() < until and self.now_s < until_s:
+            events = list(self._ended())
             began = time.perf_counter()
             self.state = after_news(self.state, News(events), self.now_s).state
             judged = time.perf_counter()
@@ -108,12 +119,13 @@ class VirtualFarm:
                 self._begin(step)
             for job_id in [job_id for job_id, one in self.state.jobs.items() if over(one.progress, self.state.units)]:
                 self.state = ended(self.state, job_id)
-                self._admit(self.now_s)
+                self.over_s[job_id] = self.now_s
+                if job_id in self._again:
+                    self._admit()
             if not self._running:
                 return
-            waits_s = 0.0 if len(steps) >= MOST_STEPS else POLL_S  # as the loop does: more is idle
+            waits_s = 0.0 if is_full(steps) else POLL_S  # as the loop does: more may be idle
             self.now_s = max(self.now_s + time.perf_counter() - began, min(self._running[0][0], self.now_s + waits_s))
-            events = list(self._ended())
 
     def _begin(self, step: Step | Cancel) -> None:
         assert isinstance(step, MeasureThese | ProbeThese)
@@ -123,6 +135,8 @@ class VirtualFarm:
         took_s = due_s or PROBE_S * len(step.keys)
         heapq.heappush(self._running, (self.now_s + took_s, self._orders, order, step))
         self.busy_s += took_s
+        self.longest_s = max(self.longest_s, took_s)
+        self.had_s[self.state.jobs[step.job].user] += took_s
 
     def _ended(self) -> Iterator[Event]:
         while self._running and self._running[0][0] <= self.now_s:

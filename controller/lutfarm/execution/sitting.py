@@ -19,7 +19,7 @@ from lutfarm.execution.orders import OrderBook
 from lutfarm.execution.resume import Resumed, judged_now
 from lutfarm.execution.task_builder import TaskBuilder
 from lutfarm.records.job import Job
-from lutfarm.scheduling.decide import MOST_STEPS
+from lutfarm.scheduling.decide import is_full
 from lutfarm.scheduling.job_progress import JobProgress, resumed
 from lutfarm.scheduling.next_step import due_seconds
 from lutfarm.scheduling.state import (
@@ -159,7 +159,7 @@ class Sitting:
         steps = next_steps(self.state, now_s)
         for step in steps:
             self._submit(step)
-        self._timeout_s = POLL_S if len(steps) < MOST_STEPS else 0.0  # more is idle
+        self._timeout_s = 0.0 if is_full(steps) else POLL_S  # more may be idle
 
     def over(self) -> Collection[str]:
         """The ids of jobs for which nothing runs and nothing more can be ordered."""

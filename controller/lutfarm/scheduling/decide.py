@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 from lutfarm.scheduling.next_step import due_seconds
 from lutfarm.scheduling.state import FarmJob, FarmState
-from lutfarm.scheduling.steps import Step, Wait
+from lutfarm.scheduling.steps import Cancel, MeasureThese, ProbeThese, Step, Wait
 
 AGEING_S = 3600.0  # a job that got nothing of a machine for so long counts as one level more urgent there
 
-MOST_STEPS = 32  # of one turn: what is idle beyond that is looked at in the next, so that none takes long
+# Of one turn: what is idle beyond that is looked at in the next, so that none takes long.
+MOST_STEPS = 32
+MOST_KEYS = 256
 
 _Ranks = Sequence[Mapping[str, Sequence[FarmJob]]]
 
@@ -40,9 +42,15 @@ def decide(state: FarmState, now_s: float) -> list[Step]:
                 used_s[job.user] = used_s.get(job.user, 0.0) + due_seconds(job.progress, step)
                 steps.append(step)
                 break
-        if len(steps) == MOST_STEPS:
+        if is_full(steps):
             break
     return steps
+
+
+def is_full(steps: Sequence[Step | Cancel]) -> bool:
+    """Whether a turn gives no more than these, though more may be idle."""
+    keys = sum(len(step.keys) for step in steps if isinstance(step, MeasureThese | ProbeThese))
+    return len(steps) >= MOST_STEPS or keys >= MOST_KEYS
 
 
 def _idle_machines(state: FarmState, now_s: float) -> list[list[str]]:

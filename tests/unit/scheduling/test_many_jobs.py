@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.schedule_kit import HELLO, A, B, C, measurement, probe_of, run_of
 
 from lutfarm.agent_pool.interface import Done, Measured, Opened, Probed, Waiting
-from lutfarm.scheduling.decide import AGEING_S, MOST_STEPS, decide
+from lutfarm.scheduling.decide import AGEING_S, MOST_KEYS, MOST_STEPS, decide, is_full
 from lutfarm.scheduling.job_progress import JobProgress, MeasurementProgress, resumed
 from lutfarm.scheduling.news import News
 from lutfarm.scheduling.policy import MeasuringPolicy
@@ -127,6 +127,15 @@ def test_a_turn_gives_a_bounded_number_of_orders_and_the_next_one_the_others() -
     second = decide(state, 0.0)
     assert {step.unit for step in [*first, *second]} == {m.device for m in plan}
     assert len(second) == 9
+
+
+def test_a_turn_of_large_rounds_gives_fewer_of_them() -> None:
+    """What an order costs goes with its measurements."""
+    plan = [measurement(f"m{place}", f"u{number}") for number in range(MOST_STEPS - 1) for place in range(40)]
+    steps = decide(farm(FarmJob(job("a", plan))), 0.0)
+    assert is_full(steps)
+    assert len(steps) < MOST_STEPS - 1
+    assert sum(len(step.keys) for step in steps[:-1] if isinstance(step, MeasureThese | ProbeThese)) < MOST_KEYS
 
 
 def test_work_that_passes_to_a_device_counts_for_whoever_wants_it_there() -> None:
