@@ -89,19 +89,22 @@ def test_jobs_go_on_behind_any_of_them_and_may_be_of_some_states(store: Store) -
     assert store.jobs(states=[]) == store.jobs(most=0) == []
 
 
-def test_runs_go_on_behind_any_of_them(store: Store, lease: Lease) -> None:
+def test_runs_are_listed_by_key_and_time_and_page_by_page_as_they_arrived(store: Store, lease: Lease) -> None:
     made = [
-        run(key, started_s=at, id=f"{number:032x}") for number, (key, at) in enumerate([(KEYS[0], 1.0)] * 3 + [(KEYS[1], 0.5)])
+        run(key, started_s=at, id=one * 32)
+        for key, at, one in zip([*KEYS[:1] * 3, KEYS[1]], [1.0, 1.0, 3.0, 0.5], "cabd", strict=True)
     ]
     made += [run(KEYS[0], started_s=2.0, id="f" * 32)]
-    store.commit(made, lease, "job-1")
-    all_of_them = list(store.runs("job-1"))
-    assert all_of_them == sorted(made, key=lambda one: (one.key, one.started_s, one.id))
-    for position, one in enumerate(all_of_them, start=1):
-        assert list(store.runs("job-1", after=(one.key, one.started_s, one.id))) == all_of_them[position:]
-    last = all_of_them[-1]
-    assert [r.slices for r in store.runs("job-1", samples=False, after=("", 0.0, ""))] == [()] * len(made)
-    assert list(store.runs("job-1", after=(last.key, last.started_s, last.id + "0"))) == []
+    for one in made:
+        store.commit([one], lease, "job-1")
+    assert list(store.runs("job-1")) == sorted(made, key=lambda one: (one.key, one.started_s, one.id))
+    arrived = list(store.arrived_runs("job-1", after=0, most=100))
+    assert [one for _, one in arrived] == made
+    for position, (number, _) in enumerate(arrived, start=1):
+        assert list(store.arrived_runs("job-1", after=number, most=100)) == arrived[position:]
+        assert list(store.arrived_runs("job-1", after=number, most=2)) == arrived[position : position + 2]
+    assert [one.slices for _, one in store.arrived_runs("job-1", after=0, most=9, samples=False)] == [()] * len(made)
+    assert not list(store.arrived_runs("job-2", after=0, most=9))
 
 
 def test_a_failed_probe_counts_as_a_failed_measurement(store: Store, lease: Lease) -> None:

@@ -23,6 +23,7 @@ from lutfarm.records.device_state import DeviceEvent
 from lutfarm.records.job import Job
 from lutfarm.results.validated_table import validated_table
 from lutfarm.server.api import events, runs
+from lutfarm.server.api.paging import cursor_of
 from lutfarm.server.app import make_app
 from lutfarm.server.settings import Settings
 from lutfarm.store import Store, open_store
@@ -98,7 +99,8 @@ def refused(answer: httpx.Response, status: int, words: str) -> None:
 
 def test_runs_come_in_pages_with_every_sample(store: Store, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = measured(store, most=10)
-    stored = list(store.runs(job_id))
+    stored = [run for _, run in store.arrived_runs(job_id, after=0, most=100)]
+    assert sorted(run.id for run in stored) == sorted(run.id for run in store.runs(job_id))
 
     def pages(**params: Any) -> list[list[dict[str, Any]]]:
         found: list[list[dict[str, Any]]] = []
@@ -122,6 +124,8 @@ def test_runs_come_in_pages_with_every_sample(store: Store, client: httpx.Client
     monkeypatch.setattr(runs, "MOST_SAMPLES", 20)
     assert [len(one) for one in pages()] == [2] * (len(stored) // 2)
     refused(client.get(f"{API}/jobs/{job_id}/runs", params={"limit": 201}), 422, "limit")
+    for far in (-1, 1 << 31, 1 << 80):
+        refused(client.get(f"{API}/jobs/{job_id}/runs", params={"cursor": cursor_of((far,))}), 422, "none of this list")
 
 
 @pytest.mark.parametrize("format", ["json", "csv", "parquet"])

@@ -246,10 +246,14 @@ class RunStore(Protocol):
         """Unlink failed runs and failed probes from the job (they stay stored); how many.  For --retry-failed."""
         ...
 
-    def runs(self, job_id: str, *, samples: bool = True, after: tuple[str, float, str] | None = None) -> Iterator[Run]:
-        """The runs linked to a job, by key, time and id; without samples the slices are empty.
+    def runs(self, job_id: str, *, samples: bool = True) -> Iterator[Run]:
+        """The runs linked to a job, by key, time and id; without samples the slices are empty."""
+        ...
 
-        `after`: only those behind the run of that key, `started_s` and id.
+    def arrived_runs(self, job_id: str, *, after: int, most: int, samples: bool = True) -> Iterator[tuple[int, Run]]:
+        """The runs linked to a job, in the order in which the farm stored them, each with its number there.
+
+        `after`: only those behind the run of that number, so many at `most`.  None of them is sorted, however many there are.
         """
         ...
 

@@ -12,6 +12,7 @@ from lutfarm.server.api.jobs import JobName
 from lutfarm.server.api.paging import CursorQuery, after_of, cursor_of
 from lutfarm.server.served import ServedDep
 from lutfarm.store.interface import job_called
+from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.run import Run
 
 router = APIRouter(prefix=f"{API}/jobs", tags=["runs"])
@@ -28,16 +29,17 @@ def runs(
     cursor: CursorQuery = None,
     samples: Annotated[bool, Query(description="with every slice and its raw samples")] = True,
 ) -> Page[Run]:
-    """The runs of a job with their raw samples, by measurement and time."""
+    """The runs of a job with their raw samples, in the order in which the farm stored them."""
     job, _ = job_called(served.store, job_id)
-    after = after_of(cursor, (str, float, str))
-    place = None if after is None else (str(after[0]), float(after[1]), str(after[2]))
+    after = after_of(cursor, (int,))
     found: list[Run] = []
-    samples_left = MOST_SAMPLES
-    for run in served.store.runs(job.id, samples=samples, after=place):
+    last, samples_left = 0 if after is None else int(after[0]), MOST_SAMPLES
+    if not 0 <= last < 1 << 31:  # what a database numbers
+        raise SpecError("the cursor is none of this list; begin without one")
+    for number, run in served.store.arrived_runs(job.id, after=last, most=limit + 1, samples=samples):
         samples_left -= sum(len(one.samples_ns) for one in run.slices)
         if found and (len(found) == limit or samples_left < 0):
-            last = found[-1]
-            return Page(items=found, next=cursor_of((last.key, last.started_s, last.id)))
+            return Page(items=found, next=cursor_of((last,)))
         found.append(run)
+        last = number
     return Page(items=found)

@@ -20,8 +20,8 @@ FARM_ID = "farm_id"
 READS = frozenset(
     {
         *(FARM_ID, "device", "devices", "hello", "device_record", "device_history", "heat_waits", "checks", "lease_holder"),
-        *("jobs", "job", "measurements", "queue", "reusable", "probes", "artifacts", "runs", "runs_after", "last_runs"),
-        *("round_counts", "canary_rounds", "canaries_shown"),
+        *("jobs", "job", "measurements", "queue", "reusable", "probes", "artifacts", "runs", "arrived_runs", "runs_after"),
+        *("last_runs", "round_counts", "canary_rounds", "canaries_shown"),
     }
 )
 """Methods that change nothing, and tell nothing that lets somebody in."""

@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, LargeBinary, Select, Table, delete, func, insert, literal, select, tuple_
+from sqlalchemy import Connection, Dialect, LargeBinary, Select, Table, delete, func, insert, literal, select
 
 from lutfarm.records.ordered import LateAnswer, Ordered, refusal
 from lutfarm.store.sql import encoding
@@ -98,7 +98,8 @@ class RunRows(Database):
     def reusable(self, keys: Collection[str], *, samples: bool = False) -> Iterator[Run]:
         for batch in _batches(keys):
             query = _runs_query(samples=samples).where(runs.c.key.in_(batch), runs.c.status == "complete")
-            yield from self._runs(query.order_by(runs.c.started_s.desc(), runs.c.number.desc()))
+            for _, run in self._runs(query.order_by(runs.c.started_s.desc(), runs.c.number.desc())):
+                yield run
 
     def probes(self, keys: Collection[str]) -> Mapping[str, Sequence[Probe]]:
         found: defaultdict[str, list[Probe]] = defaultdict(list)
@@ -146,32 +147,41 @@ class RunRows(Database):
             unlinked += db.execute(delete(job_probes).where(job_probes.c.job_id == job_id, job_probes.c.failed)).rowcount
         return unlinked
 
-    def runs(self, job_id: str, *, samples: bool = True, after: tuple[str, float, str] | None = None) -> Iterator[Run]:
+    def runs(self, job_id: str, *, samples: bool = True) -> Iterator[Run]:
         """The runs linked to a job, by key, time and id."""
-        place = runs.c.key, runs.c.started_s, runs.c.id
         query = _runs_query(samples=samples).join(job_runs, job_runs.c.run == runs.c.number)
-        query = query.where(job_runs.c.job_id == job_id).order_by(*place)
-        yield from self._runs(query if after is None else query.where(tuple_(*place) > tuple_(*after)))
+        for _, run in self._runs(query.where(job_runs.c.job_id == job_id).order_by(runs.c.key, runs.c.started_s, runs.c.id)):
+            yield run
+
+    def arrived_runs(self, job_id: str, *, after: int, most: int, samples: bool = True) -> Iterator[tuple[int, Run]]:
+        query = _runs_query(samples=samples).join(job_runs, job_runs.c.run == runs.c.number)
+        yield from self._runs(
+            query.where(job_runs.c.job_id == job_id, job_runs.c.run > after).order_by(job_runs.c.run).limit(most)
+        )
 
     def runs_after(self, started_s: float, *, device: str | None = None) -> Iterator[Run]:
         wanted = [runs.c.started_s > started_s] + ([] if device is None else [runs.c.device == device])
-        yield from self._runs(_runs_query(samples=False).where(*wanted).order_by(runs.c.started_s, runs.c.id))
+        for _, run in self._runs(_runs_query(samples=False).where(*wanted).order_by(runs.c.started_s, runs.c.id)):
+            yield run
 
     def last_runs(self, device: str, *, most: int) -> Sequence[Run]:
         query = _runs_query(samples=False).where(runs.c.device == device)
-        return list(self._runs(query.order_by(runs.c.started_s.desc(), runs.c.id).limit(most)))
+        return [run for _, run in self._runs(query.order_by(runs.c.started_s.desc(), runs.c.id).limit(most))]
 
-    def _runs(self, query: Select[Any]) -> Iterator[Run]:
+    def _runs(self, query: Select[Any]) -> Iterator[tuple[int, Run]]:
         fingerprint, environment = cache(encoding.load_mapping), cache(encoding.load_environment)  # runs of a round share them
         with self._read() as db, db.execute(query, execution_options={"yield_per": ROWS_AT_ONCE}) as rows:
             for row in rows:
-                yield encoding.load_run(
-                    row.content,
-                    **{name: getattr(row, name) for name in encoding.RUN_COLUMNS},
-                    fingerprint=fingerprint(row.fingerprint),
-                    before=environment(row.before),
-                    after=environment(row.after),
-                    slices=decode_slices(row.slices) if row.slices else (),
+                yield (
+                    row.number,
+                    encoding.load_run(
+                        row.content,
+                        **{name: getattr(row, name) for name in encoding.RUN_COLUMNS},
+                        fingerprint=fingerprint(row.fingerprint),
+                        before=environment(row.before),
+                        after=environment(row.after),
+                        slices=decode_slices(row.slices) if row.slices else (),
+                    ),
                 )
 
     def round_counts(self, job_id: str) -> Mapping[str, Mapping[str, int]]:
@@ -194,6 +204,7 @@ class RunRows(Database):
 def _runs_query(*, samples: bool) -> Select[Any]:
     before, after = environments.alias("earlier"), environments.alias("later")
     found: Select[Any] = select(
+        runs.c.number,
         runs.c.content,
         *(runs.c[name] for name in encoding.RUN_COLUMNS),
         fingerprints.c.content.label("fingerprint"),
