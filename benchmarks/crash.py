@@ -41,6 +41,7 @@ class Served:
     home: Path
     log: Path
     process: subprocess.Popen[bytes] | None = None
+    executor: str = "local"
     api: httpx.Client = field(default_factory=httpx.Client)
 
     def start(self) -> None:
@@ -48,7 +49,7 @@ class Served:
         self.log.write_text("")
         with self.log.open("w") as said:
             self.process = subprocess.Popen(
-                [LUTFARM, "serve", "--port", "0", "--executor", "local"],
+                [LUTFARM, "serve", "--port", "0", "--executor", self.executor],
                 env=os.environ | {"LUTFARM_HOME": str(self.home), "COLUMNS": "400"},
                 stdin=subprocess.DEVNULL,
                 stdout=said,
