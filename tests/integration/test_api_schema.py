@@ -17,9 +17,10 @@ from schemathesis.checks import not_a_server_error
 from tests import store_kit as kit
 from tests.server_kit import HIDDEN, served
 
+from lutfarm.api.root import API
 from lutfarm.home import Home
 from lutfarm.records.token import Token
-from lutfarm.server.admission.roles import API, LEAST_ROLE
+from lutfarm.server.admission.roles import LEAST_ROLE
 from lutfarm.server.admission.tokens import digest
 from lutfarm.server.app import make_app
 from lutfarm.server.settings import Settings

@@ -53,7 +53,7 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return Actor
 
     monkeypatch.setattr(ray_pool, "kill_descendant", found.append)
-    monkeypatch.setattr(ray_pool, "_is_there", anything)
+    monkeypatch.setattr(ray_pool, "_resources", lambda: {ray_pool.HEAD, "host:bench"})
     monkeypatch.setattr(ray_pool, "_actor_class", anything)
     monkeypatch.setattr(ray, "kill", anything)
     monkeypatch.setattr(ray, "get", get)
@@ -269,3 +269,19 @@ def test_an_order_whose_file_is_on_its_way_is_ended_like_any_other(
         pool.release("desk")
     assert far_away.done(order.id).error is None
     assert "submit" not in [name for name, _ in far.asked]
+
+
+def test_a_host_whose_node_is_gone_is_lost_though_its_actor_has_not_begun(
+    monkeypatch: pytest.MonkeyPatch, pool: RayPool, far: FarHost, far_away: kit.Listener
+) -> None:
+    """Nothing starts an actor there: it would be waited for as long as one that starts on a busy machine."""
+    far.held |= {"pid", "poll"}
+    order = on_bench(kit.measuring("desk", kit.task("desk", "a")))
+    pool.submit(order)
+    monkeypatch.setattr(ray_pool, "LOOK_S", 0.0)
+    assert not [event for event in pool.events(0.1) if isinstance(event, Done)]
+    monkeypatch.setattr(ray_pool, "_resources", lambda: {ray_pool.HEAD})
+    done = far_away.done(order.id)
+    assert done.error is not None
+    assert done.error[0] == "LinkLost"
+    assert "no node of the farm's Ray any more" in done.error[1]

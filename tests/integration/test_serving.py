@@ -133,7 +133,7 @@ def test_a_job_whose_file_is_gone_fails_alone(store: Store, tmp_path: Path) -> N
 
 
 def test_a_job_waits_for_a_device_that_a_person_holds(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lutfarm.execution.serving.TRY_AGAIN_S", 0.2)
+    monkeypatch.setattr("lutfarm.execution.waiting_jobs.TRY_AGAIN_S", 0.2)
     store.step_device("b", DeviceEvent("held", "a new fan"), time.time())
     with served(store, tmp_path) as serving:
         one = submit(store, tmp_path, job("one", 8))
@@ -180,7 +180,7 @@ def test_a_job_for_a_retired_device_has_failed_and_says_why(store: Store, tmp_pa
 def test_a_job_that_waits_for_people_is_not_read_again_and_again(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lutfarm.execution.serving.TRY_AGAIN_S", 0.0)
+    monkeypatch.setattr("lutfarm.execution.waiting_jobs.TRY_AGAIN_S", 0.0)
     reads: list[str] = []
 
     def read(entry: QueuedJob, of: Store) -> Any:
@@ -198,7 +198,7 @@ def test_a_job_that_waits_for_people_is_not_read_again_and_again(
 
 
 def test_a_pool_whose_devices_are_all_held_is_waited_for(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lutfarm.execution.serving.TRY_AGAIN_S", 0.1)
+    monkeypatch.setattr("lutfarm.execution.waiting_jobs.TRY_AGAIN_S", 0.1)
     spec = parse_job(
         job("pool", 8).model_dump(mode="json") | {"devices": [{"profile": f"generic-linux-{os.uname().machine}"}]}, source="job"
     )
@@ -233,7 +233,7 @@ def test_a_cancel_that_comes_while_a_job_is_read_is_heard(store: Store, tmp_path
 def test_a_device_that_is_not_as_it_was_holds_up_its_job_alone(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lutfarm.execution.serving.TRY_AGAIN_S", 60.0)
+    monkeypatch.setattr("lutfarm.execution.waiting_jobs.TRY_AGAIN_S", 60.0)
 
     def read(entry: QueuedJob, of: Store) -> Any:
         if entry.job_id.startswith("one"):
@@ -257,3 +257,39 @@ def test_a_job_whose_time_is_up_before_it_began_says_so(store: Store, tmp_path: 
     found = store.job(one)
     assert found is not None
     assert (found[0].state, found[0].reason) == ("cancelled", "its time was up")
+
+
+def test_a_cancel_is_heard_before_any_of_the_jobs_that_are_due_is_read(store: Store, tmp_path: Path) -> None:
+    jobs = [submit(store, tmp_path, job(f"job-{number}", 8)) for number in range(5)]
+    with served(store, tmp_path) as serving:
+        store.ask_to_end(jobs[-1], "ann no longer needs it")
+        serving.turn()
+        assert state(store, jobs[-1]) == "cancelled"
+        assert [state(store, each) for each in jobs[:-1]].count("queued") == 3, "one was read meanwhile"
+
+
+def test_of_the_jobs_that_wait_for_a_lost_device_one_tries_it_and_all_go_on_when_it_is_back(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lutfarm.execution.waiting_jobs.TRY_AGAIN_S", 3600.0)
+    monkeypatch.setattr("lutfarm.scheduling.retry.FIRST_DELAY_S", 0.0)
+    reads: list[str] = []
+
+    def read(entry: QueuedJob, of: Store) -> Any:
+        reads.append(entry.job_id)
+        return loaded(entry, of)
+
+    monkeypatch.setattr("lutfarm.execution.serving.loaded", read)
+    spec = job("job", 8).model_dump(mode="json") | {"devices": ["b"]}
+    jobs = [submit(store, tmp_path, parse_job(spec | {"name": f"job-{number}"}, source="job")) for number in range(3)]
+    with served(store, tmp_path, b=Script(errors={"prepare": ("LinkLost", "no route")})) as serving:
+        until(serving, lambda: len([entry for entry in store.queue() if entry.waiting]) == 3)
+        assert store.device_record("b", time.time()).state == "lost"
+        for _ in range(20):
+            serving.turn()
+        assert sorted(reads) == sorted(jobs), "none was read again"
+        store.step_device("b", DeviceEvent("host joined"), time.time())
+        until(serving, lambda: len(reads) == 4 and store.device_record("b", time.time()).state == "lost")
+        for _ in range(20):
+            serving.turn()
+        assert len(reads) == 4, "one tried for all, and it was not back"

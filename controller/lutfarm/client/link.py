@@ -11,10 +11,10 @@ from typing import Any, Self, TypeVar
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from lutfarm.api.root import API
 from lutfarm_jobs.errors import FarmError, ServerBusy, ServerUnreachable, SpecError, class_of, from_wire
 
 Answer = TypeVar("Answer")
-API = "/api/v1"
 CONNECT_S = 10.0
 SILENCE_S = 180.0  # a table of a large job is made before its first byte comes
 TRIES = 6  # of a request that a busy server sends away
@@ -27,8 +27,8 @@ HERE = ("localhost", "127.0.0.1", "::1")
 class Link:
     """To one server; a context manager, to be used from any thread."""
 
-    def __init__(self, url: str, token: str = "") -> None:
-        """Raises SpecError for an address that is none."""
+    def __init__(self, url: str, token: str = "", *, silence_s: float = SILENCE_S) -> None:
+        """`silence_s`: for so long an answer may not come.  Raises SpecError for an address that is none."""
         try:
             parsed = httpx.URL(url)
         except (httpx.InvalidURL, TypeError) as error:
@@ -43,7 +43,7 @@ class Link:
         self._client = httpx.Client(
             base_url=parsed,
             headers={"Authorization": f"Bearer {token}"} if token else {},
-            timeout=httpx.Timeout(SILENCE_S, connect=CONNECT_S),
+            timeout=httpx.Timeout(silence_s, connect=CONNECT_S),
             trust_env=parsed.host not in HERE,  # a proxy that others are reached through does not know this machine's own address
         )
 
@@ -68,9 +68,13 @@ class Link:
 
     def send(self, method: str, path: str, answer: type[Answer], content: BaseModel | None = None) -> Answer:
         """As `get`, for what changes something or carries a body."""
+        return _checked(answer, self.tell(method, path, content), self.place)
+
+    def tell(self, method: str, path: str, content: BaseModel | None = None) -> bytes:
+        """As `send`, where what is answered is not read."""
         body = None if content is None else content.model_dump_json(exclude_unset=True).encode()
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        return _checked(answer, self.asked(method, path, content=body, headers=headers), self.place)
+        headers = {"Content-Type": "application/json"} if method == "POST" else {}  # a page that asks unasked can't say that
+        return self.asked(method, path, content=body, headers=headers)
 
     def asked(
         self,
@@ -102,11 +106,11 @@ class Link:
         params: Mapping[str, object] | None = None,
         content: Any = None,
         headers: Mapping[str, str] | None = None,
-        silence_s: float = SILENCE_S,
+        silence_s: float | None = None,
     ) -> Generator[httpx.Response]:
         """An answer that is still to be read.  Raises the FarmError that the server answers."""
         said = {name: _text(value) for name, value in (params or {}).items() if value is not None}
-        timeout = httpx.Timeout(silence_s, connect=CONNECT_S)
+        timeout = self._client.timeout if silence_s is None else httpx.Timeout(silence_s, connect=CONNECT_S)
         try:
             with self._client.stream(
                 method, f"{API}{path}", params=said, content=content, headers=dict(headers or {}), timeout=timeout

@@ -193,7 +193,7 @@ class RemoteFarm:
 
     def release(self, name: str) -> DeviceStateAnswer:
         """Give a device in maintenance or quarantine back to work, unchecked."""
-        return self._link.send("POST", f"{_device(name)}/release", DeviceStateAnswer, CancelRequest())
+        return self._link.send("POST", f"{_device(name)}/release", DeviceStateAnswer)
 
     def hosts(self) -> Iterator[HostAnswer]:
         """The hosts that have joined, and those that devices hang on, by name."""
@@ -201,7 +201,7 @@ class RemoteFarm:
 
     def drain_host(self, name: str) -> DrainAnswer:
         """Take all devices of a host out of work for maintenance."""
-        return self._link.send("POST", f"{_host(name)}/drain", DrainAnswer, CancelRequest())
+        return self._link.send("POST", f"{_host(name)}/drain", DrainAnswer)
 
     def remove_host(self, name: str) -> None:
         """Forget a host that is lost and on which no device is registered."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lutfarm.client.link import API, Link
+from lutfarm.api.root import API
+from lutfarm.client.link import Link
 from lutfarm.store.interface import Store
 from lutfarm.store.rpc.methods import READS
 from lutfarm.store.rpc.remote import remote_store

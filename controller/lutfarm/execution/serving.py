@@ -13,7 +13,7 @@ from lutfarm.agent_pool.interface import Event
 from lutfarm.execution.resume import Resumed
 from lutfarm.execution.run_job import JobOutcome, close, outcome
 from lutfarm.execution.sitting import Sitting
-from lutfarm.records.device_state import NO_WORK
+from lutfarm.execution.waiting_jobs import WaitingJobs, pause_s
 from lutfarm.records.queued_job import QueuedJob
 from lutfarm.scheduling.job_progress import JobProgress
 from lutfarm.scheduling.unit import Unit
@@ -25,7 +25,7 @@ from lutfarm_jobs.sources import Sources
 
 JOB_FILE = "job.yaml"
 LOOK_S = 0.5  # how soon a job that was submitted is taken, and one that is to end is told so
-TRY_AGAIN_S, TRY_AGAIN_MOST_S = 10.0, 300.0  # a job whose devices are out of work: doubled each time
+LETS_GO_S = 0.5  # what is over is let go for so long, then comes the next turn
 GIVES_UP = 5  # a job that breaks its devices, and measures nothing in so many tries, has failed
 TIME_UP = "its time was up"
 log = logging.getLogger(__name__)
@@ -39,9 +39,12 @@ class Serving:
     sitting: Sitting
     _ending: dict[str, str] = field(default_factory=dict[str, str])  # jobs that somebody ended, and why
     _tries: dict[str, int] = field(default_factory=dict[str, int])  # jobs that could not go on, how often in a row
-    _waits_for: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])  # jobs that people hold up
     _runs: dict[str, int] = field(default_factory=dict[str, int])  # what the jobs had when they were taken
     _looked_s: float = float("-inf")
+    _waiting: WaitingJobs = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._waiting = WaitingJobs(self.store)
 
     def turn(self) -> None:
         """Take what has come, one turn of the sitting, let go what is over."""
@@ -49,40 +52,44 @@ class Serving:
             more = self._look(time.time())
             self._looked_s = float("-inf") if more else time.monotonic()
         self.sitting.turn()
+        began_s = time.monotonic()
         for job_id in self.sitting.over():
             self._over(job_id, time.time())
+            if time.monotonic() - began_s > LETS_GO_S:
+                return
 
     def _look(self, now_s: float) -> bool:
-        """Take one job at most: reading it may take seconds, in which nothing else goes on; whether another one is due."""
-        taken = False
-        for entry in self.store.queue():
-            runs_here = entry.job_id in self.sitting.state.jobs
-            if entry.ending:
-                if runs_here:
-                    self._ending[entry.job_id] = entry.ending
-                    self.sitting.withdraw(entry.job_id)
-                else:
-                    self._ended(entry.job_id, "cancelled", entry.ending)
-            elif not runs_here and entry.until_s is not None and entry.until_s <= now_s:
-                self._ended(entry.job_id, "cancelled", TIME_UP)
-            elif not runs_here and entry.not_before_s <= now_s and not self._held(entry, now_s):
-                if taken:
-                    return True
-                taken = True
-                self._take(entry, now_s)
-        return False
+        """End what is to end, then take one job at most: reading it may take seconds, in which nothing else goes on.
 
-    def _held(self, entry: QueuedJob, now_s: float) -> bool:
-        """Whether it waits for people alone, who have not given back a device since: then it is not read again."""
-        devices = self._waits_for.get(entry.job_id, ())
-        if not devices or any(self.store.device_record(device, now_s).state not in NO_WORK for device in devices):
+        Whether another one is due.
+        """
+        waiting = [entry for entry in self.store.queue() if not self._is_over(entry, now_s)]
+        self._waiting.look(now_s)
+        units = self.sitting.state.units
+        due = [entry for entry in waiting if self._waiting.is_due(entry, units, now_s)]
+        if due:
+            self._take(due[0], now_s)
+        return len(due) > 1
+
+    def _is_over(self, entry: QueuedJob, now_s: float) -> bool:
+        """Whether nothing is left to take: it is at work, or somebody ended it, or its time was up before it began."""
+        if entry.job_id in self.sitting.state.jobs:
+            if entry.ending and entry.job_id not in self._ending:
+                self._ending[entry.job_id] = entry.ending
+                self.sitting.withdraw(entry.job_id)
+            return True
+        if entry.ending:
+            self._ended(entry.job_id, "cancelled", entry.ending)
+        elif entry.until_s is not None and entry.until_s <= now_s:
+            self._ended(entry.job_id, "cancelled", TIME_UP)
+        else:
             return False
-        self.store.put_off(entry.job_id, now_s + TRY_AGAIN_S, entry.waiting)
         return True
 
     def _take(self, entry: QueuedJob, now_s: float) -> None:
         """One that can't be taken as it is has failed, and keeps what was measured; one whose devices are not well waits."""
         job_id = entry.job_id
+        self._waiting.taken(job_id, now_s)
         try:
             submitted, sources = loaded(entry, self.store)
             self.sitting.admit(submitted, sources, LoggedJob(job_id))
@@ -94,7 +101,6 @@ class Serving:
         except FarmError as error:
             self._ended(job_id, "failed", f"{error.code}: {error.detail}")
             return
-        self._waits_for.pop(job_id, None)
         self.store.close_job(job_id, "open")
         self.store.taken(job_id)
         self._runs[job_id] = _counted(self.store, job_id)
@@ -117,26 +123,26 @@ class Serving:
 
     def _put_off(self, ended: JobOutcome, now_s: float) -> None:
         """Its devices are out of work: it is looked at again, and keeps its place by its age.  What can't end well has failed."""
-        job_id = ended.job_id
-        if _counted(self.store, job_id) > self._runs[job_id]:
+        job_id, why = ended.job_id, ended.out_of_work
+        went_on = _counted(self.store, job_id) > self._runs[job_id]
+        if went_on:
             self._tries.pop(job_id, None)
         out = {unit.name: unit.out for unit in ended.units.values() if unit.out}
         for_good = bool(out) and all(state == "retired" for state in out.values())
         if (not ended.job.gave_up and for_good) or (ended.job.gave_up and self._tries.get(job_id, 0) + 1 >= GIVES_UP):
-            self._ended(job_id, "failed", ended.out_of_work)
-        elif out and not ended.job.gave_up and all(state in NO_WORK for state in out.values()):
-            self._waits_for[job_id] = tuple(out)
-            self.store.put_off(job_id, now_s + TRY_AGAIN_S, ended.out_of_work)
-            log.warning("put off", extra={"job": job_id, "why": ended.out_of_work})
+            self._ended(job_id, "failed", why)
+        elif out and not ended.job.gave_up:
+            self.store.put_off(job_id, self._waiting.wait(job_id, out, now_s, went_on=went_on), why)
+            log.warning("put off", extra={"job": job_id, "why": why})
         else:
-            self._later(job_id, now_s, ended.out_of_work)
+            self._later(job_id, now_s, why)
 
     def _later(self, job_id: str, now_s: float, why: str) -> None:
         """Twice as late each time in a row."""
         tries = self._tries[job_id] = self._tries.get(job_id, 0) + 1
-        pause_s = min(TRY_AGAIN_MOST_S, TRY_AGAIN_S * 2.0 ** (tries - 1))
-        self.store.put_off(job_id, now_s + pause_s, why)
-        log.warning("put off", extra={"job": job_id, "why": why, "for_s": pause_s})
+        for_s = pause_s(tries)
+        self.store.put_off(job_id, now_s + for_s, why)
+        log.warning("put off", extra={"job": job_id, "why": why, "for_s": for_s})
 
     def _ended(self, job_id: str, state: Literal["cancelled", "failed"], why: str) -> None:
         self.store.close_job(job_id, state, why)
@@ -147,7 +153,7 @@ class Serving:
         self.store.dequeue(job_id)
         self._tries.pop(job_id, None)
         self._runs.pop(job_id, None)
-        self._waits_for.pop(job_id, None)
+        self._waiting.forget(job_id)
 
 
 def loaded(entry: QueuedJob, store: Store) -> tuple[Submission, Sources]:

@@ -12,6 +12,8 @@ from lutfarm.api.hosts import LeavingRequest, SeenAnswer, SeenRequest
 from lutfarm.client.link import Link
 from lutfarm_jobs.errors import NotReady, SpecError
 
+ANSWERS_S = 10.0  # the server answers a host within this, or the way to it is cut and another one is tried
+
 
 @dataclass(frozen=True, slots=True)
 class FarmServer:
@@ -39,6 +41,4 @@ class FarmServer:
 
     def host_leaves(self, name: str, *, session: str) -> None:
         """It ends."""
-        said = LeavingRequest(session=session).model_dump_json().encode()
-        headers = {"Content-Type": "application/json"}
-        self.link.asked("POST", f"/hosts/{quote(name, safe='')}/leave", content=said, headers=headers)
+        self.link.tell("POST", f"/hosts/{quote(name, safe='')}/leave", LeavingRequest(session=session))

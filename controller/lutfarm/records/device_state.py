@@ -22,6 +22,7 @@ Kind = Literal[
     "link lost",
     "device failed",
     "link failing",
+    "host joined",
     "reboot loop",
     "seen",
     "check passed",
@@ -34,7 +35,7 @@ Kind = Literal[
 STATES: tuple[State, ...] = get_args(State)
 KINDS: tuple[Kind, ...] = get_args(Kind)
 OBSERVATIONS: frozenset[Kind] = frozenset(
-    {"lease ended", "too hot", "cooled", "link failing", "link lost", "device failed", "reboot loop", "seen"}
+    {"lease ended", "too hot", "cooled", "link failing", "link lost", "host joined", "device failed", "reboot loop", "seen"}
 )
 NO_WORK: frozenset[State] = frozenset({"quarantined", "maintenance", "retired"})
 """States in which no job may take the device."""
@@ -57,6 +58,7 @@ TRANSITIONS: Mapping[tuple[State, Kind], State] = {
     **_rows("cooled", "busy", "cooling"),
     **_rows("link failing", "busy", "busy"),  # the job tries again; a lease taken, again, says that it is well
     **_rows("link lost", "lost", *_AT_WORK),
+    **_rows("host joined", "ready", "lost"),  # the machine it hangs on is there again: it is tried at once
     **_rows("device failed", "quarantined", *_AT_WORK, "quarantined"),
     **_rows("reboot loop", "quarantined", *_AT_WORK, "quarantined"),
     **_rows("check passed", "ready", "new", "ready", "cooling", "lost", "quarantined"),

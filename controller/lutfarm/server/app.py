@@ -10,15 +10,17 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from lutfarm.agent_pool.ray.whereabouts import Whereabouts
+from lutfarm.api.root import API
 from lutfarm.execution.open_farm import ExecutorKind
 from lutfarm.home import Home
 from lutfarm.server.admission.guard import Guard
 from lutfarm.server.admission.requests import is_loopback
-from lutfarm.server.admission.roles import API, Caller
+from lutfarm.server.admission.roles import Caller
 from lutfarm.server.admission.tokens import caller_of
 from lutfarm.server.api import devices, events, files, health, hosts, jobs, runs, tables
 from lutfarm.server.api import store as store_routes
 from lutfarm.server.errors import ErrorAnswer, add_handlers
+from lutfarm.server.host_book import HostBook
 from lutfarm.server.intake.reception import Reception
 from lutfarm.server.intake.uploads import Uploads
 from lutfarm.server.served import Served
@@ -39,10 +41,12 @@ def make_app(
     dispatcher_seen_s: Callable[[], float | None] = lambda: None,
     ray: Callable[[], Whereabouts | None] = lambda: None,
     executor: ExecutorKind = "local",
+    host_book: HostBook | None = None,
 ) -> FastAPI:
     """The API over a store and a home.
 
-    `dispatcher_seen_s`: the Unix time at which the dispatcher was seen last; `ray`: where its Ray is.
+    `dispatcher_seen_s`: the Unix time at which the dispatcher was seen last; `ray`: where its Ray is; `host_book`: where it is
+    written down which hosts have joined.
     """
     app = FastAPI(
         title="lutfarm",
@@ -58,7 +62,16 @@ def make_app(
     reception = Reception(store, home.submitted, uploads)
     reception.tidy()
     app.state.served = Served(
-        store, settings, uploads, reception, Tables(store), Streams(settings.most_listeners), dispatcher_seen_s, ray, executor
+        store,
+        settings,
+        uploads,
+        reception,
+        Tables(store),
+        Streams(settings.most_listeners),
+        dispatcher_seen_s,
+        ray,
+        executor,
+        host_book or HostBook(),
     )
     for part in (health, files, jobs, events, runs, tables, devices, hosts, store_routes):
         app.include_router(part.router)

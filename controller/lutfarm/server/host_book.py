@@ -19,16 +19,21 @@ class HostBook:
     _hosts: dict[str, HostSeen] = field(default_factory=dict[str, HostSeen])
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def saw(self, host: HostSeen) -> None:
-        """Raises SpecError where another process has this name and is not lost."""
+    def saw(self, host: HostSeen) -> bool:
+        """Whether it has joined since it was seen last.  Raises SpecError where another machine has this name and is not lost.
+
+        One that is started again on the same machine, after it was killed, need not wait.
+        """
         with self._lock:
             known = self._hosts.get(host.name)
-            if known is not None and known.session != host.session and host.seen_s - known.seen_s < LOST_S:
+            recent = known is not None and host.seen_s - known.seen_s < LOST_S
+            if known is not None and recent and known.session != host.session and known.address != host.address:
                 raise SpecError(
                     f"a host {host.name!r} has joined already, from {known.address}; end `lutfarm host join` there, "
                     "or choose another --name"
                 )
             self._hosts[host.name] = host
+            return host.joined and not (known is not None and recent and known.joined and known.session == host.session)
 
     def left(self, name: str, session: str) -> None:
         """It says that it ends."""

@@ -26,6 +26,8 @@ from lutfarm.server.admission.requests import is_loopback
 from lutfarm.server.admission.tokens import require_tokens
 from lutfarm.server.app import make_app
 from lutfarm.server.claim import claimed
+from lutfarm.server.host_book import HostBook
+from lutfarm.server.host_watch import watched
 from lutfarm.server.keeper import Keeper
 from lutfarm.server.patient_http import PatientHttp
 from lutfarm.server.settings import LOOPBACK_NAMES, Settings
@@ -65,6 +67,7 @@ def serve(home: Home, where: Listening, executor: ExecutorKind, ready: Callable[
         cpus = measured_half()
         keep_off(frozenset(cpus))
         keeper = Keeper(folder / "store", home, executor, cpus, where.node_ip)
+        book = HostBook()
         inner = _server(store_app(store, heard=keeper.heard), uds=str(keeper.socket))
         outer = _server(
             make_app(
@@ -74,8 +77,11 @@ def serve(home: Home, where: Listening, executor: ExecutorKind, ready: Callable[
                 dispatcher_seen_s=lambda: keeper.seen_s,
                 ray=lambda: keeper.ray,
                 executor=executor,
+                host_book=book,
             )
         )
+        if executor == "ray":  # else no host can join
+            stack.enter_context(watched(store, book))
         address = f"http://{where.host}:{listening.getsockname()[1]}"
         asyncio.run(_both(inner, outer, listening, keeper, lambda: ready(address)))
 

@@ -61,3 +61,24 @@ def test_only_a_lost_one_is_forgotten(book: HostBook) -> None:
     assert book.forget("bench", 100.0 + LOST_S)
     assert book.all() == []
     assert not book.forget("bench", 200.0)
+
+
+def test_it_is_said_once_that_a_host_has_joined(book: HostBook) -> None:
+    said = [
+        book.saw(replace(BENCH, seen_s=seen_s, joined=joined))
+        for seen_s, joined in (
+            (104.0, False),
+            (108.0, True),
+            (112.0, True),
+            (112.0 + LOST_S, True),
+            (136.0, False),
+            (140.0, True),
+        )
+    ]
+    assert said == [False, True, False, True, False, True]
+
+
+def test_one_that_was_killed_and_is_started_again_on_its_machine_need_not_wait(book: HostBook) -> None:
+    again = replace(BENCH, session="session-2", seen_s=101.0)
+    book.saw(again)
+    assert book.all() == [again]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ from lutfarm_jobs.errors import LinkLost, TransferFailed
 GROUPS = {"polls": 1, "orders": 1}
 CALL_S = 60.0
 POLL_S = 2.0
-POLL_LATE_S = 30.0  # a host that does not answer a poll of 2 s for so long is lost
+POLL_LATE_S = 18.0  # a host that does not answer a poll of 2 s for so long is lost
+LOOK_S = 1.0  # how often it is looked whether the nodes of hosts are there
 START_LATE_S = 240.0  # ... and one that has not said its first word: beside others imports take long
 PART_LATE_S = 60.0  # a part of a file that has not arrived by then ends the order that needs the file
 CLOSE_S = 40.0
@@ -79,6 +80,7 @@ class RayPool:
         self._openings: dict[str, Opening] = {}  # by unit
         self._hosts: dict[str, str] = {}  # by unit
         self._arrived: deque[Event] = deque()
+        self._looked_s = float("-inf")
 
     @classmethod
     def start(
@@ -110,7 +112,7 @@ class RayPool:
         """
         unit, host = order.device.name, order.device.host
         self._hosts[unit] = host
-        if host not in self._seats and not _is_there(host):
+        if host not in self._seats and _node_of(host) not in _resources():
             error = (LinkLost.__name__, f"the host {host!r}, on which {unit} hangs, is not there: lutfarm host join, on it")
             self._arrived.append(Done(order.id, unit, error))
             return
@@ -236,8 +238,20 @@ class RayPool:
         del seat.orders[order.id]
         self._arrived.append(Done(order.id, order.device.name, error))
 
+    def _look(self) -> None:
+        """Now and then: lose the hosts whose node Ray takes for dead.
+
+        One that was asked to start an actor would be waited for otherwise, though nothing starts it.
+        """
+        if not self._seats or time.monotonic() - self._looked_s < LOOK_S:
+            return
+        self._looked_s, there = time.monotonic(), _resources()
+        for host in [host for host in self._seats if _node_of(host) not in there]:
+            self._lose(host, "it is no node of the farm's Ray any more")
+
     def _gather(self, timeout_s: float) -> None:
         """Wait for the polls of all hosts that have orders."""
+        self._look()
         for host, seat in list(self._seats.items()):
             if seat.poll is None and seat.orders:
                 seat.poll, seat.poll_since_s = seat.call("poll", POLL_S, group="polls"), time.monotonic()
@@ -292,8 +306,9 @@ def _reason(why: object) -> str:
     return lines[0][:300] if lines else type(why).__name__
 
 
-def _is_there(host: str) -> bool:
-    return _node_of(host) in ray.cluster_resources()
+def _resources() -> Container[str]:
+    """Of all nodes that Ray takes for alive."""
+    return ray.cluster_resources()
 
 
 def _node_of(host: str) -> str:

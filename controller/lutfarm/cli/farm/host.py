@@ -36,7 +36,7 @@ def join(
         from lutfarm.client.link import Link
         from lutfarm.execution.open_farm import measured_half
         from lutfarm.home import require_writable
-        from lutfarm.hosts.farm_server import FarmServer
+        from lutfarm.hosts.farm_server import ANSWERS_S, FarmServer
         from lutfarm.hosts.join import ThisHost
         from lutfarm.hosts.join import join as keep_joined
 
@@ -46,7 +46,7 @@ def join(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: ended.set())
         host = ThisHost(_named(name or socket.gethostname()), _own(address or _way_to(server)), place.agents, measured_half())
-        with Link(server, token or "") as link:
+        with Link(server, token or "", silence_s=ANSWERS_S) as link:
             keep_joined(host, FarmServer(link), ended=ended.wait, tell=say)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from lutfarm.api.root import API
 from lutfarm.records.token import Role
 
 ROLES: tuple[Role, ...] = ("viewer", "submitter", "operator", "admin")
@@ -21,7 +22,6 @@ class Caller:
     role: Role
 
 
-API = "/api/v1"
 Anybody = Literal["anybody"]
 
 LEAST_ROLE: Mapping[tuple[str, str], Role | Anybody] = {

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Path, Query
 
 from lutfarm.api.answers import DeviceAnswer, DeviceDetail, DeviceStateAnswer, Page, TransitionAnswer
 from lutfarm.api.requests import HoldRequest
+from lutfarm.api.root import API
 from lutfarm.devices import maintenance
 from lutfarm.devices.registry import registered
 from lutfarm.monitoring.device_status import device_status, open_jobs
 from lutfarm.records.device_state import DeviceRecord, Transition
-from lutfarm.server.admission.roles import API
 from lutfarm.server.api.paging import CursorQuery, LimitQuery, after_of, page
 from lutfarm.server.served import CallerDep, ServedDep
 from lutfarm_jobs.errors import SpecError

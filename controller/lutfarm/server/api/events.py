@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from lutfarm.api.answers import JobStanding
-from lutfarm.server.admission.roles import API
+from lutfarm.api.root import API
 from lutfarm.server.api.jobs import JobName, standing
 from lutfarm.server.served import Served, ServedDep
 from lutfarm.store.interface import job_called

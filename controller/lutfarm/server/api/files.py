@@ -9,7 +9,7 @@ from fastapi.concurrency import contextmanager_in_threadpool
 from starlette.concurrency import run_in_threadpool
 
 from lutfarm.api.answers import FileAnswer
-from lutfarm.server.admission.roles import API
+from lutfarm.api.root import API
 from lutfarm.server.served import ServedDep
 from lutfarm_jobs.errors import NotFound
 

@@ -8,7 +8,7 @@ import time
 from fastapi import APIRouter, Response
 
 from lutfarm.api.answers import HealthAnswer, ReadyAnswer, VersionAnswer
-from lutfarm.server.admission.roles import API
+from lutfarm.api.root import API
 from lutfarm.server.served import ServedDep
 
 router = APIRouter()

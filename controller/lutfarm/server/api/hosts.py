@@ -10,10 +10,11 @@ from fastapi import APIRouter, Path, Response
 from lutfarm.agent_pool.ray.whereabouts import Versions
 from lutfarm.api.answers import Page
 from lutfarm.api.hosts import DrainAnswer, HostAnswer, LeavingRequest, RayAnswer, SeenAnswer, SeenRequest
+from lutfarm.api.root import API
 from lutfarm.devices import maintenance
 from lutfarm.records.device_state import NO_WORK
 from lutfarm.records.host import HostSeen
-from lutfarm.server.admission.roles import API
+from lutfarm.server import host_watch
 from lutfarm.server.api.paging import CursorQuery, LimitQuery, after_of, page
 from lutfarm.server.host_book import LOST_S
 from lutfarm.server.served import CallerDep, Served, ServedDep
@@ -64,9 +65,10 @@ def seen(served: ServedDep, name: HostName, asked: SeenRequest) -> SeenAnswer:
     if served.executor == "ray":
         theirs = Versions(asked.lutfarm, asked.ray, asked.python)
         Versions.here().check(theirs, mine="on the server", others=f"on {name}")
-    served.hosts.saw(
-        HostSeen(name, asked.session, asked.address, asked.lutfarm, asked.ray, asked.python, time.time(), asked.joined)
-    )
+    now_s = time.time()
+    host = HostSeen(name, asked.session, asked.address, asked.lutfarm, asked.ray, asked.python, now_s, asked.joined)
+    if served.hosts.saw(host):
+        host_watch.back(served.store, name, now_s)
     where = served.ray()
     return SeenAnswer(ray=RayAnswer(address=where.address, token=where.token) if where else None, executor=served.executor)
 

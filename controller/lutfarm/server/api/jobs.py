@@ -10,9 +10,9 @@ from fastapi import APIRouter, Path, Response
 
 from lutfarm.api.answers import JobAnswer, JobDetail, JobStanding, Page, QueueAnswer, RemovedAnswer, WhyAnswer
 from lutfarm.api.requests import CancelRequest, JobRequest
+from lutfarm.api.root import API
 from lutfarm.execution.why_job import why_job
 from lutfarm.records.job import Job, JobCounts
-from lutfarm.server.admission.roles import API
 from lutfarm.server.api.paging import CursorQuery, LimitQuery, after_of, cursor_of
 from lutfarm.server.intake.reception import Wanted
 from lutfarm.server.served import CallerDep, Served, ServedDep

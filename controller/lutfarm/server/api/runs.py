@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from lutfarm.api.answers import Page
-from lutfarm.server.admission.roles import API
+from lutfarm.api.root import API
 from lutfarm.server.api.jobs import JobName
 from lutfarm.server.api.paging import CursorQuery, after_of, cursor_of
 from lutfarm.server.served import ServedDep

@@ -11,8 +11,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from lutfarm.api.root import API
 from lutfarm.devices.leases import LEASE_S
-from lutfarm.server.admission.roles import API
 from lutfarm.server.served import ServedDep
 from lutfarm.server.store_app import answered
 from lutfarm.store.rpc.methods import OF_DEVICES, READS

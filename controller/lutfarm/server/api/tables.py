@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query, Response
 
 from lutfarm.api.answers import PredictedAnswer, PredictionAnswer
 from lutfarm.api.requests import PredictRequest
+from lutfarm.api.root import API
 from lutfarm.lut.files import dumped
 from lutfarm.lut.formats.known import FORMATS, extension
-from lutfarm.server.admission.roles import API
 from lutfarm.server.api.jobs import JobName
 from lutfarm.server.served import ServedDep
 from lutfarm.server.tables import Part

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from lutfarm.server.admission.roles import API, LEAST_ROLE, ROLES, TAKES_TOKEN, least_role, may, takes_token
+from lutfarm.api.root import API
+from lutfarm.server.admission.roles import LEAST_ROLE, ROLES, TAKES_TOKEN, least_role, may, takes_token
 
 
 def test_each_role_may_what_those_before_it_may() -> None:

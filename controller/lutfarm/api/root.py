@@ -1,0 +1,3 @@
+"""Where the API of a served farm begins."""
+
+API = "/api/v1"
