@@ -11,7 +11,7 @@ from tests.store_kit import DESK, FINGERPRINT, JOB, OWNER, PLAN, SLICE, probe, r
 
 from lutfarm.records.canary_round import CanaryRound
 from lutfarm.records.device_state import DeviceEvent
-from lutfarm.records.job import JobRemoved
+from lutfarm.records.job import JobCounts, JobRemoved
 from lutfarm.records.lease_holder import LeaseHolder
 from lutfarm.store import Store
 from lutfarm_agents import process_identity
@@ -36,6 +36,10 @@ def test_a_plan_grows_at_its_end_by_what_it_does_not_have(store: Store) -> None:
 def test_a_job_is_opened_once(store: Store) -> None:
     assert store.open_job(JOB, PLAN) == JOB
     assert store.open_job(replace(JOB, created_s=999.0), PLAN[:1]) == JOB
+    longer = replace(JOB, spec_json='{"name": "longer"}')
+    assert store.open_job(replace(longer, created_s=999.0), PLAN[:1]) == longer, "how long it goes on is no part of its id"
+    assert store.job(JOB.id) == (longer, JobCounts(len(PLAN), 0, 0, 0))
+    assert store.open_job(JOB, PLAN) == JOB
     assert tuple(store.measurements("job-1")) == PLAN
     store.close_job("job-1", "complete", "why")
     found = store.job("job-1")

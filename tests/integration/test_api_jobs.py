@@ -20,13 +20,13 @@ from tests import made_models_kit as models
 from tests import store_kit as kit
 from tests.server_kit import API, client_of, served
 
-from lutfarm.execution.serving import loaded
 from lutfarm.home import Home
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.records.token import Role
 from lutfarm.server.admission.tokens import new_token
 from lutfarm.server.app import make_app
 from lutfarm.server.intake import uploads
+from lutfarm.server.intake.kinds import loaded
 from lutfarm.server.settings import Settings
 from lutfarm.store import Store, open_store
 from lutfarm.submission.submit import submission

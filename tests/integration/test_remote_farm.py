@@ -25,13 +25,13 @@ from lutfarm.client import remote_farm
 from lutfarm.client.link import Link
 from lutfarm.client.remote_farm import RemoteFarm
 from lutfarm.client.served_store import served_store
-from lutfarm.execution.serving import loaded
 from lutfarm.home import Home
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.results.validated_table import validated_table
 from lutfarm.server.admission.tokens import new_token
 from lutfarm.server.api import events
 from lutfarm.server.app import make_app
+from lutfarm.server.intake.kinds import loaded
 from lutfarm.server.settings import Settings
 from lutfarm.store import Store, open_store
 from lutfarm_jobs.errors import AccessDenied, NotFound, ServerUnreachable, SpecError, TokenRefused, TooManyRequests, WrongState
@@ -105,7 +105,7 @@ def test_a_job_is_sent_with_the_files_that_it_names_and_no_other(
     assert (job.state, job.priority, job.counts.measurements) == ("queued", -1, 2)
     (entry,) = store.queue()
     sent = {str(path.relative_to(entry.folder)) for path in Path(entry.folder).rglob("*") if path.is_file()}
-    assert sent == {"job.yaml", "nets/a.onnx", "nets/b.onnx"}
+    assert sent == {"job.yaml", "job.json", "nets/a.onnx", "nets/b.onnx"}
     submitted, _ = loaded(entry, store)
     assert submitted.spec.id == job.id
     assert farm.submit(folder / "job.yaml").id == job.id

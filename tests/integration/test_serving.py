@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from tests.integration.test_many_jobs import job
 
 from lutfarm.agent_pool.local import LocalPool
-from lutfarm.execution.serving import JOB_FILE, Serving, loaded
+from lutfarm.comparison.compare_job import submit_any
+from lutfarm.execution.serving import Reading, Serving
 from lutfarm.execution.sitting import Sitting
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.records.job import Job
 from lutfarm.records.queued_job import QueuedJob
+from lutfarm.server.intake.job_folders import SPEC_FILE
+from lutfarm.server.intake.kinds import keep_spec, loaded
 from lutfarm.store import Store, open_store
-from lutfarm.submission.submit import submission
 from lutfarm_agents import process_identity
 from lutfarm_agents.address import LocalAddress
 from lutfarm_agents.device import Device
@@ -43,8 +44,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def submit(store: Store, folder: Path, spec: JobSpec, *, user: str = "", priority: int = 0, retry_failed: bool = False) -> str:
     mine = folder / "submitted" / spec.id
     mine.mkdir(parents=True, exist_ok=True)
-    (mine / JOB_FILE).write_text(yaml.safe_dump(spec.model_dump(mode="json", exclude_defaults=True)))
-    submitted, _ = submission(mine / JOB_FILE, store)
+    keep_spec(spec, mine)
+    submitted, _ = submit_any(spec, mine, store)
     spec = submitted.spec
     store.open_job(
         Job(spec.id, spec.name, spec.model_dump_json(), time.time(), "queued", user=user, priority=priority), submitted.plan
@@ -54,14 +55,14 @@ def submit(store: Store, folder: Path, spec: JobSpec, *, user: str = "", priorit
 
 
 @contextmanager
-def served(store: Store, folder: Path, **scripts: Script) -> Generator[Serving]:
+def served(store: Store, folder: Path, *, read: Reading = loaded, **scripts: Script) -> Generator[Serving]:
     every = {
         name: replace(script, hello=replace(script.hello, machine_id=name))
         for name, script in {"a": Script(), "b": Script(), **scripts}.items()
     }
     with closing(LocalPool(state_dir=folder / "agents", agent_factory=ScriptedAgents(every))) as pool:
         with closing(Sitting(store, pool, folder / "models", owner=str(process_identity.me()), holder="serve")) as sitting:
-            yield Serving(store, sitting)
+            yield Serving(store, sitting, read)
 
 
 def until(serving: Serving, reached: Callable[[], bool]) -> None:
@@ -122,13 +123,13 @@ def test_one_that_is_ended_before_it_began_measures_nothing(store: Store, tmp_pa
 
 def test_a_job_whose_file_is_gone_fails_alone(store: Store, tmp_path: Path) -> None:
     one, two = submit(store, tmp_path, job("one", 8)), submit(store, tmp_path, job("two", 16))
-    (tmp_path / "submitted" / one / JOB_FILE).unlink()
+    (tmp_path / "submitted" / one / SPEC_FILE).unlink()
     with served(store, tmp_path) as serving:
         until(serving, lambda: not store.queue())
     found = store.job(one)
     assert found is not None
     assert found[0].state == "failed"
-    assert JOB_FILE in found[0].reason
+    assert SPEC_FILE in found[0].reason
     assert state(store, two) == "complete"
 
 
@@ -187,9 +188,8 @@ def test_a_job_that_waits_for_people_is_not_read_again_and_again(
         reads.append(entry.job_id)
         return loaded(entry, of)
 
-    monkeypatch.setattr("lutfarm.execution.serving.loaded", read)
     store.step_device("b", DeviceEvent("held", "a new fan"), time.time())
-    with served(store, tmp_path) as serving:
+    with served(store, tmp_path, read=read) as serving:
         one = submit(store, tmp_path, job("one", 8))
         until(serving, lambda: any(entry.waiting for entry in store.queue()))
         for _ in range(20):
@@ -215,15 +215,14 @@ def test_a_pool_whose_devices_are_all_held_is_waited_for(store: Store, tmp_path:
     assert state(store, one) == "complete"
 
 
-def test_a_cancel_that_comes_while_a_job_is_read_is_heard(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancel_that_comes_while_a_job_is_read_is_heard(store: Store, tmp_path: Path) -> None:
     def read(entry: QueuedJob, of: Store) -> Any:
         found = loaded(entry, of)
         store.ask_to_end(entry.job_id, "ann changed her mind")
         return found
 
-    monkeypatch.setattr("lutfarm.execution.serving.loaded", read)
     one = submit(store, tmp_path, job("one", 8, rounds=50), retry_failed=True)
-    with served(store, tmp_path) as serving:
+    with served(store, tmp_path, read=read) as serving:
         until(serving, lambda: not store.queue())
     found = store.job(one)
     assert found is not None
@@ -240,9 +239,8 @@ def test_a_device_that_is_not_as_it_was_holds_up_its_job_alone(
             raise NotReady("it has none of the cores that its profile names")
         return loaded(entry, of)
 
-    monkeypatch.setattr("lutfarm.execution.serving.loaded", read)
     one, two = submit(store, tmp_path, job("one", 8)), submit(store, tmp_path, job("two", 16))
-    with served(store, tmp_path) as serving:
+    with served(store, tmp_path, read=read) as serving:
         until(serving, lambda: state(store, two) == "complete")
     (left,) = store.queue()
     assert left.job_id == one
@@ -279,10 +277,9 @@ def test_of_the_jobs_that_wait_for_a_lost_device_one_tries_it_and_all_go_on_when
         reads.append(entry.job_id)
         return loaded(entry, of)
 
-    monkeypatch.setattr("lutfarm.execution.serving.loaded", read)
     spec = job("job", 8).model_dump(mode="json") | {"devices": ["b"]}
     jobs = [submit(store, tmp_path, parse_job(spec | {"name": f"job-{number}"}, source="job")) for number in range(3)]
-    with served(store, tmp_path, b=Script(errors={"prepare": ("LinkLost", "no route")})) as serving:
+    with served(store, tmp_path, read=read, b=Script(errors={"prepare": ("LinkLost", "no route")})) as serving:
         until(serving, lambda: len([entry for entry in store.queue() if entry.waiting]) == 3)
         assert store.device_record("b", time.time()).state == "lost"
         for _ in range(20):

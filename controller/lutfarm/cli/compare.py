@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lutfarm.cli import exit_codes
-from lutfarm.cli.executor import Executor, ExecutorOption, executor_of
+from lutfarm.cli.executor import ExecutorOption, executor_of
+from lutfarm.cli.job.watch import followed
 from lutfarm.cli.measure import measure
 from lutfarm.cli.ratio_rows import PrintedRatio, change, print_ratios
 from lutfarm.cli.terminal.output import HomeOption, JobArgument, JsonOption, plain, print_json, printable, say
-from lutfarm.cli.which_farm import require_here
+from lutfarm.cli.which_farm import refuse_here, served_farm, server, store_of
 from lutfarm.comparison import Comparison, WorkloadRatio, parse_side, spec_of
 from lutfarm.comparison.compare_job import submit_pairs
+from lutfarm.comparison.sides import ROUNDS
 from lutfarm.execution.run_job import JobOutcome
-from lutfarm.home import Home, find_home
+from lutfarm.home import find_home
 from lutfarm.lut import fed
 from lutfarm.monitoring.why import way_back
 from lutfarm.statistics.estimates.flags import BUSY
-from lutfarm.store import Store, open_store
+from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.measurement import Measurement
 from lutfarm_jobs.measurement_key import short_name
-from lutfarm_jobs.spec import JobSpec, load_job
-
-ROUNDS = 12
+from lutfarm_jobs.spec import load_job
 
 SideOption = "device=NAME, runtime=, threads=, provider=; what it leaves out is the job's."
 
@@ -47,8 +50,6 @@ def compare(
 ) -> None:
     """Measure two sides in turn, in one sitting, and say whether B is slower.  Exit code 1: it is; 5: undecided."""
     with exit_codes.exits():
-        require_here("compare on a machine of your own")
-        chosen = executor_of(executor)
         if out is not None:
             from lutfarm.report.ratio_plot import check_picture  # matplotlib takes a second to import
 
@@ -56,10 +57,8 @@ def compare(
         allowed = share(margin, option="--margin", zero=True)
         wanted = None if target is None else share(target, option="--target", zero=False)
         sides = parse_side(a, option="--a"), parse_side(b, option="--b")
-        spec = spec_of(load_job(job), *sides, rounds=rounds, target=wanted)
-        place = find_home(home)
-        with open_store(place.path, begun=True) as store:
-            found, warnings = _measured(store, spec, job.absolute().parent, place, margin=allowed, executor=chosen, quiet=json)
+        asked = _Asked(job, *sides, rounds, wanted, allowed, quiet=json)
+        found, warnings = _there(asked, home, executor) if server() else _here(asked, home, executor)
         if out is not None:
             _draw(found, out)
         if json:
@@ -70,19 +69,52 @@ def compare(
         raise typer.Exit(code)
 
 
-def _measured(
-    store: Store, spec: JobSpec, folder: Path, place: Home, *, margin: float, executor: Executor, quiet: bool
-) -> tuple[Comparison, list[str]]:
-    """What it came to, and what was to be said of the job's inputs beforehand; `quiet`: it is not said here."""
-    asked = submit_pairs(spec, folder, store)
-    warnings = [printable(warning) for warning in fed.warnings_before(asked.submitted.plan)]
-    for warning in () if quiet else warnings:
-        say(warning)
-    outcome, _ = measure(asked.submitted, asked.sources, store, place, executor=executor, brief=quiet)
-    _check_units(outcome)
-    if any(outcome.job.spent(unit) for unit in outcome.units):
-        say("the device-time budget ended it: raise sampling.device_time_budget_s, or run the same command for as long once more")
-    return asked.result(store, outcome.job_id, margin=margin), warnings
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was typed; `quiet`: what is to be said of the job's inputs is not said here."""
+
+    job: Path
+    a: Mapping[str, str]
+    b: Mapping[str, str]
+    rounds: int
+    target: float | None
+    margin: float
+    quiet: bool
+
+    def warnings(self, plan: Sequence[Measurement]) -> list[str]:
+        """What is to be said of the job's inputs beforehand."""
+        found = [printable(warning) for warning in fed.warnings_before(plan)]
+        for warning in () if self.quiet else found:
+            say(warning)
+        return found
+
+
+def _here(asked: _Asked, home: Path | None, executor: str | None) -> tuple[Comparison, list[str]]:
+    """What it came to on this machine, and what was to be said of the job's inputs beforehand."""
+    chosen = executor_of(executor)
+    spec = spec_of(load_job(asked.job), asked.a, asked.b, rounds=asked.rounds, target=asked.target)
+    place = find_home(home)
+    with open_store(place.path, begun=True) as store:
+        paired = submit_pairs(spec, asked.job.absolute().parent, store)
+        warnings = asked.warnings(paired.submitted.plan)
+        outcome, _ = measure(paired.submitted, paired.sources, store, place, executor=chosen, brief=asked.quiet)
+        _check_units(outcome)
+        if any(outcome.job.spent(unit) for unit in outcome.units):
+            say(
+                "the device-time budget ended it: raise sampling.device_time_budget_s, or run the same command for as long "
+                "once more"
+            )
+        return paired.result(store, outcome.job_id, margin=asked.margin), warnings
+
+
+def _there(asked: _Asked, home: Path | None, executor: str | None) -> tuple[Comparison, list[str]]:
+    """The same of the served farm that is named, which goes on with it whatever becomes of this command."""
+    refuse_here(home, executor)
+    with served_farm() as farm, store_of(None, to_read=True) as store:
+        job_id = farm.compare(asked.job, asked.a, asked.b, rounds=asked.rounds, target=asked.target).id
+        warnings = asked.warnings(store.measurements(job_id))
+        followed(farm, job_id, broken_off=exit_codes.UNDECIDED)
+        return farm.comparison(job_id, margin=asked.margin), warnings
 
 
 def share(text: str, *, option: str, zero: bool) -> float:

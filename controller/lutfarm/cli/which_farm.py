@@ -66,6 +66,13 @@ def _require_named() -> None:
         raise SpecError(f"no served farm is named; {NAMES_ONE}")
 
 
+def refuse_here(home: Path | None, executor: str | None) -> None:
+    """Raises SpecError for options that are about this machine, where a served farm measures."""
+    for option, given in (("--home", home), ("--executor", executor)):
+        if given is not None:
+            raise SpecError(f"{option} {given}: {server()} ({SERVER}) measures; leave the option out, or the server")
+
+
 def require_here(instead: str) -> None:
     """Raises SpecError where a served farm is named, for a command that works on a home of this machine."""
     if server():

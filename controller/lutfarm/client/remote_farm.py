@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -30,11 +30,14 @@ from lutfarm.api.hosts import DrainAnswer, HostAnswer
 from lutfarm.api.requests import CancelRequest, HoldRequest, JobRequest, PredictRequest
 from lutfarm.client.events import events
 from lutfarm.client.link import Link
+from lutfarm.comparison.result import Comparison
+from lutfarm.comparison.sides import ROUNDS
 from lutfarm.lut import LatencyTable
 from lutfarm.lut.formats.json import parse
+from lutfarm.validation import Validated
 from lutfarm_jobs.errors import NotFound, ServerBusy, ServerUnreachable, SpecError
 from lutfarm_jobs.file_hash import sha256_of
-from lutfarm_jobs.job_file.named_files import files_of
+from lutfarm_jobs.job_file.named_files import files_of, require_name
 from lutfarm_jobs.models.files import plain
 from lutfarm_jobs.run import Run
 from lutfarm_jobs.spec import JOB_LIMIT_BYTES, load_job
@@ -75,11 +78,62 @@ class RemoteFarm:
 
         The same job again is the same job, and nothing is doubled.  Raises SpecError as `lutfarm run` would.
         """
-        spec, folder = load_job(job), job.absolute().parent
-        files = {name: self._sent(path) for name, path in files_of(spec, folder).items()}
-        more = {"priority": priority, "retry_failed": retry_failed, "until_s": until_s}
-        asked = _asked(JobRequest, job=_text(job), files=files, **more)
+        files, more = self._files(job), {"priority": priority, "retry_failed": retry_failed, "until_s": until_s}
+        return self._submitted(_asked(JobRequest, job=_text(job), files=files, **more))
+
+    def compare(
+        self, job: Path, a: Mapping[str, object], b: Mapping[str, object], *, rounds: int = ROUNDS, target: float | None = None
+    ) -> JobDetail:
+        """Send a job that measures a job file's workloads on two sides, as `lutfarm compare` does; the same sides again go on.
+
+        `a`, `b`: of device, runtime, threads, precision and provider, what differs from the job.
+        """
+        files, sides = self._files(job), {"a": dict(a), "b": dict(b), "rounds": rounds, "target": target}
+        return self._submitted(_asked(JobRequest, job=_text(job), files=files, compares=sides))
+
+    def comparison(self, name: str, *, margin: float = 0.03) -> Comparison:
+        """What a job that compares has come to by now.  Raises NothingCompared where too little is measured."""
+        return self._link.get(f"{_job(name)}/comparison", Comparison, margin=margin)
+
+    def validate(
+        self,
+        name: str,
+        *,
+        networks: int = 20,
+        calibrate: int = 0,
+        seed: int = 0,
+        space: str | None = None,
+        retry_failed: bool = False,
+    ) -> JobDetail:
+        """Have a job's table held against networks that it has never seen, as `lutfarm lut validate` does.
+
+        `space`: a known one's name, as the job names it, or the path of its file here.
+        """
+        text, files = self._space(space)
+        study = {"job": name, "networks": networks, "calibrate": calibrate, "seed": seed, "space": text}
+        return self._submitted(_asked(JobRequest, validates=study, files=files, retry_failed=retry_failed))
+
+    def validation(self, name: str) -> Validated:
+        """What a job that validates has come to.  Raises SpecError where too few of its networks are measured."""
+        return self._link.get(f"{_job(name)}/validation", Validated)
+
+    def _submitted(self, asked: JobRequest) -> JobDetail:
         return self._link.send("POST", "/jobs", JobDetail, asked)
+
+    def _files(self, job: Path) -> dict[str, str]:
+        """What a job file names, by name the SHA-256; the farm has it then."""
+        return {name: self._sent(path) for name, path in files_of(load_job(job), job.absolute().parent).items()}
+
+    def _space(self, text: str | None) -> tuple[str | None, dict[str, str]]:
+        """What a space is called there, and the file that was sent for it."""
+        if text is None or not text.endswith((".yaml", ".yml")) or not Path(text).is_file():
+            return text, {}
+        sha256 = self._sent(Path(text))
+        try:
+            require_name(text)
+        except SpecError:  # it lies elsewhere; under this name no job has a space of its own
+            text = f"{sha256}.yaml"
+        return text, {text: sha256}
 
     def _sent(self, path: Path) -> str:
         """The SHA-256 of a file, which the farm has then."""

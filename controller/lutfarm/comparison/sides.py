@@ -14,6 +14,7 @@ from lutfarm_jobs.measurement import Backend, Measurement
 from lutfarm_jobs.spec import Compared, ComparedSide, JobSpec
 from lutfarm_jobs.spec_problems import describe
 
+ROUNDS = 12  # of a comparison that says nothing of them
 SETTINGS = ("device", "runtime", "threads", "precision", "provider")
 
 

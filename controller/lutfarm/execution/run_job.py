@@ -17,6 +17,8 @@ from lutfarm.submission.submission import Submission
 from lutfarm_jobs.errors import from_wire
 from lutfarm_jobs.sources import Sources
 
+MORE_BUDGET = "raise sampling.device_time_budget_s, or the same again goes on for as long once more"
+
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
@@ -26,6 +28,7 @@ class JobOutcome:
     units: Mapping[str, Unit]  # that it might use
     missing: tuple[str, ...]
     left: tuple[str, ...] = ()  # wanted still, of devices that are out of work
+    together: bool = False  # one of its devices is of no use to it without all others
 
     @property
     def job_id(self) -> str:
@@ -35,7 +38,12 @@ class JobOutcome:
     @property
     def whole(self) -> bool:
         """Whether nothing is missing, nor wanted still."""
-        return not (self.missing or self.left)
+        return not (self.missing or self.left or self.broken_off)
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether it ended before its time because one of the devices that it needs together was out of work."""
+        return self.together and not self.job.rounds and bool(self.job.gave_up or any(u.out for u in self.units.values()))
 
     @property
     def out_of_work(self) -> str:
@@ -44,6 +52,14 @@ class JobOutcome:
         broke = [f"{unit} broke its orders and no others: {why}" for unit, why in self.job.gave_up.items()]
         over = ["its time was up"] if self.job.time_up and not self.whole else []
         return "; ".join(over + out + broke)
+
+    @property
+    def reason(self) -> str:
+        """Why it ended before everything was measured, whoever has to act."""
+        short = not self.job.rounds or any(self.job.wants(key) for key in self.job.plan)
+        spent = [unit for unit in self.units if self.job.spent(unit)] if short else []
+        budget = [f"its device-time budget of {', '.join(spent)} is spent: {MORE_BUDGET}"] if spent else []
+        return "; ".join([*filter(None, [self.out_of_work]), *budget])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +82,17 @@ class Farm:
             while submission.spec.id not in sitting.over():
                 sitting.turn()
             job = sitting.state.job(submission.spec.id)
-            ended = outcome(job, sitting.units_of(job))
+            ended = outcome(job, sitting.units_of(job), together=submission.strategy.together)
         close(self.store, ended)
         if job.stopped:
             raise from_wire(*job.stopped)
         return ended
 
 
-def outcome(job: JobProgress, units: Mapping[str, Unit]) -> JobOutcome:
-    """How a job that is over has ended; `units`: those that it might use."""
+def outcome(job: JobProgress, units: Mapping[str, Unit], *, together: bool = False) -> JobOutcome:
+    """How a job that is over has ended; `units`: those that it might use; `together`: it needs them all at once."""
     missing = tuple(key for key in job.plan if not job.progress(key).failed and not job.progress(key).complete)
-    return JobOutcome(job, units, missing, left_over(job, units))
+    return JobOutcome(job, units, missing, left_over(job, units), together)
 
 
 def close(store: JobStore, ended: JobOutcome) -> None:
@@ -85,4 +101,4 @@ def close(store: JobStore, ended: JobOutcome) -> None:
         code, detail = ended.job.stopped
         store.close_job(ended.job_id, "failed", f"{code}: {detail}")
     else:
-        store.close_job(ended.job_id, "complete" if ended.whole else "open", ended.out_of_work)
+        store.close_job(ended.job_id, "complete" if ended.whole else "open", ended.reason)

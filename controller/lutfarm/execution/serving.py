@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from lutfarm.agent_pool.interface import Event
@@ -19,16 +18,17 @@ from lutfarm.scheduling.job_progress import JobProgress
 from lutfarm.scheduling.unit import Unit
 from lutfarm.store.interface import Store
 from lutfarm.submission.submission import Submission
-from lutfarm.submission.submit import submission
-from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, SpecError, StoreError, WrongState
+from lutfarm_jobs.errors import DeviceError, FarmError, LinkError, StoreError, WrongState
 from lutfarm_jobs.sources import Sources
 
-JOB_FILE = "job.yaml"
 LOOK_S = 0.5  # how soon a job that was submitted is taken, and one that is to end is told so
 LETS_GO_S = 0.5  # what is over is let go for so long, then comes the next turn
 GIVES_UP = 5  # a job that breaks its devices, and measures nothing in so many tries, has failed
 TIME_UP = "its time was up"
 log = logging.getLogger(__name__)
+
+Reading = Callable[[QueuedJob, Store], tuple[Submission, Sources]]
+"""A queued job with what its names stand for now, and in which order it is measured.  Raises SpecError."""
 
 
 @dataclass(slots=True)
@@ -37,6 +37,7 @@ class Serving:
 
     store: Store
     sitting: Sitting
+    read: Reading
     _ending: dict[str, str] = field(default_factory=dict[str, str])  # jobs that somebody ended, and why
     _tries: dict[str, int] = field(default_factory=dict[str, int])  # jobs that could not go on, how often in a row
     _runs: dict[str, int] = field(default_factory=dict[str, int])  # what the jobs had when they were taken
@@ -91,7 +92,7 @@ class Serving:
         job_id = entry.job_id
         self._waiting.taken(job_id, now_s)
         try:
-            submitted, sources = loaded(entry, self.store)
+            submitted, sources = self.read(entry, self.store)
             self.sitting.admit(submitted, sources, LoggedJob(job_id))
         except StoreError:
             raise
@@ -107,8 +108,8 @@ class Serving:
         log.info("taken", extra={"job": job_id, "user": submitted.user, "priority": submitted.priority})
 
     def _over(self, job_id: str, now_s: float) -> None:
-        job = self.sitting.state.job(job_id)
-        ended = outcome(job, self.sitting.units_of(job))
+        job, together = self.sitting.state.job(job_id), self.sitting.state.jobs[job_id].strategy.together
+        ended = outcome(job, self.sitting.units_of(job), together=together)
         self.sitting.leave(job_id)
         if why := self._ending.pop(job_id, ""):
             self._ended(job_id, "cancelled", why)
@@ -128,7 +129,8 @@ class Serving:
         if went_on:
             self._tries.pop(job_id, None)
         out = {unit.name: unit.out for unit in ended.units.values() if unit.out}
-        for_good = bool(out) and all(state == "retired" for state in out.values())
+        gone = [state == "retired" for state in out.values()]
+        for_good = any(gone) if ended.together else bool(gone) and all(gone)
         if (not ended.job.gave_up and for_good) or (ended.job.gave_up and self._tries.get(job_id, 0) + 1 >= GIVES_UP):
             self._ended(job_id, "failed", why)
         elif out and not ended.job.gave_up:
@@ -154,16 +156,6 @@ class Serving:
         self._tries.pop(job_id, None)
         self._runs.pop(job_id, None)
         self._waiting.forget(job_id)
-
-
-def loaded(entry: QueuedJob, store: Store) -> tuple[Submission, Sources]:
-    """A queued job with what its names stand for now.  Raises SpecError."""
-    submitted, sources = submission(Path(entry.folder) / JOB_FILE, store, retry_failed=entry.retry_failed)
-    known = store.job(entry.job_id)
-    if submitted.spec.id != entry.job_id or known is None:
-        raise SpecError(f"{entry.folder} holds {submitted.spec.id} by now, not {entry.job_id}: submit it again")
-    job = known[0]
-    return replace(submitted, user=job.user, priority=job.priority, until_s=entry.until_s), sources
 
 
 def _counted(store: Store, job_id: str) -> int:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from lutfarm.lut import LatencyTable
+from lutfarm.lut.verdict import LEAST_CALIBRATION
 from lutfarm.results import validated_table
 from lutfarm.results.job_table import table_of
 from lutfarm.store import Job
 from lutfarm.store.interface import JobStore, Store, job_called
-from lutfarm.validation import ValidationOutcome, find_study, plan_study, studies_of
-from lutfarm_jobs.errors import SpecError
+from lutfarm.validation import StudyJob, Validated, find_study, plan_study, studies_of
+from lutfarm_jobs.errors import SpecError, WrongState
 from lutfarm_jobs.expand import read_definition, space_of
 from lutfarm_jobs.job_file.workloads import SpaceWorkload
 from lutfarm_jobs.spaces.base import Space
@@ -53,6 +54,7 @@ def table_to_validate(store: Store, job_id: str, space: str | None, folder: Path
 
 def validation_spec(store: JobStore, asked: TableToValidate, *, networks: int, calibrate: int, seed: int = 0) -> JobSpec:
     """The job that measures the networks: the same that was asked for before, or a new one.  Raises SpecError."""
+    require_enough(calibrate)
     wanted = Study(job=asked.job.id, networks=networks, calibrate=calibrate, seed=seed)
     known = studies_of(store, asked.job.id)
     same = find_study(known, wanted, asked.space.name)
@@ -61,7 +63,24 @@ def validation_spec(store: JobStore, asked: TableToValidate, *, networks: int, c
     return plan_study(asked.job, asked.table, asked.space, wanted, definition=asked.definition, studies=known)
 
 
-def validation_outcome(store: Store, asked: TableToValidate, measured_job: str) -> ValidationOutcome:
-    """What the networks of one job say of the table: as it is exported now, since new rounds tell more of the canary then."""
-    study = next(one for one in studies_of(store, asked.job.id) if one.id == measured_job)
-    return validated_table.outcome(store, study, table_of(store, asked.job.id))
+def require_enough(calibrate: int) -> None:
+    """Raises SpecError for so few networks that they could not calibrate anything."""
+    if 0 < calibrate < LEAST_CALIBRATION:
+        raise SpecError(
+            f"calibrate: {calibrate} are too few: fewer than {LEAST_CALIBRATION} networks correct nothing. Give "
+            f"{LEAST_CALIBRATION} or more, some above that where the machine may be busy, or leave it out"
+        )
+
+
+def validated_by(store: Store, job: Job) -> Validated:
+    """What the networks of one job say of the table: as it is exported now, since new rounds tell more of the canary then.
+
+    Raises WrongState for a job that validates nothing, SpecError where it measured too few networks.
+    """
+    study = StudyJob(job.id, stored_job(job.spec_json), job.created_s)
+    if study.spec.validates is None:
+        raise WrongState(f"{job.id} validates nothing: its table is what it came to")
+    table = table_of(store, study.study.job)
+    measured = {(m.device, m.backend.key) for m in store.measurements(job.id)}
+    left = tuple(place for place in table.places if place not in measured)
+    return Validated(validated_table.outcome(store, study, table), left)

@@ -17,12 +17,13 @@ from lutfarm.server.admission.guard import Guard
 from lutfarm.server.admission.requests import is_loopback
 from lutfarm.server.admission.roles import Caller
 from lutfarm.server.admission.tokens import caller_of
-from lutfarm.server.api import devices, events, files, health, hosts, jobs, runs, tables
+from lutfarm.server.api import devices, events, files, health, hosts, jobs, outcomes, runs, tables
 from lutfarm.server.api import store as store_routes
 from lutfarm.server.errors import ErrorAnswer, add_handlers
 from lutfarm.server.host_book import HostBook
 from lutfarm.server.intake.reception import Reception
 from lutfarm.server.intake.uploads import Uploads
+from lutfarm.server.outcomes import Outcomes
 from lutfarm.server.served import Served
 from lutfarm.server.settings import Settings
 from lutfarm.server.streams import Streams
@@ -67,13 +68,14 @@ def make_app(
         uploads,
         reception,
         Tables(store),
+        Outcomes(store, home.submitted),
         Streams(settings.most_listeners),
         dispatcher_seen_s,
         ray,
         executor,
         host_book or HostBook(),
     )
-    for part in (health, files, jobs, events, runs, tables, devices, hosts, store_routes):
+    for part in (health, files, jobs, events, runs, tables, outcomes, devices, hosts, store_routes):
         app.include_router(part.router)
 
     async def who(client: str, headers: Mapping[str, str]) -> Caller | FarmError:

@@ -20,6 +20,7 @@ from lutfarm.execution.open_farm import ExecutorKind, open_pool
 from lutfarm.execution.serving import Serving
 from lutfarm.execution.sitting import Sitting
 from lutfarm.home import Home
+from lutfarm.server.intake.kinds import loaded
 from lutfarm.server.logs import log_lines
 from lutfarm.store.rpc.remote import socket_store
 from lutfarm_agents import process_identity
@@ -42,7 +43,7 @@ def dispatch(socket: Path, home: Home, executor: ExecutorKind, cpus: frozenset[i
         closing(_pool(executor, home, cpus, node_ip, socket.with_name(RAY_FILE))) as pool,
     ):
         with closing(Sitting(store, pool, home.models, owner=str(process_identity.me()), holder=holder)) as sitting:
-            serving = Serving(store, sitting)
+            serving = Serving(store, sitting, loaded)
             log.info("dispatching", extra={"executor": executor})
             while not ending and os.getppid() == server:
                 serving.turn()

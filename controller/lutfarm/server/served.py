@@ -14,6 +14,7 @@ from lutfarm.server.admission.roles import Caller
 from lutfarm.server.host_book import HostBook
 from lutfarm.server.intake.reception import Reception
 from lutfarm.server.intake.uploads import Uploads
+from lutfarm.server.outcomes import Outcomes
 from lutfarm.server.settings import Settings
 from lutfarm.server.streams import Streams
 from lutfarm.server.tables import Tables
@@ -32,6 +33,7 @@ class Served:
     uploads: Uploads
     reception: Reception
     tables: Tables
+    outcomes: Outcomes
     streams: Streams
     dispatcher_seen_s: Callable[[], float | None]  # Unix time at which the dispatcher was seen last
     ray: Callable[[], Whereabouts | None] = lambda: None  # of the dispatcher's

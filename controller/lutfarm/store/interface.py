@@ -112,7 +112,10 @@ class JobStore(Protocol):
     """Jobs and their plans."""
 
     def open_job(self, job: Job, plan: Sequence[Measurement]) -> Job:
-        """Insert with its plan; a job that exists is returned as it stands (its created_s, its state)."""
+        """Insert with its plan; a job that exists is returned as it stands (its created_s, its state).
+
+        But with what it says now: how long a comparison goes on is no part of its id.
+        """
         ...
 
     def extend_plan(self, job_id: str, plan: Sequence[Measurement]) -> None:

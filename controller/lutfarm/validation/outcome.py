@@ -41,6 +41,14 @@ class ValidationOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Validated:
+    """What one study says of a table; `unvalidated`: the table's places that lack operators which most networks need."""
+
+    outcome: ValidationOutcome
+    unvalidated: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MeasuredNetworks:
     """What a study's job came to: its table, and the estimate of each run by measurement key and round."""
 

@@ -8,6 +8,7 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.terminal.output import JsonOption, print_json, printable, say
+from lutfarm_jobs.errors import class_of, from_wire
 
 if TYPE_CHECKING:
     from lutfarm.api.answers import JobDetail, JobStanding
@@ -40,6 +41,26 @@ def follow(farm: RemoteFarm, job_id: str) -> JobDetail:
     for now in farm.follow(job_id):
         say(printable(standing_words(now)))
     return farm.job(job_id)
+
+
+def followed(farm: RemoteFarm, job_id: str, *, broken_off: int) -> JobDetail:
+    """Follow a job to where what it came to can be asked for, for the command that submitted it.
+
+    `broken_off`: the exit code where somebody cancelled it.  Raises the FarmError that ended it, Exit where it broke off.
+    """
+    with exit_codes.exits(f"{left_alone(job_id)}, and the same command goes on following"):
+        ended = follow(farm, job_id)
+        if ended.reason:
+            say(printable(f"{job_id}: {ended.state}: {ended.reason}"))
+        if ended.state == "cancelled":
+            say("the same command goes on with it")
+            raise typer.Exit(broken_off)
+        if ended.state == "failed":
+            code, _, detail = ended.reason.partition(": ")
+            if class_of(code) is None:  # its devices are gone for good, and not an error of its own
+                raise typer.Exit(exit_codes.DEVICE_TROUBLE)
+            raise from_wire(code, detail)
+        return ended
 
 
 def standing_words(now: JobStanding) -> str:

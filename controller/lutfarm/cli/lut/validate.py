@@ -9,18 +9,20 @@ import typer
 
 from lutfarm.cli import exit_codes
 from lutfarm.cli.executor import ExecutorOption, executor_of
+from lutfarm.cli.job.watch import followed
 from lutfarm.cli.measure import measure
 from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, give_or_take, plain, print_json, print_rows, say
 from lutfarm.cli.terminal.which_job import job_meant
-from lutfarm.cli.which_farm import require_here
+from lutfarm.cli.which_farm import refuse_here, served_farm, server, store_of
 from lutfarm.home import find_home
 from lutfarm.lut import Figures, Validation
 from lutfarm.lut.schema.calibration_record import MOST_NETWORKS
-from lutfarm.lut.verdict import LEAST_CALIBRATION
-from lutfarm.results.validate_job import table_to_validate, validation_outcome, validation_spec
+from lutfarm.results.validate_job import require_enough, table_to_validate, validated_by, validation_spec
 from lutfarm.store import open_store
+from lutfarm.store.interface import job_called
 from lutfarm.submission import submit
-from lutfarm.validation import ValidationOutcome
+from lutfarm.validation import Validated, ValidationOutcome
+from lutfarm_jobs.spec import Study
 
 
 def validate(
@@ -49,29 +51,49 @@ def validate(
     The same command again measures nothing; from then on `lut export` carries the outcome, and the calibration.
     """
     with exit_codes.exits():
-        require_here("validate on a machine of your own")
-        chosen = executor_of(executor)
-        if 0 < calibrate < LEAST_CALIBRATION:
-            raise typer.BadParameter(
-                f"{calibrate} are too few: fewer than {LEAST_CALIBRATION} networks correct nothing. Give {LEAST_CALIBRATION} or "
-                "more, some above that where the machine may be busy, or leave it out",
-                param_hint="--calibrate",
-            )
-        place = find_home(home)
-        with open_store(place.path, begun=True) as store:
-            asked = table_to_validate(store, job_meant(store, job_id)[0].id, space, Path.cwd())
-            spec = validation_spec(store, asked, networks=networks, calibrate=calibrate, seed=seed)
-            if store.job(spec.id) is None:
-                say(drawn_words(networks + calibrate, spec.id))
-            submitted, sources = submit.submit(spec, Path("/"), store, retry_failed=retry_failed)
-            ran, _ = measure(submitted, sources, store, place, executor=chosen, brief=json)
-            outcome = validation_outcome(store, asked, ran.job_id)
-        _print(outcome, as_json=json)
-        for device, backend in asked.table.places:
-            if not any(m.device == device and m.backend.key == backend for m in ran.job.plan.values()):
-                say(f"{device} with {backend}: not validated: it lacks operators that most networks need")
-        if ran.missing or ran.left or outcome.refused:
+        require_enough(calibrate)
+        wanted = Study(job=job_id, networks=networks, calibrate=calibrate, seed=seed)
+        if server():
+            found, whole = _there(wanted, space, home, executor, retry_failed=retry_failed)
+        else:
+            found, whole = _here(wanted, space, home, executor, retry_failed=retry_failed, quiet=json)
+        _print(found.outcome, as_json=json)
+        for device, backend in found.unvalidated:
+            say(f"{device} with {backend}: not validated: it lacks operators that most networks need")
+        if not whole or found.outcome.refused:
             raise typer.Exit(exit_codes.INCOMPLETE)
+
+
+def _here(
+    wanted: Study, space: str | None, home: Path | None, executor: str | None, *, retry_failed: bool, quiet: bool
+) -> tuple[Validated, bool]:
+    """What this machine measured says, and whether it measured everything."""
+    chosen, place = executor_of(executor), find_home(home)
+    with open_store(place.path, begun=True) as store:
+        asked = table_to_validate(store, job_meant(store, wanted.job)[0].id, space, Path.cwd())
+        spec = validation_spec(store, asked, networks=wanted.networks, calibrate=wanted.calibrate, seed=wanted.seed)
+        if store.job(spec.id) is None:
+            say(drawn_words(wanted.networks + wanted.calibrate, spec.id))
+        submitted, sources = submit.submit(spec, Path("/"), store, retry_failed=retry_failed)
+        ran, _ = measure(submitted, sources, store, place, executor=chosen, brief=quiet)
+        job, _ = job_called(store, ran.job_id)
+        return validated_by(store, job), not (ran.missing or ran.left)
+
+
+def _there(
+    wanted: Study, space: str | None, home: Path | None, executor: str | None, *, retry_failed: bool
+) -> tuple[Validated, bool]:
+    """The same of the served farm that is named, which goes on with it whatever becomes of this command."""
+    refuse_here(home, executor)
+    with served_farm() as farm, store_of(None, to_read=True) as store:
+        meant = job_meant(store, wanted.job)[0].id
+        study = farm.validate(
+            meant, networks=wanted.networks, calibrate=wanted.calibrate, seed=wanted.seed, space=space, retry_failed=retry_failed
+        )
+        if not study.counts.runs:
+            say(drawn_words(wanted.networks + wanted.calibrate, study.id))
+        ended = followed(farm, study.id, broken_off=exit_codes.INCOMPLETE)
+        return farm.validation(study.id), ended.state == "complete"
 
 
 def drawn_words(count: int, job_id: str) -> str:

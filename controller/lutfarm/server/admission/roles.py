@@ -36,6 +36,8 @@ LEAST_ROLE: Mapping[tuple[str, str], Role | Anybody] = {
     ("GET", f"{API}/jobs/{{job_id}}/runs"): "viewer",
     ("GET", f"{API}/jobs/{{job_id}}/table"): "viewer",
     ("POST", f"{API}/jobs/{{job_id}}/table/predict"): "viewer",
+    ("GET", f"{API}/jobs/{{job_id}}/comparison"): "viewer",
+    ("GET", f"{API}/jobs/{{job_id}}/validation"): "viewer",
     ("GET", f"{API}/files/{{sha256}}"): "submitter",
     ("PUT", f"{API}/files/{{sha256}}"): "submitter",
     ("POST", f"{API}/jobs"): "submitter",

@@ -14,6 +14,7 @@ from lutfarm.api.root import API
 from lutfarm.execution.why_job import why_job
 from lutfarm.records.job import Job, JobCounts
 from lutfarm.server.api.paging import CursorQuery, LimitQuery, after_of, cursor_of
+from lutfarm.server.intake.kinds import Compares, Validates
 from lutfarm.server.intake.reception import Wanted
 from lutfarm.server.served import CallerDep, Served, ServedDep
 from lutfarm.store.interface import job_called
@@ -41,11 +42,19 @@ def jobs(served: ServedDep, limit: LimitQuery = 100, cursor: CursorQuery = None)
 )
 def submit(served: ServedDep, caller: CallerDep, asked: JobRequest, response: Response) -> JobDetail:
     """Send a job.  It is checked as `lutfarm run` would, and waits in the queue; 200 where the farm had it already."""
-    wanted = Wanted(asked.job, asked.files, asked.priority, asked.retry_failed, asked.until_s)
+    wanted = Wanted(asked.job, asked.files, asked.priority, asked.retry_failed, asked.until_s, _kind(asked))
     job, new = served.reception.accept(wanted, caller)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"{API}/jobs/{job.id}"
     return _detail(served, *job_called(served.store, job.id))
+
+
+def _kind(asked: JobRequest) -> Compares | Validates | None:
+    if (sides := asked.compares) is not None:
+        return Compares(sides.a.settings, sides.b.settings, sides.rounds, sides.target)
+    if (study := asked.validates) is not None:
+        return Validates(study.job, study.networks, study.calibrate, study.seed, study.space)
+    return None
 
 
 @router.get("/{job_id}")

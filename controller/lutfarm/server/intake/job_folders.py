@@ -8,12 +8,13 @@ from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-from lutfarm.execution.serving import JOB_FILE
 from lutfarm.server.intake.uploads import Uploads
 from lutfarm_jobs.atomic_files import DRAFT, DRAFT_BYTES, STALE_S
 from lutfarm_jobs.errors import SpecError, StoreUnwritable, WrongState
 from lutfarm_jobs.job_file.named_files import require_name
 
+JOB_FILE = "job.yaml"  # as it was sent
+SPEC_FILE = "job.json"  # what is measured: of a comparison its two sides, of a validation the networks that were drawn
 MOST_FILES = 10_000
 MOST_NAMED = 5
 
@@ -25,17 +26,19 @@ def check_names(names: Mapping[str, str]) -> None:
     folders = {str(parent) for name in names for parent in PurePosixPath(name).parents}
     for name in names:
         require_name(name)
-        if name == JOB_FILE:
+        if name in (JOB_FILE, SPEC_FILE):
             raise SpecError(f"files: {name} is what the farm calls the job itself; give the file another name")
         if name in folders:
             raise SpecError(f"files: {name[:200]!r} is a file and a folder; give one of them another name")
 
 
 @contextmanager
-def drafted(folder: Path, text: str, files: Mapping[str, str], uploads: Uploads) -> Generator[Path]:
+def drafted(folder: Path, text: str | None, files: Mapping[str, str], uploads: Uploads) -> Generator[Path]:
     """A folder with a job and its files, in `folder`; gone when the block ends, unless it was published.
 
-    `files`: by name the SHA-256.  Raises SpecError, WrongState where files were not sent yet, StoreUnwritable.
+    `text`: the job file, where there is one; `files`: by name the SHA-256.
+
+    Raises SpecError, WrongState where files were not sent yet, StoreUnwritable.
     """
     check_names(files)
     missing = [f"{name} ({sha256})" for name, sha256 in files.items() if uploads.size(sha256) is None]
@@ -48,7 +51,8 @@ def drafted(folder: Path, text: str, files: Mapping[str, str], uploads: Uploads)
     draft = folder / f"{DRAFT}{secrets.token_hex(DRAFT_BYTES)}"
     try:
         draft.mkdir(parents=True, mode=0o700)
-        (draft / JOB_FILE).write_text(text, encoding="utf-8")
+        if text is not None:
+            (draft / JOB_FILE).write_text(text, encoding="utf-8")
         for name, sha256 in files.items():
             target = draft / name
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -62,12 +66,15 @@ def drafted(folder: Path, text: str, files: Mapping[str, str], uploads: Uploads)
 
 
 @contextmanager
-def told_by_names(folder: Path) -> Generator[None]:
-    """Errors name files as the job does, not where this farm keeps them.  Raises SpecError of the same kind."""
+def told_by_names(folder: Path, *, of: str = "") -> Generator[None]:
+    """Errors name files as the job does, not where this farm keeps them.  Raises SpecError of the same kind.
+
+    `of`: the file that they are of, where they don't say it.
+    """
     try:
         yield
     except SpecError as error:
-        detail = error.detail.replace(f"{folder}/", "").replace(str(folder), "the job's folder")
+        detail = (f"{of}: " if of else "") + error.detail.replace(f"{folder}/", "").replace(str(folder), "the job's folder")
         raise type(error)(detail) from error
 
 

@@ -9,33 +9,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lutfarm.execution.serving import JOB_FILE
+from lutfarm.comparison.compare_job import submit_any
 from lutfarm.execution.why_job import why_job
 from lutfarm.records.job import Job, JobRemoved
 from lutfarm.records.queued_job import QueuedJob
 from lutfarm.server.admission.roles import Caller, may
-from lutfarm.server.intake.job_folders import drafted, publish, remove, tidy, told_by_names
+from lutfarm.server.intake.job_folders import JOB_FILE, drafted, publish, remove, tidy, told_by_names
+from lutfarm.server.intake.kinds import Compares, Validates, asked_spec, keep_spec
 from lutfarm.server.intake.uploads import Uploads
 from lutfarm.server.turnstile import Turnstile
 from lutfarm.store.interface import Store
 from lutfarm.submission.submission import Submission
-from lutfarm.submission.submit import submission
 from lutfarm_jobs.errors import AccessDenied, NotFound, SpecError, WrongState
-from lutfarm_jobs.job_file.named_files import require_own_folder
-from lutfarm_jobs.spec import load_job
+from lutfarm_jobs.spec import JobSpec, stored_job
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A job as it was sent: `text` is the job file, `files` by name the SHA-256 of what was sent before."""
+    """A job as it was sent: `text` is the job file, `files` by name the SHA-256 of what was sent before.
 
-    text: str
+    `kind`: what it is to be beside a job for its own table; one that validates has no job file.
+    """
+
+    text: str | None
     files: Mapping[str, str]
     priority: int = 0
     retry_failed: bool = False
     until_s: float | None = None
+    kind: Compares | Validates | None = None
 
 
 @dataclass(slots=True)
@@ -60,8 +63,10 @@ class Reception:
             raise SpecError("until_s is over already; give a time to come")
         with self._turnstile.turn(), drafted(self.folder, wanted.text, wanted.files, self.uploads) as draft:
             with told_by_names(draft):
-                require_own_folder(load_job(draft / JOB_FILE))
-                submitted, _ = submission(draft / JOB_FILE, self.store, retry_failed=wanted.retry_failed)
+                spec = asked_spec(draft, wanted.kind, self.store)
+                keep_spec(spec, draft)
+            with told_by_names(draft, of="" if wanted.text is None else JOB_FILE):
+                submitted, _ = submit_any(spec, draft, self.store, retry_failed=wanted.retry_failed)
             with self._one_at_a_time:
                 return self._queued(wanted, caller, submitted, draft)
 
@@ -71,9 +76,10 @@ class Reception:
         if known is not None:
             plan = self.store.measurements(job_id)
             other = {m.workload.key for m in submitted.plan} - {m.workload.key for m in plan}
-            self._require_same(known, caller, other=bool(other))
+            longer = _ends_otherwise(submitted.spec, known)
+            self._require_same(known, caller, other=bool(other), longer=longer)
             more = {m.key for m in submitted.plan} - {m.key for m in plan}
-            if self._stays(known, now_s, more=bool(more) or wanted.retry_failed):
+            if self._stays(known, now_s, more=bool(more) or longer or wanted.retry_failed):
                 return known, False
         asked = Job(
             job_id,
@@ -93,13 +99,21 @@ class Reception:
         log.info("queued", extra={"job": job_id, "user": caller.user, "files": len(wanted.files), "new": known is None})
         return replace(job, state="queued", reason=""), known is None
 
-    def _require_same(self, known: Job, caller: Caller, *, other: bool) -> None:
-        """Raises WrongState where a job that is known can't be what was sent now; `other`: of other files."""
+    def _require_same(self, known: Job, caller: Caller, *, other: bool, longer: bool) -> None:
+        """Raises WrongState where a job that is known can't be what was sent now.
+
+        `other`: of other files; `longer`: a comparison with other rounds or another target.
+        """
         entry = self._entry(known.id)
         if entry is not None and entry.ending:
             raise WrongState(f"{known.id} is being cancelled; send it again once it is")
         if other and entry is not None:
             raise WrongState(f"{known.id} is at work with other files; wait until it is over, or name this one otherwise")
+        if longer and entry is not None:
+            raise WrongState(
+                f"{known.id} is at work with other rounds or another target; wait until it is over, or cancel it: the same "
+                "sides go on from there"
+            )
         if other and not owns(caller, known):
             raise WrongState(f"{known.id} is {known.user or 'another'}'s, of other files; name this one otherwise")
 
@@ -109,6 +123,8 @@ class Reception:
             return True
         if more or known.state != "complete":
             return False
+        if stored_job(known.spec_json).compares is not None:  # its pairs may be precise before it has all of its rounds
+            return not known.reason
         _, rows = why_job(self.store, known.id, now_s)
         return not any(row.left for row in rows)
 
@@ -144,6 +160,11 @@ class Reception:
             remove(self.folder / job.id)
         log.info("removed", extra={"job": job.id, "user": caller.user, "runs": gone.runs})
         return gone
+
+
+def _ends_otherwise(spec: JobSpec, known: Job) -> bool:
+    """Whether a comparison is the same with another end: how long it goes on is no part of its id."""
+    return spec.compares is not None and stored_job(known.spec_json).sampling != spec.sampling
 
 
 def owns(caller: Caller, job: Job) -> bool:

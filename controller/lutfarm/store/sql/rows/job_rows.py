@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
@@ -18,11 +19,12 @@ class JobRows(Database):
     """The part of a store that knows jobs and their plans."""
 
     def open_job(self, job: Job, plan: Sequence[Measurement]) -> Job:
-        """Insert with its plan; a job that exists is returned as it stands."""
         with self._write() as db:
             row = db.execute(select(jobs).where(jobs.c.id == job.id)).first()
             if row is not None:
-                return _job(row)
+                if row.spec_json != job.spec_json:
+                    db.execute(update(jobs).where(jobs.c.id == job.id).values(spec_json=job.spec_json))
+                return replace(_job(row), spec_json=job.spec_json)
             db.execute(
                 insert(jobs).values(
                     id=job.id,
