@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 
 import pytest
@@ -45,7 +45,7 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[
             if request.param != "served":
                 return store
             socket = tmp_path / f"{uuid.uuid4().hex[:8]}.socket"
-            opened.enter_context(served(store_app(store, heard=lambda: None), socket=socket))
+            opened.enter_context(served(store_app(store, asked=nullcontext), socket=socket))
             return opened.enter_context(closing(socket_store(socket)))
 
         yield again

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,7 +142,7 @@ def test_the_dispatcher_is_answered_while_everybody_else_keeps_all_threads_busy(
                 group.start_soon(run_in_threadpool, work)
         return Response()
 
-    app = Starlette(routes=[Route("/busy", busy), Mount("/inner", store_app(store, heard=lambda: None))])
+    app = Starlette(routes=[Route("/busy", busy), Mount("/inner", store_app(store, asked=nullcontext))])
     with served(app) as address:
         asking = threading.Thread(target=httpx.get, args=(f"{address}/busy",), kwargs={"timeout": None})
         asking.start()

@@ -92,8 +92,9 @@ class Serving:
         job_id = entry.job_id
         self._waiting.taken(job_id, now_s)
         try:
-            submitted, sources = self.read(entry, self.store)
-            self.sitting.admit(submitted, sources, LoggedJob(job_id))
+            with self.sitting.taking(job_id, "read"):
+                submitted, sources = self.read(entry, self.store)
+                self.sitting.admit(submitted, sources, LoggedJob(job_id))
         except StoreError:
             raise
         except (WrongState, DeviceError, LinkError) as error:

@@ -14,6 +14,7 @@ from lutfarm.canary.history import CanaryHistory
 from lutfarm.devices.leases import Leases
 from lutfarm.execution.device_sync import UnitStates
 from lutfarm.execution.held_devices import HeldDevices
+from lutfarm.execution.intake_note import Taking, unnoted
 from lutfarm.execution.job_records import FarmRecords, JobRecords
 from lutfarm.execution.orders import OrderBook
 from lutfarm.execution.resume import Resumed, judged_now
@@ -34,7 +35,7 @@ from lutfarm.scheduling.state import (
     with_job,
     without_lease,
 )
-from lutfarm.scheduling.steps import Cancel, Step
+from lutfarm.scheduling.steps import Cancel, Open, Step
 from lutfarm.scheduling.turn import after_news, next_steps, without
 from lutfarm.scheduling.unit import Unit
 from lutfarm.store.interface import Store
@@ -72,9 +73,9 @@ class Watcher(Protocol):
 class Sitting:
     """Jobs that share devices, from the first that is admitted until it is closed.  To be used from one thread."""
 
-    def __init__(self, store: Store, pool: AgentPool, models: Path, *, owner: str, holder: str) -> None:
-        """`models`: where model files are built; `owner`, `holder`: see Farm."""
-        self.state = FarmState()
+    def __init__(self, store: Store, pool: AgentPool, models: Path, *, owner: str, holder: str, taking: Taking = unnoted) -> None:
+        """`models`: where model files are built; `owner`, `holder`: see Farm; `taking`: around what may end the process."""
+        self.state, self.taking = FarmState(), taking
         self._store, self._pool, self._models, self._holder = store, pool, models, holder
         leases, states = Leases(store), UnitStates(store, holder)
         self._devices = HeldDevices(leases, states, pool, owner, holder)
@@ -220,7 +221,8 @@ class Sitting:
         if lease is None:
             return None
         try:
-            order = self._books[job.id].order(step, job, self.state.units[step.unit].hello, lease)
+            with unnoted(job.id, "built") if isinstance(step, Open) else self.taking(job.id, "built"):
+                order = self._books[job.id].order(step, job, self.state.units[step.unit].hello, lease)
         except StoreError:
             raise
         except FarmError as error:  # of this job alone, or of what it wants to be built

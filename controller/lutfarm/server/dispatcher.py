@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import cast
 
 from lutfarm.agent_pool.interface import AgentPool
+from lutfarm.execution.intake_note import FILE, IntakeNote
 from lutfarm.execution.open_farm import ExecutorKind, open_pool
 from lutfarm.execution.serving import Serving
 from lutfarm.execution.sitting import Sitting
@@ -38,11 +39,14 @@ def dispatch(socket: Path, home: Home, executor: ExecutorKind, cpus: frozenset[i
         signal.signal(number, lambda number, _: ending.append(number))
     server = os.getppid()
     holder = process_identity.words("lutfarm serve")
+    note = IntakeNote(home.path / FILE)
     with (
         closing(socket_store(socket)) as store,
         closing(_pool(executor, home, cpus, node_ip, socket.with_name(RAY_FILE))) as pool,
     ):
-        with closing(Sitting(store, pool, home.models, owner=str(process_identity.me()), holder=holder)) as sitting:
+        with closing(
+            Sitting(store, pool, home.models, owner=str(process_identity.me()), holder=holder, taking=note.taking)
+        ) as sitting:
             serving = Serving(store, sitting, loaded)
             log.info("dispatching", extra={"executor": executor})
             while not ending and os.getppid() == server:

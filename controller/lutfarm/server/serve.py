@@ -20,14 +20,18 @@ from typing import Any
 import uvicorn
 
 from lutfarm.agent_pool.ray.settings import LOOPBACK
+from lutfarm.execution import intake_note
+from lutfarm.execution.intake_note import IntakeNote
 from lutfarm.execution.open_farm import ExecutorKind, keep_off, measured_half
 from lutfarm.home import Home
+from lutfarm.server import job_deaths
 from lutfarm.server.admission.requests import is_loopback
 from lutfarm.server.admission.tokens import require_tokens
 from lutfarm.server.app import make_app
 from lutfarm.server.claim import claimed
 from lutfarm.server.host_book import HostBook
 from lutfarm.server.host_watch import watched
+from lutfarm.server.job_deaths import JobDeaths
 from lutfarm.server.keeper import Keeper
 from lutfarm.server.patient_http import PatientHttp
 from lutfarm.server.settings import LOOPBACK_NAMES, Settings
@@ -36,7 +40,7 @@ from lutfarm.store import open_store
 from lutfarm_jobs.errors import SpecError
 
 MOST_CONNECTIONS = 500  # more are told to come again: a process may have 1024 files open
-ENDS_S = 10  # for answers that are on their way
+ENDS_S = 8  # for answers that are on their way
 log = logging.getLogger(__name__)
 
 
@@ -66,9 +70,11 @@ def serve(home: Home, where: Listening, executor: ExecutorKind, ready: Callable[
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lutfarm-")))  # 0700; a socket's path is short
         cpus = measured_half()
         keep_off(frozenset(cpus))
-        keeper = Keeper(folder / "store", home, executor, cpus, where.node_ip)
+        deaths = JobDeaths(store, IntakeNote(home.path / intake_note.FILE), home.path / job_deaths.FILE)
+        deaths.died("its server ended with it")  # where the one before this did while it took a job in
+        keeper = Keeper(folder / "store", home, executor, cpus, where.node_ip, died=deaths.died)
         book = HostBook()
-        inner = _server(store_app(store, heard=keeper.heard), uds=str(keeper.socket))
+        inner = _server(store_app(store, asked=keeper.asked), uds=str(keeper.socket))
         outer = _server(
             make_app(
                 store,

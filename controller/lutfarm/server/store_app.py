@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 
 from anyio import CancelScope, CapacityLimiter, to_thread
 from starlette.applications import Starlette
@@ -23,13 +23,13 @@ REFUSED = 409
 OWN_THREADS = 16  # of the socket's, so that whoever keeps the API's busy does not keep the dispatcher waiting
 
 
-def store_app(store: Store, *, heard: Callable[[], None]) -> Starlette:
-    """All methods, for whoever reaches it: to be bound to a socket of this user alone.  `heard`: told of each question."""
+def store_app(store: Store, *, asked: Callable[[], AbstractContextManager[object]]) -> Starlette:
+    """All methods, for whoever reaches it: to be bound to a socket of this user alone.  `asked`: around each question."""
     threads = CapacityLimiter(OWN_THREADS)
 
     async def ask(request: Request) -> Response:
-        heard()
-        return await answered(store, request.path_params["method"], await request.body(), allowed=methods(), threads=threads)
+        with asked():
+            return await answered(store, request.path_params["method"], await request.body(), allowed=methods(), threads=threads)
 
     return Starlette(routes=[Route("/{method}", ask, methods=["POST"])])
 
