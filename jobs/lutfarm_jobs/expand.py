@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lutfarm_jobs import operators, spaces
 from lutfarm_jobs.asked import Wanted, check_precisions, with_all_paths
 from lutfarm_jobs.errors import SpecError
+from lutfarm_jobs.graphs.graph import Graph
 from lutfarm_jobs.graphs.graph_bytes import graph_bytes
 from lutfarm_jobs.job_file.workloads import BALANCED_NETWORKS, ModelsWorkload, OperatorsWorkload, SpaceWorkload
 from lutfarm_jobs.measurement import Measurement, Workload
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     pass
 
 MOST_MEASUREMENTS = 1_000_000
-MOST_OPERATOR_BYTES = 2_000_000_000  # no .onnx and no .tflite file holds more than 2 GiB
+MOST_MODEL_BYTES = 2_000_000_000  # no .onnx and no .tflite file holds more than 2 GiB
 
 
 def resolve(spec: JobSpec, folder: Path) -> Sources:
@@ -141,7 +142,9 @@ def _workloads(spec: JobSpec, sources: Sources) -> Iterable[Wanted]:
             yield from (Wanted(workload, runtimes) for workload in _operators(choice, space))
             for runtime in sorted(runtimes):
                 yield from (Wanted(workload, frozenset({runtime})) for workload in _apart(choice, space, runtime))
-            yield from (Wanted(workload, runtimes) for workload in _networks(choice, space, where=f"workloads[{position}]"))
+            own = choice.space in sources.definitions  # a known one's networks are of ordinary size
+            for workload in _networks(choice, space, where=f"workloads[{position}]", check_size=own):
+                yield Wanted(workload, runtimes)
         elif isinstance(choice, OperatorsWorkload):
             for index, key in enumerate(choice.operators):
                 where = f"workloads[{position}].operators[{index}]"
@@ -163,10 +166,14 @@ def _parse(key: str, *, where: str) -> Operator:
 
 def _check_size(operator: Operator, *, where: str) -> None:
     """It is built, and its weights drawn, on the machine that orders it: that must not be what a job can fill."""
-    if not operator.is_nothing and (size_bytes := graph_bytes(operators.graph_of(operator))) > MOST_OPERATOR_BYTES:
+    if not operator.is_nothing:
+        _check_graph(operators.graph_of(operator), operator.key, where=where)
+
+
+def _check_graph(graph: Graph, name: str, *, where: str) -> None:
+    if (size_bytes := graph_bytes(graph)) > MOST_MODEL_BYTES:
         raise SpecError(
-            f"{where}: {operator.key} takes {size_bytes:,} bytes for its input, weights and output; {MOST_OPERATOR_BYTES:,} is "
-            "the most"
+            f"{where}: {name} takes {size_bytes:,} bytes for its input, weights and outputs; {MOST_MODEL_BYTES:,} is the most"
         )
 
 
@@ -193,7 +200,7 @@ def _built(choice: SpaceWorkload, real: Sequence[Operator]) -> Iterable[Workload
         yield from (Workload("stubs", name) for name in dict.fromkeys(name for one in inside for name in pairs(one)))
 
 
-def _networks(choice: SpaceWorkload, space: Space, *, where: str) -> Iterable[Workload]:
+def _networks(choice: SpaceWorkload, space: Space, *, where: str, check_size: bool) -> Iterable[Workload]:
     """Whole networks: those that operators are told from, random ones, and those that the job names."""
     chosen: list[Sequence[int]] = []
     if choice.operators == "all" and choice.composition == "in_network":
@@ -205,7 +212,11 @@ def _networks(choice: SpaceWorkload, space: Space, *, where: str) -> Iterable[Wo
             chosen.append(space.parse(text))
         except SpecError as error:
             raise SpecError(f"{where}.archs[{index}]: {error}") from error
-    return (Workload("network", network_name(space.name, space.format(arch))) for arch in chosen)
+    for arch in chosen:
+        name = network_name(space.name, space.format(arch))
+        if check_size:
+            _check_graph(space.network(arch), name, where=f"{where}.space")
+        yield Workload("network", name)
 
 
 def _fitting(model: ModelFile, runtimes: frozenset[str]) -> frozenset[str]:

@@ -12,8 +12,10 @@ from lutfarm_jobs import expand as expansion
 from lutfarm_jobs import spaces
 from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.expand import expand, nothings
+from lutfarm_jobs.graphs.graph_bytes import graph_bytes
 from lutfarm_jobs.measurement import InputShape
 from lutfarm_jobs.measurement_key import MeasurementKey
+from lutfarm_jobs.operators import graph_of
 from lutfarm_jobs.sources import ModelFile, Sources
 from lutfarm_jobs.spec import JobSpec, parse_job
 
@@ -249,6 +251,20 @@ def test_an_operator_that_no_machine_should_build_is_refused_with_its_size_and_t
 
 def test_an_operator_of_a_space_is_refused_for_its_size_too(monkeypatch: pytest.MonkeyPatch) -> None:
     largest = 3 * 224 * 224 * 4
-    monkeypatch.setattr(expansion, "MOST_OPERATOR_BYTES", largest)
+    monkeypatch.setattr(expansion, "MOST_MODEL_BYTES", largest)
     with pytest.raises(SpecError, match=rf"workloads\[0\].space: \w+ takes [\d,]+ bytes .* {largest:,} is the most"):
         keys(job({"space": "fbnet-224", "operators": "none", "networks": 1}))
+
+
+def test_a_network_of_a_space_of_ones_own_is_refused_for_its_size_though_its_operators_are_small(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = job({"space": "fbnet-224", "operators": "none", "networks": 1})
+    found = sources(spec)
+    own = replace(found, definitions={"fbnet-224": {}})
+    space = found.spaces["fbnet-224"]
+    operators = max(graph_bytes(graph_of(one)) for one in (*space.operators(), *space.extras()) if not one.is_nothing)
+    monkeypatch.setattr(expansion, "MOST_MODEL_BYTES", operators)
+    with pytest.raises(SpecError, match=rf"workloads\[0\].space: fbnet-224:\S+ takes [\d,]+ bytes .* {operators:,} is the most"):
+        expand(spec, own, ("desk",))
+    assert expand(spec, found, ("desk",)), "nobody draws a known space's networks too large"
