@@ -55,7 +55,6 @@ def test_a_comparison_outlives_its_command_and_its_dispatcher(
     assert before < {run.id for run in after}
     complete = [run for run in after if run.status == "complete"]
     assert len(complete) >= 2 * 2 * 4, "four pairs of two workloads"
-    assert len(complete) - len({(run.key, run.round_id) for run in complete}) == 0
     if first.stdout:
         found = json.loads(first.stdout)
         assert found == json.loads(again.stdout), "nothing was measured between the two"

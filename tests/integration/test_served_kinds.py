@@ -21,7 +21,9 @@ from tests.integration.test_studies import TINY
 from tests.server_kit import API, served
 from typer.testing import CliRunner, Result
 
+from lutfarm import Farm
 from lutfarm.agent_pool.local import LocalPool
+from lutfarm.api.answers import JobStanding
 from lutfarm.cli import app as cli
 from lutfarm.client.remote_farm import RemoteFarm
 from lutfarm.execution import device_sync, open_farm, serving, waiting_jobs
@@ -422,3 +424,36 @@ def test_what_a_job_did_not_come_to_is_refused(farms: Farms) -> None:
             farm.comparison(job_id)
         with pytest.raises(WrongState, match="validates nothing"):
             farm.validation(job_id)
+
+
+def test_a_program_compares_and_validates_by_a_home_and_by_a_server_alike(farms: Farms) -> None:
+    farms.here("run", "nothing.yaml")  # from now on scripted agents measure for a home
+    (farms.folder / "space-job.yaml").write_text(json.dumps(OF_A_SPACE))
+    found: list[tuple[Any, Any]] = []
+    for way in ({"home": farms.folder / "here", "executor": "local"}, {"url": farms.address}):
+        with farms.dispatching(), Farm(**way) as farm:
+            standings: list[JobStanding] = []
+            pairs = farm.compare(farms.folder / "job.yaml", a=A, b=B, rounds=4, margin=0.05, progress=standings.append)
+            assert {now.id for now in standings} == {pairs.job_id}
+            assert farm.compare(JOB, a=A, b=B, rounds=4, margin=0.05) == pairs, "it is the same comparison"
+            for side in ({"devise": "desk"}, {}, {"threads": 0}):
+                with pytest.raises(SpecError, match=r"^a: "):
+                    farm.compare(JOB, a=side, b=B)
+            for margin in (-0.1, 1.0, float("nan")):
+                with pytest.raises(SpecError, match="margin"):
+                    farm.compare(JOB, a=A, b=B, margin=margin)
+            table = farm.submit(farms.folder / "space-job.yaml")
+            table.wait()
+            networks = farm.validate("tiny", networks=4).outcome.validations[0].networks
+            found.append((pairs, [network.arch for network in networks]))
+    (pairs_here, networks_here), (pairs_there, networks_there) = found
+    assert (pairs_here.verdict, pairs_here.pairs, pairs_here.margin) == ("not slower", 4, 0.05)
+    assert (pairs_there.verdict, pairs_there.pairs, pairs_there.job_id) == ("not slower", 4, pairs_here.job_id)
+    assert networks_here == networks_there
+
+
+def test_a_program_is_told_of_a_comparison_that_broke_off(farms: Farms) -> None:
+    farms.script = Script(errors={"measure": ("NotReady", "its fan is off")})
+    farms.here("run", "nothing.yaml")
+    with Farm(home=farms.folder / "here", executor="local") as farm, pytest.raises(WrongState, match="its fan is off"):
+        farm.compare(JOB, a=A, b=B, rounds=4)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lutfarm.comparison.sides import ROUNDS
 from lutfarm.lut.schema.calibration_record import MOST_NETWORKS
+from lutfarm_jobs.errors import SpecError
 from lutfarm_jobs.spec import JOB_LIMIT_BYTES
+from lutfarm_jobs.spec_problems import describe
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Setting = Annotated[str, Field(min_length=1, max_length=200)]
@@ -30,6 +33,14 @@ class SideRequest(BaseModel):
         if not self.settings:
             raise ValueError("a side says device, runtime, threads, precision or provider")
         return self
+
+    @classmethod
+    def of(cls, said: Mapping[str, object], *, where: str) -> SideRequest:
+        """From what a program says.  Raises SpecError."""
+        try:
+            return cls.model_validate(dict(said))
+        except ValidationError as error:
+            raise SpecError(f"{where}: {describe(error)}") from error
 
     @property
     def settings(self) -> dict[str, str]:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from lutfarm.api.answers import DeviceAnswer, JobStanding
+from lutfarm.api.requests import SideRequest
+from lutfarm.comparison import Comparison
+from lutfarm.comparison.sides import ROUNDS
 from lutfarm.execution.open_farm import ExecutorKind
-from lutfarm.farm.jobs import JobLike, SubmittedJob, Told, Way
+from lutfarm.farm.jobs import JobLike, Sides, SubmittedJob, Told, Way
 from lutfarm.home import SERVER, TOKEN, find_home
 from lutfarm.lut import LatencyTable, Prediction
 from lutfarm.lut.schema.entry import Entry
+from lutfarm.validation import Validated
 from lutfarm_jobs.errors import MeasurementError, SpecError, from_wire
 from lutfarm_jobs.expand import load_space
 from lutfarm_jobs.extras import extras
 from lutfarm_jobs.file_hash import sha256_of
 from lutfarm_jobs.models.files import plain
+from lutfarm_jobs.spec import Study
 
 
 class Farm:
@@ -111,6 +116,44 @@ class Farm:
         if entry.kind == "failed":
             raise _failure(entry)
         return entry
+
+    def compare(
+        self,
+        job: JobLike,
+        *,
+        a: Mapping[str, object],
+        b: Mapping[str, object],
+        margin: float = 0.03,
+        rounds: int = ROUNDS,
+        target: float | None = None,
+        progress: bool | Told = False,
+    ) -> Comparison:
+        """The job's workloads on two sides, in pairs of rounds: `verdict` says whether B is slower by more than the margin.
+
+        `a`, `b`: of device, runtime, threads, precision and provider, what differs from the job.  The same sides again go on.
+        Raises NothingCompared where too little was quiet, WrongState where somebody ended it.
+        """
+        if not 0 <= margin < 1:
+            raise SpecError(f"margin: {margin!r} is not between 0 and 1; 0.03 is 3 %")
+        sides = Sides(SideRequest.of(a, where="a"), SideRequest.of(b, where="b"), margin, rounds, target)
+        return self._way.compare(job, sides, progress)
+
+    def validate(
+        self,
+        job: str,
+        *,
+        networks: int = 20,
+        calibrate: int = 0,
+        seed: int = 0,
+        space: str | None = None,
+        progress: bool | Told = False,
+    ) -> Validated:
+        """Measure networks that a job's table has never seen: how well it predicts them, and from then on the table says so.
+
+        `job`: its id, the start of it, or its name; `space`: a name or a file, where the job has not just one.
+        """
+        wanted = Study(job=self.job(job).id, networks=networks, calibrate=calibrate, seed=seed)
+        return self._way.validate(wanted, space, progress)
 
     def predict(
         self,

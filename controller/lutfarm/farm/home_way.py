@@ -9,15 +9,18 @@ from pathlib import Path
 
 from lutfarm.agent_pool.interface import Event, Measured, Probed
 from lutfarm.api.answers import DeviceAnswer, JobAnswer, JobStanding
+from lutfarm.comparison import Comparison, spec_of
+from lutfarm.comparison.compare_job import submit_pairs
 from lutfarm.execution.open_farm import ExecutorKind, open_farm
 from lutfarm.execution.resume import Resumed
 from lutfarm.execution.why_job import why_job
-from lutfarm.farm.jobs import JobLike, SubmittedJob, Told, require_entries
+from lutfarm.farm.jobs import JobLike, Sides, SubmittedJob, Told, require_entries, require_whole
 from lutfarm.farm.progress import teller
 from lutfarm.home import Home
 from lutfarm.lut import LatencyTable
 from lutfarm.monitoring.why import Why
 from lutfarm.records.job import Job
+from lutfarm.results.validate_job import table_to_validate, validated_by, validation_spec
 from lutfarm.results.validated_table import validated_table
 from lutfarm.scheduling.job_progress import JobProgress
 from lutfarm.scheduling.unit import Unit
@@ -25,9 +28,10 @@ from lutfarm.store import Store
 from lutfarm.store.interface import job_called
 from lutfarm.submission.submission import Submission
 from lutfarm.submission.submit import submission, submit
+from lutfarm.validation import Validated
 from lutfarm_jobs.errors import WrongState
 from lutfarm_jobs.sources import Sources
-from lutfarm_jobs.spec import JobSpec, parse_job
+from lutfarm_jobs.spec import JobSpec, Study, load_job, parse_job
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,27 @@ class HomeWay:
         if isinstance(job, str | Path):
             submitted, sources = submission(Path(job), self.store, retry_failed=retry_failed)
         else:
-            spec = job if isinstance(job, JobSpec) else parse_job(dict(job), source="job")
-            submitted, sources = submit(spec, Path.cwd(), self.store, retry_failed=retry_failed)
-        submitted = replace(submitted, priority=priority)
+            submitted, sources = submit(_spec(job), Path.cwd(), self.store, retry_failed=retry_failed)
+        return self._opened(replace(submitted, priority=priority), sources)
+
+    def compare(self, job: JobLike, sides: Sides, progress: bool | Told) -> Comparison:  # noqa: FBT001
+        """In one sitting of this program."""
+        spec = spec_of(_spec(job), sides.a.settings, sides.b.settings, rounds=sides.rounds, target=sides.target)
+        folder = Path(job).absolute().parent if isinstance(job, str | Path) else Path.cwd()
+        paired = submit_pairs(spec, folder, self.store)
+        made = self._opened(paired.submitted, paired.sources)
+        require_whole(made.wait(progress))
+        return paired.result(self.store, made.id, margin=sides.margin)
+
+    def validate(self, wanted: Study, space: str | None, progress: bool | Told) -> Validated:  # noqa: FBT001
+        """Against the table that this home has."""
+        asked = table_to_validate(self.store, wanted.job, space, Path.cwd())
+        spec = validation_spec(self.store, asked, networks=wanted.networks, calibrate=wanted.calibrate, seed=wanted.seed)
+        made = self._opened(*submit(spec, Path("/"), self.store))
+        require_whole(made.wait(progress))
+        return validated_by(self.store, job_called(self.store, made.id)[0])
+
+    def _opened(self, submitted: Submission, sources: Sources) -> HomeJob:
         spec = submitted.spec
         asked = Job(spec.id, spec.name, spec.model_dump_json(), time.time(), zeros=submitted.zeros, priority=submitted.priority)
         self.store.open_job(asked, submitted.plan)
@@ -63,6 +85,12 @@ class HomeWay:
     def close(self) -> None:
         """Close the store."""
         self.store.close()
+
+
+def _spec(job: JobLike) -> JobSpec:
+    if isinstance(job, str | Path):
+        return load_job(Path(job))
+    return job if isinstance(job, JobSpec) else parse_job(dict(job), source="job")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from lutfarm.api.answers import DeviceAnswer, JobStanding
+from lutfarm.api.requests import SideRequest
+from lutfarm.comparison import Comparison
 from lutfarm.lut import LatencyTable
 from lutfarm.monitoring.why import Why
+from lutfarm.validation import Validated
 from lutfarm_jobs.errors import WrongState
-from lutfarm_jobs.spec import JobSpec
+from lutfarm_jobs.spec import JobSpec, Study
 
 JobLike = str | Path | JobSpec | Mapping[str, object]
 """A job file's path, a checked job, or what a job file would say."""
@@ -52,6 +56,12 @@ class SubmittedJob(Protocol):
         ...
 
 
+def require_whole(now: JobStanding) -> None:
+    """Raises WrongState where a job ended before it came to what it was for."""
+    if now.state in ("cancelled", "failed") or (now.state == "open" and now.reason):
+        raise WrongState(f"{now.id} is {now.state}: {now.reason or 'nobody said why'}; the same again goes on with it")
+
+
 def require_entries(table: LatencyTable, job: SubmittedJob) -> LatencyTable:
     """The table of a job; raises WrongState where it is empty, and will stay so."""
     if not table.entries and (now := job.standing()).state in ("cancelled", "failed"):
@@ -59,8 +69,27 @@ def require_entries(table: LatencyTable, job: SubmittedJob) -> LatencyTable:
     return table
 
 
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """A comparison that is asked for: see Farm.compare."""
+
+    a: SideRequest
+    b: SideRequest
+    margin: float
+    rounds: int
+    target: float | None
+
+
 class Way(Protocol):
     """To one farm."""
+
+    def compare(self, job: JobLike, sides: Sides, progress: bool | Told) -> Comparison:  # noqa: FBT001
+        """Measure two sides in pairs, and say whether B is slower.  Raises SpecError, NothingCompared, WrongState."""
+        ...
+
+    def validate(self, wanted: Study, space: str | None, progress: bool | Told) -> Validated:  # noqa: FBT001
+        """Measure networks for the table of the job that `wanted` names.  Raises SpecError, WrongState."""
+        ...
 
     def submit(self, job: JobLike, *, priority: int, retry_failed: bool) -> SubmittedJob:
         """Check a job and give it to the farm.  Raises SpecError."""

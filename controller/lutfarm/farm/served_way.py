@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +13,14 @@ import yaml
 
 from lutfarm.api.answers import DeviceAnswer, JobStanding
 from lutfarm.client.remote_farm import RemoteFarm
-from lutfarm.farm.jobs import JobLike, SubmittedJob, Told, require_entries
+from lutfarm.comparison import Comparison
+from lutfarm.farm.jobs import JobLike, Sides, SubmittedJob, Told, require_entries, require_whole
 from lutfarm.farm.progress import teller
 from lutfarm.lut import LatencyTable
 from lutfarm.monitoring.why import Why
+from lutfarm.validation import Validated
 from lutfarm_jobs.job_file.workloads import ModelsWorkload, SpaceWorkload, WorkloadChoice
-from lutfarm_jobs.spec import JobSpec, parse_job
+from lutfarm_jobs.spec import JobSpec, Study, parse_job
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +62,24 @@ class ServedWay:
 
     def submit(self, job: JobLike, *, priority: int, retry_failed: bool) -> SubmittedJob:
         """With the files that it names."""
-        if isinstance(job, str | Path):
-            found = self.farm.submit(Path(job), priority=priority, retry_failed=retry_failed)
-        else:
-            spec = job if isinstance(job, JobSpec) else parse_job(dict(job), source="job")
-            with tempfile.TemporaryDirectory(prefix="lutfarm-") as folder:
-                path = _written(spec, Path(folder))
-                found = self.farm.submit(path, priority=priority, retry_failed=retry_failed)
+        with _file_of(job) as path:
+            found = self.farm.submit(path, priority=priority, retry_failed=retry_failed)
         return ServedJob(self.farm, found.id)
+
+    def compare(self, job: JobLike, sides: Sides, progress: bool | Told) -> Comparison:  # noqa: FBT001
+        """As a job of the farm's, which goes on whatever becomes of this program."""
+        with _file_of(job) as path:
+            found = self.farm.compare(path, sides.a.settings, sides.b.settings, rounds=sides.rounds, target=sides.target)
+        require_whole(ServedJob(self.farm, found.id).wait(progress))
+        return self.farm.comparison(found.id, margin=sides.margin)
+
+    def validate(self, wanted: Study, space: str | None, progress: bool | Told) -> Validated:  # noqa: FBT001
+        """As a job of the farm's, which goes on whatever becomes of this program."""
+        found = self.farm.validate(
+            wanted.job, networks=wanted.networks, calibrate=wanted.calibrate, seed=wanted.seed, space=space
+        )
+        require_whole(ServedJob(self.farm, found.id).wait(progress))
+        return self.farm.validation(found.id)
 
     def job(self, name: str) -> SubmittedJob:
         """By its id, the start of it, or its name."""
@@ -79,6 +92,17 @@ class ServedWay:
     def close(self) -> None:
         """Let go of its connections."""
         self.farm.close()
+
+
+@contextmanager
+def _file_of(job: JobLike) -> Generator[Path]:
+    """Its job file, there until the block ends."""
+    if isinstance(job, str | Path):
+        yield Path(job)
+        return
+    spec = job if isinstance(job, JobSpec) else parse_job(dict(job), source="job")
+    with tempfile.TemporaryDirectory(prefix="lutfarm-") as folder:
+        yield _written(spec, Path(folder))
 
 
 def _written(spec: JobSpec, folder: Path) -> Path:
