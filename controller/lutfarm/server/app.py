@@ -60,7 +60,7 @@ def make_app(
         responses={status: {"model": ErrorAnswer, "description": "What was seen and what to do"} for status in REFUSALS},
     )
     uploads = Uploads(home.uploads, settings.largest_file_bytes)
-    reception = Reception(store, home.submitted, uploads)
+    reception = Reception(store, home.submitted, uploads, settings.most_waiting)
     reception.tidy()
     app.state.served = Served(
         store,

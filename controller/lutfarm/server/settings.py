@@ -19,6 +19,7 @@ class Settings:
     unread_s: float = 120.0  # for so long a piece of an answer may be left unread
     requests_per_s: float = 200.0  # of one client address, on average
     burst: int = 1000  # of one client address, at once
+    most_waiting: int = 500  # jobs of one user in the queue
     dispatcher_silence_s: float = 60.0  # unseen for longer, the farm is not ready
     most_listeners: int = 100  # to events, at once
     longest_events_s: float = 600.0  # then a listener asks again, and shows its token

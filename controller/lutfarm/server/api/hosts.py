@@ -62,6 +62,8 @@ def seen(served: ServedDep, name: HostName, asked: SeenRequest) -> SeenAnswer:
     """A host is there: asked every few seconds.  Refused where its versions are not those of the farm."""
     if name == "local":
         raise SpecError("local is what the server's own machine is called; choose another --name")
+    if name in served.settings.hosts:
+        raise SpecError(f"{name} is a name of the server's own machine (lutfarm serve --name); choose another --name")
     if served.executor == "ray":
         theirs = Versions(asked.lutfarm, asked.ray, asked.python)
         Versions.here().check(theirs, mine="on the server", others=f"on {name}")

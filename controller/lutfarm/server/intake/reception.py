@@ -20,7 +20,7 @@ from lutfarm.server.intake.uploads import Uploads
 from lutfarm.server.turnstile import Turnstile
 from lutfarm.store.interface import Store
 from lutfarm.submission.submission import Submission
-from lutfarm_jobs.errors import AccessDenied, NotFound, SpecError, WrongState
+from lutfarm_jobs.errors import AccessDenied, NotFound, SpecError, TooManyRequests, WrongState
 from lutfarm_jobs.spec import JobSpec, stored_job
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ class Reception:
     store: Store
     folder: Path  # of the jobs' folders
     uploads: Uploads
+    most_waiting: int  # jobs of one user in the queue
     _turnstile: Turnstile = field(default_factory=lambda: Turnstile("reading jobs"))
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
@@ -81,6 +82,7 @@ class Reception:
             more = {m.key for m in submitted.plan} - {m.key for m in plan}
             if self._stays(known, now_s, more=bool(more) or longer or wanted.retry_failed):
                 return known, False
+        self._require_place(caller)
         asked = Job(
             job_id,
             submitted.spec.name,
@@ -127,6 +129,18 @@ class Reception:
             return not known.reason
         _, rows = why_job(self.store, known.id, now_s)
         return not any(row.left for row in rows)
+
+    def _require_place(self, caller: Caller) -> None:
+        """Raises TooManyRequests where whoever sends has as many jobs in the queue as one may have."""
+        waiting = self.store.queue()
+        if len(waiting) < self.most_waiting:
+            return
+        mine = sum((job := self._known(entry.job_id)) is not None and job.user == caller.user for entry in waiting)
+        if mine >= self.most_waiting:
+            raise TooManyRequests(
+                f"{mine} jobs of {caller.user or 'yours'} are in the queue already, and {self.most_waiting} is the most; "
+                "send this one once some of them are over, or name what they measure in fewer jobs"
+            )
 
     def _entry(self, job_id: str) -> QueuedJob | None:
         return next((entry for entry in self.store.queue() if entry.job_id == job_id), None)
