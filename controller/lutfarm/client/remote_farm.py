@@ -197,7 +197,7 @@ class RemoteFarm:
             yield from events(found.iter_lines())
 
     def runs(self, name: str, *, samples: bool = True) -> Iterator[Run]:
-        """The runs of a job, by measurement and time; without samples the slices are empty."""
+        """The runs of a job, in the order of their arrival; without samples the slices are empty."""
         return self._pages(f"{_job(name)}/runs", Page[Run], samples=samples)
 
     def table(self, name: str, *, pool: str | None = None, device: str | None = None, backend: str | None = None) -> LatencyTable:
