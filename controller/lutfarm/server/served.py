@@ -16,6 +16,7 @@ from lutfarm.server.intake.reception import Reception
 from lutfarm.server.intake.uploads import Uploads
 from lutfarm.server.outcomes import Outcomes
 from lutfarm.server.settings import Settings
+from lutfarm.server.standings import Standings
 from lutfarm.server.streams import Streams
 from lutfarm.server.tables import Tables
 from lutfarm.server.turnstile import Turnstile
@@ -38,10 +39,14 @@ class Served:
     dispatcher_seen_s: Callable[[], float | None]  # Unix time at which the dispatcher was seen last
     ray: Callable[[], Whereabouts | None] = lambda: None  # of the dispatcher's
     executor: ExecutorKind = "local"
+    standings: Standings = field(init=False)
     hosts: HostBook = field(default_factory=HostBook)
     store_streams: Turnstile = field(
         default_factory=lambda: Turnstile("what the store streams", at_work=MOST_STORE_STREAMS, waiting=0)
     )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "standings", Standings(self.store))
 
 
 async def _served(request: Request) -> Served:

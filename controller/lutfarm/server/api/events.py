@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from lutfarm.api.answers import JobStanding
 from lutfarm.api.root import API
-from lutfarm.server.api.jobs import JobName, standing
+from lutfarm.server.api.jobs import JobName
 from lutfarm.server.served import Served, ServedDep
 from lutfarm.store.interface import job_called
 
 router = APIRouter(prefix=f"{API}/jobs", tags=["jobs"])
-LOOK_S = 1.0  # how often the store is asked
+LOOK_S = 1.0  # how often the store is asked of a job, however many listen to it
 ALIVE_S = 15.0  # a remark at least so often, so that nobody on the way takes the silence for the end
 EVENT = {
     "type": "object",
@@ -45,7 +45,7 @@ async def _told(served: Served, job_id: str, longest_s: float) -> AsyncGenerator
     begun_s = said_s = time.monotonic()
     last: str | None = None
     while time.monotonic() - begun_s < longest_s:
-        job = await run_in_threadpool(_look, served, job_id)
+        job = await run_in_threadpool(partial(served.standings.of, job_id, oldest_s=0.9 * LOOK_S))
         if job is None:
             yield event("removed", "{}")
             return
@@ -62,11 +62,6 @@ async def _told(served: Served, job_id: str, longest_s: float) -> AsyncGenerator
             yield b": it goes on\n\n"
         await asyncio.sleep(LOOK_S)
     yield event("again", "{}")
-
-
-def _look(served: Served, job_id: str) -> JobStanding | None:
-    found = served.store.job(job_id)
-    return None if found is None or found[0].id != job_id else standing(served, *found)
 
 
 def event(name: str, data: str) -> bytes:
