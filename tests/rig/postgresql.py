@@ -88,6 +88,13 @@ class PostgreSql:
             self._process.wait()
             self._process = None
 
+    def kill(self) -> None:
+        """As the kernel does when memory is short; its children end by themselves."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
     def database(self, *, encoding: str = "UTF8", template: str = "template0") -> str:
         """The address of a new one."""
         self._made += 1

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lutfarm.agent_pool.interface import Event, Left, Measured, Opened, Probed, Remarked
 from lutfarm.devices.leases import Leases
 from lutfarm.records.ordered import Ordered
+from lutfarm.scheduling.retry import killed_once
 from lutfarm.scheduling.state import FarmState, unit_of
 from lutfarm.store.interface import DevicesAndRuns
 from lutfarm_jobs.errors import LeaseLost, StoreError
@@ -36,6 +37,7 @@ class Arrivals:
         A result of a device whose lease is another's by now is dropped, and one that no job here has ordered.  The end of an
         order always counts.
         """
+        events = [self._once_more(event) for event in events]
         self._commit_left([event for event in events if isinstance(event, Left)])
         for event in events:
             if isinstance(event, Remarked):
@@ -63,6 +65,16 @@ class Arrivals:
             if isinstance(event, Opened):
                 self.store.put_hello(event.unit, event.hello, now_s)
         return kept
+
+    def _once_more(self, event: Event) -> Event:
+        if not isinstance(event, Measured) or not (readers := self._readers(event)):
+            return event
+        run = event.run
+        if not killed_once(run, self.state.job(readers[0]).progress(run.key)):
+            return event
+        said = run.failure.detail if run.failure else ""
+        log.warning("%s: %s; it is measured once more", run.key, said, extra={"job": readers[0], "device": run.device})
+        return replace(event, run=replace(run, status="truncated", failure=None))
 
     def _counts(self, event: Event, stored: Container[str]) -> bool:
         """Stores a probe."""

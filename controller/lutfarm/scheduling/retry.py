@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lutfarm_jobs.errors import Retry, from_wire
+from lutfarm.scheduling.job_progress import MeasurementProgress
+from lutfarm_jobs.errors import OutOfMemory, Retry, from_wire
+from lutfarm_jobs.run import Run
 
 MOST_ATTEMPTS = 5
 FIRST_DELAY_S = 0.5
@@ -17,6 +19,17 @@ class RetryDecision:
 
     action: Retry
     delay_s: float = 0.0
+
+
+def killed_once(run: Run, progress: MeasurementProgress) -> bool:
+    """Whether a run that failed for want of memory says too little: its workload is measured once more.
+
+    A process that was killed, by the kernel or by anybody, looks alike; and what the workload's own probe had, a round of
+    several may lack.  The second time in a sitting it has failed.
+    """
+    lacked = run.failure is not None and run.failure.code == OutOfMemory.__name__
+    passed = progress.probe is not None and progress.probe.failure is None
+    return lacked and passed and not progress.truncated
 
 
 def judge(code: str, detail: str, *, failures_in_a_row: int) -> RetryDecision:
