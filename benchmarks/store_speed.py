@@ -7,6 +7,7 @@ without an index, 100 in one transaction.
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 import statistics
@@ -16,6 +17,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import BinaryIO
 
 from _table import Report, options
 
@@ -25,6 +27,7 @@ from lutfarm_jobs.round import Lease
 from lutfarm_jobs.run import Environment, Run, Slice
 
 ROUND = 100
+COMMIT_BYTES = 300_000  # that a round of 100 adds to the WAL, about
 PLAN = [
     Measurement(Workload("operator", f"conv_H56_W56_Cin24_Cout{n}_k1_s1_g1_relu"), "desk", Backend("onnxruntime"))
     for n in range(ROUND)
@@ -129,6 +132,13 @@ def rate(work: Callable[[], int]) -> float:
     return count / (time.perf_counter() - began)
 
 
+def synced(file: BinaryIO, size: int) -> float:
+    """How often a second as many bytes as a commit writes reach this disk."""
+    file.write(bytes(size))
+    file.flush()
+    return rate(lambda: os.fsync(file.fileno()) or 1)
+
+
 def main() -> None:
     """Print one table."""
     chosen = options(__doc__, ("--stored", {"type": int, "default": 0, "metavar": "RUNS", "help": "that lie there before"}))
@@ -137,6 +147,8 @@ def main() -> None:
     single: list[float] = []
     batched: list[float] = []
     alone: list[float] = []
+    worked: list[float] = []
+    disk: list[float] = []
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder)) as store:
         file = Path(folder) / "farm.db"
         store.open_job(Job("conv-20260101-000000", "conv", "{}", 0.0), PLAN)
@@ -149,11 +161,17 @@ def main() -> None:
 
         for _ in range(max(1, chosen.stored // ROUND)):
             commit(a_round(dice))
-        with closing(bare(Path(folder) / "bare.db", len(same_bytes(file)[0]))) as db:
+        with (
+            closing(bare(Path(folder) / "bare.db", len(same_bytes(file)[0]))) as db,
+            (Path(folder) / "beside").open("wb") as beside,
+        ):
             for turn in range(rounds):  # in turn, so that the machine's mood hits all alike
                 arrived = a_round(dice)
+                began_s = time.thread_time()
                 batched.append(rate(lambda arrived=arrived: commit(arrived)))
+                worked.append(ROUND / (time.thread_time() - began_s))
                 rows = same_bytes(file)
+                disk.append(synced(beside, COMMIT_BYTES))
                 alone.append(rate(lambda rows=rows: insert(db, rows) or len(rows)))
                 if turn % 10 == 0:
                     one_by_one = a_round(dice)
@@ -166,6 +184,8 @@ def main() -> None:
     named = (
         ("runs/s, a round of 100 in one commit", batched),
         ("rows/s, SQLite alone, 100 in one transaction", alone),
+        ("runs per second of this process's own work, the same rounds", worked),
+        ("fsyncs/s of 300 kB on this disk", disk),
         ("commits/s, one run each", single),
         ("runs/s read back with samples", reading),
     )

@@ -7,7 +7,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
-from itertools import chain
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 
@@ -21,12 +20,12 @@ from lutfarm_jobs.measurement import Backend, Conditions, Feed, Fill, InputShape
 from lutfarm_jobs.run import Environment, Failure, NodeTime, Probe, Run, Slice, ToolSummary
 
 T = TypeVar("T")
-_CANARIES = attrgetter("canary_before_ns", "canary_after_ns")
+_BEFORE, _AFTER = attrgetter("canary_before_ns"), attrgetter("canary_after_ns")
 
 
 def canary_ns(slices: Sequence[Slice], shares: Sequence[float]) -> tuple[int, ...] | None:
     """Quantiles of the canary levels of a run; None without slices."""
-    levels = sorted(chain.from_iterable(map(_CANARIES, slices)))
+    levels = sorted([*map(_BEFORE, slices), *map(_AFTER, slices)])
     levels = levels[bisect_right(levels, 0) :]
     return tuple(levels[int(share * (len(levels) - 1))] for share in shares) if levels else None
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from statistics import median
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Dialect, Executable, bindparam, select
 
 from lutfarm.records.canary_round import CanaryRound, basis_of, shown_idle
 from lutfarm.store.sql import encoding
@@ -51,17 +52,28 @@ class CanaryRows(Database):
             return [(row.backend_key, row.conditions_key) for row in db.execute(query)]
 
 
+_LEVELS = select(runs.c.canary_p10_ns, runs.c.canary_low_ns).where(
+    runs.c.round_id == bindparam("round"), runs.c.canary_p10_ns.is_not(None)
+)
+
+
+@lru_cache
+def _noted(dialect: Dialect) -> Executable:
+    """Made once, as everything that each commit says: to put a statement together takes longer than to run it."""
+    noted = insert(dialect, canary_rounds)
+    others = {column.name: noted.excluded[column.name] for column in canary_rounds.columns if not column.primary_key}
+    return noted.on_conflict_do_update(index_elements=["round_id"], set_=others)
+
+
 def keep_round(db: Connection, run: Run) -> None:
     """Note what the round of a run says of the canary, from all of its runs that are stored by now."""
-    query = select(runs.c.canary_p10_ns, runs.c.canary_low_ns).where(
-        runs.c.round_id == run.round_id, runs.c.canary_p10_ns.is_not(None)
-    )
-    levels = [(p10_ns, low_ns) for p10_ns, low_ns in db.execute(query)]
+    levels = [(p10_ns, low_ns) for p10_ns, low_ns in db.execute(_LEVELS, {"round": run.round_id})]
     if not levels:  # a tool shows no canary
         return
     backend, conditions = MeasurementKey.parse(run.key).canary
     lows = [low_ns for _, low_ns in levels if low_ns is not None]
     values = {
+        "round_id": run.round_id,
         "device": run.device,
         "backend_key": backend,
         "conditions_key": conditions,
@@ -71,5 +83,4 @@ def keep_round(db: Connection, run: Run) -> None:
         "idle": shown_idle(run.before, run.after),
         "basis": encoding.to_json(dict(basis_of(run.fingerprint))),
     }
-    noted = insert(db.dialect, canary_rounds).values(round_id=run.round_id, **values)
-    db.execute(noted.on_conflict_do_update(index_elements=["round_id"], set_=values))
+    db.execute(_noted(db.dialect), values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, update
 
 from lutfarm.store.sql.database import Database
 from lutfarm.store.sql.schema import leases
@@ -45,10 +45,18 @@ class LeaseRows(Database):
             db.execute(update(leases).where(*_held(lease)).values(owner="", holder="", job_id=""))
 
 
+# An update, not a look: it takes the row's lock in any database.
+_FENCE = (
+    update(leases)
+    .where(leases.c.device == bindparam("of"), leases.c.token == bindparam("given"), leases.c.owner == bindparam("by"))
+    .values(committed_token=leases.c.token)
+)
+
+
 def fence(db: Connection, lease: Lease) -> None:
     """Raises LeaseLost where it is not in force any more, before anything is written."""
-    # An update, not a look: it takes the row's lock in any database.
-    if not db.execute(update(leases).where(*_held(lease)).values(committed_token=lease.token)).rowcount:
+    held = {"of": lease.device, "given": lease.token, "by": lease.owner}
+    if not db.execute(_FENCE, held).rowcount:
         raise LeaseLost(f"{lease.device}: the lease passed to another run; its late result was refused")
 
 

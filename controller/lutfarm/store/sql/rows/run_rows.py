@@ -10,7 +10,21 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, LargeBinary, Select, Table, delete, func, insert, literal, select
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    Dialect,
+    Executable,
+    LargeBinary,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+)
 
 from lutfarm.records.ordered import LateAnswer, Ordered, refusal
 from lutfarm.store.sql import encoding
@@ -30,6 +44,7 @@ from lutfarm.store.sql.schema import (
 )
 from lutfarm.store.sql.slice_blob import decode_slices, encode_slices
 from lutfarm.store.sql.upsert import insert as upsert
+from lutfarm.store.sql.words import Text
 from lutfarm_jobs.round import Artifact, Lease
 from lutfarm_jobs.run import Probe, Run
 
@@ -275,24 +290,37 @@ def _row(run: Run, fingerprint: int, before: int | None, after: int | None) -> t
     return (*_NAMED(run), fingerprint, before, after, p10_ns, low_ns, content, slices)
 
 
+# What each commit says is put together once: that takes longer than to run it.
+_SHARED = environments, fingerprints
+_KNOWN = {
+    table: select(table.c.hash, table.c.number).where(table.c.hash.in_(bindparam("digests", expanding=True))) for table in _SHARED
+}
+_KEPT = {table: insert(table).returning(table.c.number) for table in _SHARED}
+
+
+@lru_cache
+def _linked(dialect: Dialect) -> Executable:
+    job, reused = bindparam("job", type_=Text()), bindparam("reuse", type_=Boolean())
+    found = select(job, runs.c.number, reused).where(runs.c.id.in_(bindparam("ids", expanding=True)))
+    return upsert(dialect, job_runs).from_select(["job_id", "run", "reused"], found).on_conflict_do_nothing()
+
+
 def _numbers(db: Connection, table: Table, contents: Collection[str]) -> dict[str, int]:
     """By content, the number that it is stored under, once however often it comes."""
     hashes = {hashlib.sha256(text.encode()).hexdigest(): text for text in contents}
     found: dict[str, int] = {}
     for batch in _batches(hashes):
-        known = db.execute(select(table.c.hash, table.c.number).where(table.c.hash.in_(batch))).all()
+        known = db.execute(_KNOWN[table], {"digests": batch}).all()
         found |= {hashes[row.hash]: row.number for row in known}
     for digest, text in hashes.items():
         if text not in found:
-            kept = insert(table).values(hash=digest, content=text).returning(table.c.number)
-            found[text] = db.execute(kept).scalar_one()
+            found[text] = db.execute(_KEPT[table], {"hash": digest, "content": text}).scalar_one()
     return found
 
 
 def _link(db: Connection, job_id: str, run_ids: Sequence[str], *, reused: bool) -> None:
     for batch in _batches(run_ids):
-        linked = select(literal(job_id), runs.c.number, literal(reused)).where(runs.c.id.in_(batch))
-        db.execute(upsert(db.dialect, job_runs).from_select(["job_id", "run", "reused"], linked).on_conflict_do_nothing())
+        db.execute(_linked(db.dialect), {"job": job_id, "reuse": reused, "ids": batch})
 
 
 def _batches(items: Collection[str]) -> Iterator[list[str]]:
