@@ -183,9 +183,7 @@ def busy(lab: Lab, seconds: float) -> int:
     for one in keep_busy(seconds):
         one.wait()
     histories = [lab.api.get(f"/api/v1/devices/{name}/history").json() for name in (STRUCK, OTHER)]
-    failed = sum(
-        line["at_s"] > began_s and line["event"].startswith("link") for history in histories for line in history["items"]
-    )
+    failed = sum(line["at_s"] > began_s and line["event"].startswith("link") for history in histories for line in history)
     for one in jobs:
         lab.api.post(f"/api/v1/jobs/{one}/cancel", json={"why": "enough"})
     return failed

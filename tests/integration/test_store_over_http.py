@@ -79,7 +79,7 @@ def test_streams_that_nobody_reads_are_few_and_make_room_when_they_end(
     monkeypatch.setattr(type(store), "runs", endless)
 
     def asked() -> AbstractContextManager[httpx.Response]:
-        return client.stream("POST", f"{API}/store/read/runs", headers=JSON, content=b'["job-1", true, null]')
+        return client.stream("POST", f"{API}/store/read/runs", headers=JSON, content=b'["job-1", true]')
 
     with ExitStack() as unread:
         for _ in range(MOST_STORE_STREAMS):
