@@ -30,7 +30,7 @@ def test_a_farm_is_looked_at_copied_and_brought_back(tmp_path: Path) -> None:
     with open_store(home) as store:
         store.put_device(DESK)
     assert lutfarm(home, "check").returncode == 0
-    assert "schema 0003" in lutfarm(home, "upgrade").stderr
+    assert "schema 0004" in lutfarm(home, "upgrade").stderr
     assert lutfarm(home, "export", tmp_path / "farm.db").returncode == 0
     moved = lutfarm(other, "import", tmp_path / "farm.db", "--json")
     assert json.loads(moved.stdout)["rows"]["devices"] == 1

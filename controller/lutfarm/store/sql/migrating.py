@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from lutfarm_jobs.errors import StoreNewer
 
-NEWEST = "0003"  # the last revision of migrations/
+NEWEST = "0004"  # the last revision of migrations/
 
 
 def migrate(engine: Engine, place: str, *, to: str = NEWEST) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     UniqueConstraint,
+    literal_column,
 )
 
 from lutfarm.store.sql.words import Text
@@ -133,6 +134,8 @@ runs = Table(
     Column("slices", LargeBinary, nullable=False),  # see slice_blob.py
     UniqueConstraint("key", "round_id"),
 )
+IS_FAILED = runs.c.status == literal_column("'failed'")  # no parameter: an index of them alone is used for no other text
+Index("ix_runs_failed", runs.c.number, sqlite_where=IS_FAILED, postgresql_where=IS_FAILED)
 
 canary_rounds = Table(
     "canary_rounds",

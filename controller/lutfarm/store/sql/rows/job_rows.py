@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, exists, func, insert, or_, select, update
 
 from lutfarm.records.job import Job, JobCounts, JobState
 from lutfarm.store.sql import encoding
 from lutfarm.store.sql.database import Database
-from lutfarm.store.sql.schema import job_probes, job_runs, jobs, measurements, runs
+from lutfarm.store.sql.schema import IS_FAILED, job_probes, job_runs, jobs, measurements, runs
 from lutfarm_jobs.measurement import Measurement
 
 
@@ -100,17 +100,18 @@ def _job(row: Row[Any]) -> Job:
 
 
 def _counts(db: Connection, job_id: str) -> JobCounts:
-    linked = select(func.count()).select_from(job_runs).where(job_runs.c.job_id == job_id)
-    failed_runs = (
-        select(func.count(func.distinct(runs.c.key)))
-        .join(job_runs, job_runs.c.run == runs.c.number)
-        .where(job_runs.c.job_id == job_id, runs.c.status == "failed")
+    mine = job_runs.c.job_id == job_id
+    linked = select(func.count(), func.count(1).filter(job_runs.c.reused)).select_from(job_runs).where(mine)
+    # From the few that failed: who asks how far a job is has no time for all of its runs.
+    failed_runs = select(func.count(func.distinct(runs.c.key))).where(
+        IS_FAILED, exists().where(mine, job_runs.c.run == runs.c.number)
     )
     failed_probes = select(func.count()).select_from(job_probes).where(job_probes.c.job_id == job_id, job_probes.c.failed)
     planned = select(func.count()).select_from(measurements).where(measurements.c.job_id == job_id)
+    count, reused = db.execute(linked).one()
     return JobCounts(
         measurements=db.execute(planned).scalar_one(),
-        runs=db.execute(linked).scalar_one(),
-        reused_runs=db.execute(linked.where(job_runs.c.reused)).scalar_one(),
+        runs=count,
+        reused_runs=reused,
         failures=db.execute(failed_runs).scalar_one() + db.execute(failed_probes).scalar_one(),
     )
