@@ -150,9 +150,30 @@ def test_hold_release_and_retire(lutfarm: Callable, job_file: Callable, bench: P
     assert [t["after"] for t in shown["history"]][-2:] == ["retired", "new"]
 
 
+def test_a_device_gets_labels_and_is_forgotten_but_not_what_it_measured(
+    lutfarm: Callable, job_file: Callable, bench: Path
+) -> None:
+    labels = json.loads(lutfarm("device", "label", "bench", "room=b12", "rack=3", "--json").stdout)["labels"]
+    assert labels == {"room": "b12", "rack": "3"}
+    labels = json.loads(lutfarm("device", "label", "bench", "room=b13", "--without", "rack", "--json").stdout)["labels"]
+    assert labels == {"room": "b13"}
+    assert lutfarm("run", job_file(JOB), "--executor", "local").returncode == 0
+    runs = json.loads(lutfarm("job", "show", "small", "--json").stdout)["counts"]["runs"]
+    assert runs > 0
+    assert lutfarm("device", "remove", "bench").returncode == 0
+    assert "bench" not in states(lutfarm)
+    assert json.loads(lutfarm("job", "show", "small", "--json").stdout)["counts"]["runs"] == runs
+    assert lutfarm("device", "register", "bench", "--local").returncode == 0
+    assert json.loads(lutfarm("device", "list", "--json").stdout)[0]["labels"] == {}
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
+        (("label", "nobody", "a=b"), "nobody"),
+        (("label", "desk", "a"), "KEY=VALUE"),
+        (("label", "desk", "--without", "room"), "it has none"),
+        (("remove", "nobody"), "no device is called 'nobody'"),
         (("check", "nobody"), "no device is registered as 'nobody'"),
         (("check",), "--all"),
         (("check", "desk", "--all"), "--all"),

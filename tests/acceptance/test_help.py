@@ -53,7 +53,7 @@ def test_a_command_that_resembles_none_is_refused_without_a_guess(lutfarm: Calla
     ("line", "offered"),
     [
         ("lutfarm de", ["demo", "device"]),
-        ("lutfarm device re", ["register", "release", "retire"]),
+        ("lutfarm device re", ["register", "release", "retire", "remove"]),
         ("lutfarm run --retry", ["--retry-failed"]),
     ],
 )

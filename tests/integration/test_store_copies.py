@@ -19,6 +19,7 @@ from lutfarm.records.job import Job
 from lutfarm.store import open_store
 from lutfarm.store.sql import copying
 from lutfarm.store.sql import postgresql as opening
+from lutfarm_agents import process_identity
 from lutfarm_jobs.errors import SpecError, StoreError, StoreNewer
 from lutfarm_jobs.round import Lease
 
@@ -97,6 +98,22 @@ def test_an_exported_and_imported_farm_gives_the_same_table_byte_by_byte(
         assert list(moved.faults()) == []
     assert first.read_bytes() == second.read_bytes()
     assert len(first.read_bytes().splitlines()) > 100
+
+
+def test_a_store_that_a_server_has_left_is_empty_and_one_that_it_has_is_not(home: Path, tmp_path: Path) -> None:
+    with open_store(home.path) as store:
+        store.write_copy(tmp_path / "farm.db")
+    for held in (True, False):
+        with open_store(tmp_path / f"new-{held}") as new:
+            lease = new.acquire("(server)", owner=str(process_identity.me()), holder="lutfarm serve", now_s=0.0, ttl_s=60.0)
+            assert isinstance(lease, Lease)
+            if held:
+                with pytest.raises(SpecError, match="lutfarm serve has this store now: end that first"):
+                    new.take_copy(tmp_path / "farm.db")
+                continue
+            new.release(lease)
+            new.take_copy(tmp_path / "farm.db")
+            assert [device.name for device in new.devices()] == [kit.DESK.name]
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])

@@ -187,3 +187,9 @@ def test_which_devices_are_of_a_host(store: Store) -> None:
     assert in_use(store, 1.0) == ["desk", "far"]
     assert in_use(store, 1.0, "bench") == ["far"]
     assert in_use(store, 1.0, "local") == ["desk"]
+
+
+@pytest.mark.parametrize("name", ["(server)", "", "a b", "x" * 200])
+def test_nobody_takes_a_lease_of_what_is_no_device(elsewhere: Store, name: str) -> None:
+    with pytest.raises(SpecError, match="is no name of a device"):
+        elsewhere.acquire(name, owner=str(process_identity.me()), holder="eve", now_s=time.time(), ttl_s=LEASE_S)

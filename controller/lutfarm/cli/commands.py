@@ -42,6 +42,16 @@ DEVICE = LazyCommands(
             "retire",
             "Take a device out for good; its results stay.  Only registering it again brings it back.",
         ),
+        "label": LazyCommand(
+            "lutfarm.cli.device.health",
+            "label",
+            "Change what a job's selectors see of a device.  A job that is queued keeps the devices that it was read for.",
+        ),
+        "remove": LazyCommand(
+            "lutfarm.cli.device.health",
+            "remove",
+            "Forget a device.  What was measured there and its history stay; one that a job uses or waits for is refused.",
+        ),
     },
     help="The devices of the farm.",
 )

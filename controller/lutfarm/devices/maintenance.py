@@ -1,11 +1,15 @@
-"""Takes devices out of work and gives them back, as a person says."""
+"""Takes devices out of work and gives them back, labels and forgets them, as a person says."""
 
 from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from lutfarm.devices.registry import registered
 from lutfarm.records.device_state import DeviceEvent, DeviceRecord
 from lutfarm.store.interface import DeviceStore
 from lutfarm_agents import process_identity
+from lutfarm_jobs.errors import SpecError
 
 
 def hold(store: DeviceStore, name: str, reason: str, now_s: float) -> DeviceRecord:
@@ -25,6 +29,20 @@ def release(store: DeviceStore, name: str, now_s: float) -> DeviceRecord:
 def retire(store: DeviceStore, name: str, now_s: float) -> DeviceRecord:
     """Out for good; its results stay.  Only registering it again brings it back."""
     return _step(store, name, DeviceEvent("retired", f"by {process_identity.user()}"), now_s)
+
+
+def label(store: DeviceStore, name: str, labels: Mapping[str, str], *, without: Collection[str] = ()) -> Mapping[str, str]:
+    """Give a device these labels beside those it has, and take away others; those that it has then.
+
+    A job that is queued already keeps the devices that it was read for.  Raises NotFound for one that is not registered, and
+    SpecError for a label to take away that it has not.
+    """
+    (device,) = registered(store, [name])
+    if unknown := sorted(set(without) - device.labels.keys()):
+        raise SpecError(f"{name} has no label {unknown[0][:80]!r}; it has {', '.join(sorted(device.labels)) or 'none'}")
+    kept = {key: value for key, value in device.labels.items() if key not in without}
+    store.put_device(replace(device, labels={**kept, **labels}))
+    return {**kept, **labels}
 
 
 def _step(store: DeviceStore, name: str, event: DeviceEvent, now_s: float) -> DeviceRecord:

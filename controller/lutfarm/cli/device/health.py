@@ -1,4 +1,4 @@
-"""`lutfarm device check|hold|release|retire`."""
+"""`lutfarm device check|hold|release|retire|label|remove`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lutfarm.cli import exit_codes
+from lutfarm.cli.device.labels import labels_of
 from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, printable, say
 from lutfarm.cli.which_farm import NAMES_ONE, server, store_of
 from lutfarm.devices import maintenance
@@ -134,6 +135,32 @@ def retire(name: NameArgument, home: HomeOption = None, json: JsonOption = False
     """Take a device out for good; its results stay.  Only registering it again brings it back."""
     with exit_codes.exits(), store_of(home, begun=True) as store:
         _tell(maintenance.retire(store, name, time.time()), as_json=json)
+
+
+def label(
+    name: NameArgument,
+    labels: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Labels that it gets.")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="The key of a label that it loses; may be repeated.")] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Change what a job's selectors see of a device.  A job that is queued keeps the devices that it was read for."""
+    with exit_codes.exits(), store_of(home, begun=True) as store:
+        has = maintenance.label(store, name, labels_of(labels or []), without=without or [])
+        if json:
+            print_json({"device": name, "labels": dict(has)})
+        else:
+            say(f"{name}: {', '.join(f'{key}={value}' for key, value in sorted(has.items())) or 'no labels'}")
+
+
+def remove(name: NameArgument, home: HomeOption = None, json: JsonOption = False) -> None:
+    """Forget a device.  What was measured there and its history stay; one that a job uses or waits for is refused."""
+    with exit_codes.exits(), store_of(home, begun=True) as store:
+        store.remove_device(name, time.time())
+        if json:
+            print_json({"device": name, "removed": True})
+        else:
+            say(f"{name} is removed; what was measured there stays")
 
 
 def _tell(record: DeviceRecord, *, as_json: bool) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lutfarm.cli import exit_codes
+from lutfarm.cli.device.labels import labels_of
 from lutfarm.cli.terminal.output import Column, HomeOption, JsonOption, plain, print_json, print_rows, say
 from lutfarm.cli.which_farm import server, store_of
 from lutfarm.home import find_home
 from lutfarm_agents.device import HERE
 from lutfarm_jobs.errors import SpecError
-from lutfarm_jobs.job_file.fields import NAME_PATTERN
 
 
 def register(
@@ -79,7 +78,7 @@ def register(
             host_key=host_key,
             root=root,
             profile=profile,
-            labels=_labels(label or []),
+            labels=labels_of(label or []),
             host=host or HERE,
             move=move,
             tools={name: path for name, _, path in (each.partition("=") for each in tool or [])},
@@ -152,13 +151,3 @@ def _address(texts: list[str], via: str) -> dict[str, str]:
             raise SpecError(f"--address {text[:80]!r}: that is --{key}")
         fields[key] = value
     return fields
-
-
-def _labels(texts: list[str]) -> dict[str, str]:
-    labels: dict[str, str] = {}
-    for text in texts:
-        key, sign, value = text.partition("=")
-        if not sign or not re.fullmatch(NAME_PATTERN, key) or not re.fullmatch(NAME_PATTERN, value):
-            raise SpecError(f"--label {text[:80]!r}: KEY=VALUE is needed, of letters, digits, . _ -")
-        labels[key] = value
-    return labels

@@ -18,6 +18,7 @@ from lutfarm.store.sql.migrating import migrate
 from lutfarm.store.sql.row_types import checked, odd_truths
 from lutfarm.store.sql.schema import farms, leases, metadata, queued_jobs
 from lutfarm.store.sql.sqlite import connected
+from lutfarm_agents.process_identity import has_ended
 from lutfarm_jobs.atomic_files import publish
 from lutfarm_jobs.errors import SpecError, StoreUnwritable
 
@@ -57,6 +58,7 @@ class Copying(Database):
         than any that were given out after the copy was made.  Raises SpecError, StoreError.
         """
         with _vetted(path) as copy, copy.connect().execution_options(reads=True) as rows, self._write() as db:
+            self._forget_ended_claims(db)
             if used := [table.name for table in metadata.sorted_tables if table is not farms and _any(db, table)]:
                 raise SpecError(f"{self.place} holds a farm already ({used[0]} has rows): only an empty one can be filled")
             db.execute(delete(farms))
@@ -65,6 +67,14 @@ class Copying(Database):
             if settled is not None:
                 _settle(db, *settled)
             self._farm_id = db.execute(select(farms.c.id)).scalar_one()
+
+    @staticmethod
+    def _forget_ended_claims(db: Connection) -> None:
+        """Of servers that had this store: leases of what no device is called."""
+        for row in db.execute(select(leases).where(leases.c.device.startswith("("))).all():
+            if row.owner and not has_ended(row.owner):
+                raise SpecError(f"{row.holder} has this store now: end that first")
+            db.execute(delete(leases).where(leases.c.device == row.device))
 
 
 def copy_rows(source: Connection, target: Connection) -> None:
