@@ -50,7 +50,7 @@ GROUPS = {
 # What runs in this process: a change in another process's copy is not seen by the coverage that picks the tests.
 TESTS = (
     "tests/unit",
-    "tests/contract/test_store.py",
+    *(f"tests/contract/test_store{part}.py" for part in ("", "_canary", "_leases")),
     "tests/contract/test_device_store.py",
     *(f"tests/runner/test_runner_{name}.py" for name in ("device_lock", "parts", "limits")),
     *(f"tests/integration/test_lut_{name}.py" for name in ("formats", "formats_hostile", "frames", "published_formats")),

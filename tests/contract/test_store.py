@@ -7,17 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from tests.store_kit import DESK, FINGERPRINT, JOB, OWNER, PLAN, SLICE, probe, run
+from tests.store_kit import DESK, FINGERPRINT, JOB, OWNER, PLAN, probe, run
 
-from lutfarm.records.canary_round import CanaryRound
 from lutfarm.records.device_state import DeviceEvent
 from lutfarm.records.job import JobCounts, JobRemoved
-from lutfarm.records.lease_holder import LeaseHolder
 from lutfarm.store import Store
 from lutfarm_agents import process_identity
-from lutfarm_jobs.errors import LeaseLost, SpecError, StoreError
+from lutfarm_jobs.errors import SpecError, StoreError
 from lutfarm_jobs.round import Artifact, Lease
-from lutfarm_jobs.run import Environment, Failure, Run
+from lutfarm_jobs.run import Failure, Run
 
 KEYS = [m.key for m in PLAN]
 
@@ -178,50 +176,6 @@ def test_a_run_that_is_not_stored_is_not_adopted_in_silence_and_the_others_are(s
         store.adopt("no such job", [done.id])
 
 
-def test_a_late_result_is_refused(store: Store, lease: Lease) -> None:
-    newer = store.acquire("desk", owner="elsewhere:0123456789abcdef:1:1", holder="bob", now_s=161.0, ttl_s=60.0)
-    assert isinstance(newer, Lease)
-    assert newer.token > lease.token
-    for late in (
-        lambda: store.commit([run()], lease, "job-1"),
-        lambda: store.commit_probe(probe(), lease, "job-1"),
-        lambda: store.renew(lease, now_s=162.0, ttl_s=60.0),
-    ):
-        with pytest.raises(LeaseLost, match="desk"):
-            late()
-    assert list(store.runs("job-1")) == []
-    assert store.probes(KEYS) == {}
-    store.release(lease)
-    store.commit([run()], newer, "job-1")
-
-
-def test_a_lease_in_force_names_its_holder_and_ends_with_time_or_release(store: Store, lease: Lease) -> None:
-    def ask(now_s: float) -> Lease | str:
-        return store.acquire("desk", owner="elsewhere:0123456789abcdef:1:1", holder="bob", now_s=now_s, ttl_s=10.0)
-
-    assert ask(101.0) == "ann"
-    renewed = store.renew(lease, now_s=150.0, ttl_s=60.0)
-    assert renewed == replace(lease, expires_s=210.0)
-    assert ask(205.0) == "ann"
-    other = store.renew(renewed, now_s=151.0, ttl_s=60.0, job_id="job-2")
-    held = store.lease_holder("desk", 205.0)
-    assert held is not None
-    assert held.job_id == "job-2"
-    store.renew(other, now_s=151.0, ttl_s=60.0)
-    assert store.lease_holder("desk", 205.0) == held
-    store.release(renewed)
-    got = ask(206.0)
-    assert isinstance(got, Lease)
-    assert got.token == lease.token + 1
-
-
-def test_a_dead_owner_of_this_host_holds_nothing(store: Store) -> None:
-    dead = str(replace(process_identity.me(), pid=999_999_999))
-    assert isinstance(store.acquire("desk", owner=dead, holder="ghost", now_s=100.0, ttl_s=1e9), Lease)
-    assert isinstance(store.acquire("desk", owner=str(process_identity.me()), holder="me", now_s=100.0, ttl_s=60.0), Lease)
-    assert store.acquire("desk", owner="elsewhere:0123456789abcdef:1:1", holder="x", now_s=101.0, ttl_s=60.0) == "me"
-
-
 def test_runs_of_other_jobs_are_adopted_by_link(store: Store, lease: Lease) -> None:
     older, newer = run(started_s=1.0), run(started_s=2.0)
     for one in (older, newer, run(status="truncated"), run(status="failed")):
@@ -368,49 +322,6 @@ def test_forgotten_failures_stay_stored(store: Store, lease: Lease) -> None:
     assert found[1].failures == 0
 
 
-def test_what_rounds_say_of_the_canary_is_kept_by_place(store: Store, lease: Lease) -> None:
-    for start in range(5):
-        level = replace(SLICE, canary_before_ns=1000 + start, canary_after_ns=2000)
-        store.commit([run(round_id=f"{start:032x}", started_s=float(start), slices=(level, level))], lease, "job-1")
-    backend, basis = PLAN[0].backend.key, (("runtime", "onnxruntime 1.32.0"),)
-    found = [CanaryRound(float(start), 1000 + start, 1000 + start, True, basis) for start in range(5)]
-    assert store.canary_rounds("desk", backend, "b1-steady") == found
-    assert store.canary_rounds("desk", backend, "b1-steady", after_s=2.0) == found[3:]
-    assert store.canary_rounds("desk", "tflite-cpu-t1-fp32", "b1-steady") == []
-    assert store.canary_rounds("desk", backend, "b1-steady-cluster.big") == []
-    assert store.canary_rounds("des", backend, "b1-steady") == []
-    assert store.canaries_shown("desk") == [(backend, "b1-steady")]
-    assert store.canaries_shown("des") == []
-
-
-@pytest.mark.parametrize("together", [True, False])
-def test_a_rounds_level_is_the_middle_one_of_its_runs(store: Store, lease: Lease, together: bool) -> None:
-    runs: list[Run] = []
-    for number, level in enumerate((900, 1000)):
-        piece = replace(SLICE, canary_before_ns=level, canary_after_ns=level + 500)
-        lucky = replace(SLICE, canary_before_ns=level - 300, canary_after_ns=level)
-        key = KEYS[0] if number else KEYS[0].replace("operator:", "operator:other-")
-        runs.append(replace(run(key, round_id=f"{0:032x}", slices=(piece,) * 8 + (lucky,)), id=f"{number:032x}"))
-    for batch in [runs] if together else [[one] for one in runs]:
-        store.commit(batch, lease, "job-1")
-    (found,) = store.canary_rounds("desk", PLAN[0].backend.key, "b1-steady")
-    assert (found.level_ns, found.low_ns) == (950, 650)  # the minimum would only ever ratchet down
-
-
-@pytest.mark.parametrize(("busy_s", "idle"), [(11.0, True), (20.0, False), (None, None)])
-def test_a_round_says_whether_the_machine_was_idle(store: Store, lease: Lease, busy_s: float | None, idle: bool | None) -> None:
-    before = Environment(1.0, busy_s=0.0, own_s=0.0, cores=2, virtual=False)
-    after = replace(before, time_s=11.0, busy_s=busy_s, own_s=10.0)
-    store.commit([replace(run(slices=(SLICE,)), before=before, after=after)], lease, "job-1")
-    (found,) = store.canary_rounds("desk", PLAN[0].backend.key, "b1-steady")
-    assert found.idle is idle
-
-
-def test_a_round_without_slices_says_nothing_of_the_canary(store: Store, lease: Lease) -> None:
-    store.commit([run(slices=())], lease, "job-1")
-    assert store.canaries_shown("desk") == []
-
-
 def test_artifacts_are_recorded_by_measurement(store: Store) -> None:
     artifact = Artifact("ab" * 32, 10, ".onnx")
     store.put_artifacts({KEYS[0]: artifact})
@@ -422,13 +333,3 @@ def test_fingerprints_are_kept_as_they_are(store: Store, lease: Lease) -> None:
     strange = {**FINGERPRINT, "os": "Linux <b>'; DROP TABLE runs; --"}
     store.commit([run(fingerprint=strange)], lease, "job-1")
     assert [dict(r.fingerprint) for r in store.runs("job-1")] == [strange]
-
-
-def test_a_lease_says_for_which_job_it_is_held(store: Store) -> None:
-    lease = store.acquire("desk", owner=OWNER, holder="ann", now_s=100.0, ttl_s=60.0, job_id="job-1")
-    assert isinstance(lease, Lease)
-    assert store.lease_holder("desk", 101.0) == LeaseHolder("ann", 160.0, "job-1")
-    store.release(lease)
-    again = store.acquire("desk", owner=OWNER, holder="ann: a check", now_s=102.0, ttl_s=60.0)
-    assert isinstance(again, Lease)
-    assert store.lease_holder("desk", 103.0) == LeaseHolder("ann: a check", 162.0)
