@@ -1,8 +1,8 @@
 """A served farm whose processes are killed while they measure: what is lost, what is doubled, how soon it goes on.
 
 Each time with work in flight: the process that measures exists at that moment.  Counts runs that were there before and are gone,
-measurements that have more or fewer rounds than were asked for in the end (but those that are stored as failed: whoever kills a
-runner ends the workload in it), and says how long until the server answers and its dispatcher asks again.  LUTFARM_STORE keeps
+measurements that have more or fewer rounds than were asked for in the end (but those that are stored as failed: a workload whose
+runner is killed twice), and says how long until the server answers and its dispatcher asks again.  LUTFARM_STORE keeps
 the farm in PostgreSQL instead of SQLite.
 """
 

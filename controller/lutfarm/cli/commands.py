@@ -45,7 +45,7 @@ DEVICE = LazyCommands(
         "label": LazyCommand(
             "lutfarm.cli.device.health",
             "label",
-            "Change what a job's selectors see of a device.  A job that is queued keeps the devices that it was read for.",
+            "Change a device's labels.  A job chooses by them whenever it is read; one that is at work keeps the devices it has.",
         ),
         "remove": LazyCommand(
             "lutfarm.cli.device.health",

@@ -34,8 +34,8 @@ def retire(store: DeviceStore, name: str, now_s: float) -> DeviceRecord:
 def label(store: DeviceStore, name: str, labels: Mapping[str, str], *, without: Collection[str] = ()) -> Mapping[str, str]:
     """Give a device these labels beside those it has, and take away others; those that it has then.
 
-    A job that is queued already keeps the devices that it was read for.  Raises NotFound for one that is not registered, and
-    SpecError for a label to take away that it has not.
+    Jobs choose by them whenever they are read.  Raises NotFound for one that is not registered, and SpecError for a label to
+    take away that it has not.
     """
     (device,) = registered(store, [name])
     if unknown := sorted(set(without) - device.labels.keys()):

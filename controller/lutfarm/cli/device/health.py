@@ -144,7 +144,7 @@ def label(
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Change what a job's selectors see of a device.  A job that is queued keeps the devices that it was read for."""
+    """Change a device's labels.  A job chooses by them whenever it is read; one that is at work keeps the devices it has."""
     with exit_codes.exits(), store_of(home, begun=True) as store:
         has = maintenance.label(store, name, labels_of(labels or []), without=without or [])
         if json:
